@@ -1,0 +1,234 @@
+//! What a transport implements: a [`Link`] that is up, and who makes links at either end.
+//!
+//! A connector turns frames into [`Message`]s and back and says how its link ended. It knows no handshake, no method
+//! and no queue; all of that is the core's.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::Stream;
+use futures_sink::Sink;
+use futures_util::{SinkExt, StreamExt};
+use thiserror::Error;
+
+use crate::error::{DecodeError, PayloadError};
+use crate::message::Message;
+
+/// How a link ended, or why none could be made.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum LinkEnd {
+    /// The other end closed it in order.
+    #[error("closed by the other end{}", ClosedBy(.code, .reason))]
+    Closed {
+        /// The transport's code, where it has one (a websocket's close code).
+        code: Option<u16>,
+        /// What the other end said.
+        reason: String,
+    },
+    /// It broke: a reset, an end without a close, a failed read or write.
+    #[error("lost: {0}")]
+    Lost(Arc<dyn std::error::Error + Send + Sync>),
+    /// The other end is not there or will not have us: trying again at once makes no sense.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Connecting took too long.
+    #[error("no connection within {0:?}")]
+    DialTimedOut(Duration),
+    /// Nothing came for this long, keepalives included.
+    #[error("silent for {0:?}")]
+    Silent(Duration),
+    /// What came breaks the transport's own protocol.
+    #[error("a bad frame: {0}")]
+    BadFrame(String),
+    /// A frame was larger than the limit.
+    #[error("a frame over the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The other end did not read what was sent to it for this long.
+    #[error("too slow: its queue stayed full for {0:?}")]
+    TooSlow(Duration),
+    /// This end closed it: the plugin was deactivated, or a handle dropped.
+    #[error("closed by this end")]
+    Disconnected,
+}
+
+struct ClosedBy<'a>(&'a Option<u16>, &'a String);
+
+impl fmt::Display for ClosedBy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(code) = self.0 {
+            write!(f, " with code {code}")?;
+        }
+        match self.1.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", self.1),
+        }
+    }
+}
+
+impl LinkEnd {
+    /// A link that broke with this error.
+    pub fn lost(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LinkEnd {
+        LinkEnd::Lost(Arc::from(error.into()))
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// This message cannot be serialized; the link is unharmed.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The link has ended.
+    #[error(transparent)]
+    Ended(#[from] LinkEnd),
+}
+
+/// One link that is up, seen from either end.
+///
+/// # Contract
+/// - **Order**: messages arrive in the order they were sent, each once, whole or not at all.
+/// - **Ready before send**: [`send`](Link::send) is called only after [`poll_ready`](Link::poll_ready) was ready; it may
+///   keep the message back until [`poll_flush`](Link::poll_flush). A link that is not ready pushes back on its sender;
+///   it does not buffer without bound.
+/// - **Both ways at once**: receiving goes on while sending is not ready, and the other way round. One task polls both.
+/// - **End**: once any method has said how the link ended, so do all others, and nothing more arrives. What arrived
+///   before the end is handed out first.
+/// - **Disconnect**: [`poll_disconnect`](Link::poll_disconnect) flushes, closes in order and is ready within a bound of
+///   the transport's own, whatever the other end does. Dropping the link closes it too, at once.
+/// - **Bad frames** are handed out as errors, in their place; they do not end the link unless the transport's own
+///   protocol says so.
+/// - **No panics** on anything that comes in.
+///
+/// The seeds' names: `send` is theirs; `on` and `getMessage` are [`poll_message`](Link::poll_message); `disconnect` is
+/// [`poll_disconnect`](Link::poll_disconnect). [`FramedLink`] makes a link of any `Stream + Sink` of messages.
+pub trait Link: Send + 'static {
+    /// Ready when the link takes one more message.
+    ///
+    /// # Errors
+    /// How the link ended.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
+
+    /// Takes one message. Does not wait.
+    ///
+    /// # Errors
+    /// The message cannot be serialized (the link lives on), or the link has ended.
+    fn send(&mut self, message: Message) -> Result<(), SendError>;
+
+    /// Ready when all that was taken has been handed to the transport.
+    ///
+    /// # Errors
+    /// How the link ended.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
+
+    /// The next message, or a frame that is none.
+    ///
+    /// # Errors
+    /// How the link ended.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>>;
+
+    /// Ready when the link is closed, in order if the other end plays along.
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// The plugin's end of a transport: where engines reach the plugin. "Client" as in the published packages: the plugin
+/// is the engine's client even where it runs the server.
+#[async_trait]
+pub trait ClientConnector: Send + 'static {
+    /// The next engine's link. A transport with one engine, such as a pipe, gives one link and then
+    /// [`LinkEnd::Closed`]. Cancel safe: a link that was being made is not lost.
+    ///
+    /// # Errors
+    /// There will be no more links, and why. A single engine that fails to connect is not an error here: the
+    /// transport traces it and goes on.
+    async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd>;
+}
+
+/// The engine's end of a transport: how the engine reaches one plugin.
+#[async_trait]
+pub trait PluginConnector: Send + 'static {
+    /// Makes a new link to the plugin at `url` (the profile's, after `transform_url`). Called at activation, and again
+    /// after each loss for as long as the plugin is active; the link before has been dropped by then. Bounded by the
+    /// transport's own time limit. Cancel safe: dropping the future drops what it had made.
+    ///
+    /// # Errors
+    /// [`LinkEnd::Refused`] if trying again at once makes no sense; anything else is tried again.
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
+}
+
+/// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
+///
+/// The stream's end is a clean close; the first error of either half ends the link.
+#[derive(Debug)]
+pub struct FramedLink<T> {
+    inner: T,
+    end: Option<LinkEnd>,
+}
+
+impl<T> FramedLink<T>
+where
+    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+{
+    /// Wraps `inner`.
+    pub fn new(inner: T) -> FramedLink<T> {
+        FramedLink { inner, end: None }
+    }
+
+    fn ended<O>(&mut self, result: Result<O, SendError>) -> Result<O, LinkEnd> {
+        result.map_err(|error| match error {
+            SendError::Ended(end) => self.end.get_or_insert(end).clone(),
+            SendError::Payload(error) => self.end.get_or_insert(LinkEnd::lost(error)).clone(),
+        })
+    }
+}
+
+impl<T> Link for FramedLink<T>
+where
+    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+{
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        let result = ready!(self.inner.poll_ready_unpin(cx));
+        Poll::Ready(self.ended(result))
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if let Some(end) = &self.end {
+            return Err(end.clone().into());
+        }
+        match self.inner.start_send_unpin(message) {
+            Err(SendError::Ended(end)) => Err(self.end.get_or_insert(end).clone().into()),
+            other => other,
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        let result = ready!(self.inner.poll_flush_unpin(cx));
+        Poll::Ready(self.ended(result))
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        let closed = || LinkEnd::Closed { code: None, reason: String::new() };
+        let item = ready!(self.inner.poll_next_unpin(cx)).unwrap_or_else(|| Err(closed()));
+        Poll::Ready(item.map_err(|end| self.end.get_or_insert(end).clone()))
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_close_unpin(cx).map(drop)
+    }
+}

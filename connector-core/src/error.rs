@@ -1,0 +1,432 @@
+//! What can go wrong, one type an operation. `Display` gives the published engine's words where it has any.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::connector::LinkEnd;
+use crate::message::{ErrorKind, Name};
+use crate::payload::Payload;
+
+/// A payload that is not what it should be.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The text is not one JSON value.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// The value cannot be written as JSON.
+    #[error("not serializable: {0}")]
+    NotSerializable(String),
+    /// The JSON is of another type than the one asked for.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl PayloadError {
+    pub(crate) fn not_json(error: serde_json::Error) -> Self {
+        PayloadError::NotJson(error.to_string())
+    }
+
+    pub(crate) fn not_serializable(error: serde_json::Error) -> Self {
+        PayloadError::NotSerializable(error.to_string())
+    }
+
+    pub(crate) fn unexpected(error: serde_json::Error) -> Self {
+        PayloadError::Unexpected(error.to_string())
+    }
+}
+
+/// A frame that is no message; its sender broke the protocol, the link itself is unharmed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The frame is not JSON.
+    #[error("the frame is not JSON: {0}")]
+    NotJson(String),
+    /// The frame is JSON, but not a message (protocol.md, section 1).
+    #[error("the frame is no message: {0}")]
+    NotAMessage(String),
+    /// The frame is of a kind the transport does not carry messages in, for example binary.
+    #[error("{0} carry no messages here")]
+    WrongFrame(&'static str),
+}
+
+/// How a call ended, other than with its result. Every call ends once.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The plugin ran the method and says it failed.
+    #[error("{0}")]
+    Plugin(Fault),
+    /// The call was not let through, and why.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The plugin took longer than its queue's time limit, or than the caller's own.
+    #[error("{0}")]
+    TimedOut(String),
+    /// Somebody cancelled the call.
+    #[error("{0}")]
+    Cancelled(String),
+    /// The link to the plugin, or the caller's own, ended while the call was under way or is down.
+    #[error("{0}")]
+    LinkLost(#[from] LinkLost),
+    /// The arguments could not be serialized; the call was not made.
+    #[error("the arguments cannot be sent: {0}")]
+    Arguments(#[source] PayloadError),
+    /// The call succeeded, but its result is not of the type asked for.
+    #[error("{method} of {target} gave another result than asked for: {source}")]
+    Result {
+        /// The plugin called, with its path.
+        target: String,
+        /// The method called.
+        method: String,
+        /// What does not fit.
+        source: PayloadError,
+    },
+}
+
+impl CallError {
+    /// The error as the published engine writes it: a plugin's own error as it came, anything else as its words.
+    pub fn to_payload(&self) -> Payload {
+        match self {
+            CallError::Plugin(fault) => fault.0.clone(),
+            other => Payload::new(other.to_string()),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            CallError::Plugin(_) | CallError::Arguments(_) | CallError::Result { .. } => ErrorKind::Plugin,
+            CallError::Refused(_) => ErrorKind::Refused,
+            CallError::TimedOut(_) => ErrorKind::TimedOut,
+            CallError::Cancelled(_) => ErrorKind::Cancelled,
+            CallError::LinkLost(_) => ErrorKind::LinkLost,
+        }
+    }
+
+    /// The error that a response from the engine tells. `kind` is named by native engines; the published engine's
+    /// fixed words tell the rest.
+    pub(crate) fn told(kind: Option<ErrorKind>, text: String, words: &str) -> CallError {
+        let kind = kind.unwrap_or_else(|| match words {
+            w if w.starts_with("[TIMEOUT] ") => ErrorKind::TimedOut,
+            w if w.starts_with("[CANCEL] ") => ErrorKind::Cancelled,
+            w if w.starts_with("Cannot call ") || w.ends_with(" is not activated yet") => ErrorKind::Refused,
+            _ => ErrorKind::Plugin,
+        });
+        match kind {
+            ErrorKind::Plugin => CallError::Plugin(Fault::new(text)),
+            ErrorKind::Refused => CallError::Refused(Refusal::Told(text)),
+            ErrorKind::TimedOut => CallError::TimedOut(text),
+            ErrorKind::Cancelled => CallError::Cancelled(text),
+            ErrorKind::LinkLost => CallError::LinkLost(LinkLost::Told(text)),
+        }
+    }
+
+    pub(crate) fn run_timeout(method: &str, from: &str) -> CallError {
+        CallError::TimedOut(format!("[TIMEOUT] Timeout for call {method} from {from}"))
+    }
+
+    pub(crate) fn deadline(target: &str, method: &str, limit: Duration) -> CallError {
+        CallError::TimedOut(format!("{method} of {target} did not answer within the {limit:?} its caller gave it"))
+    }
+
+    pub(crate) fn cancelled(method: &str, from: &str) -> CallError {
+        CallError::Cancelled(format!("[CANCEL] Canceled call {method} from {from}"))
+    }
+}
+
+/// What a method threw: a string, or any JSON value, as the plugin gave it.
+#[derive(Clone)]
+pub struct Fault(Payload);
+
+impl Fault {
+    /// A fault with this message.
+    pub fn new(message: impl fmt::Display) -> Fault {
+        let message = message.to_string();
+        match message.is_empty() {
+            // The published ends take an empty error for none, and themselves write `{}` for one.
+            true => Fault(Payload::from_valid_json(bytes::Bytes::from_static(b"{}"))),
+            false => Fault(Payload::new(message)),
+        }
+    }
+
+    /// What a method's error type says; a `Fault` stays what it is.
+    pub(crate) fn of<E: fmt::Display + 'static>(error: E) -> Fault {
+        match (&error as &dyn std::any::Any).downcast_ref::<Fault>() {
+            Some(fault) => fault.clone(),
+            None => Fault::new(error),
+        }
+    }
+
+    /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
+    pub fn from_payload(error: Payload) -> Fault {
+        Fault(error)
+    }
+
+    /// The error as JSON: what the plugin sent.
+    pub fn payload(&self) -> &Payload {
+        &self.0
+    }
+}
+
+/// A string as it is, an object's `message`, anything else as JSON.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.clone().read::<serde_json::Value>() {
+            Ok(serde_json::Value::String(text)) => f.write_str(&text),
+            Ok(value) => match value.get("message").and_then(|message| message.as_str()) {
+                Some(message) => f.write_str(message),
+                None => write!(f, "{value}"),
+            },
+            Err(_) => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Why a call, a cancel, a listener or an emit was not let through, in the published engine's words where it has any.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No plugin of that name.
+    #[error("Cannot call {target} from {caller}, because {target} is not registered")]
+    NotRegistered {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+    },
+    /// The plugin is not active and may not be activated by this call.
+    #[error("{caller} cannot call {method} of {target}, because {target} is not activated yet")]
+    NotActivated {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+        /// The method called.
+        method: String,
+    },
+    /// The method is not in the plugin's profile.
+    #[error("Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}")]
+    NotExposed {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// What may be called: `"a","b"`.
+        exposed: String,
+    },
+    /// [`cancel`](crate::PluginClient::cancel) of a plugin that is not there.
+    #[error("Cannot cancel {method} on {target} from {caller}, because {target} is not registered")]
+    CancelNotRegistered {
+        /// The plugin named.
+        target: String,
+        /// Who cancels.
+        caller: String,
+        /// The method named; `undefined` if none, as the published engine says.
+        method: String,
+    },
+    /// [`cancel`](crate::PluginClient::cancel) of a plugin that is not active.
+    #[error("{caller} cannot cancel {what}{target}, because {target} is not activated")]
+    CancelNotActivated {
+        /// The plugin named.
+        target: String,
+        /// Who cancels.
+        caller: String,
+        /// `method of `, or `calls on`.
+        what: String,
+    },
+    /// [`cancel`](crate::PluginClient::cancel) of a method that is not in the profile.
+    #[error("Cannot cancel \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}")]
+    CancelNotExposed {
+        /// The plugin named.
+        target: String,
+        /// Who cancels.
+        caller: String,
+        /// The method named.
+        method: String,
+        /// What may be called: `"a","b"`.
+        exposed: String,
+    },
+    /// The caller itself is not active.
+    #[error("Plugin \"{name}\" is currently deactivated. {what}. Activate \"{name}\" first.")]
+    Deactivated {
+        /// The caller.
+        name: String,
+        /// What it cannot do now.
+        what: String,
+    },
+    /// A queue is full: the target's, or the number of calls a link may have under way.
+    #[error("Cannot call {method} of {target} from {caller}, because {target} is busy: {waiting} calls are waiting. Try again later.")]
+    Busy {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// How many calls wait or run.
+        waiting: usize,
+    },
+    /// Too many listeners or too many events to remember.
+    #[error("{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted.")]
+    TooManyListeners {
+        /// Who wants to listen.
+        name: String,
+        /// The event.
+        event: String,
+        /// Whose event.
+        emitter: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// The plugin has not shaken hands with an engine yet.
+    #[error("Not connected to the IDE. Wait for the handshake (`onload`) before you call or emit")]
+    NotConnected,
+    /// The engine this plugin was registered with is gone, or has removed it.
+    #[error("Cannot use method \"{operation}\" from plugin \"{name}\". It is not registered in the engine.")]
+    EngineGone {
+        /// The plugin.
+        name: String,
+        /// What it cannot do any more.
+        operation: &'static str,
+    },
+    /// A refusal that an engine at the other end of a link told us.
+    #[error("{0}")]
+    Told(String),
+}
+
+/// A link ended under a call, or is down.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum LinkLost {
+    /// This side saw the link end.
+    #[error("the link to \"{plugin}\" was lost: {end}")]
+    Seen {
+        /// The plugin at the other end (for a plugin's own link: `engine`).
+        plugin: Name,
+        /// How it ended.
+        #[source]
+        end: Arc<LinkEnd>,
+    },
+    /// The engine saw another plugin's link end, and told us.
+    #[error("{0}")]
+    Told(String),
+}
+
+/// Why a plugin could not be registered.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The name is taken.
+    #[error("Plugin {0} is already register.")]
+    AlreadyRegistered(String),
+    /// Names are parts of paths such as `plugin.service`.
+    #[error("a plugin cannot be named \"{0}\": a name is not empty and holds no dot")]
+    BadName(String),
+}
+
+/// Why a plugin was not activated or deactivated.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum ActivateError {
+    /// No plugin of that name.
+    #[error("Cannot active plugin {0} because it's not registered yet")]
+    NotRegistered(String),
+    /// The policy says no.
+    #[error("Plugin {caller} has no right to {what} plugin {name}")]
+    NoRight {
+        /// Who asked.
+        caller: String,
+        /// `activate` or `deactivate`.
+        what: &'static str,
+        /// The plugin named.
+        name: String,
+    },
+    /// No link could be made.
+    #[error("cannot connect to plugin \"{name}\" at {url}: {end}")]
+    Connect {
+        /// The plugin.
+        name: String,
+        /// Where it should be, after `transform_url`.
+        url: String,
+        /// What went wrong the last time it was tried.
+        #[source]
+        end: Arc<LinkEnd>,
+    },
+    /// There is a link, but the plugin did not shake hands.
+    #[error("plugin \"{name}\" at {url} did not answer its handshake within {within:?}: is it a plugin?")]
+    NoHandshake {
+        /// The plugin.
+        name: String,
+        /// Where it is.
+        url: String,
+        /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
+        within: Duration,
+    },
+    /// The plugin answered its handshake with an error.
+    #[error("plugin \"{name}\" refused the handshake: {error}")]
+    Handshake {
+        /// The plugin.
+        name: String,
+        /// What it said.
+        error: String,
+    },
+    /// Its activation hook did not end in time.
+    #[error("plugin \"{name}\" did not finish its activation hook within {within:?}")]
+    Hook {
+        /// The plugin.
+        name: String,
+        /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
+        within: Duration,
+    },
+    /// The engine is gone.
+    #[error("the engine has been dropped")]
+    EngineGone,
+}
+
+/// Why a profile was not updated.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// No plugin of that name.
+    #[error("Plugin {0} is not register, you cannot update it's profile.")]
+    NotRegistered(String),
+    /// Only a plugin itself updates its profile.
+    #[error("A plugin cannot change its name.")]
+    NotItsOwn,
+    /// Where a plugin lives is the host's to say.
+    #[error("Url from Profile cannot be updated.")]
+    Url,
+    /// The update is no profile.
+    #[error("the update is no profile: {0}")]
+    NotAProfile(String),
+    /// A policy of the host's says no.
+    #[error("{0}")]
+    Denied(String),
+}
+
+/// Why a service was not created.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The name is a method's.
+    #[error("A service cannot have the same name as an exposed method")]
+    NameTaken,
+    /// No service was prepared under that name.
+    #[error("no service \"{0}\" has been prepared")]
+    NotPrepared(String),
+    /// The engine did not take the new list of methods.
+    #[error("the engine did not take the service: {0}")]
+    Engine(#[from] CallError),
+}

@@ -1,0 +1,478 @@
+//! The one message that crosses every transport, and its JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{DecodeError, PayloadError};
+use crate::payload::Payload;
+
+/// A name on the wire: of a plugin, a method or an event. Cloning shares; one that came in is a slice of its frame.
+pub type Name = ByteString;
+
+/// What a message asks for (protocol.md, section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A call. Also read as `call`.
+    Request,
+    /// The answer to a call.
+    Response,
+    /// Subscribe to an event. Also read as `listen`.
+    On,
+    /// Subscribe to an event's next occurrence.
+    Once,
+    /// Unsubscribe.
+    Off,
+    /// An event: what a plugin writes.
+    Emit,
+    /// An event: what an engine writes. Either side reads both.
+    Notification,
+    /// End calls: by name and method, or by id between native ends.
+    Cancel,
+}
+
+impl Action {
+    const ALL: [(&'static str, Action); 10] = [
+        ("request", Action::Request),
+        ("response", Action::Response),
+        ("notification", Action::Notification),
+        ("emit", Action::Emit),
+        ("on", Action::On),
+        ("once", Action::Once),
+        ("off", Action::Off),
+        ("cancel", Action::Cancel),
+        ("call", Action::Request),
+        ("listen", Action::On),
+    ];
+
+    /// The name written on the wire.
+    pub fn as_str(self) -> &'static str {
+        Action::ALL.iter().find(|(_, action)| *action == self).map_or("request", |(text, _)| text)
+    }
+
+    fn parse(text: &str) -> Option<Action> {
+        Action::ALL.iter().find(|(name, _)| *name == text).map(|(_, action)| *action)
+    }
+}
+
+/// Who calls, by which path. Stamped by the engine, never believed from a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestInfo {
+    /// The plugin that calls.
+    #[serde(serialize_with = "as_str")]
+    pub from: Name,
+    /// The path called: the plugin's name, then the services', for example `remixd.cmd.git`.
+    #[serde(serialize_with = "as_opt_str", skip_serializing_if = "Option::is_none")]
+    pub path: Option<Name>,
+    /// Whether the caller is native to the engine; deprecated in the published packages, passed on when present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_from_native: Option<bool>,
+}
+
+fn as_str<S: serde::Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+fn as_opt_str<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
+    name.as_deref().serialize(serializer)
+}
+
+/// What two native ends agree on beyond the published wire, announced in their handshakes
+/// (protocol.md, "Cancel"); a published peer ignores the field and announces nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// `cancel` with an `id` ends that one call, in both directions.
+    pub cancel_by_id: bool,
+    /// A failed response names the kind of its error in `errorKind`.
+    pub error_kind: bool,
+}
+
+impl Extensions {
+    /// All that this version knows.
+    pub const NATIVE: Extensions = Extensions { cancel_by_id: true, error_kind: true };
+}
+
+/// How a call failed, as native engines tell it beside the error's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ErrorKind {
+    /// The plugin's own error.
+    Plugin,
+    /// Not let through.
+    Refused,
+    /// Took too long.
+    TimedOut,
+    /// Cancelled.
+    Cancelled,
+    /// A link ended.
+    LinkLost,
+}
+
+/// One message between an engine and a plugin.
+///
+/// Absent fields are absent on the wire, as JavaScript drops `undefined`.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What it asks for.
+    pub action: Action,
+    /// Pairs a request with its response; each side numbers its own.
+    pub id: Option<i64>,
+    /// To the engine: the plugin addressed, maybe a path `cmd.git`. To a plugin: its own name, or an event's emitter.
+    pub name: Option<Name>,
+    /// The method's or event's name.
+    pub key: Option<Name>,
+    /// Arguments (an array) of a request or event, or a response's result (any value).
+    pub payload: Option<Payload>,
+    /// Engine to plugin: who calls.
+    pub request_info: Option<RequestInfo>,
+    /// A failed response's error: a string or any value. What JavaScript takes for false is no error.
+    pub error: Option<Payload>,
+    /// Of a failed response between native ends.
+    pub error_kind: Option<ErrorKind>,
+    /// Of a handshake between native ends.
+    pub extensions: Option<Extensions>,
+}
+
+impl Message {
+    /// A message with nothing but its action.
+    pub fn new(action: Action) -> Message {
+        Message {
+            action,
+            id: None,
+            name: None,
+            key: None,
+            payload: None,
+            request_info: None,
+            error: None,
+            error_kind: None,
+            extensions: None,
+        }
+    }
+
+    /// Reads one frame of JSON. Names and payload stay slices of it.
+    ///
+    /// # Errors
+    /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
+    pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
+        let wire: Wire<'_> = serde_json::from_slice(&frame).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
+            _ => DecodeError::NotJson(error.to_string()),
+        })?;
+        let name = |text: Text<'_>| text.within(&frame);
+        let payload = |raw: &RawValue| Payload::from_valid_json(slice_of(&frame, raw.get()));
+        Ok(Message {
+            action: wire.action,
+            id: wire.id,
+            name: wire.name.map(name),
+            key: wire.key.map(name),
+            payload: wire.payload.map(payload),
+            request_info: wire.request_info.map(|info| RequestInfo {
+                from: name(info.from),
+                path: info.path.map(name),
+                is_from_native: info.is_from_native,
+            }),
+            error: wire.error.filter(|raw| !is_false_in_javascript(raw.get())).map(payload),
+            error_kind: wire.error_kind,
+            extensions: wire.extensions,
+        })
+    }
+
+    /// Writes the message as JSON into `out`, after what is already there.
+    ///
+    /// # Errors
+    /// The payload holds a value that cannot be serialized; `out` is left as it was.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        let start = out.len();
+        let done = self.write(out);
+        if done.is_err() {
+            out.truncate(start);
+        }
+        done
+    }
+
+    /// The message as JSON.
+    ///
+    /// # Errors
+    /// As [`encode_into`](Message::encode_into).
+    pub fn encode(&self) -> Result<Vec<u8>, PayloadError> {
+        let mut out = Vec::with_capacity(128 + self.payload.as_ref().map_or(0, Payload::weight));
+        self.write(&mut out)?;
+        Ok(out)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        out.extend_from_slice(b"{\"action\":\"");
+        out.extend_from_slice(self.action.as_str().as_bytes());
+        out.push(b'"');
+        if let Some(id) = self.id {
+            field(out, "id", &id)?;
+        }
+        if let Some(name) = &self.name {
+            field(out, "name", &**name)?;
+        }
+        if let Some(key) = &self.key {
+            field(out, "key", &**key)?;
+        }
+        if let Some(payload) = &self.payload {
+            out.extend_from_slice(b",\"payload\":");
+            payload.write_json(out)?;
+        }
+        if let Some(info) = &self.request_info {
+            field(out, "requestInfo", info)?;
+        }
+        if let Some(error) = &self.error {
+            out.extend_from_slice(b",\"error\":");
+            error.write_json(out)?;
+        }
+        if let Some(kind) = &self.error_kind {
+            field(out, "errorKind", kind)?;
+        }
+        if let Some(extensions) = &self.extensions {
+            field(out, "extensions", extensions)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// The memory its payload and error hold, as far as it is known.
+    pub(crate) fn weight(&self) -> usize {
+        self.payload.as_ref().map_or(0, Payload::weight) + self.error.as_ref().map_or(0, Payload::weight)
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Result<(), PayloadError> {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    serde_json::to_writer(out, value).map_err(PayloadError::not_serializable)
+}
+
+/// `part` must lie within `frame`.
+fn slice_of(frame: &Bytes, part: &str) -> Bytes {
+    frame.slice_ref(part.as_bytes())
+}
+
+/// The published ends ask `error ? reject : resolve`.
+fn is_false_in_javascript(error: &str) -> bool {
+    matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
+}
+
+/// The fields as they are read, borrowed from the frame.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(deserialize_with = "action")]
+    action: Action,
+    #[serde(default)]
+    id: Option<i64>,
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    key: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_info: Option<WireInfo<'a>>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    error: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "error_kind")]
+    error_kind: Option<ErrorKind>,
+    #[serde(default)]
+    extensions: Option<Extensions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireInfo<'a> {
+    #[serde(borrow)]
+    from: Text<'a>,
+    #[serde(borrow, default)]
+    path: Option<Text<'a>>,
+    #[serde(default)]
+    is_from_native: Option<bool>,
+}
+
+fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
+    let Text(text) = Text::deserialize(deserializer)?;
+    Action::parse(&text).ok_or_else(|| serde::de::Error::custom(format_args!("unknown action \"{text}\"")))
+}
+
+/// `null` is a payload; only a missing field is none.
+fn raw<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// A kind of a later version is as good as none.
+fn error_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorKind>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Known(ErrorKind),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Known(kind) => Some(kind),
+        Lenient::Other(_) => None,
+    })
+}
+
+/// A string, borrowed from the frame unless it holds an escape.
+struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    fn within(self, frame: &Bytes) -> Name {
+        match self.0 {
+            // A slice of a string is UTF-8, so the check cannot fail; it is cheaper than a copy.
+            Cow::Borrowed(text) => Name::try_from(slice_of(frame, text)).unwrap_or_else(|_| text.into()),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
+        struct Borrow;
+        impl<'de> Visitor<'de> for Borrow {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrow)
+    }
+}
+
+const CANCEL_BY_ID: &str = "cancelById";
+const ERROR_KIND: &str = "errorKind";
+
+/// A list of names; unknown ones are a later version's.
+impl Serialize for Extensions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = [(self.cancel_by_id, CANCEL_BY_ID), (self.error_kind, ERROR_KIND)];
+        serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Extensions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Extensions, D::Error> {
+        // A peer that means something else by this field has announced nothing to us.
+        let names = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Array(names) => names,
+            _ => vec![],
+        };
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        Ok(Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(text: &str) -> Result<Message, DecodeError> {
+        Message::decode(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn old_names_are_read_and_new_ones_written() {
+        for (read, written) in [("call", "request"), ("listen", "on"), ("emit", "emit"), ("notification", "notification")] {
+            let message = decode(&format!(r#"{{"action":"{read}"}}"#)).unwrap();
+            assert_eq!(message.encode().unwrap(), format!(r#"{{"action":"{written}"}}"#).as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_says_why() {
+        let why = |text: &str| decode(text).unwrap_err();
+        assert!(matches!(why("hello"), DecodeError::NotJson(_)));
+        assert!(matches!(why(r#"{"action":"request""#), DecodeError::NotJson(_)));
+        for text in ["5", "[]", "{}", r#"{"action":5}"#, r#"{"action":"jump"}"#, r#"{"action":"on","id":"x"}"#] {
+            assert!(matches!(why(text), DecodeError::NotAMessage(_)), "{text}");
+        }
+        assert!(why(r#"{"action":"jump"}"#).to_string().contains(r#"unknown action "jump""#));
+    }
+
+    #[test]
+    fn payload_is_a_slice_of_the_frame() {
+        let frame = Bytes::from_static(br#"{"action":"request","payload":["a","\ud800"],"name":"x"}"#);
+        let message = Message::decode(frame.clone()).unwrap();
+        let json = message.payload.unwrap().to_json().unwrap();
+        assert_eq!(&json[..], br#"["a","\ud800"]"#);
+        assert!(frame.as_ptr_range().contains(&json.as_ptr()));
+    }
+
+    #[test]
+    fn null_is_a_payload_and_false_is_no_error() {
+        assert!(decode(r#"{"action":"response","payload":null}"#).unwrap().payload.is_some());
+        for no_error in ["null", "false", "0", r#""""#] {
+            assert!(decode(&format!(r#"{{"action":"response","error":{no_error}}}"#)).unwrap().error.is_none());
+        }
+        assert!(decode(r#"{"action":"response","error":{}}"#).unwrap().error.is_some());
+    }
+
+    #[test]
+    fn extensions_of_others_are_ignored() {
+        let read = |text: &str| decode(&format!(r#"{{"action":"request","extensions":{text}}}"#)).unwrap().extensions;
+        assert_eq!(read(r#"["cancelById","warp"]"#), Some(Extensions { cancel_by_id: true, error_kind: false }));
+        assert_eq!(read(r#""yes""#), Some(Extensions::default()));
+        let later = decode(r#"{"action":"response","errorKind":"exploded"}"#).unwrap();
+        assert_eq!(later.error_kind, None);
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            ".*".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::btree_map(".*", inner, 0..4).prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive_the_wire(
+            action in prop::sample::select(Action::ALL.map(|(_, action)| action).to_vec()),
+            id in any::<Option<i64>>(), name in ".*", key in prop::option::of(".*"),
+            payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
+        ) {
+            let mut message = Message::new(action);
+            message.id = id;
+            message.name = Some(name.into());
+            message.key = key.map(Name::from);
+            message.payload = payload.clone().map(Payload::new);
+            message.request_info = Some(RequestInfo { from: from.into(), path: path.map(Name::from), is_from_native: None });
+            let back = Message::decode(message.encode().unwrap().into()).unwrap();
+            prop_assert_eq!(back.action, message.action);
+            prop_assert_eq!(back.id, message.id);
+            prop_assert_eq!(&back.name, &message.name);
+            prop_assert_eq!(&back.key, &message.key);
+            prop_assert_eq!(&back.request_info, &message.request_info);
+            prop_assert_eq!(back.payload.map(|p| p.read::<serde_json::Value>().unwrap()), payload);
+        }
+
+        #[test]
+        fn no_frame_can_cause_a_panic(frame in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::decode(frame.into());
+        }
+    }
+}

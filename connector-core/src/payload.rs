@@ -1,0 +1,245 @@
+//! Arguments, results and event data, opaque until somebody reads them.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Deserializer};
+use serde::ser::{Error as _, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::PayloadError;
+
+/// A JSON value that nobody has read yet.
+///
+/// It is either the very bytes that came off a wire, shared and never copied, or a value that was handed over inside
+/// the process and has not been serialized. [`Payload::read`] turns both into a type: the bytes by parsing them once,
+/// the value by moving it out when it already is of that type. Cloning shares.
+#[derive(Clone)]
+pub struct Payload(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// Invariant: UTF-8, and one JSON value.
+    Json(Bytes),
+    Value(Arc<dyn Erased>),
+}
+
+/// A value whose type is forgotten until a reader names it again.
+trait Erased: Send + Sync {
+    fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
+    fn cached(&self) -> &OnceLock<Bytes>;
+    fn holds(&self) -> TypeId;
+    /// Moves the value into an `Option` of its type, if this is its only holder.
+    fn take_into(self: Arc<Self>, slot: &mut dyn Any);
+}
+
+struct Typed<T> {
+    value: T,
+    json: OnceLock<Bytes>,
+}
+
+impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
+    fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(out, &self.value)
+    }
+
+    fn cached(&self) -> &OnceLock<Bytes> {
+        &self.json
+    }
+
+    fn holds(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
+
+    fn take_into(self: Arc<Self>, slot: &mut dyn Any) {
+        if let Some(slot) = slot.downcast_mut::<Option<T>>() {
+            *slot = Arc::into_inner(self).map(|typed| typed.value);
+        }
+    }
+}
+
+impl Payload {
+    /// Holds `value` as it is; it is serialized when, and only when, it has to cross a wire.
+    ///
+    /// A `Payload` given as the value stays the payload it is.
+    pub fn new<T: Serialize + Send + Sync + 'static>(value: T) -> Payload {
+        let mut value = Some(value);
+        if let Some(payload) = (&mut value as &mut dyn Any).downcast_mut::<Option<Payload>>().and_then(Option::take) {
+            return payload;
+        }
+        match value {
+            Some(value) => Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new() }))),
+            None => Payload::null(),
+        }
+    }
+
+    /// Takes JSON text as it is.
+    ///
+    /// # Errors
+    /// The text is not UTF-8 or not exactly one JSON value. Nesting has no limit here, and escapes such as a lone
+    /// surrogate pass: both are judged where the text is parsed.
+    pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
+        let text = text.into();
+        let _: &RawValue = serde_json::from_slice(&text).map_err(PayloadError::not_json)?;
+        Ok(Payload(Repr::Json(text)))
+    }
+
+    /// `text` must be one JSON value in UTF-8: a slice of what was parsed before, or a constant.
+    pub(crate) fn from_valid_json(text: Bytes) -> Payload {
+        Payload(Repr::Json(text))
+    }
+
+    /// JSON's `null`.
+    pub fn null() -> Payload {
+        Payload(Repr::Json(Bytes::from_static(b"null")))
+    }
+
+    /// No arguments: `[]`.
+    pub fn no_args() -> Payload {
+        Payload(Repr::Json(Bytes::from_static(b"[]")))
+    }
+
+    /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise.
+    ///
+    /// # Errors
+    /// The JSON does not fit `T`, nests deeper than 128 levels where `T` recurses, or holds an escape that is no
+    /// character; or the value handed over cannot be serialized.
+    pub fn read<T: DeserializeOwned + 'static>(self) -> Result<T, PayloadError> {
+        let mut this = Some(self);
+        if let Some(same) = (&mut this as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take) {
+            return Ok(same); // T is Payload itself
+        }
+        let Some(this) = this else { return serde_json::from_str("null").map_err(PayloadError::unexpected) };
+        match this.take_as::<T>() {
+            Ok(value) => Ok(value),
+            Err(other) => serde_json::from_slice(&other.to_json()?).map_err(PayloadError::unexpected),
+        }
+    }
+
+    /// Moves a `T` out, if that is what was handed over and this is its only holder; else gives the payload back.
+    pub(crate) fn take_as<T: 'static>(self) -> Result<T, Payload> {
+        match self.0 {
+            Repr::Value(value) if value.holds() == TypeId::of::<T>() && Arc::strong_count(&value) == 1 => {
+                let mut slot: Option<T> = None;
+                value.take_into(&mut slot);
+                // `holds` named the type, and a sole holder that is owned here cannot be cloned meanwhile.
+                Ok(slot.expect("the only holder of a T"))
+            }
+            repr => Err(Payload(repr)),
+        }
+    }
+
+    /// The payload as JSON text; a value is serialized once, however often this is called.
+    ///
+    /// # Errors
+    /// The value cannot be serialized, for example a map whose keys are no strings.
+    pub fn to_json(&self) -> Result<Bytes, PayloadError> {
+        match &self.0 {
+            Repr::Json(text) => Ok(text.clone()),
+            Repr::Value(value) => {
+                if let Some(text) = value.cached().get() {
+                    return Ok(text.clone());
+                }
+                let mut out = Vec::with_capacity(128);
+                value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
+                Ok(value.cached().get_or_init(|| out.into()).clone())
+            }
+        }
+    }
+
+    /// Appends the JSON text. A value that others hold too is serialized into a copy that they will share.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        match &self.0 {
+            Repr::Value(value) if Arc::strong_count(value) == 1 && value.cached().get().is_none() => {
+                value.serialize_into(out).map_err(PayloadError::not_serializable)
+            }
+            _ => {
+                out.extend_from_slice(&self.to_json()?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it is JSON text that says `null`.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.0, Repr::Json(text) if &text[..] == b"null")
+    }
+
+    /// The bytes held, as far as they are known: what bounds on memory count.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Repr::Json(text) => text.len(),
+            Repr::Value(_) => 0,
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_json() {
+            Ok(text) if text.len() > 200 => write!(f, "{}… ({} bytes)", String::from_utf8_lossy(&text[..200]), text.len()),
+            Ok(text) => f.write_str(&String::from_utf8_lossy(&text)),
+            Err(error) => write!(f, "<{error}>"),
+        }
+    }
+}
+
+/// Inside another value a payload is written as the JSON it stands for.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.to_json().map_err(S::Error::custom)?;
+        let raw: &RawValue = serde_json::from_slice(&text).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// Any JSON value fits, unread. Works with `serde_json` alone.
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Payload(Repr::Json(String::from(Box::<str>::from(raw)).into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_moved_to_a_reader_of_its_type() {
+        let text = "x".repeat(1 << 16);
+        let place = text.as_ptr();
+        let back: (String,) = Payload::new((text,)).read().unwrap();
+        assert_eq!(back.0.as_ptr(), place, "moved, not copied");
+    }
+
+    #[test]
+    fn a_value_that_others_hold_is_copied_for_a_reader() {
+        let payload = Payload::new((1, "two".to_owned()));
+        let kept = payload.clone();
+        assert_eq!(payload.read::<(i64, String)>().unwrap(), (1, "two".to_owned()));
+        assert_eq!(kept.read::<serde_json::Value>().unwrap(), serde_json::json!([1, "two"]));
+    }
+
+    #[test]
+    fn shared_values_are_serialized_once() {
+        let payload = Payload::new(vec![1, 2, 3]);
+        let other = payload.clone();
+        assert_eq!(payload.to_json().unwrap().as_ptr(), other.to_json().unwrap().as_ptr());
+    }
+
+    #[test]
+    fn odd_text_passes_unread_and_fails_where_it_is_parsed() {
+        for odd in [r#""\ud800""#.to_owned(), format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
+            let payload = Payload::from_json(odd.clone()).unwrap();
+            assert_eq!(&payload.to_json().unwrap()[..], odd.as_bytes());
+            payload.read::<serde_json::Value>().unwrap_err();
+        }
+        Payload::from_json("1 2").unwrap_err();
+        Payload::from_json("").unwrap_err();
+        Payload::from_json(&b"\"\xff\""[..]).unwrap_err();
+    }
+}

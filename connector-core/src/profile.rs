@@ -1,0 +1,164 @@
+//! What an engine knows of a plugin.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Describes a plugin. Every field of the published packages, and whatever else a host puts there, survives a round
+/// trip; only the name is needed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the published field names speak for themselves; the others say more below")]
+pub struct Profile {
+    /// Unique in an engine, and the first part of every path.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What others may call. The handshake and services set it; a native plugin's own table does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
+    /// What it emits, for the reader: any event may be emitted and listened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documentation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Plugins this one may activate; a policy's to honour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_activate: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintained_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_contact: Option<String>,
+    /// Where a view goes (the published `LocationProfile`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Where an external plugin lives; set by [`ExternalProfile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// All other fields.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Profile {
+    /// A profile with a name and nothing else.
+    pub fn new(name: impl Into<String>) -> Profile {
+        Profile { name: name.into(), ..Profile::default() }
+    }
+
+    /// Sets the events it says it emits.
+    #[must_use]
+    pub fn with_events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> Profile {
+        self.events = Some(events.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The profile with the fields of `update` laid over it, as `{...profile, ...update}` does.
+    pub(crate) fn merged(&self, update: Map<String, Value>) -> Result<Profile, serde_json::Error> {
+        let mut merged = serde_json::to_value(self)?;
+        if let Value::Object(fields) = &mut merged {
+            fields.extend(update);
+        }
+        serde_json::from_value(merged)
+    }
+}
+
+impl From<&str> for Profile {
+    fn from(name: &str) -> Profile {
+        Profile::new(name)
+    }
+}
+
+impl From<String> for Profile {
+    fn from(name: String) -> Profile {
+        Profile::new(name)
+    }
+}
+
+/// A profile with the place where its plugin lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Profile", try_from = "Profile")]
+pub struct ExternalProfile {
+    /// The plugin.
+    pub profile: Profile,
+    /// What the transport connects to, after [`transform_url`].
+    pub url: String,
+}
+
+impl ExternalProfile {
+    /// The plugin `profile` (a name will do) at `url`.
+    pub fn new(profile: impl Into<Profile>, url: impl Into<String>) -> ExternalProfile {
+        ExternalProfile { profile: profile.into(), url: url.into() }
+    }
+}
+
+impl From<ExternalProfile> for Profile {
+    fn from(external: ExternalProfile) -> Profile {
+        Profile { url: Some(external.url), ..external.profile }
+    }
+}
+
+impl TryFrom<Profile> for ExternalProfile {
+    type Error = &'static str;
+
+    fn try_from(mut profile: Profile) -> Result<ExternalProfile, &'static str> {
+        let url = profile.url.take().ok_or("the profile of an external plugin needs a `url`")?;
+        Ok(ExternalProfile { profile, url })
+    }
+}
+
+/// Where a plugin's URL really leads: `ipfs://` and `swarm://` go through a gateway, anything else is itself.
+/// Replaceable by [`PluginOptions::transform_url`](crate::PluginOptions).
+pub fn transform_url(name: &str, url: &str) -> String {
+    if let Some(rest) = url.strip_prefix("ipfs://") {
+        format!("https://{name}.dyn.plugin.remixproject.org/ipfs/{rest}")
+    } else if let Some(rest) = url.strip_prefix("swarm://") {
+        format!("https://swarm-gateways.net/bzz-raw://{rest}")
+    } else {
+        url.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_survives_a_round_trip() {
+        let all = serde_json::json!({
+            "name": "p", "displayName": "P", "methods": ["a"], "events": ["e"], "permission": true, "hash": "h",
+            "description": "d", "documentation": "doc", "version": "1", "kind": "k", "canActivate": ["q"], "icon": "i",
+            "maintainedBy": "m", "author": "au", "repo": "r", "authorContact": "c", "location": "side", "url": "ws://x",
+            "notifications": {"solidity": ["done"]}, "somethingNew": [1, {"two": null}],
+        });
+        let profile: Profile = serde_json::from_value(all.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&profile).unwrap(), all);
+        let external: ExternalProfile = serde_json::from_value(all.clone()).unwrap();
+        assert_eq!(external.url, "ws://x");
+        assert_eq!(serde_json::to_value(&external).unwrap(), all);
+        assert_eq!(serde_json::to_value(Profile::new("p")).unwrap(), serde_json::json!({"name": "p"}));
+        serde_json::from_value::<ExternalProfile>(serde_json::json!({"name": "p"})).unwrap_err();
+    }
+
+    #[test]
+    fn gateways() {
+        assert_eq!(transform_url("p", "ipfs://Qm1"), "https://p.dyn.plugin.remixproject.org/ipfs/Qm1");
+        assert_eq!(transform_url("p", "swarm://ab"), "https://swarm-gateways.net/bzz-raw://ab");
+        assert_eq!(transform_url("p", "ws://localhost:1"), "ws://localhost:1");
+    }
+}

@@ -1,0 +1,50 @@
+//! The one seam to the runtime: everything in this crate that needs a clock or a task goes through here.
+//!
+//! Today it is tokio's runtime. A browser has neither its clock nor its tasks, so a port to
+//! `wasm32-unknown-unknown` replaces these four functions and nothing else (`clippy.toml` forbids the rest).
+#![allow(clippy::disallowed_methods)]
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+pub(crate) use tokio::time::Instant;
+
+/// A task that ends when this handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Task(tokio::task::JoinHandle<()>);
+
+impl Task {
+    /// Waits for the task's own end.
+    pub(crate) async fn ended(&mut self) {
+        // The only errors are a panic, which the runtime has reported, and an abort: either way it has ended.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task(tokio::spawn(task))
+}
+
+pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
+    Box::pin(tokio::time::sleep(length))
+}
+
+/// The future's output, or `None` once `limit` has passed. The timer is only set when the future does not end at once.
+pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    if let Some(done) = futures_util::future::poll_immediate(&mut work).await {
+        return Some(done);
+    }
+    tokio::time::timeout(limit, work).await.ok()
+}
