@@ -38,6 +38,12 @@ pub enum LinkEnd {
     /// Connecting took too long.
     #[error("no connection within {0:?}")]
     DialTimedOut(Duration),
+    /// There was a link, but the handshake was not answered.
+    #[error("no answer to the handshake within {0:?}")]
+    NoHandshake(Duration),
+    /// The handshake was answered with an error.
+    #[error("the handshake was refused: {0}")]
+    BadHandshake(String),
     /// Nothing came for this long, keepalives included.
     #[error("silent for {0:?}")]
     Silent(Duration),
@@ -174,7 +180,11 @@ pub struct FramedLink<T> {
 
 impl<T> FramedLink<T>
 where
-    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>>
+        + Sink<Message, Error = SendError>
+        + Send
+        + Unpin
+        + 'static,
 {
     /// Wraps `inner`.
     pub fn new(inner: T) -> FramedLink<T> {
@@ -191,7 +201,11 @@ where
 
 impl<T> Link for FramedLink<T>
 where
-    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>>
+        + Sink<Message, Error = SendError>
+        + Send
+        + Unpin
+        + 'static,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if let Some(end) = &self.end {

@@ -214,8 +214,13 @@ pub enum Refusal {
         /// The method called.
         method: String,
     },
+    /// The plugin is not active, may be activated by this call, but could not be: see [`ActivateError`].
+    #[error("{0}")]
+    NotActivatable(String),
     /// The method is not in the plugin's profile.
-    #[error("Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}")]
+    #[error(
+        "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}"
+    )]
     NotExposed {
         /// The plugin called.
         target: String,
@@ -247,7 +252,9 @@ pub enum Refusal {
         what: String,
     },
     /// [`cancel`](crate::PluginClient::cancel) of a method that is not in the profile.
-    #[error("Cannot cancel \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}")]
+    #[error(
+        "Cannot cancel \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed. Here is the list of exposed methods: {exposed}"
+    )]
     CancelNotExposed {
         /// The plugin named.
         target: String,
@@ -267,7 +274,9 @@ pub enum Refusal {
         what: String,
     },
     /// A queue is full: the target's, or the number of calls a link may have under way.
-    #[error("Cannot call {method} of {target} from {caller}, because {target} is busy: {waiting} calls are waiting. Try again later.")]
+    #[error(
+        "Cannot call {method} of {target} from {caller}, because {target} is busy: {waiting} calls are waiting. Try again later."
+    )]
     Busy {
         /// The plugin called.
         target: String,
@@ -279,7 +288,9 @@ pub enum Refusal {
         waiting: usize,
     },
     /// Too many listeners or too many events to remember.
-    #[error("{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted.")]
+    #[error(
+        "{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted."
+    )]
     TooManyListeners {
         /// Who wants to listen.
         name: String,

@@ -1,16 +1,34 @@
-//! Engine, plugin client and connector traits.
+//! A host program (the *engine*) and its *plugins*, wherever those live, call each other's methods and hear each other's
+//! events. This crate is everything but the transports.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod client;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connector;
+mod engine;
 mod error;
+mod link;
 mod message;
 mod payload;
+mod plugin;
 mod profile;
 mod runtime;
+mod session;
+mod sync;
 
-pub use connector::*;
-pub use error::*;
-pub use message::*;
-pub use payload::*;
-pub use profile::*;
 pub use async_trait::async_trait;
-pub struct PluginClient;
-pub struct PluginOptions {}
+pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};
+pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError};
+pub use engine::{
+    DefaultPolicy, Engine, EngineBuilder, LinkState, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
+};
+pub use error::{
+    ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
+    UpdateError,
+};
+pub use link::QueueLimits;
+pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
+pub use payload::Payload;
+pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
+pub use profile::{ExternalProfile, Profile, transform_url};

@@ -239,11 +239,6 @@ impl Message {
         out.push(b'}');
         Ok(())
     }
-
-    /// The memory its payload and error hold, as far as it is known.
-    pub(crate) fn weight(&self) -> usize {
-        self.payload.as_ref().map_or(0, Payload::weight) + self.error.as_ref().map_or(0, Payload::weight)
-    }
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Result<(), PayloadError> {
@@ -389,7 +384,9 @@ mod tests {
 
     #[test]
     fn old_names_are_read_and_new_ones_written() {
-        for (read, written) in [("call", "request"), ("listen", "on"), ("emit", "emit"), ("notification", "notification")] {
+        for (read, written) in
+            [("call", "request"), ("listen", "on"), ("emit", "emit"), ("notification", "notification")]
+        {
             let message = decode(&format!(r#"{{"action":"{read}"}}"#)).unwrap();
             assert_eq!(message.encode().unwrap(), format!(r#"{{"action":"{written}"}}"#).as_bytes());
         }
@@ -443,7 +440,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-                prop::collection::btree_map(".*", inner, 0..4).prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".*", inner, 0..4)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -180,7 +180,9 @@ impl Payload {
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_json() {
-            Ok(text) if text.len() > 200 => write!(f, "{}… ({} bytes)", String::from_utf8_lossy(&text[..200]), text.len()),
+            Ok(text) if text.len() > 200 => {
+                write!(f, "{}… ({} bytes)", String::from_utf8_lossy(&text[..200]), text.len())
+            }
             Ok(text) => f.write_str(&String::from_utf8_lossy(&text)),
             Err(error) => write!(f, "<{error}>"),
         }

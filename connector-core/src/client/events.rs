@@ -1,0 +1,108 @@
+//! Events as a stream.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use futures_util::task::AtomicWaker;
+
+use super::PluginClient;
+use crate::error::CallError;
+use crate::plugin::Rest;
+use crate::sync::lock;
+
+/// What an [`EventStream`] gives.
+#[derive(Debug)]
+pub enum Event {
+    /// The event's arguments.
+    Args(Rest),
+    /// So many events came while the stream was full; they are gone.
+    Missed(u64),
+}
+
+/// Occurrences of one event, in order. It ends when the plugin's handle does; dropping it stops listening.
+#[derive(Debug)]
+pub struct EventStream {
+    client: PluginClient,
+    emitter: String,
+    event: String,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    reader: AtomicWaker,
+    room: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Rest>,
+    missed: u64,
+}
+
+impl EventStream {
+    pub(super) fn new(client: PluginClient, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
+        let sink = Arc::clone(&shared);
+        client.on(emitter, event, move |args: Rest| sink.push(args))?;
+        Ok(EventStream { client, emitter: emitter.to_owned(), event: event.to_owned(), shared })
+    }
+
+    /// The next event. Cancel safe.
+    pub async fn recv(&mut self) -> Event {
+        // The stream itself never ends: events may come again after a link has healed.
+        loop {
+            if let Some(event) = self.next().await {
+                return event;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn push(&self, args: Rest) {
+        let mut queue = lock(&self.queue);
+        match queue.waiting.len() < self.room {
+            true => queue.waiting.push_back(args),
+            false => queue.missed += 1,
+        }
+        drop(queue);
+        self.reader.wake();
+    }
+
+    /// What was missed is told after what waited before it.
+    fn pop(&self) -> Option<Event> {
+        let mut queue = lock(&self.queue);
+        if let Some(args) = queue.waiting.pop_front() {
+            return Some(Event::Args(args));
+        }
+        match std::mem::take(&mut queue.missed) {
+            0 => None,
+            missed => Some(Event::Missed(missed)),
+        }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Some(event) = self.shared.pop() {
+            return Poll::Ready(Some(event));
+        }
+        self.shared.reader.register(cx.waker());
+        self.shared.pop().map_or(Poll::Pending, |event| Poll::Ready(Some(event)))
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        // An error says that nothing is heard any more, which is what is wanted.
+        let _ = self.client.off(&self.emitter, &self.event);
+    }
+}

@@ -1,0 +1,190 @@
+//! A plugin behind a link: what its handles share with the task that owns the link.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::{ClientConfig, listen_action};
+use crate::connector::LinkEnd;
+use crate::error::{CallError, LinkLost, Refusal};
+use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, call_over};
+use crate::message::{Action, Name};
+use crate::payload::Payload;
+use crate::plugin::{Callback, Instance, Plugin, run_callback};
+use crate::runtime;
+use crate::sync::lock;
+
+/// What a handle asks of the link's task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
+    TakeBack { id: i64 },
+    Cancel { target: Name, method: Option<Name> },
+    Listen { action: Action, emitter: Name, event: Name },
+    Emit { event: Name, args: Payload },
+}
+
+impl From<TakeBack> for Command {
+    fn from(TakeBack(id): TakeBack) -> Command {
+        Command::TakeBack { id }
+    }
+}
+
+impl Queued for Command {
+    fn weight(&self) -> usize {
+        match self {
+            Command::Call { args, .. } | Command::Emit { args, .. } => args.weight(),
+            _ => 0,
+        }
+    }
+
+    /// A plugin's link is not healed by the plugin: the engine makes a new one, with a new session.
+    fn survives_loss(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct LinkHome {
+    pub(super) outbox: Outbox<Command>,
+    pub(super) instance: Arc<Instance>,
+    pub(super) config: ClientConfig,
+    next_id: AtomicI64,
+    /// The name, once an engine has shaken hands.
+    pub(super) loaded: watch::Sender<Option<Name>>,
+    listeners: Mutex<HashMap<(Name, Name), Vec<Heard>>>,
+    pub(super) stop: Stop,
+}
+
+#[derive(Clone)]
+struct Heard {
+    callback: Callback,
+    once: bool,
+}
+
+impl LinkHome {
+    pub(super) fn new(plugin: Plugin, config: ClientConfig) -> LinkHome {
+        LinkHome {
+            outbox: Outbox::new(config.queue.clone(), None),
+            instance: Arc::new(Instance::new(plugin)),
+            config,
+            next_id: AtomicI64::new(1),
+            loaded: watch::Sender::new(None),
+            listeners: Mutex::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> Name {
+        self.loaded.borrow().clone().unwrap_or_else(|| self.instance.plugin.profile.name.as_str().into())
+    }
+
+    pub(super) fn instance(&self) -> Arc<Instance> {
+        Arc::clone(&self.instance)
+    }
+
+    pub(super) async fn onload(&self) -> Result<(), CallError> {
+        let mut loaded = self.loaded.subscribe();
+        loop {
+            if let Some(end) = self.outbox.down() {
+                return Err(self.lost(end));
+            }
+            if loaded.borrow_and_update().is_some() {
+                return Ok(());
+            }
+            // The sender lives in `self`; the link's task marks a change at the end, too.
+            let _ = loaded.changed().await;
+        }
+    }
+
+    fn ready(&self) -> Result<(), CallError> {
+        match self.loaded.borrow().is_some() {
+            true => Ok(()),
+            false => Err(self.outbox.down().map_or(CallError::Refused(Refusal::NotConnected), |end| self.lost(end))),
+        }
+    }
+
+    pub(super) async fn call(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
+        self.ready()?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let call = |reply| Command::Call { id, target: target.into(), method: method.into(), args, reply };
+        let answered = call_over(&self.outbox, id, true, call);
+        match runtime::timeout(self.config.call_timeout, answered).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(end)) => Err(self.lost(end)),
+            None => Err(CallError::deadline(target, method, self.config.call_timeout)),
+        }
+    }
+
+    pub(super) fn busy(&self, target: &str, method: &str, waiting: usize) -> CallError {
+        let (target, method) = (target.to_owned(), method.to_owned());
+        CallError::Refused(Refusal::Busy { target, method, caller: self.name().to_string(), waiting })
+    }
+
+    pub(super) fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
+        self.ready()?;
+        self.push(Command::Cancel { target: target.into(), method: method.map(Name::from) })
+    }
+
+    pub(super) fn listen(&self, emitter: &str, event: &str, once: bool, callback: Callback) -> Result<(), CallError> {
+        let (emitter, event) = (Name::from(emitter), Name::from(event));
+        let mut listeners = lock(&self.listeners);
+        if listeners.values().map(Vec::len).sum::<usize>() >= self.config.listeners {
+            return Err(CallError::Refused(Refusal::TooManyListeners {
+                name: self.name().to_string(),
+                event: event.to_string(),
+                emitter: emitter.to_string(),
+                limit: self.config.listeners,
+            }));
+        }
+        listeners.entry((emitter.clone(), event.clone())).or_default().push(Heard { callback, once });
+        drop(listeners);
+        self.push(Command::Listen { action: listen_action(once), emitter, event })
+    }
+
+    pub(super) fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
+        let (emitter, event) = (Name::from(emitter), Name::from(event));
+        lock(&self.listeners).remove(&(emitter.clone(), event.clone()));
+        self.push(Command::Listen { action: Action::Off, emitter, event })
+    }
+
+    pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
+        self.ready()?;
+        self.outbox.push_when_room(Command::Emit { event: event.into(), args }).await.map_err(|end| self.lost(end))
+    }
+
+    pub(super) fn disconnect(&self) {
+        self.stop.ask();
+    }
+
+    fn push(&self, command: Command) -> Result<(), CallError> {
+        self.outbox.push(command).map_err(|end| self.lost(end))
+    }
+
+    /// Runs the callbacks for an event that has come; those for its next occurrence go.
+    pub(super) fn hear(&self, emitter: Name, event: Name, args: &Payload) {
+        let key = (emitter, event);
+        let mut listeners = lock(&self.listeners);
+        let Some(heard) = listeners.get_mut(&key) else { return };
+        let now = heard.clone();
+        heard.retain(|heard| !heard.once);
+        if heard.is_empty() {
+            listeners.remove(&key);
+        }
+        drop(listeners);
+        for heard in now {
+            run_callback(&heard.callback, &self.name(), &key.0, &key.1, args);
+        }
+    }
+
+    fn lost(&self, end: Arc<LinkEnd>) -> CallError {
+        CallError::LinkLost(LinkLost::Seen { plugin: Name::from_static("engine"), end })
+    }
+}
+
+impl std::fmt::Debug for LinkHome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkHome").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

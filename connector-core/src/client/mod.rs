@@ -1,0 +1,281 @@
+//! A plugin's own handle: to call others, to emit and to listen, wherever the plugin runs.
+
+mod events;
+mod home;
+mod serve;
+mod side;
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+pub use events::{Event, EventStream};
+pub(crate) use home::LinkHome;
+pub use serve::{ClientConfig, connect, serve};
+
+use crate::engine::{Entry, Inner};
+use crate::error::{CallError, Refusal, ServiceError};
+use crate::message::{Action, Name};
+use crate::payload::Payload;
+use crate::plugin::{Callback, Instance, IntoArgs, Listener, Service, callback};
+use crate::runtime;
+
+/// A plugin's handle, cheap to clone: what it calls, emits and hears goes through the engine in its name.
+///
+/// A handler gets it from its [`Context`](crate::Context); [`Engine::register`](crate::Engine::register) and
+/// [`connect`] return it. It works the same in the engine's process and behind a link. Once the engine has dropped or
+/// removed the plugin, or the link has ended, its operations end in an error.
+#[derive(Clone, Debug)]
+pub struct PluginClient(Home);
+
+#[derive(Clone, Debug)]
+enum Home {
+    /// Weak, since plugins may keep their own handle: it must not keep the engine alive.
+    Engine {
+        name: Name,
+        engine: Weak<Inner>,
+        entry: Weak<Entry>,
+    },
+    Link(Arc<LinkHome>),
+}
+
+impl PluginClient {
+    pub(crate) fn in_engine(name: Name, engine: Weak<Inner>, entry: Weak<Entry>) -> PluginClient {
+        PluginClient(Home::Engine { name, engine, entry })
+    }
+
+    pub(crate) fn behind(link: Arc<LinkHome>) -> PluginClient {
+        PluginClient(Home::Link(link))
+    }
+
+    /// The plugin's name: the one it was registered with, or, behind a link, the one the engine gave it in the
+    /// handshake (before that, its own).
+    pub fn name(&self) -> Name {
+        match &self.0 {
+            Home::Engine { name, .. } => name.clone(),
+            Home::Link(link) => link.name(),
+        }
+    }
+
+    /// Waits until an engine has shaken hands; in the engine's process there is nothing to wait for. Cancel safe.
+    ///
+    /// # Errors
+    /// The link ended before.
+    pub async fn onload(&self) -> Result<(), CallError> {
+        match &self.0 {
+            Home::Engine { .. } => Ok(()),
+            Home::Link(link) => link.onload().await,
+        }
+    }
+
+    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`.
+    ///
+    /// Dropping the future cancels this one call, and what it caused in turn.
+    ///
+    /// ```no_run
+    /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
+    /// let sum: i64 = local.call("calculator.integers", "add", (1, 2)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// How the call ended otherwise: see [`CallError`].
+    pub async fn call<T: DeserializeOwned + 'static>(
+        &self,
+        target: &str,
+        method: &str,
+        args: impl IntoArgs,
+    ) -> Result<T, CallError> {
+        let result = self.call_unread(target, method, args.into_args()).await?;
+        result.read().map_err(|source| CallError::Result { target: target.into(), method: method.into(), source })
+    }
+
+    /// As [`call`](PluginClient::call), with a time limit of the caller's own that counts from now, the wait in queues
+    /// included.
+    ///
+    /// # Errors
+    /// As [`call`](PluginClient::call); [`CallError::TimedOut`] once `limit` has passed, and the call is cancelled then.
+    pub async fn call_within<T: DeserializeOwned + 'static>(
+        &self,
+        limit: Duration,
+        target: &str,
+        method: &str,
+        args: impl IntoArgs,
+    ) -> Result<T, CallError> {
+        let call = self.call(target, method, args);
+        runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
+    }
+
+    async fn call_unread(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine("call")?;
+                engine.call(&entry, target, method, args).await
+            }
+            Home::Link(link) => link.call(target, method, args).await,
+        }
+    }
+
+    /// Cancels all of this plugin's calls to `target` that wait or run, or those of one method: the published meaning.
+    /// Each ends as [`CallError::Cancelled`]. To end one call, drop its future.
+    ///
+    /// # Errors
+    /// The target is unknown or inactive, or the method is not exposed. Behind a link the engine judges that, and only
+    /// a link that is down is an error here.
+    pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine("cancel")?;
+                engine.cancel(&entry, target, method).map_err(CallError::from)
+            }
+            Home::Link(link) => link.cancel(target, method),
+        }
+    }
+
+    /// Hears an event of another plugin from now on; the last one that the engine remembers comes at once.
+    ///
+    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and in the
+    /// engine's process changes nothing (but the remembered event comes again).
+    ///
+    /// ```no_run
+    /// # fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
+    /// local.on("editor", "saved", |file: String, bytes: u64| tracing::info!(file, bytes, "saved"))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The plugin is not active, its link is down, or it listens to too much.
+    pub fn on<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
+        self.listen(emitter, event, callback(listener), false)
+    }
+
+    /// Hears an event's next occurrence, or the last one if the engine remembers it.
+    ///
+    /// # Errors
+    /// As [`on`](PluginClient::on).
+    pub fn once<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
+        self.listen(emitter, event, callback(listener), true)
+    }
+
+    fn listen(&self, emitter: &str, event: &str, callback: Callback, once: bool) -> Result<(), CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine(if once { "once" } else { "on" })?;
+                engine.listen(&entry, emitter, event, once, callback).map_err(CallError::from)
+            }
+            Home::Link(link) => link.listen(emitter, event, once, callback),
+        }
+    }
+
+    /// Hears an event no more; removes every callback for it. Fine for one that nobody listened to.
+    ///
+    /// # Errors
+    /// The plugin is not active, or its link is down.
+    pub fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine("off")?;
+                engine.unlisten(&entry, emitter, event).map_err(CallError::from)
+            }
+            Home::Link(link) => link.off(emitter, event),
+        }
+    }
+
+    /// An event as a stream, for a listener that takes its time: up to `room` events wait, and what does not fit is
+    /// counted and told as [`Event::Missed`]. Dropping the stream is [`off`](PluginClient::off).
+    ///
+    /// # Errors
+    /// As [`on`](PluginClient::on).
+    pub fn events(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
+        EventStream::new(self.clone(), emitter, event, room)
+    }
+
+    /// Tells an event to all who listen to it. Behind a link it waits while the link's queue is full; otherwise it does
+    /// not wait, whoever listens.
+    ///
+    /// # Errors
+    /// The plugin is not active, or its link is down.
+    pub async fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine("emit")?;
+                engine.emit(&entry, event, args.into_args()).map_err(CallError::from)
+            }
+            Home::Link(link) => link.emit(event, args.into_args()).await,
+        }
+    }
+
+    /// Closes the plugin's link in order. In the engine's process it does nothing: deactivate the plugin instead.
+    pub fn disconnect(&self) {
+        if let Home::Link(link) = &self.0 {
+            link.disconnect();
+        }
+    }
+
+    /// Adds a service to this plugin while it runs, and tells the engine: its methods can be called by path from then on.
+    /// `name` may be a path below another service.
+    ///
+    /// # Errors
+    /// A method has that name, or the engine does not take it.
+    pub async fn create_service(&self, name: &str, service: Service) -> Result<(), ServiceError> {
+        let instance = self.instance()?;
+        instance.add_service(name, &service)?;
+        let update = serde_json::json!({ "name": &*self.name(), "methods": instance.exposed() });
+        Ok(self.call("manager", "updateProfile", (update,)).await?)
+    }
+
+    /// Prepares a service that is made only when [`activate_service`](PluginClient::activate_service) asks for it.
+    ///
+    /// # Errors
+    /// The plugin is gone.
+    pub fn prepare_service<Fut>(
+        &self,
+        name: &str,
+        factory: impl Fn() -> Fut + Send + Sync + 'static,
+    ) -> Result<(), ServiceError>
+    where
+        Fut: Future<Output = Service> + Send + 'static,
+    {
+        self.instance()?.prepare(name, factory);
+        Ok(())
+    }
+
+    /// Makes a prepared service, once, and adds it.
+    ///
+    /// # Errors
+    /// As [`create_service`](PluginClient::create_service), or nothing was prepared under that name.
+    pub async fn activate_service(&self, name: &str) -> Result<(), ServiceError> {
+        let service = self.instance()?.make_prepared(name).await?;
+        self.create_service(name, service).await
+    }
+
+    /// Whether the plugin itself exposes a method of that name.
+    pub(crate) fn exposes(&self, method: &str) -> bool {
+        self.instance().is_ok_and(|instance| instance.exposes(method))
+    }
+
+    fn instance(&self) -> Result<Arc<Instance>, CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (_, entry) = self.engine("createService")?;
+                entry.instance().ok_or_else(|| self.gone("createService"))
+            }
+            Home::Link(link) => Ok(link.instance()),
+        }
+    }
+
+    fn engine(&self, operation: &'static str) -> Result<(Arc<Inner>, Arc<Entry>), CallError> {
+        let Home::Engine { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
+        engine.upgrade().zip(entry.upgrade()).ok_or_else(|| self.gone(operation))
+    }
+
+    fn gone(&self, operation: &'static str) -> CallError {
+        CallError::Refused(Refusal::EngineGone { name: self.name().to_string(), operation })
+    }
+}
+
+pub(crate) fn listen_action(once: bool) -> Action {
+    if once { Action::Once } else { Action::On }
+}

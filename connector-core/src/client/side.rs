@@ -1,0 +1,167 @@
+//! The plugin's side of a link at work.
+
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+
+use super::PluginClient;
+use super::home::{Command, LinkHome};
+use crate::connector::LinkEnd;
+use crate::error::{CallError, Fault, LinkLost, PayloadError};
+use crate::link::{Head, Reply, Side, Tasks};
+use crate::message::{Message, Name};
+use crate::plugin::{Context, Outcome};
+use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
+
+pub(super) struct PluginSide {
+    home: Arc<LinkHome>,
+    session: PluginSession<Reply>,
+    tasks: Tasks<Done>,
+}
+
+/// What a task of this side leads to.
+enum Done {
+    Answer { id: Option<i64>, name: Option<Name>, key: Name, outcome: Outcome },
+    Hook,
+}
+
+impl PluginSide {
+    pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
+        PluginSide { home, session: PluginSession::new(), tasks: Tasks::new() }
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Answer { id, name, key, outcome } => self.session.answer(id, name, key, outcome),
+            Done::Hook => {}
+        }
+    }
+
+    fn act(&mut self, event: PluginEvent<Reply>) {
+        match event {
+            PluginEvent::Handshake { id, name, first } => {
+                if first {
+                    self.home.loaded.send_replace(Some(name.clone()));
+                    tracing::debug!(plugin = &*name, "an engine has shaken hands");
+                    // The hook's first part runs before the answer, so that a service it creates is listed there.
+                    if let Some(hook) = &self.home.instance.plugin.on_activation {
+                        let hook = hook(PluginClient::behind(Arc::clone(&self.home)));
+                        self.tasks.start(None, async {
+                            hook.await;
+                            Done::Hook
+                        });
+                    }
+                }
+                self.session.answer_handshake(id, name, self.home.instance.exposed());
+            }
+            PluginEvent::Invoke(invocation) => {
+                let Invocation { id, name, key, from, path, args } = invocation;
+                if self.tasks.len() >= self.home.config.running {
+                    let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
+                    return self.session.answer(id, name, key, Err(Fault::new(busy)));
+                }
+                let client = PluginClient::behind(Arc::clone(&self.home));
+                let context = Context::new(from, path, key.clone(), client, None);
+                let work = self.home.instance.invoke(context, args, |method, plugin| {
+                    format!("Method {method} doesn't exist on plugin {plugin}")
+                });
+                let work = async move { Done::Answer { id, name, key, outcome: work.await } };
+                if let Some(done) = self.tasks.start(id, work) {
+                    self.done(done);
+                }
+            }
+            PluginEvent::Stop { id } => {
+                self.tasks.stop(id);
+            }
+            PluginEvent::Notify { emitter, event, args } => self.home.hear(emitter, event, &args),
+            PluginEvent::Ended { reply, outcome } => {
+                // Whoever dropped the call does not want to know.
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Call { id, target, method, args, reply } => {
+                if self.session.calls_under_way() >= self.home.config.calls {
+                    let busy = self.home.busy(&target, &method, self.session.calls_under_way());
+                    let _ = reply.send(Err(busy));
+                } else {
+                    self.session.call(id, target, method, args, reply);
+                }
+            }
+            Command::TakeBack { id } => drop(self.session.take_back(id)),
+            Command::Cancel { target, method } => self.session.cancel(target, method),
+            Command::Listen { action, emitter, event } => self.session.listen(action, emitter, event),
+            Command::Emit { event, args } => self.session.emit(event, args),
+        }
+    }
+
+    /// The link has ended: everybody who waits is told, and running handlers are dropped with this side.
+    pub(super) fn end(mut self, end: LinkEnd) {
+        let end = Arc::new(end);
+        let lost = self.home.outbox.set_down(Arc::clone(&end));
+        let lost = lost.into_iter().filter_map(|command| match command {
+            Command::Call { reply, .. } => Some(reply),
+            _ => None,
+        });
+        for reply in lost.chain(self.session.end()) {
+            let error = LinkLost::Seen { plugin: Name::from_static("engine"), end: Arc::clone(&end) };
+            let _ = reply.send(Err(CallError::LinkLost(error)));
+        }
+        // Wakes who waits for the handshake.
+        self.home.loaded.send_modify(|_| {});
+    }
+}
+
+impl Side for PluginSide {
+    fn receive(&mut self, message: Message) {
+        match self.session.receive(message) {
+            Ok(Some(event)) => self.act(event),
+            Ok(None) => {}
+            Err(dropped @ Dropped::UnknownResponse(_)) => {
+                tracing::debug!(plugin = &*self.home.name(), %dropped, "a message is dropped")
+            }
+            Err(dropped) => tracing::warn!(plugin = &*self.home.name(), %dropped, "a message is dropped"),
+        }
+    }
+
+    fn poll_transmit(&mut self, cx: &mut Cx<'_>) -> Poll<Message> {
+        loop {
+            if let Some(message) = self.session.transmit() {
+                return Poll::Ready(message);
+            }
+            match self.home.outbox.poll_pop(cx) {
+                Poll::Ready(command) => self.command(command),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut worked = false;
+        while let Poll::Ready(done) = self.tasks.poll_ended(cx) {
+            self.done(done);
+            worked = true;
+        }
+        worked
+    }
+
+    /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
+    fn backlog(&self) -> (usize, bool) {
+        let (_, too_many) = self.home.outbox.backlog();
+        let answers = self.session.waiting_to_send();
+        (answers, too_many || answers >= self.home.outbox.limits().most_messages)
+    }
+
+    fn unsendable(&mut self, head: Head, error: PayloadError) {
+        tracing::warn!(plugin = &*self.home.name(), %error, "a message cannot be serialized");
+        if let Some(reply) = self.session.unsendable(head, &error.to_string()) {
+            let _ = reply.send(Err(CallError::Arguments(error)));
+        }
+    }
+
+    fn poll_stop(&mut self, cx: &mut Cx<'_>) -> Poll<LinkEnd> {
+        self.home.stop.poll_asked(cx).map(|()| LinkEnd::Disconnected)
+    }
+}

@@ -1,0 +1,224 @@
+//! How a call gets through its target's queue, and who waits for whom.
+//!
+//! A plugin runs one call at a time unless told otherwise, so work that comes back to a plugin that is busy on its
+//! behalf (X calls A, A calls B, B calls A) would wait for itself. A call that has to wait is therefore let through if a
+//! call that blocks it waits, directly or through others, for work that this call belongs to.
+//!
+//! The wire does not say which of a plugin's calls another call belongs to. A call that a plugin made while it ran
+//! others is taken to belong to all of those that still run: too many are let through rather than one be stuck.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+use super::entry::Entry;
+use super::queue::{Entered, Queueable};
+use crate::error::{CallError, Refusal};
+use crate::message::Name;
+use crate::sync::lock;
+
+/// A call, from when it enters its target's queue until it has ended.
+pub(crate) struct Call {
+    pub(super) caller: Arc<Entry>,
+    pub(super) target: Arc<Entry>,
+    pub(super) method: Name,
+    /// When it was made, and when it started to run (0: not yet), on the engine's count of such moments.
+    made: u64,
+    started: AtomicU64,
+    state: AtomicU8,
+    waiter: AtomicWaker,
+}
+
+const WAITS: u8 = 0;
+const RUNS: u8 = 1;
+const CANCELLED: u8 = 2;
+const TARGET_GONE: u8 = 3;
+
+/// Counts the moments at which calls are made and started, to tell which came first.
+#[derive(Default)]
+pub(crate) struct Moments(AtomicU64);
+
+impl Moments {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Queueable for Arc<Call> {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self, other)
+    }
+
+    fn matches(&self, caller: &str, method: Option<&str>) -> bool {
+        self.caller.name == caller && method.is_none_or(|method| self.method == method)
+    }
+}
+
+impl Call {
+    /// Ends it as cancelled.
+    pub(super) fn cancel(&self) {
+        self.end_as(CANCELLED);
+    }
+
+    /// Ends it because its target was deactivated.
+    pub(super) fn target_gone(&self) {
+        self.end_as(TARGET_GONE);
+    }
+
+    fn end_as(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+        self.waiter.wake();
+    }
+
+    fn start(&self, moments: &Moments) {
+        self.started.store(moments.next(), Ordering::Release);
+        // One that has been cancelled meanwhile stays so.
+        let _ = self.state.compare_exchange(WAITS, RUNS, Ordering::AcqRel, Ordering::Acquire);
+        self.waiter.wake();
+    }
+
+    /// How it was ended from outside, if it was.
+    fn ended(&self) -> Option<CallError> {
+        match self.state.load(Ordering::Acquire) {
+            CANCELLED => Some(CallError::cancelled(&self.method, &self.caller.name)),
+            TARGET_GONE => Some(CallError::Refused(Refusal::NotActivated {
+                target: self.target.name.to_string(),
+                caller: self.caller.name.to_string(),
+                method: self.method.to_string(),
+            })),
+            _ => None,
+        }
+    }
+
+    fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire) > 0
+    }
+}
+
+/// A place in the target's queue, given up when this is dropped.
+pub(super) struct Admission<'a> {
+    call: Arc<Call>,
+    moments: &'a Moments,
+    recorded: bool,
+}
+
+impl<'a> Admission<'a> {
+    /// Enters the target's queue.
+    ///
+    /// # Errors
+    /// The queue is full.
+    pub(super) fn enter(
+        moments: &'a Moments,
+        caller: &Arc<Entry>,
+        target: &Arc<Entry>,
+        method: Name,
+    ) -> Result<Admission<'a>, Refusal> {
+        let call = Arc::new(Call {
+            caller: Arc::clone(caller),
+            target: Arc::clone(target),
+            method,
+            made: moments.next(),
+            started: AtomicU64::new(0),
+            state: AtomicU8::new(WAITS),
+            waiter: AtomicWaker::new(),
+        });
+        // A caller that runs nothing waits on nobody's behalf.
+        let recorded = !lock(&caller.queue).is_idle();
+        if recorded {
+            lock(&caller.made).push(Arc::clone(&call));
+        }
+        // From here on, leaving is the guard's.
+        let admission = Admission { call, moments, recorded };
+        let call = &admission.call;
+        let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
+        match entered {
+            Entered::Runs => call.start(moments),
+            // Looked at after it has entered: of two calls that block each other, the later sees the earlier.
+            Entered::Waits if recorded && closes_a_circle(call) => {
+                if lock(&target.queue).let_through(&call.method, call) {
+                    call.start(moments);
+                }
+            }
+            Entered::Waits => {}
+            Entered::Busy(waiting) => {
+                return Err(Refusal::Busy {
+                    target: target.name.to_string(),
+                    caller: caller.name.to_string(),
+                    method: call.method.to_string(),
+                    waiting,
+                });
+            }
+        }
+        Ok(admission)
+    }
+
+    /// Ready when the call may run.
+    ///
+    /// # Errors
+    /// It was ended from outside.
+    pub(super) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        if let Poll::Ready(error) = self.poll_ended(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if self.call.has_started() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Ready when the call has been ended from outside.
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<CallError> {
+        if self.call.ended().is_none() {
+            self.call.waiter.register(cx.waker());
+        }
+        self.call.ended().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        let call = &self.call;
+        let started = lock(&call.target.queue).leave(&call.method, call);
+        for next in started {
+            next.start(self.moments);
+        }
+        if self.recorded {
+            lock(&call.caller.made).retain(|made| !made.is(call));
+        }
+    }
+}
+
+/// Whether a call that blocks `call` waits for work that `call` belongs to.
+fn closes_a_circle(call: &Arc<Call>) -> bool {
+    let causes = causes_of(call);
+    let mut seen: Vec<Arc<Call>> = Vec::new();
+    let mut look_at = lock(&call.target.queue).running_beside(&call.method);
+    while let Some(blocks) = look_at.pop() {
+        if seen.iter().any(|seen| seen.is(&blocks)) {
+            continue;
+        }
+        if causes.iter().any(|cause| cause.is(&blocks)) {
+            return true;
+        }
+        look_at.extend(waits_for(&blocks));
+        seen.push(blocks);
+    }
+    false
+}
+
+/// The calls that `call` may have been made for: those its caller ran when it was made, and still runs.
+fn causes_of(call: &Call) -> Vec<Arc<Call>> {
+    let mut running = lock(&call.caller.queue).running();
+    running.retain(|cause| cause.started.load(Ordering::Acquire) < call.made);
+    running
+}
+
+/// What a running call may wait for: the calls its target made since, or what keeps those from running.
+fn waits_for(running: &Call) -> Vec<Arc<Call>> {
+    let started = running.started.load(Ordering::Acquire);
+    let made: Vec<_> = lock(&running.target.made).iter().filter(|made| made.made > started).cloned().collect();
+    let blocked = |call: Arc<Call>| match call.has_started() {
+        true => vec![call],
+        false => lock(&call.target.queue).running_beside(&call.method),
+    };
+    made.into_iter().flat_map(blocked).collect()
+}

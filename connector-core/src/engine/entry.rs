@@ -1,0 +1,163 @@
+//! One registered plugin, as the engine keeps it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use super::admission::Call;
+use super::events::Emitter;
+use super::external::External;
+use super::options::PluginOptions;
+use super::queue::Queue;
+use crate::message::Name;
+use crate::plugin::{CAN_DEACTIVATE, Instance};
+use crate::profile::Profile;
+use crate::sync::lock;
+
+pub(crate) struct Entry {
+    pub(super) name: Name,
+    pub(super) host: Host,
+    pub(super) options: PluginOptions,
+    known: ArcSwap<Known>,
+    status: AtomicU8,
+    /// Held while the plugin is being activated or deactivated.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Whether its profile was updated while it was being activated; told once it is active.
+    pub(super) updated_early: AtomicBool,
+    pub(super) queue: Mutex<Queue<Arc<Call>>>,
+    /// Its calls of others that some call it runs may have caused, see [`super::admission`].
+    pub(super) made: Mutex<Vec<Arc<Call>>>,
+    pub(super) emitter: Arc<Emitter>,
+    /// The events it listens to, by emitter and name.
+    pub(super) listens_to: Mutex<HashSet<(Name, Name)>>,
+}
+
+/// Where a plugin runs.
+pub(super) enum Host {
+    Native(Arc<Instance>),
+    External(Arc<External>),
+}
+
+/// What is known of a plugin, with its methods ready to be looked up.
+pub(super) struct Known {
+    pub(super) profile: Profile,
+    methods: HashSet<Name>,
+}
+
+impl Known {
+    fn new(profile: Profile) -> Known {
+        let methods = profile.methods.iter().flatten().map(|method| method.as_str().into()).collect();
+        Known { profile, methods }
+    }
+
+    /// The method's name as the engine keeps it, if it may be called.
+    pub(super) fn exposed(&self, method: &str) -> Option<Name> {
+        match self.methods.get(method) {
+            Some(name) => Some(name.clone()),
+            None => (method == CAN_DEACTIVATE).then(|| Name::from_static(CAN_DEACTIVATE)),
+        }
+    }
+
+    /// The list that refusals show.
+    pub(super) fn exposed_list(&self) -> String {
+        let methods = self.profile.methods.iter().flatten().map(String::as_str).chain([CAN_DEACTIVATE]);
+        methods.map(|method| format!("\"{method}\"")).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Status {
+    Inactive,
+    /// It may act, but not yet be called.
+    Activating,
+    Active,
+}
+
+impl Entry {
+    pub(super) fn new(profile: Profile, host: Host, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
+        Entry {
+            name: profile.name.as_str().into(),
+            host,
+            queue: Mutex::new(Queue::new(options.concurrency, options.queue_length, &options.method_concurrency)),
+            options,
+            known: ArcSwap::from_pointee(Known::new(profile)),
+            status: AtomicU8::new(Status::Inactive as u8),
+            changing: tokio::sync::Mutex::new(()),
+            updated_early: AtomicBool::new(false),
+            made: Mutex::default(),
+            emitter,
+            listens_to: Mutex::default(),
+        }
+    }
+
+    pub(super) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
+        self.known.load()
+    }
+
+    pub(super) fn profile(&self) -> Profile {
+        self.known.load().profile.clone()
+    }
+
+    pub(super) fn set_profile(&self, profile: Profile) {
+        self.known.store(Arc::new(Known::new(profile)));
+    }
+
+    /// Sets what the plugin said in its handshake; true if that changed anything.
+    pub(super) fn set_methods(&self, methods: Vec<String>) -> bool {
+        let profile = self.profile();
+        let changed = profile.methods.as_ref() != Some(&methods);
+        if changed {
+            self.set_profile(Profile { methods: Some(methods), ..profile });
+        }
+        changed
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            0 => Status::Inactive,
+            1 => Status::Activating,
+            _ => Status::Active,
+        }
+    }
+
+    pub(super) fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Ordering::Release);
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.status() == Status::Active
+    }
+
+    pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
+        match &self.host {
+            Host::Native(instance) => Some(Arc::clone(instance)),
+            Host::External(_) => None,
+        }
+    }
+
+    pub(super) fn external(&self) -> Option<&Arc<External>> {
+        match &self.host {
+            Host::Native(_) => None,
+            Host::External(external) => Some(external),
+        }
+    }
+
+    /// Ends all calls to this plugin, those that run and those that wait.
+    pub(super) fn end_calls(&self) {
+        for call in lock(&self.queue).all() {
+            call.target_gone();
+        }
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// The registry: a snapshot that a call reads without waiting.
+pub(super) type Registry = HashMap<Name, Arc<Entry>>;

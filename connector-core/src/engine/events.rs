@@ -1,0 +1,192 @@
+//! Events: who listens to what, what is remembered, and fan-out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::Inner;
+use super::entry::Entry;
+use super::external::External;
+use super::router::may_act;
+use crate::error::Refusal;
+use crate::message::Name;
+use crate::payload::Payload;
+use crate::plugin::{Callback, run_callback};
+use crate::sync::lock;
+
+/// The events of one plugin, registered or not: one may listen to a plugin that is yet to come.
+#[derive(Default)]
+pub(crate) struct Emitter {
+    events: Mutex<HashMap<Name, Heard>>,
+}
+
+/// An event that somebody has listened to; from then on its last occurrence is remembered.
+struct Heard {
+    name: Name,
+    /// Shared with a fan-out under way, which so needs no lock.
+    listeners: Arc<Vec<Subscription>>,
+    last: Option<Payload>,
+}
+
+#[derive(Clone)]
+struct Subscription {
+    listener: Name,
+    once: bool,
+    deliver: Deliver,
+}
+
+/// How an event reaches a listener.
+#[derive(Clone)]
+pub(super) enum Deliver {
+    Callback(Callback),
+    Link(Arc<External>),
+}
+
+/// Distinct events of one emitter that may be listened to and remembered.
+const MOST_EVENTS: usize = 4096;
+
+impl Inner {
+    /// `on` and `once` of a plugin in this process.
+    pub(crate) fn listen(
+        &self,
+        listener: &Arc<Entry>,
+        emitter: &str,
+        event: &str,
+        once: bool,
+        callback: Callback,
+    ) -> Result<(), Refusal> {
+        self.subscribe(listener, emitter.into(), event.into(), once, Deliver::Callback(callback))
+    }
+
+    /// One subscription for a listener and an event: a second changes nothing, but what is remembered comes again.
+    pub(super) fn subscribe(
+        &self,
+        listener: &Arc<Entry>,
+        emitter: Name,
+        event: Name,
+        once: bool,
+        deliver: Deliver,
+    ) -> Result<(), Refusal> {
+        may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
+        let too_many = |limit| Refusal::TooManyListeners {
+            name: listener.name.to_string(),
+            event: event.to_string(),
+            emitter: emitter.to_string(),
+            limit,
+        };
+        let source = self.emitter(&emitter);
+        let mut listens_to = lock(&listener.listens_to);
+        let mut events = lock(&source.events);
+        if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
+            // What nobody listens to any more gives way, memory and all.
+            let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
+            events.remove(&idle.ok_or_else(|| too_many(MOST_EVENTS))?);
+        }
+        let key = (emitter.clone(), event.clone());
+        if !listens_to.contains(&key) && listens_to.len() >= listener.options.listeners {
+            return Err(too_many(listener.options.listeners));
+        }
+        let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
+        let last = heard.last.clone();
+        if once && last.is_some() {
+            // The next occurrence has been already: as published, this ends the listener's subscription.
+            heard.remove(&listener.name);
+            listens_to.remove(&key);
+        } else if !heard.has(&listener.name) {
+            listens_to.insert(key);
+            let subscription = Subscription { listener: listener.name.clone(), once, deliver: deliver.clone() };
+            Arc::make_mut(&mut heard.listeners).push(subscription);
+        }
+        drop((events, listens_to));
+        if let Some(args) = last {
+            deliver.event(&listener.name, &emitter, &event, &args);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unlisten(&self, listener: &Arc<Entry>, emitter: &str, event: &str) -> Result<(), Refusal> {
+        may_act(listener, || "All event listeners are already removed.".to_owned())?;
+        self.unsubscribe(listener, &(emitter.into(), event.into()));
+        Ok(())
+    }
+
+    fn unsubscribe(&self, listener: &Entry, key: &(Name, Name)) {
+        let source = self.emitter(&key.0);
+        let mut listens_to = lock(&listener.listens_to);
+        if listens_to.remove(key)
+            && let Some(heard) = lock(&source.events).get_mut(&key.1)
+        {
+            heard.remove(&listener.name);
+        }
+        drop(listens_to);
+        self.forget_stranger(&key.0);
+    }
+
+    /// Of a plugin that is not registered nothing is kept once nobody listens to it.
+    fn forget_stranger(&self, emitter: &Name) {
+        let mut emitters = lock(&self.emitters);
+        let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
+        if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(unheard) {
+            emitters.remove(emitter);
+        }
+    }
+
+    /// All subscriptions of a plugin that is deactivated, and what is remembered of its own events.
+    pub(super) fn forget_events(&self, entry: &Entry) {
+        let all: Vec<_> = lock(&entry.listens_to).iter().cloned().collect();
+        for key in all {
+            self.unsubscribe(entry, &key);
+        }
+        for heard in lock(&entry.emitter.events).values_mut() {
+            heard.last = None;
+        }
+    }
+
+    /// Tells an event to all who listen, without waiting for any of them.
+    pub(crate) fn emit(&self, emitter: &Arc<Entry>, event: &str, args: Payload) -> Result<(), Refusal> {
+        may_act(emitter, || format!("It cannot emit the event {event}"))?;
+        let mut events = lock(&emitter.emitter.events);
+        let Some(heard) = events.get_mut(event) else { return Ok(()) };
+        let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
+        heard.last = Some(args.clone());
+        let once: Vec<Name> = listeners.iter().filter(|one| one.once).map(|one| one.listener.clone()).collect();
+        if !once.is_empty() {
+            Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
+        }
+        drop(events);
+        let key = (emitter.name.clone(), event.clone());
+        for listener in once.iter().filter_map(|name| self.find(name)) {
+            let mut listens_to = lock(&listener.listens_to);
+            // Unless it has subscribed again meanwhile.
+            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(&listener.name)) {
+                listens_to.remove(&key);
+            }
+        }
+        for one in listeners.iter() {
+            one.deliver.event(&one.listener, &emitter.name, &event, &args);
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn new(name: Name) -> Heard {
+        Heard { name, listeners: Arc::default(), last: None }
+    }
+
+    fn has(&self, listener: &str) -> bool {
+        self.listeners.iter().any(|one| one.listener == listener)
+    }
+
+    fn remove(&mut self, listener: &str) {
+        Arc::make_mut(&mut self.listeners).retain(|one| one.listener != listener);
+    }
+}
+
+impl Deliver {
+    fn event(&self, listener: &str, emitter: &Name, event: &Name, args: &Payload) {
+        match self {
+            Deliver::Callback(callback) => run_callback(callback, listener, emitter, event, args),
+            Deliver::Link(external) => external.notify(emitter.clone(), event.clone(), args.clone()),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A plugin behind a link: what callers and emitters share with the task that supervises the link.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::options::PluginOptions;
+use crate::connector::{LinkEnd, PluginConnector};
+use crate::error::{CallError, LinkLost};
+use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, call_over};
+use crate::message::{Name, RequestInfo};
+use crate::payload::Payload;
+use crate::runtime::Task;
+use crate::sync::lock;
+
+/// What the engine asks of a link's task.
+pub(super) enum Command {
+    Call { id: i64, method: Name, args: Payload, info: RequestInfo, reply: Reply },
+    TakeBack { id: i64 },
+    Notify { emitter: Name, event: Name, args: Payload },
+}
+
+impl From<TakeBack> for Command {
+    fn from(TakeBack(id): TakeBack) -> Command {
+        Command::TakeBack { id }
+    }
+}
+
+impl Queued for Command {
+    fn weight(&self) -> usize {
+        match self {
+            Command::Call { args, .. } | Command::Notify { args, .. } => args.weight(),
+            Command::TakeBack { .. } => 0,
+        }
+    }
+
+    fn survives_loss(&self) -> bool {
+        matches!(self, Command::Notify { .. })
+    }
+}
+
+/// Whether a plugin's link is up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// The plugin is not active: there is no link and none is sought.
+    Inactive,
+    /// A link is being made for the first time since activation.
+    Connecting,
+    /// The link is up and the handshake done.
+    Up,
+    /// The link is down; it is dialled again, without end, until it is up or the plugin is deactivated.
+    Down {
+        /// How it ended, or why the last try failed.
+        why: Arc<LinkEnd>,
+        /// Tries since it went down.
+        tries: u32,
+    },
+}
+
+impl LinkState {
+    /// Whether calls get through.
+    pub fn is_up(&self) -> bool {
+        matches!(self, LinkState::Up)
+    }
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkState::Inactive => f.write_str("inactive"),
+            LinkState::Connecting => f.write_str("connecting"),
+            LinkState::Up => f.write_str("up"),
+            LinkState::Down { why, tries } => write!(f, "down ({why}), tried {tries} times since"),
+        }
+    }
+}
+
+pub(super) struct External {
+    pub(super) name: Name,
+    pub(super) url: String,
+    pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
+    pub(super) outbox: Outbox<Command>,
+    pub(super) state: watch::Sender<LinkState>,
+    pub(super) stop: Stop,
+    pub(super) supervisor: Mutex<Option<Task>>,
+    next_id: AtomicI64,
+}
+
+impl External {
+    pub(super) fn new(
+        name: Name,
+        url: String,
+        connector: Box<dyn PluginConnector>,
+        options: &PluginOptions,
+    ) -> External {
+        External {
+            url: match &options.transform_url {
+                Some(transform) => transform(&name, &url),
+                None => crate::profile::transform_url(&name, &url),
+            },
+            name,
+            connector: tokio::sync::Mutex::new(connector),
+            outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
+            state: watch::Sender::new(LinkState::Inactive),
+            stop: Stop::default(),
+            supervisor: Mutex::default(),
+            next_id: AtomicI64::new(0),
+        }
+    }
+
+    /// Calls a method over the link, if it is up. Dropping the future takes the call back.
+    pub(super) async fn call(&self, method: Name, args: Payload, info: RequestInfo) -> Result<Payload, CallError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let call = |reply| Command::Call { id, method, args, info, reply };
+        let lost = |end| Err(CallError::LinkLost(LinkLost::Seen { plugin: self.name.clone(), end }));
+        call_over(&self.outbox, id, false, call).await.unwrap_or_else(lost)
+    }
+
+    /// Passes an event on; while the link is down it is kept, up to a bound.
+    pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
+        if let Err(end) = self.outbox.push(Command::Notify { emitter, event, args }) {
+            tracing::warn!(plugin = &*self.name, %end, "an event is dropped");
+        }
+    }
+
+    /// The link is gone: whoever waited is told, by `waiting` and by what was queued.
+    pub(super) fn set_down(&self, end: &Arc<LinkEnd>, waiting: Vec<Reply>) {
+        let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
+            Command::Call { reply, .. } => Some(reply),
+            Command::TakeBack { .. } | Command::Notify { .. } => None,
+        });
+        for reply in waiting.into_iter().chain(queued) {
+            let lost = LinkLost::Seen { plugin: self.name.clone(), end: Arc::clone(end) };
+            // Whoever dropped the call does not want to know.
+            let _ = reply.send(Err(CallError::LinkLost(lost)));
+        }
+    }
+
+    /// Ends everything at once, without a word to the plugin.
+    pub(super) fn abort(&self) {
+        drop(lock(&self.supervisor).take());
+        self.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+        self.state.send_replace(LinkState::Inactive);
+    }
+}

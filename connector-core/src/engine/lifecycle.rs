@@ -1,0 +1,222 @@
+//! Registration, activation, deactivation, removal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::entry::{Entry, Host, Registry, Status};
+use super::external::External;
+use super::registration::{Place, Registration};
+use super::{Inner, MANAGER, supervisor};
+use crate::client::PluginClient;
+use crate::error::{ActivateError, RegisterError};
+use crate::message::Name;
+use crate::payload::Payload;
+use crate::plugin::{CAN_DEACTIVATE, Instance};
+use crate::profile::Profile;
+use crate::runtime;
+use crate::sync::lock;
+
+impl Inner {
+    pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
+        let Registration { profile, place, options } = registration;
+        if profile.name.is_empty() || profile.name.contains('.') {
+            return Err(RegisterError::BadName(profile.name));
+        }
+        let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
+        let name = Name::from(profile.name.as_str());
+        let host = match place {
+            Place::Here(plugin) => Host::Native(Arc::new(Instance::new(plugin))),
+            Place::Behind { connector, url } => {
+                Host::External(Arc::new(External::new(name.clone(), url, connector, &options)))
+            }
+        };
+        let entry = Arc::new(Entry::new(profile.clone(), host, options, self.emitter(&name)));
+        let mut taken = false;
+        self.registry.rcu(|registry| {
+            taken = registry.contains_key(&name);
+            let mut registry = Registry::clone(registry);
+            registry.entry(name.clone()).or_insert_with(|| Arc::clone(&entry));
+            registry
+        });
+        if taken {
+            return Err(RegisterError::AlreadyRegistered(profile.name));
+        }
+        let client = PluginClient::in_engine(name.clone(), Arc::downgrade(self), Arc::downgrade(&entry));
+        if name != MANAGER {
+            self.policy.profile_added(&profile);
+            self.manager_emits("profileAdded", &profile);
+        }
+        if let Some(hook) = entry.instance().and_then(|instance| instance.plugin.on_registration.clone()) {
+            hook();
+        }
+        if let Some(hook) = &self.on_registration {
+            hook(&profile);
+        }
+        Ok(client)
+    }
+
+    /// Activates a plugin in the name of another, if it may.
+    pub(super) async fn activate(self: &Arc<Self>, caller: &Profile, name: &str) -> Result<(), ActivateError> {
+        let Some(entry) = self.find(name) else { return Err(ActivateError::NotRegistered(name.to_owned())) };
+        if entry.is_active() {
+            return Ok(());
+        }
+        if !self.policy.can_activate(caller, &entry.profile(), None).await {
+            return Err(no_right(caller, "activate", name));
+        }
+        self.activate_entry(&entry).await
+    }
+
+    /// Activates a plugin, whoever asks: once, however many ask at a time.
+    pub(super) async fn activate_entry(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
+        let _changing = entry.changing.lock().await;
+        if entry.is_active() {
+            return Ok(());
+        }
+        entry.set_status(Status::Activating);
+        let mut undo = UndoActivation { engine: self, entry: Some(entry) };
+        let methods = match &entry.host {
+            Host::Native(instance) => {
+                if let Some(hook) = &instance.plugin.on_activation {
+                    let within = entry.options.activation_timeout;
+                    let client =
+                        PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
+                    let name = entry.name.to_string();
+                    runtime::timeout(within, hook(client)).await.ok_or(ActivateError::Hook { name, within })?;
+                }
+                None
+            }
+            Host::External(external) => supervisor::start(Arc::downgrade(self), entry, external).await?,
+        };
+        undo.entry = None;
+        let told = methods.is_some();
+        if let Some(methods) = methods {
+            entry.set_methods(methods);
+        }
+        entry.set_status(Status::Active);
+        let profile = entry.profile();
+        self.policy.plugin_activated(&profile);
+        self.manager_emits("pluginActivated", &profile);
+        if entry.updated_early.swap(false, Ordering::AcqRel) || told {
+            self.manager_emits("profileUpdated", &profile);
+        }
+        Ok(())
+    }
+
+    /// Deactivates a plugin in the name of another, if it may; one that is unknown or inactive is so already.
+    pub(super) async fn deactivate(self: &Arc<Self>, caller: &Profile, name: &str) -> Result<(), ActivateError> {
+        let Some(entry) = self.find(name) else { return Ok(()) };
+        if !entry.is_active() {
+            return Ok(());
+        }
+        let itself = caller.name == name;
+        if caller.name != MANAGER {
+            let allowed = self.policy.can_deactivate(caller, &entry.profile()).await
+                && (itself || self.plugin_agrees(caller, name).await);
+            if !allowed {
+                return Err(no_right(caller, "deactivate", name));
+            }
+        }
+        self.deactivate_entry(&entry, itself).await;
+        Ok(())
+    }
+
+    async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, name: &str) -> bool {
+        let Some(manager) = self.find(MANAGER) else { return false };
+        let args = Payload::new((caller.clone(),));
+        match self.call(&manager, name, CAN_DEACTIVATE, args).await.map(Payload::read::<bool>) {
+            Ok(Ok(agrees)) => agrees,
+            Ok(Err(error)) => {
+                tracing::warn!(plugin = name, %error, "its answer to canDeactivate is neither true nor false");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(plugin = name, %error, "it did not answer canDeactivate");
+                false
+            }
+        }
+    }
+
+    async fn deactivate_entry(self: &Arc<Self>, entry: &Arc<Entry>, asked_by_itself: bool) {
+        let changing = entry.changing.lock().await;
+        if !entry.is_active() {
+            return;
+        }
+        if let Host::Native(instance) = &entry.host
+            && let Some(hook) = &instance.plugin.on_deactivation
+        {
+            let client = PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
+            let limit = entry.options.activation_timeout;
+            if runtime::timeout(limit, hook(client)).await.is_none() {
+                tracing::warn!(plugin = &*entry.name, ?limit, "its deactivation hook did not end and was given up");
+            }
+        }
+        self.silence(entry);
+        if let Some(external) = entry.external() {
+            external.stop.ask();
+        }
+        let profile = entry.profile();
+        self.policy.plugin_deactivated(&profile);
+        self.manager_emits("pluginDeactivated", &profile);
+        drop(changing);
+        // A plugin that deactivates itself waits on its own link, which cannot close while it does.
+        if let Some(external) = entry.external()
+            && !asked_by_itself
+        {
+            supervisor::stopped(external).await;
+        }
+    }
+
+    /// From here on the plugin neither acts nor is called, and hears nothing.
+    fn silence(&self, entry: &Entry) {
+        entry.set_status(Status::Inactive);
+        entry.end_calls();
+        self.forget_events(entry);
+    }
+
+    pub(super) async fn remove(self: &Arc<Self>, name: &str) {
+        let Some(entry) = self.find(name) else { return };
+        self.deactivate_entry(&entry, false).await;
+        self.registry.rcu(|registry| {
+            let mut registry = Registry::clone(registry);
+            registry.remove(name);
+            registry
+        });
+    }
+
+    /// Deactivates all plugins in order.
+    pub(super) async fn shutdown(self: &Arc<Self>) {
+        let entries: Vec<_> = self.registry.load().values().cloned().collect();
+        futures_util::future::join_all(entries.iter().map(|entry| self.deactivate_entry(entry, false))).await;
+    }
+
+    /// Ends everything at once.
+    pub(super) fn abort(&self) {
+        for entry in self.registry.swap(Arc::default()).values() {
+            self.silence(entry);
+            if let Some(external) = entry.external() {
+                external.abort();
+            }
+        }
+        lock(&self.emitters).clear();
+    }
+}
+
+fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
+    ActivateError::NoRight { caller: caller.name.clone(), what, name: name.to_owned() }
+}
+
+/// An activation that fails, or is given up, leaves the plugin as inactive as it was.
+struct UndoActivation<'a> {
+    engine: &'a Inner,
+    entry: Option<&'a Arc<Entry>>,
+}
+
+impl Drop for UndoActivation<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry {
+            self.engine.silence(entry);
+            entry.updated_early.store(false, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The plugin `manager`, and the host's own handle on it (protocol.md, section 1: "Manager").
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::entry::{Entry, Host, Status};
+use super::{Inner, MANAGER};
+use crate::error::{ActivateError, UpdateError};
+use crate::payload::Payload;
+use crate::plugin::{Context, Plugin};
+use crate::profile::Profile;
+
+/// The host's handle on the plugin manager: who is registered, who is active. What it does, it does as `manager`.
+#[derive(Clone, Debug)]
+pub struct PluginManager(pub(super) Arc<Inner>);
+
+impl PluginManager {
+    /// Activates a plugin. A plugin behind a connector is active once it has answered the handshake, so that a call
+    /// right after it works; one that is active already stays so.
+    ///
+    /// Cancel safe: an activation whose future is dropped is undone.
+    ///
+    /// # Errors
+    /// It is unknown, not allowed, not reachable, or does not answer within
+    /// [`activation_timeout`](crate::PluginOptions::activation_timeout). It is inactive then.
+    pub async fn activate(&self, name: &str) -> Result<(), ActivateError> {
+        self.0.activate(&self.0.manager_profile(), name).await
+    }
+
+    /// Deactivates a plugin: its link is closed in order (within the transport's bound), its listeners are gone, calls to
+    /// it end. One that is unknown or inactive is fine.
+    ///
+    /// # Errors
+    /// None today: the manager itself is always allowed.
+    pub async fn deactivate(&self, name: &str) -> Result<(), ActivateError> {
+        self.0.deactivate(&self.0.manager_profile(), name).await
+    }
+
+    /// Whether a plugin is active.
+    pub fn is_active(&self, name: &str) -> bool {
+        self.0.find(name).is_some_and(|entry| entry.is_active())
+    }
+
+    /// A plugin's profile as it is now.
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        self.0.find(name).map(|entry| entry.profile())
+    }
+
+    /// All profiles, in no order.
+    pub fn profiles(&self) -> Vec<Profile> {
+        self.0.registry.load().values().map(|entry| entry.profile()).collect()
+    }
+
+    /// The profiles of the active plugins, in no order.
+    pub fn active_profiles(&self) -> Vec<Profile> {
+        let registry = self.0.registry.load();
+        registry.values().filter(|entry| entry.is_active()).map(|entry| entry.profile()).collect()
+    }
+}
+
+/// One name or several, as in the published packages.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// The manager as a plugin; its methods run together, since one may wait for another.
+pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
+    let get = |engine: &Weak<Inner>| {
+        let engine = engine.clone();
+        move || engine.upgrade().ok_or(ActivateError::EngineGone)
+    };
+    let profile =
+        Profile::new(MANAGER).with_events(["pluginActivated", "pluginDeactivated", "profileAdded", "profileUpdated"]);
+    let (profiles, updates, activates, deactivates, asks, calls) =
+        (get(engine), get(engine), get(engine), get(engine), get(engine), get(engine));
+    Plugin::new(profile)
+        .method("getProfile", move |name: String| {
+            let engine = profiles();
+            async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile())) }
+        })
+        .method("updateProfile", move |ctx: Context, update: Option<Map<String, Value>>| {
+            let engine = updates();
+            async move {
+                let Some(update) = update else { return Ok(()) };
+                let engine = engine.map_err(|error| UpdateError::Denied(error.to_string()))?;
+                engine.update_profile(ctx.from(), update).await
+            }
+        })
+        .method("activatePlugin", move |ctx: Context, names: Names| {
+            let engine = activates();
+            async move { engine?.change(Change::Activate, ctx.from(), names).await }
+        })
+        .method("deactivatePlugin", move |ctx: Context, names: Names| {
+            let engine = deactivates();
+            async move { engine?.change(Change::Deactivate, ctx.from(), names).await }
+        })
+        .method("isActive", move |name: String| {
+            let engine = asks();
+            async move { Ok::<_, ActivateError>(engine?.find(&name).is_some_and(|entry| entry.is_active())) }
+        })
+        .method("canCall", move |from: String, to: String, method: String, message: Option<String>| {
+            let engine = calls();
+            async move { Ok::<_, ActivateError>(engine?.policy.can_call(&from, &to, &method, message.as_deref()).await) }
+        })
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Activate,
+    Deactivate,
+}
+
+impl Inner {
+    fn manager_profile(&self) -> Profile {
+        self.profile_of(MANAGER)
+    }
+
+    fn profile_of(&self, name: &str) -> Profile {
+        self.find(name).map_or_else(|| Profile::new(name), |entry| entry.profile())
+    }
+
+    /// Nothing for one name, an empty list for several: the published results. Of several errors the first is told, once
+    /// all are done.
+    async fn change(
+        self: &Arc<Self>,
+        change: Change,
+        caller: &str,
+        names: Names,
+    ) -> Result<Option<[(); 0]>, ActivateError> {
+        let caller = self.profile_of(caller);
+        let (names, several) = match names {
+            Names::One(name) => (vec![name], false),
+            Names::Several(names) => (names, true),
+        };
+        let all = names.iter().map(async |name| match change {
+            Change::Activate => self.activate(&caller, name).await,
+            Change::Deactivate => self.deactivate(&caller, name).await,
+        });
+        let done = futures_util::future::join_all(all).await;
+        done.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(several.then_some([]))
+    }
+
+    /// Lays an update over the profile it names, or else the caller's own.
+    async fn update_profile(self: &Arc<Self>, from: &str, mut update: Map<String, Value>) -> Result<(), UpdateError> {
+        let name = update.entry("name").or_insert_with(|| from.into()).as_str().map(str::to_owned);
+        let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is no string".to_owned()))?;
+        let Some(entry) = self.find(&name) else { return Err(UpdateError::NotRegistered(name)) };
+        self.policy.can_update_profile(&self.profile_of(from), &entry.profile(), &update).await?;
+        if let Host::Native(instance) = &entry.host
+            && update.contains_key("methods")
+        {
+            // A plugin here exposes what its table holds, services included, and nothing else.
+            update.insert("methods".to_owned(), instance.exposed().into());
+        }
+        let merged = entry.profile().merged(update).map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+        entry.set_profile(merged);
+        self.profile_updated(&entry);
+        Ok(())
+    }
+
+    /// Tells of an updated profile, once the plugin is active.
+    pub(super) fn profile_updated(&self, entry: &Entry) {
+        match entry.status() {
+            Status::Activating => entry.updated_early.store(true, Ordering::Release),
+            _ => self.manager_emits("profileUpdated", &entry.profile()),
+        }
+    }
+
+    pub(super) fn manager_emits(&self, event: &str, profile: &Profile) {
+        self.emit_as_manager(event, Payload::new((profile.clone(),)));
+    }
+
+    /// `linkDown` (with the reason) and `linkUp`: events of ours beside the published ones.
+    pub(super) fn tell_link(&self, event: &str, entry: &Entry, why: Option<String>) {
+        self.emit_as_manager(event, Payload::new((entry.name.to_string(), why)));
+    }
+
+    fn emit_as_manager(&self, event: &str, args: Payload) {
+        if let Some(manager) = self.find(MANAGER)
+            && let Err(refusal) = self.emit(&manager, event, args)
+        {
+            tracing::warn!(event, %refusal, "the manager cannot emit");
+        }
+    }
+}

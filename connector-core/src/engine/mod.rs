@@ -1,0 +1,215 @@
+//! The engine: who is registered, who may do what, and the way from each plugin to each other.
+
+mod admission;
+mod entry;
+mod events;
+mod external;
+mod lifecycle;
+mod manager;
+mod options;
+mod policy;
+mod queue;
+mod registration;
+mod router;
+mod side;
+mod supervisor;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+pub(crate) use entry::Entry;
+pub use external::LinkState;
+pub use manager::PluginManager;
+pub use options::{PluginOptions, UrlTransform};
+pub use policy::{DefaultPolicy, Policy};
+pub use registration::Registration;
+
+use self::admission::Moments;
+use self::entry::{Registry, Status};
+use self::events::Emitter;
+use crate::client::PluginClient;
+use crate::error::RegisterError;
+use crate::message::Name;
+use crate::profile::Profile;
+use crate::sync::lock;
+
+/// The host's end of everything: plugins are registered with it, wherever they live, and reach each other through it.
+///
+/// Cheap to clone. When the last clone is dropped, every link is closed at once and every call ends;
+/// [`shutdown`](Engine::shutdown) closes them in order first. It needs a tokio runtime with its time enabled.
+///
+/// ```
+/// use connector_core::{Engine, Plugin};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new();
+/// engine.register(Plugin::new("calculator").method("add", |a: i64, b: i64| async move { a + b }))?;
+/// let local = engine.register(Plugin::new("local"))?;
+/// engine.manager().activate("local").await?;
+/// // The call activates the calculator on demand.
+/// assert_eq!(local.call::<i64>("calculator", "add", (1, 2)).await?, 3);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Owner>);
+
+/// Handles of plugins do not keep the engine alive; this does.
+#[derive(Debug)]
+struct Owner(Arc<Inner>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) struct Inner {
+    registry: ArcSwap<Registry>,
+    emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
+    moments: Moments,
+    policy: Box<dyn Policy>,
+    plugin_options: Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>,
+    on_registration: Option<Box<dyn Fn(&Profile) + Send + Sync>>,
+}
+
+const MANAGER: &str = "manager";
+
+/// What an engine is made with.
+pub struct EngineBuilder {
+    policy: Box<dyn Policy>,
+    plugin_options: Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>,
+    on_registration: Option<Box<dyn Fn(&Profile) + Send + Sync>>,
+}
+
+impl EngineBuilder {
+    /// Who may do what. Default: [`DefaultPolicy`].
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> EngineBuilder {
+        self.policy = Box::new(policy);
+        self
+    }
+
+    /// The options of each plugin that is registered without its own. Default: [`PluginOptions::default`].
+    #[must_use]
+    pub fn plugin_options(
+        mut self,
+        options: impl Fn(&Profile) -> PluginOptions + Send + Sync + 'static,
+    ) -> EngineBuilder {
+        self.plugin_options = Box::new(options);
+        self
+    }
+
+    /// Runs whenever a plugin has been registered, after the plugin's own hook.
+    #[must_use]
+    pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
+        self.on_registration = Some(Box::new(hook));
+        self
+    }
+
+    /// The engine, with its manager.
+    pub fn build(self) -> Engine {
+        let EngineBuilder { policy, plugin_options, on_registration } = self;
+        let inner = Arc::new_cyclic(|weak| {
+            let manager = manager::plugin(weak);
+            let emitter = Arc::new(Emitter::default());
+            let options = PluginOptions::default().concurrency(usize::MAX);
+            let instance = crate::plugin::Instance::new(manager.clone());
+            let host = entry::Host::Native(Arc::new(instance));
+            let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
+            entry.set_status(Status::Active);
+            let name = Name::from_static(MANAGER);
+            Inner {
+                registry: ArcSwap::from_pointee(HashMap::from([(name.clone(), Arc::new(entry))])),
+                emitters: Mutex::new(HashMap::from([(name, emitter)])),
+                moments: Moments::default(),
+                policy,
+                plugin_options,
+                on_registration,
+            }
+        });
+        Engine(Arc::new(Owner(inner)))
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with the published defaults.
+    pub fn new() -> Engine {
+        Engine::builder().build()
+    }
+
+    /// An engine with other rules or options.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder {
+            policy: Box::new(DefaultPolicy),
+            plugin_options: Box::new(|_| PluginOptions::default()),
+            on_registration: None,
+        }
+    }
+
+    /// Registers a plugin, inactive as yet: a [`Plugin`](crate::Plugin) value, or one behind a connector. Gives the
+    /// plugin's handle, for what the host does in its name.
+    ///
+    /// # Errors
+    /// The name is taken, empty, or has a dot.
+    pub fn register(&self, plugin: impl Into<Registration>) -> Result<PluginClient, RegisterError> {
+        self.0.0.register(plugin.into())
+    }
+
+    /// The manager: to activate and deactivate, and to ask for profiles.
+    pub fn manager(&self) -> PluginManager {
+        PluginManager(Arc::clone(&self.0.0))
+    }
+
+    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free again.
+    pub async fn remove(&self, name: &str) {
+        self.0.0.remove(name).await;
+    }
+
+    /// Whether a plugin of that name is registered.
+    pub fn is_registered(&self, name: &str) -> bool {
+        self.0.0.find(name).is_some()
+    }
+
+    /// The state of a plugin's link, now and from now on; `None` for one that is unknown or in this process. The same
+    /// is told by the manager's events `linkDown` (plugin, reason) and `linkUp` (plugin).
+    pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
+        self.0.0.find(name)?.external().map(|external| external.state.subscribe())
+    }
+
+    /// Deactivates every plugin in order, each within its transport's bound.
+    pub async fn shutdown(&self) {
+        self.0.0.shutdown().await;
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine::new()
+    }
+}
+
+impl Inner {
+    fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        self.registry.load().get(name).cloned()
+    }
+
+    fn emitter(&self, name: &Name) -> Arc<Emitter> {
+        Arc::clone(lock(&self.emitters).entry(name.clone()).or_default())
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("plugins", &self.registry.load().keys().collect::<Vec<_>>()).finish()
+    }
+}

@@ -1,0 +1,233 @@
+//! A plugin's queue of calls: which may run, which wait. No I/O, no tasks, no clock.
+
+use std::collections::{HashMap, VecDeque};
+
+/// What the queue needs to know of a call.
+pub(super) trait Queueable: Clone {
+    /// Whether both are the same call.
+    fn is(&self, other: &Self) -> bool;
+    /// Whether a cancel by this caller, of this method or of all, means this call.
+    fn matches(&self, caller: &str, method: Option<&str>) -> bool;
+}
+
+/// The lanes of one plugin: one for all methods, and one for each method that was given its own.
+///
+/// In each lane calls start in the order they came, at most so many at once; so many more may wait.
+#[derive(Debug)]
+pub(super) struct Queue<C> {
+    common: Lane<C>,
+    own: HashMap<String, Lane<C>>,
+}
+
+#[derive(Debug)]
+struct Lane<C> {
+    limit: usize,
+    room: usize,
+    running: Vec<C>,
+    waiting: VecDeque<C>,
+}
+
+/// What became of a call that entered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// It runs.
+    Runs,
+    /// It waits for its turn.
+    Waits,
+    /// The lane is full; so many wait.
+    Busy(usize),
+}
+
+impl<C: Queueable> Queue<C> {
+    pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
+        let lane = |limit: usize| Lane { limit: limit.max(1), room, running: Vec::new(), waiting: VecDeque::new() };
+        let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
+        Queue { common: lane(limit), own }
+    }
+
+    fn lane(&mut self, method: &str) -> &mut Lane<C> {
+        // Looked up twice for the borrow checker's sake; few plugins have lanes of their own.
+        match self.own.contains_key(method) {
+            true => self.own.get_mut(method).unwrap_or(&mut self.common),
+            false => &mut self.common,
+        }
+    }
+
+    fn lanes(&mut self) -> impl Iterator<Item = &mut Lane<C>> {
+        std::iter::once(&mut self.common).chain(self.own.values_mut())
+    }
+
+    pub(super) fn enter(&mut self, method: &str, call: C) -> Entered {
+        let lane = self.lane(method);
+        if lane.running.len() < lane.limit && lane.waiting.is_empty() {
+            lane.running.push(call);
+            Entered::Runs
+        } else if lane.waiting.len() < lane.room {
+            lane.waiting.push_back(call);
+            Entered::Waits
+        } else {
+            Entered::Busy(lane.waiting.len())
+        }
+    }
+
+    /// Lets a waiting call run past the limit; false if it no longer waits.
+    pub(super) fn let_through(&mut self, method: &str, call: &C) -> bool {
+        let lane = self.lane(method);
+        let Some(place) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
+        lane.running.extend(lane.waiting.remove(place));
+        true
+    }
+
+    /// A call has ended or goes away. Gives the calls that run from now on.
+    pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
+        let lane = self.lane(method);
+        match lane.running.iter().position(|running| running.is(call)) {
+            Some(place) => drop(lane.running.swap_remove(place)),
+            None => lane.waiting.retain(|waiting| !waiting.is(call)),
+        }
+        let mut started = Vec::new();
+        while lane.running.len() < lane.limit {
+            let Some(next) = lane.waiting.pop_front() else { break };
+            lane.running.push(next.clone());
+            started.push(next);
+        }
+        started
+    }
+
+    /// The calls that a cancel means. They stay where they are until they [`leave`](Queue::leave).
+    pub(super) fn matching(&mut self, caller: &str, method: Option<&str>) -> Vec<C> {
+        let lanes = self.lanes();
+        let all = lanes.flat_map(|lane| lane.running.iter().chain(&lane.waiting));
+        all.filter(|call| call.matches(caller, method)).cloned().collect()
+    }
+
+    /// All calls, when the plugin goes away.
+    pub(super) fn all(&mut self) -> Vec<C> {
+        self.lanes().flat_map(|lane| lane.running.iter().chain(&lane.waiting)).cloned().collect()
+    }
+
+    /// What runs now, in any lane.
+    pub(super) fn running(&mut self) -> Vec<C> {
+        self.lanes().flat_map(|lane| lane.running.iter()).cloned().collect()
+    }
+
+    /// What runs now in a method's lane.
+    pub(super) fn running_beside(&mut self, method: &str) -> Vec<C> {
+        self.lane(method).running.clone()
+    }
+
+    pub(super) fn is_idle(&mut self) -> bool {
+        self.lanes().all(|lane| lane.running.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Call(u32, &'static str, &'static str);
+
+    impl Queueable for Call {
+        fn is(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+        fn matches(&self, caller: &str, method: Option<&str>) -> bool {
+            self.1 == caller && method.is_none_or(|method| method == self.2)
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Enter(&'static str, &'static str),
+        /// The n-th of those running, or of those waiting.
+        LeaveRunning(usize),
+        LeaveWaiting(usize),
+        LetThrough(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (callers, methods) = (prop::sample::select(vec!["a", "b"]), prop::sample::select(vec!["x", "y", "own"]));
+        prop_oneof![
+            4 => (callers, methods).prop_map(|(caller, method)| Step::Enter(caller, method)),
+            3 => any::<usize>().prop_map(Step::LeaveRunning),
+            1 => any::<usize>().prop_map(Step::LeaveWaiting),
+            1 => any::<usize>().prop_map(Step::LetThrough),
+        ]
+    }
+
+    fn lane(method: &str) -> usize {
+        usize::from(method == "own")
+    }
+
+    proptest! {
+        /// Against a plain model: two lists a lane, in order of arrival.
+        #[test]
+        fn calls_start_in_order_and_never_too_many(
+            limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
+        ) {
+            let own = HashMap::from([("own".to_owned(), limits.1)]);
+            let mut queue = Queue::new(limits.0, room, &own);
+            let (mut running, mut waiting) = ([vec![], vec![]], [vec![], vec![]]);
+            let (mut let_through, mut next) = ([0, 0], 0);
+            for step in steps {
+                let (limit, mut started) = ([limits.0, limits.1], vec![]);
+                match step {
+                    Step::Enter(caller, method) => {
+                        let (call, lane) = (Call(next, caller, method), lane(method));
+                        next += 1;
+                        let entered = queue.enter(method, call.clone());
+                        if running[lane].len() < limit[lane] && waiting[lane].is_empty() {
+                            prop_assert_eq!(entered, Entered::Runs);
+                            running[lane].push(call);
+                        } else if waiting[lane].len() < room {
+                            prop_assert_eq!(entered, Entered::Waits);
+                            waiting[lane].push(call);
+                        } else {
+                            prop_assert_eq!(entered, Entered::Busy(waiting[lane].len()));
+                        }
+                    }
+                    Step::LeaveRunning(n) | Step::LeaveWaiting(n) => {
+                        let among = if matches!(step, Step::LeaveRunning(_)) { &running } else { &waiting };
+                        let all: Vec<Call> = among.iter().flatten().cloned().collect();
+                        if let Some(call) = all.get(n % all.len().max(1)) {
+                            let lane = lane(call.2);
+                            started = queue.leave(call.2, call);
+                            running[lane].retain(|other| other != call);
+                            waiting[lane].retain(|other| other != call);
+                            while running[lane].len() < limit[lane] && !waiting[lane].is_empty() {
+                                let call = waiting[lane].remove(0);
+                                prop_assert_eq!(&started.remove(0), &call, "in order of arrival");
+                                running[lane].push(call);
+                            }
+                        }
+                    }
+                    Step::LetThrough(n) => {
+                        let all: Vec<Call> = waiting.iter().flatten().cloned().collect();
+                        if let Some(call) = all.get(n % all.len().max(1)) {
+                            let lane = lane(call.2);
+                            prop_assert!(queue.let_through(call.2, call));
+                            prop_assert!(!queue.let_through(call.2, call));
+                            waiting[lane].retain(|other| other != call);
+                            running[lane].push(call.clone());
+                            let_through[lane] += 1;
+                        }
+                    }
+                }
+                prop_assert!(started.is_empty());
+                for lane in 0..2 {
+                    prop_assert!(running[lane].len() <= limit[lane] + let_through[lane]);
+                    prop_assert!(waiting[lane].len() <= room);
+                }
+                let ids = |calls: Vec<Call>| { let mut ids: Vec<_> = calls.iter().map(|call| call.0).collect(); ids.sort(); ids };
+                prop_assert_eq!(ids(queue.running()), ids(running.concat()));
+                prop_assert_eq!(ids(queue.all()), ids([running.concat(), waiting.concat()].concat()));
+                let mine = |call: &&Call| call.matches("a", Some("x"));
+                let expected = running.iter().chain(&waiting).flatten().filter(mine).cloned().collect();
+                prop_assert_eq!(ids(queue.matching("a", Some("x"))), ids(expected));
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What is registered with an engine: a plugin here, or one behind a connector.
+
+use std::fmt;
+
+use super::options::PluginOptions;
+use crate::connector::PluginConnector;
+use crate::plugin::Plugin;
+use crate::profile::{ExternalProfile, Profile};
+
+/// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that lives
+/// elsewhere (each transport has a one-line helper that gives it).
+pub struct Registration {
+    pub(super) profile: Profile,
+    pub(super) place: Place,
+    pub(super) options: Option<PluginOptions>,
+}
+
+pub(super) enum Place {
+    Here(Plugin),
+    Behind { connector: Box<dyn PluginConnector>, url: String },
+}
+
+impl Registration {
+    /// A plugin that `connector` reaches at the profile's URL.
+    pub fn behind(profile: ExternalProfile, connector: impl PluginConnector) -> Registration {
+        let url = profile.url.clone();
+        let mut profile = Profile::from(profile);
+        // As in the published engine: nothing can be called before the handshake has said what.
+        profile.methods.get_or_insert_default();
+        Registration { profile, place: Place::Behind { connector: Box::new(connector), url }, options: None }
+    }
+
+    /// With these options instead of the engine's defaults.
+    #[must_use]
+    pub fn options(mut self, options: PluginOptions) -> Registration {
+        self.options = Some(options);
+        self
+    }
+}
+
+impl From<Plugin> for Registration {
+    fn from(plugin: Plugin) -> Registration {
+        Registration { profile: plugin.profile(), place: Place::Here(plugin), options: None }
+    }
+}
+
+impl Plugin {
+    /// To be registered with these options instead of the engine's defaults.
+    pub fn options(self, options: PluginOptions) -> Registration {
+        Registration::from(self).options(options)
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}

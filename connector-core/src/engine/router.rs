@@ -1,0 +1,151 @@
+//! Calls and cancels between plugins (protocol.md, section 1: "Calls inside the engine").
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::Inner;
+use super::admission::Admission;
+use super::entry::{Entry, Host, Status};
+use crate::client::PluginClient;
+use crate::error::{CallError, Refusal};
+use crate::message::{Name, RequestInfo};
+use crate::payload::Payload;
+use crate::plugin::Context;
+use crate::runtime;
+use crate::sync::lock;
+
+impl Inner {
+    /// One call, from its caller's future to its target's answer. Dropping the future ends it wherever it is.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        path: &str,
+        method: &str,
+        args: Payload,
+    ) -> Result<Payload, CallError> {
+        may_act(caller, || format!("It cannot call method {method} of plugin {path}."))?;
+        let root = path.split_once('.').map_or(path, |(root, _)| root);
+        let target = self
+            .find(root)
+            .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
+        if !target.is_active() {
+            self.activate_on_demand(caller, &target, method).await?;
+        }
+        let Some(method) = target.known().exposed(method) else {
+            return Err(CallError::Refused(Refusal::NotExposed {
+                target: root.to_owned(),
+                caller: caller.name.to_string(),
+                method: method.to_owned(),
+                exposed: target.known().exposed_list(),
+            }));
+        };
+        let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
+        let admission = Admission::enter(&self.moments, caller, &target, method.clone())?;
+        poll_fn(|cx| admission.poll_started(cx)).await?;
+        let run = self.run(caller, &target, path, method.clone(), args);
+        let limit = target.options.queue_timeout;
+        let outcome = runtime::timeout(limit, unless_ended(&admission, run)).await;
+        outcome.unwrap_or_else(|| Err(CallError::run_timeout(&method, &caller.name)))
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        target: &Arc<Entry>,
+        path: Name,
+        method: Name,
+        args: Payload,
+    ) -> Result<Payload, CallError> {
+        match &target.host {
+            Host::Native(instance) => {
+                let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
+                let deadline = runtime::now() + target.options.queue_timeout;
+                let context = Context::new(caller.name.clone(), path, method, client, Some(deadline));
+                let missing = |method: &str, plugin: &str| format!("Method {method} is not implemented by {plugin}");
+                instance.invoke(context, args, missing).await.map_err(CallError::Plugin)
+            }
+            Host::External(external) => {
+                let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
+                external.call(method, args, info).await
+            }
+        }
+    }
+
+    async fn activate_on_demand(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        target: &Arc<Entry>,
+        method: &str,
+    ) -> Result<(), CallError> {
+        let (from, to) = (caller.profile(), target.profile());
+        let manager_allows = self.policy.can_activate(&from, &to, Some(method)).await;
+        let plugin_allows = match target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
+            Some(rule) if manager_allows => rule(from, Some(method.to_owned())).await,
+            _ => true,
+        };
+        if !(manager_allows && plugin_allows) {
+            return Err(CallError::Refused(Refusal::NotActivated {
+                target: target.name.to_string(),
+                caller: caller.name.to_string(),
+                method: method.to_owned(),
+            }));
+        }
+        self.activate_entry(target)
+            .await
+            .map_err(|error| CallError::Refused(Refusal::NotActivatable(error.to_string())))
+    }
+
+    /// Ends a caller's calls to a plugin, or those of one method.
+    pub(crate) fn cancel(&self, caller: &Arc<Entry>, path: &str, method: Option<&str>) -> Result<(), Refusal> {
+        let named = method.unwrap_or("undefined");
+        may_act(caller, || format!("It cannot cancel method {named} of plugin {path}."))?;
+        let root = path.split_once('.').map_or(path, |(root, _)| root);
+        let (target_name, caller_name) = (root.to_owned(), caller.name.to_string());
+        let Some(target) = self.find(root) else {
+            return Err(Refusal::CancelNotRegistered {
+                target: target_name,
+                caller: caller_name,
+                method: named.to_owned(),
+            });
+        };
+        if !target.is_active() {
+            let what = method.map_or("calls on".to_owned(), |method| format!("{method} of "));
+            return Err(Refusal::CancelNotActivated { target: target_name, caller: caller_name, what });
+        }
+        if let Some(method) = method
+            && target.known().exposed(method).is_none()
+        {
+            let exposed = target.known().exposed_list();
+            let method = method.to_owned();
+            return Err(Refusal::CancelNotExposed { target: target_name, caller: caller_name, method, exposed });
+        }
+        let meant = lock(&target.queue).matching(&caller.name, method);
+        for call in meant {
+            call.cancel();
+        }
+        Ok(())
+    }
+}
+
+/// A plugin that is not active may not act.
+pub(super) fn may_act(entry: &Entry, what: impl FnOnce() -> String) -> Result<(), Refusal> {
+    match entry.status() {
+        Status::Inactive => Err(Refusal::Deactivated { name: entry.name.to_string(), what: what() }),
+        Status::Activating | Status::Active => Ok(()),
+    }
+}
+
+/// Runs a call until it ends by itself or is ended from outside, whichever comes first.
+async fn unless_ended(
+    admission: &Admission<'_>,
+    run: impl Future<Output = Result<Payload, CallError>>,
+) -> Result<Payload, CallError> {
+    let mut run = pin!(run);
+    poll_fn(|cx| match run.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome),
+        Poll::Pending => admission.poll_ended(cx).map(Err),
+    })
+    .await
+}

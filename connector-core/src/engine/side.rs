@@ -1,0 +1,222 @@
+//! The engine's side of a link at work.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Inner;
+use super::entry::Entry;
+use super::events::Deliver;
+use super::external::{Command, External};
+use crate::connector::LinkEnd;
+use crate::error::{CallError, PayloadError, Refusal};
+use crate::link::{Head, Reply, Side, Tasks};
+use crate::message::{Message, Name};
+use crate::payload::Payload;
+use crate::runtime;
+use crate::session::{Dropped, EngineEvent, EngineSession};
+
+pub(super) struct EngineSide<L> {
+    engine: Weak<Inner>,
+    entry: Arc<Entry>,
+    external: Arc<External>,
+    session: EngineSession<Reply>,
+    /// The plugin's calls of others.
+    tasks: Tasks<Answer>,
+    /// What to do when the handshake is done.
+    on_loaded: Option<L>,
+    handshake: Handshake,
+}
+
+enum Handshake {
+    Waiting { limit: Duration, timer: Pin<Box<tokio::time::Sleep>> },
+    Done,
+    Failed(String),
+}
+
+struct Answer {
+    id: Option<i64>,
+    target: Name,
+    method: Name,
+    outcome: Result<Payload, CallError>,
+}
+
+impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
+    /// `on_loaded` gets the methods that the plugin lists in its first answer.
+    pub(super) fn new(engine: Weak<Inner>, entry: Arc<Entry>, external: Arc<External>, on_loaded: L) -> EngineSide<L> {
+        let limit = entry.options.handshake_timeout;
+        EngineSide {
+            engine,
+            session: EngineSession::new(entry.name.clone(), entry.options.engine_name.clone()),
+            entry,
+            external,
+            tasks: Tasks::new(),
+            on_loaded: Some(on_loaded),
+            handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
+        }
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        matches!(self.handshake, Handshake::Done)
+    }
+
+    /// The link has ended: everybody who waits is told.
+    pub(super) fn end(mut self, end: &Arc<LinkEnd>) {
+        self.external.set_down(end, self.session.end());
+    }
+
+    fn act(&mut self, event: EngineEvent<Reply>) {
+        let Some(engine) = self.engine.upgrade() else { return };
+        match event {
+            EngineEvent::Loaded { methods } => {
+                match self.on_loaded.take() {
+                    Some(on_loaded) => on_loaded(methods),
+                    None => {
+                        if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
+                            engine.profile_updated(&self.entry);
+                        }
+                    }
+                }
+                self.handshake = Handshake::Done;
+            }
+            EngineEvent::HandshakeFailed(why) => match self.is_loaded() {
+                true => tracing::warn!(plugin = &*self.entry.name, why, "a repeated handshake failed"),
+                false => self.handshake = Handshake::Failed(why),
+            },
+            EngineEvent::Call { id, target, method, args } => {
+                if self.tasks.len() >= self.entry.options.calls {
+                    let busy = self.busy(&target, &method);
+                    return self.session.answer(id, target, method, Err(CallError::Refused(busy)));
+                }
+                let caller = Arc::clone(&self.entry);
+                let work = async move {
+                    let outcome = engine.call(&caller, &target, &method, args).await;
+                    Answer { id, target, method, outcome }
+                };
+                if let Some(answer) = self.tasks.start(id, work) {
+                    self.answer(answer);
+                }
+            }
+            EngineEvent::CancelOne { id } => {
+                self.tasks.stop(id);
+            }
+            EngineEvent::CancelAll { target, method } => {
+                let refused = engine.cancel(&self.entry, &target, method.as_deref()).err();
+                self.trace(refused);
+            }
+            EngineEvent::Listen { emitter, event, once } => {
+                let deliver = Deliver::Link(Arc::clone(&self.external));
+                let refused = engine.subscribe(&self.entry, emitter, event, once, deliver).err();
+                self.trace(refused);
+            }
+            EngineEvent::Unlisten { emitter, event } => {
+                let refused = engine.unlisten(&self.entry, &emitter, &event).err();
+                self.trace(refused);
+            }
+            EngineEvent::Emit { event, args } => {
+                let refused = engine.emit(&self.entry, &event, args).err();
+                self.trace(refused);
+            }
+            EngineEvent::Ended { reply, outcome } => {
+                // Whoever dropped the call does not want to know.
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    /// What the wire has no answer for.
+    fn trace(&self, refused: Option<Refusal>) {
+        if let Some(refusal) = refused {
+            tracing::warn!(plugin = &*self.entry.name, %refusal, "refused");
+        }
+    }
+
+    fn answer(&mut self, Answer { id, target, method, outcome }: Answer) {
+        self.session.answer(id, target, method, outcome);
+    }
+
+    fn busy(&self, target: &str, method: &str) -> Refusal {
+        Refusal::Busy {
+            target: target.to_owned(),
+            caller: self.entry.name.to_string(),
+            method: method.to_owned(),
+            waiting: self.tasks.len(),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Call { id, method, args, info, reply } => self.session.call(id, method, args, info, reply),
+            Command::TakeBack { id } => drop(self.session.take_back(id)),
+            Command::Notify { emitter, event, args } => self.session.notify(emitter, event, args),
+        }
+    }
+}
+
+impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
+    fn receive(&mut self, message: Message) {
+        match self.session.receive(message) {
+            Ok(Some(event)) => self.act(event),
+            Ok(None) => {}
+            // Common after a timeout or a cancel, whose answer comes late.
+            Err(dropped @ Dropped::UnknownResponse(_)) => {
+                tracing::debug!(plugin = &*self.entry.name, %dropped, "a message is dropped");
+            }
+            Err(dropped) => tracing::warn!(plugin = &*self.entry.name, %dropped, "a message is dropped"),
+        }
+    }
+
+    fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        loop {
+            if let Some(message) = self.session.transmit() {
+                return Poll::Ready(message);
+            }
+            if !self.is_loaded() {
+                // What is kept from before a loss goes out once the plugin can take it.
+                return Poll::Pending;
+            }
+            match self.external.outbox.poll_pop(cx) {
+                Poll::Ready(command) => self.command(command),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        while let Poll::Ready(answer) = self.tasks.poll_ended(cx) {
+            self.answer(answer);
+            worked = true;
+        }
+        worked
+    }
+
+    fn backlog(&self) -> (usize, bool) {
+        let answers = self.session.waiting_to_send();
+        let (queued, too_many) = match self.is_loaded() {
+            true => self.external.outbox.backlog(),
+            false => (0, false),
+        };
+        (answers + queued, too_many || answers >= self.entry.options.queue.most_messages)
+    }
+
+    fn unsendable(&mut self, head: Head, error: PayloadError) {
+        tracing::warn!(plugin = &*self.entry.name, %error, "a message cannot be serialized");
+        if let Some(reply) = self.session.unsendable(head, &error.to_string()) {
+            let _ = reply.send(Err(CallError::Arguments(error)));
+        }
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        if self.external.stop.poll_asked(cx).is_ready() {
+            return Poll::Ready(LinkEnd::Disconnected);
+        }
+        match &mut self.handshake {
+            Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
+            Handshake::Failed(why) => Poll::Ready(LinkEnd::BadHandshake(std::mem::take(why))),
+            Handshake::Done => Poll::Pending,
+        }
+    }
+}

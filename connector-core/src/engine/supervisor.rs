@@ -1,0 +1,219 @@
+//! The task that keeps a plugin's link up for as long as the plugin is active.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use super::Inner;
+use super::entry::Entry;
+use super::external::{External, LinkState};
+use super::options::PluginOptions;
+use super::side::EngineSide;
+use crate::connector::LinkEnd;
+use crate::error::ActivateError;
+use crate::link::drive;
+use crate::runtime;
+use crate::sync::lock;
+
+/// What an activation that waits for its first handshake shares with the supervisor.
+#[derive(Default)]
+struct Activation {
+    /// Told once: the methods of the handshake, or why there is none.
+    tell: Option<oneshot::Sender<Result<Option<Vec<String>>, ActivateError>>>,
+    /// How the last try ended.
+    last: Option<Arc<LinkEnd>>,
+}
+
+/// Starts the link of a plugin and waits for its handshake.
+///
+/// # Errors
+/// It is refused, or there is no handshake within the activation's time. The supervisor has ended then.
+pub(super) async fn start(
+    engine: Weak<Inner>,
+    entry: &Arc<Entry>,
+    external: &Arc<External>,
+) -> Result<Option<Vec<String>>, ActivateError> {
+    stopped(external).await;
+    external.stop.reset();
+    external.state.send_replace(LinkState::Connecting);
+    let (tell, answer) = oneshot::channel();
+    let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
+    let span = tracing::info_span!("link", plugin = &*entry.name, url = external.url);
+    let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
+    let limit = entry.options.activation_timeout;
+    let supervisor = Supervisor { engine, entry, external: external_, activation: Arc::clone(&activation) };
+    *lock(&external.supervisor) = Some(runtime::spawn(supervisor.run().instrument(span)));
+    // If this is dropped, the activation is: what was started goes with it.
+    let mut on_drop = AbortUnlessKept(Some(external));
+    let answer = match runtime::timeout(limit, answer).await {
+        Some(answer) => answer.unwrap_or(Err(ActivateError::EngineGone)),
+        None => Err(failure(external, limit, lock(&activation).last.clone())),
+    };
+    if answer.is_ok() {
+        on_drop.0 = None;
+    }
+    answer
+}
+
+fn failure(external: &External, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
+    let (name, url) = (external.name.to_string(), external.url.clone());
+    match last.as_deref() {
+        Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error: error.clone() },
+        None | Some(LinkEnd::NoHandshake(_)) => ActivateError::NoHandshake { name, url, within },
+        Some(end) => ActivateError::Connect { name, url, end: Arc::new(end.clone()) },
+    }
+}
+
+struct AbortUnlessKept<'a>(Option<&'a Arc<External>>);
+
+impl Drop for AbortUnlessKept<'_> {
+    fn drop(&mut self) {
+        if let Some(external) = self.0 {
+            external.abort();
+        }
+    }
+}
+
+/// Waits until a supervisor that was asked to stop has closed its link, which the transport bounds.
+pub(super) async fn stopped(external: &External) {
+    let task = lock(&external.supervisor).take();
+    if let Some(mut task) = task {
+        task.ended().await;
+    }
+}
+
+struct Supervisor {
+    engine: Weak<Inner>,
+    entry: Arc<Entry>,
+    external: Arc<External>,
+    activation: Arc<Mutex<Activation>>,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let mut delays = delays(&self.entry.options);
+        let mut tries = 0;
+        loop {
+            let (end, was_up) = match self.unless_stopped(self.dial()).await {
+                None => break,
+                Some(Err(end)) => (end, false),
+                Some(Ok(mut link)) => {
+                    let mut side = self.side();
+                    let end = drive(&mut *link, &mut side, &self.entry.options.queue).await;
+                    let was_up = side.is_loaded();
+                    side.end(&Arc::new(end.clone()));
+                    (end, was_up)
+                }
+            };
+            if matches!(end, LinkEnd::Disconnected) {
+                break;
+            }
+            if was_up {
+                (delays, tries) = (self::delays(&self.entry.options), 0);
+            }
+            tries += 1;
+            if self.failed(Arc::new(end), tries, was_up).is_err() {
+                break;
+            }
+            let delay = delays.next().unwrap_or(self.entry.options.redial_most).mul_f64(fastrand::f64());
+            if self.unless_stopped(runtime::sleep(delay)).await.is_none() {
+                break;
+            }
+        }
+        self.external.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+        self.external.state.send_replace(LinkState::Inactive);
+    }
+
+    /// There is no link now, or no longer.
+    ///
+    /// # Errors
+    /// The plugin is being activated, and trying again makes no sense.
+    fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool) -> Result<(), ()> {
+        let mut activation = lock(&self.activation);
+        activation.last = Some(Arc::clone(&end));
+        if activation.tell.is_some() {
+            tracing::debug!(%end, tries, "not connected yet");
+            if matches!(*end, LinkEnd::Refused(_) | LinkEnd::BadHandshake(_)) {
+                let error = failure(&self.external, self.entry.options.activation_timeout, Some(end));
+                // If nobody waits any more, the activation was given up too.
+                let _ = activation.tell.take().map(|tell| tell.send(Err(error)));
+                return Err(());
+            }
+            return Ok(());
+        }
+        drop(activation);
+        self.external.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
+        if !was_up {
+            tracing::debug!(%end, tries, "the link is still down");
+            return Ok(());
+        }
+        tracing::warn!(%end, "the link is down and will be dialled again");
+        if let Some(engine) = self.engine.upgrade() {
+            engine.tell_link("linkDown", &self.entry, Some(end.to_string()));
+        }
+        Ok(())
+    }
+
+    async fn dial(&self) -> Result<Box<dyn crate::connector::Link>, LinkEnd> {
+        self.external.connector.lock().await.connect(&self.external.url).await
+    }
+
+    /// The future's output, or `None` once this is asked to stop.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if self.external.stop.poll_asked(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    fn side(&self) -> EngineSide<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
+        let (engine, entry, external) = (self.engine.clone(), Arc::clone(&self.entry), Arc::clone(&self.external));
+        let activation = Arc::clone(&self.activation);
+        let on_loaded = {
+            let (engine, entry, external) = (engine.clone(), Arc::clone(&entry), Arc::clone(&external));
+            move |methods: Option<Vec<String>>| {
+                external.outbox.set_up();
+                external.state.send_replace(LinkState::Up);
+                let tell = lock(&activation).tell.take();
+                match tell {
+                    // Whoever activates goes on from here.
+                    Some(tell) => drop(tell.send(Ok(methods))),
+                    None => healed(&engine, &entry, methods),
+                }
+            }
+        };
+        EngineSide::new(engine, entry, external, on_loaded)
+    }
+}
+
+/// A link that was lost is up again.
+fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, methods: Option<Vec<String>>) {
+    let Some(engine) = engine.upgrade() else { return };
+    tracing::info!("the link is up again");
+    if let Some(methods) = methods {
+        entry.set_methods(methods);
+        engine.profile_updated(entry);
+    }
+    engine.tell_link("linkUp", entry, None);
+}
+
+/// Bounds of the delays: doubling, capped, without end. Full jitter is drawn by the caller, since backon's own jitter
+/// adds to the delay instead of spreading it down to nothing.
+fn delays(options: &PluginOptions) -> impl Iterator<Item = Duration> + Send + use<> {
+    ExponentialBuilder::default()
+        .with_min_delay(options.redial_first)
+        .with_max_delay(options.redial_most.max(options.redial_first))
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
+}

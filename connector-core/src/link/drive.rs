@@ -1,0 +1,126 @@
+//! The one task that owns a link.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::QueueLimits;
+use crate::connector::{Link, LinkEnd, SendError};
+use crate::error::PayloadError;
+use crate::message::{Action, Message, Name};
+use crate::runtime;
+
+/// One end's part of the work: its session, and what its events lead to.
+pub(crate) trait Side: Send {
+    /// A message has arrived.
+    fn receive(&mut self, message: Message);
+
+    /// The next message to send.
+    fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message>;
+
+    /// Goes on with what runs beside the link; true if anything came of it.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Messages that wait to be sent, and whether they are more than may wait.
+    fn backlog(&self) -> (usize, bool);
+
+    /// A message could not be serialized.
+    fn unsendable(&mut self, head: Head, error: PayloadError);
+
+    /// Ready when this end wants the link closed, with what to call that.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd>;
+}
+
+/// What of a message is kept while it is sent, in case it cannot be.
+pub(crate) struct Head {
+    pub(crate) action: Action,
+    pub(crate) id: Option<i64>,
+    /// Of a response: what it answers.
+    pub(crate) answers: Option<(Name, Name)>,
+}
+
+impl Head {
+    fn of(message: &Message) -> Head {
+        let answers = match message.action {
+            Action::Response => message.name.clone().zip(message.key.clone()),
+            _ => None,
+        };
+        Head { action: message.action, id: message.id, answers }
+    }
+}
+
+/// Messages taken in before what they led to is sent, so that answers to many go out in one write.
+const BATCH: usize = 64;
+/// Rounds before other tasks of the runtime get their turn.
+const ROUNDS: usize = 16;
+
+/// Moves messages between a link and its side until the link ends, and says how. Everything that has arrived is
+/// answered before the link is flushed. Cancel safe as far as dropping the link is.
+pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &QueueLimits) -> LinkEnd {
+    let (mut unflushed, mut in_order) = (false, false);
+    let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    let end = poll_fn(|cx| {
+        if let Poll::Ready(end) = side.poll_stop(cx) {
+            in_order = true;
+            return Poll::Ready(end);
+        }
+        for round in 0.. {
+            let mut idle = true;
+            for _ in 0..BATCH {
+                match link.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(end)) => return Poll::Ready(end),
+                    Poll::Pending => break,
+                }
+                let Poll::Ready(message) = side.poll_transmit(cx) else { break };
+                (idle, unflushed) = (false, true);
+                let head = Head::of(&message);
+                match link.send(message) {
+                    Ok(()) => {}
+                    Err(SendError::Payload(error)) => side.unsendable(head, error),
+                    Err(SendError::Ended(end)) => return Poll::Ready(end),
+                }
+            }
+            for _ in 0..BATCH {
+                match link.poll_message(cx) {
+                    Poll::Ready(Ok(Ok(message))) => side.receive(message),
+                    Poll::Ready(Ok(Err(error))) => tracing::warn!(%error, "a frame is dropped"),
+                    Poll::Ready(Err(end)) => return Poll::Ready(end),
+                    Poll::Pending => break,
+                }
+                idle = false;
+            }
+            idle &= !side.poll_work(cx);
+            if idle {
+                break;
+            }
+            if round >= ROUNDS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        if unflushed && let Poll::Ready(flushed) = link.poll_flush(cx) {
+            match flushed {
+                Ok(()) => unflushed = false,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+        let (waiting, too_many) = side.backlog();
+        let full = waiting >= limits.messages;
+        match &mut full_for_too_long {
+            None if full => full_for_too_long = Some(runtime::sleep(limits.patience)),
+            Some(_) if !full => full_for_too_long = None,
+            _ => {}
+        }
+        let patience_ended = full_for_too_long.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if too_many || patience_ended {
+            return Poll::Ready(LinkEnd::TooSlow(limits.patience));
+        }
+        Poll::Pending
+    })
+    .await;
+    if in_order {
+        poll_fn(|cx| link.poll_disconnect(cx)).await;
+    }
+    end
+}

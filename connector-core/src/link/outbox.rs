@@ -1,0 +1,150 @@
+//! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use super::QueueLimits;
+use crate::connector::LinkEnd;
+use crate::sync::lock;
+
+/// What waits for a link.
+pub(crate) trait Queued {
+    /// The bytes it holds, as far as they are known.
+    fn weight(&self) -> usize;
+    /// Whether it outlives a loss of the link: notifications do, calls and answers do not.
+    fn survives_loss(&self) -> bool;
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox<C> {
+    limits: QueueLimits,
+    state: Mutex<State<C>>,
+    owner: AtomicWaker,
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct State<C> {
+    queue: VecDeque<C>,
+    bytes: usize,
+    /// Set while there is no link: how the last one ended.
+    down: Option<Arc<LinkEnd>>,
+    overflowed: bool,
+}
+
+impl<C: Queued> Outbox<C> {
+    pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
+        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new), overflowed: false };
+        Outbox { limits, state: Mutex::new(state), owner: AtomicWaker::new(), room: Notify::new() }
+    }
+
+    /// Queues without waiting. Past the very most that may wait, the link is marked as too slow to live.
+    ///
+    /// While the link is down, what survives a loss is kept up to the limit, the newest first.
+    pub(crate) fn push(&self, item: C) -> Result<(), Arc<LinkEnd>> {
+        let mut state = lock(&self.state);
+        if let Some(end) = &state.down {
+            if !item.survives_loss() {
+                return Err(Arc::clone(end));
+            }
+            if state.queue.len() >= self.limits.messages {
+                tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
+                if let Some(oldest) = state.queue.pop_front() {
+                    state.bytes -= oldest.weight();
+                }
+            }
+        }
+        let bytes = state.bytes.saturating_add(item.weight());
+        let too_much = state.queue.len() >= self.limits.most_messages
+            || (bytes > self.limits.most_bytes && !state.queue.is_empty());
+        if too_much {
+            // Kept out; the owner closes the link, which ends all that waited.
+            state.overflowed = true;
+            drop(state);
+            self.owner.wake();
+            return Err(Arc::new(LinkEnd::TooSlow(self.limits.patience)));
+        }
+        state.bytes = bytes;
+        state.queue.push_back(item);
+        drop(state);
+        self.owner.wake();
+        Ok(())
+    }
+
+    /// Queues once the queue is not full. Cancel safe: an item not queued by then never is.
+    pub(crate) async fn push_when_room(&self, item: C) -> Result<(), Arc<LinkEnd>> {
+        loop {
+            let room = self.room.notified();
+            if !self.is_full() {
+                return self.push(item);
+            }
+            room.await;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let state = lock(&self.state);
+        state.down.is_none() && (state.queue.len() >= self.limits.messages || state.bytes >= self.limits.most_bytes)
+    }
+
+    /// The owner's: the next item.
+    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<C> {
+        if let Some(item) = self.pop() {
+            return Poll::Ready(item);
+        }
+        self.owner.register(cx.waker());
+        self.pop().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn pop(&self) -> Option<C> {
+        let mut state = lock(&self.state);
+        let item = state.queue.pop_front()?;
+        state.bytes -= item.weight();
+        // Half empty, so that who waits is not woken for every single place.
+        if state.queue.is_empty() || state.queue.len() == self.limits.messages / 2 {
+            drop(state);
+            self.room.notify_waiters();
+        }
+        Some(item)
+    }
+
+    /// The owner's: how much waits, and whether it is more than may.
+    pub(crate) fn backlog(&self) -> (usize, bool) {
+        let state = lock(&self.state);
+        (state.queue.len(), state.overflowed)
+    }
+
+    /// The link is up: what is queued from now on will be sent.
+    pub(crate) fn set_up(&self) {
+        let mut state = lock(&self.state);
+        state.down = None;
+        state.overflowed = false;
+    }
+
+    /// The link is down: what does not survive is given back, and refused from now on.
+    pub(crate) fn set_down(&self, end: Arc<LinkEnd>) -> Vec<C> {
+        let mut state = lock(&self.state);
+        state.down = Some(end);
+        let (kept, lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
+        state.queue = kept.into();
+        let surplus = state.queue.len().saturating_sub(self.limits.messages);
+        state.queue.drain(..surplus);
+        state.bytes = state.queue.iter().map(Queued::weight).sum();
+        drop(state);
+        self.room.notify_waiters();
+        lost
+    }
+
+    /// How the link ended, while there is none.
+    pub(crate) fn down(&self) -> Option<Arc<LinkEnd>> {
+        lock(&self.state).down.clone()
+    }
+
+    pub(crate) fn limits(&self) -> &QueueLimits {
+        &self.limits
+    }
+}

@@ -1,0 +1,210 @@
+//! Arguments: tuples at the caller, typed parameters at the handler.
+
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+
+use crate::error::PayloadError;
+use crate::payload::Payload;
+
+/// What a call or an event carries: a tuple with a value for each argument.
+///
+/// `()` is no arguments, `(x,)` one, `(1, "two")` two. [`Rest`] passes on arguments that nobody has read, and a
+/// [`Payload`] that is an array is taken as it is. Values must own what they hold (`Send + Sync + 'static`), since they
+/// may be moved to a plugin in another thread without being serialized.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of arguments",
+    label = "arguments are a tuple: `()`, `(x,)`, `(1, \"two\")` …",
+    note = "each value is `Serialize + Send + Sync + 'static`: give `text.to_owned()` rather than a borrowed `text`"
+)]
+pub trait IntoArgs: Send {
+    /// The arguments as an array.
+    fn into_args(self) -> Payload;
+}
+
+impl IntoArgs for () {
+    fn into_args(self) -> Payload {
+        Payload::no_args()
+    }
+}
+
+impl IntoArgs for Payload {
+    fn into_args(self) -> Payload {
+        self
+    }
+}
+
+impl IntoArgs for Rest {
+    fn into_args(self) -> Payload {
+        Payload::new(self)
+    }
+}
+
+/// All arguments from here on, unread: the last parameter of a method that takes any number, as `...rest` in JavaScript.
+#[derive(Debug, Clone, Default)]
+pub struct Rest(pub Vec<Payload>);
+
+impl Serialize for Rest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(self.0.len()))?;
+        for payload in &self.0 {
+            seq.serialize_element(payload)?;
+        }
+        seq.end()
+    }
+}
+
+/// One parameter of a handler: any owned type that can be deserialized, or [`Rest`] at the end.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a method",
+    label = "parameters implement `serde::de::DeserializeOwned`; a `Context` comes first, a `Rest` last"
+)]
+pub trait Parameter: Sized + 'static {
+    #[doc(hidden)]
+    fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<Self, S::Error>;
+}
+
+impl<T: DeserializeOwned + 'static> Parameter for T {
+    fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<T, S::Error> {
+        let at_place = |error: String| S::Error::custom(format_args!("argument {place}: {error}"));
+        match seq.next_element::<T>() {
+            Ok(Some(value)) => Ok(value),
+            // As in JavaScript, an argument that is not given is `null`.
+            Ok(None) => serde_json::from_str("null").map_err(|error| at_place(without_position(&error))),
+            Err(error) => Err(at_place(without_position(&error))),
+        }
+    }
+}
+
+impl Parameter for Rest {
+    fn next<'de, S: SeqAccess<'de>>(seq: &mut S, _: usize) -> Result<Rest, S::Error> {
+        let mut rest = Vec::new();
+        while let Some(payload) = seq.next_element()? {
+            rest.push(payload);
+        }
+        Ok(Rest(rest))
+    }
+}
+
+/// A position within the arguments' text means nothing to a caller.
+fn without_position(error: &impl std::fmt::Display) -> String {
+    let mut text = error.to_string();
+    if let Some(at) = text.rfind(" at line ") {
+        text.truncate(at);
+    }
+    text
+}
+
+/// The parameters of a handler, as a tuple.
+pub trait Parameters: Sized + 'static {
+    #[doc(hidden)]
+    fn from_seq<'de, S: SeqAccess<'de>>(seq: S) -> Result<Self, S::Error>;
+
+    /// Reads the arguments: moved when they were handed over as this very tuple, parsed once otherwise. Extra arguments
+    /// are ignored, a missing one is `null`.
+    ///
+    /// # Errors
+    /// Names the argument's place, counted from 1, and what was expected.
+    fn from_args(args: Payload) -> Result<Self, PayloadError> {
+        let args = match args.take_as::<Self>() {
+            Ok(parameters) => return Ok(parameters),
+            Err(args) => args.to_json()?,
+        };
+        let mut deserializer = serde_json::Deserializer::from_slice(&args);
+        deserializer
+            .deserialize_seq(Args(PhantomData))
+            .map_err(|error| PayloadError::Unexpected(without_position(&error)))
+    }
+}
+
+struct Args<P>(PhantomData<P>);
+
+impl<'de, P: Parameters> Visitor<'de> for Args<P> {
+    type Value = P;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of arguments")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<P, S::Error> {
+        let parameters = P::from_seq(&mut seq)?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(parameters)
+    }
+}
+
+macro_rules! tuples {
+    ($($all:ident)*) => { tuples!(@ [] $($all)*); };
+    (@ [$($done:ident)*]) => { tuples!(# $($done)*); };
+    (@ [$($done:ident)*] $next:ident $($rest:ident)*) => {
+        tuples!(# $($done)*);
+        tuples!(@ [$($done)* $next] $($rest)*);
+    };
+    (# $($T:ident)*) => {
+        #[allow(non_snake_case, unused_mut, unused_variables, unused_assignments)]
+        impl<$($T: Parameter),*> Parameters for ($($T,)*) {
+            fn from_seq<'de, Seq: SeqAccess<'de>>(mut seq: Seq) -> Result<Self, Seq::Error> {
+                let mut place = 0;
+                $(place += 1; let $T = $T::next(&mut seq, place)?;)*
+                Ok(($($T,)*))
+            }
+        }
+        tuples!(! $($T)*);
+    };
+    (!) => {};
+    (! $($T:ident)+) => {
+        impl<$($T: Serialize + Send + Sync + 'static),+> IntoArgs for ($($T,)+) {
+            fn into_args(self) -> Payload {
+                Payload::new(self)
+            }
+        }
+    };
+}
+tuples!(A B C D E F G H);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<P: Parameters>(json: &str) -> Result<P, String> {
+        P::from_args(Payload::from_json(json.to_owned()).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn extra_arguments_are_ignored_and_missing_ones_are_null() {
+        assert_eq!(read::<(i64,)>(r#"[1, "more", {"a": 2}]"#).unwrap(), (1,));
+        assert_eq!(read::<(i64, Option<String>)>("[1]").unwrap(), (1, None));
+        assert_eq!(read::<(serde_json::Value, ())>("[]").unwrap(), (serde_json::Value::Null, ()));
+        assert_eq!(read::<()>("[1]").unwrap(), ());
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_was_expected() {
+        assert_eq!(
+            read::<(i64, i64)>(r#"[1, "x"]"#).unwrap_err(),
+            r#"argument 2: invalid type: string "x", expected i64"#
+        );
+        assert_eq!(read::<(i64, i64)>("[1]").unwrap_err(), "argument 2: invalid type: null, expected i64");
+        assert_eq!(read::<(i64,)>(r#"{"a":1}"#).unwrap_err(), "invalid type: map, expected an array of arguments");
+        assert!(read::<(String,)>(r#"["\ud800"]"#).unwrap_err().starts_with("argument 1: "));
+    }
+
+    #[test]
+    fn rest_takes_what_is_left_unread() {
+        let (first, Rest(rest)) = read::<(String, Rest)>(r#"["a", 1, "\ud800"]"#).unwrap();
+        assert_eq!(first, "a");
+        let back = Rest(rest).into_args().to_json().unwrap();
+        assert_eq!(&back[..], br#"[1,"\ud800"]"#);
+    }
+
+    #[test]
+    fn a_tuple_handed_over_is_moved() {
+        let text = "x".repeat(1000);
+        let place = text.as_ptr();
+        let (back,) = <(String,)>::from_args((text,).into_args()).unwrap();
+        assert_eq!(back.as_ptr(), place);
+        // Another type of the same shape goes through JSON.
+        assert_eq!(<(String,)>::from_args(("two",).into_args()).unwrap().0, "two");
+    }
+}

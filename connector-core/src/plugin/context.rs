@@ -1,0 +1,100 @@
+//! What a call knows of itself.
+
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::client::PluginClient;
+use crate::error::CallError;
+use crate::message::Name;
+use crate::runtime::{self, Instant};
+
+/// Who calls a method, by which path, until when; it belongs to the one call and goes where the call's work goes.
+///
+/// A handler that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`.
+#[derive(Debug, Clone)]
+pub struct Context {
+    from: Name,
+    path: Name,
+    method: Name,
+    client: PluginClient,
+    deadline: Option<Instant>,
+    ended: Option<CancellationToken>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        from: Name,
+        path: Name,
+        method: Name,
+        client: PluginClient,
+        deadline: Option<Instant>,
+    ) -> Context {
+        Context { from, path, method, client, deadline, ended: None }
+    }
+
+    /// The plugin that calls; empty if the engine itself does.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// The path called: this plugin's name, then the services', for example `remixd.cmd.git`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The method called, without its path.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The plugin's own handle: to call others, to emit, to listen.
+    pub fn client(&self) -> &PluginClient {
+        &self.client
+    }
+
+    /// The time left until the engine gives this call up, if the plugin runs inside the engine; over a link it is the
+    /// engine's to know, and [`ended`](Context::ended) tells.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(runtime::now()))
+    }
+
+    /// Ends when the call does: answered, cancelled, timed out, or its link lost. The handler itself is dropped at that
+    /// moment; this is for work it has spawned. Cancel safe.
+    pub async fn ended(&self) {
+        match &self.ended {
+            Some(ended) => ended.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks the manager whether this call's caller may call `method` of this plugin
+    /// ([`Policy::can_call`](crate::Policy::can_call)), with a message for the user. A method this plugin does not
+    /// expose is not allowed.
+    ///
+    /// # Errors
+    /// As [`PluginClient::call`]; the answer is then neither yes nor no.
+    pub async fn ask_user_permission(&self, method: &str, message: Option<&str>) -> Result<bool, CallError> {
+        if !self.client.exposes(method) {
+            return Ok(false);
+        }
+        let args =
+            (self.from.to_string(), self.client.name().to_string(), method.to_owned(), message.map(str::to_owned));
+        self.client.call("manager", "canCall", args).await
+    }
+
+    pub(crate) fn method_name(&self) -> Name {
+        self.method.clone()
+    }
+
+    pub(crate) fn into_method(self) -> Name {
+        self.method
+    }
+
+    /// What [`ended`](Context::ended) waits for, until it is dropped.
+    pub(crate) fn running(&mut self) -> DropGuard {
+        let ended = CancellationToken::new();
+        self.ended = Some(ended.clone());
+        ended.drop_guard()
+    }
+}

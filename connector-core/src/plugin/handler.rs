@@ -1,0 +1,219 @@
+//! Plain functions as methods and listeners.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use tokio_util::sync::DropGuard;
+
+use super::args::{Parameter, Parameters, Rest};
+use super::context::Context;
+use crate::error::{Fault, PayloadError};
+use crate::message::Name;
+use crate::payload::Payload;
+
+pub(crate) type Outcome = Result<Payload, Fault>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A method, its parameter types forgotten.
+pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<Outcome> + Send + Sync>;
+
+/// An event's callback, its parameter types forgotten.
+pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Send + Sync>;
+
+/// A plain async function over typed arguments, maybe with the call's [`Context`] before them:
+/// `async fn add(a: f64, b: f64) -> f64`, `|ctx: Context, text: String| async move { … }`.
+///
+/// It returns a [`Reply`]. Up to eight parameters; the last may be a [`Rest`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a method",
+    label = "not a method",
+    note = "a method is an async function (or a closure that gives a future) of up to 8 parameters: first, if at all, a `Context`, \
+            then types that implement `serde::de::DeserializeOwned`, last, if at all, a `Rest`",
+    note = "its future is `Send` and gives a `Reply`: a number, a string, a collection …, `Json(value)`, or `Result<T, E>` \
+            with any `T: Serialize` and `E: Display`"
+)]
+pub trait Method<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome>;
+}
+
+/// A plain function over an event's typed arguments. It runs where the event arrives, so it must not block and should
+/// be quick; for work that waits, take [`PluginClient::events`](crate::PluginClient::events).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a listener",
+    label = "not a listener",
+    note = "a listener is a function (not async) of up to 8 parameters that implement `serde::de::DeserializeOwned`; \
+            the last may be a `Rest`"
+)]
+pub trait Listener<Marker>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn hear(&self, args: &Payload) -> Result<(), PayloadError>;
+}
+
+/// What a method returns.
+///
+/// Numbers, strings, `()`, options, vectors, maps, [`serde_json::Value`], [`Payload`]; any other type that serializes
+/// as [`Json`]`(value)`; and `Result<T, E>` with any `T` that serializes and any `E` that displays: the error's text is
+/// what the caller gets. A [`Fault`] as the error is passed on as it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned by a method",
+    note = "wrap it as `Json(value)`, or return `Result<T, E>` with `T: Serialize` and `E: Display`"
+)]
+pub trait Reply: Send + 'static {
+    #[doc(hidden)]
+    fn into_outcome(self) -> Outcome;
+}
+
+/// A reply of any type that serializes.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
+    fn into_outcome(self) -> Outcome {
+        Ok(Payload::new(self.0))
+    }
+}
+
+impl<T: Serialize + Send + Sync + 'static, E: Display + Send + 'static> Reply for Result<T, E> {
+    fn into_outcome(self) -> Outcome {
+        self.map(Payload::new).map_err(Fault::of)
+    }
+}
+
+macro_rules! replies {
+    ($([$($G:ident),*] $T:ty;)*) => {$(
+        impl <$($G: Serialize + Send + Sync + 'static),*> Reply for $T {
+            fn into_outcome(self) -> Outcome {
+                Ok(Payload::new(self))
+            }
+        }
+    )*};
+}
+replies! {
+    [] (); [] bool; [] char; [] String; [] &'static str; [] serde_json::Value; [] Payload; [] Rest;
+    [] i8; [] i16; [] i32; [] i64; [] i128; [] isize; [] u8; [] u16; [] u32; [] u64; [] u128; [] usize; [] f32; [] f64;
+    [T] Vec<T>; [T] Option<T>; [T] Box<T>; [K, V] HashMap<K, V>; [K, V] BTreeMap<K, V>;
+    [T, U] (T, U); [T, U, V] (T, U, V);
+}
+
+fn read<P: Parameters>(method: &str, args: Payload) -> Result<P, Fault> {
+    P::from_args(args).map_err(|error| Fault::new(format_args!("{method}: {error}")))
+}
+
+/// Starts a handler; whatever it returns or throws becomes the call's outcome. `running` lives as long as it runs.
+fn run<Fut>(method: Name, start: impl FnOnce() -> Fut, running: Option<DropGuard>) -> BoxFuture<Outcome>
+where
+    Fut: Future<Output: Reply> + Send + 'static,
+{
+    match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(work) => Box::pin(async move {
+            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            drop(running);
+            outcome.map_or_else(|panic| Err(panicked(&method, &*panic)), Reply::into_outcome)
+        }),
+        Err(panic) => Box::pin(ready(Err(panicked(&method, &*panic)))),
+    }
+}
+
+/// A panic is that call's error; the panic hook has had its say by then.
+fn panicked(method: &str, panic: &(dyn Any + Send)) -> Fault {
+    let what = panic_text(panic);
+    tracing::error!(method, panic = what, "a method panicked");
+    Fault::new(format_args!("{method} panicked: {what}"))
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Runs a callback; what it cannot read or a panic is traced and harms nobody else.
+pub(crate) fn run_callback(callback: &Callback, listener: &str, emitter: &str, event: &str, args: &Payload) {
+    match catch_unwind(AssertUnwindSafe(|| callback(args))) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(listener, emitter, event, %error, "the listener cannot take this event"),
+        Err(panic) => tracing::error!(listener, emitter, event, panic = panic_text(&*panic), "a listener panicked"),
+    }
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Plain;
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WithContext;
+
+macro_rules! functions {
+    ($($all:ident)*) => { functions!(@ [] $($all)*); };
+    (@ [$($done:ident)*]) => { functions!(# $($done)*); };
+    (@ [$($done:ident)*] $next:ident $($rest:ident)*) => {
+        functions!(# $($done)*);
+        functions!(@ [$($done)* $next] $($rest)*);
+    };
+    (# $($T:ident)*) => {
+        #[allow(non_snake_case)]
+        impl<Func, Fut, $($T),*> Method<(Plain, $($T,)*)> for Func
+        where
+            Func: Fn($($T),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: Reply> + Send + 'static,
+            $($T: Parameter + Send,)*
+        {
+            fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
+                match read::<($($T,)*)>(context.method(), args) {
+                    Ok(($($T,)*)) => run(context.into_method(), || self($($T),*), None),
+                    Err(fault) => Box::pin(ready(Err(fault))),
+                }
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<Func, Fut, $($T),*> Method<(WithContext, $($T,)*)> for Func
+        where
+            Func: Fn(Context, $($T),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: Reply> + Send + 'static,
+            $($T: Parameter + Send,)*
+        {
+            fn invoke(&self, mut context: Context, args: Payload) -> BoxFuture<Outcome> {
+                match read::<($($T,)*)>(context.method(), args) {
+                    Ok(($($T,)*)) => {
+                        let (method, running) = (context.method_name(), context.running());
+                        run(method, || self(context, $($T),*), Some(running))
+                    }
+                    Err(fault) => Box::pin(ready(Err(fault))),
+                }
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<Func, $($T),*> Listener<($($T,)*)> for Func
+        where
+            Func: Fn($($T),*) + Send + Sync + 'static,
+            $($T: Parameter,)*
+        {
+            fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
+                let ($($T,)*) = <($($T,)*)>::from_args(args.clone())?;
+                self($($T),*);
+                Ok(())
+            }
+        }
+    };
+}
+functions!(A B C D E F G H);
+
+pub(crate) fn handler<M>(method: impl Method<M>) -> Handler {
+    Arc::new(move |context, args| method.invoke(context, args))
+}
+
+pub(crate) fn callback<M>(listener: impl Listener<M>) -> Callback {
+    Arc::new(move |args| listener.hear(args))
+}

@@ -1,0 +1,104 @@
+//! A plugin at work: its table, which services may extend while it runs.
+
+use std::collections::HashMap;
+use std::future::{Future, ready};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use super::{BoxFuture, CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
+use crate::error::{Fault, ServiceError};
+use crate::message::Name;
+use crate::payload::Payload;
+use crate::sync::lock;
+
+type Factory = Arc<dyn Fn() -> BoxFuture<Service> + Send + Sync>;
+
+/// One running copy of a plugin: registered with an engine, or at the end of one link.
+pub(crate) struct Instance {
+    pub(crate) plugin: Plugin,
+    table: ArcSwap<Table>,
+    prepared: Mutex<HashMap<String, Factory>>,
+}
+
+#[derive(Clone)]
+struct Table {
+    /// By full path without the plugin's name: `add`, `tools.ping`.
+    handlers: HashMap<Name, Handler>,
+    /// Bare names, in the order in which they were exposed.
+    exposed: Vec<Name>,
+}
+
+impl Instance {
+    pub(crate) fn new(mut plugin: Plugin) -> Instance {
+        let table =
+            Table { handlers: plugin.methods.drain(..).collect(), exposed: std::mem::take(&mut plugin.exposed) };
+        Instance { plugin, table: ArcSwap::from_pointee(table), prepared: Mutex::default() }
+    }
+
+    /// Runs a method. `missing` words the error when the table has none of that name.
+    pub(crate) fn invoke(
+        &self,
+        context: Context,
+        args: Payload,
+        missing: fn(&str, &str) -> String,
+    ) -> BoxFuture<Outcome> {
+        let table = self.table.load();
+        let found = match context.path().split_once('.') {
+            None => table.handlers.get(context.method()),
+            Some((_, services)) => table.handlers.get(&*format!("{services}.{}", context.method())),
+        };
+        match found {
+            Some(handler) => handler(context, args),
+            None if context.method() == CAN_DEACTIVATE => Box::pin(ready(Ok(Payload::new(true)))),
+            None => {
+                let method = method_path(context.path(), context.method());
+                Box::pin(ready(Err(Fault::new(missing(&method, &self.plugin.profile.name)))))
+            }
+        }
+    }
+
+    pub(crate) fn exposes(&self, method: &str) -> bool {
+        self.table.load().exposed.iter().any(|name| name == method)
+    }
+
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        self.table.load().exposed.iter().map(Name::to_string).collect()
+    }
+
+    /// Adds a service to the table; the engine is to be told.
+    pub(crate) fn add_service(&self, name: &str, service: &Service) -> Result<(), ServiceError> {
+        if self.exposes(name) {
+            return Err(ServiceError::NameTaken);
+        }
+        self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            let mut methods = Vec::new();
+            service.add_to(name, &mut methods, &mut table.exposed);
+            table.handlers.extend(methods);
+            table
+        });
+        Ok(())
+    }
+
+    pub(crate) fn prepare<Fut>(&self, name: &str, factory: impl Fn() -> Fut + Send + Sync + 'static)
+    where
+        Fut: Future<Output = Service> + Send + 'static,
+    {
+        lock(&self.prepared).insert(name.to_owned(), Arc::new(move || Box::pin(factory())));
+    }
+
+    /// The service prepared under that name, made now; it is prepared no longer.
+    pub(crate) async fn make_prepared(&self, name: &str) -> Result<Service, ServiceError> {
+        let factory = lock(&self.prepared).remove(name).ok_or_else(|| ServiceError::NotPrepared(name.to_owned()))?;
+        Ok(factory().await)
+    }
+}
+
+/// `cmd.git` and `status` for the path `remixd.cmd.git`: the first part is the plugin.
+fn method_path(path: &str, method: &str) -> String {
+    match path.split_once('.') {
+        None => method.to_owned(),
+        Some((_, services)) => format!("{services}.{method}"),
+    }
+}

@@ -1,0 +1,320 @@
+//! The engine's side of a link to one plugin.
+
+use std::collections::VecDeque;
+
+use super::pending::Pending;
+use super::{Dropped, HANDSHAKE};
+use crate::error::{CallError, Fault};
+use crate::link::Head;
+use crate::message::{Action, Extensions, Message, Name, RequestInfo};
+use crate::payload::Payload;
+
+/// One link's session with its plugin. `R` is whatever the driver needs to tell a caller how its call ended.
+pub(crate) struct EngineSession<R> {
+    name: Name,
+    engine: Option<String>,
+    next_handshake: i64,
+    handshakes: Vec<i64>,
+    peer: Extensions,
+    pending: Pending<R>,
+    out: VecDeque<Message>,
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub(crate) enum EngineEvent<R> {
+    /// The plugin has answered a handshake, with its methods if it lists any.
+    Loaded { methods: Option<Vec<String>> },
+    /// The plugin has answered a handshake with an error, or with something that is no list of methods.
+    HandshakeFailed(String),
+    /// The plugin calls another; answer with [`EngineSession::answer`].
+    Call { id: Option<i64>, target: Name, method: Name, args: Payload },
+    /// The plugin cancels all its calls to a plugin, or those of one method.
+    CancelAll { target: Name, method: Option<Name> },
+    /// The plugin no longer wants the answer to its request of this id.
+    CancelOne { id: i64 },
+    /// The plugin wants to hear an event, maybe only once.
+    Listen { emitter: Name, event: Name, once: bool },
+    /// The plugin no longer wants to hear an event.
+    Unlisten { emitter: Name, event: Name },
+    /// The plugin emits.
+    Emit { event: Name, args: Payload },
+    /// A call to the plugin has ended.
+    Ended { reply: R, outcome: Result<Payload, CallError> },
+}
+
+/// A plugin that asks for handshakes without answering any is not asked more often than this.
+const MAX_HANDSHAKES: usize = 16;
+
+impl<R> EngineSession<R> {
+    /// The session of a link that is up, which shakes hands on its own. Handshakes are numbered downwards from -2, away
+    /// from the calls' ids.
+    pub(crate) fn new(name: Name, engine: Option<String>) -> Self {
+        let mut session = EngineSession {
+            name,
+            engine,
+            next_handshake: -2,
+            handshakes: Vec::new(),
+            peer: Extensions::default(),
+            pending: Pending::new(),
+            out: VecDeque::new(),
+        };
+        session.handshake();
+        session
+    }
+
+    fn handshake(&mut self) {
+        let id = self.next_handshake;
+        self.next_handshake -= 1;
+        self.handshakes.push(id);
+        self.out.push_back(Message {
+            id: Some(id),
+            name: Some(self.name.clone()),
+            key: Some(Name::from_static(HANDSHAKE)),
+            payload: Some(Payload::new((self.name.to_string(), self.engine.clone()))),
+            extensions: Some(Extensions::NATIVE),
+            ..Message::new(Action::Request)
+        });
+    }
+
+    /// The next message to send.
+    pub(crate) fn transmit(&mut self) -> Option<Message> {
+        self.out.pop_front()
+    }
+
+    pub(crate) fn waiting_to_send(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(crate) fn receive(&mut self, message: Message) -> Result<Option<EngineEvent<R>>, Dropped> {
+        let Message { action, id, name, key, payload, error, extensions, .. } = message;
+        match action {
+            Action::Request if key.as_deref() == Some(HANDSHAKE) => {
+                if self.handshakes.len() >= MAX_HANDSHAKES {
+                    return Err(Dropped::HandshakeFlood);
+                }
+                self.peer = extensions.unwrap_or(self.peer);
+                self.handshake();
+                Ok(None)
+            }
+            Action::Response => match id.and_then(|id| self.handshakes.iter().position(|asked| *asked == id)) {
+                Some(asked) => {
+                    self.handshakes.swap_remove(asked);
+                    self.peer = extensions.unwrap_or_default();
+                    Ok(Some(handshake_answer(payload, error)))
+                }
+                None => {
+                    let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
+                    let outcome = match error {
+                        None => Ok(payload.unwrap_or_else(Payload::null)),
+                        Some(error) => Err(CallError::Plugin(Fault::from_payload(error))),
+                    };
+                    Ok(Some(EngineEvent::Ended { reply, outcome }))
+                }
+            },
+            Action::Request => {
+                let target = name.ok_or(Dropped::Incomplete("request", "name"))?;
+                let method = key.ok_or(Dropped::Incomplete("request", "key"))?;
+                let args = payload.unwrap_or_else(Payload::no_args);
+                Ok(Some(EngineEvent::Call { id, target, method, args }))
+            }
+            Action::On | Action::Once => {
+                let emitter = name.ok_or(Dropped::Incomplete(action.as_str(), "name"))?;
+                let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
+                Ok(Some(EngineEvent::Listen { emitter, event, once: action == Action::Once }))
+            }
+            Action::Off => {
+                let emitter = name.ok_or(Dropped::Incomplete("off", "name"))?;
+                let event = key.ok_or(Dropped::Incomplete("off", "key"))?;
+                Ok(Some(EngineEvent::Unlisten { emitter, event }))
+            }
+            Action::Emit | Action::Notification => {
+                let event = key.ok_or(Dropped::Incomplete("emit", "key"))?;
+                let args = payload.filter(|args| !args.is_null()).ok_or(Dropped::EmptyEvent)?;
+                Ok(Some(EngineEvent::Emit { event, args }))
+            }
+            Action::Cancel => match (id, name) {
+                (Some(id), _) => Ok(Some(EngineEvent::CancelOne { id })),
+                (None, Some(target)) => Ok(Some(EngineEvent::CancelAll { target, method: key })),
+                (None, None) => Err(Dropped::Incomplete("cancel", "name")),
+            },
+        }
+    }
+
+    /// Sends a call to the plugin. `id` is new to this session and not negative.
+    pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: RequestInfo, reply: R) {
+        self.pending.insert(id, reply);
+        self.out.push_back(Message {
+            id: Some(id),
+            name: Some(self.name.clone()),
+            key: Some(method),
+            payload: Some(args),
+            request_info: Some(info),
+            ..Message::new(Action::Request)
+        });
+    }
+
+    /// Takes a call back, if it is still under way; a native plugin is told, a published one would not understand.
+    pub(crate) fn take_back(&mut self, id: i64) -> Option<R> {
+        let reply = self.pending.take(id)?;
+        if self.peer.cancel_by_id {
+            self.out.push_back(Message { id: Some(id), ..Message::new(Action::Cancel) });
+        }
+        Some(reply)
+    }
+
+    /// Answers a call of the plugin's, echoing what it called.
+    pub(crate) fn answer(&mut self, id: Option<i64>, target: Name, method: Name, outcome: Result<Payload, CallError>) {
+        let mut response = Message { id, name: Some(target), key: Some(method), ..Message::new(Action::Response) };
+        match outcome {
+            Ok(result) => response.payload = Some(result),
+            Err(error) => {
+                response.error_kind = self.peer.error_kind.then(|| error.kind());
+                response.error = Some(error.to_payload());
+            }
+        }
+        self.out.push_back(response);
+    }
+
+    /// Passes an event on to the plugin.
+    pub(crate) fn notify(&mut self, emitter: Name, event: Name, args: Payload) {
+        let (name, key, payload) = (Some(emitter), Some(event), Some(args));
+        self.out.push_back(Message { name, key, payload, ..Message::new(Action::Notification) });
+    }
+
+    /// A message could not be serialized: whoever waits for it, here or there, is told.
+    pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
+        let Head { action, id, answers } = head;
+        match action {
+            Action::Request => id.and_then(|id| self.pending.take(id)),
+            Action::Response => {
+                let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
+                let (target, method) = answers.unwrap_or_default();
+                self.answer(id, target, method, Err(CallError::Plugin(fault)));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The link has ended: all that waited.
+    pub(crate) fn end(&mut self) -> Vec<R> {
+        self.pending.drain()
+    }
+}
+
+fn handshake_answer<R>(payload: Option<Payload>, error: Option<Payload>) -> EngineEvent<R> {
+    if let Some(error) = error {
+        return EngineEvent::HandshakeFailed(Fault::from_payload(error).to_string());
+    }
+    match payload.map(Payload::read::<Option<Vec<String>>>) {
+        None => EngineEvent::Loaded { methods: None },
+        Some(Ok(methods)) => EngineEvent::Loaded { methods },
+        Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its answer is no list of methods: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(json: serde_json::Value) -> Message {
+        Message::decode(json.to_string().into()).unwrap()
+    }
+
+    fn sent(session: &mut EngineSession<u32>) -> Vec<serde_json::Value> {
+        std::iter::from_fn(|| session.transmit())
+            .map(|m| serde_json::from_slice(&m.encode().unwrap()).unwrap())
+            .collect()
+    }
+
+    fn session() -> EngineSession<u32> {
+        EngineSession::new("probe".into(), None)
+    }
+
+    #[test]
+    fn it_shakes_hands_on_its_own_and_again_when_asked() {
+        let mut session = session();
+        let hello = sent(&mut session).remove(0);
+        assert_eq!(hello["payload"], serde_json::json!(["probe", null]));
+        let asks = || message(serde_json::json!({"action": "call", "key": "handshake", "id": -1}));
+        assert!(session.receive(asks()).unwrap().is_none());
+        let again = sent(&mut session).remove(0);
+        for answered in [&hello["id"], &again["id"]] {
+            let answer =
+                serde_json::json!({"action": "response", "key": "handshake", "id": answered, "payload": ["echo"]});
+            match session.receive(message(answer)).unwrap().unwrap() {
+                EngineEvent::Loaded { methods } => assert_eq!(methods.unwrap(), ["echo"]),
+                other => panic!("{other:?}"),
+            }
+        }
+        for _ in 0..MAX_HANDSHAKES {
+            session.receive(asks()).unwrap();
+        }
+        assert_eq!(session.receive(asks()).unwrap_err(), Dropped::HandshakeFlood);
+    }
+
+    #[test]
+    fn a_handshake_answered_with_nonsense_fails() {
+        for nonsense in [
+            serde_json::json!({"payload": [1]}),
+            serde_json::json!({"payload": "echo"}),
+            serde_json::json!({"error": "no"}),
+        ] {
+            let mut session = session();
+            let mut answer = nonsense;
+            answer["action"] = "response".into();
+            answer["id"] = sent(&mut session)[0]["id"].clone();
+            assert!(matches!(session.receive(message(answer)).unwrap().unwrap(), EngineEvent::HandshakeFailed(_)));
+        }
+    }
+
+    #[test]
+    fn each_call_ends_once_whatever_order_answers_come_in() {
+        let mut session = session();
+        for id in 0..3 {
+            let info = RequestInfo { from: "local".into(), path: Some("probe".into()), is_from_native: None };
+            session.call(id, "echo".into(), Payload::no_args(), info, id as u32);
+        }
+        let respond = |id: i64| message(serde_json::json!({"action": "response", "id": id, "payload": id}));
+        for id in [2, 0] {
+            match session.receive(respond(id)).unwrap().unwrap() {
+                EngineEvent::Ended { reply, outcome } => {
+                    assert_eq!((reply as i64, outcome.unwrap().read::<i64>().unwrap()), (id, id))
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(matches!(session.receive(respond(id)), Err(Dropped::UnknownResponse(_))));
+        }
+        assert_eq!(session.end(), [1]);
+        assert!(session.end().is_empty());
+    }
+
+    #[test]
+    fn requests_are_echoed_and_errors_worded() {
+        let mut session = session();
+        sent(&mut session);
+        let call = serde_json::json!({"action": "request", "id": 9, "name": "local.sub", "key": "add", "payload": [1]});
+        let Some(EngineEvent::Call { id, target, method, .. }) = session.receive(message(call)).unwrap() else {
+            panic!()
+        };
+        session.answer(id, target, method, Err(CallError::run_timeout("add", "probe")));
+        let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
+        assert_eq!(sent(&mut session), [expected]);
+    }
+
+    #[test]
+    fn what_is_incomplete_is_dropped() {
+        let mut session = session();
+        for odd in [
+            serde_json::json!({"action": "request", "key": "x"}),
+            serde_json::json!({"action": "on", "name": "x"}),
+            serde_json::json!({"action": "emit", "payload": []}),
+            serde_json::json!({"action": "emit", "key": "x"}),
+            serde_json::json!({"action": "cancel"}),
+            serde_json::json!({"action": "response"}),
+        ] {
+            assert!(session.receive(message(odd.clone())).is_err(), "{odd}");
+        }
+    }
+}

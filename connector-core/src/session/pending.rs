@@ -1,0 +1,30 @@
+//! Calls that wait for their response.
+
+use std::collections::HashMap;
+
+/// What waits, by id. Each is given back exactly once: when it is answered, taken back, or when the link ends.
+#[derive(Debug)]
+pub(super) struct Pending<R>(HashMap<i64, R>);
+
+impl<R> Pending<R> {
+    pub(super) fn new() -> Self {
+        Pending(HashMap::new())
+    }
+
+    pub(super) fn insert(&mut self, id: i64, reply: R) {
+        let before = self.0.insert(id, reply);
+        debug_assert!(before.is_none(), "ids are never used twice");
+    }
+
+    pub(super) fn take(&mut self, id: i64) -> Option<R> {
+        self.0.remove(&id)
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<R> {
+        self.0.drain().map(|(_, reply)| reply).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,304 @@
+//! The plugin's side of a link (protocol.md, section 1: "Handshake", "Request to a plugin", "Request to the engine").
+
+use std::collections::VecDeque;
+
+use super::pending::Pending;
+use super::{Dropped, HANDSHAKE};
+use crate::error::{CallError, Fault};
+use crate::link::Head;
+use crate::message::{Action, Extensions, Message, Name};
+use crate::payload::Payload;
+
+/// One plugin's session with one engine. `R` is whatever the driver needs to tell a caller how its call ended.
+pub(crate) struct PluginSession<R> {
+    loaded: bool,
+    peer: Extensions,
+    pending: Pending<R>,
+    out: VecDeque<Message>,
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub(crate) enum PluginEvent<R> {
+    /// The engine shakes hands. Answer with [`PluginSession::answer_handshake`], every time.
+    Handshake { id: Option<i64>, name: Name, first: bool },
+    /// Run a method, and answer with [`PluginSession::answer`].
+    Invoke(Invocation),
+    /// The engine no longer wants the answer to its request of this id.
+    Stop { id: i64 },
+    /// An event has come.
+    Notify { emitter: Name, event: Name, args: Payload },
+    /// A call of ours has ended.
+    Ended { reply: R, outcome: Result<Payload, CallError> },
+}
+
+/// A request to this plugin.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) id: Option<i64>,
+    pub(crate) name: Option<Name>,
+    pub(crate) key: Name,
+    pub(crate) from: Name,
+    pub(crate) path: Name,
+    pub(crate) args: Payload,
+}
+
+impl<R> PluginSession<R> {
+    /// The session of a link that is up: it asks for the handshake at once.
+    pub(crate) fn new() -> Self {
+        let hello = Message {
+            id: Some(-1),
+            key: Some(Name::from_static(HANDSHAKE)),
+            extensions: Some(Extensions::NATIVE),
+            ..Message::new(Action::Request)
+        };
+        PluginSession {
+            loaded: false,
+            peer: Extensions::default(),
+            pending: Pending::new(),
+            out: VecDeque::from([hello]),
+        }
+    }
+
+    /// The next message to send.
+    pub(crate) fn transmit(&mut self) -> Option<Message> {
+        self.out.pop_front()
+    }
+
+    pub(crate) fn waiting_to_send(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(crate) fn receive(&mut self, message: Message) -> Result<Option<PluginEvent<R>>, Dropped> {
+        let Message { action, id, name, key, payload, request_info, error, error_kind, extensions } = message;
+        match action {
+            Action::Request if key.as_deref() == Some(HANDSHAKE) => {
+                self.peer = extensions.unwrap_or_default();
+                let names: Vec<Option<String>> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
+                let given = names.into_iter().next().flatten().map(Name::from).or(name);
+                let name = given.ok_or(Dropped::Incomplete(HANDSHAKE, "name"))?;
+                let first = !std::mem::replace(&mut self.loaded, true);
+                Ok(Some(PluginEvent::Handshake { id, name, first }))
+            }
+            Action::Request if !self.loaded => {
+                self.fail(id, name, key, Fault::new("Handshake before communicating"));
+                Err(Dropped::TooEarly("request"))
+            }
+            Action::Request => {
+                let key = key.ok_or(Dropped::Incomplete("request", "key"))?;
+                let (from, path) = request_info.map_or((Name::new(), None), |info| (info.from, info.path));
+                let path = path.or_else(|| name.clone()).unwrap_or_default();
+                let args = payload.unwrap_or_else(Payload::no_args);
+                Ok(Some(PluginEvent::Invoke(Invocation { id, name, key, from, path, args })))
+            }
+            Action::Response => {
+                let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
+                let outcome = match error {
+                    None => Ok(payload.unwrap_or_else(Payload::null)),
+                    Some(error) => {
+                        let words = Fault::from_payload(error).to_string();
+                        // The published client's words.
+                        Err(CallError::told(error_kind, format!("Error from IDE : {words}"), &words))
+                    }
+                };
+                Ok(Some(PluginEvent::Ended { reply, outcome }))
+            }
+            Action::Emit | Action::Notification => {
+                let emitter = name.ok_or(Dropped::Incomplete("notification", "name"))?;
+                let event = key.ok_or(Dropped::Incomplete("notification", "key"))?;
+                let args = payload.ok_or(Dropped::EmptyEvent)?;
+                match self.loaded {
+                    true => Ok(Some(PluginEvent::Notify { emitter, event, args })),
+                    false => Err(Dropped::TooEarly("notification")),
+                }
+            }
+            Action::Cancel => match id {
+                Some(id) => Ok(Some(PluginEvent::Stop { id })),
+                None => Err(Dropped::Incomplete("cancel", "id")),
+            },
+            Action::On | Action::Once | Action::Off => Err(Dropped::WrongWay(action.as_str())),
+        }
+    }
+
+    pub(crate) fn answer_handshake(&mut self, id: Option<i64>, name: Name, methods: Vec<String>) {
+        self.out.push_back(Message {
+            id,
+            name: Some(name),
+            key: Some(Name::from_static(HANDSHAKE)),
+            payload: Some(Payload::new(methods)),
+            extensions: Some(Extensions::NATIVE),
+            ..Message::new(Action::Response)
+        });
+    }
+
+    pub(crate) fn answer(&mut self, id: Option<i64>, name: Option<Name>, key: Name, outcome: Result<Payload, Fault>) {
+        match outcome {
+            Ok(result) => {
+                let payload = Some(result);
+                self.out.push_back(Message { id, name, key: Some(key), payload, ..Message::new(Action::Response) });
+            }
+            Err(fault) => self.fail(id, name, Some(key), fault),
+        }
+    }
+
+    fn fail(&mut self, id: Option<i64>, name: Option<Name>, key: Option<Name>, fault: Fault) {
+        let error = Some(fault.payload().clone());
+        self.out.push_back(Message { id, name, key, error, ..Message::new(Action::Response) });
+    }
+
+    /// Starts a call. `id` is new to this session.
+    pub(crate) fn call(&mut self, id: i64, target: Name, method: Name, args: Payload, reply: R) {
+        self.pending.insert(id, reply);
+        let (name, key, payload) = (Some(target), Some(method), Some(args));
+        self.out.push_back(Message { id: Some(id), name, key, payload, ..Message::new(Action::Request) });
+    }
+
+    /// Takes a call back, if it is still under way. A native engine is told; a published one is not, since its
+    /// `cancel` would end every call of that method (protocol.md, "Cancel").
+    pub(crate) fn take_back(&mut self, id: i64) -> Option<R> {
+        let reply = self.pending.take(id)?;
+        if self.peer.cancel_by_id {
+            self.out.push_back(Message { id: Some(id), ..Message::new(Action::Cancel) });
+        }
+        Some(reply)
+    }
+
+    /// Cancels all calls to a plugin, or those of one method: the published meaning.
+    pub(crate) fn cancel(&mut self, target: Name, method: Option<Name>) {
+        self.out.push_back(Message { name: Some(target), key: method, ..Message::new(Action::Cancel) });
+    }
+
+    /// `on`, `once` or `off`.
+    pub(crate) fn listen(&mut self, action: Action, emitter: Name, event: Name) {
+        self.out.push_back(Message { name: Some(emitter), key: Some(event), ..Message::new(action) });
+    }
+
+    pub(crate) fn emit(&mut self, event: Name, args: Payload) {
+        self.out.push_back(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) });
+    }
+
+    /// A message could not be serialized: whoever waits for it, here or there, is told.
+    pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
+        let Head { action, id, answers } = head;
+        match action {
+            Action::Request => id.and_then(|id| self.pending.take(id)),
+            Action::Response => {
+                let (name, key) = answers.unzip();
+                self.fail(id, name, key, Fault::new(format_args!("the result cannot be sent: {why}")));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn calls_under_way(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The link has ended: all that waited.
+    pub(crate) fn end(&mut self) -> Vec<R> {
+        self.pending.drain()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(json: serde_json::Value) -> Message {
+        Message::decode(json.to_string().into()).unwrap()
+    }
+
+    fn sent(session: &mut PluginSession<u32>) -> Vec<serde_json::Value> {
+        std::iter::from_fn(|| session.transmit())
+            .map(|m| serde_json::from_slice(&m.encode().unwrap()).unwrap())
+            .collect()
+    }
+
+    fn loaded(engine: serde_json::Value) -> PluginSession<u32> {
+        let mut session = PluginSession::new();
+        session.receive(message(engine)).unwrap().unwrap();
+        sent(&mut session);
+        session
+    }
+
+    fn published() -> serde_json::Value {
+        serde_json::json!({"id": 0, "action": "request", "key": "handshake", "payload": ["probe", null], "name": "probe"})
+    }
+
+    #[test]
+    fn it_asks_for_the_handshake_and_answers_each() {
+        let mut session: PluginSession<u32> = PluginSession::new();
+        assert_eq!(sent(&mut session)[0]["id"], -1);
+        for (id, expected) in [(0, true), (1, false)] {
+            let mut hello = published();
+            hello["id"] = id.into();
+            match session.receive(message(hello)).unwrap().unwrap() {
+                PluginEvent::Handshake { name, first, .. } => assert_eq!((&*name, first), ("probe", expected)),
+                other => panic!("{other:?}"),
+            }
+        }
+        session.answer_handshake(Some(1), "probe".into(), vec!["echo".into()]);
+        let answer = &sent(&mut session)[0];
+        assert_eq!((&answer["action"], &answer["payload"][0]), (&"response".into(), &"echo".into()));
+    }
+
+    #[test]
+    fn before_the_handshake_requests_are_refused_and_events_dropped() {
+        let mut session: PluginSession<u32> = PluginSession::new();
+        sent(&mut session);
+        let early =
+            message(serde_json::json!({"action": "request", "id": 4, "name": "probe", "key": "echo", "payload": []}));
+        assert_eq!(session.receive(early).unwrap_err(), Dropped::TooEarly("request"));
+        assert_eq!(sent(&mut session)[0]["error"], "Handshake before communicating");
+        let early = message(serde_json::json!({"action": "notification", "name": "x", "key": "e", "payload": []}));
+        assert_eq!(session.receive(early).unwrap_err(), Dropped::TooEarly("notification"));
+    }
+
+    #[test]
+    fn a_response_ends_its_call_once() {
+        let mut session = loaded(published());
+        session.call(7, "local".into(), "add".into(), Payload::no_args(), 70);
+        let response = serde_json::json!({"action": "response", "id": 7, "name": "local", "key": "add", "payload": 42});
+        match session.receive(message(response.clone())).unwrap().unwrap() {
+            PluginEvent::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7)));
+        assert!(session.end().is_empty());
+    }
+
+    #[test]
+    fn errors_carry_the_published_words_and_a_type() {
+        let mut session = loaded(published());
+        let mut fail = |error: serde_json::Value| {
+            session.call(1, "a".into(), "b".into(), Payload::no_args(), 0);
+            let response = serde_json::json!({"action": "response", "id": 1, "error": error});
+            match session.receive(message(response)).unwrap().unwrap() {
+                PluginEvent::Ended { outcome: Err(error), .. } => error,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(fail("local refuses".into()).to_string(), "Error from IDE : local refuses");
+        assert!(matches!(fail("[TIMEOUT] Timeout for call b from p".into()), CallError::TimedOut(_)));
+        assert!(matches!(fail("[CANCEL] Canceled call b from p".into()), CallError::Cancelled(_)));
+        assert!(matches!(fail("Cannot call a from p, because a is not registered".into()), CallError::Refused(_)));
+        assert!(matches!(fail(serde_json::json!({"message": "m"})), CallError::Plugin(_)));
+    }
+
+    #[test]
+    fn only_a_native_engine_is_told_of_a_call_taken_back() {
+        let mut native = published();
+        native["extensions"] = serde_json::json!(["cancelById"]);
+        for (engine, told) in [(published(), 0), (native, 1)] {
+            let mut session = loaded(engine);
+            session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
+            sent(&mut session);
+            assert_eq!(session.take_back(3), Some(30));
+            assert_eq!(session.take_back(3), None);
+            let cancels = sent(&mut session);
+            assert_eq!(cancels.len(), told);
+            assert!(cancels.iter().all(|cancel| cancel["id"] == 3 && cancel.get("name").is_none()));
+        }
+    }
+}

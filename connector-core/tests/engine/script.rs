@@ -1,0 +1,42 @@
+//! The script that the published packages are tried with prints the same lines.
+
+use connector_core::conformance::{Script, probe, run_script};
+use connector_core::{Engine, Plugin, PluginOptions};
+
+use crate::support::behind_memory;
+
+const SCRIPT: &str = include_str!("../../src/conformance/script.json");
+const EXPECTED: &str = include_str!("../../src/conformance/expected.ndjson");
+
+async fn lines(engine: &Engine, script: &str) -> Vec<String> {
+    let mut lines = vec![];
+    run_script(engine, &Script::parse(script).unwrap(), |line| lines.push(line)).await.unwrap();
+    lines
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_link_in_memory() {
+    let engine = Engine::new();
+    behind_memory(&engine, PluginOptions::default(), probe);
+    for (line, expected) in lines(&engine, SCRIPT).await.iter().zip(EXPECTED.lines()) {
+        assert_eq!(line, expected);
+    }
+}
+
+/// The same plugin in the engine's own process; only the words for calls it makes itself differ, as there is no link.
+#[tokio::test(start_paused = true)]
+async fn in_the_engine() {
+    let engine = Engine::new();
+    engine.register(probe()).unwrap();
+    for (line, expected) in lines(&engine, SCRIPT).await.iter().zip(EXPECTED.lines()) {
+        assert_eq!(line, &expected.replace("Error from IDE : ", ""));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_script_is_refused() {
+    assert!(Script::parse("{}").unwrap_err().to_string().contains("not a JSON array of steps"));
+    let engine = Engine::new();
+    engine.register(Plugin::new("local")).unwrap();
+    run_script(&engine, &Script::parse("[]").unwrap(), |_| {}).await.unwrap_err();
+}
