@@ -7,4 +7,4 @@ mod script;
 
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{local, probe};
-pub use script::{Script, ScriptError, run_script};
+pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};

@@ -21,6 +21,11 @@ use crate::runtime::{self, Task};
 #[derive(Debug, Clone)]
 pub struct Script(Vec<Step>);
 
+/// The script that the published packages are tried with, and the lines that it gives with them at both ends.
+pub const SCRIPT: &str = include_str!("script.json");
+/// The lines that [`SCRIPT`] gives.
+pub const EXPECTED: &str = include_str!("expected.ndjson");
+
 /// Why a script was not run.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -1,0 +1,56 @@
+// The engine under test, the same over every transport: a real Engine that runs a script of steps against the plugin `probe`.
+const fs = require('fs')
+const { Engine, Plugin, PluginManager } = require('@remixproject/engine')
+const { report, flag } = require('./probe')
+
+/** A native plugin of the engine: what the probe relays to and listens to. */
+class Local extends Plugin {
+  constructor() { super({ name: 'local', methods: ['echo', 'add', 'refuse', 'slow'], events: ['tick'] }) }
+  echo(value) { return value }
+  add(a, b) { return a + b }
+  refuse() { throw new Error('local refuses') }
+  slow(ms, value) { return new Promise(done => setTimeout(() => done(value), ms)) }
+}
+
+exports.runScript = async function (probe) {
+  const script = JSON.parse(fs.readFileSync(flag('script', require('path').join(__dirname, '../../../connector-core/src/conformance/script.json'))))
+  const manager = new PluginManager()
+  const local = new Local()
+  const engine = new Engine()
+  engine.register([manager, local, probe])
+  record(probe, flag('transcript'))
+  const heard = []
+  const started = {}
+  const act = {
+    activate: ({ name }) => manager.activatePlugin(name),
+    deactivate: ({ name }) => manager.deactivatePlugin(name),
+    isActive: ({ name }) => manager.isActive(name),
+    methods: async ({ name }) => (await manager.getProfile(name)).methods,
+    call: ({ target, method, args }) => local.call(target, method, ...args),
+    start: ({ id, target, method, args }) => { started[id] = settle(local.call(target, method, ...args)); return true },
+    join: async ({ id }) => { const r = await started[id]; if (r.error !== undefined) throw r.error; return r.ok },
+    cancel: ({ target, method }) => local.cancel(target, method),
+    on: ({ name, key }) => { local.on(name, key, (...payload) => heard.push({ name, key, payload })); return true },
+    once: ({ name, key }) => { local.once(name, key, (...payload) => heard.push({ name, key, payload })); return true },
+    off: ({ name, key }) => { local.off(name, key); return true },
+    heard: () => heard.splice(0),
+    emit: ({ key, payload }) => { local.emit(key, ...payload); return true },
+    wait: ({ ms }) => new Promise(done => setTimeout(done, ms)),
+  }
+  const settle = promise => promise.then(ok => ({ ok }), error => ({ error: error?.message ?? error ?? 'rejected' }))
+  for (const [step, line] of script.entries()) {
+    const outcome = await settle((async () => act[line.do](line))())
+    report({ step, do: line.do, ...outcome, ok: outcome.error === undefined ? outcome.ok ?? null : undefined })
+  }
+  report({ event: 'done', steps: script.length })
+}
+
+/** Write every message that crosses the connector to FILE, in order: {"from":"engine"|"plugin","message":{...}}. */
+function record(probe, file) {
+  if (!file) return
+  const write = (from, message) => fs.appendFileSync(file, JSON.stringify({ from, message }) + '\n')
+  fs.writeFileSync(file, '')
+  const { send, getMessage } = probe
+  probe.send = message => { write('engine', message); return send.call(probe, message) }
+  probe.getMessage = message => { write('plugin', message); return getMessage.call(probe, message) }
+}

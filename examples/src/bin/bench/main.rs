@@ -1,0 +1,120 @@
+//! The benchmark: a plugin here calls, or listens to, a plugin in another process, through the engine and a transport.
+//!
+//! Prints one line of JSON, the median of the rounds. Only ratios of figures from one machine and run mean anything.
+
+mod measure;
+mod ws;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
+
+/// Measures calls and events through the engine, typed at both ends.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    transport: Transport,
+}
+
+#[derive(Subcommand)]
+enum Transport {
+    /// Over a websocket.
+    Ws(Workload),
+}
+
+#[derive(clap::Args, Clone)]
+struct Workload {
+    /// The plugin's process; started by the benchmark itself.
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Calls one after another, many calls in flight, or events pushed one way.
+    #[arg(long, value_enum, default_value_t = Mode::Rtt)]
+    mode: Mode,
+    /// Bytes of text that each call or event carries; checked on arrival.
+    #[arg(long, default_value_t = 64)]
+    payload: usize,
+    /// Calls in flight: 64 by default when pipelined, and always 1 for rtt.
+    #[arg(long)]
+    concurrency: Option<usize>,
+    /// Operations in a round; by default as many as take `--ms`.
+    #[arg(long)]
+    n: Option<usize>,
+    /// How long a round should take, in milliseconds.
+    #[arg(long, default_value_t = 400)]
+    ms: u64,
+    /// Rounds to measure.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The runtime at both ends: one thread, or one for each processor.
+    #[arg(long, value_enum, default_value_t = Threads::Current)]
+    rt: Threads,
+}
+
+#[derive(Subcommand, Clone)]
+enum Role {
+    /// Serves the plugin, prints its URL, and ends with its standard input.
+    Serve,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Rtt,
+    Pipelined,
+    Events,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    Current,
+    Multi,
+}
+
+impl Workload {
+    fn in_flight(&self) -> usize {
+        match self.mode {
+            Mode::Rtt => 1,
+            Mode::Pipelined => self.concurrency.unwrap_or(64).max(1),
+            Mode::Events => self.concurrency.unwrap_or(1).max(1),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let Args { transport: Transport::Ws(workload) } = Args::parse();
+    examples::run_on(workload.rt == Threads::Multi, async move {
+        match workload.role {
+            Some(Role::Serve) => ws::serve().await,
+            None => ws::measure(workload).await,
+        }
+    })
+}
+
+/// The plugin that is called: `echo` gives back its text, `fire` emits it so many times.
+fn plugin() -> Plugin {
+    Plugin::new("plugin")
+        .method("echo", |text: String| async move { text })
+        .method("fire", |ctx: connector_core::Context, n: usize, text: String| async move {
+            for _ in 0..n {
+                ctx.client().emit("tick", (text.clone(),)).await?;
+            }
+            Ok::<_, connector_core::CallError>(true)
+        })
+}
+
+/// Calls of this plugin may run together; a long `fire` is no call that hangs.
+fn options(workload: &Workload) -> PluginOptions {
+    PluginOptions::default().concurrency(workload.in_flight()).queue_timeout(std::time::Duration::from_secs(120))
+}
+
+/// An engine with a plugin `local` that calls, and `plugin` active.
+async fn engine(registration: connector_core::Registration) -> Result<(Engine, PluginClient), Box<dyn std::error::Error>> {
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local"))?;
+    engine.register(registration)?;
+    engine.manager().activate("local").await?;
+    engine.manager().activate("plugin").await?;
+    Ok((engine, local))
+}
+

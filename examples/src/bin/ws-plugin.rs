@@ -1,0 +1,60 @@
+//! A plugin behind a websocket: serves `probe` to every engine that connects, and prints who comes and goes.
+
+use std::future::pending;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use connector_core::conformance::probe;
+use connector_core::{ClientConfig, ClientConnector, LinkEnd, connect};
+use examples::{Done, report};
+use serde_json::json;
+use transport_ws::{WsServer, WsServerConfig};
+
+/// Serves the plugin `probe` over websockets on the loopback interface.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// The port to listen on; 0 takes a free one, which the `ready` line names.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Cuts each connection after so many milliseconds, without a close, to see engines come back.
+    #[arg(long, value_name = "MS")]
+    close_after: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    examples::run(serve(Args::parse()))
+}
+
+async fn serve(args: Args) -> Done {
+    let mut server = WsServer::bind(("127.0.0.1", args.port), WsServerConfig::default()).await?;
+    report(json!({ "event": "ready", "url": server.url() }));
+    loop {
+        let link = server.accept().await?;
+        report(json!({ "event": "connection" }));
+        let (_client, session) = connect(link, probe(), ClientConfig::default());
+        tokio::spawn(async move {
+            let cut = async {
+                match args.close_after {
+                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                    None => pending().await,
+                }
+            };
+            let code = tokio::select! {
+                end = session => close_code(&end),
+                () = cut => 1006,
+            };
+            report(json!({ "event": "close", "code": code }));
+        });
+    }
+}
+
+/// The code that a browser would show: 1005 for a close without one, 1006 for none at all (RFC 6455, 7.4.1).
+fn close_code(end: &LinkEnd) -> u16 {
+    match end {
+        LinkEnd::Closed { code, .. } => code.unwrap_or(1005),
+        LinkEnd::TooLarge { .. } => 1009,
+        _ => 1006,
+    }
+}

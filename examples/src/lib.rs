@@ -1,0 +1,43 @@
+//! What the example programs share: lines on stdout, traces and errors on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these programs talk on the terminal")]
+
+use std::error::Error;
+use std::future::Future;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+/// What a program may end with.
+pub type Done = Result<(), Box<dyn Error>>;
+
+/// Runs a program to its end, on as many threads as there are processors. Traces go to stderr: warnings by default, what `RUST_LOG` says otherwise.
+pub fn run(program: impl Future<Output = Done>) -> ExitCode {
+    run_on(true, program)
+}
+
+/// As [`run`], on many threads or on one.
+pub fn run_on(many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    to_stderr.with_env_filter(filter).init();
+    let mut builder = match many_threads {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints one line, at once: whoever reads may wait for it.
+pub fn report(line: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    // If nobody reads any more, there is nobody to tell.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,208 @@
+//! The plugin's end: a server that engines dial.
+
+mod admit;
+mod config;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, async_trait};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::accept_hdr_async_with_config;
+
+use self::admit::Admit;
+pub use self::config::WsServerConfig;
+use crate::link::WsLink;
+use crate::wire::Wire;
+
+/// How long to leave the listener alone when it fails, for example because no file descriptor is free.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+type Upgrade = Pin<Box<dyn Future<Output = Option<Box<dyn Link>>> + Send>>;
+
+/// Why a server was not bound.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Other machines could reach the address, and the configuration does not allow that.
+    #[error(
+        "{addr} can be reached from other machines: bind a loopback address such as 127.0.0.1, or allow it with \
+         WsServerConfig::allow_remote and set a token"
+    )]
+    Remote {
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// The token is empty: everybody would have it.
+    #[error("the token is empty: set a long random one, or none")]
+    EmptyToken,
+    /// The name has no address, or none of its addresses could be bound.
+    #[error("cannot bind: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The plugin's end: listens, and makes a link of each engine that connects.
+///
+/// Upgrades run side by side, so one that is slow, silent or hostile does not hold up the others; each ends within
+/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). They go on while
+/// [`accept`](ClientConnector::accept) is awaited. What fails is traced and forgotten. Dropping the server stops
+/// listening; links that were handed out live on.
+#[derive(Debug)]
+pub struct WsServer {
+    listener: TcpListener,
+    local: SocketAddr,
+    config: Arc<WsServerConfig>,
+    connections: Arc<Semaphore>,
+    upgrades: FuturesUnordered<Upgrade>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl WsServer {
+    /// Listens at `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is not a loopback address and that is not allowed, the token is empty, or it cannot be bound.
+    pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
+        if config.token.as_deref().is_some_and(str::is_empty) {
+            return Err(BindError::EmptyToken);
+        }
+        let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
+        let remote = addrs.iter().find(|addr| !addr.ip().to_canonical().is_loopback());
+        if let (Some(&addr), false) = (remote, config.allow_remote) {
+            return Err(BindError::Remote { addr });
+        }
+        let listener = TcpListener::bind(&addrs[..]).await?;
+        let local = listener.local_addr()?;
+        if !local.ip().to_canonical().is_loopback() && config.token.is_none() {
+            tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
+        }
+        // A semaphore panics above its maximum.
+        let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+        let config = Arc::new(config);
+        Ok(WsServer { listener, local, config, connections, upgrades: FuturesUnordered::new(), pause: None })
+    }
+
+    /// The address it listens at, with the port that was chosen.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The `url` for the plugin's profile, for example `ws://127.0.0.1:8080`. Without the token.
+    ///
+    /// A server that listens at every address is named by the loopback address.
+    pub fn url(&self) -> String {
+        let scheme = if self.config.tls.is_some() { "wss" } else { "ws" };
+        let ip = match self.local.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("{scheme}://{}", SocketAddr::new(ip, self.local.port()))
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Box<dyn Link>> {
+        loop {
+            match self.upgrades.poll_next_unpin(cx) {
+                Poll::Ready(Some(Some(link))) => return Poll::Ready(link),
+                Poll::Ready(Some(None)) => continue,
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+            if self.upgrades.len() >= self.config.max_handshakes.max(1) {
+                return Poll::Pending;
+            }
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match std::task::ready!(self.listener.poll_accept(cx)) {
+                Ok((stream, peer)) => {
+                    let admit = Admit::new(self.config.clone(), self.connections.clone());
+                    self.upgrades.push(Box::pin(upgrade(stream, peer, admit)));
+                }
+                Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; trying again in {BACKOFF:?}");
+                    self.pause = Some(Box::pin(tokio::time::sleep(BACKOFF)));
+                }
+            }
+        }
+    }
+}
+
+/// Serves a plugin at `addr`, for example `"127.0.0.1:0"`, with the defaults: gives the URL for engines, and the future
+/// that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects.
+///
+/// Dropping the future closes every link. For limits, a token, TLS or other machines take
+/// [`WsServer::bind`] and [`connector_core::serve`].
+///
+/// # Errors
+/// As [`WsServer::bind`].
+pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, impl Future<Output = LinkEnd> + Send), BindError>
+where
+    A: ToSocketAddrs,
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = WsServer::bind(addr, WsServerConfig::default()).await?;
+    Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
+}
+
+/// Links come as their upgrades finish. Never an error: what fails is one engine's, or passes.
+#[async_trait]
+impl ClientConnector for WsServer {
+    async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
+        Ok(poll_fn(|cx| self.poll_accept(cx)).await)
+    }
+}
+
+fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Box<dyn Link>> {
+    let _ = stream.set_nodelay(true);
+    let config = admit.config.clone();
+    let made = async {
+        match &config.tls {
+            None => websocket(stream, admit).await,
+            Some(tls) => {
+                let stream = TlsAcceptor::from(tls.clone()).accept(stream).await.map_err(|e| format!("TLS: {e}"))?;
+                websocket(stream, admit).await
+            }
+        }
+    };
+    match tokio::time::timeout(config.ws.accept_timeout, made).await {
+        Ok(Ok(link)) => Some(link),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, error, "no websocket");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "no websocket within {:?}", config.ws.accept_timeout);
+            None
+        }
+    }
+}
+
+async fn websocket<S>(stream: S, mut admit: Admit) -> Result<Box<dyn Link>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let config = admit.config.clone();
+    let ws = accept_hdr_async_with_config(Wire::new(stream), &mut admit, Some(config.ws.tungstenite()))
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(Box::new(WsLink::new(ws, &config.ws, admit.permit)))
+}

@@ -1,0 +1,124 @@
+//! Who is let in: origin, token, and how many.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use url::form_urlencoded;
+
+use super::WsServerConfig;
+
+/// Judges one upgrade; afterwards holds the permit of the one that was let in.
+pub(super) struct Admit {
+    pub(super) config: Arc<WsServerConfig>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    connections: Arc<Semaphore>,
+}
+
+impl Admit {
+    pub(super) fn new(config: Arc<WsServerConfig>, connections: Arc<Semaphore>) -> Admit {
+        Admit { config, permit: None, connections }
+    }
+
+    fn origin_is_allowed(&self, request: &Request) -> bool {
+        // An origin is a scheme, a host and a port: case does not matter in any of them.
+        let allowed = |origin: &HeaderValue| {
+            self.config.allow_origins.iter().any(|a| a.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+        };
+        request.headers().get_all(header::ORIGIN).iter().all(allowed)
+    }
+
+    fn has_token(&self, request: &Request) -> bool {
+        let Some(token) = &self.config.token else { return true };
+        let is_token = |given: &[u8]| bool::from(given.ct_eq(token.as_bytes()));
+        let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+        let query = request.uri().query().unwrap_or_default();
+        bearer.is_some_and(is_token)
+            || form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "token" && is_token(value.as_bytes()))
+    }
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+impl Callback for &mut Admit {
+    // The type is tungstenite's.
+    #[allow(clippy::result_large_err)]
+    fn on_request(self, request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+        if !self.origin_is_allowed(request) {
+            let origin = request.headers().get(header::ORIGIN);
+            tracing::info!(?origin, "a page was refused: its origin is not in WsServerConfig::allow_origins");
+            return Err(refusal(StatusCode::FORBIDDEN, "this origin is not allowed here"));
+        }
+        if !self.has_token(request) {
+            return Err(refusal(StatusCode::UNAUTHORIZED, "a token is needed"));
+        }
+        match self.connections.clone().try_acquire_owned() {
+            Ok(permit) => {
+                self.permit = Some(permit);
+                Ok(response)
+            }
+            Err(_) => Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections")),
+        }
+    }
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> ErrorResponse {
+    let mut response = ErrorResponse::new(Some(text.to_owned()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(config: WsServerConfig) -> Admit {
+        Admit::new(Arc::new(config), Arc::new(Semaphore::new(1)))
+    }
+
+    fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.parse().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn tokens() {
+        let admit = admit(WsServerConfig::default().token("s3cret & more"));
+        let has = |uri, headers: &[(&'static str, &str)]| admit.has_token(&request(uri, headers));
+        assert!(has("/", &[("authorization", "Bearer s3cret & more")]));
+        assert!(has("/", &[("authorization", "bearer  s3cret & more ")]));
+        assert!(has("/x?a=b&token=s3cret%20%26%20more", &[]));
+        assert!(has("/?token=wrong", &[("authorization", "Bearer s3cret & more")]));
+        for (uri, value) in [("/", "Bearer s3cret"), ("/", "Basic s3cret & more"), ("/", "bear"), ("/?token=", "")] {
+            assert!(!has(uri, &[("authorization", value)]), "{uri} {value}");
+        }
+    }
+
+    #[test]
+    fn origins() {
+        let admit = admit(WsServerConfig::default().allow_origin("https://ide.example"));
+        let allowed = |headers: &[(&'static str, &str)]| admit.origin_is_allowed(&request("/", headers));
+        assert!(allowed(&[]));
+        assert!(allowed(&[("origin", "https://IDE.example")]));
+        for origin in ["https://evil.example", "https://ide.example.evil.example", "null", "", "http://ide.example"] {
+            assert!(!allowed(&[("origin", origin)]), "{origin}");
+            assert!(!allowed(&[("origin", "https://ide.example"), ("origin", origin)]), "{origin}");
+        }
+    }
+}

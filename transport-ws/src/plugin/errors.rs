@@ -1,0 +1,69 @@
+//! Why a dial failed, and whether the next may succeed.
+
+use std::io;
+
+use connector_core::LinkEnd;
+use tokio_tungstenite::tungstenite as ws;
+use ws::error::ProtocolError;
+use ws::http::StatusCode;
+
+/// An error of TCP or TLS before there is a link to `target`.
+pub(super) fn of_io(error: io::Error, target: &str) -> LinkEnd {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return LinkEnd::lost(error);
+    };
+    use rustls::Error::{InvalidCertificate, InvalidMessage, PeerMisbehaved};
+    match tls {
+        InvalidMessage(_) => LinkEnd::BadFrame(format!("{target} does not speak TLS ({tls}): is it a ws:// server?")),
+        PeerMisbehaved(_) => LinkEnd::BadFrame(tls.to_string()),
+        InvalidCertificate(_) => LinkEnd::Refused(format!(
+            "{target} has a certificate that is not trusted ({tls}): it must be issued for that host by an authority \
+             in WsConnectorConfig::tls"
+        )),
+        _ => LinkEnd::Refused(format!(
+            "TLS with {target} failed ({tls}): check the certificates and versions at both ends"
+        )),
+    }
+}
+
+/// An error of the upgrade.
+pub(super) fn of_upgrade(error: ws::Error, target: &str) -> LinkEnd {
+    match error {
+        ws::Error::Http(response) => of_status(response.status(), target),
+        ws::Error::Io(error) => of_io(error, target),
+        ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => LinkEnd::lost(error),
+        ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => {
+            LinkEnd::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
+        }
+        // The request was made of a URL and headers that had been checked; what is left is the answer's fault.
+        error => LinkEnd::BadFrame(format!("{target} answered the upgrade wrongly: {error}")),
+    }
+}
+
+/// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
+fn of_status(status: StatusCode, target: &str) -> LinkEnd {
+    let remedy = match status {
+        StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
+        StatusCode::FORBIDDEN => "it does not allow this origin",
+        StatusCode::NOT_FOUND => "check the path of the plugin's url",
+        status if status.is_redirection() => "redirects are not followed, use the url it leads to",
+        _ => return LinkEnd::lost(format!("{target} answered with HTTP {status}: is there a plugin at that url?")),
+    };
+    LinkEnd::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lasting_answer_refuses() {
+        for status in [101, 200, 400, 500, 502, 503] {
+            assert!(matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), LinkEnd::Lost(_)), "{status}");
+        }
+        for status in [301, 401, 403, 404] {
+            let end = of_status(StatusCode::from_u16(status).unwrap(), "x");
+            assert!(matches!(end, LinkEnd::Refused(_)), "{status}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Helpers of the tests at the level of links.
+// Each test file uses some of them.
+#![allow(dead_code, unreachable_pub)]
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+use std::time::Duration;
+
+use connector_core::{Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
+
+pub type TestLink = Box<dyn Link>;
+
+/// Nothing here takes this long, unless it hangs.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
+}
+
+pub async fn server(config: WsServerConfig) -> WsServer {
+    soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap()
+}
+
+/// Two ends of a link, the plugin's and the engine's.
+pub async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestLink) {
+    let mut server = server(WsServerConfig::default().ws(plugin)).await;
+    let url = server.url();
+    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(engine));
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+    (plugin.unwrap(), engine.unwrap())
+}
+
+/// Dials, with the server accepting meanwhile; it may not hand out a link.
+pub async fn dial(server: &mut WsServer, url: &str, config: WsConnectorConfig) -> Result<TestLink, LinkEnd> {
+    let mut connector = WsConnector::new(config);
+    soon(async {
+        tokio::select! {
+            biased;
+            dialled = connector.connect(url) => dialled,
+            _ = async { loop { std::mem::forget(server.accept().await) } } => unreachable!(),
+        }
+    })
+    .await
+}
+
+pub fn emit(id: i64, payload: Payload) -> Message {
+    let mut message = Message::new(Action::Emit);
+    message.id = Some(id);
+    message.payload = Some(payload);
+    message
+}
+
+pub async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
+    link.send(message).unwrap();
+    soon(poll_fn(|cx| link.poll_flush(cx))).await
+}
+
+pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+    soon(poll_fn(|cx| link.poll_message(cx))).await
+}
+
+/// The end; messages before it are dropped.
+pub async fn end(link: &mut TestLink) -> LinkEnd {
+    loop {
+        if let Err(end) = next(link).await {
+            return end;
+        }
+    }
+}
+
+pub async fn disconnect(link: &mut TestLink) {
+    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
+}
+
+/// All methods say the same end.
+pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
+    let like = format!("{like:?}");
+    let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
+    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
+    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
+    is(next(link).await.unwrap_err());
+    let Err(connector_core::SendError::Ended(end)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
+    is(end);
+    disconnect(link).await;
+    is(next(link).await.unwrap_err());
+}
+
+/// Whether the link is not ready, having been asked once.
+pub async fn is_blocked(link: &mut TestLink) -> bool {
+    poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
+}
+
+pub const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// A server's socket link, with a peer that is a raw socket.
+pub async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
+    let mut server = server(WsServerConfig::default().ws(config)).await;
+    let (link, (socket, status)) = {
+        let local = server.local_addr();
+        soon(async {
+            let raw = async {
+                let mut socket = TcpStream::connect(local).await.unwrap();
+                socket.write_all(format!("{UPGRADE}\r\n").as_bytes()).await.unwrap();
+                let head = read_head(&mut socket).await;
+                (socket, head)
+            };
+            tokio::join!(server.accept(), raw)
+        })
+        .await
+    };
+    assert!(status.starts_with("HTTP/1.1 101"), "{status}");
+    (link.unwrap(), socket)
+}
+
+pub async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match soon(socket.read_u8()).await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// A raw socket that says `answer` to whoever connects, then hangs up; and what a dial makes of it.
+pub async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> LinkEnd {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let raw = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await;
+        socket.write_all(answer.as_bytes()).await.unwrap();
+    };
+    let mut connector = WsConnector::new(config);
+    let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), raw) }).await;
+    dialled.err().expect("no link")
+}
+
+/// A frame as a client sends it, masked with zeroes.
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        n @ 0..=125 => frame.push(0x80 | n as u8),
+        n @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The next frame that a server sends: its first byte and payload.
+pub async fn read_frame(socket: &mut TcpStream) -> (u8, Vec<u8>) {
+    soon(async {
+        let first = socket.read_u8().await.unwrap();
+        let len = match socket.read_u8().await.unwrap() {
+            126 => socket.read_u16().await.unwrap() as usize,
+            127 => socket.read_u64().await.unwrap() as usize,
+            n => n as usize,
+        };
+        let mut payload = vec![0; len];
+        socket.read_exact(&mut payload).await.unwrap();
+        (first, payload)
+    })
+    .await
+}

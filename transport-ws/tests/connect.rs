@@ -1,0 +1,217 @@
+//! Making links: who is let in, and what a failed dial says.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use transport_ws::{BindError, WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
+
+fn refused(end: &LinkEnd, part: &str) {
+    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+}
+
+/// The status that a raw request gets.
+async fn status(config: WsServerConfig, headers: &str) -> String {
+    let server = server(config).await;
+    let mut server_too = server;
+    let local = server_too.local_addr();
+    let asking = async {
+        let mut socket = TcpStream::connect(local).await.unwrap();
+        socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
+        read_head(&mut socket).await
+    };
+    let head = soon(async {
+        tokio::select! {
+            head = asking => head,
+            _ = async { loop { std::mem::forget(server_too.accept().await) } } => unreachable!(),
+        }
+    })
+    .await;
+    head.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn origins() {
+    let config = || WsServerConfig::default().allow_origin("https://ide.example");
+    assert_eq!(status(config(), "").await, "101");
+    assert_eq!(status(config(), "Origin: https://ide.example\r\n").await, "101");
+    assert_eq!(status(config(), "Origin: https://evil.example\r\n").await, "403");
+    assert_eq!(status(WsServerConfig::default(), "Origin: https://ide.example\r\n").await, "403");
+    assert_eq!(status(WsServerConfig::default(), "Origin: null\r\n").await, "403");
+}
+
+#[tokio::test]
+async fn an_origin_is_refused_with_a_remedy() {
+    let mut server = server(WsServerConfig::default()).await;
+    let url = server.url();
+    let config = WsConnectorConfig::default().header("Origin", "https://ide.example");
+    refused(&dial(&mut server, &url, config).await.err().unwrap(), "403");
+}
+
+#[tokio::test]
+async fn tokens() {
+    let mut server = server(WsServerConfig::default().token("sesame")).await;
+    let url = server.url();
+    let plain = WsConnectorConfig::default;
+    for (url, config) in
+        [(url.clone(), plain()), (url.clone(), plain().token("open")), (format!("{url}?token="), plain())]
+    {
+        let end = dial(&mut server, &url, config).await.err().unwrap();
+        refused(&end, "401");
+        refused(&end, "WsConnectorConfig::token");
+    }
+    dial(&mut server, &url, plain().token("sesame")).await.unwrap();
+    dial(&mut server, &format!("{url}/?token=sesame"), plain()).await.unwrap();
+}
+
+#[tokio::test]
+async fn links_alive_are_counted() {
+    let mut server = server(WsServerConfig::default().max_connections(1)).await;
+    let url = server.url();
+    let mut connector = WsConnector::new(WsConnectorConfig::default());
+    let (first, one) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+    let (first, _one) = (first.unwrap(), one.unwrap());
+    let end = dial(&mut server, &url, WsConnectorConfig::default()).await.err().unwrap();
+    assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("503")), "{end:?}");
+    drop(first);
+    dial(&mut server, &url, WsConnectorConfig::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_loopback_unless_told_otherwise() {
+    for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let error = soon(WsServer::bind(addr, WsServerConfig::default())).await.unwrap_err();
+        assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
+        assert!(error.to_string().contains("allow_remote"), "{error}");
+    }
+    let server = soon(WsServer::bind("0.0.0.0:0", WsServerConfig::default().allow_remote(true))).await.unwrap();
+    assert_eq!(server.url(), format!("ws://127.0.0.1:{}", server.local_addr().port()));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_bound_says_why() {
+    let taken = server(WsServerConfig::default()).await;
+    let error = soon(WsServer::bind(taken.local_addr(), WsServerConfig::default())).await.unwrap_err();
+    assert!(matches!(error, BindError::Io(_)), "{error:?}");
+    let error = soon(WsServer::bind("127.0.0.1:0", WsServerConfig::default().token(""))).await.unwrap_err();
+    assert!(matches!(error, BindError::EmptyToken), "{error:?}");
+}
+
+#[tokio::test]
+async fn silent_and_hostile_connections_hold_nobody_up() {
+    let mut server = server(WsServerConfig::default()).await;
+    let url = server.url();
+    let mut others = Vec::new();
+    for bytes in
+        [&b""[..], b"GET / HT", b"\x16\x03\x01\x02\x00\x01\x00", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"]
+    {
+        let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        others.push(socket);
+    }
+    let junk = format!("{UPGRADE}\r\nand a frame too early");
+    let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+    socket.write_all(junk.as_bytes()).await.unwrap();
+    let reset = TcpStream::connect(server.local_addr()).await.unwrap();
+    reset.set_zero_linger().unwrap();
+    drop(reset);
+    for _ in 0..3 {
+        let mut connector = WsConnector::new(WsConnectorConfig::default());
+        let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+        let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+        send(&mut engine, emit(1, Payload::null())).await.unwrap();
+        assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn unfinished_upgrades_are_bounded_in_number_and_time() {
+    let ws = WsConfig::default().accept_timeout(Duration::from_millis(50));
+    let mut server = server(WsServerConfig::default().ws(ws).max_handshakes(2)).await;
+    let url = server.url();
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(TcpStream::connect(server.local_addr()).await.unwrap());
+    }
+    dial(&mut server, &url, WsConnectorConfig::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn accept_is_cancel_safe() {
+    let mut server = server(WsServerConfig::default()).await;
+    let url = server.url();
+    let mut connector = WsConnector::new(WsConnectorConfig::default());
+    let dialling = connector.connect(&url);
+    tokio::pin!(dialling);
+    // Each round polls accept once and drops it.
+    let _link = soon(async {
+        loop {
+            tokio::select! {
+                biased;
+                link = server.accept() => break link.unwrap(),
+                _ = &mut dialling, if false => unreachable!(),
+                () = tokio::task::yield_now() => {}
+            }
+            std::future::poll_fn(|cx| {
+                let _ = dialling.as_mut().poll(cx).is_ready();
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut connector = WsConnector::default();
+    for (url, part) in [
+        (format!("ws://127.0.0.1:{port}/?token=hunter2"), "is the plugin running"),
+        ("ws://no-such-host.invalid:80/?token=hunter2".to_owned(), "cannot be resolved"),
+        ("http://127.0.0.1/?token=hunter2".to_owned(), "ws://"),
+        ("plugin".to_owned(), "not a URL"),
+    ] {
+        let end = soon(connector.connect(&url)).await.err().unwrap();
+        refused(&end, part);
+        assert!(!end.to_string().contains("hunter2"), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_dial_that_nobody_answers_times_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let limit = Duration::from_millis(50);
+    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().dial_timeout(limit)));
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let end = soon(connector.connect(&url)).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{end:?}");
+}
+
+#[tokio::test]
+async fn answers_that_are_no_upgrade() {
+    let dial = |answer| dial_raw(answer, WsConnectorConfig::default());
+    for answer in [
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: \
+         x\r\n\r\n",
+    ] {
+        let end = dial(answer).await;
+        assert!(matches!(end, LinkEnd::BadFrame(_)), "{answer}: {end:?}");
+    }
+    for answer in ["", "HTTP/1.1 101 Swit", "HTTP/1.1 503 Service Unavailable\r\n\r\n"] {
+        let end = dial(answer).await;
+        assert!(matches!(end, LinkEnd::Lost(_)), "{answer}: {end:?}");
+    }
+    for answer in
+        ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"]
+    {
+        refused(&dial(answer).await, "HTTP");
+    }
+}

@@ -1,0 +1,324 @@
+//! How links end.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use connector_core::{LinkEnd, Payload};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use transport_ws::WsConfig;
+
+fn short() -> WsConfig {
+    WsConfig::default()
+        .ping_interval(Duration::from_millis(50))
+        .pong_timeout(Duration::from_millis(50))
+        .close_timeout(Duration::from_millis(50))
+}
+
+#[tokio::test]
+async fn disconnect_closes_with_1000_and_flushes_first() {
+    for back in [false, true] {
+        let (plugin, engine) = pair(WsConfig::default(), WsConfig::default()).await;
+        let (mut leaving, mut staying) = if back { (plugin, engine) } else { (engine, plugin) };
+        std::future::poll_fn(|cx| leaving.poll_ready(cx)).await.unwrap();
+        leaving.send(emit(1, Payload::null())).unwrap();
+        let last = async {
+            assert_eq!(next(&mut staying).await.unwrap().unwrap().id, Some(1));
+            end(&mut staying).await
+        };
+        let ((), end) = tokio::join!(disconnect(&mut leaving), last);
+        assert!(matches!(&end, LinkEnd::Closed { code: Some(1000), reason } if reason.is_empty()), "{end:?}");
+        assert_ended(&mut staying, &end).await;
+        assert_ended(&mut leaving, &LinkEnd::Disconnected).await;
+    }
+}
+
+#[tokio::test]
+async fn both_ends_may_disconnect_at_once() {
+    let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default()).await;
+    tokio::join!(disconnect(&mut plugin), disconnect(&mut engine));
+    assert_ended(&mut plugin, &LinkEnd::Disconnected).await;
+}
+
+#[tokio::test]
+async fn disconnect_is_bounded_when_the_other_end_is_dead() {
+    let (mut link, _socket) = raw_engine(short()).await;
+    disconnect(&mut link).await;
+    // Not even its buffers empty.
+    let (mut link, _socket) = raw_engine(short()).await;
+    while !is_blocked(&mut link).await {
+        link.send(emit(1, Payload::new("x".repeat(1 << 20)))).unwrap();
+    }
+    disconnect(&mut link).await;
+    assert_ended(&mut link, &LinkEnd::Disconnected).await;
+}
+
+#[tokio::test]
+async fn no_end_is_held_up_by_a_peer_that_talks_without_end() {
+    for broken in [false, true] {
+        let (mut link, socket) = raw_engine(short()).await;
+        let mut socket = socket.into_std().unwrap();
+        socket.set_nonblocking(false).unwrap();
+        // A thread, so that there is always something to read.
+        let talking = std::thread::spawn(move || {
+            use std::io::Write;
+            let frames = masked(if broken { 0x83 } else { 0x81 }, br#"{"action":"emit"}"#).repeat(1000);
+            while socket.write_all(&frames).is_ok() {}
+        });
+        if broken {
+            let end = end(&mut link).await;
+            assert!(matches!(end, LinkEnd::BadFrame(_)), "{end:?}");
+        } else {
+            next(&mut link).await.unwrap().unwrap();
+            disconnect(&mut link).await;
+        }
+        drop(link);
+        talking.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_bytes_make_a_link_panic_or_hang() {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..200 {
+        let (mut link, mut socket) = raw_engine(short().max_frame(1000)).await;
+        let mut bytes = Vec::new();
+        for _ in 0..random() % 20 {
+            let payload: Vec<u8> = (0..random() % 200).map(|_| random() as u8).collect();
+            // Mostly frames that nearly make sense, at times none at all.
+            match random() % 8 {
+                0 => bytes.extend_from_slice(&payload),
+                1 => bytes.extend(masked(0x81, br#"{"action":"emit"}"#)),
+                _ => bytes.extend(masked((random() % 16 + if random() % 4 == 0 { 0 } else { 0x80 }) as u8, &payload)),
+            }
+        }
+        let writing = async {
+            let _ = socket.write_all(&bytes).await;
+            drop(socket);
+        };
+        let (end, ()) = tokio::join!(end(&mut link), writing);
+        assert!(!matches!(end, LinkEnd::Disconnected | LinkEnd::Refused(_)), "round {round}: {end:?}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn code_and_reason_are_reported_and_answered() {
+    for (payload, code, reason) in [
+        (&b"\x03\xe8"[..], 1000, ""),
+        (b"\x03\xe9going away", 1001, "going away"),
+        (b"\x0f\xa0mine", 4000, "mine"),
+        (b"", 1005, ""),
+    ] {
+        let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
+        socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
+        socket.write_all(&masked(0x88, payload)).await.unwrap();
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1));
+        let end = end(&mut link).await;
+        let LinkEnd::Closed { code: Some(c), reason: r } = &end else { panic!("{end:?}") };
+        assert_eq!((*c, r.as_str()), (code, reason));
+        assert_eq!(read_frame(&mut socket).await, (0x88, payload.to_vec()));
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn a_close_that_cannot_be_answered_is_still_reported() {
+    let (mut link, mut socket) = raw_engine(short()).await;
+    while !is_blocked(&mut link).await {
+        link.send(emit(1, Payload::new("x".repeat(1 << 20)))).unwrap();
+    }
+    socket.write_all(&masked(0x88, b"\x03\xe8")).await.unwrap();
+    let end = end(&mut link).await;
+    assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_ends_both_ends() {
+    for back in [false, true] {
+        let small = WsConfig::default().max_frame(1000);
+        // Once in the kernel's buffers, once more than they hold.
+        for size in [1001, 15 << 20] {
+            let (mut from, mut to) = if back {
+                let (plugin, engine) = pair(WsConfig::default(), small.clone()).await;
+                (plugin, engine)
+            } else {
+                let (plugin, engine) = pair(small.clone(), WsConfig::default()).await;
+                (engine, plugin)
+            };
+            std::future::poll_fn(|cx| from.poll_ready(cx)).await.unwrap();
+            from.send(emit(1, Payload::new("x".repeat(size)))).unwrap();
+            let sender = std::future::poll_fn(|cx| {
+                let _ = from.poll_flush(cx);
+                from.poll_message(cx)
+            });
+            let (sent, took) = soon(async { tokio::join!(sender, end(&mut to)) }).await;
+            assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
+            assert!(matches!(took, LinkEnd::TooLarge { limit: 1000 }), "{took:?}");
+            assert_ended(&mut to, &took).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn fragments_count_together() {
+    let (mut link, mut socket) = raw_engine(WsConfig::default().max_frame(100)).await;
+    socket.write_all(&masked(0x01, &[b'x'; 60])).await.unwrap();
+    socket.write_all(&masked(0x80, &[b'x'; 60])).await.unwrap();
+    let peer = async {
+        let (first, payload) = read_frame(&mut socket).await;
+        drop(socket);
+        assert_eq!((first, &payload[..2]), (0x88, &1009u16.to_be_bytes()[..]));
+    };
+    let (end, ()) = tokio::join!(end(&mut link), peer);
+    assert!(matches!(end, LinkEnd::TooLarge { limit: 100 }), "{end:?}");
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_is_told_and_ends_the_link() {
+    for (bytes, code) in [
+        (masked(0x81, b"\xff\xfe"), 1007u16),
+        (masked(0xf1, b"{}"), 1002),
+        (masked(0x83, b"{}"), 1002),
+        (masked(0x80, b"{}"), 1002),
+        (masked(0x88, b"\x03"), 1002),
+        (masked(0x09, b""), 1002),
+        (vec![0x81, 2, b'{', b'}'], 1002),
+    ] {
+        let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
+        socket.write_all(&bytes).await.unwrap();
+        let peer = async {
+            let (first, payload) = read_frame(&mut socket).await;
+            assert_eq!((first, &payload[..2]), (0x88, &code.to_be_bytes()[..]), "{bytes:x?}");
+            drop(socket);
+        };
+        let (end, ()) = tokio::join!(end(&mut link), peer);
+        assert!(matches!(end, LinkEnd::BadFrame(_)), "{end:?}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_the_protocol_and_stays_does_not_hold_the_end_back() {
+    let (mut link, mut socket) = raw_engine(short()).await;
+    socket.write_all(&masked(0x83, b"")).await.unwrap();
+    let end = end(&mut link).await;
+    assert!(matches!(end, LinkEnd::BadFrame(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_end_without_a_close_is_a_loss() {
+    for bytes in [vec![], masked(0x81, b"{}")[..3].to_vec(), masked(0x01, b"{")] {
+        let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
+        socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
+        socket.write_all(&bytes).await.unwrap();
+        drop(socket);
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1), "what came before is handed out");
+        let end = end(&mut link).await;
+        assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reset_in_mid_frame_is_a_loss() {
+    let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
+    socket.write_all(&masked(0x81, &[b'x'; 100])[..50]).await.unwrap();
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    let end = end(&mut link).await;
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
+    let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
+    for id in 0..5 {
+        socket.write_all(&masked(0x89, b"")).await.unwrap();
+        socket.write_all(&masked(0x81, format!(r#"{{"action":"emit","id":{id}}}"#).as_bytes())).await.unwrap();
+    }
+    drop(socket);
+    // Until the reset is back, writes succeed.
+    let mut ids = Vec::new();
+    let text = Payload::new("x".repeat(100_000));
+    let end = soon(std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(Ok(())) = link.poll_ready(cx) {
+            link.send(emit(9, text.clone())).unwrap();
+            cx.waker().wake_by_ref();
+        }
+        let wrote = link.poll_flush(cx);
+        if let std::task::Poll::Ready(Err(end)) = wrote {
+            return std::task::Poll::Ready(end);
+        }
+        // Reading only once writing has failed.
+        if ids.is_empty() && wrote.is_ready() {
+            return std::task::Poll::Pending;
+        }
+        match link.poll_message(cx) {
+            std::task::Poll::Ready(Err(end)) => std::task::Poll::Ready(end),
+            std::task::Poll::Ready(Ok(message)) => {
+                ids.push(message.unwrap().id.unwrap());
+                cx.waker().wake_by_ref();
+                std::task::Poll::Pending
+            }
+            std::task::Poll::Pending => std::task::Poll::Pending,
+        }
+    }))
+    .await;
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    assert_eq!(ids, [0, 1, 2, 3, 4]);
+    assert_ended(&mut link, &end).await;
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_found() {
+    let (mut link, mut socket) = raw_engine(short()).await;
+    let end = end(&mut link).await;
+    assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_millis(100)), "{end:?}");
+    assert_eq!(read_frame(&mut socket).await, (0x89, vec![]), "it was asked");
+    assert_ended(&mut link, &end).await;
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_found_behind_a_full_buffer() {
+    let (mut link, _socket) = raw_engine(short()).await;
+    while !is_blocked(&mut link).await {
+        link.send(emit(1, Payload::new("x".repeat(1 << 20)))).unwrap();
+    }
+    let end = end(&mut link).await;
+    assert!(matches!(end, LinkEnd::Silent(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_idle_peer_that_answers_pings_lives() {
+    let config = WsConfig::default().ping_interval(Duration::from_millis(5)).pong_timeout(Duration::from_secs(20));
+    let (mut link, mut socket) = raw_engine(config).await;
+    let peer = async {
+        for _ in 0..20 {
+            assert_eq!(read_frame(&mut socket).await, (0x89, vec![]));
+            socket.write_all(&masked(0x8a, b"")).await.unwrap();
+        }
+        socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
+    };
+    let (came, ()) = tokio::join!(next(&mut link), peer);
+    assert_eq!(came.unwrap().unwrap().id, Some(1));
+}
+
+#[tokio::test]
+async fn dropping_a_link_closes_it() {
+    let (plugin, mut engine) = pair(WsConfig::default(), WsConfig::default()).await;
+    drop(plugin);
+    let end = end(&mut engine).await;
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    let (link, mut socket) = raw_engine(WsConfig::default()).await;
+    drop(link);
+    assert_eq!(soon(socket.read(&mut [0; 10])).await.unwrap(), 0);
+}

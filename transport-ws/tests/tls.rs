@@ -1,0 +1,100 @@
+//! `wss://`.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// A server for `name`, and a client that trusts it.
+fn configs(name: &str) -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let cert: CertificateDer<'static> = made.cert.der().clone();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let server = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.clone()], key)
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cert).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
+}
+
+#[tokio::test]
+async fn both_ends_speak_tls() {
+    let (tls, trust) = configs("127.0.0.1");
+    let mut server = server(WsServerConfig::default().tls(tls).token("sesame")).await;
+    let url = server.url();
+    assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
+    let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust).token("sesame"));
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    for text in ["", "x", &"x".repeat(3 << 20)] {
+        for back in [false, true] {
+            let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
+            let (sent, came) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
+            sent.unwrap();
+            assert_eq!(came.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
+        }
+    }
+    let ((), end) = tokio::join!(disconnect(&mut engine), end(&mut plugin));
+    assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn over_the_limit_in_tls() {
+    let (tls, trust) = configs("127.0.0.1");
+    let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_frame(1000))).await;
+    let url = server.url();
+    let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    std::future::poll_fn(|cx| engine.poll_ready(cx)).await.unwrap();
+    engine.send(emit(1, Payload::new("x".repeat(10 << 20)))).unwrap();
+    let sender = std::future::poll_fn(|cx| {
+        let _ = engine.poll_flush(cx);
+        engine.poll_message(cx)
+    });
+    let (sent, took) = soon(async { tokio::join!(sender, end(&mut plugin)) }).await;
+    assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
+    assert!(matches!(took, LinkEnd::TooLarge { limit: 1000 }), "{took:?}");
+}
+
+#[tokio::test]
+async fn certificates_that_do_not_fit_are_refused() {
+    let (tls, trust) = configs("another.example");
+    for config in [WsConnectorConfig::default(), WsConnectorConfig::default().tls(trust)] {
+        let mut server = server(WsServerConfig::default().tls(tls.clone())).await;
+        let url = server.url();
+        let end = dial(&mut server, &url, config).await.err().unwrap();
+        assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("WsConnectorConfig::tls")), "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_end_without_tls() {
+    let (tls, _) = configs("127.0.0.1");
+    let mut plain = server(WsServerConfig::default()).await;
+    let url = plain.url().replace("ws://", "wss://");
+    let end = dial(&mut plain, &url, WsConnectorConfig::default()).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    let mut secure = server(WsServerConfig::default().tls(tls)).await;
+    let url = secure.url().replace("wss://", "ws://");
+    let end = dial(&mut secure, &url, WsConnectorConfig::default()).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+}
