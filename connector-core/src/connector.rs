@@ -30,7 +30,7 @@ pub enum LinkEnd {
         reason: String,
     },
     /// It broke: a reset, an end without a close, a failed read or write.
-    #[error("lost: {0}")]
+    #[error("{0}")]
     Lost(Arc<dyn std::error::Error + Send + Sync>),
     /// The other end is not there or will not have us: trying again at once makes no sense.
     #[error("refused: {0}")]

@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 pub struct Profile {
     /// Unique in an engine, and the first part of every path.
     pub name: String,
+    /// Where an external plugin lives; set by [`ExternalProfile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// What others may call. The handshake and services set it; a native plugin's own table does.
@@ -47,9 +50,6 @@ pub struct Profile {
     /// Where a view goes (the published `LocationProfile`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Where an external plugin lives; set by [`ExternalProfile`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
     /// All other fields.
     #[serde(flatten)]
     pub other: Map<String, Value>,

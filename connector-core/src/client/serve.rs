@@ -55,7 +55,8 @@ pub fn connect(
     plugin: Plugin,
     config: ClientConfig,
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
-    let span = tracing::info_span!("plugin", name = plugin.name());
+    // At the level of errors, so that no filter takes the plugin's name from a trace.
+    let span = tracing::error_span!("plugin", name = plugin.name());
     let home = Arc::new(LinkHome::new(plugin, config));
     let client = PluginClient::behind(Arc::clone(&home));
     (client, run(link, home).instrument(span))

@@ -7,7 +7,7 @@ use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, Fault, LinkLost, PayloadError};
-use crate::link::{Head, Reply, Side, Tasks};
+use crate::link::{Answers, Head, Reply, Side, Tasks};
 use crate::message::{Message, Name};
 use crate::plugin::{Context, Outcome};
 use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
@@ -15,25 +15,21 @@ use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
 pub(super) struct PluginSide {
     home: Arc<LinkHome>,
     session: PluginSession<Reply>,
-    tasks: Tasks<Done>,
+    /// Methods that run, and the activation hook, which gives no answer.
+    tasks: Tasks<Option<Answer>>,
+    answers: Answers<Answer>,
 }
 
-/// What a task of this side leads to.
-enum Done {
-    Answer { id: Option<i64>, name: Option<Name>, key: Name, outcome: Outcome },
-    Hook,
+struct Answer {
+    id: Option<i64>,
+    name: Option<Name>,
+    key: Name,
+    outcome: Outcome,
 }
 
 impl PluginSide {
     pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
-        PluginSide { home, session: PluginSession::new(), tasks: Tasks::new() }
-    }
-
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Answer { id, name, key, outcome } => self.session.answer(id, name, key, outcome),
-            Done::Hook => {}
-        }
+        PluginSide { home, session: PluginSession::new(), tasks: Tasks::new(), answers: Answers::new() }
     }
 
     fn act(&mut self, event: PluginEvent<Reply>) {
@@ -47,7 +43,7 @@ impl PluginSide {
                         let hook = hook(PluginClient::behind(Arc::clone(&self.home)));
                         self.tasks.start(None, async {
                             hook.await;
-                            Done::Hook
+                            None
                         });
                     }
                 }
@@ -57,16 +53,17 @@ impl PluginSide {
                 let Invocation { id, name, key, from, path, args } = invocation;
                 if self.tasks.len() >= self.home.config.running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
-                    return self.session.answer(id, name, key, Err(Fault::new(busy)));
+                    let answer = Answer { id, name, key, outcome: Err(Fault::new(busy)) };
+                    return self.answers.push(&self.home.outbox, answer);
                 }
                 let client = PluginClient::behind(Arc::clone(&self.home));
                 let context = Context::new(from, path, key.clone(), client, None);
                 let work = self.home.instance.invoke(context, args, |method, plugin| {
                     format!("Method {method} doesn't exist on plugin {plugin}")
                 });
-                let work = async move { Done::Answer { id, name, key, outcome: work.await } };
-                if let Some(done) = self.tasks.start(id, work) {
-                    self.done(done);
+                let work = async move { Some(Answer { id, name, key, outcome: work.await }) };
+                if let Some(Some(answer)) = self.tasks.start(id, work) {
+                    self.answers.push(&self.home.outbox, answer);
                 }
             }
             PluginEvent::Stop { id } => {
@@ -131,6 +128,10 @@ impl Side for PluginSide {
             if let Some(message) = self.session.transmit() {
                 return Poll::Ready(message);
             }
+            if let Some(Answer { id, name, key, outcome }) = self.answers.pop(&self.home.outbox) {
+                self.session.answer(id, name, key, outcome);
+                continue;
+            }
             match self.home.outbox.poll_pop(cx) {
                 Poll::Ready(command) => self.command(command),
                 Poll::Pending => return Poll::Pending,
@@ -140,9 +141,11 @@ impl Side for PluginSide {
 
     fn poll_work(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(done) = self.tasks.poll_ended(cx) {
-            self.done(done);
+        while let Poll::Ready(answer) = self.tasks.poll_ended(cx) {
             worked = true;
+            if let Some(answer) = answer {
+                self.answers.push(&self.home.outbox, answer);
+            }
         }
         worked
     }
@@ -150,7 +153,7 @@ impl Side for PluginSide {
     /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
     fn backlog(&self) -> (usize, bool) {
         let (_, too_many) = self.home.outbox.backlog();
-        let answers = self.session.waiting_to_send();
+        let answers = self.answers.len() + self.session.waiting_to_send();
         (answers, too_many || answers >= self.home.outbox.limits().most_messages)
     }
 

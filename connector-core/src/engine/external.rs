@@ -55,7 +55,7 @@ pub enum LinkState {
     Down {
         /// How it ended, or why the last try failed.
         why: Arc<LinkEnd>,
-        /// Tries since it went down.
+        /// Tries to dial it again since, all in vain.
         tries: u32,
     },
 }
@@ -73,7 +73,7 @@ impl fmt::Display for LinkState {
             LinkState::Inactive => f.write_str("inactive"),
             LinkState::Connecting => f.write_str("connecting"),
             LinkState::Up => f.write_str("up"),
-            LinkState::Down { why, tries } => write!(f, "down ({why}), tried {tries} times since"),
+            LinkState::Down { why, tries } => write!(f, "down ({why}); tries since: {tries}"),
         }
     }
 }
@@ -81,6 +81,8 @@ impl fmt::Display for LinkState {
 pub(super) struct External {
     pub(super) name: Name,
     pub(super) url: String,
+    /// The URL as errors and traces show it: a query may hold a token.
+    pub(super) shown_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<Command>,
     pub(super) state: watch::Sender<LinkState>,
@@ -96,11 +98,13 @@ impl External {
         connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
     ) -> External {
+        let url = match &options.transform_url {
+            Some(transform) => transform(&name, &url),
+            None => crate::profile::transform_url(&name, &url),
+        };
         External {
-            url: match &options.transform_url {
-                Some(transform) => transform(&name, &url),
-                None => crate::profile::transform_url(&name, &url),
-            },
+            shown_url: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            url,
             name,
             connector: tokio::sync::Mutex::new(connector),
             outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),

@@ -184,9 +184,9 @@ impl Inner {
         });
     }
 
-    /// Deactivates all plugins in order.
+    /// Deactivates all plugins in order; the manager stays, to tell of it.
     pub(super) async fn shutdown(self: &Arc<Self>) {
-        let entries: Vec<_> = self.registry.load().values().cloned().collect();
+        let entries: Vec<_> = self.registry.load().values().filter(|entry| entry.name != MANAGER).cloned().collect();
         futures_util::future::join_all(entries.iter().map(|entry| self.deactivate_entry(entry, false))).await;
     }
 

@@ -12,7 +12,7 @@ use super::events::Deliver;
 use super::external::{Command, External};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, PayloadError, Refusal};
-use crate::link::{Head, Reply, Side, Tasks};
+use crate::link::{Answers, Head, Reply, Side, Tasks};
 use crate::message::{Message, Name};
 use crate::payload::Payload;
 use crate::runtime;
@@ -25,6 +25,7 @@ pub(super) struct EngineSide<L> {
     session: EngineSession<Reply>,
     /// The plugin's calls of others.
     tasks: Tasks<Answer>,
+    answers: Answers<Answer>,
     /// What to do when the handshake is done.
     on_loaded: Option<L>,
     handshake: Handshake,
@@ -53,6 +54,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             entry,
             external,
             tasks: Tasks::new(),
+            answers: Answers::new(),
             on_loaded: Some(on_loaded),
             handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
         }
@@ -87,8 +89,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             },
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.calls {
-                    let busy = self.busy(&target, &method);
-                    return self.session.answer(id, target, method, Err(CallError::Refused(busy)));
+                    let outcome = Err(CallError::Refused(self.busy(&target, &method)));
+                    return self.answer(Answer { id, target, method, outcome });
                 }
                 let caller = Arc::clone(&self.entry);
                 let work = async move {
@@ -133,8 +135,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
         }
     }
 
-    fn answer(&mut self, Answer { id, target, method, outcome }: Answer) {
-        self.session.answer(id, target, method, outcome);
+    fn answer(&mut self, answer: Answer) {
+        self.answers.push(&self.external.outbox, answer);
     }
 
     fn busy(&self, target: &str, method: &str) -> Refusal {
@@ -173,7 +175,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
             if let Some(message) = self.session.transmit() {
                 return Poll::Ready(message);
             }
-            if !self.is_loaded() {
+            let loaded = self.is_loaded();
+            let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
+            if let Some(Answer { id, target, method, outcome }) = answer {
+                self.session.answer(id, target, method, outcome);
+                continue;
+            }
+            if !loaded {
                 // What is kept from before a loss goes out once the plugin can take it.
                 return Poll::Pending;
             }
@@ -194,7 +202,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn backlog(&self) -> (usize, bool) {
-        let answers = self.session.waiting_to_send();
+        let answers = self.answers.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
             true => self.external.outbox.backlog(),
             false => (0, false),

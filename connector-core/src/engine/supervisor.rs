@@ -44,7 +44,8 @@ pub(super) async fn start(
     external.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
     let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
-    let span = tracing::info_span!("link", plugin = &*entry.name, url = external.url);
+    // At the level of errors, so that no filter takes the plugin's name from a trace.
+    let span = tracing::error_span!("link", plugin = &*entry.name, url = external.shown_url);
     let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
     let limit = entry.options.activation_timeout;
     let supervisor = Supervisor { engine, entry, external: external_, activation: Arc::clone(&activation) };
@@ -62,7 +63,7 @@ pub(super) async fn start(
 }
 
 fn failure(external: &External, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
-    let (name, url) = (external.name.to_string(), external.url.clone());
+    let (name, url) = (external.name.to_string(), external.shown_url.clone());
     match last.as_deref() {
         Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error: error.clone() },
         None | Some(LinkEnd::NoHandshake(_)) => ActivateError::NoHandshake { name, url, within },
@@ -114,10 +115,10 @@ impl Supervisor {
             if matches!(end, LinkEnd::Disconnected) {
                 break;
             }
-            if was_up {
-                (delays, tries) = (self::delays(&self.entry.options), 0);
+            match was_up {
+                true => (delays, tries) = (self::delays(&self.entry.options), 0),
+                false => tries += 1,
             }
-            tries += 1;
             if self.failed(Arc::new(end), tries, was_up).is_err() {
                 break;
             }

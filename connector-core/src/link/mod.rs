@@ -1,11 +1,13 @@
 //! What both ends of a link share: the queue in front of it, and the task that owns it.
 
+mod answers;
 mod drive;
 mod outbox;
 mod stop;
 mod tasks;
 mod under_way;
 
+pub(crate) use answers::Answers;
 pub(crate) use drive::{Head, Side, drive};
 pub(crate) use outbox::{Outbox, Queued};
 pub(crate) use stop::Stop;

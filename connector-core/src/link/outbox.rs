@@ -31,6 +31,8 @@ pub(crate) struct Outbox<C> {
 struct State<C> {
     queue: VecDeque<C>,
     bytes: usize,
+    /// How many have ever been popped or dropped, from which places in the queue's history are counted.
+    gone: u64,
     /// Set while there is no link: how the last one ended.
     down: Option<Arc<LinkEnd>>,
     overflowed: bool,
@@ -38,7 +40,7 @@ struct State<C> {
 
 impl<C: Queued> Outbox<C> {
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
-        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new), overflowed: false };
+        let state = State { queue: VecDeque::new(), bytes: 0, gone: 0, down: down.map(Arc::new), overflowed: false };
         Outbox { limits, state: Mutex::new(state), owner: AtomicWaker::new(), room: Notify::new() }
     }
 
@@ -55,6 +57,7 @@ impl<C: Queued> Outbox<C> {
                 tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
                 if let Some(oldest) = state.queue.pop_front() {
                     state.bytes -= oldest.weight();
+                    state.gone += 1;
                 }
             }
         }
@@ -104,12 +107,24 @@ impl<C: Queued> Outbox<C> {
         let mut state = lock(&self.state);
         let item = state.queue.pop_front()?;
         state.bytes -= item.weight();
+        state.gone += 1;
         // Half empty, so that who waits is not woken for every single place.
         if state.queue.is_empty() || state.queue.len() == self.limits.messages / 2 {
             drop(state);
             self.room.notify_waiters();
         }
         Some(item)
+    }
+
+    /// The place behind all that is queued now.
+    pub(crate) fn mark(&self) -> u64 {
+        let state = lock(&self.state);
+        state.gone + state.queue.len() as u64
+    }
+
+    /// Whether all that was queued before that place is gone.
+    pub(crate) fn has_passed(&self, mark: u64) -> bool {
+        lock(&self.state).gone >= mark
     }
 
     /// The owner's: how much waits, and whether it is more than may.
@@ -129,10 +144,12 @@ impl<C: Queued> Outbox<C> {
     pub(crate) fn set_down(&self, end: Arc<LinkEnd>) -> Vec<C> {
         let mut state = lock(&self.state);
         state.down = Some(end);
+        let before = state.queue.len();
         let (kept, lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
         state.queue = kept.into();
         let surplus = state.queue.len().saturating_sub(self.limits.messages);
         state.queue.drain(..surplus);
+        state.gone += (before - state.queue.len()) as u64;
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);
         self.room.notify_waiters();

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
 
 async fn drive(args: Args) -> Done {
     let script = match &args.script {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?,
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
+        }
         None => SCRIPT.to_owned(),
     };
     let engine = Engine::new();

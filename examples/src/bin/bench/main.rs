@@ -93,14 +93,15 @@ fn main() -> ExitCode {
 
 /// The plugin that is called: `echo` gives back its text, `fire` emits it so many times.
 fn plugin() -> Plugin {
-    Plugin::new("plugin")
-        .method("echo", |text: String| async move { text })
-        .method("fire", |ctx: connector_core::Context, n: usize, text: String| async move {
+    Plugin::new("plugin").method("echo", |text: String| async move { text }).method(
+        "fire",
+        |ctx: connector_core::Context, n: usize, text: String| async move {
             for _ in 0..n {
                 ctx.client().emit("tick", (text.clone(),)).await?;
             }
             Ok::<_, connector_core::CallError>(true)
-        })
+        },
+    )
 }
 
 /// Calls of this plugin may run together; a long `fire` is no call that hangs.
@@ -109,7 +110,9 @@ fn options(workload: &Workload) -> PluginOptions {
 }
 
 /// An engine with a plugin `local` that calls, and `plugin` active.
-async fn engine(registration: connector_core::Registration) -> Result<(Engine, PluginClient), Box<dyn std::error::Error>> {
+async fn engine(
+    registration: connector_core::Registration,
+) -> Result<(Engine, PluginClient), Box<dyn std::error::Error>> {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local"))?;
     engine.register(registration)?;
@@ -117,4 +120,3 @@ async fn engine(registration: connector_core::Registration) -> Result<(Engine, P
     engine.manager().activate("plugin").await?;
     Ok((engine, local))
 }
-

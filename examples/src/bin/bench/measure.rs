@@ -26,7 +26,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(transport: &str, threads: Threads) -> Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(transport).arg("--rt").arg(if threads == Threads::Multi { "multi" } else { "current" }).arg("serve");
+        command
+            .arg(transport)
+            .arg("--rt")
+            .arg(if threads == Threads::Multi { "multi" } else { "current" })
+            .arg("serve");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().ok_or("the plugin's process has no stdout")?;
         let mut address = String::new();
@@ -187,6 +191,7 @@ fn cpu(pid: u32) -> f64 {
 /// The most memory a process has held, in MB.
 fn memory(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let high_water = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse::<f64>().ok());
+    let high_water =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse::<f64>().ok());
     round(high_water.unwrap_or(0.0) / 1024.0)
 }

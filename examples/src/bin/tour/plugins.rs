@@ -1,0 +1,63 @@
+//! The two plugins. Neither knows what transport it is served over, nor where the other is.
+
+use std::time::Duration;
+
+use connector_core::{CallError, Context, Plugin, Profile, Service};
+use examples::{Done, report};
+use tokio::io::{AsyncReadExt, stdin};
+
+/// Methods are plain async functions.
+async fn add(a: f64, b: f64) -> f64 {
+    a + b
+}
+
+async fn divide(a: f64, b: f64) -> Result<f64, &'static str> {
+    if b == 0.0 { Err("cannot divide by zero") } else { Ok(a / b) }
+}
+
+async fn factor_slowly(_number: u64) -> Vec<u64> {
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    vec![]
+}
+
+fn calculator() -> Plugin {
+    Plugin::new("calculator")
+        .method("add", add)
+        .method("divide", divide)
+        .method("factorSlowly", factor_slowly)
+        .service("units", Service::new().method("metres", |feet: f64| async move { feet * 0.3048 }))
+}
+
+/// Saves a text and tells everyone; how many words it has it asks the calculator, by way of the engine.
+async fn save(ctx: Context, name: String, words: Vec<String>) -> Result<u64, CallError> {
+    let mut count = 0;
+    for _ in &words {
+        let sum: f64 = ctx.client().call("calculator", "add", (count, 1)).await?;
+        count = sum as u64;
+    }
+    ctx.client().emit("saved", (name, count)).await?;
+    Ok(count)
+}
+
+fn editor() -> Plugin {
+    Plugin::new(Profile::new("editor").with_events(["saved"])).method("save", save)
+}
+
+/// Serves a plugin until the process that started this one goes away.
+pub(crate) async fn serve(name: &str, port: u16) -> Done {
+    let plugin = match name {
+        "calculator" => calculator(),
+        "editor" => editor(),
+        other => return Err(format!("there is no plugin \"{other}\": try calculator or editor").into()),
+    };
+    let (url, serving) = transport_ws::serve(("127.0.0.1", port), move || plugin.clone()).await?;
+    report(url);
+    let parent_is_gone = async {
+        let (mut stdin, mut byte) = (stdin(), [0]);
+        while stdin.read(&mut byte).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        end = serving => Err(end.into()),
+        () = parent_is_gone => Ok(()),
+    }
+}

@@ -1,0 +1,51 @@
+//! What the tour prints: readable, and coloured only on a terminal.
+
+use std::fmt::{Debug, Display};
+use std::io::{IsTerminal, stdout};
+use std::time::Instant;
+
+use comfy_table::{Table, presets};
+use connector_core::Engine;
+use examples::report;
+
+pub(crate) struct Show {
+    began: Instant,
+    colour: bool,
+    steps: usize,
+}
+
+impl Show {
+    pub(crate) fn new() -> Show {
+        let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Show { began: Instant::now(), colour, steps: 0 }
+    }
+
+    /// Who is connected, where, and what it offers.
+    pub(crate) fn connected<const N: usize>(&self, engine: &Engine, places: [(&str, String); N]) {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["plugin", "lives at", "methods"]);
+        for (name, place) in places {
+            let methods = engine.manager().profile(name).and_then(|profile| profile.methods).unwrap_or_default();
+            table.add_row([name.to_owned(), place, methods.join(", ")]);
+        }
+        report(format_args!("{table}\n"));
+    }
+
+    /// A step and how it went. An error is a part of the tour, too.
+    pub(crate) fn step<T: Debug, E: Display>(&mut self, what: &str, how: Result<T, E>) {
+        self.steps += 1;
+        let (mark, colour, text) = match how {
+            Ok(value) => ("✓", "32", format!("{value:?}").trim_matches('"').to_owned()),
+            Err(error) => ("✗", "33", error.to_string()),
+        };
+        let number = self.steps;
+        match self.colour {
+            true => report(format_args!("{number:>2}  {what}\n    \x1b[{colour}m{mark} {text}\x1b[0m")),
+            false => report(format_args!("{number:>2}  {what}\n    {mark} {text}")),
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        report(format_args!("\n{} steps in {:.1} s", self.steps, self.began.elapsed().as_secs_f64()));
+    }
+}

@@ -1,0 +1,55 @@
+//! A plugin's process that is killed and started again, over and over, under a running engine.
+#![allow(missing_docs, clippy::print_stderr)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use connector_core::{CallError, Engine, Plugin, PluginOptions};
+use support::{End, NATIVE_PLUGIN};
+use tokio::time::timeout;
+
+/// Nothing may hang: no single wait is longer than this.
+const LIMIT: Duration = Duration::from_secs(20);
+const RESTARTS: u64 = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_and_subscriptions_survive_twenty_restarts() {
+    let mut process = support::Plugin::start(End::Native(NATIVE_PLUGIN), 0);
+    let port = process.port();
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local")).unwrap();
+    let options = PluginOptions::default().concurrency(2);
+    engine.register(transport_ws::plugin("probe", &process.url).options(options)).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    engine.manager().activate("probe").await.unwrap();
+    let mut link = engine.link_state("probe").unwrap();
+    let heard = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&heard);
+    local.on("probe", "changed", move |_: u64| drop(counts.fetch_add(1, Ordering::SeqCst))).unwrap();
+
+    for round in 0..RESTARTS {
+        let fired: bool = timeout(LIMIT, local.call("probe", "fire", ("changed", round))).await.unwrap().unwrap();
+        assert!(fired);
+        // The event came before the answer.
+        assert_eq!(heard.load(Ordering::SeqCst), round + 1);
+
+        let caller = local.clone();
+        let in_flight = tokio::spawn(async move { caller.call::<u64>("probe", "slow", (60_000, 1)).await });
+        let beside: u64 = timeout(LIMIT, local.call("probe", "echo", (round,))).await.unwrap().unwrap();
+        assert_eq!(beside, round);
+        drop(process);
+        let ended = timeout(LIMIT, in_flight).await.expect("a call in flight ends with its link").unwrap();
+        assert!(matches!(ended, Err(CallError::LinkLost(_))), "{ended:?}");
+        timeout(LIMIT, link.wait_for(|state| !state.is_up())).await.unwrap().unwrap();
+        let meanwhile = timeout(LIMIT, local.call::<u64>("probe", "echo", (1,))).await.expect("no call hangs");
+        assert!(matches!(meanwhile, Err(CallError::LinkLost(_))), "{meanwhile:?}");
+
+        process = support::Plugin::start(End::Native(NATIVE_PLUGIN), port);
+        timeout(LIMIT, link.wait_for(|state| state.is_up())).await.expect("the link heals").unwrap();
+    }
+    assert_eq!(local.call::<u64>("probe", "echo", (7,)).await.unwrap(), 7);
+    engine.shutdown().await;
+}
