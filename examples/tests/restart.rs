@@ -28,7 +28,11 @@ async fn calls_and_subscriptions_survive_twenty_restarts() {
     let mut link = engine.link_state("probe").unwrap();
     let heard = Arc::new(AtomicU64::new(0));
     let counts = Arc::clone(&heard);
-    local.on("probe", "changed", move |_: u64| drop(counts.fetch_add(1, Ordering::SeqCst))).unwrap();
+    local
+        .on("probe", "changed", move |_: u64| {
+            counts.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
 
     for round in 0..RESTARTS {
         let fired: bool = timeout(LIMIT, local.call("probe", "fire", ("changed", round))).await.unwrap().unwrap();

@@ -25,7 +25,7 @@ impl Inner {
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
         let host = match place {
-            Place::Here(plugin) => Host::Native(Arc::new(Instance::new(plugin))),
+            Place::Here(plugin) => Host::Native(Arc::new(Instance::new(*plugin))),
             Place::Behind { connector, url } => {
                 Host::External(Arc::new(External::new(name.clone(), url, connector, &options)))
             }

@@ -72,17 +72,20 @@ pub(crate) struct Inner {
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
     moments: Moments,
     policy: Box<dyn Policy>,
-    plugin_options: Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>,
-    on_registration: Option<Box<dyn Fn(&Profile) + Send + Sync>>,
+    plugin_options: OptionsOf,
+    on_registration: Option<RegistrationHook>,
 }
+
+type OptionsOf = Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>;
+type RegistrationHook = Box<dyn Fn(&Profile) + Send + Sync>;
 
 const MANAGER: &str = "manager";
 
 /// What an engine is made with.
 pub struct EngineBuilder {
     policy: Box<dyn Policy>,
-    plugin_options: Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>,
-    on_registration: Option<Box<dyn Fn(&Profile) + Send + Sync>>,
+    plugin_options: OptionsOf,
+    on_registration: Option<RegistrationHook>,
 }
 
 impl EngineBuilder {

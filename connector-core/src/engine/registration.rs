@@ -16,7 +16,7 @@ pub struct Registration {
 }
 
 pub(super) enum Place {
-    Here(Plugin),
+    Here(Box<Plugin>),
     Behind { connector: Box<dyn PluginConnector>, url: String },
 }
 
@@ -40,7 +40,7 @@ impl Registration {
 
 impl From<Plugin> for Registration {
     fn from(plugin: Plugin) -> Registration {
-        Registration { profile: plugin.profile(), place: Place::Here(plugin), options: None }
+        Registration { profile: plugin.profile(), place: Place::Here(Box::new(plugin)), options: None }
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 /// Futures of which each may be stopped by its id. Dropping this drops them all.
@@ -53,15 +53,12 @@ impl<T: Send + 'static> Tasks<T> {
     /// The output of a future that has ended by itself.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         while let Poll::Ready(Some(ended)) = self.waiting.poll_next_unpin(cx) {
-            match ended {
-                Ok((id, output)) => {
-                    if let Some(id) = id {
-                        self.handles.remove(&id);
-                    }
-                    return Poll::Ready(output);
-                }
-                Err(Aborted) => {}
+            // One that was stopped ends here, too, without a word.
+            let Ok((id, output)) = ended else { continue };
+            if let Some(id) = id {
+                self.handles.remove(&id);
             }
+            return Poll::Ready(output);
         }
         Poll::Pending
     }

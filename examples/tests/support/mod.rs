@@ -1,5 +1,5 @@
 //! The programs under test as child processes, and the published packages for the other end.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::print_stderr, reason = "each test file uses a part")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

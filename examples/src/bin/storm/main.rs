@@ -78,7 +78,12 @@ async fn storm(args: Args) -> Done {
             }
         }
         harmed += times - healed;
-        table.add_row([format!("{kind:?}"), times.to_string(), healed.to_string(), format!("{:.1} s", slowest.as_secs_f64())]);
+        table.add_row([
+            format!("{kind:?}"),
+            times.to_string(),
+            healed.to_string(),
+            format!("{:.1} s", slowest.as_secs_f64()),
+        ]);
     }
     report(format_args!("{table}\n{} faults in {:.0} s", ends.len(), began.elapsed().as_secs_f64()));
     match harmed {
@@ -97,8 +102,10 @@ async fn plugin(command: Option<&str>) -> Result<(String, Option<Child>), Box<dy
     let mut words = command.split_whitespace();
     let mut command = Command::new(words.next().ok_or("--plugin needs a command")?);
     let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
-    let mut ready = String::new();
-    BufReader::new(child.stdout.take().ok_or("no stdout")?).read_line(&mut ready).await?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
+    let ready = lines.next_line().await?.ok_or("it ended without a line")?;
+    // A program that nobody listens to may end of it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let ready: serde_json::Value = serde_json::from_str(&ready)?;
     let url = ready["url"].as_str().ok_or("its first line names no url")?.to_owned();
     Ok((url, Some(child)))
@@ -113,7 +120,10 @@ async fn one(fault: Fault, url: String) -> Result<Duration, String> {
     engine.manager().activate("local").await.map_err(text)?;
     let began = Instant::now();
     let healed = async {
-        timeout(NO_CALL_LONGER_THAN, engine.manager().activate("probe")).await.map_err(|_| "the activation hangs")?.map_err(text)?;
+        timeout(NO_CALL_LONGER_THAN, engine.manager().activate("probe"))
+            .await
+            .map_err(|_| "the activation hangs")?
+            .map_err(text)?;
         let mut well = 0;
         // Well again: the fault is behind, and three exchanges in a row come out right.
         while well < 3 {

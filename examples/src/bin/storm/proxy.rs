@@ -71,7 +71,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn connection(engine: TcpStream, plugin: TcpStream, fault: Fault, struck: Arc<AtomicBool>, passed: Arc<AtomicU64>) {
+async fn connection(
+    engine: TcpStream,
+    plugin: TcpStream,
+    fault: Fault,
+    struck: Arc<AtomicBool>,
+    passed: Arc<AtomicU64>,
+) {
     // Dropped at a cut: the kernel resets what has unread bytes, and ends the rest.
     let (from_engine, to_engine) = engine.into_split();
     let (from_plugin, to_plugin) = plugin.into_split();
