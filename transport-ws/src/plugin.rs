@@ -23,8 +23,8 @@ use crate::wire::Wire;
 /// The engine's end: dials `ws://` and `wss://`.
 ///
 /// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, or the server answers with an HTTP
-/// status other than 503. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or [`LinkEnd::BadFrame`] when the next
+/// there, the name is unknown, the URL is none, the certificate is not trusted, or the server answers with HTTP 401, 403,
+/// 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or [`LinkEnd::BadFrame`] when the next
 /// try may succeed. No error tells the URL's path or query. A user name and password in the URL are not sent: use a
 /// token.
 #[derive(Debug, Default)]

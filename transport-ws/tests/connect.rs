@@ -205,13 +205,11 @@ async fn answers_that_are_no_upgrade() {
         let end = dial(answer).await;
         assert!(matches!(end, LinkEnd::BadFrame(_)), "{answer}: {end:?}");
     }
-    for answer in ["", "HTTP/1.1 101 Swit", "HTTP/1.1 503 Service Unavailable\r\n\r\n"] {
+    for answer in ["", "HTTP/1.1 101 Swit", "HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
         let end = dial(answer).await;
         assert!(matches!(end, LinkEnd::Lost(_)), "{answer}: {end:?}");
     }
-    for answer in
-        ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"]
-    {
+    for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"] {
         refused(&dial(answer).await, "HTTP");
     }
 }
