@@ -342,6 +342,14 @@ pub enum RegisterError {
     /// The name is taken.
     #[error("Plugin {0} is already register.")]
     AlreadyRegistered(String),
+    /// A profile lists a method that its library lacks.
+    #[error("Method {method} is exposed by LibraryPlugin {plugin}. But library doesn't expose this method")]
+    NotInLibrary {
+        /// The method listed.
+        method: String,
+        /// The plugin.
+        plugin: String,
+    },
     /// Names are parts of paths such as `plugin.service`.
     #[error("a plugin cannot be named \"{0}\": a name is not empty and holds no dot")]
     BadName(String),

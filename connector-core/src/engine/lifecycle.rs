@@ -138,7 +138,7 @@ impl Inner {
     }
 
     async fn deactivate_entry(self: &Arc<Self>, entry: &Arc<Entry>, asked_by_itself: bool) {
-        let changing = entry.changing.lock().await;
+        let _changing = entry.changing.lock().await;
         if !entry.is_active() {
             return;
         }
@@ -158,8 +158,8 @@ impl Inner {
         let profile = entry.profile();
         self.policy.plugin_deactivated(&profile);
         self.manager_emits("pluginDeactivated", &profile);
-        drop(changing);
-        // A plugin that deactivates itself waits on its own link, which cannot close while it does.
+        // A plugin that deactivates itself asks over its own link, which cannot close while it is waited for; whoever
+        // activates it next will wait.
         if let Some(external) = entry.external()
             && !asked_by_itself
         {

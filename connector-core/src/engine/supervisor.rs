@@ -15,7 +15,7 @@ use super::entry::Entry;
 use super::external::{External, LinkState};
 use super::options::PluginOptions;
 use super::side::EngineSide;
-use crate::connector::LinkEnd;
+use crate::connector::{Link, LinkEnd};
 use crate::error::ActivateError;
 use crate::link::drive;
 use crate::runtime;
@@ -161,8 +161,12 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn dial(&self) -> Result<Box<dyn crate::connector::Link>, LinkEnd> {
-        self.external.connector.lock().await.connect(&self.external.url).await
+    async fn dial(&self) -> Result<Box<dyn Link>, LinkEnd> {
+        let mut connector = self.external.connector.lock().await;
+        // A transport has a limit of its own; this is for one that has forgotten it.
+        let limit = self.entry.options.activation_timeout;
+        let dialled = runtime::timeout(limit, connector.connect(&self.external.url)).await;
+        dialled.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
     }
 
     /// The future's output, or `None` once this is asked to stop.

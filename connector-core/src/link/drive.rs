@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::QueueLimits;
 use crate::connector::{Link, LinkEnd, SendError};
@@ -51,6 +52,8 @@ impl Head {
 
 /// Messages taken in before what they led to is sent, so that answers to many go out in one write.
 const BATCH: usize = 64;
+/// A transport has a limit of its own for closing in order; this is for one that has forgotten it.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get their turn.
 const ROUNDS: usize = 16;
 
@@ -119,8 +122,8 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         Poll::Pending
     })
     .await;
-    if in_order {
-        poll_fn(|cx| link.poll_disconnect(cx)).await;
+    if in_order && runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_none() {
+        tracing::warn!("the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
 }

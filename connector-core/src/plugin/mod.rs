@@ -16,6 +16,7 @@ pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
 
 use crate::client::PluginClient;
+use crate::error::RegisterError;
 use crate::message::Name;
 use crate::profile::Profile;
 
@@ -68,6 +69,28 @@ impl Plugin {
             on_deactivation: None,
             can_activate: None,
         }
+    }
+
+    /// A plain set of methods as a plugin (the published `LibraryPlugin`): all of them, or those that the profile's
+    /// `methods` list.
+    ///
+    /// # Errors
+    /// The profile lists a method that is not there.
+    pub fn library(profile: impl Into<Profile>, methods: Service) -> Result<Plugin, RegisterError> {
+        let mut plugin = Plugin::new(profile);
+        let Some(listed) = plugin.profile.methods.take() else {
+            plugin.exposed = methods.methods.iter().map(|(name, _)| name.clone()).collect();
+            plugin.methods = methods.methods;
+            return Ok(plugin);
+        };
+        for name in listed {
+            let Some(method) = methods.methods.iter().find(|(method, _)| *method == name) else {
+                return Err(RegisterError::NotInLibrary { method: name, plugin: plugin.profile.name });
+            };
+            plugin.exposed.push(method.0.clone());
+            plugin.methods.push(method.clone());
+        }
+        Ok(plugin)
     }
 
     /// Exposes a method. A second one of the same name takes the place of the first.
