@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::connector::LinkEnd;
-use crate::message::{ErrorKind, Name};
+use crate::message::{ErrorKind, Name, is_false_in_javascript};
 use crate::payload::Payload;
 
 /// A payload that is not what it should be.
@@ -163,7 +163,10 @@ impl Fault {
 
     /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
     pub fn from_payload(error: Payload) -> Fault {
-        Fault(error)
+        match error.to_json() {
+            Ok(text) if std::str::from_utf8(&text).is_ok_and(is_false_in_javascript) => Fault::new(""),
+            _ => Fault(error),
+        }
     }
 
     /// The error as JSON: what the plugin sent.
@@ -409,6 +412,9 @@ pub enum ActivateError {
         /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
         within: Duration,
     },
+    /// Its activation hook panicked.
+    #[error("the activation hook of plugin \"{0}\" panicked")]
+    HookPanicked(String),
     /// The engine is gone.
     #[error("the engine has been dropped")]
     EngineGone,

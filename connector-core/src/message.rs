@@ -254,7 +254,7 @@ fn slice_of(frame: &Bytes, part: &str) -> Bytes {
 }
 
 /// The published ends ask `error ? reject : resolve`.
-fn is_false_in_javascript(error: &str) -> bool {
+pub(crate) fn is_false_in_javascript(error: &str) -> bool {
     matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
 }
 

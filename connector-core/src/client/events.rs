@@ -23,7 +23,8 @@ pub enum Event {
     Missed(u64),
 }
 
-/// Occurrences of one event, in order. It ends when the plugin's handle does; dropping it stops listening.
+/// Occurrences of one event, in order. It ends when the subscription does: with `off`, the plugin's deactivation, or,
+/// behind a link, the link. Dropping it stops listening.
 #[derive(Debug)]
 pub struct EventStream {
     client: PluginClient,
@@ -43,24 +44,30 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Rest>,
     missed: u64,
+    ended: bool,
 }
 
 impl EventStream {
     pub(super) fn new(client: PluginClient, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
         let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
-        let sink = Arc::clone(&shared);
-        client.on(emitter, event, move |args: Rest| sink.push(args))?;
+        let sink = Sink(Arc::clone(&shared));
+        client.on(emitter, event, move |args: Rest| sink.0.push(args))?;
         Ok(EventStream { client, emitter: emitter.to_owned(), event: event.to_owned(), shared })
     }
 
-    /// The next event. Cancel safe.
-    pub async fn recv(&mut self) -> Event {
-        // The stream itself never ends: events may come again after a link has healed.
-        loop {
-            if let Some(event) = self.next().await {
-                return event;
-            }
-        }
+    /// The next event; `None` once no more can come. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.next().await
+    }
+}
+
+/// The listener's end: the stream ends when it is dropped, with the subscription or with the link.
+struct Sink(Arc<Shared>);
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        lock(&self.0.queue).ended = true;
+        self.0.reader.wake();
     }
 }
 
@@ -76,14 +83,15 @@ impl Shared {
     }
 
     /// What was missed is told after what waited before it.
-    fn pop(&self) -> Option<Event> {
+    fn pop(&self) -> Poll<Option<Event>> {
         let mut queue = lock(&self.queue);
         if let Some(args) = queue.waiting.pop_front() {
-            return Some(Event::Args(args));
+            return Poll::Ready(Some(Event::Args(args)));
         }
         match std::mem::take(&mut queue.missed) {
-            0 => None,
-            missed => Some(Event::Missed(missed)),
+            0 if queue.ended => Poll::Ready(None),
+            0 => Poll::Pending,
+            missed => Poll::Ready(Some(Event::Missed(missed))),
         }
     }
 }
@@ -92,11 +100,8 @@ impl Stream for EventStream {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        if let Some(event) = self.shared.pop() {
-            return Poll::Ready(Some(event));
-        }
         self.shared.reader.register(cx.waker());
-        self.shared.pop().map_or(Poll::Pending, |event| Poll::Ready(Some(event)))
+        self.shared.pop()
     }
 }
 

@@ -128,6 +128,9 @@ impl LinkHome {
     }
 
     pub(super) fn listen(&self, emitter: &str, event: &str, once: bool, callback: Callback) -> Result<(), CallError> {
+        if let Some(end) = self.outbox.down() {
+            return Err(self.lost(end));
+        }
         let (emitter, event) = (Name::from(emitter), Name::from(event));
         let mut listeners = lock(&self.listeners);
         if listeners.values().map(Vec::len).sum::<usize>() >= self.config.listeners {
@@ -145,7 +148,9 @@ impl LinkHome {
 
     pub(super) fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
         let (emitter, event) = (Name::from(emitter), Name::from(event));
-        lock(&self.listeners).remove(&(emitter.clone(), event.clone()));
+        let removed = lock(&self.listeners).remove(&(emitter.clone(), event.clone()));
+        // A callback may own anything, so it is dropped only where no lock is held.
+        drop(removed);
         self.push(Command::Listen { action: Action::Off, emitter, event })
     }
 
@@ -176,6 +181,12 @@ impl LinkHome {
         for heard in now {
             run_callback(&heard.callback, &self.name(), &key.0, &key.1, args);
         }
+    }
+
+    /// Nothing is heard any more once the link has ended.
+    pub(super) fn forget_listeners(&self) {
+        let all = std::mem::take(&mut *lock(&self.listeners));
+        drop(all);
     }
 
     fn lost(&self, end: Arc<LinkEnd>) -> CallError {

@@ -45,6 +45,43 @@ impl Default for ClientConfig {
     }
 }
 
+impl ClientConfig {
+    /// Sets [`call_timeout`](ClientConfig::call_timeout).
+    #[must_use]
+    pub fn call_timeout(mut self, limit: Duration) -> Self {
+        self.call_timeout = limit;
+        self
+    }
+
+    /// Sets [`calls`](ClientConfig::calls).
+    #[must_use]
+    pub fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// Sets [`running`](ClientConfig::running).
+    #[must_use]
+    pub fn running(mut self, methods: usize) -> Self {
+        self.running = methods;
+        self
+    }
+
+    /// Sets [`listeners`](ClientConfig::listeners).
+    #[must_use]
+    pub fn listeners(mut self, callbacks: usize) -> Self {
+        self.listeners = callbacks;
+        self
+    }
+
+    /// Sets [`queue`](ClientConfig::queue).
+    #[must_use]
+    pub fn queue(mut self, limits: QueueLimits) -> Self {
+        self.queue = limits;
+        self
+    }
+}
+
 /// Connects a plugin to the engine at the other end of one link.
 ///
 /// Gives the plugin's handle, and the future that owns the link: it has to be polled (spawned) for anything to happen,
@@ -76,7 +113,10 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     if let Some(side) = guard.side.take() {
         side.end(end.clone());
     }
-    if let Some(hook) = &home.instance.plugin.on_deactivation {
+    // One that was never activated has nothing to end.
+    if home.loaded.borrow().is_some()
+        && let Some(hook) = &home.instance.plugin.on_deactivation
+    {
         let hook = hook(PluginClient::behind(Arc::clone(&home)));
         if runtime::timeout(LAST_WORDS, hook).await.is_none() {
             tracing::warn!("the deactivation hook did not end within {LAST_WORDS:?} and was given up");

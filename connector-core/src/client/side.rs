@@ -106,6 +106,7 @@ impl PluginSide {
             let error = LinkLost::Seen { plugin: Name::from_static("engine"), end: Arc::clone(&end) };
             let _ = reply.send(Err(CallError::LinkLost(error)));
         }
+        self.home.forget_listeners();
         // Wakes who waits for the handshake.
         self.home.loaded.send_modify(|_| {});
     }

@@ -142,6 +142,10 @@ impl<'a> Admission<'a> {
                 }
             }
             Entered::Waits => {}
+            Entered::Busy(_) if recorded && closes_a_circle(call) => {
+                lock(&target.queue).force(&call.method, Arc::clone(call));
+                call.start(moments);
+            }
             Entered::Busy(waiting) => {
                 return Err(Refusal::Busy {
                     target: target.name.to_string(),

@@ -101,18 +101,31 @@ impl Entry {
         self.known.load().profile.clone()
     }
 
-    pub(super) fn set_profile(&self, profile: Profile) {
-        self.known.store(Arc::new(Known::new(profile)));
+    /// Replaces the profile by what `update` makes of it; asked again if another update comes between.
+    ///
+    /// # Errors
+    /// The update's own.
+    pub(super) fn update_profile<E>(&self, update: impl Fn(&Profile) -> Result<Profile, E>) -> Result<(), E> {
+        let mut known = self.known.load();
+        loop {
+            let updated = Arc::new(Known::new(update(&known.profile)?));
+            let before = self.known.compare_and_swap(&*known, updated);
+            if Arc::ptr_eq(&before, &known) {
+                return Ok(());
+            }
+            known = before;
+        }
     }
 
     /// Sets what the plugin said in its handshake; true if that changed anything.
     pub(super) fn set_methods(&self, methods: Vec<String>) -> bool {
-        let profile = self.profile();
-        let changed = profile.methods.as_ref() != Some(&methods);
-        if changed {
-            self.set_profile(Profile { methods: Some(methods), ..profile });
+        if self.known().profile.methods.as_ref() == Some(&methods) {
+            return false;
         }
-        changed
+        let Ok(()) = self.update_profile(|profile| {
+            Ok::<_, std::convert::Infallible>(Profile { methods: Some(methods.clone()), ..profile.clone() })
+        });
+        true
     }
 
     pub(super) fn status(&self) -> Status {

@@ -41,7 +41,7 @@ pub(super) enum Deliver {
     Link(Arc<External>),
 }
 
-/// Distinct events of one emitter that may be listened to and remembered.
+/// Distinct events of one emitter that are remembered although nobody listens to them any more.
 const MOST_EVENTS: usize = 4096;
 
 impl Inner {
@@ -73,30 +73,42 @@ impl Inner {
             emitter: emitter.to_string(),
             limit,
         };
-        let source = self.emitter(&emitter);
-        let mut listens_to = lock(&listener.listens_to);
-        let mut events = lock(&source.events);
-        if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
-            // What nobody listens to any more gives way, memory and all.
-            let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
-            events.remove(&idle.ok_or_else(|| too_many(MOST_EVENTS))?);
-        }
         let key = (emitter.clone(), event.clone());
+        let mut listens_to = lock(&listener.listens_to);
+        // Before anything is kept for it.
         if !listens_to.contains(&key) && listens_to.len() >= listener.options.listeners {
             return Err(too_many(listener.options.listeners));
         }
+        // Held until the subscription is in, or the emitter might be forgotten meanwhile.
+        let mut emitters = lock(&self.emitters);
+        let source = Arc::clone(emitters.entry(emitter.clone()).or_default());
+        let mut events = lock(&source.events);
+        if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
+            // What nobody listens to any more gives way, memory and all. What is listened to is bounded by its listeners'
+            // own limits: one of them must not keep the others from listening.
+            let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
+            if let Some(idle) = idle {
+                events.remove(&idle);
+            }
+        }
         let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
-        let last = heard.last.clone();
+        let last = heard.last.clone().filter(|_| {
+            // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
+            let kept = matches!(&deliver, Deliver::Link(external) if external.keeps(&emitter, &event));
+            once || !kept || !heard.has(&listener.name)
+        });
+        let mut removed = Vec::new();
         if once && last.is_some() {
             // The next occurrence has been already: as published, this ends the listener's subscription.
-            heard.remove(&listener.name);
+            removed = heard.remove(&listener.name);
             listens_to.remove(&key);
         } else if !heard.has(&listener.name) {
             listens_to.insert(key);
             let subscription = Subscription { listener: listener.name.clone(), once, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
         }
-        drop((events, listens_to));
+        drop((events, emitters, listens_to));
+        drop(removed);
         if let Some(args) = last {
             deliver.event(&listener.name, &emitter, &event, &args);
         }
@@ -110,19 +122,21 @@ impl Inner {
     }
 
     fn unsubscribe(&self, listener: &Entry, key: &(Name, Name)) {
-        let source = self.emitter(&key.0);
+        let mut removed = Vec::new();
         let mut listens_to = lock(&listener.listens_to);
         if listens_to.remove(key)
+            && let Some(source) = lock(&self.emitters).get(&key.0)
             && let Some(heard) = lock(&source.events).get_mut(&key.1)
         {
-            heard.remove(&listener.name);
+            removed = heard.remove(&listener.name);
         }
         drop(listens_to);
+        drop(removed);
         self.forget_stranger(&key.0);
     }
 
     /// Of a plugin that is not registered nothing is kept once nobody listens to it.
-    fn forget_stranger(&self, emitter: &Name) {
+    pub(super) fn forget_stranger(&self, emitter: &Name) {
         let mut emitters = lock(&self.emitters);
         let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
         if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(unheard) {
@@ -177,8 +191,10 @@ impl Heard {
         self.listeners.iter().any(|one| one.listener == listener)
     }
 
-    fn remove(&mut self, listener: &str) {
-        Arc::make_mut(&mut self.listeners).retain(|one| one.listener != listener);
+    /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.
+    #[must_use]
+    fn remove(&mut self, listener: &str) -> Vec<Subscription> {
+        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.listener == listener).collect()
     }
 }
 

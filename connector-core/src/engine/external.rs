@@ -87,7 +87,8 @@ pub(super) struct External {
     pub(super) outbox: Outbox<Command>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) stop: Stop,
-    pub(super) supervisor: Mutex<Option<Task>>,
+    /// The task that keeps the link up, and what closes with it.
+    pub(super) supervisor: Mutex<Option<(Task, watch::Receiver<()>)>>,
     next_id: AtomicI64,
 }
 
@@ -130,6 +131,14 @@ impl External {
         }
     }
 
+    /// Whether an occurrence of the event still waits for the link.
+    pub(super) fn keeps(&self, emitter: &str, event: &str) -> bool {
+        self.outbox.any(|command| match command {
+            Command::Notify { emitter: of, event: name, .. } => of == emitter && name == event,
+            _ => false,
+        })
+    }
+
     /// The link is gone: whoever waited is told, by `waiting` and by what was queued.
     pub(super) fn set_down(&self, end: &Arc<LinkEnd>, waiting: Vec<Reply>) {
         let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
@@ -141,6 +150,12 @@ impl External {
             // Whoever dropped the call does not want to know.
             let _ = reply.send(Err(CallError::LinkLost(lost)));
         }
+    }
+
+    /// Drops whatever still waits from before: a new activation starts with nothing.
+    pub(super) fn forget(&self) {
+        self.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+        self.outbox.clear();
     }
 
     /// Ends everything at once, without a word to the plugin.

@@ -1,7 +1,10 @@
 //! Registration, activation, deactivation, removal.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
 
 use super::entry::{Entry, Host, Registry, Status};
 use super::external::External;
@@ -30,14 +33,18 @@ impl Inner {
                 Host::External(Arc::new(External::new(name.clone(), url, connector, &options)))
             }
         };
-        let entry = Arc::new(Entry::new(profile.clone(), host, options, self.emitter(&name)));
         let mut taken = false;
+        // Held until the plugin is in: the emitter of a stranger may be forgotten at any time.
+        let mut emitters = lock(&self.emitters);
+        let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
+        let entry = Arc::new(Entry::new(profile.clone(), host, options, emitter));
         self.registry.rcu(|registry| {
             taken = registry.contains_key(&name);
             let mut registry = Registry::clone(registry);
             registry.entry(name.clone()).or_insert_with(|| Arc::clone(&entry));
             registry
         });
+        drop(emitters);
         if taken {
             return Err(RegisterError::AlreadyRegistered(profile.name));
         }
@@ -73,6 +80,10 @@ impl Inner {
         if entry.is_active() {
             return Ok(());
         }
+        // It may have been removed, or the engine dropped, while this waited.
+        if !self.find(&entry.name).is_some_and(|known| Arc::ptr_eq(&known, entry)) {
+            return Err(ActivateError::NotRegistered(entry.name.to_string()));
+        }
         entry.set_status(Status::Activating);
         let mut undo = UndoActivation { engine: self, entry: Some(entry) };
         let methods = match &entry.host {
@@ -82,7 +93,13 @@ impl Inner {
                     let client =
                         PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
                     let name = entry.name.to_string();
-                    runtime::timeout(within, hook(client)).await.ok_or(ActivateError::Hook { name, within })?;
+                    // Whoever asks may be another plugin's link, which must not end for it.
+                    let hook = AssertUnwindSafe(async { hook(client).await }).catch_unwind();
+                    match runtime::timeout(within, hook).await {
+                        Some(Ok(())) => {}
+                        Some(Err(_)) => return Err(ActivateError::HookPanicked(name)),
+                        None => return Err(ActivateError::Hook { name, within }),
+                    }
                 }
                 None
             }
@@ -103,10 +120,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Deactivates a plugin in the name of another, if it may; one that is unknown or inactive is so already.
+    /// Deactivates a plugin in the name of another, if it may; one that is unknown or inactive is so already, and the
+    /// manager stays.
     pub(super) async fn deactivate(self: &Arc<Self>, caller: &Profile, name: &str) -> Result<(), ActivateError> {
         let Some(entry) = self.find(name) else { return Ok(()) };
-        if !entry.is_active() {
+        if !entry.is_active() || entry.name == MANAGER {
             return Ok(());
         }
         let itself = caller.name == name;
@@ -175,13 +193,15 @@ impl Inner {
     }
 
     pub(super) async fn remove(self: &Arc<Self>, name: &str) {
-        let Some(entry) = self.find(name) else { return };
-        self.deactivate_entry(&entry, false).await;
+        let Some(entry) = self.find(name).filter(|entry| entry.name != MANAGER) else { return };
+        // First of all: whoever waits may be a call of this plugin's, which ends with its link.
         self.registry.rcu(|registry| {
             let mut registry = Registry::clone(registry);
             registry.remove(name);
             registry
         });
+        self.deactivate_entry(&entry, false).await;
+        self.forget_stranger(&entry.name);
     }
 
     /// Deactivates all plugins in order; the manager stays, to tell of it.

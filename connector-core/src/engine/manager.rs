@@ -152,6 +152,10 @@ impl Inner {
         let name = update.entry("name").or_insert_with(|| from.into()).as_str().map(str::to_owned);
         let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is no string".to_owned()))?;
         let Some(entry) = self.find(&name) else { return Err(UpdateError::NotRegistered(name)) };
+        // Nothing is no address; the published manager lets it pass, and then has none.
+        if update.get("url").is_some_and(|url| url.is_null() || url == "") {
+            update.remove("url");
+        }
         self.policy.can_update_profile(&self.profile_of(from), &entry.profile(), &update).await?;
         if let Host::Native(instance) = &entry.host
             && update.contains_key("methods")
@@ -159,8 +163,9 @@ impl Inner {
             // A plugin here exposes what its table holds, services included, and nothing else.
             update.insert("methods".to_owned(), instance.exposed().into());
         }
-        let merged = entry.profile().merged(update).map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
-        entry.set_profile(merged);
+        entry
+            .update_profile(|profile| profile.merged(update.clone()))
+            .map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
         self.profile_updated(&entry);
         Ok(())
     }
@@ -177,9 +182,14 @@ impl Inner {
         self.emit_as_manager(event, Payload::new((profile.clone(),)));
     }
 
-    /// `linkDown` (with the reason) and `linkUp`: events of ours beside the published ones.
-    pub(super) fn tell_link(&self, event: &str, entry: &Entry, why: Option<String>) {
-        self.emit_as_manager(event, Payload::new((entry.name.to_string(), why)));
+    /// An event of ours beside the published ones.
+    pub(super) fn tell_link_down(&self, entry: &Entry, why: String) {
+        self.emit_as_manager("linkDown", Payload::new((entry.name.to_string(), why)));
+    }
+
+    /// An event of ours beside the published ones.
+    pub(super) fn tell_link_up(&self, entry: &Entry) {
+        self.emit_as_manager("linkUp", Payload::new((entry.name.to_string(),)));
     }
 
     fn emit_as_manager(&self, event: &str, args: Payload) {

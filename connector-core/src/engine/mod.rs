@@ -17,6 +17,7 @@ mod supervisor;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -35,7 +36,6 @@ use crate::client::PluginClient;
 use crate::error::RegisterError;
 use crate::message::Name;
 use crate::profile::Profile;
-use crate::sync::lock;
 
 /// The host's end of everything: plugins are registered with it, wherever they live, and reach each other through it.
 ///
@@ -119,7 +119,8 @@ impl EngineBuilder {
         let inner = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
             let emitter = Arc::new(Emitter::default());
-            let options = PluginOptions::default().concurrency(usize::MAX);
+            // Activations and the user's permission have limits of their own, and the caller's.
+            let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
             let host = entry::Host::Native(Arc::new(instance));
             let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
@@ -173,7 +174,7 @@ impl Engine {
         PluginManager(Arc::clone(&self.0.0))
     }
 
-    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free again.
+    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free again. The manager stays.
     pub async fn remove(&self, name: &str) {
         self.0.0.remove(name).await;
     }
@@ -204,10 +205,6 @@ impl Default for Engine {
 impl Inner {
     fn find(&self, name: &str) -> Option<Arc<Entry>> {
         self.registry.load().get(name).cloned()
-    }
-
-    fn emitter(&self, name: &Name) -> Arc<Emitter> {
-        Arc::clone(lock(&self.emitters).entry(name.clone()).or_default())
     }
 }
 

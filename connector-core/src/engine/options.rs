@@ -136,6 +136,20 @@ impl PluginOptions {
         self
     }
 
+    /// Sets [`calls`](PluginOptions::calls).
+    #[must_use]
+    pub fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// Sets [`listeners`](PluginOptions::listeners).
+    #[must_use]
+    pub fn listeners(mut self, events: usize) -> Self {
+        self.listeners = events;
+        self
+    }
+
     /// Sets [`queue`](PluginOptions::queue).
     #[must_use]
     pub fn queue(mut self, limits: QueueLimits) -> Self {

@@ -78,6 +78,11 @@ impl<C: Queueable> Queue<C> {
         true
     }
 
+    /// Lets a call run that found the lane full.
+    pub(super) fn force(&mut self, method: &str, call: C) {
+        self.lane(method).running.push(call);
+    }
+
     /// A call has ended or goes away. Gives the calls that run from now on.
     pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
         let lane = self.lane(method);

@@ -30,7 +30,10 @@ impl Inner {
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
-        if !target.is_active() {
+        // The hook of a plugin in this process may wait for work that comes back to it. As in the published engine, which
+        // does not wait for hooks, it may be called as soon as that has started.
+        let in_its_hook = target.status() == Status::Activating && target.instance().is_some();
+        if !target.is_active() && !in_its_hook {
             self.activate_on_demand(caller, &target, method).await?;
         }
         let Some(method) = target.known().exposed(method) else {

@@ -1,13 +1,15 @@
 //! The task that keeps a plugin's link up for as long as the plugin is active.
 
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::oneshot;
+use futures_util::FutureExt;
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::Inner;
@@ -40,6 +42,7 @@ pub(super) async fn start(
     external: &Arc<External>,
 ) -> Result<Option<Vec<String>>, ActivateError> {
     stopped(external).await;
+    external.forget();
     external.stop.reset();
     external.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
@@ -49,7 +52,12 @@ pub(super) async fn start(
     let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
     let limit = entry.options.activation_timeout;
     let supervisor = Supervisor { engine, entry, external: external_, activation: Arc::clone(&activation) };
-    *lock(&external.supervisor) = Some(runtime::spawn(supervisor.run().instrument(span)));
+    let (running, ended) = watch::channel(());
+    let work = async move {
+        let _running = running;
+        supervisor.run().await;
+    };
+    *lock(&external.supervisor) = Some((runtime::spawn(work.instrument(span)), ended));
     // If this is dropped, the activation is: what was started goes with it.
     let mut on_drop = AbortUnlessKept(Some(external));
     let answer = match runtime::timeout(limit, answer).await {
@@ -83,9 +91,11 @@ impl Drop for AbortUnlessKept<'_> {
 
 /// Waits until a supervisor that was asked to stop has closed its link, which the transport bounds.
 pub(super) async fn stopped(external: &External) {
-    let task = lock(&external.supervisor).take();
-    if let Some(mut task) = task {
-        task.ended().await;
+    // The task stays where it is: others may wait too, and whoever stops waiting leaves it to close its link.
+    let ended = lock(&external.supervisor).as_ref().map(|(_, ended)| ended.clone());
+    if let Some(mut ended) = ended {
+        // An error, the only outcome: the sender went with the task.
+        let _ = ended.changed().await;
     }
 }
 
@@ -94,6 +104,13 @@ struct Supervisor {
     entry: Arc<Entry>,
     external: Arc<External>,
     activation: Arc<Mutex<Activation>>,
+}
+
+/// Whoever waits for an activation is told when this goes, however it does.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        lock(&self.activation).tell = None;
+    }
 }
 
 impl Supervisor {
@@ -106,7 +123,9 @@ impl Supervisor {
                 Some(Err(end)) => (end, false),
                 Some(Ok(mut link)) => {
                     let mut side = self.side();
-                    let end = drive(&mut *link, &mut side, &self.entry.options.queue).await;
+                    // The host's own code runs here too: its rules, its values' `Serialize`.
+                    let work = AssertUnwindSafe(drive(&mut *link, &mut side, &self.entry.options.queue));
+                    let end = work.catch_unwind().await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"));
                     let was_up = side.is_loaded();
                     side.end(&Arc::new(end.clone()));
                     (end, was_up)
@@ -156,7 +175,7 @@ impl Supervisor {
         }
         tracing::warn!(%end, "the link is down and will be dialled again");
         if let Some(engine) = self.engine.upgrade() {
-            engine.tell_link("linkDown", &self.entry, Some(end.to_string()));
+            engine.tell_link_down(&self.entry, end.to_string());
         }
         Ok(())
     }
@@ -209,7 +228,7 @@ fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, methods: Option<Vec<String>>
         entry.set_methods(methods);
         engine.profile_updated(entry);
     }
-    engine.tell_link("linkUp", entry, None);
+    engine.tell_link_up(entry);
 }
 
 /// Bounds of the delays: doubling, capped, without end. Full jitter is drawn by the caller, since backon's own jitter

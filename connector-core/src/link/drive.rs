@@ -63,10 +63,6 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     let (mut unflushed, mut in_order) = (false, false);
     let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let end = poll_fn(|cx| {
-        if let Poll::Ready(end) = side.poll_stop(cx) {
-            in_order = true;
-            return Poll::Ready(end);
-        }
         for round in 0.. {
             let mut idle = true;
             for _ in 0..BATCH {
@@ -101,6 +97,11 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                 cx.waker().wake_by_ref();
                 break;
             }
+        }
+        // After the messages: what was queued before goes out, and what has just come may be the reason to stop.
+        if let Poll::Ready(end) = side.poll_stop(cx) {
+            in_order = true;
+            return Poll::Ready(end);
         }
         if unflushed && let Poll::Ready(flushed) = link.poll_flush(cx) {
             match flushed {

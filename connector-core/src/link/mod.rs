@@ -38,3 +38,33 @@ impl Default for QueueLimits {
         QueueLimits { messages: 1024, most_messages: 65_536, most_bytes: 64 << 20, patience: Duration::from_secs(1) }
     }
 }
+
+impl QueueLimits {
+    /// Sets [`messages`](QueueLimits::messages).
+    #[must_use]
+    pub fn messages(mut self, messages: usize) -> Self {
+        self.messages = messages;
+        self
+    }
+
+    /// Sets [`most_messages`](QueueLimits::most_messages).
+    #[must_use]
+    pub fn most_messages(mut self, messages: usize) -> Self {
+        self.most_messages = messages;
+        self
+    }
+
+    /// Sets [`most_bytes`](QueueLimits::most_bytes).
+    #[must_use]
+    pub fn most_bytes(mut self, bytes: usize) -> Self {
+        self.most_bytes = bytes;
+        self
+    }
+
+    /// Sets [`patience`](QueueLimits::patience).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}

@@ -53,12 +53,13 @@ impl<C: Queued> Outbox<C> {
             if !item.survives_loss() {
                 return Err(Arc::clone(end));
             }
-            if state.queue.len() >= self.limits.messages {
+            while state.queue.len() >= self.limits.messages
+                || state.bytes.saturating_add(item.weight()) > self.limits.most_bytes
+            {
+                let Some(oldest) = state.queue.pop_front() else { break };
                 tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
-                if let Some(oldest) = state.queue.pop_front() {
-                    state.bytes -= oldest.weight();
-                    state.gone += 1;
-                }
+                state.bytes -= oldest.weight();
+                state.gone += 1;
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
@@ -127,6 +128,11 @@ impl<C: Queued> Outbox<C> {
         lock(&self.state).gone >= mark
     }
 
+    /// Whether such an item waits.
+    pub(crate) fn any(&self, is: impl Fn(&C) -> bool) -> bool {
+        lock(&self.state).queue.iter().any(is)
+    }
+
     /// The owner's: how much waits, and whether it is more than may.
     pub(crate) fn backlog(&self) -> (usize, bool) {
         let state = lock(&self.state);
@@ -154,6 +160,16 @@ impl<C: Queued> Outbox<C> {
         drop(state);
         self.room.notify_waiters();
         lost
+    }
+
+    /// Drops all that waits.
+    pub(crate) fn clear(&self) {
+        let mut state = lock(&self.state);
+        let dropped = std::mem::take(&mut state.queue);
+        state.bytes = 0;
+        state.gone += dropped.len() as u64;
+        drop(state);
+        drop(dropped);
     }
 
     /// How the link ended, while there is none.

@@ -114,9 +114,10 @@ where
 {
     match catch_unwind(AssertUnwindSafe(start)) {
         Ok(work) => Box::pin(async move {
-            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            // The reply is made within, since an error's `Display` may panic too.
+            let outcome = AssertUnwindSafe(async { work.await.into_outcome() }).catch_unwind().await;
             drop(running);
-            outcome.map_or_else(|panic| Err(panicked(&method, &*panic)), Reply::into_outcome)
+            outcome.unwrap_or_else(|panic| Err(panicked(&method, &*panic)))
         }),
         Err(panic) => Box::pin(ready(Err(panicked(&method, &*panic)))),
     }

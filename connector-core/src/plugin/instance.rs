@@ -53,7 +53,7 @@ impl Instance {
             None if context.method() == CAN_DEACTIVATE => Box::pin(ready(Ok(Payload::new(true)))),
             None => {
                 let method = method_path(context.path(), context.method());
-                Box::pin(ready(Err(Fault::new(missing(&method, &self.plugin.profile.name)))))
+                Box::pin(ready(Err(Fault::new(missing(&method, &context.client().name())))))
             }
         }
     }

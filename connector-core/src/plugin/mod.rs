@@ -215,7 +215,9 @@ impl Service {
     pub(crate) fn add_to(&self, path: &str, methods: &mut Vec<(Name, Handler)>, exposed: &mut Vec<Name>) {
         for (name, handler) in &self.methods {
             methods.push((format!("{path}.{name}").into(), handler.clone()));
-            exposed.push(name.clone());
+            if !exposed.contains(name) {
+                exposed.push(name.clone());
+            }
         }
         for (name, service) in &self.services {
             service.add_to(&format!("{path}.{name}"), methods, exposed);

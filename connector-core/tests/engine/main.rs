@@ -1,5 +1,20 @@
 //! The engine and its plugins over links in memory, on virtual time.
-#![allow(missing_docs, unreachable_pub, clippy::disallowed_methods)]
+#![allow(missing_docs, unreachable_pub)]
+#![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
+mod activation;
+mod calls;
+mod cancel;
+mod edges;
+mod events;
+mod hand;
+mod handlers;
+mod lifecycle;
+mod loss;
+mod manager;
+mod queue;
+mod reentry;
 mod script;
+mod services;
 mod support;
+mod wire;

@@ -1,7 +1,16 @@
 //! An engine with a plugin `local` here and plugins behind links in memory.
 
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use connector_core::conformance::{Switch, memory};
-use connector_core::{ClientConfig, Engine, ExternalProfile, Plugin, PluginClient, PluginOptions, Registration, serve};
+use connector_core::{
+    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, Plugin, PluginClient, PluginOptions, QueueLimits,
+    Registration, Rest, serve,
+};
+use serde_json::Value;
+use tokio::task::JoinHandle;
 
 pub struct Host {
     pub engine: Engine,
@@ -42,4 +51,67 @@ pub fn behind_memory(engine: &Engine, options: PluginOptions, plugin: impl Fn() 
     engine.register(Registration::behind(profile, connector).options(options)).unwrap();
     tokio::spawn(serve(accepts, plugin, ClientConfig::default()));
     switch
+}
+
+/// Lets everything that can happen now happen; a moment of virtual time passes.
+pub async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The work's result, which must come long before any time limit of the crate's.
+pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(1), work).await.expect("it waits for a time limit")
+}
+
+/// What was noted, in order.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<Value>>>);
+
+impl Notes {
+    pub fn add(&self, note: impl Into<Value>) {
+        self.0.lock().unwrap().push(note.into());
+    }
+
+    pub fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// A listener that notes an event's arguments.
+    pub fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
+        let notes = self.clone();
+        move |args: Rest| notes.add(json(&args))
+    }
+}
+
+pub fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+/// Notes when it is dropped.
+pub struct OnDrop(pub Notes, pub &'static str);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.add(self.1);
+    }
+}
+
+impl Host {
+    /// A call in `local`'s name that goes on beside the test.
+    pub fn start<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        target: &'static str,
+        method: &'static str,
+        args: impl IntoArgs + 'static,
+    ) -> JoinHandle<Result<T, CallError>> {
+        let local = self.local.clone();
+        tokio::spawn(async move { local.call(target, method, args).await })
+    }
+}
+
+/// A queue in front of a link that holds few messages.
+pub fn short_queue(messages: usize) -> QueueLimits {
+    let mut limits = QueueLimits::default();
+    limits.messages = messages;
+    limits
 }

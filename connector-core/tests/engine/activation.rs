@@ -1,0 +1,200 @@
+//! Activation, deactivation and removal that cross each other, fail, or are given up.
+
+use std::sync::Arc;
+
+use connector_core::{ClientConfig, Context, Engine, Plugin, PluginOptions, Policy, Profile, async_trait, connect};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::hand::by_hand;
+use crate::support::{Host, Notes, settle, soon};
+
+#[tokio::test(start_paused = true)]
+async fn events_kept_for_a_lost_link_are_gone_after_deactivation() {
+    let host = Host::new().await;
+    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    peer.hang_up();
+    settle().await;
+    host.local.emit("e", ("stale",)).await.unwrap();
+    host.engine.manager().deactivate("far").await.unwrap();
+    while !peers.none() {}
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let mut peer = peers.next().await;
+    peer.shake_hands(&[], false).await;
+    activated.await.unwrap().unwrap();
+    assert_eq!(peer.all().await, Vec::<Value>::new(), "it listens to nothing any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_plugin_may_have_itself_removed() {
+    let host = Host::new().await;
+    let engine = host.engine.clone();
+    let remover = Plugin::new("remover").method("remove", move |name: String| {
+        let engine = engine.clone();
+        async move { engine.remove(&name).await }
+    });
+    host.engine.register(remover).unwrap();
+    let (peer, _peers) = host.add_by_hand("far", &[], true).await;
+    peer.say(json!({"action": "request", "id": 1, "name": "remover", "key": "remove", "payload": ["far"]}));
+    settle().await;
+    assert!(!host.engine.manager().is_active("far"));
+    assert!(!host.engine.is_registered("far"));
+}
+
+/// Says yes once it is told to.
+struct Undecided(Arc<Notify>);
+
+#[async_trait]
+impl Policy for Undecided {
+    async fn can_activate(&self, _: &Profile, to: &Profile, _: Option<&str>) -> bool {
+        if to.name == "far" {
+            self.0.notified().await;
+        }
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_was_removed_while_permission_was_asked_is_not_activated() {
+    let yes = Arc::new(Notify::new());
+    let host = Host::with(Engine::builder().policy(Undecided(yes.clone())).build()).await;
+    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("far").await });
+    settle().await;
+    host.engine.remove("far").await;
+    yes.notify_one();
+    settle().await;
+    assert!(peers.none(), "a link for a plugin that is gone");
+    soon(activated).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_under_way_ends_with_the_engine() {
+    let host = Host::new().await;
+    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let _peer = peers.next().await;
+    drop(host);
+    soon(activated).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_hook_is_that_activations_error_and_harms_no_caller() {
+    let host = Host::new().await;
+    host.engine
+        .register(Plugin::new("near").method("m", || async {}).on_activation(|_| async { panic!("in the hook") }))
+        .unwrap();
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    peer.say(json!({"action": "request", "id": 1, "name": "near", "key": "m", "payload": []}));
+    let answer = peer.hear().await;
+    assert_eq!(answer["id"], 1);
+    assert!(answer["error"].is_string(), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_hook_may_call_what_calls_back() {
+    let host = Host::new().await;
+    host.engine
+        .register(
+            Plugin::new("b")
+                .method("back", |ctx: Context| async move { ctx.client().call::<i64>("a", "one", ()).await }),
+        )
+        .unwrap();
+    let notes = Notes::default();
+    let noted = notes.clone();
+    let a = Plugin::new("a").method("one", || async { 1 }).on_activation(move |client| {
+        let notes = noted.clone();
+        async move { notes.add(client.call::<i64>("b", "back", ()).await.unwrap_or(0)) }
+    });
+    host.engine.register(a).unwrap();
+    soon(host.engine.manager().activate("a")).await.unwrap();
+    assert_eq!(notes.take(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_deadline_of_the_plugins_own_holds_through_the_manager_too() {
+    let host = Host::new().await;
+    let _peers = host.register_by_hand("silent", PluginOptions::default());
+    let error = host.local.call::<()>("manager", "activatePlugin", ("silent",)).await.unwrap_err();
+    assert!(error.to_string().contains("did not answer its handshake"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deactivation_that_is_given_up_leaves_no_link_state_up() {
+    let host = Host::new().await;
+    let (_peer, _peers) = host.add_by_hand("far", &[], true).await;
+    let state = host.engine.link_state("far").unwrap();
+    let manager = host.engine.manager();
+    // Polled once: the link has been asked to close, and nobody waits for it.
+    drop(futures_util::future::poll_immediate(manager.deactivate("far")).await);
+    settle().await;
+    assert!(!host.engine.manager().is_active("far") && !state.borrow().is_up(), "{:?}", *state.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_activated_while_its_link_still_closes_gets_a_new_one() {
+    let host = Host::new().await;
+    host.add(|| Plugin::new("far").method("m", || async { 1 })).await;
+    let manager = host.engine.manager();
+    let (off, on) = soon(futures_util::future::join(manager.deactivate("far"), manager.activate("far"))).await;
+    off.unwrap();
+    on.unwrap();
+    assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_handshake_is_noticed_at_once() {
+    let host = Host::new().await;
+    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let mut peer = peers.next().await;
+    let ask = peer.hear().await;
+    settle().await;
+    peer.say(json!({"action": "response", "id": ask["id"], "key": "handshake", "error": "not you"}));
+    soon(activated).await.unwrap().unwrap_err();
+}
+
+/// Panics when asked about a plugin.
+struct Panics;
+
+#[async_trait]
+impl Policy for Panics {
+    async fn can_activate(&self, from: &Profile, to: &Profile, _: Option<&str>) -> bool {
+        assert!(from.name == "manager" || to.name != "near", "no idea");
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_hosts_rules_costs_at_most_the_link_which_heals() {
+    let host = Host::with(Engine::builder().policy(Panics).build()).await;
+    host.engine.register(Plugin::new("near").method("m", || async {})).unwrap();
+    let (peer, mut peers) = host.add_by_hand("far", &["m"], false).await;
+    let call = host.start::<()>("far", "m", ());
+    settle().await;
+    peer.say(json!({"action": "request", "id": 1, "name": "near", "key": "m", "payload": []}));
+    soon(call).await.unwrap().unwrap_err();
+    peers.next().await.shake_hands(&["m"], false).await;
+    assert!(host.engine.link_state("far").unwrap().borrow().is_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_was_never_activated_is_not_deactivated() {
+    let notes = Notes::default();
+    let noted = notes.clone();
+    let (mut engine, link) = by_hand();
+    let plugin = Plugin::new("p").on_deactivation(move |_| {
+        noted.add("deactivated");
+        async {}
+    });
+    let (_client, link) = connect(link, plugin, ClientConfig::default());
+    engine.hang_up();
+    soon(link).await;
+    assert_eq!(notes.take(), Vec::<Value>::new());
+}

@@ -1,0 +1,221 @@
+//! Calls that are given up, by dropping their future or by name.
+
+use std::time::Duration;
+
+use connector_core::{CallError, ClientConfig, Context, Payload, Plugin, PluginOptions, Refusal, Rest};
+use serde_json::{Value, json};
+
+use crate::hand::plugin_by_hand;
+use crate::support::{Host, Notes, OnDrop, settle, soon};
+
+/// `hang` notes its start and its end; `via` calls another's `hang`.
+fn hanging(name: &str, notes: &Notes) -> Plugin {
+    let (hangs, via) = (notes.clone(), notes.clone());
+    Plugin::new(name)
+        .method("hang", move |what: String| {
+            let notes = hangs.clone();
+            async move {
+                notes.add(format!("{what} starts"));
+                let _end = OnDrop(notes.clone(), "dropped");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                notes.add(format!("{what} ends"));
+            }
+        })
+        .method("via", move |ctx: Context, target: String, args: Rest| {
+            let notes = via.clone();
+            async move {
+                let _end = OnDrop(notes, "via dropped");
+                ctx.client().call::<Payload>(&target, "hang", args).await
+            }
+        })
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_call_drops_the_handlers_along_the_whole_chain() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    for name in ["a", "b"] {
+        let plugin = hanging(name, &notes);
+        host.add_with(PluginOptions::default().concurrency(2), move || plugin.clone()).await;
+    }
+    let given_up = host.start::<()>("a", "via", ("b", "one"));
+    let other = host.start::<()>("a", "via", ("b", "two"));
+    settle().await;
+    assert_eq!(notes.take(), ["one starts", "two starts"]);
+    given_up.abort();
+    settle().await;
+    let mut dropped = notes.take();
+    dropped.sort_by_key(Value::to_string);
+    assert_eq!(dropped, ["dropped", "via dropped"], "both handlers of one chain");
+    other.await.unwrap().unwrap();
+    assert!(notes.take().contains(&json!("two ends")), "another call of the same method goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_native_plugin_is_told_by_id_and_a_late_answer_is_dropped() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand_with(PluginOptions::default().concurrency(2), "far", &["m"], true).await;
+    let (given_up, other) = (host.start::<i64>("far", "m", ()), host.start::<i64>("far", "m", ()));
+    let (first, second) = (peer.hear().await, peer.hear().await);
+    given_up.abort();
+    assert_eq!(peer.hear().await, json!({"action": "cancel", "id": first["id"]}));
+    peer.answer(&first, json!(1));
+    peer.answer(&second, json!(2));
+    assert_eq!(soon(other).await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_plugin_is_told_nothing_and_its_late_answer_is_dropped() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let given_up = host.start::<i64>("far", "m", ());
+    let first = peer.hear().await;
+    given_up.abort();
+    assert_eq!(peer.all().await, Vec::<Value>::new());
+    peer.answer(&first, json!(1));
+    let other = host.start::<i64>("far", "m", ());
+    let second = peer.hear().await;
+    peer.answer(&second, json!(2));
+    assert_eq!(soon(other).await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_tells_a_native_engine_by_id_and_a_published_one_nothing() {
+    for native in [true, false] {
+        let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), native).await;
+        let call = tokio::spawn(async move { client.call::<()>("x", "y", ()).await });
+        let id = engine.hear().await["id"].clone();
+        call.abort();
+        let expected = if native { vec![json!({"action": "cancel", "id": id})] } else { vec![] };
+        assert_eq!(engine.all().await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_native_engines_cancel_drops_that_one_handler() {
+    let notes = Notes::default();
+    let (_client, mut engine) = plugin_by_hand(hanging("p", &notes), ClientConfig::default(), true).await;
+    for id in [1, 2] {
+        engine.say(json!({"action": "request", "id": id, "name": "p", "key": "hang", "payload": [id.to_string()]}));
+    }
+    engine.say(json!({"action": "cancel", "id": 1}));
+    engine.say(json!({"action": "cancel", "id": 99}));
+    engine.say(json!({"action": "cancel", "name": "p", "key": "hang"}));
+    settle().await;
+    assert_eq!(notes.take(), ["1 starts", "2 starts", "dropped"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let answers = engine.all().await;
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0]["id"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_native_plugins_cancel_by_id_ends_that_one_call() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.engine.register(hanging("near", &notes).options(PluginOptions::default().concurrency(2))).unwrap();
+    let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
+    for id in [1, 2] {
+        let call = json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": [id.to_string()]});
+        caller.say(call);
+    }
+    caller.say(json!({"action": "cancel", "id": 1}));
+    settle().await;
+    assert_eq!(notes.take(), ["1 starts", "2 starts", "dropped"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let answers = caller.all().await;
+    assert_eq!(answers.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(), [&json!(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_ends_the_callers_calls_of_that_method_and_nobody_elses() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let plugin = hanging("far", &notes);
+    host.add_with(PluginOptions::default().concurrency(2), move || plugin.clone()).await;
+    let friend = host.engine.register(Plugin::new("friend")).unwrap();
+    host.engine.manager().activate("friend").await.unwrap();
+    let calls = ["runs", "waits"].map(|what| host.start::<()>("far", "hang", (what,)));
+    settle().await;
+    let friends = tokio::spawn(async move { friend.call::<()>("far", "hang", ("friend's",)).await });
+    let waits = host.start::<()>("far", "hang", ("later",));
+    settle().await;
+    host.local.cancel("far", Some("via")).await.unwrap();
+    settle().await;
+    assert!(!calls[0].is_finished(), "another method's cancel");
+    host.local.cancel("far", Some("hang")).await.unwrap();
+    for call in calls.into_iter().chain([waits]) {
+        let error = soon(call).await.unwrap().unwrap_err();
+        assert!(matches!(error, CallError::Cancelled(_)), "{error:?}");
+        assert_eq!(error.to_string(), "[CANCEL] Canceled call hang from local");
+    }
+    friends.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_plugin_cancels_by_name_as_published() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.engine.register(hanging("near", &notes)).unwrap();
+    let (mut caller, _peers) = host.add_by_hand("caller", &[], false).await;
+    for id in [1, 2] {
+        caller.say(json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": ["x"]}));
+    }
+    caller.say(json!({"action": "cancel", "name": "near"}));
+    let answers = caller.all().await;
+    assert_eq!(answers.len(), 2);
+    for answer in answers {
+        assert_eq!(answer["error"], "[CANCEL] Canceled call hang from caller");
+        assert_eq!(answer.get("errorKind"), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handlers_spawned_work_learns_of_the_end_of_its_call() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let noted = notes.clone();
+    let plugin = Plugin::new("p").method("work", move |ctx: Context, hang: bool| {
+        let notes = noted.clone();
+        async move {
+            tokio::spawn({
+                let ctx = ctx.clone();
+                async move {
+                    ctx.ended().await;
+                    notes.add("ended");
+                }
+            });
+            if hang {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let (linked, limits) = (plugin.clone(), PluginOptions::default().queue_timeout(Duration::from_secs(2)));
+    let switch = host.add_with(limits, move || linked.clone()).await;
+    host.local.call::<()>("p", "work", (false,)).await.unwrap();
+    settle().await;
+    assert_eq!(notes.take(), ["ended"], "answered");
+    let call = host.start::<()>("p", "work", (true,));
+    settle().await;
+    assert!(notes.take().is_empty());
+    call.abort();
+    settle().await;
+    assert_eq!(notes.take(), ["ended"], "dropped");
+    assert!(matches!(host.local.call::<()>("p", "work", (true,)).await, Err(CallError::TimedOut(_))));
+    settle().await;
+    assert_eq!(notes.take(), ["ended"], "timed out");
+    let _lost = host.start::<()>("p", "work", (true,));
+    settle().await;
+    switch.cut();
+    settle().await;
+    assert_eq!(notes.take(), ["ended"], "link lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deactivating_the_target_ends_calls_to_it() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.engine.register(hanging("near", &notes)).unwrap();
+    let calls = ["runs", "waits"].map(|what| host.start::<()>("near", "hang", (what,)));
+    settle().await;
+    host.engine.manager().deactivate("near").await.unwrap();
+    for call in calls {
+        let error = soon(call).await.unwrap().unwrap_err();
+        assert!(matches!(error, CallError::Refused(Refusal::NotActivated { .. })), "{error:?}");
+    }
+    assert_eq!(notes.take(), ["runs starts", "dropped"]);
+}

@@ -1,0 +1,222 @@
+//! Events: who hears what, when, and in which order.
+
+use connector_core::{ClientConfig, Context, Event, Plugin, PluginClient, PluginOptions, Refusal};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use crate::hand::plugin_by_hand;
+use crate::support::{Host, Notes, settle, soon};
+
+async fn active(host: &Host, name: &str) -> PluginClient {
+    let client = host.engine.register(Plugin::new(name)).unwrap();
+    host.engine.manager().activate(name).await.unwrap();
+    client
+}
+
+async fn emit(emitter: &PluginClient, number: i64) {
+    emitter.emit("e", (number,)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_hears_every_event_once_the_next_and_off_none() {
+    let (host, all, next) = (Host::new().await, Notes::default(), Notes::default());
+    let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
+    host.local.on("speaker", "e", all.listener()).unwrap();
+    other.once("speaker", "e", next.listener()).unwrap();
+    for number in 1..=3 {
+        emit(&speaker, number).await;
+    }
+    host.local.off("speaker", "e").unwrap();
+    emit(&speaker, 4).await;
+    assert_eq!(all.take(), [json!([1]), json!([2]), json!([3])]);
+    assert_eq!(next.take(), [json!([1])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn off_is_fine_for_an_event_nobody_was_ever_on_for() {
+    let host = Host::new().await;
+    host.local.off("nobody", "nothing").unwrap();
+    active(&host, "speaker").await;
+    host.local.off("speaker", "nothing").unwrap();
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    peer.say(json!({"action": "off", "name": "speaker", "key": "nothing"}));
+    let call = host.start::<i64>("far", "m", ());
+    let request = peer.hear().await;
+    peer.answer(&request, json!(1));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_link_in_a_fan_out_stops_neither_emit_nor_other_listeners() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (speaker, last) = (active(&host, "speaker").await, active(&host, "last").await);
+    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
+    peer.say(json!({"action": "on", "name": "speaker", "key": "e"}));
+    settle().await;
+    last.on("speaker", "e", notes.listener()).unwrap();
+    peer.hang_up();
+    emit(&speaker, 1).await;
+    settle().await;
+    emit(&speaker, 2).await;
+    assert_eq!(notes.take(), [json!([1]), json!([2])]);
+    drop(peers.next().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_comes_at_once_to_a_new_listener_once_or_on() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
+    emit(&speaker, 0).await;
+    host.local.on("speaker", "e", |_: i64| ()).unwrap();
+    other.on("speaker", "e", notes.listener()).unwrap();
+    assert_eq!(notes.take(), Vec::<Value>::new(), "what nobody listened to is not remembered");
+    other.off("speaker", "e").unwrap();
+    emit(&speaker, 1).await;
+    other.once("speaker", "e", notes.listener()).unwrap();
+    assert_eq!(notes.take(), [json!([1])]);
+    emit(&speaker, 2).await;
+    assert_eq!(notes.take(), Vec::<Value>::new(), "it had its one occurrence");
+    other.on("speaker", "e", notes.listener()).unwrap();
+    assert_eq!(notes.take(), [json!([2])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_on_keeps_the_first_in_the_engine_but_hears_what_is_remembered() {
+    let (host, first, second) = (Host::new().await, Notes::default(), Notes::default());
+    let speaker = active(&host, "speaker").await;
+    host.local.on("speaker", "e", first.listener()).unwrap();
+    emit(&speaker, 1).await;
+    host.local.on("speaker", "e", second.listener()).unwrap();
+    emit(&speaker, 2).await;
+    assert_eq!(first.take(), [json!([1]), json!([2])]);
+    assert_eq!(second.take(), [json!([1])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_link_each_on_adds_a_callback_and_off_removes_all() {
+    let (first, second) = (Notes::default(), Notes::default());
+    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), false).await;
+    client.on("x", "e", first.listener()).unwrap();
+    client.once("x", "e", second.listener()).unwrap();
+    let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
+    assert_eq!(engine.all().await, [asked("on"), asked("once")]);
+    for number in 1..=2 {
+        engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [number]}));
+    }
+    settle().await;
+    assert_eq!((first.take(), second.take()), (vec![json!([1]), json!([2])], vec![json!([1])]));
+    client.off("x", "e").unwrap();
+    assert_eq!(engine.all().await, [asked("off")]);
+    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [3]}));
+    settle().await;
+    assert_eq!(first.take(), Vec::<Value>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_listener_gets_notifications_under_either_name_of_on() {
+    let host = Host::new().await;
+    let speaker = active(&host, "speaker").await;
+    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
+    for old_or_new in ["on", "listen", "on"] {
+        peer.say(json!({"action": old_or_new, "name": "speaker", "key": "e", "id": 0}));
+    }
+    settle().await;
+    emit(&speaker, 1).await;
+    assert_eq!(peer.all().await, [json!({"action": "notification", "name": "speaker", "key": "e", "payload": [1]})]);
+    peer.say(json!({"action": "off", "name": "speaker", "key": "e"}));
+    settle().await;
+    emit(&speaker, 2).await;
+    assert!(peer.all().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deactivation_clears_memory_and_listeners() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
+    let manager = host.engine.manager();
+    other.on("speaker", "e", notes.listener()).unwrap();
+    emit(&speaker, 1).await;
+    manager.deactivate("speaker").await.unwrap();
+    manager.activate("speaker").await.unwrap();
+    host.local.on("speaker", "e", notes.listener()).unwrap();
+    assert_eq!(notes.take(), [json!([1])], "no replay of what came before the deactivation");
+    manager.deactivate("other").await.unwrap();
+    manager.activate("other").await.unwrap();
+    emit(&speaker, 2).await;
+    assert_eq!(notes.take(), [json!([2])], "local's alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_may_listen_to_a_plugin_that_is_yet_to_come() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.local.on("speaker", "e", notes.listener()).unwrap();
+    let speaker = active(&host, "speaker").await;
+    emit(&speaker, 1).await;
+    assert_eq!(notes.take(), [json!([1])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_emits_comes_before_its_answer() {
+    let host = Host::new().await;
+    host.add(|| Plugin::new("far").method("fire", |ctx: Context| async move { ctx.client().emit("e", (1,)).await }))
+        .await;
+    let (mut caller, _peers) = host.add_by_hand("caller", &[], false).await;
+    caller.say(json!({"action": "on", "name": "far", "key": "e"}));
+    caller.say(json!({"action": "request", "id": 1, "name": "far", "key": "fire", "payload": []}));
+    let (first, second) = (caller.hear().await, caller.hear().await);
+    assert_eq!((&first["action"], &second["action"]), (&json!("notification"), &json!("response")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
+    let host = Host::new().await;
+    let speaker = active(&host, "speaker").await;
+    let mut stream = host.local.events("speaker", "e", 2).unwrap();
+    for number in 1..=5 {
+        emit(&speaker, number).await;
+    }
+    let mut heard = vec![];
+    for _ in 0..3 {
+        heard.push(match soon(stream.next()).await.unwrap() {
+            Event::Args(args) => serde_json::to_value(&args).unwrap(),
+            Event::Missed(count) => json!({ "missed": count }),
+        });
+    }
+    assert_eq!(heard, [json!([1]), json!([2]), json!({"missed": 3})]);
+    emit(&speaker, 6).await;
+    assert!(matches!(soon(stream.next()).await, Some(Event::Args(_))));
+    drop(stream);
+    let notes = Notes::default();
+    host.local.on("speaker", "e", notes.listener()).unwrap();
+    emit(&speaker, 7).await;
+    assert_eq!(notes.take(), [json!([6]), json!([7])], "dropping the stream made room for another listener");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_listeners_all_hear() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let speaker = active(&host, "speaker").await;
+    for number in 0..200 {
+        let listener = active(&host, &format!("l{number}")).await;
+        listener.on("speaker", "e", notes.listener()).unwrap();
+    }
+    emit(&speaker, 1).await;
+    assert_eq!(notes.take().len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_are_bounded() {
+    let mut few = PluginOptions::default();
+    few.listeners = 2;
+    let host = Host::new().await;
+    let listener = host.engine.register(Plugin::new("listener").options(few)).unwrap();
+    host.engine.manager().activate("listener").await.unwrap();
+    for event in ["a", "b", "a"] {
+        listener.on("speaker", event, || ()).unwrap();
+    }
+    let error = listener.on("speaker", "c", || ()).unwrap_err();
+    let connector_core::CallError::Refused(refusal) = error else { panic!("{error:?}") };
+    assert!(matches!(refusal, Refusal::TooManyListeners { limit: 2, .. }));
+    listener.off("speaker", "a").unwrap();
+    listener.on("speaker", "c", || ()).unwrap();
+}

@@ -1,0 +1,207 @@
+//! Links whose other end the test plays by hand: a published, a native or a hostile peer.
+
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use connector_core::{
+    ClientConfig, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginClient, PluginConnector,
+    PluginOptions, Registration, SendError, async_trait, connect,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::PollSender;
+
+use crate::support::{Host, settle, soon};
+
+/// One end of a link, played by hand: frames of text.
+pub struct Peer {
+    to: Option<mpsc::UnboundedSender<Bytes>>,
+    from: mpsc::Receiver<Bytes>,
+}
+
+/// A link and the peer at its other end. The link takes 64 frames that the peer has not read.
+pub fn by_hand() -> (Peer, Box<dyn Link>) {
+    let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
+    (Peer { to: Some(to), from }, Box::new(HandLink { send: PollSender::new(send), receive, ended: false }))
+}
+
+impl Peer {
+    pub fn say(&self, message: Value) {
+        self.say_text(message.to_string());
+    }
+
+    pub fn say_text(&self, frame: impl Into<Bytes>) {
+        let _ = self.to.as_ref().unwrap().send(frame.into());
+    }
+
+    /// The next message, or `None` once the link has ended.
+    pub async fn next(&mut self) -> Option<Value> {
+        let frame = soon(self.from.recv()).await?;
+        Some(serde_json::from_slice(&frame).unwrap_or_else(|_| String::from_utf8_lossy(&frame).into()))
+    }
+
+    pub async fn hear(&mut self) -> Value {
+        self.next().await.expect("the link has ended")
+    }
+
+    /// All that comes without anything more being said.
+    pub async fn all(&mut self) -> Vec<Value> {
+        settle().await;
+        std::iter::from_fn(|| self.from.try_recv().ok()).map(|frame| serde_json::from_slice(&frame).unwrap()).collect()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        loop {
+            match self.from.try_recv() {
+                Ok(_) => {}
+                Err(error) => return error == mpsc::error::TryRecvError::Disconnected,
+            }
+        }
+    }
+
+    /// Closes this end.
+    pub fn hang_up(&mut self) {
+        self.to = None;
+        self.from.close();
+    }
+
+    /// Answers the engine's handshake as a plugin of the published packages, or as a native one.
+    pub async fn shake_hands(&mut self, methods: &[&str], native: bool) {
+        let ask = self.hear().await;
+        assert_eq!((&ask["action"], &ask["key"]), (&"request".into(), &"handshake".into()));
+        let mut answer = serde_json::json!({
+            "action": "response", "id": ask["id"], "key": "handshake", "name": ask["name"], "payload": methods,
+        });
+        if native {
+            answer["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
+        }
+        self.say(answer);
+        settle().await;
+    }
+
+    /// Shakes hands as an engine with a plugin.
+    pub async fn welcome(&mut self, name: &str, native: bool) {
+        assert_eq!(self.hear().await["id"], -1);
+        let mut ask =
+            serde_json::json!({"action": "request", "id": 0, "key": "handshake", "name": name, "payload": [name]});
+        if native {
+            ask["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
+        }
+        self.say(ask);
+        let answer = self.hear().await;
+        assert_eq!((&answer["action"], &answer["id"]), (&"response".into(), &0.into()));
+    }
+
+    pub fn answer(&self, request: &Value, result: Value) {
+        let (id, name, key) = (&request["id"], &request["name"], &request["key"]);
+        self.say(serde_json::json!({"action": "response", "id": id, "name": name, "key": key, "payload": result}));
+    }
+}
+
+struct HandLink {
+    send: PollSender<Bytes>,
+    receive: mpsc::UnboundedReceiver<Bytes>,
+    ended: bool,
+}
+
+impl HandLink {
+    fn closed(&mut self) -> LinkEnd {
+        self.ended = true;
+        LinkEnd::Closed { code: None, reason: String::new() }
+    }
+}
+
+impl Link for HandLink {
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        if self.ended {
+            return Poll::Ready(Err(self.closed()));
+        }
+        self.send.poll_reserve(cx).map_err(|_| self.closed())
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        let frame = message.encode()?.into();
+        self.send.send_item(frame).map_err(|_| self.closed().into())
+    }
+
+    fn poll_flush(&mut self, _: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        Poll::Ready(if self.ended { Err(self.closed()) } else { Ok(()) })
+    }
+
+    fn poll_message(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.receive.poll_recv(cx).map(|frame| frame.map(Message::decode).ok_or_else(|| self.closed()))
+    }
+
+    fn poll_disconnect(&mut self, _: &mut Cx<'_>) -> Poll<()> {
+        self.send.close();
+        Poll::Ready(())
+    }
+}
+
+/// Hands out a link for every dial, and its other end to the test.
+pub struct ByHand(mpsc::UnboundedSender<Peer>);
+
+#[async_trait]
+impl PluginConnector for ByHand {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let (peer, link) = by_hand();
+        self.0.send(peer).map_err(|_| LinkEnd::Refused("nobody is there".to_owned()))?;
+        Ok(link)
+    }
+}
+
+/// The peers of a plugin's links, one for each dial.
+pub struct Peers(mpsc::UnboundedReceiver<Peer>);
+
+impl Peers {
+    pub async fn next(&mut self) -> Peer {
+        // Longer than the longest delay of a redial.
+        tokio::time::timeout(Duration::from_secs(3), self.0.recv()).await.expect("it is dialled").unwrap()
+    }
+
+    pub fn none(&mut self) -> bool {
+        self.0.try_recv().is_err()
+    }
+}
+
+impl Host {
+    /// Registers a plugin whose end of each link the test plays.
+    pub fn register_by_hand(&self, name: &str, options: PluginOptions) -> Peers {
+        let (dialled, peers) = mpsc::unbounded_channel();
+        let profile = ExternalProfile::new(name, "hand://");
+        self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
+        Peers(peers)
+    }
+
+    /// A plugin played by hand, active.
+    pub async fn add_by_hand(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
+        self.add_by_hand_with(PluginOptions::default(), name, methods, native).await
+    }
+
+    pub async fn add_by_hand_with(
+        &self,
+        options: PluginOptions,
+        name: &'static str,
+        methods: &[&str],
+        native: bool,
+    ) -> (Peer, Peers) {
+        let mut peers = self.register_by_hand(name, options);
+        let manager = self.engine.manager();
+        let activated = tokio::spawn(async move { manager.activate(name).await });
+        let mut peer = peers.next().await;
+        peer.shake_hands(methods, native).await;
+        activated.await.unwrap().unwrap();
+        (peer, peers)
+    }
+}
+
+/// The plugin's end of a link, with the engine played by hand.
+pub async fn plugin_by_hand(plugin: Plugin, config: ClientConfig, native: bool) -> (PluginClient, Peer) {
+    let (mut peer, link) = by_hand();
+    let name = plugin.name().to_owned();
+    let (client, link) = connect(link, plugin, config);
+    tokio::spawn(link);
+    peer.welcome(&name, native).await;
+    (client, peer)
+}

@@ -1,0 +1,224 @@
+//! Links that are lost, heal, or are too slow.
+
+use std::time::Duration;
+
+use connector_core::conformance::probe;
+use connector_core::{CallError, ClientConfig, LinkState, Plugin, PluginOptions, connect};
+use serde_json::{Value, json};
+
+use crate::hand::{Peer, plugin_by_hand};
+use crate::support::{Host, Notes, settle, short_queue, soon};
+
+/// Longer than the longest delay of a redial.
+const HEALED: Duration = Duration::from_secs(3);
+
+#[tokio::test(start_paused = true)]
+async fn a_link_goes_down_and_up_and_both_are_told() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let switch = host.add(probe).await;
+    host.local.on("manager", "linkDown", notes.listener()).unwrap();
+    host.local.on("manager", "linkUp", notes.listener()).unwrap();
+    let mut state = host.engine.link_state("probe").unwrap();
+    assert!(matches!(*state.borrow_and_update(), LinkState::Up));
+    switch.turn_off(true);
+    switch.cut();
+    settle().await;
+    assert!(matches!(*state.borrow_and_update(), LinkState::Down { .. }));
+    assert!(host.engine.manager().is_active("probe"), "active all the while");
+    assert_eq!(notes.take(), [json!(["probe", "cut"])]);
+    tokio::time::sleep(HEALED).await;
+    assert!(matches!(*state.borrow_and_update(), LinkState::Down { tries: 2.., .. }));
+    switch.turn_off(false);
+    tokio::time::sleep(HEALED).await;
+    assert!(state.borrow_and_update().is_up());
+    assert_eq!(notes.take(), [json!(["probe"])], "once, however often it was tried");
+    assert_eq!(host.local.call::<i64>("probe", "add", (1, 2)).await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_while_the_link_is_down_fail_at_once() {
+    let host = Host::new().await;
+    let switch = host.add(probe).await;
+    switch.turn_off(true);
+    switch.cut();
+    settle().await;
+    let outcome = soon(host.local.call::<Value>("probe", "echo", (1,))).await;
+    assert!(matches!(outcome, Err(CallError::LinkLost(_))), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_in_the_queue_at_a_loss_fail_at_once_too() {
+    let host = Host::new().await;
+    let switch = host.add(probe).await;
+    switch.turn_off(true);
+    let calls: Vec<_> = (0..3).map(|_| host.start::<Value>("probe", "slow", (5000, 1))).collect();
+    settle().await;
+    switch.cut();
+    for call in calls {
+        assert!(matches!(soon(call).await.unwrap(), Err(CallError::LinkLost(_))));
+    }
+}
+
+/// A subscriber that is cut off, the events meanwhile, and its next link.
+async fn through_an_outage(kept: usize, events: std::ops::Range<i64>) -> (Host, Peer, Vec<Value>) {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue(short_queue(kept));
+    let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    peer.hang_up();
+    settle().await;
+    for number in events {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    let mut peer = peers.next().await;
+    peer.shake_hands(&[], false).await;
+    let heard = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    (host, peer, heard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_survive_and_what_happened_meanwhile_is_delivered() {
+    let (host, mut peer, heard) = through_an_outage(10, 0..3).await;
+    assert_eq!(heard, [0, 1, 2]);
+    host.local.emit("e", (3,)).await.unwrap();
+    assert_eq!(peer.hear().await["payload"], json!([3]));
+    assert!(peer.all().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_events_during_an_outage_the_newest_are_kept() {
+    let (_host, _peer, heard) = through_an_outage(4, 0..10).await;
+    assert_eq!(heard, [6, 7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribing_again_after_an_outage_doubles_nothing() {
+    let (host, mut peer, _) = through_an_outage(4, 0..0).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    host.local.emit("e", (1,)).await.unwrap();
+    assert_eq!(peer.all().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_link_that_is_not_answered_is_tried_anew() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().handshake_timeout(Duration::from_secs(1));
+    let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &["m"], false).await;
+    let state = host.engine.link_state("far").unwrap();
+    peer.hang_up();
+    let mut silent = peers.next().await;
+    silent.hear().await;
+    let mut peer = peers.next().await;
+    assert!(silent.has_ended() && !state.borrow().is_up());
+    peer.shake_hands(&["m"], false).await;
+    assert!(state.borrow().is_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_learns_what_the_healed_plugin_offers() {
+    let host = Host::new().await;
+    let (mut peer, mut peers) = host.add_by_hand("far", &["old"], false).await;
+    peer.hang_up();
+    let mut peer = peers.next().await;
+    peer.shake_hands(&["new"], false).await;
+    let call = host.start::<i64>("far", "new", ());
+    let request = peer.hear().await;
+    peer.answer(&request, json!(1));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_does_not_read_is_closed_as_too_slow_and_others_are_unharmed() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let options = PluginOptions::default().queue(short_queue(16));
+    let (peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
+    let listener = host.engine.register(Plugin::new("listener")).unwrap();
+    host.engine.manager().activate("listener").await.unwrap();
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    listener.on("local", "e", notes.listener()).unwrap();
+    let mut state = host.engine.link_state("slow").unwrap();
+    state.mark_unchanged();
+    for number in 0..64 + 16 + 1 {
+        soon(host.local.emit("e", (number,))).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(state.borrow().is_up(), "patience");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let now = state.borrow_and_update().clone();
+    assert!(matches!(&now, LinkState::Down { why, .. } if why.to_string().starts_with("too slow")), "{now}");
+    assert_eq!(notes.take().len(), 81);
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_very_most_a_slow_link_is_closed_at_once() {
+    let host = Host::new().await;
+    let mut limits = short_queue(16);
+    limits.most_messages = 100;
+    let (peer, _peers) = host.add_by_hand_with(PluginOptions::default().queue(limits), "slow", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    let state = host.engine.link_state("slow").unwrap();
+    for number in 0..300 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    settle().await;
+    assert!(!state.borrow().is_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugins_own_emit_waits_at_its_full_link_and_goes_on_with_it() {
+    let mut config = ClientConfig::default();
+    config.queue = short_queue(4);
+    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
+    let emitter = tokio::spawn(async move {
+        for number in 0..100 {
+            client.emit("e", (number,)).await.unwrap();
+        }
+    });
+    // Far longer than the patience with a peer that does not read: who waits here does so for its own link.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!emitter.is_finished());
+    for number in 0..100 {
+        assert_eq!(engine.hear().await["payload"], json!([number]));
+    }
+    soon(emitter).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_a_full_link_ends_with_the_link() {
+    let mut config = ClientConfig::default();
+    config.queue = short_queue(1);
+    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
+    let emitter = tokio::spawn(async move {
+        loop {
+            if let Err(error) = client.emit("e", ()).await {
+                return error;
+            }
+        }
+    });
+    settle().await;
+    engine.hang_up();
+    assert!(matches!(soon(emitter).await.unwrap(), CallError::LinkLost(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_link_ends_calls_and_refuses_more() {
+    let (mut peer, link) = crate::hand::by_hand();
+    let (client, link) = connect(link, Plugin::new("p"), ClientConfig::default());
+    let link = tokio::spawn(link);
+    peer.welcome("p", true).await;
+    let caller = client.clone();
+    let call = tokio::spawn(async move { caller.call::<()>("x", "y", ()).await });
+    settle().await;
+    link.abort();
+    assert!(matches!(soon(call).await.unwrap(), Err(CallError::LinkLost(_))));
+    assert!(matches!(client.call::<()>("x", "y", ()).await, Err(CallError::LinkLost(_))));
+    assert!(matches!(client.emit("e", ()).await, Err(CallError::LinkLost(_))));
+    assert!(matches!(client.on("x", "e", || ()), Err(CallError::LinkLost(_))));
+    assert!(client.onload().await.is_err());
+    peer.all().await;
+    assert!(peer.has_ended());
+}

@@ -1,0 +1,201 @@
+//! Work that comes back to a plugin that is busy on its behalf does not wait for itself.
+
+use std::time::Duration;
+
+use connector_core::{CallError, Context, Payload, Plugin, PluginOptions};
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::support::{Host, Notes, settle, soon};
+
+/// Relays along a path of plugins: `via ["b", "a"]` calls `via ["a"]` of b, which calls `via []` of a.
+fn relay(name: &str) -> Plugin {
+    Plugin::new(name).method("via", |ctx: Context, mut path: Vec<String>| async move {
+        if path.is_empty() {
+            return Ok::<Value, CallError>(json!([ctx.from()]));
+        }
+        let next = path.remove(0);
+        let mut trail: Vec<Value> = ctx.client().call(&next, "via", (path,)).await?;
+        trail.insert(0, ctx.from().into());
+        Ok(trail.into())
+    })
+}
+
+/// The plugins a, b and c: here, behind links, or mixed.
+async fn plugins(linked: [bool; 3]) -> Host {
+    let host = Host::new().await;
+    for (name, linked) in ["a", "b", "c"].into_iter().zip(linked) {
+        match linked {
+            true => drop(host.add(move || relay(name)).await),
+            false => drop(host.engine.register(relay(name)).unwrap()),
+        }
+    }
+    host
+}
+
+const PLACES: [[bool; 3]; 4] = [[false, false, false], [true, true, true], [true, false, true], [false, true, false]];
+
+fn path(names: &[&str]) -> (Vec<String>,) {
+    (names.iter().map(|name| (*name).to_owned()).collect(),)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_may_call_itself() {
+    for places in PLACES {
+        let host = plugins(places).await;
+        let trail: Value = soon(host.local.call("a", "via", path(&["a", "a"]))).await.unwrap();
+        assert_eq!(trail, json!(["local", "a", "a"]), "{places:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_comes_back_is_let_through() {
+    for places in PLACES {
+        let host = plugins(places).await;
+        let trail: Value = soon(host.local.call("a", "via", path(&["b", "a"]))).await.unwrap();
+        assert_eq!(trail, json!(["local", "a", "b"]), "{places:?}");
+        let long = path(&["b", "c", "a", "c", "b", "a"]);
+        soon(host.local.call::<Payload>("a", "via", long)).await.unwrap();
+    }
+}
+
+/// Two callers at once: X calls A which calls B, Y calls B which calls A; each inner call is made while the other plugin
+/// is busy.
+fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier>) -> Plugin {
+    Plugin::new(name).method("inner", || async { 1 }).method("cross", move |ctx: Context| {
+        let barrier = barrier.clone();
+        async move {
+            barrier.wait().await;
+            ctx.client().call::<i64>(other, "inner", ()).await
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_cross_do_not_wait_for_each_other() {
+    for linked in [false, true] {
+        let host = Host::new().await;
+        let barrier = std::sync::Arc::new(Barrier::new(2));
+        for (name, other) in [("a", "b"), ("b", "a")] {
+            let plugin = meet(name, other, barrier.clone());
+            match linked {
+                true => drop(host.add(move || plugin.clone()).await),
+                false => drop(host.engine.register(plugin).unwrap()),
+            }
+        }
+        let (x, y) = (host.start::<i64>("a", "cross", ()), host.start::<i64>("b", "cross", ()));
+        assert_eq!(soon(x).await.unwrap().unwrap(), 1);
+        assert_eq!(soon(y).await.unwrap().unwrap(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unrelated_call_still_waits_its_turn() {
+    for linked in [false, true] {
+        let (host, notes) = (Host::new().await, Notes::default());
+        let noted = notes.clone();
+        let plugin = move || {
+            let notes = noted.clone();
+            Plugin::new("a")
+                .method("note", {
+                    let notes = notes.clone();
+                    move |what: String| {
+                        notes.add(what);
+                        async {}
+                    }
+                })
+                .method("work", move |ctx: Context| {
+                    let notes = notes.clone();
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        ctx.client().call::<()>("a", "note", ("inner",)).await?;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        notes.add("done");
+                        Ok::<_, CallError>(())
+                    }
+                })
+        };
+        match linked {
+            true => drop(host.add(plugin).await),
+            false => drop(host.engine.register(plugin()).unwrap()),
+        }
+        // One caller is idle, the other is at work for somebody else.
+        let busy = Plugin::new("busy")
+            .method("ask", |ctx: Context| async move { ctx.client().call::<()>("a", "note", ("busy",)).await });
+        host.engine.register(busy).unwrap();
+        let work = host.start::<()>("a", "work", ());
+        settle().await;
+        let others = [host.start::<()>("a", "note", ("idle",)), host.start::<()>("busy", "ask", ())];
+        soon(work).await.unwrap().unwrap();
+        for other in others {
+            soon(other).await.unwrap().unwrap();
+        }
+        assert_eq!(notes.take(), ["inner", "done", "idle", "busy"], "linked: {linked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circle_through_a_call_that_waited_in_between_is_seen() {
+    let cross = |name: &'static str, other: &'static str| {
+        Plugin::new(name)
+            .method("nap", || async { tokio::time::sleep(Duration::from_millis(50)).await })
+            .method("inner", || async { 1 })
+            .method("cross", move |ctx: Context| async move { ctx.client().call::<i64>(other, "inner", ()).await })
+    };
+    let host = Host::new().await;
+    host.engine.register(cross("a", "b")).unwrap();
+    host.engine.register(cross("b", "a")).unwrap();
+    let nap = host.start::<()>("a", "nap", ());
+    settle().await;
+    let x = host.start::<i64>("a", "cross", ());
+    settle().await;
+    // Its inner call waits behind x; once x runs, it waits for this one.
+    let y = host.start::<i64>("b", "cross", ());
+    soon(nap).await.unwrap().unwrap();
+    assert_eq!(soon(x).await.unwrap().unwrap(), 1);
+    assert_eq!(soon(y).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_may_be_asked_by_the_manager_it_waits_for() {
+    use connector_core::{Engine, Policy, Profile, async_trait};
+    struct AnyoneMay;
+    #[async_trait]
+    impl Policy for AnyoneMay {
+        async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
+            true
+        }
+    }
+    let host = Host::with(Engine::builder().policy(AnyoneMay).build()).await;
+    host.engine.register(relay("b")).unwrap();
+    let stops = Plugin::new("a").method("stop", |ctx: Context, name: String| async move {
+        ctx.client().call::<()>("manager", "deactivatePlugin", (name,)).await.map_err(|error| error.to_string())
+    });
+    host.engine.register(stops).unwrap();
+    let asks = Plugin::new("busy")
+        .method("stopMe", |ctx: Context| async move { ctx.client().call::<()>("a", "stop", ("busy",)).await });
+    host.engine.register(asks).unwrap();
+    // Whether it ends with its result or with the deactivation, it does not wait.
+    drop(soon(host.local.call::<()>("busy", "stopMe", ())).await);
+    assert!(!host.engine.manager().is_active("busy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_comes_back_is_let_through_a_full_queue() {
+    let host = Host::new().await;
+    host.engine.register(relay("a").options(PluginOptions::default().queue_length(1))).unwrap();
+    host.engine.register(relay("b").options(PluginOptions::default().queue_length(1))).unwrap();
+    let others = Plugin::new("others").method("go", |ctx: Context| async move {
+        let waits = ctx.client().call::<Value>("a", "via", path(&[]));
+        tokio::time::timeout(Duration::from_millis(1), waits).await.is_err()
+    });
+    host.engine.register(others).unwrap();
+    let fills = Plugin::new("x").method("go", |ctx: Context| async move {
+        let (through, waits) =
+            (ctx.client().call::<Value>("a", "via", path(&["b", "a"])), ctx.client().call::<bool>("others", "go", ()));
+        let (through, _) = tokio::join!(through, waits);
+        through.map(|_| true)
+    });
+    host.engine.register(fills).unwrap();
+    assert!(soon(host.local.call::<bool>("x", "go", ())).await.unwrap());
+}

@@ -1,0 +1,223 @@
+//! Published, old and hostile peers at either end of a link.
+
+use connector_core::conformance::probe;
+use connector_core::{CallError, ClientConfig, Payload, Plugin, connect};
+use serde_json::{Value, json};
+
+use crate::hand::{Peer, by_hand, plugin_by_hand};
+use crate::support::{Host, Notes, settle, soon};
+
+const NONSENSE: [&str; 14] = [
+    "",
+    "not JSON",
+    "5",
+    "null",
+    "[]",
+    "{}",
+    r#"{"action":"dance"}"#,
+    r#"{"action":5}"#,
+    r#"{"action":"request","id":"one","name":"x","key":"y"}"#,
+    r#"{"action":"request","id":1.5,"name":"x","key":"y"}"#,
+    r#"{"action":"request","id":1,"name":{},"key":"y"}"#,
+    r#"{"action":"request","id":1,"name":"x","key":"y","requestInfo":5}"#,
+    r#"{"action":"request","action":"request"}"#,
+    r#"{"action":"request","id":99999999999999999999}"#,
+];
+
+const INCOMPLETE: [&str; 8] = [
+    r#"{"action":"request"}"#,
+    r#"{"action":"request","id":1}"#,
+    r#"{"action":"response"}"#,
+    r#"{"action":"response","id":null}"#,
+    r#"{"action":"on"}"#,
+    r#"{"action":"emit"}"#,
+    r#"{"action":"notification","key":"e"}"#,
+    r#"{"action":"cancel"}"#,
+];
+
+fn offend(peer: &Peer) {
+    for frame in NONSENSE.into_iter().chain(INCOMPLETE) {
+        peer.say_text(frame);
+    }
+    peer.say_text(&b"\xff\xfe"[..]);
+    peer.say_text("[".repeat(100_000));
+    peer.say_text(format!("{{\"action\":{}", "[".repeat(100_000)));
+    for field in ["extensions", "errorKind", "id", "requestInfo", "unknown"] {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        peer.say_text(format!("{{\"action\":\"response\",\"id\":-77,\"{field}\":{deep}}}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_drops_nonsense_and_the_link_lives() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    offend(&peer);
+    assert_eq!(peer.all().await, Vec::<Value>::new());
+    let call = host.start::<i64>("far", "m", ());
+    let request = peer.hear().await;
+    peer.answer(&request, json!(1));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_drops_nonsense_and_the_link_lives() {
+    let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    offend(&engine);
+    for wrong_way in ["on", "once", "off", "listen"] {
+        engine.say(json!({"action": wrong_way, "name": "probe", "key": "e"}));
+    }
+    assert_eq!(engine.all().await, Vec::<Value>::new());
+    engine.say(json!({"action": "call", "id": 3, "name": "probe", "key": "add", "payload": [1, 2]}));
+    let answer = json!({"action": "response", "id": 3, "name": "probe", "key": "add", "payload": 3});
+    assert_eq!(engine.hear().await, answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_before_the_handshake_is_answered_with_the_published_error() {
+    let (mut engine, link) = by_hand();
+    let (client, link) = connect(link, probe(), ClientConfig::default());
+    tokio::spawn(link);
+    assert_eq!(engine.hear().await["key"], "handshake");
+    engine.say(json!({"action": "request", "id": 4, "name": "probe", "key": "add", "payload": [1, 2]}));
+    let answer = json!({"action": "response", "id": 4, "name": "probe", "key": "add", "error": "Handshake before communicating"});
+    assert_eq!(engine.hear().await, answer);
+    assert!(client.call::<()>("x", "y", ()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_comes_again_is_answered_again_and_resets_nothing() {
+    let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let call = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
+    let request = engine.hear().await;
+    engine.say(json!({"action": "call", "id": 9, "key": "handshake", "name": "probe", "payload": ["probe"]}));
+    let answer = engine.hear().await;
+    assert_eq!((&answer["id"], &answer["payload"][0]), (&json!(9), &json!("echo")));
+    engine.answer(&request, json!(7));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 7);
+
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let call = host.start::<i64>("far", "m", ());
+    let request = peer.hear().await;
+    peer.say(json!({"action": "request", "key": "handshake", "id": -1}));
+    peer.shake_hands(&["m", "n"], false).await;
+    peer.answer(&request, json!(7));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 7);
+    assert_eq!(host.engine.manager().profile("far").unwrap().methods.unwrap(), ["m", "n"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_handshakes_is_bounded() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    for _ in 0..1000 {
+        peer.say(json!({"action": "request", "key": "handshake", "id": -1}));
+    }
+    let asked = peer.all().await;
+    assert!(asked.len() <= 16 && asked.iter().all(|ask| ask["key"] == "handshake"), "{}", asked.len());
+    let call = host.start::<i64>("far", "m", ());
+    let request = peer.hear().await;
+    peer.answer(&request, json!(1));
+    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_engine_says_its_handshake_as_published() {
+    let host = Host::new().await;
+    let options = connector_core::PluginOptions::default().engine_name("remix");
+    let mut peers = host.register_by_hand("far", options);
+    let manager = host.engine.manager();
+    let _activated = tokio::spawn(async move { manager.activate("far").await });
+    let mut ask = peers.next().await.hear().await;
+    assert!(ask["id"].is_i64());
+    ask["id"] = 0.into();
+    let expected = json!({
+        "action": "request", "id": 0, "key": "handshake", "name": "far", "payload": ["far", "remix"],
+        "extensions": ["cancelById", "errorKind"],
+    });
+    assert_eq!(ask, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_stamped_by_the_engine_whatever_the_plugin_says() {
+    let host = Host::new().await;
+    let (mut target, _targets) = host.add_by_hand("target", &["m"], false).await;
+    let (mut caller, _callers) = host.add_by_hand("caller", &[], false).await;
+    caller.say(json!({
+        "action": "request", "id": 1, "name": "target.sub", "key": "m", "payload": [1],
+        "requestInfo": {"from": "manager", "path": "elsewhere", "isFromNative": true},
+    }));
+    let mut request = target.hear().await;
+    let id = request["id"].take();
+    let expected = json!({
+        "action": "request", "id": null, "name": "target", "key": "m", "payload": [1],
+        "requestInfo": {"from": "caller", "path": "target.sub"},
+    });
+    assert_eq!(request, expected);
+    target.say(json!({"action": "response", "id": id, "name": "target", "key": "m"}));
+    let answer = json!({"action": "response", "id": 1, "name": "target.sub", "key": "m", "payload": null});
+    assert_eq!(caller.hear().await, answer, "no payload is null");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_heard_under_its_old_name_too() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (peer, _peers) = host.add_by_hand("far", &[], false).await;
+    host.local.on("far", "e", notes.listener()).unwrap();
+    for (number, action) in ["emit", "notification"].into_iter().enumerate() {
+        peer.say(json!({"action": action, "key": "e", "payload": [number]}));
+    }
+    peer.say(json!({"action": "emit", "key": "e", "payload": null}));
+    settle().await;
+    assert_eq!(notes.take(), [json!([0]), json!([1])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_json_passes_untouched_and_is_a_clear_error_where_it_is_parsed() {
+    let host = Host::new().await;
+    host.add(probe).await;
+    host.engine.register(Plugin::new("near").method("parse", |value: Value| async move { value })).unwrap();
+    let deep = "[".repeat(1000) + &"]".repeat(1000);
+    for odd in [deep.as_str(), r#""\ud800""#, r#"{"a" : 1, "a":2}"#, "1e400", "12345678901234567890123"] {
+        let payload = Payload::from_json(odd.to_owned()).unwrap();
+        let back: Payload = host.local.call("probe", "echo", (payload.clone(),)).await.unwrap();
+        assert_eq!(&back.to_json().unwrap()[..], odd.as_bytes());
+    }
+    for odd in [deep.as_str(), r#""\ud800""#] {
+        let payload = Payload::from_json(odd.to_owned()).unwrap();
+        let error = host.local.call::<Value>("probe", "echo", (payload.clone(),)).await.unwrap_err();
+        assert!(matches!(&error, CallError::Result { .. }), "{error:?}");
+        let error = host.local.call::<Value>("near", "parse", (payload,)).await.unwrap_err();
+        assert!(error.to_string().starts_with("parse: argument 1: "), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_running_methods_are_refused_as_busy() {
+    let mut config = ClientConfig::default();
+    config.running = 1;
+    let plugin = Plugin::new("p").method("hang", || async { std::future::pending::<()>().await });
+    let (_client, mut engine) = plugin_by_hand(plugin, config, true).await;
+    for id in [1, 2] {
+        engine.say(json!({"action": "request", "id": id, "name": "p", "key": "hang", "payload": []}));
+    }
+    let answers = engine.all().await;
+    assert_eq!(answers.len(), 1);
+    assert!(answers[0]["error"].as_str().unwrap().contains("is busy: 1 calls are waiting"), "{}", answers[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_calls_of_a_plugin_are_refused_as_busy() {
+    let host = Host::new().await;
+    let mut few = connector_core::PluginOptions::default();
+    few.calls = 1;
+    host.engine.register(Plugin::new("near").method("hang", || async { std::future::pending::<()>().await })).unwrap();
+    let (mut peer, _peers) = host.add_by_hand_with(few, "far", &[], true).await;
+    for id in [1, 2] {
+        peer.say(json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": []}));
+    }
+    let answers = peer.all().await;
+    assert_eq!(answers.len(), 1);
+    assert_eq!((&answers[0]["id"], &answers[0]["errorKind"]), (&json!(2), &json!("refused")));
+}
