@@ -59,6 +59,9 @@ pub enum LinkEnd {
     /// The other end did not read what was sent to it for this long.
     #[error("too slow: its queue stayed full for {0:?}")]
     TooSlow(Duration),
+    /// The connector will make no more links until the plugin is activated anew, and why.
+    #[error("given up: {0}")]
+    GivenUp(String),
     /// This end closed it: the plugin was deactivated, or a handle dropped.
     #[error("closed by this end")]
     Disconnected,
@@ -85,6 +88,13 @@ impl LinkEnd {
     }
 }
 
+/// A failed read or write: the link broke.
+impl From<std::io::Error> for LinkEnd {
+    fn from(error: std::io::Error) -> LinkEnd {
+        LinkEnd::lost(error)
+    }
+}
+
 /// Why a message was not sent.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -95,6 +105,12 @@ pub enum SendError {
     /// The link has ended.
     #[error(transparent)]
     Ended(#[from] LinkEnd),
+}
+
+impl From<std::io::Error> for SendError {
+    fn from(error: std::io::Error) -> SendError {
+        SendError::Ended(error.into())
+    }
 }
 
 /// One link that is up, seen from either end.
@@ -165,8 +181,13 @@ pub trait PluginConnector: Send + 'static {
     /// transport's own time limit. Cancel safe: dropping the future drops what it had made.
     ///
     /// # Errors
-    /// [`LinkEnd::Refused`] if trying again at once makes no sense; anything else is tried again.
+    /// [`LinkEnd::Refused`] if trying again at once makes no sense: it fails an activation, but a link that was lost is
+    /// still sought. [`LinkEnd::GivenUp`] ends that, too. Anything else is tried again.
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
+
+    /// The plugin is being activated: [`connect`](PluginConnector::connect) follows, and nothing that went wrong before
+    /// counts any more. Most connectors have nothing to do here.
+    fn activated(&mut self) {}
 }
 
 /// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 
 use super::entry::{Entry, Host, Registry, Status};
-use super::external::External;
+use super::external::{External, LinkState};
 use super::registration::{Place, Registration};
 use super::{Inner, MANAGER, supervisor};
 use crate::client::PluginClient;
@@ -182,6 +182,7 @@ impl Inner {
             && !asked_by_itself
         {
             supervisor::stopped(external).await;
+            external.state.send_replace(LinkState::Inactive);
         }
     }
 

@@ -32,6 +32,10 @@ pub struct PluginOptions {
     pub activation_timeout: Duration,
     /// How long a new link may go without an answer to its handshake before it is tried anew. Default 5 s.
     pub handshake_timeout: Duration,
+    /// How often a plugin behind a link is asked for a sign of life: a repeated handshake, which any plugin answers
+    /// (protocol.md, "Handshake"). One that does not answer within `handshake_timeout` loses its link. This is beyond a
+    /// transport's own keepalive, which a program that hangs may still answer. Default never.
+    pub health_interval: Option<Duration>,
     /// The delay before the first redial of a lost link is at most this; then it doubles. Each delay is drawn evenly
     /// between nothing and its bound (full jitter), and a success starts anew. Default 50 ms.
     pub redial_first: Duration,
@@ -61,6 +65,7 @@ impl Default for PluginOptions {
             method_concurrency: HashMap::new(),
             activation_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(5),
+            health_interval: None,
             redial_first: Duration::from_millis(50),
             redial_most: Duration::from_secs(1),
             transform_url: None,
@@ -112,6 +117,13 @@ impl PluginOptions {
     #[must_use]
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.handshake_timeout = limit;
+        self
+    }
+
+    /// Sets [`health_interval`](PluginOptions::health_interval).
+    #[must_use]
+    pub fn health_interval(mut self, interval: Duration) -> Self {
+        self.health_interval = Some(interval);
         self
     }
 

@@ -32,10 +32,21 @@ pub(super) struct EngineSide<L> {
 }
 
 enum Handshake {
-    Waiting { limit: Duration, timer: Pin<Box<tokio::time::Sleep>> },
-    Done,
+    Waiting {
+        limit: Duration,
+        timer: Timer,
+    },
+    /// Until the next is due, if ever.
+    Done(Option<Timer>),
+    /// A repeated one has not been answered yet.
+    Asked {
+        limit: Duration,
+        timer: Timer,
+    },
     Failed(String),
 }
+
+type Timer = Pin<Box<tokio::time::Sleep>>;
 
 struct Answer {
     id: Option<i64>,
@@ -61,7 +72,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     }
 
     pub(super) fn is_loaded(&self) -> bool {
-        matches!(self.handshake, Handshake::Done)
+        matches!(self.handshake, Handshake::Done(_) | Handshake::Asked { .. })
     }
 
     /// The link has ended: everybody who waits is told.
@@ -81,7 +92,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                         }
                     }
                 }
-                self.handshake = Handshake::Done;
+                self.handshake = Handshake::Done(self.entry.options.health_interval.map(runtime::sleep));
             }
             EngineEvent::HandshakeFailed(why) => match self.is_loaded() {
                 true => tracing::warn!(plugin = &*self.entry.name, why, "a repeated handshake failed"),
@@ -198,6 +209,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
             self.answer(answer);
             worked = true;
         }
+        if let Handshake::Done(Some(due)) = &mut self.handshake
+            && due.as_mut().poll(cx).is_ready()
+        {
+            self.session.handshake();
+            let limit = self.entry.options.handshake_timeout;
+            self.handshake = Handshake::Asked { limit, timer: runtime::sleep(limit) };
+            worked = true;
+        }
         worked
     }
 
@@ -223,8 +242,9 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
         match &mut self.handshake {
             Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
+            Handshake::Asked { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::Silent(*limit)),
             Handshake::Failed(why) => Poll::Ready(LinkEnd::BadHandshake(std::mem::take(why))),
-            Handshake::Done => Poll::Pending,
+            Handshake::Done(_) => Poll::Pending,
         }
     }
 }

@@ -117,6 +117,7 @@ impl Supervisor {
     async fn run(self) {
         let mut delays = delays(&self.entry.options);
         let mut tries = 0;
+        self.external.connector.lock().await.activated();
         loop {
             let (end, was_up) = match self.unless_stopped(self.dial()).await {
                 None => break,
@@ -138,8 +139,13 @@ impl Supervisor {
                 true => (delays, tries) = (self::delays(&self.entry.options), 0),
                 false => tries += 1,
             }
+            let given_up = matches!(end, LinkEnd::GivenUp(_));
             if self.failed(Arc::new(end), tries, was_up).is_err() {
                 break;
+            }
+            if given_up {
+                // Down for good, and its state says why.
+                return;
             }
             let delay = delays.next().unwrap_or(self.entry.options.redial_most).mul_f64(fastrand::f64());
             if self.unless_stopped(runtime::sleep(delay)).await.is_none() {
@@ -159,7 +165,7 @@ impl Supervisor {
         activation.last = Some(Arc::clone(&end));
         if activation.tell.is_some() {
             tracing::debug!(%end, tries, "not connected yet");
-            if matches!(*end, LinkEnd::Refused(_) | LinkEnd::BadHandshake(_)) {
+            if matches!(*end, LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_)) {
                 let error = failure(&self.external, self.entry.options.activation_timeout, Some(end));
                 // If nobody waits any more, the activation was given up too.
                 let _ = activation.tell.take().map(|tell| tell.send(Err(error)));
@@ -168,9 +174,16 @@ impl Supervisor {
             return Ok(());
         }
         drop(activation);
+        // From here on calls end with the newest reason.
+        self.external.set_down(&end, Vec::new());
         self.external.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
         if !was_up {
-            tracing::debug!(%end, tries, "the link is still down");
+            match &*end {
+                LinkEnd::GivenUp(_) => {
+                    tracing::error!(%end, tries, "the link stays down until the plugin is activated anew")
+                }
+                _ => tracing::debug!(%end, tries, "the link is still down"),
+            }
             return Ok(());
         }
         tracing::warn!(%end, "the link is down and will be dialled again");

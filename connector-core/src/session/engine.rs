@@ -63,7 +63,8 @@ impl<R> EngineSession<R> {
         session
     }
 
-    fn handshake(&mut self) {
+    /// Shakes hands again, to see that the plugin answers.
+    pub(crate) fn handshake(&mut self) {
         let id = self.next_handshake;
         self.next_handshake -= 1;
         self.handshakes.push(id);

@@ -9,6 +9,7 @@ mod edges;
 mod events;
 mod hand;
 mod handlers;
+mod health;
 mod lifecycle;
 mod loss;
 mod manager;

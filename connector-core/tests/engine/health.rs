@@ -1,0 +1,91 @@
+//! Signs of life, and connectors that give up.
+
+use std::time::Duration;
+
+use connector_core::{
+    CallError, ExternalProfile, Link, LinkEnd, LinkLost, LinkState, PluginConnector, PluginOptions, Registration,
+    async_trait,
+};
+use serde_json::json;
+
+use crate::support::{Host, settle};
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_gives_no_sign_of_life_loses_its_link() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().health_interval(Duration::from_secs(60));
+    let (mut peer, mut peers) = host.add_by_hand_with(options, "probe", &["echo"], false).await;
+    for _ in 0..3 {
+        assert!(peer.all().await.is_empty());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let asked = peer.hear().await;
+        assert_eq!(asked["key"], "handshake");
+        peer.answer(&asked, json!(["echo"]));
+        settle().await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(peer.hear().await["key"], "handshake");
+    let state = host.engine.link_state("probe").unwrap();
+    assert!(state.borrow().is_up(), "it has five seconds to answer");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(peer.has_ended());
+    peers.next().await.shake_hands(&["echo"], false).await;
+    assert!(state.borrow().is_up(), "dialled again");
+}
+
+/// Gives one link, whose other end is gone, and then no more.
+struct GivesUp {
+    activations: u32,
+}
+
+#[async_trait]
+impl PluginConnector for GivesUp {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        Err(LinkEnd::GivenUp(format!("tried in {} activations", self.activations)))
+    }
+
+    fn activated(&mut self) {
+        self.activations += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_gives_up_fails_its_activation_until_the_next() {
+    let host = Host::new().await;
+    let registration = Registration::behind(ExternalProfile::new("gone", "x:"), GivesUp { activations: 0 });
+    host.engine.register(registration).unwrap();
+    for activations in 1..3 {
+        let error = host.engine.manager().activate("gone").await.unwrap_err().to_string();
+        assert!(error.contains(&format!("given up: tried in {activations} activations")), "{error}");
+    }
+}
+
+/// Gives one good link, then gives up.
+struct OnlyOnce(Option<Box<dyn Link>>);
+
+#[async_trait]
+impl PluginConnector for OnlyOnce {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        self.0.take().ok_or(LinkEnd::GivenUp("it crashes too often".to_owned()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_given_up_stays_down_and_says_why() {
+    let host = Host::new().await;
+    let (mut peer, link) = crate::hand::by_hand();
+    let registration = Registration::behind(ExternalProfile::new("frail", "x:"), OnlyOnce(Some(link)));
+    host.engine.register(registration).unwrap();
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("frail").await });
+    peer.shake_hands(&["echo"], false).await;
+    activated.await.unwrap().unwrap();
+    peer.hang_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let state = host.engine.link_state("frail").unwrap();
+    assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));
+    let error = host.local.call::<u8>("frail", "echo", ()).await.unwrap_err();
+    assert!(matches!(&error, CallError::LinkLost(LinkLost::Seen { end, .. }) if matches!(**end, LinkEnd::GivenUp(_))));
+    host.engine.manager().deactivate("frail").await.unwrap();
+    assert!(matches!(*state.borrow(), LinkState::Inactive));
+}

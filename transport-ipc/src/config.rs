@@ -1,0 +1,52 @@
+//! Limits and times, the same on every channel.
+
+use std::time::Duration;
+
+/// Limits and times of a link.
+///
+/// ```
+/// use transport_ipc::IpcConfig;
+///
+/// let config = IpcConfig::default().max_line(1 << 20);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IpcConfig {
+    /// The longest line, in bytes, that is taken or sent. A longer one that comes ends the link; a longer message to be
+    /// sent is an error to its sender alone. Default 16 MiB.
+    pub max_line: usize,
+    /// How long making a link over a local socket may take. Default 5 s.
+    pub dial_timeout: Duration,
+    /// How long to wait, when closing in order, for what is left to be written and for the other end to close.
+    /// Default 1 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for IpcConfig {
+    fn default() -> Self {
+        IpcConfig { max_line: 16 << 20, dial_timeout: Duration::from_secs(5), close_timeout: Duration::from_secs(1) }
+    }
+}
+
+impl IpcConfig {
+    /// Sets [`max_line`](IpcConfig::max_line).
+    #[must_use]
+    pub fn max_line(mut self, bytes: usize) -> Self {
+        self.max_line = bytes;
+        self
+    }
+
+    /// Sets [`dial_timeout`](IpcConfig::dial_timeout).
+    #[must_use]
+    pub fn dial_timeout(mut self, limit: Duration) -> Self {
+        self.dial_timeout = limit;
+        self
+    }
+
+    /// Sets [`close_timeout`](IpcConfig::close_timeout).
+    #[must_use]
+    pub fn close_timeout(mut self, limit: Duration) -> Self {
+        self.close_timeout = limit;
+        self
+    }
+}
