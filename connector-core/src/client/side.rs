@@ -152,8 +152,8 @@ impl Side for PluginSide {
     }
 
     /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
-    fn backlog(&self) -> (usize, bool) {
-        let (_, too_many) = self.home.outbox.backlog();
+    fn backlog(&self, cx: &mut Cx<'_>) -> (usize, bool) {
+        let (_, too_many) = self.home.outbox.backlog(cx);
         let answers = self.answers.len() + self.session.waiting_to_send();
         (answers, too_many || answers >= self.home.outbox.limits().most_messages)
     }

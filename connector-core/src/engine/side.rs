@@ -220,10 +220,10 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         worked
     }
 
-    fn backlog(&self) -> (usize, bool) {
+    fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool) {
         let answers = self.answers.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
-            true => self.external.outbox.backlog(),
+            true => self.external.outbox.backlog(cx),
             false => (0, false),
         };
         (answers + queued, too_many || answers >= self.entry.options.queue.most_messages)

@@ -22,8 +22,8 @@ pub(crate) trait Side: Send {
     /// Goes on with what runs beside the link; true if anything came of it.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Messages that wait to be sent, and whether they are more than may wait.
-    fn backlog(&self) -> (usize, bool);
+    /// Messages that wait to be sent, and whether they are more than may wait. Wakes the task when they become too many.
+    fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool);
 
     /// A message could not be serialized.
     fn unsendable(&mut self, head: Head, error: PayloadError);
@@ -109,7 +109,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                 Err(end) => return Poll::Ready(end),
             }
         }
-        let (waiting, too_many) = side.backlog();
+        let (waiting, too_many) = side.backlog(cx);
         let full = waiting >= limits.messages;
         match &mut full_for_too_long {
             None if full => full_for_too_long = Some(runtime::sleep(limits.patience)),

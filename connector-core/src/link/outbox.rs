@@ -74,8 +74,12 @@ impl<C: Queued> Outbox<C> {
         }
         state.bytes = bytes;
         state.queue.push_back(item);
+        let waiting = state.queue.len();
         drop(state);
-        self.owner.wake();
+        // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
+        if waiting == 1 || waiting == self.limits.messages {
+            self.owner.wake();
+        }
         Ok(())
     }
 
@@ -133,8 +137,10 @@ impl<C: Queued> Outbox<C> {
         lock(&self.state).queue.iter().any(is)
     }
 
-    /// The owner's: how much waits, and whether it is more than may.
-    pub(crate) fn backlog(&self) -> (usize, bool) {
+    /// The owner's: how much waits, and whether it is more than may. It is woken when either changes for the worse, even
+    /// while its link takes nothing.
+    pub(crate) fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool) {
+        self.owner.register(cx.waker());
         let state = lock(&self.state);
         (state.queue.len(), state.overflowed)
     }

@@ -222,3 +222,20 @@ async fn a_dropped_link_ends_calls_and_refuses_more() {
     peer.all().await;
     assert!(peer.has_ended());
 }
+
+/// The link takes nothing any more before its queue is full, and each event comes alone.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_stopped_reading_is_found_however_slowly_its_queue_fills() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("slow", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "tick"}));
+    settle().await;
+    let state = host.engine.link_state("slow").unwrap();
+    for _ in 0..2000 {
+        host.local.emit("tick", ()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!state.borrow().is_up());
+    assert!(peer.has_ended());
+}

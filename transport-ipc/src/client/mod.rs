@@ -1,0 +1,102 @@
+//! The plugin's end, in a program that an engine starts.
+
+#[cfg(unix)]
+mod node;
+mod stdio;
+
+use connector_core::{ClientConfig, Link, LinkEnd, Plugin, connect};
+use thiserror::Error;
+
+use crate::config::IpcConfig;
+use crate::environment;
+use crate::local::{self, LocalName};
+
+/// The channel to the engine that started this program.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Channel {
+    /// Node's own IPC channel (protocol.md, section 2): `NODE_CHANNEL_FD`.
+    #[cfg(unix)]
+    Node(NodeChannel),
+    /// A local socket that the engine serves: its name in `PLUGIN_SOCKET`.
+    Local(LocalName),
+    /// Standard input and output.
+    Stdio,
+}
+
+#[cfg(unix)]
+pub use node::NodeChannel;
+
+/// Why there is no channel.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The engine wants V8's own format.
+    #[error(
+        "the engine forks with `serialization: 'advanced'`, which is V8's own format: fork with 'json', the default"
+    )]
+    Advanced,
+    /// `NODE_CHANNEL_FD` names no channel.
+    #[error("NODE_CHANNEL_FD is \"{value}\", which is no channel: {why}")]
+    NotAChannel {
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `PLUGIN_SOCKET` names no socket.
+    #[error("PLUGIN_SOCKET names no socket: {0}")]
+    BadSocket(String),
+    /// Threads run already, and taking the channel changes the environment.
+    #[error("take the channel first thing in `main`, before threads or a runtime are started")]
+    TooLate,
+}
+
+impl Channel {
+    /// Finds the channel: Node's if there is one, else a socket's name in the environment, else stdio.
+    ///
+    /// To be called first thing in `main`, before a runtime or any thread is started: what is found is removed from
+    /// the environment, so that programs which this one starts do not take it for theirs.
+    ///
+    /// # Errors
+    /// There is a channel, but none that can be used; or threads run already.
+    pub fn find() -> Result<Channel, ChannelError> {
+        #[cfg(unix)]
+        if let Some(channel) = NodeChannel::take()? {
+            return Ok(Channel::Node(channel));
+        }
+        match environment::take(environment::SOCKET)? {
+            Some(name) => {
+                let name = LocalName::parse(&name).map_err(|error| ChannelError::BadSocket(error.to_string()))?;
+                Ok(Channel::Local(name))
+            }
+            None => Ok(Channel::Stdio),
+        }
+    }
+
+    /// Connects to the engine.
+    ///
+    /// On stdio, descriptors 0 and 1 are moved aside: from then on standard output goes to standard error and standard
+    /// input is empty, so that a stray `println!` cannot break a message. Once a process only.
+    ///
+    /// # Errors
+    /// The engine's socket cannot be reached; or the channel cannot be used.
+    pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+        match self {
+            #[cfg(unix)]
+            Channel::Node(channel) => channel.connect(&config),
+            Channel::Local(name) => local::dial(&name, config).await,
+            Channel::Stdio => stdio::connect(&config),
+        }
+    }
+
+    /// Serves a plugin to the engine with the defaults, until the engine goes or closes the channel; gives how it ended.
+    ///
+    /// A program should end with it: an engine that is gone has no use for its plugins.
+    pub async fn serve(self, plugin: Plugin) -> LinkEnd {
+        match self.connect(IpcConfig::default()).await {
+            Ok(link) => connect(link, plugin, ClientConfig::default()).1.await,
+            Err(end) => end,
+        }
+    }
+}

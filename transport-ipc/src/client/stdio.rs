@@ -1,0 +1,80 @@
+//! Standard input and output as a channel, the child's end.
+
+use connector_core::{Link, LinkEnd};
+
+use crate::codec::Stray;
+use crate::config::IpcConfig;
+use crate::link::LineLink;
+
+#[cfg(unix)]
+pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    let (input, output) = unix::take()?;
+    Ok(Box::new(LineLink::of_halves(input, output, config, Stray::Skip)))
+}
+
+/// Without moving descriptors aside: a stray `print!` would corrupt the wire here.
+#[cfg(not(unix))]
+pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    Ok(Box::new(LineLink::of_halves(tokio::io::stdin(), tokio::io::stdout(), config, Stray::Skip)))
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use connector_core::LinkEnd;
+    use rustix::fs::FileType;
+    use tokio::io::{AsyncRead, AsyncWrite};
+    use tokio::net::unix::pipe;
+
+    type Input = Box<dyn AsyncRead + Send + Unpin>;
+    type Output = Box<dyn AsyncWrite + Send + Unpin>;
+
+    /// The engine's ends of descriptors 0 and 1, which from now on are an empty input and standard error.
+    pub(super) fn take() -> Result<(Input, Output), LinkEnd> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return Err(LinkEnd::Refused("standard input and output are a channel already".to_owned()));
+        }
+        let input = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3).map_err(io::Error::from)?;
+        let output = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).map_err(io::Error::from)?;
+        let nothing = File::options().read(true).write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdin(&nothing).map_err(io::Error::from)?;
+        // A program without a standard error prints to nowhere.
+        if rustix::stdio::dup2_stdout(io::stderr()).is_err() {
+            rustix::stdio::dup2_stdout(&nothing).map_err(io::Error::from)?;
+        }
+        Ok((reader(input)?, writer(output)?))
+    }
+
+    fn kind(fd: &OwnedFd) -> io::Result<FileType> {
+        Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+    }
+
+    /// Pipes, or sockets as Node gives them; a terminal or a file is read in a thread.
+    fn reader(fd: OwnedFd) -> io::Result<Input> {
+        Ok(match kind(&fd)? {
+            FileType::Fifo => Box::new(pipe::Receiver::from_owned_fd(fd)?),
+            FileType::Socket => Box::new(socket(fd)?),
+            _ => Box::new(tokio::fs::File::from_std(fd.into())),
+        })
+    }
+
+    fn writer(fd: OwnedFd) -> io::Result<Output> {
+        Ok(match kind(&fd)? {
+            FileType::Fifo => Box::new(pipe::Sender::from_owned_fd(fd)?),
+            FileType::Socket => Box::new(socket(fd)?),
+            _ => Box::new(tokio::fs::File::from_std(fd.into())),
+        })
+    }
+
+    fn socket(fd: OwnedFd) -> io::Result<tokio::net::UnixStream> {
+        let socket = UnixStream::from(fd);
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(socket)
+    }
+}

@@ -1,0 +1,149 @@
+//! The task that looks after one child process: ends it when asked, kills it when forgotten, always reaps it.
+
+use std::fmt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use process_wrap::tokio::ChildWrapper;
+use tokio::sync::watch;
+
+/// How a program ended by itself, and what it said last.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ChildEnd {
+    /// The program.
+    pub program: String,
+    /// Its exit code or signal; `None` if it had closed its channel but did not end, and was killed.
+    pub status: Option<ExitStatus>,
+    /// The last 20 lines of its standard error, each up to 2 KiB.
+    pub stderr: Vec<String>,
+}
+
+impl ChildEnd {
+    fn how(&self) -> String {
+        match self.status {
+            // `exit status: 3`, `signal: 9 (SIGKILL)`.
+            Some(status) => format!("the program {} ended with {status}", self.program),
+            None => format!("the program {} closed its channel but did not end, and was killed", self.program),
+        }
+    }
+}
+
+impl fmt::Display for ChildEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.how())?;
+        if !self.stderr.is_empty() {
+            write!(f, "; its last lines on standard error:\n{}", self.stderr.join("\n"))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ChildEnd {}
+
+/// What is asked of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ask {
+    Nothing,
+    /// Its channel has been closed: `TERM` and `KILL` follow if it does not end.
+    End,
+    Kill,
+}
+
+/// A child that is looked after. Dropping this kills it and what it has started.
+#[derive(Debug)]
+pub(super) struct Child {
+    ask: watch::Sender<Ask>,
+    /// Set once it has ended and is reaped; within, its status if that is known.
+    pub(super) status: watch::Receiver<Option<Option<ExitStatus>>>,
+}
+
+impl Child {
+    pub(super) fn look_after(child: Box<dyn ChildWrapper>, end_timeout: Duration, term_timeout: Duration) -> Child {
+        let (ask, asked) = watch::channel(Ask::Nothing);
+        let (ended, status) = watch::channel(None);
+        let group = Group(child);
+        tokio::spawn(async move {
+            let status = group.until_ended(asked, end_timeout, term_timeout).await;
+            ended.send_replace(Some(status));
+        });
+        Child { ask, status }
+    }
+
+    pub(super) fn end(&self) {
+        self.ask.send_if_modified(|ask| *ask < Ask::End && std::mem::replace(ask, Ask::End) != Ask::End);
+    }
+
+    pub(super) fn kill(&self) {
+        self.ask.send_replace(Ask::Kill);
+    }
+}
+
+/// The process group, or job. What is left of it is killed when this is dropped.
+#[derive(Debug)]
+struct Group(Box<dyn ChildWrapper>);
+
+impl Group {
+    async fn until_ended(
+        mut self,
+        mut asked: watch::Receiver<Ask>,
+        end_timeout: Duration,
+        term_timeout: Duration,
+    ) -> Option<ExitStatus> {
+        let ask = tokio::select! {
+            status = self.leader_ended() => return status,
+            ask = asked_for(&mut asked, Ask::End) => ask,
+        };
+        if ask == Ask::End {
+            if let Some(status) = self.ended_within(end_timeout, &mut asked).await {
+                return status;
+            }
+            self.terminate();
+            if let Some(status) = self.ended_within(term_timeout, &mut asked).await {
+                return status;
+            }
+        }
+        self.kill();
+        self.leader_ended().await
+    }
+
+    /// The end of the leader alone: what it leaves behind in its group is killed with this.
+    async fn leader_ended(&mut self) -> Option<ExitStatus> {
+        self.0.inner_mut().wait().await.inspect_err(|error| tracing::warn!(%error, "cannot wait for the program")).ok()
+    }
+
+    /// `None` when time is up, or it is to be killed at once.
+    async fn ended_within(&mut self, limit: Duration, asked: &mut watch::Receiver<Ask>) -> Option<Option<ExitStatus>> {
+        tokio::select! {
+            status = self.leader_ended() => Some(status),
+            () = tokio::time::sleep(limit) => None,
+            _ = asked_for(asked, Ask::Kill) => None,
+        }
+    }
+
+    #[cfg(unix)]
+    fn terminate(&self) {
+        // It may have ended just now.
+        let _ = self.0.signal(rustix::process::Signal::TERM.as_raw());
+    }
+
+    /// There is no gentler way.
+    #[cfg(not(unix))]
+    fn terminate(&self) {}
+
+    fn kill(&mut self) {
+        // It may have ended just now.
+        let _ = self.0.start_kill();
+    }
+}
+
+/// What is asked, once it is at least that; if nobody is left to ask, to kill.
+async fn asked_for(asked: &mut watch::Receiver<Ask>, least: Ask) -> Ask {
+    asked.wait_for(|ask| *ask >= least).await.map_or(Ask::Kill, |ask| *ask)
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

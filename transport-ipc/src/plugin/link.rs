@@ -1,0 +1,231 @@
+//! A link to a program that is looked after.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitStatus;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use process_wrap::tokio::ChildWrapper;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+
+use super::child::{Child, ChildEnd};
+use super::history::History;
+use super::output::{LastLines, follow};
+use super::program::{ChannelKind, Program};
+
+/// How long a program that has closed its channel may take to end, before it is killed; and how long what an ended
+/// program has left in its pipes may take to come.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A program that runs, with what it prints. Dropping this kills it.
+pub(super) struct Attended {
+    child: Child,
+    end: Pin<Box<dyn Future<Output = ChildEnd> + Send>>,
+    history: History,
+    /// Whether its end is to be put down to the program: it was neither asked to end nor has its end been noted.
+    unexplained: bool,
+    output: Option<JoinHandle<()>>,
+}
+
+impl Attended {
+    pub(super) fn new(mut process: Box<dyn ChildWrapper>, program: &Program, history: &History) -> Attended {
+        let stderr = LastLines::default();
+        let errors = process.stderr().take().map(|stream| tokio::spawn(follow(stream, "stderr", Some(stderr.clone()))));
+        let output = match program.channel {
+            ChannelKind::Stdio => None,
+            // Only what is not the channel is the program's own to print to.
+            _ => process.stdout().take().map(|stream| tokio::spawn(follow(stream, "stdout", None))),
+        };
+        let child = Child::look_after(process, program.end_timeout, program.term_timeout);
+        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
+        Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, output }
+    }
+
+    /// Ready when it has ended; polled no more after that.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<ChildEnd> {
+        self.end.as_mut().poll(cx)
+    }
+
+    /// Its end, if it comes before there is a link.
+    pub(super) async fn ended(&mut self) -> LinkEnd {
+        let end = (&mut self.end).await;
+        self.note(&end)
+    }
+
+    /// It has ended by itself.
+    fn note(&mut self, end: &ChildEnd) -> LinkEnd {
+        self.unexplained = false;
+        self.history.ended(end.status.is_some_and(|status| status.success()), end.to_string());
+        LinkEnd::lost(end.clone())
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        if let Some(output) = &self.output {
+            output.abort();
+        }
+        if self.unexplained {
+            self.history.ended(false, "the program was killed, since its link was given up".to_owned());
+        }
+    }
+}
+
+async fn ended(
+    mut status: watch::Receiver<Option<Option<ExitStatus>>>,
+    program: String,
+    stderr: LastLines,
+    errors: Option<JoinHandle<()>>,
+) -> ChildEnd {
+    // An error: the task that looks after it is gone, and has killed it.
+    let status = status.wait_for(Option::is_some).await.ok().and_then(|status| *status).flatten();
+    if let Some(mut errors) = errors {
+        // Its last words come with its end, unless something that it has started holds the pipe.
+        if tokio::time::timeout(GRACE, &mut errors).await.is_err() {
+            errors.abort();
+        }
+    }
+    ChildEnd { program, status, stderr: stderr.all() }
+}
+
+/// The link over a program's channel.
+pub(super) struct ChildLink {
+    /// Gone once it is closed: that is what the program sees.
+    inner: Option<Box<dyn Link>>,
+    attended: Attended,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// The channel has ended; so should the program.
+    Hung {
+        cause: LinkEnd,
+        patience: Option<Pin<Box<Sleep>>>,
+    },
+    /// The program has ended; what it had written may still be on its way.
+    Over {
+        end: LinkEnd,
+        patience: Pin<Box<Sleep>>,
+    },
+    Ended(LinkEnd),
+}
+
+impl ChildLink {
+    pub(super) fn new(inner: Box<dyn Link>, attended: Attended) -> ChildLink {
+        ChildLink { inner: Some(inner), attended, state: State::Open }
+    }
+
+    /// The channel, for as long as it carries messages.
+    fn open(&mut self) -> Result<&mut Box<dyn Link>, LinkEnd> {
+        match (&self.state, &mut self.inner) {
+            (State::Ended(end), _) => Err(end.clone()),
+            (_, Some(inner)) => Ok(inner),
+            (_, None) => Err(LinkEnd::Disconnected),
+        }
+    }
+
+    /// What a writer says: a failed write is the reader's to tell, with how the program ended.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: fn(&mut Box<dyn Link>, &mut Context<'_>) -> Poll<Result<(), LinkEnd>>,
+    ) -> Poll<Result<(), LinkEnd>> {
+        let inner = self.open()?;
+        match ready!(poll(inner, cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Pending,
+        }
+    }
+
+    fn said(&mut self, end: LinkEnd) -> LinkEnd {
+        self.inner = None;
+        self.state = State::Ended(end.clone());
+        end
+    }
+}
+
+impl Link for ChildLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.poll_write(cx, |inner, cx| inner.poll_ready(cx))
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.open()?.send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.poll_write(cx, |inner, cx| inner.poll_flush(cx))
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        let patience = || Box::pin(tokio::time::sleep(GRACE));
+        loop {
+            match &mut self.state {
+                State::Ended(end) => return Poll::Ready(Err(end.clone())),
+                State::Open => {
+                    let Some(inner) = &mut self.inner else { return Poll::Ready(Err(LinkEnd::Disconnected)) };
+                    match inner.poll_message(cx) {
+                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(message)),
+                        Poll::Ready(Err(cause)) => self.state = State::Hung { cause, patience: Some(patience()) },
+                        Poll::Pending => {
+                            let end = ready!(self.attended.poll_end(cx));
+                            let end = self.attended.note(&end);
+                            self.state = State::Over { end, patience: patience() };
+                        }
+                    }
+                }
+                State::Hung { cause, patience } => {
+                    if let Poll::Ready(mut end) = self.attended.poll_end(cx) {
+                        if patience.is_none() {
+                            end.status = None;
+                        }
+                        let (cause, end) = (cause.clone(), self.attended.note(&end));
+                        // What broke the link says more than that the program was killed for it.
+                        let end = match cause {
+                            LinkEnd::BadFrame(_) | LinkEnd::TooLarge { .. } => cause,
+                            _ => end,
+                        };
+                        return Poll::Ready(Err(self.said(end)));
+                    }
+                    let Some(timer) = patience else { return Poll::Pending };
+                    ready!(timer.as_mut().poll(cx));
+                    *patience = None;
+                    self.attended.child.kill();
+                }
+                State::Over { end, patience } => {
+                    let end = end.clone();
+                    let Some(inner) = &mut self.inner else { return Poll::Ready(Err(self.said(end))) };
+                    match inner.poll_message(cx) {
+                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(message)),
+                        Poll::Ready(Err(_)) => {}
+                        Poll::Pending => ready!(patience.as_mut().poll(cx)),
+                    }
+                    return Poll::Ready(Err(self.said(end)));
+                }
+            }
+        }
+    }
+
+    /// Closes the channel and waits for the program's end: by itself, by `TERM` or by `KILL`.
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::Ended(_) = self.state {
+            return Poll::Ready(());
+        }
+        if let Some(inner) = &mut self.inner {
+            ready!(inner.poll_disconnect(cx));
+            self.inner = None;
+            self.attended.unexplained = false;
+            self.attended.child.end();
+        }
+        if !matches!(self.state, State::Over { .. }) {
+            let _ = ready!(self.attended.poll_end(cx));
+        }
+        self.state = State::Ended(LinkEnd::Disconnected);
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,174 @@
+//! What to start, and how to treat it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::history::Restart;
+use crate::config::IpcConfig;
+
+/// How an engine and the program it starts talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChannelKind {
+    /// Lines on standard input and output, which carry nothing else: for any language.
+    #[default]
+    Stdio,
+    /// Node's IPC channel, as `fork` makes it: standard input is empty, output is traced. Unix only.
+    Node,
+    /// A local socket that the engine serves, its name in `PLUGIN_SOCKET`: standard input is empty, output is traced.
+    Local,
+}
+
+/// A program to start as a plugin.
+///
+/// ```
+/// use transport_ipc::{ChannelKind, Program};
+///
+/// let program = Program::new("node").arg("plugin.js").channel(ChannelKind::Node).env("NODE_ENV", "production");
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Program {
+    /// The program: a path, or a name that is looked up in `PATH`.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its channel. Default [`ChannelKind::Stdio`].
+    pub channel: ChannelKind,
+    /// Its working folder. Default the engine's.
+    pub current_dir: Option<PathBuf>,
+    /// Variables to set in its environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// If set, the only variables of the engine's environment that it inherits. Default: it inherits all.
+    pub inherit_env: Option<Vec<OsString>>,
+    /// If set, the SHA-256 that the program's file must have, in bytes; checked before each start. It guards against
+    /// another file in the program's place, not against one who changes it between the check and the start.
+    pub sha256: Option<[u8; 32]>,
+    /// When to start it again. Default [`Restart::OnFailure`].
+    pub restart: Restart,
+    /// So many ends within so much time, and it stays down. Default 5 within 3 minutes.
+    pub crash_budget: (u32, Duration),
+    /// How long it may take to end once its channel is closed, before `TERM`. Default 2 s.
+    pub end_timeout: Duration,
+    /// How long it may take to end after `TERM`, before `KILL`. Default 2 s.
+    pub term_timeout: Duration,
+    /// Limits of its channel.
+    pub ipc: IpcConfig,
+}
+
+impl Program {
+    /// A program without arguments.
+    pub fn new(program: impl Into<OsString>) -> Program {
+        Program {
+            program: program.into(),
+            args: Vec::new(),
+            channel: ChannelKind::default(),
+            current_dir: None,
+            env: Vec::new(),
+            inherit_env: None,
+            sha256: None,
+            restart: Restart::default(),
+            crash_budget: (5, Duration::from_secs(180)),
+            end_timeout: Duration::from_secs(2),
+            term_timeout: Duration::from_secs(2),
+            ipc: IpcConfig::default(),
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets [`channel`](Program::channel).
+    #[must_use]
+    pub fn channel(mut self, channel: ChannelKind) -> Self {
+        self.channel = channel;
+        self
+    }
+
+    /// Sets [`current_dir`](Program::current_dir).
+    #[must_use]
+    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets a variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets [`inherit_env`](Program::inherit_env): of the engine's environment, these variables alone.
+    #[must_use]
+    pub fn inherit_env<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.inherit_env = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets [`sha256`](Program::sha256).
+    #[must_use]
+    pub fn sha256(mut self, digest: [u8; 32]) -> Self {
+        self.sha256 = Some(digest);
+        self
+    }
+
+    /// Sets [`restart`](Program::restart).
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// Sets [`crash_budget`](Program::crash_budget).
+    #[must_use]
+    pub fn crash_budget(mut self, crashes: u32, within: Duration) -> Self {
+        self.crash_budget = (crashes, within);
+        self
+    }
+
+    /// Sets [`end_timeout`](Program::end_timeout).
+    #[must_use]
+    pub fn end_timeout(mut self, limit: Duration) -> Self {
+        self.end_timeout = limit;
+        self
+    }
+
+    /// Sets [`term_timeout`](Program::term_timeout).
+    #[must_use]
+    pub fn term_timeout(mut self, limit: Duration) -> Self {
+        self.term_timeout = limit;
+        self
+    }
+
+    /// Sets [`ipc`](Program::ipc).
+    #[must_use]
+    pub fn ipc(mut self, config: IpcConfig) -> Self {
+        self.ipc = config;
+        self
+    }
+}
+
+/// Without the environment, which may hold secrets.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("channel", &self.channel)
+            .field("restart", &self.restart)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,302 @@
+//! Programs that misbehave in every way that programs do. What they do is written in the shell's language; the first
+//! handshake of an engine of ours has the id -2, so that even a shell can answer it.
+#![cfg(all(unix, feature = "plugin"))]
+#![allow(missing_docs)]
+
+use std::error::Error;
+use std::time::Duration;
+
+use connector_core::{
+    ActivateError, CallError, Engine, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions, Registration,
+};
+use tokio::time::timeout;
+use transport_ipc::{ChildEnd, Program, Restart, child};
+
+/// Nothing may take longer.
+const LIMIT: Duration = Duration::from_secs(30);
+const HANDSHAKE: &str = r#"printf '{"action":"response","id":-2,"key":"handshake","payload":["echo","other"]}\n'; "#;
+
+struct Host {
+    engine: Engine,
+    local: PluginClient,
+}
+
+impl Host {
+    async fn new() -> Host {
+        let engine = Engine::new();
+        let local = engine.register(Plugin::new("local")).unwrap();
+        engine.manager().activate("local").await.unwrap();
+        Host { engine, local }
+    }
+
+    async fn activate(&self, registration: Registration) -> Result<(), ActivateError> {
+        self.engine.register(registration).unwrap();
+        timeout(LIMIT, self.engine.manager().activate("p")).await.expect("the activation hangs")
+    }
+
+    async fn call(&self) -> Result<String, CallError> {
+        timeout(LIMIT, self.local.call("p", "echo", ("x",))).await.expect("the call hangs")
+    }
+
+    async fn until(&self, is: impl Fn(&LinkState) -> bool) -> LinkState {
+        let mut state = self.engine.link_state("p").unwrap();
+        let state = timeout(LIMIT, state.wait_for(|state| is(state))).await.expect("the state never comes");
+        state.unwrap().clone()
+    }
+}
+
+fn shell(script: &str) -> Program {
+    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never)
+}
+
+/// A plugin that has shaken hands, and then does as the script says.
+fn loaded(script: &str) -> Registration {
+    child("p", shell(&format!("{HANDSHAKE}{script}")))
+}
+
+/// How the program under a lost call ended.
+fn child_end(error: &CallError) -> &ChildEnd {
+    let CallError::LinkLost(LinkLost::Seen { end, .. }) = error else { panic!("{error:?}") };
+    let LinkEnd::Lost(source) = &**end else { panic!("{end:?}") };
+    let source: &(dyn Error + 'static) = &**source;
+    source.downcast_ref().unwrap_or_else(|| panic!("{source:?}"))
+}
+
+/// Whether a process is there, and is no zombie.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+async fn until_gone(pid: &str) {
+    let gone = async {
+        while lives(pid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("process {pid} is still there"));
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_exist() {
+    let error = Host::new().await.activate(child("p", Program::new("/no/such/program"))).await.unwrap_err().to_string();
+    assert!(error.contains("/no/such/program cannot be started") && error.contains("is the path right"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_executable() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Host::new().await.activate(child("p", Program::new(file.path()))).await.unwrap_err().to_string();
+    assert!(error.contains("is it executable?"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_another_than_it_should_be() {
+    let error = Host::new().await.activate(child("p", shell("").sha256([7; 32]))).await.unwrap_err().to_string();
+    assert!(error.contains("its SHA-256 is"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_tried_until_its_budget_is_spent() {
+    let program = shell("echo 'no database' >&2; exit 3").restart(Restart::OnFailure).crash_budget(3, LIMIT);
+    let error = Host::new().await.activate(child("p", program)).await.unwrap_err().to_string();
+    assert!(error.contains("ended 3 times within 30s") && error.contains("exit status: 3"), "{error}");
+    assert!(error.contains("no database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_never_shakes_hands() {
+    let options = PluginOptions::default()
+        .activation_timeout(Duration::from_millis(600))
+        .handshake_timeout(Duration::from_millis(200));
+    let host = Host::new().await;
+    let registration = child("p", shell("echo $$ >&2; exec sleep 1000").restart(Restart::Always)).options(options);
+    let error = host.activate(registration).await.unwrap_err();
+    assert!(matches!(error, ActivateError::NoHandshake { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_prints_to_its_channel_by_mistake() {
+    let host = Host::new().await;
+    let echoes = r#"echo 'debug: starting'; echo '{"not":"a message"}'; read hello; read request; \
+        printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
+    // Requests to the plugin are numbered from 0; its own hello is not needed.
+    host.activate(loaded(&format!("{echoes}"))).await.unwrap();
+    assert_eq!(host.call().await.unwrap(), "back");
+}
+
+#[tokio::test]
+async fn a_program_that_dies_in_the_middle_of_a_line() {
+    let host = Host::new().await;
+    host.activate(loaded(
+        r#"read hello; read request; echo 'out of cheese' >&2; printf '{"action":"resp'; kill -9 $$"#,
+    ))
+    .await
+    .unwrap();
+    let error = host.call().await.unwrap_err();
+    let end = child_end(&error);
+    assert_eq!(end.status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
+    assert_eq!(end.stderr, ["out of cheese"]);
+    let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await.to_string();
+    assert!(state.contains("not to be started again") && state.contains("signal: 9"), "{state}");
+}
+
+#[tokio::test]
+async fn a_program_that_closes_its_output_but_lives() {
+    let host = Host::new().await;
+    host.activate(loaded("echo $$ >&2; read hello; read request; exec 1>&-; exec sleep 1000")).await.unwrap();
+    let error = host.call().await.unwrap_err();
+    let end = child_end(&error);
+    assert!(end.status.is_none() && error.to_string().contains("did not end, and was killed"), "{error}");
+    until_gone(&end.stderr[0]).await;
+}
+
+#[tokio::test]
+async fn a_program_that_writes_a_gigabyte_to_its_standard_error() {
+    let host = Host::new().await;
+    let script = r#"head -c 1000000000 /dev/zero >&2; echo >&2; read hello; read request; echo done >&2; \
+        printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
+    host.activate(loaded(script)).await.unwrap();
+    let options = timeout(Duration::from_secs(60), host.local.call::<String>("p", "echo", ())).await.unwrap();
+    assert_eq!(options.unwrap(), "back");
+    host.engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_end_of_file_and_term() {
+    let host = Host::new().await;
+    let script = format!(
+        "{HANDSHAKE}trap '' TERM; read hello; read request; echo $$ >&2; \
+        printf '{{\"action\":\"response\",\"id\":0,\"payload\":\"'$$'\"}}\\n'; while :; do sleep 1; done"
+    );
+    let short = Duration::from_millis(100);
+    host.activate(child("p", shell(&script).end_timeout(short).term_timeout(short))).await.unwrap();
+    let pid = host.call().await.unwrap();
+    assert!(lives(&pid));
+    timeout(LIMIT, host.engine.manager().deactivate("p")).await.expect("the deactivation hangs").unwrap();
+    until_gone(&pid).await;
+}
+
+#[tokio::test]
+async fn a_program_that_leaves_a_grandchild_which_holds_its_pipes() {
+    let host = Host::new().await;
+    host.activate(loaded("sleep 1000 & echo $! >&2; read hello; read request; exit 5")).await.unwrap();
+    let error = host.call().await.unwrap_err();
+    let end = child_end(&error);
+    assert_eq!(end.status.and_then(|status| status.code()), Some(5));
+    until_gone(&end.stderr[0]).await;
+}
+
+#[tokio::test]
+async fn grandchildren_go_with_a_deactivation_and_with_the_engine() {
+    for drops in [false, true] {
+        let host = Host::new().await;
+        let script = "sleep 1000 & read hello; read request; \
+            printf '{\"action\":\"response\",\"id\":0,\"payload\":\"'$!'\"}\\n'; exec sleep 1000";
+        host.activate(loaded(script)).await.unwrap();
+        let pid = host.call().await.unwrap();
+        assert!(lives(&pid));
+        match drops {
+            true => drop(host),
+            false => timeout(LIMIT, host.engine.manager().deactivate("p")).await.unwrap().unwrap(),
+        }
+        until_gone(&pid).await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_stopped_under_load() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue_timeout(Duration::from_millis(500));
+    let script = format!(
+        "{HANDSHAKE}printf '{{\"action\":\"on\",\"name\":\"local\",\"key\":\"tick\"}}\\n'; \
+        echo $$ >&2; kill -STOP $$; exec sleep 1000"
+    );
+    host.activate(child("p", shell(&script)).options(options)).await.unwrap();
+    let error = host.call().await.unwrap_err();
+    assert!(matches!(error, CallError::TimedOut(_)), "{error:?}");
+    let events = async {
+        let text = "x".repeat(1000);
+        while host.engine.link_state("p").unwrap().borrow().is_up() {
+            host.local.emit("tick", (text.clone(),)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, events).await.expect("a plugin that does not read keeps its link");
+    let state = host.until(|state| matches!(state, LinkState::Down { .. })).await.to_string();
+    assert!(state.contains("too slow") || state.contains("given up"), "{state}");
+}
+
+#[tokio::test]
+async fn a_line_over_the_limit() {
+    let host = Host::new().await;
+    let script = "echo $$ >&2; read hello; read request; head -c 17000000 /dev/zero | tr '\\0' x; exec sleep 1000";
+    host.activate(loaded(script)).await.unwrap();
+    let error = host.call().await.unwrap_err();
+    let CallError::LinkLost(LinkLost::Seen { end, .. }) = &error else { panic!("{error:?}") };
+    assert!(matches!(**end, LinkEnd::TooLarge { limit: 16_777_216 }), "{end:?}");
+}
+
+/// The program floods its output and never reads its input, which the engine floods: neither waits for the other.
+#[tokio::test]
+async fn both_pipes_full_at_once() {
+    let host = Host::new().await;
+    let script = "printf '{\"action\":\"on\",\"name\":\"local\",\"key\":\"tick\"}\\n'; \
+        while :; do printf '{\"action\":\"emit\",\"key\":\"tock\",\"payload\":[1]}\\n'; done";
+    host.activate(loaded(script)).await.unwrap();
+    let mut tocks = host.local.events("p", "tock", 8).unwrap();
+    let text = "x".repeat(100_000);
+    let flood = async {
+        while host.engine.link_state("p").unwrap().borrow().is_up() {
+            host.local.emit("tick", (text.clone(),)).await.unwrap();
+            timeout(LIMIT, tocks.recv()).await.expect("its events still come");
+        }
+    };
+    timeout(LIMIT, flood).await.expect("a plugin that does not read keeps its link");
+}
+
+#[tokio::test]
+async fn restart_policies_and_what_the_state_says() {
+    let host = Host::new().await;
+    host.activate(child(
+        "p",
+        shell(&format!("{HANDSHAKE}read hello; read request; exit 0")).restart(Restart::OnFailure),
+    ))
+    .await
+    .unwrap();
+    let error = host.call().await.unwrap_err();
+    assert!(child_end(&error).status.unwrap().success());
+    let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await.to_string();
+    assert!(state.contains("only after a failure"), "{state}");
+    // An activation starts with a clean slate.
+    host.engine.manager().deactivate("p").await.unwrap();
+    timeout(LIMIT, host.engine.manager().activate("p")).await.unwrap().unwrap();
+    host.until(LinkState::is_up).await;
+}
+
+#[tokio::test]
+async fn a_program_that_crashes_is_started_again_and_heard_again() {
+    let host = Host::new().await;
+    let script = format!("{HANDSHAKE}read hello; read request; exit 9");
+    host.activate(child("p", shell(&script).restart(Restart::OnFailure).crash_budget(100, LIMIT))).await.unwrap();
+    for _ in 0..5 {
+        let error = host.call().await.unwrap_err();
+        assert_eq!(child_end(&error).status.unwrap().code(), Some(9));
+        host.until(LinkState::is_up).await;
+    }
+}
+
+#[tokio::test]
+async fn its_environment_and_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new().await;
+    let script = format!(
+        "{HANDSHAKE}read hello; read request; \
+        printf '{{\"action\":\"response\",\"id\":0,\"payload\":\"%s %s %s %s\"}}\\n' \"$ONE\" \"$HOME\" \"$CARGO\" \"$(pwd)\"; exec sleep 1000"
+    );
+    let program = shell(&script).inherit_env(["PATH"]).env("ONE", "1").current_dir(folder.path());
+    host.activate(child("p", program)).await.unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    assert_eq!(host.call().await.unwrap(), format!("1   {}", folder.display()));
+}
