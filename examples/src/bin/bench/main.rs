@@ -2,13 +2,19 @@
 //!
 //! Prints one line of JSON, the median of the rounds. Only ratios of figures from one machine and run mean anything.
 
+#[cfg(feature = "ipc")]
+mod ipc;
 mod measure;
 mod ws;
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
+use examples::Done;
+#[cfg(feature = "ipc")]
+use transport_ipc::{Channel, ChannelKind};
 
 /// Measures calls and events through the engine, typed at both ends.
 #[derive(Parser)]
@@ -22,6 +28,15 @@ struct Args {
 enum Transport {
     /// Over a websocket.
     Ws(Workload),
+    /// To a child process, over its standard input and output.
+    #[cfg(feature = "ipc")]
+    Stdio(Workload),
+    /// To a child process, over Node's IPC channel.
+    #[cfg(feature = "ipc")]
+    Node(Workload),
+    /// To a child process, over a local socket.
+    #[cfg(feature = "ipc")]
+    Local(Workload),
 }
 
 #[derive(clap::Args, Clone)]
@@ -82,26 +97,54 @@ impl Workload {
 }
 
 fn main() -> ExitCode {
-    let Args { transport: Transport::Ws(workload) } = Args::parse();
-    examples::run_on(workload.rt == Threads::Multi, async move {
-        match workload.role {
-            Some(Role::Serve) => ws::serve().await,
-            None => ws::measure(workload).await,
+    match Args::parse().transport {
+        Transport::Ws(workload) => run(workload, |_| ws::serve(), ws::measure, || ()),
+        #[cfg(feature = "ipc")]
+        Transport::Stdio(workload) => child(workload, ChannelKind::Stdio),
+        #[cfg(feature = "ipc")]
+        Transport::Node(workload) => child(workload, ChannelKind::Node),
+        #[cfg(feature = "ipc")]
+        Transport::Local(workload) => child(workload, ChannelKind::Local),
+    }
+}
+
+#[cfg(feature = "ipc")]
+fn child(workload: Workload, kind: ChannelKind) -> ExitCode {
+    run(workload, ipc::serve, move |workload| ipc::measure(kind, workload), Channel::find)
+}
+
+/// Serves or measures. `before` runs before there is a runtime, if this is the plugin's process.
+fn run<B, S, M>(
+    workload: Workload,
+    serve: impl FnOnce(B) -> S,
+    measure: impl FnOnce(Workload) -> M,
+    before: impl FnOnce() -> B,
+) -> ExitCode
+where
+    S: Future<Output = Done>,
+    M: Future<Output = Done>,
+{
+    let many_threads = workload.rt == Threads::Multi;
+    match workload.role {
+        Some(Role::Serve) => {
+            let before = before();
+            examples::run_on(many_threads, async { serve(before).await })
         }
-    })
+        None => examples::run_on(many_threads, async { measure(workload).await }),
+    }
 }
 
 /// The plugin that is called: `echo` gives back its text, `fire` emits it so many times.
 fn plugin() -> Plugin {
-    Plugin::new("plugin").method("echo", |text: String| async move { text }).method(
-        "fire",
-        |ctx: connector_core::Context, n: usize, text: String| async move {
+    Plugin::new("plugin")
+        .method("echo", |text: String| async move { text })
+        .method("pid", || async { std::process::id() })
+        .method("fire", |ctx: connector_core::Context, n: usize, text: String| async move {
             for _ in 0..n {
                 ctx.client().emit("tick", (text.clone(),)).await?;
             }
             Ok::<_, connector_core::CallError>(true)
-        },
-    )
+        })
 }
 
 /// Calls of this plugin may run together; a long `fire` is no call that hangs.

@@ -51,6 +51,9 @@ pub(crate) async fn tour() -> Done {
         event.map(|(name, words)| format!("{name}, {words} words")).ok_or("nothing"),
     );
 
+    #[cfg(feature = "ipc")]
+    crate::children::show(&engine, &local, &mut show).await?;
+
     engine.shutdown().await;
     drop((calculator, editor));
     show.end();

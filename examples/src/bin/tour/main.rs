@@ -2,6 +2,8 @@
 //!
 //! `plugins.rs` is what plugin authors write, `host.rs` what a host's author writes; this file only shows it.
 
+#[cfg(feature = "ipc")]
+mod children;
 mod host;
 mod plugins;
 mod show;
@@ -29,13 +31,16 @@ enum Role {
         #[arg(long, default_value_t = 0)]
         port: u16,
     },
+    /// One of the tour's plugins in a child process; the tour's engine starts it itself.
+    #[cfg(feature = "ipc")]
+    Child,
 }
 
 fn main() -> ExitCode {
-    examples::run(async {
-        match Args::parse().role {
-            Some(Role::Plugin { name, port }) => plugins::serve(&name, port).await,
-            None => host::tour().await,
-        }
-    })
+    match Args::parse().role {
+        Some(Role::Plugin { name, port }) => examples::run(async move { plugins::serve(&name, port).await }),
+        #[cfg(feature = "ipc")]
+        Some(Role::Child) => children::serve(),
+        None => examples::run(host::tour()),
+    }
 }

@@ -20,7 +20,7 @@ async fn factor_slowly(_number: u64) -> Vec<u64> {
     vec![]
 }
 
-fn calculator() -> Plugin {
+pub(crate) fn calculator() -> Plugin {
     Plugin::new("calculator")
         .method("add", add)
         .method("divide", divide)

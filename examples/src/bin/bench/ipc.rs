@@ -1,0 +1,30 @@
+//! The plugin in a child process, over each channel that such a process may have.
+
+use connector_core::{CallError, LinkEnd};
+use examples::Done;
+use transport_ipc::{Channel, ChannelError, ChannelKind, Program};
+
+use crate::{Threads, Workload, engine, measure, options, plugin};
+
+/// The channel has to be found before the runtime is started.
+pub(crate) async fn serve(channel: Result<Channel, ChannelError>) -> Done {
+    match channel?.serve(plugin()).await {
+        LinkEnd::Closed { .. } | LinkEnd::Disconnected => Ok(()),
+        end => Err(end.into()),
+    }
+}
+
+pub(crate) async fn measure(kind: ChannelKind, workload: Workload) -> Done {
+    let name = match kind {
+        ChannelKind::Stdio => "stdio",
+        ChannelKind::Node => "node",
+        ChannelKind::Local => "local",
+    };
+    let threads = if workload.rt == Threads::Multi { "multi" } else { "current" };
+    let program = Program::new(std::env::current_exe()?).args([name, "--rt", threads, "serve"]).channel(kind);
+    let (engine, local) = engine(transport_ipc::child("plugin", program).options(options(&workload))).await?;
+    let pid: Result<u32, CallError> = local.call("plugin", "pid", ()).await;
+    measure::run(name, &workload, &local, Some(pid?)).await?;
+    engine.shutdown().await;
+    Ok(())
+}

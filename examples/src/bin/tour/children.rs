@@ -1,0 +1,37 @@
+//! The same calculator once more, in a child process for each channel that a child may have.
+
+use std::process::ExitCode;
+
+use connector_core::{Engine, PluginClient};
+use examples::Done;
+use transport_ipc::{Channel, ChannelKind, Program};
+
+use crate::plugins::calculator;
+use crate::show::Show;
+
+/// The child's part. It finds its channel by itself, before there is a runtime.
+pub(crate) fn serve() -> ExitCode {
+    let channel = Channel::find();
+    examples::run(async {
+        // The engine closes the channel when it has no more use for the plugin.
+        channel?.serve(calculator()).await;
+        Ok(())
+    })
+}
+
+/// The engine's part: a program in place of a URL.
+pub(crate) async fn show(engine: &Engine, local: &PluginClient, show: &mut Show) -> Done {
+    let this_program = std::env::current_exe()?;
+    for (name, channel, words) in [
+        ("stdio", ChannelKind::Stdio, "lines on its standard input and output"),
+        ("node", ChannelKind::Node, "Node's own IPC channel"),
+        ("local", ChannelKind::Local, "a local socket"),
+    ] {
+        let program = Program::new(&this_program).arg("child").channel(channel);
+        engine.register(transport_ipc::child(name, program))?;
+        // Nobody has activated it: the call does, which starts the process.
+        let sum = local.call::<f64>(name, "add", (20, 22)).await;
+        show.step(&format!("a calculator in a child process, over {words}"), sum);
+    }
+    Ok(())
+}
