@@ -8,6 +8,7 @@ use tokio_util::codec::{Decoder, Encoder};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stray {
     /// Somebody printed to a stream that carries messages: the line is skipped, the link lives.
+    #[cfg(feature = "plugin")]
     Printed,
     /// The line is skipped, the link lives.
     Skip,
@@ -39,6 +40,7 @@ impl Lines {
             (Err(DecodeError::NotJson(error)), Stray::Fatal) => {
                 Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(&start))))
             }
+            #[cfg(feature = "plugin")]
             (Err(DecodeError::NotJson(_)), Stray::Printed) => Ok(Some(Err(DecodeError::NotJson(format!(
                 "the plugin's program printed to its standard output, which carries messages alone; it should print to \
                  its standard error: {}",
@@ -166,6 +168,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "plugin")]
     #[test]
     fn what_is_no_message_is_an_error_in_its_place() {
         let text = ["hello\n{\"action\":\"on\"}\n5\n"];

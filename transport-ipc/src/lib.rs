@@ -1,12 +1,31 @@
-//! Plugin connectors to child processes and local sockets.
+//! Plugin connectors to programs on the same machine: child processes and local sockets.
+//!
+//! | channel | the plugin's end (feature `client`) | the engine's end (feature `plugin`) |
+//! | --- | --- | --- |
+//! | a child's standard input and output | [`Channel::find`] | [`child`] with [`ChannelKind::Stdio`] |
+//! | Node's IPC channel (`fork`) | [`Channel::find`] | [`child`] with [`ChannelKind::Node`] |
+//! | a local socket, served by the engine for its child | [`Channel::find`] | [`child`] with [`ChannelKind::Local`] |
+//! | a local socket, served by a plugin that runs already | [`local::serve`] | [`local::plugin`](local::plugin()) |
+//!
+//! On every channel one line of JSON is one message, of up to 16 MiB by default ([`IpcConfig`]), so a plugin can be
+//! written in any language. A line that is no message is traced and skipped; on Node's channel, where it would kill a
+//! Node peer, it ends the link.
+//!
+//! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: the kernel kills
+//! children with the engine on Linux alone; Node's channel is for Unix alone; on Windows a child's standard output is
+//! not guarded against its own stray prints.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod codec;
 mod config;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod environment;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
+#[cfg(any(feature = "client", feature = "plugin"))]
 pub mod local;
 #[cfg(feature = "plugin")]
 mod plugin;

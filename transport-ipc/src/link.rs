@@ -31,7 +31,10 @@ pub(crate) struct LineLink<R, W> {
     end: Option<LinkEnd>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<ReadHalf<S>, WriteHalf<S>> {
+/// A link over a byte stream that is one thing.
+pub(crate) type StreamLink<S> = LineLink<ReadHalf<S>, WriteHalf<S>>;
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> StreamLink<S> {
     pub(crate) fn new(stream: S, config: &IpcConfig, stray: Stray) -> Self {
         let (read, write) = tokio::io::split(stream);
         LineLink::of_halves(read, write, config, stray)
@@ -72,7 +75,7 @@ where
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        poll: fn(&mut FramedWrite<W, Lines>, &mut Context<'_>) -> Poll<Result<(), SendError>>,
+        poll: impl FnOnce(&mut FramedWrite<W, Lines>, &mut Context<'_>) -> Poll<Result<(), SendError>>,
     ) -> Poll<Result<(), LinkEnd>> {
         if let Some(said) = self.poll_written() {
             return said;
@@ -94,7 +97,7 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_write(cx, |write, cx| write.poll_ready_unpin(cx))
+        self.poll_write(cx, SinkExt::<Message>::poll_ready_unpin)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -105,7 +108,7 @@ where
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_write(cx, |write, cx| SinkExt::<Message>::poll_flush_unpin(write, cx))
+        self.poll_write(cx, SinkExt::<Message>::poll_flush_unpin)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {

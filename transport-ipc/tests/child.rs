@@ -122,7 +122,7 @@ async fn a_program_that_prints_to_its_channel_by_mistake() {
     let echoes = r#"echo 'debug: starting'; echo '{"not":"a message"}'; read hello; read request; \
         printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
     // Requests to the plugin are numbered from 0; its own hello is not needed.
-    host.activate(loaded(&format!("{echoes}"))).await.unwrap();
+    host.activate(loaded(echoes)).await.unwrap();
     assert_eq!(host.call().await.unwrap(), "back");
 }
 

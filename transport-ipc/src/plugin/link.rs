@@ -133,7 +133,7 @@ impl ChildLink {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        poll: fn(&mut Box<dyn Link>, &mut Context<'_>) -> Poll<Result<(), LinkEnd>>,
+        poll: impl FnOnce(&mut Box<dyn Link>, &mut Context<'_>) -> Poll<Result<(), LinkEnd>>,
     ) -> Poll<Result<(), LinkEnd>> {
         let inner = self.open()?;
         match ready!(poll(inner, cx)) {

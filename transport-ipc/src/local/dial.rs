@@ -1,0 +1,67 @@
+//! Who dials: an engine that attaches to a plugin, or a plugin whose engine serves.
+
+#[cfg(feature = "plugin")]
+use connector_core::{ExternalProfile, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{Link, LinkEnd};
+
+use super::name::LocalName;
+use super::os;
+use crate::codec::Stray;
+use crate::config::IpcConfig;
+use crate::link::StreamLink;
+
+async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    let limit = config.dial_timeout;
+    let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))?;
+    Ok(Box::new(StreamLink::new(stream, config, Stray::Skip)))
+}
+
+/// Dials an engine that serves `name`: the plugin's end of a link, for [`connector_core::connect`].
+///
+/// Bounded by [`IpcConfig::dial_timeout`](IpcConfig#structfield.dial_timeout). Cancel safe: dropping the future drops
+/// what it had made. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`LinkEnd::Refused`] if nobody listens there or another user does, [`LinkEnd::DialTimedOut`] if the server does not
+/// come round to it, [`LinkEnd::Lost`] if the system fails.
+#[cfg(feature = "client")]
+pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    connect(name, &config).await
+}
+
+/// The engine's end: attaches to plugins that serve a local socket.
+///
+/// The profile's `url` is `local:NAME`; a bare name or, on Unix, an absolute path will do, too.
+/// [`connect`](PluginConnector::connect) is bounded by
+/// [`IpcConfig::dial_timeout`](IpcConfig#structfield.dial_timeout) and cancel safe. It says [`LinkEnd::Refused`] when
+/// there is something to put right: the name is none, nobody listens there, or another user does; and
+/// [`LinkEnd::DialTimedOut`] or [`LinkEnd::Lost`] when the next try may succeed.
+#[cfg(feature = "plugin")]
+#[derive(Debug, Clone, Default)]
+pub struct LocalConnector {
+    config: IpcConfig,
+}
+
+#[cfg(feature = "plugin")]
+impl LocalConnector {
+    /// Dials with `config`.
+    pub fn new(config: IpcConfig) -> LocalConnector {
+        LocalConnector { config }
+    }
+}
+
+#[cfg(feature = "plugin")]
+#[async_trait]
+impl PluginConnector for LocalConnector {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let name = LocalName::parse(url).map_err(|error| LinkEnd::Refused(error.to_string()))?;
+        connect(&name, &self.config).await
+    }
+}
+
+/// The plugin `profile` (a name will do) that serves the local socket `name` (see [`LocalName::parse`]), to be
+/// registered with an engine. For other limits take [`Registration::behind`] with a [`LocalConnector`].
+#[cfg(feature = "plugin")]
+pub fn plugin(profile: impl Into<Profile>, name: &str) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, name), LocalConnector::default())
+}

@@ -1,0 +1,73 @@
+//! Named pipes.
+
+use std::io;
+use std::time::Duration;
+
+use connector_core::LinkEnd;
+use interprocess::local_socket::tokio::{Listener as PipeListener, prelude::*};
+use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name, ToNsName};
+use interprocess::os::windows::local_socket::ListenerOptionsExt;
+use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+
+use super::error::BindError;
+use super::name::LocalName;
+
+pub(crate) type Stream = interprocess::local_socket::tokio::Stream;
+
+/// Full access for the pipe's owner, none for anybody else: by default everybody may read.
+const OWNER_ALONE: &widestring::U16CStr = widestring::u16cstr!("D:P(A;;GA;;;OW)");
+
+/// How often to knock at a pipe all of whose instances are busy.
+const KNOCK: Duration = Duration::from_millis(10);
+const ERROR_PIPE_BUSY: i32 = 231;
+
+/// A pipe that is listened at.
+#[derive(Debug)]
+pub(crate) struct Listener(PipeListener);
+
+impl Listener {
+    /// The system itself refuses a second server at a name, and forgets a dead one.
+    pub(crate) fn bind(name: &LocalName) -> Result<Listener, BindError> {
+        let failed = |error: io::Error| match error.kind() {
+            // The first instance of a pipe that exists already.
+            io::ErrorKind::PermissionDenied | io::ErrorKind::AddrInUse => BindError::InUse { at: name.to_string() },
+            _ => BindError::io(name, error),
+        };
+        let owner_alone = SecurityDescriptor::deserialize(OWNER_ALONE).map_err(failed)?;
+        let pipe = pipe(name).map_err(failed)?;
+        let options = ListenerOptions::new().name(pipe).security_descriptor(owner_alone);
+        options.create_tokio().map(Listener).map_err(failed)
+    }
+
+    /// Cancel safe.
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        self.0.accept().await
+    }
+}
+
+fn pipe(name: &LocalName) -> io::Result<Name<'static>> {
+    format!("plugin-connectors-{}", name.as_str()).to_ns_name::<GenericNamespaced>()
+}
+
+pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
+    let refused =
+        |what: &str| LinkEnd::Refused(format!("{what} \"{name}\": start the program that serves it, as the same user"));
+    let pipe = pipe(name).map_err(|error| LinkEnd::Refused(error.to_string()))?;
+    loop {
+        match Stream::connect(pipe.clone()).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => tokio::time::sleep(KNOCK).await,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => tokio::time::sleep(KNOCK).await,
+                io::ErrorKind::NotFound => return Err(refused("there is no pipe")),
+                io::ErrorKind::PermissionDenied => return Err(refused("this user may not open the pipe")),
+                _ => return Err(LinkEnd::lost(error)),
+            },
+        }
+    }
+}
+
+/// The pipe lets nobody but its owner in.
+pub(crate) fn check_peer(_: &Stream) -> Result<(), String> {
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Dialling, users, and engines.
+
+use crate::support::*;
+
+#[tokio::test]
+async fn accepting_may_be_given_up_at_any_time() {
+    let place = Place::new();
+    let mut server = place.bind().unwrap();
+    let (mut dialled, mut ids) = (vec![], HashSet::new());
+    assert!(poll!(server.accept()).is_pending());
+    for id in 0..10 {
+        let mut link = local::dial(&place.name(), IpcConfig::default()).await.unwrap();
+        send(&mut link, emit(id, Payload::null())).await.unwrap();
+        dialled.push(link);
+    }
+    soon(async {
+        while ids.len() < 10 {
+            // Polled once and dropped.
+            match poll!(server.accept()) {
+                Poll::Ready(link) => drop(ids.insert(next_id(&mut link.unwrap()).await)),
+                Poll::Pending => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_dial_says_what_to_do() {
+    let place = Place::new();
+    let mut connector = LocalConnector::default();
+    let mut refusal = async |url: &str| soon(connector.connect(url)).await.err().unwrap();
+    let url = place.name().as_url();
+    for part in ["there is no socket", "start the program that serves", place.path().to_str().unwrap()] {
+        assert_refused(&refusal(&url).await, part);
+    }
+    place.crash();
+    assert_refused(&refusal(&url).await, "nobody listens");
+    for odd in ["", "local:", "ws://localhost", "a b", "local://calculator"] {
+        assert_refused(&refusal(odd).await, "names no local socket");
+    }
+    assert_refused(&refusal("no-such-plugin").await, "no-such-plugin.sock");
+    fs::remove_file(place.path()).unwrap();
+    fs::write(place.path(), "").unwrap();
+    assert_refused(&refusal(&url).await, "nobody listens");
+    assert_refused(&refusal(&format!("{url}/below")).await, "there is no socket");
+}
+
+#[tokio::test]
+async fn a_busy_server_is_waited_for_up_to_the_limit() {
+    let place = Place::new();
+    let listener = StdListener::bind(place.path()).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let waiting = fill(&place.path());
+    let limit = Duration::from_millis(50);
+    let end = soon(local::dial(&place.name(), IpcConfig::default().dial_timeout(limit))).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::DialTimedOut(_)), "{end:?}");
+    let name = place.name();
+    let mut dialling = std::pin::pin!(local::dial(&name, IpcConfig::default().dial_timeout(Duration::from_secs(60))));
+    assert!(poll!(&mut dialling).is_pending());
+    let accepting = tokio::task::spawn_blocking(move || {
+        (0..=waiting.len()).map(|_| listener.accept().unwrap()).collect::<Vec<_>>()
+    });
+    let (dialled, accepted) = soon(async { tokio::join!(dialling, accepting) }).await;
+    dialled.unwrap();
+    accepted.unwrap();
+}
+
+/// This test starts itself again as another user, which takes root: elsewhere it shows nothing.
+#[tokio::test]
+async fn another_user_is_neither_served_nor_talked_to() {
+    const NOBODY: u32 = 65534;
+    const PLACE: &str = "LOCAL_SOCKET_OF_ANOTHER_USER";
+    if let Ok(path) = std::env::var(PLACE) {
+        use std::io::Read;
+        // The other user. All it gets is an end, at once.
+        let nothing = |mut stream: StdStream| {
+            let read = stream.read(&mut [0]);
+            assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        };
+        nothing(StdStream::connect(&path).unwrap());
+        let listener = StdListener::bind(format!("{path}.theirs")).unwrap();
+        fs::set_permissions(format!("{path}.theirs"), Permissions::from_mode(0o666)).unwrap();
+        nothing(listener.accept().unwrap().0);
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    // All that would keep the other out but the check of its user is taken away.
+    fs::set_permissions(place.0.path(), Permissions::from_mode(0o777)).unwrap();
+    let mut server = place.bind().unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o666)).unwrap();
+    let program = place.0.path().join("again");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut other = tokio::process::Command::new(program);
+    other.args(["--exact", "another_user_is_neither_served_nor_talked_to"]).env(PLACE, place.path());
+    let other = other.uid(NOBODY).kill_on_drop(true).output();
+    let theirs = LocalName::parse(&format!("{}.theirs", place.path().display())).unwrap();
+    let dialling = async {
+        loop {
+            match local::dial(&theirs, IpcConfig::default()).await {
+                Err(LinkEnd::Refused(text)) if text.contains("runs as user 65534") => break,
+                // It is not there yet.
+                Err(LinkEnd::Refused(_)) => tokio::task::yield_now().await,
+                other => panic!("{:?}", other.err()),
+            }
+        }
+    };
+    let output = soon(async {
+        tokio::select! {
+            _ = server.accept() => panic!("another user was served"),
+            (output, ()) = async { tokio::join!(other, dialling) } => output.unwrap(),
+        }
+    })
+    .await;
+    assert!(output.status.success(), "{output:?}");
+    // Nor is their socket removed.
+    let error = LocalServer::bind(&theirs, LocalConfig::default()).unwrap_err();
+    assert!(matches!(error, BindError::NotPrivate { .. }), "{error:?}");
+    assert_serves(&mut server, &place.name()).await;
+}
+
+#[tokio::test]
+async fn the_script_gives_the_published_lines() {
+    let place = Place::new();
+    let (url, serving) = local::serve(place.path().to_str().unwrap(), probe).unwrap();
+    let serving = tokio::spawn(serving);
+    let engine = Engine::new();
+    engine.register(local::plugin("probe", &url)).unwrap();
+    let mut lines = vec![];
+    soon(run_script(&engine, &Script::parse(SCRIPT).unwrap(), |line| lines.push(line))).await.unwrap();
+    assert_eq!(lines, EXPECTED.lines().collect::<Vec<_>>());
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_plugin_survives_its_engine() {
+    let place = Place::new();
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = Plugin::new("counter").method("next", move || {
+        let count = count.clone();
+        async move { count.fetch_add(1, Ordering::Relaxed) }
+    });
+    let (url, serving) = local::serve(place.path().to_str().unwrap(), move || counter.clone()).unwrap();
+    let serving = tokio::spawn(serving);
+    for round in 0..3 {
+        let engine = Engine::new();
+        let host = engine.register(Plugin::new("host")).unwrap();
+        engine.register(local::plugin("counter", &url)).unwrap();
+        soon(engine.manager().activate("host")).await.unwrap();
+        assert_eq!(soon(host.call::<u32>("counter", "next", ())).await.unwrap(), round);
+    }
+    assert!(!serving.is_finished());
+    serving.abort();
+    assert!(soon(serving).await.unwrap_err().is_cancelled());
+    assert!(!place.path().exists(), "the socket goes with the server");
+}
+
+/// The engine's end of a link that is there already.
+struct Once(Option<TestLink>);
+
+#[async_trait]
+impl PluginConnector for Once {
+    async fn connect(&mut self, _: &str) -> Result<TestLink, LinkEnd> {
+        self.0.take().ok_or(LinkEnd::GivenUp("it was one link".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_serves_is_dialled_by_its_plugin() {
+    let mut server = LocalServer::bind(&LocalName::unique(), LocalConfig::default()).unwrap();
+    let url = server.url();
+    let plugin = async {
+        let link = local::dial(&LocalName::parse(&url).unwrap(), IpcConfig::default()).await.unwrap();
+        let plugin = Plugin::new("calculator").method("add", |a: i64, b: i64| async move { a + b });
+        connector_core::connect(link, plugin, ClientConfig::default())
+    };
+    let (link, (_client, session)) = soon(async { tokio::join!(server.accept_link(), plugin) }).await;
+    tokio::spawn(session);
+    let engine = Engine::new();
+    let host = engine.register(Plugin::new("host")).unwrap();
+    let profile = ExternalProfile::new("calculator", url.as_str());
+    engine.register(Registration::behind(profile, Once(link.ok()))).unwrap();
+    soon(engine.manager().activate("host")).await.unwrap();
+    assert_eq!(soon(host.call::<i64>("calculator", "add", (1, 2))).await.unwrap(), 3);
+}

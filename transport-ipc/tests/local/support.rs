@@ -1,0 +1,161 @@
+//! Sockets in folders of their own, and links over them.
+
+pub(crate) use std::collections::HashSet;
+pub(crate) use std::fs::{self, Permissions};
+pub(crate) use std::future::{Future, poll_fn};
+pub(crate) use std::os::unix::fs::{PermissionsExt, symlink};
+pub(crate) use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+pub(crate) use std::path::{Path, PathBuf};
+pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::{Arc, Barrier};
+pub(crate) use std::task::Poll;
+pub(crate) use std::time::Duration;
+
+pub(crate) use connector_core::conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
+pub(crate) use connector_core::{
+    Action, ClientConfig, ClientConnector, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload,
+    Plugin, PluginConnector, Registration, SendError, async_trait,
+};
+pub(crate) use futures_util::poll;
+pub(crate) use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+pub(crate) use tempfile::TempDir;
+pub(crate) use tokio::io::{AsyncReadExt, AsyncWriteExt};
+pub(crate) use tokio::net::UnixStream;
+pub(crate) use transport_ipc::IpcConfig;
+pub(crate) use transport_ipc::local::{self, BindError, LocalConfig, LocalConnector, LocalName, LocalServer};
+
+pub(crate) type TestLink = Box<dyn Link>;
+
+/// Nothing here takes this long, unless it hangs.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+}
+
+/// A folder with room for one socket.
+pub(crate) struct Place(pub(crate) TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("s")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.path().join("s.lock")
+    }
+
+    pub(crate) fn name(&self) -> LocalName {
+        LocalName::parse(self.path().to_str().unwrap()).unwrap()
+    }
+
+    pub(crate) fn bind(&self) -> Result<LocalServer, BindError> {
+        LocalServer::bind(&self.name(), LocalConfig::default())
+    }
+
+    /// What a server that was killed leaves.
+    pub(crate) fn crash(&self) {
+        drop(StdListener::bind(self.path()).unwrap());
+        assert!(self.path().exists());
+    }
+}
+
+/// Both ends of a link: the server's, the dialler's.
+pub(crate) async fn connected(server: &mut LocalServer, name: &LocalName, config: IpcConfig) -> (TestLink, TestLink) {
+    let (served, dialled) = soon(async { tokio::join!(server.accept(), local::dial(name, config)) }).await;
+    (served.unwrap(), dialled.unwrap())
+}
+
+pub(crate) async fn pair(config: IpcConfig) -> (TestLink, TestLink) {
+    let place = Place::new();
+    let mut server = LocalServer::bind(&place.name(), LocalConfig::default().ipc(config.clone())).unwrap();
+    connected(&mut server, &place.name(), config).await
+}
+
+/// The server's end of a link, and a raw socket.
+pub(crate) async fn raw_pair(config: IpcConfig) -> (TestLink, UnixStream) {
+    let place = Place::new();
+    let mut server = LocalServer::bind(&place.name(), LocalConfig::default().ipc(config)).unwrap();
+    let raw = UnixStream::connect(place.path()).await.unwrap();
+    (soon(server.accept()).await.unwrap(), raw)
+}
+
+pub(crate) fn emit(id: i64, payload: Payload) -> Message {
+    let mut message = Message::new(Action::Emit);
+    message.id = Some(id);
+    message.payload = Some(payload);
+    message
+}
+
+pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
+    link.send(message).unwrap();
+    soon(poll_fn(|cx| link.poll_flush(cx))).await
+}
+
+pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+    soon(poll_fn(|cx| link.poll_message(cx))).await
+}
+
+pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
+    next(link).await.unwrap().unwrap().id.unwrap()
+}
+
+pub(crate) async fn disconnect(link: &mut TestLink) {
+    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
+}
+
+/// Sends until the link takes no more; how much it took.
+pub(crate) async fn stuff(link: &mut TestLink) -> i64 {
+    let mut sent = 0;
+    while poll_fn(|cx| Poll::Ready(link.poll_ready(cx))).await.is_ready() {
+        link.send(emit(sent, Payload::new("x".repeat(64 << 10)))).unwrap();
+        sent += 1;
+    }
+    sent
+}
+
+/// All methods say the same end.
+pub(crate) async fn assert_ended(link: &mut TestLink, end: &LinkEnd) {
+    let end = format!("{end:?}");
+    let is = |other: LinkEnd| assert_eq!(format!("{other:?}"), end);
+    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
+    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
+    is(next(link).await.unwrap_err());
+    let Err(SendError::Ended(other)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
+    is(other);
+    disconnect(link).await;
+    is(next(link).await.unwrap_err());
+}
+
+/// Who dials the name gets to this server.
+pub(crate) async fn assert_serves(server: &mut LocalServer, name: &LocalName) {
+    let (mut served, mut dialled) = connected(server, name, IpcConfig::default()).await;
+    send(&mut dialled, emit(1, Payload::null())).await.unwrap();
+    assert_eq!(next_id(&mut served).await, 1);
+}
+
+pub(crate) fn assert_refused(end: &LinkEnd, part: &str) {
+    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end}");
+}
+
+pub(crate) fn assert_in_use(bound: Result<LocalServer, BindError>) {
+    let error = bound.unwrap_err();
+    assert!(matches!(error, BindError::InUse { .. }), "{error:?}");
+    assert!(error.to_string().contains("stop that one"), "{error}");
+}
+
+/// Connections until the backlog is full.
+pub(crate) fn fill(path: &Path) -> Vec<rustix::fd::OwnedFd> {
+    let mut waiting = vec![];
+    loop {
+        let one = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::io::ioctl_fionbio(&one, true).unwrap();
+        if rustix::net::connect(&one, &SocketAddrUnix::new(path).unwrap()).is_err() {
+            return waiting;
+        }
+        waiting.push(one);
+    }
+}
