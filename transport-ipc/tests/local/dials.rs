@@ -95,7 +95,7 @@ async fn another_user_is_neither_served_nor_talked_to() {
     let program = place.0.path().join("again");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut other = tokio::process::Command::new(program);
-    other.args(["--exact", "another_user_is_neither_served_nor_talked_to"]).env(PLACE, place.path());
+    other.args(["--exact", "dials::another_user_is_neither_served_nor_talked_to"]).env(PLACE, place.path());
     let other = other.uid(NOBODY).kill_on_drop(true).output();
     let theirs = LocalName::parse(&format!("{}.theirs", place.path().display())).unwrap();
     let dialling = async {
