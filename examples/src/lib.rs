@@ -18,7 +18,16 @@ pub fn run(program: impl Future<Output = Done>) -> ExitCode {
 
 /// As [`run`], on many threads or on one.
 pub fn run_on(many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    run_with("warn", many_threads, program)
+}
+
+/// As [`run`], for a program that makes trouble on purpose: errors alone by default.
+pub fn run_quietly(program: impl Future<Output = Done>) -> ExitCode {
+    run_with("error", true, program)
+}
+
+fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(traces));
     let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     to_stderr.with_env_filter(filter).init();
     let mut builder = match many_threads {

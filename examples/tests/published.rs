@@ -1,44 +1,27 @@
 //! The script over all four pairings with the published packages: the engines' lines are the same.
-#![allow(missing_docs, clippy::print_stderr)]
+#![cfg(feature = "ws")]
+#![allow(missing_docs)]
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use connector_core::conformance::EXPECTED;
 use serde_json::Value;
-use support::{End, NATIVE_ENGINE, NATIVE_PLUGIN, Plugin, published_packages, run_engine};
+use support::{End, NATIVE_ENGINE, NATIVE_PLUGIN, Plugin, assert_same, bundled, more, output, published_packages};
 
 const OUR_PLUGIN: End = End::Native(NATIVE_PLUGIN);
 const OUR_ENGINE: End = End::Native(NATIVE_ENGINE);
 const THEIR_PLUGIN: End = End::JavaScript("ws-plugin.js");
 const THEIR_ENGINE: End = End::JavaScript("ws-engine.js");
 
-fn bundled() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../connector-core/src/conformance/script.json")
-}
-
-fn more() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/more.json")
-}
-
 fn run(plugin: End, engine: End, script: &Path) -> Vec<Value> {
     let plugin = Plugin::start(plugin, 0);
-    let lines = run_engine(engine, &plugin.url, script);
-    let place = plugin.url.as_str();
-    lines.iter().map(|line| serde_json::from_str(&line.replace(place, "URL")).unwrap()).collect()
-}
-
-fn assert_same(lines: &[Value], expected: &[Value]) {
-    for (line, expected) in lines.iter().zip(expected) {
-        assert_eq!(line, expected);
-    }
-    assert_eq!(lines.len(), expected.len());
+    output(engine.command().arg("--url").arg(&plugin.url).arg("--script").arg(script))
 }
 
 /// The published websocket plugin never answers a service's method: it looks for `tools.ping` in a list of bare names.
 fn expected(plugin: End) -> Vec<Value> {
-    let mut lines: Vec<Value> = EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut lines = support::expected();
     if plugin == THEIR_PLUGIN {
         lines[13] =
             serde_json::json!({ "step": 13, "do": "call", "error": "[TIMEOUT] Timeout for call ping from local" });

@@ -1,5 +1,6 @@
 //! A plugin's process that is killed and started again, over and over, under a running engine.
-#![allow(missing_docs, clippy::print_stderr)]
+#![cfg(feature = "ws")]
+#![allow(missing_docs)]
 
 mod support;
 

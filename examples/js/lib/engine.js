@@ -22,7 +22,7 @@ exports.runScript = async function (probe) {
   const heard = []
   const started = {}
   const act = {
-    activate: ({ name }) => manager.activatePlugin(name),
+    activate: async ({ name }) => { const done = await manager.activatePlugin(name); await probe.ready; return done },
     deactivate: ({ name }) => manager.deactivatePlugin(name),
     isActive: ({ name }) => manager.isActive(name),
     methods: async ({ name }) => (await manager.getProfile(name)).methods,

@@ -5,9 +5,21 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use serde_json::Value;
+
+#[cfg(feature = "ws")]
 pub const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
+#[cfg(feature = "ws")]
 pub const NATIVE_ENGINE: &str = env!("CARGO_BIN_EXE_ws-engine");
+#[cfg(feature = "ipc")]
+pub const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
+#[cfg(feature = "ipc")]
+pub const IPC_ENGINE: &str = env!("CARGO_BIN_EXE_ipc-engine");
+
+/// No script takes longer.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program: ours, or one of the published packages' in `js/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +41,41 @@ impl End {
     }
 }
 
-fn js() -> PathBuf {
+/// Where the published packages are.
+pub fn js() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("js")
+}
+
+/// The script that the published packages are tried with.
+pub fn bundled() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../connector-core/src/conformance/script.json")
+}
+
+/// What [`bundled`] gives.
+pub fn expected() -> Vec<Value> {
+    connector_core::conformance::EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Refusals, the manager, `once`, double listeners, odd arguments.
+pub fn more() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/more.json")
+}
+
+pub fn assert_same(lines: &[Value], expected: &[Value]) {
+    for (line, expected) in lines.iter().zip(expected) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(lines.len(), expected.len());
+}
+
+/// Whether a program can be run. Without it the caller is to skip its test, unless the variable is set.
+pub fn installed(program: &str, required: &str) -> bool {
+    let runs = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !runs {
+        assert!(std::env::var_os(required).is_none(), "{program} is not installed, and {required} is set");
+        eprintln!("skipped: {program} is not installed");
+    }
+    runs
 }
 
 /// Whether the published packages can be run; installs them on first use. Without Node the caller is to skip its test,
@@ -38,10 +83,7 @@ fn js() -> PathBuf {
 pub fn published_packages() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
-        let has_node = Command::new("node").arg("--version").output().is_ok_and(|node| node.status.success());
-        if !has_node {
-            assert!(std::env::var_os("REQUIRE_NODE").is_none(), "Node is not installed, and REQUIRE_NODE is set");
-            eprintln!("skipped: Node is not installed, so there are no published packages to run against");
+        if !installed("node", "REQUIRE_NODE") {
             return false;
         }
         if !js().join("node_modules/@remixproject/engine").exists() {
@@ -66,7 +108,7 @@ impl Plugin {
         let mut child = command.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&ready).expect("the plugin says that it is ready");
+        let ready: Value = serde_json::from_str(&ready).expect("the plugin says that it is ready");
         assert_eq!(ready["event"], "ready");
         Plugin { url: ready["url"].as_str().unwrap().to_owned(), child }
     }
@@ -83,9 +125,28 @@ impl Drop for Plugin {
     }
 }
 
-/// The lines that an engine prints while it runs a script against a plugin.
-pub fn run_engine(engine: End, url: &str, script: &Path) -> Vec<String> {
-    let output = engine.command().arg("--url").arg(url).arg("--script").arg(script).output().unwrap();
-    assert!(output.status.success(), "{engine:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+/// The lines that a program prints until it ends well. Where its plugin lives is no difference: each `url` is `URL`.
+pub fn output(command: &mut Command) -> Vec<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut program = tokio::process::Command::from(std::mem::replace(command, Command::new("")));
+    let output = runtime.block_on(async {
+        let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
+        tokio::time::timeout(LIMIT, output).await.expect("the script hangs").unwrap()
+    });
+    assert!(output.status.success(), "{program:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| without_urls(serde_json::from_str(line).unwrap())).collect()
+}
+
+fn without_urls(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_urls(item.take())),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                *field = if name == "url" { "URL".into() } else { without_urls(field.take()) };
+            }
+        }
+        _ => {}
+    }
+    value
 }

@@ -105,7 +105,9 @@ async fn a_server_without_a_free_descriptor_goes_on_when_there_is_one() {
     const ALONE: &str = "LOCAL_SOCKET_ALONE";
     if std::env::var_os(ALONE).is_none() {
         let mut again = tokio::process::Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "sockets::a_server_without_a_free_descriptor_goes_on_when_there_is_one"]).env(ALONE, "1");
+        again
+            .args(["--exact", "sockets::a_server_without_a_free_descriptor_goes_on_when_there_is_one"])
+            .env(ALONE, "1");
         let output = soon(again.kill_on_drop(true).output()).await.unwrap();
         assert!(output.status.success(), "{output:?}");
         return;

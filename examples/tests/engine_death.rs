@@ -1,0 +1,118 @@
+//! An engine that is killed takes its plugins' processes with it, whatever they are.
+#![cfg(all(feature = "ipc", target_os = "linux"))]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use support::{IPC_ENGINE, IPC_PLUGIN};
+
+/// Nothing may take longer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A process under an engine's, in a script that does not end.
+struct Engine(Child);
+
+impl Engine {
+    /// Starts it and waits until its plugin is active.
+    fn start(test: &str, args: &[&str]) -> Engine {
+        let script = file(test, "json");
+        let steps = r#"[{"do":"activate","name":"local"},{"do":"activate","name":"probe"},{"do":"wait","ms":600000}]"#;
+        std::fs::write(&script, steps).unwrap();
+        let mut command = Command::new(IPC_ENGINE);
+        command.args(args).arg("--script").arg(script).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut engine = Engine(command.spawn().unwrap());
+        let lines = BufReader::new(engine.0.stdout.take().unwrap()).lines();
+        let (tell, told) = mpsc::channel();
+        // Ends with the engine.
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        for step in ["local", "probe"] {
+            let line: serde_json::Value = serde_json::from_str(&told.recv_timeout(LIMIT).unwrap()).unwrap();
+            assert!(line.get("error").is_none(), "{step}: {line}");
+        }
+        engine
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let mut children = vec![];
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            if stat(pid).is_some_and(|(_, parent)| parent == self.0.id()) {
+                children.push(pid);
+            }
+        }
+        children
+    }
+
+    /// Without a chance to say anything.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn file(test: &str, extension: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.{extension}", std::process::id()))
+}
+
+/// A process's state and its parent.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// A zombie does: who has inherited it may be slow to reap.
+fn until_gone(pid: u32) {
+    let began = Instant::now();
+    while stat(pid).is_some_and(|(state, _)| state != 'Z') {
+        assert!(began.elapsed() < LIMIT, "process {pid} has outlived its engine");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_foreign_child_that_ignores_everything() {
+    let pid_file = file("foreign", "pid");
+    // The first handshake of our engine has the id -2. What is ignored stays ignored across `exec`.
+    let script = r#"trap '' TERM HUP; echo $$ >"$1"
+        printf '{"action":"response","id":-2,"key":"handshake","payload":[]}\n'
+        exec sleep 600"#;
+    let path = pid_file.to_str().unwrap();
+    let args = ["--exec", "/bin/sh", "--arg", "-c", "--arg", script, "--arg", "plugin", "--arg", path];
+    let engine = Engine::start("foreign", &args);
+    let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert_eq!(engine.children(), [pid]);
+    engine.kill();
+    until_gone(pid);
+}
+
+fn a_child_of_ours(channel: &str) {
+    let engine = Engine::start(channel, &["--exec", IPC_PLUGIN, "--channel", channel]);
+    let children = engine.children();
+    let &[pid] = &children[..] else { panic!("{children:?}") };
+    engine.kill();
+    until_gone(pid);
+}
+
+#[test]
+fn a_child_of_ours_over_stdio() {
+    a_child_of_ours("stdio");
+}
+
+#[test]
+fn a_child_of_ours_over_nodes_channel() {
+    a_child_of_ours("node");
+}

@@ -1,0 +1,51 @@
+//! A plugin in another language: `python/plugin.py`.
+#![cfg(feature = "ipc")]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use connector_core::conformance::local;
+use connector_core::{CallError, Engine, Event, Rest};
+use support::installed;
+use tokio::time::timeout;
+use transport_ipc::Program;
+
+/// Nothing may take longer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_plugin_in_python() {
+    if !installed("python3", "REQUIRE_PYTHON") {
+        return;
+    }
+    let engine = Engine::new();
+    let local = engine.register(local()).unwrap();
+    let program = Program::new("python3").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py"));
+    engine.register(transport_ipc::child("python", program)).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    timeout(LIMIT, engine.manager().activate("python")).await.expect("the activation hangs").unwrap();
+    assert_eq!(engine.manager().profile("python").unwrap().methods.unwrap(), ["add", "greet", "relay"]);
+
+    let work = async {
+        let mut greeted = local.events("python", "greeted", 8).unwrap();
+        assert_eq!(local.call::<i64>("python", "add", (20, 22)).await.unwrap(), 42);
+        assert_eq!(local.call::<String>("python", "greet", ("Zoë \u{1f40d}",)).await.unwrap(), "Hello, Zoë \u{1f40d}!");
+        let Some(Event::Args(Rest(args))) = greeted.recv().await else { panic!("the event is gone") };
+        assert_eq!(args[0].clone().read::<String>().unwrap(), "Zoë \u{1f40d}");
+
+        // It calls back, and is called back in turn while it waits.
+        assert_eq!(local.call::<u8>("python", "relay", ("local", "add", 1, 2)).await.unwrap(), 3);
+        assert_eq!(local.call::<u8>("python", "relay", ("python", "add", 3, 4)).await.unwrap(), 7);
+
+        // Its errors are errors to the caller alone.
+        let error = local.call::<u8>("python", "add", ("one", 2)).await.unwrap_err();
+        assert!(matches!(&error, CallError::Plugin(fault) if fault.to_string().contains("str")), "{error:?}");
+        let error = local.call::<u8>("python", "relay", ("local", "refuse")).await.unwrap_err();
+        assert!(error.to_string().contains("local refuses"), "{error}");
+        assert_eq!(local.call::<u8>("python", "add", (1, 1)).await.unwrap(), 2);
+    };
+    timeout(LIMIT, work).await.expect("a call hangs");
+    timeout(LIMIT, engine.shutdown()).await.expect("the shutdown hangs");
+}
