@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// The environment variable that names the local socket which an engine serves for the program it starts.
+#[cfg(any(feature = "client", feature = "plugin"))]
+pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
+
 /// Limits and times of a link.
 ///
 /// ```

@@ -22,8 +22,6 @@ mod client;
 mod codec;
 mod config;
 #[cfg(any(feature = "client", feature = "plugin"))]
-mod environment;
-#[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub mod local;

@@ -1,14 +1,18 @@
 //! The plugin's end, in a program that an engine starts.
 
+mod environment;
+mod error;
 #[cfg(unix)]
 mod node;
 mod stdio;
 
-use connector_core::{ClientConfig, Link, LinkEnd, Plugin, connect};
-use thiserror::Error;
+pub use error::ChannelError;
+#[cfg(unix)]
+pub use node::NodeChannel;
 
-use crate::config::IpcConfig;
-use crate::environment;
+use connector_core::{ClientConfig, Link, LinkEnd, Plugin, connect};
+
+use crate::config::{IpcConfig, SOCKET};
 use crate::local::{self, LocalName};
 
 /// The channel to the engine that started this program.
@@ -24,34 +28,6 @@ pub enum Channel {
     Stdio,
 }
 
-#[cfg(unix)]
-pub use node::NodeChannel;
-
-/// Why there is no channel.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ChannelError {
-    /// The engine wants V8's own format.
-    #[error(
-        "the engine forks with `serialization: 'advanced'`, which is V8's own format: fork with 'json', the default"
-    )]
-    Advanced,
-    /// `NODE_CHANNEL_FD` names no channel.
-    #[error("NODE_CHANNEL_FD is \"{value}\", which is no channel: {why}")]
-    NotAChannel {
-        /// What it says.
-        value: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// `PLUGIN_SOCKET` names no socket.
-    #[error("PLUGIN_SOCKET names no socket: {0}")]
-    BadSocket(String),
-    /// Threads run already, and taking the channel changes the environment.
-    #[error("take the channel first thing in `main`, before threads or a runtime are started")]
-    TooLate,
-}
-
 impl Channel {
     /// Finds the channel: Node's if there is one, else a socket's name in the environment, else stdio.
     ///
@@ -65,7 +41,7 @@ impl Channel {
         if let Some(channel) = NodeChannel::take()? {
             return Ok(Channel::Node(channel));
         }
-        match environment::take(environment::SOCKET)? {
+        match environment::take(SOCKET)? {
             Some(name) => {
                 let name = LocalName::parse(&name).map_err(|error| ChannelError::BadSocket(error.to_string()))?;
                 Ok(Channel::Local(name))

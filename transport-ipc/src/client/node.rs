@@ -6,10 +6,10 @@ use std::os::unix::net::UnixStream;
 use connector_core::{Link, LinkEnd};
 use rustix::fs::FileType;
 
-use super::ChannelError;
+use super::environment;
+use super::error::ChannelError;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
-use crate::environment;
 use crate::link::LineLink;
 
 const DESCRIPTOR: &str = "NODE_CHANNEL_FD";

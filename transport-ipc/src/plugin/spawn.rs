@@ -11,7 +11,7 @@ use super::history::History;
 use super::link::{Attended, ChildLink};
 use super::program::{ChannelKind, Program};
 use crate::codec::Stray;
-use crate::environment;
+use crate::config::SOCKET;
 use crate::link::LineLink;
 use crate::local::{LocalConfig, LocalName, LocalServer};
 
@@ -70,7 +70,7 @@ async fn local(program: &Program, history: &History) -> Result<Started, LinkEnd>
     let config = LocalConfig::default().ipc(program.ipc.clone());
     let mut server = LocalServer::bind(&name, config).map_err(LinkEnd::lost)?;
     let mut command = command(program);
-    command.stdin(Stdio::null()).env(environment::SOCKET, name.to_string());
+    command.stdin(Stdio::null()).env(SOCKET, name.to_string());
     let mut attended = Attended::new(launch(program, command).await?, program, history);
     // The wait is bounded by the engine, as every dial is; given up, the program is killed.
     let link = tokio::select! {
@@ -91,7 +91,7 @@ fn command(program: &Program) -> Command {
         command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     }
     // An engine that is itself a child must not hand its own channel on.
-    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", environment::SOCKET] {
+    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", SOCKET] {
         command.env_remove(name);
     }
     command.envs(program.env.iter().map(|(name, value)| (name, value)));

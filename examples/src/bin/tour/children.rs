@@ -23,9 +23,9 @@ pub(crate) fn serve() -> ExitCode {
 pub(crate) async fn show(engine: &Engine, local: &PluginClient, show: &mut Show) -> Done {
     let this_program = std::env::current_exe()?;
     for (name, channel, words) in [
-        ("stdio", ChannelKind::Stdio, "lines on its standard input and output"),
-        ("node", ChannelKind::Node, "Node's own IPC channel"),
-        ("local", ChannelKind::Local, "a local socket"),
+        ("stdio-child", ChannelKind::Stdio, "lines on its standard input and output"),
+        ("node-child", ChannelKind::Node, "Node's own IPC channel"),
+        ("socket-child", ChannelKind::Local, "a local socket"),
     ] {
         let program = Program::new(&this_program).arg("child").channel(channel);
         engine.register(transport_ipc::child(name, program))?;

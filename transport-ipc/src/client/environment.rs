@@ -1,22 +1,17 @@
 //! The environment variables that name a channel.
 
-#[cfg(feature = "client")]
-use crate::client::ChannelError;
-
-/// Names the local socket that an engine serves for the program it starts.
-pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
+use super::error::ChannelError;
 
 /// A variable's value, removed from the environment.
-#[cfg(feature = "client")]
-pub(crate) fn take(name: &str) -> Result<Option<String>, ChannelError> {
+pub(super) fn take(name: &str) -> Result<Option<String>, ChannelError> {
     let Some(value) = std::env::var_os(name) else { return Ok(None) };
     remove(name)?;
     Ok(Some(value.to_string_lossy().into_owned()))
 }
 
 /// On Linux it can be seen whether threads run.
-#[cfg(all(feature = "client", target_os = "linux"))]
-pub(crate) fn remove(name: &str) -> Result<(), ChannelError> {
+#[cfg(target_os = "linux")]
+fn remove(name: &str) -> Result<(), ChannelError> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
     if threads != 1 {
         return Err(ChannelError::TooLate);
@@ -30,7 +25,7 @@ pub(crate) fn remove(name: &str) -> Result<(), ChannelError> {
 }
 
 /// Elsewhere it cannot be seen, and removing is unsafe while threads run: the variable stays.
-#[cfg(all(feature = "client", not(target_os = "linux")))]
-pub(crate) fn remove(_: &str) -> Result<(), ChannelError> {
+#[cfg(not(target_os = "linux"))]
+fn remove(_: &str) -> Result<(), ChannelError> {
     Ok(())
 }

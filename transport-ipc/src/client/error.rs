@@ -1,0 +1,28 @@
+//! Why a program has no channel to its engine.
+
+use thiserror::Error;
+
+/// Why there is no channel.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The engine wants V8's own format.
+    #[error(
+        "the engine forks with `serialization: 'advanced'`, which is V8's own format: fork with 'json', the default"
+    )]
+    Advanced,
+    /// `NODE_CHANNEL_FD` names no channel.
+    #[error("NODE_CHANNEL_FD is \"{value}\", which is no channel: {why}")]
+    NotAChannel {
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `PLUGIN_SOCKET` names no socket.
+    #[error("PLUGIN_SOCKET names no socket: {0}")]
+    BadSocket(String),
+    /// Threads run already, and taking the channel changes the environment.
+    #[error("take the channel first thing in `main`, before threads or a runtime are started")]
+    TooLate,
+}
