@@ -87,8 +87,8 @@ pub(super) struct External {
     pub(super) outbox: Outbox<Command>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) stop: Stop,
-    /// The task that keeps the link up, and what closes with it.
-    pub(super) supervisor: Mutex<Option<(Task, watch::Receiver<()>)>>,
+    /// The task that keeps the link up, unless it has been aborted, and what closes with it.
+    pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     next_id: AtomicI64,
 }
 
@@ -160,7 +160,9 @@ impl External {
 
     /// Ends everything at once, without a word to the plugin.
     pub(super) fn abort(&self) {
-        drop(lock(&self.supervisor).take());
+        // It may be running on another thread right now: it can still be waited for, and sets down what it sets up.
+        let task = lock(&self.supervisor).as_mut().and_then(|(task, _)| task.take());
+        drop(task);
         self.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
         self.state.send_replace(LinkState::Inactive);
     }

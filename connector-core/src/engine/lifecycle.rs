@@ -105,12 +105,19 @@ impl Inner {
             }
             Host::External(external) => supervisor::start(Arc::downgrade(self), entry, external).await?,
         };
-        undo.entry = None;
         let told = methods.is_some();
         if let Some(methods) = methods {
             entry.set_methods(methods);
         }
         entry.set_status(Status::Active);
+        // The engine may have been dropped meanwhile, before there was anything to end. An engine always has its manager.
+        if self.find(MANAGER).is_none() {
+            if let Some(external) = entry.external() {
+                external.abort();
+            }
+            return Err(ActivateError::EngineGone);
+        }
+        undo.entry = None;
         let profile = entry.profile();
         self.policy.plugin_activated(&profile);
         self.manager_emits("pluginActivated", &profile);

@@ -51,13 +51,14 @@ pub(super) async fn start(
     let span = tracing::error_span!("link", plugin = &*entry.name, url = external.shown_url);
     let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
     let limit = entry.options.activation_timeout;
-    let supervisor = Supervisor { engine, entry, external: external_, activation: Arc::clone(&activation) };
+    let activation_ = Arc::clone(&activation);
+    let supervisor = Supervisor { engine, entry, external: external_, activation: activation_, down_for_good: false };
     let (running, ended) = watch::channel(());
     let work = async move {
         let _running = running;
         supervisor.run().await;
     };
-    *lock(&external.supervisor) = Some((runtime::spawn(work.instrument(span)), ended));
+    *lock(&external.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
     // If this is dropped, the activation is: what was started goes with it.
     let mut on_drop = AbortUnlessKept(Some(external));
     let answer = match runtime::timeout(limit, answer).await {
@@ -104,17 +105,24 @@ struct Supervisor {
     entry: Arc<Entry>,
     external: Arc<External>,
     activation: Arc<Mutex<Activation>>,
+    /// Its state says why, and is to stay.
+    down_for_good: bool,
 }
 
-/// Whoever waits for an activation is told when this goes, however it does.
+/// Whoever waits for an activation or a call is told when this goes, however it does: an abort comes from another thread
+/// and may find this about to say that the link is up.
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        if !self.down_for_good {
+            self.external.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+            self.external.state.send_replace(LinkState::Inactive);
+        }
         lock(&self.activation).tell = None;
     }
 }
 
 impl Supervisor {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut delays = delays(&self.entry.options);
         let mut tries = 0;
         self.external.connector.lock().await.activated();
@@ -144,7 +152,7 @@ impl Supervisor {
                 break;
             }
             if given_up {
-                // Down for good, and its state says why.
+                self.down_for_good = true;
                 return;
             }
             let delay = delays.next().unwrap_or(self.entry.options.redial_most).mul_f64(fastrand::f64());
@@ -152,8 +160,6 @@ impl Supervisor {
                 break;
             }
         }
-        self.external.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
-        self.external.state.send_replace(LinkState::Inactive);
     }
 
     /// There is no link now, or no longer.
