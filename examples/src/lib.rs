@@ -4,8 +4,11 @@
 use std::error::Error;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use connector_core::conformance::{SCRIPT, Script, run_script};
+use connector_core::{Engine, Registration};
 use tracing_subscriber::EnvFilter;
 
 /// What a program may end with.
@@ -42,6 +45,22 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
             ExitCode::FAILURE
         }
     }
+}
+
+/// What every engine program does once it knows where its plugin lives: registers it, runs the script in the file
+/// (without one, the script that the published packages are tried with), prints a line for each step, and leaves in order.
+pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
+    let script = match script {
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
+        }
+        None => SCRIPT.to_owned(),
+    };
+    let engine = Engine::new();
+    engine.register(plugin)?;
+    run_script(&engine, &Script::parse(&script)?, report).await?;
+    engine.shutdown().await;
+    Ok(())
 }
 
 /// Prints one line, at once: whoever reads may wait for it.

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use connector_core::Engine;
-use connector_core::conformance::{SCRIPT, Script, run_script};
-use examples::{Done, report};
 use transport_ipc::{ChannelKind, Program};
 
 /// Starts a program as the plugin `probe`, runs a script against it and prints a line of JSON for each step.
@@ -38,24 +35,12 @@ enum Kind {
 }
 
 fn main() -> ExitCode {
-    examples::run(drive(Args::parse()))
-}
-
-async fn drive(args: Args) -> Done {
-    let script = match &args.script {
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
-        }
-        None => SCRIPT.to_owned(),
-    };
+    let args = Args::parse();
     let channel = match args.channel {
         Kind::Stdio => ChannelKind::Stdio,
         Kind::Node => ChannelKind::Node,
         Kind::Local => ChannelKind::Local,
     };
-    let engine = Engine::new();
-    engine.register(transport_ipc::child("probe", Program::new(args.exec).args(args.arg).channel(channel)))?;
-    run_script(&engine, &Script::parse(&script)?, report).await?;
-    engine.shutdown().await;
-    Ok(())
+    let program = Program::new(args.exec).args(args.arg).channel(channel);
+    examples::run(async move { examples::drive(transport_ipc::child("probe", program), args.script.as_deref()).await })
 }

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use connector_core::Engine;
-use connector_core::conformance::{SCRIPT, Script, run_script};
-use examples::{Done, report};
 
 /// Runs a script against the plugin `probe` at a websocket URL and prints a line of JSON for each step.
 #[derive(Parser)]
@@ -21,19 +18,8 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    examples::run(drive(Args::parse()))
-}
-
-async fn drive(args: Args) -> Done {
-    let script = match &args.script {
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
-        }
-        None => SCRIPT.to_owned(),
-    };
-    let engine = Engine::new();
-    engine.register(transport_ws::plugin("probe", &args.url))?;
-    run_script(&engine, &Script::parse(&script)?, report).await?;
-    engine.shutdown().await;
-    Ok(())
+    let args = Args::parse();
+    examples::run(
+        async move { examples::drive(transport_ws::plugin("probe", &args.url), args.script.as_deref()).await },
+    )
 }
