@@ -4,8 +4,9 @@
 //! `wasm32-unknown-unknown` replaces these four functions and nothing else (`clippy.toml` forbids the rest).
 #![allow(clippy::disallowed_methods)]
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 pub(crate) use tokio::time::Instant;
@@ -42,9 +43,18 @@ pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
 
 /// The future's output, or `None` once `limit` has passed. The timer is only set when the future does not end at once.
 pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    if let Some(done) = futures_util::future::poll_immediate(&mut work).await {
-        return Some(done);
-    }
-    tokio::time::timeout(limit, work).await.ok()
+    let (mut work, mut timer) = (pin!(work), pin!(None));
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        if timer.is_none() {
+            timer.set(Some(tokio::time::sleep(limit)));
+        }
+        match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
