@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use connector_core::conformance::probe;
-use connector_core::{Engine, Plugin, PluginClient};
+use connector_core::{ClientConfig, Engine, Plugin, PluginClient, serve};
 use examples::{Done, report};
 use futures_util::stream::{self, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use transport_ws::{WsServer, WsServerConfig};
 
 use crate::proxy::{Direction, Fault, Kind, Proxy};
 
@@ -87,8 +88,11 @@ pub(crate) async fn storm(args: Args) -> Done {
 /// The plugin's URL, and its process if it has one of its own.
 async fn plugin(command: Option<&str>) -> Result<(String, Option<Child>), Box<dyn std::error::Error>> {
     let Some(command) = command else {
-        let (url, serving) = transport_ws::serve("127.0.0.1:0", probe).await?;
-        tokio::spawn(serving);
+        // A stalled connection counts until its silence is found.
+        let config = WsServerConfig::default().max_connections(10_000).max_handshakes(10_000);
+        let server = WsServer::bind("127.0.0.1:0", config).await?;
+        let url = server.url();
+        tokio::spawn(serve(server, probe, ClientConfig::default()));
         return Ok((url, None));
     };
     let mut words = command.split_whitespace();
