@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// The bytes of the stream at which to break it; by default a spread from the upgrade to the calls.
     #[arg(long, value_delimiter = ',')]
     at: Vec<u64>,
+    /// How to break it. The published plugin's process dies of some garbled frames, so it is tried with the others.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Cut, Kind::Stall, Kind::Garble])]
+    kind: Vec<Kind>,
     /// A command that serves the plugin `probe` and prints its `ready` line; by default it is served here.
     #[arg(long)]
     plugin: Option<String>,
@@ -42,9 +45,10 @@ pub(crate) async fn storm(args: Args) -> Done {
         true => vec![0, 1, 60, 128, 129, 130, 131, 150, 250, 350, 500, 700, 900],
     };
     let (url, _process) = plugin(args.plugin.as_deref()).await?;
-    let faults: Vec<Fault> = [Kind::Cut, Kind::Stall, Kind::Garble]
-        .into_iter()
-        .flat_map(|kind| [Direction::ToPlugin, Direction::ToEngine].map(|direction| (kind, direction)))
+    let faults: Vec<Fault> = args
+        .kind
+        .iter()
+        .flat_map(|&kind| [Direction::ToPlugin, Direction::ToEngine].map(|direction| (kind, direction)))
         .flat_map(|(kind, direction)| at.iter().map(move |&at| Fault { kind, direction, at }))
         .collect();
     let began = Instant::now();
@@ -59,7 +63,7 @@ pub(crate) async fn storm(args: Args) -> Done {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["fault", "times", "healed", "slowest"]);
     let mut harmed = 0;
-    for kind in [Kind::Cut, Kind::Stall, Kind::Garble] {
+    for &kind in &args.kind {
         let of_kind = ends.iter().filter(|(fault, _)| fault.kind == kind);
         let (mut times, mut healed, mut slowest) = (0, 0, Duration::ZERO);
         for (fault, end) in of_kind {
