@@ -13,6 +13,7 @@ pub(crate) enum Stray {
     /// The line is skipped, the link lives.
     Skip,
     /// It kills Node's own end of its channel (protocol.md, section 2), so it ends ours.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "that channel is for Unix alone"))]
     Fatal,
 }
 
