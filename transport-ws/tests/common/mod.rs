@@ -1,6 +1,5 @@
 //! Helpers of the tests at the level of links.
-// Each test file uses some of them.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
