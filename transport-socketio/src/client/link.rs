@@ -1,0 +1,163 @@
+//! One engine's socket as a [`Link`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError};
+use serde_json::value::RawValue;
+use socketioxide::extract::SocketRef;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::inbox::Inbox;
+use super::room::{BUFFER, has_room};
+use crate::codec;
+use crate::config::CLOSE;
+
+/// Messages sent between two looks at the buffer. One place more is asked for: a ping that finds the buffer full ends
+/// the connection.
+const UNSEEN: usize = 32;
+/// A message of more bytes waits until the buffer is empty, so that what is buffered is bounded.
+const LARGE: usize = 64 * 1024;
+/// How often a full buffer is looked at; nobody tells when it has room.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// The TCP connection an engine came on, if it is ours to end.
+#[derive(Debug, Clone)]
+pub(super) struct Hangup(pub(super) CancellationToken);
+
+pub(super) struct SocketLink {
+    socket: SocketRef,
+    inbox: Inbox,
+    hangup: Option<Hangup>,
+    /// Taken from the sender, not yet in the buffer.
+    waiting: Option<Box<RawValue>>,
+    /// Messages that surely have room.
+    unseen: usize,
+    look: Option<Pin<Box<Sleep>>>,
+    closing: Option<Pin<Box<Sleep>>>,
+    max_message: usize,
+    runtime: Handle,
+    /// Counted among the connections for as long as this link lives.
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl SocketLink {
+    /// Must be called within a tokio runtime.
+    pub(super) fn new(socket: SocketRef, inbox: Inbox, max_message: usize, permit: Arc<OwnedSemaphorePermit>) -> SocketLink {
+        SocketLink {
+            hangup: socket.req_parts().extensions.get().cloned(),
+            socket,
+            inbox,
+            waiting: None,
+            unseen: 0,
+            look: None,
+            closing: None,
+            max_message,
+            runtime: Handle::current(),
+            _permit: permit,
+        }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>, places: usize) -> Poll<()> {
+        loop {
+            if has_room(&self.socket, places) {
+                self.look = None;
+                return Poll::Ready(());
+            }
+            let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+            ready!(look.as_mut().poll(cx));
+            look.as_mut().reset(Instant::now() + LOOK);
+        }
+    }
+
+    /// Ready when what was taken is in the buffer, or the link is over.
+    fn poll_buffered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(message) = &self.waiting else { return Poll::Ready(()) };
+        if message.get().len() > LARGE {
+            ready!(self.poll_room(cx, BUFFER));
+            self.unseen = 0;
+        } else if self.unseen == 0 {
+            ready!(self.poll_room(cx, UNSEEN + 1));
+            self.unseen = UNSEEN;
+        }
+        if let Some(message) = self.waiting.take() {
+            self.unseen = self.unseen.saturating_sub(1);
+            // It fails only if the socket is gone, which the inbox tells.
+            let _ = self.socket.emit(codec::EVENT, &message);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Link for SocketLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = self.inbox.end() {
+            return Poll::Ready(Err(end));
+        }
+        self.poll_buffered(cx).map(Ok)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if let Some(end) = self.inbox.end() {
+            return Err(end.into());
+        }
+        let json = message.encode()?;
+        codec::within(json.len(), self.max_message)?;
+        let not_json = |error: &dyn std::fmt::Display| PayloadError::NotSerializable(error.to_string());
+        let text = String::from_utf8(json).map_err(|error| not_json(&error))?;
+        self.waiting = Some(RawValue::from_string(text).map_err(|error| not_json(&error))?);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = self.inbox.end() {
+            return Poll::Ready(Err(end));
+        }
+        self.poll_buffered(cx).map(Ok)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.inbox.poll(cx)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.inbox.end().is_some() {
+            return Poll::Ready(());
+        }
+        let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE)));
+        if limit.as_mut().poll(cx).is_pending() {
+            ready!(self.poll_buffered(cx));
+            // All of it has been taken by the connection's writer.
+            ready!(self.poll_room(cx, BUFFER));
+        }
+        self.inbox.abandon();
+        Poll::Ready(())
+    }
+}
+
+impl Drop for SocketLink {
+    /// Leaves the namespace, which a well-meaning engine answers by closing the connection. Where the connection is
+    /// ours, it is ended if that has not happened soon.
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        let (socket, hangup) = (self.socket.clone(), self.hangup.clone());
+        self.runtime.spawn(async move {
+            let end = Instant::now() + CLOSE;
+            while let Err(socketioxide::SocketError::InternalChannelFull) = socket.clone().disconnect()
+                && Instant::now() < end
+            {
+                tokio::time::sleep(LOOK * 10).await;
+            }
+            if let Some(Hangup(hangup)) = hangup {
+                tokio::time::sleep_until(end).await;
+                hangup.cancel();
+            }
+        });
+    }
+}

@@ -1,0 +1,212 @@
+//! socket.io's packets ⇄ messages; no I/O.
+//!
+//! A packet is a digit, the number of binary attachments and a dash if it has any, the namespace and a comma unless it
+//! is `/`, the number of an acknowledgement if one is asked for, and JSON (socket.io protocol, revision 5).
+
+use bytes::Bytes;
+use connector_core::{DecodeError, Message, PayloadError};
+
+/// The event that carries messages (protocol.md, section 2).
+pub(crate) const EVENT: &str = "message";
+
+/// The argument of an event's text `["message",argument]`, which stays the bytes that came.
+///
+/// # Errors
+/// It has not exactly one argument, or is no array that begins with a name.
+pub(crate) fn argument(event: &Bytes) -> Result<Bytes, DecodeError> {
+    let wrong = || DecodeError::NotAMessage("an event carries its name and one argument".to_owned());
+    let text = event.trim_ascii();
+    let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or_else(wrong)?.trim_ascii();
+    let name = string(inside).ok_or_else(wrong)?;
+    let argument = inside[name..].trim_ascii_start().strip_prefix(b",").ok_or_else(wrong)?.trim_ascii();
+    Ok(event.slice_ref(argument))
+}
+
+/// The message that an event's text carries. A second argument makes it none.
+pub(crate) fn decode(event: &Bytes) -> Result<Message, DecodeError> {
+    Message::decode(argument(event)?)
+}
+
+/// The length of the JSON string that `text` begins with, quotes included.
+fn string(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'"') {
+        return None;
+    }
+    let mut escaped = false;
+    text.iter().skip(1).position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })
+    .map(|at| at + 2)
+}
+
+/// A packet as the engine's end reads it.
+#[cfg(feature = "plugin")]
+#[derive(Debug)]
+pub(crate) enum Packet {
+    /// The namespace lets us in.
+    Connected,
+    /// The namespace turned us away, with this text.
+    Refused(String),
+    /// The namespace has ended.
+    Disconnected,
+    /// An event, as JSON.
+    Event(Bytes),
+    /// An event with binary attachments, which follow.
+    Binary,
+    /// Of another namespace, or an acknowledgement.
+    Other,
+}
+
+#[cfg(feature = "plugin")]
+impl Packet {
+    /// Reads the text of a packet that was sent to `namespace`.
+    ///
+    /// # Errors
+    /// It is no packet.
+    pub(crate) fn read(text: &Bytes, namespace: &str) -> Result<Packet, DecodeError> {
+        let (&kind, mut rest) = text.split_first().ok_or_else(|| DecodeError::NotAMessage("empty".to_owned()))?;
+        if matches!(kind, b'5' | b'6') {
+            return Ok(Packet::Binary);
+        }
+        let mut to: &[u8] = b"/";
+        if rest.first() == Some(&b'/') {
+            let end = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+            to = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        if to != namespace.as_bytes() {
+            return Ok(Packet::Other);
+        }
+        match kind {
+            b'0' => Ok(Packet::Connected),
+            b'1' => Ok(Packet::Disconnected),
+            b'2' => {
+                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                Ok(Packet::Event(text.slice_ref(&rest[digits..])))
+            }
+            b'3' => Ok(Packet::Other),
+            b'4' => Ok(Packet::Refused(refusal(rest))),
+            _ => Err(DecodeError::NotAMessage(format!("a packet of the unknown kind {:?}", char::from(kind)))),
+        }
+    }
+
+    /// Asks to be let in.
+    pub(crate) fn connect(namespace: &str, auth: Option<&str>) -> Bytes {
+        Bytes::from(format!("0{}{}", Prefix(namespace), auth.unwrap_or_default()))
+    }
+
+    /// Leaves.
+    pub(crate) fn disconnect(namespace: &str) -> Bytes {
+        Bytes::from(format!("1{}", Prefix(namespace)))
+    }
+
+    /// The event that carries `message`.
+    ///
+    /// # Errors
+    /// The payload cannot be serialized, or the message is larger than `limit` bytes.
+    pub(crate) fn event(namespace: &str, message: &Message, limit: usize) -> Result<Bytes, PayloadError> {
+        let mut text = format!("2{}[\"{EVENT}\",", Prefix(namespace)).into_bytes();
+        let before = text.len();
+        message.encode_into(&mut text)?;
+        within(text.len() - before, limit)?;
+        text.push(b']');
+        Ok(text.into())
+    }
+}
+
+/// What a CONNECT_ERROR says: `{"message":"…"}`, or whatever it is.
+#[cfg(feature = "plugin")]
+fn refusal(data: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
+    match value.get("message").and_then(serde_json::Value::as_str) {
+        Some(text) => text.to_owned(),
+        None => String::from_utf8_lossy(data).into_owned(),
+    }
+}
+
+/// A namespace as a packet has it: nothing for `/`.
+#[cfg(feature = "plugin")]
+struct Prefix<'a>(&'a str);
+
+#[cfg(feature = "plugin")]
+impl std::fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            "/" => Ok(()),
+            namespace => write!(f, "{namespace},"),
+        }
+    }
+}
+
+/// # Errors
+/// More than `limit` bytes.
+pub(crate) fn within(bytes: usize, limit: usize) -> Result<(), PayloadError> {
+    if bytes > limit {
+        let text = format!("a message of {bytes} bytes is over the limit of {limit} (max_message)");
+        return Err(PayloadError::NotSerializable(text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arg(text: &str) -> Option<String> {
+        let event = Bytes::copy_from_slice(text.as_bytes());
+        argument(&event).ok().map(|arg| String::from_utf8(arg.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_argument_of_an_event() {
+        assert_eq!(arg(r#"["message",{"a":1}]"#).unwrap(), r#"{"a":1}"#);
+        assert_eq!(arg(" [ \"mess\\\"age\" , {\"a\\u0062\":[1]} ] ").unwrap(), "{\"a\\u0062\":[1]}");
+        assert_eq!(arg(r#"["a\\",1]"#).unwrap(), "1");
+        for none in ["", "[", "[]", "[\"message\"]", "[1,2]", "{}", "[\"message\" {}]", "[\"mess"] {
+            assert!(arg(none).is_none(), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_second_argument_is_an_error() {
+        let event = Bytes::from_static(br#"["message",{"action":"emit"},{}]"#);
+        assert!(decode(&event).is_err());
+    }
+
+    #[cfg(feature = "plugin")]
+    #[test]
+    fn packets() {
+        let read = |text: &'static str, namespace| Packet::read(&Bytes::from_static(text.as_bytes()), namespace);
+        assert!(matches!(read(r#"0{"sid":"x"}"#, "/").unwrap(), Packet::Connected));
+        assert!(matches!(read("0/a,{}", "/a").unwrap(), Packet::Connected));
+        assert!(matches!(read("0/a", "/a").unwrap(), Packet::Connected));
+        assert!(matches!(read("0/a,{}", "/").unwrap(), Packet::Other));
+        assert!(matches!(read("1", "/").unwrap(), Packet::Disconnected));
+        let Packet::Event(event) = read(r#"2/a,17["message",1]"#, "/a").unwrap() else { panic!() };
+        assert_eq!(event, r#"["message",1]"#);
+        let Packet::Refused(text) = read(r#"4{"message":"no"}"#, "/").unwrap() else { panic!() };
+        assert_eq!(text, "no");
+        let Packet::Refused(text) = read(r#"4"no""#, "/").unwrap() else { panic!() };
+        assert_eq!(text, r#""no""#);
+        assert!(matches!(read("51-[\"message\"]", "/").unwrap(), Packet::Binary));
+        assert!(read("", "/").is_err());
+        assert!(read("9", "/").is_err());
+        assert_eq!(Packet::connect("/", None), "0");
+        assert_eq!(Packet::connect("/a", Some("{}")), "0/a,{}");
+        assert_eq!(Packet::disconnect("/a"), "1/a,");
+    }
+
+    #[cfg(feature = "plugin")]
+    #[test]
+    fn an_event_there_and_back() {
+        let mut message = Message::new(connector_core::Action::Emit);
+        message.payload = Some(connector_core::Payload::new(("ü", 7)));
+        let text = Packet::event("/a", &message, 1000).unwrap();
+        let Packet::Event(event) = Packet::read(&text, "/a").unwrap() else { panic!() };
+        let back = decode(&event).unwrap().payload.unwrap().read::<(String, i64)>().unwrap();
+        assert_eq!(back, ("ü".to_owned(), 7));
+        assert!(Packet::event("/", &message, 10).unwrap_err().to_string().contains("over the limit of 10"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a dial failed or a link ended, and whether the next may succeed.
+
+use std::io;
+
+use connector_core::LinkEnd;
+use rust_engineio::Error;
+
+/// An error before there is a link to `place`.
+pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
+    match error {
+        Error::WebsocketError(tungstenite::Error::Http(response)) => of_status(response.status().as_u16(), place),
+        Error::WebsocketError(tungstenite::Error::Io(error)) => of_io(error, place),
+        Error::WebsocketError(tungstenite::Error::Tls(error)) => LinkEnd::Refused(format!(
+            "TLS with {place} failed ({error}): its certificate must be issued for that host by an authority in \
+             SocketIoConnectorConfig::tls, or one the system trusts"
+        )),
+        Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
+            LinkEnd::BadFrame(format!("{place} does not speak engine.io: {error}"))
+        }
+        error => LinkEnd::lost(error),
+    }
+}
+
+fn of_io(error: io::Error, place: &str) -> LinkEnd {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            LinkEnd::Refused(format!("nobody listens at {place} ({error}): is the plugin running?"))
+        }
+        _ => LinkEnd::lost(format!("{place} cannot be reached ({error}): check the plugin's url")),
+    }
+}
+
+/// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
+fn of_status(status: u16, place: &str) -> LinkEnd {
+    let remedy = match status {
+        401 => "it wants credentials, see SocketIoConnectorConfig::header",
+        403 => "it does not allow this origin",
+        404 => "check SocketIoConnectorConfig::path",
+        300..=399 => "redirects are not followed, use the url it leads to",
+        _ => return LinkEnd::lost(format!("{place} answered with HTTP {status}: is there a plugin at that url?")),
+    };
+    LinkEnd::Refused(format!("{place} answered with HTTP {status}: {remedy}"))
+}
+
+/// The limit that is rust_engineio's.
+const FRAME: usize = 16 * 1024 * 1024;
+
+/// An error that ended a link.
+pub(super) fn of_link(error: Error) -> LinkEnd {
+    match error {
+        Error::WebsocketError(tungstenite::Error::Capacity(_)) => LinkEnd::TooLarge { limit: FRAME },
+        Error::WebsocketError(tungstenite::Error::Io(error)) => error.into(),
+        Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() | Error::InvalidBase64(_) => {
+            LinkEnd::BadFrame(error.to_string())
+        }
+        error => LinkEnd::lost(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lasting_answer_refuses() {
+        for status in [101, 200, 400, 500, 502, 503] {
+            assert!(matches!(of_status(status, "x"), LinkEnd::Lost(_)), "{status}");
+        }
+        for status in [301, 401, 403, 404] {
+            assert!(matches!(of_status(status, "x"), LinkEnd::Refused(_)), "{status}");
+        }
+    }
+}

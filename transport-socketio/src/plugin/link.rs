@@ -1,0 +1,165 @@
+//! One connection to a socket.io server as a [`Link`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use futures_util::StreamExt;
+use rust_engineio::asynchronous::Client;
+use rust_engineio::{Error, Packet as Frame, PacketId};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::errors;
+use crate::codec::{self, Packet};
+use crate::config::CLOSE;
+
+/// One frame on its way; gives the client back.
+type Sending = ReusableBoxFuture<'static, (Client, Result<(), Error>)>;
+
+pub(super) struct ClientLink {
+    client: Client,
+    namespace: String,
+    max_message: usize,
+    sending: Sending,
+    /// The client for the next frame, if none is on its way.
+    sender: Option<Client>,
+    closing: Closing,
+    end: Option<LinkEnd>,
+}
+
+enum Closing {
+    No,
+    /// Until when, and what is still to be said.
+    Yes(Pin<Box<Sleep>>, Vec<Frame>),
+}
+
+impl ClientLink {
+    pub(super) fn new(client: Client, namespace: String, max_message: usize) -> ClientLink {
+        let sender = Some(client.clone());
+        let sending = ReusableBoxFuture::new(std::future::pending());
+        ClientLink { client, namespace, max_message, sending, sender, closing: Closing::No, end: None }
+    }
+
+    fn start(&mut self, frame: Frame) {
+        if let Some(client) = self.sender.take() {
+            self.sending.set(async move {
+                let sent = client.emit(frame).await;
+                (client, sent)
+            });
+        }
+    }
+
+    /// Ready when no frame is on its way. A write that fails is not the end: what has arrived is read first, and reading
+    /// then fails as well.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sender.is_none() {
+            let (client, sent) = ready!(self.sending.poll(cx));
+            self.sender = Some(client);
+            if let Err(error) = sent {
+                tracing::debug!(%error, "a frame was not sent");
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Bytes, DecodeError>, LinkEnd>> {
+        loop {
+            if let Some(end) = &self.end {
+                return Poll::Ready(Err(end.clone()));
+            }
+            let frame = match ready!(self.client.poll_next_unpin(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    self.end = Some(errors::of_link(error));
+                    continue;
+                }
+                None => {
+                    self.end = Some(closed("the plugin closed the connection"));
+                    continue;
+                }
+            };
+            match frame.packet_id {
+                PacketId::Message => {}
+                PacketId::Close => {
+                    self.end = Some(closed("the plugin closed the connection"));
+                    continue;
+                }
+                PacketId::MessageBinary => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary frames")))),
+                _ => continue,
+            }
+            match Packet::read(&frame.data, &self.namespace) {
+                Ok(Packet::Event(event)) => return Poll::Ready(Ok(Ok(event))),
+                Ok(Packet::Binary) => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary attachments")))),
+                Ok(Packet::Disconnected | Packet::Refused(_)) => {
+                    self.end = Some(closed("the plugin left the namespace"));
+                }
+                Ok(Packet::Connected | Packet::Other) => {}
+                Err(error) => return Poll::Ready(Ok(Err(error))),
+            }
+        }
+    }
+
+    fn ended(&self) -> Result<(), LinkEnd> {
+        self.end.clone().map_or(Ok(()), Err)
+    }
+}
+
+fn closed(reason: &str) -> LinkEnd {
+    LinkEnd::Closed { code: None, reason: reason.to_owned() }
+}
+
+impl Link for ClientLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.ended()?;
+        self.poll_sent(cx).map(Ok)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.ended()?;
+        let event = Packet::event(&self.namespace, &message, self.max_message)?;
+        self.start(Frame::new(PacketId::Message, event));
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.ended()?;
+        self.poll_sent(cx).map(Ok)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.poll_inbound(cx).map_ok(|event| event.and_then(|event| codec::decode(&event)))
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.closing, Closing::No) {
+            if self.end.is_some() {
+                return Poll::Ready(());
+            }
+            self.end = Some(LinkEnd::Disconnected);
+            let leave = Frame::new(PacketId::Message, Packet::disconnect(&self.namespace));
+            let close = Frame::new(PacketId::Close, Bytes::new());
+            let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE));
+            self.closing = Closing::Yes(limit, vec![close, leave]);
+        }
+        loop {
+            let Closing::Yes(limit, _) = &mut self.closing else { return Poll::Ready(()) };
+            if limit.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let sent = self.poll_sent(cx);
+            let Closing::Yes(_, still) = &mut self.closing else { return Poll::Ready(()) };
+            if let (Poll::Ready(()), Some(frame)) = (sent, still.pop()) {
+                self.start(frame);
+                continue;
+            }
+            // Until the plugin has closed, too; what it still sends is not wanted.
+            match ready!(self.client.poll_next_unpin(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The engine's end: dials a plugin's `url`.
+
+mod config;
+mod errors;
+mod link;
+
+use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use futures_util::StreamExt;
+use rust_engineio::asynchronous::{Client, ClientBuilder};
+use rust_engineio::header::{HeaderMap, HeaderValue};
+use rust_engineio::{Packet as Frame, PacketId};
+use url::Url;
+
+pub use self::config::SocketIoConnectorConfig;
+use self::link::ClientLink;
+use crate::codec::Packet;
+
+/// The engine's end: dials `http://` and `https://` (or `ws://` and `wss://`), always as a websocket.
+///
+/// The URL's path is the namespace, its query goes with the first request.
+///
+/// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
+/// there, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
+/// server answers with HTTP 401, 403, 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or
+/// [`LinkEnd::BadFrame`] when the next try may succeed.
+#[derive(Debug, Default)]
+pub struct SocketIoConnector {
+    config: SocketIoConnectorConfig,
+}
+
+impl SocketIoConnector {
+    /// Dials with `config`.
+    pub fn new(config: SocketIoConnectorConfig) -> SocketIoConnector {
+        SocketIoConnector { config }
+    }
+
+    async fn dial(&self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let target = Target::parse(url, &self.config.path)?;
+        let mut builder = ClientBuilder::new(target.url).headers(self.headers()?);
+        if let Some(tls) = &self.config.tls {
+            builder = builder.tls_config(tls.clone());
+        }
+        let of_dial = |error| errors::of_dial(error, &target.place);
+        let mut client = builder.build_websocket().await.map_err(of_dial)?;
+        client.connect().await.map_err(of_dial)?;
+        let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        let connect = Frame::new(PacketId::Message, Packet::connect(&target.namespace, auth.as_deref()));
+        client.emit(connect).await.map_err(of_dial)?;
+        admitted(&mut client, &target.namespace, &target.place).await?;
+        Ok(Box::new(ClientLink::new(client, target.namespace, self.config.max_message)))
+    }
+
+    fn headers(&self) -> Result<HeaderMap, LinkEnd> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.config.headers {
+            // rust_engineio panics on these only later.
+            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(token) || !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
+                return Err(no_header());
+            }
+            headers.insert(name.clone(), HeaderValue::from(value.clone()));
+        }
+        Ok(headers)
+    }
+}
+
+/// Waits until the namespace has let this engine in. Nothing may be sent before.
+async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(), LinkEnd> {
+    while let Some(frame) = client.next().await {
+        let frame = frame.map_err(|error| errors::of_dial(error, place))?;
+        if frame.packet_id != PacketId::Message {
+            continue;
+        }
+        match Packet::read(&frame.data, namespace) {
+            Ok(Packet::Connected) => return Ok(()),
+            Ok(Packet::Refused(text)) => {
+                let text = format!(
+                    "{place} does not let us into the namespace \"{namespace}\" ({text}): check the path of the \
+                     plugin's url, and SocketIoConnectorConfig::token"
+                );
+                return Err(LinkEnd::Refused(text));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(LinkEnd::BadFrame(error.to_string())),
+        }
+    }
+    Err(LinkEnd::lost("the connection was closed before the namespace answered"))
+}
+
+/// The plugin `profile` (a name will do) at a socket.io server's `url`, to be registered with an engine. For a token,
+/// headers or TLS of one's own take [`Registration::behind`] with a [`SocketIoConnector`].
+pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, url), SocketIoConnector::default())
+}
+
+#[async_trait]
+impl PluginConnector for SocketIoConnector {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let limit = self.config.dial_timeout;
+        tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+    }
+}
+
+/// What a URL says of where to dial.
+struct Target {
+    /// Of engine.io.
+    url: Url,
+    namespace: String,
+    /// For errors: without path and query.
+    place: String,
+}
+
+impl Target {
+    fn parse(url: &str, path: &str) -> Result<Target, LinkEnd> {
+        let mut url = Url::parse(url).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            let text = format!("a socket.io URL begins with http:// or https://, not with \"{}:\"", url.scheme());
+            return Err(LinkEnd::Refused(text));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(LinkEnd::Refused("the URL names no host".to_owned()));
+        }
+        let namespace = match url.path().trim_end_matches('/') {
+            "" => "/".to_owned(),
+            namespace => namespace.to_owned(),
+        };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let place = format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default());
+        url.set_path(&format!("/{}/", path.trim_matches('/')));
+        url.set_fragment(None);
+        Ok(Target { url, namespace, place })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let at = |url| Target::parse(url, "/socket.io").map(|t| format!("{} {} {}", t.url, t.namespace, t.place));
+        assert_eq!(at("http://localhost").unwrap(), "http://localhost/socket.io/ / http://localhost:80");
+        let full = at("https://[::1]:9/admin/?a=b#c").unwrap();
+        assert_eq!(full, "https://[::1]:9/socket.io/?a=b /admin https://[::1]:9");
+        for bad in ["", "localhost:80", "ftp://localhost", "http://", "http://a b"] {
+            assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn headers() {
+        let connector = |name: &str, value: &str| {
+            SocketIoConnector::new(SocketIoConnectorConfig::default().header(name, value)).headers()
+        };
+        connector("X-A", "1").unwrap();
+        for (name, value) in [("a b", ""), ("", ""), ("a", "\r\n"), ("a", "ü")] {
+            assert!(connector(name, value).is_err(), "{name:?} {value:?}");
+        }
+    }
+}
