@@ -1,7 +1,5 @@
-// The engine under test, the same over every transport: a real Engine that runs a script of steps against the plugin `probe`.
-const fs = require('fs')
+// The engine under test, the same over every transport and in a browser: a real Engine that runs a script of steps against the plugin `probe`.
 const { Engine, Plugin, PluginManager } = require('@remixproject/engine')
-const { report, flag } = require('./probe')
 
 /** A native plugin of the engine: what the probe relays to and listens to. */
 class Local extends Plugin {
@@ -12,13 +10,12 @@ class Local extends Plugin {
   slow(ms, value) { return new Promise(done => setTimeout(() => done(value), ms)) }
 }
 
-exports.runScript = async function (probe) {
-  const script = JSON.parse(fs.readFileSync(flag('script', require('path').join(__dirname, '../../../connector-core/src/conformance/script.json'))))
+/** `probe` is the connector to the plugin; `report` is told each step's line. */
+exports.runScript = async function (probe, script, report) {
   const manager = new PluginManager()
   const local = new Local()
   const engine = new Engine()
   engine.register([manager, local, probe])
-  record(probe, flag('transcript'))
   const heard = []
   const started = {}
   const act = {
@@ -43,14 +40,4 @@ exports.runScript = async function (probe) {
     report({ step, do: line.do, ...outcome, ok: outcome.error === undefined ? outcome.ok ?? null : undefined })
   }
   report({ event: 'done', steps: script.length })
-}
-
-/** Write every message that crosses the connector to FILE, in order: {"from":"engine"|"plugin","message":{...}}. */
-function record(probe, file) {
-  if (!file) return
-  const write = (from, message) => fs.appendFileSync(file, JSON.stringify({ from, message }) + '\n')
-  fs.writeFileSync(file, '')
-  const { send, getMessage } = probe
-  probe.send = message => { write('engine', message); return send.call(probe, message) }
-  probe.getMessage = message => { write('plugin', message); return getMessage.call(probe, message) }
 }

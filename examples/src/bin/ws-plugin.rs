@@ -21,6 +21,9 @@ struct Args {
     /// Cuts each connection after so many milliseconds, without a close, to see engines come back.
     #[arg(long, value_name = "MS")]
     close_after: Option<u64>,
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none may.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
 }
 
 async fn serve(args: Args) -> Done {
-    let mut server = WsServer::bind(("127.0.0.1", args.port), WsServerConfig::default()).await?;
+    let config = args.allow_origin.into_iter().fold(WsServerConfig::default(), WsServerConfig::allow_origin);
+    let mut server = WsServer::bind(("127.0.0.1", args.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
     loop {
         let link = server.accept().await?;

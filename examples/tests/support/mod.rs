@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -70,12 +70,19 @@ pub fn assert_same(lines: &[Value], expected: &[Value]) {
 
 /// Whether a program can be run. Without it the caller is to skip its test, unless the variable is set.
 pub fn installed(program: &str, required: &str) -> bool {
-    let runs = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !runs {
+    require(program, runs(&mut Command::new(program)), required)
+}
+
+fn runs(command: &mut Command) -> bool {
+    command.arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+fn require(program: &str, there: bool, required: &str) -> bool {
+    if !there {
         assert!(std::env::var_os(required).is_none(), "{program} is not installed, and {required} is set");
         eprintln!("skipped: {program} is not installed");
     }
-    runs
+    there
 }
 
 /// Whether the published packages can be run; installs them on first use. Without Node the caller is to skip its test,
@@ -86,13 +93,34 @@ pub fn published_packages() -> bool {
         if !installed("node", "REQUIRE_NODE") {
             return false;
         }
-        if !js().join("node_modules/@remixproject/engine").exists() {
+        if !up_to_date() {
             let npm = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(js()).output();
             let npm = npm.expect("npm comes with Node");
             assert!(npm.status.success(), "npm ci failed: {}", String::from_utf8_lossy(&npm.stderr));
         }
         true
     })
+}
+
+/// Whether each package that `package.json` pins is there in that version.
+fn up_to_date() -> bool {
+    let json = |file: PathBuf| std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let wanted = json(js().join("package.json")).expect("package.json is JSON");
+    let wanted = ["dependencies", "devDependencies"].iter().flat_map(|kind| wanted[kind].as_object().unwrap());
+    let there = |name: &str| json(js().join("node_modules").join(name).join("package.json"));
+    wanted.into_iter().all(|(name, version)| there(name).is_some_and(|package| &package["version"] == version))
+}
+
+/// Whether the published engine can be run in a browser. Otherwise the caller is to skip its test, unless
+/// `REQUIRE_CHROMIUM` is set.
+pub fn browser() -> bool {
+    let there = published_packages() && runs(&mut End::JavaScript("browser-engine.js").command());
+    require("Chromium or Node", there, "REQUIRE_CHROMIUM")
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A plugin's process, which said where it listens. Killed when dropped.
@@ -103,8 +131,16 @@ pub struct Plugin {
 
 impl Plugin {
     pub fn start(end: End, port: u16) -> Plugin {
-        let mut command = end.command();
-        command.args(["--port", &port.to_string()]).stdout(Stdio::piped()).stderr(Stdio::null());
+        Plugin::spawn(end.command().args(["--port", &port.to_string()]))
+    }
+
+    /// One that lets the pages of this origin in.
+    pub fn start_for(end: End, origin: &str) -> Plugin {
+        Plugin::spawn(end.command().args(["--allow-origin", origin]))
+    }
+
+    fn spawn(command: &mut Command) -> Plugin {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
@@ -127,15 +163,27 @@ impl Drop for Plugin {
 
 /// The lines that a program prints until it ends well. Where its plugin lives is no difference: each `url` is `URL`.
 pub fn output(command: &mut Command) -> Vec<Value> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut program = tokio::process::Command::from(std::mem::replace(command, Command::new("")));
-    let output = runtime.block_on(async {
-        let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
-        tokio::time::timeout(LIMIT, output).await.expect("the script hangs").unwrap()
-    });
-    assert!(output.status.success(), "{program:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let program = format!("{command:?}");
+    let output = run(command);
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     lines.lines().map(|line| without_urls(serde_json::from_str(line).unwrap())).collect()
+}
+
+/// What a program says on stderr that ends badly.
+pub fn failure(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn run(command: &mut Command) -> Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut program = tokio::process::Command::from(std::mem::replace(command, Command::new("")));
+    runtime.block_on(async {
+        let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
+        tokio::time::timeout(LIMIT, output).await.expect("the script hangs").unwrap()
+    })
 }
 
 fn without_urls(mut value: Value) -> Value {

@@ -1,0 +1,43 @@
+//! The published engine in a page of a real browser: its lines are those of Node, and its origin must be an allowed one.
+#![cfg(feature = "ws")]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::{End, NATIVE_PLUGIN, Plugin, assert_same, browser, expected, failure, free_port, output};
+
+/// What the page is told to dial it with, and the plugin.
+const PLUGINS: &[(&str, End)] =
+    &[("ws", End::Native(NATIVE_PLUGIN)), ("socketio", End::JavaScript("socketio-plugin.js"))];
+
+/// A refused page gives up well before this.
+const SOON: Duration = Duration::from_secs(20);
+
+fn engine(kind: &str, plugin: &Plugin, port: u16) -> Command {
+    let mut command = End::JavaScript("browser-engine.js").command();
+    command.args(["--plugin", kind, "--url", &plugin.url, "--origin-port", &port.to_string()]);
+    command
+}
+
+/// One test, for one browser at a time.
+#[test]
+fn pages_of_an_allowed_origin_and_of_another() {
+    if !browser() {
+        return;
+    }
+    for &(kind, end) in PLUGINS {
+        let (allowed, other) = (free_port(), free_port());
+        let plugin = Plugin::start_for(end, &format!("http://127.0.0.1:{allowed}"));
+
+        let started = Instant::now();
+        let error = failure(&mut engine(kind, &plugin, other));
+        assert!(error.contains(&format!("error: the page at http://127.0.0.1:{other}: ")), "{error}");
+        assert!(started.elapsed() < SOON, "{:?}: {error}", started.elapsed());
+
+        // A refusal is the page's alone.
+        assert_same(&output(&mut engine(kind, &plugin, allowed)), &expected());
+    }
+}
