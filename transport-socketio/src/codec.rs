@@ -33,12 +33,14 @@ fn string(text: &[u8]) -> Option<usize> {
         return None;
     }
     let mut escaped = false;
-    text.iter().skip(1).position(|byte| {
-        let ends = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        ends
-    })
-    .map(|at| at + 2)
+    text.iter()
+        .skip(1)
+        .position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        })
+        .map(|at| at + 2)
 }
 
 /// A packet as the engine's end reads it.

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
 }
 
 async fn serve(args: Args) -> Done {
-    let config = args.allow_origin.into_iter().fold(SocketIoServerConfig::default(), SocketIoServerConfig::allow_origin);
+    let config =
+        args.allow_origin.into_iter().fold(SocketIoServerConfig::default(), SocketIoServerConfig::allow_origin);
     let mut server = SocketIoServer::bind(("127.0.0.1", args.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
     loop {

@@ -49,7 +49,12 @@ pub(super) struct SocketLink {
 
 impl SocketLink {
     /// Must be called within a tokio runtime.
-    pub(super) fn new(socket: SocketRef, inbox: Inbox, max_message: usize, permit: Arc<OwnedSemaphorePermit>) -> SocketLink {
+    pub(super) fn new(
+        socket: SocketRef,
+        inbox: Inbox,
+        max_message: usize,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> SocketLink {
         SocketLink {
             hangup: socket.req_parts().extensions.get().cloned(),
             socket,

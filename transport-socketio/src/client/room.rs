@@ -24,7 +24,7 @@ fn take(socket: &SocketRef, places: usize, full: &Cell<bool>) {
         return;
     }
     if let Err(SendError::Socket(SocketError::InternalChannelFull)) =
-        socket.emit("", &Asking { socket, left: places - 1, full })
+        socket.emit("", &Asking { socket, left: Cell::new(places - 1), full })
     {
         full.set(true);
     }
@@ -32,13 +32,14 @@ fn take(socket: &SocketRef, places: usize, full: &Cell<bool>) {
 
 struct Asking<'a> {
     socket: &'a SocketRef,
-    left: usize,
+    /// Asked for once: a value may be serialized more than once.
+    left: Cell<usize>,
     full: &'a Cell<bool>,
 }
 
 impl Serialize for Asking<'_> {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        take(self.socket, self.left, self.full);
+        take(self.socket, self.left.take(), self.full);
         Err(S::Error::custom("this was no message"))
     }
 }
