@@ -132,18 +132,21 @@ impl Reader {
             return Poll::Ready(Ok(message));
         }
         let mut state = lock(&self.state);
-        std::mem::swap(&mut state.queue, &mut self.inbox);
-        let Some(message) = self.inbox.pop_front() else {
+        if state.queue.is_empty() {
             if state.written != Written::Open {
                 return Poll::Ready(Err(state.written));
             }
-            state.reader = Some(cx.waker().clone());
+            match &mut state.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
             return Poll::Pending;
-        };
+        }
+        std::mem::swap(&mut state.queue, &mut self.inbox);
         let writer = state.writer.take();
         drop(state);
         writer.into_iter().for_each(Waker::wake);
-        Poll::Ready(Ok(message))
+        self.poll_message(cx)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The task that looks after one thread, or task, of a plugin: asks it to end, gives it up, joins it.
 
-use std::future::Future;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -91,11 +90,9 @@ async fn given_up(
 
 impl Watch {
     /// Waits for its end, or until it is known that it will not end.
-    pub(super) fn settled(mut self) -> impl Future<Output = Status> + Send + 'static {
-        async move {
-            let status = self.0.wait_for(|status| *status != Status::Runs).await.map(|status| status.clone());
-            // An error: the engine's runtime is gone, and nobody looks any more.
-            status.unwrap_or(Status::Ended(None))
-        }
+    pub(super) async fn settled(mut self) -> Status {
+        let status = self.0.wait_for(|status| *status != Status::Runs).await.map(|status| status.clone());
+        // An error: the engine's runtime is gone, and nobody looks any more.
+        status.unwrap_or(Status::Ended(None))
     }
 }
