@@ -1,4 +1,5 @@
 //! How a plugin ends: by a panic, by itself, when it is asked to, or not at all.
+#![cfg(feature = "plugin")]
 #![allow(missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! The contract of a link, seen without a core around it, and the order of much that is sent.
+#![cfg(all(feature = "client", feature = "plugin"))]
 #![allow(missing_docs)]
 
 mod support;
@@ -103,6 +104,15 @@ async fn what_was_sent_before_a_close_arrives_before_it() {
     let end = receive(&mut *there).await.unwrap_err();
     assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
     assert_ended(&mut *there, &end);
+}
+
+#[tokio::test]
+async fn a_close_flushes() {
+    let [mut here, mut there] = links(100).await;
+    poll_fn(|cx| here.poll_ready(cx)).await.unwrap();
+    here.send(numbered(7)).unwrap();
+    poll_fn(|cx| here.poll_disconnect(cx)).await;
+    assert_eq!(receive(&mut *there).await.unwrap().id, Some(7));
 }
 
 #[tokio::test]

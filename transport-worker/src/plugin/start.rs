@@ -27,8 +27,9 @@ pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerCo
     let session = session(link, make, config.client.clone(), given_up);
     let thread = match config.placement {
         Placement::Thread => {
-            let named = std::thread::Builder::new().name(name.replace('\0', ""));
-            let name = name.to_owned();
+            // The system's names end with a NUL, so one within is a panic.
+            let name = name.replace('\0', "");
+            let named = std::thread::Builder::new().name(name.clone());
             Some(named.spawn(move || {
                 let panic = catch_unwind(AssertUnwindSafe(|| run(&name, session))).err();
                 // The last thing it does. If nobody looks after it any more, nobody wants to know.
