@@ -1,10 +1,13 @@
-//! The benchmark: a plugin here calls, or listens to, a plugin in another process, through the engine and a transport.
+//! The benchmark: a plugin here calls, or listens to, a plugin in another process, thread or task, through the engine and
+//! a transport.
 //!
 //! Prints one line of JSON, the median of the rounds. Only ratios of figures from one machine and run mean anything.
 
 #[cfg(feature = "ipc")]
 mod ipc;
 mod measure;
+#[cfg(feature = "worker")]
+mod worker;
 mod ws;
 
 use std::future::Future;
@@ -15,6 +18,8 @@ use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
 use examples::Done;
 #[cfg(feature = "ipc")]
 use transport_ipc::{Channel, ChannelKind};
+#[cfg(feature = "worker")]
+use transport_worker::Placement;
 
 /// Measures calls and events through the engine, typed at both ends.
 #[derive(Parser)]
@@ -37,6 +42,12 @@ enum Transport {
     /// To a child process, over a local socket.
     #[cfg(feature = "ipc")]
     Local(Workload),
+    /// To a thread.
+    #[cfg(feature = "worker")]
+    Worker(Workload),
+    /// To a task on the same runtime.
+    #[cfg(feature = "worker")]
+    WorkerSame(Workload),
 }
 
 #[derive(clap::Args, Clone)]
@@ -105,12 +116,22 @@ fn main() -> ExitCode {
         Transport::Node(workload) => child(workload, ChannelKind::Node),
         #[cfg(feature = "ipc")]
         Transport::Local(workload) => child(workload, ChannelKind::Local),
+        #[cfg(feature = "worker")]
+        Transport::Worker(workload) => worker(workload, Placement::Thread),
+        #[cfg(feature = "worker")]
+        Transport::WorkerSame(workload) => worker(workload, Placement::Task),
     }
 }
 
 #[cfg(feature = "ipc")]
 fn child(workload: Workload, kind: ChannelKind) -> ExitCode {
     run(workload, ipc::serve, move |workload| ipc::measure(kind, workload), Channel::find)
+}
+
+#[cfg(feature = "worker")]
+fn worker(workload: Workload, placement: Placement) -> ExitCode {
+    let serve = |()| async { Err("this plugin has no process of its own to serve in".into()) };
+    run(workload, serve, move |workload| worker::measure(placement, workload), || ())
 }
 
 /// Serves or measures. `before` runs before there is a runtime, if this is the plugin's process.

@@ -1,0 +1,18 @@
+//! The plugin in a thread of its own, or in a task beside the engine.
+
+use examples::Done;
+use transport_worker::{Placement, WorkerConfig, worker_with};
+
+use crate::{Workload, engine, measure, options, plugin};
+
+pub(crate) async fn measure(placement: Placement, workload: Workload) -> Done {
+    let name = match placement {
+        Placement::Thread => "worker",
+        Placement::Task => "worker-same",
+    };
+    let registration = worker_with("plugin", WorkerConfig::default().placement(placement), plugin);
+    let (engine, local) = engine(registration.options(options(&workload))).await?;
+    measure::run(name, &workload, &local, None).await?;
+    engine.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! An engine with its plugin in a thread or a task beside it, which runs a script against it, with a plugin `local`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use connector_core::conformance::probe;
+use transport_worker::{Placement, WorkerConfig, worker_with};
+
+/// Starts the plugin `probe` in this process, runs a script against it and prints a line of JSON for each step.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Where the plugin runs.
+    #[arg(long, value_enum, default_value_t = Place::Thread)]
+    placement: Place,
+    /// A JSON array of steps; without it, the script that the published packages are tried with.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum Place {
+    /// In a thread of its own.
+    Thread,
+    /// In a task on the engine's runtime.
+    Task,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let placement = match args.placement {
+        Place::Thread => Placement::Thread,
+        Place::Task => Placement::Task,
+    };
+    let plugin = worker_with("probe", WorkerConfig::default().placement(placement), probe);
+    examples::run(async move { examples::drive(plugin, args.script.as_deref()).await })
+}

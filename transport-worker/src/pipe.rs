@@ -1,0 +1,163 @@
+//! One direction of a link: a bounded queue from one thread to another.
+//!
+//! Either end works on messages of its own and takes the lock once for many, so that many messages cost one wake-up.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use connector_core::Message;
+
+/// Messages that a writer keeps back at most, until it is asked to flush: as many as the core sends in one go.
+const BURST: usize = 64;
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Message>,
+    written: Written,
+    reader_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Whether more will come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Written {
+    #[default]
+    Open,
+    /// The writer said that this was all.
+    Closed,
+    /// The writer went without a word.
+    Dropped,
+}
+
+/// A pipe that takes `room` messages before it pushes back, at least one.
+pub(crate) fn pipe(room: usize) -> (Writer, Reader) {
+    let state = Arc::new(Mutex::new(State::default()));
+    let room = room.max(1);
+    let writer = Writer { state: Arc::clone(&state), room, batch: VecDeque::new(), takes: room.min(BURST) };
+    (writer, Reader { state, inbox: VecDeque::new() })
+}
+
+/// Nothing under the lock can leave it half done.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) struct Writer {
+    state: Arc<Mutex<State>>,
+    room: usize,
+    /// What has not been handed over yet. There is room for it.
+    batch: VecDeque<Message>,
+    /// How many `batch` may hold before the queue has to be looked at.
+    takes: usize,
+}
+
+impl Writer {
+    /// Ready when one more may be pushed. Once nobody reads it stays pending: the end is the reader's to tell.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.batch.len() < self.takes {
+            return Poll::Ready(());
+        }
+        self.hand_over(Some(cx));
+        if self.takes > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub(crate) fn push(&mut self, message: Message) {
+        self.batch.push_back(message);
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.hand_over(None);
+        }
+    }
+
+    /// This was all.
+    pub(crate) fn close(&mut self) {
+        self.flush();
+        self.end(Written::Closed);
+    }
+
+    fn hand_over(&mut self, waiting: Option<&mut Context<'_>>) {
+        let mut state = lock(&self.state);
+        if state.reader_gone {
+            self.takes = 0;
+            drop(state);
+            self.batch.clear();
+            return;
+        }
+        match state.queue.is_empty() {
+            true => std::mem::swap(&mut state.queue, &mut self.batch),
+            false => state.queue.append(&mut self.batch),
+        }
+        let left = self.room.saturating_sub(state.queue.len());
+        if let Some(cx) = waiting
+            && left == 0
+        {
+            state.writer = Some(cx.waker().clone());
+        }
+        self.takes = left.min(BURST);
+        let reader = if state.queue.is_empty() { None } else { state.reader.take() };
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn end(&self, how: Written) {
+        let mut state = lock(&self.state);
+        if state.written == Written::Open {
+            state.written = how;
+        }
+        let wakers = (state.reader.take(), state.writer.take());
+        drop(state);
+        wakers.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end(Written::Dropped);
+    }
+}
+
+pub(crate) struct Reader {
+    state: Arc<Mutex<State>>,
+    inbox: VecDeque<Message>,
+}
+
+impl Reader {
+    /// The next message; once there is none left, how the writer went.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Written>> {
+        if let Some(message) = self.inbox.pop_front() {
+            return Poll::Ready(Ok(message));
+        }
+        let mut state = lock(&self.state);
+        if state.queue.is_empty() {
+            if state.written != Written::Open {
+                return Poll::Ready(Err(state.written));
+            }
+            match &mut state.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut state.queue, &mut self.inbox);
+        let writer = state.writer.take();
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
+        self.poll_message(cx)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.reader_gone = true;
+        // What a message holds may do anything when it is dropped, so that happens where no lock is held.
+        let unread = std::mem::take(&mut state.queue);
+        let wakers = (state.reader.take(), state.writer.take());
+        drop(state);
+        drop((unread, wakers));
+    }
+}

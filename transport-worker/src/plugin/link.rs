@@ -1,0 +1,92 @@
+//! A link to a plugin that is looked after.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+
+use super::work::{Status, Work};
+use crate::link::ChannelLink;
+
+/// The engine's end. Dropping it closes the channel, and the plugin ends.
+pub(super) struct WorkerLink {
+    inner: ChannelLink,
+    work: Work,
+    settled: Pin<Box<dyn Future<Output = Status> + Send>>,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// The channel has ended; so does the plugin.
+    Hung(LinkEnd),
+    Ended(LinkEnd),
+}
+
+impl WorkerLink {
+    pub(super) fn new(inner: ChannelLink, work: Work) -> WorkerLink {
+        let settled = Box::pin(work.watch().settled());
+        WorkerLink { inner, work, settled, state: State::Open }
+    }
+
+    /// The channel, for as long as it carries messages. That it has ended is the reader's to tell, with how the plugin did.
+    fn poll_open(&mut self) -> Poll<Result<&mut ChannelLink, LinkEnd>> {
+        match &self.state {
+            State::Open => Poll::Ready(Ok(&mut self.inner)),
+            State::Hung(_) => Poll::Pending,
+            State::Ended(end) => Poll::Ready(Err(end.clone())),
+        }
+    }
+}
+
+impl Link for WorkerLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        ready!(self.poll_open())?.poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        match &self.state {
+            State::Open => self.inner.send(message),
+            State::Hung(end) | State::Ended(end) => Err(end.clone().into()),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        ready!(self.poll_open())?.poll_flush(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        loop {
+            match &self.state {
+                State::Open => match ready!(self.inner.poll_message(cx)) {
+                    Ok(message) => return Poll::Ready(Ok(message)),
+                    Err(end) => {
+                        self.work.ask_to_end();
+                        self.state = State::Hung(end);
+                    }
+                },
+                State::Hung(end) => {
+                    let end = match ready!(self.settled.as_mut().poll(cx)) {
+                        Status::Ended(Some(panic)) => LinkEnd::lost(format!("the plugin panicked: {panic}")),
+                        _ => end.clone(),
+                    };
+                    self.state = State::Ended(end);
+                }
+                State::Ended(end) => return Poll::Ready(Err(end.clone())),
+            }
+        }
+    }
+
+    /// Closes the channel and waits for the plugin's end.
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::Ended(_) = self.state {
+            return Poll::Ready(());
+        }
+        ready!(self.inner.poll_disconnect(cx));
+        self.work.ask_to_end();
+        ready!(self.settled.as_mut().poll(cx));
+        self.state = State::Ended(LinkEnd::Disconnected);
+        Poll::Ready(())
+    }
+}

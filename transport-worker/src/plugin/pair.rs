@@ -1,0 +1,60 @@
+//! A connector whose plugin its host serves.
+
+use std::fmt;
+
+use connector_core::{Link, LinkEnd, PluginConnector, async_trait};
+use tokio::sync::mpsc;
+
+use crate::client::WorkerClient;
+use crate::link::links;
+
+/// Links that may wait to be accepted.
+const BACKLOG: usize = 16;
+
+/// The two ends of a transport within the process, for a host that runs the plugin on a thread or runtime of its own;
+/// [`worker`](crate::worker) does all that for you. `room` is [`WorkerConfig::room`](crate::WorkerConfig::room).
+///
+/// ```
+/// use connector_core::{ClientConfig, Engine, ExternalProfile, Plugin, Registration, serve};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (connector, client) = transport_worker::pair(256);
+/// let clock = Plugin::new("clock").method("hour", || async { 12 });
+/// tokio::spawn(serve(client, move || clock.clone(), ClientConfig::default()));
+///
+/// let engine = Engine::new();
+/// let local = engine.register(Plugin::new("local"))?;
+/// engine.register(Registration::behind(ExternalProfile::new("clock", "worker:clock"), connector))?;
+/// engine.manager().activate("local").await?;
+/// assert_eq!(local.call::<i32>("clock", "hour", ()).await?, 12);
+/// # Ok(()) }
+/// ```
+pub fn pair(room: usize) -> (PairConnector, WorkerClient) {
+    let (dial, accept) = mpsc::channel(BACKLOG);
+    (PairConnector { dial, room }, WorkerClient(accept))
+}
+
+/// The engine's end of a [`pair`]. It starts nothing: a link goes to whoever serves the other end, and connecting is
+/// refused once that is dropped.
+pub struct PairConnector {
+    dial: mpsc::Sender<Box<dyn Link>>,
+    room: usize,
+}
+
+#[async_trait]
+impl PluginConnector for PairConnector {
+    /// The URL is not used: the other end is known.
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let (here, there) = links(self.room);
+        let gone = |_| LinkEnd::Refused("nobody serves the other end any more".to_owned());
+        self.dial.send(Box::new(there)).await.map_err(gone)?;
+        Ok(Box::new(here))
+    }
+}
+
+impl fmt::Debug for PairConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PairConnector")
+    }
+}

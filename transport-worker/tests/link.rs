@@ -1,0 +1,214 @@
+//! The contract of a link, seen without a core around it, and the order of much that is sent.
+#![cfg(all(feature = "client", feature = "plugin"))]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Cx, Poll, Waker};
+use std::time::Duration;
+
+use connector_core::{
+    Action, ClientConnector, Context, Link, LinkEnd, Message, Payload, Plugin, PluginConnector, SendError,
+};
+use support::{Host, LIMIT, PLACEMENTS, placed};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use transport_worker::{WorkerConfig, WorkerConnector, pair};
+
+async fn links(room: usize) -> [Box<dyn Link>; 2] {
+    let (mut connector, mut client) = pair(room);
+    let here = connector.connect("").await.unwrap();
+    [here, client.accept().await.unwrap()]
+}
+
+fn numbered(id: i64) -> Message {
+    Message { id: Some(id), ..Message::new(Action::Emit) }
+}
+
+/// Sends as many as there is room for.
+fn fill(link: &mut dyn Link, from: i64) -> i64 {
+    let mut cx = Cx::from_waker(Waker::noop());
+    for id in from.. {
+        if link.poll_ready(&mut cx).map(Result::unwrap).is_pending() {
+            return id;
+        }
+        link.send(numbered(id)).unwrap();
+    }
+    unreachable!()
+}
+
+async fn receive(link: &mut dyn Link) -> Result<Message, LinkEnd> {
+    let received = timeout(LIMIT, poll_fn(|cx| link.poll_message(cx))).await.expect("nothing comes");
+    received.map(Result::unwrap)
+}
+
+/// All methods tell the same end as this one.
+fn assert_ended(link: &mut dyn Link, end: &LinkEnd) {
+    let mut cx = Cx::from_waker(Waker::noop());
+    let said = [
+        link.poll_ready(&mut cx).map(Result::unwrap_err),
+        link.poll_flush(&mut cx).map(Result::unwrap_err),
+        link.poll_message(&mut cx).map(Result::unwrap_err),
+        match link.send(numbered(0)).unwrap_err() {
+            SendError::Ended(end) => Poll::Ready(end),
+            other => panic!("{other:?}"),
+        },
+    ];
+    for one in said {
+        let Poll::Ready(one) = one else { panic!("it says nothing") };
+        assert_eq!(one.to_string(), end.to_string());
+    }
+    assert!(link.poll_disconnect(&mut cx).is_ready());
+}
+
+#[tokio::test]
+async fn a_full_link_pushes_back_both_ways_and_loses_nothing() {
+    for room in [0, 1, 10, 500] {
+        let [mut here, mut there] = links(room).await;
+        let sent = fill(&mut *here, 0);
+        assert_eq!(sent, room.max(1) as i64);
+        assert_eq!(fill(&mut *there, 0), sent, "full at both ends at once");
+        // Whoever waits for room is woken by whoever reads.
+        let waiting = tokio::spawn(async move {
+            poll_fn(|cx| here.poll_ready(cx)).await.unwrap();
+            here
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert_eq!(receive(&mut *there).await.unwrap().id, Some(0));
+        let mut here = timeout(LIMIT, waiting).await.expect("it is not woken").unwrap();
+        let all = fill(&mut *here, sent);
+        poll_fn(|cx| here.poll_disconnect(cx)).await;
+        for id in 1..all {
+            assert_eq!(receive(&mut *there).await.unwrap().id, Some(id));
+        }
+        receive(&mut *there).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_close_arrives_before_it() {
+    let [mut here, mut there] = links(100).await;
+    let sent = fill(&mut *here, 0);
+    poll_fn(|cx| here.poll_disconnect(cx)).await;
+    assert_ended(&mut *here, &LinkEnd::Disconnected);
+    drop(here);
+    let mut cx = Cx::from_waker(Waker::noop());
+    assert!(there.poll_ready(&mut cx).map(Result::unwrap).is_ready(), "its end is not told before what has arrived");
+    for id in 0..sent {
+        assert_eq!(receive(&mut *there).await.unwrap().id, Some(id));
+        assert!(there.poll_flush(&mut cx).map(Result::unwrap).is_ready());
+    }
+    let end = receive(&mut *there).await.unwrap_err();
+    assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
+    assert_ended(&mut *there, &end);
+}
+
+#[tokio::test]
+async fn a_close_flushes() {
+    let [mut here, mut there] = links(100).await;
+    poll_fn(|cx| here.poll_ready(cx)).await.unwrap();
+    here.send(numbered(7)).unwrap();
+    poll_fn(|cx| here.poll_disconnect(cx)).await;
+    assert_eq!(receive(&mut *there).await.unwrap().id, Some(7));
+}
+
+#[tokio::test]
+async fn a_link_that_is_dropped_is_lost() {
+    let [mut here, mut there] = links(1).await;
+    fill(&mut *here, 0);
+    drop(there);
+    let mut cx = Cx::from_waker(Waker::noop());
+    assert!(here.poll_ready(&mut cx).is_pending(), "the end is the reader's to tell");
+    let end = receive(&mut *here).await.unwrap_err();
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    assert_ended(&mut *here, &end);
+    [here, there] = links(1).await;
+    let waiting = tokio::spawn(async move { receive(&mut *there).await.unwrap_err() });
+    tokio::task::yield_now().await;
+    drop(here);
+    timeout(LIMIT, waiting).await.expect("a reader is woken by the end").unwrap();
+}
+
+#[tokio::test]
+async fn connecting_to_nobody_is_refused_and_accepting_from_nobody_ends() {
+    let (mut connector, client) = pair(1);
+    drop(client);
+    assert!(matches!(connector.connect("").await, Err(LinkEnd::Refused(_))));
+    let (connector, mut client) = pair(1);
+    drop(connector);
+    assert!(matches!(client.accept().await, Err(LinkEnd::Closed { .. })));
+}
+
+/// Shakes hands by hand, hears all that the plugin had to say, then how it ended.
+#[tokio::test]
+async fn what_a_plugin_sent_before_it_panicked_arrives_before_its_end() {
+    for placement in PLACEMENTS {
+        let mut connector = WorkerConnector::new("p", placed(placement), || {
+            Plugin::new("p").on_activation(|client| async move {
+                for n in 0..1000 {
+                    client.emit("tick", (n,)).await.unwrap();
+                }
+                // What was emitted is sent while this waits.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                panic!("out of cheese")
+            })
+        });
+        let mut link = connector.connect("").await.unwrap();
+        assert_eq!(receive(&mut *link).await.unwrap().key.as_deref(), Some("handshake"));
+        poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
+        let (key, name) = (Some("handshake".into()), Some("p".into()));
+        let payload = Some(Payload::new(("p".to_owned(),)));
+        link.send(Message { id: Some(-2), key, name, payload, ..Message::new(Action::Request) }).unwrap();
+        poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
+        let mut ticks = 0;
+        let end = loop {
+            match receive(&mut *link).await {
+                Ok(Message { action: Action::Emit, payload: Some(args), .. }) => {
+                    assert_eq!(args.read::<(i64,)>().unwrap(), (ticks,));
+                    ticks += 1;
+                }
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(ticks, 1000);
+        assert!(matches!(end, LinkEnd::Lost(_)) && end.to_string().contains("out of cheese"), "{end}");
+        assert_ended(&mut *link, &end);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_events_arrive_in_order() {
+    const EVENTS: u64 = 100_000;
+    for placement in PLACEMENTS {
+        // Less room than events in one go, so that both ends wait for each other time and again.
+        let config: WorkerConfig = placed(placement).room(16);
+        let host = Host::with("p", config, || {
+            Plugin::new("p").method("fire", |ctx: Context, n: u64| async move {
+                for i in 0..n {
+                    ctx.client().emit("tick", (i,)).await?;
+                }
+                Ok::<_, connector_core::CallError>(())
+            })
+        })
+        .await;
+        let (tell, done) = oneshot::channel();
+        let state = Mutex::new((0, Some(tell)));
+        let state = Arc::new(state);
+        host.local
+            .on("p", "tick", move |i: u64| {
+                let mut state = state.lock().unwrap();
+                assert_eq!(i, state.0, "in order, none missing");
+                state.0 += 1;
+                if state.0 == EVENTS {
+                    state.1.take().unwrap().send(()).unwrap();
+                }
+            })
+            .unwrap();
+        host.local.call::<()>("p", "fire", (EVENTS,)).await.unwrap();
+        timeout(LIMIT, done).await.expect("not all have come").unwrap();
+    }
+}

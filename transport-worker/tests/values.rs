@@ -1,0 +1,162 @@
+//! Values move: what both ends know as one type is never serialized, anything else once.
+#![cfg(feature = "plugin")]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use connector_core::{CallError, Context, Json, Plugin};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use support::{Host, PLACEMENTS, place, placed};
+
+/// Neither written nor read.
+#[derive(Debug)]
+struct Sealed(String);
+
+impl Serialize for Sealed {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("it is serialized")
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Sealed, D::Error> {
+        panic!("it is deserialized")
+    }
+}
+
+/// Counts how often it is written.
+#[derive(Clone, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_str("counted")
+    }
+}
+
+#[tokio::test]
+async fn a_string_lies_where_it_lay() {
+    for placement in PLACEMENTS {
+        let host = Host::with("p", placed(placement), || {
+            Plugin::new("p").method("where", place).method("relay", |ctx: Context, text: String| async move {
+                let here = text.as_ptr() as usize;
+                let (there, text): (usize, String) = ctx.client().call("local", "where", (text,)).await?;
+                Ok::<_, CallError>((here, there, text))
+            })
+        })
+        .await;
+        let text = "x".repeat(1 << 16);
+        let sent = text.as_ptr() as usize;
+        let (there, back): (usize, String) = host.local.call("p", "where", (text,)).await.unwrap();
+        assert_eq!((there, back.as_ptr() as usize), (sent, sent), "to a plugin and back");
+        let there: (usize, usize, String) = host.local.call("p", "relay", (back,)).await.unwrap();
+        assert_eq!((there.0, there.1, there.2.as_ptr() as usize), (sent, sent, sent), "from a plugin and back");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_both_ends_know_is_never_serialized() {
+    for placement in PLACEMENTS {
+        let host = Host::with("p", placed(placement), || {
+            Plugin::new("p").method("echo", |sealed: Sealed| async move { Json(sealed) })
+        })
+        .await;
+        let back: Sealed = host.local.call("p", "echo", (Sealed("text".to_owned()),)).await.unwrap();
+        assert_eq!(back.0, "text");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_the_other_end_knows_as_another_type_is_serialized_once() {
+    for placement in PLACEMENTS {
+        let (argument, result) = (Counted::default(), Counted::default());
+        let given = result.clone();
+        let host = Host::with("p", placed(placement), move || {
+            let given = given.clone();
+            Plugin::new("p").method("other", move |text: String| {
+                assert_eq!(text, "counted");
+                let given = given.clone();
+                async move { Json(given) }
+            })
+        })
+        .await;
+        let back: String = host.local.call("p", "other", (argument.clone(),)).await.unwrap();
+        assert_eq!(back, "counted");
+        assert_eq!((argument.0.load(Ordering::Relaxed), result.0.load(Ordering::Relaxed)), (1, 1));
+    }
+}
+
+/// The engine remembers an event, and two plugins and the host hear it.
+#[tokio::test]
+async fn an_event_is_serialized_once_however_many_hear_it_and_never_if_nobody_does() {
+    for placement in PLACEMENTS {
+        let (told, heard) = (Counted::default(), Arc::new(AtomicUsize::new(0)));
+        let event = told.clone();
+        let host = Host::with("emitter", placed(placement), move || {
+            let event = event.clone();
+            Plugin::new("emitter").method("fire", move |ctx: Context| {
+                let event = event.clone();
+                async move { ctx.client().emit("tick", (event,)).await }
+            })
+        })
+        .await;
+        host.local.call::<()>("emitter", "fire", ()).await.unwrap();
+        assert_eq!(told.0.load(Ordering::Relaxed), 0, "nobody hears it");
+        for name in ["first", "second"] {
+            let hears = Arc::clone(&heard);
+            host.register(name, placed(placement), move || {
+                let hears = Arc::clone(&hears);
+                Plugin::new(name).method("listen", move |ctx: Context| {
+                    let hears = Arc::clone(&hears);
+                    async move {
+                        ctx.client().on("emitter", "tick", move |text: String| {
+                            assert_eq!(text, "counted");
+                            hears.fetch_add(1, Ordering::Relaxed);
+                        })
+                    }
+                })
+            });
+            host.local.call::<()>(name, "listen", ()).await.unwrap();
+        }
+        let hears = Arc::clone(&heard);
+        let listener = move |_: String| {
+            hears.fetch_add(1, Ordering::Relaxed);
+        };
+        host.local.on("emitter", "tick", listener).unwrap();
+        host.local.call::<()>("emitter", "fire", ()).await.unwrap();
+        let all = async {
+            while heard.load(Ordering::Relaxed) < 3 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(support::LIMIT, all).await.expect("all hear it");
+        assert_eq!(told.0.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// The fastest of many rounds, since others use the machine too.
+#[tokio::test]
+async fn a_long_string_costs_what_a_short_one_does() {
+    for placement in PLACEMENTS {
+        let host =
+            Host::with("p", placed(placement), || Plugin::new("p").method("echo", |text: String| async move { text }))
+                .await;
+        let mut fastest = [Duration::MAX; 2];
+        let mut texts = [64, 1 << 16].map(|bytes| "x".repeat(bytes));
+        for _ in 0..30 {
+            for (text, fastest) in texts.iter_mut().zip(&mut fastest) {
+                let began = Instant::now();
+                for _ in 0..30 {
+                    *text = host.local.call("p", "echo", (std::mem::take(text),)).await.unwrap();
+                }
+                *fastest = began.elapsed().min(*fastest);
+            }
+        }
+        assert!(fastest[1] < fastest[0] * 2, "{fastest:?}");
+    }
+}
