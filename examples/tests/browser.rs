@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 use support::{End, NATIVE_PLUGIN, Plugin, assert_same, browser, expected, failure, free_port, output};
 
 /// What the page is told to dial it with, and the plugin.
-const PLUGINS: &[(&str, End)] =
-    &[("ws", End::Native(NATIVE_PLUGIN)), ("socketio", End::JavaScript("socketio-plugin.js"))];
+const PLUGINS: &[(&str, End)] = &[
+    ("ws", End::Native(NATIVE_PLUGIN)),
+    #[cfg(feature = "socketio")]
+    ("socketio", End::Native(support::SOCKETIO_PLUGIN)),
+    ("socketio", End::JavaScript("socketio-plugin.js")),
+];
 
 /// A refused page gives up well before this.
 const SOON: Duration = Duration::from_secs(20);

@@ -13,6 +13,8 @@ use serde_json::Value;
 pub const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
 #[cfg(feature = "ws")]
 pub const NATIVE_ENGINE: &str = env!("CARGO_BIN_EXE_ws-engine");
+#[cfg(feature = "socketio")]
+pub const SOCKETIO_PLUGIN: &str = env!("CARGO_BIN_EXE_socketio-plugin");
 #[cfg(feature = "ipc")]
 pub const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
 #[cfg(feature = "ipc")]

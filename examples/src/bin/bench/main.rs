@@ -6,6 +6,8 @@
 #[cfg(feature = "ipc")]
 mod ipc;
 mod measure;
+#[cfg(feature = "socketio")]
+mod socketio;
 #[cfg(feature = "worker")]
 mod worker;
 mod ws;
@@ -33,6 +35,9 @@ struct Args {
 enum Transport {
     /// Over a websocket.
     Ws(Workload),
+    /// Over socket.io.
+    #[cfg(feature = "socketio")]
+    Socketio(Workload),
     /// To a child process, over its standard input and output.
     #[cfg(feature = "ipc")]
     Stdio(Workload),
@@ -109,7 +114,9 @@ impl Workload {
 
 fn main() -> ExitCode {
     match Args::parse().transport {
-        Transport::Ws(workload) => run(workload, |_| ws::serve(), ws::measure, || ()),
+        Transport::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
+        #[cfg(feature = "socketio")]
+        Transport::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
         #[cfg(feature = "ipc")]
         Transport::Stdio(workload) => child(workload, ChannelKind::Stdio),
         #[cfg(feature = "ipc")]

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use connector_core::{Engine, LinkState, Plugin, PluginClient};
 use examples::Done;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -10,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::Over;
 use crate::show::Show;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -19,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn tour() -> Done {
     let mut show = Show::new();
-    let calculator = Process::start("calculator", 0).await?;
-    let editor = Process::start("editor", 0).await?;
+    let calculator = Process::start("calculator", 0, Over::Ws).await?;
+    let editor = Process::start("editor", 0, Over::Ws).await?;
 
     let engine = Engine::new();
     let local =
@@ -53,6 +55,10 @@ pub(crate) async fn tour() -> Done {
 
     #[cfg(feature = "ipc")]
     crate::children::show(&engine, &local, &mut show).await?;
+    #[cfg(feature = "worker")]
+    crate::elsewhere::thread(&engine, &local, &mut show).await?;
+    #[cfg(feature = "socketio")]
+    crate::elsewhere::socketio(&engine, &local, &mut show).await?;
 
     engine.shutdown().await;
     drop((calculator, editor));
@@ -95,7 +101,7 @@ async fn cut_and_heal(engine: &Engine, local: &PluginClient, editor: Process, sh
     show.step("the editor's process is killed: its link is", Ok::<_, LinkState>(state.to_string()));
     let words = || vec!["healed".to_owned()];
     show.step("a call meanwhile ends at once", local.call::<u64>("editor", "save", ("notes.txt", words())).await);
-    let editor = Process::start(name, port).await?;
+    let editor = Process::start(name, port, Over::Ws).await?;
     let state = timeout(LIMIT, link.wait_for(LinkState::is_up)).await??.clone();
     show.step("it is started again: its link is", Ok::<_, LinkState>(state.to_string()));
     show.step(
@@ -106,16 +112,19 @@ async fn cut_and_heal(engine: &Engine, local: &PluginClient, editor: Process, sh
 }
 
 /// A plugin's process: this same program. It is killed when this is dropped, and ends by itself when the tour does.
-struct Process {
+pub(crate) struct Process {
     name: &'static str,
-    url: String,
+    pub(crate) url: String,
     child: Child,
 }
 
 impl Process {
-    async fn start(name: &'static str, port: u16) -> Result<Process> {
+    pub(crate) async fn start(name: &'static str, port: u16, over: Over) -> Result<Process> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["plugin", name, "--port", &port.to_string()]);
+        if let Some(over) = over.to_possible_value() {
+            command.args(["--over", over.get_name()]);
+        }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().ok_or("the plugin's process has no stdout")?;
         let mut url = String::new();

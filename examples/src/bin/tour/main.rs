@@ -4,13 +4,15 @@
 
 #[cfg(feature = "ipc")]
 mod children;
+#[cfg(any(feature = "socketio", feature = "worker"))]
+mod elsewhere;
 mod host;
 mod plugins;
 mod show;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Shows in a few seconds what an engine and its plugins do: calls both ways, an event, a refusal, a cancelled call, a
 /// link cut and healed.
@@ -23,22 +25,34 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Role {
-    /// One of the tour's plugins, served over a websocket; the tour starts them itself.
+    /// One of the tour's plugins, served in a process of its own; the tour starts them itself.
     Plugin {
         /// `calculator` or `editor`.
         name: String,
         /// The port to listen on; 0 takes a free one, which is printed.
         #[arg(long, default_value_t = 0)]
         port: u16,
+        /// The transport.
+        #[arg(long, value_enum, default_value_t = Over::Ws)]
+        over: Over,
     },
     /// One of the tour's plugins in a child process; the tour's engine starts it itself.
     #[cfg(feature = "ipc")]
     Child,
 }
 
+#[derive(ValueEnum, Clone, Copy)]
+enum Over {
+    Ws,
+    #[cfg(feature = "socketio")]
+    Socketio,
+}
+
 fn main() -> ExitCode {
     match Args::parse().role {
-        Some(Role::Plugin { name, port }) => examples::run(async move { plugins::serve(&name, port).await }),
+        Some(Role::Plugin { name, port, over }) => {
+            examples::run(async move { plugins::serve(&name, port, over).await })
+        }
         #[cfg(feature = "ipc")]
         Some(Role::Child) => children::serve(),
         None => examples::run(host::tour()),

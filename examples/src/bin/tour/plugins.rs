@@ -1,10 +1,13 @@
 //! The two plugins. Neither knows what transport it is served over, nor where the other is.
 
+use std::future::Future;
 use std::time::Duration;
 
-use connector_core::{CallError, Context, Plugin, Profile, Service};
+use connector_core::{CallError, Context, LinkEnd, Plugin, Profile, Service};
 use examples::{Done, report};
 use tokio::io::{AsyncReadExt, stdin};
+
+use crate::Over;
 
 /// Methods are plain async functions.
 async fn add(a: f64, b: f64) -> f64 {
@@ -44,13 +47,27 @@ fn editor() -> Plugin {
 }
 
 /// Serves a plugin until the process that started this one goes away.
-pub(crate) async fn serve(name: &str, port: u16) -> Done {
+pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
     let plugin = match name {
         "calculator" => calculator(),
         "editor" => editor(),
         other => return Err(format!("there is no plugin \"{other}\": try calculator or editor").into()),
     };
-    let (url, serving) = transport_ws::serve(("127.0.0.1", port), move || plugin.clone()).await?;
+    let (plugin, address) = (move || plugin.clone(), ("127.0.0.1", port));
+    match over {
+        Over::Ws => {
+            let (url, serving) = transport_ws::serve(address, plugin).await?;
+            serve_at(url, serving).await
+        }
+        #[cfg(feature = "socketio")]
+        Over::Socketio => {
+            let (url, serving) = transport_socketio::serve(address, plugin).await?;
+            serve_at(url, serving).await
+        }
+    }
+}
+
+async fn serve_at(url: String, serving: impl Future<Output = LinkEnd>) -> Done {
     report(url);
     let parent_is_gone = async {
         let (mut stdin, mut byte) = (stdin(), [0]);

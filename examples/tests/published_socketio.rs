@@ -1,0 +1,45 @@
+//! The scripts over socket.io, in all four pairings with the published packages: the engines' lines are the same.
+#![cfg(feature = "socketio")]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::{End, Plugin, SOCKETIO_PLUGIN, assert_same, bundled, expected, more, output, published_packages};
+
+const OUR_PLUGIN: End = End::Native(SOCKETIO_PLUGIN);
+const OUR_ENGINE: End = End::Native(env!("CARGO_BIN_EXE_socketio-engine"));
+const THEIR_PLUGIN: End = End::JavaScript("socketio-plugin.js");
+const THEIR_ENGINE: End = End::JavaScript("socketio-engine.js");
+
+fn run(plugin: End, engine: End, script: &Path) -> Vec<Value> {
+    let plugin = Plugin::start(plugin, 0);
+    output(engine.command().arg("--url").arg(&plugin.url).arg("--script").arg(script))
+}
+
+#[test]
+fn two_native_ends() {
+    assert_same(&run(OUR_PLUGIN, OUR_ENGINE, &bundled()), &expected());
+}
+
+#[test]
+fn with_a_published_end() {
+    if published_packages() {
+        for (plugin, engine) in [(THEIR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE)] {
+            assert_same(&run(plugin, engine, &bundled()), &expected());
+        }
+    }
+}
+
+/// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, all others do.
+#[test]
+fn more_steps_go_as_with_the_published_pair() {
+    if published_packages() {
+        let published = run(THEIR_PLUGIN, THEIR_ENGINE, &more());
+        for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {
+            assert_same(&run(plugin, engine, &more()), &published);
+        }
+    }
+}
