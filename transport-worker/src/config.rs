@@ -32,8 +32,8 @@ pub struct WorkerConfig {
     /// as many. 0 is taken as 1. Default 256.
     pub room: usize,
     /// How long the plugin may take to end once its link is closed, its `on_deactivation` and its `spawn_blocking` work
-    /// included. What waits (`await`) is dropped then; what still blocks its thread 100 ms later cannot be ended, and is
-    /// traced as a warning. The core waits for this up to 10 s. Default 2 s.
+    /// included. What waits (`await`) is dropped then; what still blocks its thread 100 ms later cannot be ended, and
+    /// is traced as a warning. The core waits for this up to 10 s. Default 2 s.
     pub end_timeout: Duration,
     /// Bounds and times of the plugin's end.
     pub client: ClientConfig,

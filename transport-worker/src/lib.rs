@@ -28,9 +28,9 @@
 //!
 //! # Values move
 //! Nothing is serialized on the way. Arguments that are handed over as the very tuple of types that the method takes
-//! arrive as those values; so does a result that is read as the type that the method gives. Where the types at both ends
-//! differ, the value is converted once, by way of JSON. An event is remembered by the engine and may have many
-//! listeners: it is converted once and read by each.
+//! arrive as those values; so does a result that is read as the type that the method gives. Where the types at both
+//! ends differ, the value is converted once, by way of JSON. An event that is listened to is remembered by the engine
+//! and may have many listeners: it is converted once and read by each.
 //!
 //! # Code that blocks
 //! A plugin in a thread may block it (`std::thread::sleep`, a lock, a long computation): the engine and all other

@@ -30,7 +30,8 @@ impl WorkerLink {
         WorkerLink { inner, work, settled, state: State::Open }
     }
 
-    /// The channel, for as long as it carries messages. That it has ended is the reader's to tell, with how the plugin did.
+    /// The channel, for as long as it carries messages. That it has ended is the reader's to tell, with how the plugin
+    /// did.
     fn poll_open(&mut self) -> Poll<Result<&mut ChannelLink, LinkEnd>> {
         match &self.state {
             State::Open => Poll::Ready(Ok(&mut self.inner)),

@@ -36,8 +36,8 @@ pub struct WorkerConnector {
 }
 
 impl WorkerConnector {
-    /// For the plugin that `make` gives; it is called in the plugin's own thread, or task, once for each link. `name` is
-    /// the thread's (Linux keeps 15 bytes of it), and the one in traces.
+    /// For the plugin that `make` gives; it is called in the plugin's own thread, or task, once for each link. `name`
+    /// is the thread's (Linux keeps 15 bytes of it), and the one in traces.
     pub fn new(
         name: impl Into<String>,
         config: WorkerConfig,

@@ -1,5 +1,5 @@
-//! The benchmark: a plugin here calls, or listens to, a plugin in another process, thread or task, through the engine and
-//! a transport.
+//! The benchmark: a plugin here calls, or listens to, a plugin in another process, thread or task, through the engine
+//! and a transport.
 //!
 //! Prints one line of JSON, the median of the rounds. Only ratios of figures from one machine and run mean anything.
 
