@@ -4,6 +4,8 @@
 //! and no queue; all of that is the core's.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use thiserror::Error;
 
 use crate::error::{DecodeError, PayloadError};
 use crate::message::Message;
+use crate::runtime;
 
 /// How a link ended, or why none could be made.
 #[derive(Debug, Clone, Error)]
@@ -192,78 +195,123 @@ pub trait PluginConnector: Send + 'static {
 
 /// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
 ///
-/// The stream's end is a clean close; the first error of either half ends the link.
-#[derive(Debug)]
+/// The stream's end is a clean close. An error of the stream ends the link; so does one of the sink, once what has
+/// arrived before it was read. Closing takes a second at most, then the rest is dropped with the link.
 pub struct FramedLink<T> {
     inner: T,
+    /// Read while a failed write was looked into; the next to be handed out.
+    inbox: Option<Inbound>,
+    /// A write's error, until reading has ended as well.
+    failed: Option<LinkEnd>,
     end: Option<LinkEnd>,
+    closing: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+type Inbound = Result<Message, DecodeError>;
+
+/// How long a [`FramedLink`] may take to flush and close.
+const CLOSE: Duration = Duration::from_secs(1);
+
+impl<T: fmt::Debug> fmt::Debug for FramedLink<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FramedLink").field("inner", &self.inner).field("end", &self.end).finish_non_exhaustive()
+    }
 }
 
 impl<T> FramedLink<T>
 where
-    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>>
-        + Sink<Message, Error = SendError>
-        + Send
-        + Unpin
-        + 'static,
+    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
 {
     /// Wraps `inner`.
     pub fn new(inner: T) -> FramedLink<T> {
-        FramedLink { inner, end: None }
+        FramedLink { inner, inbox: None, failed: None, end: None, closing: None }
     }
 
-    fn ended<O>(&mut self, result: Result<O, SendError>) -> Result<O, LinkEnd> {
-        result.map_err(|error| match error {
-            SendError::Ended(end) => self.end.get_or_insert(end).clone(),
-            SendError::Payload(error) => self.end.get_or_insert(LinkEnd::lost(error)).clone(),
-        })
+    fn ended(&self) -> Result<(), LinkEnd> {
+        self.end.clone().map_or(Ok(()), Err)
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+        self.ended()?;
+        let closed = || Err(LinkEnd::Closed { code: None, reason: String::new() });
+        let item = match (self.inner.poll_next_unpin(cx), &self.failed) {
+            (Poll::Ready(item), _) => item.unwrap_or_else(closed),
+            // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
+            (Poll::Pending, Some(failed)) if tokio::task::coop::has_budget_remaining() => Err(failed.clone()),
+            (Poll::Pending, _) => return Poll::Pending,
+        };
+        Poll::Ready(item.map_err(|end| self.end.insert(end).clone()))
+    }
+
+    /// What a write says of the link. One that failed is the end as soon as there is nothing more to read.
+    fn poll_writing(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<(), SendError>>,
+    ) -> Poll<Result<(), LinkEnd>> {
+        self.ended()?;
+        if self.failed.is_none() {
+            match ready!(write(&mut self.inner, cx)) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(error) => self.failed = Some(end_of(error)),
+            }
+        }
+        if self.inbox.is_none() {
+            self.inbox = Some(ready!(self.poll_inner(cx))?);
+        }
+        // Whoever reads takes it, and then the next is looked at.
+        Poll::Pending
+    }
+}
+
+fn end_of(error: SendError) -> LinkEnd {
+    match error {
+        SendError::Ended(end) => end,
+        SendError::Payload(error) => LinkEnd::lost(error),
     }
 }
 
 impl<T> Link for FramedLink<T>
 where
-    T: Stream<Item = Result<Result<Message, DecodeError>, LinkEnd>>
-        + Sink<Message, Error = SendError>
-        + Send
-        + Unpin
-        + 'static,
+    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if let Some(end) = &self.end {
-            return Poll::Ready(Err(end.clone()));
-        }
-        let result = ready!(self.inner.poll_ready_unpin(cx));
-        Poll::Ready(self.ended(result))
+        self.poll_writing(cx, |inner, cx| inner.poll_ready_unpin(cx))
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
-        if let Some(end) = &self.end {
-            return Err(end.clone().into());
-        }
+        self.ended()?;
         match self.inner.start_send_unpin(message) {
-            Err(SendError::Ended(end)) => Err(self.end.get_or_insert(end).clone().into()),
+            // Said by the next method that may wait for what has arrived.
+            Err(SendError::Ended(end)) => {
+                self.failed.get_or_insert(end);
+                Ok(())
+            }
             other => other,
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if let Some(end) = &self.end {
-            return Poll::Ready(Err(end.clone()));
-        }
-        let result = ready!(self.inner.poll_flush_unpin(cx));
-        Poll::Ready(self.ended(result))
+        self.poll_writing(cx, |inner, cx| inner.poll_flush_unpin(cx))
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        if let Some(end) = &self.end {
-            return Poll::Ready(Err(end.clone()));
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+        match self.inbox.take() {
+            Some(message) => Poll::Ready(Ok(message)),
+            None => self.poll_inner(cx),
         }
-        let closed = || LinkEnd::Closed { code: None, reason: String::new() };
-        let item = ready!(self.inner.poll_next_unpin(cx)).unwrap_or_else(|| Err(closed()));
-        Poll::Ready(item.map_err(|end| self.end.get_or_insert(end).clone()))
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closing.is_none() && self.end.is_some() {
+            return Poll::Ready(());
+        }
+        self.inbox = None;
+        self.end.get_or_insert(LinkEnd::Disconnected);
+        let limit = self.closing.get_or_insert_with(|| runtime::sleep(CLOSE));
+        if limit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         self.inner.poll_close_unpin(cx).map(drop)
     }
 }
