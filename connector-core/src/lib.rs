@@ -16,6 +16,9 @@ mod profile;
 mod runtime;
 mod session;
 mod sync;
+#[cfg(all(any(doc, doctest), feature = "conformance"))]
+#[doc = include_str!("../docs/write-your-own-connector.md")]
+pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};

@@ -23,9 +23,11 @@ use crate::config::CLOSE;
 /// the connection.
 const UNSEEN: usize = 32;
 /// A message of more bytes waits until the buffer is empty, so that what is buffered is bounded.
-const LARGE: usize = 64 * 1024;
+const LARGE: usize = 256 * 1024;
 /// How often a full buffer is looked at; nobody tells when it has room.
 const LOOK: Duration = Duration::from_millis(1);
+/// Looks at once, since the buffer is most often full because its writer has not had its turn.
+const TURNS: u32 = 64;
 
 /// The TCP connection an engine came on, if it is ours to end.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub(super) struct SocketLink {
     /// Messages that surely have room.
     unseen: usize,
     look: Option<Pin<Box<Sleep>>>,
+    turns: u32,
     closing: Option<Pin<Box<Sleep>>>,
     max_message: usize,
     runtime: Handle,
@@ -62,6 +65,7 @@ impl SocketLink {
             waiting: None,
             unseen: 0,
             look: None,
+            turns: 0,
             closing: None,
             max_message,
             runtime: Handle::current(),
@@ -72,8 +76,13 @@ impl SocketLink {
     fn poll_room(&mut self, cx: &mut Context<'_>, places: usize) -> Poll<()> {
         loop {
             if has_room(&self.socket, places) {
-                self.look = None;
+                (self.look, self.turns) = (None, 0);
                 return Poll::Ready(());
+            }
+            if self.turns < TURNS {
+                self.turns += 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
             ready!(look.as_mut().poll(cx));

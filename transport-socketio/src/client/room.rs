@@ -40,6 +40,6 @@ struct Asking<'a> {
 impl Serialize for Asking<'_> {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         take(self.socket, self.left.take(), self.full);
-        Err(S::Error::custom("this was no message"))
+        Err(S::Error::custom(""))
     }
 }
