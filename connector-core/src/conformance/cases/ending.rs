@@ -1,0 +1,301 @@
+//! How a link ends: in order or not, with what was sent before it, the same whoever says it, and within a bound.
+
+use crate::conformance::failure::{Failure, Hint, check, same, shown};
+use crate::conformance::fixture::Fixture;
+use crate::conformance::lab::{End, Lab, both, filled, moment, numbered, text};
+use crate::connector::LinkEnd;
+use crate::message::Message;
+
+const BEFORE: &str = "what was sent before a close: poll_disconnect flushes it, and the other end hands it out first";
+const SAID: &str = "what is kept of the end once it is known";
+
+fn are_numbered(messages: &[Message], many: i64) -> Result<(), Failure> {
+    let ids: Vec<_> = messages.iter().filter_map(|message| message.id).collect();
+    same("all that was sent before the end", &ids, &(0..many).collect()).look_at(BEFORE)
+}
+
+/// Sends 50 without a flush and closes; what the other end received.
+async fn last_words(leaving: &mut End, other: &mut End) -> Result<LinkEnd, Failure> {
+    for number in 0..50 {
+        leaving.put(numbered(number)).await?;
+    }
+    let (_, (messages, end)) = both(leaving.disconnect(), other.rest()).await?;
+    are_numbered(&messages, 50)?;
+    Ok(end)
+}
+
+/// What the engine sent before it closes arrives before the end.
+pub async fn the_engines_last_words_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    last_words(&mut engine, &mut plugin).await.map(drop)
+}
+
+/// What the plugin sent before it closes arrives before the end.
+pub async fn the_plugins_last_words_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    last_words(&mut plugin, &mut engine).await.map(drop)
+}
+
+/// A large message that was sent before a close arrives whole, though its reader comes late.
+pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let message = filled(0, fixture.capabilities().largest * 3 / 4);
+    plugin.put(message.clone()).await?;
+    let (_, (messages, _)) = both(plugin.disconnect(), engine.rest()).await?;
+    check(messages.len() == 1 && text(&messages[0]) == text(&message), || {
+        Failure::new(
+            "the whole message, then the end",
+            shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
+        )
+    })
+    .look_at(BEFORE)
+}
+
+/// Once the end has been said, every method says the same one, and nothing more arrives.
+pub async fn every_method_says_the_same_end(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for drops in [true, false] {
+        let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+        plugin.send(numbered(0)).await?;
+        let close = async {
+            match drops {
+                true => drop(plugin),
+                false => plugin.disconnect().await?,
+            }
+            Ok(())
+        };
+        let (_, (messages, _)) = both(close, engine.rest()).await?;
+        are_numbered(&messages, 1)?;
+        engine.stays_ended().await.look_at(SAID)?;
+    }
+    Ok(())
+}
+
+/// One who only sends learns the end too, but not before what had arrived was handed out.
+pub async fn a_sender_does_not_swallow_what_arrived(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    for number in 0..20 {
+        plugin.put(numbered(number)).await?;
+    }
+    let send = async {
+        moment().await;
+        moment().await;
+        // It sends until it is told: messages meanwhile are received, not lost.
+        while engine.try_put(numbered(1)).await?.is_ok() && engine.flushed().await?.is_ok() {
+            moment().await;
+        }
+        let (messages, _) = engine.rest().await?;
+        are_numbered(&messages, 20)
+    };
+    both(plugin.disconnect(), send).await.look_at("a failed write: what had arrived is handed out before the end")?;
+    engine.stays_ended().await
+}
+
+/// Closing ends within a bound though the other end does nothing.
+pub async fn disconnect_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, _plugin) = Lab::open(fixture).await?.link().await?;
+    engine.send(numbered(1)).await?;
+    engine.disconnect().await?;
+    let (_engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    plugin.disconnect().await
+}
+
+/// Closing a link that is full ends within a bound though the other end does not read.
+pub async fn disconnect_of_a_full_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, _plugin) = Lab::open(fixture).await?.link().await?;
+    for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+        if !engine.is_ready().await {
+            break;
+        }
+        engine.take(filled(number, 60_000))?;
+    }
+    engine.disconnect().await
+}
+
+/// Closing a link that is stalled ends within a bound.
+pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    engine.send(numbered(1)).await?;
+    plugin.next().await?;
+    lab.control.stall();
+    engine.disconnect().await?;
+    plugin.disconnect().await
+}
+
+/// A second disconnect, and one after the end, is ready too.
+pub async fn disconnect_again_is_fine(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    both(engine.disconnect(), plugin.end()).await?;
+    engine.disconnect().await?;
+    plugin.disconnect().await?;
+    plugin.disconnect().await?;
+    plugin.stays_ended().await
+}
+
+/// Both ends may close at once.
+pub async fn both_may_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    engine.put(numbered(1)).await?;
+    plugin.put(numbered(1)).await?;
+    both(engine.disconnect(), plugin.disconnect()).await.map(drop)
+}
+
+/// Dropping the engine's end closes the link: the plugin's end learns it.
+pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    engine.send(numbered(0)).await?;
+    same("the message", &plugin.next().await?.id, &Some(0))?;
+    drop(engine);
+    plugin.end().await.look_at("what happens when a link is dropped")?;
+    plugin.stays_ended().await
+}
+
+/// Dropping the plugin's end closes the link: the engine's end learns it.
+pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    plugin.send(numbered(0)).await?;
+    same("the message", &engine.next().await?.id, &Some(0))?;
+    drop(plugin);
+    engine.end().await.look_at("what happens when a link is dropped")?;
+    engine.stays_ended().await
+}
+
+/// A link that is dropped while it is full closes too.
+pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+        if !engine.is_ready().await {
+            break;
+        }
+        engine.take(filled(number, 60_000))?;
+    }
+    drop(engine);
+    plugin.end().await.look_at("what happens when a link is dropped that has something left to send")?;
+    plugin.stays_ended().await
+}
+
+/// A close in order is told as one, at either end.
+pub async fn a_close_is_told_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for engine_leaves in [true, false] {
+        let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+        let (mut leaving, mut other) = if engine_leaves { (engine, plugin) } else { (plugin, engine) };
+        let end = last_words(&mut leaving, &mut other).await?;
+        check(matches!(end, LinkEnd::Closed { .. }), || {
+            Failure::new("LinkEnd::Closed after a close in order", shown(&end))
+        })
+        .look_at("poll_disconnect, and how the other end reads what it writes")?;
+    }
+    Ok(())
+}
+
+/// A cut is told as anything but a close in order, at both ends.
+pub async fn a_cut_is_not_told_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    engine.send(numbered(1)).await?;
+    plugin.next().await?;
+    lab.control.cut();
+    for end in [engine.end().await?, plugin.end().await?] {
+        let told = !matches!(end, LinkEnd::Closed { .. } | LinkEnd::Disconnected);
+        check(told, || Failure::new("LinkEnd::Lost after a cut", shown(&end)))
+            .look_at("how an end without a close, and a reset, are told")?;
+    }
+    Ok(())
+}
+
+/// A cut ends the link at both ends, the same whoever says it.
+pub async fn a_cut_ends_the_link(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    plugin.send(numbered(1)).await?;
+    engine.next().await?;
+    lab.control.cut();
+    engine.end().await.look_at("how a link that breaks is noticed")?;
+    plugin.end().await.look_at("how a link that breaks is noticed")?;
+    engine.stays_ended().await.look_at(SAID)?;
+    plugin.stays_ended().await.look_at(SAID)
+}
+
+/// Of what is on its way at a cut a part arrives, in order and each message whole, then the end.
+pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    let send = async {
+        let mut number = 0;
+        while engine.try_put(filled(number, 3000)).await?.is_ok() {
+            number += 1;
+        }
+        Ok(())
+    };
+    let receive = async {
+        let mut number = 0;
+        loop {
+            match plugin.inbound().await? {
+                Ok(Ok(message)) => {
+                    same("the next message, whole", &text(&message), &text(&filled(number, 3000)))
+                        .look_at("what is made of half a message at the end")?;
+                    number += 1;
+                    if number == 300 {
+                        lab.control.cut();
+                    }
+                }
+                Ok(Err(_)) => {}
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    both(send, receive).await?;
+    engine.stays_ended().await?;
+    plugin.stays_ended().await
+}
+
+/// One end closes while the other sends: both end within a bound.
+pub async fn a_close_ends_who_is_sending(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let send = async {
+        let mut number = 0;
+        while engine.try_put(filled(number, 3000)).await?.is_ok() {
+            number += 1;
+        }
+        Ok(())
+    };
+    let close = async {
+        for number in 0..100 {
+            same("the next message", &plugin.next().await?.id, &Some(number))?;
+        }
+        plugin.disconnect().await?;
+        drop(plugin);
+        Ok(())
+    };
+    both(send, close).await.look_at("a close while the other end writes")?;
+    engine.stays_ended().await
+}
+
+/// A link that has gone silent ends by itself within the time that is declared.
+pub async fn silence_is_noticed(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    engine.send(numbered(1)).await?;
+    plugin.next().await?;
+    lab.control.stall();
+    let within = fixture.capabilities().silence.unwrap_or(fixture.capabilities().patience);
+    engine.bound(within);
+    plugin.bound(within);
+    both(engine.end(), plugin.end()).await.look_at("keepalives, and what happens when none is answered")?;
+    engine.stays_ended().await
+}
+
+/// Silence that is shorter than that ends nothing.
+pub async fn an_idle_link_lives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let idle = fixture.capabilities().silence.unwrap_or_default().min(std::time::Duration::from_secs(2));
+    let (_, message) = both(
+        async {
+            crate::runtime::sleep(idle + std::time::Duration::from_millis(300)).await;
+            engine.send(numbered(1)).await
+        },
+        plugin.next(),
+    )
+    .await?;
+    same("the message", &message.id, &Some(1))
+}
