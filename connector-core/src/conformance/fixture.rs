@@ -263,7 +263,7 @@ pub struct Memory;
 #[async_trait]
 impl Fixture for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().largest(16 << 20).cut().stall().inject()
+        Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20).cut().stall().inject()
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {

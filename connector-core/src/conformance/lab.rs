@@ -65,6 +65,13 @@ pub(super) async fn linked(
     }
 }
 
+/// A link, the engine's end and the plugin's, and the place it is in, which is to be kept.
+pub(super) async fn pair(fixture: &dyn Fixture) -> Result<(End, End, Lab), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (engine, plugin) = lab.link().await?;
+    Ok((engine, plugin, lab))
+}
+
 /// What a link hands out.
 pub(super) type Inbound = Result<Message, DecodeError>;
 
@@ -159,6 +166,21 @@ impl End {
             Err(SendError::Ended(end)) => self.ended("send", end).map(Err),
             Err(SendError::Payload(error)) => Err(Failure::new("a message to be sent", error).look_at("send")),
         }
+    }
+
+    /// Sends numbered messages of so many bytes until the link says its end; more than `most` it may not take.
+    pub(super) async fn send_until_end(&mut self, bytes: usize, most: usize) -> Result<(), Failure> {
+        for number in 0..most as i64 {
+            if self.try_put(filled(number, bytes)).await?.is_err() {
+                return Ok(());
+            }
+            // Both ends get their turn, whatever the link thinks of its buffers.
+            if number % 16 == 0 {
+                yield_now().await;
+            }
+        }
+        let came = format!("one that has taken {most} messages of {bytes} bytes");
+        Err(Failure::new("a link that says its end to who sends", came).look_at("poll_ready once the link has ended"))
     }
 
     pub(super) async fn put(&mut self, message: Message) -> Result<(), Failure> {
@@ -369,6 +391,19 @@ pub(super) async fn both<A: Send, B: Send>(
         }
     }
     first.zip(second).ok_or_else(|| Failure::new("both to end", "one of them"))
+}
+
+/// Lets others go on.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A moment for what is under way.

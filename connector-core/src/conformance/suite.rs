@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use super::failure::Failure;
 use super::fixture::{Fixture, Need};
+use super::lab::within;
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
@@ -51,7 +52,9 @@ impl Case {
         if let Some(why) = self.needs.iter().find_map(|need| need.unmet(&has)) {
             return Verdict::Skipped(why);
         }
-        match (self.run)(fixture).await {
+        // Each wait has its own bound, and there are not so many of them.
+        let ran = within(has.patience.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
+        match ran.and_then(|outcome| outcome) {
             Ok(()) => Verdict::Passed,
             Err(failure) => Verdict::Failed(failure.of_case(self.name)),
         }

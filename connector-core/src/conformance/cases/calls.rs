@@ -8,7 +8,7 @@ use crate::client::{ClientConfig, serve};
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::host::{HandHost, Host, Notes, all, answer, call, options, request, subject, welcomed};
-use crate::conformance::lab::{Lab, both, within};
+use crate::conformance::lab::{Lab, both, pair, within};
 use crate::conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use crate::connector::ClientConnector;
 use crate::engine::{Engine, Registration};
@@ -92,7 +92,7 @@ pub async fn answers_may_come_in_any_order(fixture: &dyn Fixture) -> Result<(), 
 
 /// A request with the id 0, or a negative one, is answered with it.
 pub async fn an_id_of_zero_is_answered(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (engine, plugin, _lab) = pair(fixture).await?;
     let (mut engine, _client, _task) = welcomed(engine, plugin, subject(&Notes::default())).await?;
     for id in [0, -7, 1, i64::MAX] {
         engine.send(request(id, "echo", Payload::new((id,)))).await?;

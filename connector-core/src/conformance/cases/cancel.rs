@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::host::{HandHost, Host, Notes, answer, request, subject, welcomed};
-use crate::conformance::lab::{Lab, moment};
+use crate::conformance::lab::{Lab, moment, pair};
 use crate::error::CallError;
 use crate::message::{Action, Message};
 use crate::payload::Payload;
@@ -44,7 +44,7 @@ pub async fn a_cancel_names_its_call(fixture: &dyn Fixture) -> Result<(), Failur
 
 /// A plugin's own call that is dropped is cancelled at the engine by its id.
 pub async fn a_plugins_dropped_call_is_cancelled(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (engine, plugin, _lab) = pair(fixture).await?;
     let (mut engine, client, _task) = welcomed(engine, plugin, subject(&Notes::default())).await?;
     let call = crate::runtime::spawn(async move { drop(client.call::<Value>("x", "y", ()).await) });
     let asked = engine.next().await?;
@@ -71,7 +71,7 @@ pub async fn cancelling_by_name_ends_them_all(fixture: &dyn Fixture) -> Result<(
 
 /// Cancels of calls that are over or unknown, and one right behind its request, harm nothing.
 pub async fn cancels_of_nothing_harm_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (engine, plugin, _lab) = pair(fixture).await?;
     let notes = Notes::default();
     let (mut engine, _client, _task) = welcomed(engine, plugin, subject(&notes)).await?;
     let cancel = |id: i64| Message { id: Some(id), ..Message::new(Action::Cancel) };

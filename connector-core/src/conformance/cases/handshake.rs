@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::host::{HandHost, Host, Notes, answer, handshake, request, subject, welcomed};
-use crate::conformance::lab::{Lab, moment};
+use crate::conformance::lab::{Lab, moment, pair};
 use crate::message::{Action, Message};
 use crate::payload::Payload;
 
@@ -19,14 +19,14 @@ pub async fn the_handshake_tells_the_methods(fixture: &dyn Fixture) -> Result<()
 
 /// A plugin asks for the handshake with the id -1 as soon as it is connected, and answers the engine's.
 pub async fn the_plugin_asks_first(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (engine, plugin, _lab) = pair(fixture).await?;
     let (_engine, client, _task) = welcomed(engine, plugin, subject(&Notes::default())).await?;
     same("the plugin's name", &&*client.name(), &"probe")
 }
 
 /// A handshake that comes again is answered again, and does not reset the plugin.
 pub async fn a_second_handshake_resets_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (engine, plugin, _lab) = pair(fixture).await?;
     let notes = Notes::default();
     let activated = notes.clone();
     let made = subject(&notes).on_activation(move |_| {
@@ -46,7 +46,7 @@ pub async fn a_second_handshake_resets_nothing(fixture: &dyn Fixture) -> Result<
 
 /// A request before the handshake is refused, and the link lives on.
 pub async fn a_request_before_the_handshake_is_refused(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, plugin, _lab) = pair(fixture).await?;
     let made = subject(&Notes::default());
     let (_client, session) = crate::client::connect(plugin.into_link(), made, crate::client::ClientConfig::default());
     let _task = crate::runtime::spawn(async { drop(session.await) });

@@ -2,7 +2,7 @@
 
 use crate::conformance::failure::{Failure, Hint, same};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{End, Lab, both, filled, moment, numbered, text};
+use crate::conformance::lab::{End, both, filled, moment, numbered, pair, text};
 
 const ORDER: &str =
     "what is between send and poll_message: queues, buffers, tasks; nothing may overtake, double or lose";
@@ -25,7 +25,7 @@ async fn receive(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> 
 
 /// The plugin's messages arrive at the engine in order, each once and whole.
 pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     both(stream(&mut plugin, 0..2000, 20), receive(&mut engine, 0..2000, 20)).await?;
     moment().await;
     engine.is_quiet().await.look_at(ORDER)
@@ -33,7 +33,7 @@ pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), F
 
 /// The engine's messages arrive at the plugin in order, each once and whole.
 pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     both(stream(&mut engine, 0..2000, 20), receive(&mut plugin, 0..2000, 20)).await?;
     moment().await;
     plugin.is_quiet().await.look_at(ORDER)
@@ -41,7 +41,7 @@ pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), F
 
 /// Messages of very different sizes keep their order: a small one does not overtake a large one.
 pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let largest = (fixture.capabilities().largest / 2).min(100_000);
     let message = |number: i64| filled(number, [0, largest, 1, 5000, 70_000.min(largest)][number as usize % 5]);
     let send = async {
@@ -74,13 +74,13 @@ pub async fn both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
         end.flush().await?;
         receive(end, theirs + 334..theirs + 1000, 100).await
     }
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     both(ping(&mut engine, 0, 10_000), ping(&mut plugin, 10_000, 0)).await.map(drop)
 }
 
 /// One message goes to and fro a thousand times, so that nothing waits for more before it sends or hands out.
 pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for number in 0..1000 {
         engine.send(numbered(number)).await?;
         same("the message", &plugin.next().await?.id, &Some(number)).look_at(ORDER)?;
@@ -92,7 +92,7 @@ pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure
 
 /// Two messages that are sent before a flush arrive as two, not as one and not glued together.
 pub async fn messages_sent_together_arrive_apart(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for batch in 2..40 {
         for number in 0..batch {
             engine.put(numbered(number)).await?;
@@ -112,7 +112,7 @@ pub async fn messages_sent_together_arrive_apart(fixture: &dyn Fixture) -> Resul
 
 /// Equal messages are not taken for repetitions: each arrives.
 pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let send = async {
         for _ in 0..100 {
             engine.put(numbered(7)).await?;

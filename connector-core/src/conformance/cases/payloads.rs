@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{Lab, both, filled, numbered, text};
+use crate::conformance::lab::{Lab, both, filled, numbered, pair, text};
 use crate::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 use crate::payload::Payload;
 
@@ -13,7 +13,7 @@ const BYTES: &str =
 
 /// Sends each from the engine and back from the plugin, and compares.
 async fn there_and_back(fixture: &dyn Fixture, messages: Vec<Message>) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for message in messages {
         let expected = text(&message);
         let there = both(engine.send(message.clone()), plugin.next()).await?.1;
@@ -86,7 +86,7 @@ pub async fn ids_arrive_whatever_they_are(fixture: &dyn Fixture) -> Result<(), F
 
 /// A payload that is null is not a payload that is missing, nor an empty one.
 pub async fn null_is_not_missing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let null = Message { payload: Some(Payload::null()), ..numbered(1) };
     engine.send(null).await?;
     let came = plugin.next().await?;
@@ -173,7 +173,7 @@ pub async fn deep_payloads_arrive(fixture: &dyn Fixture) -> Result<(), Failure> 
 
 /// A payload that was written over several lines arrives as the same value in one message.
 pub async fn white_space_breaks_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for odd in ["[\n  1,\r\n\t\"a b\\n\"\n]", " [ ] ", "{\r\"a\"\n:\n1\r\n}", "\n\n[1]\n\n"] {
         engine.put(with_json(odd.as_bytes().to_vec())?).await?;
         engine.send(numbered(2)).await?;
@@ -194,7 +194,7 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
     let edges = [125, 126, 127, 4096, 8192, 16_384, 65_535, 65_536, 65_537, 1 << 17, 1 << 20];
     let sizes =
         edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for size in sizes.chain([largest]) {
         let message = filled(1, size - frame);
         let expected = text(&message);
@@ -214,7 +214,7 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
 
 /// A message that cannot be serialized is refused to its sender, and harms neither the link nor what comes after it.
 pub async fn what_cannot_be_sent_harms_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     engine.put(numbered(1)).await?;
     let bad = std::collections::HashMap::from([((1, 2), 3)]);
     let refused = engine.is_refused(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;

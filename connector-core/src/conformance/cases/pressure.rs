@@ -2,7 +2,7 @@
 
 use crate::conformance::failure::{Failure, Hint, check, same};
 use crate::conformance::fixture::{Capabilities, Fixture};
-use crate::conformance::lab::{End, Lab, both, filled, moment, numbered, text};
+use crate::conformance::lab::{End, both, filled, moment, numbered, pair, text};
 
 const BOUND: &str = "poll_ready: it is pending once the other end does not read and the buffers are full";
 const BOTH: &str =
@@ -41,19 +41,19 @@ async fn unstuff(end: &mut End, many: i64, bytes: usize) -> Result<(), Failure> 
 
 /// Large messages that are not read make their sender wait, within a bound.
 pub async fn large_messages_are_pushed_back(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, _plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, _plugin, _lab) = pair(fixture).await?;
     stuff(&mut engine, &fixture.capabilities(), 60_000).await.map(drop)
 }
 
 /// Small messages that are not read make their sender wait, within a bound.
 pub async fn small_messages_are_pushed_back(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (_engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (_engine, mut plugin, _lab) = pair(fixture).await?;
     stuff(&mut plugin, &fixture.capabilities(), 0).await.map(drop)
 }
 
 /// All that a link took while nobody read arrives once somebody does, and the link is ready again.
 pub async fn what_was_taken_arrives_later(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let sent = stuff(&mut engine, &fixture.capabilities(), 20_000).await?;
     both(
         async {
@@ -71,7 +71,7 @@ pub async fn what_was_taken_arrives_later(fixture: &dyn Fixture) -> Result<(), F
 
 /// Both ends are full and neither had read: once both read, everything arrives.
 pub async fn two_full_ends_do_not_lock(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let has = fixture.capabilities();
     let (here, there) = both(stuff(&mut engine, &has, 20_000), stuff(&mut plugin, &has, 20_000)).await?;
     both(drain(&mut engine, there), drain(&mut plugin, here)).await.look_at(BOTH).map(drop)
@@ -85,7 +85,7 @@ async fn drain(end: &mut End, many: i64) -> Result<(), Failure> {
 
 /// A full link still receives.
 pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     stuff(&mut engine, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
         plugin.send(numbered(number)).await.look_at(BOTH)?;
@@ -96,7 +96,7 @@ pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> 
 
 /// A link whose incoming messages nobody takes can still be asked whether it sends; neither end waits for the other.
 pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let sent = stuff(&mut plugin, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
         engine.take_when_ready(numbered(number)).await.look_at(BOTH)?;
@@ -107,7 +107,7 @@ pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), 
 
 /// A flush that is ready has handed everything over: nothing more has to be asked of the sender.
 pub async fn flushed_is_sent(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for number in 0..20 {
         for extra in 0..number {
             engine.put(numbered(1000 + extra)).await?;
@@ -124,7 +124,7 @@ pub async fn flushed_is_sent(fixture: &dyn Fixture) -> Result<(), Failure> {
 
 /// A flush with nothing to send is ready at once.
 pub async fn an_empty_flush_is_ready(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for end in [&mut engine, &mut plugin] {
         end.flush().await?;
         end.flush().await?;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::conformance::failure::{Failure, Hint, check, same};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{Lab, WAKERS, both, filled, moment, numbered};
+use crate::conformance::lab::{WAKERS, both, filled, moment, numbered, pair};
 use crate::runtime;
 
 /// A reader that waits is woken by the message that comes, at either end.
 pub async fn a_waiting_reader_is_woken(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for number in 0..3 {
         let send = async {
             moment().await;
@@ -29,7 +29,7 @@ pub async fn a_waiting_reader_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
 
 /// A reader that has asked to send in between is woken all the same: the ways do not take each other's waker.
 pub async fn sending_does_not_lose_the_readers_waker(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for number in 0..3 {
         let wait = async {
             plugin.is_quiet().await?;
@@ -48,7 +48,7 @@ pub async fn sending_does_not_lose_the_readers_waker(fixture: &dyn Fixture) -> R
 
 /// A sender that waits is woken once the other end reads.
 pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     const BYTES: usize = 50_000;
     let many = (fixture.capabilities().most_unread_bytes / BYTES + 200) as i64;
     let send = async {
@@ -73,7 +73,7 @@ pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
 /// A reader that waits is woken by the end of the link.
 pub async fn the_end_wakes_a_reader(fixture: &dyn Fixture) -> Result<(), Failure> {
     for drops in [true, false] {
-        let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+        let (mut engine, mut plugin, _lab) = pair(fixture).await?;
         let close = async {
             moment().await;
             match drops {
@@ -89,11 +89,9 @@ pub async fn the_end_wakes_a_reader(fixture: &dyn Fixture) -> Result<(), Failure
 
 /// A sender that waits for a reader is woken by the end of the link.
 pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, plugin) = Lab::open(fixture).await?.link().await?;
-    let send = async {
-        while engine.try_put(filled(1, 50_000)).await?.is_ok() {}
-        Ok(())
-    };
+    let (mut engine, plugin, _lab) = pair(fixture).await?;
+    let most = fixture.capabilities().most_unread_bytes / 50_000 + 1000;
+    let send = engine.send_until_end(50_000, most);
     let close = async {
         moment().await;
         moment().await;
@@ -105,7 +103,7 @@ pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure
 
 /// A link with nothing to do lets its task sleep.
 pub async fn an_idle_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin) = Lab::open(fixture).await?.link().await?;
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     engine.send(numbered(1)).await?;
     same("the message", &plugin.next().await?.id, &Some(1))?;
     for end in [&mut engine, &mut plugin] {
