@@ -17,7 +17,7 @@ use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::runtime;
 
-pub(super) const WAKERS: &str = "what keeps the task's waker when a method is pending";
+pub(super) const WAKERS: &str = "a message that was lost or is kept back, an end that is not told, or what keeps the task's waker while a method is pending";
 
 /// A place of one case.
 pub(super) struct Lab {
@@ -70,6 +70,12 @@ pub(super) async fn pair(fixture: &dyn Fixture) -> Result<(End, End, Lab), Failu
     let mut lab = Lab::open(fixture).await?;
     let (engine, plugin) = lab.link().await?;
     Ok((engine, plugin, lab))
+}
+
+/// The same, with the end that sends first: the engine's or the plugin's.
+pub(super) async fn pair_from(fixture: &dyn Fixture, from_engine: bool) -> Result<(End, End, Lab), Failure> {
+    let (engine, plugin, lab) = pair(fixture).await?;
+    Ok(if from_engine { (engine, plugin, lab) } else { (plugin, engine, lab) })
 }
 
 /// What a link hands out.
@@ -227,6 +233,19 @@ impl End {
     /// Flushes without waiting for it.
     pub(super) async fn start_flush(&mut self) {
         poll_fn(|cx| Poll::Ready(drop(self.link.poll_flush(cx)))).await;
+    }
+
+    /// Asks everything of the link once, whatever it says.
+    pub(super) async fn poke(&mut self, message: Message) {
+        poll_fn(|cx| {
+            let _ = self.link.poll_ready(cx);
+            let _ = self.link.poll_flush(cx);
+            let _ = self.link.poll_message(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let _ = self.link.send(message);
+        self.start_flush().await;
     }
 
     /// Waits no longer than this from now on.

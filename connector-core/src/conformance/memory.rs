@@ -125,14 +125,16 @@ struct Pipe {
     /// What each end has sent and the other has not received.
     frames: [VecDeque<Bytes>; 2],
     closed: [bool; 2],
-    wakers: [Option<Waker>; 2],
+    readers: [Option<Waker>; 2],
+    writers: [Option<Waker>; 2],
     cut: bool,
     stalled: bool,
 }
 
 impl Pipe {
+    /// Everybody is to look again.
     fn wake(&mut self) {
-        self.wakers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+        self.readers.iter_mut().chain(&mut self.writers).filter_map(Option::take).for_each(Waker::wake);
     }
 }
 
@@ -147,10 +149,11 @@ impl MemoryLink {
         Box::new(MemoryLink { pipe: Arc::clone(pipe), me, end: None })
     }
 
-    /// One look at the pipe: `look` is asked while it carries. One task polls both ways, so one waker will do.
+    /// One look at the pipe: `look` is asked while it carries.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
+        wakers: fn(&mut Pipe) -> &mut [Option<Waker>; 2],
         look: impl FnOnce(&mut Pipe, usize) -> Poll<Result<T, LinkEnd>>,
     ) -> Poll<Result<T, LinkEnd>> {
         if let Some(end) = &self.end {
@@ -164,7 +167,7 @@ impl MemoryLink {
             _ => look(&mut pipe, self.me),
         };
         match &looked {
-            Poll::Pending => pipe.wakers[self.me] = Some(cx.waker().clone()),
+            Poll::Pending => wakers(&mut pipe)[self.me] = Some(cx.waker().clone()),
             Poll::Ready(Err(end)) => self.end = Some(end.clone()),
             Poll::Ready(Ok(_)) => {}
         }
@@ -184,13 +187,17 @@ fn closed<T>() -> Poll<Result<T, LinkEnd>> {
 
 impl Link for MemoryLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll(cx, |pipe, me| match pipe.closed[1 - me] {
-            // What arrived before the end is handed out first; then the reader says it.
-            true if !pipe.frames[1 - me].is_empty() => Poll::Pending,
-            true => closed(),
-            false if pipe.frames[me].len() >= ROOM => Poll::Pending,
-            false => Poll::Ready(Ok(())),
-        })
+        self.poll(
+            cx,
+            |pipe| &mut pipe.writers,
+            |pipe, me| match pipe.closed[1 - me] {
+                // What arrived before the end is handed out first; then the reader says it.
+                true if !pipe.frames[1 - me].is_empty() => Poll::Pending,
+                true => closed(),
+                false if pipe.frames[me].len() >= ROOM => Poll::Pending,
+                false => Poll::Ready(Ok(())),
+            },
+        )
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -200,23 +207,30 @@ impl Link for MemoryLink {
         }
         let mut pipe = lock(&self.pipe);
         pipe.frames[self.me].push_back(frame);
-        pipe.wake();
+        if let Some(reader) = pipe.readers[1 - self.me].take() {
+            reader.wake();
+        }
         Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll(cx, |_, _| Poll::Ready(Ok(())))
+        self.poll(cx, |pipe| &mut pipe.writers, |_, _| Poll::Ready(Ok(())))
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.poll(cx, |pipe, me| match pipe.frames[1 - me].pop_front() {
-            Some(frame) => {
-                pipe.wake();
-                Poll::Ready(Ok(Message::decode(frame)))
-            }
-            None if pipe.closed[1 - me] => closed(),
-            None => Poll::Pending,
-        })
+        self.poll(
+            cx,
+            |pipe| &mut pipe.readers,
+            |pipe, me| match pipe.frames[1 - me].pop_front() {
+                Some(frame) => {
+                    // There is room; and this end's own writer may have waited for the last to be read.
+                    pipe.writers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+                    Poll::Ready(Ok(Message::decode(frame)))
+                }
+                None if pipe.closed[1 - me] => closed(),
+                None => Poll::Pending,
+            },
+        )
     }
 
     fn poll_disconnect(&mut self, _: &mut Context<'_>) -> Poll<()> {

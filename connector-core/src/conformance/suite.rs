@@ -207,6 +207,8 @@ macro_rules! __conformance_cases {
                 a_cut_ends_the_link [Cut],
                 a_cut_tears_no_message [Cut],
                 a_close_ends_who_is_sending [],
+                a_cut_wakes_a_full_sender [Cut],
+                nothing_is_carried_after_a_disconnect [],
                 silence_is_noticed [Stall, Silence],
                 an_idle_link_lives [],
             }
@@ -214,6 +216,8 @@ macro_rules! __conformance_cases {
                 accept_may_come_after_connect [],
                 accept_may_come_before_connect [],
                 accept_is_cancel_safe [],
+                the_first_message_arrives [],
+                connect_fails_where_nobody_serves [],
                 a_second_link_follows_the_first [Redial],
                 links_do_not_inherit_messages [Redial],
                 a_link_after_a_cut_is_new [Cut, Redial],

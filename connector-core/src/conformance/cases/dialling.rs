@@ -2,9 +2,10 @@
 
 use futures_util::FutureExt;
 
-use crate::conformance::failure::{Failure, Hint, check, same};
-use crate::conformance::fixture::Fixture;
+use crate::conformance::failure::{Failure, Hint, same};
+use crate::conformance::fixture::{Capabilities, Fixture};
 use crate::conformance::lab::{End, Lab, both, linked, moment, numbered, within};
+use crate::connector::PluginConnector;
 
 /// Sends one message each way and sees that it is the first that comes.
 async fn carries(engine: &mut End, plugin: &mut End, number: i64) -> Result<(), Failure> {
@@ -61,6 +62,31 @@ pub async fn accept_is_cancel_safe(fixture: &dyn Fixture) -> Result<(), Failure>
     let both_ends = both(connect, accept).await.look_at("accept: what it was doing is kept when its future is dropped");
     let (mut engine, mut plugin) = both_ends?;
     carries(&mut engine, &mut plugin, 5).await
+}
+
+/// What an engine sends as soon as it is connected arrives, whenever the plugin's end begins to read.
+pub async fn the_first_message_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let Lab { has, url, client, connector, .. } = &mut lab;
+    let connect = async {
+        let mut engine = linked("the engine's", has.patience, connector.connect(url)).await?;
+        engine.send(numbered(1)).await?;
+        Ok(engine)
+    };
+    let accept = async {
+        let mut plugin = linked("the plugin's", has.patience, client.accept()).await?;
+        moment().await;
+        same("the first message", &plugin.next().await?.id, &Some(1)).map(|()| plugin)
+    };
+    let (mut engine, mut plugin) = both(connect, accept).await.look_at("what comes right behind the connection")?;
+    carries(&mut engine, &mut plugin, 5).await
+}
+
+/// Where the plugin's end is gone, connecting fails within a bound.
+pub async fn connect_fails_where_nobody_serves(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let Lab { has, url, client, mut connector, control: _control, another: _another } = Lab::open(fixture).await?;
+    drop(client);
+    fails(&has, &mut connector, &url).await
 }
 
 /// After a link has ended another can be made, and carries.
@@ -123,6 +149,20 @@ pub async fn a_link_after_a_cut_is_new(fixture: &dyn Fixture) -> Result<(), Fail
     plugin.is_quiet().await.look_at(APART)
 }
 
+/// Dialling fails. A stream that needs no greeting may be connected before anybody knows better: then it ends.
+async fn fails(has: &Capabilities, connector: &mut Box<dyn PluginConnector>, url: &str) -> Result<(), Failure> {
+    match within(has.patience, "connect to fail", connector.connect(url)).await.look_at("the time limit of connect")? {
+        Err(_) => Ok(()),
+        Ok(link) => {
+            let (messages, _) = End::new("the engine's", link, has.patience)
+                .rest()
+                .await
+                .look_at("connect: it gives a link only where somebody is")?;
+            same("the messages of nobody", &messages.len(), &0)
+        }
+    }
+}
+
 /// Where nobody can be reached, connecting fails within a bound.
 pub async fn connect_fails_while_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
     let mut lab = Lab::open(fixture).await?;
@@ -131,10 +171,7 @@ pub async fn connect_fails_while_cut(fixture: &dyn Fixture) -> Result<(), Failur
     drop(link);
     for _ in 0..3 {
         let Lab { has, url, connector, .. } = &mut lab;
-        let dialled = within(has.patience, "connect to fail", connector.connect(url)).await;
-        let dialled = dialled.look_at("the time limit of connect")?;
-        check(dialled.is_err(), || Failure::new("no link while none can be made", "one"))
-            .look_at("connect: it gives a link only once there is one")?;
+        fails(has, connector, url).await?;
     }
     lab.control.heal();
     let (mut engine, mut plugin) = lab.link().await.look_at("connect after it has failed")?;

@@ -2,7 +2,7 @@
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{End, Lab, both, filled, moment, numbered, pair, text};
+use crate::conformance::lab::{End, Lab, both, filled, moment, numbered, pair, pair_from, text};
 use crate::connector::LinkEnd;
 use crate::message::Message;
 
@@ -38,62 +38,70 @@ pub async fn the_plugins_last_words_arrive(fixture: &dyn Fixture) -> Result<(), 
 
 /// A large message that was sent before a close arrives whole, though its reader comes late.
 pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    let message = filled(0, fixture.capabilities().largest * 3 / 4);
-    plugin.put(message.clone()).await?;
-    let (_, (messages, _)) = both(plugin.disconnect(), engine.rest()).await?;
-    check(messages.len() == 1 && text(&messages[0]) == text(&message), || {
-        Failure::new(
-            "the whole message, then the end",
-            shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
-        )
-    })
-    .look_at(BEFORE)
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let message = filled(0, fixture.capabilities().largest * 3 / 4);
+        receiver.put(message.clone()).await?;
+        let (_, (messages, _)) = both(receiver.disconnect(), sender.rest()).await?;
+        check(messages.len() == 1 && text(&messages[0]) == text(&message), || {
+            Failure::new(
+                "the whole message, then the end",
+                shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
+            )
+        })
+        .look_at(BEFORE)?;
+    }
+    Ok(())
 }
 
 /// Once the end has been said, every method says the same one, and nothing more arrives.
 pub async fn every_method_says_the_same_end(fixture: &dyn Fixture) -> Result<(), Failure> {
-    for drops in [true, false] {
-        let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-        plugin.send(numbered(0)).await?;
-        let close = async {
-            match drops {
-                true => drop(plugin),
-                false => plugin.disconnect().await?,
-            }
-            Ok(())
-        };
-        let (_, (messages, _)) = both(close, engine.rest()).await?;
-        are_numbered(&messages, 1)?;
-        engine.stays_ended().await.look_at(SAID)?;
+    for from_engine in [true, false] {
+        for drops in [true, false] {
+            let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+            receiver.send(numbered(0)).await?;
+            let close = async {
+                match drops {
+                    true => drop(receiver),
+                    false => receiver.disconnect().await?,
+                }
+                Ok(())
+            };
+            let (_, (messages, _)) = both(close, sender.rest()).await?;
+            are_numbered(&messages, 1)?;
+            sender.stays_ended().await.look_at(SAID)?;
+        }
     }
     Ok(())
 }
 
 /// One who only sends learns the end too, but not before what had arrived was handed out.
 pub async fn a_sender_does_not_swallow_what_arrived(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    for number in 0..20 {
-        plugin.put(numbered(number)).await?;
-    }
-    let leave = async {
-        plugin.disconnect().await?;
-        drop(plugin);
-        Ok(())
-    };
-    let send = async {
-        // It may be told by then, or not: messages meanwhile are received, not lost.
-        for _ in 0..30 {
-            moment().await;
-            if engine.try_put(numbered(1)).await?.is_err() || engine.flushed().await?.is_err() {
-                break;
-            }
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for number in 0..20 {
+            receiver.put(numbered(number)).await?;
         }
-        let (messages, _) = engine.rest().await?;
-        are_numbered(&messages, 20)
-    };
-    both(leave, send).await.look_at("a failed write: what had arrived is handed out before the end")?;
-    engine.stays_ended().await
+        let leave = async {
+            receiver.disconnect().await?;
+            drop(receiver);
+            Ok(())
+        };
+        let send = async {
+            // It may be told by then, or not: messages meanwhile are received, not lost.
+            for _ in 0..30 {
+                moment().await;
+                if sender.try_put(numbered(1)).await?.is_err() || sender.flushed().await?.is_err() {
+                    break;
+                }
+            }
+            let (messages, _) = sender.rest().await?;
+            are_numbered(&messages, 20)
+        };
+        both(leave, send).await.look_at("a failed write: what had arrived is handed out before the end")?;
+        sender.stays_ended().await?;
+    }
+    Ok(())
 }
 
 /// Closing ends within a bound though the other end does nothing.
@@ -107,14 +115,17 @@ pub async fn disconnect_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure>
 
 /// Closing a link that is full ends within a bound though the other end does not read.
 pub async fn disconnect_of_a_full_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, _plugin, _lab) = pair(fixture).await?;
-    for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
-        if !engine.is_ready().await {
-            break;
+    for from_engine in [true, false] {
+        let (mut sender, _receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+            if !sender.is_ready().await {
+                break;
+            }
+            sender.take(filled(number, 60_000))?;
         }
-        engine.take(filled(number, 60_000))?;
+        sender.disconnect().await?;
     }
-    engine.disconnect().await
+    Ok(())
 }
 
 /// Closing a link that is stalled ends within a bound.
@@ -130,12 +141,15 @@ pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> R
 
 /// A second disconnect, and one after the end, is ready too.
 pub async fn disconnect_again_is_fine(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    both(engine.disconnect(), plugin.end()).await?;
-    engine.disconnect().await?;
-    plugin.disconnect().await?;
-    plugin.disconnect().await?;
-    plugin.stays_ended().await
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        both(sender.disconnect(), receiver.end()).await?;
+        sender.disconnect().await?;
+        receiver.disconnect().await?;
+        receiver.disconnect().await?;
+        receiver.stays_ended().await?;
+    }
+    Ok(())
 }
 
 /// Both ends may close at once.
@@ -168,16 +182,19 @@ pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<()
 
 /// A link that is dropped while it is full closes too.
 pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
-        if !engine.is_ready().await {
-            break;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+            if !sender.is_ready().await {
+                break;
+            }
+            sender.take(filled(number, 60_000))?;
         }
-        engine.take(filled(number, 60_000))?;
+        drop(sender);
+        receiver.end().await.look_at("what happens when a link is dropped that has something left to send")?;
+        receiver.stays_ended().await?;
     }
-    drop(engine);
-    plugin.end().await.look_at("what happens when a link is dropped that has something left to send")?;
-    plugin.stays_ended().await
+    Ok(())
 }
 
 /// A close in order is told as one, at either end.
@@ -224,47 +241,52 @@ pub async fn a_cut_ends_the_link(fixture: &dyn Fixture) -> Result<(), Failure> {
 
 /// Of what is on its way at a cut a part arrives, in order and each message whole, then the end.
 pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut lab = Lab::open(fixture).await?;
-    let (mut engine, mut plugin) = lab.link().await?;
-    let most = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
-    let send = engine.send_until_end(3000, most);
-    let receive = async {
-        let mut number = 0;
-        loop {
-            match plugin.inbound().await? {
-                Ok(Ok(message)) => {
-                    same("the next message, whole", &text(&message), &text(&filled(number, 3000)))
-                        .look_at("what is made of half a message at the end")?;
-                    number += 1;
-                    if number == 300 {
-                        lab.control.cut();
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, lab) = pair_from(fixture, from_engine).await?;
+        let most = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
+        let send = sender.send_until_end(3000, most);
+        let receive = async {
+            let mut number = 0;
+            loop {
+                match receiver.inbound().await? {
+                    Ok(Ok(message)) => {
+                        same("the next message, whole", &text(&message), &text(&filled(number, 3000)))
+                            .look_at("what is made of half a message at the end")?;
+                        number += 1;
+                        if number == 300 {
+                            lab.control.cut();
+                        }
                     }
+                    Ok(Err(_)) => {}
+                    Err(_) => return Ok(()),
                 }
-                Ok(Err(_)) => {}
-                Err(_) => return Ok(()),
             }
-        }
-    };
-    both(send, receive).await?;
-    engine.stays_ended().await?;
-    plugin.stays_ended().await
+        };
+        both(send, receive).await?;
+        sender.stays_ended().await?;
+        receiver.stays_ended().await?;
+    }
+    Ok(())
 }
 
 /// One end closes while the other sends: both end within a bound.
 pub async fn a_close_ends_who_is_sending(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    let most = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
-    let send = engine.send_until_end(3000, most);
-    let close = async {
-        for number in 0..100 {
-            same("the next message", &plugin.next().await?.id, &Some(number))?;
-        }
-        plugin.disconnect().await?;
-        drop(plugin);
-        Ok(())
-    };
-    both(send, close).await.look_at("a close while the other end writes")?;
-    engine.stays_ended().await
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let most = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
+        let send = sender.send_until_end(3000, most);
+        let close = async {
+            for number in 0..100 {
+                same("the next message", &receiver.next().await?.id, &Some(number))?;
+            }
+            receiver.disconnect().await?;
+            drop(receiver);
+            Ok(())
+        };
+        both(send, close).await.look_at("a close while the other end writes")?;
+        sender.stays_ended().await?;
+    }
+    Ok(())
 }
 
 /// A link that has gone silent ends by itself within the time that is declared.
@@ -279,6 +301,41 @@ pub async fn silence_is_noticed(fixture: &dyn Fixture) -> Result<(), Failure> {
     plugin.bound(within);
     both(engine.end(), plugin.end()).await.look_at("keepalives, and what happens when none is answered")?;
     engine.stays_ended().await
+}
+
+/// A sender that waits for a reader learns a cut.
+pub async fn a_cut_wakes_a_full_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, _receiver, lab) = pair_from(fixture, from_engine).await?;
+        let most = lab.has.most_unread_bytes / 50_000 + 1000;
+        let cut = async {
+            moment().await;
+            moment().await;
+            lab.control.cut();
+            Ok(())
+        };
+        both(sender.send_until_end(50_000, most), cut).await.look_at("a write that waits while the link breaks")?;
+        sender.stays_ended().await?;
+    }
+    Ok(())
+}
+
+/// Once this end has closed the link it carries nothing more, and whatever is asked of it harms nothing.
+pub async fn nothing_is_carried_after_a_disconnect(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        sender.send(numbered(0)).await?;
+        let leave = async {
+            sender.disconnect().await?;
+            sender.poke(numbered(1)).await;
+            sender.disconnect().await?;
+            drop(sender);
+            Ok(())
+        };
+        let (_, (messages, _)) = both(leave, receiver.rest()).await?;
+        are_numbered(&messages, 1)?;
+    }
+    Ok(())
 }
 
 /// Silence that is shorter than that ends nothing.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{Lab, both, filled, numbered, pair, text};
+use crate::conformance::lab::{Lab, both, filled, numbered, pair, pair_from, text};
 use crate::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 use crate::payload::Payload;
 
@@ -214,16 +214,18 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
 
 /// A message that cannot be serialized is refused to its sender, and harms neither the link nor what comes after it.
 pub async fn what_cannot_be_sent_harms_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    engine.put(numbered(1)).await?;
-    let bad = std::collections::HashMap::from([((1, 2), 3)]);
-    let refused = engine.is_refused(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
-    check(refused, || Failure::new("SendError::Payload", "another outcome"))
-        .look_at("send: it encodes before it takes")?;
-    engine.send(numbered(3)).await?;
-    for number in [1, 3] {
-        same("the next message", &plugin.next().await?.id, &Some(number))
-            .look_at("send: nothing of a message that could not be encoded may be left")?;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        sender.put(numbered(1)).await?;
+        let bad = std::collections::HashMap::from([((1, 2), 3)]);
+        let refused = sender.is_refused(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
+        check(refused, || Failure::new("SendError::Payload", "another outcome"))
+            .look_at("send: it encodes before it takes")?;
+        sender.send(numbered(3)).await?;
+        for number in [1, 3] {
+            same("the next message", &receiver.next().await?.id, &Some(number))
+                .look_at("send: nothing of a message that could not be encoded may be left")?;
+        }
     }
     Ok(())
 }

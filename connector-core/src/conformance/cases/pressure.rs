@@ -2,7 +2,7 @@
 
 use crate::conformance::failure::{Failure, Hint, check, same};
 use crate::conformance::fixture::{Capabilities, Fixture};
-use crate::conformance::lab::{End, both, filled, moment, numbered, pair, text};
+use crate::conformance::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
 
 const BOUND: &str = "poll_ready: it is pending once the other end does not read and the buffers are full";
 const BOTH: &str =
@@ -41,32 +41,41 @@ async fn unstuff(end: &mut End, many: i64, bytes: usize) -> Result<(), Failure> 
 
 /// Large messages that are not read make their sender wait, within a bound.
 pub async fn large_messages_are_pushed_back(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, _plugin, _lab) = pair(fixture).await?;
-    stuff(&mut engine, &fixture.capabilities(), 60_000).await.map(drop)
+    for from_engine in [true, false] {
+        let (mut sender, _receiver, _lab) = pair_from(fixture, from_engine).await?;
+        stuff(&mut sender, &fixture.capabilities(), 60_000).await.map(drop)?;
+    }
+    Ok(())
 }
 
 /// Small messages that are not read make their sender wait, within a bound.
 pub async fn small_messages_are_pushed_back(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (_engine, mut plugin, _lab) = pair(fixture).await?;
-    stuff(&mut plugin, &fixture.capabilities(), 0).await.map(drop)
+    for from_engine in [true, false] {
+        let (_sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        stuff(&mut receiver, &fixture.capabilities(), 0).await.map(drop)?;
+    }
+    Ok(())
 }
 
 /// All that a link took while nobody read arrives once somebody does, and the link is ready again.
 pub async fn what_was_taken_arrives_later(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    let sent = stuff(&mut engine, &fixture.capabilities(), 20_000).await?;
-    both(
-        async {
-            engine.flush().await?;
-            engine.send(numbered(-1)).await
-        },
-        async {
-            unstuff(&mut plugin, sent, 20_000).await?;
-            same("the message after", &plugin.next().await?.id, &Some(-1))
-        },
-    )
-    .await
-    .map(drop)
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let sent = stuff(&mut sender, &fixture.capabilities(), 20_000).await?;
+        both(
+            async {
+                sender.flush().await?;
+                sender.send(numbered(-1)).await
+            },
+            async {
+                unstuff(&mut receiver, sent, 20_000).await?;
+                same("the message after", &receiver.next().await?.id, &Some(-1))
+            },
+        )
+        .await
+        .map(drop)?;
+    }
+    Ok(())
 }
 
 /// Both ends are full and neither had read: once both read, everything arrives.
@@ -77,19 +86,21 @@ pub async fn two_full_ends_do_not_lock(fixture: &dyn Fixture) -> Result<(), Fail
     both(drain(&mut engine, there), drain(&mut plugin, here)).await.look_at(BOTH).map(drop)
 }
 
-/// Receives so many, then flushes.
+/// Flushes, receiving meanwhile, and sees that so many come.
 async fn drain(end: &mut End, many: i64) -> Result<(), Failure> {
-    unstuff(end, many, 20_000).await?;
-    end.flush().await
+    end.flush().await?;
+    unstuff(end, many, 20_000).await
 }
 
 /// A full link still receives.
 pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    stuff(&mut engine, &fixture.capabilities(), 60_000).await?;
-    for number in 0..50 {
-        plugin.send(numbered(number)).await.look_at(BOTH)?;
-        same("the next message", &engine.next().await.look_at(BOTH)?.id, &Some(number)).look_at(BOTH)?;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        stuff(&mut sender, &fixture.capabilities(), 60_000).await?;
+        for number in 0..50 {
+            receiver.send(numbered(number)).await.look_at(BOTH)?;
+            same("the next message", &sender.next().await.look_at(BOTH)?.id, &Some(number)).look_at(BOTH)?;
+        }
     }
     Ok(())
 }
@@ -107,17 +118,19 @@ pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), 
 
 /// A flush that is ready has handed everything over: nothing more has to be asked of the sender.
 pub async fn flushed_is_sent(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    for number in 0..20 {
-        for extra in 0..number {
-            engine.put(numbered(1000 + extra)).await?;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for number in 0..20 {
+            for extra in 0..number {
+                sender.put(numbered(1000 + extra)).await?;
+            }
+            sender.send(numbered(number)).await?;
+            for extra in 0..number {
+                same("an earlier message", &receiver.next().await?.id, &Some(1000 + extra))?;
+            }
+            let came = receiver.next().await.look_at("poll_flush: ready means that everything has left")?;
+            same("the flushed message", &came.id, &Some(number))?;
         }
-        engine.send(numbered(number)).await?;
-        for extra in 0..number {
-            same("an earlier message", &plugin.next().await?.id, &Some(1000 + extra))?;
-        }
-        let came = plugin.next().await.look_at("poll_flush: ready means that everything has left")?;
-        same("the flushed message", &came.id, &Some(number))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::conformance::failure::{Failure, Hint, check, same};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{WAKERS, both, filled, moment, numbered, pair};
+use crate::conformance::lab::{WAKERS, both, filled, moment, numbered, pair, pair_from};
 use crate::runtime;
 
 /// A reader that waits is woken by the message that comes, at either end.
@@ -48,57 +48,65 @@ pub async fn sending_does_not_lose_the_readers_waker(fixture: &dyn Fixture) -> R
 
 /// A sender that waits is woken once the other end reads.
 pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    const BYTES: usize = 50_000;
-    let many = (fixture.capabilities().most_unread_bytes / BYTES + 200) as i64;
-    let send = async {
-        for number in 0..many {
-            engine.put(filled(number, BYTES)).await?;
-        }
-        engine.flush().await
-    };
-    let receive = async {
-        moment().await;
-        for number in 0..many {
-            same("the next message", &plugin.next().await?.id, &Some(number))?;
-            if number % 500 == 0 {
-                moment().await;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        const BYTES: usize = 50_000;
+        let many = (fixture.capabilities().most_unread_bytes / BYTES + 200) as i64;
+        let send = async {
+            for number in 0..many {
+                sender.put(filled(number, BYTES)).await?;
             }
-        }
-        Ok(())
-    };
-    both(send, receive).await.look_at(WAKERS).map(drop)
+            sender.flush().await
+        };
+        let receive = async {
+            moment().await;
+            for number in 0..many {
+                same("the next message", &receiver.next().await?.id, &Some(number))?;
+                if number % 500 == 0 {
+                    moment().await;
+                }
+            }
+            Ok(())
+        };
+        both(send, receive).await.look_at(WAKERS).map(drop)?;
+    }
+    Ok(())
 }
 
 /// A reader that waits is woken by the end of the link.
 pub async fn the_end_wakes_a_reader(fixture: &dyn Fixture) -> Result<(), Failure> {
-    for drops in [true, false] {
-        let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-        let close = async {
-            moment().await;
-            match drops {
-                true => drop(engine),
-                false => engine.disconnect().await?,
-            }
-            Ok(())
-        };
-        both(close, plugin.end()).await.look_at(WAKERS)?;
+    for from_engine in [true, false] {
+        for drops in [true, false] {
+            let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+            let close = async {
+                moment().await;
+                match drops {
+                    true => drop(sender),
+                    false => sender.disconnect().await?,
+                }
+                Ok(())
+            };
+            both(close, receiver.end()).await.look_at(WAKERS)?;
+        }
     }
     Ok(())
 }
 
 /// A sender that waits for a reader is woken by the end of the link.
 pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, plugin, _lab) = pair(fixture).await?;
-    let most = fixture.capabilities().most_unread_bytes / 50_000 + 1000;
-    let send = engine.send_until_end(50_000, most);
-    let close = async {
-        moment().await;
-        moment().await;
-        drop(plugin);
-        Ok(())
-    };
-    both(send, close).await.look_at(WAKERS).map(drop)
+    for from_engine in [true, false] {
+        let (mut sender, receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let most = fixture.capabilities().most_unread_bytes / 50_000 + 1000;
+        let send = sender.send_until_end(50_000, most);
+        let close = async {
+            moment().await;
+            moment().await;
+            drop(receiver);
+            Ok(())
+        };
+        both(send, close).await.look_at(WAKERS).map(drop)?;
+    }
+    Ok(())
 }
 
 /// A link with nothing to do lets its task sleep.
