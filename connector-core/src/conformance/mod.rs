@@ -38,10 +38,13 @@
 //! - Two transports in one file: each `suite!` in a module of its own.
 
 pub mod cases;
+mod end;
 mod failure;
 mod fixture;
+mod hand;
 mod host;
 mod lab;
+mod list;
 mod memory;
 mod probe;
 mod script;

@@ -262,7 +262,8 @@ async fn every_fault_fails_the_case_named_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_fault_these_cases_pass() {
-    for (_, name) in TABLE {
+    let names: std::collections::BTreeSet<_> = TABLE.iter().map(|(_, name)| name).collect();
+    for name in names {
         let verdict = verdict(Nothing, name).await;
         assert!(matches!(verdict, Verdict::Passed), "{name}: {verdict:?}");
     }

@@ -84,7 +84,7 @@ impl FaultyLink {
         let json = |message: &Message| message.payload.as_ref().map(|payload| payload.to_json().unwrap());
         let payload = |text: String| Payload::from_json(text).ok();
         match self.fault {
-            Fault::DropsSome if self.received % 50 == 0 => return None,
+            Fault::DropsSome if self.received.is_multiple_of(50) => return None,
             Fault::DropsEqual => {
                 let text = String::from_utf8(message.encode().unwrap()).unwrap();
                 if self.last.replace(text.clone()) == Some(text) {
@@ -158,13 +158,13 @@ impl Link for FaultyLink {
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         self.sent += 1;
         match self.fault {
-            Fault::SwapsTwo if self.sent % 20 == 0 => self.held.push_back(message),
+            Fault::SwapsTwo if self.sent.is_multiple_of(20) => self.held.push_back(message),
             Fault::SwapsTwo if !self.held.is_empty() => {
                 self.inner().send(message)?;
                 let held = self.held.pop_front().unwrap();
                 self.inner().send(held)?;
             }
-            Fault::Doubles if self.sent % 100 == 0 => {
+            Fault::Doubles if self.sent.is_multiple_of(100) => {
                 self.inner().send(message.clone())?;
                 self.inner().send(message)?;
             }

@@ -5,6 +5,7 @@
 
 mod faulty;
 mod faulty_link;
+mod suite;
 
 mod memory {
     connector_core::conformance::suite!(connector_core::conformance::Memory);

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::conformance::failure::{Failure, Hint, same};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::host::{HandHost, Host, Notes, listen};
+use crate::conformance::hand::{HandHost, listen};
+use crate::conformance::host::{Host, Notes};
 use crate::conformance::lab::{Lab, moment};
 use crate::message::{Action, Message};
 

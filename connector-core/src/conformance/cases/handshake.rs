@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::host::{HandHost, Host, Notes, answer, handshake, request, subject, welcomed};
+use crate::conformance::hand::{HandHost, answer, handshake, request, welcomed};
+use crate::conformance::host::{Host, Notes, subject};
 use crate::conformance::lab::{Lab, moment, pair};
 use crate::message::{Action, Message};
 use crate::payload::Payload;

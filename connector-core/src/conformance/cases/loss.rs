@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::host::{HandHost, Host, Notes, Started, answer, link_is, listen};
+use crate::conformance::hand::{HandHost, answer, listen};
+use crate::conformance::host::{Host, Notes, Started, link_is};
 use crate::conformance::lab::{Lab, moment};
 use crate::error::CallError;
 use crate::message::Message;
@@ -83,7 +84,7 @@ pub async fn a_plugins_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<()
     let mut lab = Lab::open(fixture).await?;
     let (engine, plugin) = lab.link().await?;
     let made = crate::conformance::host::subject(&Notes::default());
-    let (mut engine, client, _task) = crate::conformance::host::welcomed(engine, plugin, made).await?;
+    let (mut engine, client, _task) = crate::conformance::hand::welcomed(engine, plugin, made).await?;
     let mut call = Started::new(&client, "echo", (1,));
     engine.next().await?;
     lab.control.cut();
@@ -177,9 +178,8 @@ pub async fn subscriptions_survive_a_loss(fixture: &dyn Fixture) -> Result<(), F
 pub async fn a_link_that_the_plugin_closes_is_made_again(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
     for number in 0..3 {
-        match number % 2 {
-            0 => plugin.disconnect().await?,
-            _ => {}
+        if number % 2 == 0 {
+            plugin.disconnect().await?;
         }
         drop(plugin);
         plugin = host.next_link().await.look_at(HEAL)?;

@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod cancel;
+pub mod cutting;
 pub mod dialling;
 pub mod ending;
 pub mod events;

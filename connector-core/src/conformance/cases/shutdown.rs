@@ -2,7 +2,8 @@
 
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::host::{HandHost, Host, activate};
+use crate::conformance::hand::HandHost;
+use crate::conformance::host::{Host, activate};
 use crate::conformance::lab::{Lab, within};
 use crate::connector::LinkEnd;
 use crate::error::CallError;
