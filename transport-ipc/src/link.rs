@@ -1,5 +1,8 @@
 //! Lines over any byte stream as a [`Link`].
 
+#[cfg(all(test, feature = "client", feature = "plugin"))]
+mod conformance;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,13 +1,12 @@
 //! A transport in memory, with a switch that cuts it: for tests of the core, and to measure other transports against.
 
-use std::future::Future;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
 
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginConnector, SendError};
 use crate::error::DecodeError;
@@ -17,7 +16,7 @@ use crate::sync::lock;
 /// Frames that may be on the way before a link pushes back.
 const ROOM: usize = 64;
 
-/// A transport from one engine to one plugin: the engine's end, the plugin's end, and the switch between them.
+/// A transport from engines to one plugin: the engine's end, the plugin's end, and the switch between them.
 pub fn memory() -> (MemoryPlugin, MemoryClient, Switch) {
     let (dial, accept) = mpsc::channel(ROOM);
     let switch = Switch(Arc::default());
@@ -26,20 +25,12 @@ pub fn memory() -> (MemoryPlugin, MemoryClient, Switch) {
 
 /// Two ends of one link.
 pub fn memory_pair() -> (Box<dyn Link>, Box<dyn Link>) {
-    pair(&CancellationToken::new())
+    let pipe = Arc::default();
+    (MemoryLink::boxed(&pipe, ENGINE), MemoryLink::boxed(&pipe, PLUGIN))
 }
 
-fn pair(cut: &CancellationToken) -> (Box<dyn Link>, Box<dyn Link>) {
-    let ((here, from_here), (there, from_there)) = (mpsc::channel(ROOM), mpsc::channel(ROOM));
-    let link = |send, receive| {
-        let cut = Box::pin(cut.clone().cancelled_owned());
-        Box::new(MemoryLink { send: PollSender::new(send), receive, cut, end: None })
-    };
-    (link(here, from_there), link(there, from_here))
-}
-
-/// The engine's end.
-#[derive(Debug)]
+/// The engine's end. A clone is the end of another engine.
+#[derive(Debug, Clone)]
 pub struct MemoryPlugin {
     dial: mpsc::Sender<Box<dyn Link>>,
     switch: Switch,
@@ -54,40 +45,65 @@ impl std::fmt::Debug for MemoryClient {
     }
 }
 
-/// Cuts the link that is up, and decides whether another can be made.
+/// Cuts the links that are up, and decides whether others can be made.
 #[derive(Debug, Clone)]
 pub struct Switch(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     off: bool,
-    cut: CancellationToken,
+    links: Vec<Weak<Mutex<Pipe>>>,
 }
 
 impl Switch {
-    /// Cuts the link that is up; what is on its way is lost.
+    /// Cuts the links that are up; what is on its way is lost.
     pub fn cut(&self) {
-        lock(&self.0).cut.cancel();
+        for pipe in self.links() {
+            let mut pipe = lock(&pipe);
+            pipe.cut = true;
+            pipe.wake();
+        }
     }
 
     /// From now on no link can be made (`true`), or links can (`false`).
     pub fn turn_off(&self, off: bool) {
         lock(&self.0).off = off;
     }
+
+    /// From now on nothing is carried by the links that are up, and nobody is told.
+    pub fn stall(&self) {
+        for pipe in self.links() {
+            lock(&pipe).stalled = true;
+        }
+    }
+
+    /// Puts a frame on its way to the plugin, as it is.
+    pub fn inject(&self, frame: &str) {
+        if let Some(pipe) = self.links().last() {
+            let mut pipe = lock(pipe);
+            pipe.frames[ENGINE].push_back(Bytes::copy_from_slice(frame.as_bytes()));
+            pipe.wake();
+        }
+    }
+
+    fn links(&self) -> Vec<Arc<Mutex<Pipe>>> {
+        lock(&self.0).links.iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 #[async_trait]
 impl PluginConnector for MemoryPlugin {
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let cut = {
+        let pipe = Arc::default();
+        {
             let mut state = lock(&self.switch.0);
             if state.off {
                 return Err(LinkEnd::Refused("it is switched off".to_owned()));
             }
-            state.cut = CancellationToken::new();
-            state.cut.clone()
-        };
-        let (here, there) = pair(&cut);
+            state.links.retain(|link| link.strong_count() > 0);
+            state.links.push(Arc::downgrade(&pipe));
+        }
+        let (here, there) = (MemoryLink::boxed(&pipe, ENGINE), MemoryLink::boxed(&pipe, PLUGIN));
         self.dial.send(there).await.map_err(|_| LinkEnd::Refused("nobody accepts".to_owned()))?;
         Ok(here)
     }
@@ -100,52 +116,131 @@ impl ClientConnector for MemoryClient {
     }
 }
 
+const ENGINE: usize = 0;
+const PLUGIN: usize = 1;
+
+/// What is between two ends; of each pair, the first is the engine's.
+#[derive(Debug, Default)]
+struct Pipe {
+    /// What each end has sent and the other has not received.
+    frames: [VecDeque<Bytes>; 2],
+    closed: [bool; 2],
+    readers: [Option<Waker>; 2],
+    writers: [Option<Waker>; 2],
+    cut: bool,
+    stalled: bool,
+}
+
+impl Pipe {
+    /// Everybody is to look again.
+    fn wake(&mut self) {
+        self.readers.iter_mut().chain(&mut self.writers).filter_map(Option::take).for_each(Waker::wake);
+    }
+}
+
 struct MemoryLink {
-    send: PollSender<Bytes>,
-    receive: mpsc::Receiver<Bytes>,
-    cut: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
+    pipe: Arc<Mutex<Pipe>>,
+    me: usize,
     end: Option<LinkEnd>,
 }
 
 impl MemoryLink {
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
-        if self.end.is_none() && self.cut.as_mut().poll(cx).is_ready() {
-            self.end = Some(LinkEnd::lost("cut"));
-        }
-        self.end.clone().map_or(Ok(()), Err)
+    fn boxed(pipe: &Arc<Mutex<Pipe>>, me: usize) -> Box<dyn Link> {
+        Box::new(MemoryLink { pipe: Arc::clone(pipe), me, end: None })
     }
 
-    fn closed(&mut self) -> LinkEnd {
-        self.end.get_or_insert(LinkEnd::Closed { code: None, reason: String::new() }).clone()
+    /// One look at the pipe: `look` is asked while it carries.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wakers: fn(&mut Pipe) -> &mut [Option<Waker>; 2],
+        look: impl FnOnce(&mut Pipe, usize) -> Poll<Result<T, LinkEnd>>,
+    ) -> Poll<Result<T, LinkEnd>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        let mut pipe = lock(&self.pipe);
+        let looked = match &*pipe {
+            Pipe { cut: true, .. } => Poll::Ready(Err(LinkEnd::lost("cut"))),
+            Pipe { closed, .. } if closed[self.me] => Poll::Ready(Err(LinkEnd::Disconnected)),
+            Pipe { stalled: true, .. } => Poll::Pending,
+            _ => look(&mut pipe, self.me),
+        };
+        match &looked {
+            Poll::Pending => wakers(&mut pipe)[self.me] = Some(cx.waker().clone()),
+            Poll::Ready(Err(end)) => self.end = Some(end.clone()),
+            Poll::Ready(Ok(_)) => {}
+        }
+        looked
     }
+
+    fn close(&mut self) {
+        let mut pipe = lock(&self.pipe);
+        pipe.closed[self.me] = true;
+        pipe.wake();
+    }
+}
+
+fn closed<T>() -> Poll<Result<T, LinkEnd>> {
+    Poll::Ready(Err(LinkEnd::Closed { code: None, reason: String::new() }))
 }
 
 impl Link for MemoryLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_cut(cx)?;
-        Poll::Ready(ready!(self.send.poll_reserve(cx)).map_err(|_| self.closed()))
+        self.poll(
+            cx,
+            |pipe| &mut pipe.writers,
+            |pipe, me| match pipe.closed[1 - me] {
+                // What arrived before the end is handed out first; then the reader says it.
+                true if !pipe.frames[1 - me].is_empty() => Poll::Pending,
+                true => closed(),
+                false if pipe.frames[me].len() >= ROOM => Poll::Pending,
+                false => Poll::Ready(Ok(())),
+            },
+        )
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         let frame = message.encode()?.into();
-        self.send.send_item(frame).map_err(|_| self.closed().into())
+        if let Some(end) = &self.end {
+            return Err(end.clone().into());
+        }
+        let mut pipe = lock(&self.pipe);
+        pipe.frames[self.me].push_back(frame);
+        if let Some(reader) = pipe.readers[1 - self.me].take() {
+            reader.wake();
+        }
+        Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        Poll::Ready(self.poll_cut(cx))
+        self.poll(cx, |pipe| &mut pipe.writers, |_, _| Poll::Ready(Ok(())))
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.poll_cut(cx)?;
-        match ready!(self.receive.poll_recv(cx)) {
-            Some(frame) => Poll::Ready(Ok(Message::decode(frame))),
-            None => Poll::Ready(Err(self.closed())),
-        }
+        self.poll(
+            cx,
+            |pipe| &mut pipe.readers,
+            |pipe, me| match pipe.frames[1 - me].pop_front() {
+                Some(frame) => {
+                    // There is room; and this end's own writer may have waited for the last to be read.
+                    pipe.writers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+                    Poll::Ready(Ok(Message::decode(frame)))
+                }
+                None if pipe.closed[1 - me] => closed(),
+                None => Poll::Pending,
+            },
+        )
     }
 
     fn poll_disconnect(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        self.send.close();
-        self.receive.close();
+        self.close();
         Poll::Ready(())
+    }
+}
+
+impl Drop for MemoryLink {
+    fn drop(&mut self) {
+        self.close();
     }
 }

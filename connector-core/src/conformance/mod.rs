@@ -1,10 +1,65 @@
-//! What every transport is tried with: the plugin [`probe`], the plugin [`local`], a runner of scripts that calls one
-//! from the other, and a transport in memory to compare with.
+//! What every transport is tried with: the conformance suite, the plugins [`probe`] and [`local`], a runner of scripts
+//! that calls one from the other, and a transport in memory to compare with.
+//!
+//! # For the author of a transport
+//! Write a [`Fixture`], which makes both ends of the transport anew for each case, and says in [`Capabilities`] what it
+//! promises beyond the contract of [`Link`](crate::Link). One line then makes a test of every case. This is the fixture of the
+//! transport in memory, in full; elsewhere it stands in `tests/conformance.rs`, and `connector-core` is a development
+//! dependency with the feature `conformance`:
+//!
+//! ```
+//! use connector_core::async_trait;
+//! use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, memory};
+//!
+//! struct InMemory;
+//!
+//! #[async_trait]
+//! impl Fixture for InMemory {
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities::default().cut().stall().inject()
+//!     }
+//!
+//!     async fn place(&self) -> Result<Place, PlaceError> {
+//!         let (plugin, client, switch) = memory();
+//!         Ok(Place::new("memory://", client, move || plugin.clone()).control(switch))
+//!     }
+//! }
+//!
+//! connector_core::conformance::suite!(InMemory);
+//! ```
+//!
+//! - What breaks the link stands behind a [`Control`]: for sockets a small proxy, for processes a signal. A fixture
+//!   without one is fine; the cases that need it are then skipped, and say so.
+//! - A promise that is not kept yet goes on a list, with the reason: `suite!(InMemory, a_full_link_receives =>
+//!   "issue 12")`. The list is strict: a case on it that passes is a failed test, and a name that is no case does not
+//!   compile.
+//! - [`run_all`] runs the cases in order and gives a [`Report`], which prints as a table. Each case is also a function
+//!   of its own in [`cases`], and each waits for [`Capabilities::patience`] at the most.
+//! - Two transports in one file: each `suite!` in a module of its own.
 
+pub mod cases;
+mod end;
+mod failure;
+mod fixture;
+mod hand;
+mod host;
+mod lab;
+mod list;
 mod memory;
 mod probe;
 mod script;
+mod suite;
 
+pub use failure::Failure;
+pub use fixture::{Capabilities, Control, Fixture, Memory, Need, Place, PlaceError};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{local, probe};
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+#[doc(hidden)]
+pub use suite::run_as_test;
+pub use suite::{CASES, Case, Report, Verdict, run_all};
+
+/// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, case => "why it fails", …)` with the cases that are
+/// expected to fail. See [the module](self).
+#[doc(inline)]
+pub use crate::__conformance_suite as suite;

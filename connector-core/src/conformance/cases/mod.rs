@@ -1,0 +1,15 @@
+//! The cases, by what they are about. Each takes a fixture and says which promise was not kept.
+
+pub mod calls;
+pub mod cancel;
+pub mod cutting;
+pub mod dialling;
+pub mod ending;
+pub mod events;
+pub mod handshake;
+pub mod loss;
+pub mod order;
+pub mod payloads;
+pub mod pressure;
+pub mod shutdown;
+pub mod waking;

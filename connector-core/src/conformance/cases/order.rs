@@ -1,0 +1,137 @@
+//! Messages arrive in the order they were sent, each once, whole or not at all; both ways at once.
+
+use crate::conformance::failure::{Failure, Hint, same};
+use crate::conformance::fixture::Fixture;
+use crate::conformance::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
+
+const ORDER: &str =
+    "what is between send and poll_message: queues, buffers, tasks; nothing may overtake, double or lose";
+
+/// Sends so many messages without a flush between them, then flushes.
+async fn stream(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
+    for number in numbers {
+        end.put(filled(number, bytes)).await?;
+    }
+    end.flush().await
+}
+
+/// Receives them, and sees that each is the next one and whole.
+async fn receive(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
+    for number in numbers {
+        same("the next message", &text(&end.next().await?), &text(&filled(number, bytes))).look_at(ORDER)?;
+    }
+    Ok(())
+}
+
+/// The plugin's messages arrive at the engine in order, each once and whole.
+pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    both(stream(&mut plugin, 0..2000, 20), receive(&mut engine, 0..2000, 20)).await?;
+    moment().await;
+    engine.is_quiet().await.look_at(ORDER)
+}
+
+/// The engine's messages arrive at the plugin in order, each once and whole.
+pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    both(stream(&mut engine, 0..2000, 20), receive(&mut plugin, 0..2000, 20)).await?;
+    moment().await;
+    plugin.is_quiet().await.look_at(ORDER)
+}
+
+/// Messages of very different sizes keep their order: a small one does not overtake a large one.
+pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let largest = (fixture.capabilities().largest / 2).min(100_000);
+        let message = |number: i64| filled(number, [0, largest, 1, 5000, 70_000.min(largest)][number as usize % 5]);
+        let send = async {
+            for number in 0..200 {
+                sender.put(message(number)).await?;
+            }
+            sender.flush().await
+        };
+        let receive = async {
+            for number in 0..200 {
+                same("the next message", &text(&receiver.next().await?), &text(&message(number))).look_at(ORDER)?;
+            }
+            Ok(())
+        };
+        both(send, receive).await.map(drop)?;
+    }
+    Ok(())
+}
+
+/// Both ends send and receive at once, and neither direction disturbs the other.
+pub async fn both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
+    async fn ping(end: &mut End, mine: i64, theirs: i64) -> Result<(), Failure> {
+        for step in 0..1000 {
+            end.put(filled(mine + step, 100)).await?;
+            if step % 3 == 0 {
+                // What is not flushed may be kept back, and the other end waits for it.
+                end.flush().await?;
+                receive(end, theirs + step / 3..theirs + step / 3 + 1, 100).await?;
+            }
+        }
+        end.flush().await?;
+        receive(end, theirs + 334..theirs + 1000, 100).await
+    }
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    both(ping(&mut engine, 0, 10_000), ping(&mut plugin, 10_000, 0)).await.map(drop)
+}
+
+/// One message goes to and fro a thousand times, so that nothing waits for more before it sends or hands out.
+pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    for number in 0..1000 {
+        engine.send(numbered(number)).await?;
+        same("the message", &plugin.next().await?.id, &Some(number)).look_at(ORDER)?;
+        plugin.send(numbered(-number)).await?;
+        same("the message", &engine.next().await?.id, &Some(-number)).look_at(ORDER)?;
+    }
+    Ok(())
+}
+
+/// Two messages that are sent before a flush arrive as two, not as one and not glued together.
+pub async fn messages_sent_together_arrive_apart(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for batch in 2..40 {
+            for number in 0..batch {
+                sender.put(numbered(number)).await?;
+            }
+            let receive = async {
+                for number in 0..batch {
+                    same("each message by itself", &text(&receiver.next().await?), &text(&numbered(number)))
+                        .look_at(ORDER)?;
+                }
+                Ok(())
+            };
+            both(sender.flush(), receive).await?;
+        }
+        moment().await;
+        receiver.is_quiet().await.look_at(ORDER)?;
+    }
+    Ok(())
+}
+
+/// Equal messages are not taken for repetitions: each arrives.
+pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let send = async {
+            for _ in 0..100 {
+                sender.put(numbered(7)).await?;
+            }
+            sender.send(numbered(8)).await
+        };
+        let receive = async {
+            for _ in 0..100 {
+                same("the next message", &receiver.next().await?.id, &Some(7)).look_at(ORDER)?;
+            }
+            same("the last message", &receiver.next().await?.id, &Some(8)).look_at(ORDER)
+        };
+        both(send, receive).await.map(drop)?;
+    }
+    Ok(())
+}

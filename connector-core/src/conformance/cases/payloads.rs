@@ -1,0 +1,287 @@
+//! What is in a message arrives as it was: fields, and payloads to the byte where they are text.
+
+use bytes::Bytes;
+
+use crate::conformance::failure::{Failure, Hint, check, same, shown};
+use crate::conformance::fixture::Fixture;
+use crate::conformance::lab::{Lab, both, filled, numbered, pair, pair_from, text};
+use crate::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
+use crate::payload::Payload;
+
+const BYTES: &str =
+    "how frames are written and read: a payload is passed on as it is (Message::encode and Message::decode)";
+
+/// Sends each from the engine and back from the plugin, and compares.
+async fn there_and_back(fixture: &dyn Fixture, messages: Vec<Message>) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    for message in messages {
+        let expected = text(&message);
+        let there = both(engine.send(message.clone()), plugin.next()).await?.1;
+        same("the message at the plugin", &text(&there), &expected).look_at(BYTES)?;
+        let back = both(plugin.send(message), engine.next()).await?.1;
+        same("the message at the engine", &text(&back), &expected).look_at(BYTES)?;
+    }
+    Ok(())
+}
+
+fn with_json(json: impl Into<Bytes>) -> Result<Message, Failure> {
+    let payload = Payload::from_json(json).map_err(|error| Failure::new("JSON", error))?;
+    Ok(Message { payload: Some(payload), ..numbered(1) })
+}
+
+async fn payloads(fixture: &dyn Fixture, json: &[&str]) -> Result<(), Failure> {
+    let messages = json.iter().map(|json| with_json(json.as_bytes().to_vec()));
+    there_and_back(fixture, messages.collect::<Result<_, _>>()?).await
+}
+
+/// Every field arrives, and what is absent stays absent; every action keeps its meaning.
+pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let actions = [
+        Action::Request,
+        Action::Response,
+        Action::On,
+        Action::Once,
+        Action::Off,
+        Action::Emit,
+        Action::Notification,
+        Action::Cancel,
+    ];
+    let full = |action| Message {
+        id: Some(12),
+        name: Some(Name::from_static("cmd.git")),
+        key: Some(Name::from_static("log")),
+        payload: Some(Payload::new(("a", 1))),
+        ..Message::new(action)
+    };
+    let mut messages: Vec<_> = actions.into_iter().flat_map(|action| [Message::new(action), full(action)]).collect();
+    let fields = Message::new(Action::Response);
+    for kind in [ErrorKind::Plugin, ErrorKind::Refused, ErrorKind::TimedOut, ErrorKind::Cancelled, ErrorKind::LinkLost]
+    {
+        messages.push(Message { error: Some(Payload::new("wrong")), error_kind: Some(kind), ..fields.clone() });
+    }
+    messages.push(Message { error: Some(Payload::new(serde_json::json!({"code": 5}))), ..fields.clone() });
+    messages.push(Message { extensions: Some(Extensions::NATIVE), ..fields.clone() });
+    messages.push(Message { extensions: Some(Extensions::default()), ..fields });
+    there_and_back(fixture, messages).await
+}
+
+/// Who calls, and by which path, arrives with the request.
+pub async fn request_info_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let info = |path: Option<&str>, is_from_native| RequestInfo {
+        from: "localé".into(),
+        path: path.map(Name::from),
+        is_from_native,
+    };
+    let all =
+        [info(None, None), info(Some("probe.tools.git"), None), info(Some(""), Some(true)), info(None, Some(false))];
+    let messages = all.into_iter().map(|info| Message { request_info: Some(info), ..numbered(3) });
+    there_and_back(fixture, messages.collect()).await
+}
+
+/// Ids arrive as they are: zero, negative ones, and the largest.
+pub async fn ids_arrive_whatever_they_are(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let ids = [0, 1, -1, -2, 1 << 31, 1 << 53, (1 << 53) + 1, i64::MAX, i64::MIN];
+    there_and_back(fixture, ids.into_iter().map(numbered).collect()).await
+}
+
+/// A payload that is null is not a payload that is missing, nor an empty one.
+pub async fn null_is_not_missing(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let null = Message { payload: Some(Payload::null()), ..numbered(1) };
+    engine.send(null).await?;
+    let came = plugin.next().await?;
+    let is_null = came.payload.as_ref().is_some_and(|payload| payload.to_json().is_ok_and(|json| &json[..] == b"null"));
+    check(is_null, || Failure::new("the payload null", shown(&came.payload))).look_at(BYTES)?;
+    engine.send(numbered(2)).await?;
+    let came = plugin.next().await?;
+    check(came.payload.is_none(), || Failure::new("no payload", shown(&came.payload))).look_at(BYTES)?;
+    payloads(fixture, &["[]", "{}", "\"\"", "[null]", "[[]]", "false", "0", "\"null\""]).await
+}
+
+/// Text of every script arrives, with the characters that some take for a line's end.
+pub async fn unicode_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let odd = [
+        "héllo wörld",
+        "\u{2028}\u{2029}\u{85}\u{b}\u{c}",
+        "\u{feff}bom",
+        "😀👩‍👩‍👧‍👦🏳️‍🌈",
+        "שלום العربية",
+        "e\u{301}é",
+        "\u{10ffff}\u{fffd}\u{e000}",
+        "日本語",
+        "\u{7f}\u{80}\u{a0}",
+        "line\nfeed\rreturn\ttab\"quote\\back/slash\0nul",
+    ];
+    let in_payload = odd.map(|text| Message { payload: Some(Payload::new(vec![text])), ..numbered(1) });
+    let in_names = odd.map(|text| Message { name: Some(text.into()), key: Some(text.into()), ..numbered(1) });
+    there_and_back(fixture, in_payload.into_iter().chain(in_names).collect()).await?;
+    let long = Message { payload: Some(Payload::new("é😀\u{2028}".repeat(30_000))), ..numbered(1) };
+    there_and_back(fixture, vec![long]).await
+}
+
+/// Escapes arrive as they were written: lone surrogates, NUL, quotes, and those that need not be.
+pub async fn escapes_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let odd = [
+        r#"["\ud800"]"#,
+        r#"["\udc00\ud800"]"#,
+        r#"["\u0000"]"#,
+        r#"["\u2028\u2029"]"#,
+        r#"["\u0041\/\b\f\n\r\t\"\\"]"#,
+        r#"["\uD83D\uDE00","\ud83d\ude00"]"#,
+        r#"["\\u0041","\\n"]"#,
+    ];
+    payloads(fixture, &odd).await
+}
+
+/// Numbers arrive as they were written: too large, too exact, or written in another way than usual.
+pub async fn numbers_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let odd = [
+        "[1e400]",
+        "[-1e-400]",
+        "[123456789012345678901234567890123456789012345678901234567890]",
+        "[9007199254740993,18446744073709551615,-9223372036854775808]",
+        "[1.0,1e2,1E2,1.50,-0,-0.0,0.1e1]",
+        "[0.1000000000000000055511151231257827021181583404541015625]",
+        "[5e-324,1.7976931348623157e308]",
+    ];
+    payloads(fixture, &odd).await
+}
+
+/// Objects arrive as they were written: the order of their keys, keys that are doubled, empty, escaped or special.
+pub async fn keys_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let odd = [
+        r#"[{"z":1,"a":2,"m":{"y":1,"b":2}}]"#,
+        r#"[{"10":1,"9":2,"1":3}]"#,
+        r#"[{"a":1,"a":2}]"#,
+        r#"[{"":1}]"#,
+        r#"{"\u0061\"b":1,"c":2}"#,
+        r#"[{"__proto__":{"a":1},"constructor":2,"toString":3}]"#,
+        r#"[{"$serde_json::private::Number":"1"},{"$serde_json::private::RawValue":"1"}]"#,
+        r#"{"action":"request","id":5,"key":"handshake","payload":[]}"#,
+        r#"[{"cmd":"x"},"NODE_HANDLE","{\"cmd\":\"NODE_HANDLE\"}"]"#,
+        r#"[{"é":1,"e\u0301":2}]"#,
+    ];
+    payloads(fixture, &odd).await
+}
+
+/// A payload that nests deeply passes unread.
+pub async fn deep_payloads_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let arrays = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
+    payloads(fixture, &[&arrays, &objects]).await
+}
+
+/// A payload that was written over several lines arrives as the same value in one message.
+pub async fn white_space_breaks_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    for odd in ["[\n  1,\r\n\t\"a b\\n\"\n]", " [ ] ", "{\r\"a\"\n:\n1\r\n}", "\n\n[1]\n\n"] {
+        engine.put(with_json(odd.as_bytes().to_vec())?).await?;
+        engine.send(numbered(2)).await?;
+        let came = plugin.next().await?;
+        let read = |payload: Option<Payload>| payload.and_then(|payload| payload.read::<serde_json::Value>().ok());
+        same("the payload's value", &read(came.payload), &read(with_json(odd.as_bytes().to_vec())?.payload))
+            .look_at("frames that are split at white space, for example at a line's end")?;
+        same("the next message", &plugin.next().await?.id, &Some(2))
+            .look_at("frames that are split at a line's end")?;
+    }
+    Ok(())
+}
+
+/// Messages of every size up to the largest that is promised arrive whole.
+pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let largest = fixture.capabilities().largest;
+    let frame = text(&filled(1, 0)).len();
+    let edges = [125, 126, 127, 4096, 8192, 16_384, 65_535, 65_536, 65_537, 1 << 17, 1 << 20];
+    let sizes =
+        edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    for size in sizes.chain([largest]) {
+        let message = filled(1, size - frame);
+        let expected = text(&message);
+        let there = both(engine.send(message.clone()), plugin.next()).await?.1;
+        check(text(&there) == expected, || {
+            Failure::new(format_args!("a message of {size} bytes at the plugin"), shown(&text(&there)))
+        })
+        .look_at("limits on frames, and buffers that are cut")?;
+        let back = both(plugin.send(message), engine.next()).await?.1;
+        check(text(&back) == expected, || {
+            Failure::new(format_args!("a message of {size} bytes at the engine"), shown(&text(&back)))
+        })
+        .look_at("limits on frames, and buffers that are cut")?;
+    }
+    Ok(())
+}
+
+/// A message that cannot be serialized is refused to its sender, and harms neither the link nor what comes after it.
+pub async fn what_cannot_be_sent_harms_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        sender.put(numbered(1)).await?;
+        let bad = std::collections::HashMap::from([((1, 2), 3)]);
+        let refused = sender.is_refused(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
+        check(refused, || Failure::new("SendError::Payload", "another outcome"))
+            .look_at("send: it encodes before it takes")?;
+        sender.send(numbered(3)).await?;
+        for number in [1, 3] {
+            same("the next message", &receiver.next().await?.id, &Some(number))
+                .look_at("send: nothing of a message that could not be encoded may be left")?;
+        }
+    }
+    Ok(())
+}
+
+/// The old names of actions are read as the new ones.
+pub async fn old_names_are_read(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (_engine, mut plugin) = lab.link().await?;
+    for (old, action) in [
+        ("call", Action::Request),
+        ("listen", Action::On),
+        ("emit", Action::Emit),
+        ("notification", Action::Notification),
+        ("on", Action::On),
+        ("request", Action::Request),
+    ] {
+        lab.control.inject(&format!(r#"{{"name":"a","action":"{old}","later":[1],"id":4,"payload":[2]}}"#));
+        let came = plugin.next().await?;
+        same("the action", &came.action, &action).look_at("Message::decode, which reads all names")?;
+        same("the id", &came.id, &Some(4)).look_at("Message::decode")?;
+    }
+    Ok(())
+}
+
+/// A frame that is no message is handed out as an error in its place, and the link lives on.
+pub async fn bad_frames_come_in_their_place(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (mut engine, mut plugin) = lab.link().await?;
+    for bad in ["hello", "5", "{}", r#"{"action":"jump"}"#, r#"{"action":"on","id":"x"}"#, r#"{"action":"#, "[[[["] {
+        engine.send(numbered(1)).await?;
+        same("the message before", &plugin.next().await?.id, &Some(1))?;
+        lab.control.inject(bad);
+        match plugin.inbound().await? {
+            Ok(Err(_)) => {}
+            other => {
+                return Err(Failure::new(format_args!("the frame {bad} as an error"), shown(&other))
+                    .look_at("poll_message: a frame that is none is Ok(Err(_)), not the end and not dropped"));
+            }
+        }
+        engine.send(numbered(2)).await?;
+        same("the message after", &plugin.next().await?.id, &Some(2)).look_at("bad frames do not end the link")?;
+    }
+    plugin.send(numbered(3)).await?;
+    same("the other way", &engine.next().await?.id, &Some(3))
+}
+
+/// Whatever comes in, the link does not panic, and the other end still learns how it went on.
+pub async fn nothing_that_comes_in_panics(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let deep = "[".repeat(100_000);
+    let odd = ["\u{0}", "\u{feff}{}", "null", "\"", "{\"action\":\"request\",\"payload\":", &deep, "{\"id\":1e999}"];
+    for frame in odd {
+        let mut lab = Lab::open(fixture).await?;
+        let (_engine, mut plugin) = lab.link().await?;
+        lab.control.inject(frame);
+        // A panic fails the case by itself; an error and an end are both fine.
+        drop(plugin.inbound().await?);
+    }
+    Ok(())
+}

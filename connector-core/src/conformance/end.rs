@@ -1,0 +1,279 @@
+//! One end of a link, played by hand.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::failure::{Failure, Hint, check, shown};
+use super::lab::{WAKERS, filled, numbered, within, yield_now};
+use crate::connector::{Link, LinkEnd, SendError};
+use crate::error::DecodeError;
+use crate::message::Message;
+
+/// What a link hands out.
+pub(super) type Inbound = Result<Message, DecodeError>;
+
+/// One end of a link. While it waits to send it also receives, as the contract has one task do both.
+pub(super) struct End {
+    who: &'static str,
+    link: Box<dyn Link>,
+    inbox: VecDeque<Inbound>,
+    end: Option<LinkEnd>,
+    limit: Duration,
+}
+
+impl End {
+    pub(super) fn new(who: &'static str, link: Box<dyn Link>, limit: Duration) -> End {
+        End { who, link, inbox: VecDeque::new(), end: None, limit }
+    }
+
+    /// The link alone, to be given to an engine or a plugin.
+    pub(super) fn into_link(self) -> Box<dyn Link> {
+        self.link
+    }
+
+    /// The end of the link must be the same whoever says it.
+    fn ended(&mut self, method: &str, end: LinkEnd) -> Result<LinkEnd, Failure> {
+        let said = self.end.get_or_insert_with(|| end.clone());
+        check(format!("{said:?}") == format!("{end:?}"), || {
+            Failure::new(
+                format_args!(
+                    "every method to say the same end of the link, and {} had said: {}",
+                    self.who,
+                    shown(said)
+                ),
+                format_args!("{} from {method}", shown(&end)),
+            )
+            .look_at("what keeps the end of a link once it is known")
+        })?;
+        Ok(end)
+    }
+
+    fn poll_inbox(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        loop {
+            match self.link.poll_message(cx) {
+                Poll::Ready(Ok(inbound)) => self.inbox.push_back(inbound),
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Ready to send, or how the link ended.
+    pub(super) async fn ready(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
+        let (limit, who) = (self.limit, self.who);
+        let outcome = within(
+            limit,
+            format!("poll_ready of {who} end to be ready"),
+            poll_fn(|cx| match self.link.poll_ready(cx) {
+                Poll::Pending => self.poll_inbox(cx).map(Err),
+                ready => ready,
+            }),
+        )
+        .await?;
+        match outcome {
+            Ok(()) => Ok(Ok(())),
+            Err(end) => self.ended("poll_ready", end).map(Err),
+        }
+    }
+
+    pub(super) async fn flushed(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
+        let (limit, who) = (self.limit, self.who);
+        let outcome = within(
+            limit,
+            format!("poll_flush of {who} end to be ready"),
+            poll_fn(|cx| match self.link.poll_flush(cx) {
+                Poll::Pending => self.poll_inbox(cx).map(Err),
+                ready => ready,
+            }),
+        )
+        .await?;
+        match outcome {
+            Ok(()) => Ok(Ok(())),
+            Err(end) => self.ended("poll_flush", end).map(Err),
+        }
+    }
+
+    /// Sends without a flush, or says how the link ended.
+    pub(super) async fn try_put(&mut self, message: Message) -> Result<Result<(), LinkEnd>, Failure> {
+        if let Err(end) = self.ready().await? {
+            return Ok(Err(end));
+        }
+        match self.link.send(message) {
+            Ok(()) => Ok(Ok(())),
+            Err(SendError::Ended(end)) => self.ended("send", end).map(Err),
+            Err(SendError::Payload(error)) => Err(Failure::new("a message to be sent", error).look_at("send")),
+        }
+    }
+
+    /// Sends numbered messages of so many bytes until the link says its end; more than `most` it may not take.
+    pub(super) async fn send_until_end(&mut self, bytes: usize, most: usize) -> Result<(), Failure> {
+        for number in 0..most as i64 {
+            if self.try_put(filled(number, bytes)).await?.is_err() {
+                return Ok(());
+            }
+            // Both ends get their turn, whatever the link thinks of its buffers.
+            if number % 16 == 0 {
+                yield_now().await;
+            }
+        }
+        let came = format!("one that has taken {most} messages of {bytes} bytes");
+        Err(Failure::new("a link that says its end to who sends", came).look_at("poll_ready once the link has ended"))
+    }
+
+    pub(super) async fn put(&mut self, message: Message) -> Result<(), Failure> {
+        let ended = self.try_put(message).await?;
+        ended.map_err(|end| Failure::new("a link that takes a message", format_args!("its end: {end}")))
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        let ended = self.flushed().await?;
+        ended.map_err(|end| Failure::new("a link that is flushed", format_args!("its end: {end}")))
+    }
+
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), Failure> {
+        self.put(message).await?;
+        self.flush().await
+    }
+
+    /// Waits until the link takes it, without receiving meanwhile.
+    pub(super) async fn take_when_ready(&mut self, message: Message) -> Result<(), Failure> {
+        let what = format!("{} end to send without being read", self.who);
+        let link = &mut self.link;
+        let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx))).await?;
+        ready.map_err(|end| Failure::new(&what, end))?;
+        self.take(message)?;
+        let link = &mut self.link;
+        let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx))).await?;
+        flushed.map_err(|end| Failure::new(&what, end))
+    }
+
+    /// Sends to a link that has been found ready.
+    pub(super) fn take(&mut self, message: Message) -> Result<(), Failure> {
+        let sent = self.link.send(message);
+        sent.map_err(|error| Failure::new("a link that takes a message once it is ready", error).look_at("send"))
+    }
+
+    /// Whether a message is refused as one that cannot be serialized.
+    pub(super) async fn is_refused(&mut self, message: Message) -> Result<bool, Failure> {
+        if let Err(end) = self.ready().await? {
+            return Err(Failure::new("a link that is ready", end));
+        }
+        Ok(matches!(self.link.send(message), Err(SendError::Payload(_))))
+    }
+
+    /// Flushes without waiting for it.
+    pub(super) async fn start_flush(&mut self) {
+        let _ = poll_fn(|cx| Poll::Ready(self.link.poll_flush(cx))).await;
+    }
+
+    /// Asks everything of the link once, whatever it says.
+    pub(super) async fn poke(&mut self, message: Message) {
+        poll_fn(|cx| {
+            let _ = self.link.poll_ready(cx);
+            let _ = self.link.poll_flush(cx);
+            let _ = self.link.poll_message(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let _ = self.link.send(message);
+        self.start_flush().await;
+    }
+
+    /// Waits no longer than this from now on.
+    pub(super) fn bound(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Whether the link takes a message now, without waiting and without receiving.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        poll_fn(|cx| Poll::Ready(matches!(self.link.poll_ready(cx), Poll::Ready(Ok(()))))).await
+    }
+
+    /// The next frame, or how the link ended.
+    pub(super) async fn inbound(&mut self) -> Result<Result<Inbound, LinkEnd>, Failure> {
+        if let Some(inbound) = self.inbox.pop_front() {
+            return Ok(Ok(inbound));
+        }
+        let what = format!("a message or the link's end at {} end", self.who);
+        match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.look_at(WAKERS)? {
+            Ok(inbound) => {
+                check(self.end.is_none(), || {
+                    Failure::new("nothing after the end of the link", shown(&inbound)).look_at("poll_message")
+                })?;
+                Ok(Ok(inbound))
+            }
+            Err(end) => self.ended("poll_message", end).map(Err),
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Message, Failure> {
+        match self.inbound().await? {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) => Err(Failure::new("a message", error).look_at("how a frame is read")),
+            Err(end) => Err(Failure::new("a message", format_args!("the end of the link: {end}"))),
+        }
+    }
+
+    /// The end of the link, and the messages before it.
+    pub(super) async fn rest(&mut self) -> Result<(Vec<Message>, LinkEnd), Failure> {
+        let mut messages = Vec::new();
+        loop {
+            match self.inbound().await? {
+                Ok(Ok(message)) => messages.push(message),
+                // What was cut off in the middle may be told as a frame that is none.
+                Ok(Err(_)) => {}
+                Err(end) => return Ok((messages, end)),
+            }
+        }
+    }
+
+    pub(super) async fn end(&mut self) -> Result<LinkEnd, Failure> {
+        Ok(self.rest().await?.1)
+    }
+
+    /// Whether anything is there to be received now.
+    pub(super) async fn is_quiet(&mut self) -> Result<(), Failure> {
+        match poll_fn(|cx| Poll::Ready(self.link.poll_message(cx))).await {
+            Poll::Pending if self.inbox.is_empty() => Ok(()),
+            other => Err(Failure::new("nothing to arrive", shown(&(other, &self.inbox)))),
+        }
+    }
+
+    pub(super) async fn disconnect(&mut self) -> Result<(), Failure> {
+        let what = format!("poll_disconnect of {} end to be ready", self.who);
+        within(self.limit, what, poll_fn(|cx| self.link.poll_disconnect(cx)))
+            .await
+            .look_at("poll_disconnect and its bound")
+    }
+
+    /// Once the end is known every method says it, again and again.
+    pub(super) async fn stays_ended(&mut self) -> Result<(), Failure> {
+        for _ in 0..3 {
+            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx))).await?;
+            self.says_end("poll_ready", ready)?;
+            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx))).await?;
+            self.says_end("poll_flush", flush)?;
+            let next = poll_fn(|cx| self.link.poll_message(cx));
+            let next = within(self.limit, "poll_message to say the end", next).await?;
+            self.says_end("poll_message", next)?;
+            match self.link.send(numbered(0)) {
+                Err(SendError::Ended(end)) => drop(self.ended("send", end)?),
+                other => return Err(Failure::new("send to say the end", shown(&other)).look_at("send")),
+            }
+        }
+        self.disconnect().await
+    }
+
+    fn says_end<T: std::fmt::Debug>(&mut self, method: &str, came: Result<T, LinkEnd>) -> Result<(), Failure> {
+        match came {
+            Err(end) => self.ended(method, end).map(drop),
+            Ok(came) => Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).look_at(method)),
+        }
+    }
+
+    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+        self.link.poll_message(cx)
+    }
+}

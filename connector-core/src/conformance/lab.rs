@@ -1,0 +1,163 @@
+//! What the cases are written with: links whose two ends are played by hand, and waits that end.
+
+use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+pub(super) use super::end::End;
+use super::failure::Failure;
+use super::fixture::{Capabilities, Control, Fixture, MakeConnector, Place};
+use crate::connector::{ClientConnector, Link, LinkEnd, PluginConnector};
+use crate::message::{Action, Message, Name};
+use crate::payload::Payload;
+use crate::runtime;
+
+pub(super) const WAKERS: &str = "a message that was lost or is kept back, an end that is not told, or what keeps the task's waker while a method is pending";
+
+/// A place of one case.
+pub(super) struct Lab {
+    pub(super) has: Capabilities,
+    pub(super) url: String,
+    pub(super) client: Box<dyn ClientConnector>,
+    pub(super) connector: Box<dyn PluginConnector>,
+    pub(super) another: MakeConnector,
+    pub(super) control: Box<dyn Control>,
+}
+
+impl Lab {
+    pub(super) async fn open(fixture: &dyn Fixture) -> Result<Lab, Failure> {
+        let has = fixture.capabilities();
+        let place = within(has.patience, "a place from the fixture", fixture.place()).await?;
+        let Place { url, client, connector: another, control } =
+            place.map_err(|error| Failure::new("a place from the fixture", error))?;
+        Ok(Lab { has, url, client, connector: another(), another, control })
+    }
+
+    /// The end of another engine.
+    pub(super) fn another_engine(&self) -> Box<dyn PluginConnector> {
+        (self.another)()
+    }
+
+    /// A link: the engine's end and the plugin's.
+    pub(super) async fn link(&mut self) -> Result<(End, End), Failure> {
+        let Lab { has, url, client, connector, .. } = self;
+        let limit = has.patience;
+        both(async { linked("the engine's", limit, connector.connect(url)).await }, async {
+            linked("the plugin's", limit, client.accept()).await
+        })
+        .await
+    }
+}
+
+pub(super) async fn linked(
+    who: &'static str,
+    limit: Duration,
+    making: impl Future<Output = Result<Box<dyn Link>, LinkEnd>>,
+) -> Result<End, Failure> {
+    match within(limit, format!("{who} end of a link"), making).await? {
+        Ok(link) => Ok(End::new(who, link, limit)),
+        Err(end) => Err(Failure::new(format_args!("{who} end of a link"), end)),
+    }
+}
+
+/// A link, the engine's end and the plugin's, and the place it is in, which is to be kept.
+pub(super) async fn pair(fixture: &dyn Fixture) -> Result<(End, End, Lab), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    let (engine, plugin) = lab.link().await?;
+    Ok((engine, plugin, lab))
+}
+
+/// The same, with the end that sends first: the engine's or the plugin's.
+pub(super) async fn pair_from(fixture: &dyn Fixture, from_engine: bool) -> Result<(End, End, Lab), Failure> {
+    let (engine, plugin, lab) = pair(fixture).await?;
+    Ok(if from_engine { (engine, plugin, lab) } else { (plugin, engine, lab) })
+}
+
+/// An event that is told by its number.
+pub(super) fn numbered(number: i64) -> Message {
+    Message { id: Some(number), key: Some(Name::from_static("e")), ..Message::new(Action::Emit) }
+}
+
+/// An event with a payload of so many bytes that depends on its number.
+pub(super) fn filled(number: i64, bytes: usize) -> Message {
+    let letter = char::from(b'a' + (number.unsigned_abs() % 26) as u8);
+    let payload = Payload::new(vec![letter.to_string().repeat(bytes)]);
+    Message { payload: Some(payload), ..numbered(number) }
+}
+
+/// A message as text, to be compared: equal text is an equal message.
+pub(super) fn text(message: &Message) -> String {
+    message.encode().map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Within the limit, or a failure. The limit is looked at first: what is ready only because the limit's own timer woke
+/// the task was not woken by whom it waited for.
+pub(super) fn within<T, F: Future<Output = T>, W: Display>(
+    limit: Duration,
+    what: W,
+    work: F,
+) -> impl Future<Output = Result<T, Failure>> {
+    /// Whoever is woken so often within one wait does not sleep.
+    const MOST_POLLS: usize = 20_000_000;
+    let what = what.to_string();
+    async move {
+        let mut work = pin!(work);
+        let mut timer = runtime::sleep(limit);
+        let mut polls = 0;
+        let done = poll_fn(|cx| {
+            polls += 1;
+            if polls > MOST_POLLS {
+                return Poll::Ready(Err("a task that is woken again and again"));
+            }
+            if timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err("nothing"));
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await;
+        done.map_err(|came| Failure::new(format_args!("{what} within {limit:?}"), came))
+    }
+}
+
+type Part<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Both, side by side, or the first failure. Each is woken by what it waits for alone, so that a lost wake-up of one
+/// is not hidden by the other's.
+pub(super) async fn both<A: Send, B: Send>(
+    a: impl Future<Output = Result<A, Failure>> + Send,
+    b: impl Future<Output = Result<B, Failure>> + Send,
+) -> Result<(A, B), Failure> {
+    let (mut first, mut second) = (None, None);
+    {
+        let (first, second) = (&mut first, &mut second);
+        let a: Part<'_, ()> = Box::pin(async move { a.await.map(|done| *first = Some(done)) });
+        let b: Part<'_, ()> = Box::pin(async move { b.await.map(|done| *second = Some(done)) });
+        let mut parts = FuturesUnordered::from_iter([a, b]);
+        while let Some(part) = parts.next().await {
+            part?;
+        }
+    }
+    first.zip(second).ok_or_else(|| Failure::new("both to end", "one of them"))
+}
+
+/// Lets others go on.
+pub(super) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A moment for what is under way.
+pub(super) async fn moment() {
+    runtime::sleep(Duration::from_millis(50)).await;
+}

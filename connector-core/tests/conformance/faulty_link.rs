@@ -1,0 +1,297 @@
+//! A link that is wrong in one way, around one that is right.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, Payload, SendError};
+use serde_json::Value;
+
+use crate::faulty::{Fault, Shared};
+
+type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
+
+pub struct FaultyLink {
+    /// Gone only while this is dropped.
+    inner: Option<Box<dyn Link>>,
+    fault: Fault,
+    shared: Shared,
+    is_engine: bool,
+    is_first: bool,
+    sent: usize,
+    received: usize,
+    last: Option<String>,
+    held: VecDeque<Message>,
+    inbox: VecDeque<Message>,
+    end: Option<LinkEnd>,
+    after_end: usize,
+}
+
+impl FaultyLink {
+    pub fn new(inner: Box<dyn Link>, fault: Fault, shared: Shared, is_engine: bool, is_first: bool) -> FaultyLink {
+        FaultyLink {
+            inner: Some(inner),
+            fault,
+            shared,
+            is_engine,
+            is_first,
+            sent: 0,
+            received: 0,
+            last: None,
+            held: VecDeque::new(),
+            inbox: VecDeque::new(),
+            end: None,
+            after_end: 0,
+        }
+    }
+
+    fn inner(&mut self) -> &mut Box<dyn Link> {
+        self.inner.as_mut().unwrap()
+    }
+
+    /// Sends what is held for as long as the link takes it.
+    fn release(&mut self, cx: &mut Context<'_>) {
+        while !self.held.is_empty() && matches!(self.inner().poll_ready(cx), Poll::Ready(Ok(()))) {
+            if let Some(message) = self.held.pop_front() {
+                let _ = self.inner().send(message);
+            }
+        }
+    }
+
+    fn noticed(&mut self, end: LinkEnd) -> Poll<LinkEnd> {
+        match self.fault {
+            Fault::NoEnd => return Poll::Pending,
+            Fault::LossIsClose => return Poll::Ready(LinkEnd::Closed { code: None, reason: String::new() }),
+            Fault::CloseIsLoss => return Poll::Ready(LinkEnd::lost("gone")),
+            _ => {}
+        }
+        self.after_end += 1;
+        match self.fault {
+            Fault::AnotherEnd if self.after_end > 1 => Poll::Ready(LinkEnd::lost("gone")),
+            _ => Poll::Ready(self.end.get_or_insert(end).clone()),
+        }
+    }
+
+    fn checked<T>(&mut self, polled: Poll<Result<T, LinkEnd>>) -> Poll<Result<T, LinkEnd>> {
+        match polled {
+            Poll::Ready(Err(end)) => self.noticed(end).map(Err),
+            other => other,
+        }
+    }
+
+    /// A message as this link makes it of one that came, if it hands it out at all.
+    fn changed(&mut self, mut message: Message) -> Option<Message> {
+        self.received += 1;
+        let json = |message: &Message| message.payload.as_ref().map(|payload| payload.to_json().unwrap());
+        let payload = |text: String| Payload::from_json(text).ok();
+        match self.fault {
+            Fault::DropsSome if self.received.is_multiple_of(50) => return None,
+            Fault::DropsEqual => {
+                let text = String::from_utf8(message.encode().unwrap()).unwrap();
+                if self.last.replace(text.clone()) == Some(text) {
+                    return None;
+                }
+            }
+            Fault::NewLinkLosesTheFirst if !self.is_first && self.received == 1 => return None,
+            Fault::Truncates => {
+                if let Some(text) = json(&message).filter(|text| text.len() > 60_000) {
+                    let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric()).take(60_000);
+                    let text: String = letters.map(|byte| char::from(*byte)).collect();
+                    message.payload = payload(format!("\"{text}\""));
+                }
+            }
+            Fault::AsciiOnly => {
+                if let Some(text) = json(&message) {
+                    let text = String::from_utf8(text.to_vec()).unwrap();
+                    message.payload = payload(text.replace(|c: char| !c.is_ascii(), "?"));
+                }
+            }
+            Fault::Reparses => {
+                if let Some(text) = json(&message) {
+                    let read = serde_json::from_slice::<Value>(&text).unwrap_or_default();
+                    message.payload = Some(Payload::new(read));
+                }
+            }
+            Fault::SortsKeys => {
+                if let Some(mut read) = json(&message).and_then(|text| serde_json::from_slice::<Value>(&text).ok()) {
+                    read.sort_all_objects();
+                    message.payload = Some(Payload::new(read));
+                }
+            }
+            Fault::IgnoresIdZero => message.id = message.id.filter(|id| *id != 0),
+            Fault::WrongId if message.action == Action::Response && message.id > Some(2) => {
+                message.id = message.id.map(|id| id ^ 1);
+            }
+            Fault::LosesRequestInfo => message.request_info = None,
+            Fault::NullIsMissing => {
+                message.payload = message.payload.filter(|payload| &payload.to_json().unwrap()[..] != b"null");
+            }
+            Fault::DropsCancels if message.action == Action::Cancel => return None,
+            _ => {}
+        }
+        Some(message)
+    }
+
+    fn poll_inner_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        let mut asleep = Context::from_waker(Waker::noop());
+        match self.fault {
+            Fault::ReaderSleepsOn => self.inner().poll_message(&mut asleep),
+            _ => self.inner().poll_message(cx),
+        }
+    }
+}
+
+impl Link for FaultyLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        let mut asleep = Context::from_waker(Waker::noop());
+        let ready = match self.fault {
+            Fault::SenderSleepsOn => self.inner().poll_ready(&mut asleep),
+            Fault::NeverPushesBack | Fault::Unbounded => {
+                self.release(cx);
+                let _ = self.inner().poll_ready(cx);
+                Poll::Ready(Ok(()))
+            }
+            _ => self.inner().poll_ready(cx),
+        };
+        self.checked(ready)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.sent += 1;
+        match self.fault {
+            Fault::SwapsTwo if self.sent.is_multiple_of(20) => self.held.push_back(message),
+            Fault::SwapsTwo if !self.held.is_empty() => {
+                self.inner().send(message)?;
+                let held = self.held.pop_front().unwrap();
+                self.inner().send(held)?;
+            }
+            Fault::Doubles if self.sent.is_multiple_of(100) => {
+                self.inner().send(message.clone())?;
+                self.inner().send(message)?;
+            }
+            Fault::Merges if self.held.pop_back().is_some() => {}
+            Fault::Merges => {
+                self.held.push_back(message.clone());
+                self.inner().send(message)?;
+            }
+            Fault::SmallOvertakesLarge if message.encode()?.len() > 50_000 => self.held.push_back(message),
+            Fault::RefusedMessageEnds => {
+                self.inner().send(message).map_err(|error| SendError::Ended(LinkEnd::lost(error)))?
+            }
+            Fault::NeverPushesBack => {
+                let mut asleep = Context::from_waker(Waker::noop());
+                if self.inner().poll_ready(&mut asleep).is_ready() {
+                    self.inner().send(message)?;
+                }
+            }
+            Fault::Unbounded | Fault::NoLastWords => self.held.push_back(message),
+            Fault::KeepsTheLast => {
+                if let Some(held) = self.held.pop_front() {
+                    self.inner().send(held)?;
+                }
+                self.held.push_back(message);
+            }
+            _ => {
+                return self.inner().send(message);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        match self.fault {
+            Fault::SwapsTwo | Fault::SmallOvertakesLarge | Fault::Unbounded | Fault::NoLastWords => {
+                self.release(cx);
+                if !self.held.is_empty() {
+                    return Poll::Pending;
+                }
+            }
+            Fault::Merges => self.held.clear(),
+            Fault::FlushNeverEnds => return Poll::Pending,
+            _ => {}
+        }
+        let flushed = self.inner().poll_flush(cx);
+        self.checked(flushed)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        if self.fault == Fault::FullMeansDeaf && self.inner().poll_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if self.fault == Fault::NewLinkSpeaksOld && !self.is_engine {
+            let old = self.shared.0.lock().unwrap().unread.pop();
+            if let Some(message) = old {
+                return Poll::Ready(Ok(Ok(message)));
+            }
+        }
+        if self.fault == Fault::SpeaksAfterTheEnd && self.end.is_some() {
+            return Poll::Ready(Ok(Ok(Message::new(Action::Emit))));
+        }
+        loop {
+            match self.poll_inner_message(cx) {
+                Poll::Ready(Ok(Ok(message))) => {
+                    let Some(message) = self.changed(message) else { continue };
+                    if self.fault == Fault::EndsTooSoon {
+                        // One behind: the last is handed out with the next, or never.
+                        self.inbox.push_back(message);
+                        if self.inbox.len() < 2 {
+                            continue;
+                        }
+                        return Poll::Ready(Ok(Ok(self.inbox.pop_front().unwrap())));
+                    }
+                    return Poll::Ready(Ok(Ok(message)));
+                }
+                Poll::Ready(Ok(Err(_))) if self.fault == Fault::BadFrameIsDropped => {}
+                Poll::Ready(Ok(Err(error))) => match self.fault {
+                    Fault::BadFrameEnds => {
+                        let end = self.end.get_or_insert(LinkEnd::BadFrame(error.to_string()));
+                        return Poll::Ready(Err(end.clone()));
+                    }
+                    _ => return Poll::Ready(Ok(Err(error))),
+                },
+                Poll::Ready(Err(_)) if self.fault == Fault::HalfAMessage && self.after_end == 0 => {
+                    self.after_end += 1;
+                    let half = Message { id: Some(1 << 40), ..Message::new(Action::Emit) };
+                    return Poll::Ready(Ok(Ok(half)));
+                }
+                Poll::Ready(Err(end)) => return self.noticed(end).map(Err),
+                Poll::Pending => {
+                    if self.fault == Fault::NeverSleeps {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.fault {
+            Fault::NeverCloses => return Poll::Pending,
+            Fault::NoLastWords => self.held.clear(),
+            _ => self.release(cx),
+        }
+        self.inner().poll_disconnect(cx)
+    }
+}
+
+impl Drop for FaultyLink {
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        match self.fault {
+            Fault::DropLeavesOpen => std::mem::forget(inner),
+            Fault::NewLinkSpeaksOld if !self.is_engine => {
+                let mut past = self.shared.0.lock().unwrap();
+                // A cut has emptied the link; what it had is made up then.
+                let mut asleep = Context::from_waker(Waker::noop());
+                match inner.poll_message(&mut asleep) {
+                    Poll::Ready(Ok(Ok(message))) => past.unread.push(message),
+                    Poll::Ready(Err(LinkEnd::Lost(_))) => {
+                        past.unread.push(Message { id: Some(1 << 40), ..Message::new(Action::Emit) });
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The conformance suite over the transport in memory, and over transports that are wrong.
+#![allow(missing_docs, unreachable_pub)]
+#![allow(clippy::print_stdout, reason = "a table of failures is there to be read")]
+#![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
+
+mod faulty;
+mod faulty_link;
+mod suite;
+
+mod memory {
+    connector_core::conformance::suite!(connector_core::conformance::Memory);
+}

@@ -1,0 +1,62 @@
+//! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
+
+use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trait};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+
+use super::StreamLink;
+use crate::codec::Stray;
+use crate::config::IpcConfig;
+
+struct Lines(Stray);
+
+#[derive(Clone)]
+struct Dial(mpsc::Sender<DuplexStream>, Stray);
+
+struct Accept(mpsc::Receiver<DuplexStream>, Stray);
+
+fn link(stream: DuplexStream, stray: Stray) -> Box<dyn Link> {
+    Box::new(StreamLink::new(stream, &IpcConfig::default(), stray))
+}
+
+#[async_trait]
+impl PluginConnector for Dial {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let (here, there) = tokio::io::duplex(4096);
+        self.0.send(there).await.map_err(|_| LinkEnd::Refused("nobody accepts".to_owned()))?;
+        Ok(link(here, self.1))
+    }
+}
+
+#[async_trait]
+impl ClientConnector for Accept {
+    async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
+        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::Refused("nobody dials".to_owned()))?;
+        Ok(link(stream, self.1))
+    }
+}
+
+#[async_trait]
+impl Fixture for Lines {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().largest(15 << 20).most_unread(20_000).most_unread_bytes(4 << 20)
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        let (dial, accept) = mpsc::channel(8);
+        let connector = Dial(dial, self.0);
+        Ok(Place::new("pipe:", Accept(accept, self.0), move || connector.clone()))
+    }
+}
+
+/// As on standard input and output.
+mod printed {
+    super::suite!(super::Lines(super::Stray::Skip));
+}
+
+/// As on Node's channel.
+#[cfg(unix)]
+mod node {
+    super::suite!(super::Lines(super::Stray::Fatal));
+}

@@ -1,0 +1,119 @@
+//! What is between the two ends, in the tests' hands: bytes go through it, or do not.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use connector_core::conformance::Control;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// Counts the cuts: a connection belongs to the time between two.
+    cuts: u64,
+    off: bool,
+    stalled: bool,
+}
+
+pub struct Proxy {
+    state: watch::Sender<State>,
+    newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
+}
+
+impl Proxy {
+    /// A proxy at `path` to `target`, for as long as the runtime runs.
+    pub fn start(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
+        let listener = UnixListener::bind(path)?;
+        let (state, watched) = watch::channel(State::default());
+        let proxy = Proxy { state, newest: Arc::default() };
+        let newest = proxy.newest.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let (inject, injected) = mpsc::unbounded_channel();
+                *newest.lock().unwrap() = Some(inject);
+                tokio::spawn(connection(near, target.clone(), watched.clone(), injected));
+            }
+        });
+        Ok(proxy)
+    }
+}
+
+impl Control for Proxy {
+    fn cut(&self) {
+        self.state.send_modify(|state| {
+            state.cuts += 1;
+            state.off = true;
+        });
+    }
+
+    fn heal(&self) {
+        self.state.send_modify(|state| (state.off, state.stalled) = (false, false));
+    }
+
+    fn stall(&self) {
+        self.state.send_modify(|state| state.stalled = true);
+    }
+
+    fn inject(&self, frame: &str) {
+        if let Some(newest) = &*self.newest.lock().unwrap() {
+            let _ = newest.send(format!("{frame}\n").into_bytes());
+        }
+    }
+}
+
+async fn connection(
+    near: UnixStream,
+    target: PathBuf,
+    mut state: watch::Receiver<State>,
+    injected: mpsc::UnboundedReceiver<Vec<u8>>,
+) {
+    let State { cuts, off, .. } = *state.borrow();
+    if off {
+        return;
+    }
+    let Ok(far) = UnixStream::connect(target).await else { return };
+    let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+    let (_none, nothing) = mpsc::unbounded_channel();
+    let both = async {
+        tokio::join!(
+            carry(from_near, to_far, state.clone(), injected),
+            carry(from_far, to_near, state.clone(), nothing),
+        )
+    };
+    let mut cut = state.clone();
+    tokio::select! {
+        _ = both => {}
+        _ = cut.wait_for(|state| state.cuts != cuts) => {}
+    }
+    // Both sockets go at once, whatever they still hold.
+    let _ = state.borrow_and_update();
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    mut injected: mpsc::UnboundedReceiver<Vec<u8>>,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let written = tokio::select! {
+            Some(frame) = injected.recv() => to.write_all(&frame).await,
+            read = from.read(&mut buffer) => match read {
+                Ok(read) if read > 0 => {
+                    let _ = state.wait_for(|state| !state.stalled).await;
+                    to.write_all(&buffer[..read]).await
+                }
+                // A half that has ended ends the other end's half.
+                _ => break,
+            },
+        };
+        if written.is_err() {
+            break;
+        }
+    }
+    let _ = state.wait_for(|state| !state.stalled).await;
+    let _ = to.shutdown().await;
+}

@@ -1,0 +1,38 @@
+//! The conformance suite over websockets, with a proxy between the ends.
+#![cfg(all(feature = "client", feature = "plugin"))]
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod proxy;
+
+use std::time::Duration;
+
+use connector_core::async_trait;
+use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
+
+use self::proxy::Proxy;
+
+struct Ws;
+
+/// Ends of links are left alone for a moment now and then: a shorter silence would be a fault of the tests.
+fn config() -> WsConfig {
+    WsConfig::default().ping_interval(Duration::from_secs(2)).pong_timeout(Duration::from_secs(4))
+}
+
+#[async_trait]
+impl Fixture for Ws {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().largest(16 << 20).cut().stall().inject().silence(Duration::from_secs(10))
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        let server = WsServer::bind("127.0.0.1:0", WsServerConfig::default().ws(config())).await?;
+        let proxy = Proxy::start(server.local_addr()).await?;
+        let connector = || WsConnector::new(WsConnectorConfig::default().ws(config()));
+        Ok(Place::new(proxy.url(), server, connector).control(proxy))
+    }
+}
+
+suite!(Ws);
