@@ -5,7 +5,7 @@ use connector_core::{
     Plugin, PluginConnector, Profile, Registration, SendError, async_trait,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::bytes::BytesMut;
+use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
 /// The largest message, in bytes.
@@ -31,7 +31,7 @@ impl Encoder<Message> for Frames {
             let text = format!("{} bytes are over the limit of {LARGEST}", json.len());
             return Err(PayloadError::NotSerializable(text).into());
         }
-        Ok(self.0.encode(json.into(), bytes)?)
+        Ok(self.0.encode(Bytes::from(json), bytes)?)
     }
 }
 

@@ -36,7 +36,8 @@ pub fn pair(room: usize) -> (PairConnector, WorkerClient) {
 }
 
 /// The engine's end of a [`pair`]. It starts nothing: a link goes to whoever serves the other end, and connecting is
-/// refused once that is dropped.
+/// refused once that is dropped. Each clone may be another engine's.
+#[derive(Clone)]
 pub struct PairConnector {
     dial: mpsc::Sender<Box<dyn Link>>,
     room: usize,

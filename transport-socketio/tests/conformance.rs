@@ -1,0 +1,58 @@
+//! The conformance suite over socket.io, with a proxy between the ends.
+#![cfg(all(feature = "client", feature = "plugin"))]
+#![allow(missing_docs, unreachable_pub)]
+
+mod common {
+    /// A websocket frame with the event that carries `payload`, as a client sends it: masked with zeroes.
+    pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+        let text = [b"42[\"message\",", payload, b"]"].concat();
+        let mut frame = vec![first];
+        match u16::try_from(text.len()) {
+            Ok(short @ 0..=125) => frame.push(0x80 | short as u8),
+            Ok(medium) => {
+                frame.push(0x80 | 126);
+                frame.extend_from_slice(&medium.to_be_bytes());
+            }
+            Err(_) => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(&text);
+        frame
+    }
+}
+// The same hands on the same bytes as for websockets.
+#[path = "../../transport-ws/tests/conformance/proxy.rs"]
+mod proxy;
+
+use std::time::Duration;
+
+use connector_core::async_trait;
+use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use transport_socketio::{SocketIoConnector, SocketIoServer, SocketIoServerConfig};
+
+use self::proxy::Proxy;
+
+struct SocketIo;
+
+#[async_trait]
+impl Fixture for SocketIo {
+    fn capabilities(&self) -> Capabilities {
+        // rust_engineio takes frames of 16 MiB, of which socket.io takes some bytes for itself.
+        let largest = (16 << 20) - 1024;
+        Capabilities::default().largest(largest).cut().stall().inject().silence(Duration::from_secs(10))
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        let config = SocketIoServerConfig::default()
+            .ping_interval(Duration::from_secs(2))
+            .ping_timeout(Duration::from_secs(4));
+        let server = SocketIoServer::bind("127.0.0.1:0", config).await?;
+        let proxy = Proxy::start(server.local_addr()).await?;
+        Ok(Place::new(proxy.url(), server, SocketIoConnector::default).control(proxy))
+    }
+}
+
+suite!(SocketIo);
