@@ -16,7 +16,8 @@ use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::runtime;
 
-pub(super) const WAKERS: &str = "a message that was lost or is kept back, an end that is not told, or what keeps the task's waker while a method is pending";
+pub(super) const WAKERS: &str =
+    "a message that is lost or kept back, an end that is not told, or a waker that is not kept";
 
 /// A place of one case.
 pub(super) struct Lab {

@@ -3,8 +3,8 @@
 //!
 //! # For the author of a transport
 //! Write a [`Fixture`], which makes both ends of the transport anew for each case, and says in [`Capabilities`] what it
-//! promises beyond the contract of [`Link`](crate::Link). One line then makes a test of every case. This is the fixture of the
-//! transport in memory, in full; elsewhere it stands in `tests/conformance.rs`, and `connector-core` is a development
+//! promises beyond the contract of [`Link`](crate::Link). One line then makes a test of every case. This is the fixture
+//! of the transport in memory, in full; elsewhere it stands in `tests/conformance.rs`, and `connector-core` is a development
 //! dependency with the feature `conformance`:
 //!
 //! ```
@@ -59,7 +59,7 @@ pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use suite::run_as_test;
 pub use suite::{CASES, Case, Report, Verdict, run_all};
 
-/// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, case => "why it fails", …)` with the cases that are
-/// expected to fail. See [the module](self).
+/// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, case => "why it fails", …)` with the cases that
+/// are expected to fail. See [the module](self).
 #[doc(inline)]
 pub use crate::__conformance_suite as suite;
