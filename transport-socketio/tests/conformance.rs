@@ -42,13 +42,19 @@ impl Fixture for SocketIo {
     fn capabilities(&self) -> Capabilities {
         // rust_engineio takes frames of 16 MiB, of which socket.io takes some bytes for itself.
         let largest = (16 << 20) - 1024;
-        Capabilities::default().largest(largest).cut().stall().inject().silence(Duration::from_secs(10))
+        // socketioxide ends the connection on an event that is not JSON.
+        Capabilities::default()
+            .largest(largest)
+            .bad_frames(false)
+            .cut()
+            .stall()
+            .inject()
+            .silence(Duration::from_secs(10))
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {
-        let config = SocketIoServerConfig::default()
-            .ping_interval(Duration::from_secs(2))
-            .ping_timeout(Duration::from_secs(4));
+        let config =
+            SocketIoServerConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(4));
         let server = SocketIoServer::bind("127.0.0.1:0", config).await?;
         let proxy = Proxy::start(server.local_addr()).await?;
         Ok(Place::new(proxy.url(), server, SocketIoConnector::default).control(proxy))

@@ -24,6 +24,8 @@ struct State {
     bytes: usize,
     end: Option<LinkEnd>,
     reader: Option<Waker>,
+    /// Waits for the reader to come to the end.
+    writer: Option<Waker>,
 }
 
 /// Filled by socketioxide, in order, and emptied by the link.
@@ -41,7 +43,11 @@ impl Inbox {
         match state.frames.pop_front() {
             Some(frame) => {
                 state.bytes -= frame.as_ref().map_or(0, Bytes::len);
-                drop(state);
+                if state.frames.is_empty() && state.end.is_some() {
+                    wake(state);
+                } else {
+                    drop(state);
+                }
                 Poll::Ready(Ok(frame.and_then(|event| codec::decode(&event))))
             }
             None if let Some(end) = &state.end => Poll::Ready(Err(end.clone())),
@@ -52,10 +58,22 @@ impl Inbox {
         }
     }
 
-    /// How the link ended, once everything before the end has been read.
+    /// Ready while the link is open, and with its end once everything before that has been read.
+    pub(super) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        let mut state = self.state();
+        match &state.end {
+            None => Poll::Ready(Ok(())),
+            Some(end) if state.frames.is_empty() => Poll::Ready(Err(end.clone())),
+            Some(_) => {
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// How the link ended, whatever was read of it.
     pub(super) fn end(&self) -> Option<LinkEnd> {
-        let state = self.state();
-        state.end.clone().filter(|_| state.frames.is_empty())
+        self.state().end.clone()
     }
 
     /// The link has ended; the first to say so is right.
@@ -91,11 +109,9 @@ impl Inbox {
 }
 
 fn wake(mut state: MutexGuard<'_, State>) {
-    let reader = state.reader.take();
+    let waiting = [state.reader.take(), state.writer.take()];
     drop(state);
-    if let Some(reader) = reader {
-        reader.wake();
-    }
+    waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Runs within socketioxide's reader, so events are pushed in the order they came. A closure would be spawned.

@@ -44,6 +44,7 @@ pub(super) struct SocketLink {
     look: Option<Pin<Box<Sleep>>>,
     turns: u32,
     closing: Option<Pin<Box<Sleep>>>,
+    left: bool,
     max_message: usize,
     runtime: Handle,
     /// Counted among the connections for as long as this link lives.
@@ -67,6 +68,7 @@ impl SocketLink {
             look: None,
             turns: 0,
             closing: None,
+            left: false,
             max_message,
             runtime: Handle::current(),
             _permit: permit,
@@ -111,9 +113,7 @@ impl SocketLink {
 
 impl Link for SocketLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if let Some(end) = self.inbox.end() {
-            return Poll::Ready(Err(end));
-        }
+        ready!(self.inbox.poll_open(cx))?;
         self.poll_buffered(cx).map(Ok)
     }
 
@@ -130,9 +130,7 @@ impl Link for SocketLink {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if let Some(end) = self.inbox.end() {
-            return Poll::Ready(Err(end));
-        }
+        ready!(self.inbox.poll_open(cx))?;
         self.poll_buffered(cx).map(Ok)
     }
 
@@ -141,7 +139,7 @@ impl Link for SocketLink {
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inbox.end().is_some() {
+        if self.left || self.inbox.end().is_some() {
             return Poll::Ready(());
         }
         let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE)));
@@ -150,15 +148,24 @@ impl Link for SocketLink {
             // All of it has been taken by the connection's writer.
             ready!(self.poll_room(cx, BUFFER));
         }
-        self.inbox.abandon();
+        self.leave();
         Poll::Ready(())
     }
 }
 
 impl Drop for SocketLink {
+    fn drop(&mut self) {
+        if !self.left {
+            self.leave();
+        }
+    }
+}
+
+impl SocketLink {
     /// Leaves the namespace, which a well-meaning engine answers by closing the connection. Where the connection is
     /// ours, it is ended if that has not happened soon.
-    fn drop(&mut self) {
+    fn leave(&mut self) {
+        self.left = true;
         self.inbox.abandon();
         let (socket, hangup) = (self.socket.clone(), self.hangup.clone());
         self.runtime.spawn(async move {

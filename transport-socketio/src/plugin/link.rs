@@ -26,6 +26,10 @@ pub(super) struct ClientLink {
     sending: Sending,
     /// The client for the next frame, if none is on its way.
     sender: Option<Client>,
+    /// Read while a failed write was looked into; the next to be handed out.
+    inbox: Option<Result<Bytes, DecodeError>>,
+    /// A write's error, until reading has ended as well.
+    failed: Option<LinkEnd>,
     closing: Closing,
     end: Option<LinkEnd>,
 }
@@ -40,7 +44,17 @@ impl ClientLink {
     pub(super) fn new(client: Client, namespace: String, max_message: usize) -> ClientLink {
         let sender = Some(client.clone());
         let sending = ReusableBoxFuture::new(std::future::pending());
-        ClientLink { client, namespace, max_message, sending, sender, closing: Closing::No, end: None }
+        ClientLink {
+            client,
+            namespace,
+            max_message,
+            sending,
+            sender,
+            inbox: None,
+            failed: None,
+            closing: Closing::No,
+            end: None,
+        }
     }
 
     fn start(&mut self, frame: Frame) {
@@ -52,17 +66,31 @@ impl ClientLink {
         }
     }
 
-    /// Ready when no frame is on its way. A write that fails is not the end: what has arrived is read first, and reading
-    /// then fails as well.
+    /// Ready when no frame is on its way.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.sender.is_none() {
             let (client, sent) = ready!(self.sending.poll(cx));
             self.sender = Some(client);
             if let Err(error) = sent {
-                tracing::debug!(%error, "a frame was not sent");
+                self.failed = Some(errors::of_link(error));
             }
         }
         Poll::Ready(())
+    }
+
+    /// As [`poll_sent`](ClientLink::poll_sent). A write that has failed is the end as soon as there is nothing more to
+    /// read.
+    fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.ended()?;
+        ready!(self.poll_sent(cx));
+        if self.failed.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.inbox.is_none() {
+            self.inbox = Some(ready!(self.poll_inbound(cx))?);
+        }
+        // Whoever reads takes it, and then the next is looked at.
+        Poll::Pending
     }
 
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Bytes, DecodeError>, LinkEnd>> {
@@ -70,16 +98,22 @@ impl ClientLink {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            let frame = match ready!(self.client.poll_next_unpin(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
+            let frame = match (self.client.poll_next_unpin(cx), &self.failed) {
+                (Poll::Ready(Some(Ok(frame))), _) => frame,
+                (Poll::Ready(Some(Err(error))), _) => {
                     self.end = Some(errors::of_link(error));
                     continue;
                 }
-                None => {
+                (Poll::Ready(None), _) => {
                     self.end = Some(closed("the plugin closed the connection"));
                     continue;
                 }
+                // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
+                (Poll::Pending, Some(failed)) if tokio::task::coop::has_budget_remaining() => {
+                    self.end = Some(failed.clone());
+                    continue;
+                }
+                (Poll::Pending, _) => return Poll::Pending,
             };
             match frame.packet_id {
                 PacketId::Message => {}
@@ -113,8 +147,7 @@ fn closed(reason: &str) -> LinkEnd {
 
 impl Link for ClientLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.ended()?;
-        self.poll_sent(cx).map(Ok)
+        self.poll_writing(cx)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -125,12 +158,15 @@ impl Link for ClientLink {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.ended()?;
-        self.poll_sent(cx).map(Ok)
+        self.poll_writing(cx)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.poll_inbound(cx).map_ok(|event| event.and_then(|event| codec::decode(&event)))
+        let event = match self.inbox.take() {
+            Some(event) => event,
+            None => ready!(self.poll_inbound(cx))?,
+        };
+        Poll::Ready(Ok(event.and_then(|event| codec::decode(&event))))
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -139,6 +175,7 @@ impl Link for ClientLink {
                 return Poll::Ready(());
             }
             self.end = Some(LinkEnd::Disconnected);
+            self.inbox = None;
             let leave = Frame::new(PacketId::Message, Packet::disconnect(&self.namespace));
             let close = Frame::new(PacketId::Close, Bytes::new());
             let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE));
