@@ -106,6 +106,8 @@ impl Gate {
         let permit = self.connections.clone().try_acquire_owned().map_err(|_| "too many connections".to_owned())?;
         let inbox = Inbox::default();
         socket.on(codec::EVENT, inbox.clone());
+        // Events of other names are no messages, and that is to be seen.
+        socket.on_fallback(inbox.clone());
         let (closing, silence) = (inbox.clone(), self.silence);
         socket.on_disconnect(move |reason: DisconnectReason| {
             closing.close(ended(reason, silence));

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
@@ -27,6 +28,10 @@ pub(super) struct ClientLink {
     /// The client for the next frame, if none is on its way.
     sender: Option<Client>,
     closing: Closing,
+    /// Binary frames still to come of an event: rust_engineio hands them out as if they were packets.
+    attachments: usize,
+    /// How long the plugin may be silent, and when that is over.
+    silence: (Duration, Pin<Box<Sleep>>),
     end: Option<LinkEnd>,
 }
 
@@ -40,7 +45,18 @@ impl ClientLink {
     pub(super) fn new(client: Client, namespace: String, max_message: usize) -> ClientLink {
         let sender = Some(client.clone());
         let sending = ReusableBoxFuture::new(std::future::pending());
-        ClientLink { client, namespace, max_message, sending, sender, closing: Closing::No, end: None }
+        let silence = silence(&client);
+        ClientLink {
+            client,
+            namespace,
+            max_message,
+            sending,
+            sender,
+            closing: Closing::No,
+            attachments: 0,
+            silence: (silence, Box::pin(tokio::time::sleep(silence))),
+            end: None,
+        }
     }
 
     fn start(&mut self, frame: Frame) {
@@ -70,17 +86,32 @@ impl ClientLink {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            let frame = match ready!(self.client.poll_next_unpin(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
+            let frame = match self.client.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(Error::PingTimeout()))) => {
+                    self.end = Some(LinkEnd::Silent(self.silence.0));
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => {
                     self.end = Some(errors::of_link(error));
                     continue;
                 }
-                None => {
+                Poll::Ready(None) => {
                     self.end = Some(closed("the plugin closed the connection"));
                     continue;
                 }
+                // rust_engineio's own watch waits for a write that is stuck, and that is when it is needed.
+                Poll::Pending => {
+                    ready!(self.silence.1.as_mut().poll(cx));
+                    self.end = Some(LinkEnd::Silent(self.silence.0));
+                    continue;
+                }
             };
+            self.silence.1.as_mut().reset(Instant::now() + self.silence.0);
+            if self.attachments > 0 && frame.packet_id == PacketId::Message {
+                self.attachments -= 1;
+                continue;
+            }
             match frame.packet_id {
                 PacketId::Message => {}
                 PacketId::Close => {
@@ -92,7 +123,10 @@ impl ClientLink {
             }
             match Packet::read(&frame.data, &self.namespace) {
                 Ok(Packet::Event(event)) => return Poll::Ready(Ok(Ok(event))),
-                Ok(Packet::Binary) => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary attachments")))),
+                Ok(Packet::Binary(attachments)) => {
+                    self.attachments = attachments;
+                    return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary attachments"))));
+                }
                 Ok(Packet::Disconnected | Packet::Refused(_)) => {
                     self.end = Some(closed("the plugin left the namespace"));
                 }
@@ -104,6 +138,21 @@ impl ClientLink {
 
     fn ended(&self) -> Result<(), LinkEnd> {
         self.end.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself, but
+/// for what it prints.
+fn silence(client: &Client) -> Duration {
+    let printed = format!("{client:?}");
+    let number = |name: &str| {
+        let (_, text) = printed.rsplit_once(name)?;
+        text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    match (number("ping_interval: "), number("ping_timeout: ")) {
+        (Some(interval), Some(timeout)) => Duration::from_millis(u64::saturating_add(interval, timeout)),
+        // The defaults of socket.io.
+        _ => Duration::from_secs(45),
     }
 }
 
