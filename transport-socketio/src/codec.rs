@@ -174,7 +174,18 @@ mod tests {
     fn the_argument_of_an_event() {
         assert_eq!(arg(r#"["message",{"a":1}]"#).unwrap(), r#"{"a":1}"#);
         assert_eq!(arg(" [ \"mess\\u0061ge\" , {\"a\\u0062\":[1]} ] ").unwrap(), "{\"a\\u0062\":[1]}");
-        for none in ["[\"a\\\\\",1]", "[\"mess\\\"age\",1]", "", "[", "[]", "[\"message\"]", "[1,2]", "{}", "[\"message\" {}]", "[\"mess"] {
+        for none in [
+            "[\"a\\\\\",1]",
+            "[\"mess\\\"age\",1]",
+            "",
+            "[",
+            "[]",
+            "[\"message\"]",
+            "[1,2]",
+            "{}",
+            "[\"message\" {}]",
+            "[\"mess",
+        ] {
             assert!(arg(none).is_none(), "{none}");
         }
     }

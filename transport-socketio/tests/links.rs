@@ -78,7 +78,10 @@ async fn an_event_before_the_answer_to_connect_ends_the_connection_or_arrives() 
             }
         }
     };
-    soon(async { tokio::select! { () = ended => {}, () = came => {} } }).await;
+    soon(async {
+        tokio::select! { () = ended => {}, () = came => {} }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -163,11 +166,9 @@ async fn a_raw_engine_takes_sixteen_mebibytes_and_more_than_is_allowed_ends_it()
 
 #[tokio::test]
 async fn what_cannot_be_sent_does_not_harm_the_link() {
-    let (mut plugin, mut engine) = pair(
-        SocketIoServerConfig::default().max_message(1000),
-        SocketIoConnectorConfig::default().max_message(1000),
-    )
-    .await;
+    let (mut plugin, mut engine) =
+        pair(SocketIoServerConfig::default().max_message(1000), SocketIoConnectorConfig::default().max_message(1000))
+            .await;
     let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     for back in [false, true] {
         let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
@@ -187,8 +188,7 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_loses_nothing() {
         let payload = Payload::new("x".repeat(size));
         // With what the kernel buffers for itself, a few megabytes.
         let mut sent = 0;
-        while let Ok(ready) =
-            tokio::time::timeout(Duration::from_millis(300), poll_fn(|cx| link.poll_ready(cx))).await
+        while let Ok(ready) = tokio::time::timeout(Duration::from_millis(300), poll_fn(|cx| link.poll_ready(cx))).await
         {
             ready.unwrap();
             link.send(emit(sent, payload.clone())).unwrap();
@@ -297,7 +297,8 @@ async fn what_is_not_read_is_bounded() {
 #[tokio::test]
 async fn what_is_no_message_is_an_error_in_its_place_at_the_plugin() {
     let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
-    for text in [r#"42["message"]"#, r#"42["message",1]"#, r#"42["message",{}]"#, r#"42["message",{"action":"emit"},2]"#]
+    for text in
+        [r#"42["message"]"#, r#"42["message",1]"#, r#"42["message",{}]"#, r#"42["message",{"action":"emit"},2]"#]
     {
         say(&mut ws, text).await;
     }

@@ -142,6 +142,8 @@ impl Link for SocketLink {
             ready!(self.poll_room(cx, BUFFER));
         }
         self.inbox.abandon();
+        // There is room; if the limit is over and there is none, dropping the link sees to it.
+        let _ = self.socket.clone().disconnect();
         Poll::Ready(())
     }
 }

@@ -54,11 +54,11 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
-    let namespace = config.namespace.clone();
+    let (namespace, silence) = (config.namespace.clone(), config.silence());
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
-        silence: config.ping_interval + config.ping_timeout,
+        silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
         links,
