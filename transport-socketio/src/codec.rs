@@ -12,19 +12,26 @@ pub(crate) const EVENT: &str = "message";
 /// The argument of an event's text `["message",argument]`, which stays the bytes that came.
 ///
 /// # Errors
-/// It has not exactly one argument, or is no array that begins with a name.
+/// It is of another name, has no argument, or is no array that begins with a name.
 pub(crate) fn argument(event: &Bytes) -> Result<Bytes, DecodeError> {
     let wrong = || DecodeError::NotAMessage("an event carries its name and one argument".to_owned());
     let text = event.trim_ascii();
     let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or_else(wrong)?.trim_ascii();
-    let name = string(inside).ok_or_else(wrong)?;
-    let argument = inside[name..].trim_ascii_start().strip_prefix(b",").ok_or_else(wrong)?.trim_ascii();
+    let (name, rest) = inside.split_at(string(inside).ok_or_else(wrong)?);
+    if !is_ours(name) {
+        return Err(DecodeError::NotAMessage("an event of another name".to_owned()));
+    }
+    let argument = rest.trim_ascii_start().strip_prefix(b",").ok_or_else(wrong)?.trim_ascii();
     Ok(event.slice_ref(argument))
 }
 
 /// The message that an event's text carries. A second argument makes it none.
 pub(crate) fn decode(event: &Bytes) -> Result<Message, DecodeError> {
     Message::decode(argument(event)?)
+}
+
+fn is_ours(name: &[u8]) -> bool {
+    serde_json::from_slice::<std::borrow::Cow<'_, str>>(name).is_ok_and(|name| name == EVENT)
 }
 
 /// The length of the JSON string that `text` begins with, quotes included.
@@ -55,8 +62,8 @@ pub(crate) enum Packet {
     Disconnected,
     /// An event, as JSON.
     Event(Bytes),
-    /// An event with binary attachments, which follow.
-    Binary,
+    /// An event with this many binary attachments, which follow.
+    Binary(usize),
     /// Of another namespace, or an acknowledgement.
     Other,
 }
@@ -70,7 +77,9 @@ impl Packet {
     pub(crate) fn read(text: &Bytes, namespace: &str) -> Result<Packet, DecodeError> {
         let (&kind, mut rest) = text.split_first().ok_or_else(|| DecodeError::NotAMessage("empty".to_owned()))?;
         if matches!(kind, b'5' | b'6') {
-            return Ok(Packet::Binary);
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let attachments = std::str::from_utf8(&rest[..digits]).ok().and_then(|digits| digits.parse().ok());
+            return Ok(Packet::Binary(attachments.unwrap_or_default()));
         }
         let mut to: &[u8] = b"/";
         if rest.first() == Some(&b'/') {
@@ -164,9 +173,19 @@ mod tests {
     #[test]
     fn the_argument_of_an_event() {
         assert_eq!(arg(r#"["message",{"a":1}]"#).unwrap(), r#"{"a":1}"#);
-        assert_eq!(arg(" [ \"mess\\\"age\" , {\"a\\u0062\":[1]} ] ").unwrap(), "{\"a\\u0062\":[1]}");
-        assert_eq!(arg(r#"["a\\",1]"#).unwrap(), "1");
-        for none in ["", "[", "[]", "[\"message\"]", "[1,2]", "{}", "[\"message\" {}]", "[\"mess"] {
+        assert_eq!(arg(" [ \"mess\\u0061ge\" , {\"a\\u0062\":[1]} ] ").unwrap(), "{\"a\\u0062\":[1]}");
+        for none in [
+            "[\"a\\\\\",1]",
+            "[\"mess\\\"age\",1]",
+            "",
+            "[",
+            "[]",
+            "[\"message\"]",
+            "[1,2]",
+            "{}",
+            "[\"message\" {}]",
+            "[\"mess",
+        ] {
             assert!(arg(none).is_none(), "{none}");
         }
     }
@@ -192,7 +211,7 @@ mod tests {
         assert_eq!(text, "no");
         let Packet::Refused(text) = read(r#"4"no""#, "/").unwrap() else { panic!() };
         assert_eq!(text, r#""no""#);
-        assert!(matches!(read("51-[\"message\"]", "/").unwrap(), Packet::Binary));
+        assert!(matches!(read("512-[\"message\"]", "/").unwrap(), Packet::Binary(12)));
         assert!(read("", "/").is_err());
         assert!(read("9", "/").is_err());
         assert_eq!(Packet::connect("/", None), "0");

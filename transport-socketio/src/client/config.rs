@@ -132,6 +132,11 @@ impl SocketIoServerConfig {
         self.tls = Some(config);
         self
     }
+
+    /// After how long an engine is silent.
+    pub(super) fn silence(&self) -> Duration {
+        self.ping_interval.saturating_add(self.ping_timeout)
+    }
 }
 
 fn with_slash(text: String) -> String {

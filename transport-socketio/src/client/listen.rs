@@ -3,9 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, async_trait};
@@ -14,17 +12,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::link::Hangup;
 use super::mount::NotFound;
+use super::ours::Ours;
 use super::{SocketIoEngines, SocketIoServerConfig, SocketIoService, mount};
 
 /// How long a connection may take for TLS, and for the head of a request.
@@ -88,11 +87,11 @@ impl SocketIoServer {
             tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
         }
         let tls = config.tls.clone();
-        let (secure, namespace) = (tls.is_some(), config.namespace.clone());
+        let (secure, namespace, silence) = (tls.is_some(), config.namespace.clone(), config.silence());
         let most = config.max_connections.saturating_mul(TCP_PER_ENGINE).min(Semaphore::MAX_PERMITS);
         let (layer, engines) = mount(config);
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(listen(listener, tls, service, most)));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(listen(listener, tls, silence, service, most)));
         Ok(SocketIoServer { engines, local, tls: secure, namespace, _listening: stop.drop_guard() })
     }
 
@@ -146,6 +145,7 @@ where
 async fn listen(
     listener: TcpListener,
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    silence: Duration,
     service: SocketIoService<NotFound>,
     most: usize,
 ) {
@@ -157,7 +157,7 @@ async fn listen(
             Ok((stream, peer)) => {
                 let (tls, service) = (tls.clone(), service.clone());
                 serving.spawn(async move {
-                    if let Err(error) = connection(stream, tls, service).await {
+                    if let Err(error) = connection(stream, tls, silence, service).await {
                         tracing::debug!(%peer, error, "a connection ended");
                     }
                     drop(permit);
@@ -181,26 +181,26 @@ fn is_of_one_peer(error: &io::Error) -> bool {
 async fn connection(
     stream: TcpStream,
     tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    silence: Duration,
     service: SocketIoService<NotFound>,
 ) -> Result<(), String> {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => requests(stream, service).await,
+        None => requests(stream, silence, service).await,
         Some(tls) => {
             let accepted = tokio::time::timeout(HEAD, TlsAcceptor::from(tls).accept(stream)).await;
             let stream = accepted.map_err(|_| "no TLS in time".to_owned())?.map_err(|error| format!("TLS: {error}"))?;
-            requests(stream, service).await
+            requests(stream, silence, service).await
         }
     }
 }
 
-async fn requests<S>(stream: S, service: SocketIoService<NotFound>) -> Result<(), String>
+async fn requests<S>(stream: S, silence: Duration, service: SocketIoService<NotFound>) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let hangup = CancellationToken::new();
-    let ended = || Box::pin(hangup.clone().cancelled_owned());
-    let stream = Ours { stream, reading: ended(), writing: ended() };
+    let stream = Ours::new(stream, &hangup, silence);
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // A connection that becomes a websocket is that engine's alone.
         if is_upgrade(request.headers()) {
@@ -219,37 +219,4 @@ where
 
 fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// A connection that this end can end, whatever the other end does. Reader and writer are two tasks, and each is woken.
-struct Ours<S> {
-    stream: S,
-    reading: Pin<Box<WaitForCancellationFutureOwned>>,
-    writing: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.reading.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Ours<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.writing.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

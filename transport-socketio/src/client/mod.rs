@@ -5,6 +5,7 @@ mod inbox;
 mod link;
 mod listen;
 mod mount;
+mod ours;
 mod room;
 
 pub use self::config::SocketIoServerConfig;

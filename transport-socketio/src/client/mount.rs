@@ -54,11 +54,11 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
-    let namespace = config.namespace.clone();
+    let (namespace, silence) = (config.namespace.clone(), config.silence());
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
-        silence: config.ping_interval + config.ping_timeout,
+        silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
         links,
@@ -106,6 +106,8 @@ impl Gate {
         let permit = self.connections.clone().try_acquire_owned().map_err(|_| "too many connections".to_owned())?;
         let inbox = Inbox::default();
         socket.on(codec::EVENT, inbox.clone());
+        // Events of other names are no messages, and that is to be seen.
+        socket.on_fallback(inbox.clone());
         let (closing, silence) = (inbox.clone(), self.silence);
         socket.on_disconnect(move |reason: DisconnectReason| {
             closing.close(ended(reason, silence));

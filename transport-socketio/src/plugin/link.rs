@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
@@ -31,6 +32,12 @@ pub(super) struct ClientLink {
     /// A write's error, until reading has ended as well.
     failed: Option<LinkEnd>,
     closing: Closing,
+    /// Binary frames still to come of an event: rust_engineio hands them out as if they were packets.
+    attachments: usize,
+    /// How long the plugin may be silent, when it was heard last, and when to look whether that is over.
+    silence: Duration,
+    heard: Instant,
+    watch: Pin<Box<Sleep>>,
     end: Option<LinkEnd>,
 }
 
@@ -44,6 +51,7 @@ impl ClientLink {
     pub(super) fn new(client: Client, namespace: String, max_message: usize) -> ClientLink {
         let sender = Some(client.clone());
         let sending = ReusableBoxFuture::new(std::future::pending());
+        let silence = silence(&client);
         ClientLink {
             client,
             namespace,
@@ -53,6 +61,10 @@ impl ClientLink {
             inbox: None,
             failed: None,
             closing: Closing::No,
+            attachments: 0,
+            silence,
+            heard: Instant::now(),
+            watch: Box::pin(tokio::time::sleep(silence)),
             end: None,
         }
     }
@@ -93,28 +105,54 @@ impl ClientLink {
         Poll::Pending
     }
 
+    /// Nothing is there to read: ready with the end that follows from a failed write, or from the time that has passed.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
+        if let Some(failed) = &self.failed
+            && tokio::task::coop::has_budget_remaining()
+        {
+            return Poll::Ready(failed.clone());
+        }
+        // rust_engineio's own watch waits for a write that is stuck, and that is when it is needed.
+        loop {
+            ready!(self.watch.as_mut().poll(cx));
+            let over = self.heard + self.silence;
+            if over <= Instant::now() {
+                return Poll::Ready(LinkEnd::Silent(self.silence));
+            }
+            self.watch.as_mut().reset(over);
+        }
+    }
+
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Bytes, DecodeError>, LinkEnd>> {
         loop {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            let frame = match (self.client.poll_next_unpin(cx), &self.failed) {
-                (Poll::Ready(Some(Ok(frame))), _) => frame,
-                (Poll::Ready(Some(Err(error))), _) => {
+            let frame = match self.client.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(Error::PingTimeout()))) => {
+                    self.end = Some(LinkEnd::Silent(self.silence));
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => {
                     self.end = Some(errors::of_link(error));
                     continue;
                 }
-                (Poll::Ready(None), _) => {
+                Poll::Ready(None) => {
                     self.end = Some(closed("the plugin closed the connection"));
                     continue;
                 }
-                // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
-                (Poll::Pending, Some(failed)) if tokio::task::coop::has_budget_remaining() => {
-                    self.end = Some(failed.clone());
+                Poll::Pending => {
+                    self.end = Some(ready!(self.poll_idle(cx)));
                     continue;
                 }
-                (Poll::Pending, _) => return Poll::Pending,
             };
+            self.heard = Instant::now();
+            if self.attachments > 0 && frame.packet_id == PacketId::Message {
+                self.attachments -= 1;
+                continue;
+            }
             match frame.packet_id {
                 PacketId::Message => {}
                 PacketId::Close => {
@@ -126,7 +164,10 @@ impl ClientLink {
             }
             match Packet::read(&frame.data, &self.namespace) {
                 Ok(Packet::Event(event)) => return Poll::Ready(Ok(Ok(event))),
-                Ok(Packet::Binary) => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary attachments")))),
+                Ok(Packet::Binary(attachments)) => {
+                    self.attachments = attachments;
+                    return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary attachments"))));
+                }
                 Ok(Packet::Disconnected | Packet::Refused(_)) => {
                     self.end = Some(closed("the plugin left the namespace"));
                 }
@@ -138,6 +179,21 @@ impl ClientLink {
 
     fn ended(&self) -> Result<(), LinkEnd> {
         self.end.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself, but
+/// for what it prints.
+fn silence(client: &Client) -> Duration {
+    let printed = format!("{client:?}");
+    let number = |name: &str| {
+        let (_, text) = printed.rsplit_once(name)?;
+        text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    match (number("ping_interval: "), number("ping_timeout: ")) {
+        (Some(interval), Some(timeout)) => Duration::from_millis(u64::saturating_add(interval, timeout)),
+        // The defaults of socket.io.
+        _ => Duration::from_secs(45),
     }
 }
 

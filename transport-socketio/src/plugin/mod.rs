@@ -4,8 +4,10 @@ mod config;
 mod errors;
 mod link;
 
+use std::panic::AssertUnwindSafe;
+
 use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use rust_engineio::asynchronous::{Client, ClientBuilder};
 use rust_engineio::header::{HeaderMap, HeaderValue};
 use rust_engineio::{Packet as Frame, PacketId};
@@ -41,7 +43,10 @@ impl SocketIoConnector {
             builder = builder.tls_config(tls.clone());
         }
         let of_dial = |error| errors::of_dial(error, &target.place);
-        let mut client = builder.build_websocket().await.map_err(of_dial)?;
+        // It adds up what the handshake says of times, and panics in a debug build if that is too much.
+        let built = AssertUnwindSafe(builder.build_websocket()).catch_unwind().await;
+        let no_sense = |_| LinkEnd::BadFrame(format!("what {} says in its handshake makes no sense", target.place));
+        let mut client = built.map_err(no_sense)?.map_err(of_dial)?;
         client.connect().await.map_err(of_dial)?;
         let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
         let connect = Frame::new(PacketId::Message, Packet::connect(&target.namespace, auth.as_deref()));
@@ -113,6 +118,10 @@ struct Target {
 
 impl Target {
     fn parse(url: &str, path: &str) -> Result<Target, LinkEnd> {
+        let namespace = match path_of(url).trim_end_matches('/') {
+            "" => "/".to_owned(),
+            namespace => namespace.to_owned(),
+        };
         let mut url = Url::parse(url).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
             let text = format!("a socket.io URL begins with http:// or https://, not with \"{}:\"", url.scheme());
@@ -121,16 +130,19 @@ impl Target {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(LinkEnd::Refused("the URL names no host".to_owned()));
         }
-        let namespace = match url.path().trim_end_matches('/') {
-            "" => "/".to_owned(),
-            namespace => namespace.to_owned(),
-        };
         let port = url.port_or_known_default().unwrap_or_default();
         let place = format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default());
         url.set_path(&format!("/{}/", path.trim_matches('/')));
         url.set_fragment(None);
         Ok(Target { url, namespace, place })
     }
+}
+
+/// The path as it is written, which is what socket.io in JavaScript takes for the namespace.
+fn path_of(url: &str) -> &str {
+    let after = url.split_once("://").map_or("", |(_, after)| after);
+    let until_query = after.split(['?', '#']).next().unwrap_or_default();
+    until_query.find('/').map_or("", |at| &until_query[at..])
 }
 
 #[cfg(test)]
@@ -143,6 +155,8 @@ mod tests {
         assert_eq!(at("http://localhost").unwrap(), "http://localhost/socket.io/ / http://localhost:80");
         let full = at("https://[::1]:9/admin/?a=b#c").unwrap();
         assert_eq!(full, "https://[::1]:9/socket.io/?a=b /admin https://[::1]:9");
+        assert!(at("http://h?/a").unwrap().ends_with(" / http://h:80"));
+        assert!(at("http://h/%41é/b#/c").unwrap().ends_with(" /%41é/b http://h:80"));
         for bad in ["", "localhost:80", "ftp://localhost", "http://", "http://a b"] {
             assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
         }

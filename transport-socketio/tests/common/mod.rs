@@ -1,0 +1,215 @@
+//! Helpers of the tests at the level of links.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+use std::time::Duration;
+
+use connector_core::{Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
+
+pub type TestLink = Box<dyn Link>;
+pub type Ws = WebSocketStream<TcpStream>;
+
+/// Nothing here takes this long, unless it hangs.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
+}
+
+pub async fn server(config: SocketIoServerConfig) -> SocketIoServer {
+    soon(SocketIoServer::bind("127.0.0.1:0", config)).await.unwrap()
+}
+
+/// A server that notices a silent engine after 200 ms.
+pub fn short() -> SocketIoServerConfig {
+    SocketIoServerConfig::default().ping_interval(Duration::from_millis(100)).ping_timeout(Duration::from_millis(100))
+}
+
+/// Two ends of a link, the plugin's and the engine's.
+pub async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnectorConfig) -> (TestLink, TestLink) {
+    let mut server = server(plugin).await;
+    let url = server.url();
+    let mut connector = SocketIoConnector::new(engine);
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+    (plugin.unwrap(), engine.unwrap())
+}
+
+pub async fn default_pair() -> (TestLink, TestLink) {
+    pair(SocketIoServerConfig::default(), SocketIoConnectorConfig::default()).await
+}
+
+pub async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<TestLink, LinkEnd> {
+    soon(SocketIoConnector::new(config).connect(url)).await
+}
+
+pub fn emit(id: i64, payload: Payload) -> Message {
+    let mut message = Message::new(Action::Emit);
+    message.id = Some(id);
+    message.payload = Some(payload);
+    message
+}
+
+/// An event as a peer sends it.
+pub fn event(id: i64) -> String {
+    format!(r#"42["message",{{"action":"emit","id":{id}}}]"#)
+}
+
+pub async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
+    link.send(message).unwrap();
+    soon(poll_fn(|cx| link.poll_flush(cx))).await
+}
+
+pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+    soon(poll_fn(|cx| link.poll_message(cx))).await
+}
+
+pub async fn next_id(link: &mut TestLink) -> i64 {
+    next(link).await.unwrap().unwrap().id.unwrap()
+}
+
+/// The end; messages before it are dropped.
+pub async fn end(link: &mut TestLink) -> LinkEnd {
+    loop {
+        if let Err(end) = next(link).await {
+            return end;
+        }
+    }
+}
+
+pub async fn disconnect(link: &mut TestLink) {
+    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
+}
+
+/// All methods say the same end.
+pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
+    let like = format!("{like:?}");
+    let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
+    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
+    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
+    is(next(link).await.unwrap_err());
+    let Err(connector_core::SendError::Ended(end)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
+    is(end);
+    disconnect(link).await;
+    is(next(link).await.unwrap_err());
+}
+
+/// Whether the link is not ready, having been asked once.
+pub async fn is_blocked(link: &mut TestLink) -> bool {
+    poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
+}
+
+/// Sends until the link stays not ready, and says how often. Buffers on the way empty only as their tasks run.
+pub async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
+    let mut sent = 0;
+    while let Ok(ready) = tokio::time::timeout(Duration::from_millis(200), poll_fn(|cx| link.poll_ready(cx))).await {
+        ready.unwrap();
+        link.send(emit(sent, payload.clone())).unwrap();
+        sent += 1;
+        assert!(sent < 3000, "buffers without bound");
+    }
+    sent
+}
+
+/// Sends a head, reads a head.
+pub async fn ask(socket: &mut TcpStream, head: &str) -> String {
+    socket.write_all(head.as_bytes()).await.unwrap();
+    read_head(socket).await
+}
+
+pub async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match soon(socket.read_u8()).await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+pub fn upgrade(query: &str, headers: &str) -> String {
+    format!(
+        "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         {headers}\r\n"
+    )
+}
+
+pub async fn as_ws(socket: TcpStream, role: Role) -> Ws {
+    let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
+    WebSocketStream::from_raw_socket(socket, role, Some(config)).await
+}
+
+pub async fn say(ws: &mut Ws, text: impl Into<String>) {
+    soon(ws.send(Frame::text(text.into()))).await.unwrap();
+}
+
+/// The next text that is no ping; pings are answered.
+pub async fn hear(ws: &mut Ws) -> Option<String> {
+    loop {
+        match soon(ws.next()).await? {
+            Ok(Frame::Text(text)) if text.as_str() != "2" => return Some(text.as_str().to_owned()),
+            Ok(Frame::Text(_)) => ws.send(Frame::text("3")).await.ok()?,
+            _ => return None,
+        }
+    }
+}
+
+/// An engine that is a raw websocket, before its CONNECT.
+pub async fn raw_ws(server: &SocketIoServer) -> Ws {
+    let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+    let head = ask(&mut socket, &upgrade("", "")).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let mut ws = as_ws(socket, Role::Client).await;
+    assert!(hear(&mut ws).await.unwrap().starts_with("0{"));
+    ws
+}
+
+/// A server's link, with an engine that is a raw websocket.
+pub async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
+    let mut server = server(config).await;
+    let mut ws = raw_ws(&server).await;
+    say(&mut ws, "40").await;
+    assert!(hear(&mut ws).await.unwrap().starts_with("40{"));
+    (soon(server.accept()).await.unwrap(), ws)
+}
+
+/// What a raw server says first: pings that never come would be missed after `silence`.
+pub fn open(silence: Duration) -> String {
+    let half = silence.as_millis() / 2;
+    format!(r#"0{{"sid":"x","upgrades":[],"pingInterval":{half},"pingTimeout":{half},"maxPayload":1000000}}"#)
+}
+
+pub async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// The server's end of a websocket that a connector opens.
+pub async fn accept_ws(listener: &TcpListener) -> Ws {
+    let (socket, _) = soon(listener.accept()).await.unwrap();
+    soon(tokio_tungstenite::accept_async(socket)).await.unwrap()
+}
+
+/// An engine's link, with a plugin that is a raw websocket.
+pub async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
+    let (listener, url) = listener().await;
+    let plugin = async {
+        let mut ws = accept_ws(&listener).await;
+        say(&mut ws, open(silence)).await;
+        assert_eq!(hear(&mut ws).await.unwrap(), "3");
+        assert_eq!(hear(&mut ws).await.unwrap(), "40");
+        say(&mut ws, r#"40{"sid":"y"}"#).await;
+        ws
+    };
+    let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
+    (link.unwrap(), ws)
+}

@@ -1,0 +1,291 @@
+//! Making links: who is let in, and what a failed dial says.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use common::*;
+use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
+
+fn refused(end: &LinkEnd, part: &str) {
+    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+}
+
+/// A link, once accepted and once dialled.
+async fn both(server: &mut SocketIoServer, url: &str, config: SocketIoConnectorConfig) -> (TestLink, TestLink) {
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(url, config)) }).await;
+    (plugin.unwrap(), engine.unwrap())
+}
+
+#[tokio::test]
+async fn tokens() {
+    let mut server = server(SocketIoServerConfig::default().token("sesame")).await;
+    let url = server.url();
+    let plain = SocketIoConnectorConfig::default;
+    for config in [plain(), plain().token("open"), plain().token(""), plain().token("sesame2")] {
+        let end = dial(&url, config).await.err().unwrap();
+        refused(&end, "a token is needed");
+        refused(&end, "SocketIoConnectorConfig::token");
+        assert!(!end.to_string().contains("sesame"), "{end}");
+    }
+    drop(both(&mut server, &url, plain().token("sesame")).await);
+    let mut ws = raw_ws(&server).await;
+    for (auth, answer) in [(r#"{"token":7}"#, "44"), ("[]", "44"), ("{", "44"), (r#"{"token":"sesame","a":1}"#, "40")] {
+        say(&mut ws, format!("40{auth}")).await;
+        let said = hear(&mut ws).await.unwrap();
+        assert!(said.starts_with(answer), "{auth} {said}");
+    }
+}
+
+#[tokio::test]
+async fn namespaces_and_paths() {
+    let config = SocketIoServerConfig::default().namespace("/ädmin/x").path("/a/b");
+    let mut server = server(config).await;
+    let (url, plain) = (server.url(), SocketIoConnectorConfig::default);
+    drop(both(&mut server, &format!("{url}?q=1"), plain().path("a/b/")).await);
+    refused(&dial(&url, plain()).await.err().unwrap(), "SocketIoConnectorConfig::path");
+    for end in ["", "/ädmin", "/%C3%A4dmin/x", "/ädmin/x/y", "/{x}"] {
+        let url = format!("http://{}{end}", server.local_addr());
+        let end = dial(&url, plain().path("a/b")).await.err().unwrap();
+        refused(&end, "the path of the plugin's url");
+        refused(&end, "Invalid namespace");
+    }
+}
+
+#[tokio::test]
+async fn links_alive_are_counted() {
+    let mut server = server(SocketIoServerConfig::default().max_connections(1)).await;
+    let (url, plain) = (server.url(), SocketIoConnectorConfig::default);
+    let (plugin, engine) = both(&mut server, &url, plain()).await;
+    let end = dial(&url, plain()).await.err().unwrap();
+    assert!(end.to_string().contains("too many connections"), "{end:?}");
+    drop((plugin, engine));
+    drop(both(&mut server, &url, plain()).await);
+}
+
+#[tokio::test]
+async fn only_loopback_unless_told_otherwise() {
+    for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let error = soon(SocketIoServer::bind(addr, SocketIoServerConfig::default())).await.unwrap_err();
+        assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
+        assert!(error.to_string().contains("allow_remote"), "{error}");
+    }
+    let allowed = SocketIoServerConfig::default().allow_remote(true);
+    let server = soon(SocketIoServer::bind("0.0.0.0:0", allowed)).await.unwrap();
+    assert_eq!(server.url(), format!("http://127.0.0.1:{}", server.local_addr().port()));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_bound_says_why() {
+    let taken = server(SocketIoServerConfig::default()).await;
+    let error = soon(SocketIoServer::bind(taken.local_addr(), SocketIoServerConfig::default())).await.unwrap_err();
+    assert!(matches!(error, BindError::Io(_)), "{error:?}");
+    let error = soon(SocketIoServer::bind("127.0.0.1:0", SocketIoServerConfig::default().token(""))).await.unwrap_err();
+    assert!(matches!(error, BindError::EmptyToken), "{error:?}");
+}
+
+#[tokio::test]
+async fn silent_and_hostile_connections_hold_nobody_up() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let url = server.url();
+    let mut others = Vec::new();
+    for bytes in ["", "GET / HT", "\u{16}\u{3}\u{1}", "nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &upgrade("", "")] {
+        let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+        socket.write_all(bytes.as_bytes()).await.unwrap();
+        others.push(socket);
+    }
+    for query in ["&sid=x", "&sid=", "&EIO=3", "&transport=carrier-pigeon"] {
+        let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+        let head = ask(&mut socket, &upgrade(query, "")).await;
+        assert!(!head.contains(" 500 "), "{query} {head}");
+    }
+    let reset = TcpStream::connect(server.local_addr()).await.unwrap();
+    reset.set_zero_linger().unwrap();
+    drop(reset);
+    let (mut plugin, mut engine) = both(&mut server, &url, SocketIoConnectorConfig::default()).await;
+    send(&mut engine, emit(1, Payload::null())).await.unwrap();
+    assert_eq!(next_id(&mut plugin).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_at_once() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let url = server.url();
+    let dialling: Vec<_> = (0..64)
+        .map(|id| {
+            let url = url.clone();
+            tokio::spawn(async move {
+                let mut link = dial(&url, SocketIoConnectorConfig::default()).await.unwrap();
+                send(&mut link, emit(id, Payload::null())).await.unwrap();
+                link
+            })
+        })
+        .collect();
+    let (mut plugins, mut ids, mut engines) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..64 {
+        let mut plugin = soon(server.accept()).await.unwrap();
+        ids.push(next_id(&mut plugin).await);
+        plugins.push(plugin);
+    }
+    for engine in dialling {
+        engines.push(engine.await.unwrap());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (0..64).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn accept_is_cancel_safe() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let url = server.url();
+    let dialling = tokio::spawn(async move { dial(&url, SocketIoConnectorConfig::default()).await.unwrap() });
+    // Each round polls accept once and drops it.
+    let accepted = soon(async {
+        loop {
+            let once = {
+                let mut accept = server.accept();
+                poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await
+            };
+            if let Poll::Ready(link) = once {
+                break link.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop((accepted, dialling.await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_dropped_server_stops_listening_and_its_links_live_on() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let url = server.url();
+    let (mut plugin, mut engine) = both(&mut server, &url, SocketIoConnectorConfig::default()).await;
+    // This one is dropped with the server.
+    let mut waiting = dial(&url, SocketIoConnectorConfig::default()).await.unwrap();
+    drop(server);
+    assert!(matches!(end(&mut waiting).await, LinkEnd::Closed { .. } | LinkEnd::Lost(_)));
+    soon(async {
+        while !matches!(dial(&url, SocketIoConnectorConfig::default()).await, Err(LinkEnd::Refused(_))) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    send(&mut engine, emit(1, Payload::null())).await.unwrap();
+    assert_eq!(next_id(&mut plugin).await, 1);
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let (listener, url) = listener().await;
+    drop(listener);
+    let none = SocketIoConnectorConfig::default();
+    refused(&dial(&format!("{url}?token=hunter2"), none.clone()).await.err().unwrap(), "is the plugin running");
+    refused(&dial("ipc:///tmp/x?token=hunter2", none.clone()).await.err().unwrap(), "http://");
+    refused(&dial("plugin", none.clone()).await.err().unwrap(), "not a URL");
+    let end = dial("http://no-such-host.invalid/?token=hunter2", none).await.err().unwrap();
+    assert!(!end.to_string().contains("hunter2"), "{end}");
+    assert!(end.to_string().contains("check the plugin's url"), "{end}");
+}
+
+/// One that says nothing at all, nothing after the websocket, and nothing to the CONNECT.
+#[tokio::test]
+async fn a_dial_that_is_not_answered_times_out() {
+    let limit = Duration::from_millis(100);
+    for steps in 0..3 {
+        let (listener, url) = listener().await;
+        let peer = async {
+            if steps == 0 {
+                std::future::pending::<()>().await;
+            }
+            let mut ws = accept_ws(&listener).await;
+            if steps == 2 {
+                say(&mut ws, open(Duration::from_secs(60))).await;
+            }
+            while hear(&mut ws).await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let dialling = dial(&url, SocketIoConnectorConfig::default().dial_timeout(limit));
+        let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{steps} {end:?}");
+    }
+}
+
+async fn dial_raw(answer: &str) -> LinkEnd {
+    let (listener, url) = listener().await;
+    let raw = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await;
+        socket.write_all(answer.as_bytes()).await.unwrap();
+    };
+    let (dialled, ()) = soon(async { tokio::join!(dial(&url, SocketIoConnectorConfig::default()), raw) }).await;
+    dialled.err().expect("no link")
+}
+
+#[tokio::test]
+async fn answers_that_are_no_websocket() {
+    for answer in ["", "nonsense\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 Swit"] {
+        let end = dial_raw(answer).await;
+        assert!(matches!(end, LinkEnd::Lost(_) | LinkEnd::BadFrame(_)), "{answer}: {end:?}");
+    }
+    for status in ["503 Service Unavailable", "500 Internal Server Error", "200 OK", "400 Bad Request"] {
+        let end = dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
+        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains(&status[..3])), "{end:?}");
+    }
+    for (status, remedy) in [
+        ("404 Not Found", "SocketIoConnectorConfig::path"),
+        ("403 Forbidden", "origin"),
+        ("401 Unauthorized", "SocketIoConnectorConfig::header"),
+        ("302 Found", "redirects"),
+    ] {
+        refused(&dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await, remedy);
+    }
+}
+
+#[tokio::test]
+async fn websockets_that_do_not_speak_socket_io() {
+    let open = open(Duration::from_secs(60));
+    let huge = r#"0{"sid":"x","upgrades":[],"pingInterval":18446744073709551615,"pingTimeout":18446744073709551615}"#;
+    for said in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
+        let (listener, url) = listener().await;
+        let peer = async {
+            let mut ws = accept_ws(&listener).await;
+            for text in said {
+                say(&mut ws, *text).await;
+            }
+            while hear(&mut ws).await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let dialling = dial(&url, SocketIoConnectorConfig::default());
+        let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        assert!(matches!(end, LinkEnd::BadFrame(_)), "{said:?} {end:?}");
+    }
+    // One that goes before it has answered.
+    let (listener, url) = listener().await;
+    let peer = async {
+        let mut ws = accept_ws(&listener).await;
+        say(&mut ws, open).await;
+        hear(&mut ws).await;
+    };
+    let (end, ()) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), peer);
+    assert!(matches!(end, Err(LinkEnd::Lost(_))));
+}
+
+#[tokio::test]
+async fn one_connector_dials_again_and_again() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let url = server.url();
+    let mut connector = SocketIoConnector::default();
+    for id in 0..20 {
+        let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
+        let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+        send(&mut plugin, emit(id, Payload::null())).await.unwrap();
+        assert_eq!(next_id(&mut engine).await, id);
+    }
+}

@@ -1,0 +1,397 @@
+//! How links end.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use common::*;
+use connector_core::{ClientConnector, LinkEnd, Payload};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Either end of a link, and a raw websocket at the other.
+async fn raw(back: bool) -> (TestLink, Ws) {
+    if back { raw_plugin(LONG).await } else { raw_engine(SocketIoServerConfig::default()).await }
+}
+
+#[tokio::test]
+async fn disconnect_flushes_first_and_closes_in_order() {
+    for back in [false, true] {
+        let (plugin, engine) = default_pair().await;
+        let (mut leaving, mut staying) = if back { (plugin, engine) } else { (engine, plugin) };
+        let started = Instant::now();
+        for id in 0..500 {
+            soon(poll_fn(|cx| leaving.poll_ready(cx))).await.unwrap();
+            leaving.send(emit(id, Payload::new("x".repeat(1000)))).unwrap();
+        }
+        let last = async {
+            for id in 0..500 {
+                assert_eq!(next_id(&mut staying).await, id);
+            }
+            end(&mut staying).await
+        };
+        let ((), end) = tokio::join!(disconnect(&mut leaving), last);
+        assert!(matches!(&end, LinkEnd::Closed { reason, .. } if reason.contains("left the namespace")), "{end:?}");
+        assert!(started.elapsed() < Duration::from_millis(900), "nobody waited for a limit");
+        assert_ended(&mut staying, &end).await;
+        assert_ended(&mut leaving, &LinkEnd::Disconnected).await;
+    }
+}
+
+#[tokio::test]
+async fn both_ends_may_disconnect_at_once() {
+    let (mut plugin, mut engine) = default_pair().await;
+    tokio::join!(disconnect(&mut plugin), disconnect(&mut engine));
+    assert_ended(&mut plugin, &LinkEnd::Disconnected).await;
+    assert_ended(&mut engine, &LinkEnd::Disconnected).await;
+}
+
+#[tokio::test]
+async fn dropping_a_link_closes_it_at_once() {
+    for back in [false, true] {
+        let (plugin, engine) = default_pair().await;
+        let (dropped, mut staying) = if back { (plugin, engine) } else { (engine, plugin) };
+        let started = Instant::now();
+        drop(dropped);
+        let end = end(&mut staying).await;
+        assert!(matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_)), "{end:?}");
+        assert!(started.elapsed() < Duration::from_millis(900));
+    }
+}
+
+/// What the other end may say when it goes.
+#[tokio::test]
+async fn a_close_is_one_and_what_came_before_is_handed_out() {
+    for back in [false, true] {
+        for (close, reason) in [
+            (Frame::text("41"), "left the namespace"),
+            (Frame::text("1"), "closed the connection"),
+            (Frame::Close(None), "closed the connection"),
+        ] {
+            let (mut link, mut ws) = raw(back).await;
+            say(&mut ws, event(1)).await;
+            ws.send(close).await.unwrap();
+            // As the protocol has it, the one that closes waits for the answer and then hangs up.
+            let answered = tokio::spawn(async move { while let Some(Ok(_)) = ws.next().await {} });
+            assert_eq!(next_id(&mut link).await, 1);
+            let end = end(&mut link).await;
+            assert!(matches!(&end, LinkEnd::Closed { reason: r, .. } if r.contains(reason)), "{end:?}");
+            assert_ended(&mut link, &end).await;
+            drop(link);
+            soon(answered).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_end_without_a_close_is_a_loss_and_noticed_at_once() {
+    for back in [false, true] {
+        for (reset, bytes) in [(false, &[][..]), (false, &[0x81]), (true, &[]), (true, &[0x81])] {
+            let (mut link, mut ws) = raw(back).await;
+            say(&mut ws, event(1)).await;
+            // A reset discards what was not read.
+            assert_eq!(next_id(&mut link).await, 1, "what came before is handed out");
+            let started = Instant::now();
+            ws.get_mut().write_all(bytes).await.unwrap();
+            if reset {
+                ws.get_ref().set_zero_linger().unwrap();
+            }
+            drop(ws);
+            let end = end(&mut link).await;
+            assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+            assert!(started.elapsed() < Duration::from_millis(500));
+            assert_ended(&mut link, &end).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
+    for back in [false, true] {
+        let (mut link, mut ws) = raw(back).await;
+        for id in 0..5 {
+            say(&mut ws, event(id)).await;
+        }
+        say(&mut ws, "41").await;
+        drop(ws);
+        let text = Payload::new("x".repeat(100_000));
+        let writing = async {
+            while poll_fn(|cx| link.poll_ready(cx)).await.is_ok() && link.send(emit(9, text.clone())).is_ok() {
+                let _ = poll_fn(|cx| link.poll_flush(cx)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // Long enough for the reset to be back. The link is not over before all is read.
+        let _ = tokio::time::timeout(Duration::from_millis(100), writing).await;
+        for id in 0..5 {
+            assert_eq!(next_id(&mut link).await, id);
+        }
+        let end = end(&mut link).await;
+        assert!(matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_)), "{end:?}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+/// Whether nothing was sent, or more than all buffers hold.
+#[tokio::test]
+async fn a_silent_engine_is_found() {
+    for full in [false, true] {
+        let (mut link, ws) = raw_engine(short()).await;
+        let started = Instant::now();
+        while full && soon(poll_fn(|cx| link.poll_ready(cx))).await.is_ok() {
+            link.send(emit(1, Payload::new("x".repeat(100_000)))).unwrap();
+        }
+        let end = end(&mut link).await;
+        assert!(matches!(end, LinkEnd::Silent(SHORT)), "{full} {end:?}");
+        assert!(started.elapsed() < Duration::from_millis(1500), "{full} {:?}", started.elapsed());
+        assert_ended(&mut link, &end).await;
+        drop(ws);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_plugin_is_found() {
+    for full in [false, true] {
+        let (mut link, mut ws) = raw_plugin(Duration::from_millis(400)).await;
+        if full {
+            fill(&mut link, &Payload::new("x".repeat(100_000))).await;
+            // This one cannot be answered.
+            say(&mut ws, "2").await;
+        }
+        let started = Instant::now();
+        let end = end(&mut link).await;
+        assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_millis(400)), "{end:?}");
+        assert!(started.elapsed() < Duration::from_millis(900));
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_only_pings_lives() {
+    let (mut link, mut ws) = raw_plugin(Duration::from_millis(400)).await;
+    let plugin = async {
+        for _ in 0..20 {
+            say(&mut ws, "2").await;
+            assert_eq!(hear(&mut ws).await.unwrap(), "3");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        say(&mut ws, event(1)).await;
+    };
+    let (id, ()) = tokio::join!(next_id(&mut link), plugin);
+    assert_eq!(id, 1);
+}
+
+#[tokio::test]
+async fn disconnect_is_bounded_and_cuts_the_connection_whatever_the_other_end_does() {
+    for back in [false, true] {
+        for full in [false, true] {
+            let (mut link, mut ws) = raw(back).await;
+            if full {
+                fill(&mut link, &Payload::new("x".repeat(100_000))).await;
+            }
+            let started = Instant::now();
+            disconnect(&mut link).await;
+            assert_ended(&mut link, &LinkEnd::Disconnected).await;
+            assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+            drop(link);
+            // A peer that never closes finds the connection ended.
+            soon(async { while let Some(Ok(_)) = ws.next().await {} }).await;
+            assert!(started.elapsed() < Duration::from_millis(3000), "{:?}", started.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn disconnect_is_not_held_up_by_a_peer_that_talks_without_end() {
+    for back in [false, true] {
+        let (mut link, mut ws) = raw(back).await;
+        let talking = tokio::spawn(async move { while ws.send(Frame::text(event(1))).await.is_ok() {} });
+        assert_eq!(next_id(&mut link).await, 1);
+        disconnect(&mut link).await;
+        assert_ended(&mut link, &LinkEnd::Disconnected).await;
+        drop(link);
+        soon(talking).await.unwrap();
+    }
+}
+
+fn sockets() -> usize {
+    let names = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    names.filter(|name| name.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// The only test of its process that counts descriptors, so it starts this program anew for itself alone.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_once_all_is_dropped() {
+    const ALONE: &str = "SOCKETIO_COUNTS_DESCRIPTORS";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "nothing_is_left_once_all_is_dropped";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let done = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        return;
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = (sockets(), tasks());
+        let mut server = server(SocketIoServerConfig::default().token("a")).await;
+        let (url, right) = (server.url(), || SocketIoConnectorConfig::default().token("a"));
+        for round in 0..8 {
+            let (plugin, engine) = tokio::join!(server.accept(), dial(&url, right()));
+            let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+            send(&mut engine, emit(1, Payload::null())).await.unwrap();
+            match round % 4 {
+                0 => disconnect(&mut engine).await,
+                1 => disconnect(&mut plugin).await,
+                2 => drop(engine),
+                _ => drop(plugin),
+            }
+        }
+        dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
+        let mut connector = transport_socketio::SocketIoConnector::new(right());
+        for polls in 1..20 {
+            // Given up at some point of the handshake.
+            let dialling = connector_core::PluginConnector::connect(&mut connector, &url);
+            tokio::pin!(dialling);
+            for _ in 0..polls {
+                if poll_fn(|cx| Poll::Ready(dialling.as_mut().poll(cx).is_ready())).await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // One that is accepted only by being dropped with the server.
+        let engine = dial(&url, right()).await.unwrap();
+        drop((server, engine));
+        let gone = async {
+            while (sockets(), tasks()) != before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // The longest wait is the one for a CONNECT that never came, 5 s.
+        let timely = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        assert!(timely.is_ok(), "{:?} before, {:?} after", before, (sockets(), tasks()));
+    });
+}
+
+fn random(mut state: u64) -> impl FnMut() -> usize {
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize
+    }
+}
+
+/// Mostly packets that nearly make sense, at times none at all.
+fn nonsense(random: &mut impl FnMut() -> usize) -> Frame {
+    const PARTS: &[&str] = &[
+        "4",
+        "2",
+        "0",
+        "1",
+        "3",
+        "5",
+        "6",
+        "40",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "451-",
+        "4599999999999999999999-",
+        "452147483647-",
+        "/",
+        "/,",
+        "/é,",
+        "/a/{b},",
+        ",",
+        "7",
+        "99999999999999999999",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "\"message\"",
+        "\"é\\u0000",
+        "{\"action\":\"emit\"}",
+        "\u{1e}",
+        "\u{0}",
+        "null",
+        "[\"message\",",
+        "b",
+        "bAAAA",
+        "probe",
+        " ",
+        "-1",
+    ];
+    match random() % 8 {
+        0 => Frame::binary((0..random() % 50).map(|_| random() as u8).collect::<Vec<u8>>()),
+        1 => Frame::Ping(vec![0; random() % 100].into()),
+        2 => Frame::text(event(1)),
+        _ => Frame::text((0..random() % 6).map(|_| PARTS[random() % PARTS.len()]).collect::<String>()),
+    }
+}
+
+#[tokio::test]
+async fn no_bytes_make_a_link_panic_or_hang() {
+    let mut random = random(0x2545_f491_4f6c_dd1d);
+    for round in 0..200 {
+        let (mut link, mut ws) = raw(round % 2 == 1).await;
+        let frames: Vec<Frame> = (0..random() % 20).map(|_| nonsense(&mut random)).collect();
+        let torn = random() % 4 == 0;
+        let writing = async {
+            for frame in &frames {
+                if ws.send(frame.clone()).await.is_err() {
+                    break;
+                }
+            }
+            if torn {
+                let _ = ws.get_mut().write_all(&[random() as u8; 7]).await;
+            }
+            drop(ws);
+        };
+        let (end, ()) = tokio::join!(end(&mut link), writing);
+        let usual =
+            matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_) | LinkEnd::BadFrame(_) | LinkEnd::TooLarge { .. });
+        assert!(usual, "{round}: {end:?} after {frames:?}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+/// Before there is a link: the server lives on.
+#[tokio::test]
+async fn no_bytes_before_the_link_harm_the_server() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let mut random = random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..100 {
+        let mut ws = raw_ws(&server).await;
+        for _ in 0..random() % 10 {
+            if ws.send(nonsense(&mut random)).await.is_err() {
+                break;
+            }
+        }
+    }
+    let url = server.url();
+    let accepting = async {
+        loop {
+            drop(server.accept().await)
+        }
+    };
+    let dialling = dial(&url, SocketIoConnectorConfig::default());
+    soon(async {
+        tokio::select! { link = dialling => drop(link.unwrap()), () = accepting => {} }
+    })
+    .await;
+}

@@ -1,0 +1,344 @@
+//! A link that is up: messages, bad frames, pushing back.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use common::*;
+use connector_core::{ClientConnector, DecodeError, LinkEnd, Payload, SendError};
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message as Frame;
+use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+
+/// As a link's owner does it: one task that sends when the link is ready and reads whatever comes.
+async fn exchange(mut link: TestLink, count: i64) -> TestLink {
+    let (mut sent, mut came) = (0, 0);
+    soon(poll_fn(|cx| {
+        while let Poll::Ready(message) = link.poll_message(cx) {
+            assert_eq!(message.unwrap().unwrap().id, Some(came));
+            came += 1;
+        }
+        while sent < count && link.poll_ready(cx).is_ready() {
+            let size = if sent % 1000 == 0 { 300_000 } else { 100 };
+            link.send(emit(sent, Payload::new("x".repeat(size)))).unwrap();
+            sent += 1;
+        }
+        let flushed = link.poll_flush(cx).is_ready();
+        if flushed && sent == count && came == count { Poll::Ready(()) } else { Poll::Pending }
+    }))
+    .await;
+    link
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_each_way_at_once_in_order() {
+    let config = short().ping_timeout(Duration::from_secs(20));
+    let (plugin, engine) = pair(config, SocketIoConnectorConfig::default()).await;
+    let both = tokio::join!(tokio::spawn(exchange(plugin, 10_000)), tokio::spawn(exchange(engine, 10_000)));
+    drop((both.0.unwrap(), both.1.unwrap()));
+}
+
+#[tokio::test]
+async fn what_an_engine_sends_once_it_is_connected_is_not_lost_before_it_is_accepted() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let mut ws = raw_ws(&server).await;
+    say(&mut ws, "40").await;
+    assert!(hear(&mut ws).await.unwrap().starts_with("40{"));
+    for id in 0..1000 {
+        ws.feed(Frame::text(event(id))).await.unwrap();
+    }
+    ws.flush().await.unwrap();
+    say(&mut ws, "41").await;
+    let mut link = soon(server.accept()).await.unwrap();
+    for id in 0..1000 {
+        assert_eq!(next_id(&mut link).await, id);
+    }
+    assert!(matches!(next(&mut link).await, Err(LinkEnd::Closed { .. })));
+}
+
+/// The protocol lets nobody send before the answer; socketioxide ends such a connection, so that none is lost unseen.
+#[tokio::test]
+async fn an_event_before_the_answer_to_connect_ends_the_connection_or_arrives() {
+    let mut server = server(SocketIoServerConfig::default()).await;
+    let mut ws = raw_ws(&server).await;
+    for frame in ["40".to_owned(), event(0), event(1), event(2)] {
+        ws.feed(Frame::text(frame)).await.unwrap();
+    }
+    ws.flush().await.unwrap();
+    let ended = async { while hear(&mut ws).await.is_some() {} };
+    let came = async {
+        let mut link = server.accept().await.unwrap();
+        for id in 0..3 {
+            match next(&mut link).await {
+                Ok(message) => assert_eq!(message.unwrap().id, Some(id)),
+                Err(end) => assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}"),
+            }
+        }
+    };
+    soon(async {
+        tokio::select! { () = ended => {}, () = came => {} }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn payloads_arrive_byte_for_byte() {
+    let (mut plugin, mut engine) = default_pair().await;
+    let deep = "[".repeat(100) + &"]".repeat(100);
+    for json in [
+        r#"{"z":1,"a":2,"m":{"y":0,"b":0}}"#,
+        r#"{"\u0061\n":1e400,"n":123456789012345678901234567890}"#,
+        r#"[-0.0,1.0,1E5,0.1e-7,18446744073709551616]"#,
+        "\"\u{2028}\u{2029}\u{7f}\u{1f600} \\ud83d\\ude00 \\u001e \\/ \\\"\"",
+        r#""],[\"message\",{}]""#,
+        r#"{"a":1,"a":2,"":null}"#,
+        r#"{ "white" : [ 1 , 2 ] }"#,
+        deep.as_str(),
+        "[]",
+        "null",
+        r#"{"_placeholder":true,"num":0}"#,
+    ] {
+        let payload = Payload::from_json(json.to_owned()).unwrap();
+        for back in [false, true] {
+            let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
+            send(from, emit(1, payload.clone())).await.unwrap();
+            let came = next(to).await.unwrap().unwrap().payload.unwrap().to_json().unwrap();
+            assert_eq!(std::str::from_utf8(&came).unwrap(), json);
+        }
+    }
+}
+
+/// The bytes of a message beside its text.
+const FIELDS: usize = r#"{"action":"emit","id":1,"payload":""}"#.len();
+const MOST: usize = 16 << 20;
+/// `42["message",` and `]`.
+const ENVELOPE: usize = 14;
+
+async fn carry(from: &mut TestLink, to: &mut TestLink, size: usize) -> Result<(), LinkEnd> {
+    let text = "x".repeat(size - FIELDS);
+    let (sent, came) = soon(async { tokio::join!(send(from, emit(1, Payload::new(text.clone()))), next(to)) }).await;
+    sent?;
+    assert!(came?.unwrap().payload.unwrap().read::<String>().unwrap() == text);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_mebibytes_to_the_plugin_and_not_one_byte_more() {
+    let (mut plugin, mut engine) = default_pair().await;
+    carry(&mut engine, &mut plugin, MOST).await.unwrap();
+    let over = emit(1, Payload::new("x".repeat(MOST + 1 - FIELDS)));
+    poll_fn(|cx| engine.poll_ready(cx)).await.unwrap();
+    let Err(SendError::Payload(error)) = engine.send(over) else { panic!("it was taken") };
+    assert!(error.to_string().contains("max_message"), "{error}");
+    carry(&mut engine, &mut plugin, 100).await.unwrap();
+}
+
+/// rust_engineio takes frames of 16 MiB, and the envelope is a part of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_mebibytes_without_the_envelope_to_the_engine() {
+    let (mut plugin, mut engine) = default_pair().await;
+    carry(&mut plugin, &mut engine, MOST - ENVELOPE).await.unwrap();
+    let end = carry(&mut plugin, &mut engine, MOST - ENVELOPE + 1).await.unwrap_err();
+    assert!(matches!(end, LinkEnd::TooLarge { limit: MOST }), "{end:?}");
+    drop(engine);
+    let end = common::end(&mut plugin).await;
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    let (mut plugin, _engine) = default_pair().await;
+    poll_fn(|cx| plugin.poll_ready(cx)).await.unwrap();
+    let over = emit(1, Payload::new("x".repeat(MOST + 1 - FIELDS)));
+    assert!(matches!(plugin.send(over), Err(SendError::Payload(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_raw_engine_takes_sixteen_mebibytes_and_more_than_is_allowed_ends_it() {
+    let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
+    let (sent, came) = tokio::join!(send(&mut link, emit(1, Payload::new("x".repeat(MOST - FIELDS)))), hear(&mut ws));
+    sent.unwrap();
+    assert_eq!(came.unwrap().len(), MOST + ENVELOPE);
+    let _ = ws.send(Frame::text("4".repeat(MOST + 1025))).await;
+    let end = end(&mut link).await;
+    assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("over the limit")), "{end:?}");
+    assert_ended(&mut link, &end).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_does_not_harm_the_link() {
+    let (mut plugin, mut engine) =
+        pair(SocketIoServerConfig::default().max_message(1000), SocketIoConnectorConfig::default().max_message(1000))
+            .await;
+    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    for back in [false, true] {
+        let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
+        poll_fn(|cx| from.poll_ready(cx)).await.unwrap();
+        assert!(matches!(from.send(emit(1, Payload::new(no_json.clone()))), Err(SendError::Payload(_))));
+        assert!(matches!(from.send(emit(2, Payload::new("x".repeat(1000)))), Err(SendError::Payload(_))));
+        send(from, emit(3, Payload::null())).await.unwrap();
+        assert_eq!(next_id(to).await, 3);
+    }
+}
+
+/// A peer that reads nothing, then steadily but slowly; pings go between, and find a place.
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_pushed_back_and_loses_nothing() {
+    for size in [1000, 70_000] {
+        let (mut link, mut ws) = raw_engine(short().ping_timeout(Duration::from_secs(20))).await;
+        let payload = Payload::new("x".repeat(size));
+        // With what the kernel buffers for itself, a few megabytes.
+        let mut sent = 0;
+        while let Ok(ready) = tokio::time::timeout(Duration::from_millis(300), poll_fn(|cx| link.poll_ready(cx))).await
+        {
+            ready.unwrap();
+            link.send(emit(sent, payload.clone())).unwrap();
+            sent += 1;
+            assert!(sent < 20_000_000 / size as i64, "buffers without bound");
+        }
+        say(&mut ws, event(7)).await;
+        assert_eq!(next_id(&mut link).await, 7, "it is heard meanwhile");
+        let reading = async {
+            let mut seen = 0;
+            while seen <= sent {
+                match ws.next().await.expect("it was closed").unwrap() {
+                    Frame::Text(text) if text.as_str() == "2" => ws.send(Frame::text("3")).await.unwrap(),
+                    Frame::Text(text) => {
+                        assert!(text.as_str()[..40].contains(&format!(r#""id":{seen},"#)), "{}", &text.as_str()[..40]);
+                        seen += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        let (last, ()) = soon(async { tokio::join!(send(&mut link, emit(sent, payload.clone())), reading) }).await;
+        last.unwrap();
+    }
+}
+
+/// The reader is so slow that the buffer stays nearly full over many pings, each of which must find a place in it.
+#[tokio::test]
+async fn a_slow_but_steady_reader_outlives_the_pings() {
+    let config = SocketIoServerConfig::default().ping_interval(Duration::from_millis(10));
+    let (mut link, mut ws) = raw_engine(config.ping_timeout(Duration::from_secs(20))).await;
+    let payload = Payload::new("x".repeat(20_000));
+    let count = 1000;
+    let sending = async {
+        for id in 0..count {
+            poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
+            link.send(emit(id, payload.clone())).unwrap();
+        }
+        poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
+    };
+    let reading = async {
+        let (mut seen, mut pings) = (0, 0);
+        while seen < count {
+            match ws.next().await.expect("it was closed").unwrap() {
+                Frame::Text(text) if text.as_str() == "2" => {
+                    pings += 1;
+                    ws.send(Frame::text("3")).await.unwrap();
+                }
+                _ => seen += 1,
+            }
+            if seen % 2 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        pings
+    };
+    let ((), pings) = soon(async { tokio::join!(sending, reading) }).await;
+    assert!(pings > 2, "{pings}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_read_pushes_the_engine_back() {
+    let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
+    let payload = Payload::new("x".repeat(70_000));
+    let sent = fill(&mut link, &payload).await;
+    say(&mut ws, event(7)).await;
+    assert_eq!(next_id(&mut link).await, 7, "it is heard meanwhile");
+    let reading = async {
+        for id in 0..=sent {
+            assert!(hear(&mut ws).await.unwrap()[..40].contains(&format!(r#""id":{id},"#)));
+        }
+    };
+    let (last, ()) = soon(async { tokio::join!(send(&mut link, emit(sent, payload.clone())), reading) }).await;
+    last.unwrap();
+}
+
+/// socketioxide reads on whatever happens, so a limit must end it.
+#[tokio::test]
+async fn what_is_not_read_is_bounded() {
+    for (size, most) in [(0, 17_000), (100_000, 200)] {
+        let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
+        let text = format!(r#"42["message",{{"action":"emit","payload":"{}"}}]"#, "x".repeat(size));
+        let flood = async {
+            for _ in 0..most {
+                if ws.send(Frame::text(text.clone())).await.is_err() {
+                    return;
+                }
+            }
+            while hear(&mut ws).await.is_some() {}
+        };
+        soon(flood).await;
+        let mut came = 0;
+        let end = loop {
+            match next(&mut link).await {
+                Ok(message) => drop(message.unwrap()),
+                Err(end) => break end,
+            }
+            came += 1;
+        };
+        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("were not read")), "{end:?}");
+        assert!(came > most * 3 / 4, "what fitted is handed out: {came}");
+        assert_ended(&mut link, &end).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_an_error_in_its_place_at_the_plugin() {
+    let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
+    for text in
+        [r#"42["message"]"#, r#"42["message",1]"#, r#"42["message",{}]"#, r#"42["message",{"action":"emit"},2]"#]
+    {
+        say(&mut ws, text).await;
+    }
+    say(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
+    ws.send(Frame::binary(b"1\x1e\xff".to_vec())).await.unwrap();
+    // Another event, another namespace's, and an answer that nobody asked for.
+    for text in [r#"42["other",{"action":"emit"}]"#, r#"42/x,["message",{"action":"emit"}]"#, "4317[]"] {
+        say(&mut ws, text).await;
+    }
+    say(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
+    for _ in 0..4 {
+        let error = next(&mut link).await.unwrap().unwrap_err();
+        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
+    }
+    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
+    let error = next(&mut link).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_eq!(next_id(&mut link).await, 5);
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_an_error_in_its_place_at_the_engine() {
+    let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
+    for text in [r#"42["message"]"#, "42", "42nonsense", r#"42["message",{]"#, r#"42["message",{"action":"emit"},2]"#] {
+        say(&mut ws, text).await;
+    }
+    say(&mut ws, r#"452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#).await;
+    // As a packet this would leave the namespace.
+    ws.send(Frame::binary(b"1".to_vec())).await.unwrap();
+    ws.send(Frame::binary(br#"2["message",{"action":"emit","id":4}]"#.to_vec())).await.unwrap();
+    for text in [r#"42["other",{"action":"emit"}]"#, r#"42/x,["message",{"action":"emit"}]"#, "4317[]", "6"] {
+        say(&mut ws, text).await;
+    }
+    say(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
+    for _ in 0..5 {
+        let error = next(&mut link).await.unwrap().unwrap_err();
+        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
+    }
+    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
+    let error = next(&mut link).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_eq!(next_id(&mut link).await, 5);
+}

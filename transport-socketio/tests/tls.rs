@@ -1,0 +1,72 @@
+//! `https://`.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use connector_core::{ClientConnector, LinkEnd, Payload};
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+
+/// A server for `name`, and a client that trusts it.
+fn configs(name: &str) -> (Arc<rustls::ServerConfig>, native_tls::TlsConnector) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let root = native_tls::Certificate::from_der(made.cert.der()).unwrap();
+    let client = native_tls::TlsConnector::builder().add_root_certificate(root).build().unwrap();
+    (Arc::new(server), client)
+}
+
+#[tokio::test]
+async fn both_ends_speak_tls() {
+    let (tls, trust) = configs("127.0.0.1");
+    let mut server = server(SocketIoServerConfig::default().tls(tls).token("sesame").namespace("/a")).await;
+    let url = server.url();
+    assert!(url.starts_with("https://127.0.0.1:") && url.ends_with("/a"), "{url}");
+    let config = SocketIoConnectorConfig::default().tls(trust).token("sesame");
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(&url, config)) }).await;
+    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    for text in ["", "x", &"x".repeat(3 << 20)] {
+        for back in [false, true] {
+            let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
+            let (sent, came) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
+            sent.unwrap();
+            assert_eq!(came.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
+        }
+    }
+    let ((), end) = tokio::join!(disconnect(&mut engine), end(&mut plugin));
+    assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn certificates_that_do_not_fit_are_refused() {
+    let (tls, trust) = configs("another.example");
+    for config in [SocketIoConnectorConfig::default(), SocketIoConnectorConfig::default().tls(trust)] {
+        let server = server(SocketIoServerConfig::default().tls(tls.clone())).await;
+        let end = dial(&server.url(), config).await.err().unwrap();
+        assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("SocketIoConnectorConfig::tls")), "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_end_without_tls() {
+    let (tls, _) = configs("127.0.0.1");
+    let plain = server(SocketIoServerConfig::default()).await;
+    let url = plain.url().replace("http://", "https://");
+    let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::Refused(_) | LinkEnd::Lost(_)), "{end:?}");
+    let secure = server(SocketIoServerConfig::default().tls(tls)).await;
+    let url = secure.url().replace("https://", "http://");
+    let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
+    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+}
