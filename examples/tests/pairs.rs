@@ -1,0 +1,127 @@
+//! A plugin on one transport calls one on another through one engine, and hears its events, for every two transports.
+#![cfg(all(feature = "ipc", feature = "socketio", feature = "worker", feature = "ws"))]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use connector_core::{Context, Engine, Json, Payload, Plugin, PluginClient, Registration, Rest};
+use serde_json::{Value, json};
+use support::{End, IPC_PLUGIN, NATIVE_PLUGIN, Plugin as Process, SOCKETIO_PLUGIN};
+use transport_ipc::{ChannelKind, Program, local};
+use transport_worker::{Placement, WorkerConfig};
+
+const PLACES: [&str; 9] =
+    ["here", "websocket", "socketio", "stdio child", "node child", "socket child", "local socket", "thread", "task"];
+
+/// The plugin `name` at a place, and what has to be kept for it to live there.
+async fn at(place: &str, name: &'static str) -> (Registration, Box<dyn std::any::Any>) {
+    let child = |kind| transport_ipc::child(name, Program::new(IPC_PLUGIN).channel(kind));
+    let worker = |placement| {
+        transport_worker::worker_with(name, WorkerConfig::default().placement(placement), move || named(name))
+    };
+    let alone = |registration| (registration, Box::new(()) as Box<dyn std::any::Any>);
+    match place {
+        "here" => alone(Registration::from(named(name))),
+        "websocket" => {
+            let process = Process::start(End::Native(NATIVE_PLUGIN), 0);
+            (transport_ws::plugin(name, &process.url), Box::new(process))
+        }
+        "socketio" => {
+            let process = Process::start(End::Native(SOCKETIO_PLUGIN), 0);
+            (transport_socketio::plugin(name, &process.url), Box::new(process))
+        }
+        "stdio child" => alone(child(ChannelKind::Stdio)),
+        "node child" => alone(child(ChannelKind::Node)),
+        "socket child" => alone(child(ChannelKind::Local)),
+        "local socket" => {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            let address = format!("pairs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let (url, serving) = local::serve(&address, move || named(name)).unwrap();
+            let task = tokio::spawn(serving);
+            (local::plugin(name, &url), Box::new(AbortOnDrop(task.abort_handle())))
+        }
+        "thread" => alone(worker(Placement::Thread)),
+        "task" => alone(worker(Placement::Task)),
+        other => unreachable!("{other}"),
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Of the probe what is needed here, under another name.
+fn named(name: &'static str) -> Plugin {
+    let heard = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let ear = heard.clone();
+    Plugin::new(name)
+        .method("echo", |value: Value| async move { Json(value) })
+        .method("whoami", |ctx: Context| async move { Json(json!({ "from": ctx.from() })) })
+        .method("relay", |ctx: Context, name: String, method: String, args: Rest| async move {
+            ctx.client().call::<Payload>(&name, &method, args).await
+        })
+        .method("fire", |ctx: Context, key: String, payload: Rest| async move {
+            ctx.client().emit(&key, payload).await.map(|()| true)
+        })
+        .method("watch", move |ctx: Context, name: String, key: String| {
+            let ear = ear.clone();
+            async move {
+                let (from, event) = (name.clone(), key.clone());
+                let listener = move |payload: Rest| {
+                    ear.lock().unwrap().push(json!({ "name": from, "key": event, "payload": payload }));
+                };
+                ctx.client().on(&name, &key, listener).map(|()| true)
+            }
+        })
+        .method("watched", move || {
+            let heard = std::mem::take(&mut *heard.lock().unwrap());
+            async move { Json(Value::from(heard)) }
+        })
+}
+
+async fn relayed(local: &PluginClient, from: &str, to: &str, method: &str, args: &[Value]) -> Value {
+    let args = [json!(to), json!(method)].into_iter().chain(args.iter().cloned());
+    let call = local.call::<Value>(from, "relay", Rest(args.map(Payload::new).collect()));
+    tokio::time::timeout(Duration::from_secs(30), call).await.expect("it hangs").unwrap()
+}
+
+#[tokio::test]
+async fn every_place_calls_every_other() {
+    for from in PLACES {
+        for to in PLACES {
+            let engine = Engine::new();
+            let local = engine.register(Plugin::new("local")).unwrap();
+            let ((caller, _caller), (callee, _callee)) = (at(from, "caller").await, at(to, "callee").await);
+            engine.register(caller).unwrap();
+            engine.register(callee).unwrap();
+            for name in ["local", "caller", "callee"] {
+                engine.manager().activate(name).await.unwrap_or_else(|error| panic!("{from} → {to}: {error}"));
+            }
+            let text = "\u{2028}grüße \u{1f980}".repeat(1000);
+            let back = relayed(&local, "caller", "callee", "echo", &[json!(text)]).await;
+            assert!(back == json!(text), "{from} → {to}: the text came back changed");
+            let whoami = relayed(&local, "caller", "callee", "whoami", &[]).await;
+            assert_eq!(whoami["from"], "caller", "{from} → {to}");
+            // The caller hears the callee's event: both are behind links of their own.
+            assert_eq!(local.call::<bool>("caller", "watch", ("callee", "rang")).await.unwrap(), true);
+            relayed(&local, "caller", "callee", "fire", &[json!("rang"), json!(1), json!("two")]).await;
+            let heard = loop {
+                let heard = local.call::<Value>("caller", "watched", ()).await.unwrap();
+                if heard != json!([]) {
+                    break heard;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            };
+            assert_eq!(heard, json!([{ "name": "callee", "key": "rang", "payload": [1, "two"] }]), "{from} → {to}");
+            engine.shutdown().await;
+        }
+    }
+}
