@@ -58,6 +58,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
+        max_polling: config.max_polling,
         silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -78,6 +79,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
 struct Gate {
     token: Option<Arc<str>>,
     max_message: usize,
+    max_polling: usize,
     silence: Duration,
     connections: Arc<Semaphore>,
     links: mpsc::Sender<Box<dyn Link>>,
@@ -119,7 +121,7 @@ impl Gate {
 
     async fn enter(self, socket: SocketRef) {
         let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
-        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, permit));
+        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling, permit));
         // Without a receiver nobody serves: the link is dropped, which closes it.
         let _ = self.links.send(link).await;
     }

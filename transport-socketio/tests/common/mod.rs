@@ -1,6 +1,8 @@
 //! Helpers of the tests at the level of links.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod http;
+
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
