@@ -55,9 +55,8 @@ async fn polling() {
 async fn preflights() {
     let server = server(allowing()).await;
     for (origin, allowed) in CASES.iter().filter(|(origin, _)| !origin.is_empty()) {
-        let headers = format!(
-            "{origin}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n"
-        );
+        let headers =
+            format!("{origin}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n");
         let answer = request(server.local_addr(), "OPTIONS", POLL, &headers, "").await;
         assert_eq!(answer.status == 200, *allowed, "{origin} {}", answer.head);
         assert_eq!(answer.head.contains("access-control-allow-origin"), *allowed, "{}", answer.head);

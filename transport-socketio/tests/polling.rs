@@ -123,12 +123,14 @@ async fn either_end_may_leave() {
 #[tokio::test]
 async fn what_breaks_the_protocol_and_what_is_silent_ends() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default()).await;
-    // The first may be answered by a ping before the second is there.
+    // The first ping may be the answer to one of them, and then the other waits.
+    let both = || async { tokio::join!(polling.poll(), polling.poll()) };
     soon(async {
-        while let (one, two) = tokio::join!(polling.poll(), polling.poll())
-            && one.status.max(two.status) != 400
-        {
-            polling.post("3").await;
+        loop {
+            match tokio::time::timeout(Duration::from_millis(300), both()).await {
+                Ok((one, two)) if one.status.max(two.status) == 400 => break,
+                _ => polling.post("3").await,
+            };
         }
     })
     .await;
