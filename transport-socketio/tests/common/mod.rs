@@ -215,3 +215,8 @@ pub async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
     (link.unwrap(), ws)
 }
+
+/// Either end of a link, and a raw websocket at the other.
+pub async fn raw(back: bool) -> (TestLink, Ws) {
+    if back { raw_plugin(Duration::from_secs(60)).await } else { raw_engine(SocketIoServerConfig::default()).await }
+}
