@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::*;
 use connector_core::{ClientConnector, DecodeError, LinkEnd, Payload, SendError};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
