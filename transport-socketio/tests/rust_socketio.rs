@@ -118,3 +118,14 @@ async fn it_sends_before_the_namespace_has_let_it_in() {
     assert_eq!(early, r#"42["message",{"action":"emit"}]"#);
     assert!(seen.try_recv().is_err());
 }
+
+/// Its engine.io takes binary frames for packets with separators between them, below anything of ours.
+#[tokio::test]
+async fn an_attachment_with_a_separator_in_it_ends_even_our_link() {
+    let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
+    say(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
+    ws.send(Frame::binary(b"a\x1e\xff".to_vec())).await.unwrap();
+    assert!(next(&mut link).await.unwrap().is_err());
+    let end = end(&mut link).await;
+    assert!(matches!(end, connector_core::LinkEnd::BadFrame(_)), "{end:?}");
+}
