@@ -31,8 +31,13 @@ pub struct SocketIoServerConfig {
     pub allow_origins: Vec<String>,
     /// Engines connected at once; one more is turned away. Default: 64.
     pub max_connections: usize,
-    /// The largest message in bytes, in either direction. Default: 16 MiB, what published peers take. Over long polling
-    /// [`max_polling`](SocketIoServerConfig#structfield.max_polling) holds as well.
+    /// The largest message in bytes, in either direction. Default: 16 MiB. Over long polling
+    /// [`max_polling`](SocketIoServerConfig#structfield.max_polling) holds as well. A larger one is not sent; one that
+    /// comes ends the connection.
+    ///
+    /// What an engine takes is not known here. One that is built on rust_socketio takes a websocket frame of 16 MiB, so
+    /// that the largest message it gets is 14 bytes shorter (15 and the namespace, if that is not `/`): one that is longer
+    /// ends its connection.
     pub max_message: usize,
     /// The most bytes of one request of long polling, in either direction. Default: 2 MiB. socket.io tells it to engines,
     /// which divide what they send accordingly; one message has to fit.

@@ -22,8 +22,10 @@ use crate::config::CLOSE;
 /// Messages sent between two looks at the buffer. One place more is asked for: a ping that finds the buffer full ends
 /// the connection.
 const UNSEEN: usize = 32;
-/// A message of more bytes waits until the buffer is empty, so that what is buffered is bounded.
-const LARGE: usize = 256 * 1024;
+/// Bytes in the buffer at most, beside one message that is larger.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// What a packet has beside its message, generously.
+const ENVELOPE: usize = 256;
 /// How often a full buffer is looked at; nobody tells when it has room.
 const LOOK: Duration = Duration::from_millis(1);
 /// Looks at once, since the buffer is most often full because its writer has not had its turn.
@@ -41,6 +43,11 @@ pub(super) struct SocketLink {
     waiting: Option<Box<RawValue>>,
     /// Messages that surely have room.
     unseen: usize,
+    /// Sent since the buffer was last seen empty.
+    bytes: usize,
+    /// All that is buffered has to fit into one answer of long polling: the first packet that does not is kept back by
+    /// engineioxide for the next one, and lost if the connection becomes a websocket before that.
+    most_bytes: usize,
     look: Option<Pin<Box<Sleep>>>,
     turns: u32,
     closing: Option<Pin<Box<Sleep>>>,
@@ -57,6 +64,7 @@ impl SocketLink {
         socket: SocketRef,
         inbox: Inbox,
         max_message: usize,
+        max_polling: usize,
         permit: Arc<OwnedSemaphorePermit>,
     ) -> SocketLink {
         SocketLink {
@@ -65,6 +73,9 @@ impl SocketLink {
             inbox,
             waiting: None,
             unseen: 0,
+            bytes: 0,
+            // Less what engine.io says for itself: pings, separators.
+            most_bytes: max_polling.min(MOST_BYTES).saturating_sub(1024),
             look: None,
             turns: 0,
             closing: None,
@@ -95,15 +106,17 @@ impl SocketLink {
     /// Ready when what was taken is in the buffer, or the link is over.
     fn poll_buffered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(message) = &self.waiting else { return Poll::Ready(()) };
-        if message.get().len() > LARGE {
+        let bytes = message.get().len() + ENVELOPE + self.socket.ns().len();
+        if self.bytes + bytes > self.most_bytes {
             ready!(self.poll_room(cx, BUFFER));
-            self.unseen = 0;
+            (self.bytes, self.unseen) = (0, UNSEEN);
         } else if self.unseen == 0 {
             ready!(self.poll_room(cx, UNSEEN + 1));
             self.unseen = UNSEEN;
         }
         if let Some(message) = self.waiting.take() {
             self.unseen = self.unseen.saturating_sub(1);
+            self.bytes += bytes;
             // It fails only if the socket is gone, which the inbox tells.
             let _ = self.socket.emit(codec::EVENT, &message);
         }

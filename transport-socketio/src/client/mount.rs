@@ -40,7 +40,9 @@ const ENVELOPE: usize = 1024;
 /// That service must support HTTP upgrades, as axum's does. Who may reach it, and TLS, are its owner's matter:
 /// `allow_remote` and `tls` mean nothing here.
 ///
-/// Long polling needs the service for as long as a link lives; websockets live on by themselves.
+/// Long polling needs the service for as long as a link lives; websockets live on by themselves. The TCP connection is the
+/// service's: an engine that reads nothing, so that a write is stuck, is found silent only when that connection breaks
+/// (on a [`SocketIoServer`](crate::SocketIoServer) after `ping_interval` and `ping_timeout`).
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let (links, engines) = mpsc::channel(WAITING);
     let frame = config.max_message.saturating_add(ENVELOPE);
@@ -58,6 +60,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
+        max_polling: config.max_polling,
         silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -78,6 +81,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
 struct Gate {
     token: Option<Arc<str>>,
     max_message: usize,
+    max_polling: usize,
     silence: Duration,
     connections: Arc<Semaphore>,
     links: mpsc::Sender<Box<dyn Link>>,
@@ -119,7 +123,7 @@ impl Gate {
 
     async fn enter(self, socket: SocketRef) {
         let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
-        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, permit));
+        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling, permit));
         // Without a receiver nobody serves: the link is dropped, which closes it.
         let _ = self.links.send(link).await;
     }

@@ -18,8 +18,10 @@ pub struct SocketIoConnectorConfig {
     /// Further headers of the first request, names and values. A later one of the same name replaces an earlier one.
     /// Default: none.
     pub headers: Vec<(String, String)>,
-    /// The largest message that is sent, in bytes. Default: 16 MiB. What is received has the limit of
-    /// rust_engineio, 16 MiB for a websocket frame, of which socket.io takes some bytes for itself.
+    /// The largest message that is sent, in bytes. Default: 16 MiB.
+    ///
+    /// What is received has the limit of rust_engineio: 16 MiB for a websocket frame, of which socket.io takes 14 bytes
+    /// for itself (15 and the namespace, if that is not `/`). A larger one ends the link.
     pub max_message: usize,
     /// How long connecting may take, all told. Default: 5 s.
     pub dial_timeout: Duration,

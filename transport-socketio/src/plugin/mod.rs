@@ -19,7 +19,7 @@ use crate::codec::Packet;
 
 /// The engine's end: dials `http://` and `https://` (or `ws://` and `wss://`), always as a websocket.
 ///
-/// The URL's path is the namespace, its query goes with the first request.
+/// The URL's path, as it is written, is the namespace; its query goes with the first request.
 ///
 /// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
 /// there, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the

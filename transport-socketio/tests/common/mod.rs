@@ -1,6 +1,8 @@
 //! Helpers of the tests at the level of links.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod http;
+
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
@@ -212,4 +214,9 @@ pub async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     };
     let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
     (link.unwrap(), ws)
+}
+
+/// Either end of a link, and a raw websocket at the other.
+pub async fn raw(back: bool) -> (TestLink, Ws) {
+    if back { raw_plugin(Duration::from_secs(60)).await } else { raw_engine(SocketIoServerConfig::default()).await }
 }
