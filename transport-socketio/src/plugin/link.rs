@@ -68,8 +68,8 @@ impl ClientLink {
         }
     }
 
-    /// Ready when no frame is on its way. A write that fails is not the end: what has arrived is read first, and reading
-    /// then fails as well.
+    /// Ready when no frame is on its way. A write that fails is not the end: what has arrived is read first, and
+    /// reading then fails as well.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.sender.is_none() {
             let (client, sent) = ready!(self.sending.poll(cx));
@@ -141,8 +141,8 @@ impl ClientLink {
     }
 }
 
-/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself, but
-/// for what it prints.
+/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself,
+/// but for what it prints.
 fn silence(client: &Client) -> Duration {
     let printed = format!("{client:?}");
     let number = |name: &str| {
