@@ -14,15 +14,15 @@
 //!
 //! # Safe by default
 //! A plugin's server can be reached from its own machine only ([`SocketIoServerConfig::allow_remote`]), and by no page
-//! in a browser ([`SocketIoServerConfig::allow_origin`]). For more, ask for a token ([`SocketIoServerConfig::token`]) and
-//! serve `https://` ([`SocketIoServerConfig::tls`]). Messages, buffers, connections and times are bounded. Tokens are not
-//! printed and not traced.
+//! in a browser ([`SocketIoServerConfig::allow_origin`]). For more, ask for a token ([`SocketIoServerConfig::token`])
+//! and serve `https://` ([`SocketIoServerConfig::tls`]). Messages, buffers, connections and times are bounded. Tokens
+//! are not printed and not traced.
 //!
 //! # What it builds on
 //! The plugin's end needs Rust alone. The engine's end takes rust_socketio's engine.io client (`rust_engineio`), which
-//! brings `native-tls`: on Linux that is OpenSSL and its headers. The packets of socket.io above it are read and written
-//! here: rust_socketio's own reader gives a payload back with its keys in another order and its large numbers rounded,
-//! and tells nobody of a connection that was closed in order (`tests/rust_socketio.rs` shows both).
+//! brings `native-tls`: on Linux that is OpenSSL and its headers. The packets of socket.io above it are read and
+//! written here: rust_socketio's own reader gives a payload back with its keys in another order and its large numbers
+//! rounded, and tells nobody of a connection that was closed in order (`tests/rust_socketio.rs` shows both).
 //!
 //! # Example
 #![cfg_attr(all(feature = "client", feature = "plugin"), doc = "```")]

@@ -36,11 +36,11 @@ pub struct SocketIoServerConfig {
     /// comes ends the connection.
     ///
     /// What an engine takes is not known here. One that is built on rust_socketio takes a websocket frame of 16 MiB, so
-    /// that the largest message it gets is 14 bytes shorter (15 and the namespace, if that is not `/`): one that is longer
-    /// ends its connection.
+    /// that the largest message it gets is 14 bytes shorter (15 and the namespace, if that is not `/`): one that is
+    /// longer ends its connection.
     pub max_message: usize,
-    /// The most bytes of one request of long polling, in either direction. Default: 2 MiB. socket.io tells it to engines,
-    /// which divide what they send accordingly; one message has to fit.
+    /// The most bytes of one request of long polling, in either direction. Default: 2 MiB. socket.io tells it to
+    /// engines, which divide what they send accordingly; one message has to fit.
     pub max_polling: usize,
     /// How often an engine is pinged; sent to it at the beginning, so that it notices a silent plugin. Default: 5 s.
     pub ping_interval: Duration,

@@ -40,9 +40,9 @@ const ENVELOPE: usize = 1024;
 /// That service must support HTTP upgrades, as axum's does. Who may reach it, and TLS, are its owner's matter:
 /// `allow_remote` and `tls` mean nothing here.
 ///
-/// Long polling needs the service for as long as a link lives; websockets live on by themselves. The TCP connection is the
-/// service's: an engine that reads nothing, so that a write is stuck, is found silent only when that connection breaks
-/// (on a [`SocketIoServer`](crate::SocketIoServer) after `ping_interval` and `ping_timeout`).
+/// Long polling needs the service for as long as a link lives; websockets live on by themselves. The TCP connection is
+/// the service's: an engine that reads nothing, so that a write is stuck, is found silent only when that connection
+/// breaks (on a [`SocketIoServer`](crate::SocketIoServer) after `ping_interval` and `ping_timeout`).
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let (links, engines) = mpsc::channel(WAITING);
     let frame = config.max_message.saturating_add(ENVELOPE);

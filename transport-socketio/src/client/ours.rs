@@ -12,8 +12,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A connection that this end can end, whatever the other end does.
 ///
-/// Writing fails if for `silence` not one byte was taken: such an engine answers no ping either, and socketioxide, which
-/// notices that, tells of it only once the write is over.
+/// Writing fails if for `silence` not one byte was taken: such an engine answers no ping either, and socketioxide,
+/// which notices that, tells of it only once the write is over.
 pub(super) struct Ours<S> {
     stream: S,
     /// Reader and writer are two tasks, and each is woken.

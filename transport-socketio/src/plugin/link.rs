@@ -182,8 +182,8 @@ impl ClientLink {
     }
 }
 
-/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself, but
-/// for what it prints.
+/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself,
+/// but for what it prints.
 fn silence(client: &Client) -> Duration {
     let printed = format!("{client:?}");
     let number = |name: &str| {
