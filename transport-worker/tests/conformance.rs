@@ -37,8 +37,11 @@ struct State {
     held: Vec<Held>,
 }
 
-#[derive(Clone, Default)]
-struct Held(Arc<Mutex<(Option<Box<dyn Link>>, Vec<Waker>)>>);
+#[derive(Clone)]
+struct Held(Arc<Mutex<Slot>>);
+
+/// The link, until the thread is dead, and who waits for it.
+type Slot = (Option<Box<dyn Link>>, Vec<Waker>);
 
 impl Threads {
     fn state(&self) -> MutexGuard<'_, State> {
