@@ -15,6 +15,7 @@ mod plugin;
 mod profile;
 mod runtime;
 mod session;
+pub mod stp;
 mod sync;
 
 pub use async_trait::async_trait;

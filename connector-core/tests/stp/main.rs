@@ -1,0 +1,5 @@
+//! STP without a socket.
+
+mod frames;
+mod handlers;
+mod session;
