@@ -53,7 +53,7 @@ pub trait StpConnector: Send + Sync + 'static {
     async fn connect(&self, service: StpService, timeout: StpTimeout) -> Result<String, StpConnectError>;
 
     /// Disconnects, after what was queued has been sent, and stays disconnected. Fine without a connection. Dropping the
-    /// future leaves the connection closing.
+    /// future drops the connection at once.
     ///
     /// # Errors
     /// It did not end in order within `timeout`; it has ended all the same.
