@@ -83,6 +83,10 @@ async fn load(args: Args) -> Done {
         "requests": asked, "perSecond": asked as f64 / took.as_secs_f64(), "errors": errors,
         "memoryStartKiB": memory.first(), "memoryEndKiB": memory.last(), "memoryKiB": memory, "hub": counters,
     }));
+    let closed = services.iter().map(|service| service.disconnect(StpTimeout::from_seconds(5.0)));
+    for closed in futures_util::future::join_all(closed).await {
+        closed?;
+    }
     serving.abort();
     match errors {
         0 => Ok(()),

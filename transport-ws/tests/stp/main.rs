@@ -1,6 +1,7 @@
 //! STP over real sockets: services, the hub, and peers played by hand as the published connectors speak.
 #![allow(unreachable_pub)]
 
+mod bridge;
 mod connector;
 mod faults;
 mod hub;
