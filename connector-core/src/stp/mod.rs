@@ -31,6 +31,7 @@
 
 mod api;
 mod bridge;
+mod client;
 mod connector;
 mod error;
 pub mod frame;
@@ -39,8 +40,9 @@ mod service;
 mod session;
 mod timeout;
 
-pub use api::{StpAskError, StpClient, StpSendError, api_message, read_response};
+pub use api::{StpAskError, StpSendError, api_message, read_response};
 pub use bridge::{StpOffer, StpOfferError, StpOffered, StpPlugin};
+pub use client::StpClient;
 pub use connector::StpConnector;
 pub use error::{StpConnectError, StpDisconnectError, StpInformError, StpRequestError};
 pub use frame::{Envelope, Frame, FrameError};

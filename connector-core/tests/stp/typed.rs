@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use connector_core::stp::{
-    Envelope, StpAskError, StpClient, StpSendError, StpTimeout, api_message, read_response,
-};
+use connector_core::stp::{Envelope, StpAskError, StpClient, StpSendError, StpTimeout, api_message, read_response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -23,6 +21,8 @@ enum Api {
     TaskAdded(Task),
     GetTasks {},
 }
+
+type Texts = Arc<Mutex<Vec<String>>>;
 
 fn patrol() -> Task {
     Task { name: "patrol".to_owned(), priority: 2 }
@@ -57,8 +57,8 @@ fn responses_are_json_or_text() {
 async fn a_client_connects_with_the_solvables_of_its_handlers() {
     let fake = Fake::echo();
     let stp = StpClient::new(fake.clone());
-    let (added, other, errors): (Arc<Mutex<Vec<Task>>>, Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>) =
-        Default::default();
+    let added: Arc<Mutex<Vec<Task>>> = Arc::default();
+    let (other, errors): (Texts, Texts) = Default::default();
     let (add, others, err) = (added.clone(), other.clone(), errors.clone());
     stp.on("TaskAdded", move |task: Task| add.lock().unwrap().push(task));
     stp.answer("Rate", |task: Task| async move {

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod asked;
 mod config;
 mod connector;
 mod hub;

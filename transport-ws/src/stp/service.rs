@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::asked::Asked;
 use super::connector::Shared;
 use super::keeper::Stop;
 use super::link::Side;
@@ -34,19 +35,6 @@ enum Waiter {
     Request(Reply, Duration),
 }
 
-/// A request of STP's.
-struct Asked {
-    cookie: i64,
-    deadline: Instant,
-    message: String,
-}
-
-struct Running {
-    cookie: i64,
-    deadline: Instant,
-    work: Pin<Box<dyn Future<Output = Result<String, String>> + Send>>,
-}
-
 pub(super) struct ServiceSide {
     shared: Arc<Shared>,
     turn: u64,
@@ -57,8 +45,7 @@ pub(super) struct ServiceSide {
     session: StpSession<Waiter>,
     /// The Register, and answers.
     outgoing: VecDeque<Utf8Bytes>,
-    asked: VecDeque<Asked>,
-    running: Option<Running>,
+    asked: Asked,
     timer: Pin<Box<Sleep>>,
     stop: Stop,
     stopped: bool,
@@ -78,6 +65,7 @@ impl ServiceSide {
         tell: Option<Tell>,
     ) -> ServiceSide {
         let (link, commands) = mpsc::channel(shared.config.queue.max(1));
+        let most_asked = shared.config.asked;
         let mut session = StpSession::new(shared.config.requests.max(1));
         let deadline = Instant::now() + timeout.duration();
         // The first of a new session: there is room for it.
@@ -91,8 +79,7 @@ impl ServiceSide {
             commands,
             session,
             outgoing: VecDeque::from([register.into()]),
-            asked: VecDeque::new(),
-            running: None,
+            asked: Asked::new(most_asked),
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             stop,
             stopped: false,
@@ -150,40 +137,9 @@ impl ServiceSide {
     }
 
     fn asked(&mut self, cookie: i64, message: String, timeout: StpTimeout) {
-        let most = self.shared.config.asked;
-        if self.asked.len() >= most {
-            let why = format!("the service is busy: {most} requests wait already");
+        if let Err(why) = self.asked.push(cookie, message, timeout) {
             self.outgoing.push_back(response_text(cookie, Err(&why)).into());
-            return;
         }
-        self.asked.push_back(Asked { cookie, deadline: Instant::now() + timeout.duration(), message });
-    }
-
-    /// One request after another, in order of arrival.
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = Instant::now();
-        if self.running.is_none() {
-            // Nobody waits any more for one whose time is up.
-            while self.asked.front().is_some_and(|asked| asked.deadline <= now) {
-                self.asked.pop_front();
-            }
-            let Some(Asked { cookie, deadline, message }) = self.asked.pop_front() else { return false };
-            self.running = Some(Running { cookie, deadline, work: Box::pin(self.shared.handlers.request(message)) });
-        }
-        let Some(running) = &mut self.running else { return false };
-        match running.work.as_mut().poll(cx) {
-            Poll::Ready(outcome) => {
-                let cookie = running.cookie;
-                let answer = self.answer(cookie, outcome);
-                self.outgoing.push_back(answer);
-            }
-            Poll::Pending if running.deadline > now => return false,
-            Poll::Pending => {
-                tracing::warn!(cookie = running.cookie, "a request's handler took longer than its asker waits")
-            }
-        }
-        self.running = None;
-        true
     }
 
     fn answer(&self, cookie: i64, outcome: Result<String, String>) -> Utf8Bytes {
@@ -274,8 +230,17 @@ impl Side for ServiceSide {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         self.expire();
-        let came = self.poll_handler(cx);
-        let next = [self.session.next_deadline().map(Instant::from_std), self.running.as_ref().map(|run| run.deadline)];
+        let came = match self.asked.poll_next(cx, &self.shared.handlers) {
+            Poll::Ready(answered) => {
+                if let Some((cookie, outcome)) = answered {
+                    let answer = self.answer(cookie, outcome);
+                    self.outgoing.push_back(answer);
+                }
+                true
+            }
+            Poll::Pending => false,
+        };
+        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline()];
         if let Some(next) = next.into_iter().flatten().min() {
             if self.timer.deadline() != next {
                 self.timer.as_mut().reset(next);

@@ -128,7 +128,7 @@ impl StpPlugin {
         let running: Arc<Mutex<Option<Task>>> = Arc::default();
         let started = Arc::clone(&running);
         let disconnects = Arc::clone(&connector);
-        let work = Arc::new((service, tells, timeout));
+        let work = Arc::new(Work { service, tells, timeout });
         plugin
             .on_activation(move |client| {
                 let (tried, first) = oneshot::channel();
@@ -139,7 +139,9 @@ impl StpPlugin {
                 // A call right after the activation works, if there is an STP.
                 async move {
                     let mut undo = undo;
-                    drop(runtime::timeout(FIRST_TRY, first).await);
+                    if runtime::timeout(FIRST_TRY, first).await.is_none() {
+                        tracing::warn!("STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
+                    }
                     undo.0 = None;
                 }
             })
@@ -154,6 +156,13 @@ impl StpPlugin {
                 }
             })
     }
+}
+
+/// What each activation is for.
+struct Work {
+    service: StpService,
+    tells: Vec<(String, String)>,
+    timeout: StpTimeout,
 }
 
 /// An activation that is given up leaves nothing behind.
@@ -177,13 +186,8 @@ async fn ask(
 }
 
 /// From the activation to the deactivation.
-async fn run(
-    connector: Arc<dyn StpConnector>,
-    work: Arc<(StpService, Vec<(String, String)>, StpTimeout)>,
-    client: PluginClient,
-    tried: oneshot::Sender<()>,
-) {
-    let (service, tells, timeout) = &*work;
+async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginClient, tried: oneshot::Sender<()>) {
+    let Work { service, tells, timeout } = &*work;
     let informs = informs(&*connector);
     let mut tried = Some(tried);
     while let Err(error) = connector.connect(service.clone(), *timeout).await {
