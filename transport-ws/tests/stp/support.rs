@@ -97,8 +97,12 @@ impl Notes {
         self.0.lock().unwrap().clone()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     pub async fn next(&self) -> String {
-        until(|| !self.all().is_empty()).await;
+        until(|| self.len() > 0).await;
         self.0.lock().unwrap().remove(0)
     }
 }
