@@ -15,6 +15,7 @@ mod plugin;
 mod profile;
 mod runtime;
 mod session;
+pub mod stp;
 mod sync;
 #[cfg(all(any(doc, doctest), feature = "conformance"))]
 #[doc = include_str!("../docs/write-your-own-connector.md")]

@@ -24,13 +24,23 @@ use tokio_tungstenite::accept_hdr_async_with_config;
 
 use self::admit::Admit;
 pub use self::config::WsServerConfig;
-use crate::link::WsLink;
+use crate::link::{AnyLink, WsLink};
 use crate::wire::Wire;
 
 /// How long to leave the listener alone when it fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-type Upgrade = Pin<Box<dyn Future<Output = Option<Box<dyn Link>>> + Send>>;
+type Upgrade = Pin<Box<dyn Future<Output = Option<Accepted>> + Send>>;
+
+/// A link, and what is known of whoever made it.
+pub(crate) struct Accepted {
+    pub(crate) link: Box<dyn AnyLink>,
+    /// The path of the URL that was dialled, as it was sent.
+    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "only a hub looks at it"))]
+    pub(crate) path: String,
+    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "only a hub looks at it"))]
+    pub(crate) peer: SocketAddr,
+}
 
 /// Why a server was not bound.
 #[derive(Debug, Error)]
@@ -112,10 +122,10 @@ impl WsServer {
         format!("{scheme}://{}", SocketAddr::new(ip, self.local.port()))
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Box<dyn Link>> {
+    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
         loop {
             match self.upgrades.poll_next_unpin(cx) {
-                Poll::Ready(Some(Some(link))) => return Poll::Ready(link),
+                Poll::Ready(Some(Some(accepted))) => return Poll::Ready(accepted),
                 Poll::Ready(Some(None)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
@@ -162,7 +172,7 @@ where
 #[async_trait]
 impl ClientConnector for WsServer {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        Ok(poll_fn(|cx| self.poll_accept(cx)).await)
+        Ok(poll_fn(|cx| self.poll_accept(cx)).await.link)
     }
 }
 
@@ -171,20 +181,20 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Box<dyn Link>> {
+async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Accepted> {
     let _ = stream.set_nodelay(true);
     let config = admit.config.clone();
     let made = async {
         match &config.tls {
-            None => websocket(stream, admit).await,
+            None => websocket(stream, peer, admit).await,
             Some(tls) => {
                 let stream = TlsAcceptor::from(tls.clone()).accept(stream).await.map_err(|e| format!("TLS: {e}"))?;
-                websocket(stream, admit).await
+                websocket(stream, peer, admit).await
             }
         }
     };
     match tokio::time::timeout(config.ws.accept_timeout, made).await {
-        Ok(Ok(link)) => Some(link),
+        Ok(Ok(accepted)) => Some(accepted),
         Ok(Err(error)) => {
             tracing::debug!(%peer, error, "no websocket");
             None
@@ -196,7 +206,7 @@ async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Bo
     }
 }
 
-async fn websocket<S>(stream: S, mut admit: Admit) -> Result<Box<dyn Link>, String>
+async fn websocket<S>(stream: S, peer: SocketAddr, mut admit: Admit) -> Result<Accepted, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -204,5 +214,5 @@ where
     let ws = accept_hdr_async_with_config(Wire::new(stream), &mut admit, Some(config.ws.tungstenite()))
         .await
         .map_err(|error| error.to_string())?;
-    Ok(Box::new(WsLink::new(ws, &config.ws, admit.permit)))
+    Ok(Accepted { link: Box::new(WsLink::new(ws, &config.ws, admit.permit)), path: admit.path, peer })
 }

@@ -52,6 +52,8 @@ mod keepalive;
 mod link;
 #[cfg(feature = "plugin")]
 mod plugin;
+#[cfg(feature = "stp")]
+pub mod stp;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod wire;
 

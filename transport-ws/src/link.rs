@@ -21,7 +21,19 @@ use crate::wire::Wire;
 /// Frames up to this size are copied out of the read buffer; see [`codec::decode`].
 const SMALL: usize = 16 * 1024;
 
-type Inbound = Result<Message, DecodeError>;
+/// A text frame, or the name of what came instead of one.
+pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
+
+/// A link of messages that also carries text frames as they are.
+#[cfg(feature = "stp")]
+pub(crate) trait AnyLink: Link + crate::stp::TextLink {}
+#[cfg(feature = "stp")]
+impl<T: Link + crate::stp::TextLink> AnyLink for T {}
+/// A link of messages.
+#[cfg(not(feature = "stp"))]
+pub(crate) trait AnyLink: Link {}
+#[cfg(not(feature = "stp"))]
+impl<T: Link> AnyLink for T {}
 
 pub(crate) enum State {
     Open,
@@ -86,8 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             }
             match self.ws.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame {
-                    ws::Message::Text(text) => return Poll::Ready(Ok(codec::decode(text.into(), SMALL))),
-                    ws::Message::Binary(_) => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary frames")))),
+                    ws::Message::Text(text) => return Poll::Ready(Ok(Ok(text))),
+                    ws::Message::Binary(_) => return Poll::Ready(Ok(Err("binary frames"))),
                     ws::Message::Close(close) => self.begin(ending::closed(close), How::Answer),
                     ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_) => {}
                 },
@@ -174,10 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
         Poll::Pending
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+    pub(crate) fn poll_ready_for_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
             return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
         }
@@ -189,11 +199,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
         self.poll_wrote(cx)
     }
 
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
+    /// Takes a frame whose size was checked.
+    pub(crate) fn send_frame(&mut self, frame: ws::Message) -> Result<(), SendError> {
         if let Some(end) = self.said() {
             return Err(end.clone().into());
         }
-        let frame = codec::encode(&message, self.max_send)?;
         if self.stash.is_some() {
             return Err(PayloadError::NotSerializable("sent to a link that was not ready".to_owned()).into());
         }
@@ -204,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
         Ok(())
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+    pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
             return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
         }
@@ -212,18 +222,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
         self.poll_wrote(cx)
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         match self.inbox.take() {
             Some(inbound) => Poll::Ready(Ok(inbound)),
             None => self.poll_inbound(cx),
         }
     }
 
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Open = self.state {
             self.inbox = None;
             self.begin(LinkEnd::Disconnected, How::Leave { sent: false });
         }
         self.poll_ending(cx).map(drop)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.poll_ready_for_frame(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if let Some(end) = self.said() {
+            return Err(end.clone().into());
+        }
+        self.send_frame(codec::encode(&message, self.max_send)?)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.poll_flushed(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        let inbound = ready!(self.poll_frame(cx))?;
+        Poll::Ready(Ok(match inbound {
+            Ok(text) => codec::decode(text.into(), SMALL),
+            Err(what) => Err(DecodeError::WrongFrame(what)),
+        }))
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_closed(cx)
     }
 }

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
 use url::{Host, Url};
 
 pub use self::config::WsConnectorConfig;
-use crate::link::WsLink;
+use crate::link::{AnyLink, WsLink};
 use crate::wire::Wire;
 
 /// The engine's end: dials `ws://` and `wss://`.
@@ -40,7 +40,13 @@ impl WsConnector {
         WsConnector { tls: config.tls.clone(), config }
     }
 
-    async fn dial(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    /// As [`connect`](PluginConnector::connect), for whoever sends other things than messages.
+    pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
+        let limit = self.config.ws.dial_timeout;
+        tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+    }
+
+    async fn dial_in_time(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
         let target = Target::parse(url)?;
         let request = self.request(&target.url)?;
         let stream = dial::tcp(&target.host, target.port).await?;
@@ -56,7 +62,7 @@ impl WsConnector {
         self.upgrade(request, stream, &target).await
     }
 
-    async fn upgrade<S>(&self, request: Request, stream: S, target: &Target) -> Result<Box<dyn Link>, LinkEnd>
+    async fn upgrade<S>(&self, request: Request, stream: S, target: &Target) -> Result<Box<dyn AnyLink>, LinkEnd>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -104,13 +110,12 @@ pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
 #[async_trait]
 impl PluginConnector for WsConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let limit = self.config.ws.dial_timeout;
-        tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+        Ok(self.dial(url).await?)
     }
 }
 
-/// What a URL says of where to dial.
-struct Target {
+/// What a URL says of where to dial; shown without what may be secret.
+pub(crate) struct Target {
     url: Url,
     /// A name or an address, the latter without brackets.
     host: String,
@@ -119,7 +124,7 @@ struct Target {
 }
 
 impl Target {
-    fn parse(url: &str) -> Result<Target, LinkEnd> {
+    pub(crate) fn parse(url: &str) -> Result<Target, LinkEnd> {
         let mut url = Url::parse(url).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         let tls = match url.scheme() {
             "ws" => false,

@@ -172,7 +172,7 @@ async fn nobody_there() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut connector = WsConnector::default();
     for (url, part) in [
-        (format!("ws://127.0.0.1:{port}/?token=hunter2"), "is the plugin running"),
+        (format!("ws://127.0.0.1:{port}/?token=hunter2"), "is it running"),
         ("ws://no-such-host.invalid:80/?token=hunter2".to_owned(), "cannot be resolved"),
         ("http://127.0.0.1/?token=hunter2".to_owned(), "ws://"),
         ("plugin".to_owned(), "not a URL"),

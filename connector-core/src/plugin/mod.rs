@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use args::{IntoArgs, Parameter, Parameters, Rest};
 pub use context::Context;
-pub(crate) use handler::{BoxFuture, Callback, Handler, Outcome, callback, run_callback};
+pub(crate) use handler::{BoxFuture, Callback, Handler, Outcome, callback, panic_text, run_callback};
 pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
 

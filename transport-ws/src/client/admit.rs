@@ -14,12 +14,14 @@ use super::WsServerConfig;
 pub(super) struct Admit {
     pub(super) config: Arc<WsServerConfig>,
     pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// The path asked for by the one that was let in.
+    pub(super) path: String,
     connections: Arc<Semaphore>,
 }
 
 impl Admit {
     pub(super) fn new(config: Arc<WsServerConfig>, connections: Arc<Semaphore>) -> Admit {
-        Admit { config, permit: None, connections }
+        Admit { config, permit: None, path: String::new(), connections }
     }
 
     fn origin_is_allowed(&self, request: &Request) -> bool {
@@ -60,6 +62,7 @@ impl Callback for &mut Admit {
         match self.connections.clone().try_acquire_owned() {
             Ok(permit) => {
                 self.permit = Some(permit);
+                self.path = request.uri().path().to_owned();
                 Ok(response)
             }
             Err(_) => Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections")),

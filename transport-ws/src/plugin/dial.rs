@@ -16,16 +16,16 @@ pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, LinkEnd> {
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
         Err(error) => {
-            let text = format!("the name \"{host}\" cannot be resolved ({error}): check the plugin's url");
+            let text = format!("the name \"{host}\" cannot be resolved ({error}): check the url");
             return Err(LinkEnd::Refused(text));
         }
     };
     first(addrs).await.map_err(|error| match error {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            LinkEnd::Refused(format!("nobody listens at {host}:{port} ({error}): is the plugin running?"))
+            LinkEnd::Refused(format!("nobody listens at {host}:{port} ({error}): is it running?"))
         }
         Some(error) => LinkEnd::lost(error),
-        None => LinkEnd::Refused(format!("the name \"{host}\" has no address: check the plugin's url")),
+        None => LinkEnd::Refused(format!("the name \"{host}\" has no address: check the url")),
     })
 }
 

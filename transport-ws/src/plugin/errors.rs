@@ -45,9 +45,9 @@ fn of_status(status: StatusCode, target: &str) -> LinkEnd {
     let remedy = match status {
         StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
         StatusCode::FORBIDDEN => "it does not allow this origin",
-        StatusCode::NOT_FOUND => "check the path of the plugin's url",
+        StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed, use the url it leads to",
-        _ => return LinkEnd::lost(format!("{target} answered with HTTP {status}: is there a plugin at that url?")),
+        _ => return LinkEnd::lost(format!("{target} answered with HTTP {status}: is it the right url?")),
     };
     LinkEnd::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
 }

@@ -1,0 +1,88 @@
+//! STP services as plugins, and plugins as STP services.
+
+mod convert;
+mod offer;
+mod plugin;
+
+pub use offer::{StpOffer, StpOfferError, StpOffered};
+pub use plugin::StpPlugin;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use tokio::sync::mpsc;
+
+use self::convert::message_of;
+use super::connector::StpConnector;
+use super::error::StpInformError;
+use super::handlers::InformHandler;
+use super::timeout::StpTimeout;
+use crate::client::{Event, PluginClient};
+use crate::error::CallError;
+
+/// Informs that may wait for the engine, and events of each kind that may wait for STP; more are dropped, with a trace.
+const ROOM: usize = 1024;
+
+/// Events of the engine's that go to STP, by name.
+type Events = SelectAll<BoxStream<'static, (String, Event)>>;
+
+/// Listens to events of `emitter`, in `client`'s name.
+fn events<'a>(
+    client: &PluginClient,
+    named: impl IntoIterator<Item = &'a (String, String)>,
+) -> Result<Events, CallError> {
+    let mut all = SelectAll::new();
+    for (emitter, event) in named {
+        let stream = client.events(emitter, event, ROOM)?;
+        let event = event.clone();
+        all.push(stream.map(move |what| (event.clone(), what)).boxed());
+    }
+    Ok(all)
+}
+
+/// From here on informs wait in the queue that this gives; the connector's handler must not wait itself.
+fn informs(connector: &dyn StpConnector) -> mpsc::Receiver<String> {
+    let (queue, informs) = mpsc::channel(ROOM);
+    connector.on_inform(InformHandler::new(move |message| {
+        if queue.try_send(message).is_err() {
+            tracing::warn!("an inform is dropped: {ROOM} wait for the engine already");
+        }
+    }));
+    informs
+}
+
+/// Moves informs one way and events the other, until it is dropped.
+async fn pump<F: Future<Output = ()>>(
+    connector: Arc<dyn StpConnector>,
+    mut informs: mpsc::Receiver<String>,
+    mut events: Events,
+    heard: impl Fn(String) -> F,
+) {
+    let hearing = async {
+        while let Some(message) = informs.recv().await {
+            heard(message).await;
+        }
+    };
+    let telling = async {
+        while let Some((event, what)) = events.next().await {
+            match what {
+                Event::Args(args) => tell(&*connector, &event, &args.0).await,
+                Event::Missed(missed) => tracing::warn!(event, missed, "events are dropped: STP does not take them"),
+            }
+        }
+    };
+    futures_util::future::join(hearing, telling).await;
+}
+
+async fn tell(connector: &dyn StpConnector, event: &str, args: &[crate::payload::Payload]) {
+    let message = match message_of(event, args) {
+        Ok(message) => message,
+        Err(error) => return tracing::warn!(event, %error, "an event cannot be told to STP"),
+    };
+    match connector.inform(&message, StpTimeout::default()).await {
+        Ok(()) => {}
+        Err(StpInformError::NotConnected) => tracing::debug!(event, "an event is dropped: there is no STP now"),
+        Err(error) => tracing::warn!(event, %error, "an event is not told to STP"),
+    }
+}

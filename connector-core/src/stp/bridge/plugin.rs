@@ -1,0 +1,231 @@
+//! An STP service as a plugin of the engine.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::convert::{args_of, message_of, result_of};
+use super::{events, informs, pump};
+use crate::client::PluginClient;
+use crate::error::Fault;
+use crate::payload::Payload;
+use crate::plugin::{Plugin, Rest};
+use crate::profile::Profile;
+use crate::runtime::{self, Task};
+use crate::stp::{Envelope, StpConnector, StpService, StpTimeout};
+use crate::sync::lock;
+
+/// How long until a connection that could not be made is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long an activation waits for the first try.
+const FIRST_TRY: Duration = Duration::from_secs(5);
+/// How long a deactivation waits for the connection to close in order.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A service of an STP session, seen as a plugin of the engine.
+///
+/// - A call of one of its [`methods`](StpPlugin::methods) is a request to whoever solves it.
+/// - An inform of one of its [`events`](StpPlugin::events) is emitted, for the plugins that listen to it: those are the
+///   service's solvables.
+/// - What other plugins emit and it [`tells`](StpPlugin::tells) is an inform.
+///
+/// It connects when it is activated, again and again if there is no STP yet, and disconnects when it is deactivated; calls
+/// meanwhile end in an error that says so. One argument that is no array is a message's params, none are none, more are
+/// an array; a response that is JSON is the result, other text is a string.
+///
+/// ```no_run
+/// # fn example(engine: connector_core::Engine, connector: impl connector_core::stp::StpConnector)
+/// # -> Result<(), connector_core::RegisterError> {
+/// use connector_core::stp::StpPlugin;
+///
+/// let tasks = StpPlugin::new("tasks", connector)
+///     .methods(["GetTasks"])
+///     .events(["TaskAdded"])
+///     .tells("editor", ["symbolPlaced"])
+///     .session_id("exercise");
+/// engine.register(tasks.into_plugin())?;
+/// // local.call::<Vec<Task>>("tasks", "GetTasks", ()).await?; local.on("tasks", "TaskAdded", |task: Task| …)?;
+/// # Ok(()) }
+/// ```
+pub struct StpPlugin {
+    connector: Arc<dyn StpConnector>,
+    profile: Profile,
+    service: StpService,
+    methods: Vec<String>,
+    tells: Vec<(String, String)>,
+    timeout: StpTimeout,
+}
+
+impl StpPlugin {
+    /// A plugin with a profile, or just a name, which is also the service's. It takes over the connector's handler of
+    /// informs.
+    pub fn new(profile: impl Into<Profile>, connector: impl StpConnector) -> StpPlugin {
+        let profile = profile.into();
+        let service = StpService::new(profile.name.clone(), [""; 0]);
+        StpPlugin {
+            connector: Arc::new(connector),
+            profile,
+            service,
+            methods: Vec::new(),
+            tells: Vec::new(),
+            timeout: StpTimeout::default(),
+        }
+    }
+
+    /// Messages that can be asked of it: calls.
+    #[must_use]
+    pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> StpPlugin {
+        self.methods.extend(methods.into_iter().map(Into::into));
+        self
+    }
+
+    /// Messages that plugins may listen to: events.
+    #[must_use]
+    pub fn events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> StpPlugin {
+        self.service.solvables.extend(events.into_iter().map(Into::into));
+        self
+    }
+
+    /// Events of another plugin that STP is told.
+    #[must_use]
+    pub fn tells<S: Into<String>>(mut self, emitter: &str, events: impl IntoIterator<Item = S>) -> StpPlugin {
+        self.tells.extend(events.into_iter().map(|event| (emitter.to_owned(), event.into())));
+        self
+    }
+
+    /// The session to be in; see [`StpService::session_id`].
+    #[must_use]
+    pub fn session_id(mut self, id: impl Into<String>) -> StpPlugin {
+        self.service = self.service.session_id(id);
+        self
+    }
+
+    /// The machine's id; see [`StpService::machine_id`].
+    #[must_use]
+    pub fn machine_id(mut self, id: impl Into<String>) -> StpPlugin {
+        self.service = self.service.machine_id(id);
+        self
+    }
+
+    /// How long to wait for a connection, and for each answer; the engine gives a call up after its own queue's timeout
+    /// all the same. Default 30 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: StpTimeout) -> StpPlugin {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The plugin, to be registered with one engine.
+    pub fn into_plugin(self) -> Plugin {
+        let StpPlugin { connector, profile, service, methods, tells, timeout } = self;
+        let mut plugin = Plugin::new(profile);
+        for method in methods {
+            let (connector, name) = (Arc::clone(&connector), method.clone());
+            plugin = plugin.method(&method, move |args: Rest| ask(Arc::clone(&connector), name.clone(), args, timeout));
+        }
+        let running: Arc<Mutex<Option<Task>>> = Arc::default();
+        let started = Arc::clone(&running);
+        let disconnects = Arc::clone(&connector);
+        let work = Arc::new(Work { service, tells, timeout });
+        plugin
+            .on_activation(move |client| {
+                let (tried, first) = oneshot::channel();
+                let task = runtime::spawn(run(Arc::clone(&connector), Arc::clone(&work), client, tried));
+                let before = lock(&started).replace(task);
+                drop(before);
+                let undo = Undo(Some(Arc::clone(&started)));
+                // A call right after the activation works, if there is an STP.
+                async move {
+                    let mut undo = undo;
+                    if runtime::timeout(FIRST_TRY, first).await.is_none() {
+                        tracing::warn!("STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
+                    }
+                    undo.0 = None;
+                }
+            })
+            .on_deactivation(move |_| {
+                let task = lock(&running).take();
+                drop(task);
+                let connector = Arc::clone(&disconnects);
+                async move {
+                    if let Err(error) = connector.disconnect(LAST_WORDS.into()).await {
+                        tracing::warn!(%error, "the connection to STP did not end in order");
+                    }
+                }
+            })
+    }
+}
+
+/// What each activation is for.
+struct Work {
+    service: StpService,
+    tells: Vec<(String, String)>,
+    timeout: StpTimeout,
+}
+
+/// An activation that is given up leaves nothing behind.
+struct Undo(Option<Arc<Mutex<Option<Task>>>>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let task = self.0.take().and_then(|running| lock(&running).take());
+        drop(task);
+    }
+}
+
+async fn ask(
+    connector: Arc<dyn StpConnector>,
+    method: String,
+    args: Rest,
+    timeout: StpTimeout,
+) -> Result<Payload, Fault> {
+    let message = message_of(&method, &args.0).map_err(Fault::new)?;
+    connector.request(&message, timeout).await.map(result_of).map_err(Fault::new)
+}
+
+/// From the activation to the deactivation.
+async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginClient, tried: oneshot::Sender<()>) {
+    let Work { service, tells, timeout } = &*work;
+    let informs = informs(&*connector);
+    let mut tried = Some(tried);
+    while let Err(error) = connector.connect(service.clone(), *timeout).await {
+        tracing::warn!(plugin = &*client.name(), %error, "no connection to STP; trying again in {AGAIN:?}");
+        // Whoever activates does not wait for more than one try.
+        drop(tried.take());
+        runtime::sleep(AGAIN).await;
+    }
+    // Told first: only an active plugin may listen.
+    drop(tried.take());
+    let mut pause = Duration::from_millis(10);
+    let events = loop {
+        match events(&client, tells) {
+            Ok(events) => break events,
+            Err(error) if pause < AGAIN => tracing::debug!(%error, "not active yet"),
+            Err(error) => tracing::warn!(%error, "what STP is to be told cannot be heard; trying again in {AGAIN:?}"),
+        }
+        runtime::sleep(pause).await;
+        pause = (pause * 4).min(AGAIN);
+    };
+    let heard = |message: String| {
+        let client = &client;
+        async move {
+            let Ok(envelope) = Envelope::parse(&message) else { return };
+            if let Err(error) = client.emit(&envelope.method, args_of(envelope.params)).await {
+                tracing::debug!(%error, "an inform is not emitted");
+            }
+        }
+    };
+    pump(Arc::clone(&connector), informs, events, heard).await;
+}
+
+impl fmt::Debug for StpPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StpPlugin")
+            .field("service", &self.service)
+            .field("methods", &self.methods)
+            .field("tells", &self.tells)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! A service made of typed handlers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, ready};
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::api::{StpAskError, StpSendError, api_message, read_response};
+use super::connector::StpConnector;
+use super::error::StpConnectError;
+use super::frame::Envelope;
+use super::handlers::{ErrorHandler, InformHandler, RequestHandler};
+use super::service::StpService;
+use super::timeout::StpTimeout;
+use crate::error::PayloadError;
+use crate::plugin::BoxFuture;
+use crate::sync::lock;
+
+type Hears = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
+type Answers = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;
+type HearsOther = Arc<dyn Fn(String) + Send + Sync>;
+
+/// A service by its handlers: each hears or answers the messages of one method, and together they are what the service
+/// solves. Set the handlers, then connect, as the published quick start does.
+///
+/// ```no_run
+/// # async fn example(connector: impl connector_core::stp::StpConnector) -> Result<(), Box<dyn std::error::Error>> {
+/// use connector_core::stp::{StpClient, StpTimeout};
+///
+/// #[derive(serde::Deserialize)]
+/// struct SymbolAdded {
+///     alternates: Vec<serde_json::Value>,
+/// }
+///
+/// let stp = StpClient::new(connector);
+/// stp.on("SymbolAdded", |added: SymbolAdded| tracing::info!("{} alternates", added.alternates.len()));
+/// stp.answer("GetZoom", |_: ()| async { Ok::<_, String>(7) });
+/// stp.connect("Map", StpTimeout::from_seconds(10.0), Some("desk-7"), Some("exercise")).await?;
+/// stp.inform("MapMoved", &serde_json::json!({ "lat": 51.5 }), StpTimeout::default()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct StpClient {
+    connector: Arc<dyn StpConnector>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// In the order in which they were first named.
+    solvables: Vec<String>,
+    hears: HashMap<String, Hears>,
+    answers: HashMap<String, Answers>,
+    other: Option<HearsOther>,
+}
+
+impl StpClient {
+    /// Takes over a connector's handlers for informs and requests.
+    pub fn new(connector: impl StpConnector) -> StpClient {
+        StpClient::of(Arc::new(connector))
+    }
+
+    /// As [`new`](StpClient::new), of a connector that is shared.
+    pub fn of(connector: Arc<dyn StpConnector>) -> StpClient {
+        let table: Arc<Mutex<Table>> = Arc::default();
+        let (hears, answers) = (Arc::clone(&table), Arc::clone(&table));
+        connector.on_inform(InformHandler::new(move |message| hear(&hears, message)));
+        connector.on_request(RequestHandler::new(move |message| answer(&answers, &message)));
+        StpClient { connector, table }
+    }
+
+    /// Hears informs of a method. Params that do not fit are traced and dropped. It runs where the message arrives, so it
+    /// must not block. A later handler of the same method takes the place of an earlier one.
+    pub fn on<P: DeserializeOwned>(&self, method: &str, handler: impl Fn(P) + Send + Sync + 'static) {
+        let hears: Hears = Arc::new(move |envelope| envelope.read().map(&handler));
+        let mut table = lock(&self.table);
+        table.solve(method);
+        let before = table.hears.insert(method.to_owned(), hears);
+        drop(table);
+        drop(before);
+    }
+
+    /// Answers requests of a method; the answer is written as JSON, an error's text is told to the asker, as are params
+    /// that do not fit.
+    pub fn answer<P, R, E, F>(&self, method: &str, handler: impl Fn(P) -> F + Send + Sync + 'static)
+    where
+        P: DeserializeOwned,
+        R: Serialize,
+        E: fmt::Display,
+        F: Future<Output = Result<R, E>> + Send + 'static,
+    {
+        let answers: Answers = Arc::new(move |envelope| match envelope.read() {
+            Ok(params) => {
+                let work = handler(params);
+                Box::pin(async move {
+                    let result = work.await.map_err(|error| error.to_string())?;
+                    serde_json::to_string(&result).map_err(|error| error.to_string())
+                })
+            }
+            Err(error) => Box::pin(ready(Err(error.to_string()))),
+        });
+        let mut table = lock(&self.table);
+        table.solve(method);
+        let before = table.answers.insert(method.to_owned(), answers);
+        drop(table);
+        drop(before);
+    }
+
+    /// Hears informs of methods that no handler is set for.
+    pub fn on_other(&self, handler: impl Fn(String) + Send + Sync + 'static) {
+        let before = lock(&self.table).other.replace(Arc::new(handler));
+        drop(before);
+    }
+
+    /// Is told when the connection is lost.
+    pub fn on_error(&self, handler: impl Fn(String) + Send + Sync + 'static) {
+        self.connector.on_error(ErrorHandler::new(handler));
+    }
+
+    /// What the handlers that are set solve, in the order in which they were set.
+    pub fn solvables(&self) -> Vec<String> {
+        lock(&self.table).solvables.clone()
+    }
+
+    /// Connects the service with the solvables of its handlers; gives the session's id.
+    ///
+    /// # Errors
+    /// As [`StpConnector::connect`].
+    pub async fn connect(
+        &self,
+        name: &str,
+        timeout: StpTimeout,
+        machine_id: Option<&str>,
+        session_id: Option<&str>,
+    ) -> Result<String, StpConnectError> {
+        let mut service = StpService::new(name, self.solvables());
+        service.machine_id = machine_id.map(str::to_owned);
+        service.session_id = session_id.map(str::to_owned);
+        self.connector.connect(service, timeout).await
+    }
+
+    /// Tells whoever solves `method`.
+    ///
+    /// # Errors
+    /// The params cannot be written, or as [`StpConnector::inform`].
+    pub async fn inform(
+        &self,
+        method: &str,
+        params: &(impl Serialize + Sync + ?Sized),
+        timeout: StpTimeout,
+    ) -> Result<(), StpSendError> {
+        let message = api_message(method, params).map_err(StpSendError::Params)?;
+        Ok(self.connector.inform(&message, timeout).await?)
+    }
+
+    /// Asks whoever solves `method`, and reads each response as an `R`; see [`read_response`].
+    ///
+    /// # Errors
+    /// The params cannot be written, a response is not an `R`, or as [`StpConnector::request`].
+    pub async fn request<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &(impl Serialize + Sync + ?Sized),
+        timeout: StpTimeout,
+    ) -> Result<Vec<R>, StpAskError> {
+        let message = api_message(method, params).map_err(StpAskError::Params)?;
+        let responses = self.connector.request(&message, timeout).await?;
+        let read = |response: String| {
+            read_response(&response).map_err(|source| StpAskError::Response { method: method.to_owned(), source })
+        };
+        responses.into_iter().map(read).collect()
+    }
+
+    /// The connector: for what is not typed.
+    pub fn connector(&self) -> &dyn StpConnector {
+        &*self.connector
+    }
+}
+
+impl Table {
+    fn solve(&mut self, method: &str) {
+        if !self.solvables.iter().any(|solvable| solvable == method) {
+            self.solvables.push(method.to_owned());
+        }
+    }
+}
+
+fn hear(table: &Mutex<Table>, message: String) {
+    let envelope = match Envelope::parse(&message) {
+        Ok(envelope) => envelope,
+        Err(error) => return tracing::warn!(%error, "an inform is no API message"),
+    };
+    let (hears, other) = {
+        let table = lock(table);
+        (table.hears.get(&*envelope.method).cloned(), table.other.clone())
+    };
+    match (hears, other) {
+        (Some(hears), _) => {
+            if let Err(error) = hears(&envelope) {
+                tracing::warn!(method = &*envelope.method, %error, "the handler cannot take this inform");
+            }
+        }
+        (None, Some(other)) => other(message),
+        (None, None) => tracing::debug!(method = &*envelope.method, "an inform that nobody handles"),
+    }
+}
+
+fn answer(table: &Mutex<Table>, message: &str) -> BoxFuture<Result<String, String>> {
+    let envelope = match Envelope::parse(message) {
+        Ok(envelope) => envelope,
+        Err(error) => return Box::pin(ready(Err(error.to_string()))),
+    };
+    let answers = lock(table).answers.get(&*envelope.method).cloned();
+    match answers {
+        Some(answers) => answers(&envelope),
+        None => Box::pin(ready(Err(format!("this service does not answer {}", envelope.method)))),
+    }
+}
+
+impl fmt::Debug for StpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StpClient").field("solvables", &self.solvables()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! What a service does when STP turns to it.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+
+use crate::plugin::{BoxFuture, panic_text};
+use crate::sync::lock;
+
+/// Hears the informs that match the service's solvables (the seed's `onInform`).
+#[derive(Clone)]
+pub struct InformHandler(Arc<dyn Fn(String) + Send + Sync>);
+
+/// Answers the requests that match the service's solvables (the seed's `onRequest`).
+#[derive(Clone)]
+pub struct RequestHandler(Arc<dyn Fn(String) -> BoxFuture<Result<String, String>> + Send + Sync>);
+
+/// Is told of a connection's loss, and of what keeps it from coming back (the seed's `onError`).
+#[derive(Clone)]
+pub struct ErrorHandler(Arc<dyn Fn(String) + Send + Sync>);
+
+impl InformHandler {
+    /// A function over the API message, as it came. It runs where the message arrives, so it must not block.
+    pub fn new(handler: impl Fn(String) + Send + Sync + 'static) -> InformHandler {
+        InformHandler(Arc::new(handler))
+    }
+}
+
+impl RequestHandler {
+    /// An async function from the API message, as it came, to the API response; an error's text is told to the asker.
+    /// It runs on the connection's task, so it may wait but must not block.
+    pub fn new<F, E>(handler: impl Fn(String) -> F + Send + Sync + 'static) -> RequestHandler
+    where
+        F: Future<Output = Result<String, E>> + Send + 'static,
+        E: fmt::Display + 'static,
+    {
+        RequestHandler(Arc::new(move |message| {
+            let work = handler(message);
+            Box::pin(async move { work.await.map_err(|error| error.to_string()) })
+        }))
+    }
+}
+
+impl ErrorHandler {
+    /// A function over a description. It must not block.
+    pub fn new(handler: impl Fn(String) + Send + Sync + 'static) -> ErrorHandler {
+        ErrorHandler(Arc::new(handler))
+    }
+}
+
+/// The three handlers of a connector: for who implements [`StpConnector`](super::StpConnector). They may be set at any
+/// time, before `connect` too, and stay through every connection; a later one takes the place of an earlier one.
+///
+/// What a handler throws harms nobody else: a panic is traced, and is an error to the asker where there is one.
+#[derive(Default)]
+pub struct StpHandlers {
+    inform: Mutex<Option<InformHandler>>,
+    request: Mutex<Option<RequestHandler>>,
+    error: Mutex<Option<ErrorHandler>>,
+}
+
+impl StpHandlers {
+    /// Sets who hears informs.
+    pub fn set_inform(&self, handler: InformHandler) {
+        // An earlier handler may own anything, so it is dropped only where no lock is held.
+        let before = lock(&self.inform).replace(handler);
+        drop(before);
+    }
+
+    /// Sets who answers requests.
+    pub fn set_request(&self, handler: RequestHandler) {
+        let before = lock(&self.request).replace(handler);
+        drop(before);
+    }
+
+    /// Sets who is told of errors.
+    pub fn set_error(&self, handler: ErrorHandler) {
+        let before = lock(&self.error).replace(handler);
+        drop(before);
+    }
+
+    /// Hands an inform over; without a handler it is dropped, with a trace.
+    pub fn inform(&self, message: String) {
+        let handler = lock(&self.inform).clone();
+        match handler {
+            Some(InformHandler(handler)) => guarded("onInform", || handler(message)),
+            None => tracing::debug!("an inform came, but nobody has set a handler"),
+        }
+    }
+
+    /// Answers a request. It always has an answer: without a handler, and for one that panics, an error.
+    pub fn request(&self, message: String) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        let handler = lock(&self.request).clone();
+        let work = async move {
+            match handler {
+                Some(RequestHandler(handler)) => handler(message).await,
+                None => Err("this service answers no requests".to_owned()),
+            }
+        };
+        AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+            outcome.unwrap_or_else(|panic| {
+                let what = panic_text(&*panic);
+                tracing::error!(panic = what, "a request's handler panicked");
+                Err(format!("the handler of this request panicked: {what}"))
+            })
+        })
+    }
+
+    /// Tells of an error.
+    pub fn error(&self, error: String) {
+        let handler = lock(&self.error).clone();
+        if let Some(ErrorHandler(handler)) = handler {
+            guarded("onError", || handler(error));
+        }
+    }
+}
+
+fn guarded(which: &'static str, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        tracing::error!(panic = panic_text(&*panic), which, "a handler panicked");
+    }
+}
+
+macro_rules! opaque {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+opaque! { InformHandler RequestHandler ErrorHandler StpHandlers }

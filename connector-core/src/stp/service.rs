@@ -1,0 +1,156 @@
+//! What a service says of itself when it registers.
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+/// The method of the message that registers a service (protocol.md, section 3).
+pub const REGISTER: &str = "Register";
+
+/// A service as it registers: its name, what it solves, and where it belongs.
+///
+/// ```
+/// use connector_core::stp::StpService;
+///
+/// let service = StpService::new("Tasks", ["TaskAdded", "TaskRemoved"]).machine_id("desk-7").session_id("exercise");
+/// assert_eq!(service.solvables, ["TaskAdded", "TaskRemoved"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StpService {
+    /// The service's name; a connector adds a suffix of its own, so that no two instances share it.
+    #[serde(default)]
+    pub service_name: String,
+    /// What the service is written in. Default: `rust`.
+    #[serde(default)]
+    pub language: String,
+    /// The methods of the messages that it handles. Read from an array or from one comma-separated string.
+    #[serde(default, deserialize_with = "solvables")]
+    pub solvables: Vec<String>,
+    /// The machine it runs on: its session's id if neither [`session_id`](StpService::session_id) nor the connection's
+    /// URL names one. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
+    /// The session it wants to be in. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+}
+
+/// A registration that no service can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BadService {
+    /// It has no name.
+    #[error("a service registers with a \"serviceName\", which is not empty")]
+    NoName,
+    /// It is not what protocol.md, section 3, says.
+    #[error("a service registers with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
+    NotAService(String),
+    /// A name, id or solvable is too long, or the solvables are too many.
+    #[error("a service registers with at most {MOST_SOLVABLES} solvables, names and ids of at most {MOST_NAME} bytes")]
+    TooLarge,
+}
+
+const MOST_SOLVABLES: usize = 4096;
+const MOST_NAME: usize = 1024;
+
+impl StpService {
+    /// A service of this name that handles messages of these methods.
+    pub fn new<S: Into<String>>(name: impl Into<String>, solvables: impl IntoIterator<Item = S>) -> StpService {
+        StpService {
+            service_name: name.into(),
+            language: "rust".to_owned(),
+            solvables: solvables.into_iter().map(Into::into).collect(),
+            machine_id: None,
+            session_id: None,
+        }
+    }
+
+    /// Sets [`machine_id`](StpService#structfield.machine_id).
+    #[must_use]
+    pub fn machine_id(mut self, id: impl Into<String>) -> StpService {
+        self.machine_id = Some(id.into());
+        self
+    }
+
+    /// Sets [`session_id`](StpService#structfield.session_id).
+    #[must_use]
+    pub fn session_id(mut self, id: impl Into<String>) -> StpService {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// Reads the `params` of a Register, of either form. Ids that are empty are none.
+    ///
+    /// # Errors
+    /// There is no name, or the params are of another shape or too large.
+    pub fn from_params(params: Option<&RawValue>) -> Result<StpService, BadService> {
+        let params = params.map_or("{}", RawValue::get);
+        let mut service: StpService =
+            serde_json::from_str(params).map_err(|error| BadService::NotAService(error.to_string()))?;
+        service.machine_id.take_if(|id| id.is_empty());
+        service.session_id.take_if(|id| id.is_empty());
+        service.check()?;
+        Ok(service)
+    }
+
+    /// Whether a hub would take it.
+    ///
+    /// # Errors
+    /// As [`from_params`](StpService::from_params).
+    pub fn check(&self) -> Result<(), BadService> {
+        if self.service_name.is_empty() {
+            return Err(BadService::NoName);
+        }
+        let ids = [&self.machine_id, &self.session_id].into_iter().flatten();
+        let mut texts = ids.chain(&self.solvables).chain([&self.service_name, &self.language]);
+        match self.solvables.len() > MOST_SOLVABLES || texts.any(|text| text.len() > MOST_NAME) {
+            true => Err(BadService::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    /// The API message that registers it: the later form's (protocol.md, section 3).
+    pub fn to_message(&self) -> String {
+        // Strings, and keys that are strings: that is always JSON.
+        serde_json::json!({ "method": REGISTER, "params": self }).to_string()
+    }
+}
+
+/// A name that no other instance has: the base name and a random suffix, as the published connector makes it.
+pub fn unique_name(base_name: &str) -> String {
+    let suffix: String = std::iter::repeat_with(fastrand::alphanumeric).take(9).collect();
+    format!("{base_name}_{suffix}")
+}
+
+fn solvables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_any(Solvables)
+}
+
+struct Solvables;
+
+impl<'de> Visitor<'de> for Solvables {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of strings, or one string with commas between them")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+        Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = seq.next_element()? {
+            names.push(name);
+        }
+        Ok(names)
+    }
+}

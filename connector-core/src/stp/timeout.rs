@@ -1,0 +1,62 @@
+//! Times to wait, in seconds.
+
+use std::time::Duration;
+
+/// How long an operation may take: seconds, 30 by default and for 0 or less (protocol.md, section 3), at most a day.
+///
+/// ```
+/// use connector_core::stp::StpTimeout;
+///
+/// assert_eq!(StpTimeout::default().seconds(), 30.0);
+/// assert_eq!(StpTimeout::from_seconds(-1.0), StpTimeout::default());
+/// assert_eq!(StpTimeout::from_seconds(1.5).duration().as_millis(), 1500);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StpTimeout(Duration);
+
+const DEFAULT: Duration = Duration::from_secs(30);
+/// A wait that somebody else asks for is bounded, too.
+const MOST: Duration = Duration::from_secs(24 * 3600);
+/// A frame must not be able to say "at once": a timer of no length would end a request before it is sent.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// 30 s.
+impl Default for StpTimeout {
+    fn default() -> Self {
+        StpTimeout(DEFAULT)
+    }
+}
+
+impl StpTimeout {
+    /// So many seconds; the default for 0, less, or what is no number. Kept between 1 ms and a day.
+    pub fn from_seconds(seconds: f64) -> StpTimeout {
+        match seconds > 0.0 {
+            true => StpTimeout(Duration::from_secs_f64(seconds.min(MOST.as_secs_f64())).clamp(LEAST, MOST)),
+            false => StpTimeout::default(),
+        }
+    }
+
+    /// In seconds, as it is written on the wire.
+    pub fn seconds(self) -> f64 {
+        self.0.as_secs_f64()
+    }
+
+    /// As a [`Duration`].
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+/// As [`from_seconds`](StpTimeout::from_seconds).
+impl From<Duration> for StpTimeout {
+    fn from(time: Duration) -> StpTimeout {
+        StpTimeout::from_seconds(time.as_secs_f64())
+    }
+}
+
+/// As [`from_seconds`](StpTimeout::from_seconds); `None` is the default.
+impl From<Option<f64>> for StpTimeout {
+    fn from(seconds: Option<f64>) -> StpTimeout {
+        seconds.map_or_else(StpTimeout::default, StpTimeout::from_seconds)
+    }
+}

@@ -1,0 +1,46 @@
+//! Handlers that fail harm their asker alone.
+
+use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
+
+#[tokio::test]
+async fn a_request_is_answered_whatever_its_handler_does() {
+    let handlers = StpHandlers::default();
+    assert_eq!(handlers.request("x".into()).await, Err("this service answers no requests".to_owned()));
+    handlers.set_request(RequestHandler::new(|message: String| async move {
+        match &*message {
+            "panic" => panic!("of old age"),
+            "fail" => Err("I would rather not"),
+            _ => Ok(message + "!"),
+        }
+    }));
+    assert_eq!(
+        handlers.request("panic".into()).await,
+        Err("the handler of this request panicked: of old age".to_owned())
+    );
+    assert_eq!(handlers.request("fail".into()).await, Err("I would rather not".to_owned()));
+    assert_eq!(handlers.request("fine".into()).await, Ok("fine!".to_owned()));
+    handlers.set_request(RequestHandler::new(|_| -> std::future::Ready<Result<String, String>> { panic!("at once") }));
+    assert_eq!(handlers.request("x".into()).await, Err("the handler of this request panicked: at once".to_owned()));
+}
+
+#[test]
+fn informs_and_errors_go_on_after_a_panic() {
+    let handlers = StpHandlers::default();
+    handlers.inform("nobody hears".into());
+    handlers.error("nobody hears".into());
+    let (tell, told) = std::sync::mpsc::channel();
+    let also = tell.clone();
+    handlers.set_inform(InformHandler::new(move |message| match &*message {
+        "panic" => panic!("no"),
+        _ => tell.send(message).unwrap(),
+    }));
+    handlers.set_error(ErrorHandler::new(move |error| {
+        also.send(error).unwrap();
+        panic!("no");
+    }));
+    for message in ["panic", "heard"] {
+        handlers.inform(message.into());
+    }
+    handlers.error("lost".into());
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["heard", "lost"]);
+}

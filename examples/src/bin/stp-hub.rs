@@ -1,0 +1,56 @@
+//! A small STP: Sketch-thru-Plan services register with it and talk through it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use connector_core::stp::StpTimeout;
+use examples::{Done, report};
+use serde_json::json;
+use transport_ws::stp::{StpHub, StpHubConfig, list};
+use transport_ws::{WsConnectorConfig, WsServerConfig};
+
+/// Serves Sketch-thru-Plan services on the loopback interface and routes what they say by solvable.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// The port to listen on; 0 takes a free one, which the `ready` line names.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none may.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// Lists the sessions, services and solvables of the hub that runs at URL, and ends.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["port", "allow_origin"])]
+    list: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    examples::run(async move {
+        match &args.list {
+            Some(url) => show(url).await,
+            None => serve(args).await,
+        }
+    })
+}
+
+async fn serve(args: Args) -> Done {
+    let mut config = StpHubConfig::default();
+    config.server = args.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
+    let hub = StpHub::bind(("127.0.0.1", args.port), config).await?;
+    report(json!({ "event": "ready", "url": hub.url() }));
+    hub.serve_until(async {
+        // Without a signal to wait for, it serves until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+    .await;
+    Ok(())
+}
+
+async fn show(url: &str) -> Done {
+    let listing = list(url, WsConnectorConfig::default(), StpTimeout::from_seconds(10.0)).await?;
+    report(listing.to_string().trim_end());
+    Ok(())
+}

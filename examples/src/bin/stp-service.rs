@@ -1,0 +1,82 @@
+//! A Sketch-thru-Plan service that says what it is told to, and prints what it sends, hears and answers.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
+use examples::{Done, report};
+use serde_json::json;
+use transport_ws::stp::StpWsConnector;
+
+/// Connects a service to an STP, sends what it is given, and prints a line of JSON for each message. With solvables it
+/// stays until it is interrupted; without, it ends once it has sent everything and had its answer.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Where STP listens, for example ws://127.0.0.1:9555; a path names the session.
+    #[arg(long)]
+    url: String,
+    /// The service's name.
+    #[arg(long)]
+    name: String,
+    /// The methods of the messages it handles, with commas between them.
+    #[arg(long, value_delimiter = ',', default_value = "")]
+    solvables: Vec<String>,
+    /// The session to be in; by default the URL's path, or a session of its own.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
+    #[arg(long, value_name = "JSON")]
+    inform: Option<String>,
+    /// A message to send then, of which the answer is printed.
+    #[arg(long, value_name = "JSON")]
+    request: Option<String>,
+    /// What it answers each request with; without it, requests are refused.
+    #[arg(long, value_name = "JSON")]
+    answer: Option<String>,
+    /// How long to wait for a connection and for an answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    timeout: f64,
+}
+
+fn main() -> ExitCode {
+    examples::run(serve(Args::parse()))
+}
+
+async fn serve(args: Args) -> Done {
+    let timeout = StpTimeout::from_seconds(args.timeout);
+    let connector = StpWsConnector::new(&args.url);
+    connector.on_inform(InformHandler::new(|message| report(json!({ "event": "heard", "message": message }))));
+    connector.on_error(ErrorHandler::new(|error| report(json!({ "event": "error", "error": error }))));
+    if let Some(answer) = args.answer {
+        connector.on_request(RequestHandler::new(move |message| {
+            report(json!({ "event": "answered", "message": message, "answer": answer }));
+            std::future::ready(Ok::<_, String>(answer.clone()))
+        }));
+    }
+
+    let solvables: Vec<String> = args.solvables.into_iter().filter(|name| !name.is_empty()).collect();
+    let stays = !solvables.is_empty();
+    let mut service = StpService::new(args.name, solvables);
+    service.session_id = args.session;
+    let session = connector.connect(service, timeout).await?;
+    report(json!({ "event": "connected", "name": connector.name(), "session": session }));
+
+    if let Some(message) = &args.inform {
+        connector.inform(message, timeout).await?;
+        report(json!({ "event": "informed", "message": message }));
+    }
+    if let Some(message) = &args.request {
+        report(json!({ "event": "requested", "message": message }));
+        match connector.request(message, timeout).await {
+            Ok(answer) => report(json!({ "event": "answer", "answer": answer })),
+            Err(error) if stays => report(json!({ "event": "refused", "error": error.to_string() })),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if stays {
+        tokio::signal::ctrl_c().await?;
+    }
+    connector.disconnect(timeout).await?;
+    Ok(())
+}

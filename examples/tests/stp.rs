@@ -1,0 +1,85 @@
+//! The programs of STP: two services that talk through the hub, and what the hub tells of itself.
+#![cfg(feature = "stp")]
+#![allow(missing_docs)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use support::{failure, output};
+
+/// A program that goes on, and the lines it prints. Killed when dropped.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Running { child, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().expect("it goes on").unwrap()).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn service(url: &str, name: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stp-service"));
+    command.args(["--url", url, "--name", name]).args(more);
+    command
+}
+
+#[test]
+fn two_services_talk_through_the_hub() {
+    let mut hub = Running::start(&mut Command::new(env!("CARGO_BIN_EXE_stp-hub")));
+    let ready = hub.next();
+    assert_eq!(ready["event"], "ready");
+    let url = ready["url"].as_str().unwrap();
+
+    let answers = ["--session", "demo", "--solvables", "GetTasks,TaskAdded", "--answer", r#"{"tasks":[]}"#];
+    let mut tasks = Running::start(&mut service(url, "Tasks", &answers));
+    let connected = tasks.next();
+    assert_eq!((&connected["event"], &connected["session"]), (&json!("connected"), &json!("demo")));
+
+    let (inform, request) = (r#"{"method":"TaskAdded","params":{"n": 1.0}}"#, r#"{"method":"GetTasks"}"#);
+    let lines = output(&mut service(url, "Map", &["--session", "demo", "--inform", inform, "--request", request]));
+    assert_eq!(lines[0]["event"], "connected");
+    assert_eq!(
+        lines[1..],
+        [
+            json!({"event": "informed", "message": inform}),
+            json!({"event": "requested", "message": request}),
+            json!({"event": "answer", "answer": [r#"{"tasks":[]}"#]}),
+        ]
+    );
+    assert_eq!(tasks.next(), json!({"event": "heard", "message": inform}));
+    assert_eq!(tasks.next(), json!({"event": "answered", "message": request, "answer": r#"{"tasks":[]}"#}));
+
+    let why = failure(&mut service(url, "Map", &["--session", "elsewhere", "--request", request]));
+    assert_eq!(why, "error: no service in session elsewhere solves GetTasks\n");
+
+    let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", url]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.starts_with("1 sessions, 1 services\n1 informs, 2 requests, 1 refusals, 0 slow closes"), "{list}");
+    assert!(list.contains("session demo\n  Tasks_") && list.ends_with(" (rust): GetTasks, TaskAdded\n"), "{list}");
+}
+
+#[test]
+fn a_load_has_no_errors() {
+    let mut load = Command::new(env!("CARGO_BIN_EXE_stp-load"));
+    let lines = output(load.args(["--seconds", "1", "--services", "40", "--sessions", "10"]));
+    assert_eq!((&lines[0]["errors"], &lines[0]["hub"]["services"]), (&json!(0), &json!(40)));
+    assert!(lines[0]["requests"].as_u64().unwrap() > 0, "{}", lines[0]);
+}

@@ -1,0 +1,261 @@
+//! A service's handle on its connection.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use connector_core::LinkEnd;
+use connector_core::async_trait;
+use connector_core::stp::{
+    ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
+    StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::StpWsConfig;
+use super::keeper::Keeper;
+use super::service::{Command, Tell};
+
+/// An [`StpConnector`] over websockets, `ws://` and `wss://`. Cheap to clone; dropping the last clone ends the
+/// connection.
+///
+/// The URL's path names the session unless [`StpService::session_id`] does: `ws://host:port/one` is the session `one`.
+/// Handlers run in the connection's task. One that keeps a clone of its own connector keeps it alive until
+/// [`disconnect`](StpConnector::disconnect): let it keep an [`Arc::downgrade`]d one instead.
+///
+/// Must be used within a tokio runtime.
+#[derive(Debug, Clone)]
+pub struct StpWsConnector(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The task holds what is shared too, and must not outlive its handle.
+        let running = lock(&self.shared.state).running.take();
+        drop(running);
+    }
+}
+
+/// What the handle and the connection's task share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) url: String,
+    pub(super) config: StpWsConfig,
+    pub(super) handlers: StpHandlers,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts `connect` and `disconnect`; what a task of another turn says does not count.
+    turn: u64,
+    base_name: String,
+    name: String,
+    machine_id: Option<String>,
+    session_id: Option<String>,
+    /// Set while the service is registered.
+    link: Option<mpsc::Sender<Command>>,
+    running: Option<Running>,
+}
+
+/// A connection's task, which ends when this is dropped.
+#[derive(Debug)]
+struct Running {
+    task: JoinHandle<()>,
+    /// Asks it to end in order.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is left consistent by each holder.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StpWsConnector {
+    /// A connector to the STP at `url`, with the defaults. Nothing is dialled before
+    /// [`connect`](StpConnector::connect).
+    pub fn new(url: impl Into<String>) -> StpWsConnector {
+        StpWsConnector::with(url, StpWsConfig::default())
+    }
+
+    /// A connector to the STP at `url`.
+    pub fn with(url: impl Into<String>, config: StpWsConfig) -> StpWsConnector {
+        let (handlers, state) = (StpHandlers::default(), Mutex::default());
+        let shared = Arc::new(Shared { url: url.into(), config, handlers, state });
+        StpWsConnector(Arc::new(Owner { shared }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.shared.state)
+    }
+
+    fn link(&self) -> Option<mpsc::Sender<Command>> {
+        self.state().link.clone()
+    }
+
+    /// Ends the turn there was; gives what ran in it.
+    fn next_turn(&self) -> (u64, Option<Running>) {
+        let mut state = self.state();
+        state.turn += 1;
+        state.link = None;
+        state.session_id = None;
+        (state.turn, state.running.take())
+    }
+
+    /// Starts a connection's task, unless another turn has come meanwhile.
+    fn begin(&self, turn: u64, mut service: StpService, timeout: StpTimeout, tell: Tell) -> Option<Begun<'_>> {
+        let name = unique_name(&service.service_name);
+        let mut state = self.state();
+        if state.turn != turn {
+            return None;
+        }
+        state.base_name = std::mem::replace(&mut service.service_name, name.clone());
+        state.name = name;
+        state.machine_id = service.machine_id.clone();
+        let (stop, stopped) = oneshot::channel();
+        let keeper = Keeper::new(Arc::clone(&self.0.shared), turn, service, timeout, stopped);
+        state.running = Some(Running { task: tokio::spawn(keeper.run(tell)), stop: Some(stop) });
+        Some(Begun { connector: self, turn, keep: false })
+    }
+
+    async fn end(running: Option<Running>, deadline: Instant) -> Result<(), ()> {
+        let Some(mut running) = running else { return Ok(()) };
+        drop(running.stop.take());
+        timeout_at(deadline, &mut running.task).await.map(drop).map_err(drop)
+    }
+}
+
+impl Shared {
+    /// The service is registered and can be used.
+    pub(super) fn set_up(&self, turn: u64, link: mpsc::Sender<Command>, session_id: String) {
+        let mut state = lock(&self.state);
+        if state.turn == turn {
+            state.link = Some(link);
+            state.session_id = Some(session_id);
+        }
+    }
+
+    /// The link has ended.
+    pub(super) fn set_down(&self, turn: u64) {
+        let mut state = lock(&self.state);
+        if state.turn == turn {
+            state.link = None;
+        }
+    }
+}
+
+/// Ends what a `connect` has begun and nobody waits for.
+struct Begun<'a> {
+    connector: &'a StpWsConnector,
+    turn: u64,
+    keep: bool,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        let mut state = self.connector.state();
+        if state.turn != self.turn {
+            return;
+        }
+        state.link = None;
+        let ours = state.running.take();
+        drop(state);
+        drop(ours);
+    }
+}
+
+#[async_trait]
+impl StpConnector for StpWsConnector {
+    fn base_name(&self) -> String {
+        self.state().base_name.clone()
+    }
+
+    fn name(&self) -> String {
+        self.state().name.clone()
+    }
+
+    fn machine_id(&self) -> Option<String> {
+        self.state().machine_id.clone()
+    }
+
+    fn session_id(&self) -> Option<String> {
+        self.state().session_id.clone()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.state().link.is_some()
+    }
+
+    async fn connect(&self, service: StpService, timeout: StpTimeout) -> Result<String, StpConnectError> {
+        service.check()?;
+        let limit = timeout.duration();
+        let deadline = Instant::now() + limit;
+        let (turn, before) = self.next_turn();
+        // If it does not end in order, it has ended all the same.
+        let _ = StpWsConnector::end(before, deadline).await;
+        let (tell, told) = oneshot::channel();
+        let mut begun = self.begin(turn, service, timeout, tell).ok_or(StpConnectError::Superseded)?;
+        let told = timeout_at(deadline, told).await;
+        let session =
+            told.map_err(|_| StpConnectError::TimedOut(limit))?.map_err(|_| StpConnectError::Superseded)??;
+        begun.keep = true;
+        Ok(session)
+    }
+
+    async fn disconnect(&self, timeout: StpTimeout) -> Result<(), StpDisconnectError> {
+        let limit = timeout.duration();
+        let (_, running) = self.next_turn();
+        let ended = StpWsConnector::end(running, Instant::now() + limit).await;
+        ended.map_err(|()| StpDisconnectError::TimedOut(limit))
+    }
+
+    async fn inform(&self, message: &str, timeout: StpTimeout) -> Result<(), StpInformError> {
+        let link = self.link().ok_or(StpInformError::NotConnected)?;
+        let (bytes, limit) = (message.len(), self.0.shared.config.dial.ws.send_limit());
+        if bytes > limit {
+            return Err(StpInformError::TooLarge { bytes, limit });
+        }
+        let sent = tokio::time::timeout(timeout.duration(), link.send(Command::Inform(message.into()))).await;
+        let lost = |_| StpInformError::Lost(Arc::new(LinkEnd::Disconnected));
+        sent.map_err(|_| StpInformError::TimedOut(timeout.duration()))?.map_err(lost)
+    }
+
+    async fn request(&self, message: &str, timeout: StpTimeout) -> Result<Vec<String>, StpRequestError> {
+        let link = self.link().ok_or(StpRequestError::NotConnected)?;
+        let limit = timeout.duration();
+        let deadline = Instant::now() + limit;
+        let (reply, answer) = oneshot::channel();
+        let request = Command::Request { message: message.to_owned(), deadline, timeout, reply };
+        let asked = async {
+            // If the link has ended, so has the reply.
+            let _ = link.send(request).await;
+            answer.await.unwrap_or_else(|_| Err(StpRequestError::Lost(Arc::new(LinkEnd::Disconnected))))
+        };
+        timeout_at(deadline, asked).await.unwrap_or(Err(StpRequestError::TimedOut(limit)))
+    }
+
+    fn on_inform(&self, handler: InformHandler) {
+        self.0.shared.handlers.set_inform(handler);
+    }
+
+    fn on_request(&self, handler: RequestHandler) {
+        self.0.shared.handlers.set_request(handler);
+    }
+
+    fn on_error(&self, handler: ErrorHandler) {
+        self.0.shared.handlers.set_error(handler);
+    }
+}

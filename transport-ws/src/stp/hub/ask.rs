@@ -1,0 +1,74 @@
+//! Asks a hub that runs elsewhere what is registered with it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use connector_core::LinkEnd;
+use connector_core::stp::frame::{items, refusal, request};
+use connector_core::stp::{Frame, StpTimeout};
+use thiserror::Error;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::incoming::LIST;
+use super::listing::StpListing;
+use crate::plugin::{WsConnector, WsConnectorConfig};
+use crate::stp::link::{Side, drive};
+
+/// Why a hub was not listed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum StpListError {
+    /// It cannot be reached, or the connection ended before the answer.
+    #[error("cannot ask the hub: {0}")]
+    Link(#[source] Arc<LinkEnd>),
+    /// It does not list itself, or is no hub of this crate's.
+    #[error("the hub does not list itself: {0}")]
+    Refused(String),
+    /// It did not answer in time.
+    #[error("the hub did not answer within {0} s: is it one of this crate's?")]
+    TimedOut(f64),
+}
+
+/// Asks the hub at `url` for its sessions, services and solvables. Registers nothing.
+///
+/// # Errors
+/// The hub cannot be reached, refuses, or does not answer within `timeout`.
+pub async fn list(url: &str, config: WsConnectorConfig, timeout: StpTimeout) -> Result<StpListing, StpListError> {
+    let asked = async {
+        let mut link = WsConnector::new(config).dial(url).await.map_err(|end| StpListError::Link(Arc::new(end)))?;
+        let message = serde_json::json!({ "method": LIST }).to_string();
+        let mut side = Asking { outgoing: [request(&message, 0, timeout).into()].into(), answer: None };
+        let end = drive(&mut *link, &mut side).await;
+        side.answer.ok_or_else(|| StpListError::Link(Arc::new(end)))?.map_err(StpListError::Refused)
+    };
+    let limit = timeout.duration();
+    let text = tokio::time::timeout(limit, asked).await.map_err(|_| StpListError::TimedOut(timeout.seconds()))??;
+    serde_json::from_str(&text).map_err(|error| StpListError::Refused(format!("its answer is no listing: {error}")))
+}
+
+struct Asking {
+    outgoing: VecDeque<Utf8Bytes>,
+    answer: Option<Result<String, String>>,
+}
+
+impl Side for Asking {
+    fn receive(&mut self, text: Utf8Bytes) {
+        if let Ok(Frame::Response { cookie: 0, success, result }) = Frame::parse(&text) {
+            let text = || items(result).into_iter().next().unwrap_or_default();
+            self.answer = Some(if success { Ok(text()) } else { Err(refusal(result)) });
+        }
+    }
+
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Utf8Bytes> {
+        self.outgoing.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_work(&mut self, _: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn poll_stop(&mut self, _: &mut Context<'_>) -> Poll<LinkEnd> {
+        if self.answer.is_some() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
+    }
+}

@@ -1,0 +1,110 @@
+//! The hub's end of one connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use connector_core::LinkEnd;
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::Inner;
+use super::incoming::Incoming;
+use super::outbox::Outbox;
+use super::say::PeerId;
+use crate::client::Accepted;
+use crate::stp::keeper::Stop;
+use crate::stp::link::{Side, drive};
+
+/// Frames up to this size are copied out of the read buffer, which whoever queued a short one would keep whole.
+const SMALL: usize = 16 * 1024;
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop: Stop) {
+    let Accepted { mut link, path, peer } = accepted;
+    let outbox = Arc::new(Outbox::new(hub.config.queue.clone()));
+    let may_list = hub.config.list_to_remote || peer.ip().to_canonical().is_loopback();
+    hub.router().join(id, Arc::clone(&outbox), &path, may_list);
+    let mut joined = Joined { hub: Arc::clone(&hub), id, slow: false };
+    let timer = Box::pin(tokio::time::sleep(outbox.limits().patience));
+    let mut side = PeerSide { hub, id, outbox, timer, full_since: None, stop };
+    let end = drive(&mut *link, &mut side).await;
+    match &end {
+        LinkEnd::TooSlow(_) => {
+            joined.slow = true;
+            tracing::warn!(%peer, %end, "a service that does not read loses its link");
+        }
+        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection has ended"),
+        _ => tracing::info!(%peer, %end, "a connection has ended"),
+    }
+}
+
+/// Also when the task is dropped.
+struct Joined {
+    hub: Arc<Inner>,
+    id: PeerId,
+    slow: bool,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let says = self.hub.router().leave(self.id, self.slow);
+        self.hub.deliver(says, &Utf8Bytes::default());
+    }
+}
+
+struct PeerSide {
+    hub: Arc<Inner>,
+    id: PeerId,
+    outbox: Arc<Outbox>,
+    timer: Pin<Box<Sleep>>,
+    full_since: Option<Pin<Box<Sleep>>>,
+    stop: Stop,
+}
+
+impl Side for PeerSide {
+    fn receive(&mut self, text: Utf8Bytes) {
+        let text = if text.len() <= SMALL { Utf8Bytes::from(text.as_str()) } else { text };
+        let incoming = Incoming::read(&text);
+        let says = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
+        self.hub.deliver(says, &text);
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
+        self.outbox.poll_pop(cx)
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.outbox.due().map(Instant::from_std) else { return false };
+        if self.timer.deadline() != due {
+            self.timer.as_mut().reset(due);
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        // Taken before the router is asked: what is asked of the service meanwhile sets it anew.
+        self.outbox.take_due();
+        let (says, next) = self.hub.router().expire(self.id, Instant::now().into_std());
+        if let Some(next) = next {
+            self.outbox.set_due(next);
+        }
+        self.hub.deliver(says, &Utf8Bytes::default());
+        true
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let (full, overflowed) = self.outbox.backlog(cx);
+        let patience = self.outbox.limits().patience;
+        match &self.full_since {
+            None if full => self.full_since = Some(Box::pin(tokio::time::sleep(patience))),
+            Some(_) if !full => self.full_since = None,
+            _ => {}
+        }
+        let patience_ended = self.full_since.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if overflowed || patience_ended {
+            return Poll::Ready(LinkEnd::TooSlow(patience));
+        }
+        Pin::new(&mut self.stop).poll(cx).map(|()| LinkEnd::Disconnected)
+    }
+}

@@ -1,0 +1,273 @@
+//! A service's end of one connection.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use connector_core::LinkEnd;
+use connector_core::stp::frame::{items, refusal, request, response_text};
+use connector_core::stp::{Frame, FrameError, StpConnectError, StpRequestError, StpService, StpSession, StpTimeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::asked::Asked;
+use super::connector::Shared;
+use super::keeper::Stop;
+use super::link::Side;
+
+pub(super) type Tell = oneshot::Sender<Result<String, StpConnectError>>;
+type Reply = oneshot::Sender<Result<Vec<String>, StpRequestError>>;
+
+/// What a handle asks of the connection's task.
+#[derive(Debug)]
+pub(super) enum Command {
+    Inform(Utf8Bytes),
+    Request { message: String, deadline: Instant, timeout: StpTimeout, reply: Reply },
+}
+
+/// What waits for an answer.
+enum Waiter {
+    Register,
+    Request(Reply, Duration),
+}
+
+pub(super) struct ServiceSide {
+    shared: Arc<Shared>,
+    turn: u64,
+    timeout: StpTimeout,
+    /// Handed to the handles once the service is registered.
+    link: Option<mpsc::Sender<Command>>,
+    commands: mpsc::Receiver<Command>,
+    session: StpSession<Waiter>,
+    /// The Register, and answers.
+    outgoing: VecDeque<Utf8Bytes>,
+    asked: Asked,
+    timer: Pin<Box<Sleep>>,
+    stop: Stop,
+    stopped: bool,
+    tell: Option<Tell>,
+    session_id: Option<String>,
+    asked_session: Option<String>,
+    refused: Option<StpConnectError>,
+}
+
+impl ServiceSide {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        turn: u64,
+        service: StpService,
+        timeout: StpTimeout,
+        stop: Stop,
+        tell: Option<Tell>,
+    ) -> ServiceSide {
+        let (link, commands) = mpsc::channel(shared.config.queue.max(1));
+        let most_asked = shared.config.asked;
+        let mut session = StpSession::new(shared.config.requests.max(1));
+        let deadline = Instant::now() + timeout.duration();
+        // The first of a new session: there is room for it.
+        let cookie = session.request(Waiter::Register, deadline.into_std()).unwrap_or_default();
+        let register = request(&service.to_message(), cookie, timeout);
+        ServiceSide {
+            shared,
+            turn,
+            timeout,
+            link: Some(link),
+            commands,
+            session,
+            outgoing: VecDeque::from([register.into()]),
+            asked: Asked::new(most_asked),
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+            stop,
+            stopped: false,
+            tell,
+            session_id: None,
+            asked_session: service.session_id,
+            refused: None,
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was not,
+    /// and whoever is still to be told.
+    pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<Tell>) {
+        self.shared.set_down(self.turn);
+        let lost = Arc::new(end.clone());
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Request { reply, .. } = command {
+                let _ = reply.send(Err(StpRequestError::Lost(Arc::clone(&lost))));
+            }
+        }
+        for waiter in self.session.end() {
+            if let Waiter::Request(reply, _) = waiter {
+                let _ = reply.send(Err(StpRequestError::Lost(Arc::clone(&lost))));
+            }
+        }
+        (self.session_id, self.refused, self.tell)
+    }
+
+    fn answered(&mut self, waiter: Waiter, outcome: Result<Vec<String>, String>) {
+        match waiter {
+            // If nobody waits any more, it is a late answer.
+            Waiter::Request(reply, _) => drop(reply.send(outcome.map_err(StpRequestError::Refused))),
+            Waiter::Register => match outcome {
+                Ok(items) => self.registered(items),
+                Err(why) => self.refused = Some(StpConnectError::Refused(why)),
+            },
+        }
+    }
+
+    fn registered(&mut self, items: Vec<String>) {
+        let id = items.into_iter().next().or_else(|| self.asked_session.clone()).unwrap_or_default();
+        self.session_id = Some(id.clone());
+        if let Some(link) = self.link.take() {
+            self.shared.set_up(self.turn, link, id.clone());
+        }
+        tracing::info!(session = id, "registered with STP");
+        if let Some(tell) = self.tell.take() {
+            let _ = tell.send(Ok(id));
+        }
+    }
+
+    fn asked(&mut self, cookie: i64, message: String, timeout: StpTimeout) {
+        if let Err(why) = self.asked.push(cookie, message, timeout) {
+            self.outgoing.push_back(response_text(cookie, Err(&why)).into());
+        }
+    }
+
+    fn answer(&self, cookie: i64, outcome: Result<String, String>) -> Utf8Bytes {
+        let answer = response_text(cookie, outcome.as_deref().map_err(String::as_str));
+        let limit = self.shared.config.dial.ws.send_limit();
+        match answer.len() <= limit {
+            true => answer.into(),
+            false => {
+                let why = format!("an answer of {} bytes is over the limit of {limit}", answer.len());
+                response_text(cookie, Err(&why)).into()
+            }
+        }
+    }
+
+    /// The frame of a request of this service's, unless it has ended before it began.
+    fn request(&mut self, message: &str, deadline: Instant, timeout: StpTimeout, reply: Reply) -> Option<Utf8Bytes> {
+        if reply.is_closed() {
+            return None;
+        }
+        if self.session.waiting() >= self.shared.config.requests {
+            self.session.forget(|waiter| matches!(waiter, Waiter::Request(reply, _) if reply.is_closed()));
+        }
+        if self.session.waiting() >= self.shared.config.requests {
+            let waiting = self.session.waiting();
+            let _ = reply.send(Err(StpRequestError::Busy(connector_core::stp::StpBusy { waiting })));
+            return None;
+        }
+        // There is room, as was just seen.
+        let cookie = self.session.request(Waiter::Request(reply, timeout.duration()), deadline.into_std()).ok()?;
+        let frame = request(message, cookie, timeout);
+        let (bytes, limit) = (frame.len(), self.shared.config.dial.ws.send_limit());
+        if bytes > limit {
+            if let Some(Waiter::Request(reply, _)) = self.session.answered(cookie) {
+                let _ = reply.send(Err(StpRequestError::TooLarge { bytes, limit }));
+            }
+            return None;
+        }
+        Some(frame.into())
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now().into_std();
+        while let Some(waiter) = self.session.expire(now) {
+            match waiter {
+                Waiter::Request(reply, limit) => drop(reply.send(Err(StpRequestError::TimedOut(limit)))),
+                Waiter::Register => self.refused = Some(StpConnectError::TimedOut(self.timeout.duration())),
+            }
+        }
+    }
+}
+
+impl Side for ServiceSide {
+    fn receive(&mut self, text: Utf8Bytes) {
+        match Frame::parse(&text) {
+            Ok(Frame::Inform(_)) => self.shared.handlers.inform(text.as_str().to_owned()),
+            Ok(Frame::Request { cookie, message, timeout, .. }) => self.asked(cookie, message.into_owned(), timeout),
+            Ok(Frame::Response { cookie, success, result }) => match self.session.answered(cookie) {
+                Some(waiter) => {
+                    let outcome = if success { Ok(items(result)) } else { Err(refusal(result)) };
+                    self.answered(waiter, outcome);
+                }
+                None => tracing::debug!(cookie, "an answer that nobody waits for is dropped"),
+            },
+            Ok(_) => {}
+            Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => {
+                self.outgoing.push_back(response_text(cookie, Err(&error.to_string())).into());
+            }
+            Err(error) => tracing::warn!(%error, "a frame of STP's is dropped"),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
+        loop {
+            if let Some(frame) = self.outgoing.pop_front() {
+                return Poll::Ready(frame);
+            }
+            match self.commands.poll_recv(cx) {
+                Poll::Ready(Some(Command::Inform(text))) => return Poll::Ready(text),
+                Poll::Ready(Some(Command::Request { message, deadline, timeout, reply })) => {
+                    if let Some(frame) = self.request(&message, deadline, timeout, reply) {
+                        return Poll::Ready(frame);
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        self.expire();
+        let came = match self.asked.poll_next(cx, &self.shared.handlers) {
+            Poll::Ready(answered) => {
+                if let Some((cookie, outcome)) = answered {
+                    let answer = self.answer(cookie, outcome);
+                    self.outgoing.push_back(answer);
+                }
+                true
+            }
+            Poll::Pending => false,
+        };
+        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline()];
+        if let Some(next) = next.into_iter().flatten().min() {
+            if self.timer.deadline() != next {
+                self.timer.as_mut().reset(next);
+            }
+            if self.timer.as_mut().poll(cx).is_ready() {
+                return true;
+            }
+        }
+        came
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        if self.refused.is_some() {
+            return Poll::Ready(LinkEnd::Disconnected);
+        }
+        if self.outgoing.len() > self.shared.config.asked.saturating_mul(2).max(64) {
+            return Poll::Ready(LinkEnd::lost("STP sends requests and does not read their answers"));
+        }
+        if !self.stopped && Pin::new(&mut self.stop).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.stopped = true;
+        self.commands.close();
+        if self.outgoing.is_empty() && self.commands.is_empty() {
+            return Poll::Ready(LinkEnd::Disconnected);
+        }
+        // What is queued goes out first: the link wakes this task once it takes more.
+        Poll::Pending
+    }
+}

@@ -1,0 +1,221 @@
+//! Bad input and faults: each harms nobody but who caused it.
+
+use std::time::{Duration, Instant};
+
+use connector_core::stp::{RequestHandler, StpConnectError, StpConnector, StpInformError, StpRequestError, StpService};
+use futures_util::SinkExt;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use transport_ws::stp::{StpHubConfig, StpWsConfig, StpWsConnector};
+use transport_ws::{WsConfig, WsConnectorConfig, WsServerConfig};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn nonsense_is_dropped_and_the_connection_lives() {
+    let hub = hub().await;
+    let mut peer = Peer::dial(&hub.url).await;
+    peer.register(json!({"serviceName": "a", "solvables": ["A"], "sessionId": "s"})).await;
+    for text in ["", "not JSON", "[1,2]", "{}", r#"{"params":{}}"#, r#"{"method":7}"#, r#"{"method":"Request"}"#] {
+        peer.send(text).await;
+    }
+    peer.0.send(Message::binary(vec![0, 1, 2])).await.unwrap();
+    peer.answer(&json!(99), true, json!("an unknown cookie")).await;
+    peer.answer(&json!("x"), true, json!("a cookie that is none")).await;
+    peer.ask(4, &json!({"no": "method"}), 30.0).await;
+    let refused = peer.json().await;
+    assert_eq!((&refused["params"]["cookie"], &refused["params"]["success"]), (&json!(4), &json!(false)), "{refused}");
+    peer.send(r#"{"method":"Request","params":{"cookie":5,"jsonRequest":{"method":"A"}}}"#).await;
+    assert_eq!(peer.json().await["params"]["cookie"], 5);
+    let counters = hub.handle.counters();
+    assert_eq!((counters.dropped, counters.refusals, counters.services), (8, 2, 1));
+}
+
+#[tokio::test]
+async fn a_register_without_a_name_is_refused_and_may_be_tried_again() {
+    let hub = hub().await;
+    let mut peer = Peer::dial(&hub.url).await;
+    for params in [json!({}), json!({"serviceName": ""}), json!({"serviceName": 5}), json!("x"), json!(null)] {
+        peer.ask(1, &json!({"method": "Register", "params": params}), 30.0).await;
+        let refused = peer.json().await;
+        assert_eq!(refused["params"]["success"], false, "{refused}");
+        assert!(refused["params"]["result"].as_str().unwrap().contains("a service registers with"), "{refused}");
+    }
+    // By inform there is nobody to tell.
+    peer.send(r#"{"method":"Register","params":{"solvables":"A"}}"#).await;
+    peer.ask(2, &json!({"method": "A"}), 30.0).await;
+    assert_eq!(peer.json().await["params"]["result"], "register before you ask");
+    assert_eq!(hub.handle.counters().services, 0);
+    peer.register(json!({"serviceName": "a", "solvables": ["A"]})).await;
+    assert_eq!(hub.handle.counters().services, 1);
+}
+
+#[tokio::test]
+async fn of_two_registers_the_later_counts() {
+    let hub = hub().await;
+    let mut peer = Peer::dial(&hub.url).await;
+    peer.register(json!({"serviceName": "Before", "solvables": ["A"], "sessionId": "s"})).await;
+    let (teller, _) = hub.service("Teller", &[]).await;
+    let waiting = {
+        let teller = teller.clone();
+        tokio::spawn(async move { teller.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    };
+    assert_eq!(peer.json().await["method"], "Request");
+    peer.register(json!({"serviceName": "After", "solvables": ["B"], "sessionId": "s"})).await;
+    let listing = hub.handle.listing();
+    let names: Vec<_> = listing.sessions[0].services.iter().map(|service| &*service.name).collect();
+    assert!(names[0] == "After" && names.len() == 2, "{names:?}");
+    teller.inform(r#"{"method":"A"}"#, seconds(1.0)).await.unwrap();
+    teller.inform(r#"{"method":"B"}"#, seconds(1.0)).await.unwrap();
+    assert_eq!(peer.text().await.unwrap(), r#"{"method":"B"}"#);
+    // Into another world: it is forgotten here, and what waited for it ends.
+    assert_eq!(peer.register(json!({"serviceName": "After", "solvables": "B", "sessionId": "t"})).await, "t");
+    let refused = soon(waiting).await.unwrap().unwrap_err();
+    assert_eq!(refused.to_string(), "After left the session before it answered");
+    let counters = hub.handle.counters();
+    assert_eq!((counters.services, counters.sessions), (2, 2));
+}
+
+#[tokio::test]
+async fn solvables_may_be_none_or_one_string_with_commas() {
+    let hub = hub().await;
+    let (teller, _) = hub.service("Teller", &[]).await;
+    let mut some = Peer::dial(&hub.url).await;
+    some.register(json!({"serviceName": "Some", "solvables": " A ,B,, ", "sessionId": "s"})).await;
+    for none in [json!([]), json!(""), json!(null), json!(",")] {
+        Peer::dial(&hub.url).await.register(json!({"serviceName": "None", "solvables": none, "sessionId": "s"})).await;
+    }
+    teller.inform(r#"{"method":""}"#, seconds(1.0)).await.unwrap();
+    teller.inform(r#"{"method":"B"}"#, seconds(1.0)).await.unwrap();
+    assert_eq!(some.text().await.unwrap(), r#"{"method":"B"}"#);
+    assert_eq!(hub.handle.listing().sessions[0].services[1].solvables, ["A", "B"]);
+}
+
+#[tokio::test]
+async fn an_answerer_that_dies_in_the_middle_ends_its_requests_at_once() {
+    let hub = hub().await;
+    let (asker, _) = hub.service("Asker", &[]).await;
+    let mut peer = Peer::dial(&hub.url).await;
+    peer.register(json!({"serviceName": "Mortal", "solvables": ["A"], "sessionId": "s"})).await;
+    let start = Instant::now();
+    let asked = {
+        let asker = asker.clone();
+        tokio::spawn(async move { asker.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    };
+    assert_eq!(peer.json().await["method"], "Request");
+    drop(peer);
+    let refused = soon(asked).await.unwrap().unwrap_err();
+    assert_eq!(refused.to_string(), "Mortal left before it answered");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(hub.handle.counters().services, 1, "it is forgotten");
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_ends_its_own_link_alone() {
+    let small = WsConfig::default().max_frame(100_000);
+    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().ws(small))).await;
+    let (one, _) = hub.service("One", &[]).await;
+    let (two, _) = hub.service("Two", &["A"]).await;
+    let mut peer = Peer::dial(&hub.url).await;
+    peer.register(json!({"serviceName": "Large", "solvables": [], "sessionId": "s"})).await;
+    peer.send(json!({"method": "A", "params": "x".repeat(200_000)}).to_string()).await;
+    assert_eq!(peer.text().await, None);
+    until(|| hub.handle.counters().services == 2).await;
+    assert_eq!(soon(one.request(r#"{"method":"A"}"#, seconds(5.0))).await.unwrap().len(), 1);
+    drop(two);
+}
+
+/// A connector refuses what its peer would end the link for; 16 MiB are fine.
+#[tokio::test]
+async fn what_is_too_large_is_refused_where_it_is_sent() {
+    let hub = hub().await;
+    let (one, _) = hub.service("One", &[]).await;
+    let (_two, heard) = hub.service("Two", &["A"]).await;
+    let sized = |bytes: usize| {
+        let frame = json!({"method": "A", "params": ""}).to_string().len();
+        json!({"method": "A", "params": "x".repeat(bytes - frame)}).to_string()
+    };
+    let most = sized(16 << 20);
+    soon(one.inform(&most, seconds(10.0))).await.unwrap();
+    assert!(heard.next().await == most);
+    let more = sized((16 << 20) + 1);
+    let error = one.inform(&more, seconds(10.0)).await.unwrap_err();
+    assert!(matches!(error, StpInformError::TooLarge { bytes, limit } if bytes == limit + 1), "{error}");
+    let error = soon(one.request(&most, seconds(10.0))).await.unwrap_err();
+    assert!(matches!(error, StpRequestError::TooLarge { .. }), "{error}");
+    assert!(one.is_connected());
+    let answer = soon(one.request(&sized(1 << 20), seconds(10.0))).await.unwrap();
+    assert!(answer[0].len() > 1 << 20);
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone() {
+    let hub = hub().await;
+    let (service, _) = hub.service("Service", &["fine", "fail", "panic"]).await;
+    service.on_request(RequestHandler::new(|message: String| async move {
+        match message {
+            message if message.contains("panic") => panic!("of old age"),
+            message if message.contains("fail") => Err("I would rather not"),
+            message => Ok(message),
+        }
+    }));
+    let (asker, _) = hub.service("Asker", &[]).await;
+    let (other, _) = hub.service("Other", &[]).await;
+    let ask =
+        async |who: &StpWsConnector, method| who.request(&json!({"method": method}).to_string(), seconds(5.0)).await;
+    let (panic, fail, fine) = tokio::join!(ask(&asker, "panic"), ask(&asker, "fail"), ask(&other, "fine"));
+    assert_eq!(panic.unwrap_err().to_string(), "the handler of this request panicked: of old age");
+    assert_eq!(fail.unwrap_err().to_string(), "I would rather not");
+    assert_eq!(fine.unwrap(), [r#"{"method":"fine"}"#]);
+    assert!(service.is_connected());
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_is_refused_before_it_dials() {
+    let connector = StpWsConnector::new("ws://127.0.0.1:9");
+    let error = connector.connect(StpService::new("", ["A"]), seconds(1.0)).await.unwrap_err();
+    assert!(matches!(error, StpConnectError::BadService(_)), "{error}");
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_bounded() {
+    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().waiting(2)).await;
+    let mut mute = Peer::dial(&hub.url).await;
+    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
+    let connector =
+        StpWsConnector::with(&hub.url, StpWsConfig::default().requests(4).dial(WsConnectorConfig::default()));
+    connector.connect(StpService::new("Asker", [""; 0]).session_id("s"), seconds(5.0)).await.unwrap();
+    let ask = || {
+        let connector = connector.clone();
+        tokio::spawn(async move { connector.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    };
+    let (one, two) = (ask(), ask());
+    for _ in 0..2 {
+        mute.json().await;
+    }
+    let refused = soon(ask()).await.unwrap().unwrap_err();
+    assert!(refused.to_string().starts_with("every service that solves A is busy: 2 requests wait"), "{refused}");
+    // The asker's own bound; a request whose future is dropped makes room.
+    one.abort();
+    two.abort();
+    let mut other = Peer::dial(&hub.url).await;
+    other.register(json!({"serviceName": "Other", "solvables": ["B"], "sessionId": "s"})).await;
+    let asked: Vec<_> = (0..4)
+        .map(|_| {
+            let connector = connector.clone();
+            tokio::spawn(async move { connector.request(r#"{"method":"B"}"#, seconds(30.0)).await })
+        })
+        .collect();
+    // Two of them find room at the hub.
+    for _ in 0..2 {
+        other.json().await;
+    }
+    let mut refused = 0;
+    for asked in asked {
+        if let Ok(Ok(Err(error))) = tokio::time::timeout(Duration::from_millis(300), asked).await {
+            assert!(error.to_string().contains("busy"), "{error}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 2);
+}

@@ -1,0 +1,165 @@
+//! Links that are lost, hubs that come back.
+
+use std::time::{Duration, Instant};
+
+use connector_core::stp::{StpConnectError, StpConnector, StpInformError, StpRequestError, StpService};
+use serde_json::json;
+use tokio::net::TcpListener;
+use transport_ws::stp::{StpHubConfig, StpWsConnector};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_lost_connection_comes_back_with_what_it_had() {
+    let hub1 = hub().await;
+    let addr = hub1.addr();
+    let connector = StpWsConnector::new(&hub1.url);
+    let notes = listen(&connector);
+    let session = soon(connector.connect(StpService::new("Tasks", ["A"]), seconds(5.0))).await.unwrap();
+    let name = connector.name();
+    hub1.kill().await;
+    until(|| !connector.is_connected()).await;
+    let told = notes.next().await;
+    assert!(told.starts_with("!the connection to STP was lost ("), "{told}");
+    assert!(matches!(connector.inform("{}", seconds(1.0)).await, Err(StpInformError::NotConnected)));
+    assert!(matches!(connector.request("{}", seconds(1.0)).await, Err(StpRequestError::NotConnected)));
+    let told = notes.next().await;
+    assert!(told.starts_with("!cannot connect to STP at ws://127.0.0.1:"), "{told}");
+    let hub2 = hub_with(&addr, StpHubConfig::default()).await;
+    until(|| connector.is_connected()).await;
+    assert_eq!(connector.name(), name);
+    assert_eq!(connector.session_id(), Some(session.clone()), "the same session, though the hub had made it up");
+    let listing = hub2.handle.listing();
+    assert_eq!((&*listing.sessions[0].id, &*listing.sessions[0].services[0].name), (&*session, &*name));
+    assert_eq!(listing.sessions[0].services[0].solvables, ["A"]);
+    assert!(notes.all().is_empty(), "told once: {:?}", notes.all());
+}
+
+/// All are back within the backoff's bound (1 s, and the time a dial takes), none registered twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_restarts_under_50_services() {
+    let hub1 = hub().await;
+    let addr = hub1.addr();
+    let mut services = Vec::new();
+    for n in 0..50 {
+        services.push(hub1.service_in(&format!("s{}", n % 5), &format!("Service{n}"), &["A"]).await);
+    }
+    for _ in 0..3 {
+        assert_eq!(hub1.handle.counters().services, 50);
+    }
+    hub1.kill().await;
+    for (service, notes) in &services {
+        until(|| !service.is_connected()).await;
+        assert!(notes.next().await.starts_with("!the connection to STP was lost"));
+    }
+    // Long enough for the delays to have grown to their bound.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let hub2 = hub_with(&addr, StpHubConfig::default()).await;
+    let start = Instant::now();
+    until(|| services.iter().all(|(service, _)| service.is_connected())).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let listing = hub2.handle.listing();
+    let mut names: Vec<_> = listing.sessions.iter().flat_map(|s| &s.services).map(|service| &service.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!((names.len(), listing.counters.services, listing.counters.sessions), (50, 50, 5));
+    let (one, two) = (&services[0].0, &services[5].0);
+    let answer = soon(one.request(r#"{"method":"A"}"#, seconds(5.0))).await.unwrap();
+    assert!(answer[0].starts_with("Service"), "{answer:?}");
+    assert!(two.is_connected());
+}
+
+#[tokio::test]
+async fn a_disconnect_stays_one() {
+    let hub = hub().await;
+    let (service, notes) = hub.service("Service", &["A"]).await;
+    let (_other, heard) = hub.service("Other", &["B"]).await;
+    for n in 0..100 {
+        service.inform(&json!({"method": "B", "n": n}).to_string(), seconds(1.0)).await.unwrap();
+    }
+    soon(service.disconnect(seconds(5.0))).await.unwrap();
+    until(|| heard.all().len() == 100).await;
+    assert!(!service.is_connected() && service.session_id().is_none());
+    until(|| hub.handle.counters().services == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((hub.handle.counters().services, notes.all().len()), (1, 0), "neither back nor an error");
+    soon(service.disconnect(seconds(5.0))).await.unwrap();
+    // And a connect after it is one.
+    soon(service.connect(StpService::new("Service", ["A"]).session_id("s"), seconds(5.0))).await.unwrap();
+    assert_eq!(hub.handle.counters().services, 2);
+    // A second one takes the first one's place.
+    soon(service.connect(StpService::new("Again", ["A"]).session_id("t"), seconds(5.0))).await.unwrap();
+    until(|| hub.handle.counters().services == 2).await;
+    assert_eq!((service.base_name(), service.session_id()), ("Again".to_owned(), Some("t".to_owned())));
+}
+
+#[tokio::test]
+async fn a_disconnect_while_the_hub_is_away_ends_the_dialling() {
+    let hub1 = hub().await;
+    let addr = hub1.addr();
+    let (service, _) = hub1.service("Service", &["A"]).await;
+    hub1.kill().await;
+    until(|| !service.is_connected()).await;
+    soon(service.disconnect(seconds(5.0))).await.unwrap();
+    let hub2 = hub_with(&addr, StpHubConfig::default()).await;
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    assert_eq!(hub2.handle.counters().services, 0);
+}
+
+#[tokio::test]
+async fn dropping_the_connector_ends_the_connection() {
+    let hub = hub().await;
+    let (service, _) = hub.service("Service", &["A"]).await;
+    let clone = service.clone();
+    drop(service);
+    assert!(clone.is_connected());
+    drop(clone);
+    until(|| hub.handle.counters().services == 0).await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_with_the_link() {
+    let hub = hub().await;
+    let (asker, _) = hub.service("Asker", &[]).await;
+    let mut mute = Peer::dial(&hub.url).await;
+    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
+    let asked = {
+        let asker = asker.clone();
+        tokio::spawn(async move { asker.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    };
+    mute.json().await;
+    hub.kill().await;
+    assert!(matches!(soon(asked).await.unwrap(), Err(StpRequestError::Lost(_))));
+}
+
+#[tokio::test]
+async fn a_connect_that_fails_says_why_and_leaves_nothing_behind() {
+    let nobody = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
+    let error = soon(nobody.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
+    assert!(matches!(error, StpConnectError::Link { .. }), "{error}");
+    assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nobody listens"), "{error}");
+    let error =
+        soon(StpWsConnector::new("http://x").connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
+    assert!(error.to_string().contains("ws://"), "{error}");
+
+    // One that takes connections and says nothing, not even to the Register.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(_)) = futures_util::StreamExt::next(&mut ws).await {}
+        gone.send(()).unwrap();
+        let redialled = tokio::time::timeout(Duration::from_millis(1300), listener.accept()).await;
+        assert!(redialled.is_err(), "it was dialled again");
+    });
+    let silent = StpWsConnector::new(url);
+    let start = Instant::now();
+    let error = silent.connect(StpService::new("a", ["A"]), seconds(0.3)).await.unwrap_err();
+    assert!(matches!(error, StpConnectError::TimedOut(limit) if limit == Duration::from_millis(300)), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(3) && !silent.is_connected());
+    soon(is_gone).await.unwrap();
+}
