@@ -22,7 +22,7 @@ struct Args {
     /// The methods of the messages it handles, with commas between them.
     #[arg(long, value_delimiter = ',', default_value = "")]
     solvables: Vec<String>,
-    /// The session to be in; by default the URL's path, or a session of its own.
+    /// The session to be in; by default the URL's path, or the machine's own session.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
@@ -59,6 +59,7 @@ async fn serve(args: Args) -> Done {
     let stays = !solvables.is_empty();
     let mut service = StpService::new(args.name, solvables);
     service.session_id = args.session;
+    service.machine_id = Some(gethostname::gethostname().to_string_lossy().into_owned());
     let session = connector.connect(service, timeout).await?;
     report(json!({ "event": "connected", "name": connector.name(), "session": session }));
 
