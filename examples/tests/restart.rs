@@ -8,22 +8,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use connector_core::{CallError, Engine, Plugin, PluginOptions};
+use connector_core::{CallError, Engine, Plugin, PluginOptions, Registration};
 use support::{End, NATIVE_PLUGIN};
 use tokio::time::timeout;
 
 /// Nothing may hang: no single wait is longer than this.
 const LIMIT: Duration = Duration::from_secs(20);
-const RESTARTS: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_and_subscriptions_survive_twenty_restarts() {
-    let mut process = support::Plugin::start(End::Native(NATIVE_PLUGIN), 0);
+async fn over_websockets() {
+    survives(20, End::Native(NATIVE_PLUGIN), |url| transport_ws::plugin("probe", url)).await;
+}
+
+#[cfg(feature = "socketio")]
+#[tokio::test(flavor = "multi_thread")]
+async fn over_socketio() {
+    survives(20, End::Native(support::SOCKETIO_PLUGIN), |url| transport_socketio::plugin("probe", url)).await;
+}
+
+#[cfg(feature = "socketio")]
+#[tokio::test(flavor = "multi_thread")]
+async fn over_socketio_with_the_published_plugin() {
+    if support::published_packages() {
+        survives(5, End::JavaScript("socketio-plugin.js"), |url| transport_socketio::plugin("probe", url)).await;
+    }
+}
+
+/// Calls and subscriptions go on after each restart.
+async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration) {
+    let mut process = support::Plugin::start(end, 0);
     let port = process.port();
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     let options = PluginOptions::default().concurrency(2);
-    engine.register(transport_ws::plugin("probe", &process.url).options(options)).unwrap();
+    engine.register(plugin(&process.url).options(options)).unwrap();
     engine.manager().activate("local").await.unwrap();
     engine.manager().activate("probe").await.unwrap();
     let mut link = engine.link_state("probe").unwrap();
@@ -35,7 +53,7 @@ async fn calls_and_subscriptions_survive_twenty_restarts() {
         })
         .unwrap();
 
-    for round in 0..RESTARTS {
+    for round in 0..restarts {
         let fired: bool = timeout(LIMIT, local.call("probe", "fire", ("changed", round))).await.unwrap().unwrap();
         assert!(fired);
         // The event came before the answer.
@@ -52,7 +70,7 @@ async fn calls_and_subscriptions_survive_twenty_restarts() {
         let meanwhile = timeout(LIMIT, local.call::<u64>("probe", "echo", (1,))).await.expect("no call hangs");
         assert!(matches!(meanwhile, Err(CallError::LinkLost(_))), "{meanwhile:?}");
 
-        process = support::Plugin::start(End::Native(NATIVE_PLUGIN), port);
+        process = support::Plugin::start(end, port);
         timeout(LIMIT, link.wait_for(|state| state.is_up())).await.expect("the link heals").unwrap();
     }
     assert_eq!(local.call::<u64>("probe", "echo", (7,)).await.unwrap(), 7);
