@@ -42,10 +42,12 @@ pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
 }
 
 /// The future's output, or `None` once `limit` has passed. The timer is only set when the future does not end at once.
-pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let (mut work, mut timer) = (pin!(work), pin!(None));
+///
+/// `work` is pinned by the caller: a future that is handed on is kept twice, and moved.
+pub(crate) async fn timeout<T>(limit: Duration, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
+    let mut timer = pin!(None);
     poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
             return Poll::Ready(Some(done));
         }
         if timer.is_none() {

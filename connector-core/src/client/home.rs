@@ -1,6 +1,7 @@
 //! A plugin behind a link: what its handles share with the task that owns the link.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -109,7 +110,7 @@ impl LinkHome {
         self.ready()?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let call = |reply| Command::Call { id, target: target.into(), method: method.into(), args, reply };
-        let answered = call_over(&self.outbox, id, true, call);
+        let answered = pin!(call_over(&self.outbox, id, true, call));
         match runtime::timeout(self.config.call_timeout, answered).await {
             Some(Ok(outcome)) => outcome,
             Some(Err(end)) => Err(self.lost(end)),
@@ -156,7 +157,8 @@ impl LinkHome {
 
     pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
         self.ready()?;
-        self.outbox.push_when_room(Command::Emit { event: event.into(), args }).await.map_err(|end| self.lost(end))
+        self.outbox.room().await;
+        self.push(Command::Emit { event: event.into(), args })
     }
 
     pub(super) fn disconnect(&self) {

@@ -6,6 +6,7 @@ mod serve;
 mod side;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl PluginClient {
         method: &str,
         args: impl IntoArgs,
     ) -> Result<T, CallError> {
-        let call = self.call(target, method, args);
+        let call = pin!(self.call(target, method, args));
         runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
     }
 

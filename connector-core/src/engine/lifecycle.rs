@@ -1,6 +1,7 @@
 //! Registration, activation, deactivation, removal.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -95,7 +96,7 @@ impl Inner {
                     let name = entry.name.to_string();
                     // Whoever asks may be another plugin's link, which must not end for it.
                     let hook = AssertUnwindSafe(async { hook(client).await }).catch_unwind();
-                    match runtime::timeout(within, hook).await {
+                    match runtime::timeout(within, pin!(hook)).await {
                         Some(Ok(())) => {}
                         Some(Err(_)) => return Err(ActivateError::HookPanicked(name)),
                         None => return Err(ActivateError::Hook { name, within }),

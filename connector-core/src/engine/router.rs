@@ -34,7 +34,8 @@ impl Inner {
         // does not wait for hooks, it may be called as soon as that has started.
         let in_its_hook = target.status() == Status::Activating && target.instance().is_some();
         if !target.is_active() && !in_its_hook {
-            self.activate_on_demand(caller, &target, method).await?;
+            // Rare, and large: it would make every call's future larger.
+            Box::pin(self.activate_on_demand(caller, &target, method)).await?;
         }
         let Some(method) = target.known().exposed(method) else {
             return Err(CallError::Refused(Refusal::NotExposed {
@@ -47,9 +48,12 @@ impl Inner {
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let admission = Admission::enter(&self.moments, caller, &target, method.clone())?;
         poll_fn(|cx| admission.poll_started(cx)).await?;
-        let run = self.run(caller, &target, path, method.clone(), args);
-        let limit = target.options.queue_timeout;
-        let outcome = runtime::timeout(limit, unless_ended(&admission, run)).await;
+        let mut run = pin!(self.run(caller, &target, path, method.clone(), args));
+        let until_ended = poll_fn(|cx| match run.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => admission.poll_ended(cx).map(Err),
+        });
+        let outcome = runtime::timeout(target.options.queue_timeout, until_ended).await;
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(&method, &caller.name)))
     }
 
@@ -138,17 +142,4 @@ pub(super) fn may_act(entry: &Entry, what: impl FnOnce() -> String) -> Result<()
         Status::Inactive => Err(Refusal::Deactivated { name: entry.name.to_string(), what: what() }),
         Status::Activating | Status::Active => Ok(()),
     }
-}
-
-/// Runs a call until it ends by itself or is ended from outside, whichever comes first.
-async fn unless_ended(
-    admission: &Admission<'_>,
-    run: impl Future<Output = Result<Payload, CallError>>,
-) -> Result<Payload, CallError> {
-    let mut run = pin!(run);
-    poll_fn(|cx| match run.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(outcome),
-        Poll::Pending => admission.poll_ended(cx).map(Err),
-    })
-    .await
 }

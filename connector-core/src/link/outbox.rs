@@ -83,12 +83,12 @@ impl<C: Queued> Outbox<C> {
         Ok(())
     }
 
-    /// Queues once the queue is not full. Cancel safe: an item not queued by then never is.
-    pub(crate) async fn push_when_room(&self, item: C) -> Result<(), Arc<LinkEnd>> {
+    /// Waits until the queue is not full. Cancel safe.
+    pub(crate) async fn room(&self) {
         loop {
             let room = self.room.notified();
             if !self.is_full() {
-                return self.push(item);
+                return;
             }
             room.await;
         }

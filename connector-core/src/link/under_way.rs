@@ -29,9 +29,10 @@ pub(crate) async fn call_over<C: Queued + From<TakeBack>>(
     let (reply, answer) = oneshot::channel();
     // Made before anything is sent, so that there is no gap in which a dropped call stays behind.
     let mut guard = Guard { outbox, id: Some(id) };
-    let call = call(reply);
-    let sent = if wait { outbox.push_when_room(call).await } else { outbox.push(call) };
-    let outcome = match sent {
+    if wait {
+        outbox.room().await;
+    }
+    let outcome = match outbox.push(call(reply)) {
         Ok(()) => answer.await.map_err(|_| outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())),
         Err(end) => Err(end),
     };
