@@ -18,7 +18,8 @@ pub struct StpWsConfig {
     /// Requests of this service that may wait for their answer at once; more end as
     /// [`Busy`](connector_core::stp::StpRequestError::Busy). Default 16,384.
     pub requests: usize,
-    /// Requests to this service that may wait for its handler at once; more are refused. Default 1,024.
+    /// Requests to this service that may wait for its handler at once, at most 64 MiB of them; more are refused. Default
+    /// 1,024.
     pub asked: usize,
 }
 
