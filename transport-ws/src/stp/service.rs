@@ -97,8 +97,8 @@ impl ServiceSide {
         self.stopped
     }
 
-    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was not,
-    /// and whoever is still to be told.
+    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was
+    /// not, and whoever is still to be told.
     pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<Tell>) {
         self.shared.set_down(self.turn);
         let lost = Arc::new(end.clone());
