@@ -5,10 +5,15 @@
 //! - [`WsConnector`] (feature `plugin`) is the engine's end. It dials the `url` of the plugin's profile, `ws://` or
 //!   `wss://`.
 //! - [`WsConfig`] holds the limits and times of a link, the same at either end.
+#![cfg_attr(
+    feature = "stp",
+    doc = "- [`stp`] (feature `stp`) connects services to Sketch-thru-Plan, and is a hub for them."
+)]
 //!
-//! Both features are on by default. One text frame is one message. Either end pings a peer it has not heard of and ends
-//! the link when nothing comes back, by default within 20 s; reading pongs takes no help of the user's, but a link has
-//! to be polled for messages, as its core does. Dialling again, queues and the plugins' handshake are the core's.
+//! `client` and `plugin` are on by default. One text frame is one message. Either end pings a peer it has not heard of
+//! and ends the link when nothing comes back, by default within 20 s; reading pongs takes no help of the user's, but a
+//! link has to be polled for messages, as its core does. Dialling again, queues and the plugins' handshake are the
+//! core's.
 //!
 //! # Safe by default
 //! A plugin's server can be reached from its own machine only ([`WsServerConfig::allow_remote`]), and by no page in a

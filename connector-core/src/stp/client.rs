@@ -72,8 +72,8 @@ impl StpClient {
         StpClient { connector, table }
     }
 
-    /// Hears informs of a method. Params that do not fit are traced and dropped. It runs where the message arrives, so it
-    /// must not block. A later handler of the same method takes the place of an earlier one.
+    /// Hears informs of a method. Params that do not fit are traced and dropped. It runs where the message arrives, so
+    /// it must not block. A later handler of the same method takes the place of an earlier one.
     pub fn on<P: DeserializeOwned>(&self, method: &str, handler: impl Fn(P) + Send + Sync + 'static) {
         let hears: Hears = Arc::new(move |envelope| envelope.read().map(&handler));
         let mut table = lock(&self.table);

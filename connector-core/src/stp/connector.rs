@@ -13,12 +13,12 @@ use super::timeout::StpTimeout;
 /// API messages are opaque strings to a connector: they are handed on as they came.
 ///
 /// # Contract
-/// - **Names**: before the first [`connect`](StpConnector::connect) both names are empty. [`name`](StpConnector::name) is
-///   unique among instances and stays through losses.
-/// - **Losses**: a connection that is lost is dialled again without end and registers with what `connect` was given, in
-///   the session it was in; the error handler is told at the loss, and once more if it does not come back at once.
-///   Requests under way end. Meanwhile [`is_connected`](StpConnector::is_connected) is false, and `inform` and `request`
-///   end at once.
+/// - **Names**: before the first [`connect`](StpConnector::connect) both names are empty. [`name`](StpConnector::name)
+///   is unique among instances and stays through losses.
+/// - **Losses**: a connection that is lost is dialled again without end and registers with what `connect` was given,
+///   in the session it was in; the error handler is told at the loss, and once more if it does not come back at once.
+///   Requests under way end. Meanwhile [`is_connected`](StpConnector::is_connected) is false, and `inform` and
+///   `request` end at once.
 /// - **Requests end once**: as the answer, a refusal, a timeout or a loss. A late answer is dropped.
 /// - **Cookies and pending requests** are each connection's own.
 /// - **Handlers** may be set at any time, before `connect` too. Requests are answered in order of arrival, one after
@@ -52,8 +52,8 @@ pub trait StpConnector: Send + Sync + 'static {
     /// Not reachable, refused, or not answered within `timeout`. Nothing goes on in the background then.
     async fn connect(&self, service: StpService, timeout: StpTimeout) -> Result<String, StpConnectError>;
 
-    /// Disconnects, after what was queued has been sent, and stays disconnected. Fine without a connection. Dropping the
-    /// future drops the connection at once.
+    /// Disconnects, after what was queued has been sent, and stays disconnected. Fine without a connection. Dropping
+    /// the future drops the connection at once.
     ///
     /// # Errors
     /// It did not end in order within `timeout`; it has ended all the same.

@@ -30,8 +30,9 @@ fn the_frames_are_written_as_the_published_connector_reads_them() {
 
 #[test]
 fn a_request_is_read_and_passed_on_untouched() {
-    let frame = r#"{"params":{"cookie":4,"timeout":2.5,"jsonRequest":"{\"method\":\"A\u0041\",  \"x\":1}"},"method":"Request"}"#;
-    let Frame::Request { cookie, message, raw, timeout } = Frame::parse(frame).unwrap() else { panic!("no request") };
+    let raw_message = r#""{\"method\":\"A\u0041\",  \"x\":1}""#;
+    let frame = format!(r#"{{"params":{{"cookie":4,"timeout":2.5,"jsonRequest":{raw_message}}},"method":"Request"}}"#);
+    let Frame::Request { cookie, message, raw, timeout } = Frame::parse(&frame).unwrap() else { panic!("no request") };
     assert_eq!((cookie, &*message, timeout.seconds()), (4, r#"{"method":"AA",  "x":1}"#, 2.5));
     let passed = pass_on(raw, 9, timeout);
     assert!(

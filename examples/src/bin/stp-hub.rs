@@ -16,7 +16,8 @@ struct Args {
     /// The port to listen on; 0 takes a free one, which the `ready` line names.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none may.
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without
+    /// it none may.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// Lists the sessions, services and solvables of the hub that runs at URL, and ends.

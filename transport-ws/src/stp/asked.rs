@@ -10,9 +10,13 @@ use tokio::time::Instant;
 
 pub(super) type Outcome = Result<String, String>;
 
+/// Bytes of messages that may wait, beside their number.
+const MOST_BYTES: usize = 64 << 20;
+
 pub(super) struct Asked {
     most: usize,
     waiting: VecDeque<Waiting>,
+    bytes: usize,
     running: Option<Running>,
 }
 
@@ -30,15 +34,17 @@ struct Running {
 
 impl Asked {
     pub(super) fn new(most: usize) -> Asked {
-        Asked { most, waiting: VecDeque::new(), running: None }
+        Asked { most, waiting: VecDeque::new(), bytes: 0, running: None }
     }
 
     /// # Errors
     /// As many wait as may.
     pub(super) fn push(&mut self, cookie: i64, message: String, timeout: StpTimeout) -> Result<(), String> {
-        if self.waiting.len() >= self.most {
-            return Err(format!("the service is busy: {} requests wait already", self.most));
+        let bytes = self.bytes.saturating_add(message.len());
+        if self.waiting.len() >= self.most || (bytes > MOST_BYTES && !self.waiting.is_empty()) {
+            return Err(format!("the service is busy: {} requests wait already", self.waiting.len()));
         }
+        self.bytes = bytes;
         self.waiting.push_back(Waiting { cookie, deadline: Instant::now() + timeout.duration(), message });
         Ok(())
     }
@@ -52,10 +58,14 @@ impl Asked {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>, handlers: &StpHandlers) -> Poll<Option<(i64, Outcome)>> {
         let now = Instant::now();
         if self.running.is_none() {
-            while self.waiting.front().is_some_and(|waiting| waiting.deadline <= now) {
-                self.waiting.pop_front();
-            }
-            let Some(Waiting { cookie, deadline, message }) = self.waiting.pop_front() else { return Poll::Pending };
+            let next = loop {
+                let Some(next) = self.waiting.pop_front() else { return Poll::Pending };
+                self.bytes -= next.message.len();
+                if next.deadline > now {
+                    break next;
+                }
+            };
+            let Waiting { cookie, deadline, message } = next;
             self.running = Some(Running { cookie, deadline, work: Box::pin(handlers.request(message)) });
         }
         let Some(running) = &mut self.running else { return Poll::Pending };

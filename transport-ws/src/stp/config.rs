@@ -13,12 +13,14 @@ pub struct StpWsConfig {
     pub redial_first: Duration,
     /// The most a redial is delayed. Default 1 s.
     pub redial_most: Duration,
-    /// Messages that may wait for the connection before `inform` and `request` wait for room. Default 1,024. At least 1.
+    /// Messages that may wait for the connection before `inform` and `request` wait for room. Default 1,024. At least
+    /// 1.
     pub queue: usize,
     /// Requests of this service that may wait for their answer at once; more end as
     /// [`Busy`](connector_core::stp::StpRequestError::Busy). Default 16,384.
     pub requests: usize,
-    /// Requests to this service that may wait for its handler at once; more are refused. Default 1,024.
+    /// Requests to this service that may wait for its handler at once, at most 64 MiB of them; more are refused.
+    /// Default 1,024.
     pub asked: usize,
 }
 

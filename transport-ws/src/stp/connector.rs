@@ -20,8 +20,9 @@ use super::service::{Command, Tell};
 /// connection.
 ///
 /// The URL's path names the session unless [`StpService::session_id`] does: `ws://host:port/one` is the session `one`.
-/// Handlers run in the connection's task. One that keeps a clone of its own connector keeps it alive until
-/// [`disconnect`](StpConnector::disconnect): let it keep an [`Arc::downgrade`]d one instead.
+/// Handlers run in the connection's task. One that keeps a clone of its own connector keeps the connection alive until
+/// [`disconnect`](StpConnector::disconnect): put the connector in an [`Arc`], and let the handler keep a
+/// [`Weak`](std::sync::Weak) of that.
 ///
 /// Must be used within a tokio runtime.
 #[derive(Debug, Clone)]

@@ -107,7 +107,7 @@ impl Keeper {
         drop(link);
         let stopped = side.is_stopped();
         let (session_id, refusal, tell) = side.end(&end);
-        if let Some(id) = &session_id {
+        if let Some(id) = session_id.as_ref().filter(|id| !id.is_empty()) {
             // Back into the same session, also where STP has chosen it.
             self.service.session_id = Some(id.clone());
         }

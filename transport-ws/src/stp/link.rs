@@ -56,8 +56,8 @@ pub(super) trait Side {
     /// Goes on with what runs beside the link; true if anything came of it.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Ready when this end wants the link closed: in order as [`LinkEnd::Disconnected`], at once as anything else. Asked
-    /// when there is nothing to send, or the link does not take it.
+    /// Ready when this end wants the link closed: in order as [`LinkEnd::Disconnected`], at once as anything else.
+    /// Asked when there is nothing to send, or the link does not take it.
     fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd>;
 }
 

@@ -22,6 +22,9 @@ use super::link::Side;
 pub(super) type Tell = oneshot::Sender<Result<String, StpConnectError>>;
 type Reply = oneshot::Sender<Result<Vec<String>, StpRequestError>>;
 
+/// Answers that may wait for the link before the next request's handler goes on.
+const MOST_ANSWERS: usize = 16;
+
 /// What a handle asks of the connection's task.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -94,8 +97,8 @@ impl ServiceSide {
         self.stopped
     }
 
-    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was not,
-    /// and whoever is still to be told.
+    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was
+    /// not, and whoever is still to be told.
     pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<Tell>) {
         self.shared.set_down(self.turn);
         let lost = Arc::new(end.clone());
@@ -230,17 +233,19 @@ impl Side for ServiceSide {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         self.expire();
-        let came = match self.asked.poll_next(cx, &self.shared.handlers) {
-            Poll::Ready(answered) => {
+        // An STP that does not read its answers gets no more of them: the link wakes this task once it takes some.
+        let may_answer = self.outgoing.len() < MOST_ANSWERS;
+        let came = match may_answer.then(|| self.asked.poll_next(cx, &self.shared.handlers)) {
+            Some(Poll::Ready(answered)) => {
                 if let Some((cookie, outcome)) = answered {
                     let answer = self.answer(cookie, outcome);
                     self.outgoing.push_back(answer);
                 }
                 true
             }
-            Poll::Pending => false,
+            Some(Poll::Pending) | None => false,
         };
-        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline()];
+        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline().filter(|_| may_answer)];
         if let Some(next) = next.into_iter().flatten().min() {
             if self.timer.deadline() != next {
                 self.timer.as_mut().reset(next);

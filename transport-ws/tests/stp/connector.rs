@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use connector_core::stp::{RequestHandler, StpConnector, StpRequestError, StpService, StpTimeout};
 use serde_json::json;
 use tokio::net::TcpListener;
-use transport_ws::stp::StpWsConnector;
+use transport_ws::stp::{StpWsConfig, StpWsConnector};
 
 use crate::support::*;
 
@@ -90,6 +90,26 @@ async fn a_handler_that_hangs_is_given_up_when_its_asker_is() {
     let (hang, go) = soon(async { tokio::join!(ask("hang", 0.2), ask("go", 8.0)) }).await;
     assert!(matches!(hang, Err(StpRequestError::TimedOut(_) | StpRequestError::Refused(_))), "{hang:?}");
     assert_eq!(go.unwrap(), ["gone on"]);
+}
+
+/// More than may wait for the handler are refused; the others have their answer.
+#[tokio::test]
+async fn requests_to_a_service_are_bounded() {
+    let hub = hub().await;
+    let connector = StpWsConnector::with(&hub.url, StpWsConfig::default().asked(2));
+    connector.on_request(RequestHandler::new(|message: String| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok::<_, String>(message)
+    }));
+    let service = StpService::new("Answerer", ["A"]).session_id("s");
+    soon(connector.connect(service, seconds(5.0))).await.unwrap();
+    let (asker, _) = hub.service("Asker", &[]).await;
+    let asks = (0..5).map(|_| asker.request(r#"{"method":"A"}"#, seconds(5.0)));
+    let answers = soon(futures_util::future::join_all(asks)).await;
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    // One runs and two wait; if all five come before the first has begun to run, two do.
+    assert!((2..=3).contains(&refused.len()), "{answers:?}");
+    assert!(refused[0].to_string().starts_with("the service is busy: 2 requests wait"), "{}", refused[0]);
 }
 
 /// An STP played by hand: what a request gives, and what a late answer does.

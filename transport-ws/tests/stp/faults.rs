@@ -111,6 +111,23 @@ async fn an_answerer_that_dies_in_the_middle_ends_its_requests_at_once() {
 }
 
 #[tokio::test]
+async fn what_an_asker_that_left_had_asked_is_forgotten() {
+    let hub = hub().await;
+    let mut mute = Peer::dial(&hub.url).await;
+    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut asker = Peer::dial(&hub.url).await;
+    asker.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
+    asker.ask(1, &json!({"method": "A"}), 30.0).await;
+    let asked = mute.json().await;
+    let waiting = || hub.handle.listing().sessions[0].services[0].waiting;
+    assert_eq!(waiting(), 1);
+    drop(asker);
+    until(|| waiting() == 0).await;
+    mute.answer(&asked["params"]["cookie"], true, json!("to nobody")).await;
+    assert_eq!(mute.register(json!({"serviceName": "Mute", "solvables": ["A"]})).await, "s", "it lives, where it was");
+}
+
+#[tokio::test]
 async fn a_frame_over_the_limit_ends_its_own_link_alone() {
     let small = WsConfig::default().max_frame(100_000);
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().ws(small))).await;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use connector_core::QueueLimits;
-use connector_core::stp::{StpConnector, StpRequestError};
+use connector_core::stp::{StpConnector, StpRequestError, StpService};
 use serde_json::json;
-use transport_ws::stp::{StpHubConfig, StpListError, list};
+use transport_ws::stp::{StpHub, StpHubConfig, StpListError, StpWsConnector, list};
 use transport_ws::{WsConnectorConfig, WsServerConfig};
 
 use crate::support::*;
@@ -149,10 +149,29 @@ async fn a_running_hub_lists_itself() {
 
 #[tokio::test]
 async fn a_hub_is_its_own_machines_and_may_ask_for_a_token() {
-    transport_ws::stp::StpHub::bind("0.0.0.0:0", StpHubConfig::default()).await.unwrap_err();
+    StpHub::bind("0.0.0.0:0", StpHubConfig::default()).await.unwrap_err();
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().token("t"))).await;
     list(&hub.url, WsConnectorConfig::default(), seconds(5.0)).await.unwrap_err();
     list(&hub.url, WsConnectorConfig::default().token("t"), seconds(5.0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hub_that_is_stopped_closes_in_order() {
+    let hub = StpHub::bind("127.0.0.1:0", StpHubConfig::default()).await.unwrap();
+    let (url, handle) = (hub.url(), hub.handle());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(hub.serve_until(async { drop(stopped.await) }));
+    let mut peer = Peer::dial(&url).await;
+    peer.register(json!({"serviceName": "a", "solvables": ["A"], "sessionId": "s"})).await;
+    let connector = StpWsConnector::new(&url);
+    let notes = listen(&connector);
+    soon(connector.connect(StpService::new("b", ["A"]).session_id("s"), seconds(5.0))).await.unwrap();
+    stop.send(()).unwrap();
+    assert_eq!(peer.text().await, None);
+    soon(serving).await.unwrap();
+    assert_eq!(handle.counters().services, 0);
+    let told = notes.next().await;
+    assert!(told.contains("closed by the other end with code 1000"), "{told}");
 }
 
 #[tokio::test]

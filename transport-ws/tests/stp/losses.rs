@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use connector_core::stp::{StpConnectError, StpConnector, StpInformError, StpRequestError, StpService};
+use connector_core::LinkEnd;
+use connector_core::stp::{
+    StpConnectError, StpConnector, StpDisconnectError, StpInformError, StpRequestError, StpService,
+};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpListener;
-use transport_ws::stp::{StpHubConfig, StpWsConnector};
+use tokio_tungstenite::tungstenite::Message;
+use transport_ws::stp::{StpHubConfig, StpWsConfig, StpWsConnector};
 
 use crate::support::*;
 
@@ -131,7 +136,75 @@ async fn a_request_under_way_ends_with_the_link() {
     };
     mute.json().await;
     hub.kill().await;
-    assert!(matches!(soon(asked).await.unwrap(), Err(StpRequestError::Lost(_))));
+    let lost = soon(asked).await.unwrap().unwrap_err();
+    assert!(matches!(&lost, StpRequestError::Lost(end) if matches!(**end, LinkEnd::Lost(_))), "{lost:?}");
+}
+
+/// What was queued goes out first, however long the other end takes to read it.
+#[tokio::test]
+async fn a_disconnect_waits_for_what_is_queued() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connector = StpWsConnector::new(format!("ws://{}", listener.local_addr().unwrap()));
+    let (go, wait) = tokio::sync::oneshot::channel();
+    let stp = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let _register = ws.next().await.unwrap().unwrap();
+        let params = json!({"cookie": 0, "success": true, "result": "s"});
+        ws.send(Message::text(json!({"method": "RequestResponse", "params": params}).to_string())).await.unwrap();
+        wait.await.unwrap();
+        let mut informs = 0;
+        while let Some(Ok(frame)) = ws.next().await {
+            informs += usize::from(frame.is_text());
+        }
+        informs
+    });
+    soon(connector.connect(StpService::new("a", [""; 0]), seconds(5.0))).await.unwrap();
+    // More than the kernel's buffers hold.
+    let message = "x".repeat(256 << 10);
+    for _ in 0..100 {
+        soon(connector.inform(&message, seconds(5.0))).await.unwrap();
+    }
+    let disconnect = async {
+        let (disconnected, ()) = tokio::join!(connector.disconnect(seconds(8.0)), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            go.send(()).unwrap();
+        });
+        disconnected.unwrap();
+    };
+    soon(disconnect).await;
+    assert_eq!(soon(stp).await.unwrap(), 100);
+}
+
+/// An STP that reads nothing any more does not hold up its service for longer than it is willing to wait.
+#[tokio::test]
+async fn a_disconnect_that_is_not_heard_ends_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connector =
+        StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().queue(16));
+    let stp = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let _register = ws.next().await.unwrap().unwrap();
+        let params = json!({"cookie": 0, "success": true, "result": "s"});
+        ws.send(Message::text(json!({"method": "RequestResponse", "params": params}).to_string())).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    soon(connector.connect(StpService::new("a", [""; 0]), seconds(5.0))).await.unwrap();
+    let message = "x".repeat(256 << 10);
+    let mut sent = 0;
+    let full = loop {
+        match connector.inform(&message, seconds(0.2)).await {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, StpInformError::TimedOut(_)) && sent > 16, "{sent}: {full}");
+    let start = Instant::now();
+    let error = soon(connector.disconnect(seconds(0.3))).await.unwrap_err();
+    assert!(matches!(error, StpDisconnectError::TimedOut(_)) && start.elapsed() < Duration::from_secs(3), "{error}");
+    assert!(!connector.is_connected());
+    stp.abort();
 }
 
 #[tokio::test]
@@ -151,7 +224,7 @@ async fn a_connect_that_fails_says_why_and_leaves_nothing_behind() {
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
-        while let Some(Ok(_)) = futures_util::StreamExt::next(&mut ws).await {}
+        while let Some(Ok(_)) = ws.next().await {}
         gone.send(()).unwrap();
         let redialled = tokio::time::timeout(Duration::from_millis(1300), listener.accept()).await;
         assert!(redialled.is_err(), "it was dialled again");

@@ -31,9 +31,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 ///   service's solvables.
 /// - What other plugins emit and it [`tells`](StpPlugin::tells) is an inform.
 ///
-/// It connects when it is activated, again and again if there is no STP yet, and disconnects when it is deactivated; calls
-/// meanwhile end in an error that says so. One argument that is no array is a message's params, none are none, more are
-/// an array; a response that is JSON is the result, other text is a string.
+/// It connects when it is activated, again and again if there is no STP yet, and disconnects when it is deactivated;
+/// calls meanwhile end in an error that says so. One argument that is no array is a message's params, none are none,
+/// more are an array; a response that is JSON is the result, other text is a string.
 ///
 /// ```no_run
 /// # fn example(engine: connector_core::Engine, connector: impl connector_core::stp::StpConnector)

@@ -11,8 +11,8 @@ pub struct StpHubConfig {
     /// The queue in front of each service: a service whose queue stays full for its patience, or is past its very most,
     /// does not read and loses its link. Default: [`QueueLimits::default`].
     pub queue: QueueLimits,
-    /// Requests that may wait for one service's answers; the next goes to another service that solves it, or is refused.
-    /// Default 16,384.
+    /// Requests that may wait for one service's answers; the next goes to another service that solves it, or is
+    /// refused. Default 16,384.
     pub waiting: usize,
     /// Whether the hub lists itself to other machines too. Default: no.
     pub list_to_remote: bool,

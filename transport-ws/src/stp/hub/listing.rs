@@ -72,7 +72,8 @@ impl fmt::Display for StpListing {
         writeln!(f, "{sessions} sessions, {services} services")?;
         writeln!(
             f,
-            "{informs} informs, {requests} requests, {refusals} refusals, {slow_closes} slow closes, {dropped} frames dropped"
+            "{informs} informs, {requests} requests, {refusals} refusals, {slow_closes} slow closes, \
+             {dropped} frames dropped"
         )?;
         for session in &self.sessions {
             writeln!(f, "\nsession {}", session.id.escape_debug())?;

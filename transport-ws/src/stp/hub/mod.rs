@@ -31,10 +31,10 @@ use crate::client::{BindError, WsServer};
 
 /// A small STP server: real STP connectors register with it, and it routes what they say by solvable.
 ///
-/// Each session is a world of its own. An inform goes to every service of the sender's session whose solvables hold its
-/// `method`, but not back to the sender, and its text is untouched. A request goes to the first that can answer, with
-/// the asker's timeout; if there is none, the asker is told at once. A service that leaves is forgotten, and what waited
-/// for its answer ends. A service that does not read loses its link and holds up nobody else.
+/// Each session is a world of its own. An inform goes to every service of the sender's session whose solvables hold
+/// its `method`, but not back to the sender, and its text is untouched. A request goes to the first that can answer,
+/// with the asker's timeout; if there is none, the asker is told at once. A service that leaves is forgotten, and what
+/// waited for its answer ends. A service that does not read loses its link and holds up nobody else.
 ///
 /// Reachable from its own machine only, unless [`StpHubConfig::server`] says otherwise.
 #[derive(Debug)]

@@ -82,7 +82,8 @@ impl Outbox {
         }
     }
 
-    /// The owner's: whether it is full, and whether it was more than full. It is woken when either changes for the worse.
+    /// The owner's: whether it is full, and whether it was more than full. It is woken when either changes for the
+    /// worse.
     pub(super) fn backlog(&self, cx: &mut Context<'_>) -> (bool, bool) {
         self.owner.register(cx.waker());
         let state = self.state();
