@@ -13,6 +13,8 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 const SHORT: Duration = Duration::from_millis(200);
+/// Well before a silent peer would be found by the defaults, and long for a machine that is busy.
+const AT_ONCE: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn disconnect_flushes_first_and_closes_in_order() {
@@ -32,7 +34,7 @@ async fn disconnect_flushes_first_and_closes_in_order() {
         };
         let ((), end) = tokio::join!(disconnect(&mut leaving), last);
         assert!(matches!(&end, LinkEnd::Closed { reason, .. } if reason.contains("left the namespace")), "{end:?}");
-        assert!(started.elapsed() < Duration::from_millis(900), "nobody waited for a limit");
+        assert!(started.elapsed() < AT_ONCE);
         assert_ended(&mut staying, &end).await;
         assert_ended(&mut leaving, &LinkEnd::Disconnected).await;
     }
@@ -55,7 +57,7 @@ async fn dropping_a_link_closes_it_at_once() {
         drop(dropped);
         let end = end(&mut staying).await;
         assert!(matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_)), "{end:?}");
-        assert!(started.elapsed() < Duration::from_millis(900));
+        assert!(started.elapsed() < AT_ONCE);
     }
 }
 
@@ -99,7 +101,7 @@ async fn an_end_without_a_close_is_a_loss_and_noticed_at_once() {
             drop(ws);
             let end = end(&mut link).await;
             assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
-            assert!(started.elapsed() < Duration::from_millis(500));
+            assert!(started.elapsed() < AT_ONCE);
             assert_ended(&mut link, &end).await;
         }
     }
@@ -143,7 +145,7 @@ async fn a_silent_engine_is_found() {
         }
         let end = end(&mut link).await;
         assert!(matches!(end, LinkEnd::Silent(SHORT)), "{full} {end:?}");
-        assert!(started.elapsed() < Duration::from_millis(1500), "{full} {:?}", started.elapsed());
+        assert!(started.elapsed() < AT_ONCE, "{full} {:?}", started.elapsed());
         assert_ended(&mut link, &end).await;
         drop(ws);
     }
@@ -161,7 +163,7 @@ async fn a_silent_plugin_is_found() {
         let started = Instant::now();
         let end = end(&mut link).await;
         assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_millis(400)), "{end:?}");
-        assert!(started.elapsed() < Duration::from_millis(900));
+        assert!(started.elapsed() < AT_ONCE);
         assert_ended(&mut link, &end).await;
     }
 }
@@ -189,11 +191,11 @@ async fn disconnect_from_one_that_does_nothing(back: bool, full: bool) {
     let started = Instant::now();
     disconnect(&mut link).await;
     assert_ended(&mut link, &LinkEnd::Disconnected).await;
-    assert!(started.elapsed() < Duration::from_millis(1900), "{:?}", started.elapsed());
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
     drop(link);
     // A peer that never closes finds the connection ended.
     soon(async { while let Some(Ok(_)) = ws.next().await {} }).await;
-    assert!(started.elapsed() < Duration::from_millis(4000), "{:?}", started.elapsed());
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

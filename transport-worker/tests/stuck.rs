@@ -65,7 +65,7 @@ async fn a_plugin_that_will_not_end_is_told_of_and_no_other_is_started() {
 
     let began = Instant::now();
     host.engine.manager().deactivate("stuck").await.unwrap();
-    assert!((200..1000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert!((200..20_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     assert_eq!(threads("stuck"), usize::from(cfg!(target_os = "linux")));
     blocked.await.unwrap().unwrap_err();
     let warnings = traces.warnings();
@@ -98,7 +98,7 @@ async fn a_hook_that_waits_for_ever_is_given_up() {
         host.local.call::<i64>("waits", "one", ()).await.unwrap();
         let began = Instant::now();
         host.engine.manager().deactivate("waits").await.unwrap();
-        assert!((100..1000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        assert!((100..20_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
         until_threads("waits", 0, MOMENT).await;
     }
     assert_eq!(traces.warnings(), Vec::<String>::new());

@@ -10,7 +10,7 @@ use transport_worker::{Placement, WorkerConfig, worker_with};
 /// Nothing may take longer.
 pub const LIMIT: Duration = Duration::from_secs(30);
 /// A joined thread may be listed for a moment, no longer.
-pub const MOMENT: Duration = Duration::from_millis(200);
+pub const MOMENT: Duration = Duration::from_millis(1500);
 pub const PLACEMENTS: [Placement; 2] = [Placement::Thread, Placement::Task];
 
 pub struct Host {

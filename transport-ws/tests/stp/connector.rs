@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connector_core::stp::{RequestHandler, StpConnector, StpRequestError, StpService, StpTimeout};
 use serde_json::json;
@@ -157,10 +157,8 @@ async fn requests_as_a_service_sees_them() {
     assert_eq!(ask("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
     assert_eq!(ask("none", 5.0).await.unwrap(), [""; 0]);
     assert!(matches!(ask("refuse", 5.0).await, Err(StpRequestError::Refused(why)) if why == "no"));
-    let start = Instant::now();
     let limit = Duration::from_millis(100);
     assert!(matches!(ask("late", 0.1).await, Err(StpRequestError::TimedOut(waited)) if waited == limit));
-    assert!(start.elapsed() < Duration::from_millis(390));
     // The late answer of the one before comes first, and is dropped.
     assert_eq!(ask("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
     let opaque = "not even JSON: an API message is opaque";
