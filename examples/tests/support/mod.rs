@@ -1,5 +1,6 @@
 //! The programs under test as child processes, and the published packages for the other end.
-#![allow(dead_code, unreachable_pub, clippy::print_stderr, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped has to say so")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,28 +11,28 @@ use std::time::Duration;
 use serde_json::Value;
 
 #[cfg(feature = "ws")]
-pub const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
+pub(crate) const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
 #[cfg(feature = "ws")]
-pub const NATIVE_ENGINE: &str = env!("CARGO_BIN_EXE_ws-engine");
+pub(crate) const NATIVE_ENGINE: &str = env!("CARGO_BIN_EXE_ws-engine");
 #[cfg(feature = "socketio")]
-pub const SOCKETIO_PLUGIN: &str = env!("CARGO_BIN_EXE_socketio-plugin");
+pub(crate) const SOCKETIO_PLUGIN: &str = env!("CARGO_BIN_EXE_socketio-plugin");
 #[cfg(feature = "ipc")]
-pub const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
+pub(crate) const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
 #[cfg(feature = "ipc")]
-pub const IPC_ENGINE: &str = env!("CARGO_BIN_EXE_ipc-engine");
+pub(crate) const IPC_ENGINE: &str = env!("CARGO_BIN_EXE_ipc-engine");
 
 /// No script takes longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program: ours, or one of the published packages' in `js/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     Native(&'static str),
     JavaScript(&'static str),
 }
 
 impl End {
-    pub fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         match self {
             End::Native(program) => Command::new(program),
             End::JavaScript(script) => {
@@ -44,26 +45,26 @@ impl End {
 }
 
 /// Where the published packages are.
-pub fn js() -> PathBuf {
+pub(crate) fn js() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("js")
 }
 
 /// The script that the published packages are tried with.
-pub fn bundled() -> PathBuf {
+pub(crate) fn bundled() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../connector-core/src/conformance/script.json")
 }
 
 /// What [`bundled`] gives.
-pub fn expected() -> Vec<Value> {
+pub(crate) fn expected() -> Vec<Value> {
     connector_core::conformance::EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Refusals, the manager, `once`, double listeners, odd arguments.
-pub fn more() -> PathBuf {
+pub(crate) fn more() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/more.json")
 }
 
-pub fn assert_same(lines: &[Value], expected: &[Value]) {
+pub(crate) fn assert_same(lines: &[Value], expected: &[Value]) {
     for (line, expected) in lines.iter().zip(expected) {
         assert_eq!(line, expected);
     }
@@ -71,7 +72,7 @@ pub fn assert_same(lines: &[Value], expected: &[Value]) {
 }
 
 /// Whether a program can be run. Without it the caller is to skip its test, unless the variable is set.
-pub fn installed(program: &str, required: &str) -> bool {
+pub(crate) fn installed(program: &str, required: &str) -> bool {
     require(program, runs(&mut Command::new(program)), required)
 }
 
@@ -89,7 +90,7 @@ fn require(program: &str, there: bool, required: &str) -> bool {
 
 /// Whether the published packages can be run; installs them on first use. Without Node the caller is to skip its test,
 /// unless `REQUIRE_NODE` is set.
-pub fn published_packages() -> bool {
+pub(crate) fn published_packages() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
         if !installed("node", "REQUIRE_NODE") {
@@ -115,29 +116,29 @@ fn up_to_date() -> bool {
 
 /// Whether the published engine can be run in a browser. Otherwise the caller is to skip its test, unless
 /// `REQUIRE_CHROMIUM` is set.
-pub fn browser() -> bool {
+pub(crate) fn browser() -> bool {
     let there = published_packages() && runs(&mut End::JavaScript("browser-engine.js").command());
     require("Chromium or Node", there, "REQUIRE_CHROMIUM")
 }
 
 /// A port that nobody listens on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A plugin's process, which said where it listens. Killed when dropped.
-pub struct Plugin {
-    pub url: String,
+pub(crate) struct Plugin {
+    pub(crate) url: String,
     child: Child,
 }
 
 impl Plugin {
-    pub fn start(end: End, port: u16) -> Plugin {
+    pub(crate) fn start(end: End, port: u16) -> Plugin {
         Plugin::spawn(end.command().args(["--port", &port.to_string()]))
     }
 
     /// One that lets the pages of this origin in.
-    pub fn start_for(end: End, origin: &str) -> Plugin {
+    pub(crate) fn start_for(end: End, origin: &str) -> Plugin {
         Plugin::spawn(end.command().args(["--allow-origin", origin]))
     }
 
@@ -151,7 +152,7 @@ impl Plugin {
         Plugin { url: ready["url"].as_str().unwrap().to_owned(), child }
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 }
@@ -164,7 +165,7 @@ impl Drop for Plugin {
 }
 
 /// The lines that a program prints until it ends well. Where its plugin lives is no difference: each `url` is `URL`.
-pub fn output(command: &mut Command) -> Vec<Value> {
+pub(crate) fn output(command: &mut Command) -> Vec<Value> {
     let program = format!("{command:?}");
     let output = run(command);
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
@@ -173,7 +174,7 @@ pub fn output(command: &mut Command) -> Vec<Value> {
 }
 
 /// What a program says on stderr that ends badly.
-pub fn failure(command: &mut Command) -> String {
+pub(crate) fn failure(command: &mut Command) -> String {
     let output = run(command);
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()

@@ -7,15 +7,15 @@ use tokio::net::TcpStream;
 
 use super::{read_head, soon};
 
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// In lower case.
-    pub head: String,
-    pub body: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 /// One request on a connection of its own.
-pub async fn request(to: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+pub(crate) async fn request(to: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
     soon(async {
         let mut socket = TcpStream::connect(to).await.unwrap();
         let head = format!(
@@ -43,21 +43,21 @@ pub async fn request(to: SocketAddr, method: &str, target: &str, headers: &str, 
 }
 
 /// An engine that polls.
-pub struct Polling {
-    pub to: SocketAddr,
-    pub sid: String,
+pub(crate) struct Polling {
+    pub(crate) to: SocketAddr,
+    pub(crate) sid: String,
 }
 
 impl Polling {
     /// Opens a session, before its CONNECT.
-    pub async fn open(to: SocketAddr) -> Polling {
+    pub(crate) async fn open(to: SocketAddr) -> Polling {
         let answer = request(to, "GET", "/socket.io/?EIO=4&transport=polling", "", "").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let open: serde_json::Value = serde_json::from_str(answer.body.strip_prefix('0').unwrap()).unwrap();
         Polling { to, sid: open["sid"].as_str().unwrap().to_owned() }
     }
 
-    pub async fn connect(to: SocketAddr) -> Polling {
+    pub(crate) async fn connect(to: SocketAddr) -> Polling {
         let polling = Polling::open(to).await;
         assert_eq!(polling.post("40").await.body, "ok");
         assert!(polling.packets().await[0].starts_with("40{"));
@@ -68,16 +68,16 @@ impl Polling {
         format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid)
     }
 
-    pub async fn post(&self, body: &str) -> Answer {
+    pub(crate) async fn post(&self, body: &str) -> Answer {
         request(self.to, "POST", &self.target(), "Content-Type: text/plain\r\n", body).await
     }
 
-    pub async fn poll(&self) -> Answer {
+    pub(crate) async fn poll(&self) -> Answer {
         request(self.to, "GET", &self.target(), "", "").await
     }
 
     /// The next packets; pings are answered and left out.
-    pub async fn packets(&self) -> Vec<String> {
+    pub(crate) async fn packets(&self) -> Vec<String> {
         loop {
             let answer = self.poll().await;
             assert_eq!(answer.status, 200, "{}", answer.body);
@@ -93,7 +93,7 @@ impl Polling {
     }
 
     /// The upgrade to a websocket has begun.
-    pub async fn upgrade(&self) -> super::Ws {
+    pub(crate) async fn upgrade(&self) -> super::Ws {
         let mut socket = TcpStream::connect(self.to).await.unwrap();
         socket.write_all(super::upgrade(&format!("&sid={}", self.sid), "").as_bytes()).await.unwrap();
         let head = read_head(&mut socket).await;

@@ -1,7 +1,7 @@
 //! Helpers of the tests at the level of links.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
 
-pub mod http;
+pub(crate) mod http;
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -16,25 +16,25 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
-pub type TestLink = Box<dyn Link>;
-pub type Ws = WebSocketStream<TcpStream>;
+pub(crate) type TestLink = Box<dyn Link>;
+pub(crate) type Ws = WebSocketStream<TcpStream>;
 
 /// Nothing here takes this long, unless it hangs.
-pub async fn soon<F: Future>(future: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
 }
 
-pub async fn server(config: SocketIoServerConfig) -> SocketIoServer {
+pub(crate) async fn server(config: SocketIoServerConfig) -> SocketIoServer {
     soon(SocketIoServer::bind("127.0.0.1:0", config)).await.unwrap()
 }
 
 /// A server that notices a silent engine after 200 ms.
-pub fn short() -> SocketIoServerConfig {
+pub(crate) fn short() -> SocketIoServerConfig {
     SocketIoServerConfig::default().ping_interval(Duration::from_millis(100)).ping_timeout(Duration::from_millis(100))
 }
 
 /// Two ends of a link, the plugin's and the engine's.
-pub async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnectorConfig) -> (TestLink, TestLink) {
+pub(crate) async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnectorConfig) -> (TestLink, TestLink) {
     let mut server = server(plugin).await;
     let url = server.url();
     let mut connector = SocketIoConnector::new(engine);
@@ -42,15 +42,15 @@ pub async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnectorConfig)
     (plugin.unwrap(), engine.unwrap())
 }
 
-pub async fn default_pair() -> (TestLink, TestLink) {
+pub(crate) async fn default_pair() -> (TestLink, TestLink) {
     pair(SocketIoServerConfig::default(), SocketIoConnectorConfig::default()).await
 }
 
-pub async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<TestLink, LinkEnd> {
+pub(crate) async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<TestLink, LinkEnd> {
     soon(SocketIoConnector::new(config).connect(url)).await
 }
 
-pub fn emit(id: i64, payload: Payload) -> Message {
+pub(crate) fn emit(id: i64, payload: Payload) -> Message {
     let mut message = Message::new(Action::Emit);
     message.id = Some(id);
     message.payload = Some(payload);
@@ -58,26 +58,26 @@ pub fn emit(id: i64, payload: Payload) -> Message {
 }
 
 /// An event as a peer sends it.
-pub fn event(id: i64) -> String {
+pub(crate) fn event(id: i64) -> String {
     format!(r#"42["message",{{"action":"emit","id":{id}}}]"#)
 }
 
-pub async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
     soon(poll_fn(|cx| link.poll_ready(cx))).await?;
     link.send(message).unwrap();
     soon(poll_fn(|cx| link.poll_flush(cx))).await
 }
 
-pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
     soon(poll_fn(|cx| link.poll_message(cx))).await
 }
 
-pub async fn next_id(link: &mut TestLink) -> i64 {
+pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
     next(link).await.unwrap().unwrap().id.unwrap()
 }
 
 /// The end; messages before it are dropped.
-pub async fn end(link: &mut TestLink) -> LinkEnd {
+pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
     loop {
         if let Err(end) = next(link).await {
             return end;
@@ -85,12 +85,12 @@ pub async fn end(link: &mut TestLink) -> LinkEnd {
     }
 }
 
-pub async fn disconnect(link: &mut TestLink) {
+pub(crate) async fn disconnect(link: &mut TestLink) {
     soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
 }
 
 /// All methods say the same end.
-pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
+pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     let like = format!("{like:?}");
     let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
     is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
@@ -103,12 +103,12 @@ pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
 }
 
 /// Whether the link is not ready, having been asked once.
-pub async fn is_blocked(link: &mut TestLink) -> bool {
+pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
     poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
 }
 
 /// Sends until the link stays not ready, and says how often. Buffers on the way empty only as their tasks run.
-pub async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
+pub(crate) async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
     let mut sent = 0;
     while let Ok(ready) = tokio::time::timeout(Duration::from_millis(200), poll_fn(|cx| link.poll_ready(cx))).await {
         ready.unwrap();
@@ -120,12 +120,12 @@ pub async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
 }
 
 /// Sends a head, reads a head.
-pub async fn ask(socket: &mut TcpStream, head: &str) -> String {
+pub(crate) async fn ask(socket: &mut TcpStream, head: &str) -> String {
     socket.write_all(head.as_bytes()).await.unwrap();
     read_head(socket).await
 }
 
-pub async fn read_head(socket: &mut TcpStream) -> String {
+pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match soon(socket.read_u8()).await {
@@ -136,7 +136,7 @@ pub async fn read_head(socket: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-pub fn upgrade(query: &str, headers: &str) -> String {
+pub(crate) fn upgrade(query: &str, headers: &str) -> String {
     format!(
         "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -144,17 +144,17 @@ pub fn upgrade(query: &str, headers: &str) -> String {
     )
 }
 
-pub async fn as_ws(socket: TcpStream, role: Role) -> Ws {
+pub(crate) async fn as_ws(socket: TcpStream, role: Role) -> Ws {
     let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
     WebSocketStream::from_raw_socket(socket, role, Some(config)).await
 }
 
-pub async fn say(ws: &mut Ws, text: impl Into<String>) {
+pub(crate) async fn say(ws: &mut Ws, text: impl Into<String>) {
     soon(ws.send(Frame::text(text.into()))).await.unwrap();
 }
 
 /// The next text that is no ping; pings are answered.
-pub async fn hear(ws: &mut Ws) -> Option<String> {
+pub(crate) async fn hear(ws: &mut Ws) -> Option<String> {
     loop {
         match soon(ws.next()).await? {
             Ok(Frame::Text(text)) if text.as_str() != "2" => return Some(text.as_str().to_owned()),
@@ -165,7 +165,7 @@ pub async fn hear(ws: &mut Ws) -> Option<String> {
 }
 
 /// An engine that is a raw websocket, before its CONNECT.
-pub async fn raw_ws(server: &SocketIoServer) -> Ws {
+pub(crate) async fn raw_ws(server: &SocketIoServer) -> Ws {
     let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
     let head = ask(&mut socket, &upgrade("", "")).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
@@ -175,7 +175,7 @@ pub async fn raw_ws(server: &SocketIoServer) -> Ws {
 }
 
 /// A server's link, with an engine that is a raw websocket.
-pub async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
+pub(crate) async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
     let mut server = server(config).await;
     let mut ws = raw_ws(&server).await;
     say(&mut ws, "40").await;
@@ -184,25 +184,25 @@ pub async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
 }
 
 /// What a raw server says first: pings that never come would be missed after `silence`.
-pub fn open(silence: Duration) -> String {
+pub(crate) fn open(silence: Duration) -> String {
     let half = silence.as_millis() / 2;
     format!(r#"0{{"sid":"x","upgrades":[],"pingInterval":{half},"pingTimeout":{half},"maxPayload":1000000}}"#)
 }
 
-pub async fn listener() -> (TcpListener, String) {
+pub(crate) async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
 }
 
 /// The server's end of a websocket that a connector opens.
-pub async fn accept_ws(listener: &TcpListener) -> Ws {
+pub(crate) async fn accept_ws(listener: &TcpListener) -> Ws {
     let (socket, _) = soon(listener.accept()).await.unwrap();
     soon(tokio_tungstenite::accept_async(socket)).await.unwrap()
 }
 
 /// An engine's link, with a plugin that is a raw websocket.
-pub async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
+pub(crate) async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     let (listener, url) = listener().await;
     let plugin = async {
         let mut ws = accept_ws(&listener).await;
@@ -217,6 +217,6 @@ pub async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
 }
 
 /// Either end of a link, and a raw websocket at the other.
-pub async fn raw(back: bool) -> (TestLink, Ws) {
+pub(crate) async fn raw(back: bool) -> (TestLink, Ws) {
     if back { raw_plugin(Duration::from_secs(60)).await } else { raw_engine(SocketIoServerConfig::default()).await }
 }

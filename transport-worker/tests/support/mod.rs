@@ -1,5 +1,5 @@
 //! A host with plugins at work, and a look at the process's threads.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,18 @@ use tokio::time::timeout;
 use transport_worker::{Placement, WorkerConfig, worker_with};
 
 /// Nothing may take longer.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// A joined thread may be listed for a moment, no longer.
-pub const MOMENT: Duration = Duration::from_millis(1500);
-pub const PLACEMENTS: [Placement; 2] = [Placement::Thread, Placement::Task];
+pub(crate) const MOMENT: Duration = Duration::from_millis(1500);
+pub(crate) const PLACEMENTS: [Placement; 2] = [Placement::Thread, Placement::Task];
 
-pub struct Host {
-    pub engine: Engine,
-    pub local: PluginClient,
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) local: PluginClient,
 }
 
 impl Host {
-    pub async fn new() -> Host {
+    pub(crate) async fn new() -> Host {
         let engine = Engine::new();
         let local = engine.register(Plugin::new("local").method("where", place)).unwrap();
         engine.manager().activate("local").await.unwrap();
@@ -27,36 +27,40 @@ impl Host {
     }
 
     /// With a plugin of that name registered. A lost link is sought again at once.
-    pub async fn with(name: &str, config: WorkerConfig, make: impl Fn() -> Plugin + Send + Sync + 'static) -> Host {
+    pub(crate) async fn with(
+        name: &str,
+        config: WorkerConfig,
+        make: impl Fn() -> Plugin + Send + Sync + 'static,
+    ) -> Host {
         let host = Host::new().await;
         host.register(name, config, make);
         host
     }
 
-    pub fn register(&self, name: &str, config: WorkerConfig, make: impl Fn() -> Plugin + Send + Sync + 'static) {
+    pub(crate) fn register(&self, name: &str, config: WorkerConfig, make: impl Fn() -> Plugin + Send + Sync + 'static) {
         let short = Duration::from_millis(5);
         let options = PluginOptions::default().redial(short, short).activation_timeout(Duration::from_secs(2));
         self.engine.register(worker_with(name, config, make).options(options.concurrency(8))).unwrap();
     }
 
-    pub async fn until(&self, name: &str, is: impl Fn(&LinkState) -> bool) -> LinkState {
+    pub(crate) async fn until(&self, name: &str, is: impl Fn(&LinkState) -> bool) -> LinkState {
         let mut state = self.engine.link_state(name).unwrap();
         timeout(LIMIT, state.wait_for(is)).await.expect("its link stays as it is").unwrap().clone()
     }
 }
 
-pub fn placed(placement: Placement) -> WorkerConfig {
+pub(crate) fn placed(placement: Placement) -> WorkerConfig {
     WorkerConfig::default().placement(placement)
 }
 
 /// Where a text lies, and the text itself.
-pub async fn place(text: String) -> (usize, String) {
+pub(crate) async fn place(text: String) -> (usize, String) {
     (text.as_ptr() as usize, text)
 }
 
 /// The process's threads of that name, of which Linux keeps 15 bytes.
 #[cfg(target_os = "linux")]
-pub fn threads(name: &str) -> usize {
+pub(crate) fn threads(name: &str) -> usize {
     let name = &name[..name.len().min(15)];
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
@@ -64,12 +68,12 @@ pub fn threads(name: &str) -> usize {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn threads(_: &str) -> usize {
+pub(crate) fn threads(_: &str) -> usize {
     0
 }
 
 /// A thread that is joined may be listed for a moment longer.
-pub async fn until_threads(name: &str, count: usize, within: Duration) {
+pub(crate) async fn until_threads(name: &str, count: usize, within: Duration) {
     let began = Instant::now();
     while cfg!(target_os = "linux") && threads(name) != count {
         assert!(began.elapsed() < within, "there are {} threads {name}", threads(name));

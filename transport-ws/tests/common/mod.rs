@@ -1,5 +1,5 @@
 //! Helpers of the tests at the level of links.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -10,19 +10,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
-pub type TestLink = Box<dyn Link>;
+pub(crate) type TestLink = Box<dyn Link>;
 
 /// Nothing here takes this long, unless it hangs.
-pub async fn soon<F: Future>(future: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
 }
 
-pub async fn server(config: WsServerConfig) -> WsServer {
+pub(crate) async fn server(config: WsServerConfig) -> WsServer {
     soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap()
 }
 
 /// Two ends of a link, the plugin's and the engine's.
-pub async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestLink) {
+pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestLink) {
     let mut server = server(WsServerConfig::default().ws(plugin)).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(engine));
@@ -31,7 +31,7 @@ pub async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestLink) {
 }
 
 /// Dials, with the server accepting meanwhile; it may not hand out a link.
-pub async fn dial(server: &mut WsServer, url: &str, config: WsConnectorConfig) -> Result<TestLink, LinkEnd> {
+pub(crate) async fn dial(server: &mut WsServer, url: &str, config: WsConnectorConfig) -> Result<TestLink, LinkEnd> {
     let mut connector = WsConnector::new(config);
     soon(async {
         tokio::select! {
@@ -43,25 +43,25 @@ pub async fn dial(server: &mut WsServer, url: &str, config: WsConnectorConfig) -
     .await
 }
 
-pub fn emit(id: i64, payload: Payload) -> Message {
+pub(crate) fn emit(id: i64, payload: Payload) -> Message {
     let mut message = Message::new(Action::Emit);
     message.id = Some(id);
     message.payload = Some(payload);
     message
 }
 
-pub async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
     soon(poll_fn(|cx| link.poll_ready(cx))).await?;
     link.send(message).unwrap();
     soon(poll_fn(|cx| link.poll_flush(cx))).await
 }
 
-pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
     soon(poll_fn(|cx| link.poll_message(cx))).await
 }
 
 /// The end; messages before it are dropped.
-pub async fn end(link: &mut TestLink) -> LinkEnd {
+pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
     loop {
         if let Err(end) = next(link).await {
             return end;
@@ -69,12 +69,12 @@ pub async fn end(link: &mut TestLink) -> LinkEnd {
     }
 }
 
-pub async fn disconnect(link: &mut TestLink) {
+pub(crate) async fn disconnect(link: &mut TestLink) {
     soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
 }
 
 /// All methods say the same end.
-pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
+pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     let like = format!("{like:?}");
     let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
     is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
@@ -87,15 +87,15 @@ pub async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
 }
 
 /// Whether the link is not ready, having been asked once.
-pub async fn is_blocked(link: &mut TestLink) -> bool {
+pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
     poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
 }
 
-pub const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// A server's socket link, with a peer that is a raw socket.
-pub async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
+pub(crate) async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
     let mut server = server(WsServerConfig::default().ws(config)).await;
     let (link, (socket, status)) = {
         let local = server.local_addr();
@@ -114,7 +114,7 @@ pub async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
     (link.unwrap(), socket)
 }
 
-pub async fn read_head(socket: &mut TcpStream) -> String {
+pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match soon(socket.read_u8()).await {
@@ -126,7 +126,7 @@ pub async fn read_head(socket: &mut TcpStream) -> String {
 }
 
 /// A raw socket that says `answer` to whoever connects, then hangs up; and what a dial makes of it.
-pub async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> LinkEnd {
+pub(crate) async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> LinkEnd {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let raw = async {
@@ -140,7 +140,7 @@ pub async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> LinkEn
 }
 
 /// A frame as a client sends it, masked with zeroes.
-pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
         n @ 0..=125 => frame.push(0x80 | n as u8),
@@ -159,7 +159,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The next frame that a server sends: its first byte and payload.
-pub async fn read_frame(socket: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(crate) async fn read_frame(socket: &mut TcpStream) -> (u8, Vec<u8>) {
     soon(async {
         let first = socket.read_u8().await.unwrap();
         let len = match socket.read_u8().await.unwrap() {
