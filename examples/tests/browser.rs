@@ -1,6 +1,5 @@
 //! The published engine in a page of a real browser: its lines are those of Node, and its origin must be an allowed one.
 #![cfg(feature = "ws")]
-#![allow(missing_docs)]
 
 mod support;
 

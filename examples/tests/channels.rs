@@ -1,6 +1,5 @@
 //! What a program says of a channel that it cannot use.
 #![cfg(all(unix, feature = "ipc"))]
-#![allow(missing_docs)]
 
 use std::process::Command;
 

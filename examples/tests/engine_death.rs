@@ -1,6 +1,5 @@
 //! An engine that is killed takes its plugins' processes with it, whatever they are.
 #![cfg(all(feature = "ipc", target_os = "linux"))]
-#![allow(missing_docs)]
 
 mod support;
 

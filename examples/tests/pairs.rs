@@ -1,6 +1,5 @@
 //! A plugin on one transport calls one on another through one engine, and hears its events, for every two transports.
 #![cfg(all(feature = "ipc", feature = "socketio", feature = "worker", feature = "ws"))]
-#![allow(missing_docs)]
 
 mod support;
 

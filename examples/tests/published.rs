@@ -1,6 +1,5 @@
 //! The script over all four pairings with the published packages: the engines' lines are the same.
 #![cfg(feature = "ws")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,7 +1,6 @@
 //! The script over all four pairings of Node's channel with the published packages, and over our own channels: the
 //! engines' lines are the same.
 #![cfg(feature = "ipc")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! The scripts over socket.io, in all four pairings with the published packages: the engines' lines are the same.
 #![cfg(feature = "socketio")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! A plugin in another language: `python/plugin.py`.
 #![cfg(feature = "ipc")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! A plugin's process that is killed and started again, over and over, under a running engine.
 #![cfg(feature = "ws")]
-#![allow(missing_docs)]
 
 mod support;
 

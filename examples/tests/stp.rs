@@ -1,6 +1,5 @@
 //! The programs of STP: two services that talk through the hub, and what the hub tells of itself.
 #![cfg(feature = "stp")]
-#![allow(missing_docs)]
 
 mod support;
 

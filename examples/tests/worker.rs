@@ -1,6 +1,5 @@
 //! The scripts with the plugin in a thread and in a task: the engines' lines are the published ones.
 #![cfg(feature = "worker")]
-#![allow(missing_docs)]
 
 mod support;
 

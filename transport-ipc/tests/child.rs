@@ -1,7 +1,6 @@
 //! Programs that misbehave in every way that programs do. What they do is written in the shell's language; the first
 //! handshake of an engine of ours has the id -2, so that even a shell can answer it.
 #![cfg(all(unix, feature = "plugin"))]
-#![allow(missing_docs)]
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A native child that prints to its standard output by mistake. This program is its own child.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
-#![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "printing and starting itself is what it tries")]
 
 use std::time::Duration;
 

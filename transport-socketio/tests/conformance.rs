@@ -1,10 +1,9 @@
 //! The conformance suite over socket.io, with a proxy between the ends.
 #![cfg(all(feature = "client", feature = "plugin"))]
-#![allow(missing_docs, unreachable_pub)]
 
 mod common {
     /// A websocket frame with the event that carries `payload`, as a client sends it: masked with zeroes.
-    pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         let text = [b"42[\"message\",", payload, b"]"].concat();
         let mut frame = vec![first];
         match u16::try_from(text.len()) {

@@ -1,6 +1,5 @@
 //! A plugin may be code that blocks.
 #![cfg(feature = "plugin")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! The conformance suite between threads of one process.
 #![cfg(all(feature = "client", feature = "plugin"))]
-#![allow(missing_docs)]
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};

@@ -1,6 +1,5 @@
 //! How a plugin ends: by a panic, by itself, or when it is asked to.
 #![cfg(feature = "plugin")]
-#![allow(missing_docs)]
 
 mod support;
 

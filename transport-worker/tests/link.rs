@@ -1,6 +1,5 @@
 //! The contract of a link, seen without a core around it, and the order of much that is sent.
 #![cfg(all(feature = "client", feature = "plugin"))]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! Plugins that do not end when they are asked to.
 #![cfg(feature = "plugin")]
-#![allow(missing_docs)]
 
 mod support;
 

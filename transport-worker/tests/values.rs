@@ -1,6 +1,5 @@
 //! Values move: what both ends know as one type is never serialized, anything else once.
 #![cfg(feature = "plugin")]
-#![allow(missing_docs)]
 
 mod support;
 

@@ -11,7 +11,7 @@ use crate::faulty_link::FaultyLink;
 
 /// What is wrong with a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     Nothing,
     // What arrives.
     SwapsTwo,
@@ -137,13 +137,13 @@ const TABLE: &[(Fault, &str)] = &[
 
 /// What the links of one place share, as only a wrong transport has it.
 #[derive(Clone, Default)]
-pub struct Shared(pub Arc<Mutex<Past>>);
+pub(crate) struct Shared(pub(crate) Arc<Mutex<Past>>);
 
 #[derive(Default)]
-pub struct Past {
+pub(crate) struct Past {
     links: usize,
     /// What the plugin's end of a link that is gone had not handed out.
-    pub unread: Vec<Message>,
+    pub(crate) unread: Vec<Message>,
 }
 
 struct Faulty(Fault);

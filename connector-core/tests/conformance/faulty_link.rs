@@ -10,7 +10,7 @@ use crate::faulty::{Fault, Shared};
 
 type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
 
-pub struct FaultyLink {
+pub(crate) struct FaultyLink {
     /// Gone only while this is dropped.
     inner: Option<Box<dyn Link>>,
     fault: Fault,
@@ -27,7 +27,13 @@ pub struct FaultyLink {
 }
 
 impl FaultyLink {
-    pub fn new(inner: Box<dyn Link>, fault: Fault, shared: Shared, is_engine: bool, is_first: bool) -> FaultyLink {
+    pub(crate) fn new(
+        inner: Box<dyn Link>,
+        fault: Fault,
+        shared: Shared,
+        is_engine: bool,
+        is_first: bool,
+    ) -> FaultyLink {
         FaultyLink {
             inner: Some(inner),
             fault,

@@ -1,5 +1,5 @@
 //! The conformance suite over the transport in memory, and over transports that are wrong.
-#![allow(missing_docs, unreachable_pub)]
+
 #![allow(clippy::print_stdout, reason = "a table of failures is there to be read")]
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 

@@ -15,43 +15,43 @@ use tokio_util::sync::PollSender;
 use crate::support::{Host, settle, soon};
 
 /// One end of a link, played by hand: frames of text.
-pub struct Peer {
+pub(crate) struct Peer {
     to: Option<mpsc::UnboundedSender<Bytes>>,
     from: mpsc::Receiver<Bytes>,
 }
 
 /// A link and the peer at its other end. The link takes 64 frames that the peer has not read.
-pub fn by_hand() -> (Peer, Box<dyn Link>) {
+pub(crate) fn by_hand() -> (Peer, Box<dyn Link>) {
     let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
     (Peer { to: Some(to), from }, Box::new(HandLink { send: PollSender::new(send), receive, ended: false }))
 }
 
 impl Peer {
-    pub fn say(&self, message: Value) {
+    pub(crate) fn say(&self, message: Value) {
         self.say_text(message.to_string());
     }
 
-    pub fn say_text(&self, frame: impl Into<Bytes>) {
+    pub(crate) fn say_text(&self, frame: impl Into<Bytes>) {
         let _ = self.to.as_ref().unwrap().send(frame.into());
     }
 
     /// The next message, or `None` once the link has ended.
-    pub async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let frame = soon(self.from.recv()).await?;
         Some(serde_json::from_slice(&frame).unwrap_or_else(|_| String::from_utf8_lossy(&frame).into()))
     }
 
-    pub async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         self.next().await.expect("the link has ended")
     }
 
     /// All that comes without anything more being said.
-    pub async fn all(&mut self) -> Vec<Value> {
+    pub(crate) async fn all(&mut self) -> Vec<Value> {
         settle().await;
         std::iter::from_fn(|| self.from.try_recv().ok()).map(|frame| serde_json::from_slice(&frame).unwrap()).collect()
     }
 
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         loop {
             match self.from.try_recv() {
                 Ok(_) => {}
@@ -61,13 +61,13 @@ impl Peer {
     }
 
     /// Closes this end.
-    pub fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.to = None;
         self.from.close();
     }
 
     /// Answers the engine's handshake as a plugin of the published packages, or as a native one.
-    pub async fn shake_hands(&mut self, methods: &[&str], native: bool) {
+    pub(crate) async fn shake_hands(&mut self, methods: &[&str], native: bool) {
         let ask = self.hear().await;
         assert_eq!((&ask["action"], &ask["key"]), (&"request".into(), &"handshake".into()));
         let mut answer = serde_json::json!({
@@ -81,7 +81,7 @@ impl Peer {
     }
 
     /// Shakes hands as an engine with a plugin.
-    pub async fn welcome(&mut self, name: &str, native: bool) {
+    pub(crate) async fn welcome(&mut self, name: &str, native: bool) {
         assert_eq!(self.hear().await["id"], -1);
         let mut ask =
             serde_json::json!({"action": "request", "id": 0, "key": "handshake", "name": name, "payload": [name]});
@@ -93,7 +93,7 @@ impl Peer {
         assert_eq!((&answer["action"], &answer["id"]), (&"response".into(), &0.into()));
     }
 
-    pub fn answer(&self, request: &Value, result: Value) {
+    pub(crate) fn answer(&self, request: &Value, result: Value) {
         let (id, name, key) = (&request["id"], &request["name"], &request["key"]);
         self.say(serde_json::json!({"action": "response", "id": id, "name": name, "key": key, "payload": result}));
     }
@@ -140,7 +140,7 @@ impl Link for HandLink {
 }
 
 /// Hands out a link for every dial, and its other end to the test.
-pub struct ByHand(mpsc::UnboundedSender<Peer>);
+pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>);
 
 #[async_trait]
 impl PluginConnector for ByHand {
@@ -152,22 +152,22 @@ impl PluginConnector for ByHand {
 }
 
 /// The peers of a plugin's links, one for each dial.
-pub struct Peers(mpsc::UnboundedReceiver<Peer>);
+pub(crate) struct Peers(mpsc::UnboundedReceiver<Peer>);
 
 impl Peers {
-    pub async fn next(&mut self) -> Peer {
+    pub(crate) async fn next(&mut self) -> Peer {
         // Longer than the longest delay of a redial.
         tokio::time::timeout(Duration::from_secs(3), self.0.recv()).await.expect("it is dialled").unwrap()
     }
 
-    pub fn none(&mut self) -> bool {
+    pub(crate) fn none(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
 impl Host {
     /// Registers a plugin whose end of each link the test plays.
-    pub fn register_by_hand(&self, name: &str, options: PluginOptions) -> Peers {
+    pub(crate) fn register_by_hand(&self, name: &str, options: PluginOptions) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
         let profile = ExternalProfile::new(name, "hand://");
         self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
@@ -175,11 +175,11 @@ impl Host {
     }
 
     /// A plugin played by hand, active.
-    pub async fn add_by_hand(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
+    pub(crate) async fn add_by_hand(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
         self.add_by_hand_with(PluginOptions::default(), name, methods, native).await
     }
 
-    pub async fn add_by_hand_with(
+    pub(crate) async fn add_by_hand_with(
         &self,
         options: PluginOptions,
         name: &'static str,
@@ -197,7 +197,7 @@ impl Host {
 }
 
 /// The plugin's end of a link, with the engine played by hand.
-pub async fn plugin_by_hand(plugin: Plugin, config: ClientConfig, native: bool) -> (PluginClient, Peer) {
+pub(crate) async fn plugin_by_hand(plugin: Plugin, config: ClientConfig, native: bool) -> (PluginClient, Peer) {
     let (mut peer, link) = by_hand();
     let name = plugin.name().to_owned();
     let (client, link) = connect(link, plugin, config);

@@ -1,5 +1,5 @@
 //! The engine and its plugins over links in memory, on virtual time.
-#![allow(missing_docs, unreachable_pub)]
+
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
 mod activation;

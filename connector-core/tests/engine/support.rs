@@ -12,40 +12,48 @@ use connector_core::{
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-pub struct Host {
-    pub engine: Engine,
-    pub local: PluginClient,
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) local: PluginClient,
 }
 
 impl Host {
-    pub async fn new() -> Host {
+    pub(crate) async fn new() -> Host {
         Host::with(Engine::new()).await
     }
 
-    pub async fn with(engine: Engine) -> Host {
+    pub(crate) async fn with(engine: Engine) -> Host {
         let local = engine.register(Plugin::new("local")).unwrap();
         engine.manager().activate("local").await.unwrap();
         Host { engine, local }
     }
 
     /// A plugin behind a link, active.
-    pub async fn add(&self, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
+    pub(crate) async fn add(&self, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
         self.add_with(PluginOptions::default(), plugin).await
     }
 
-    pub async fn add_with(&self, options: PluginOptions, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
+    pub(crate) async fn add_with(
+        &self,
+        options: PluginOptions,
+        plugin: impl Fn() -> Plugin + Send + 'static,
+    ) -> Switch {
         let name = plugin().name().to_owned();
         let switch = self.register(options, plugin);
         self.engine.manager().activate(&name).await.unwrap();
         switch
     }
 
-    pub fn register(&self, options: PluginOptions, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
+    pub(crate) fn register(&self, options: PluginOptions, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
         behind_memory(&self.engine, options, plugin)
     }
 }
 
-pub fn behind_memory(engine: &Engine, options: PluginOptions, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
+pub(crate) fn behind_memory(
+    engine: &Engine,
+    options: PluginOptions,
+    plugin: impl Fn() -> Plugin + Send + 'static,
+) -> Switch {
     let (connector, accepts, switch) = memory();
     let profile = ExternalProfile::new(plugin().name(), "memory://");
     engine.register(Registration::behind(profile, connector).options(options)).unwrap();
@@ -54,41 +62,41 @@ pub fn behind_memory(engine: &Engine, options: PluginOptions, plugin: impl Fn() 
 }
 
 /// Lets everything that can happen now happen; a moment of virtual time passes.
-pub async fn settle() {
+pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// The work's result, which must come long before any time limit of the crate's.
-pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(1), work).await.expect("it waits for a time limit")
 }
 
 /// What was noted, in order.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<Value>>>);
+pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
 impl Notes {
-    pub fn add(&self, note: impl Into<Value>) {
+    pub(crate) fn add(&self, note: impl Into<Value>) {
         self.0.lock().unwrap().push(note.into());
     }
 
-    pub fn take(&self) -> Vec<Value> {
+    pub(crate) fn take(&self) -> Vec<Value> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
     /// A listener that notes an event's arguments.
-    pub fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
+    pub(crate) fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
         let notes = self.clone();
         move |args: Rest| notes.add(json(&args))
     }
 }
 
-pub fn json(value: &impl serde::Serialize) -> Value {
+pub(crate) fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap()
 }
 
 /// Notes when it is dropped.
-pub struct OnDrop(pub Notes, pub &'static str);
+pub(crate) struct OnDrop(pub(crate) Notes, pub &'static str);
 
 impl Drop for OnDrop {
     fn drop(&mut self) {
@@ -98,7 +106,7 @@ impl Drop for OnDrop {
 
 impl Host {
     /// A call in `local`'s name that goes on beside the test.
-    pub fn start<T: serde::de::DeserializeOwned + Send + 'static>(
+    pub(crate) fn start<T: serde::de::DeserializeOwned + Send + 'static>(
         &self,
         target: &'static str,
         method: &'static str,
@@ -110,7 +118,7 @@ impl Host {
 }
 
 /// A queue in front of a link that holds few messages.
-pub fn short_queue(messages: usize) -> QueueLimits {
+pub(crate) fn short_queue(messages: usize) -> QueueLimits {
     let mut limits = QueueLimits::default();
     limits.messages = messages;
     limits

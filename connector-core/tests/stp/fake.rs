@@ -15,7 +15,7 @@ type Answered = Result<Vec<String>, StpRequestError>;
 type Answer = Box<dyn Fn(String) -> Pin<Box<dyn Future<Output = Answered> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
-pub struct Fake(Arc<Inner>);
+pub(crate) struct Fake(Arc<Inner>);
 
 struct Inner {
     handlers: StpHandlers,
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Fake {
-    pub fn new(answer: impl Fn(&str) -> Answered + Send + Sync + 'static) -> Fake {
+    pub(crate) fn new(answer: impl Fn(&str) -> Answered + Send + Sync + 'static) -> Fake {
         Fake::of(Box::new(move |message| Box::pin(ready(answer(&message)))))
     }
 
@@ -41,7 +41,7 @@ impl Fake {
     }
 
     /// What it asks is asked of another's service.
-    pub fn asking(other: Fake) -> Fake {
+    pub(crate) fn asking(other: Fake) -> Fake {
         Fake::of(Box::new(move |message| {
             let other = other.clone();
             Box::pin(async move {
@@ -51,36 +51,36 @@ impl Fake {
         }))
     }
 
-    pub fn echo() -> Fake {
+    pub(crate) fn echo() -> Fake {
         Fake::new(|message| Ok(vec![message.to_owned()]))
     }
 
-    pub fn failing(self, times: usize) -> Fake {
+    pub(crate) fn failing(self, times: usize) -> Fake {
         self.0.state.lock().unwrap().fails = times;
         self
     }
 
     /// What was given to `connect`.
-    pub fn service(&self) -> Option<(StpService, StpTimeout)> {
+    pub(crate) fn service(&self) -> Option<(StpService, StpTimeout)> {
         let state = self.0.state.lock().unwrap();
         state.connected.clone().map(|(service, timeout, _)| (service, timeout))
     }
 
-    pub fn informs(&self) -> Vec<String> {
+    pub(crate) fn informs(&self) -> Vec<String> {
         self.0.state.lock().unwrap().informs.clone()
     }
 
     /// STP informs the service.
-    pub fn hear(&self, message: &str) {
+    pub(crate) fn hear(&self, message: &str) {
         self.0.handlers.inform(message.to_owned());
     }
 
     /// STP asks the service.
-    pub async fn asked(&self, message: &str) -> Result<String, String> {
+    pub(crate) async fn asked(&self, message: &str) -> Result<String, String> {
         self.0.handlers.request(message.to_owned()).await
     }
 
-    pub fn lose(&self) {
+    pub(crate) fn lose(&self) {
         self.0.handlers.error("lost".to_owned());
     }
 }

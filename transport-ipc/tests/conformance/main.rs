@@ -1,6 +1,5 @@
 //! The conformance suite over local sockets, with a proxy between the ends.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
-#![allow(missing_docs, unreachable_pub)]
 
 mod proxy;
 

@@ -17,14 +17,14 @@ struct State {
     stalled: bool,
 }
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     state: watch::Sender<State>,
     newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
 }
 
 impl Proxy {
     /// A proxy at `path` to `target`, for as long as the runtime runs.
-    pub fn start(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
+    pub(crate) fn start(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
         let listener = UnixListener::bind(path)?;
         let (state, watched) = watch::channel(State::default());
         let proxy = Proxy { state, newest: Arc::default() };

@@ -1,6 +1,5 @@
 //! The conformance suite over websockets, with a proxy between the ends.
 #![cfg(all(feature = "client", feature = "plugin"))]
-#![allow(missing_docs, unreachable_pub)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -19,7 +19,7 @@ struct State {
     stalled: bool,
 }
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
     newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
@@ -27,7 +27,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy to `target`, for as long as the runtime runs.
-    pub async fn start(target: SocketAddr) -> std::io::Result<Proxy> {
+    pub(crate) async fn start(target: SocketAddr) -> std::io::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (state, watched) = watch::channel(State::default());
         let proxy = Proxy { address: listener.local_addr()?, state, newest: Arc::default() };
@@ -42,7 +42,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://{}", self.address)
     }
 }
