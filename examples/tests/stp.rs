@@ -71,7 +71,10 @@ fn two_services_talk_through_the_hub() {
 
     let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", url]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
-    assert!(list.starts_with("1 sessions, 1 services\n1 informs, 2 requests, 1 refusals, 0 slow closes"), "{list}");
+    assert!(
+        list.starts_with("sessions: 1, services: 1\ninforms: 1, requests: 2, refusals: 1, slow closes: 0"),
+        "{list}"
+    );
     assert!(list.contains("session demo\n  Tasks_") && list.ends_with("): GetTasks, TaskAdded\n"), "{list}");
 }
 

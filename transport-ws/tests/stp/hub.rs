@@ -138,7 +138,7 @@ async fn a_running_hub_lists_itself() {
     let listing = list(&hub.url, WsConnectorConfig::default(), seconds(5.0)).await.unwrap();
     assert_eq!(listing, hub.handle.listing());
     let text = listing.to_string();
-    assert!(text.starts_with("1 sessions, 1 services\n"), "{text}");
+    assert!(text.starts_with("sessions: 1, services: 1\n"), "{text}");
     assert!(text.contains("session exercise\n  Tasks_") && text.contains(" (rust): GetTasks, $hub.list\n"), "{text}");
     assert_eq!(hub.handle.counters().requests, 0, "a listing is no request");
     drop(tasks);

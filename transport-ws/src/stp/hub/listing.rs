@@ -69,11 +69,11 @@ pub struct StpCounters {
 impl fmt::Display for StpListing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let StpCounters { services, sessions, informs, requests, refusals, slow_closes, dropped } = self.counters;
-        writeln!(f, "{sessions} sessions, {services} services")?;
+        writeln!(f, "sessions: {sessions}, services: {services}")?;
         writeln!(
             f,
-            "{informs} informs, {requests} requests, {refusals} refusals, {slow_closes} slow closes, \
-             {dropped} frames dropped"
+            "informs: {informs}, requests: {requests}, refusals: {refusals}, slow closes: {slow_closes}, \
+             frames dropped: {dropped}"
         )?;
         for session in &self.sessions {
             writeln!(f, "\nsession {}", session.id.escape_debug())?;
