@@ -63,7 +63,8 @@ async fn a_hub_restarts_under_50_services() {
     let start = Instant::now();
     until(|| services.iter().all(|(service, _)| service.is_connected())).await;
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // The delays' bound is a second; the rest is for a machine that is busy.
+    assert!(took < Duration::from_secs(10), "{took:?}");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let listing = hub2.handle.listing();
     let mut names: Vec<_> = listing.sessions.iter().flat_map(|s| &s.services).map(|service| &service.name).collect();
