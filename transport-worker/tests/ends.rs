@@ -182,7 +182,7 @@ async fn what_is_dropped_ends_its_plugin() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(LIMIT, ended).await.expect("its hook is run");
+        timeout(LIMIT, ended).await.expect("its hook is run");
     }
     // Nor does a thread outlive the engine's runtime.
     std::thread::spawn(|| {
