@@ -54,6 +54,15 @@ pub enum DecodeError {
     WrongFrame(&'static str),
 }
 
+impl DecodeError {
+    pub(crate) fn of(error: serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
+            _ => DecodeError::NotJson(error.to_string()),
+        }
+    }
+}
+
 /// How a call ended, other than with its result. Every call ends once.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -148,7 +157,7 @@ impl Fault {
         let message = message.to_string();
         match message.is_empty() {
             // The published ends take an empty error for none, and themselves write `{}` for one.
-            true => Fault(Payload::from_valid_json(bytes::Bytes::from_static(b"{}"))),
+            true => Fault(Payload::from_valid_json("{}".into())),
             false => Fault(Payload::new(message)),
         }
     }

@@ -8,6 +8,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod json;
 mod link;
 mod message;
 mod payload;

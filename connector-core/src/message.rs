@@ -1,19 +1,18 @@
 //! The one message that crosses every transport, and its JSON.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::{Deserializer, Visitor};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use crate::error::{DecodeError, PayloadError};
+use crate::json::{self, Reader};
 use crate::payload::Payload;
 
-/// A name on the wire: of a plugin, a method or an event. Cloning shares; one that came in is a slice of its frame.
-pub type Name = ByteString;
+/// A name on the wire: of a plugin, a method or an event. Up to 23 bytes are held in place, a longer one is shared by
+/// its clones.
+pub type Name = SmolStr;
 
 /// What a message asks for (protocol.md, section 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,50 +36,76 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [(&'static str, Action); 10] = [
-        ("request", Action::Request),
-        ("response", Action::Response),
-        ("notification", Action::Notification),
-        ("emit", Action::Emit),
-        ("on", Action::On),
-        ("once", Action::Once),
-        ("off", Action::Off),
-        ("cancel", Action::Cancel),
-        ("call", Action::Request),
-        ("listen", Action::On),
-    ];
-
     /// The name written on the wire.
     pub fn as_str(self) -> &'static str {
-        Action::ALL.iter().find(|(_, action)| *action == self).map_or("request", |(text, _)| text)
+        match self {
+            Action::Request => "request",
+            Action::Response => "response",
+            Action::On => "on",
+            Action::Once => "once",
+            Action::Off => "off",
+            Action::Emit => "emit",
+            Action::Notification => "notification",
+            Action::Cancel => "cancel",
+        }
     }
 
-    fn parse(text: &str) -> Option<Action> {
-        Action::ALL.iter().find(|(name, _)| *name == text).map(|(_, action)| *action)
+    fn read(text: &str) -> Result<Action, DecodeError> {
+        Ok(match text {
+            "request" | "call" => Action::Request,
+            "response" => Action::Response,
+            "on" | "listen" => Action::On,
+            "once" => Action::Once,
+            "off" => Action::Off,
+            "emit" => Action::Emit,
+            "notification" => Action::Notification,
+            "cancel" => Action::Cancel,
+            _ => return Err(DecodeError::NotAMessage(format!("unknown action \"{text}\""))),
+        })
     }
 }
 
 /// Who calls, by which path. Stamped by the engine, never believed from a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestInfo {
     /// The plugin that calls.
-    #[serde(serialize_with = "as_str")]
     pub from: Name,
     /// The path called: the plugin's name, then the services', for example `remixd.cmd.git`.
-    #[serde(serialize_with = "as_opt_str", skip_serializing_if = "Option::is_none")]
     pub path: Option<Name>,
     /// Whether the caller is native to the engine; deprecated in the published packages, passed on when present.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_from_native: Option<bool>,
 }
 
-fn as_str<S: serde::Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name)
-}
+impl RequestInfo {
+    fn read(json: &mut Reader<'_>) -> Result<RequestInfo, DecodeError> {
+        let (mut from, mut path, mut is_from_native) = (None, None, None);
+        json.object(|member, json| {
+            match member {
+                "from" => from = Some(json.string()?.into()),
+                "path" => path = json.unless_null(Reader::string)?.map(Name::from),
+                "isFromNative" => is_from_native = json.value()?,
+                _ => drop(json.raw()?),
+            }
+            Ok(())
+        })?;
+        let from = from.ok_or_else(|| DecodeError::NotAMessage("requestInfo has no `from`".to_owned()))?;
+        Ok(RequestInfo { from, path, is_from_native })
+    }
 
-fn as_opt_str<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
-    name.as_deref().serialize(serializer)
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"requestInfo\":{\"from\":");
+        json::write_str(out, &self.from);
+        if let Some(path) = &self.path {
+            out.extend_from_slice(b",\"path\":");
+            json::write_str(out, path);
+        }
+        match self.is_from_native {
+            Some(true) => out.extend_from_slice(b",\"isFromNative\":true"),
+            Some(false) => out.extend_from_slice(b",\"isFromNative\":false"),
+            None => {}
+        }
+        out.push(b'}');
+    }
 }
 
 /// What two native ends agree on beyond the published wire, announced in their handshakes
@@ -155,32 +180,34 @@ impl Message {
         }
     }
 
-    /// Reads one frame of JSON. Names and payload stay slices of it.
+    /// Reads one frame of JSON. The payload stays a slice of it.
     ///
     /// # Errors
     /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
-        let wire: Wire<'_> = serde_json::from_slice(&frame).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
-            _ => DecodeError::NotJson(error.to_string()),
+        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
+        let payload = |text: &str| Payload::from_valid_json(frame.slice_ref(text));
+        let (mut action, mut message) = (None, Message::new(Action::Request));
+        let mut json = Reader::new(&frame);
+        json.object(|member, json| {
+            match member {
+                "action" => action = Some(Action::read(&json.string()?)?),
+                "id" => message.id = json.value()?,
+                "name" => message.name = json.unless_null(Reader::string)?.map(Name::from),
+                "key" => message.key = json.unless_null(Reader::string)?.map(Name::from),
+                // `null` is a payload; only a missing member is none.
+                "payload" => message.payload = Some(payload(json.raw()?)),
+                "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?,
+                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(payload),
+                "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
+                "extensions" => message.extensions = json.value()?,
+                _ => drop(json.raw()?),
+            }
+            Ok(())
         })?;
-        let name = |text: Text<'_>| text.within(&frame);
-        let payload = |raw: &RawValue| Payload::from_valid_json(slice_of(&frame, raw.get()));
-        Ok(Message {
-            action: wire.action,
-            id: wire.id,
-            name: wire.name.map(name),
-            key: wire.key.map(name),
-            payload: wire.payload.map(payload),
-            request_info: wire.request_info.map(|info| RequestInfo {
-                from: name(info.from),
-                path: info.path.map(name),
-                is_from_native: info.is_from_native,
-            }),
-            error: wire.error.filter(|raw| !is_false_in_javascript(raw.get())).map(payload),
-            error_kind: wire.error_kind,
-            extensions: wire.extensions,
-        })
+        json.end()?;
+        message.action = action.ok_or_else(|| DecodeError::NotAMessage("it has no `action`".to_owned()))?;
+        Ok(message)
     }
 
     /// Writes the message as JSON into `out`, after what is already there.
@@ -210,8 +237,8 @@ impl Message {
         out.extend_from_slice(b"{\"action\":\"");
         out.extend_from_slice(self.action.as_str().as_bytes());
         out.push(b'"');
-        if let Some(id) = self.id {
-            field(out, "id", &id)?;
+        if let Some(id) = &self.id {
+            field(out, "id", id)?;
         }
         if let Some(name) = &self.name {
             field(out, "name", &**name)?;
@@ -224,7 +251,7 @@ impl Message {
             payload.write_json(out)?;
         }
         if let Some(info) = &self.request_info {
-            field(out, "requestInfo", info)?;
+            info.write(out);
         }
         if let Some(error) = &self.error {
             out.extend_from_slice(b",\"error\":");
@@ -245,12 +272,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-    serde_json::to_writer(out, value).map_err(PayloadError::not_serializable)
-}
-
-/// `part` must lie within `frame`.
-fn slice_of(frame: &Bytes, part: &str) -> Bytes {
-    frame.slice_ref(part.as_bytes())
+    json::write(out, value).map_err(PayloadError::not_serializable)
 }
 
 /// The published ends ask `error ? reject : resolve`.
@@ -258,94 +280,20 @@ pub(crate) fn is_false_in_javascript(error: &str) -> bool {
     matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
 }
 
-/// The fields as they are read, borrowed from the frame.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    #[serde(deserialize_with = "action")]
-    action: Action,
-    #[serde(default)]
-    id: Option<i64>,
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    key: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "raw")]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    request_info: Option<WireInfo<'a>>,
-    #[serde(borrow, default, deserialize_with = "raw")]
-    error: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "error_kind")]
-    error_kind: Option<ErrorKind>,
-    #[serde(default)]
-    extensions: Option<Extensions>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireInfo<'a> {
-    #[serde(borrow)]
-    from: Text<'a>,
-    #[serde(borrow, default)]
-    path: Option<Text<'a>>,
-    #[serde(default)]
-    is_from_native: Option<bool>,
-}
-
-fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
-    let Text(text) = Text::deserialize(deserializer)?;
-    Action::parse(&text).ok_or_else(|| serde::de::Error::custom(format_args!("unknown action \"{text}\"")))
-}
-
-/// `null` is a payload; only a missing field is none.
-fn raw<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
 /// A kind of a later version is as good as none.
-fn error_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorKind>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient {
-        Known(ErrorKind),
-        Other(serde::de::IgnoredAny),
-    }
-    Ok(match Lenient::deserialize(deserializer)? {
-        Lenient::Known(kind) => Some(kind),
-        Lenient::Other(_) => None,
-    })
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient {
+    Known(ErrorKind),
+    Other(serde::de::IgnoredAny),
 }
 
-/// A string, borrowed from the frame unless it holds an escape.
-struct Text<'a>(Cow<'a, str>);
-
-impl Text<'_> {
-    fn within(self, frame: &Bytes) -> Name {
-        match self.0 {
-            // A slice of a string is UTF-8, so the check cannot fail; it is cheaper than a copy.
-            Cow::Borrowed(text) => Name::try_from(slice_of(frame, text)).unwrap_or_else(|_| text.into()),
-            Cow::Owned(text) => text.into(),
+impl Lenient {
+    fn known(self) -> Option<ErrorKind> {
+        match self {
+            Lenient::Known(kind) => Some(kind),
+            Lenient::Other(_) => None,
         }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        struct Borrow;
-        impl<'de> Visitor<'de> for Borrow {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Borrow)
     }
 }
 
@@ -449,7 +397,10 @@ mod tests {
     proptest! {
         #[test]
         fn messages_survive_the_wire(
-            action in prop::sample::select(Action::ALL.map(|(_, action)| action).to_vec()),
+            action in prop::sample::select(vec![
+                Action::Request, Action::Response, Action::On, Action::Once, Action::Off, Action::Emit,
+                Action::Notification, Action::Cancel,
+            ]),
             id in any::<Option<i64>>(), name in ".*", key in prop::option::of(".*"),
             payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
         ) {

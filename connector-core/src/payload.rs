@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::PayloadError;
+use crate::json;
 
 /// A JSON value that nobody has read yet.
 ///
@@ -22,15 +24,15 @@ pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// Invariant: UTF-8, and one JSON value.
-    Json(Bytes),
+    /// Invariant: one JSON value.
+    Json(ByteString),
     Value(Arc<dyn Erased>),
 }
 
 /// A value whose type is forgotten until a reader names it again.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
-    fn cached(&self) -> &OnceLock<Bytes>;
+    fn cached(&self) -> &OnceLock<ByteString>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type, if this is its only holder.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -38,15 +40,15 @@ trait Erased: Send + Sync {
 
 struct Typed<T> {
     value: T,
-    json: OnceLock<Bytes>,
+    json: OnceLock<ByteString>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(out, &self.value)
+        json::write(out, &self.value)
     }
 
-    fn cached(&self) -> &OnceLock<Bytes> {
+    fn cached(&self) -> &OnceLock<ByteString> {
         &self.json
     }
 
@@ -82,24 +84,24 @@ impl Payload {
     /// The text is not UTF-8 or not exactly one JSON value. Nesting has no limit here, and escapes such as a lone
     /// surrogate pass: both are judged where the text is parsed.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
-        let text = text.into();
-        let _: &RawValue = serde_json::from_slice(&text).map_err(PayloadError::not_json)?;
+        let text = ByteString::try_from(text.into()).map_err(|_| PayloadError::NotJson("not UTF-8".to_owned()))?;
+        let _: &RawValue = serde_json::from_str(&text).map_err(PayloadError::not_json)?;
         Ok(Payload(Repr::Json(text)))
     }
 
-    /// `text` must be one JSON value in UTF-8: a slice of what was parsed before, or a constant.
-    pub(crate) fn from_valid_json(text: Bytes) -> Payload {
+    /// `text` must be one JSON value: a slice of what was parsed before, or a constant.
+    pub(crate) fn from_valid_json(text: ByteString) -> Payload {
         Payload(Repr::Json(text))
     }
 
     /// JSON's `null`.
     pub fn null() -> Payload {
-        Payload(Repr::Json(Bytes::from_static(b"null")))
+        Payload(Repr::Json(ByteString::from_static("null")))
     }
 
     /// No arguments: `[]`.
     pub fn no_args() -> Payload {
-        Payload(Repr::Json(Bytes::from_static(b"[]")))
+        Payload(Repr::Json(ByteString::from_static("[]")))
     }
 
     /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise.
@@ -115,7 +117,7 @@ impl Payload {
         let Some(this) = this else { return serde_json::from_str("null").map_err(PayloadError::unexpected) };
         match this.take_as::<T>() {
             Ok(value) => Ok(value),
-            Err(other) => serde_json::from_slice(&other.to_json()?).map_err(PayloadError::unexpected),
+            Err(other) => serde_json::from_str(&other.text()?).map_err(PayloadError::unexpected),
         }
     }
 
@@ -137,6 +139,10 @@ impl Payload {
     /// # Errors
     /// The value cannot be serialized, for example a map whose keys are no strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
+        self.text().map(ByteString::into_bytes)
+    }
+
+    pub(crate) fn text(&self) -> Result<ByteString, PayloadError> {
         match &self.0 {
             Repr::Json(text) => Ok(text.clone()),
             Repr::Value(value) => {
@@ -145,7 +151,8 @@ impl Payload {
                 }
                 let mut out = Vec::with_capacity(128);
                 value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
-                Ok(value.cached().get_or_init(|| out.into()).clone())
+                let text = String::from_utf8(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))?;
+                Ok(value.cached().get_or_init(|| text.into()).clone())
             }
         }
     }
@@ -157,7 +164,7 @@ impl Payload {
                 value.serialize_into(out).map_err(PayloadError::not_serializable)
             }
             _ => {
-                out.extend_from_slice(&self.to_json()?);
+                out.extend_from_slice(self.text()?.as_bytes());
                 Ok(())
             }
         }
@@ -165,7 +172,7 @@ impl Payload {
 
     /// Whether it is JSON text that says `null`.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(&self.0, Repr::Json(text) if &text[..] == b"null")
+        matches!(&self.0, Repr::Json(text) if text == "null")
     }
 
     /// The bytes held, as far as they are known: what bounds on memory count.
@@ -179,11 +186,11 @@ impl Payload {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_json() {
+        match self.text() {
             Ok(text) if text.len() > 200 => {
-                write!(f, "{}… ({} bytes)", String::from_utf8_lossy(&text[..200]), text.len())
+                write!(f, "{}… ({} bytes)", &text[..text.floor_char_boundary(200)], text.len())
             }
-            Ok(text) => f.write_str(&String::from_utf8_lossy(&text)),
+            Ok(text) => f.write_str(&text),
             Err(error) => write!(f, "<{error}>"),
         }
     }
@@ -192,8 +199,8 @@ impl fmt::Debug for Payload {
 /// Inside another value a payload is written as the JSON it stands for.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.to_json().map_err(S::Error::custom)?;
-        let raw: &RawValue = serde_json::from_slice(&text).map_err(S::Error::custom)?;
+        let text = self.text().map_err(S::Error::custom)?;
+        let raw: &RawValue = serde_json::from_str(&text).map_err(S::Error::custom)?;
         raw.serialize(serializer)
     }
 }

@@ -192,7 +192,7 @@ impl LinkHome {
     }
 
     fn lost(&self, end: Arc<LinkEnd>) -> CallError {
-        CallError::LinkLost(LinkLost::Seen { plugin: Name::from_static("engine"), end })
+        CallError::LinkLost(LinkLost::Seen { plugin: Name::new_static("engine"), end })
     }
 }
 

@@ -1,31 +1,36 @@
 //! The plugin's side of a link at work.
 
 use std::sync::Arc;
-use std::task::{Context as Cx, Poll};
+use std::task::{Context as Cx, Poll, ready};
+
+use futures_util::FutureExt;
 
 use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, Fault, LinkLost, PayloadError};
 use crate::link::{Answers, Head, Reply, Side, Tasks};
-use crate::message::{Message, Name};
+use crate::message::{Action, Message, Name};
+use crate::payload::Payload;
 use crate::plugin::{Context, Outcome};
-use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
+use crate::session::{Dropped, Invocation, PluginEvent, PluginSession, answer};
 
 pub(super) struct PluginSide {
     home: Arc<LinkHome>,
     session: PluginSession<Reply>,
-    /// Methods that run, and the activation hook, which gives no answer.
-    tasks: Tasks<Option<Answer>>,
+    /// Methods that run, and the activation hook, which nobody asked for.
+    tasks: Tasks<Option<Asked>, Outcome>,
     answers: Answers<Answer>,
 }
 
-struct Answer {
+/// A request of the engine's.
+struct Asked {
     id: Option<i64>,
     name: Option<Name>,
     key: Name,
-    outcome: Outcome,
 }
+
+type Answer = (Asked, Outcome);
 
 impl PluginSide {
     pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
@@ -41,10 +46,7 @@ impl PluginSide {
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let hook = hook(PluginClient::behind(Arc::clone(&self.home)));
-                        self.tasks.start(None, async {
-                            hook.await;
-                            None
-                        });
+                        self.tasks.start(None, None, Box::pin(hook.map(|()| Ok(Payload::null()))));
                     }
                 }
                 self.session.answer_handshake(id, name, self.home.instance.exposed());
@@ -53,17 +55,15 @@ impl PluginSide {
                 let Invocation { id, name, key, from, path, args } = invocation;
                 if self.tasks.len() >= self.home.config.running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
-                    let answer = Answer { id, name, key, outcome: Err(Fault::new(busy)) };
-                    return self.answers.push(&self.home.outbox, answer);
+                    return self.answer((Some(Asked { id, name, key }), Err(Fault::new(busy))));
                 }
                 let client = PluginClient::behind(Arc::clone(&self.home));
                 let context = Context::new(from, path, key.clone(), client, None);
                 let work = self.home.instance.invoke(context, args, |method, plugin| {
                     format!("Method {method} doesn't exist on plugin {plugin}")
                 });
-                let work = async move { Some(Answer { id, name, key, outcome: work.await }) };
-                if let Some(Some(answer)) = self.tasks.start(id, work) {
-                    self.answers.push(&self.home.outbox, answer);
+                if let Some(ended) = self.tasks.start(id, Some(Asked { id, name, key }), work) {
+                    self.answer(ended);
                 }
             }
             PluginEvent::Stop { id } => {
@@ -77,20 +77,33 @@ impl PluginSide {
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn answer(&mut self, (asked, outcome): (Option<Asked>, Outcome)) {
+        if let Some(asked) = asked {
+            self.answers.push(&self.home.outbox, (asked, outcome));
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Option<Message> {
         match command {
             Command::Call { id, target, method, args, reply } => {
                 if self.session.calls_under_way() >= self.home.config.calls {
                     let busy = self.home.busy(&target, &method, self.session.calls_under_way());
                     let _ = reply.send(Err(busy));
+                    None
                 } else {
-                    self.session.call(id, target, method, args, reply);
+                    Some(self.session.call(id, target, method, args, reply))
                 }
             }
-            Command::TakeBack { id } => drop(self.session.take_back(id)),
-            Command::Cancel { target, method } => self.session.cancel(target, method),
-            Command::Listen { action, emitter, event } => self.session.listen(action, emitter, event),
-            Command::Emit { event, args } => self.session.emit(event, args),
+            Command::TakeBack { id } => self.session.take_back(id),
+            Command::Cancel { target, method } => {
+                Some(Message { name: Some(target), key: method, ..Message::new(Action::Cancel) })
+            }
+            Command::Listen { action, emitter, event } => {
+                Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
+            }
+            Command::Emit { event, args } => {
+                Some(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) })
+            }
         }
     }
 
@@ -103,7 +116,7 @@ impl PluginSide {
             _ => None,
         });
         for reply in lost.chain(self.session.end()) {
-            let error = LinkLost::Seen { plugin: Name::from_static("engine"), end: Arc::clone(&end) };
+            let error = LinkLost::Seen { plugin: Name::new_static("engine"), end: Arc::clone(&end) };
             let _ = reply.send(Err(CallError::LinkLost(error)));
         }
         self.home.forget_listeners();
@@ -125,28 +138,25 @@ impl Side for PluginSide {
     }
 
     fn poll_transmit(&mut self, cx: &mut Cx<'_>) -> Poll<Message> {
+        if let Some(message) = self.session.transmit() {
+            return Poll::Ready(message);
+        }
+        if let Some((Asked { id, name, key }, outcome)) = self.answers.pop(&self.home.outbox) {
+            return Poll::Ready(answer(id, name, Some(key), outcome));
+        }
         loop {
-            if let Some(message) = self.session.transmit() {
+            let command = ready!(self.home.outbox.poll_pop(cx));
+            if let Some(message) = self.command(command) {
                 return Poll::Ready(message);
-            }
-            if let Some(Answer { id, name, key, outcome }) = self.answers.pop(&self.home.outbox) {
-                self.session.answer(id, name, key, outcome);
-                continue;
-            }
-            match self.home.outbox.poll_pop(cx) {
-                Poll::Ready(command) => self.command(command),
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
     fn poll_work(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(answer) = self.tasks.poll_ended(cx) {
+        while let Poll::Ready(ended) = self.tasks.poll_ended(cx) {
             worked = true;
-            if let Some(answer) = answer {
-                self.answers.push(&self.home.outbox, answer);
-            }
+            self.answer(ended);
         }
         worked
     }

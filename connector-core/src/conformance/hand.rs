@@ -72,7 +72,7 @@ pub(super) async fn answer_handshake(end: &mut End, native: bool) -> Result<(), 
 
 /// Listens to `local`'s event `tick`, and waits until the engine has taken note of it.
 pub(super) async fn listen(plugin: &mut End) -> Result<(), Failure> {
-    let (name, tick) = (Some(Name::from_static("local")), Some(Name::from_static("tick")));
+    let (name, tick) = (Some(Name::new_static("local")), Some(Name::new_static("tick")));
     plugin.put(Message { name: name.clone(), key: tick, ..Message::new(Action::On) }).await?;
     // What was sent before a request is seen to before it.
     plugin.send(Message { name, ..request(4242, "echo", Payload::new((1,))) }).await?;
@@ -116,8 +116,8 @@ pub(super) async fn handshake(engine: &mut End, id: i64) -> Result<Message, Fail
 pub(super) fn request(id: i64, method: &'static str, args: Payload) -> Message {
     Message {
         id: Some(id),
-        name: Some(Name::from_static("probe")),
-        key: Some(Name::from_static(method)),
+        name: Some(Name::new_static("probe")),
+        key: Some(Name::new_static(method)),
         payload: Some(args),
         ..Message::new(Action::Request)
     }

@@ -56,7 +56,7 @@ impl Known {
     pub(super) fn exposed(&self, method: &str) -> Option<Name> {
         match self.methods.get(method) {
             Some(name) => Some(name.clone()),
-            None => (method == CAN_DEACTIVATE).then(|| Name::from_static(CAN_DEACTIVATE)),
+            None => (method == CAN_DEACTIVATE).then(|| Name::new_static(CAN_DEACTIVATE)),
         }
     }
 

@@ -125,7 +125,7 @@ impl EngineBuilder {
             let host = entry::Host::Native(Arc::new(instance));
             let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
             entry.set_status(Status::Active);
-            let name = Name::from_static(MANAGER);
+            let name = Name::new_static(MANAGER);
             Inner {
                 registry: ArcSwap::from_pointee(HashMap::from([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from([(name, emitter)])),

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Inner;
@@ -13,7 +13,7 @@ use super::external::{Command, External};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, PayloadError, Refusal};
 use crate::link::{Answers, Head, Reply, Side, Tasks};
-use crate::message::{Message, Name};
+use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::runtime;
 use crate::session::{Dropped, EngineEvent, EngineSession};
@@ -24,7 +24,7 @@ pub(super) struct EngineSide<L> {
     external: Arc<External>,
     session: EngineSession<Reply>,
     /// The plugin's calls of others.
-    tasks: Tasks<Answer>,
+    tasks: Tasks<Asked, Result<Payload, CallError>>,
     answers: Answers<Answer>,
     /// What to do when the handshake is done.
     on_loaded: Option<L>,
@@ -48,12 +48,14 @@ enum Handshake {
 
 type Timer = Pin<Box<tokio::time::Sleep>>;
 
-struct Answer {
+/// A call of the plugin's.
+struct Asked {
     id: Option<i64>,
     target: Name,
     method: Name,
-    outcome: Result<Payload, CallError>,
 }
+
+type Answer = (Asked, Result<Payload, CallError>);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     /// `on_loaded` gets the methods that the plugin lists in its first answer.
@@ -100,15 +102,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             },
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.calls {
-                    let outcome = Err(CallError::Refused(self.busy(&target, &method)));
-                    return self.answer(Answer { id, target, method, outcome });
+                    let busy = CallError::Refused(self.busy(&target, &method));
+                    return self.answer((Asked { id, target, method }, Err(busy)));
                 }
-                let caller = Arc::clone(&self.entry);
-                let work = async move {
-                    let outcome = engine.call(&caller, &target, &method, args).await;
-                    Answer { id, target, method, outcome }
-                };
-                if let Some(answer) = self.tasks.start(id, work) {
+                let (caller, asked) = (Arc::clone(&self.entry), Asked { id, target, method });
+                let (target, method) = (asked.target.clone(), asked.method.clone());
+                let work = async move { engine.call(&caller, &target, &method, args).await };
+                if let Some(answer) = self.tasks.start(id, asked, Box::pin(work)) {
                     self.answer(answer);
                 }
             }
@@ -159,11 +159,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) -> Option<Message> {
         match command {
-            Command::Call { id, method, args, info, reply } => self.session.call(id, method, args, info, reply),
-            Command::TakeBack { id } => drop(self.session.take_back(id)),
-            Command::Notify { emitter, event, args } => self.session.notify(emitter, event, args),
+            Command::Call { id, method, args, info, reply } => Some(self.session.call(id, method, args, info, reply)),
+            Command::TakeBack { id } => self.session.take_back(id),
+            Command::Notify { emitter, event, args } => {
+                let (name, key, payload) = (Some(emitter), Some(event), Some(args));
+                Some(Message { name, key, payload, ..Message::new(Action::Notification) })
+            }
         }
     }
 }
@@ -182,23 +185,22 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        if let Some(message) = self.session.transmit() {
+            return Poll::Ready(message);
+        }
+        let loaded = self.is_loaded();
+        let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
+        if let Some((Asked { id, target, method }, outcome)) = answer {
+            return Poll::Ready(self.session.answer(id, target, method, outcome));
+        }
+        if !loaded {
+            // What is kept from before a loss goes out once the plugin can take it.
+            return Poll::Pending;
+        }
         loop {
-            if let Some(message) = self.session.transmit() {
+            let command = ready!(self.external.outbox.poll_pop(cx));
+            if let Some(message) = self.command(command) {
                 return Poll::Ready(message);
-            }
-            let loaded = self.is_loaded();
-            let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
-            if let Some(Answer { id, target, method, outcome }) = answer {
-                self.session.answer(id, target, method, outcome);
-                continue;
-            }
-            if !loaded {
-                // What is kept from before a loss goes out once the plugin can take it.
-                return Poll::Pending;
-            }
-            match self.external.outbox.poll_pop(cx) {
-                Poll::Ready(command) => self.command(command),
-                Poll::Pending => return Poll::Pending,
             }
         }
     }

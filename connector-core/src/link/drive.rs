@@ -50,19 +50,23 @@ impl Head {
     }
 }
 
-/// Messages taken in before what they led to is sent, so that answers to many go out in one write.
-const BATCH: usize = 64;
+/// Messages sent, and messages taken in, before it is the other's turn.
+const BATCH: usize = 16;
+/// Messages sent before the link is flushed although there is more to do, so that the other end need not wait for the
+/// last to begin with the first; twice as many each time, so that a long queue goes out in few writes.
+const BURST: usize = 16;
 /// A transport has a limit of its own for closing in order; this is for one that has forgotten it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get their turn.
-const ROUNDS: usize = 16;
+const ROUNDS: usize = 64;
 
-/// Moves messages between a link and its side until the link ends, and says how. Everything that has arrived is
-/// answered before the link is flushed. Cancel safe as far as dropping the link is.
+/// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
+/// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
 pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &QueueLimits) -> LinkEnd {
-    let (mut unflushed, mut in_order) = (false, false);
+    let (mut unflushed, mut in_order) = (0, false);
     let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let end = poll_fn(|cx| {
+        let mut burst = BURST;
         for round in 0.. {
             let mut idle = true;
             for _ in 0..BATCH {
@@ -72,13 +76,19 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                     Poll::Pending => break,
                 }
                 let Poll::Ready(message) = side.poll_transmit(cx) else { break };
-                (idle, unflushed) = (false, true);
+                (idle, unflushed) = (false, unflushed + 1);
                 let head = Head::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
                     Err(SendError::Payload(error)) => side.unsendable(head, error),
                     Err(SendError::Ended(end)) => return Poll::Ready(end),
                 }
+            }
+            if unflushed >= burst {
+                if let Err(end) = flush(link, &mut unflushed, cx) {
+                    return Poll::Ready(end);
+                }
+                burst *= 2;
             }
             for _ in 0..BATCH {
                 match link.poll_message(cx) {
@@ -103,11 +113,10 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
             in_order = true;
             return Poll::Ready(end);
         }
-        if unflushed && let Poll::Ready(flushed) = link.poll_flush(cx) {
-            match flushed {
-                Ok(()) => unflushed = false,
-                Err(end) => return Poll::Ready(end),
-            }
+        if unflushed > 0
+            && let Err(end) = flush(link, &mut unflushed, cx)
+        {
+            return Poll::Ready(end);
         }
         let (waiting, too_many) = side.backlog(cx);
         let full = waiting >= limits.messages;
@@ -127,4 +136,12 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         tracing::warn!("the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
+}
+
+fn flush(link: &mut dyn Link, unflushed: &mut usize, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+    if let Poll::Ready(flushed) = link.poll_flush(cx) {
+        flushed?;
+        *unflushed = 0;
+    }
+    Ok(())
 }

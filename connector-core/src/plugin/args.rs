@@ -109,9 +109,9 @@ pub trait Parameters: Sized + 'static {
     fn from_args(args: Payload) -> Result<Self, PayloadError> {
         let args = match args.take_as::<Self>() {
             Ok(parameters) => return Ok(parameters),
-            Err(args) => args.to_json()?,
+            Err(args) => args.text()?,
         };
-        let mut deserializer = serde_json::Deserializer::from_slice(&args);
+        let mut deserializer = serde_json::Deserializer::from_str(&args);
         deserializer
             .deserialize_seq(Args(PhantomData))
             .map_err(|error| PayloadError::Unexpected(without_position(&error)))

@@ -115,7 +115,7 @@ impl Plugin {
     /// the profile). Yes by default.
     #[must_use]
     pub fn can_deactivate<M>(mut self, method: impl Method<M>) -> Plugin {
-        self.methods.push((Name::from_static(CAN_DEACTIVATE), handler::handler(method)));
+        self.methods.push((Name::new_static(CAN_DEACTIVATE), handler::handler(method)));
         self
     }
 

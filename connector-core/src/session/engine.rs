@@ -71,14 +71,14 @@ impl<R> EngineSession<R> {
         self.out.push_back(Message {
             id: Some(id),
             name: Some(self.name.clone()),
-            key: Some(Name::from_static(HANDSHAKE)),
+            key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new((self.name.to_string(), self.engine.clone()))),
             extensions: Some(Extensions::NATIVE),
             ..Message::new(Action::Request)
         });
     }
 
-    /// The next message to send.
+    /// The next message that the session itself has to send.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
         self.out.pop_front()
     }
@@ -142,30 +142,33 @@ impl<R> EngineSession<R> {
         }
     }
 
-    /// Sends a call to the plugin. `id` is new to this session and not negative.
-    pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: RequestInfo, reply: R) {
+    /// The request of a call to the plugin. `id` is new to this session and not negative.
+    pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: RequestInfo, reply: R) -> Message {
         self.pending.insert(id, reply);
-        self.out.push_back(Message {
+        Message {
             id: Some(id),
             name: Some(self.name.clone()),
             key: Some(method),
             payload: Some(args),
             request_info: Some(info),
             ..Message::new(Action::Request)
-        });
-    }
-
-    /// Takes a call back, if it is still under way; a native plugin is told, a published one would not understand.
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<R> {
-        let reply = self.pending.take(id)?;
-        if self.peer.cancel_by_id {
-            self.out.push_back(Message { id: Some(id), ..Message::new(Action::Cancel) });
         }
-        Some(reply)
     }
 
-    /// Answers a call of the plugin's, echoing what it called.
-    pub(crate) fn answer(&mut self, id: Option<i64>, target: Name, method: Name, outcome: Result<Payload, CallError>) {
+    /// Forgets a call, if it is still under way; a native plugin is told, a published one would not understand.
+    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+        self.pending.take(id)?;
+        self.peer.cancel_by_id.then(|| Message { id: Some(id), ..Message::new(Action::Cancel) })
+    }
+
+    /// The answer to a call of the plugin's, echoing what it called.
+    pub(crate) fn answer(
+        &self,
+        id: Option<i64>,
+        target: Name,
+        method: Name,
+        outcome: Result<Payload, CallError>,
+    ) -> Message {
         let mut response = Message { id, name: Some(target), key: Some(method), ..Message::new(Action::Response) };
         match outcome {
             Ok(result) => response.payload = Some(result),
@@ -174,13 +177,7 @@ impl<R> EngineSession<R> {
                 response.error = Some(error.to_payload());
             }
         }
-        self.out.push_back(response);
-    }
-
-    /// Passes an event on to the plugin.
-    pub(crate) fn notify(&mut self, emitter: Name, event: Name, args: Payload) {
-        let (name, key, payload) = (Some(emitter), Some(event), Some(args));
-        self.out.push_back(Message { name, key, payload, ..Message::new(Action::Notification) });
+        response
     }
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
@@ -191,7 +188,8 @@ impl<R> EngineSession<R> {
             Action::Response => {
                 let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
                 let (target, method) = answers.unwrap_or_default();
-                self.answer(id, target, method, Err(CallError::Plugin(fault)));
+                let answer = self.answer(id, target, method, Err(CallError::Plugin(fault)));
+                self.out.push_back(answer);
                 None
             }
             _ => None,
@@ -299,9 +297,10 @@ mod tests {
         let Some(EngineEvent::Call { id, target, method, .. }) = session.receive(message(call)).unwrap() else {
             panic!()
         };
-        session.answer(id, target, method, Err(CallError::run_timeout("add", "probe")));
+        let answer = session.answer(id, target, method, Err(CallError::run_timeout("add", "probe")));
+        let answer: serde_json::Value = serde_json::from_slice(&answer.encode().unwrap()).unwrap();
         let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
-        assert_eq!(sent(&mut session), [expected]);
+        assert_eq!(answer, expected);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl<R> PluginSession<R> {
     pub(crate) fn new() -> Self {
         let hello = Message {
             id: Some(-1),
-            key: Some(Name::from_static(HANDSHAKE)),
+            key: Some(Name::new_static(HANDSHAKE)),
             extensions: Some(Extensions::NATIVE),
             ..Message::new(Action::Request)
         };
@@ -60,7 +60,7 @@ impl<R> PluginSession<R> {
         }
     }
 
-    /// The next message to send.
+    /// The next message that the session itself has to send.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
         self.out.pop_front()
     }
@@ -86,7 +86,7 @@ impl<R> PluginSession<R> {
             }
             Action::Request => {
                 let key = key.ok_or(Dropped::Incomplete("request", "key"))?;
-                let (from, path) = request_info.map_or((Name::new(), None), |info| (info.from, info.path));
+                let (from, path) = request_info.map_or((Name::default(), None), |info| (info.from, info.path));
                 let path = path.or_else(|| name.clone()).unwrap_or_default();
                 let args = payload.unwrap_or_else(Payload::no_args);
                 Ok(Some(PluginEvent::Invoke(Invocation { id, name, key, from, path, args })))
@@ -124,57 +124,29 @@ impl<R> PluginSession<R> {
         self.out.push_back(Message {
             id,
             name: Some(name),
-            key: Some(Name::from_static(HANDSHAKE)),
+            key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new(methods)),
             extensions: Some(Extensions::NATIVE),
             ..Message::new(Action::Response)
         });
     }
 
-    pub(crate) fn answer(&mut self, id: Option<i64>, name: Option<Name>, key: Name, outcome: Result<Payload, Fault>) {
-        match outcome {
-            Ok(result) => {
-                let payload = Some(result);
-                self.out.push_back(Message { id, name, key: Some(key), payload, ..Message::new(Action::Response) });
-            }
-            Err(fault) => self.fail(id, name, Some(key), fault),
-        }
-    }
-
     fn fail(&mut self, id: Option<i64>, name: Option<Name>, key: Option<Name>, fault: Fault) {
-        let error = Some(fault.payload().clone());
-        self.out.push_back(Message { id, name, key, error, ..Message::new(Action::Response) });
+        self.out.push_back(answer(id, name, key, Err(fault)));
     }
 
-    /// Starts a call. `id` is new to this session.
-    pub(crate) fn call(&mut self, id: i64, target: Name, method: Name, args: Payload, reply: R) {
+    /// The request of a call. `id` is new to this session.
+    pub(crate) fn call(&mut self, id: i64, target: Name, method: Name, args: Payload, reply: R) -> Message {
         self.pending.insert(id, reply);
         let (name, key, payload) = (Some(target), Some(method), Some(args));
-        self.out.push_back(Message { id: Some(id), name, key, payload, ..Message::new(Action::Request) });
+        Message { id: Some(id), name, key, payload, ..Message::new(Action::Request) }
     }
 
-    /// Takes a call back, if it is still under way. A native engine is told; a published one is not, since its
-    /// `cancel` would end every call of that method (protocol.md, "Cancel").
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<R> {
-        let reply = self.pending.take(id)?;
-        if self.peer.cancel_by_id {
-            self.out.push_back(Message { id: Some(id), ..Message::new(Action::Cancel) });
-        }
-        Some(reply)
-    }
-
-    /// Cancels all calls to a plugin, or those of one method: the published meaning.
-    pub(crate) fn cancel(&mut self, target: Name, method: Option<Name>) {
-        self.out.push_back(Message { name: Some(target), key: method, ..Message::new(Action::Cancel) });
-    }
-
-    /// `on`, `once` or `off`.
-    pub(crate) fn listen(&mut self, action: Action, emitter: Name, event: Name) {
-        self.out.push_back(Message { name: Some(emitter), key: Some(event), ..Message::new(action) });
-    }
-
-    pub(crate) fn emit(&mut self, event: Name, args: Payload) {
-        self.out.push_back(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) });
+    /// Forgets a call, if it is still under way. A native engine is told; a published one is not, since its `cancel`
+    /// would end every call of that method (protocol.md, "Cancel").
+    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+        self.pending.take(id)?;
+        self.peer.cancel_by_id.then(|| Message { id: Some(id), ..Message::new(Action::Cancel) })
     }
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
@@ -199,6 +171,20 @@ impl<R> PluginSession<R> {
     pub(crate) fn end(&mut self) -> Vec<R> {
         self.pending.drain()
     }
+}
+
+/// The answer to a request, echoing what was called.
+pub(crate) fn answer(
+    id: Option<i64>,
+    name: Option<Name>,
+    key: Option<Name>,
+    outcome: Result<Payload, Fault>,
+) -> Message {
+    let (payload, error) = match outcome {
+        Ok(result) => (Some(result), None),
+        Err(fault) => (None, Some(fault.payload().clone())),
+    };
+    Message { id, name, key, payload, error, ..Message::new(Action::Response) }
 }
 
 #[cfg(test)]
@@ -290,15 +276,12 @@ mod tests {
     fn only_a_native_engine_is_told_of_a_call_taken_back() {
         let mut native = published();
         native["extensions"] = serde_json::json!(["cancelById"]);
-        for (engine, told) in [(published(), 0), (native, 1)] {
+        for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3), None)))] {
             let mut session = loaded(engine);
             session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
-            sent(&mut session);
-            assert_eq!(session.take_back(3), Some(30));
-            assert_eq!(session.take_back(3), None);
-            let cancels = sent(&mut session);
-            assert_eq!(cancels.len(), told);
-            assert!(cancels.iter().all(|cancel| cancel["id"] == 3 && cancel.get("name").is_none()));
+            let cancel = session.take_back(3);
+            assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), told);
+            assert!(session.take_back(3).is_none());
         }
     }
 }

@@ -48,8 +48,8 @@ pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     ];
     let full = |action| Message {
         id: Some(12),
-        name: Some(Name::from_static("cmd.git")),
-        key: Some(Name::from_static("log")),
+        name: Some(Name::new_static("cmd.git")),
+        key: Some(Name::new_static("log")),
         payload: Some(Payload::new(("a", 1))),
         ..Message::new(action)
     };

@@ -4,7 +4,6 @@
 //! argument that is no array is the params themselves, none are absent params, anything else is the array; so each side
 //! gets back what it gave.
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::error::PayloadError;
@@ -29,7 +28,7 @@ pub(super) fn message_of(method: &str, args: &[Payload]) -> Result<String, Paylo
 pub(super) fn args_of(params: Option<&RawValue>) -> Payload {
     match params.map(RawValue::get) {
         None => Payload::no_args(),
-        Some(array) if array.starts_with('[') => Payload::from_valid_json(Bytes::copy_from_slice(array.as_bytes())),
+        Some(array) if array.starts_with('[') => Payload::from_valid_json(array.into()),
         Some(other) => Payload::from_valid_json(format!("[{other}]").into()),
     }
 }

@@ -1,0 +1,120 @@
+//! Reading: one pass over an object whose members the reader knows.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::DecodeError;
+
+/// A place in a text of JSON.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a str) -> Reader<'a> {
+        Reader { text, at: 0 }
+    }
+
+    /// Reads an object. `member` is called with the name of each member and has to read its value.
+    ///
+    /// # Errors
+    /// What is there is no JSON, or something other than an object; or the member's own.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&str, &mut Reader<'a>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        if self.peek() != Some(b'{') {
+            self.value::<serde::de::IgnoredAny>()?;
+            return Err(DecodeError::NotAMessage("expected an object".to_owned()));
+        }
+        self.at += 1;
+        if self.takes(b'}') {
+            return Ok(());
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("a name"));
+            }
+            let name = self.string()?;
+            if !self.takes(b':') {
+                return Err(self.unexpected("`:`"));
+            }
+            member(&name, self)?;
+            match () {
+                () if self.takes(b',') => {}
+                () if self.takes(b'}') => return Ok(()),
+                () => return Err(self.unexpected("`,` or `}`")),
+            }
+        }
+    }
+
+    /// Reads any value; serde_json does it.
+    pub(crate) fn value<T: Deserialize<'a>>(&mut self) -> Result<T, DecodeError> {
+        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<T>();
+        let value = values.next().unwrap_or_else(|| serde_json::from_str("")).map_err(DecodeError::of)?;
+        self.at += values.byte_offset();
+        Ok(value)
+    }
+
+    /// The text of any value, its white space before it left out.
+    pub(crate) fn raw(&mut self) -> Result<&'a str, DecodeError> {
+        self.value::<&RawValue>().map(RawValue::get)
+    }
+
+    /// Reads a string, borrowed from the text unless it holds an escape.
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        if self.peek() == Some(b'"') {
+            let inner = &self.rest()[1..];
+            let end = inner.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20);
+            if let Some(end) = end.filter(|end| inner.as_bytes()[*end] == b'"') {
+                self.at += end + 2;
+                return Ok(Cow::Borrowed(&inner[..end]));
+            }
+        }
+        self.value::<String>().map(Cow::Owned)
+    }
+
+    /// `None` for `null`, else what `read` reads.
+    pub(crate) fn unless_null<T>(
+        &mut self,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.peek() {
+            Some(b'n') => self.value::<()>().map(|()| None),
+            _ => read(self).map(Some),
+        }
+    }
+
+    /// Nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Result<(), DecodeError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.unexpected("nothing more")),
+        }
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
+        self.at += blank;
+        rest.get(blank).copied()
+    }
+
+    fn takes(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn unexpected(&self, expected: &str) -> DecodeError {
+        DecodeError::NotJson(format!("expected {expected} at byte {}", self.at))
+    }
+}
