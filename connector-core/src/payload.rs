@@ -117,7 +117,7 @@ impl Payload {
         let Some(this) = this else { return serde_json::from_str("null").map_err(PayloadError::unexpected) };
         match this.take_as::<T>() {
             Ok(value) => Ok(value),
-            Err(other) => serde_json::from_str(&other.text()?).map_err(PayloadError::unexpected),
+            Err(other) => serde_json::from_str(other.text()?).map_err(PayloadError::unexpected),
         }
     }
 
@@ -139,20 +139,20 @@ impl Payload {
     /// # Errors
     /// The value cannot be serialized, for example a map whose keys are no strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
-        self.text().map(ByteString::into_bytes)
+        self.text().map(|text| text.clone().into_bytes())
     }
 
-    pub(crate) fn text(&self) -> Result<ByteString, PayloadError> {
+    pub(crate) fn text(&self) -> Result<&ByteString, PayloadError> {
         match &self.0 {
-            Repr::Json(text) => Ok(text.clone()),
+            Repr::Json(text) => Ok(text),
             Repr::Value(value) => {
                 if let Some(text) = value.cached().get() {
-                    return Ok(text.clone());
+                    return Ok(text);
                 }
                 let mut out = Vec::with_capacity(128);
                 value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
                 let text = String::from_utf8(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))?;
-                Ok(value.cached().get_or_init(|| text.into()).clone())
+                Ok(value.cached().get_or_init(|| text.into()))
             }
         }
     }
@@ -188,9 +188,9 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
             Ok(text) if text.len() > 200 => {
-                write!(f, "{}… ({} bytes)", &text[..text.floor_char_boundary(200)], text.len())
+                write!(f, "{}… ({} bytes)", String::from_utf8_lossy(&text.as_bytes()[..200]), text.len())
             }
-            Ok(text) => f.write_str(&text),
+            Ok(text) => f.write_str(text),
             Err(error) => write!(f, "<{error}>"),
         }
     }
@@ -200,7 +200,7 @@ impl fmt::Debug for Payload {
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.text().map_err(S::Error::custom)?;
-        let raw: &RawValue = serde_json::from_str(&text).map_err(S::Error::custom)?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
         raw.serialize(serializer)
     }
 }

@@ -1,8 +1,9 @@
 //! Lines ⇄ messages; no I/O. One line is one message, on every channel.
 
-use bytes::{Buf, BytesMut};
-use connector_core::{DecodeError, LinkEnd, Message, PayloadError, SendError};
-use tokio_util::codec::{Decoder, Encoder};
+use bytes::{Buf, Bytes, BytesMut};
+use connector_core::{DecodeError, LinkEnd, Message, PayloadError};
+
+pub(crate) type Inbound = Result<Message, DecodeError>;
 
 /// What a line that is not JSON means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,24 +32,95 @@ impl Lines {
         Lines { max_line, stray, scanned: 0 }
     }
 
-    fn message(&self, line: bytes::Bytes) -> Result<Option<Result<Message, DecodeError>>, LinkEnd> {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
+    /// The message of a line; none if the line is nobody's.
+    ///
+    /// # Errors
+    /// Such a line ends this link.
+    pub(crate) fn message(&self, line: Bytes) -> Option<Result<Inbound, LinkEnd>> {
         let start = line.slice(..line.len().min(SHOWN));
-        match (Message::decode(line), self.stray) {
-            (Err(DecodeError::NotAMessage(_)), Stray::Fatal) if is_nodes_own(&start) => Ok(None),
-            (Err(DecodeError::NotJson(error)), Stray::Fatal) => {
-                Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(&start))))
+        match Message::decode(line) {
+            Ok(message) => Some(Ok(Ok(message))),
+            Err(error) => self.stray(error, &start).transpose(),
+        }
+    }
+
+    /// What a line that is no message comes to.
+    fn stray(&self, error: DecodeError, start: &[u8]) -> Result<Option<Inbound>, LinkEnd> {
+        match (error, self.stray) {
+            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(start) => Ok(None),
+            (DecodeError::NotJson(error), Stray::Fatal) => {
+                Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(start))))
             }
             #[cfg(feature = "plugin")]
-            (Err(DecodeError::NotJson(_)), Stray::Printed) => Ok(Some(Err(DecodeError::NotJson(format!(
+            (DecodeError::NotJson(_), Stray::Printed) => Ok(Some(Err(DecodeError::NotJson(format!(
                 "the plugin's program printed to its standard output, which carries messages alone; it should print to \
                  its standard error: {}",
-                shown(&start)
+                shown(start)
             ))))),
-            (message, _) => Ok(Some(message)),
+            (error, _) => Ok(Some(Err(error))),
         }
+    }
+
+    /// Takes the next line that is not blank, if all of it is there.
+    ///
+    /// # Errors
+    /// It is too long, even if its end has not come yet.
+    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, LinkEnd> {
+        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
+            let end = self.scanned + found;
+            self.scanned = 0;
+            if end > self.max_line {
+                return Err(LinkEnd::TooLarge { limit: self.max_line });
+            }
+            let line = buffer.split_to(end).freeze();
+            buffer.advance(1);
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Some(line));
+            }
+        }
+        self.scanned = buffer.len();
+        if buffer.len() > self.max_line {
+            return Err(LinkEnd::TooLarge { limit: self.max_line });
+        }
+        Ok(None)
+    }
+
+    /// What is left when no more will come: a line without an end, which was cut off in the middle.
+    pub(crate) fn last(&mut self, buffer: &mut BytesMut) -> Option<DecodeError> {
+        let rest = std::mem::take(buffer);
+        self.scanned = 0;
+        let start = shown(&rest[..rest.len().min(SHOWN)]);
+        (!rest.is_empty()).then(|| DecodeError::NotJson(format!("cut off in the middle of a line: {start}")))
+    }
+
+    /// Appends a message's line.
+    ///
+    /// # Errors
+    /// It cannot be serialized or is too long; `out` is left as it was.
+    pub(crate) fn encode(&self, message: &Message, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        let start = out.len();
+        message.encode_into(out)?;
+        let line = &mut out[start..];
+        // JSON as we write it holds no line's end, but a payload that came in as text may have been formatted over
+        // several lines.
+        if memchr::memchr2(b'\n', b'\r', line).is_some() {
+            for byte in line {
+                // Within a JSON string both must be escaped, so these can only be white space between its parts.
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
+        }
+        let length = out.len() - start;
+        if length > self.max_line {
+            out.truncate(start);
+            return Err(PayloadError::NotSerializable(format!(
+                "a message of {length} bytes is over the limit of {} (IpcConfig::max_line)",
+                self.max_line
+            )));
+        }
+        out.push(b'\n');
+        Ok(())
     }
 }
 
@@ -62,77 +134,6 @@ fn shown(line: &[u8]) -> String {
 /// Messages whose `cmd` begins with `NODE_` are between Node's own ends.
 fn is_nodes_own(line: &[u8]) -> bool {
     memchr::memmem::find(line, b"\"cmd\":\"NODE_").is_some()
-}
-
-impl Decoder for Lines {
-    type Item = Result<Message, DecodeError>;
-    type Error = LinkEnd;
-
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, LinkEnd> {
-        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
-            let end = self.scanned + found;
-            self.scanned = 0;
-            if end > self.max_line {
-                return Err(LinkEnd::TooLarge { limit: self.max_line });
-            }
-            let line = buffer.split_to(end).freeze();
-            buffer.advance(1);
-            if let Some(message) = self.message(line)? {
-                return Ok(Some(message));
-            }
-        }
-        self.scanned = buffer.len();
-        if buffer.len() > self.max_line {
-            return Err(LinkEnd::TooLarge { limit: self.max_line });
-        }
-        Ok(None)
-    }
-
-    /// A last line without an end was cut off in the middle.
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Self::Item>, LinkEnd> {
-        if let Some(message) = self.decode(buffer)? {
-            return Ok(Some(message));
-        }
-        let rest = buffer.split().freeze();
-        self.scanned = 0;
-        match rest.is_empty() {
-            true => Ok(None),
-            false => {
-                let start = shown(&rest[..rest.len().min(SHOWN)]);
-                Ok(Some(Err(DecodeError::NotJson(format!("cut off in the middle of a line: {start}")))))
-            }
-        }
-    }
-}
-
-impl Encoder<Message> for Lines {
-    type Error = SendError;
-
-    fn encode(&mut self, message: Message, buffer: &mut BytesMut) -> Result<(), SendError> {
-        // JSON as we write it holds no line's end, but a payload that came in as text may have been formatted over
-        // several lines.
-        let mut line = message.encode()?;
-        if memchr::memchr2(b'\n', b'\r', &line).is_some() {
-            for byte in &mut line {
-                // Within a JSON string both must be escaped, so these can only be white space between its parts.
-                if matches!(byte, b'\n' | b'\r') {
-                    *byte = b' ';
-                }
-            }
-        }
-        if line.len() > self.max_line {
-            let text = format!(
-                "a message of {} bytes is over the limit of {} (IpcConfig::max_line)",
-                line.len(),
-                self.max_line
-            );
-            return Err(PayloadError::NotSerializable(text).into());
-        }
-        buffer.reserve(line.len() + 1);
-        buffer.extend_from_slice(&line);
-        buffer.extend_from_slice(b"\n");
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -150,14 +151,13 @@ mod tests {
         let (mut buffer, mut got) = (BytesMut::new(), vec![]);
         for piece in pieces {
             buffer.extend_from_slice(piece.as_bytes());
-            while let Some(item) = codec.decode(&mut buffer)? {
-                got.push(item.map(|message| message.action).map_err(|error| error.to_string()));
+            while let Some(line) = codec.next(&mut buffer)? {
+                got.extend(codec.message(line).transpose()?);
             }
         }
-        while let Some(item) = codec.decode_eof(&mut buffer)? {
-            got.push(item.map(|message| message.action).map_err(|error| error.to_string()));
-        }
-        Ok(got)
+        got.extend(codec.last(&mut buffer).map(Err));
+        let told = |item: Inbound| item.map(|message| message.action).map_err(|error| error.to_string());
+        Ok(got.into_iter().map(told).collect())
     }
 
     #[test]
@@ -204,14 +204,15 @@ mod tests {
     fn a_message_is_one_line_whatever_its_payload_looks_like() {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::from_json("[\n  \"a\\n\",\r\n  1\n]").unwrap());
-        let mut buffer = BytesMut::new();
-        codec(Stray::Skip).encode(message.clone(), &mut buffer).unwrap();
-        assert_eq!(memchr::memchr_iter(b'\n', &buffer).collect::<Vec<_>>(), [buffer.len() - 1]);
-        let back = codec(Stray::Skip).decode(&mut buffer).unwrap().unwrap().unwrap();
+        let mut line = vec![];
+        codec(Stray::Skip).encode(&message, &mut line).unwrap();
+        assert_eq!(memchr::memchr_iter(b'\n', &line).collect::<Vec<_>>(), [line.len() - 1]);
+        let back = Message::decode(line.clone().into()).unwrap();
         assert_eq!(back.payload.unwrap().read::<(String, u8)>().unwrap(), ("a\n".to_owned(), 1));
 
         message.payload = Some(Payload::new("x".repeat(100)));
-        assert!(matches!(codec(Stray::Skip).encode(message, &mut buffer), Err(SendError::Payload(_))));
-        assert!(buffer.is_empty());
+        let before = line.clone();
+        assert!(codec(Stray::Skip).encode(&message, &mut line).is_err());
+        assert_eq!(line, before);
     }
 }

@@ -4,29 +4,35 @@
 mod conformance;
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
-use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio_util::io::poll_read_buf;
 
-use crate::codec::{Lines, Stray};
+use crate::codec::{Inbound, Lines, Stray};
 use crate::config::IpcConfig;
 
-/// Bytes that wait to be written before the link pushes back.
-const WRITE_BUFFER: usize = 64 << 10;
+/// Bytes that wait to be written before the link pushes back, and bytes read at once.
+const BUFFER: usize = 64 << 10;
 
-/// A link over two halves of a byte stream.
+/// A link over a byte stream.
 ///
 /// A write that fails does not end reading: what the other end had written before it went is handed out first. Then
 /// that, or `close_timeout`, is the end.
-pub(crate) struct LineLink<R, W> {
-    read: FramedRead<R, Lines>,
-    write: FramedWrite<W, Lines>,
+pub(crate) struct LineLink<S> {
+    stream: S,
+    lines: Lines,
+    inbound: BytesMut,
+    read_all: bool,
+    outbound: Vec<u8>,
+    /// What of `outbound` has gone.
+    written: usize,
     close_timeout: Duration,
     /// The first failed write, and until when reading goes on.
     failed: Option<(LinkEnd, Pin<Box<Sleep>>)>,
@@ -34,39 +40,63 @@ pub(crate) struct LineLink<R, W> {
     end: Option<LinkEnd>,
 }
 
-/// A link over a byte stream that is one thing.
-pub(crate) type StreamLink<S> = LineLink<ReadHalf<S>, WriteHalf<S>>;
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> StreamLink<S> {
-    pub(crate) fn new(stream: S, config: &IpcConfig, stray: Stray) -> Self {
-        let (read, write) = tokio::io::split(stream);
-        LineLink::of_halves(read, write, config, stray)
-    }
-}
-
-impl<R, W> LineLink<R, W>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
     /// Must be called within a tokio runtime.
-    pub(crate) fn of_halves(read: R, write: W, config: &IpcConfig, stray: Stray) -> Self {
-        let mut write = FramedWrite::new(write, Lines::new(config.max_line, stray));
-        write.set_backpressure_boundary(WRITE_BUFFER);
-        let read = FramedRead::with_capacity(read, Lines::new(config.max_line, stray), WRITE_BUFFER);
-        LineLink { read, write, close_timeout: config.close_timeout, failed: None, closing: None, end: None }
+    pub(crate) fn new(stream: S, config: &IpcConfig, stray: Stray) -> LineLink<S> {
+        LineLink {
+            stream,
+            lines: Lines::new(config.max_line, stray),
+            inbound: BytesMut::new(),
+            read_all: false,
+            outbound: Vec::new(),
+            written: 0,
+            close_timeout: config.close_timeout,
+            failed: None,
+            closing: None,
+            end: None,
+        }
     }
 
-    fn write_failed(&mut self, error: SendError) {
-        let end = match error {
-            SendError::Ended(end) => end,
-            other => LinkEnd::lost(other),
-        };
-        self.failed.get_or_insert_with(|| (end, Box::pin(tokio::time::sleep(self.close_timeout))));
+    /// The next message; `None` when no more will come.
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Inbound, LinkEnd>>> {
+        loop {
+            if self.read_all {
+                return Poll::Ready(self.lines.last(&mut self.inbound).map(|error| Ok(Err(error))));
+            }
+            match self.lines.next(&mut self.inbound) {
+                Ok(Some(line)) => match self.lines.message(line) {
+                    None => {}
+                    message => return Poll::Ready(message),
+                },
+                Ok(None) => {
+                    self.inbound.reserve(BUFFER);
+                    match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound)) {
+                        Ok(read) => self.read_all = read == 0,
+                        Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                    }
+                }
+                Err(end) => return Poll::Ready(Some(Err(end))),
+            }
+        }
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.outbound.len() {
+            let left = &self.outbound[self.written..];
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        self.written = 0;
+        self.outbound.clear();
+        // One large message is no reason to keep its room for good.
+        self.outbound.shrink_to(2 * BUFFER);
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// What a writer says once the link has ended, or a write has failed.
-    fn poll_written(&self) -> Option<Poll<Result<(), LinkEnd>>> {
+    fn poll_said(&self) -> Option<Poll<Result<(), LinkEnd>>> {
         match (&self.end, &self.failed) {
             (Some(end), _) => Some(Poll::Ready(Err(end.clone()))),
             // The reader will say it, in its turn.
@@ -75,18 +105,14 @@ where
         }
     }
 
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut FramedWrite<W, Lines>, &mut Context<'_>) -> Poll<Result<(), SendError>>,
-    ) -> Poll<Result<(), LinkEnd>> {
-        if let Some(said) = self.poll_written() {
+    fn poll_written_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(said) = self.poll_said() {
             return said;
         }
-        match ready!(poll(&mut self.write, cx)) {
+        match ready!(self.poll_write_all(cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
-                self.write_failed(error);
+                self.failed = Some((error.into(), Box::pin(tokio::time::sleep(self.close_timeout))));
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -94,31 +120,31 @@ where
     }
 }
 
-impl<R, W> Link for LineLink<R, W>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Link for LineLink<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_write(cx, SinkExt::<Message>::poll_ready_unpin)
+        match self.poll_said() {
+            Some(said) => said,
+            None if self.outbound.len() < BUFFER => Poll::Ready(Ok(())),
+            None => self.poll_written_all(cx),
+        }
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         if let Some(end) = &self.end {
             return Err(end.clone().into());
         }
-        self.write.start_send_unpin(message)
+        Ok(self.lines.encode(&message, &mut self.outbound)?)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_write(cx, SinkExt::<Message>::poll_flush_unpin)
+        self.poll_written_all(cx)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         if let Some(end) = &self.end {
             return Poll::Ready(Err(end.clone()));
         }
-        let end = match self.read.poll_next_unpin(cx) {
+        let end = match self.poll_inbound(cx) {
             Poll::Ready(Some(Ok(message))) => return Poll::Ready(Ok(message)),
             Poll::Ready(Some(Err(end))) => end,
             Poll::Ready(None) => match self.failed.take() {
@@ -139,7 +165,7 @@ where
         let limit = self.close_timeout;
         let timer = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         let late = timer.as_mut().poll(cx).is_ready();
-        let closed = SinkExt::<Message>::poll_close_unpin(&mut self.write, cx).is_ready();
+        let closed = self.poll_write_all(cx).is_ready() && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready();
         if late || closed { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -107,11 +107,18 @@ pub trait Parameters: Sized + 'static {
     /// # Errors
     /// Names the argument's place, counted from 1, and what was expected.
     fn from_args(args: Payload) -> Result<Self, PayloadError> {
-        let args = match args.take_as::<Self>() {
-            Ok(parameters) => return Ok(parameters),
-            Err(args) => args.text()?,
-        };
-        let mut deserializer = serde_json::Deserializer::from_str(&args);
+        match args.take_as::<Self>() {
+            Ok(parameters) => Ok(parameters),
+            Err(args) => Self::parse(&args),
+        }
+    }
+
+    /// As [`from_args`](Parameters::from_args), for arguments that others read too.
+    ///
+    /// # Errors
+    /// As [`from_args`](Parameters::from_args).
+    fn parse(args: &Payload) -> Result<Self, PayloadError> {
+        let mut deserializer = serde_json::Deserializer::from_str(args.text()?);
         deserializer
             .deserialize_seq(Args(PhantomData))
             .map_err(|error| PayloadError::Unexpected(without_position(&error)))

@@ -202,7 +202,7 @@ macro_rules! functions {
             $($T: Parameter,)*
         {
             fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
-                let ($($T,)*) = <($($T,)*)>::from_args(args.clone())?;
+                let ($($T,)*) = <($($T,)*)>::parse(args)?;
                 self($($T),*);
                 Ok(())
             }

@@ -54,7 +54,6 @@ impl NodeChannel {
     pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
         let stream = UnixStream::from(self.0);
         stream.set_nonblocking(true)?;
-        let (read, write) = tokio::net::UnixStream::from_std(stream)?.into_split();
-        Ok(Box::new(LineLink::of_halves(read, write, config, Stray::Fatal)))
+        Ok(Box::new(LineLink::new(tokio::net::UnixStream::from_std(stream)?, config, Stray::Fatal)))
     }
 }

@@ -9,13 +9,13 @@ use crate::link::LineLink;
 #[cfg(unix)]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
     let (input, output) = unix::take()?;
-    Ok(Box::new(LineLink::of_halves(input, output, config, Stray::Skip)))
+    Ok(Box::new(LineLink::new(tokio::io::join(input, output), config, Stray::Skip)))
 }
 
 /// Without moving descriptors aside: a stray `print!` would corrupt the wire here.
 #[cfg(not(unix))]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
-    Ok(Box::new(LineLink::of_halves(tokio::io::stdin(), tokio::io::stdout(), config, Stray::Skip)))
+    Ok(Box::new(LineLink::new(tokio::io::join(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
 }
 
 #[cfg(unix)]

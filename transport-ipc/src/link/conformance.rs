@@ -5,7 +5,7 @@ use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trai
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use super::StreamLink;
+use super::LineLink;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
 
@@ -17,7 +17,7 @@ struct Dial(mpsc::Sender<DuplexStream>, Stray);
 struct Accept(mpsc::Receiver<DuplexStream>, Stray);
 
 fn link(stream: DuplexStream, stray: Stray) -> Box<dyn Link> {
-    Box::new(StreamLink::new(stream, &IpcConfig::default(), stray))
+    Box::new(LineLink::new(stream, &IpcConfig::default(), stray))
 }
 
 #[async_trait]
