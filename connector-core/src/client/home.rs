@@ -1,10 +1,10 @@
 //! A plugin behind a link: what its handles share with the task that owns the link.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use foldhash::HashMap;
 use tokio::sync::watch;
 
 use super::{ClientConfig, listen_action};

@@ -163,10 +163,15 @@ impl<'a> Admission<'a> {
     /// # Errors
     /// It was ended from outside.
     pub(super) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        if let Poll::Ready(error) = self.poll_ended(cx) {
-            return Poll::Ready(Err(error));
+        let started = || match self.call.ended() {
+            Some(error) => Poll::Ready(Err(error)),
+            None if self.call.has_started() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        };
+        if started().is_pending() {
+            self.call.waiter.register(cx.waker());
         }
-        if self.call.has_started() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        started()
     }
 
     /// Ready when the call has been ended from outside.

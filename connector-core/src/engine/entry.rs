@@ -1,10 +1,10 @@
 //! One registered plugin, as the engine keeps it.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashSet};
 
 use super::admission::Call;
 use super::events::Emitter;

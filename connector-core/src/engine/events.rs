@@ -1,7 +1,8 @@
 //! Events: who listens to what, what is remembered, and fan-out.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+
+use foldhash::HashMap;
 
 use super::Inner;
 use super::entry::Entry;

@@ -14,12 +14,12 @@ mod router;
 mod side;
 mod supervisor;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 use tokio::sync::watch;
 
 pub(crate) use entry::Entry;
@@ -127,8 +127,8 @@ impl EngineBuilder {
             entry.set_status(Status::Active);
             let name = Name::new_static(MANAGER);
             Inner {
-                registry: ArcSwap::from_pointee(HashMap::from([(name.clone(), Arc::new(entry))])),
-                emitters: Mutex::new(HashMap::from([(name, emitter)])),
+                registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
+                emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
                 moments: Moments::default(),
                 policy,
                 plugin_options,

@@ -68,8 +68,8 @@ impl Inner {
         match &target.host {
             Host::Native(instance) => {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
-                let deadline = runtime::now() + target.options.queue_timeout;
-                let context = Context::new(caller.name.clone(), path, method, client, Some(deadline));
+                let deadline = runtime::now().checked_add(target.options.queue_timeout);
+                let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let missing = |method: &str, plugin: &str| format!("Method {method} is not implemented by {plugin}");
                 instance.invoke(context, args, missing).await.map_err(CallError::Plugin)
             }

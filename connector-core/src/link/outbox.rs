@@ -1,6 +1,7 @@
 //! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -23,6 +24,10 @@ pub(crate) trait Queued {
 pub(crate) struct Outbox<C> {
     limits: QueueLimits,
     state: Mutex<State<C>>,
+    /// How many have ever been queued, and how many of them have been popped or dropped; changed under the lock. Places in
+    /// the queue's history are counted by them.
+    queued: AtomicU64,
+    gone: AtomicU64,
     owner: AtomicWaker,
     room: Notify,
 }
@@ -31,8 +36,6 @@ pub(crate) struct Outbox<C> {
 struct State<C> {
     queue: VecDeque<C>,
     bytes: usize,
-    /// How many have ever been popped or dropped, from which places in the queue's history are counted.
-    gone: u64,
     /// Set while there is no link: how the last one ended.
     down: Option<Arc<LinkEnd>>,
     overflowed: bool,
@@ -40,8 +43,15 @@ struct State<C> {
 
 impl<C: Queued> Outbox<C> {
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
-        let state = State { queue: VecDeque::new(), bytes: 0, gone: 0, down: down.map(Arc::new), overflowed: false };
-        Outbox { limits, state: Mutex::new(state), owner: AtomicWaker::new(), room: Notify::new() }
+        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new), overflowed: false };
+        Outbox {
+            limits,
+            state: Mutex::new(state),
+            queued: AtomicU64::new(0),
+            gone: AtomicU64::new(0),
+            owner: AtomicWaker::new(),
+            room: Notify::new(),
+        }
     }
 
     /// Queues without waiting. Past the very most that may wait, the link is marked as too slow to live.
@@ -59,7 +69,7 @@ impl<C: Queued> Outbox<C> {
                 let Some(oldest) = state.queue.pop_front() else { break };
                 tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
                 state.bytes -= oldest.weight();
-                state.gone += 1;
+                self.gone.fetch_add(1, Ordering::Release);
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
@@ -74,6 +84,7 @@ impl<C: Queued> Outbox<C> {
         }
         state.bytes = bytes;
         state.queue.push_back(item);
+        self.queued.fetch_add(1, Ordering::Release);
         let waiting = state.queue.len();
         drop(state);
         // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
@@ -112,7 +123,7 @@ impl<C: Queued> Outbox<C> {
         let mut state = lock(&self.state);
         let item = state.queue.pop_front()?;
         state.bytes -= item.weight();
-        state.gone += 1;
+        self.gone.fetch_add(1, Ordering::Release);
         // Half empty, so that who waits is not woken for every single place.
         if state.queue.is_empty() || state.queue.len() == self.limits.messages / 2 {
             drop(state);
@@ -123,13 +134,12 @@ impl<C: Queued> Outbox<C> {
 
     /// The place behind all that is queued now.
     pub(crate) fn mark(&self) -> u64 {
-        let state = lock(&self.state);
-        state.gone + state.queue.len() as u64
+        self.queued.load(Ordering::Acquire)
     }
 
     /// Whether all that was queued before that place is gone.
     pub(crate) fn has_passed(&self, mark: u64) -> bool {
-        lock(&self.state).gone >= mark
+        self.gone.load(Ordering::Acquire) >= mark
     }
 
     /// Whether such an item waits.
@@ -161,7 +171,7 @@ impl<C: Queued> Outbox<C> {
         state.queue = kept.into();
         let surplus = state.queue.len().saturating_sub(self.limits.messages);
         state.queue.drain(..surplus);
-        state.gone += (before - state.queue.len()) as u64;
+        self.gone.fetch_add((before - state.queue.len()) as u64, Ordering::Release);
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);
         self.room.notify_waiters();
@@ -173,7 +183,7 @@ impl<C: Queued> Outbox<C> {
         let mut state = lock(&self.state);
         let dropped = std::mem::take(&mut state.queue);
         state.bytes = 0;
-        state.gone += dropped.len() as u64;
+        self.gone.fetch_add(dropped.len() as u64, Ordering::Release);
         drop(state);
         drop(dropped);
     }

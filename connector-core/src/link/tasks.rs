@@ -1,10 +1,10 @@
 //! Work that a link's task runs beside moving messages: handlers at the plugin's end, calls at the engine's.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use foldhash::{HashMap, HashMapExt};
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 

@@ -1,10 +1,10 @@
 //! A plugin at work: its table, which services may extend while it runs.
 
-use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 
 use super::{BoxFuture, CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
 use crate::error::{Fault, ServiceError};

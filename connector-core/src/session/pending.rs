@@ -1,6 +1,6 @@
 //! Calls that wait for their response.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 /// What waits, by id. Each is given back exactly once: when it is answered, taken back, or when the link ends.
 #[derive(Debug)]
