@@ -161,9 +161,13 @@ impl Side for PluginSide {
         worked
     }
 
+    fn watch_backlog(&self, cx: &mut Cx<'_>) {
+        self.home.outbox.watch(cx);
+    }
+
     /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
-    fn backlog(&self, cx: &mut Cx<'_>) -> (usize, bool) {
-        let (_, too_many) = self.home.outbox.backlog(cx);
+    fn backlog(&self) -> (usize, bool) {
+        let (_, too_many) = self.home.outbox.backlog();
         let answers = self.answers.len() + self.session.waiting_to_send();
         (answers, too_many || answers >= self.home.outbox.limits().most_messages)
     }

@@ -222,10 +222,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         worked
     }
 
-    fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool) {
+    fn watch_backlog(&self, cx: &mut Context<'_>) {
+        self.external.outbox.watch(cx);
+    }
+
+    fn backlog(&self) -> (usize, bool) {
         let answers = self.answers.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
-            true => self.external.outbox.backlog(cx),
+            true => self.external.outbox.backlog(),
             false => (0, false),
         };
         (answers + queued, too_many || answers >= self.entry.options.queue.most_messages)

@@ -22,8 +22,11 @@ pub(crate) trait Side: Send {
     /// Goes on with what runs beside the link; true if anything came of it.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Messages that wait to be sent, and whether they are more than may wait. Wakes the task when they become too many.
-    fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool);
+    /// While the link takes nothing: wakes the task when more wait to be sent than may.
+    fn watch_backlog(&self, cx: &mut Context<'_>);
+
+    /// Messages that wait to be sent, and whether they are more than may wait.
+    fn backlog(&self) -> (usize, bool);
 
     /// A message could not be serialized.
     fn unsendable(&mut self, head: Head, error: PayloadError);
@@ -66,17 +69,24 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     let (mut unflushed, mut in_order) = (0, false);
     let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let end = poll_fn(|cx| {
-        let mut burst = BURST;
+        let (mut burst, mut may_hear) = (BURST, true);
         for round in 0.. {
-            let mut idle = true;
+            let (mut all_sent, mut worked) = (false, false);
             for _ in 0..BATCH {
                 match link.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        side.watch_backlog(cx);
+                        all_sent = true;
+                        break;
+                    }
                 }
-                let Poll::Ready(message) = side.poll_transmit(cx) else { break };
-                (idle, unflushed) = (false, unflushed + 1);
+                let Poll::Ready(message) = side.poll_transmit(cx) else {
+                    all_sent = true;
+                    break;
+                };
+                unflushed += 1;
                 let head = Head::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
@@ -91,16 +101,23 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                 burst *= 2;
             }
             for _ in 0..BATCH {
+                if !may_hear {
+                    break;
+                }
                 match link.poll_message(cx) {
                     Poll::Ready(Ok(Ok(message))) => side.receive(message),
                     Poll::Ready(Ok(Err(error))) => tracing::warn!(%error, "a frame is dropped"),
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        may_hear = false;
+                        break;
+                    }
                 }
-                idle = false;
+                worked = true;
             }
-            idle &= !side.poll_work(cx);
-            if idle {
+            worked |= side.poll_work(cx);
+            // What has come and what was done may have led to something to send.
+            if all_sent && !may_hear && !worked {
                 break;
             }
             if round >= ROUNDS {
@@ -118,7 +135,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         {
             return Poll::Ready(end);
         }
-        let (waiting, too_many) = side.backlog(cx);
+        let (waiting, too_many) = side.backlog();
         let full = waiting >= limits.messages;
         match &mut full_for_too_long {
             None if full => full_for_too_long = Some(runtime::sleep(limits.patience)),

@@ -1,7 +1,7 @@
 //! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -24,10 +24,11 @@ pub(crate) trait Queued {
 pub(crate) struct Outbox<C> {
     limits: QueueLimits,
     state: Mutex<State<C>>,
-    /// How many have ever been queued, and how many of them have been popped or dropped; changed under the lock. Places in
-    /// the queue's history are counted by them.
+    /// How many have ever been queued, and how many of them have been popped or dropped: places in the queue's history.
+    /// These three are changed under the lock, and read without.
     queued: AtomicU64,
     gone: AtomicU64,
+    overflowed: AtomicBool,
     owner: AtomicWaker,
     room: Notify,
 }
@@ -38,17 +39,21 @@ struct State<C> {
     bytes: usize,
     /// Set while there is no link: how the last one ended.
     down: Option<Arc<LinkEnd>>,
-    overflowed: bool,
+}
+
+fn count(counter: &AtomicU64, more: usize) {
+    counter.store(counter.load(Ordering::Relaxed) + more as u64, Ordering::Release);
 }
 
 impl<C: Queued> Outbox<C> {
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
-        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new), overflowed: false };
+        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new) };
         Outbox {
             limits,
             state: Mutex::new(state),
             queued: AtomicU64::new(0),
             gone: AtomicU64::new(0),
+            overflowed: AtomicBool::new(false),
             owner: AtomicWaker::new(),
             room: Notify::new(),
         }
@@ -69,7 +74,7 @@ impl<C: Queued> Outbox<C> {
                 let Some(oldest) = state.queue.pop_front() else { break };
                 tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
                 state.bytes -= oldest.weight();
-                self.gone.fetch_add(1, Ordering::Release);
+                count(&self.gone, 1);
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
@@ -77,14 +82,14 @@ impl<C: Queued> Outbox<C> {
             || (bytes > self.limits.most_bytes && !state.queue.is_empty());
         if too_much {
             // Kept out; the owner closes the link, which ends all that waited.
-            state.overflowed = true;
+            self.overflowed.store(true, Ordering::Release);
             drop(state);
             self.owner.wake();
             return Err(Arc::new(LinkEnd::TooSlow(self.limits.patience)));
         }
         state.bytes = bytes;
         state.queue.push_back(item);
-        self.queued.fetch_add(1, Ordering::Release);
+        count(&self.queued, 1);
         let waiting = state.queue.len();
         drop(state);
         // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
@@ -120,10 +125,13 @@ impl<C: Queued> Outbox<C> {
     }
 
     fn pop(&self) -> Option<C> {
+        if self.waiting() == 0 {
+            return None;
+        }
         let mut state = lock(&self.state);
         let item = state.queue.pop_front()?;
         state.bytes -= item.weight();
-        self.gone.fetch_add(1, Ordering::Release);
+        count(&self.gone, 1);
         // Half empty, so that who waits is not woken for every single place.
         if state.queue.is_empty() || state.queue.len() == self.limits.messages / 2 {
             drop(state);
@@ -147,19 +155,27 @@ impl<C: Queued> Outbox<C> {
         lock(&self.state).queue.iter().any(is)
     }
 
-    /// The owner's: how much waits, and whether it is more than may. It is woken when either changes for the worse, even
-    /// while its link takes nothing.
-    pub(crate) fn backlog(&self, cx: &mut Context<'_>) -> (usize, bool) {
+    /// The owner's, while its link takes nothing: it is woken when the backlog changes for the worse.
+    pub(crate) fn watch(&self, cx: &mut Context<'_>) {
         self.owner.register(cx.waker());
-        let state = lock(&self.state);
-        (state.queue.len(), state.overflowed)
+    }
+
+    /// How many wait, and whether they are more than may.
+    pub(crate) fn backlog(&self) -> (usize, bool) {
+        (self.waiting(), self.overflowed.load(Ordering::Acquire))
+    }
+
+    fn waiting(&self) -> usize {
+        // What is gone was queued before: read in this order, the difference is never negative.
+        let gone = self.gone.load(Ordering::Acquire);
+        (self.queued.load(Ordering::Acquire) - gone) as usize
     }
 
     /// The link is up: what is queued from now on will be sent.
     pub(crate) fn set_up(&self) {
         let mut state = lock(&self.state);
         state.down = None;
-        state.overflowed = false;
+        self.overflowed.store(false, Ordering::Release);
     }
 
     /// The link is down: what does not survive is given back, and refused from now on.
@@ -171,7 +187,7 @@ impl<C: Queued> Outbox<C> {
         state.queue = kept.into();
         let surplus = state.queue.len().saturating_sub(self.limits.messages);
         state.queue.drain(..surplus);
-        self.gone.fetch_add((before - state.queue.len()) as u64, Ordering::Release);
+        count(&self.gone, before - state.queue.len());
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);
         self.room.notify_waiters();
@@ -183,7 +199,7 @@ impl<C: Queued> Outbox<C> {
         let mut state = lock(&self.state);
         let dropped = std::mem::take(&mut state.queue);
         state.bytes = 0;
-        self.gone.fetch_add(dropped.len() as u64, Ordering::Release);
+        count(&self.gone, dropped.len());
         drop(state);
         drop(dropped);
     }
