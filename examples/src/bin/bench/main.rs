@@ -56,7 +56,7 @@ enum What {
     /// To a task on the same runtime.
     #[cfg(feature = "worker")]
     WorkerSame(Workload),
-    /// How things grow: with plugins and with listeners.
+    /// How things grow: with plugins, with listeners, and with calls under way.
     Scale(scale::Args),
 }
 

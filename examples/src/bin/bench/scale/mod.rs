@@ -3,19 +3,23 @@
 
 mod calls;
 mod listeners;
+mod memory;
 mod plugin;
+mod system;
 mod table;
 
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
 use examples::Done;
 use tokio::process::Command;
 
 pub(crate) use self::plugin::methods;
 use self::table::Table;
-use crate::measure::Result;
+use crate::Threads;
+use crate::measure::{Result, Server};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +43,10 @@ enum Theme {
     Calls,
     /// The time of an event, with 1 to 1,000 listeners here and 1 to 100 behind links, and how often it is serialized.
     Listeners,
+    /// The memory of the engine for a plugin behind a websocket that is idle. Linux only.
+    Idle,
+    /// The memory of the engine for a call that waits for its answer. Linux only.
+    Pending,
 }
 
 /// What a theme may take beside its rounds: starting, warming up, connecting.
@@ -54,6 +62,8 @@ pub(crate) async fn run(args: Args) -> Done {
         match theme {
             Theme::Calls => calls::measure(pace).await,
             Theme::Listeners => listeners::measure(pace).await,
+            Theme::Idle => memory::idle(pace.rounds).await,
+            Theme::Pending => memory::pending(pace.rounds).await,
         }
     };
     let table: Table = tokio::time::timeout(limit, measured).await.map_err(|_| format!("no end after {limit:?}"))??;
@@ -86,6 +96,28 @@ impl Pace {
     /// How often to do what took `once` to fill a round.
     fn times(self, once: Duration) -> usize {
         (self.round.as_secs_f64() / once.as_secs_f64().max(1e-9)) as usize + 1
+    }
+}
+
+/// An engine with a plugin `local` in this process, and `a` and `b`, each behind a websocket in a process of its own.
+struct Trio {
+    engine: Engine,
+    local: PluginClient,
+    _processes: [Server; 2],
+}
+
+impl Trio {
+    async fn start() -> Result<Trio> {
+        let processes = [Server::start("ws", Threads::Current).await?, Server::start("ws", Threads::Current).await?];
+        let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(BESIDE);
+        let engine = Engine::new();
+        let local = engine.register(Plugin::new("local"))?;
+        engine.manager().activate("local").await?;
+        for (name, process) in ["a", "b"].into_iter().zip(&processes) {
+            engine.register(transport_ws::plugin(name, &process.address).options(options.clone()))?;
+            engine.manager().activate(name).await?;
+        }
+        Ok(Trio { engine, local, _processes: processes })
     }
 }
 

@@ -5,11 +5,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use connector_core::{Context, Plugin};
 
-/// `listen` listens to a plugin's `tick`, and `heard` says how many came since it was asked last.
+/// Calls of `hang` in this process that wait.
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// - `hang` never answers, and `hanging` says how many calls of it wait.
+/// - `park` makes so many calls of another plugin's `hang`, and answers at once.
+/// - `listen` listens to a plugin's `tick`, and `heard` says how many came since it was asked last.
 pub(crate) fn methods(plugin: Plugin) -> Plugin {
     let heard = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&heard);
     plugin
+        .method("hang", || async {
+            HANGING.fetch_add(1, Ordering::Relaxed);
+            let _ends = HangEnds;
+            std::future::pending::<()>().await;
+        })
+        .method("hanging", || async { HANGING.load(Ordering::Relaxed) })
+        .method("park", |ctx: Context, target: String, n: usize| async move {
+            for _ in 0..n {
+                let (client, target) = (ctx.client().clone(), target.clone());
+                tokio::spawn(async move { client.call::<()>(&target, "hang", ()).await });
+            }
+        })
         .method("listen", move |ctx: Context, emitter: String| {
             let heard = Arc::clone(&hears);
             let listening = ctx.client().on(&emitter, "tick", move |_: String| {
@@ -21,4 +38,12 @@ pub(crate) fn methods(plugin: Plugin) -> Plugin {
             let heard = heard.swap(0, Ordering::Relaxed);
             async move { heard }
         })
+}
+
+struct HangEnds;
+
+impl Drop for HangEnds {
+    fn drop(&mut self) {
+        HANGING.fetch_sub(1, Ordering::Relaxed);
+    }
 }
