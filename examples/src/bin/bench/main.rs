@@ -56,7 +56,7 @@ enum What {
     /// To a task on the same runtime.
     #[cfg(feature = "worker")]
     WorkerSame(Workload),
-    /// How things grow: with plugins, with listeners, and with calls under way.
+    /// How things grow: with plugins, with listeners, with links, with calls under way, and over two hops.
     Scale(scale::Args),
 }
 

@@ -7,6 +7,7 @@ mod memory;
 mod plugin;
 mod system;
 mod table;
+mod two_hops;
 
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,9 @@ enum Theme {
     Idle,
     /// The memory of the engine for a call that waits for its answer. Linux only.
     Pending,
+    /// The time of a call from one plugin behind a websocket to another, and from this process to such a plugin. The
+    /// three processes share one processor (on Linux; elsewhere they have to be told to).
+    TwoHops,
 }
 
 /// What a theme may take beside its rounds: starting, warming up, connecting.
@@ -64,6 +68,7 @@ pub(crate) async fn run(args: Args) -> Done {
             Theme::Listeners => listeners::measure(pace).await,
             Theme::Idle => memory::idle(pace.rounds).await,
             Theme::Pending => memory::pending(pace.rounds).await,
+            Theme::TwoHops => two_hops::measure(pace).await,
         }
     };
     let table: Table = tokio::time::timeout(limit, measured).await.map_err(|_| format!("no end after {limit:?}"))??;

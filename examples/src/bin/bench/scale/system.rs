@@ -1,11 +1,12 @@
-//! What only Linux is asked for: many descriptors, how much memory this process has.
+//! What only Linux is asked for: one processor, many descriptors, how much memory this process has.
 
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{memory, open_many};
+pub(super) use self::linux::{memory, one_processor, open_many};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     use crate::measure::Result;
 
@@ -21,6 +22,24 @@ mod linux {
         let limit = getrlimit(Resource::Nofile);
         Ok(setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit })?)
     }
+
+    /// While it lives, this thread and the processes that it starts run on one processor.
+    pub(crate) struct OneProcessor(CpuSet);
+
+    pub(crate) fn one_processor() -> Result<OneProcessor> {
+        let before = sched_getaffinity(None)?;
+        let mut one = CpuSet::new();
+        one.set(sched_getcpu());
+        sched_setaffinity(None, &one)?;
+        Ok(OneProcessor(before))
+    }
+
+    impl Drop for OneProcessor {
+        fn drop(&mut self) {
+            // It was allowed before.
+            let _ = sched_setaffinity(None, &self.0);
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -34,6 +53,11 @@ mod elsewhere {
     pub(crate) fn open_many() -> Result<()> {
         Ok(())
     }
+
+    pub(crate) fn one_processor() -> Result<()> {
+        crate::scale::progress(format_args!("not on one processor: only Linux is asked for that"));
+        Ok(())
+    }
 }
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::elsewhere::{memory, open_many};
+pub(super) use self::elsewhere::{memory, one_processor, open_many};
