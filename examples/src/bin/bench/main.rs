@@ -1,11 +1,14 @@
 //! The benchmark: a plugin here calls, or listens to, a plugin in another process, thread or task, through the engine
-//! and a transport.
+//! and a transport. Prints one line of JSON, the median of the rounds.
 //!
-//! Prints one line of JSON, the median of the rounds. Only ratios of figures from one machine and run mean anything.
+//! `scale` measures how things grow, and prints tables.
+//!
+//! Only ratios of figures from one machine and run mean anything.
 
 #[cfg(feature = "ipc")]
 mod ipc;
 mod measure;
+mod scale;
 #[cfg(feature = "socketio")]
 mod socketio;
 #[cfg(feature = "worker")]
@@ -28,11 +31,11 @@ use transport_worker::Placement;
 #[command(version)]
 struct Args {
     #[command(subcommand)]
-    transport: Transport,
+    what: What,
 }
 
 #[derive(Subcommand)]
-enum Transport {
+enum What {
     /// Over a websocket.
     Ws(Workload),
     /// Over socket.io.
@@ -53,6 +56,8 @@ enum Transport {
     /// To a task on the same runtime.
     #[cfg(feature = "worker")]
     WorkerSame(Workload),
+    /// How things grow: with plugins, with listeners, with links, with calls under way, and over two hops.
+    Scale(scale::Args),
 }
 
 #[derive(clap::Args, Clone)]
@@ -113,20 +118,21 @@ impl Workload {
 }
 
 fn main() -> ExitCode {
-    match Args::parse().transport {
-        Transport::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
+    match Args::parse().what {
+        What::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
         #[cfg(feature = "socketio")]
-        Transport::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
+        What::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
         #[cfg(feature = "ipc")]
-        Transport::Stdio(workload) => child(workload, ChannelKind::Stdio),
+        What::Stdio(workload) => child(workload, ChannelKind::Stdio),
         #[cfg(feature = "ipc")]
-        Transport::Node(workload) => child(workload, ChannelKind::Node),
+        What::Node(workload) => child(workload, ChannelKind::Node),
         #[cfg(feature = "ipc")]
-        Transport::Local(workload) => child(workload, ChannelKind::Local),
+        What::Local(workload) => child(workload, ChannelKind::Local),
         #[cfg(feature = "worker")]
-        Transport::Worker(workload) => worker(workload, Placement::Thread),
+        What::Worker(workload) => worker(workload, Placement::Thread),
         #[cfg(feature = "worker")]
-        Transport::WorkerSame(workload) => worker(workload, Placement::Task),
+        What::WorkerSame(workload) => worker(workload, Placement::Task),
+        What::Scale(args) => examples::run_on(false, scale::run(args)),
     }
 }
 
@@ -162,9 +168,9 @@ where
     }
 }
 
-/// The plugin that is called: `echo` gives back its text, `fire` emits it so many times.
+/// The plugin that is called: `echo` gives back its text, `fire` emits it so many times; and what [`scale`] needs.
 fn plugin() -> Plugin {
-    Plugin::new("plugin")
+    scale::methods(Plugin::new("plugin"))
         .method("echo", |text: String| async move { text })
         .method("pid", || async { std::process::id() })
         .method("fire", |ctx: connector_core::Context, n: usize, text: String| async move {

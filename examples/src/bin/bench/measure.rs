@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::{Mode, Threads, Workload};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The plugin's process. It is killed with this, and ends by itself when this process does.
 pub(crate) struct Server {
@@ -88,6 +88,11 @@ pub(crate) async fn run(peer: &str, workload: &Workload, local: &PluginClient, s
     Ok(())
 }
 
+/// So many bytes of text.
+pub(crate) fn text(length: usize) -> String {
+    ('a'..='z').chain('0'..='9').cycle().take(length).collect()
+}
+
 struct Round {
     secs: f64,
     per_sec: f64,
@@ -97,7 +102,7 @@ struct Round {
 }
 
 async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) -> Result<(usize, Vec<Round>)> {
-    let text: String = ('a'..='z').chain('0'..='9').cycle().take(workload.payload).collect();
+    let text = text(workload.payload);
     let least = workload.in_flight().max(16);
     // Twice as much each time, until a run is long enough to tell the rate.
     let mut n = least;
@@ -177,7 +182,7 @@ async fn events(local: &PluginClient, n: usize, text: &str) -> Result<()> {
     if unchanged { Ok(()) } else { Err("the event came changed".into()) }
 }
 
-fn round(figure: f64) -> f64 {
+pub(crate) fn round(figure: f64) -> f64 {
     (figure * 1e3).round() / 1e3
 }
 

@@ -7,7 +7,9 @@ use transport_ws::{WsServer, WsServerConfig};
 use crate::{Workload, engine, measure, options, plugin};
 
 pub(crate) async fn serve() -> Done {
-    let server = WsServer::bind(("127.0.0.1", 0), WsServerConfig::default()).await?;
+    // `scale` makes many links to one process.
+    let config = WsServerConfig::default().max_connections(16_384);
+    let server = WsServer::bind(("127.0.0.1", 0), config).await?;
     report(server.url());
     tokio::select! {
         end = serve_plugin(server, plugin, ClientConfig::default()) => Err(end.into()),

@@ -1,0 +1,63 @@
+//! What the plugin's process does for these measurements.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use connector_core::{CallError, Context, Plugin, PluginClient};
+
+/// Calls of `hang` in this process that wait.
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// - `relay` calls another plugin so many times, one after another, and gives the nanoseconds that took.
+/// - `hang` never answers, and `hanging` says how many calls of it wait.
+/// - `park` makes so many calls of another plugin's `hang`, and answers at once.
+/// - `listen` listens to a plugin's `tick`, and `heard` says how many came since it was asked last.
+pub(crate) fn methods(plugin: Plugin) -> Plugin {
+    let heard = Arc::new(AtomicUsize::new(0));
+    let hears = Arc::clone(&heard);
+    plugin
+        .method("relay", |ctx: Context, target: String, n: usize, text: String| async move {
+            relay(ctx.client(), &target, n, text).await
+        })
+        .method("hang", || async {
+            HANGING.fetch_add(1, Ordering::Relaxed);
+            let _ends = HangEnds;
+            std::future::pending::<()>().await;
+        })
+        .method("hanging", || async { HANGING.load(Ordering::Relaxed) })
+        .method("park", |ctx: Context, target: String, n: usize| async move {
+            for _ in 0..n {
+                let (client, target) = (ctx.client().clone(), target.clone());
+                tokio::spawn(async move { client.call::<()>(&target, "hang", ()).await });
+            }
+        })
+        .method("listen", move |ctx: Context, emitter: String| {
+            let heard = Arc::clone(&hears);
+            let listening = ctx.client().on(&emitter, "tick", move |_: String| {
+                heard.fetch_add(1, Ordering::Relaxed);
+            });
+            async move { listening }
+        })
+        .method("heard", move || {
+            let heard = heard.swap(0, Ordering::Relaxed);
+            async move { heard }
+        })
+}
+
+struct HangEnds;
+
+impl Drop for HangEnds {
+    fn drop(&mut self) {
+        HANGING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What comes back goes out again, so that no copy is measured but the transport's own.
+pub(super) async fn relay(client: &PluginClient, target: &str, n: usize, text: String) -> Result<u64, CallError> {
+    let (began, mut back) = (Instant::now(), text);
+    for _ in 0..n {
+        back = client.call(target, "echo", (back,)).await?;
+    }
+    Ok(began.elapsed().as_nanos() as u64)
+}
