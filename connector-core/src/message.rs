@@ -1,7 +1,6 @@
 //! The one message that crosses every transport, and its JSON.
 
-use bytes::Bytes;
-use bytestring::ByteString;
+use bytes::{Buf, Bytes};
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -84,7 +83,7 @@ impl RequestInfo {
                 "from" => from = Some(json.string()?.into()),
                 "path" => path = json.unless_null(Reader::string)?.map(Name::from),
                 "isFromNative" => is_from_native = json.value()?,
-                _ => drop(json.raw()?),
+                _ => json.skip()?,
             }
             Ok(())
         })?;
@@ -185,10 +184,10 @@ impl Message {
     /// # Errors
     /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
-        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
-        let payload = |text: &str| Payload::from_valid_json(frame.slice_ref(text));
-        let (mut action, mut message) = (None, Message::new(Action::Request));
-        let mut json = Reader::new(&frame);
+        let text = std::str::from_utf8(&frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
+        let (mut action, mut payload, mut error) = (None, None, None);
+        let mut message = Message::new(Action::Request);
+        let mut json = Reader::new(text);
         json.object(|member, json| {
             match member {
                 "action" => action = Some(Action::read(&json.string()?)?),
@@ -196,17 +195,25 @@ impl Message {
                 "name" => message.name = json.unless_null(Reader::string)?.map(Name::from),
                 "key" => message.key = json.unless_null(Reader::string)?.map(Name::from),
                 // `null` is a payload; only a missing member is none.
-                "payload" => message.payload = Some(payload(json.raw()?)),
+                "payload" => payload = Some(json.raw()?),
                 "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?,
-                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(payload),
+                "error" => error = Some(json.raw()?).filter(|text| !is_false_in_javascript(&frame[text.clone()])),
                 "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
                 "extensions" => message.extensions = json.value()?,
-                _ => drop(json.raw()?),
+                _ => json.skip()?,
             }
             Ok(())
         })?;
         json.end()?;
         message.action = action.ok_or_else(|| DecodeError::NotAMessage("it has no `action`".to_owned()))?;
+        message.error = error.map(|text| Payload::from_part(frame.slice(text)));
+        // Mostly the one part of the frame that is kept: cut out of it instead of shared with it.
+        message.payload = payload.map(|text| {
+            let mut part = frame;
+            part.truncate(text.end);
+            part.advance(text.start);
+            Payload::from_part(part)
+        });
         Ok(message)
     }
 
@@ -276,8 +283,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
 }
 
 /// The published ends ask `error ? reject : resolve`.
-pub(crate) fn is_false_in_javascript(error: &str) -> bool {
-    matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
+pub(crate) fn is_false_in_javascript(error: &[u8]) -> bool {
+    matches!(error, b"null" | b"false" | b"\"\"" | b"0" | b"-0" | b"0.0" | b"-0.0")
 }
 
 /// A kind of a later version is as good as none.

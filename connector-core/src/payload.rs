@@ -32,7 +32,7 @@ enum Repr {
 /// A value whose type is forgotten until a reader names it again.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
-    fn cached(&self) -> &OnceLock<ByteString>;
+    fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type, if this is its only holder.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -40,7 +40,7 @@ trait Erased: Send + Sync {
 
 struct Typed<T> {
     value: T,
-    json: OnceLock<ByteString>,
+    json: OnceLock<Result<ByteString, PayloadError>>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -48,7 +48,7 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
         json::write(out, &self.value)
     }
 
-    fn cached(&self) -> &OnceLock<ByteString> {
+    fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
     }
 
@@ -89,9 +89,15 @@ impl Payload {
         Ok(Payload(Repr::Json(text)))
     }
 
-    /// `text` must be one JSON value: a slice of what was parsed before, or a constant.
+    /// `text` must be one JSON value: what was parsed before, or a constant.
     pub(crate) fn from_valid_json(text: ByteString) -> Payload {
         Payload(Repr::Json(text))
+    }
+
+    /// `part` must be one JSON value in UTF-8: part of a frame that was parsed.
+    pub(crate) fn from_part(part: Bytes) -> Payload {
+        // The check cannot fail; it costs less than sharing the frame does.
+        ByteString::try_from(part).map_or_else(|_| Payload::null(), Payload::from_valid_json)
     }
 
     /// JSON's `null`.
@@ -146,13 +152,12 @@ impl Payload {
         match &self.0 {
             Repr::Json(text) => Ok(text),
             Repr::Value(value) => {
-                if let Some(text) = value.cached().get() {
-                    return Ok(text);
-                }
-                let mut out = Vec::with_capacity(128);
-                value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
-                let text = String::from_utf8(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))?;
-                Ok(value.cached().get_or_init(|| text.into()))
+                let serialize = || {
+                    let mut out = Vec::with_capacity(128);
+                    value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
+                    ByteString::try_from(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))
+                };
+                value.cached().get_or_init(serialize).as_ref().map_err(PayloadError::clone)
             }
         }
     }

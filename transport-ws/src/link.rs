@@ -18,9 +18,6 @@ use crate::ending::{self, How};
 use crate::keepalive::{Due, Keepalive};
 use crate::wire::Wire;
 
-/// Frames up to this size are copied out of the read buffer; see [`codec::decode`].
-const SMALL: usize = 16 * 1024;
-
 /// A text frame, or the name of what came instead of one.
 pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
 
@@ -55,6 +52,7 @@ pub(crate) struct WsLink<S> {
     ping_waits: bool,
     max_frame: usize,
     max_send: usize,
+    scratch: Vec<u8>,
     /// Counted among the server's links for as long as this one lives.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -76,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             ping_waits: false,
             max_frame: config.max_frame,
             max_send: config.send_limit(),
+            scratch: Vec::new(),
             _permit: permit,
         }
     }
@@ -247,7 +246,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
         if let Some(end) = self.said() {
             return Err(end.clone().into());
         }
-        self.send_frame(codec::encode(&message, self.max_send)?)
+        let frame = codec::encode(&message, self.max_send, &mut self.scratch)?;
+        self.send_frame(frame)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
@@ -257,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         let inbound = ready!(self.poll_frame(cx))?;
         Poll::Ready(Ok(match inbound {
-            Ok(text) => codec::decode(text.into(), SMALL),
+            Ok(text) => codec::decode(text.into()),
             Err(what) => Err(DecodeError::WrongFrame(what)),
         }))
     }

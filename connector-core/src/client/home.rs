@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{ClientConfig, listen_action};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, call_over};
+use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, UnderWay};
 use crate::message::{Action, Name};
 use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
@@ -109,8 +109,11 @@ impl LinkHome {
     pub(super) async fn call(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
         self.ready()?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = |reply| Command::Call { id, target: target.into(), method: method.into(), args, reply };
-        let answered = pin!(call_over(&self.outbox, id, true, call));
+        let answered = pin!(async {
+            self.outbox.room().await;
+            let call = |reply| Command::Call { id, target: target.into(), method: method.into(), args, reply };
+            UnderWay::start(&self.outbox, id, call)?.await
+        });
         match runtime::timeout(self.config.call_timeout, answered).await {
             Some(Ok(outcome)) => outcome,
             Some(Err(end)) => Err(self.lost(end)),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
-use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, call_over};
+use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, UnderWay};
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
 use crate::runtime::Task;
@@ -116,12 +116,23 @@ impl External {
         }
     }
 
-    /// Calls a method over the link, if it is up. Dropping the future takes the call back.
-    pub(super) async fn call(&self, method: Name, args: Payload, info: RequestInfo) -> Result<Payload, CallError> {
+    /// Calls a method over the link.
+    ///
+    /// # Errors
+    /// The link is down.
+    pub(super) fn call(
+        &self,
+        method: Name,
+        args: Payload,
+        info: RequestInfo,
+    ) -> Result<UnderWay<'_, Command>, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let call = |reply| Command::Call { id, method, args, info, reply };
-        let lost = |end| Err(CallError::LinkLost(LinkLost::Seen { plugin: self.name.clone(), end }));
-        call_over(&self.outbox, id, false, call).await.unwrap_or_else(lost)
+        UnderWay::start(&self.outbox, id, call).map_err(|end| self.lost(end))
+    }
+
+    pub(super) fn lost(&self, end: Arc<LinkEnd>) -> CallError {
+        CallError::LinkLost(LinkLost::Seen { plugin: self.name.clone(), end })
     }
 
     /// Passes an event on; while the link is down it is kept, up to a bound.
@@ -146,9 +157,8 @@ impl External {
             Command::TakeBack { .. } | Command::Notify { .. } => None,
         });
         for reply in waiting.into_iter().chain(queued) {
-            let lost = LinkLost::Seen { plugin: self.name.clone(), end: Arc::clone(end) };
             // Whoever dropped the call does not want to know.
-            let _ = reply.send(Err(CallError::LinkLost(lost)));
+            let _ = reply.send(Err(self.lost(Arc::clone(end))));
         }
     }
 

@@ -1,18 +1,20 @@
 //! Calls and cancels between plugins (protocol.md, section 1: "Calls inside the engine").
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use super::Inner;
 use super::admission::Admission;
 use super::entry::{Entry, Host, Status};
+use super::external::{Command, External};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
+use crate::link::UnderWay;
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
-use crate::plugin::Context;
+use crate::plugin::{BoxFuture, Context, Outcome};
 use crate::runtime;
 use crate::sync::lock;
 
@@ -48,8 +50,8 @@ impl Inner {
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let admission = Admission::enter(&self.moments, caller, &target, method.clone())?;
         poll_fn(|cx| admission.poll_started(cx)).await?;
-        let mut run = pin!(self.run(caller, &target, path, method.clone(), args));
-        let until_ended = poll_fn(|cx| match run.as_mut().poll(cx) {
+        let mut running = self.run(caller, &target, path, method.clone(), args)?;
+        let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => admission.poll_ended(cx).map(Err),
         });
@@ -57,25 +59,26 @@ impl Inner {
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(&method, &caller.name)))
     }
 
-    async fn run(
+    /// Starts a call that was let through.
+    fn run<'a>(
         self: &Arc<Self>,
-        caller: &Arc<Entry>,
-        target: &Arc<Entry>,
+        caller: &Entry,
+        target: &'a Arc<Entry>,
         path: Name,
         method: Name,
         args: Payload,
-    ) -> Result<Payload, CallError> {
+    ) -> Result<Running<'a>, CallError> {
         match &target.host {
             Host::Native(instance) => {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
                 let deadline = runtime::now().checked_add(target.options.queue_timeout);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let missing = |method: &str, plugin: &str| format!("Method {method} is not implemented by {plugin}");
-                instance.invoke(context, args, missing).await.map_err(CallError::Plugin)
+                Ok(Running::Here(instance.invoke(context, args, missing)))
             }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
-                external.call(method, args, info).await
+                Ok(Running::Behind(external, external.call(method, args, info)?))
             }
         }
     }
@@ -133,6 +136,23 @@ impl Inner {
             call.cancel();
         }
         Ok(())
+    }
+}
+
+/// A call at work.
+enum Running<'a> {
+    Here(BoxFuture<Outcome>),
+    Behind(&'a External, UnderWay<'a, Command>),
+}
+
+impl Running<'_> {
+    fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Payload, CallError>> {
+        match self {
+            Running::Here(method) => method.as_mut().poll(cx).map_err(CallError::Plugin),
+            Running::Behind(external, call) => {
+                Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(external.lost(end))))
+            }
+        }
     }
 }
 

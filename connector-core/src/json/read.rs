@@ -1,8 +1,10 @@
 //! Reading: one pass over an object whose members the reader knows.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::DecodeError;
@@ -27,7 +29,7 @@ impl<'a> Reader<'a> {
         mut member: impl FnMut(&str, &mut Reader<'a>) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
         if self.peek() != Some(b'{') {
-            self.value::<serde::de::IgnoredAny>()?;
+            self.skip()?;
             return Err(DecodeError::NotAMessage("expected an object".to_owned()));
         }
         self.at += 1;
@@ -59,9 +61,15 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// The text of any value, its white space before it left out.
-    pub(crate) fn raw(&mut self) -> Result<&'a str, DecodeError> {
-        self.value::<&RawValue>().map(RawValue::get)
+    /// Where the text of any value is, without white space around it.
+    pub(crate) fn raw(&mut self) -> Result<Range<usize>, DecodeError> {
+        let length = self.value::<&RawValue>()?.get().len();
+        Ok(self.at - length..self.at)
+    }
+
+    /// Passes over any value.
+    pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
+        self.value::<IgnoredAny>().map(drop)
     }
 
     /// Reads a string, borrowed from the text unless it holds an escape.

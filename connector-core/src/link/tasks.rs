@@ -1,77 +1,138 @@
 //! Work that a link's task runs beside moving messages: handlers at the plugin's end, calls at the engine's.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use foldhash::{HashMap, HashMapExt};
-use futures_util::future::{AbortHandle, Abortable};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::task::AtomicWaker;
 
 use crate::plugin::BoxFuture;
+use crate::sync::lock;
 
 /// Futures, each with what it is for, of which each may be stopped by its id. Dropping this drops them all.
 ///
-/// A future is polled once when it is started, since most end at once; only those that wait are kept.
+/// A future is polled when it is started, since most end at once; only those that wait are kept. Each has a place, whose
+/// waker serves one future after another: what waits costs no allocation of its own beyond its box.
 pub(crate) struct Tasks<K, T> {
-    waiting: FuturesUnordered<Abortable<Task<K, T>>>,
-    handles: HashMap<i64, AbortHandle>,
+    places: Vec<Place<K, T>>,
+    free: Vec<usize>,
+    by_id: HashMap<i64, usize>,
+    woken: Arc<Woken>,
+    /// Taken from `woken` and not looked at yet.
+    due: VecDeque<usize>,
+}
+
+struct Place<K, T> {
+    waker: Waker,
+    woken: Arc<AtomicBool>,
+    task: Option<Task<K, T>>,
 }
 
 struct Task<K, T> {
     id: Option<i64>,
-    of: Option<K>,
+    of: K,
     work: BoxFuture<T>,
 }
 
-impl<K: Unpin, T> Future for Task<K, T> {
-    type Output = (Option<i64>, Option<K>, T);
+/// The places whose futures want to be polled.
+#[derive(Default)]
+struct Woken {
+    places: Mutex<VecDeque<usize>>,
+    owner: AtomicWaker,
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let output = ready!(self.work.as_mut().poll(cx));
-        Poll::Ready((self.id, self.of.take(), output))
+struct PlaceWaker {
+    place: usize,
+    /// Whether it is among the woken already.
+    woken: Arc<AtomicBool>,
+    all: Arc<Woken>,
+}
+
+impl Wake for PlaceWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            lock(&self.all.places).push_back(self.place);
+            self.all.owner.wake();
+        }
     }
 }
 
-impl<K: Unpin, T> Tasks<K, T> {
+impl<K, T> Tasks<K, T> {
     pub(crate) fn new() -> Self {
-        Tasks { waiting: FuturesUnordered::new(), handles: HashMap::new() }
+        let woken = Arc::default();
+        Tasks { places: Vec::new(), free: Vec::new(), by_id: HashMap::new(), woken, due: VecDeque::new() }
     }
 
     /// Starts a future; gives its output if it ends at once. Of two with the same id, [`stop`](Tasks::stop) means the
     /// later.
     pub(crate) fn start(&mut self, id: Option<i64>, of: K, mut work: BoxFuture<T>) -> Option<(K, T)> {
-        // Polled again as soon as it is kept, so a wake-up meanwhile is not missed.
-        let mut nobody = Context::from_waker(std::task::Waker::noop());
-        if let Poll::Ready(output) = work.as_mut().poll(&mut nobody) {
+        let at = self.free.pop().unwrap_or_else(|| self.add_place());
+        let place = &mut self.places[at];
+        // A place that was left may have been woken late; from here on that means this future.
+        place.woken.store(false, Ordering::Release);
+        if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&place.waker)) {
+            self.free.push(at);
             return Some((of, output));
         }
-        let (handle, registration) = AbortHandle::new_pair();
+        place.task = Some(Task { id, of, work });
         if let Some(id) = id {
-            self.handles.insert(id, handle);
+            self.by_id.insert(id, at);
         }
-        self.waiting.push(Abortable::new(Task { id, of: Some(of), work }, registration));
         None
+    }
+
+    fn add_place(&mut self) -> usize {
+        let (place, woken) = (self.places.len(), Arc::<AtomicBool>::default());
+        let waker = PlaceWaker { place, woken: Arc::clone(&woken), all: Arc::clone(&self.woken) };
+        self.places.push(Place { waker: Arc::new(waker).into(), woken, task: None });
+        place
     }
 
     /// Drops the future of that id, if it still waits.
     pub(crate) fn stop(&mut self, id: i64) -> bool {
-        self.handles.remove(&id).inspect(AbortHandle::abort).is_some()
+        self.by_id.get(&id).copied().is_some_and(|at| self.end(at).is_some())
+    }
+
+    fn end(&mut self, at: usize) -> Option<K> {
+        let Task { id, of, .. } = self.places[at].task.take()?;
+        if let Some(id) = id
+            && self.by_id.get(&id) == Some(&at)
+        {
+            self.by_id.remove(&id);
+        }
+        self.free.push(at);
+        Some(of)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.places.len() - self.free.len()
     }
 
     /// The output of a future that has ended by itself.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(K, T)> {
-        while let Poll::Ready(Some(ended)) = self.waiting.poll_next_unpin(cx) {
-            // One that was stopped ends here, too, without a word.
-            let Ok((id, Some(of), output)) = ended else { continue };
-            if let Some(id) = id {
-                self.handles.remove(&id);
+        if self.due.is_empty() {
+            if self.len() == 0 {
+                return Poll::Pending;
             }
-            return Poll::Ready((of, output));
+            self.woken.owner.register(cx.waker());
+            std::mem::swap(&mut *lock(&self.woken.places), &mut self.due);
+        }
+        while let Some(at) = self.due.pop_front() {
+            let place = &mut self.places[at];
+            // Before it is polled, or a wake-up meanwhile would be missed.
+            place.woken.store(false, Ordering::Release);
+            let Some(task) = &mut place.task else { continue };
+            if let Poll::Ready(output) = task.work.as_mut().poll(&mut Context::from_waker(&place.waker))
+                && let Some(of) = self.end(at)
+            {
+                return Poll::Ready((of, output));
+            }
         }
         Poll::Pending
     }
@@ -95,12 +156,59 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(clippy::disallowed_methods, reason = "what wakes from another thread")]
+    async fn a_place_serves_one_future_after_another_and_none_is_missed() {
+        let mut tasks = Tasks::new();
+        for round in 0..3 {
+            let (sends, waits): (Vec<_>, Vec<_>) = (0..10).map(|_| oneshot::channel::<i64>()).unzip();
+            for (n, wait) in waits.into_iter().enumerate() {
+                assert!(tasks.start(Some(n as i64), n as i64, Box::pin(async { wait.await.unwrap() })).is_none());
+            }
+            assert!(tasks.stop(3) && !tasks.stop(3));
+            let woken = std::thread::spawn(move || {
+                for (n, send) in sends.into_iter().enumerate().rev() {
+                    let _ = send.send(n as i64 * 10);
+                }
+            });
+            let mut ended = Vec::new();
+            while tasks.len() > 0 {
+                ended.push(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await);
+            }
+            woken.join().unwrap();
+            ended.sort_unstable();
+            let expected: Vec<_> = (0..10).filter(|n| *n != 3).map(|n| (n, n * 10)).collect();
+            assert_eq!(ended, expected, "round {round}");
+            assert_eq!(tasks.places.len(), 10);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_wakes_itself_lets_others_go_on() {
+        let mut tasks = Tasks::new();
+        assert!(
+            tasks
+                .start(
+                    None,
+                    "busy",
+                    Box::pin(async {
+                        loop {
+                            tokio::task::yield_now().await
+                        }
+                    })
+                )
+                .is_none()
+        );
+        assert!(tasks.start(None, "short", Box::pin(tokio::task::yield_now())).is_none());
+        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, ("short", ()));
+    }
+
+    #[tokio::test]
     async fn what_is_stopped_is_dropped() {
         let mut tasks = Tasks::new();
         let (send, wait) = oneshot::channel::<()>();
         tasks.start(Some(7), (), Box::pin(async { drop(wait.await) }));
         assert!(tasks.stop(7));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         assert!(tasks.poll_ended(&mut cx).is_pending());
         assert!(send.is_closed() && tasks.len() == 0);
     }

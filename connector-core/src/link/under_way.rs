@@ -1,6 +1,9 @@
 //! One call over a link, seen from whoever waits for it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
@@ -15,41 +18,45 @@ pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 /// Asks the link's task to forget a call, and to tell a native end.
 pub(crate) struct TakeBack(pub(crate) i64);
 
-/// Sends a call once the queue has room (or at once, if `wait` is false) and waits for its outcome. Dropping the future
-/// at any point takes the call back.
-///
-/// # Errors
-/// As the outer result: the link is down, or its task is gone.
-pub(crate) async fn call_over<C: Queued + From<TakeBack>>(
-    outbox: &Outbox<C>,
-    id: i64,
-    wait: bool,
-    call: impl FnOnce(Reply) -> C,
-) -> Result<Result<Payload, CallError>, Arc<LinkEnd>> {
-    let (reply, answer) = oneshot::channel();
-    // Made before anything is sent, so that there is no gap in which a dropped call stays behind.
-    let mut guard = Guard { outbox, id: Some(id) };
-    if wait {
-        outbox.room().await;
-    }
-    let outcome = match outbox.push(call(reply)) {
-        Ok(()) => answer.await.map_err(|_| outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())),
-        Err(end) => Err(end),
-    };
-    guard.id = None;
-    outcome
-}
-
-struct Guard<'a, C: Queued + From<TakeBack>> {
+/// A call that is queued or sent. Its outer error: the link is down, or its task is gone. Dropping it takes the call back.
+pub(crate) struct UnderWay<'a, C: Queued + From<TakeBack>> {
     outbox: &'a Outbox<C>,
-    id: Option<i64>,
+    id: i64,
+    answer: oneshot::Receiver<Result<Payload, CallError>>,
+    ended: bool,
 }
 
-impl<C: Queued + From<TakeBack>> Drop for Guard<'_, C> {
+impl<'a, C: Queued + From<TakeBack>> UnderWay<'a, C> {
+    /// Queues a call, however full the queue is.
+    ///
+    /// # Errors
+    /// The link is down.
+    pub(crate) fn start(
+        outbox: &'a Outbox<C>,
+        id: i64,
+        call: impl FnOnce(Reply) -> C,
+    ) -> Result<UnderWay<'a, C>, Arc<LinkEnd>> {
+        let (reply, answer) = oneshot::channel();
+        outbox.push(call(reply))?;
+        Ok(UnderWay { outbox, id, answer, ended: false })
+    }
+}
+
+impl<C: Queued + From<TakeBack>> Future for UnderWay<'_, C> {
+    type Output = Result<Result<Payload, CallError>, Arc<LinkEnd>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        self.ended = true;
+        Poll::Ready(answer.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())))
+    }
+}
+
+impl<C: Queued + From<TakeBack>> Drop for UnderWay<'_, C> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
+        if !self.ended {
             // If the link is down there is nothing to take back.
-            let _ = self.outbox.push(TakeBack(id).into());
+            let _ = self.outbox.push(TakeBack(self.id).into());
         }
     }
 }
