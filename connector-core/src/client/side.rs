@@ -9,7 +9,7 @@ use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, Fault, LinkLost, PayloadError};
-use crate::link::{Answers, Head, Reply, Side, Tasks};
+use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::plugin::{Context, Outcome};
@@ -23,14 +23,17 @@ pub(super) struct PluginSide {
     answers: Answers<Answer>,
 }
 
-/// A request of the engine's.
+/// What the engine asked for.
 struct Asked {
-    id: Option<i64>,
     name: Option<Name>,
     key: Name,
 }
 
-type Answer = (Asked, Outcome);
+struct Answer {
+    id: Option<i64>,
+    asked: Asked,
+    outcome: Outcome,
+}
 
 impl PluginSide {
     pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
@@ -55,14 +58,14 @@ impl PluginSide {
                 let Invocation { id, name, key, from, path, args } = invocation;
                 if self.tasks.len() >= self.home.config.running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
-                    return self.answer((Some(Asked { id, name, key }), Err(Fault::new(busy))));
+                    return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
                 }
                 let client = PluginClient::behind(Arc::clone(&self.home));
                 let context = Context::new(from, path, key.clone(), client, None);
                 let work = self.home.instance.invoke(context, args, |method, plugin| {
                     format!("Method {method} doesn't exist on plugin {plugin}")
                 });
-                if let Some(ended) = self.tasks.start(id, Some(Asked { id, name, key }), work) {
+                if let Some(ended) = self.tasks.start(id, Some(Asked { name, key }), work) {
                     self.answer(ended);
                 }
             }
@@ -77,9 +80,9 @@ impl PluginSide {
         }
     }
 
-    fn answer(&mut self, (asked, outcome): (Option<Asked>, Outcome)) {
-        if let Some(asked) = asked {
-            self.answers.push(&self.home.outbox, (asked, outcome));
+    fn answer(&mut self, Ended { id, of, output: outcome }: Ended<Option<Asked>, Outcome>) {
+        if let Some(asked) = of {
+            self.answers.push(&self.home.outbox, Answer { id, asked, outcome });
         }
     }
 
@@ -141,7 +144,7 @@ impl Side for PluginSide {
         if let Some(message) = self.session.transmit() {
             return Poll::Ready(message);
         }
-        if let Some((Asked { id, name, key }, outcome)) = self.answers.pop(&self.home.outbox) {
+        if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
             return Poll::Ready(answer(id, name, Some(key), outcome));
         }
         loop {

@@ -158,6 +158,10 @@ impl<'a> Admission<'a> {
         Ok(admission)
     }
 
+    pub(super) fn method(&self) -> &Name {
+        &self.call.method
+    }
+
     /// Ready when the call may run.
     ///
     /// # Errors

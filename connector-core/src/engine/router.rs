@@ -48,15 +48,15 @@ impl Inner {
             }));
         };
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let admission = Admission::enter(&self.moments, caller, &target, method.clone())?;
+        let admission = Admission::enter(&self.moments, caller, &target, method)?;
         poll_fn(|cx| admission.poll_started(cx)).await?;
-        let mut running = self.run(caller, &target, path, method.clone(), args)?;
+        let mut running = self.run(caller, &target, path, admission.method().clone(), args)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => admission.poll_ended(cx).map(Err),
         });
         let outcome = runtime::timeout(target.options.queue_timeout, until_ended).await;
-        outcome.unwrap_or_else(|| Err(CallError::run_timeout(&method, &caller.name)))
+        outcome.unwrap_or_else(|| Err(CallError::run_timeout(admission.method(), &caller.name)))
     }
 
     /// Starts a call that was let through.

@@ -24,7 +24,7 @@ pub(super) struct EngineSide<L> {
     external: Arc<External>,
     session: EngineSession<Reply>,
     /// The plugin's calls of others.
-    tasks: Tasks<Asked, Result<Payload, CallError>>,
+    tasks: Tasks<(), Outcome>,
     answers: Answers<Answer>,
     /// What to do when the handshake is done.
     on_loaded: Option<L>,
@@ -48,14 +48,15 @@ enum Handshake {
 
 type Timer = Pin<Box<tokio::time::Sleep>>;
 
-/// A call of the plugin's.
-struct Asked {
-    id: Option<i64>,
+/// How a call of the plugin's has ended.
+struct Outcome {
     target: Name,
     method: Name,
+    result: Result<Payload, CallError>,
 }
 
-type Answer = (Asked, Result<Payload, CallError>);
+/// That of the call of this id.
+type Answer = (Option<i64>, Outcome);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     /// `on_loaded` gets the methods that the plugin lists in its first answer.
@@ -102,14 +103,16 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             },
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.calls {
-                    let busy = CallError::Refused(self.busy(&target, &method));
-                    return self.answer((Asked { id, target, method }, Err(busy)));
+                    let result = Err(CallError::Refused(self.busy(&target, &method)));
+                    return self.answer((id, Outcome { target, method, result }));
                 }
-                let (caller, asked) = (Arc::clone(&self.entry), Asked { id, target, method });
-                let (target, method) = (asked.target.clone(), asked.method.clone());
-                let work = async move { engine.call(&caller, &target, &method, args).await };
-                if let Some(answer) = self.tasks.start(id, asked, Box::pin(work)) {
-                    self.answer(answer);
+                let caller = Arc::clone(&self.entry);
+                let work = async move {
+                    let result = engine.call(&caller, &target, &method, args).await;
+                    Outcome { target, method, result }
+                };
+                if let Some(ended) = self.tasks.start(id, (), Box::pin(work)) {
+                    self.answer((ended.id, ended.output));
                 }
             }
             EngineEvent::CancelOne { id } => {
@@ -190,8 +193,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
         let loaded = self.is_loaded();
         let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
-        if let Some((Asked { id, target, method }, outcome)) = answer {
-            return Poll::Ready(self.session.answer(id, target, method, outcome));
+        if let Some((id, Outcome { target, method, result })) = answer {
+            return Poll::Ready(self.session.answer(id, target, method, result));
         }
         if !loaded {
             // What is kept from before a loss goes out once the plugin can take it.
@@ -207,8 +210,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(answer) = self.tasks.poll_ended(cx) {
-            self.answer(answer);
+        while let Poll::Ready(ended) = self.tasks.poll_ended(cx) {
+            self.answer((ended.id, ended.output));
             worked = true;
         }
         if let Handshake::Done(Some(due)) = &mut self.handshake

@@ -11,7 +11,7 @@ pub(crate) use answers::Answers;
 pub(crate) use drive::{Head, Side, drive};
 pub(crate) use outbox::{Outbox, Queued};
 pub(crate) use stop::Stop;
-pub(crate) use tasks::Tasks;
+pub(crate) use tasks::{Ended, Tasks};
 pub(crate) use under_way::{Reply, TakeBack, UnderWay};
 
 use std::time::Duration;

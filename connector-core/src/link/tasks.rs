@@ -25,8 +25,9 @@ pub(crate) struct Tasks<K, T> {
 }
 
 struct Place<K, T> {
+    own: Arc<PlaceWaker>,
+    /// The same as a waker.
     waker: Waker,
-    woken: Arc<AtomicBool>,
     task: Option<Task<K, T>>,
 }
 
@@ -34,6 +35,14 @@ struct Task<K, T> {
     id: Option<i64>,
     of: K,
     work: BoxFuture<T>,
+}
+
+/// A future that has ended.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ended<K, T> {
+    pub(crate) id: Option<i64>,
+    pub(crate) of: K,
+    pub(crate) output: T,
 }
 
 /// The places whose futures want to be polled.
@@ -46,7 +55,7 @@ struct Woken {
 struct PlaceWaker {
     place: usize,
     /// Whether it is among the woken already.
-    woken: Arc<AtomicBool>,
+    woken: AtomicBool,
     all: Arc<Woken>,
 }
 
@@ -69,16 +78,16 @@ impl<K, T> Tasks<K, T> {
         Tasks { places: Vec::new(), free: Vec::new(), by_id: HashMap::new(), woken, due: VecDeque::new() }
     }
 
-    /// Starts a future; gives its output if it ends at once. Of two with the same id, [`stop`](Tasks::stop) means the
+    /// Starts a future; gives it back if it ends at once. Of two with the same id, [`stop`](Tasks::stop) means the
     /// later.
-    pub(crate) fn start(&mut self, id: Option<i64>, of: K, mut work: BoxFuture<T>) -> Option<(K, T)> {
+    pub(crate) fn start(&mut self, id: Option<i64>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[at];
         // A place that was left may have been woken late; from here on that means this future.
-        place.woken.store(false, Ordering::Release);
+        place.own.woken.store(false, Ordering::Release);
         if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&place.waker)) {
             self.free.push(at);
-            return Some((of, output));
+            return Some(Ended { id, of, output });
         }
         place.task = Some(Task { id, of, work });
         if let Some(id) = id {
@@ -88,9 +97,9 @@ impl<K, T> Tasks<K, T> {
     }
 
     fn add_place(&mut self) -> usize {
-        let (place, woken) = (self.places.len(), Arc::<AtomicBool>::default());
-        let waker = PlaceWaker { place, woken: Arc::clone(&woken), all: Arc::clone(&self.woken) };
-        self.places.push(Place { waker: Arc::new(waker).into(), woken, task: None });
+        let place = self.places.len();
+        let own = Arc::new(PlaceWaker { place, woken: AtomicBool::new(false), all: Arc::clone(&self.woken) });
+        self.places.push(Place { waker: Arc::clone(&own).into(), own, task: None });
         place
     }
 
@@ -99,7 +108,7 @@ impl<K, T> Tasks<K, T> {
         self.by_id.get(&id).copied().is_some_and(|at| self.end(at).is_some())
     }
 
-    fn end(&mut self, at: usize) -> Option<K> {
+    fn end(&mut self, at: usize) -> Option<(Option<i64>, K)> {
         let Task { id, of, .. } = self.places[at].task.take()?;
         if let Some(id) = id
             && self.by_id.get(&id) == Some(&at)
@@ -107,15 +116,15 @@ impl<K, T> Tasks<K, T> {
             self.by_id.remove(&id);
         }
         self.free.push(at);
-        Some(of)
+        Some((id, of))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
-    /// The output of a future that has ended by itself.
-    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(K, T)> {
+    /// A future that has ended by itself.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Ended<K, T>> {
         if self.due.is_empty() {
             if self.len() == 0 {
                 return Poll::Pending;
@@ -126,12 +135,12 @@ impl<K, T> Tasks<K, T> {
         while let Some(at) = self.due.pop_front() {
             let place = &mut self.places[at];
             // Before it is polled, or a wake-up meanwhile would be missed.
-            place.woken.store(false, Ordering::Release);
+            place.own.woken.store(false, Ordering::Release);
             let Some(task) = &mut place.task else { continue };
             if let Poll::Ready(output) = task.work.as_mut().poll(&mut Context::from_waker(&place.waker))
-                && let Some(of) = self.end(at)
+                && let Some((id, of)) = self.end(at)
             {
-                return Poll::Ready((of, output));
+                return Poll::Ready(Ended { id, of, output });
             }
         }
         Poll::Pending
@@ -147,11 +156,11 @@ mod tests {
     #[tokio::test]
     async fn what_ends_at_once_is_given_back_and_what_waits_is_kept() {
         let mut tasks = Tasks::new();
-        assert_eq!(tasks.start(Some(1), "a", Box::pin(async { 1 })), Some(("a", 1)));
+        assert_eq!(tasks.start(Some(1), "a", Box::pin(async { 1 })), Some(Ended { id: Some(1), of: "a", output: 1 }));
         let (send, wait) = oneshot::channel();
         assert_eq!(tasks.start(Some(2), "b", Box::pin(async { wait.await.unwrap() })), None);
         send.send(2).unwrap();
-        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, ("b", 2));
+        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, Ended { id: Some(2), of: "b", output: 2 });
         assert!(!tasks.stop(2), "ended already");
     }
 
@@ -172,7 +181,8 @@ mod tests {
             });
             let mut ended = Vec::new();
             while tasks.len() > 0 {
-                ended.push(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await);
+                let Ended { of, output, .. } = std::future::poll_fn(|cx| tasks.poll_ended(cx)).await;
+                ended.push((of, output));
             }
             woken.join().unwrap();
             ended.sort_unstable();
@@ -199,7 +209,7 @@ mod tests {
                 .is_none()
         );
         assert!(tasks.start(None, "short", Box::pin(tokio::task::yield_now())).is_none());
-        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, ("short", ()));
+        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await.of, "short");
     }
 
     #[tokio::test]
