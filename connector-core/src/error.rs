@@ -173,7 +173,7 @@ impl Fault {
     /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
     pub fn from_payload(error: Payload) -> Fault {
         match error.to_json() {
-            Ok(text) if is_false_in_javascript(&text) => Fault::new(""),
+            Ok(text) if std::str::from_utf8(&text).is_ok_and(is_false_in_javascript) => Fault::new(""),
             _ => Fault(error),
         }
     }

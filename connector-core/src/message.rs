@@ -1,6 +1,7 @@
 //! The one message that crosses every transport, and its JSON.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -163,6 +164,9 @@ pub struct Message {
     pub extensions: Option<Extensions>,
 }
 
+/// A payload of so many bytes is copied out of its frame.
+const SHORT: usize = 16 * 1024;
+
 impl Message {
     /// A message with nothing but its action.
     pub fn new(action: Action) -> Message {
@@ -179,15 +183,18 @@ impl Message {
         }
     }
 
-    /// Reads one frame of JSON. The payload stays a slice of it.
+    /// Reads one frame of JSON. A long payload stays a slice of it; a short one is copied, since a frame may be a slice
+    /// in turn, of a large buffer that would be kept with it.
     ///
     /// # Errors
     /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
-        let text = std::str::from_utf8(&frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
-        let (mut action, mut payload, mut error) = (None, None, None);
-        let mut message = Message::new(Action::Request);
-        let mut json = Reader::new(text);
+        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
+        let payload = |text: &str| {
+            Payload::from_valid_json(if text.len() <= SHORT { text.into() } else { frame.slice_ref(text) })
+        };
+        let (mut action, mut message) = (None, Message::new(Action::Request));
+        let mut json = Reader::new(&frame);
         json.object(|member, json| {
             match member {
                 "action" => action = Some(Action::read(&json.string()?)?),
@@ -195,9 +202,9 @@ impl Message {
                 "name" => message.name = json.unless_null(Reader::string)?.map(Name::from),
                 "key" => message.key = json.unless_null(Reader::string)?.map(Name::from),
                 // `null` is a payload; only a missing member is none.
-                "payload" => payload = Some(json.raw()?),
+                "payload" => message.payload = Some(payload(json.raw()?)),
                 "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?,
-                "error" => error = Some(json.raw()?).filter(|text| !is_false_in_javascript(&frame[text.clone()])),
+                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(payload),
                 "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
                 "extensions" => message.extensions = json.value()?,
                 _ => json.skip()?,
@@ -206,14 +213,6 @@ impl Message {
         })?;
         json.end()?;
         message.action = action.ok_or_else(|| DecodeError::NotAMessage("it has no `action`".to_owned()))?;
-        message.error = error.map(|text| Payload::from_part(frame.slice(text)));
-        // Mostly the one part of the frame that is kept: cut out of it instead of shared with it.
-        message.payload = payload.map(|text| {
-            let mut part = frame;
-            part.truncate(text.end);
-            part.advance(text.start);
-            Payload::from_part(part)
-        });
         Ok(message)
     }
 
@@ -283,8 +282,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
 }
 
 /// The published ends ask `error ? reject : resolve`.
-pub(crate) fn is_false_in_javascript(error: &[u8]) -> bool {
-    matches!(error, b"null" | b"false" | b"\"\"" | b"0" | b"-0" | b"0.0" | b"-0.0")
+pub(crate) fn is_false_in_javascript(error: &str) -> bool {
+    matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
 }
 
 /// A kind of a later version is as good as none.
@@ -359,12 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn payload_is_a_slice_of_the_frame() {
-        let frame = Bytes::from_static(br#"{"action":"request","payload":["a","\ud800"],"name":"x"}"#);
-        let message = Message::decode(frame.clone()).unwrap();
-        let json = message.payload.unwrap().to_json().unwrap();
-        assert_eq!(&json[..], br#"["a","\ud800"]"#);
-        assert!(frame.as_ptr_range().contains(&json.as_ptr()));
+    fn a_long_payload_is_a_slice_of_the_frame_and_a_short_one_does_not_keep_it() {
+        for (length, shared) in [(10, false), (SHORT, false), (SHORT + 1, true)] {
+            let json = format!(r#"["{}\ud800"]"#, "x".repeat(length - 10));
+            let frame = Bytes::from(format!(r#"{{"action":"request","payload":{json}  }}"#));
+            let read = Message::decode(frame.clone()).unwrap().payload.unwrap().to_json().unwrap();
+            assert_eq!(read, json);
+            assert_eq!(frame.as_ptr_range().contains(&read.as_ptr()), shared, "{length}");
+        }
     }
 
     #[test]

@@ -89,15 +89,9 @@ impl Payload {
         Ok(Payload(Repr::Json(text)))
     }
 
-    /// `text` must be one JSON value: what was parsed before, or a constant.
+    /// `text` must be one JSON value: a slice of what was parsed before, or a constant.
     pub(crate) fn from_valid_json(text: ByteString) -> Payload {
         Payload(Repr::Json(text))
-    }
-
-    /// `part` must be one JSON value in UTF-8: part of a frame that was parsed.
-    pub(crate) fn from_part(part: Bytes) -> Payload {
-        // The check cannot fail; it costs less than sharing the frame does.
-        ByteString::try_from(part).map_or_else(|_| Payload::null(), Payload::from_valid_json)
     }
 
     /// JSON's `null`.

@@ -257,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         let inbound = ready!(self.poll_frame(cx))?;
         Poll::Ready(Ok(match inbound {
-            Ok(text) => codec::decode(text.into()),
+            Ok(text) => Message::decode(text.into()),
             Err(what) => Err(DecodeError::WrongFrame(what)),
         }))
     }

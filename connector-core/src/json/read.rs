@@ -1,7 +1,6 @@
 //! Reading: one pass over an object whose members the reader knows.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -61,10 +60,9 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Where the text of any value is, without white space around it.
-    pub(crate) fn raw(&mut self) -> Result<Range<usize>, DecodeError> {
-        let length = self.value::<&RawValue>()?.get().len();
-        Ok(self.at - length..self.at)
+    /// The text of any value, without white space around it.
+    pub(crate) fn raw(&mut self) -> Result<&'a str, DecodeError> {
+        self.value::<&RawValue>().map(RawValue::get)
     }
 
     /// Passes over any value.
