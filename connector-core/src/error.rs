@@ -72,7 +72,7 @@ pub enum CallError {
     Plugin(Fault),
     /// The call was not let through, and why.
     #[error("{0}")]
-    Refused(#[from] Refusal),
+    Refused(Box<Refusal>),
     /// The plugin took longer than its queue's time limit, or than the caller's own.
     #[error("{0}")]
     TimedOut(String),
@@ -86,15 +86,27 @@ pub enum CallError {
     #[error("the arguments cannot be sent: {0}")]
     Arguments(#[source] PayloadError),
     /// The call succeeded, but its result is not of the type asked for.
-    #[error("{method} of {target} gave another result than asked for: {source}")]
-    Result {
-        /// The plugin called, with its path.
-        target: String,
-        /// The method called.
-        method: String,
-        /// What does not fit.
-        source: PayloadError,
-    },
+    #[error("{0}")]
+    Result(#[source] Box<WrongResult>),
+}
+
+/// A result of another type than its caller asked for.
+#[derive(Debug, Clone, Error)]
+#[error("{method} of {target} gave another result than asked for: {source}")]
+pub struct WrongResult {
+    /// The plugin called, with its path.
+    pub target: String,
+    /// The method called.
+    pub method: String,
+    /// What does not fit.
+    pub source: PayloadError,
+}
+
+/// What is rare and large is boxed: an outcome is moved from hand to hand.
+impl From<Refusal> for CallError {
+    fn from(refusal: Refusal) -> CallError {
+        CallError::Refused(Box::new(refusal))
+    }
 }
 
 impl CallError {
@@ -108,7 +120,7 @@ impl CallError {
 
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            CallError::Plugin(_) | CallError::Arguments(_) | CallError::Result { .. } => ErrorKind::Plugin,
+            CallError::Plugin(_) | CallError::Arguments(_) | CallError::Result(_) => ErrorKind::Plugin,
             CallError::Refused(_) => ErrorKind::Refused,
             CallError::TimedOut(_) => ErrorKind::TimedOut,
             CallError::Cancelled(_) => ErrorKind::Cancelled,
@@ -127,7 +139,7 @@ impl CallError {
         });
         match kind {
             ErrorKind::Plugin => CallError::Plugin(Fault::new(text)),
-            ErrorKind::Refused => CallError::Refused(Refusal::Told(text)),
+            ErrorKind::Refused => Refusal::Told(text).into(),
             ErrorKind::TimedOut => CallError::TimedOut(text),
             ErrorKind::Cancelled => CallError::Cancelled(text),
             ErrorKind::LinkLost => CallError::LinkLost(LinkLost::Told(text)),

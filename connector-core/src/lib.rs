@@ -30,7 +30,7 @@ pub use engine::{
 };
 pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
-    UpdateError,
+    UpdateError, WrongResult,
 };
 pub use link::QueueLimits;
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};

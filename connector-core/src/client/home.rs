@@ -102,7 +102,7 @@ impl LinkHome {
     fn ready(&self) -> Result<(), CallError> {
         match self.loaded.borrow().is_some() {
             true => Ok(()),
-            false => Err(self.outbox.down().map_or(CallError::Refused(Refusal::NotConnected), |end| self.lost(end))),
+            false => Err(self.outbox.down().map_or_else(|| Refusal::NotConnected.into(), |end| self.lost(end))),
         }
     }
 
@@ -123,7 +123,7 @@ impl LinkHome {
 
     pub(super) fn busy(&self, target: &str, method: &str, waiting: usize) -> CallError {
         let (target, method) = (target.to_owned(), method.to_owned());
-        CallError::Refused(Refusal::Busy { target, method, caller: self.name().to_string(), waiting })
+        Refusal::Busy { target, method, caller: self.name().to_string(), waiting }.into()
     }
 
     pub(super) fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
@@ -138,12 +138,13 @@ impl LinkHome {
         let (emitter, event) = (Name::from(emitter), Name::from(event));
         let mut listeners = lock(&self.listeners);
         if listeners.values().map(Vec::len).sum::<usize>() >= self.config.listeners {
-            return Err(CallError::Refused(Refusal::TooManyListeners {
+            return Err(Refusal::TooManyListeners {
                 name: self.name().to_string(),
                 event: event.to_string(),
                 emitter: emitter.to_string(),
                 limit: self.config.listeners,
-            }));
+            }
+            .into());
         }
         listeners.entry((emitter.clone(), event.clone())).or_default().push(Heard { callback, once });
         drop(listeners);

@@ -17,7 +17,7 @@ pub(crate) use home::LinkHome;
 pub use serve::{ClientConfig, connect, serve};
 
 use crate::engine::{Entry, Inner};
-use crate::error::{CallError, Refusal, ServiceError};
+use crate::error::{CallError, Refusal, ServiceError, WrongResult};
 use crate::message::{Action, Name};
 use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, IntoArgs, Listener, Service, callback};
@@ -90,7 +90,10 @@ impl PluginClient {
         args: impl IntoArgs,
     ) -> Result<T, CallError> {
         let result = self.call_unread(target, method, args.into_args()).await?;
-        result.read().map_err(|source| CallError::Result { target: target.into(), method: method.into(), source })
+        result.read().map_err(|source| {
+            let (target, method) = (target.to_owned(), method.to_owned());
+            CallError::Result(Box::new(WrongResult { target, method, source }))
+        })
     }
 
     /// As [`call`](PluginClient::call), with a time limit of the caller's own that counts from now, the wait in queues
@@ -273,7 +276,7 @@ impl PluginClient {
     }
 
     fn gone(&self, operation: &'static str) -> CallError {
-        CallError::Refused(Refusal::EngineGone { name: self.name().to_string(), operation })
+        Refusal::EngineGone { name: self.name().to_string(), operation }.into()
     }
 }
 

@@ -179,8 +179,10 @@ impl Run {
         let method = step.method.clone().unwrap_or_else(|| "undefined".to_owned());
         let mut call = Box::pin(async move { local.call(&target, &method, Rest(args)).await });
         let at_once = futures_util::FutureExt::now_or_never(&mut call);
-        if let Some(Err(error @ CallError::Refused(Refusal::Deactivated { .. }))) = at_once {
-            return Err(thrown(error));
+        if let Some(Err(CallError::Refused(refusal))) = &at_once
+            && matches!(**refusal, Refusal::Deactivated { .. })
+        {
+            return Err(words(&refusal.to_string()));
         }
         let done = at_once.is_some();
         let (tell, ended) = watch::channel(at_once);

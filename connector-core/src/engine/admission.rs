@@ -83,11 +83,14 @@ impl Call {
     fn ended(&self) -> Option<CallError> {
         match self.state.load(Ordering::Acquire) {
             CANCELLED => Some(CallError::cancelled(&self.method, &self.caller.name)),
-            TARGET_GONE => Some(CallError::Refused(Refusal::NotActivated {
-                target: self.target.name.to_string(),
-                caller: self.caller.name.to_string(),
-                method: self.method.to_string(),
-            })),
+            TARGET_GONE => Some(
+                Refusal::NotActivated {
+                    target: self.target.name.to_string(),
+                    caller: self.caller.name.to_string(),
+                    method: self.method.to_string(),
+                }
+                .into(),
+            ),
             _ => None,
         }
     }

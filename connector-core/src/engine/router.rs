@@ -40,12 +40,13 @@ impl Inner {
             Box::pin(self.activate_on_demand(caller, &target, method)).await?;
         }
         let Some(method) = target.known().exposed(method) else {
-            return Err(CallError::Refused(Refusal::NotExposed {
+            return Err(Refusal::NotExposed {
                 target: root.to_owned(),
                 caller: caller.name.to_string(),
                 method: method.to_owned(),
                 exposed: target.known().exposed_list(),
-            }));
+            }
+            .into());
         };
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let admission = Admission::enter(&self.moments, caller, &target, method)?;
@@ -96,15 +97,14 @@ impl Inner {
             _ => true,
         };
         if !(manager_allows && plugin_allows) {
-            return Err(CallError::Refused(Refusal::NotActivated {
+            return Err(Refusal::NotActivated {
                 target: target.name.to_string(),
                 caller: caller.name.to_string(),
                 method: method.to_owned(),
-            }));
+            }
+            .into());
         }
-        self.activate_entry(target)
-            .await
-            .map_err(|error| CallError::Refused(Refusal::NotActivatable(error.to_string())))
+        self.activate_entry(target).await.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
     /// Ends a caller's calls to a plugin, or those of one method.

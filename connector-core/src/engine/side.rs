@@ -103,7 +103,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             },
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.calls {
-                    let result = Err(CallError::Refused(self.busy(&target, &method)));
+                    let result = Err(self.busy(&target, &method).into());
                     return self.answer((id, Outcome { target, method, result }));
                 }
                 let caller = Arc::clone(&self.entry);

@@ -216,7 +216,7 @@ async fn listeners_are_bounded() {
     }
     let error = listener.on("speaker", "c", || ()).unwrap_err();
     let connector_core::CallError::Refused(refusal) = error else { panic!("{error:?}") };
-    assert!(matches!(refusal, Refusal::TooManyListeners { limit: 2, .. }));
+    assert!(matches!(*refusal, Refusal::TooManyListeners { limit: 2, .. }));
     listener.off("speaker", "a").unwrap();
     listener.on("speaker", "c", || ()).unwrap();
 }
