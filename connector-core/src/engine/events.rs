@@ -162,12 +162,14 @@ impl Inner {
         let mut events = lock(&emitter.emitter.events);
         let Some(heard) = events.get_mut(event) else { return Ok(()) };
         let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
-        heard.last = Some(args.clone());
+        let before = heard.last.replace(args.clone());
         let once: Vec<Name> = listeners.iter().filter(|one| one.once).map(|one| one.listener.clone()).collect();
         if !once.is_empty() {
             Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
         }
         drop(events);
+        // As with callbacks: what a value does when it is dropped is its own affair.
+        drop(before);
         let key = (emitter.name.clone(), event.clone());
         for listener in once.iter().filter_map(|name| self.find(name)) {
             let mut listens_to = lock(&listener.listens_to);

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
 
     /// Reads any value; serde_json does it.
     pub(crate) fn value<T: Deserialize<'a>>(&mut self) -> Result<T, DecodeError> {
-        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<T>();
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<T>();
         let value = values.next().unwrap_or_else(|| serde_json::from_str("")).map_err(DecodeError::of)?;
         self.at += values.byte_offset();
         Ok(value)
@@ -73,11 +73,12 @@ impl<'a> Reader<'a> {
     /// Reads a string, borrowed from the text unless it holds an escape.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
         if self.peek() == Some(b'"') {
-            let inner = &self.rest()[1..];
-            let end = inner.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20);
-            if let Some(end) = end.filter(|end| inner.as_bytes()[*end] == b'"') {
-                self.at += end + 2;
-                return Ok(Cow::Borrowed(&inner[..end]));
+            let start = self.at + 1;
+            let bytes = self.text.as_bytes()[start..].iter();
+            let plain = bytes.take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
+            if self.text.as_bytes().get(start + plain) == Some(&b'"') {
+                self.at = start + plain + 1;
+                return Ok(Cow::Borrowed(&self.text[start..start + plain]));
             }
         }
         self.value::<String>().map(Cow::Owned)
@@ -102,16 +103,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
     /// The next byte that is no white space.
     fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
-        self.at += blank;
-        rest.get(blank).copied()
+        loop {
+            match self.text.as_bytes().get(self.at)? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Some(*byte),
+            }
+        }
     }
 
     fn takes(&mut self, byte: u8) -> bool {
