@@ -1,0 +1,99 @@
+//! The router and the queues of calls: an engine whose plugins are all in this process.
+
+use std::hint::black_box;
+use std::mem;
+
+use connector_core::{Engine, Plugin, PluginClient, PluginOptions, Registration};
+use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+
+use super::Case;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        call("router/call"),
+        call_with_text("router/call with 64 KiB", 64 << 10),
+        emit("router/emit to 1", 1),
+        emit("router/emit to 100", 100),
+        calls("queue/64 calls one by one", 1),
+        calls("queue/64 calls at once", 64),
+    ]
+}
+
+fn call(name: &'static str) -> Case {
+    Case::new(name, || {
+        let host = Host::new();
+        host.add(Plugin::new("calculator").method("add", |a: i64, b: i64| async move { a + b }));
+        move || {
+            let args = black_box((20_i64, 22_i64)); // the method's own types, so that they move and are not serialized
+            black_box(host.run(|local| local.call::<i64>("calculator", "add", args)).unwrap());
+        }
+    })
+}
+
+/// Within the process a text is moved there and back: a copy would stand out.
+fn call_with_text(name: &'static str, length: usize) -> Case {
+    Case::new(name, move || {
+        let host = Host::new();
+        host.add(Plugin::new("post").method("echo", |text: String| async move { text }));
+        let mut text = "x".repeat(length);
+        move || text = host.run(|local| local.call("post", "echo", (mem::take(&mut text),))).unwrap()
+    })
+}
+
+fn emit(name: &'static str, listeners: usize) -> Case {
+    Case::new(name, move || {
+        let host = Host::new();
+        let hear = |count: i64| {
+            black_box(count);
+        };
+        for listener in 0..listeners {
+            let listener = host.add(Plugin::new(format!("listener{listener}")));
+            listener.on("local", "ticked", hear).unwrap();
+        }
+        move || host.run(|local| local.emit("ticked", black_box((7_i64,)))).unwrap()
+    })
+}
+
+/// Calls that are under way together: each gives way once while it runs, so the others find the plugin busy.
+fn calls(name: &'static str, concurrency: usize) -> Case {
+    Case::new(name, move || {
+        let host = Host::new();
+        let plugin = Plugin::new("worker").method("work", tokio::task::yield_now);
+        host.add(plugin.options(PluginOptions::default().concurrency(concurrency)));
+        move || {
+            let outcomes = host.run(|local| join_all((0..64).map(|_| local.call::<()>("worker", "work", ()))));
+            outcomes.into_iter().for_each(Result::unwrap);
+        }
+    })
+}
+
+/// An engine with the plugin `local`, which calls and emits.
+struct Host {
+    runtime: Runtime,
+    engine: Engine,
+    local: PluginClient,
+}
+
+impl Host {
+    fn new() -> Host {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let engine = Engine::new();
+        let local = activated(&runtime, &engine, Plugin::new("local"));
+        Host { runtime, engine, local }
+    }
+
+    fn add(&self, plugin: impl Into<Registration>) -> PluginClient {
+        activated(&self.runtime, &self.engine, plugin)
+    }
+
+    fn run<'a, F: Future>(&'a self, work: impl FnOnce(&'a PluginClient) -> F) -> F::Output {
+        self.runtime.block_on(work(&self.local))
+    }
+}
+
+fn activated(runtime: &Runtime, engine: &Engine, plugin: impl Into<Registration>) -> PluginClient {
+    let plugin = engine.register(plugin).unwrap();
+    runtime.block_on(engine.manager().activate(&plugin.name())).unwrap();
+    plugin
+}

@@ -1,0 +1,15 @@
+//! The pure parts by the clock: `cargo bench -p connector-core --bench pure`.
+
+mod cases;
+
+use criterion::Criterion;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    for case in cases::cases() {
+        let name = case.name;
+        let mut run = case.set_up();
+        criterion.bench_function(name, |bencher| bencher.iter(&mut run));
+    }
+    criterion.final_summary();
+}
