@@ -31,10 +31,9 @@ pub(crate) struct Call {
     waiter: AtomicWaker,
 }
 
-const WAITS: u8 = 0;
-const RUNS: u8 = 1;
-const CANCELLED: u8 = 2;
-const TARGET_GONE: u8 = 3;
+const WANTED: u8 = 0;
+const CANCELLED: u8 = 1;
+const TARGET_GONE: u8 = 2;
 
 /// Counts the moments at which calls are made and started, to tell which came first.
 #[derive(Default)]
@@ -74,9 +73,6 @@ impl Call {
 
     fn start(&self, moments: &Moments) {
         self.started.store(moments.next(), Ordering::Release);
-        // One that has been cancelled meanwhile stays so.
-        let _ = self.state.compare_exchange(WAITS, RUNS, Ordering::AcqRel, Ordering::Acquire);
-        self.waiter.wake();
     }
 
     /// How it was ended from outside, if it was.
@@ -124,7 +120,7 @@ impl<'a> Admission<'a> {
             method,
             made: moments.next(),
             started: AtomicU64::new(0),
-            state: AtomicU8::new(WAITS),
+            state: AtomicU8::new(WANTED),
             waiter: AtomicWaker::new(),
         });
         // A caller that runs nothing waits on nobody's behalf.
@@ -196,6 +192,7 @@ impl Drop for Admission<'_> {
         let started = lock(&call.target.queue).leave(&call.method, call);
         for next in started {
             next.start(self.moments);
+            next.waiter.wake();
         }
         if self.recorded {
             lock(&call.caller.made).retain(|made| !made.is(call));

@@ -54,14 +54,14 @@ impl Head {
 }
 
 /// Messages sent, and messages taken in, before it is the other's turn.
-const BATCH: usize = 16;
+const BATCH: usize = 8;
 /// Messages sent before the link is flushed although there is more to do, so that the other end need not wait for the
 /// last to begin with the first; twice as many each time, so that a long queue goes out in few writes.
-const BURST: usize = 16;
+const BURST: usize = 8;
 /// A transport has a limit of its own for closing in order; this is for one that has forgotten it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get their turn.
-const ROUNDS: usize = 64;
+const ROUNDS: usize = 128;
 
 /// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
 /// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
