@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{ClientConfig, listen_action};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, UnderWay};
+use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
 use crate::message::{Action, Name};
 use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
@@ -55,7 +55,6 @@ pub(crate) struct LinkHome {
     /// The name, once an engine has shaken hands.
     pub(super) loaded: watch::Sender<Option<Name>>,
     listeners: Mutex<HashMap<(Name, Name), Vec<Heard>>>,
-    pub(super) stop: Stop,
 }
 
 #[derive(Clone)]
@@ -73,7 +72,6 @@ impl LinkHome {
             next_id: AtomicI64::new(1),
             loaded: watch::Sender::new(None),
             listeners: Mutex::default(),
-            stop: Stop::default(),
         }
     }
 
@@ -166,7 +164,7 @@ impl LinkHome {
     }
 
     pub(super) fn disconnect(&self) {
-        self.stop.ask();
+        self.outbox.stop();
     }
 
     fn push(&self, command: Command) -> Result<(), CallError> {

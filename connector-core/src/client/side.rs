@@ -182,7 +182,7 @@ impl Side for PluginSide {
         }
     }
 
-    fn poll_stop(&mut self, cx: &mut Cx<'_>) -> Poll<LinkEnd> {
-        self.home.stop.poll_asked(cx).map(|()| LinkEnd::Disconnected)
+    fn poll_stop(&mut self, _: &mut Cx<'_>) -> Poll<LinkEnd> {
+        if self.home.outbox.is_stopped() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
     }
 }

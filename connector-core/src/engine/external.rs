@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
-use crate::link::{Outbox, Queued, Reply, Stop, TakeBack, UnderWay};
+use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
 use crate::runtime::Task;
@@ -86,7 +86,6 @@ pub(super) struct External {
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<Command>,
     pub(super) state: watch::Sender<LinkState>,
-    pub(super) stop: Stop,
     /// The task that keeps the link up, unless it has been aborted, and what closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     next_id: AtomicI64,
@@ -110,7 +109,6 @@ impl External {
             connector: tokio::sync::Mutex::new(connector),
             outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
             state: watch::Sender::new(LinkState::Inactive),
-            stop: Stop::default(),
             supervisor: Mutex::default(),
             next_id: AtomicI64::new(0),
         }

@@ -179,7 +179,7 @@ impl Inner {
         }
         self.silence(entry);
         if let Some(external) = entry.external() {
-            external.stop.ask();
+            external.outbox.stop();
         }
         let profile = entry.profile();
         self.policy.plugin_deactivated(&profile);

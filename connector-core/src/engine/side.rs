@@ -198,6 +198,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
         if !loaded {
             // What is kept from before a loss goes out once the plugin can take it.
+            self.external.outbox.watch(cx);
             return Poll::Pending;
         }
         loop {
@@ -246,7 +247,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        if self.external.stop.poll_asked(cx).is_ready() {
+        if self.external.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         match &mut self.handshake {

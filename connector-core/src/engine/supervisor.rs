@@ -43,7 +43,7 @@ pub(super) async fn start(
 ) -> Result<Option<Vec<String>>, ActivateError> {
     stopped(external).await;
     external.forget();
-    external.stop.reset();
+    external.outbox.unstop();
     external.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
     let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
@@ -211,7 +211,8 @@ impl Supervisor {
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            if self.external.stop.poll_asked(cx).is_ready() {
+            self.external.outbox.watch(cx);
+            if self.external.outbox.is_stopped() {
                 return Poll::Ready(None);
             }
             work.as_mut().poll(cx).map(Some)

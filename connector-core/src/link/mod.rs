@@ -3,14 +3,12 @@
 mod answers;
 mod drive;
 mod outbox;
-mod stop;
 mod tasks;
 mod under_way;
 
 pub(crate) use answers::Answers;
 pub(crate) use drive::{Head, Side, drive};
 pub(crate) use outbox::{Outbox, Queued};
-pub(crate) use stop::Stop;
 pub(crate) use tasks::{Ended, Tasks};
 pub(crate) use under_way::{Reply, TakeBack, UnderWay};
 

@@ -1,4 +1,5 @@
-//! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link.
+//! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link; and how that task is
+//! asked to stop.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +30,7 @@ pub(crate) struct Outbox<C> {
     queued: AtomicU64,
     gone: AtomicU64,
     overflowed: AtomicBool,
+    stop: AtomicBool,
     owner: AtomicWaker,
     room: Notify,
 }
@@ -54,6 +56,7 @@ impl<C: Queued> Outbox<C> {
             queued: AtomicU64::new(0),
             gone: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
             owner: AtomicWaker::new(),
             room: Notify::new(),
         }
@@ -155,7 +158,23 @@ impl<C: Queued> Outbox<C> {
         lock(&self.state).queue.iter().any(is)
     }
 
-    /// The owner's, while its link takes nothing: it is woken when the backlog changes for the worse.
+    /// Asks the owner to close its link in order.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.owner.wake();
+    }
+
+    /// Takes that back, before a new start.
+    pub(crate) fn unstop(&self) {
+        self.stop.store(false, Ordering::Release);
+    }
+
+    /// Whether the owner was asked to stop. It is woken for that once it has found the queue empty, or watches.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// The owner's, while it takes nothing from the queue: it is woken when the backlog changes for the worse.
     pub(crate) fn watch(&self, cx: &mut Context<'_>) {
         self.owner.register(cx.waker());
     }
