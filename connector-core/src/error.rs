@@ -55,6 +55,10 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    pub(crate) fn not_utf8() -> Self {
+        DecodeError::NotJson("not UTF-8".to_owned())
+    }
+
     pub(crate) fn of(error: serde_json::Error) -> Self {
         match error.classify() {
             serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
@@ -169,7 +173,7 @@ impl Fault {
         let message = message.to_string();
         match message.is_empty() {
             // The published ends take an empty error for none, and themselves write `{}` for one.
-            true => Fault(Payload::from_valid_json("{}".into())),
+            true => Fault(Payload::from_valid_json("{}")),
             false => Fault(Payload::new(message)),
         }
     }

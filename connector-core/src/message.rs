@@ -189,12 +189,26 @@ impl Message {
     /// # Errors
     /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
-        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::NotJson("not UTF-8".to_owned()))?;
-        let payload = |text: &str| {
-            Payload::from_valid_json(if text.len() <= SHORT { text.into() } else { frame.slice_ref(text) })
-        };
+        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::not_utf8())?;
+        Message::read(&frame, |text| match text.len() {
+            ..=SHORT => Payload::from_valid_json(text),
+            _ => Payload::from_part(frame.slice_ref(text)),
+        })
+    }
+
+    /// As [`decode`](Message::decode), of a frame in somebody's buffer: the payload is copied.
+    ///
+    /// # Errors
+    /// As [`decode`](Message::decode).
+    pub fn decode_copied(frame: &[u8]) -> Result<Message, DecodeError> {
+        let frame = std::str::from_utf8(frame).map_err(|_| DecodeError::not_utf8())?;
+        Message::read(frame, |text| Payload::from_valid_json(text))
+    }
+
+    /// `payload` makes one of part of the frame.
+    fn read(frame: &str, payload: impl Fn(&str) -> Payload) -> Result<Message, DecodeError> {
         let (mut action, mut message) = (None, Message::new(Action::Request));
-        let mut json = Reader::new(&frame);
+        let mut json = Reader::new(frame);
         json.object(|member, json| {
             match member {
                 "action" => action = Some(Action::read(&json.string()?)?),
@@ -204,7 +218,7 @@ impl Message {
                 // `null` is a payload; only a missing member is none.
                 "payload" => message.payload = Some(payload(json.raw()?)),
                 "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?,
-                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(payload),
+                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(&payload),
                 "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
                 "extensions" => message.extensions = json.value()?,
                 _ => json.skip()?,

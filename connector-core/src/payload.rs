@@ -24,8 +24,10 @@ pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// Invariant: one JSON value.
-    Json(ByteString),
+    /// One JSON value: a slice of the frame it came in.
+    Slice(ByteString),
+    /// One JSON value, on its own.
+    Text(Arc<str>),
     Value(Arc<dyn Erased>),
 }
 
@@ -86,22 +88,27 @@ impl Payload {
     pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
         let text = ByteString::try_from(text.into()).map_err(|_| PayloadError::NotJson("not UTF-8".to_owned()))?;
         let _: &RawValue = serde_json::from_str(&text).map_err(PayloadError::not_json)?;
-        Ok(Payload(Repr::Json(text)))
+        Ok(Payload(Repr::Slice(text)))
     }
 
-    /// `text` must be one JSON value: a slice of what was parsed before, or a constant.
-    pub(crate) fn from_valid_json(text: ByteString) -> Payload {
-        Payload(Repr::Json(text))
+    /// `text` must be one JSON value: part of what was parsed before, or a constant.
+    pub(crate) fn from_valid_json(text: impl Into<Arc<str>>) -> Payload {
+        Payload(Repr::Text(text.into()))
+    }
+
+    /// `text` must be one JSON value: part of a frame that was parsed, and is kept with it.
+    pub(crate) fn from_part(text: ByteString) -> Payload {
+        Payload(Repr::Slice(text))
     }
 
     /// JSON's `null`.
     pub fn null() -> Payload {
-        Payload(Repr::Json(ByteString::from_static("null")))
+        Payload(Repr::Slice(ByteString::from_static("null")))
     }
 
     /// No arguments: `[]`.
     pub fn no_args() -> Payload {
-        Payload(Repr::Json(ByteString::from_static("[]")))
+        Payload(Repr::Slice(ByteString::from_static("[]")))
     }
 
     /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise.
@@ -139,20 +146,18 @@ impl Payload {
     /// # Errors
     /// The value cannot be serialized, for example a map whose keys are no strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
-        self.text().map(|text| text.clone().into_bytes())
+        match &self.0 {
+            Repr::Slice(text) => Ok(text.as_bytes().clone()),
+            Repr::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
+            Repr::Value(value) => written(&**value).map(|text| text.as_bytes().clone()),
+        }
     }
 
-    pub(crate) fn text(&self) -> Result<&ByteString, PayloadError> {
+    pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
-            Repr::Json(text) => Ok(text),
-            Repr::Value(value) => {
-                let serialize = || {
-                    let mut out = Vec::with_capacity(128);
-                    value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
-                    ByteString::try_from(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))
-                };
-                value.cached().get_or_init(serialize).as_ref().map_err(PayloadError::clone)
-            }
+            Repr::Slice(text) => Ok(text),
+            Repr::Text(text) => Ok(text),
+            Repr::Value(value) => written(&**value).map(|text| &**text),
         }
     }
 
@@ -171,16 +176,31 @@ impl Payload {
 
     /// Whether it is JSON text that says `null`.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(&self.0, Repr::Json(text) if text == "null")
+        match &self.0 {
+            Repr::Slice(text) => text == "null",
+            Repr::Text(text) => &**text == "null",
+            Repr::Value(_) => false,
+        }
     }
 
     /// The bytes held, as far as they are known: what bounds on memory count.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
-            Repr::Json(text) => text.len(),
+            Repr::Slice(text) => text.len(),
+            Repr::Text(text) => text.len(),
             Repr::Value(_) => 0,
         }
     }
+}
+
+/// The value's text, which is made once.
+fn written(value: &dyn Erased) -> Result<&ByteString, PayloadError> {
+    let serialize = || {
+        let mut out = Vec::with_capacity(128);
+        value.serialize_into(&mut out).map_err(PayloadError::not_serializable)?;
+        ByteString::try_from(out).map_err(|error| PayloadError::NotSerializable(error.to_string()))
+    };
+    value.cached().get_or_init(serialize).as_ref().map_err(PayloadError::clone)
 }
 
 impl fmt::Debug for Payload {
@@ -208,7 +228,7 @@ impl Serialize for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Payload(Repr::Json(String::from(Box::<str>::from(raw)).into())))
+        Ok(Payload(Repr::Text(Box::<str>::from(raw).into())))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines ⇄ messages; no I/O. One line is one message, on every channel.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use connector_core::{DecodeError, LinkEnd, Message, PayloadError};
 
 pub(crate) type Inbound = Result<Message, DecodeError>;
@@ -32,65 +32,68 @@ impl Lines {
         Lines { max_line, stray, scanned: 0 }
     }
 
-    /// The message of a line; none if the line is nobody's.
+    /// Takes the next message, or what came instead of one, if its line is there to the end.
     ///
     /// # Errors
-    /// Such a line ends this link.
-    pub(crate) fn message(&self, line: Bytes) -> Option<Result<Inbound, LinkEnd>> {
-        let start = line.slice(..line.len().min(SHOWN));
-        match Message::decode(line) {
+    /// The line is too long, even if its end has not come yet; or one of its kind ends this link.
+    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Option<Result<Inbound, LinkEnd>> {
+        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
+            let end = self.scanned + found;
+            self.scanned = 0;
+            if end > self.max_line {
+                return Some(Err(LinkEnd::TooLarge { limit: self.max_line }));
+            }
+            let inbound = self.message(buffer, end);
+            buffer.advance(1);
+            if inbound.is_some() {
+                return inbound;
+            }
+        }
+        self.scanned = buffer.len();
+        (buffer.len() > self.max_line).then_some(Err(LinkEnd::TooLarge { limit: self.max_line }))
+    }
+
+    /// Takes a line; it may be nobody's.
+    fn message(&self, buffer: &mut BytesMut, end: usize) -> Option<Result<Inbound, LinkEnd>> {
+        if end > SHORT {
+            let line = buffer.split_to(end).freeze();
+            return self.judge(Message::decode(line.clone()), &line);
+        }
+        let inbound = self.judge(Message::decode_copied(&buffer[..end]), &buffer[..end]);
+        buffer.advance(end);
+        inbound
+    }
+
+    fn judge(&self, decoded: Inbound, line: &[u8]) -> Option<Result<Inbound, LinkEnd>> {
+        match decoded {
             Ok(message) => Some(Ok(Ok(message))),
-            Err(error) => self.stray(error, &start).transpose(),
+            Err(error) => self.stray(error, line).transpose(),
         }
     }
 
     /// What a line that is no message comes to.
-    fn stray(&self, error: DecodeError, start: &[u8]) -> Result<Option<Inbound>, LinkEnd> {
+    fn stray(&self, error: DecodeError, line: &[u8]) -> Result<Option<Inbound>, LinkEnd> {
         match (error, self.stray) {
-            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(start) => Ok(None),
+            _ if line.iter().all(u8::is_ascii_whitespace) => Ok(None),
+            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => Ok(None),
             (DecodeError::NotJson(error), Stray::Fatal) => {
-                Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(start))))
+                Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(line))))
             }
             #[cfg(feature = "plugin")]
             (DecodeError::NotJson(_), Stray::Printed) => Ok(Some(Err(DecodeError::NotJson(format!(
                 "the plugin's program printed to its standard output, which carries messages alone; it should print to \
                  its standard error: {}",
-                shown(start)
+                shown(line)
             ))))),
             (error, _) => Ok(Some(Err(error))),
         }
-    }
-
-    /// Takes the next line that is not blank, if all of it is there.
-    ///
-    /// # Errors
-    /// It is too long, even if its end has not come yet.
-    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, LinkEnd> {
-        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
-            let end = self.scanned + found;
-            self.scanned = 0;
-            if end > self.max_line {
-                return Err(LinkEnd::TooLarge { limit: self.max_line });
-            }
-            let line = buffer.split_to(end).freeze();
-            buffer.advance(1);
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some(line));
-            }
-        }
-        self.scanned = buffer.len();
-        if buffer.len() > self.max_line {
-            return Err(LinkEnd::TooLarge { limit: self.max_line });
-        }
-        Ok(None)
     }
 
     /// What is left when no more will come: a line without an end, which was cut off in the middle.
     pub(crate) fn last(&mut self, buffer: &mut BytesMut) -> Option<DecodeError> {
         let rest = std::mem::take(buffer);
         self.scanned = 0;
-        let start = shown(&rest[..rest.len().min(SHOWN)]);
-        (!rest.is_empty()).then(|| DecodeError::NotJson(format!("cut off in the middle of a line: {start}")))
+        (!rest.is_empty()).then(|| DecodeError::NotJson(format!("cut off in the middle of a line: {}", shown(&rest))))
     }
 
     /// Appends a message's line.
@@ -124,16 +127,19 @@ impl Lines {
     }
 }
 
+/// A line of so many bytes is read where it lies; a longer one is cut out of the buffer, and its payload with it.
+const SHORT: usize = 16 * 1024;
+
 /// So much of a bad line is shown.
 const SHOWN: usize = 200;
 
 fn shown(line: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(line))
+    format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(SHOWN)]))
 }
 
 /// Messages whose `cmd` begins with `NODE_` are between Node's own ends.
 fn is_nodes_own(line: &[u8]) -> bool {
-    memchr::memmem::find(line, b"\"cmd\":\"NODE_").is_some()
+    memchr::memmem::find(&line[..line.len().min(SHOWN)], b"\"cmd\":\"NODE_").is_some()
 }
 
 #[cfg(test)]
@@ -151,8 +157,8 @@ mod tests {
         let (mut buffer, mut got) = (BytesMut::new(), vec![]);
         for piece in pieces {
             buffer.extend_from_slice(piece.as_bytes());
-            while let Some(line) = codec.next(&mut buffer)? {
-                got.extend(codec.message(line).transpose()?);
+            while let Some(inbound) = codec.next(&mut buffer) {
+                got.push(inbound?);
             }
         }
         got.extend(codec.last(&mut buffer).map(Err));

@@ -63,19 +63,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
             if self.read_all {
                 return Poll::Ready(self.lines.last(&mut self.inbound).map(|error| Ok(Err(error))));
             }
-            match self.lines.next(&mut self.inbound) {
-                Ok(Some(line)) => match self.lines.message(line) {
-                    None => {}
-                    message => return Poll::Ready(message),
-                },
-                Ok(None) => {
-                    self.inbound.reserve(BUFFER);
-                    match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound)) {
-                        Ok(read) => self.read_all = read == 0,
-                        Err(error) => return Poll::Ready(Some(Err(error.into()))),
-                    }
-                }
-                Err(end) => return Poll::Ready(Some(Err(end))),
+            if let Some(inbound) = self.lines.next(&mut self.inbound) {
+                return Poll::Ready(Some(inbound));
+            }
+            self.inbound.reserve(BUFFER);
+            match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound)) {
+                Ok(read) => self.read_all = read == 0,
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
         }
     }

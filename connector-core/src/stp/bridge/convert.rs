@@ -28,8 +28,8 @@ pub(super) fn message_of(method: &str, args: &[Payload]) -> Result<String, Paylo
 pub(super) fn args_of(params: Option<&RawValue>) -> Payload {
     match params.map(RawValue::get) {
         None => Payload::no_args(),
-        Some(array) if array.starts_with('[') => Payload::from_valid_json(array.into()),
-        Some(other) => Payload::from_valid_json(format!("[{other}]").into()),
+        Some(array) if array.starts_with('[') => Payload::from_valid_json(array),
+        Some(other) => Payload::from_valid_json(format!("[{other}]")),
     }
 }
 
