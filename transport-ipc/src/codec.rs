@@ -3,7 +3,15 @@
 use bytes::{Buf, BytesMut};
 use connector_core::{DecodeError, LinkEnd, Message, PayloadError};
 
-pub(crate) type Inbound = Result<Message, DecodeError>;
+/// What a line is that is no message.
+pub(crate) enum NoMessage {
+    /// Nobody's: it is skipped.
+    Nothing,
+    /// To be told in its place.
+    Error(DecodeError),
+    /// The end of the link.
+    End(LinkEnd),
+}
 
 /// What a line that is not JSON means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,60 +40,49 @@ impl Lines {
         Lines { max_line, stray, scanned: 0 }
     }
 
-    /// Takes the next message, or what came instead of one, if its line is there to the end.
+    /// The length of the next line, if it is there to its end.
     ///
     /// # Errors
-    /// The line is too long, even if its end has not come yet; or one of its kind ends this link.
-    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Option<Result<Inbound, LinkEnd>> {
-        while let Some(found) = memchr::memchr(b'\n', &buffer[self.scanned..]) {
-            let end = self.scanned + found;
-            self.scanned = 0;
-            if end > self.max_line {
-                return Some(Err(LinkEnd::TooLarge { limit: self.max_line }));
-            }
-            let inbound = self.message(buffer, end);
+    /// It is too long, even if its end has not come yet.
+    pub(crate) fn next(&mut self, buffer: &[u8]) -> Result<Option<usize>, LinkEnd> {
+        let end = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|found| self.scanned + found);
+        self.scanned = if end.is_some() { 0 } else { buffer.len() };
+        match end.unwrap_or(buffer.len()) > self.max_line {
+            true => Err(LinkEnd::TooLarge { limit: self.max_line }),
+            false => Ok(end),
+        }
+    }
+
+    /// Takes a line of that length.
+    ///
+    /// # Errors
+    /// It is no message.
+    pub(crate) fn take(&self, buffer: &mut BytesMut, length: usize) -> Result<Message, NoMessage> {
+        if length > SHORT {
+            let line = buffer.split_to(length).freeze();
             buffer.advance(1);
-            if inbound.is_some() {
-                return inbound;
-            }
+            return Message::decode(line.clone()).map_err(|error| self.stray(error, &line));
         }
-        self.scanned = buffer.len();
-        (buffer.len() > self.max_line).then_some(Err(LinkEnd::TooLarge { limit: self.max_line }))
+        let line = &buffer[..length];
+        let message = Message::decode_copied(line).map_err(|error| self.stray(error, line));
+        buffer.advance(length + 1);
+        message
     }
 
-    /// Takes a line; it may be nobody's.
-    fn message(&self, buffer: &mut BytesMut, end: usize) -> Option<Result<Inbound, LinkEnd>> {
-        if end > SHORT {
-            let line = buffer.split_to(end).freeze();
-            return self.judge(Message::decode(line.clone()), &line);
-        }
-        let inbound = self.judge(Message::decode_copied(&buffer[..end]), &buffer[..end]);
-        buffer.advance(end);
-        inbound
-    }
-
-    fn judge(&self, decoded: Inbound, line: &[u8]) -> Option<Result<Inbound, LinkEnd>> {
-        match decoded {
-            Ok(message) => Some(Ok(Ok(message))),
-            Err(error) => self.stray(error, line).transpose(),
-        }
-    }
-
-    /// What a line that is no message comes to.
-    fn stray(&self, error: DecodeError, line: &[u8]) -> Result<Option<Inbound>, LinkEnd> {
+    fn stray(&self, error: DecodeError, line: &[u8]) -> NoMessage {
         match (error, self.stray) {
-            _ if line.iter().all(u8::is_ascii_whitespace) => Ok(None),
-            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => Ok(None),
+            _ if line.iter().all(u8::is_ascii_whitespace) => NoMessage::Nothing,
+            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => NoMessage::Nothing,
             (DecodeError::NotJson(error), Stray::Fatal) => {
-                Err(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(line))))
+                NoMessage::End(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(line))))
             }
             #[cfg(feature = "plugin")]
-            (DecodeError::NotJson(_), Stray::Printed) => Ok(Some(Err(DecodeError::NotJson(format!(
+            (DecodeError::NotJson(_), Stray::Printed) => NoMessage::Error(DecodeError::NotJson(format!(
                 "the plugin's program printed to its standard output, which carries messages alone; it should print to \
                  its standard error: {}",
                 shown(line)
-            ))))),
-            (error, _) => Ok(Some(Err(error))),
+            ))),
+            (error, _) => NoMessage::Error(error),
         }
     }
 
@@ -157,12 +154,18 @@ mod tests {
         let (mut buffer, mut got) = (BytesMut::new(), vec![]);
         for piece in pieces {
             buffer.extend_from_slice(piece.as_bytes());
-            while let Some(inbound) = codec.next(&mut buffer) {
-                got.push(inbound?);
+            while let Some(length) = codec.next(&buffer)? {
+                match codec.take(&mut buffer, length) {
+                    Ok(message) => got.push(Ok(message)),
+                    Err(NoMessage::Nothing) => {}
+                    Err(NoMessage::Error(error)) => got.push(Err(error)),
+                    Err(NoMessage::End(end)) => return Err(end),
+                }
             }
         }
         got.extend(codec.last(&mut buffer).map(Err));
-        let told = |item: Inbound| item.map(|message| message.action).map_err(|error| error.to_string());
+        let told =
+            |item: Result<Message, DecodeError>| item.map(|message| message.action).map_err(|error| error.to_string());
         Ok(got.into_iter().map(told).collect())
     }
 

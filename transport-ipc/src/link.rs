@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
-use crate::codec::{Inbound, Lines, Stray};
+use crate::codec::{Lines, NoMessage, Stray};
 use crate::config::IpcConfig;
 
 /// Bytes that wait to be written before the link pushes back, and bytes read at once.
@@ -57,20 +57,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
         }
     }
 
-    /// The next message; `None` when no more will come.
-    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Inbound, LinkEnd>>> {
+    /// The length of the next line; `None` when no more will come.
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, LinkEnd>> {
         loop {
             if self.read_all {
-                return Poll::Ready(self.lines.last(&mut self.inbound).map(|error| Ok(Err(error))));
+                return Poll::Ready(Ok(None));
             }
-            if let Some(inbound) = self.lines.next(&mut self.inbound) {
-                return Poll::Ready(Some(inbound));
+            if let Some(length) = self.lines.next(&self.inbound)? {
+                return Poll::Ready(Ok(Some(length)));
             }
             self.inbound.reserve(BUFFER);
-            match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound)) {
-                Ok(read) => self.read_all = read == 0,
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
-            }
+            self.read_all = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound))? == 0;
         }
     }
 
@@ -138,17 +135,27 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Link for LineLink<S> {
         if let Some(end) = &self.end {
             return Poll::Ready(Err(end.clone()));
         }
-        let end = match self.poll_inbound(cx) {
-            Poll::Ready(Some(Ok(message))) => return Poll::Ready(Ok(message)),
-            Poll::Ready(Some(Err(end))) => end,
-            Poll::Ready(None) => match self.failed.take() {
-                Some((failed, _)) => failed,
-                None => LinkEnd::Closed { code: None, reason: String::new() },
-            },
-            Poll::Pending => {
-                let Some((failed, timer)) = &mut self.failed else { return Poll::Pending };
-                ready!(timer.as_mut().poll(cx));
-                failed.clone()
+        let end = loop {
+            match self.poll_line(cx) {
+                Poll::Ready(Ok(Some(length))) => match self.lines.take(&mut self.inbound, length) {
+                    Ok(message) => return Poll::Ready(Ok(Ok(message))),
+                    Err(NoMessage::Nothing) => {}
+                    Err(NoMessage::Error(error)) => return Poll::Ready(Ok(Err(error))),
+                    Err(NoMessage::End(end)) => break end,
+                },
+                Poll::Ready(Ok(None)) => match self.lines.last(&mut self.inbound) {
+                    Some(error) => return Poll::Ready(Ok(Err(error))),
+                    None => {
+                        let closed = LinkEnd::Closed { code: None, reason: String::new() };
+                        break self.failed.take().map_or(closed, |(failed, _)| failed);
+                    }
+                },
+                Poll::Ready(Err(end)) => break end,
+                Poll::Pending => {
+                    let Some((failed, timer)) = &mut self.failed else { return Poll::Pending };
+                    ready!(timer.as_mut().poll(cx));
+                    break failed.clone();
+                }
             }
         };
         Poll::Ready(Err(self.end.insert(end).clone()))
