@@ -170,7 +170,7 @@ impl Link for ChildLink {
                 State::Open => {
                     let Some(inner) = &mut self.inner else { return Poll::Ready(Err(LinkEnd::Disconnected)) };
                     match inner.poll_message(cx) {
-                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(message)),
+                        message @ Poll::Ready(Ok(_)) => return message,
                         Poll::Ready(Err(cause)) => self.state = State::Hung { cause, patience: Some(patience()) },
                         Poll::Pending => {
                             let end = ready!(self.attended.poll_end(cx));
