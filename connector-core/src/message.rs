@@ -141,7 +141,8 @@ pub enum ErrorKind {
 
 /// One message between an engine and a plugin.
 ///
-/// Absent fields are absent on the wire, as JavaScript drops `undefined`.
+/// Absent fields are absent on the wire, as JavaScript drops `undefined`. What few messages have is boxed, since each is
+/// moved from hand to hand.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// What it asks for.
@@ -155,9 +156,9 @@ pub struct Message {
     /// Arguments (an array) of a request or event, or a response's result (any value).
     pub payload: Option<Payload>,
     /// Engine to plugin: who calls.
-    pub request_info: Option<RequestInfo>,
+    pub request_info: Option<Box<RequestInfo>>,
     /// A failed response's error: a string or any value. What JavaScript takes for false is no error.
-    pub error: Option<Payload>,
+    pub error: Option<Box<Payload>>,
     /// Of a failed response between native ends.
     pub error_kind: Option<ErrorKind>,
     /// Of a handshake between native ends.
@@ -217,8 +218,12 @@ impl Message {
                 "key" => message.key = json.unless_null(Reader::string)?.map(Name::from),
                 // `null` is a payload; only a missing member is none.
                 "payload" => message.payload = Some(payload(json.raw()?)),
-                "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?,
-                "error" => message.error = Some(json.raw()?).filter(|text| !is_false_in_javascript(text)).map(&payload),
+                "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?.map(Box::new),
+                "error" => {
+                    message.error = Some(json.raw()?)
+                        .filter(|text| !is_false_in_javascript(text))
+                        .map(|text| Box::new(payload(text)))
+                }
                 "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
                 "extensions" => message.extensions = json.value()?,
                 _ => json.skip()?,
@@ -431,7 +436,8 @@ mod tests {
             message.name = Some(name.into());
             message.key = key.map(Name::from);
             message.payload = payload.clone().map(Payload::new);
-            message.request_info = Some(RequestInfo { from: from.into(), path: path.map(Name::from), is_from_native: None });
+            let path = path.map(Name::from);
+            message.request_info = Some(Box::new(RequestInfo { from: from.into(), path, is_from_native: None }));
             let back = Message::decode(message.encode().unwrap().into()).unwrap();
             prop_assert_eq!(back.action, message.action);
             prop_assert_eq!(back.id, message.id);

@@ -91,7 +91,7 @@ fn request(payload: Payload) -> Message {
 
 fn request_with_info() -> Message {
     let info = RequestInfo { from: "local".into(), path: Some("calculator".into()), is_from_native: None };
-    Message { request_info: Some(info), ..request(small()) }
+    Message { request_info: Some(Box::new(info)), ..request(small()) }
 }
 
 fn response() -> Message {

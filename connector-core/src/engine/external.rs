@@ -17,7 +17,7 @@ use crate::sync::lock;
 
 /// What the engine asks of a link's task.
 pub(super) enum Command {
-    Call { id: i64, method: Name, args: Payload, info: RequestInfo, reply: Reply },
+    Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
     TakeBack { id: i64 },
     Notify { emitter: Name, event: Name, args: Payload },
 }
@@ -122,7 +122,7 @@ impl External {
         &self,
         method: Name,
         args: Payload,
-        info: RequestInfo,
+        info: Box<RequestInfo>,
     ) -> Result<UnderWay<'_, Command>, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let call = |reply| Command::Call { id, method, args, info, reply };

@@ -79,7 +79,7 @@ impl Inner {
             }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
-                Ok(Running::Behind(external, external.call(method, args, info)?))
+                Ok(Running::Behind(external, external.call(method, args, Box::new(info))?))
             }
         }
     }

@@ -108,7 +108,7 @@ impl<R> EngineSession<R> {
                     let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
                     let outcome = match error {
                         None => Ok(payload.unwrap_or_else(Payload::null)),
-                        Some(error) => Err(CallError::Plugin(Fault::from_payload(error))),
+                        Some(error) => Err(CallError::Plugin(Fault::from_payload(*error))),
                     };
                     Ok(Some(EngineEvent::Ended { reply, outcome }))
                 }
@@ -143,7 +143,7 @@ impl<R> EngineSession<R> {
     }
 
     /// The request of a call to the plugin. `id` is new to this session and not negative.
-    pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: RequestInfo, reply: R) -> Message {
+    pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: R) -> Message {
         self.pending.insert(id, reply);
         Message {
             id: Some(id),
@@ -174,7 +174,7 @@ impl<R> EngineSession<R> {
             Ok(result) => response.payload = Some(result),
             Err(error) => {
                 response.error_kind = self.peer.error_kind.then(|| error.kind());
-                response.error = Some(error.to_payload());
+                response.error = Some(Box::new(error.to_payload()));
             }
         }
         response
@@ -202,9 +202,9 @@ impl<R> EngineSession<R> {
     }
 }
 
-fn handshake_answer<R>(payload: Option<Payload>, error: Option<Payload>) -> EngineEvent<R> {
+fn handshake_answer<R>(payload: Option<Payload>, error: Option<Box<Payload>>) -> EngineEvent<R> {
     if let Some(error) = error {
-        return EngineEvent::HandshakeFailed(Fault::from_payload(error).to_string());
+        return EngineEvent::HandshakeFailed(Fault::from_payload(*error).to_string());
     }
     match payload.map(Payload::read::<Option<Vec<String>>>) {
         None => EngineEvent::Loaded { methods: None },
@@ -273,7 +273,7 @@ mod tests {
         let mut session = session();
         for id in 0..3 {
             let info = RequestInfo { from: "local".into(), path: Some("probe".into()), is_from_native: None };
-            session.call(id, "echo".into(), Payload::no_args(), info, id as u32);
+            session.call(id, "echo".into(), Payload::no_args(), Box::new(info), id as u32);
         }
         let respond = |id: i64| message(serde_json::json!({"action": "response", "id": id, "payload": id}));
         for id in [2, 0] {

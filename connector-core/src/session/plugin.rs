@@ -96,7 +96,7 @@ impl<R> PluginSession<R> {
                 let outcome = match error {
                     None => Ok(payload.unwrap_or_else(Payload::null)),
                     Some(error) => {
-                        let words = Fault::from_payload(error).to_string();
+                        let words = Fault::from_payload(*error).to_string();
                         // The published client's words.
                         Err(CallError::told(error_kind, format!("Error from IDE : {words}"), &words))
                     }
@@ -182,7 +182,7 @@ pub(crate) fn answer(
 ) -> Message {
     let (payload, error) = match outcome {
         Ok(result) => (Some(result), None),
-        Err(fault) => (None, Some(fault.payload().clone())),
+        Err(fault) => (None, Some(Box::new(fault.payload().clone()))),
     };
     Message { id, name, key, payload, error, ..Message::new(Action::Response) }
 }

@@ -60,12 +60,12 @@ impl Link for WorkerLink {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         loop {
             match &self.state {
-                State::Open => match ready!(self.inner.poll_message(cx)) {
-                    Ok(message) => return Poll::Ready(Ok(message)),
-                    Err(end) => {
+                State::Open => match self.inner.poll_message(cx) {
+                    Poll::Ready(Err(end)) => {
                         self.work.ask_to_end();
                         self.state = State::Hung(end);
                     }
+                    message => return message,
                 },
                 State::Hung(end) => {
                     let end = match ready!(self.settled.as_mut().poll(cx)) {

@@ -57,9 +57,13 @@ pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     let fields = Message::new(Action::Response);
     for kind in [ErrorKind::Plugin, ErrorKind::Refused, ErrorKind::TimedOut, ErrorKind::Cancelled, ErrorKind::LinkLost]
     {
-        messages.push(Message { error: Some(Payload::new("wrong")), error_kind: Some(kind), ..fields.clone() });
+        messages.push(Message {
+            error: Some(Box::new(Payload::new("wrong"))),
+            error_kind: Some(kind),
+            ..fields.clone()
+        });
     }
-    messages.push(Message { error: Some(Payload::new(serde_json::json!({"code": 5}))), ..fields.clone() });
+    messages.push(Message { error: Some(Box::new(Payload::new(serde_json::json!({"code": 5})))), ..fields.clone() });
     messages.push(Message { extensions: Some(Extensions::NATIVE), ..fields.clone() });
     messages.push(Message { extensions: Some(Extensions::default()), ..fields });
     there_and_back(fixture, messages).await
@@ -74,7 +78,7 @@ pub async fn request_info_arrives(fixture: &dyn Fixture) -> Result<(), Failure> 
     };
     let all =
         [info(None, None), info(Some("probe.tools.git"), None), info(Some(""), Some(true)), info(None, Some(false))];
-    let messages = all.into_iter().map(|info| Message { request_info: Some(info), ..numbered(3) });
+    let messages = all.into_iter().map(|info| Message { request_info: Some(Box::new(info)), ..numbered(3) });
     there_and_back(fixture, messages.collect()).await
 }
 
