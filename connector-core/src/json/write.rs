@@ -22,31 +22,53 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
         let (plain, others) = rest.split_at(plain_length(rest));
         out.extend_from_slice(plain);
         let Some((byte, others)) = others.split_first() else { break };
-        match byte {
-            b'"' => out.extend_from_slice(br#"\""#),
-            b'\\' => out.extend_from_slice(br"\\"),
-            b'\n' => out.extend_from_slice(br"\n"),
-            b'\r' => out.extend_from_slice(br"\r"),
-            b'\t' => out.extend_from_slice(br"\t"),
-            0x08 => out.extend_from_slice(br"\b"),
-            0x0c => out.extend_from_slice(br"\f"),
-            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
+        match ESCAPES[usize::from(*byte)] {
+            b'u' => {
+                let hex = |half: u8| b"0123456789abcdef"[usize::from(half)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+            }
+            letter => out.extend_from_slice(&[b'\\', letter]),
         }
         rest = others;
     }
     out.push(b'"');
 }
 
+/// What stands behind the backslash, by byte; 0 for those that need none.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escapes[control] = b'u';
+        control += 1;
+    }
+    escapes[0x08] = b'b';
+    escapes[0x09] = b't';
+    escapes[0x0a] = b'n';
+    escapes[0x0c] = b'f';
+    escapes[0x0d] = b'r';
+    escapes[0x22] = b'"';
+    escapes[0x5c] = b'\\';
+    escapes
+};
+
 /// So many bytes are looked at together, in a loop without a branch, which compilers turn into a few instructions.
 const TOGETHER: usize = 32;
+/// After so many that were plain: where one in a few is not, looking at each is quicker.
+const ALONE: usize = 16;
 
 /// How many of the first bytes need no escape.
 fn plain_length(bytes: &[u8]) -> usize {
+    let first_special = |bytes: &[u8]| bytes.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0);
+    let (alone, others) = bytes.split_at(bytes.len().min(ALONE));
+    if let Some(place) = first_special(alone) {
+        return place;
+    }
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     let plain = |together: &&[u8; TOGETHER]| !together.iter().fold(false, |any, byte| any | special(*byte));
-    let start = bytes.as_chunks().0.iter().take_while(plain).count() * TOGETHER;
-    let rest = &bytes[start..];
-    start + rest.iter().position(|byte| special(*byte)).unwrap_or(rest.len())
+    let start = others.as_chunks().0.iter().take_while(plain).count() * TOGETHER;
+    let rest = &others[start..];
+    alone.len() + start + first_special(rest).unwrap_or(rest.len())
 }
 
 struct Writer<'a> {

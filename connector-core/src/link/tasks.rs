@@ -54,7 +54,8 @@ struct Woken {
 
 struct PlaceWaker {
     place: usize,
-    /// Whether it is among the woken already.
+    /// Whether it is among the woken already, or was when another future had this place: then this one is polled once
+    /// more than it needs.
     woken: AtomicBool,
     all: Arc<Woken>,
 }
@@ -83,8 +84,6 @@ impl<K, T> Tasks<K, T> {
     pub(crate) fn start(&mut self, id: Option<i64>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[at];
-        // A place that was left may have been woken late; from here on that means this future.
-        place.own.woken.store(false, Ordering::Release);
         if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&place.waker)) {
             self.free.push(at);
             return Some(Ended { id, of, output });
