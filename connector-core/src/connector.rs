@@ -258,6 +258,7 @@ where
         }
         if self.inbox.is_none() {
             self.inbox = Some(ready!(self.poll_inner(cx))?);
+            cx.waker().wake_by_ref();
         }
         // Whoever reads takes it, and then the next is looked at.
         Poll::Pending

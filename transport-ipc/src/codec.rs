@@ -64,6 +64,10 @@ impl Lines {
             return Message::decode(line.clone()).map_err(|error| self.stray(error, &line));
         }
         let line = &buffer[..length];
+        if line.iter().all(u8::is_ascii_whitespace) {
+            buffer.advance(length + 1);
+            return Err(NoMessage::Nothing);
+        }
         let message = Message::decode_copied(line).map_err(|error| self.stray(error, line));
         buffer.advance(length + 1);
         message
@@ -71,7 +75,6 @@ impl Lines {
 
     fn stray(&self, error: DecodeError, line: &[u8]) -> NoMessage {
         match (error, self.stray) {
-            _ if line.iter().all(u8::is_ascii_whitespace) => NoMessage::Nothing,
             (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => NoMessage::Nothing,
             (DecodeError::NotJson(error), Stray::Fatal) => {
                 NoMessage::End(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(line))))

@@ -21,6 +21,9 @@ use crate::config::IpcConfig;
 /// Bytes that wait to be written before the link pushes back, and bytes read at once.
 const BUFFER: usize = 64 << 10;
 
+/// Lines that are nobody's, before other tasks get their turn.
+const MOST_SKIPPED: usize = 64;
+
 /// A link over a byte stream.
 ///
 /// A write that fails does not end reading: what the other end had written before it went is handed out first. Then
@@ -65,6 +68,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
             }
             if let Some(length) = self.lines.next(&self.inbound)? {
                 return Poll::Ready(Ok(Some(length)));
+            }
+            if self.inbound.is_empty() && self.inbound.capacity() > 4 * BUFFER {
+                self.inbound = BytesMut::new();
             }
             self.inbound.reserve(BUFFER);
             self.read_all = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound))? == 0;
@@ -135,11 +141,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Link for LineLink<S> {
         if let Some(end) = &self.end {
             return Poll::Ready(Err(end.clone()));
         }
+        let mut skipped = 0;
         let end = loop {
             match self.poll_line(cx) {
                 Poll::Ready(Ok(Some(length))) => match self.lines.take(&mut self.inbound, length) {
                     Ok(message) => return Poll::Ready(Ok(Ok(message))),
-                    Err(NoMessage::Nothing) => {}
+                    Err(NoMessage::Nothing) if skipped < MOST_SKIPPED => skipped += 1,
+                    Err(NoMessage::Nothing) => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     Err(NoMessage::Error(error)) => return Poll::Ready(Ok(Err(error))),
                     Err(NoMessage::End(end)) => break end,
                 },

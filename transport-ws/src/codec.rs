@@ -17,10 +17,11 @@ const SMALL: usize = 16 * 1024;
 /// The payload cannot be serialized, or the message is larger than `limit` bytes.
 pub(crate) fn encode(message: &Message, limit: usize, scratch: &mut Vec<u8>) -> Result<ws::Message, PayloadError> {
     scratch.clear();
-    message.encode_into(scratch)?;
+    let written = message.encode_into(scratch);
     let length = scratch.len();
-    if length > limit {
+    if written.is_err() || length > limit {
         *scratch = Vec::new();
+        written?;
         let text = format!("a message of {length} bytes is over the limit of {limit} (WsConfig::max_send)");
         return Err(PayloadError::NotSerializable(text));
     }

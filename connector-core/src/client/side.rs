@@ -144,10 +144,11 @@ impl Side for PluginSide {
         if let Some(message) = self.session.transmit() {
             return Poll::Ready(message);
         }
-        if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
-            return Poll::Ready(answer(id, name, Some(key), outcome));
-        }
         loop {
+            // Each time: a command that sends nothing may have been what an answer waited for.
+            if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
+                return Poll::Ready(answer(id, name, Some(key), outcome));
+            }
             let command = ready!(self.home.outbox.poll_pop(cx));
             if let Some(message) = self.command(command) {
                 return Poll::Ready(message);
@@ -184,5 +185,29 @@ impl Side for PluginSide {
 
     fn poll_stop(&mut self, _: &mut Cx<'_>) -> Poll<LinkEnd> {
         if self.home.outbox.is_stopped() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ClientConfig;
+    use crate::plugin::Plugin;
+
+    #[test]
+    fn a_command_that_sends_nothing_holds_up_no_answer() {
+        let home =
+            Arc::new(LinkHome::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
+        let mut side = PluginSide::new(Arc::clone(&home));
+        let mut cx = Cx::from_waker(std::task::Waker::noop());
+        let receive =
+            |side: &mut PluginSide, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
+        receive(&mut side, r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#);
+        while side.poll_transmit(&mut cx).is_ready() {}
+        // A call that is over already, taken back.
+        home.outbox.push(Command::TakeBack { id: 99 }).unwrap();
+        receive(&mut side, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
+        let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
+        assert_eq!((answer.action, answer.id), (Action::Response, Some(1)));
     }
 }

@@ -192,16 +192,17 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
             return Poll::Ready(message);
         }
         let loaded = self.is_loaded();
-        let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
-        if let Some((id, Outcome { target, method, result })) = answer {
-            return Poll::Ready(self.session.answer(id, target, method, result));
-        }
-        if !loaded {
-            // What is kept from before a loss goes out once the plugin can take it.
-            self.external.outbox.watch(cx);
-            return Poll::Pending;
-        }
         loop {
+            // Each time: a command that sends nothing may have been what an answer waited for.
+            let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
+            if let Some((id, Outcome { target, method, result })) = answer {
+                return Poll::Ready(self.session.answer(id, target, method, result));
+            }
+            if !loaded {
+                // What is kept from before a loss goes out once the plugin can take it.
+                self.external.outbox.watch(cx);
+                return Poll::Pending;
+            }
             let command = ready!(self.external.outbox.poll_pop(cx));
             if let Some(message) = self.command(command) {
                 return Poll::Ready(message);

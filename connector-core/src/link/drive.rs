@@ -39,17 +39,18 @@ pub(crate) trait Side: Send {
 pub(crate) struct Head {
     pub(crate) action: Action,
     pub(crate) id: Option<i64>,
-    /// Of a response: what it answers.
+    /// Of a response: what it answers, and whether it is an error already.
     pub(crate) answers: Option<(Name, Name)>,
+    pub(crate) failed: bool,
 }
 
 impl Head {
-    fn of(message: &Message) -> Head {
+    pub(crate) fn of(message: &Message) -> Head {
         let answers = match message.action {
             Action::Response => message.name.clone().zip(message.key.clone()),
             _ => None,
         };
-        Head { action: message.action, id: message.id, answers }
+        Head { action: message.action, id: message.id, answers, failed: message.error.is_some() }
     }
 }
 

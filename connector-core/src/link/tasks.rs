@@ -133,8 +133,9 @@ impl<K, T> Tasks<K, T> {
         }
         while let Some(at) = self.due.pop_front() {
             let place = &mut self.places[at];
-            // Before it is polled, or a wake-up meanwhile would be missed.
-            place.own.woken.store(false, Ordering::Release);
+            // Before it is polled, or a wake-up meanwhile would be missed; and swapped, so that of this and a wake-up the
+            // later sees what the earlier did before.
+            place.own.woken.swap(false, Ordering::AcqRel);
             let Some(task) = &mut place.task else { continue };
             if let Poll::Ready(output) = task.work.as_mut().poll(&mut Context::from_waker(&place.waker))
                 && let Some((id, of)) = self.end(at)

@@ -182,12 +182,15 @@ impl<R> EngineSession<R> {
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
     pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
-        let Head { action, id, answers } = head;
+        let Head { action, id, answers, failed } = head;
+        let named = answers.filter(|(target, method)| !(target.is_empty() && method.is_empty()));
         match action {
             Action::Request => id.and_then(|id| self.pending.take(id)),
+            Action::Response if failed && named.is_none() => None,
             Action::Response => {
                 let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
-                let (target, method) = answers.unwrap_or_default();
+                // The names are the caller's, and may be what is too long.
+                let (target, method) = named.filter(|_| !failed).unwrap_or_default();
                 let answer = self.answer(id, target, method, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
                 None
@@ -301,6 +304,20 @@ mod tests {
         let answer: serde_json::Value = serde_json::from_slice(&answer.encode().unwrap()).unwrap();
         let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
         assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_sent_is_given_up_in_the_end() {
+        let mut session = session();
+        sent(&mut session);
+        let mut answer = session.answer(Some(1), "local".into(), "add".into(), Ok(Payload::null()));
+        for name in [Some("local"), Some("")] {
+            assert!(session.unsendable(Head::of(&answer), "too long").is_none());
+            answer = session.transmit().unwrap();
+            assert_eq!((answer.name.as_deref(), answer.error.is_some()), (name, true));
+        }
+        assert!(session.unsendable(Head::of(&answer), "too long").is_none());
+        assert!(session.transmit().is_none());
     }
 
     #[test]

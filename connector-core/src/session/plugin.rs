@@ -151,11 +151,13 @@ impl<R> PluginSession<R> {
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
     pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
-        let Head { action, id, answers } = head;
+        let Head { action, id, answers, failed } = head;
         match action {
             Action::Request => id.and_then(|id| self.pending.take(id)),
+            Action::Response if failed && answers.is_none() => None,
             Action::Response => {
-                let (name, key) = answers.unzip();
+                // The names are the caller's, and may be what is too long.
+                let (name, key) = answers.filter(|_| !failed).unzip();
                 self.fail(id, name, key, Fault::new(format_args!("the result cannot be sent: {why}")));
                 None
             }

@@ -33,6 +33,12 @@ fn one(name: &str) -> (String,) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_without_end_is_none() {
+    let (host, _) = with(PluginOptions::default().queue_timeout(Duration::MAX)).await;
+    host.start::<()>("worker", "job", one("a")).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_run_one_at_a_time_in_order() {
     let (host, notes) = with(PluginOptions::default()).await;
     let calls: Vec<_> = ["a", "b", "c"].map(|name| host.start::<()>("worker", "job", one(name))).into();

@@ -100,6 +100,7 @@ impl ClientLink {
         }
         if self.inbox.is_none() {
             self.inbox = Some(ready!(self.poll_inbound(cx))?);
+            cx.waker().wake_by_ref();
         }
         // Whoever reads takes it, and then the next is looked at.
         Poll::Pending
