@@ -200,8 +200,7 @@ mod tests {
             Arc::new(LinkHome::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
         let mut side = PluginSide::new(Arc::clone(&home));
         let mut cx = Cx::from_waker(std::task::Waker::noop());
-        let receive =
-            |side: &mut PluginSide, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
+        let receive = |side: &mut PluginSide, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
         receive(&mut side, r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#);
         while side.poll_transmit(&mut cx).is_ready() {}
         // A call that is over already, taken back.
