@@ -107,13 +107,13 @@ fn count_all(baseline: &Counts) -> Result<Counts> {
     }
     println!("\n{:30} {:>10} {:>10} {:>8}", "instructions", "baseline", "now", "change");
     for case in cases::cases() {
-        let count = count(case.name)?;
-        let (before, change) = match baseline.instructions.get(case.name) {
+        let count = count(&case.name)?;
+        let (before, change) = match baseline.instructions.get(&case.name) {
             Some(&before) => (before.to_string(), format!("{:+.1} %", change(before, count))),
             None => ("-".into(), "new".into()),
         };
         println!("{:30} {before:>10} {count:>10} {change:>8}", case.name);
-        now.instructions.insert(case.name.into(), count);
+        now.instructions.insert(case.name, count);
     }
     println!();
     Ok(now)

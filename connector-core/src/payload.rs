@@ -16,9 +16,9 @@ use crate::json;
 
 /// A JSON value that nobody has read yet.
 ///
-/// It is either the very bytes that came off a wire, shared and never copied, or a value that was handed over inside
-/// the process and has not been serialized. [`Payload::read`] turns both into a type: the bytes by parsing them once,
-/// the value by moving it out when it already is of that type. Cloning shares.
+/// It is either the very text that came off a wire, or a value that was handed over inside the process and has not been
+/// serialized. [`Payload::read`] turns both into a type: the text by parsing it once, the value by moving it out when it
+/// already is of that type. Cloning shares; a value that several hold is serialized once for all of them.
 #[derive(Clone)]
 pub struct Payload(Repr);
 
@@ -257,6 +257,37 @@ mod tests {
         let payload = Payload::new(vec![1, 2, 3]);
         let other = payload.clone();
         assert_eq!(payload.to_json().unwrap().as_ptr(), other.to_json().unwrap().as_ptr());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "what two threads do at once")]
+    fn a_value_shared_by_two_threads_is_serialized_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::sync::mpsc;
+
+        struct Counts(Arc<AtomicUsize>, std::sync::Mutex<Option<mpsc::Receiver<()>>>);
+        impl Serialize for Counts {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                // The first waits until the other thread is about to ask.
+                if let Some(other) = self.1.lock().unwrap().take() {
+                    other.recv().unwrap();
+                }
+                serializer.serialize_unit()
+            }
+        }
+
+        let (tell, other) = mpsc::channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let payload = Payload::new(Counts(Arc::clone(&count), Some(other).into()));
+        let first = payload.clone();
+        let first = std::thread::spawn(move || first.to_json().unwrap());
+        while count.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        tell.send(()).unwrap();
+        assert_eq!(payload.to_json().unwrap(), first.join().unwrap());
+        assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[test]

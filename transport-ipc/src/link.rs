@@ -181,3 +181,30 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Link for LineLink<S> {
         if late || closed { Poll::Ready(()) } else { Poll::Pending }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use connector_core::Action;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// The task is woken for what it has not looked at yet.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_blank_lines_takes_turns_and_the_message_behind_it_comes() {
+        let (mut there, here) = tokio::io::duplex(BUFFER);
+        let mut link = LineLink::new(here, &IpcConfig::default(), Stray::Skip);
+        let text = format!("{}{{\"action\":\"on\"}}\n", "\n".repeat(10 * MOST_SKIPPED));
+        there.write_all(text.as_bytes()).await.unwrap();
+        let mut turns = 0;
+        let message = poll_fn(|cx| {
+            turns += 1;
+            link.poll_message(cx)
+        });
+        let message = tokio::time::timeout(Duration::from_secs(1), message).await.expect("nobody was woken");
+        assert_eq!(message.unwrap().unwrap().action, Action::On);
+        assert_eq!(turns, 10);
+    }
+}

@@ -7,34 +7,33 @@ use connector_core::{Action, Message, Payload, RequestInfo};
 
 use super::Case;
 
+type Named<T> = (&'static str, fn() -> T);
+
 pub(super) fn cases() -> Vec<Case> {
-    vec![
-        encode("encode/request", || request(small())),
-        encode("encode/request with info", request_with_info),
-        encode("encode/response", response),
-        encode("encode/event", event),
-        encode("encode/plain 64 B", || request(text(PLAIN, 64))),
-        encode("encode/plain 64 KiB", || request(text(PLAIN, 64 << 10))),
-        encode("encode/escapes 64 B", || request(text(ESCAPES, 64))),
-        encode("encode/escapes 64 KiB", || request(text(ESCAPES, 64 << 10))),
-        encode("encode/passed on 64 KiB", || request(passed_on(text(PLAIN, 64 << 10)))),
-        decode("decode/request", || request(small())),
-        decode("decode/request with info", request_with_info),
-        decode("decode/response", response),
-        decode("decode/event", event),
-        decode("decode/plain 64 B", || request(text(PLAIN, 64))),
-        decode("decode/plain 64 KiB", || request(text(PLAIN, 64 << 10))),
-        decode("decode/escapes 64 B", || request(text(ESCAPES, 64))),
-        decode("decode/escapes 64 KiB", || request(text(ESCAPES, 64 << 10))),
-        read("read/plain 64 B", || text(PLAIN, 64)),
-        read("read/plain 64 KiB", || text(PLAIN, 64 << 10)),
-        read("read/escapes 64 B", || text(ESCAPES, 64)),
-        read("read/escapes 64 KiB", || text(ESCAPES, 64 << 10)),
-    ]
+    let messages: [Named<Message>; 8] = [
+        ("request", || request(small())),
+        ("request with info", request_with_info),
+        ("response", response),
+        ("event", event),
+        ("plain 64 B", || request(text(PLAIN, 64))),
+        ("plain 64 KiB", || request(text(PLAIN, 64 << 10))),
+        ("escapes 64 B", || request(text(ESCAPES, 64))),
+        ("escapes 64 KiB", || request(text(ESCAPES, 64 << 10))),
+    ];
+    let payloads: [Named<Payload>; 4] = [
+        ("plain 64 B", || text(PLAIN, 64)),
+        ("plain 64 KiB", || text(PLAIN, 64 << 10)),
+        ("escapes 64 B", || text(ESCAPES, 64)),
+        ("escapes 64 KiB", || text(ESCAPES, 64 << 10)),
+    ];
+    let to_and_fro = messages.into_iter().flat_map(|(name, message)| [encode(name, message), decode(name, message)]);
+    let passed_on = encode("passed on 64 KiB", || request(passed_on(text(PLAIN, 64 << 10))));
+    let read = payloads.into_iter().map(|(name, payload)| read(name, payload));
+    to_and_fro.chain([passed_on]).chain(read).collect()
 }
 
-fn encode(name: &'static str, message: fn() -> Message) -> Case {
-    Case::new(name, move || {
+fn encode(name: &str, message: fn() -> Message) -> Case {
+    Case::new(format!("encode/{name}"), move || {
         let message = message();
         move || {
             black_box(black_box(&message).encode().unwrap());
@@ -42,8 +41,8 @@ fn encode(name: &'static str, message: fn() -> Message) -> Case {
     })
 }
 
-fn decode(name: &'static str, message: fn() -> Message) -> Case {
-    Case::new(name, move || {
+fn decode(name: &str, message: fn() -> Message) -> Case {
+    Case::new(format!("decode/{name}"), move || {
         let frame = Bytes::from(message().encode().unwrap());
         move || {
             black_box(Message::decode(black_box(&frame).clone()).unwrap());
@@ -52,8 +51,8 @@ fn decode(name: &'static str, message: fn() -> Message) -> Case {
 }
 
 /// As a method reads the arguments that came over a link.
-fn read(name: &'static str, payload: fn() -> Payload) -> Case {
-    Case::new(name, move || {
+fn read(name: &str, payload: fn() -> Payload) -> Case {
+    Case::new(format!("read/{name}"), move || {
         let payload = passed_on(payload());
         move || {
             black_box(black_box(&payload).clone().read::<(String,)>().unwrap());

@@ -5,7 +5,7 @@ mod message;
 
 /// One thing to measure.
 pub(crate) struct Case {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     set_up: Box<dyn FnOnce() -> Run>,
 }
 
@@ -13,8 +13,8 @@ pub(crate) struct Case {
 pub(crate) type Run = Box<dyn FnMut()>;
 
 impl Case {
-    fn new<R: FnMut() + 'static>(name: &'static str, set_up: impl FnOnce() -> R + 'static) -> Case {
-        Case { name, set_up: Box::new(|| Box::new(set_up())) }
+    fn new<R: FnMut() + 'static>(name: impl Into<String>, set_up: impl FnOnce() -> R + 'static) -> Case {
+        Case { name: name.into(), set_up: Box::new(|| Box::new(set_up())) }
     }
 
     /// Only where it is measured: what others leave on the heap decides whether a buffer grows in its place.

@@ -259,3 +259,41 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::{Link, PluginConnector};
+    use crate::engine::{Engine, Registration};
+    use crate::profile::ExternalProfile;
+
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl PluginConnector for Nowhere {
+        async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+            Err(LinkEnd::Disconnected)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_sends_nothing_holds_up_no_answer() {
+        let engine = Engine::new();
+        engine.register(Registration::behind(ExternalProfile::new("probe", "nowhere"), Nowhere)).unwrap();
+        let entry = engine.0.0.find("probe").unwrap();
+        let external = Arc::clone(entry.external().unwrap());
+        external.outbox.set_up();
+        let mut side = EngineSide::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&external), |_| {});
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while side.poll_transmit(&mut cx).is_ready() {}
+        let receive =
+            |side: &mut EngineSide<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
+        receive(&mut side, r#"{"action":"response","id":-2,"key":"handshake"}"#);
+        assert!(side.is_loaded());
+        // A call that is over already, taken back.
+        assert!(external.outbox.push(Command::TakeBack { id: 99 }).is_ok());
+        receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
+        let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
+        assert_eq!((answer.action, answer.id), (Action::Response, Some(1)));
+    }
+}
