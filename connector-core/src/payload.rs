@@ -262,32 +262,34 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods, reason = "what two threads do at once")]
     fn a_value_shared_by_two_threads_is_serialized_once() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        use std::sync::mpsc;
+        use std::sync::{Mutex, mpsc};
+        use std::time::Duration;
 
-        struct Counts(Arc<AtomicUsize>, std::sync::Mutex<Option<mpsc::Receiver<()>>>);
-        impl Serialize for Counts {
+        /// The first to serialize it says so, and watches whether a second begins.
+        struct Watched {
+            begins: mpsc::SyncSender<()>,
+            first: Mutex<Option<mpsc::Receiver<()>>>,
+            tell: mpsc::SyncSender<()>,
+        }
+        impl Serialize for Watched {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.0.fetch_add(1, Ordering::SeqCst);
-                // The first waits until the other thread is about to ask.
-                if let Some(other) = self.1.lock().unwrap().take() {
-                    other.recv().unwrap();
+                match self.first.lock().unwrap().take() {
+                    Some(begins) => {
+                        self.tell.send(()).unwrap();
+                        assert!(begins.recv_timeout(Duration::from_millis(100)).is_err(), "serialized twice");
+                    }
+                    None => self.begins.send(()).unwrap(),
                 }
                 serializer.serialize_unit()
             }
         }
 
-        let (tell, other) = mpsc::channel();
-        let count = Arc::new(AtomicUsize::new(0));
-        let payload = Payload::new(Counts(Arc::clone(&count), Some(other).into()));
-        let first = payload.clone();
-        let first = std::thread::spawn(move || first.to_json().unwrap());
-        while count.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
-        }
-        tell.send(()).unwrap();
+        let ((begins, others), (tell, begun)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
+        let payload = Payload::new(Watched { begins, first: Mutex::new(Some(others)), tell });
+        let other = payload.clone();
+        let first = std::thread::spawn(move || other.to_json().unwrap());
+        begun.recv().unwrap();
         assert_eq!(payload.to_json().unwrap(), first.join().unwrap());
-        assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[test]
