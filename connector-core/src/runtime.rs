@@ -1,12 +1,12 @@
 //! The one seam to the runtime: everything in this crate that needs a clock or a task goes through here.
 //!
 //! Today it is tokio's runtime. A browser has neither its clock nor its tasks, so a port to
-//! `wasm32-unknown-unknown` replaces these four functions and nothing else (`clippy.toml` forbids the rest).
+//! `wasm32-unknown-unknown` replaces these five functions and nothing else (`clippy.toml` forbids the rest).
 #![allow(clippy::disallowed_methods)]
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use tokio::time::Instant;
@@ -39,6 +39,12 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
 
 pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
     Box::pin(tokio::time::sleep(length))
+}
+
+/// Wakes the task again once all others of its runtime had their turn, and what the runtime itself polls.
+pub(crate) fn give_way(cx: &mut Context<'_>) {
+    // It wakes at its first poll, and is ready at its second.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The future's output, or `None` once `limit` has passed. The timer is only set when the future does not end at once.

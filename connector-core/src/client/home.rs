@@ -168,7 +168,7 @@ impl LinkHome {
     }
 
     fn push(&self, command: Command) -> Result<(), CallError> {
-        self.outbox.push(command).map_err(|end| self.lost(end))
+        self.outbox.push(command).map(drop).map_err(|end| self.lost(end))
     }
 
     /// Runs the callbacks for an event that has come; those for its next occurrence go.

@@ -92,8 +92,8 @@ pub fn connect(
     plugin: Plugin,
     config: ClientConfig,
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
-    // At the level of errors, so that no filter takes the plugin's name from a trace.
-    let span = tracing::error_span!("plugin", name = plugin.name());
+    // At this level for what it costs: see the engine's.
+    let span = tracing::debug_span!("plugin", name = plugin.name());
     let home = Arc::new(LinkHome::new(plugin, config));
     let client = PluginClient::behind(Arc::clone(&home));
     (client, run(link, home).instrument(span))
@@ -109,7 +109,7 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
         None => LinkEnd::Disconnected,
     };
     drop(link);
-    tracing::debug!(%end, "the link has ended");
+    tracing::debug!(plugin = &*home.name(), %end, "the link has ended");
     if let Some(side) = guard.side.take() {
         side.end(end.clone());
     }
@@ -119,7 +119,8 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     {
         let hook = hook(PluginClient::behind(Arc::clone(&home)));
         if runtime::timeout(LAST_WORDS, hook).await.is_none() {
-            tracing::warn!("the deactivation hook did not end within {LAST_WORDS:?} and was given up");
+            let plugin = home.name();
+            tracing::warn!(%plugin, "the deactivation hook did not end within {LAST_WORDS:?} and was given up");
         }
     }
     end

@@ -129,6 +129,10 @@ impl PluginSide {
 }
 
 impl Side for PluginSide {
+    fn plugin(&self) -> Name {
+        self.home.name()
+    }
+
     fn receive(&mut self, message: Message) {
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),

@@ -135,8 +135,17 @@ impl External {
 
     /// Passes an event on; while the link is down it is kept, up to a bound.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
-        if let Err(end) = self.outbox.push(Command::Notify { emitter, event, args }) {
-            tracing::warn!(plugin = &*self.name, %end, "an event is dropped");
+        let plugin = &*self.name;
+        match self.outbox.push(Command::Notify { emitter, event, args }) {
+            Ok(oldest) if oldest.is_empty() => {}
+            Ok(oldest) => {
+                tracing::warn!(
+                    plugin,
+                    dropped = oldest.len(),
+                    "the link is down and its queue full: its oldest events are dropped"
+                )
+            }
+            Err(end) => tracing::warn!(plugin, %end, "an event is dropped"),
         }
     }
 

@@ -175,6 +175,10 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
 }
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
+    fn plugin(&self) -> Name {
+        self.entry.name.clone()
+    }
+
     fn receive(&mut self, message: Message) {
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),

@@ -47,8 +47,9 @@ pub(super) async fn start(
     external.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
     let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
-    // At the level of errors, so that no filter takes the plugin's name from a trace.
-    let span = tracing::error_span!("link", plugin = &*entry.name, url = external.shown_url);
+    // Entered at every turn of the link's task, so it has to cost nothing where nobody looks closely: whatever is traced
+    // at a higher level names its plugin itself.
+    let span = tracing::debug_span!("link", plugin = &*entry.name, url = external.shown_url);
     let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
     let limit = entry.options.activation_timeout;
     let activation_ = Arc::clone(&activation);
@@ -170,7 +171,7 @@ impl Supervisor {
         let mut activation = lock(&self.activation);
         activation.last = Some(Arc::clone(&end));
         if activation.tell.is_some() {
-            tracing::debug!(%end, tries, "not connected yet");
+            tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
             if matches!(*end, LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_)) {
                 let error = failure(&self.external, self.entry.options.activation_timeout, Some(end));
                 // If nobody waits any more, the activation was given up too.
@@ -183,16 +184,17 @@ impl Supervisor {
         // From here on calls end with the newest reason.
         self.external.set_down(&end, Vec::new());
         self.external.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
+        let (plugin, url) = (&*self.entry.name, &self.external.shown_url);
         if !was_up {
             match &*end {
                 LinkEnd::GivenUp(_) => {
-                    tracing::error!(%end, tries, "the link stays down until the plugin is activated anew")
+                    tracing::error!(plugin, url, %end, tries, "the link stays down until the plugin is activated anew")
                 }
-                _ => tracing::debug!(%end, tries, "the link is still down"),
+                _ => tracing::debug!(plugin, url, %end, tries, "the link is still down"),
             }
             return Ok(());
         }
-        tracing::warn!(%end, "the link is down and will be dialled again");
+        tracing::warn!(plugin, url, %end, "the link is down and will be dialled again");
         if let Some(engine) = self.engine.upgrade() {
             engine.tell_link_down(&self.entry, end.to_string());
         }
@@ -243,7 +245,7 @@ impl Supervisor {
 /// A link that was lost is up again.
 fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, methods: Option<Vec<String>>) {
     let Some(engine) = engine.upgrade() else { return };
-    tracing::info!("the link is up again");
+    tracing::info!(plugin = &*entry.name, "the link is up again");
     if let Some(methods) = methods {
         entry.set_methods(methods);
         engine.profile_updated(entry);

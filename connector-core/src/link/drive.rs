@@ -13,6 +13,9 @@ use crate::runtime;
 
 /// One end's part of the work: its session, and what its events lead to.
 pub(crate) trait Side: Send {
+    /// The plugin, for traces.
+    fn plugin(&self) -> Name;
+
     /// A message has arrived.
     fn receive(&mut self, message: Message);
 
@@ -63,6 +66,9 @@ const BURST: usize = 8;
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get their turn.
 const ROUNDS: usize = 128;
+/// Answers taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
+/// each end doing nothing while the other does all.
+const ANSWERS: usize = 32;
 
 /// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
 /// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
@@ -70,7 +76,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     let (mut unflushed, mut in_order) = (0, false);
     let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let end = poll_fn(|cx| {
-        let (mut burst, mut may_hear) = (BURST, true);
+        let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
         for round in 0.. {
             let (mut all_sent, mut worked) = (false, false);
             for _ in 0..BATCH {
@@ -106,8 +112,13 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                     break;
                 }
                 match link.poll_message(cx) {
-                    Poll::Ready(Ok(Ok(message))) => side.receive(message),
-                    Poll::Ready(Ok(Err(error))) => tracing::warn!(%error, "a frame is dropped"),
+                    Poll::Ready(Ok(Ok(message))) => {
+                        answers += usize::from(message.action == Action::Response);
+                        side.receive(message);
+                    }
+                    Poll::Ready(Ok(Err(error))) => {
+                        tracing::warn!(plugin = %side.plugin(), %error, "a frame is dropped")
+                    }
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {
                         may_hear = false;
@@ -121,8 +132,8 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
             if all_sent && !may_hear && !worked {
                 break;
             }
-            if round >= ROUNDS {
-                cx.waker().wake_by_ref();
+            if round >= ROUNDS || answers >= ANSWERS {
+                runtime::give_way(cx);
                 break;
             }
         }
@@ -151,7 +162,8 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     })
     .await;
     if in_order && runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_none() {
-        tracing::warn!("the link did not close within {CLOSE_LIMIT:?} and was dropped");
+        let plugin = side.plugin();
+        tracing::warn!(%plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
 }

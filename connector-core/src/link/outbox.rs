@@ -64,8 +64,9 @@ impl<C: Queued> Outbox<C> {
 
     /// Queues without waiting. Past the very most that may wait, the link is marked as too slow to live.
     ///
-    /// While the link is down, what survives a loss is kept up to the limit, the newest first.
-    pub(crate) fn push(&self, item: C) -> Result<(), Arc<LinkEnd>> {
+    /// While the link is down, what survives a loss is kept up to the limit, the newest first: gives those that made room.
+    pub(crate) fn push(&self, item: C) -> Result<Vec<C>, Arc<LinkEnd>> {
+        let mut oldest = Vec::new();
         let mut state = lock(&self.state);
         if let Some(end) = &state.down {
             if !item.survives_loss() {
@@ -74,10 +75,10 @@ impl<C: Queued> Outbox<C> {
             while state.queue.len() >= self.limits.messages
                 || state.bytes.saturating_add(item.weight()) > self.limits.most_bytes
             {
-                let Some(oldest) = state.queue.pop_front() else { break };
-                tracing::warn!("the link is down and its queue full: the oldest notification is dropped");
-                state.bytes -= oldest.weight();
+                let Some(dropped) = state.queue.pop_front() else { break };
+                state.bytes -= dropped.weight();
                 count(&self.gone, 1);
+                oldest.push(dropped);
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
@@ -99,7 +100,7 @@ impl<C: Queued> Outbox<C> {
         if waiting == 1 || waiting == self.limits.messages {
             self.owner.wake();
         }
-        Ok(())
+        Ok(oldest)
     }
 
     /// Waits until the queue is not full. Cancel safe.
