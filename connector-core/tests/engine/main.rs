@@ -7,6 +7,7 @@ mod calls;
 mod cancel;
 mod edges;
 mod events;
+mod fairness;
 mod gone;
 mod hand;
 mod handlers;
