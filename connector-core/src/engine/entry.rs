@@ -1,11 +1,12 @@
 //! One registered plugin, as the engine keeps it.
 
-use std::collections::BTreeSet;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use foldhash::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::admission::Call;
 use super::events::Emitter;
@@ -13,21 +14,24 @@ use super::external::External;
 use super::options::PluginOptions;
 use super::queue::Queue;
 use crate::message::Name;
-use crate::plugin::{CAN_DEACTIVATE, Instance};
+use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
 use crate::sync::lock;
 
+/// What every call reads comes first, side by side: where there are thousands of plugins, most of what a call to one of
+/// them costs is fetching its memory, piece by piece.
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(super) name: Name,
-    pub(super) host: Host,
-    pub(super) options: PluginOptions,
     known: ArcSwap<Known>,
+    pub(super) host: Host,
+    pub(super) name: Name,
     status: AtomicU8,
+    pub(super) queue: Mutex<Queue<Arc<Call>>>,
+    pub(super) options: PluginOptions,
     /// Held while the plugin is being activated or deactivated.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Whether its profile was updated while it was being activated; told once it is active.
     pub(super) updated_early: AtomicBool,
-    pub(super) queue: Mutex<Queue<Arc<Call>>>,
     /// Its calls of others that some call it runs may have caused, see [`super::admission`].
     pub(super) made: Mutex<Vec<Arc<Call>>>,
     pub(super) emitter: Arc<Emitter>,
@@ -42,24 +46,47 @@ pub(super) enum Host {
 }
 
 /// What is known of a plugin, with its methods ready to be looked up.
+#[repr(C)]
 pub(super) struct Known {
+    /// Sorted by their names.
+    methods: SmallVec<[Exposed; 4]>,
     pub(super) profile: Profile,
-    /// A tree: a few names lie in one piece of memory and are found in less time than it takes to hash one.
-    methods: BTreeSet<Name>,
+}
+
+struct Exposed {
+    name: Name,
+    /// What runs it, if the plugin is in this process and it is not a service's.
+    handler: Option<Handler>,
 }
 
 impl Known {
-    fn new(profile: Profile) -> Known {
-        let methods = profile.methods.iter().flatten().map(|method| method.as_str().into()).collect();
-        Known { profile, methods }
+    fn new(profile: Profile, host: &Host) -> Known {
+        let handler = |method: &str| match host {
+            Host::Native(instance) => instance.handler(method),
+            Host::External(_) => None,
+        };
+        let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
+        let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
+        methods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Known { methods, profile }
+    }
+
+    fn method(&self, method: &str) -> Option<&Exposed> {
+        let at = self.methods.binary_search_by(|exposed| exposed.name.as_str().cmp(method)).ok()?;
+        self.methods.get(at)
     }
 
     /// The method's name as the engine keeps it, if it may be called.
     pub(super) fn exposed(&self, method: &str) -> Option<Name> {
-        match self.methods.get(method) {
-            Some(name) => Some(name.clone()),
+        match self.method(method) {
+            Some(exposed) => Some(exposed.name.clone()),
             None => (method == CAN_DEACTIVATE).then(|| Name::new_static(CAN_DEACTIVATE)),
         }
+    }
+
+    /// What runs a method of the plugin's own, if the plugin is in this process.
+    pub(super) fn handler(&self, method: &str) -> Option<&Handler> {
+        self.method(method)?.handler.as_ref()
     }
 
     /// The list that refusals show.
@@ -82,10 +109,10 @@ impl Entry {
     pub(super) fn new(profile: Profile, host: Host, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
         Entry {
             name: profile.name.as_str().into(),
+            known: ArcSwap::from_pointee(Known::new(profile, &host)),
             host,
             queue: Mutex::new(Queue::new(options.concurrency, options.queue_length, &options.method_concurrency)),
             options,
-            known: ArcSwap::from_pointee(Known::new(profile)),
             status: AtomicU8::new(Status::Inactive as u8),
             changing: tokio::sync::Mutex::new(()),
             updated_early: AtomicBool::new(false),
@@ -93,6 +120,12 @@ impl Entry {
             emitter,
             listens_to: Mutex::default(),
         }
+    }
+
+    /// Has the processor fetch all that a call reads of this, at once: an atomic change, and a call makes many, lets no
+    /// read begin before it has its own piece.
+    pub(super) fn fetch(&self) {
+        black_box((self.status(), self.queue.is_poisoned(), self.options.queue_timeout));
     }
 
     pub(super) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
@@ -110,7 +143,7 @@ impl Entry {
     pub(super) fn update_profile<E>(&self, update: impl Fn(&Profile) -> Result<Profile, E>) -> Result<(), E> {
         let mut known = self.known.load();
         loop {
-            let updated = Arc::new(Known::new(update(&known.profile)?));
+            let updated = Arc::new(Known::new(update(&known.profile)?, &self.host));
             let before = self.known.compare_and_swap(&*known, updated);
             if Arc::ptr_eq(&before, &known) {
                 return Ok(());

@@ -204,7 +204,10 @@ impl Default for Engine {
 
 impl Inner {
     fn find(&self, name: &str) -> Option<Arc<Entry>> {
-        self.registry.load().get(name).cloned()
+        let registry = self.registry.load();
+        let entry = registry.get(name)?;
+        entry.fetch();
+        Some(Arc::clone(entry))
     }
 }
 

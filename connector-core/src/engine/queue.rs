@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use smallvec::SmallVec;
+
 /// What the queue needs to know of a call.
 pub(super) trait Queueable: Clone {
     /// Whether both are the same call.
@@ -16,14 +18,16 @@ pub(super) trait Queueable: Clone {
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     common: Lane<C>,
-    own: HashMap<String, Lane<C>>,
+    /// Few plugins have any.
+    own: Option<Box<HashMap<String, Lane<C>>>>,
 }
 
 #[derive(Debug)]
 struct Lane<C> {
     limit: usize,
     room: usize,
-    running: Vec<C>,
+    /// One, if nothing else was said.
+    running: SmallVec<[C; 1]>,
     waiting: VecDeque<C>,
 }
 
@@ -40,21 +44,18 @@ pub(super) enum Entered {
 
 impl<C: Queueable> Queue<C> {
     pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
-        let lane = |limit: usize| Lane { limit: limit.max(1), room, running: Vec::new(), waiting: VecDeque::new() };
-        let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        Queue { common: lane(limit), own }
+        let lane =
+            |limit: usize| Lane { limit: limit.max(1), room, running: SmallVec::new(), waiting: VecDeque::new() };
+        let own: HashMap<_, _> = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
+        Queue { common: lane(limit), own: (!own.is_empty()).then(|| Box::new(own)) }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
-        // Looked up twice for the borrow checker's sake; few plugins have lanes of their own.
-        match self.own.contains_key(method) {
-            true => self.own.get_mut(method).unwrap_or(&mut self.common),
-            false => &mut self.common,
-        }
+        self.own.as_mut().and_then(|own| own.get_mut(method)).unwrap_or(&mut self.common)
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane<C>> {
-        std::iter::once(&mut self.common).chain(self.own.values_mut())
+        std::iter::once(&mut self.common).chain(self.own.iter_mut().flat_map(|own| own.values_mut()))
     }
 
     pub(super) fn enter(&mut self, method: &str, call: C) -> Entered {
@@ -118,7 +119,7 @@ impl<C: Queueable> Queue<C> {
 
     /// What runs now in a method's lane.
     pub(super) fn running_beside(&mut self, method: &str) -> Vec<C> {
-        self.lane(method).running.clone()
+        self.lane(method).running.to_vec()
     }
 
     pub(super) fn is_idle(&mut self) -> bool {

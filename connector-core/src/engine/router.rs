@@ -74,8 +74,14 @@ impl Inner {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
                 let deadline = runtime::now().checked_add(target.options.queue_timeout);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
-                let missing = |method: &str, plugin: &str| format!("Method {method} is not implemented by {plugin}");
-                Ok(Running::Here(instance.invoke(context, args, missing)))
+                let known = target.known();
+                let handler = if context.path() == target.name { known.handler(context.method()) } else { None };
+                Ok(Running::Here(match handler {
+                    Some(handler) => handler(context, args),
+                    None => instance.invoke(context, args, |method, plugin| {
+                        format!("Method {method} is not implemented by {plugin}")
+                    }),
+                }))
             }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };

@@ -59,6 +59,11 @@ impl Instance {
         }
     }
 
+    /// What runs a method of the plugin's own, not of a service.
+    pub(crate) fn handler(&self, method: &str) -> Option<Handler> {
+        self.table.load().handlers.get(method).cloned()
+    }
+
     pub(crate) fn exposes(&self, method: &str) -> bool {
         self.table.load().exposed.iter().any(|name| name == method)
     }
