@@ -3,6 +3,7 @@
 //! Either end works on messages of its own and takes the lock once for many, so that many messages cost one wake-up.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,6 +11,13 @@ use connector_core::Message;
 
 /// Messages that a writer keeps back at most, until it is asked to flush: as many as the core sends in one go.
 const BURST: usize = 64;
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The reader waits: its waker is in place, and nothing has come since. Changed under the lock.
+    waits: AtomicBool,
+}
 
 #[derive(Default)]
 struct State {
@@ -33,19 +41,27 @@ pub(crate) enum Written {
 
 /// A pipe that takes `room` messages before it pushes back, at least one.
 pub(crate) fn pipe(room: usize) -> (Writer, Reader) {
-    let state = Arc::new(Mutex::new(State::default()));
+    let shared = Arc::new(Shared::default());
     let room = room.max(1);
-    let writer = Writer { state: Arc::clone(&state), room, batch: VecDeque::new(), takes: room.min(BURST) };
-    (writer, Reader { state, inbox: VecDeque::new() })
+    let writer = Writer { shared: Arc::clone(&shared), room, batch: VecDeque::new(), takes: room.min(BURST) };
+    (writer, Reader { shared, inbox: VecDeque::new(), waker: None })
 }
 
-/// Nothing under the lock can leave it half done.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    /// Nothing under the lock can leave it half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reader's waker, if it waits.
+    fn reader(&self, state: &mut State) -> Option<Waker> {
+        self.waits.store(false, Ordering::Release);
+        state.reader.take()
+    }
 }
 
 pub(crate) struct Writer {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     room: usize,
     /// What has not been handed over yet. There is room for it.
     batch: VecDeque<Message>,
@@ -80,7 +96,7 @@ impl Writer {
     }
 
     fn hand_over(&mut self, waiting: Option<&mut Context<'_>>) {
-        let mut state = lock(&self.state);
+        let mut state = self.shared.lock();
         if state.reader_gone {
             self.takes = 0;
             drop(state);
@@ -98,17 +114,17 @@ impl Writer {
             state.writer = Some(cx.waker().clone());
         }
         self.takes = left.min(BURST);
-        let reader = if state.queue.is_empty() { None } else { state.reader.take() };
+        let reader = if state.queue.is_empty() { None } else { self.shared.reader(&mut state) };
         drop(state);
         reader.into_iter().for_each(Waker::wake);
     }
 
     fn end(&self, how: Written) {
-        let mut state = lock(&self.state);
+        let mut state = self.shared.lock();
         if state.written == Written::Open {
             state.written = how;
         }
-        let wakers = (state.reader.take(), state.writer.take());
+        let wakers = (self.shared.reader(&mut state), state.writer.take());
         drop(state);
         wakers.0.into_iter().for_each(Waker::wake);
     }
@@ -121,8 +137,10 @@ impl Drop for Writer {
 }
 
 pub(crate) struct Reader {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     inbox: VecDeque<Message>,
+    /// The one it waits with.
+    waker: Option<Waker>,
 }
 
 impl Reader {
@@ -131,14 +149,20 @@ impl Reader {
         if let Some(message) = self.inbox.pop_front() {
             return Poll::Ready(Ok(message));
         }
-        let mut state = lock(&self.state);
+        let same = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if same && self.shared.waits.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let mut state = self.shared.lock();
         if state.queue.is_empty() {
             if state.written != Written::Open {
                 return Poll::Ready(Err(state.written));
             }
-            match &mut state.reader {
-                Some(reader) => reader.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
+            state.reader = Some(cx.waker().clone());
+            self.shared.waits.store(true, Ordering::Release);
+            drop(state);
+            if !same {
+                self.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
         }
@@ -152,11 +176,11 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let mut state = self.shared.lock();
         state.reader_gone = true;
         // What a message holds may do anything when it is dropped, so that happens where no lock is held.
         let unread = std::mem::take(&mut state.queue);
-        let wakers = (state.reader.take(), state.writer.take());
+        let wakers = (self.shared.reader(&mut state), state.writer.take());
         drop(state);
         drop((unread, wakers));
     }

@@ -24,7 +24,7 @@ pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
-    /// When it was made, and when it started to run (0: not yet), on the engine's count of such moments.
+    /// When it was made (0: nobody asks) and when it started to run (0: not yet), on the engine's count of such moments.
     made: u64,
     started: AtomicU64,
     state: AtomicU8,
@@ -114,17 +114,17 @@ impl<'a> Admission<'a> {
         target: &Arc<Entry>,
         method: Name,
     ) -> Result<Admission<'a>, Refusal> {
+        // A caller that runs nothing waits on nobody's behalf.
+        let recorded = !lock(&caller.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
             target: Arc::clone(target),
             method,
-            made: moments.next(),
+            made: if recorded { moments.next() } else { 0 },
             started: AtomicU64::new(0),
             state: AtomicU8::new(WANTED),
             waiter: AtomicWaker::new(),
         });
-        // A caller that runs nothing waits on nobody's behalf.
-        let recorded = !lock(&caller.queue).is_idle();
         if recorded {
             lock(&caller.made).push(Arc::clone(&call));
         }

@@ -2,11 +2,10 @@
 //! asked to stop.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::QueueLimits;
@@ -31,7 +30,8 @@ pub(crate) struct Outbox<C> {
     gone: AtomicU64,
     overflowed: AtomicBool,
     stop: AtomicBool,
-    owner: AtomicWaker,
+    /// Of the waker in `state`, for its owner to know it again. Changed under the lock.
+    owner: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
     room: Notify,
 }
 
@@ -41,6 +41,10 @@ struct State<C> {
     bytes: usize,
     /// Set while there is no link: how the last one ended.
     down: Option<Arc<LinkEnd>>,
+    /// Stays when it is woken: it need not come again each time it finds the queue empty.
+    owner: Option<Waker>,
+    /// Somebody has found the queue full, and may wait for room.
+    was_full: bool,
 }
 
 fn count(counter: &AtomicU64, more: usize) {
@@ -49,7 +53,8 @@ fn count(counter: &AtomicU64, more: usize) {
 
 impl<C: Queued> Outbox<C> {
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
-        let state = State { queue: VecDeque::new(), bytes: 0, down: down.map(Arc::new) };
+        let queue = VecDeque::new();
+        let state = State { queue, bytes: 0, down: down.map(Arc::new), owner: None, was_full: false };
         Outbox {
             limits,
             state: Mutex::new(state),
@@ -57,7 +62,7 @@ impl<C: Queued> Outbox<C> {
             gone: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            owner: AtomicWaker::new(),
+            owner: Default::default(),
             room: Notify::new(),
         }
     }
@@ -88,18 +93,18 @@ impl<C: Queued> Outbox<C> {
             // Kept out; the owner closes the link, which ends all that waited.
             self.overflowed.store(true, Ordering::Release);
             drop(state);
-            self.owner.wake();
+            self.wake_owner();
             return Err(Arc::new(LinkEnd::TooSlow(self.limits.patience)));
         }
         state.bytes = bytes;
         state.queue.push_back(item);
         count(&self.queued, 1);
         let waiting = state.queue.len();
-        drop(state);
         // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
-        if waiting == 1 || waiting == self.limits.messages {
-            self.owner.wake();
-        }
+        let tell = waiting == 1 || waiting == self.limits.messages;
+        let owner = if tell { state.owner.clone() } else { None };
+        drop(state);
+        owner.into_iter().for_each(Waker::wake);
         Ok(oldest)
     }
 
@@ -115,8 +120,10 @@ impl<C: Queued> Outbox<C> {
     }
 
     fn is_full(&self) -> bool {
-        let state = lock(&self.state);
-        state.down.is_none() && (state.queue.len() >= self.limits.messages || state.bytes >= self.limits.most_bytes)
+        let mut state = lock(&self.state);
+        let full = state.queue.len() >= self.limits.messages || state.bytes >= self.limits.most_bytes;
+        state.was_full |= full;
+        full && state.down.is_none()
     }
 
     /// The owner's: the next item.
@@ -124,8 +131,32 @@ impl<C: Queued> Outbox<C> {
         if let Some(item) = self.pop() {
             return Poll::Ready(item);
         }
-        self.owner.register(cx.waker());
-        self.pop().map_or(Poll::Pending, Poll::Ready)
+        match self.register(cx.waker()) {
+            true => self.pop().map_or(Poll::Pending, Poll::Ready),
+            // What is pushed from here on wakes it.
+            false => Poll::Pending,
+        }
+    }
+
+    /// The owner's: it is woken from now on. False if it was before.
+    fn register(&self, waker: &Waker) -> bool {
+        let (data, vtable) = (waker.data().cast_mut(), std::ptr::from_ref(waker.vtable()).cast_mut());
+        // As long as the one that is kept lives, no other has its address.
+        if self.owner.0.load(Ordering::Relaxed) == data && self.owner.1.load(Ordering::Relaxed) == vtable {
+            return false;
+        }
+        let mut state = lock(&self.state);
+        let before = state.owner.replace(waker.clone());
+        self.owner.0.store(data, Ordering::Relaxed);
+        self.owner.1.store(vtable, Ordering::Relaxed);
+        drop(state);
+        drop(before);
+        true
+    }
+
+    fn wake_owner(&self) {
+        let owner = lock(&self.state).owner.clone();
+        owner.into_iter().for_each(Waker::wake);
     }
 
     fn pop(&self) -> Option<C> {
@@ -137,7 +168,8 @@ impl<C: Queued> Outbox<C> {
         state.bytes -= item.weight();
         count(&self.gone, 1);
         // Half empty, so that who waits is not woken for every single place.
-        if state.queue.is_empty() || state.queue.len() == self.limits.messages / 2 {
+        let roomy = state.queue.is_empty() || state.queue.len() == self.limits.messages / 2;
+        if roomy && std::mem::take(&mut state.was_full) {
             drop(state);
             self.room.notify_waiters();
         }
@@ -162,7 +194,7 @@ impl<C: Queued> Outbox<C> {
     /// Asks the owner to close its link in order.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        self.owner.wake();
+        self.wake_owner();
     }
 
     /// Takes that back, before a new start.
@@ -177,7 +209,7 @@ impl<C: Queued> Outbox<C> {
 
     /// The owner's, while it takes nothing from the queue: it is woken when the backlog changes for the worse.
     pub(crate) fn watch(&self, cx: &mut Context<'_>) {
-        self.owner.register(cx.waker());
+        self.register(cx.waker());
     }
 
     /// How many wait, and whether they are more than may.
