@@ -211,3 +211,34 @@ async fn a_hundred_thousand_events_arrive_in_order() {
         timeout(LIMIT, done).await.expect("not all have come").unwrap();
     }
 }
+
+#[test]
+fn neither_end_sleeps_through_what_the_other_does() {
+    const MESSAGES: i64 = 100_000;
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let [mut here, mut there] = runtime().block_on(links(3));
+    let sender = std::thread::spawn(move || {
+        runtime().block_on(async move {
+            for id in 0..MESSAGES {
+                let ready = timeout(LIMIT, poll_fn(|cx| here.poll_ready(cx))).await;
+                ready.unwrap_or_else(|_| panic!("no room after {id}")).unwrap();
+                here.send(numbered(id)).unwrap();
+                // Now one alone, now as many as there is room for.
+                if id % 7 < 3 {
+                    poll_fn(|cx| here.poll_flush(cx)).await.unwrap();
+                }
+            }
+            poll_fn(|cx| here.poll_disconnect(cx)).await;
+        });
+    });
+    runtime().block_on(async {
+        for id in 0..MESSAGES {
+            let message = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await;
+            let message = message.unwrap_or_else(|_| panic!("{id} did not come"));
+            assert_eq!(message.unwrap().unwrap().id, Some(id));
+        }
+        let end = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await.expect("the end did not come");
+        assert!(matches!(end, Err(LinkEnd::Closed { .. })), "{end:?}");
+    });
+    sender.join().unwrap();
+}

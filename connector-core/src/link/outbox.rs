@@ -265,3 +265,84 @@ impl<C: Queued> Outbox<C> {
         &self.limits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Item(#[expect(dead_code)] usize);
+
+    impl Queued for Item {
+        fn weight(&self) -> usize {
+            1
+        }
+
+        fn survives_loss(&self) -> bool {
+            false
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn outbox(messages: usize) -> Outbox<Item> {
+        Outbox::new(QueueLimits::default().messages(messages), None)
+    }
+
+    #[test]
+    fn an_owner_is_woken_each_time_the_queue_is_no_longer_empty_and_the_newest_is() {
+        let (outbox, first, second) = (outbox(100), Arc::new(Woken::default()), Arc::new(Woken::default()));
+        for (owner, waker) in [(&first, Arc::clone(&first).into()), (&second, Arc::clone(&second).into())] {
+            for times in 1..4 {
+                let mut cx = Context::from_waker(&waker);
+                assert!(outbox.poll_pop(&mut cx).is_pending());
+                assert!(outbox.push(Item(0)).is_ok());
+                assert!(outbox.push(Item(1)).is_ok());
+                assert_eq!(owner.0.load(Ordering::Relaxed), times);
+                assert!(outbox.poll_pop(&mut cx).is_ready());
+                assert!(outbox.poll_pop(&mut cx).is_ready());
+            }
+        }
+        assert_eq!(first.0.load(Ordering::Relaxed), 3);
+    }
+
+    /// Every thread waits for room before it pushes, and the owner for what they push.
+    #[test]
+    fn nobody_sleeps_through_what_it_waits_for() {
+        const THREADS: usize = 3;
+        const EACH: usize = 20_000;
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let outbox = &outbox(4);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(move || {
+                    runtime().block_on(async {
+                        for n in 0..EACH {
+                            let room = tokio::time::timeout(Duration::from_secs(10), outbox.room()).await;
+                            assert!(room.is_ok(), "no room after {n}");
+                            assert!(outbox.push(Item(n)).is_ok());
+                        }
+                    });
+                });
+            }
+            runtime().block_on(async {
+                for had in 0..THREADS * EACH {
+                    let next = tokio::time::timeout(Duration::from_secs(20), poll_fn(|cx| outbox.poll_pop(cx)));
+                    assert!(next.await.is_ok(), "nothing came after {had}");
+                }
+            });
+        });
+    }
+}
