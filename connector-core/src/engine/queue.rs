@@ -1,6 +1,6 @@
 //! A plugin's queue of calls: which may run, which wait. No I/O, no tasks, no clock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
@@ -19,7 +19,7 @@ pub(super) trait Queueable: Clone {
 pub(super) struct Queue<C> {
     common: Lane<C>,
     /// Few plugins have any.
-    own: Option<Box<HashMap<String, Lane<C>>>>,
+    own: Box<[(String, Lane<C>)]>,
 }
 
 #[derive(Debug)]
@@ -46,16 +46,17 @@ impl<C: Queueable> Queue<C> {
     pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
         let lane =
             |limit: usize| Lane { limit: limit.max(1), room, running: SmallVec::new(), waiting: VecDeque::new() };
-        let own: HashMap<_, _> = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        Queue { common: lane(limit), own: (!own.is_empty()).then(|| Box::new(own)) }
+        let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
+        Queue { common: lane(limit), own }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
-        self.own.as_mut().and_then(|own| own.get_mut(method)).unwrap_or(&mut self.common)
+        let own = self.own.iter_mut().find(|(of, _)| of == method);
+        own.map_or(&mut self.common, |(_, lane)| lane)
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane<C>> {
-        std::iter::once(&mut self.common).chain(self.own.iter_mut().flat_map(|own| own.values_mut()))
+        std::iter::once(&mut self.common).chain(self.own.iter_mut().map(|(_, lane)| lane))
     }
 
     pub(super) fn enter(&mut self, method: &str, call: C) -> Entered {
@@ -174,7 +175,7 @@ mod tests {
         fn calls_start_in_order_and_never_too_many(
             limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
-            let own = HashMap::from([("own".to_owned(), limits.1)]);
+            let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);
             let mut queue = Queue::new(limits.0, room, &own);
             let (mut running, mut waiting) = ([vec![], vec![]], [vec![], vec![]]);
             let (mut let_through, mut next) = ([0, 0], 0);

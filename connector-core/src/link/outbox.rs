@@ -269,12 +269,14 @@ impl<C: Queued> Outbox<C> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
     use std::thread;
     use std::time::Duration;
 
     use super::*;
+    use crate::runtime::timeout;
 
     struct Item(#[expect(dead_code)] usize);
 
@@ -323,24 +325,24 @@ mod tests {
     fn nobody_sleeps_through_what_it_waits_for() {
         const THREADS: usize = 3;
         const EACH: usize = 20_000;
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let on_one_thread = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let outbox = &outbox(4);
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(move || {
-                    runtime().block_on(async {
+                    on_one_thread().block_on(async {
                         for n in 0..EACH {
-                            let room = tokio::time::timeout(Duration::from_secs(10), outbox.room()).await;
-                            assert!(room.is_ok(), "no room after {n}");
+                            let room = timeout(Duration::from_secs(10), pin!(outbox.room())).await;
+                            assert!(room.is_some(), "no room after {n}");
                             assert!(outbox.push(Item(n)).is_ok());
                         }
                     });
                 });
             }
-            runtime().block_on(async {
+            on_one_thread().block_on(async {
                 for had in 0..THREADS * EACH {
-                    let next = tokio::time::timeout(Duration::from_secs(20), poll_fn(|cx| outbox.poll_pop(cx)));
-                    assert!(next.await.is_ok(), "nothing came after {had}");
+                    let next = timeout(Duration::from_secs(20), poll_fn(|cx| outbox.poll_pop(cx)));
+                    assert!(next.await.is_some(), "nothing came after {had}");
                 }
             });
         });
