@@ -52,11 +52,11 @@ impl Link for AtOnce {
         let mut answers = self.0.answers.lock().unwrap();
         let handshake = answers.front().is_some_and(|answer| answer.key.as_deref() == Some("handshake"));
         let given = self.0.given.load(Ordering::Relaxed);
-        if handshake || answers.len() + given >= CALLS {
-            if let Some(answer) = answers.pop_front() {
-                self.0.given.store(given + usize::from(!handshake), Ordering::Relaxed);
-                return Poll::Ready(Ok(Ok(answer)));
-            }
+        if (handshake || answers.len() + given >= CALLS)
+            && let Some(answer) = answers.pop_front()
+        {
+            self.0.given.store(given + usize::from(!handshake), Ordering::Relaxed);
+            return Poll::Ready(Ok(Ok(answer)));
         }
         *self.0.reader.lock().unwrap() = Some(cx.waker().clone());
         Poll::Pending
