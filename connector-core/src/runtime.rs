@@ -41,9 +41,9 @@ pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
     Box::pin(tokio::time::sleep(length))
 }
 
-/// Wakes the task again once all others of its runtime had their turn, and what the runtime itself polls.
+/// Wakes the task again after others that are ready in its thread, also the future that the runtime itself was given.
 pub(crate) fn give_way(cx: &mut Context<'_>) {
-    // It wakes at its first poll, and is ready at its second.
+    // Its first poll sees to that. Waking the task itself would leave the runtime's own future waiting for long.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 

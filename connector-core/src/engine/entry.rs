@@ -122,8 +122,8 @@ impl Entry {
         }
     }
 
-    /// Has the processor fetch all that a call reads of this, at once: an atomic change, and a call makes many, lets no
-    /// read begin before it has its own piece.
+    /// Touches several pieces of what a call reads of this, for the processor to fetch them at once: an atomic change, and
+    /// a call makes many, lets no read begin before it has its own piece.
     pub(super) fn fetch(&self) {
         black_box((self.status(), self.queue.is_poisoned(), self.options.queue_timeout));
     }

@@ -159,13 +159,21 @@ impl External {
 
     /// The link is gone: whoever waited is told, by `waiting` and by what was queued.
     pub(super) fn set_down(&self, end: &Arc<LinkEnd>, waiting: Vec<Reply>) {
+        let mut events = 0;
         let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
             Command::Call { reply, .. } => Some(reply),
-            Command::TakeBack { .. } | Command::Notify { .. } => None,
+            Command::TakeBack { .. } => None,
+            Command::Notify { .. } => {
+                events += 1;
+                None
+            }
         });
         for reply in waiting.into_iter().chain(queued) {
             // Whoever dropped the call does not want to know.
             let _ = reply.send(Err(self.lost(Arc::clone(end))));
+        }
+        if events > 0 {
+            tracing::warn!(plugin = &*self.name, dropped = events, "more events waited for the link than are kept");
         }
     }
 

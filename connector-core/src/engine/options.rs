@@ -25,7 +25,7 @@ pub struct PluginOptions {
     /// How many calls may run at once. Default 1, as in the published engine.
     pub concurrency: usize,
     /// Methods with a lane of their own: so many calls of the method may run at once, whatever else runs, and as many as
-    /// `queue_length` may wait for it. Default none.
+    /// `queue_length` may wait for it. Meant for a few: they are searched one by one. Default none.
     pub method_concurrency: HashMap<String, usize>,
     /// How long activation may take: to connect and shake hands, tries after a loss included; or, for a plugin in the
     /// process, its hook. Default 15 s.

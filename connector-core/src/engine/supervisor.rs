@@ -47,8 +47,8 @@ pub(super) async fn start(
     external.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
     let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
-    // Entered at every turn of the link's task, so it has to cost nothing where nobody looks closely: whatever is traced
-    // at a higher level names its plugin itself.
+    // Entered at every turn of the link's task, so it has to cost nothing where nobody looks closely: what the crate
+    // traces at a higher level names its plugin itself.
     let span = tracing::debug_span!("link", plugin = &*entry.name, url = external.shown_url);
     let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
     let limit = entry.options.activation_timeout;

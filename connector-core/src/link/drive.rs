@@ -69,11 +69,13 @@ const ROUNDS: usize = 128;
 /// Answers taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
 /// each end doing nothing while the other does all.
 const ANSWERS: usize = 32;
+/// Turns in a row that may end so before the link is looked at as if all had been heard.
+const TURNS: usize = 32;
 
 /// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
 /// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
 pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &QueueLimits) -> LinkEnd {
-    let (mut unflushed, mut in_order) = (0, false);
+    let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
     let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let end = poll_fn(|cx| {
         let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
@@ -114,6 +116,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                 match link.poll_message(cx) {
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
+                        may_hear = answers < ANSWERS;
                         side.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
@@ -132,13 +135,18 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
             if all_sent && !may_hear && !worked {
                 break;
             }
-            if round >= ROUNDS || answers >= ANSWERS {
-                runtime::give_way(cx);
+            if round >= ROUNDS {
+                cx.waker().wake_by_ref();
                 break;
             }
         }
-        // After the messages: what was queued before goes out, and what has just come may be the reason to stop.
-        if let Poll::Ready(end) = side.poll_stop(cx) {
+        let unheard = answers >= ANSWERS && turns < TURNS;
+        turns = if unheard { turns + 1 } else { 0 };
+        if answers >= ANSWERS {
+            runtime::give_way(cx);
+        }
+        // After the messages: what was queued before goes out, what has come is heard, and may be the reason to stop.
+        if !unheard && let Poll::Ready(end) = side.poll_stop(cx) {
             in_order = true;
             return Poll::Ready(end);
         }

@@ -140,13 +140,16 @@ impl<C: Queued> Outbox<C> {
 
     /// The owner's: it is woken from now on. False if it was before.
     fn register(&self, waker: &Waker) -> bool {
-        let (data, vtable) = (waker.data().cast_mut(), std::ptr::from_ref(waker.vtable()).cast_mut());
+        let parts = |waker: &Waker| (waker.data().cast_mut(), std::ptr::from_ref(waker.vtable()).cast_mut());
         // As long as the one that is kept lives, no other has its address.
-        if self.owner.0.load(Ordering::Relaxed) == data && self.owner.1.load(Ordering::Relaxed) == vtable {
+        if parts(waker) == (self.owner.0.load(Ordering::Relaxed), self.owner.1.load(Ordering::Relaxed)) {
             return false;
         }
+        // A clone need not have the parts of what it was cloned from.
+        let kept = waker.clone();
+        let (data, vtable) = parts(&kept);
         let mut state = lock(&self.state);
-        let before = state.owner.replace(waker.clone());
+        let before = state.owner.replace(kept);
         self.owner.0.store(data, Ordering::Relaxed);
         self.owner.1.store(vtable, Ordering::Relaxed);
         drop(state);
@@ -230,15 +233,15 @@ impl<C: Queued> Outbox<C> {
         self.overflowed.store(false, Ordering::Release);
     }
 
-    /// The link is down: what does not survive is given back, and refused from now on.
+    /// The link is down: what does not survive is given back, with what is more than is kept, and refused from now on.
     pub(crate) fn set_down(&self, end: Arc<LinkEnd>) -> Vec<C> {
         let mut state = lock(&self.state);
         state.down = Some(end);
         let before = state.queue.len();
-        let (kept, lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
+        let (kept, mut lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
         state.queue = kept.into();
         let surplus = state.queue.len().saturating_sub(self.limits.messages);
-        state.queue.drain(..surplus);
+        lost.extend(state.queue.drain(..surplus));
         count(&self.gone, before - state.queue.len());
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);

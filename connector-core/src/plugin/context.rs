@@ -87,8 +87,8 @@ impl Context {
         self.method.clone()
     }
 
-    pub(crate) fn into_method(self) -> Name {
-        self.method
+    pub(crate) fn into_client_and_method(self) -> (PluginClient, Name) {
+        (self.client, self.method)
     }
 
     /// What [`ended`](Context::ended) waits for, until it is dropped.

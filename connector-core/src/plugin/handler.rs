@@ -14,6 +14,7 @@ use tokio_util::sync::DropGuard;
 
 use super::args::{Parameter, Parameters, Rest};
 use super::context::Context;
+use crate::client::PluginClient;
 use crate::error::{Fault, PayloadError};
 use crate::message::Name;
 use crate::payload::Payload;
@@ -108,7 +109,11 @@ fn read<P: Parameters>(method: &str, args: Payload) -> Result<P, Fault> {
 }
 
 /// Starts a handler; whatever it returns or throws becomes the call's outcome. `running` lives as long as it runs.
-fn run<Fut>(method: Name, start: impl FnOnce() -> Fut, running: Option<DropGuard>) -> BoxFuture<Outcome>
+fn run<Fut>(
+    (client, method): (PluginClient, Name),
+    start: impl FnOnce() -> Fut,
+    running: Option<DropGuard>,
+) -> BoxFuture<Outcome>
 where
     Fut: Future<Output: Reply> + Send + 'static,
 {
@@ -117,16 +122,16 @@ where
             // The reply is made within, since an error's `Display` may panic too.
             let outcome = AssertUnwindSafe(async { work.await.into_outcome() }).catch_unwind().await;
             drop(running);
-            outcome.unwrap_or_else(|panic| Err(panicked(&method, &*panic)))
+            outcome.unwrap_or_else(|panic| Err(panicked(&client, &method, &*panic)))
         }),
-        Err(panic) => Box::pin(ready(Err(panicked(&method, &*panic)))),
+        Err(panic) => Box::pin(ready(Err(panicked(&client, &method, &*panic)))),
     }
 }
 
 /// A panic is that call's error; the panic hook has had its say by then.
-fn panicked(method: &str, panic: &(dyn Any + Send)) -> Fault {
+fn panicked(client: &PluginClient, method: &str, panic: &(dyn Any + Send)) -> Fault {
     let what = panic_text(panic);
-    tracing::error!(method, panic = what, "a method panicked");
+    tracing::error!(plugin = %client.name(), method, panic = what, "a method panicked");
     Fault::new(format_args!("{method} panicked: {what}"))
 }
 
@@ -171,7 +176,7 @@ macro_rules! functions {
         {
             fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
                 match read::<($($T,)*)>(context.method(), args) {
-                    Ok(($($T,)*)) => run(context.into_method(), || self($($T),*), None),
+                    Ok(($($T,)*)) => run(context.into_client_and_method(), || self($($T),*), None),
                     Err(fault) => Box::pin(ready(Err(fault))),
                 }
             }
@@ -187,8 +192,9 @@ macro_rules! functions {
             fn invoke(&self, mut context: Context, args: Payload) -> BoxFuture<Outcome> {
                 match read::<($($T,)*)>(context.method(), args) {
                     Ok(($($T,)*)) => {
-                        let (method, running) = (context.method_name(), context.running());
-                        run(method, || self(context, $($T),*), Some(running))
+                        let running = context.running();
+                        let of = (context.client().clone(), context.method_name());
+                        run(of, || self(context, $($T),*), Some(running))
                     }
                     Err(fault) => Box::pin(ready(Err(fault))),
                 }

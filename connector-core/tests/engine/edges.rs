@@ -3,7 +3,7 @@
 use connector_core::{
     CallError, ClientConfig, Event, Fault, Payload, Plugin, PluginOptions, QueueLimits, Rest, Service,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
 use crate::hand::plugin_by_hand;
@@ -45,6 +45,29 @@ async fn what_was_emitted_before_an_orderly_close_arrives() {
     let words = engine.next().await.expect("closed in order");
     assert_eq!(words["key"], "last words");
     assert!(engine.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_close_loses_neither_events_nor_answers_however_many_there_are() {
+    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+    let mut calls: Vec<_> = (0..50).map(|n| Box::pin(client.call::<usize>("other", "echo", (n,)))).collect();
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    for request in engine.all().await {
+        engine.answer(&request, request["payload"][0].clone());
+    }
+    for n in 0..50 {
+        client.emit("counted", (n,)).await.unwrap();
+    }
+    client.disconnect();
+    for n in 0..50 {
+        assert_eq!(engine.hear().await["payload"], json!([n]));
+    }
+    assert!(engine.next().await.is_none());
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap(), n);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,6 +132,7 @@ impl StpPlugin {
         plugin
             .on_activation(move |client| {
                 let (tried, first) = oneshot::channel();
+                let plugin = client.name();
                 let task = runtime::spawn(run(Arc::clone(&connector), Arc::clone(&work), client, tried));
                 let before = lock(&started).replace(task);
                 drop(before);
@@ -140,18 +141,18 @@ impl StpPlugin {
                 async move {
                     let mut undo = undo;
                     if runtime::timeout(FIRST_TRY, first).await.is_none() {
-                        tracing::warn!("STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
+                        tracing::warn!(%plugin, "STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
                     }
                     undo.0 = None;
                 }
             })
-            .on_deactivation(move |_| {
+            .on_deactivation(move |client| {
                 let task = lock(&running).take();
                 drop(task);
                 let connector = Arc::clone(&disconnects);
                 async move {
                     if let Err(error) = connector.disconnect(LAST_WORDS.into()).await {
-                        tracing::warn!(%error, "the connection to STP did not end in order");
+                        tracing::warn!(plugin = %client.name(), %error, "the connection to STP did not end in order");
                     }
                 }
             })
