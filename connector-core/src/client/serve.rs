@@ -87,6 +87,7 @@ impl ClientConfig {
 /// Gives the plugin's handle, and the future that owns the link: it has to be polled (spawned) for anything to happen,
 /// and ends with the link. Dropping it closes the link at once; [`PluginClient::disconnect`] closes it in order.
 /// Methods run in that future, each going on while the others wait; long computations belong on a thread of their own.
+/// What they trace is in the span `plugin`, with its name, where the level `debug` is looked at.
 pub fn connect(
     link: Box<dyn Link>,
     plugin: Plugin,
