@@ -340,6 +340,16 @@ pub enum Refusal {
         /// What it cannot do any more.
         operation: &'static str,
     },
+    /// The host has a rule against it: see [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule).
+    #[error("\"{from}\" may not {what}: the host's rule \"{rule}\" does not allow it")]
+    Denied {
+        /// Who asked.
+        from: String,
+        /// For what, such as `call "add" of "calculator"`.
+        what: String,
+        /// The rule's name.
+        rule: String,
+    },
     /// A refusal that an engine at the other end of a link told us.
     #[error("{0}")]
     Told(String),
@@ -400,6 +410,9 @@ pub enum ActivateError {
         /// The plugin named.
         name: String,
     },
+    /// The host has a rule against it: a [`Refusal::Denied`].
+    #[error("{0}")]
+    Denied(Box<Refusal>),
     /// No link could be made.
     #[error("cannot connect to plugin \"{name}\" at {url}: {end}")]
     Connect {
@@ -440,9 +453,18 @@ pub enum ActivateError {
     /// Its activation hook panicked.
     #[error("the activation hook of plugin \"{0}\" panicked")]
     HookPanicked(String),
+    /// It was deactivated or removed before its activation had finished.
+    #[error("plugin \"{0}\" was deactivated before its activation had finished")]
+    Interrupted(String),
+    /// It is being deactivated, and that waits for the one who asks for its activation.
+    #[error("plugin \"{0}\" cannot be activated now: its deactivation, which is under way, waits for this activation")]
+    Circular(String),
     /// The engine is gone.
     #[error("the engine has been dropped")]
     EngineGone,
+    /// The tokio runtime that worked on it has shut down, or the call was made outside of one.
+    #[error("there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns")]
+    NoRuntime,
 }
 
 /// Why a profile was not updated.

@@ -8,6 +8,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod guard;
 mod json;
 mod link;
 mod message;
@@ -26,7 +27,8 @@ pub use async_trait::async_trait;
 pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};
 pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError};
 pub use engine::{
-    DefaultPolicy, Engine, EngineBuilder, LinkState, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
+    Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
+    Registration, UrlTransform,
 };
 pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,

@@ -1,13 +1,15 @@
 //! The one seam to the runtime: everything in this crate that needs a clock or a task goes through here.
 //!
 //! Today it is tokio's runtime. A browser has neither its clock nor its tasks, so a port to
-//! `wasm32-unknown-unknown` replaces these five functions and nothing else (`clippy.toml` forbids the rest).
+//! `wasm32-unknown-unknown` replaces these functions and nothing else (`clippy.toml` forbids the rest).
 #![allow(clippy::disallowed_methods)]
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use tokio::time::Instant;
 
@@ -35,6 +37,17 @@ pub(crate) fn now() -> Instant {
 
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
     Task(tokio::spawn(task))
+}
+
+/// Runs `task` until it ends or `until` is cancelled: as far as it gets at once, and the rest in a task of the runtime's.
+/// Where there is no runtime, or none any more, it is dropped.
+pub(crate) fn spawn_until(until: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let mut task = Box::pin(until.clone().run_until_cancelled_owned(task));
+    if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        // The task's own first poll finds what happened since.
+        runtime.spawn(task);
+    }
 }
 
 pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {

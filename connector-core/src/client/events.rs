@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 
 use super::PluginClient;
 use crate::error::CallError;
-use crate::plugin::Rest;
+use crate::plugin::{Rest, callback};
 use crate::sync::lock;
 
 /// What an [`EventStream`] gives.
@@ -23,13 +23,14 @@ pub enum Event {
     Missed(u64),
 }
 
-/// Occurrences of one event, in order. It ends when the subscription does: with `off`, the plugin's deactivation, or,
-/// behind a link, the link. Dropping it stops listening.
+/// Occurrences of one event, in order. It ends when its subscription does: with [`off`](PluginClient::off) of the event,
+/// the plugin's deactivation, or, behind a link, the link. Dropping it ends this subscription and no other.
 #[derive(Debug)]
 pub struct EventStream {
     client: PluginClient,
     emitter: String,
     event: String,
+    subscription: u64,
     shared: Arc<Shared>,
 }
 
@@ -51,8 +52,8 @@ impl EventStream {
     pub(super) fn new(client: PluginClient, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
         let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
         let sink = Sink(Arc::clone(&shared));
-        client.on(emitter, event, move |args: Rest| sink.0.push(args))?;
-        Ok(EventStream { client, emitter: emitter.to_owned(), event: event.to_owned(), shared })
+        let subscription = client.listen_apart(emitter, event, callback(move |args: Rest| sink.0.push(args)))?;
+        Ok(EventStream { client, emitter: emitter.to_owned(), event: event.to_owned(), subscription, shared })
     }
 
     /// The next event; `None` once no more can come. Cancel safe.
@@ -107,7 +108,6 @@ impl Stream for EventStream {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        // An error says that nothing is heard any more, which is what is wanted.
-        let _ = self.client.off(&self.emitter, &self.event);
+        self.client.end_subscription(&self.emitter, &self.event, self.subscription);
     }
 }

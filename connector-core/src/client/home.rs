@@ -1,7 +1,7 @@
 //! A plugin behind a link: what its handles share with the task that owns the link.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use foldhash::HashMap;
@@ -52,13 +52,23 @@ pub(crate) struct LinkHome {
     pub(super) instance: Arc<Instance>,
     pub(super) config: ClientConfig,
     next_id: AtomicI64,
+    next_listener: AtomicU64,
     /// The name, once an engine has shaken hands.
     pub(super) loaded: watch::Sender<Option<Name>>,
-    listeners: Mutex<HashMap<(Name, Name), Vec<Heard>>>,
+    listeners: Mutex<HashMap<(Name, Name), Listeners>>,
+}
+
+/// What listens to one event.
+#[derive(Default)]
+struct Listeners {
+    callbacks: Vec<Registered>,
+    /// Whether the engine's subscription outlives the next occurrence.
+    lasting: bool,
 }
 
 #[derive(Clone)]
-struct Heard {
+struct Registered {
+    id: u64,
     callback: Callback,
     once: bool,
 }
@@ -70,6 +80,7 @@ impl LinkHome {
             instance: Arc::new(Instance::new(plugin)),
             config,
             next_id: AtomicI64::new(1),
+            next_listener: AtomicU64::new(0),
             loaded: watch::Sender::new(None),
             listeners: Mutex::default(),
         }
@@ -129,32 +140,67 @@ impl LinkHome {
         self.push(Command::Cancel { target: target.into(), method: method.map(Name::from) })
     }
 
-    pub(super) fn listen(&self, emitter: &str, event: &str, once: bool, callback: Callback) -> Result<(), CallError> {
+    /// Adds a callback; gives its id.
+    pub(super) fn listen(&self, emitter: &str, event: &str, once: bool, callback: Callback) -> Result<u64, CallError> {
         if let Some(end) = self.outbox.down() {
             return Err(self.lost(end));
         }
-        let (emitter, event) = (Name::from(emitter), Name::from(event));
+        let key = (Name::from(emitter), Name::from(event));
         let mut listeners = lock(&self.listeners);
-        if listeners.values().map(Vec::len).sum::<usize>() >= self.config.listeners {
+        if listeners.values().map(|listeners| listeners.callbacks.len()).sum::<usize>() >= self.config.listeners {
             return Err(Refusal::TooManyListeners {
                 name: self.name().to_string(),
-                event: event.to_string(),
-                emitter: emitter.to_string(),
+                event: event.to_owned(),
+                emitter: emitter.to_owned(),
                 limit: self.config.listeners,
             }
             .into());
         }
-        listeners.entry((emitter.clone(), event.clone())).or_default().push(Heard { callback, once });
-        drop(listeners);
-        self.push(Command::Listen { action: listen_action(once), emitter, event })
+        let id = self.next_listener.fetch_add(1, Ordering::Relaxed);
+        let all = listeners.entry(key.clone()).or_default();
+        // The engine keeps one subscription an event: the first. One that ends with the next occurrence is replaced.
+        let replace = !once && !all.lasting && !all.callbacks.is_empty();
+        all.lasting |= !once;
+        let once_there = !all.lasting;
+        all.callbacks.push(Registered { id, callback, once });
+        // Queued while this is locked, so that the engine's subscription becomes what `lasting` says.
+        if replace {
+            self.push_listen(Action::Off, &key)?;
+        }
+        self.push_listen(listen_action(once_there), &key)?;
+        Ok(id)
     }
 
+    fn push_listen(&self, action: Action, (emitter, event): &(Name, Name)) -> Result<(), CallError> {
+        self.push(Command::Listen { action, emitter: emitter.clone(), event: event.clone() })
+    }
+
+    /// Removes all callbacks for an event.
     pub(super) fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
-        let (emitter, event) = (Name::from(emitter), Name::from(event));
-        let removed = lock(&self.listeners).remove(&(emitter.clone(), event.clone()));
+        let key = (Name::from(emitter), Name::from(event));
+        let mut listeners = lock(&self.listeners);
+        let removed = listeners.remove(&key);
+        let queued = self.push_listen(Action::Off, &key);
+        drop(listeners);
         // A callback may own anything, so it is dropped only where no lock is held.
         drop(removed);
-        self.push(Command::Listen { action: Action::Off, emitter, event })
+        queued
+    }
+
+    /// Removes one callback; the engine's subscription ends with the last.
+    pub(super) fn off_one(&self, emitter: &str, event: &str, id: u64) {
+        let key = (Name::from(emitter), Name::from(event));
+        let mut listeners = lock(&self.listeners);
+        let Some(all) = listeners.get_mut(&key) else { return };
+        let Some(at) = all.callbacks.iter().position(|one| one.id == id) else { return };
+        let removed = all.callbacks.remove(at);
+        if all.callbacks.is_empty() {
+            listeners.remove(&key);
+            // If the link is down, the subscription is gone already.
+            let _ = self.push_listen(Action::Off, &key);
+        }
+        drop(listeners);
+        drop(removed);
     }
 
     pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
@@ -171,23 +217,27 @@ impl LinkHome {
         self.outbox.push(command).map(drop).map_err(|end| self.lost(end))
     }
 
-    /// Runs the callbacks for an event that has come; those for its next occurrence go.
+    /// Runs the callbacks for an event that has come; those for its next occurrence are removed.
     pub(super) fn hear(&self, emitter: Name, event: Name, args: &Payload) {
         let key = (emitter, event);
         let mut listeners = lock(&self.listeners);
-        let Some(heard) = listeners.get_mut(&key) else { return };
-        let now = heard.clone();
-        heard.retain(|heard| !heard.once);
-        if heard.is_empty() {
+        let Some(all) = listeners.get_mut(&key) else { return };
+        let now = all.callbacks.clone();
+        all.callbacks.retain(|one| !one.once);
+        if all.callbacks.is_empty() {
+            if all.lasting {
+                // If the link is down, the subscription is gone already.
+                let _ = self.push_listen(Action::Off, &key);
+            }
             listeners.remove(&key);
         }
         drop(listeners);
-        for heard in now {
-            run_callback(&heard.callback, &self.name(), &key.0, &key.1, args);
+        for one in now {
+            run_callback(&one.callback, &self.name(), &key.0, &key.1, args);
         }
     }
 
-    /// Nothing is heard any more once the link has ended.
+    /// No event comes once the link has ended.
     pub(super) fn forget_listeners(&self) {
         let all = std::mem::take(&mut *lock(&self.listeners));
         drop(all);

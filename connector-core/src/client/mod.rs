@@ -138,10 +138,14 @@ impl PluginClient {
         }
     }
 
-    /// Hears an event of another plugin from now on; the last one that the engine remembers comes at once.
+    /// Listens to an event of another plugin from now on; the last one that the engine remembers comes at once.
     ///
     /// As in the published packages, a second `on` for the same event adds a callback behind a link, and in the
     /// engine's process changes nothing (but the remembered event comes again).
+    ///
+    /// Behind a link a subscription lives as long as the link. When the engine connects again, the plugin starts from
+    /// its activation hook: listen there ([`Plugin::on_activation`](crate::Plugin::on_activation)) to what is to survive
+    /// a lost link, and not in a method.
     ///
     /// ```no_run
     /// # fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -155,7 +159,7 @@ impl PluginClient {
         self.listen(emitter, event, callback(listener), false)
     }
 
-    /// Hears an event's next occurrence, or the last one if the engine remembers it.
+    /// Listens to an event's next occurrence, or the last one if the engine remembers it.
     ///
     /// # Errors
     /// As [`on`](PluginClient::on).
@@ -169,11 +173,35 @@ impl PluginClient {
                 let (engine, entry) = self.engine(if once { "once" } else { "on" })?;
                 engine.listen(&entry, emitter, event, once, callback).map_err(CallError::from)
             }
-            Home::Link(link) => link.listen(emitter, event, once, callback),
+            Home::Link(link) => link.listen(emitter, event, once, callback).map(drop),
         }
     }
 
-    /// Hears an event no more; removes every callback for it. Fine for one that nobody listened to.
+    /// A subscription that ends with [`end_subscription`](Self::end_subscription) of the id that this gives.
+    fn listen_apart(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
+        match &self.0 {
+            Home::Engine { .. } => {
+                let (engine, entry) = self.engine("on")?;
+                engine.listen_apart(&entry, emitter, event, callback).map_err(CallError::from)
+            }
+            Home::Link(link) => link.listen(emitter, event, false, callback),
+        }
+    }
+
+    fn end_subscription(&self, emitter: &str, event: &str, id: u64) {
+        match &self.0 {
+            Home::Engine { .. } => {
+                // Once the engine is gone there is nothing to end.
+                if let Ok((engine, entry)) = self.engine("off") {
+                    engine.end_subscription(&entry, emitter, event, id);
+                }
+            }
+            Home::Link(link) => link.off_one(emitter, event, id),
+        }
+    }
+
+    /// Stops listening to an event: removes every callback for it and ends its streams. Fine for an event that nobody
+    /// listened to.
     ///
     /// # Errors
     /// The plugin is not active, or its link is down.
@@ -188,7 +216,8 @@ impl PluginClient {
     }
 
     /// An event as a stream, for a listener that takes its time: up to `room` events wait, and what does not fit is
-    /// counted and told as [`Event::Missed`]. Dropping the stream is [`off`](PluginClient::off).
+    /// counted and told as [`Event::Missed`]. Dropping the stream ends its subscription and no other. Behind a link it
+    /// ends with the link, as with [`on`](PluginClient::on).
     ///
     /// # Errors
     /// As [`on`](PluginClient::on).

@@ -1,6 +1,7 @@
 //! A plugin behind connectors: one session a link.
 
 use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::PluginClient;
 use super::home::LinkHome;
 use super::side::PluginSide;
 use crate::connector::{ClientConnector, Link, LinkEnd};
+use crate::guard;
 use crate::link::{QueueLimits, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
@@ -106,7 +108,11 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     let mut guard = EndOnDrop { side: Some(PluginSide::new(Arc::clone(&home))) };
     let end = match &mut guard.side {
-        Some(side) => drive(&mut *link, side, home.outbox.limits()).await,
+        // The host's own code runs here too, such as its values' `Serialize`.
+        Some(side) => {
+            let work = drive(&mut *link, side, home.outbox.limits());
+            guard::run(&home.name(), "the link's task", work).await.unwrap_or_else(|| LinkEnd::lost("its task panicked"))
+        }
         None => LinkEnd::Disconnected,
     };
     drop(link);
@@ -118,9 +124,9 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     if home.loaded.borrow().is_some()
         && let Some(hook) = &home.instance.plugin.on_deactivation
     {
-        let hook = hook(PluginClient::behind(Arc::clone(&home)));
+        let (client, plugin) = (PluginClient::behind(Arc::clone(&home)), home.name());
+        let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
         if runtime::timeout(LAST_WORDS, hook).await.is_none() {
-            let plugin = home.name();
             tracing::warn!(%plugin, "the deactivation hook did not end within {LAST_WORDS:?} and was given up");
         }
     }
@@ -163,7 +169,8 @@ where
         };
         match accepted {
             Ok(link) => {
-                let (_, session) = connect(link, plugin(), config.clone());
+                let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) else { continue };
+                let (_, session) = connect(link, plugin, config.clone());
                 let mut task = runtime::spawn(async { drop(session.await) });
                 sessions.push(async move { task.ended().await });
             }

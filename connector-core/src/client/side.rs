@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, ready};
 
-use futures_util::FutureExt;
-
 use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, Fault, LinkLost, PayloadError};
+use crate::guard;
 use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
@@ -44,12 +43,18 @@ impl PluginSide {
         match event {
             PluginEvent::Handshake { id, name, first } => {
                 if first {
+                    let name = name.clone();
                     self.home.loaded.send_replace(Some(name.clone()));
                     tracing::debug!(plugin = &*name, "an engine has shaken hands");
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
-                        let hook = hook(PluginClient::behind(Arc::clone(&self.home)));
-                        self.tasks.start(None, None, Box::pin(hook.map(|()| Ok(Payload::null()))));
+                        let client = PluginClient::behind(Arc::clone(&self.home));
+                        let hook = Arc::clone(hook);
+                        let hook = async move {
+                            guard::run(&name, "the activation hook", async { hook(client).await }).await;
+                            Ok(Payload::null())
+                        };
+                        self.tasks.start(None, None, Box::pin(hook));
                     }
                 }
                 self.session.answer_handshake(id, name, self.home.instance.exposed());

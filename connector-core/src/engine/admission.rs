@@ -1,11 +1,5 @@
-//! How a call gets through its target's queue, and who waits for whom.
-//!
-//! A plugin runs one call at a time unless told otherwise, so work that comes back to a plugin that is busy on its
-//! behalf (X calls A, A calls B, B calls A) would wait for itself. A call that has to wait is therefore let through if a
-//! call that blocks it waits, directly or through others, for work that this call belongs to.
-//!
-//! The wire does not say which of a plugin's calls another call belongs to. A call that a plugin made while it ran
-//! others is taken to belong to all of those that still run: too many are let through rather than one be stuck.
+//! How a call gets through its target's queue. A call that would wait for itself is let through: see
+//! [`reentrancy`](super::reentrancy).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -13,8 +7,9 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
-use super::entry::Entry;
+use super::entry::{Entry, Status};
 use super::queue::{Entered, Queueable};
+use super::reentrancy::call_closes_a_circle;
 use crate::error::{CallError, Refusal};
 use crate::message::Name;
 use crate::sync::lock;
@@ -25,7 +20,7 @@ pub(crate) struct Call {
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
     /// When it was made (0: nobody asks) and when it started to run (0: not yet), on the engine's count of such moments.
-    made: u64,
+    pub(super) made: u64,
     started: AtomicU64,
     state: AtomicU8,
     waiter: AtomicWaker,
@@ -35,12 +30,12 @@ const WANTED: u8 = 0;
 const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
 
-/// Counts the moments at which calls are made and started, to tell which came first.
+/// Counts the moments at which work is asked for and started, to tell which came first.
 #[derive(Default)]
 pub(crate) struct Moments(AtomicU64);
 
 impl Moments {
-    fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
@@ -92,7 +87,11 @@ impl Call {
     }
 
     fn has_started(&self) -> bool {
-        self.started.load(Ordering::Acquire) > 0
+        self.started() > 0
+    }
+
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::Acquire)
     }
 }
 
@@ -115,7 +114,7 @@ impl<'a> Admission<'a> {
         method: Name,
     ) -> Result<Admission<'a>, Refusal> {
         // A caller that runs nothing waits on nobody's behalf.
-        let recorded = !lock(&caller.queue).is_idle();
+        let recorded = caller.status() != Status::Active || !lock(&caller.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
             target: Arc::clone(target),
@@ -135,13 +134,13 @@ impl<'a> Admission<'a> {
         match entered {
             Entered::Runs => call.start(moments),
             // Looked at after it has entered: of two calls that block each other, the later sees the earlier.
-            Entered::Waits if recorded && closes_a_circle(call) => {
+            Entered::Waits if recorded && call_closes_a_circle(call) => {
                 if lock(&target.queue).let_through(&call.method, call) {
                     call.start(moments);
                 }
             }
             Entered::Waits => {}
-            Entered::Busy(_) if recorded && closes_a_circle(call) => {
+            Entered::Busy(_) if recorded && call_closes_a_circle(call) => {
                 lock(&target.queue).force(&call.method, Arc::clone(call));
                 call.start(moments);
             }
@@ -198,40 +197,4 @@ impl Drop for Admission<'_> {
             lock(&call.caller.made).retain(|made| !made.is(call));
         }
     }
-}
-
-/// Whether a call that blocks `call` waits for work that `call` belongs to.
-fn closes_a_circle(call: &Arc<Call>) -> bool {
-    let causes = causes_of(call);
-    let mut seen: Vec<Arc<Call>> = Vec::new();
-    let mut look_at = lock(&call.target.queue).running_beside(&call.method);
-    while let Some(blocks) = look_at.pop() {
-        if seen.iter().any(|seen| seen.is(&blocks)) {
-            continue;
-        }
-        if causes.iter().any(|cause| cause.is(&blocks)) {
-            return true;
-        }
-        look_at.extend(waits_for(&blocks));
-        seen.push(blocks);
-    }
-    false
-}
-
-/// The calls that `call` may have been made for: those its caller ran when it was made, and still runs.
-fn causes_of(call: &Call) -> Vec<Arc<Call>> {
-    let mut running = lock(&call.caller.queue).running();
-    running.retain(|cause| cause.started.load(Ordering::Acquire) < call.made);
-    running
-}
-
-/// What a running call may wait for: the calls its target made since, or what keeps those from running.
-fn waits_for(running: &Call) -> Vec<Arc<Call>> {
-    let started = running.started.load(Ordering::Acquire);
-    let made: Vec<_> = lock(&running.target.made).iter().filter(|made| made.made > started).cloned().collect();
-    let blocked = |call: Arc<Call>| match call.has_started() {
-        true => vec![call],
-        false => lock(&call.target.queue).running_beside(&call.method),
-    };
-    made.into_iter().flat_map(blocked).collect()
 }

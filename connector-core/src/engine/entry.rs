@@ -1,18 +1,21 @@
 //! One registered plugin, as the engine keeps it.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use foldhash::{HashMap, HashSet};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
-use super::admission::Call;
+use super::admission::{Call, Moments};
 use super::events::Emitter;
 use super::external::External;
+use super::lifecycle::{Effects, Lifecycle, State, Waiter};
 use super::options::PluginOptions;
 use super::queue::Queue;
+use super::reentrancy::Wish;
 use crate::message::Name;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
@@ -28,15 +31,22 @@ pub(crate) struct Entry {
     status: AtomicU8,
     pub(super) queue: Mutex<Queue<Arc<Call>>>,
     pub(super) options: PluginOptions,
-    /// Held while the plugin is being activated or deactivated.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Its number in [`current`](super::current).
+    pub(super) number: u64,
+    pub(super) lifecycle: Mutex<Lifecycle<Waiter>>,
+    /// When the transition under way began, on the engine's count of such moments; 0 if there is none.
+    pub(super) transition_since: AtomicU64,
+    /// Wakes an activation that may no longer be wanted.
+    pub(super) interrupt: Notify,
     /// Whether its profile was updated while it was being activated; told once it is active.
     pub(super) updated_early: AtomicBool,
-    /// Its calls of others that some call it runs may have caused, see [`super::admission`].
+    /// Its calls of others that some call it runs may have caused, see [`super::reentrancy`].
     pub(super) made: Mutex<Vec<Arc<Call>>>,
+    /// The changes of a plugin's state that it waits for.
+    pub(super) wishes: Mutex<Vec<Arc<Wish>>>,
     pub(super) emitter: Arc<Emitter>,
-    /// The events it listens to, by emitter and name.
-    pub(super) listens_to: Mutex<HashSet<(Name, Name)>>,
+    /// The events it listens to, by emitter and name, with the ids of the subscriptions.
+    pub(super) listens_to: Mutex<HashSet<(Name, Name, u64)>>,
 }
 
 /// Where a plugin runs.
@@ -89,9 +99,15 @@ impl Known {
         self.method(method)?.handler.as_ref()
     }
 
+    /// Whether the plugin itself says that it has the method.
+    pub(super) fn lists(&self, method: &str) -> bool {
+        self.method(method).is_some()
+    }
+
     /// The list that refusals show.
     pub(super) fn exposed_list(&self) -> String {
-        let methods = self.profile.methods.iter().flatten().map(String::as_str).chain([CAN_DEACTIVATE]);
+        let always = (!self.lists(CAN_DEACTIVATE)).then_some(CAN_DEACTIVATE);
+        let methods = self.profile.methods.iter().flatten().map(String::as_str).chain(always);
         methods.map(|method| format!("\"{method}\"")).collect::<Vec<_>>().join(",")
     }
 }
@@ -103,6 +119,13 @@ pub(super) enum Status {
     /// It may act, but not yet be called.
     Activating,
     Active,
+    /// Its hook runs: it still acts and may be called.
+    Deactivating,
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Entry {
@@ -114,9 +137,13 @@ impl Entry {
             queue: Mutex::new(Queue::new(options.concurrency, options.queue_length, &options.method_concurrency)),
             options,
             status: AtomicU8::new(Status::Inactive as u8),
-            changing: tokio::sync::Mutex::new(()),
+            number: next_number(),
+            lifecycle: Mutex::new(Lifecycle::new()),
+            transition_since: AtomicU64::new(0),
+            interrupt: Notify::new(),
             updated_early: AtomicBool::new(false),
             made: Mutex::default(),
+            wishes: Mutex::default(),
             emitter,
             listens_to: Mutex::default(),
         }
@@ -167,7 +194,8 @@ impl Entry {
         match self.status.load(Ordering::Acquire) {
             0 => Status::Inactive,
             1 => Status::Activating,
-            _ => Status::Active,
+            2 => Status::Active,
+            _ => Status::Deactivating,
         }
     }
 
@@ -176,7 +204,43 @@ impl Entry {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.status() == Status::Active
+        matches!(self.status(), Status::Active | Status::Deactivating)
+    }
+
+    /// Changes the lifecycle, and what is derived from it, together.
+    pub(super) fn advance<E>(
+        &self,
+        moments: &Moments,
+        change: impl FnOnce(&mut Lifecycle<Waiter>) -> Effects<Waiter, E>,
+    ) -> Effects<Waiter, E> {
+        let mut lifecycle = lock(&self.lifecycle);
+        let effects = change(&mut lifecycle);
+        match effects.begin {
+            Some(_) => self.transition_since.store(moments.next(), Ordering::Release),
+            None if !lifecycle.in_transition() => self.transition_since.store(0, Ordering::Release),
+            None => {}
+        }
+        self.set_status(match lifecycle.state() {
+            State::Registered | State::Removed => Status::Inactive,
+            State::Activating => Status::Activating,
+            State::Active => Status::Active,
+            State::Deactivating if effects.begin.is_some() => Status::Deactivating,
+            State::Deactivating => return effects,
+        });
+        effects
+    }
+
+    /// The manager is active from the beginning.
+    pub(super) fn begin_active(&self) {
+        *lock(&self.lifecycle) = Lifecycle::active();
+        self.set_status(Status::Active);
+    }
+
+    /// Ends a transition that nothing carries out any more; gives all who wait.
+    pub(super) fn abandon(&self) -> Vec<Waiter> {
+        let mut lifecycle = lock(&self.lifecycle);
+        self.transition_since.store(0, Ordering::Release);
+        lifecycle.abandon()
     }
 
     pub(crate) fn instance(&self) -> Option<Arc<Instance>> {

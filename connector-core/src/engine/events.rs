@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use foldhash::HashMap;
 
 use super::Inner;
+use super::access::Operation;
 use super::entry::Entry;
 use super::external::External;
 use super::router::may_act;
@@ -31,13 +32,18 @@ struct Heard {
 #[derive(Clone)]
 struct Subscription {
     listener: Name,
+    /// [`PUBLISHED`], or one of its own.
+    id: u64,
     once: bool,
     deliver: Deliver,
 }
 
+/// The one subscription that a listener may have to an event by `on` and `once`, as in the published engine.
+const PUBLISHED: u64 = 0;
+
 /// How an event reaches a listener.
 #[derive(Clone)]
-pub(super) enum Deliver {
+enum Deliver {
     Callback(Callback),
     Link(Arc<External>),
 }
@@ -55,26 +61,53 @@ impl Inner {
         once: bool,
         callback: Callback,
     ) -> Result<(), Refusal> {
-        self.subscribe(listener, emitter.into(), event.into(), once, Deliver::Callback(callback))
+        self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Deliver::Callback(callback))
     }
 
-    /// One subscription for a listener and an event: a second changes nothing, but what is remembered comes again.
-    pub(super) fn subscribe(
+    /// A subscription of its own, which ends with [`end_subscription`](Inner::end_subscription) of the id that this gives.
+    pub(crate) fn listen_apart(
+        &self,
+        listener: &Arc<Entry>,
+        emitter: &str,
+        event: &str,
+        callback: Callback,
+    ) -> Result<u64, Refusal> {
+        let id = self.moments.next();
+        self.subscribe(listener, emitter.into(), event.into(), id, false, Deliver::Callback(callback))?;
+        Ok(id)
+    }
+
+    /// `on` and `once` over a link.
+    pub(super) fn listen_over_link(
         &self,
         listener: &Arc<Entry>,
         emitter: Name,
         event: Name,
         once: bool,
+        link: Arc<External>,
+    ) -> Result<(), Refusal> {
+        self.subscribe(listener, emitter, event, PUBLISHED, once, Deliver::Link(link))
+    }
+
+    /// One subscription for a listener, an event and an id: a second changes nothing, but what is remembered comes again.
+    fn subscribe(
+        &self,
+        listener: &Arc<Entry>,
+        emitter: Name,
+        event: Name,
+        id: u64,
+        once: bool,
         deliver: Deliver,
     ) -> Result<(), Refusal> {
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
+        self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
         let too_many = |limit| Refusal::TooManyListeners {
             name: listener.name.to_string(),
             event: event.to_string(),
             emitter: emitter.to_string(),
             limit,
         };
-        let key = (emitter.clone(), event.clone());
+        let key = (emitter.clone(), event.clone(), id);
         let mut listens_to = lock(&listener.listens_to);
         // Before anything is kept for it.
         if !listens_to.contains(&key) && listens_to.len() >= listener.options.listeners {
@@ -96,16 +129,16 @@ impl Inner {
         let last = heard.last.clone().filter(|_| {
             // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
             let kept = matches!(&deliver, Deliver::Link(external) if external.keeps(&emitter, &event));
-            once || !kept || !heard.has(&listener.name)
+            once || !kept || !heard.has(&listener.name, id)
         });
         let mut removed = Vec::new();
         if once && last.is_some() {
             // The next occurrence has been already: as published, this ends the listener's subscription.
-            removed = heard.remove(&listener.name);
+            removed = heard.remove(&listener.name, id);
             listens_to.remove(&key);
-        } else if !heard.has(&listener.name) {
+        } else if !heard.has(&listener.name, id) {
             listens_to.insert(key);
-            let subscription = Subscription { listener: listener.name.clone(), once, deliver: deliver.clone() };
+            let subscription = Subscription { listener: listener.name.clone(), id, once, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
         }
         drop((events, emitters, listens_to));
@@ -118,22 +151,31 @@ impl Inner {
 
     pub(crate) fn unlisten(&self, listener: &Arc<Entry>, emitter: &str, event: &str) -> Result<(), Refusal> {
         may_act(listener, || "All event listeners are already removed.".to_owned())?;
-        self.unsubscribe(listener, &(emitter.into(), event.into()));
+        let all: Vec<_> = lock(&listener.listens_to).iter().filter(|key| key.0 == emitter && key.1 == event).cloned().collect();
+        for key in &all {
+            self.unsubscribe(listener, key);
+        }
         Ok(())
     }
 
-    fn unsubscribe(&self, listener: &Entry, key: &(Name, Name)) {
+    /// Ends a subscription made with [`listen_apart`](Inner::listen_apart), and no other.
+    pub(crate) fn end_subscription(&self, listener: &Entry, emitter: &str, event: &str, id: u64) {
+        self.unsubscribe(listener, &(emitter.into(), event.into(), id));
+    }
+
+    fn unsubscribe(&self, listener: &Entry, key: &(Name, Name, u64)) {
+        let (emitter, event, id) = key;
         let mut removed = Vec::new();
         let mut listens_to = lock(&listener.listens_to);
         if listens_to.remove(key)
-            && let Some(source) = lock(&self.emitters).get(&key.0)
-            && let Some(heard) = lock(&source.events).get_mut(&key.1)
+            && let Some(source) = lock(&self.emitters).get(emitter)
+            && let Some(heard) = lock(&source.events).get_mut(event)
         {
-            removed = heard.remove(&listener.name);
+            removed = heard.remove(&listener.name, *id);
         }
         drop(listens_to);
         drop(removed);
-        self.forget_stranger(&key.0);
+        self.forget_stranger(emitter);
     }
 
     /// Of a plugin that is not registered nothing is kept once nobody listens to it.
@@ -170,11 +212,11 @@ impl Inner {
         drop(events);
         // As with callbacks: what a value does when it is dropped is its own affair.
         drop(before);
-        let key = (emitter.name.clone(), event.clone());
+        let key = (emitter.name.clone(), event.clone(), PUBLISHED);
         for listener in once.iter().filter_map(|name| self.find(name)) {
             let mut listens_to = lock(&listener.listens_to);
             // Unless it has subscribed again meanwhile.
-            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(&listener.name)) {
+            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(&listener.name, PUBLISHED)) {
                 listens_to.remove(&key);
             }
         }
@@ -190,14 +232,14 @@ impl Heard {
         Heard { name, listeners: Arc::default(), last: None }
     }
 
-    fn has(&self, listener: &str) -> bool {
-        self.listeners.iter().any(|one| one.listener == listener)
+    fn has(&self, listener: &str, id: u64) -> bool {
+        self.listeners.iter().any(|one| one.id == id && one.listener == listener)
     }
 
     /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.
     #[must_use]
-    fn remove(&mut self, listener: &str) -> Vec<Subscription> {
-        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.listener == listener).collect()
+    fn remove(&mut self, listener: &str, id: u64) -> Vec<Subscription> {
+        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.listener == listener).collect()
     }
 }
 

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::entry::{Entry, Host, Status};
+use super::lifecycle::Change;
 use super::{Inner, MANAGER};
 use crate::error::{ActivateError, UpdateError};
+use crate::guard;
 use crate::payload::Payload;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
@@ -21,22 +23,30 @@ impl PluginManager {
     /// Activates a plugin. A plugin behind a connector is active once it has answered the handshake, so that a call
     /// right after it works; one that is active already stays so.
     ///
-    /// Cancel safe: an activation whose future is dropped is undone.
+    /// Requests to change a plugin's state are carried out one after another. An activation that is under way already is
+    /// joined. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate the plugin.
+    ///
+    /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, is `Ok` at once.
     ///
     /// # Errors
     /// It is unknown, not allowed, not reachable, or does not answer within
-    /// [`activation_timeout`](crate::PluginOptions::activation_timeout). It is inactive then.
+    /// [`activation_timeout`](crate::PluginOptions::activation_timeout). It is inactive then. Or it was deactivated
+    /// meanwhile, or its deactivation waits for this very activation.
     pub async fn activate(&self, name: &str) -> Result<(), ActivateError> {
-        self.0.activate(&self.0.manager_profile(), name).await
+        self.0.change_as_host(Change::Activate, name).await
     }
 
-    /// Deactivates a plugin: its link is closed in order (within the transport's bound), its listeners are gone, calls to
-    /// it end. One that is unknown or inactive is fine.
+    /// Deactivates a plugin: its link is closed gracefully (within the transport's bound), its listeners are gone, calls
+    /// to it end. One that is unknown or inactive is fine. An activation under way is given up, or, in this process, its
+    /// hook finishes and the plugin is deactivated then.
+    ///
+    /// Once polled, it is carried out even if this future is dropped. In the plugin's own hooks it does not wait: the
+    /// deactivation follows when the hook has ended.
     ///
     /// # Errors
-    /// None today: the manager itself is always allowed.
+    /// The engine or its runtime ended before the plugin was inactive. The host itself is always allowed.
     pub async fn deactivate(&self, name: &str) -> Result<(), ActivateError> {
-        self.0.deactivate(&self.0.manager_profile(), name).await
+        self.0.change_as_host(Change::Deactivate, name).await
     }
 
     /// Whether a plugin is active.
@@ -94,11 +104,11 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
         })
         .method("activatePlugin", move |ctx: Context, names: Names| {
             let engine = activates();
-            async move { engine?.change(Change::Activate, ctx.from(), names).await }
+            async move { engine?.change_all(Change::Activate, ctx.from(), names).await }
         })
         .method("deactivatePlugin", move |ctx: Context, names: Names| {
             let engine = deactivates();
-            async move { engine?.change(Change::Deactivate, ctx.from(), names).await }
+            async move { engine?.change_all(Change::Deactivate, ctx.from(), names).await }
         })
         .method("isActive", move |name: String| {
             let engine = asks();
@@ -106,42 +116,35 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
         })
         .method("canCall", move |from: String, to: String, method: String, message: Option<String>| {
             let engine = calls();
-            async move { Ok::<_, ActivateError>(engine?.policy.can_call(&from, &to, &method, message.as_deref()).await) }
+            async move {
+                let engine = engine?;
+                let allowed = engine.policy.can_call(&from, &to, &method, message.as_deref());
+                let allowed = guard::run(&from, "the policy's can_call", allowed).await;
+                Ok::<_, ActivateError>(allowed == Some(true))
+            }
         })
 }
 
-#[derive(Clone, Copy)]
-enum Change {
-    Activate,
-    Deactivate,
-}
-
 impl Inner {
-    fn manager_profile(&self) -> Profile {
-        self.profile_of(MANAGER)
-    }
-
-    fn profile_of(&self, name: &str) -> Profile {
+    pub(super) fn profile_of(&self, name: &str) -> Profile {
         self.find(name).map_or_else(|| Profile::new(name), |entry| entry.profile())
     }
 
     /// Nothing for one name, an empty list for several: the published results. Of several errors the first is told, once
     /// all are done.
-    async fn change(
+    async fn change_all(
         self: &Arc<Self>,
         change: Change,
         caller: &str,
         names: Names,
     ) -> Result<Option<[(); 0]>, ActivateError> {
-        let caller = self.profile_of(caller);
+        let (asker, caller) = (self.find(caller), self.profile_of(caller));
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
         };
-        let all = names.iter().map(async |name| match change {
-            Change::Activate => self.activate(&caller, name).await,
-            Change::Deactivate => self.deactivate(&caller, name).await,
-        });
+        // All begin when this is first polled: none is cut because another ends the caller's link.
+        let all = names.iter().map(|name| self.change(change, caller.clone(), asker.clone(), name));
         let done = futures_util::future::join_all(all).await;
         done.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(several.then_some([]))
@@ -156,7 +159,10 @@ impl Inner {
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
         }
-        self.policy.can_update_profile(&self.profile_of(from), &entry.profile(), &update).await?;
+        let (by, current) = (self.profile_of(from), entry.profile());
+        let allowed = self.policy.can_update_profile(&by, &current, &update);
+        let allowed = guard::run(&name, "the policy's can_update_profile", allowed).await;
+        allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
         if let Host::Native(instance) = &entry.host
             && update.contains_key("methods")
         {

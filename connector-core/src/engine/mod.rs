@@ -1,6 +1,8 @@
 //! The engine: who is registered, who may do what, and the way from each plugin to each other.
 
+mod access;
 mod admission;
+mod current;
 mod entry;
 mod events;
 mod external;
@@ -9,6 +11,7 @@ mod manager;
 mod options;
 mod policy;
 mod queue;
+mod reentrancy;
 mod registration;
 mod router;
 mod side;
@@ -21,7 +24,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+pub use access::{Access, Operation};
 pub(crate) use entry::Entry;
 pub use external::LinkState;
 pub use manager::PluginManager;
@@ -29,8 +34,9 @@ pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
 
+use self::access::Rule;
 use self::admission::Moments;
-use self::entry::{Registry, Status};
+use self::entry::Registry;
 use self::events::Emitter;
 use crate::client::PluginClient;
 use crate::error::RegisterError;
@@ -71,9 +77,12 @@ pub(crate) struct Inner {
     registry: ArcSwap<Registry>,
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
     moments: Moments,
+    /// Cancelled when the engine is dropped; its tasks end with it.
+    ended: CancellationToken,
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
     on_registration: Option<RegistrationHook>,
+    access_rules: Box<[Rule]>,
 }
 
 type OptionsOf = Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>;
@@ -86,6 +95,7 @@ pub struct EngineBuilder {
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
     on_registration: Option<RegistrationHook>,
+    access_rules: Vec<Rule>,
 }
 
 impl EngineBuilder {
@@ -93,6 +103,48 @@ impl EngineBuilder {
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> EngineBuilder {
         self.policy = Box::new(policy);
+        self
+    }
+
+    /// Adds a rule that the engine asks for every call, event subscription, activation and deactivation, also for those
+    /// that the host asks for as `manager`. What one rule does not allow is refused, whatever the [`Policy`] says; the
+    /// refusal ([`Refusal::Denied`](crate::Refusal)) names the rule. Default: none.
+    ///
+    /// A rule is asked wherever the caller runs, so it must be quick and not block. One that panics does not allow. It
+    /// is not asked for what the engine itself does: the handshake, and `canDeactivate`.
+    ///
+    /// The plugin `sandboxed` may call, listen to and activate `files`, and nothing else but itself and the manager,
+    /// which takes its profile's updates:
+    ///
+    /// ```
+    /// use connector_core::{Access, Engine};
+    ///
+    /// let engine = Engine::builder()
+    ///     .access_rule("sandboxed-sees-files-only", |access: &Access<'_>| {
+    ///         access.from != "sandboxed" || ["files", "sandboxed", "manager"].contains(&access.to)
+    ///     })
+    ///     .build();
+    /// ```
+    ///
+    /// To let it read files but not write them, look at the operation:
+    ///
+    /// ```
+    /// use connector_core::{Access, Engine, Operation};
+    ///
+    /// let engine = Engine::builder()
+    ///     .access_rule("sandboxed-reads-only", |access: &Access<'_>| match access.operation {
+    ///         Operation::Call { method, .. } if access.from == "sandboxed" => method == "read",
+    ///         _ => true,
+    ///     })
+    ///     .build();
+    /// ```
+    #[must_use]
+    pub fn access_rule(
+        mut self,
+        name: impl Into<String>,
+        allows: impl Fn(&Access<'_>) -> bool + Send + Sync + 'static,
+    ) -> EngineBuilder {
+        self.access_rules.push(Rule { name: name.into(), allows: Box::new(allows) });
         self
     }
 
@@ -115,7 +167,8 @@ impl EngineBuilder {
 
     /// The engine, with its manager.
     pub fn build(self) -> Engine {
-        let EngineBuilder { policy, plugin_options, on_registration } = self;
+        let EngineBuilder { policy, plugin_options, on_registration, access_rules } = self;
+        let access_rules = access_rules.into_boxed_slice();
         let inner = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
             let emitter = Arc::new(Emitter::default());
@@ -124,15 +177,17 @@ impl EngineBuilder {
             let instance = crate::plugin::Instance::new(manager.clone());
             let host = entry::Host::Native(Arc::new(instance));
             let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
-            entry.set_status(Status::Active);
+            entry.begin_active();
             let name = Name::new_static(MANAGER);
             Inner {
                 registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
                 moments: Moments::default(),
+                ended: CancellationToken::new(),
                 policy,
                 plugin_options,
                 on_registration,
+                access_rules,
             }
         });
         Engine(Arc::new(Owner(inner)))
@@ -157,6 +212,7 @@ impl Engine {
             policy: Box::new(DefaultPolicy),
             plugin_options: Box::new(|_| PluginOptions::default()),
             on_registration: None,
+            access_rules: Vec::new(),
         }
     }
 
@@ -174,7 +230,9 @@ impl Engine {
         PluginManager(Arc::clone(&self.0.0))
     }
 
-    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free again. The manager stays.
+    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free at once. The manager stays.
+    ///
+    /// Once polled, it is carried out even if this future is dropped.
     pub async fn remove(&self, name: &str) {
         self.0.0.remove(name).await;
     }
@@ -190,7 +248,11 @@ impl Engine {
         self.0.0.find(name)?.external().map(|external| external.state.subscribe())
     }
 
-    /// Deactivates every plugin in order, each within its transport's bound.
+    /// Deactivates every plugin gracefully, all at the same time, each within its hook's and its transport's bound. An
+    /// activation under way is given up, or finished and reversed.
+    ///
+    /// Once polled, it is carried out even if this future is dropped. In a plugin's activation or deactivation hook it
+    /// does not wait for that plugin.
     pub async fn shutdown(&self) {
         self.0.0.shutdown().await;
     }

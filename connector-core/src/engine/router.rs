@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::Inner;
+use super::access::Operation;
 use super::admission::Admission;
 use super::entry::{Entry, Host, Status};
 use super::external::{Command, External};
+use super::{Inner, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
+use crate::guard;
 use crate::link::UnderWay;
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
@@ -29,6 +31,7 @@ impl Inner {
     ) -> Result<Payload, CallError> {
         may_act(caller, || format!("It cannot call method {method} of plugin {path}."))?;
         let root = path.split_once('.').map_or(path, |(root, _)| root);
+        self.check_access(&caller.name, root, Operation::Call { method, path })?;
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
@@ -76,12 +79,13 @@ impl Inner {
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let known = target.known();
                 let handler = if context.path() == target.name { known.handler(context.method()) } else { None };
-                Ok(Running::Here(match handler {
+                let method = current::within(target.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
                         format!("Method {method} is not implemented by {plugin}")
                     }),
-                }))
+                });
+                Ok(Running::Here(method, target.number))
             }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
@@ -96,13 +100,15 @@ impl Inner {
         target: &Arc<Entry>,
         method: &str,
     ) -> Result<(), CallError> {
+        self.check_access(&caller.name, &target.name, Operation::Activate)?;
         let (from, to) = (caller.profile(), target.profile());
-        let manager_allows = self.policy.can_activate(&from, &to, Some(method)).await;
-        let plugin_allows = match target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
-            Some(rule) if manager_allows => rule(from, Some(method.to_owned())).await,
-            _ => true,
-        };
-        if !(manager_allows && plugin_allows) {
+        let manager_allows = self.policy.can_activate(&from, &to, Some(method));
+        let mut allowed = guard::run(&target.name, "the policy's can_activate", manager_allows).await == Some(true);
+        if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
+            let rule = async { rule(from, Some(method.to_owned())).await };
+            allowed = guard::run(&target.name, "its can_activate rule", rule).await == Some(true);
+        }
+        if !allowed {
             return Err(Refusal::NotActivated {
                 target: target.name.to_string(),
                 caller: caller.name.to_string(),
@@ -110,7 +116,7 @@ impl Inner {
             }
             .into());
         }
-        self.activate_entry(target).await.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
+        self.activate_for(caller, target).await.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
     /// Ends a caller's calls to a plugin, or those of one method.
@@ -147,14 +153,17 @@ impl Inner {
 
 /// A call at work.
 enum Running<'a> {
-    Here(BoxFuture<Outcome>),
+    /// With the number of the plugin whose method it is.
+    Here(BoxFuture<Outcome>, u64),
     Behind(&'a External, UnderWay<'a, Command>),
 }
 
 impl Running<'_> {
     fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Payload, CallError>> {
         match self {
-            Running::Here(method) => method.as_mut().poll(cx).map_err(CallError::Plugin),
+            Running::Here(method, number) => {
+                current::within(*number, || method.as_mut().poll(cx)).map_err(CallError::Plugin)
+            }
             Running::Behind(external, call) => {
                 Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(external.lost(end))))
             }
@@ -166,6 +175,6 @@ impl Running<'_> {
 pub(super) fn may_act(entry: &Entry, what: impl FnOnce() -> String) -> Result<(), Refusal> {
     match entry.status() {
         Status::Inactive => Err(Refusal::Deactivated { name: entry.name.to_string(), what: what() }),
-        Status::Activating | Status::Active => Ok(()),
+        Status::Activating | Status::Active | Status::Deactivating => Ok(()),
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::Inner;
 use super::entry::Entry;
-use super::events::Deliver;
 use super::external::{Command, External};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, PayloadError, Refusal};
@@ -123,8 +122,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 self.trace(refused);
             }
             EngineEvent::Listen { emitter, event, once } => {
-                let deliver = Deliver::Link(Arc::clone(&self.external));
-                let refused = engine.subscribe(&self.entry, emitter, event, once, deliver).err();
+                let link = Arc::clone(&self.external);
+                let refused = engine.listen_over_link(&self.entry, emitter, event, once, link).err();
                 self.trace(refused);
             }
             EngineEvent::Unlisten { emitter, event } => {

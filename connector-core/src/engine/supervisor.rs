@@ -1,14 +1,12 @@
 //! The task that keeps a plugin's link up for as long as the plugin is active.
 
 use std::future::{Future, poll_fn};
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures_util::FutureExt;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
@@ -19,6 +17,7 @@ use super::options::PluginOptions;
 use super::side::EngineSide;
 use crate::connector::{Link, LinkEnd};
 use crate::error::ActivateError;
+use crate::guard;
 use crate::link::drive;
 use crate::runtime;
 use crate::sync::lock;
@@ -117,6 +116,11 @@ impl Drop for Supervisor {
         if !self.down_for_good {
             self.external.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
             self.external.state.send_replace(LinkState::Inactive);
+            if !self.external.outbox.is_stopped()
+                && let Some(engine) = self.engine.upgrade()
+            {
+                engine.link_task_ended(&self.entry);
+            }
         }
         lock(&self.activation).tell = None;
     }
@@ -134,8 +138,9 @@ impl Supervisor {
                 Some(Ok(mut link)) => {
                     let mut side = self.side();
                     // The host's own code runs here too: its rules, its values' `Serialize`.
-                    let work = AssertUnwindSafe(drive(&mut *link, &mut side, &self.entry.options.queue));
-                    let end = work.catch_unwind().await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"));
+                    let work = drive(&mut *link, &mut side, &self.entry.options.queue);
+                    let end = guard::run(&self.entry.name, "the link's task", work).await;
+                    let end = end.unwrap_or_else(|| LinkEnd::lost("its task panicked"));
                     let was_up = side.is_loaded();
                     side.end(&Arc::new(end.clone()));
                     (end, was_up)
@@ -205,8 +210,12 @@ impl Supervisor {
         let mut connector = self.external.connector.lock().await;
         // A transport has a limit of its own; this is for one that has forgotten it.
         let limit = self.entry.options.activation_timeout;
-        let dialled = runtime::timeout(limit, connector.connect(&self.external.url)).await;
-        dialled.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+        let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.external.url)));
+        match runtime::timeout(limit, dial).await {
+            Some(Some(dialled)) => dialled,
+            Some(None) => Err(LinkEnd::lost("the connector panicked")),
+            None => Err(LinkEnd::DialTimedOut(limit)),
+        }
     }
 
     /// The future's output, or `None` once this is asked to stop.

@@ -111,12 +111,13 @@ impl Plugin {
         self
     }
 
-    /// Answers whether another plugin may deactivate this one (the published `canDeactivate`; always callable, not in
-    /// the profile). Yes by default.
+    /// Answers whether another plugin may deactivate this one, with `true` or `false`: the published `canDeactivate`,
+    /// which is then in the profile's list of methods. An error counts as no.
+    ///
+    /// A plugin that has no such method agrees, and so does one that does not list it and does not answer within a second.
     #[must_use]
-    pub fn can_deactivate<M>(mut self, method: impl Method<M>) -> Plugin {
-        self.methods.push((Name::new_static(CAN_DEACTIVATE), handler::handler(method)));
-        self
+    pub fn can_deactivate<M>(self, method: impl Method<M>) -> Plugin {
+        self.method(CAN_DEACTIVATE, method)
     }
 
     /// Answers whether a call may activate this plugin on demand: the profile of who calls, and the method. Yes by

@@ -160,30 +160,6 @@ async fn a_refused_handshake_is_noticed_at_once() {
     soon(activated).await.unwrap().unwrap_err();
 }
 
-/// Panics when asked about a plugin.
-struct Panics;
-
-#[async_trait]
-impl Policy for Panics {
-    async fn can_activate(&self, from: &Profile, to: &Profile, _: Option<&str>) -> bool {
-        assert!(from.name == "manager" || to.name != "near", "no idea");
-        true
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_in_the_hosts_rules_costs_at_most_the_link_which_heals() {
-    let host = Host::with(Engine::builder().policy(Panics).build()).await;
-    host.engine.register(Plugin::new("near").method("m", || async {})).unwrap();
-    let (peer, mut peers) = host.add_by_hand("far", &["m"], false).await;
-    let call = host.start::<()>("far", "m", ());
-    settle().await;
-    peer.say(json!({"action": "request", "id": 1, "name": "near", "key": "m", "payload": []}));
-    soon(call).await.unwrap().unwrap_err();
-    peers.next().await.shake_hands(&["m"], false).await;
-    assert!(host.engine.link_state("far").unwrap().borrow().is_up());
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_was_never_activated_is_not_deactivated() {
     let notes = Notes::default();

@@ -99,7 +99,8 @@ async fn behind_a_link_each_on_adds_a_callback_and_off_removes_all() {
     client.on("x", "e", first.listener()).unwrap();
     client.once("x", "e", second.listener()).unwrap();
     let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
-    assert_eq!(engine.all().await, [asked("on"), asked("once")]);
+    // `once` would end what `on` began as soon as the engine remembers an event.
+    assert_eq!(engine.all().await, [asked("on"), asked("on")]);
     for number in 1..=2 {
         engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [number]}));
     }

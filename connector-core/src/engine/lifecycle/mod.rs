@@ -1,0 +1,283 @@
+//! Registration, activation, deactivation, removal: who may ask for what, and how it is carried out.
+
+mod machine;
+mod transition;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+pub(super) use machine::{Change, Effects, Lifecycle, State};
+use machine::Ended;
+
+use super::access::Operation;
+use super::current;
+use super::entry::{Entry, Host, Registry};
+use super::external::External;
+use super::reentrancy::Wish;
+use super::registration::{Place, Registration};
+use super::{Inner, MANAGER};
+use crate::client::PluginClient;
+use crate::error::{ActivateError, CallError, Refusal, RegisterError};
+use crate::message::Name;
+use crate::payload::Payload;
+use crate::guard;
+use crate::plugin::{CAN_DEACTIVATE, Instance};
+use crate::profile::Profile;
+use crate::runtime;
+use crate::sync::lock;
+
+/// A request that waits for its outcome.
+pub(super) struct Waiter {
+    wish: Arc<Wish>,
+    tell: oneshot::Sender<Result<(), ActivateError>>,
+}
+
+impl Waiter {
+    fn end(self, outcome: Result<(), ActivateError>) {
+        // Nobody may wait any more; what was asked for has been done all the same.
+        let _ = self.tell.send(outcome);
+    }
+}
+
+/// Nobody waits for what it wishes once this is dropped.
+struct ForgetOnDrop(Arc<Wish>);
+
+impl Drop for ForgetOnDrop {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}
+
+/// How long a plugin that does not list `canDeactivate` may take to answer it all the same.
+const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
+
+impl Inner {
+    pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
+        let Registration { profile, place, options } = registration;
+        if profile.name.is_empty() || profile.name.contains('.') {
+            return Err(RegisterError::BadName(profile.name));
+        }
+        let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
+        let name = Name::from(profile.name.as_str());
+        let host = match place {
+            Place::Here(plugin) => Host::Native(Arc::new(Instance::new(*plugin))),
+            Place::Behind { connector, url } => {
+                Host::External(Arc::new(External::new(name.clone(), url, connector, &options)))
+            }
+        };
+        let mut taken = false;
+        // Held until the plugin is in: the emitter of a stranger may be forgotten at any time.
+        let mut emitters = lock(&self.emitters);
+        let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
+        let entry = Arc::new(Entry::new(profile.clone(), host, options, emitter));
+        self.registry.rcu(|registry| {
+            taken = registry.contains_key(&name);
+            let mut registry = Registry::clone(registry);
+            registry.entry(name.clone()).or_insert_with(|| Arc::clone(&entry));
+            registry
+        });
+        drop(emitters);
+        if taken {
+            return Err(RegisterError::AlreadyRegistered(profile.name));
+        }
+        let client = PluginClient::in_engine(name.clone(), Arc::downgrade(self), Arc::downgrade(&entry));
+        if name != MANAGER {
+            guard::call(&name, "the policy's profile_added", || self.policy.profile_added(&profile));
+            self.manager_emits("profileAdded", &profile);
+        }
+        if let Some(hook) = entry.instance().and_then(|instance| instance.plugin.on_registration.clone()) {
+            guard::call(&name, "the registration hook", || current::within(entry.number, || hook()));
+        }
+        if let Some(hook) = &self.on_registration {
+            guard::call(&name, "the engine's registration hook", || hook(&profile));
+        }
+        Ok(client)
+    }
+
+    /// The plugin whose hook or method runs on this thread and asks for something by the host's own handle.
+    fn asker(&self) -> Option<Arc<Entry>> {
+        let number = current::number();
+        self.registry.load().values().find(|entry| number > 0 && entry.number == number).cloned()
+    }
+
+    /// Activates or deactivates a plugin in the host's name.
+    pub(super) async fn change_as_host(self: &Arc<Self>, change: Change, name: &str) -> Result<(), ActivateError> {
+        self.change(change, self.profile_of(MANAGER), self.asker(), name).await
+    }
+
+    /// Activates or deactivates a plugin in the name of another, if it may. Once permission is being asked, neither that nor
+    /// what follows ends with this future.
+    pub(super) async fn change(
+        self: &Arc<Self>,
+        change: Change,
+        caller: Profile,
+        asker: Option<Arc<Entry>>,
+        name: &str,
+    ) -> Result<(), ActivateError> {
+        let entry = match (self.find(name), change) {
+            (Some(entry), _) => entry,
+            (None, Change::Activate) => return Err(ActivateError::NotRegistered(name.to_owned())),
+            (None, _) => return Ok(()),
+        };
+        let is_so_already = match (change, lock(&entry.lifecycle).state()) {
+            (Change::Activate, state) => state == State::Active,
+            // The manager stays.
+            (_, state) => matches!(state, State::Registered | State::Removed) || entry.name == MANAGER,
+        };
+        if is_so_already {
+            return Ok(());
+        }
+        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, &entry));
+        let (tell, told) = oneshot::channel();
+        let waiter = Waiter { wish: Arc::clone(&wish.0), tell };
+        let engine = Arc::clone(self);
+        self.spawn(async move {
+            let permission = match change {
+                Change::Activate => engine.may_activate(&caller, &entry).await,
+                Change::Deactivate | Change::Remove => engine.may_deactivate(&caller, &entry).await,
+            };
+            match permission {
+                Ok(()) => engine.request(&entry, change, waiter),
+                Err(error) => waiter.end(Err(error)),
+            }
+        });
+        self.outcome(told).await
+    }
+
+    /// Activates a plugin whose activation is allowed.
+    pub(super) async fn activate_for(self: &Arc<Self>, asker: &Arc<Entry>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
+        self.requested(Change::Activate, Some(Arc::clone(asker)), entry).await
+    }
+
+    async fn requested(
+        self: &Arc<Self>,
+        change: Change,
+        asker: Option<Arc<Entry>>,
+        entry: &Arc<Entry>,
+    ) -> Result<(), ActivateError> {
+        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, entry));
+        let (tell, told) = oneshot::channel();
+        self.request(entry, change, Waiter { wish: Arc::clone(&wish.0), tell });
+        self.outcome(told).await
+    }
+
+    async fn outcome(&self, told: oneshot::Receiver<Result<(), ActivateError>>) -> Result<(), ActivateError> {
+        told.await.unwrap_or_else(|_| {
+            Err(match self.ended.is_cancelled() {
+                true => ActivateError::EngineGone,
+                false => ActivateError::NoRuntime,
+            })
+        })
+    }
+
+    /// Runs until it ends or the engine does. Dropped where there is no runtime.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        runtime::spawn_until(&self.ended, work);
+    }
+
+    async fn may_activate(&self, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+        self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
+        let profile = entry.profile();
+        let allowed = self.policy.can_activate(caller, &profile, None);
+        match guard::run(&entry.name, "the policy's can_activate", allowed).await {
+            Some(true) => Ok(()),
+            _ => Err(no_right(caller, "activate", &entry.name)),
+        }
+    }
+
+    async fn may_deactivate(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+        self.check_access(&caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
+        if caller.name == MANAGER {
+            return Ok(());
+        }
+        let profile = entry.profile();
+        let allowed = self.policy.can_deactivate(caller, &profile);
+        let allowed = guard::run(&entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+            && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
+        if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
+    }
+
+    /// Asks a plugin's `canDeactivate`. One that has none agrees; one that does not list it may have one all the same.
+    async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
+        let Some(manager) = self.find(MANAGER) else { return false };
+        let (plugin, listed) = (&*entry.name, entry.known().lists(CAN_DEACTIVATE));
+        if !listed && entry.instance().is_some() {
+            return true;
+        }
+        let call = Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone(),))));
+        let answer = match listed {
+            true => call.await,
+            false => match runtime::timeout(CAN_DEACTIVATE_LIMIT, call).await {
+                Some(answer) => answer,
+                None => return true,
+            },
+        };
+        match answer.map(Payload::read::<bool>) {
+            Ok(Ok(agrees)) => agrees,
+            Ok(Err(error)) => {
+                tracing::warn!(plugin, %error, "its answer to canDeactivate is neither true nor false");
+                false
+            }
+            Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
+            // It cannot object any more.
+            Err(CallError::LinkLost(_)) => true,
+            Err(CallError::Plugin(error)) => {
+                tracing::warn!(plugin, %error, "it answered canDeactivate with an error, which counts as no");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(plugin, %error, "it did not answer canDeactivate");
+                !listed
+            }
+        }
+    }
+
+    pub(super) async fn remove(self: &Arc<Self>, name: &str) {
+        let Some(entry) = self.find(name).filter(|entry| entry.name != MANAGER) else { return };
+        self.registry.rcu(|registry| {
+            let mut registry = Registry::clone(registry);
+            registry.remove(name);
+            registry
+        });
+        // A removal does not fail; without a runtime it is over, too.
+        let _ = self.requested(Change::Remove, self.asker(), &entry).await;
+    }
+
+    /// Deactivates all plugins gracefully; the manager stays, to tell of it.
+    pub(super) async fn shutdown(self: &Arc<Self>) {
+        let entries: Vec<_> = self.registry.load().values().filter(|entry| entry.name != MANAGER).cloned().collect();
+        let asker = self.asker();
+        let all = entries.iter().map(|entry| self.requested(Change::Deactivate, asker.clone(), entry));
+        futures_util::future::join_all(all).await;
+    }
+
+    /// Ends everything at once.
+    pub(super) fn abort(&self) {
+        self.ended.cancel();
+        for entry in self.registry.swap(Arc::default()).values() {
+            self.silence(entry);
+            if let Some(external) = entry.external() {
+                external.abort();
+            }
+        }
+        lock(&self.emitters).clear();
+    }
+}
+
+fn denied(refusal: Refusal) -> ActivateError {
+    ActivateError::Denied(Box::new(refusal))
+}
+
+fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
+    ActivateError::NoRight { caller: caller.name.clone(), what, name: name.to_owned() }
+}
+
+/// How our plugins, the published ones and those in other languages say that they have no `canDeactivate`.
+fn says_unknown_method(error: &str) -> bool {
+    error.contains(CAN_DEACTIVATE)
+        && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]
+            .iter()
+            .any(|words| error.contains(words))
+}

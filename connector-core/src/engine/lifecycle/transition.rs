@@ -1,0 +1,226 @@
+//! The task that carries out a plugin's transitions.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::{Either, select};
+
+use super::machine::{Effects, Transition};
+use super::{Change, Ended, Waiter};
+use crate::client::PluginClient;
+use crate::engine::entry::{Entry, Host, Status};
+use crate::engine::external::{External, LinkState};
+use crate::engine::reentrancy::Wish;
+use crate::engine::{Inner, current, supervisor};
+use crate::error::ActivateError;
+use crate::guard;
+use crate::plugin::Hook;
+use crate::runtime;
+use crate::sync::lock;
+
+impl Inner {
+    /// Queues a request on its plugin, and starts the plugin's task if none runs.
+    pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
+        let wish = Arc::clone(&waiter.wish);
+        let effects = entry.advance(&self.moments, |lifecycle| lifecycle.request(change, waiter));
+        if let Some(transition) = self.settle(entry, effects) {
+            let task = Worker { engine: Arc::clone(self), entry: Arc::clone(entry), finished: false };
+            self.spawn(task.run(transition));
+        }
+        // Looked at after it has been queued: of two that block each other, the later sees the earlier.
+        if wish.closes_a_circle() {
+            self.end_early(entry, change, &wish);
+        }
+    }
+
+    /// Ends a request that its own plugin's transition would have to wait for. A deactivation follows; an activation is
+    /// either under way, or will not happen.
+    fn end_early(&self, entry: &Entry, change: Change, wish: &Arc<Wish>) {
+        let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.wish, wish);
+        let mut lifecycle = lock(&entry.lifecycle);
+        let withdrawn = if change == Change::Activate { lifecycle.withdraw(is) } else { None };
+        let waiting = if withdrawn.is_none() { lifecycle.take(is) } else { None };
+        drop(lifecycle);
+        if let Some(waiter) = withdrawn {
+            waiter.end(Err(ActivateError::Circular(entry.name.to_string())));
+        }
+        if let Some(waiter) = waiting {
+            waiter.end(Ok(()));
+        }
+    }
+
+    /// Ends the requests that have been carried out; gives the transition to run next.
+    fn settle(&self, entry: &Entry, effects: Effects<Waiter, ActivateError>) -> Option<Transition> {
+        let Effects { begin, interrupt, ended } = effects;
+        if interrupt {
+            entry.interrupt.notify_one();
+        }
+        for (waiter, ended) in ended {
+            waiter.end(match ended {
+                Ended::Done => Ok(()),
+                Ended::Failed(error) => Err(error),
+                Ended::Gone => Err(ActivateError::NotRegistered(entry.name.to_string())),
+            });
+        }
+        if begin.is_none() {
+            self.forget_stranger(&entry.name);
+        }
+        begin
+    }
+
+    async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
+        let methods = match &entry.host {
+            Host::Native(instance) => {
+                if let Some(hook) = &instance.plugin.on_activation {
+                    let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
+                    match self.run_hook(entry, "the activation hook", hook).await {
+                        Some(Some(())) => {}
+                        Some(None) => return Err(ActivateError::HookPanicked(name)),
+                        None => return Err(ActivateError::Hook { name, within }),
+                    }
+                }
+                None
+            }
+            Host::External(external) => self.connect(entry, external).await?,
+        };
+        let told = methods.is_some();
+        if let Some(methods) = methods {
+            entry.set_methods(methods);
+        }
+        entry.set_status(Status::Active);
+        // The engine may have been dropped meanwhile, before there was a link to end.
+        if self.ended.is_cancelled() {
+            if let Some(external) = entry.external() {
+                external.abort();
+            }
+            return Err(ActivateError::EngineGone);
+        }
+        let profile = entry.profile();
+        guard::call(&entry.name, "the policy's plugin_activated", || self.policy.plugin_activated(&profile));
+        self.manager_emits("pluginActivated", &profile);
+        if entry.updated_early.swap(false, Ordering::AcqRel) || told {
+            self.manager_emits("profileUpdated", &profile);
+        }
+        Ok(())
+    }
+
+    /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
+    async fn connect(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        external: &Arc<External>,
+    ) -> Result<Option<Vec<String>>, ActivateError> {
+        let interrupted = pin!(async {
+            while !lock(&entry.lifecycle).is_interrupted() {
+                entry.interrupt.notified().await;
+            }
+        });
+        match select(pin!(supervisor::start(Arc::downgrade(self), entry, external)), interrupted).await {
+            Either::Left((started, _)) => started,
+            Either::Right(_) => Err(ActivateError::Interrupted(entry.name.to_string())),
+        }
+    }
+
+    /// `None` if it took too long, `Some(None)` if it panicked.
+    async fn run_hook(self: &Arc<Self>, entry: &Arc<Entry>, what: &str, hook: &Hook) -> Option<Option<()>> {
+        let client = PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
+        let number = entry.number;
+        let hook = async {
+            let mut hook = current::within(number, || hook(client));
+            poll_fn(|cx| current::within(number, || hook.as_mut().poll(cx))).await
+        };
+        runtime::timeout(entry.options.activation_timeout, pin!(guard::run(&entry.name, what, hook))).await
+    }
+
+    async fn run_deactivation(self: &Arc<Self>, entry: &Arc<Entry>) {
+        if let Host::Native(instance) = &entry.host
+            && let Some(hook) = &instance.plugin.on_deactivation
+            && self.run_hook(entry, "the deactivation hook", hook).await.is_none()
+        {
+            let limit = entry.options.activation_timeout;
+            tracing::warn!(plugin = &*entry.name, ?limit, "the deactivation hook did not end in time and was dropped");
+        }
+        self.silence(entry);
+        // Such a request came over the link that closes next.
+        for waiter in lock(&entry.lifecycle).release(|waiter| waiter.wish.is_for_itself()) {
+            waiter.end(Ok(()));
+        }
+        if let Some(external) = entry.external() {
+            external.outbox.stop();
+        }
+        self.tell_deactivated(entry);
+        if let Some(external) = entry.external() {
+            supervisor::stopped(external).await;
+            external.state.send_replace(LinkState::Inactive);
+        }
+    }
+
+    fn tell_deactivated(&self, entry: &Entry) {
+        let profile = entry.profile();
+        guard::call(&entry.name, "the policy's plugin_deactivated", || self.policy.plugin_deactivated(&profile));
+        self.manager_emits("pluginDeactivated", &profile);
+    }
+
+    /// The task of an active plugin's link has ended without having been asked to, as when its runtime shuts down.
+    pub(in crate::engine) fn link_task_ended(&self, entry: &Entry) {
+        if lock(&entry.lifecycle).lost() {
+            self.silence(entry);
+            self.tell_deactivated(entry);
+        }
+    }
+
+    /// From here on the plugin neither acts nor is called, and receives no events.
+    pub(in crate::engine) fn silence(&self, entry: &Entry) {
+        entry.set_status(Status::Inactive);
+        entry.end_calls();
+        self.forget_events(entry);
+        entry.updated_early.store(false, Ordering::Release);
+    }
+}
+
+/// Runs one plugin's transitions, one after another, until no request waits.
+struct Worker {
+    engine: Arc<Inner>,
+    entry: Arc<Entry>,
+    finished: bool,
+}
+
+impl Worker {
+    async fn run(mut self, mut transition: Transition) {
+        loop {
+            let result = match transition {
+                Transition::Activate => self.engine.run_activation(&self.entry).await,
+                Transition::Deactivate => {
+                    self.engine.run_deactivation(&self.entry).await;
+                    Ok(())
+                }
+            };
+            if result.is_err() {
+                self.engine.silence(&self.entry);
+            }
+            let effects = self.entry.advance(&self.engine.moments, |lifecycle| lifecycle.finished(result));
+            match self.engine.settle(&self.entry, effects) {
+                Some(next) => transition = next,
+                None => break,
+            }
+        }
+        self.finished = true;
+    }
+}
+
+/// The engine or the runtime ends in the middle of a transition: the plugin is inactive then, and all who wait are told.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.engine.silence(&self.entry);
+        if let Some(external) = self.entry.external() {
+            external.abort();
+        }
+        // Each finds the sender of its outcome dropped.
+        drop(self.entry.abandon());
+    }
+}

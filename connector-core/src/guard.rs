@@ -1,0 +1,20 @@
+//! Foreign code, such as hooks, rules and factories, that must not harm the code that runs it.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt;
+
+use crate::plugin::panic_text;
+
+/// Runs `code`; `None` if it panics, which is traced with the plugin that is concerned and what `code` is.
+pub(crate) fn call<T>(plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(code));
+    outcome.map_err(|panic| tracing::error!(plugin, panic = panic_text(&*panic), "{what} panicked")).ok()
+}
+
+/// As [`call`], for a future.
+pub(crate) async fn run<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Option<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.map_err(|panic| tracing::error!(plugin, panic = panic_text(&*panic), "{what} panicked")).ok()
+}

@@ -1,0 +1,138 @@
+//! Hooks, rules and factories that panic harm nobody but themselves.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use connector_core::conformance::memory;
+use connector_core::{
+    ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, serve,
+};
+use serde_json::{Map, Value, json};
+
+use crate::support::{Host, Notes, settle, soon};
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_deactivation_hook_stops_no_deactivation() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let off = notes.clone();
+    let fine = Plugin::new("fine").on_deactivation(move |_| {
+        off.add("off");
+        async {}
+    });
+    let late = Plugin::new("late").on_deactivation(|_| async {
+        tokio::task::yield_now().await;
+        panic!("late")
+    });
+    let early = Plugin::new("early").on_deactivation(|_| -> std::future::Ready<()> { panic!("early") });
+    for plugin in [early, fine, late] {
+        let name = plugin.name().to_owned();
+        host.engine.register(plugin).unwrap();
+        host.engine.manager().activate(&name).await.unwrap();
+    }
+    soon(host.engine.manager().deactivate("early")).await.unwrap();
+    assert!(!host.engine.manager().is_active("early"));
+    soon(host.engine.shutdown()).await;
+    assert_eq!(notes.take(), ["off"]);
+    assert_eq!(host.engine.manager().active_profiles().len(), 1, "the manager alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_an_activation_hook_fails_that_activation() {
+    let host = Host::new().await;
+    let early = Plugin::new("p").on_activation(|_| -> std::future::Ready<()> { panic!("early") });
+    host.engine.register(early).unwrap();
+    let error = soon(host.engine.manager().activate("p")).await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert!(!host.engine.manager().is_active("p"));
+}
+
+/// Panics whatever it is asked.
+struct Panics;
+
+#[async_trait]
+impl Policy for Panics {
+    async fn can_activate(&self, from: &Profile, _: &Profile, _: Option<&str>) -> bool {
+        assert!(from.name == "manager", "no idea");
+        true
+    }
+    async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
+        panic!("no idea")
+    }
+    async fn can_update_profile(&self, _: &Profile, _: &Profile, _: &Map<String, Value>) -> Result<(), UpdateError> {
+        panic!("no idea")
+    }
+    async fn can_call(&self, _: &str, _: &str, _: &str, _: Option<&str>) -> bool {
+        panic!("no idea")
+    }
+    fn profile_added(&self, _: &Profile) {
+        panic!("no idea")
+    }
+    fn plugin_activated(&self, _: &Profile) {
+        panic!("no idea")
+    }
+    fn plugin_deactivated(&self, _: &Profile) {
+        panic!("no idea")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_hosts_rules_is_a_refusal_and_costs_no_link() {
+    let builder = Engine::builder().policy(Panics).on_registration(|profile| assert_ne!(profile.name, "near"));
+    let host = Host::with(builder.build()).await;
+    let near = Plugin::new("near").method("m", || async {}).on_registration(|| panic!("registered"));
+    host.engine.register(near).unwrap();
+    let (mut peer, mut peers) = host.add_by_hand("far", &["m"], false).await;
+    let asks = [
+        ("near", "m", json!([])),
+        ("manager", "activatePlugin", json!(["near"])),
+        ("manager", "deactivatePlugin", json!(["local"])),
+        ("manager", "updateProfile", json!([{"kind": "k"}])),
+    ];
+    for (id, (name, key, payload)) in asks.into_iter().enumerate() {
+        peer.say(json!({"action": "request", "id": id, "name": name, "key": key, "payload": payload}));
+        let answer = peer.hear().await;
+        assert!(answer["id"] == id && answer["error"].is_string(), "{answer}");
+    }
+    peer.say(json!({"action": "request", "id": 9, "name": "manager", "key": "canCall", "payload": ["a", "b", "m"]}));
+    assert_eq!(peer.hear().await["payload"], json!(false));
+    host.engine.manager().activate("near").await.unwrap();
+    soon(host.engine.shutdown()).await;
+    assert!(peer.has_ended() && peers.none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_plugins_own_rule_refuses_the_call() {
+    let host = Host::new().await;
+    let rule = |_: Profile, _: Option<String>| async { panic!("rule") };
+    host.engine.register(Plugin::new("p").method("m", || async {}).can_activate(rule)).unwrap();
+    let error = soon(host.local.call::<()>("p", "m", ())).await.unwrap_err();
+    assert!(error.to_string().contains("not activated yet"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_link_a_panic_in_a_hook_or_a_factory_harms_neither_its_session_nor_the_server() {
+    let (connector, accepts, switch) = memory();
+    let host = Host::new().await;
+    host.engine.register(Registration::behind(ExternalProfile::new("far", "memory://"), connector)).unwrap();
+    let (made, hooks) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let factory = move || {
+        assert!(made.fetch_add(1, Relaxed) != 0, "the first is not made");
+        let hooks = hooks.clone();
+        Plugin::new("far")
+            .method("m", || async { 1 })
+            .on_activation(move |_| {
+                assert!(hooks.fetch_add(1, Relaxed) != 0, "early");
+                async { panic!("late") }
+            })
+            .on_deactivation(|_| async { panic!("off") })
+    };
+    tokio::spawn(serve(accepts, factory, ClientConfig::default()));
+    host.engine.manager().activate("far").await.unwrap();
+    assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
+    switch.cut();
+    settle().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
+}
