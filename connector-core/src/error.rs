@@ -463,7 +463,9 @@ pub enum ActivateError {
     #[error("the engine has been dropped")]
     EngineGone,
     /// The tokio runtime that worked on it has shut down, or the call was made outside of one.
-    #[error("there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns")]
+    #[error(
+        "there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns"
+    )]
     NoRuntime,
 }
 

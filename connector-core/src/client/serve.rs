@@ -111,7 +111,9 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
         // The host's own code runs here too, such as its values' `Serialize`.
         Some(side) => {
             let work = drive(&mut *link, side, home.outbox.limits());
-            guard::run(&home.name(), "the link's task", work).await.unwrap_or_else(|| LinkEnd::lost("its task panicked"))
+            guard::run(&home.name(), "the link's task", work)
+                .await
+                .unwrap_or_else(|| LinkEnd::lost("its task panicked"))
         }
         None => LinkEnd::Disconnected,
     };

@@ -151,7 +151,8 @@ impl Inner {
 
     pub(crate) fn unlisten(&self, listener: &Arc<Entry>, emitter: &str, event: &str) -> Result<(), Refusal> {
         may_act(listener, || "All event listeners are already removed.".to_owned())?;
-        let all: Vec<_> = lock(&listener.listens_to).iter().filter(|key| key.0 == emitter && key.1 == event).cloned().collect();
+        let all: Vec<_> =
+            lock(&listener.listens_to).iter().filter(|key| key.0 == emitter && key.1 == event).cloned().collect();
         for key in &all {
             self.unsubscribe(listener, key);
         }

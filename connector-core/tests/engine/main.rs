@@ -15,6 +15,7 @@ mod health;
 mod lifecycle;
 mod loss;
 mod manager;
+mod model;
 mod panics;
 mod queue;
 mod reentry;

@@ -262,18 +262,22 @@ async fn a_hook_may_call_a_plugin_whose_work_waits_for_the_hook() {
     let host = host().await;
     // b's method waits for a's activation, whose hook calls b, which is busy with that method.
     let b = Plugin::new("b")
-        .method("start", |ctx: Context| async move { ctx.client().call::<()>("manager", "activatePlugin", ("a",)).await })
+        .method(
+            "start",
+            |ctx: Context| async move { ctx.client().call::<()>("manager", "activatePlugin", ("a",)).await },
+        )
         .method("ping", || async { "pong" });
     host.engine.register(b).unwrap();
-    let a = Plugin::new("a")
-        .method("get", || async { 1 })
-        .on_activation(|client| async move { assert_eq!(client.call::<String>("b", "ping", ()).await.unwrap(), "pong") });
+    let a = Plugin::new("a").method("get", || async { 1 }).on_activation(|client| async move {
+        assert_eq!(client.call::<String>("b", "ping", ()).await.unwrap(), "pong")
+    });
     host.engine.register(a).unwrap();
     soon(host.local.call::<()>("b", "start", ())).await.unwrap();
     assert!(host.engine.manager().is_active("a"));
     // The same on demand: b's method calls a, which is inactive.
     host.engine.manager().deactivate("a").await.unwrap();
-    let c = Plugin::new("c").method("start", |ctx: Context| async move { ctx.client().call::<i64>("a", "get", ()).await });
+    let c =
+        Plugin::new("c").method("start", |ctx: Context| async move { ctx.client().call::<i64>("a", "get", ()).await });
     host.engine.register(c).unwrap();
     assert_eq!(soon(host.local.call::<i64>("c", "start", ())).await.unwrap(), 1);
 }

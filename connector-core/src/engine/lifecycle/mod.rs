@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub(super) use machine::{Change, Effects, Lifecycle, State};
 use machine::Ended;
+pub(super) use machine::{Change, Effects, Lifecycle, State};
 
 use super::access::Operation;
 use super::current;
@@ -20,9 +20,9 @@ use super::registration::{Place, Registration};
 use super::{Inner, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, CallError, Refusal, RegisterError};
+use crate::guard;
 use crate::message::Name;
 use crate::payload::Payload;
-use crate::guard;
 use crate::plugin::{CAN_DEACTIVATE, Instance};
 use crate::profile::Profile;
 use crate::runtime;
@@ -147,7 +147,11 @@ impl Inner {
     }
 
     /// Activates a plugin whose activation is allowed.
-    pub(super) async fn activate_for(self: &Arc<Self>, asker: &Arc<Entry>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
+    pub(super) async fn activate_for(
+        self: &Arc<Self>,
+        asker: &Arc<Entry>,
+        entry: &Arc<Entry>,
+    ) -> Result<(), ActivateError> {
         self.requested(Change::Activate, Some(Arc::clone(asker)), entry).await
     }
 
