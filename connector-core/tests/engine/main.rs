@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
+mod access;
 mod activation;
 mod calls;
 mod cancel;
@@ -21,6 +22,7 @@ mod queue;
 mod reentry;
 mod script;
 mod services;
+mod subscriptions;
 mod support;
 mod transitions;
 mod wire;

@@ -1,0 +1,129 @@
+//! Several subscriptions of one plugin to one event: each ends on its own.
+
+use connector_core::conformance::Switch;
+use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions};
+use serde_json::json;
+
+use crate::hand::plugin_by_hand;
+use crate::support::{Host, Notes, settle, soon};
+
+/// A listener in the engine's process or behind a link, with what emits the event `tick`.
+struct Place {
+    listener: PluginClient,
+    clock: PluginClient,
+    _host: Host,
+    _switch: Option<Switch>,
+}
+
+async fn place(linked: bool) -> Place {
+    let host = Host::new().await;
+    let clock = host.engine.register(Plugin::new("clock")).unwrap();
+    host.engine.manager().activate("clock").await.unwrap();
+    if !linked {
+        return Place { listener: host.local.clone(), clock, _host: host, _switch: None };
+    }
+    let (give, given) = std::sync::mpsc::channel();
+    let switch = host.register(PluginOptions::default(), move || {
+        let give = give.clone();
+        Plugin::new("far").on_activation(move |client| {
+            give.send(client).unwrap();
+            async {}
+        })
+    });
+    host.engine.manager().activate("far").await.unwrap();
+    Place { listener: given.try_recv().unwrap(), clock, _host: host, _switch: Some(switch) }
+}
+
+impl Place {
+    async fn tick(&self, number: i64) {
+        settle().await;
+        self.clock.emit("tick", (number,)).await.unwrap();
+        settle().await;
+    }
+
+    fn stream(&self) -> EventStream {
+        self.listener.events("clock", "tick", 9).unwrap()
+    }
+}
+
+/// What waits in a stream, without waiting for more.
+fn waiting(stream: &mut EventStream) -> Vec<String> {
+    std::iter::from_fn(|| futures_util::FutureExt::now_or_never(stream.recv()).flatten())
+        .map(|event| match event {
+            Event::Args(args) => serde_json::to_string(&args).unwrap(),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_stream_ends_that_subscription_alone() {
+    for linked in [false, true] {
+        let (place, on) = (place(linked).await, Notes::default());
+        place.listener.on("clock", "tick", on.listener()).unwrap();
+        let (mut one, two) = (place.stream(), place.stream());
+        place.tick(1).await;
+        drop(two);
+        place.tick(2).await;
+        assert_eq!(waiting(&mut one), ["[1]", "[2]"], "linked: {linked}");
+        drop(one);
+        place.tick(3).await;
+        assert_eq!(on.take(), [json!([1]), json!([2]), json!([3])], "linked: {linked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_outlives_a_once_of_the_same_event() {
+    for linked in [false, true] {
+        for once_first in [true, false] {
+            let (place, once) = (place(linked).await, Notes::default());
+            let mut stream = None;
+            if !once_first {
+                stream = Some(place.stream());
+            }
+            place.listener.once("clock", "tick", once.listener()).unwrap();
+            let mut stream = stream.unwrap_or_else(|| place.stream());
+            for number in 1..=3 {
+                place.tick(number).await;
+            }
+            assert_eq!(waiting(&mut stream), ["[1]", "[2]", "[3]"], "linked: {linked}, once first: {once_first}");
+            assert_eq!(once.take(), [json!([1])], "linked: {linked}, once first: {once_first}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn off_ends_all_subscriptions_to_the_event() {
+    for linked in [false, true] {
+        let (place, on) = (place(linked).await, Notes::default());
+        place.listener.on("clock", "tick", on.listener()).unwrap();
+        let (mut one, mut two) = (place.stream(), place.stream());
+        place.listener.off("clock", "tick").unwrap();
+        place.tick(1).await;
+        assert!(soon(one.recv()).await.is_none() && soon(two.recv()).await.is_none(), "linked: {linked}");
+        assert!(on.take().is_empty(), "linked: {linked}");
+        // And a new one works.
+        let mut again = place.stream();
+        place.tick(2).await;
+        assert_eq!(waiting(&mut again), ["[1]", "[2]"], "what is remembered, and what is new; linked: {linked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_engines_subscription_ends_with_the_last_of_the_plugins() {
+    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), Default::default(), false).await;
+    let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
+    let (one, two) = (client.events("x", "e", 1).unwrap(), client.events("x", "e", 1).unwrap());
+    assert_eq!(engine.all().await, [asked("on"), asked("on")]);
+    drop(one);
+    assert!(engine.all().await.is_empty());
+    drop(two);
+    assert_eq!(engine.all().await, [asked("off")]);
+    // A `once` whose subscription lasts at the engine ends it when it has been served.
+    let lasting = client.events("x", "e", 1).unwrap();
+    client.once("x", "e", |_: i64| {}).unwrap();
+    drop(lasting);
+    assert_eq!(engine.all().await, [asked("on"), asked("on")]);
+    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
+    assert_eq!(engine.all().await, [asked("off")]);
+}
