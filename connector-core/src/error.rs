@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::connector::LinkEnd;
@@ -71,7 +73,8 @@ impl DecodeError {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The plugin ran the method and says it failed.
+    /// The plugin's own error, which [`plugin_error`](CallError::plugin_error) reads; or what it says of
+    /// [bad arguments](CallError::is_bad_arguments).
     #[error("{0}")]
     Plugin(Fault),
     /// The call was not let through, and why.
@@ -117,13 +120,59 @@ impl CallError {
     /// The error as the published engine writes it: a plugin's own error as it came, anything else as its words.
     pub fn to_payload(&self) -> Payload {
         match self {
-            CallError::Plugin(fault) => fault.0.clone(),
+            CallError::Plugin(fault) => fault.payload().clone(),
             other => Payload::new(other.to_string()),
         }
     }
 
+    /// What the plugin said, if that is how the call ended.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            CallError::Plugin(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// The plugin's own error as an `E`, if it is one: what its method returned as the error
+    /// [`Json`](crate::Json)`(error)` or [`Fault::typed`]`(error)`, wherever the plugin is.
+    ///
+    /// ```
+    /// # use connector_core::{Engine, Json, Plugin};
+    /// #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    /// enum MathError {
+    ///     DividedByZero,
+    ///     TooLarge { most: f64 },
+    /// }
+    ///
+    /// async fn divide(a: f64, b: f64) -> Result<f64, Json<MathError>> {
+    ///     if b == 0.0 {
+    ///         Err(MathError::DividedByZero)?;
+    ///     }
+    ///     Ok(a / b)
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let engine = Engine::new();
+    /// # let local = engine.register(Plugin::new("local"))?;
+    /// # engine.register(Plugin::new("calculator").method("divide", divide))?;
+    /// # engine.manager().activate("local").await?;
+    ///
+    /// let error = local.call::<f64>("calculator", "divide", (1, 0)).await.unwrap_err();
+    /// assert_eq!(error.plugin_error(), Some(MathError::DividedByZero));
+    /// # Ok(()) }
+    /// ```
+    pub fn plugin_error<E: DeserializeOwned + 'static>(&self) -> Option<E> {
+        self.fault().filter(|fault| !fault.is_bad_arguments())?.read().ok()
+    }
+
+    /// Whether the plugin could not take the arguments, so that the method did not run: see
+    /// [`Fault::is_bad_arguments`].
+    pub fn is_bad_arguments(&self) -> bool {
+        self.fault().is_some_and(Fault::is_bad_arguments)
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
+            CallError::Plugin(fault) if fault.is_bad_arguments() => ErrorKind::BadArguments,
             CallError::Plugin(_) | CallError::Arguments(_) | CallError::Result(_) => ErrorKind::Plugin,
             CallError::Refused(_) => ErrorKind::Refused,
             CallError::TimedOut(_) => ErrorKind::TimedOut,
@@ -134,19 +183,22 @@ impl CallError {
 
     /// The error that a response from the engine tells. `kind` is named by native engines; the published engine's
     /// fixed words tell the rest.
-    pub(crate) fn told(kind: Option<ErrorKind>, text: String, words: &str) -> CallError {
-        let kind = kind.unwrap_or_else(|| match words {
+    pub(crate) fn told(kind: Option<ErrorKind>, error: Payload) -> CallError {
+        let mut fault = Fault::from_payload(error);
+        fault.0.told = true;
+        let kind = kind.unwrap_or_else(|| match fault.words().as_str() {
             w if w.starts_with("[TIMEOUT] ") => ErrorKind::TimedOut,
             w if w.starts_with("[CANCEL] ") => ErrorKind::Cancelled,
             w if w.starts_with("Cannot call ") || w.ends_with(" is not activated yet") => ErrorKind::Refused,
             _ => ErrorKind::Plugin,
         });
         match kind {
-            ErrorKind::Plugin => CallError::Plugin(Fault::new(text)),
-            ErrorKind::Refused => Refusal::Told(text).into(),
-            ErrorKind::TimedOut => CallError::TimedOut(text),
-            ErrorKind::Cancelled => CallError::Cancelled(text),
-            ErrorKind::LinkLost => CallError::LinkLost(LinkLost::Told(text)),
+            ErrorKind::Plugin => CallError::Plugin(fault),
+            ErrorKind::BadArguments => CallError::Plugin(fault.of_arguments()),
+            ErrorKind::Refused => Refusal::Told(fault.to_string()).into(),
+            ErrorKind::TimedOut => CallError::TimedOut(fault.to_string()),
+            ErrorKind::Cancelled => CallError::Cancelled(fault.to_string()),
+            ErrorKind::LinkLost => CallError::LinkLost(LinkLost::Told(fault.to_string())),
         }
     }
 
@@ -164,59 +216,137 @@ impl CallError {
 }
 
 /// What a method threw: a string, or any JSON value, as the plugin gave it.
+///
+/// `Display` gives a string as it is, an object's `message`, anything else as JSON. At a plugin behind a link it begins,
+/// as in the published packages, with `Error from IDE : `; the value itself never does.
 #[derive(Clone)]
-pub struct Fault(Payload);
+pub struct Fault(Box<Thrown>);
+
+/// Boxed, as what is rare: an outcome is moved from hand to hand.
+#[derive(Clone)]
+struct Thrown {
+    error: Payload,
+    /// Whether an engine at the other end of a link told it.
+    told: bool,
+    bad_arguments: bool,
+}
 
 impl Fault {
     /// A fault with this message.
     pub fn new(message: impl fmt::Display) -> Fault {
-        let message = message.to_string();
-        match message.is_empty() {
-            // The published ends take an empty error for none, and themselves write `{}` for one.
-            true => Fault(Payload::from_valid_json("{}")),
-            false => Fault(Payload::new(message)),
-        }
+        Fault::of_text(message.to_string())
     }
 
-    /// What a method's error type says; a `Fault` stays what it is.
+    fn of_text(message: String) -> Fault {
+        Fault::of_payload(match message.is_empty() {
+            // The published ends take an empty error for none, and themselves write `{}` for one.
+            true => Payload::from_valid_json("{}"),
+            false => Payload::new(message),
+        })
+    }
+
+    fn of_payload(error: Payload) -> Fault {
+        Fault(Box::new(Thrown { error, told: false, bad_arguments: false }))
+    }
+
+    /// A fault that is a value of a type of your own, for the caller to [`read`](Fault::read) back. As a method's error
+    /// [`Json`](crate::Json)`(error)` does the same.
+    ///
+    /// Give it a field `message` for those who only show it: published peers, logs. A value that JavaScript takes for
+    /// false (`null`, `false`, `0`, `""`) would be no error there and becomes `{}`.
+    pub fn typed<E: Serialize + Send + Sync + 'static>(error: E) -> Fault {
+        Fault::from_payload(Payload::new(error))
+    }
+
+    /// What a method's error type says. What is JSON already stays what it is, and so does what another plugin threw,
+    /// unless that was only text.
     pub(crate) fn of<E: fmt::Display + 'static>(error: E) -> Fault {
-        match (&error as &dyn std::any::Any).downcast_ref::<Fault>() {
-            Some(fault) => fault.clone(),
-            None => Fault::new(error),
+        let any = &error as &dyn std::any::Any;
+        if let Some(fault) = any.downcast_ref::<Fault>().or_else(|| any.downcast_ref::<CallError>()?.fault()) {
+            return fault.passed_on();
+        }
+        if let Some(value) = any.downcast_ref::<serde_json::Value>() {
+            return Fault::typed(value.clone());
+        }
+        // In this form anyhow's and eyre's errors tell their causes, too.
+        Fault::of_text(format!("{error:#}"))
+    }
+
+    /// As the error of the method that got it from another. A text says by which ways it came.
+    fn passed_on(&self) -> Fault {
+        match self.0.told && self.read::<String>().is_ok() {
+            true => Fault::new(self),
+            false => Fault::of_payload(self.0.error.clone()),
         }
     }
 
     /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
     pub fn from_payload(error: Payload) -> Fault {
-        match error.to_json() {
-            Ok(text) if std::str::from_utf8(&text).is_ok_and(is_false_in_javascript) => Fault::new(""),
-            _ => Fault(error),
+        match error.text().is_ok_and(is_false_in_javascript) {
+            true => Fault::new(""),
+            false => Fault::of_payload(error),
         }
+    }
+
+    pub(crate) fn bad_arguments(method: &str, error: &PayloadError) -> Fault {
+        Fault::new(format_args!("{method}: {error}")).of_arguments()
+    }
+
+    fn of_arguments(mut self) -> Fault {
+        self.0.bad_arguments = true;
+        self
+    }
+
+    /// What a plugin at the other end of a link told. Of all kinds of errors only this is for it to judge.
+    pub(crate) fn told_by_plugin(kind: Option<ErrorKind>, error: Payload) -> Fault {
+        let fault = Fault::from_payload(error);
+        if kind == Some(ErrorKind::BadArguments) { fault.of_arguments() } else { fault }
+    }
+
+    /// Whether the plugin could not take the arguments: its method did not run, and the text names the argument, as in
+    /// `add: argument 2: invalid type: null, expected i64`. Told over links between native ends alone; what a published
+    /// plugin makes of bad arguments is its own error.
+    pub fn is_bad_arguments(&self) -> bool {
+        self.0.bad_arguments
     }
 
     /// The error as JSON: what the plugin sent.
     pub fn payload(&self) -> &Payload {
-        &self.0
+        &self.0.error
+    }
+
+    /// The error as an `E`; see also [`CallError::plugin_error`].
+    ///
+    /// # Errors
+    /// The plugin sent something else.
+    pub fn read<E: DeserializeOwned + 'static>(&self) -> Result<E, PayloadError> {
+        self.payload().clone().read()
+    }
+
+    /// Without the words of the published client.
+    fn words(&self) -> String {
+        match self.read::<serde_json::Value>() {
+            Ok(serde_json::Value::String(text)) => text,
+            Ok(value) => match value.get("message").and_then(|message| message.as_str()) {
+                Some(message) => message.to_owned(),
+                None => value.to_string(),
+            },
+            Err(_) => format!("{:?}", self.payload()),
+        }
     }
 }
 
-/// A string as it is, an object's `message`, anything else as JSON.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.clone().read::<serde_json::Value>() {
-            Ok(serde_json::Value::String(text)) => f.write_str(&text),
-            Ok(value) => match value.get("message").and_then(|message| message.as_str()) {
-                Some(message) => f.write_str(message),
-                None => write!(f, "{value}"),
-            },
-            Err(_) => write!(f, "{:?}", self.0),
-        }
+        // The published client's words.
+        f.write_str(if self.0.told { "Error from IDE : " } else { "" })?;
+        f.write_str(&self.words())
     }
 }
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        write!(f, "{:?}", self.payload())
     }
 }
 

@@ -129,6 +129,8 @@ impl Extensions {
 pub enum ErrorKind {
     /// The plugin's own error.
     Plugin,
+    /// The plugin cannot take the arguments.
+    BadArguments,
     /// Not let through.
     Refused,
     /// Took too long.

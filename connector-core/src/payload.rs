@@ -111,7 +111,8 @@ impl Payload {
         Payload(Repr::Slice(ByteString::from_static("[]")))
     }
 
-    /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise.
+    /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise. Where `T`
+    /// has an integer, any whole number in its range will do, however it is written: `3.0`, `1e3`.
     ///
     /// # Errors
     /// The JSON does not fit `T`, nests deeper than 128 levels where `T` recurses, or holds an escape that is no
@@ -124,7 +125,7 @@ impl Payload {
         let Some(this) = this else { return serde_json::from_str("null").map_err(PayloadError::unexpected) };
         match this.take_as::<T>() {
             Ok(value) => Ok(value),
-            Err(other) => serde_json::from_str(other.text()?).map_err(PayloadError::unexpected),
+            Err(other) => json::read(other.text()?).map_err(PayloadError::unexpected),
         }
     }
 

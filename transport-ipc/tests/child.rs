@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use connector_core::{
     ActivateError, CallError, Engine, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions, Registration,
+    Rest,
 };
 use tokio::time::timeout;
 use transport_ipc::{ChildEnd, Program, Restart, child};
@@ -244,7 +245,7 @@ async fn both_pipes_full_at_once() {
     let script = "printf '{\"action\":\"on\",\"name\":\"local\",\"key\":\"tick\"}\\n'; \
         while :; do printf '{\"action\":\"emit\",\"key\":\"tock\",\"payload\":[1]}\\n'; done";
     host.activate(loaded(script)).await.unwrap();
-    let mut tocks = host.local.events("p", "tock", 8).unwrap();
+    let mut tocks = host.local.events::<Rest>("p", "tock", 8).unwrap();
     let text = "x".repeat(100_000);
     let flood = async {
         while host.engine.link_state("p").unwrap().borrow().is_up() {

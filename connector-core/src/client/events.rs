@@ -1,6 +1,7 @@
 //! Events as a stream.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,28 +11,35 @@ use futures_util::StreamExt;
 use futures_util::task::AtomicWaker;
 
 use super::PluginClient;
-use crate::error::CallError;
-use crate::plugin::{Rest, callback};
+use crate::error::{CallError, PayloadError};
+use crate::payload::Payload;
+use crate::plugin::{Parameters, Rest};
 use crate::sync::lock;
 
 /// What an [`EventStream`] gives.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<T = Rest> {
     /// The event's arguments.
-    Args(Rest),
+    Args(T),
+    /// An event whose arguments are of other types; the stream goes on.
+    Unreadable(PayloadError),
     /// So many events came while the stream was full; they are gone.
     Missed(u64),
 }
 
-/// Occurrences of one event, in order. It ends when its subscription does: with [`off`](PluginClient::off) of the event,
-/// the plugin's deactivation, or, behind a link, the link. Dropping it ends this subscription and no other.
+/// Occurrences of one event, in order, with its arguments read as a `T`, as they are taken from the stream: a tuple such
+/// as `(i64, String)`, or [`Rest`] for any number of arguments, unread.
+///
+/// It ends when its subscription does: with [`off`](PluginClient::off) of the event, the plugin's deactivation, or,
+/// behind a link, the link. Dropping it ends this subscription and no other.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct EventStream<T = Rest> {
     client: PluginClient,
     emitter: String,
     event: String,
     subscription: u64,
     shared: Arc<Shared>,
+    reads: PhantomData<fn() -> T>,
 }
 
 #[derive(Debug)]
@@ -43,21 +51,31 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Rest>,
+    waiting: VecDeque<Payload>,
     missed: u64,
     ended: bool,
 }
 
-impl EventStream {
-    pub(super) fn new(client: PluginClient, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
+impl<T: Parameters> EventStream<T> {
+    pub(super) fn new(
+        client: PluginClient,
+        emitter: &str,
+        event: &str,
+        room: usize,
+    ) -> Result<EventStream<T>, CallError> {
         let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
         let sink = Sink(Arc::clone(&shared));
-        let subscription = client.listen_apart(emitter, event, callback(move |args: Rest| sink.0.push(args)))?;
-        Ok(EventStream { client, emitter: emitter.to_owned(), event: event.to_owned(), subscription, shared })
+        let push = move |args: &Payload| {
+            sink.0.push(args.clone());
+            Ok(())
+        };
+        let subscription = client.listen_apart(emitter, event, Arc::new(push))?;
+        let (emitter, event) = (emitter.to_owned(), event.to_owned());
+        Ok(EventStream { client, emitter, event, subscription, shared, reads: PhantomData })
     }
 
     /// The next event; `None` once no more can come. Cancel safe.
-    pub async fn recv(&mut self) -> Option<Event> {
+    pub async fn recv(&mut self) -> Option<Event<T>> {
         self.next().await
     }
 }
@@ -73,7 +91,7 @@ impl Drop for Sink {
 }
 
 impl Shared {
-    fn push(&self, args: Rest) {
+    fn push(&self, args: Payload) {
         let mut queue = lock(&self.queue);
         match queue.waiting.len() < self.room {
             true => queue.waiting.push_back(args),
@@ -84,10 +102,11 @@ impl Shared {
     }
 
     /// What was missed is told after what waited before it.
-    fn pop(&self) -> Poll<Option<Event>> {
+    fn pop<T: Parameters>(&self) -> Poll<Option<Event<T>>> {
         let mut queue = lock(&self.queue);
         if let Some(args) = queue.waiting.pop_front() {
-            return Poll::Ready(Some(Event::Args(args)));
+            drop(queue);
+            return Poll::Ready(Some(T::from_args(args).map_or_else(Event::Unreadable, Event::Args)));
         }
         match std::mem::take(&mut queue.missed) {
             0 if queue.ended => Poll::Ready(None),
@@ -97,16 +116,16 @@ impl Shared {
     }
 }
 
-impl Stream for EventStream {
-    type Item = Event;
+impl<T: Parameters> Stream for EventStream<T> {
+    type Item = Event<T>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event<T>>> {
         self.shared.reader.register(cx.waker());
         self.shared.pop()
     }
 }
 
-impl Drop for EventStream {
+impl<T> Drop for EventStream<T> {
     fn drop(&mut self) {
         self.client.end_subscription(&self.emitter, &self.event, self.subscription);
     }

@@ -20,7 +20,7 @@ use crate::engine::{Entry, Inner};
 use crate::error::{CallError, Refusal, ServiceError, WrongResult};
 use crate::message::{Action, Name};
 use crate::payload::Payload;
-use crate::plugin::{Callback, Instance, IntoArgs, Listener, Service, callback};
+use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
 use crate::runtime;
 
 /// A plugin's handle, cheap to clone: what it calls, emits and hears goes through the engine in its name.
@@ -219,9 +219,27 @@ impl PluginClient {
     /// counted and told as [`Event::Missed`]. Dropping the stream ends its subscription and no other. Behind a link it
     /// ends with the link, as with [`on`](PluginClient::on).
     ///
+    /// `T` is a tuple with a type for each argument, or [`Rest`](crate::Rest) for whatever comes, unread. An event that
+    /// does not fit is an item too, [`Event::Unreadable`].
+    ///
+    /// ```no_run
+    /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
+    /// use connector_core::Event;
+    ///
+    /// let mut saved = local.events::<(String, u64)>("editor", "saved", 64)?;
+    /// while let Some(event) = saved.recv().await {
+    ///     match event {
+    ///         Event::Args((file, bytes)) => tracing::info!(file, bytes, "saved"),
+    ///         Event::Unreadable(error) => tracing::warn!(%error, "the editor has changed its event"),
+    ///         Event::Missed(events) => tracing::warn!(events, "too slow"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`on`](PluginClient::on).
-    pub fn events(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream, CallError> {
+    pub fn events<T: Parameters>(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream<T>, CallError> {
         EventStream::new(self.clone(), emitter, event, room)
     }
 

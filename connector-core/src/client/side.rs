@@ -12,7 +12,7 @@ use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::plugin::{Context, Outcome};
-use crate::session::{Dropped, Invocation, PluginEvent, PluginSession, answer};
+use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
 
 pub(super) struct PluginSide {
     home: Arc<LinkHome>,
@@ -156,7 +156,7 @@ impl Side for PluginSide {
         loop {
             // Each time: a command that sends nothing may have been what an answer waited for.
             if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
-                return Poll::Ready(answer(id, name, Some(key), outcome));
+                return Poll::Ready(self.session.answer(id, name, Some(key), outcome));
             }
             let command = ready!(self.home.outbox.poll_pop(cx));
             if let Some(message) = self.command(command) {

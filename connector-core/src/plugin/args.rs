@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::error::PayloadError;
+use crate::json::{read_again, without_position};
 use crate::payload::Payload;
 
 /// What a call or an event carries: a tuple with a value for each argument.
@@ -87,22 +88,14 @@ impl Parameter for Rest {
     }
 }
 
-/// A position within the arguments' text means nothing to a caller.
-fn without_position(error: &impl std::fmt::Display) -> String {
-    let mut text = error.to_string();
-    if let Some(at) = text.rfind(" at line ") {
-        text.truncate(at);
-    }
-    text
-}
-
 /// The parameters of a handler, as a tuple.
 pub trait Parameters: Sized + 'static {
     #[doc(hidden)]
     fn from_seq<'de, S: SeqAccess<'de>>(seq: S) -> Result<Self, S::Error>;
 
     /// Reads the arguments: moved when they were handed over as this very tuple, parsed once otherwise. Extra arguments
-    /// are ignored, a missing one is `null`.
+    /// are ignored, a missing one is `null`. For an integer any whole number will do, `3.0` and `1e3` too, as long as it
+    /// is in range.
     ///
     /// # Errors
     /// Names the argument's place, counted from 1, and what was expected.
@@ -118,14 +111,38 @@ pub trait Parameters: Sized + 'static {
     /// # Errors
     /// As [`from_args`](Parameters::from_args).
     fn parse(args: &Payload) -> Result<Self, PayloadError> {
-        let mut deserializer = serde_json::Deserializer::from_str(args.text()?);
-        deserializer
-            .deserialize_seq(Args(PhantomData))
+        let text = args.text()?;
+        let seed = Args(PhantomData);
+        seed.deserialize(&mut serde_json::Deserializer::from_str(text))
+            .or_else(|plain| read_again(text, plain, seed))
             .map_err(|error| PayloadError::Unexpected(without_position(&error)))
     }
 }
 
+/// All arguments, unread.
+impl Parameters for Rest {
+    fn from_seq<'de, S: SeqAccess<'de>>(mut seq: S) -> Result<Rest, S::Error> {
+        Rest::next(&mut seq, 1)
+    }
+}
+
 struct Args<P>(PhantomData<P>);
+
+impl<P> Clone for Args<P> {
+    fn clone(&self) -> Args<P> {
+        *self
+    }
+}
+
+impl<P> Copy for Args<P> {}
+
+impl<'de, P: Parameters> DeserializeSeed<'de> for Args<P> {
+    type Value = P;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<P, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
 
 impl<'de, P: Parameters> Visitor<'de> for Args<P> {
     type Value = P;
@@ -195,6 +212,23 @@ mod tests {
         assert_eq!(read::<(i64, i64)>("[1]").unwrap_err(), "argument 2: invalid type: null, expected i64");
         assert_eq!(read::<(i64,)>(r#"{"a":1}"#).unwrap_err(), "invalid type: map, expected an array of arguments");
         assert!(read::<(String,)>(r#"["\ud800"]"#).unwrap_err().starts_with("argument 1: "));
+    }
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        assert_eq!(read::<(i64, Option<u8>)>("[3.0, 1e2]").unwrap(), (3, Some(100)));
+        assert_eq!(
+            read::<(i64, i64)>("[3.0, 3.5]").unwrap_err(),
+            "argument 2: invalid type: floating point `3.5`, expected i64"
+        );
+        assert_eq!(
+            read::<(i64, u8)>("[3.0, 256.0]").unwrap_err(),
+            "argument 2: invalid value: integer `256`, expected u8"
+        );
+        // What is handed over as another type goes through JSON.
+        assert_eq!(<(i64,)>::from_args((3.0,).into_args()).unwrap(), (3,));
+        let (first, Rest(rest)) = read::<(u8, Rest)>("[3.0, 4.0]").unwrap();
+        assert_eq!((first, &rest[0].to_json().unwrap()[..]), (3, &b"4.0"[..]));
     }
 
     #[test]

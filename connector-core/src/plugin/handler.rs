@@ -61,8 +61,16 @@ pub trait Listener<Marker>: Send + Sync + 'static {
 /// What a method returns.
 ///
 /// Numbers, strings, `()`, options, vectors, maps, [`serde_json::Value`], [`Payload`]; any other type that serializes
-/// as [`Json`]`(value)`; and `Result<T, E>` with any `T` that serializes and any `E` that displays: the error's text is
-/// what the caller gets. A [`Fault`] as the error is passed on as it is.
+/// as [`Json`]`(value)`; and `Result<T, E>` with any `T` that serializes.
+///
+/// # Errors of a method
+/// - `Result<T, E>` with any `E: Display`: the caller gets the text of `{error:#}`, which for errors of anyhow and eyre
+///   includes their causes. A type of your own says what its `Display` says: if it has a source that people should see,
+///   name it there.
+/// - `Result<T, Json<E>>` with any `E: Serialize`: the caller gets the value, and reads it back with
+///   [`CallError::plugin_error`](crate::CallError::plugin_error), wherever the two plugins are. `?` turns an `E` into a `Json<E>`.
+/// - A [`Fault`] or a [`serde_json::Value`] is passed on as it is. So is the value that another plugin threw, if a method
+///   returns the [`CallError`](crate::CallError) of a call of its own; where that plugin threw only a text, the text is passed on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a method",
     note = "wrap it as `Json(value)`, or return `Result<T, E>` with `T: Serialize` and `E: Display`"
@@ -72,9 +80,17 @@ pub trait Reply: Send + 'static {
     fn into_outcome(self) -> Outcome;
 }
 
-/// A reply of any type that serializes.
-#[derive(Debug, Clone, Copy)]
+/// A reply of any type that serializes; as a method's error, one that its caller can read back as that type: see
+/// [`Reply`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
+
+/// So that `?` makes one of an error.
+impl<T> From<T> for Json<T> {
+    fn from(value: T) -> Json<T> {
+        Json(value)
+    }
+}
 
 impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
     fn into_outcome(self) -> Outcome {
@@ -85,6 +101,12 @@ impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
 impl<T: Serialize + Send + Sync + 'static, E: Display + Send + 'static> Reply for Result<T, E> {
     fn into_outcome(self) -> Outcome {
         self.map(Payload::new).map_err(Fault::of)
+    }
+}
+
+impl<T: Serialize + Send + Sync + 'static, E: Serialize + Send + Sync + 'static> Reply for Result<T, Json<E>> {
+    fn into_outcome(self) -> Outcome {
+        self.map(Payload::new).map_err(|Json(error)| Fault::typed(error))
     }
 }
 
@@ -105,7 +127,7 @@ replies! {
 }
 
 fn read<P: Parameters>(method: &str, args: Payload) -> Result<P, Fault> {
-    P::from_args(args).map_err(|error| Fault::new(format_args!("{method}: {error}")))
+    P::from_args(args).map_err(|error| Fault::bad_arguments(method, &error))
 }
 
 /// Starts a handler; whatever it returns or throws becomes the call's outcome. `running` lives as long as it runs.

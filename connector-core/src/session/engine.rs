@@ -88,7 +88,7 @@ impl<R> EngineSession<R> {
     }
 
     pub(crate) fn receive(&mut self, message: Message) -> Result<Option<EngineEvent<R>>, Dropped> {
-        let Message { action, id, name, key, payload, error, extensions, .. } = message;
+        let Message { action, id, name, key, payload, error, error_kind, extensions, .. } = message;
         match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 if self.handshakes.len() >= MAX_HANDSHAKES {
@@ -108,7 +108,7 @@ impl<R> EngineSession<R> {
                     let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
                     let outcome = match error {
                         None => Ok(payload.unwrap_or_else(Payload::null)),
-                        Some(error) => Err(CallError::Plugin(Fault::from_payload(*error))),
+                        Some(error) => Err(CallError::Plugin(Fault::told_by_plugin(error_kind, *error))),
                     };
                     Ok(Some(EngineEvent::Ended { reply, outcome }))
                 }

@@ -6,7 +6,7 @@ mod pending;
 mod plugin;
 
 pub(crate) use engine::{EngineEvent, EngineSession};
-pub(crate) use plugin::{Invocation, PluginEvent, PluginSession, answer};
+pub(crate) use plugin::{Invocation, PluginEvent, PluginSession};
 
 use thiserror::Error;
 

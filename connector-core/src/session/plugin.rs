@@ -6,7 +6,7 @@ use super::pending::Pending;
 use super::{Dropped, HANDSHAKE};
 use crate::error::{CallError, Fault};
 use crate::link::Head;
-use crate::message::{Action, Extensions, Message, Name};
+use crate::message::{Action, ErrorKind, Extensions, Message, Name};
 use crate::payload::Payload;
 
 /// One plugin's session with one engine. `R` is whatever the driver needs to tell a caller how its call ended.
@@ -95,11 +95,7 @@ impl<R> PluginSession<R> {
                 let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
                 let outcome = match error {
                     None => Ok(payload.unwrap_or_else(Payload::null)),
-                    Some(error) => {
-                        let words = Fault::from_payload(*error).to_string();
-                        // The published client's words.
-                        Err(CallError::told(error_kind, format!("Error from IDE : {words}"), &words))
-                    }
+                    Some(error) => Err(CallError::told(error_kind, *error)),
                 };
                 Ok(Some(PluginEvent::Ended { reply, outcome }))
             }
@@ -132,7 +128,28 @@ impl<R> PluginSession<R> {
     }
 
     fn fail(&mut self, id: Option<i64>, name: Option<Name>, key: Option<Name>, fault: Fault) {
-        self.out.push_back(answer(id, name, key, Err(fault)));
+        let answer = self.answer(id, name, key, Err(fault));
+        self.out.push_back(answer);
+    }
+
+    /// The answer to a request, echoing what was called.
+    pub(crate) fn answer(
+        &self,
+        id: Option<i64>,
+        name: Option<Name>,
+        key: Option<Name>,
+        outcome: Result<Payload, Fault>,
+    ) -> Message {
+        let mut response = Message { id, name, key, ..Message::new(Action::Response) };
+        match outcome {
+            Ok(result) => response.payload = Some(result),
+            Err(fault) => {
+                let told = self.peer.error_kind && fault.is_bad_arguments();
+                response.error_kind = told.then_some(ErrorKind::BadArguments);
+                response.error = Some(Box::new(fault.payload().clone()));
+            }
+        }
+        response
     }
 
     /// The request of a call. `id` is new to this session.
@@ -173,20 +190,6 @@ impl<R> PluginSession<R> {
     pub(crate) fn end(&mut self) -> Vec<R> {
         self.pending.drain()
     }
-}
-
-/// The answer to a request, echoing what was called.
-pub(crate) fn answer(
-    id: Option<i64>,
-    name: Option<Name>,
-    key: Option<Name>,
-    outcome: Result<Payload, Fault>,
-) -> Message {
-    let (payload, error) = match outcome {
-        Ok(result) => (Some(result), None),
-        Err(fault) => (None, Some(Box::new(fault.payload().clone()))),
-    };
-    Message { id, name, key, payload, error, ..Message::new(Action::Response) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::error::{StpInformError, StpRequestError};
 use super::frame::Envelope;
 use crate::error::PayloadError;
+use crate::json;
 
 /// An API message of any serializable params.
 ///
@@ -39,7 +40,7 @@ impl Envelope<'_> {
     /// They do not fit.
     pub fn read<P: DeserializeOwned>(&self) -> Result<P, PayloadError> {
         let params = self.params.map_or("null", serde_json::value::RawValue::get);
-        serde_json::from_str(params).map_err(PayloadError::unexpected)
+        json::read(params).map_err(PayloadError::unexpected)
     }
 }
 
@@ -48,7 +49,7 @@ impl Envelope<'_> {
 /// # Errors
 /// It is neither.
 pub fn read_response<R: DeserializeOwned>(response: &str) -> Result<R, PayloadError> {
-    serde_json::from_str(response).or_else(|error| {
+    json::read(response).or_else(|error| {
         let text = serde_json::Value::String(response.to_owned());
         serde_json::from_value(text).map_err(|_| PayloadError::unexpected(error))
     })

@@ -63,7 +63,7 @@ async fn a_refused_subscription_receives_nothing() {
         matches!(&refused, CallError::Refused(refusal) if matches!(**refusal, Refusal::Denied { .. })),
         "{refused:?}"
     );
-    assert!(host.local.events("far", "secret", 1).is_err());
+    assert!(host.local.events::<(i64,)>("far", "secret", 1).is_err());
 }
 
 #[tokio::test(start_paused = true)]

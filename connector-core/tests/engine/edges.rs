@@ -73,7 +73,7 @@ async fn an_orderly_close_loses_neither_events_nor_answers_however_many_there_ar
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_with_its_plugins_link() {
     let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
-    let mut stream = client.events("x", "e", 8).unwrap();
+    let mut stream = client.events::<Rest>("x", "e", 8).unwrap();
     engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
     settle().await;
     engine.hang_up();
@@ -164,12 +164,12 @@ async fn of_too_many_bytes_during_an_outage_the_newest_are_kept_too() {
 #[tokio::test(start_paused = true)]
 async fn a_callback_may_own_a_stream() {
     let host = Host::new().await;
-    let stream = host.local.events("x", "inner", 8).unwrap();
+    let stream = host.local.events::<Rest>("x", "inner", 8).unwrap();
     host.local.on("x", "outer", move |_: Rest| drop(format!("{stream:?}"))).unwrap();
     host.local.off("x", "outer").unwrap();
 
     let (client, _engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
-    let stream = client.events("x", "inner", 8).unwrap();
+    let stream = client.events::<Rest>("x", "inner", 8).unwrap();
     client.on("x", "outer", move |_: Rest| drop(format!("{stream:?}"))).unwrap();
     client.off("x", "outer").unwrap();
 }

@@ -1,6 +1,6 @@
 //! Events: who hears what, when, and in which order.
 
-use connector_core::{ClientConfig, Context, Event, Plugin, PluginClient, PluginOptions, Refusal};
+use connector_core::{ClientConfig, Context, Event, Plugin, PluginClient, PluginOptions, Refusal, Rest};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ async fn what_a_handler_emits_comes_before_its_answer() {
 async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
     let host = Host::new().await;
     let speaker = active(&host, "speaker").await;
-    let mut stream = host.local.events("speaker", "e", 2).unwrap();
+    let mut stream = host.local.events::<Rest>("speaker", "e", 2).unwrap();
     for number in 1..=5 {
         emit(&speaker, number).await;
     }
@@ -181,6 +181,7 @@ async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
         heard.push(match soon(stream.next()).await.unwrap() {
             Event::Args(args) => serde_json::to_value(&args).unwrap(),
             Event::Missed(count) => json!({ "missed": count }),
+            Event::Unreadable(error) => panic!("{error}"),
         });
     }
     assert_eq!(heard, [json!([1]), json!([2]), json!({"missed": 3})]);
@@ -191,6 +192,27 @@ async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
     host.local.on("speaker", "e", notes.listener()).unwrap();
     emit(&speaker, 7).await;
     assert_eq!(notes.take(), [json!([6]), json!([7])], "dropping the stream made room for another listener");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_reads_events_as_a_type_and_what_does_not_fit_is_an_item() {
+    let host = Host::new().await;
+    let speaker = active(&host, "speaker").await;
+    let (client, engine) = plugin_by_hand(Plugin::new("p"), Default::default(), true).await;
+    let here = host.local.events::<(i64, String)>("speaker", "e", 8).unwrap();
+    let behind = client.events::<(i64, String)>("speaker", "e", 8).unwrap();
+    for args in [json!([1, "one"]), json!(["two", 2]), json!([3.0, "three", "more"])] {
+        speaker.emit("e", connector_core::Payload::new(args.clone())).await.unwrap();
+        engine.say(json!({"action": "notification", "name": "speaker", "key": "e", "payload": args}));
+    }
+    for mut stream in [here, behind] {
+        let Some(Event::Args(first)) = soon(stream.recv()).await else { panic!("no event") };
+        assert_eq!(first, (1, "one".to_owned()));
+        let Some(Event::Unreadable(error)) = soon(stream.recv()).await else { panic!("it fits") };
+        assert_eq!(error.to_string(), "argument 1: invalid type: string \"two\", expected i64");
+        let Some(Event::Args((number, text))) = soon(stream.recv()).await else { panic!("no event") };
+        assert_eq!((number, &*text), (3, "three"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Several subscriptions of one plugin to one event: each ends on its own.
 
 use connector_core::conformance::Switch;
-use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions};
+use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
 use serde_json::json;
 
 use crate::hand::plugin_by_hand;
@@ -113,14 +113,14 @@ async fn off_ends_all_subscriptions_to_the_event() {
 async fn the_engines_subscription_ends_with_the_last_of_the_plugins() {
     let (client, mut engine) = plugin_by_hand(Plugin::new("p"), Default::default(), false).await;
     let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
-    let (one, two) = (client.events("x", "e", 1).unwrap(), client.events("x", "e", 1).unwrap());
+    let (one, two) = (client.events::<Rest>("x", "e", 1).unwrap(), client.events::<Rest>("x", "e", 1).unwrap());
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);
     drop(one);
     assert!(engine.all().await.is_empty());
     drop(two);
     assert_eq!(engine.all().await, [asked("off")]);
     // A `once` whose subscription lasts at the engine ends it when it has been served.
-    let lasting = client.events("x", "e", 1).unwrap();
+    let lasting = client.events::<Rest>("x", "e", 1).unwrap();
     client.once("x", "e", |_: i64| {}).unwrap();
     drop(lasting);
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);

@@ -68,6 +68,7 @@ async fn pump<F: Future<Output = ()>>(
         while let Some((event, what)) = events.next().await {
             match what {
                 Event::Args(args) => tell(&*connector, &event, &args.0).await,
+                Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be told to STP"),
                 Event::Missed(missed) => tracing::warn!(event, missed, "events are dropped: STP does not take them"),
             }
         }

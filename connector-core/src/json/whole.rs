@@ -1,0 +1,432 @@
+//! Reading values of a type, with whole numbers in whatever way they are written.
+//!
+//! JavaScript and Python may write a whole number as `3.0` or `1e+18`, which serde_json does not take for an integer. Text
+//! is read plainly first, so that what fits costs nothing more; what does not fit, and holds such a number, is read again
+//! by a deserializer that takes it where an integer is asked for.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+use serde_json::Error;
+use serde_json::value::RawValue;
+
+/// Reads `text` as a `T`.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).or_else(|plain| read_again(text, plain, PhantomData::<T>))
+}
+
+/// Reads what did not fit when it was read `plain`ly.
+///
+/// Where a type looks at a value before it knows what it is to be (untagged enums, flattened fields, tags that stand
+/// last), nothing says that an integer is asked for. Whole numbers become integers there only if the text does not fit
+/// otherwise: a [`serde_json::Value`] beside them would turn from `1.0` into `1`.
+#[cold]
+#[inline(never)]
+pub(crate) fn read_again<T>(
+    text: &str,
+    plain: Error,
+    seed: impl for<'de> DeserializeSeed<'de, Value = T> + Copy,
+) -> Result<T, Error> {
+    if !has_fraction_or_exponent(text) {
+        return Err(plain);
+    }
+    let read = |anywhere| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = seed.deserialize(Whole { inner: &mut deserializer, anywhere, key: false })?;
+        deserializer.end().map(|()| value)
+    };
+    read(false).or_else(|error| read(true).map_err(|_| error))
+}
+
+/// A position within a text means nothing to those who do not see it.
+pub(crate) fn without_position(error: &impl fmt::Display) -> String {
+    let mut text = error.to_string();
+    if let Some(at) = text.rfind(" at line ") {
+        text.truncate(at);
+    }
+    text
+}
+
+fn has_fraction_or_exponent(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair[0].is_ascii_digit() && matches!(pair[1], b'.' | b'e' | b'E'))
+}
+
+/// More digits than the widest integer has.
+const TOO_LONG: usize = 40;
+
+/// The digits of a JSON number, if it is whole and not longer than any integer: `30` for `3.0e1`. Exact, whatever a
+/// float would make of it.
+fn digits(number: &str) -> Option<String> {
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if !whole.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let mut digits = format!("{whole}{fraction}");
+    // How many zeros follow these digits, or, below zero, how many of them stand behind the point.
+    let shift = exponent.parse::<i64>().ok().map(|exponent| exponent.saturating_sub_unsigned(fraction.len() as u64));
+    match shift {
+        _ if digits.bytes().all(|digit| digit == b'0') => return Some("0".to_owned()),
+        Some(zeros @ 0..) => digits.extend(std::iter::repeat_n('0', usize::try_from(zeros).ok()?.min(TOO_LONG))),
+        Some(behind) => {
+            let point = digits.len().checked_sub(usize::try_from(behind.unsigned_abs()).ok()?)?;
+            if digits[point..].bytes().any(|digit| digit != b'0') {
+                return None;
+            }
+            digits.truncate(point);
+        }
+        None => return None,
+    }
+    let digits = digits.trim_start_matches('0');
+    (digits.len() < TOO_LONG).then(|| format!("{sign}{digits}"))
+}
+
+/// A part of a deserializer, or of what one reads into, within which whole numbers are integers.
+#[derive(Clone, Copy)]
+struct Whole<T> {
+    inner: T,
+    /// Also where nothing in particular is asked for.
+    anywhere: bool,
+    /// Of an object's key, where a number stands in quotes.
+    key: bool,
+}
+
+impl<T> Whole<T> {
+    fn around<U>(&self, inner: U) -> Whole<U> {
+        Whole { inner, anywhere: self.anywhere, key: false }
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            let text = <&RawValue>::deserialize(self.inner)?.get();
+            let number = if self.key { text.trim_matches('"') } else { text };
+            let read = match digits(number) {
+                // Of a reader, since the text does not live as long as what is read.
+                Some(digits) => serde_json::Deserializer::from_reader(digits.as_bytes()).$method(visitor),
+                // The visitor says what is wrong with it.
+                None => serde_json::Deserializer::from_str(text).deserialize_any(visitor),
+            };
+            read.map_err(|error| D::Error::custom(without_position(&error)))
+        }
+    )*};
+}
+
+macro_rules! forwarded {
+    ($($method:ident($($name:ident: $Type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self $(, $name: $Type)*, visitor: V) -> Result<V::Value, D::Error> {
+            let visitor = self.around(visitor);
+            self.inner.$method($($name,)* visitor)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
+    type Error = D::Error;
+
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+    }
+
+    forwarded! {
+        deserialize_any() deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
+        deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit()
+        deserialize_seq() deserialize_map() deserialize_identifier() deserialize_ignored_any()
+        deserialize_unit_struct(name: &'static str)
+        deserialize_newtype_struct(name: &'static str)
+        deserialize_tuple(len: usize)
+        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+/// Beyond this a float does not say which integer it was.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+macro_rules! visited {
+    ($($method:ident $Type:ty;)*) => {$(
+        fn $method<E: serde::de::Error>(self, value: $Type) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    visited! {
+        visit_bool bool; visit_char char; visit_f32 f32;
+        visit_i8 i8; visit_i16 i16; visit_i32 i32; visit_i64 i64; visit_i128 i128;
+        visit_u8 u8; visit_u16 u16; visit_u32 u32; visit_u64 u64; visit_u128 u128;
+        visit_str &str; visit_borrowed_str &'de str; visit_string String;
+        visit_bytes &[u8]; visit_borrowed_bytes &'de [u8]; visit_byte_buf Vec<u8>;
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<V::Value, E> {
+        match self.anywhere && value.fract() == 0.0 && value.abs() < EXACT {
+            true if value < 0.0 => self.inner.visit_i64(value as i64),
+            true => self.inner.visit_u64(value as u64),
+            false => self.inner.visit_f64(value),
+        }
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let inner = self.around(inner);
+        self.inner.visit_some(inner)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let inner = self.around(inner);
+        self.inner.visit_newtype_struct(inner)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let inner = self.around(inner);
+        self.inner.visit_seq(inner)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let inner = self.around(inner);
+        self.inner.visit_map(inner)
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let inner = self.around(inner);
+        self.inner.visit_enum(inner)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Whole<S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
+        let inner = Whole { inner, anywhere: self.anywhere, key: self.key };
+        self.inner.deserialize(inner)
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let seed = self.around(seed);
+        self.inner.next_element_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let seed = Whole { inner: seed, anywhere: self.anywhere, key: true };
+        self.inner.next_key_seed(seed)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let seed = self.around(seed);
+        self.inner.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Whole<A> {
+    type Error = A::Error;
+    type Variant = Whole<A::Variant>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Whole<A::Variant>), A::Error> {
+        let anywhere = self.anywhere;
+        let (value, inner) = self.inner.variant_seed(seed)?;
+        Ok((value, Whole { inner, anywhere, key: false }))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.inner.unit_variant()
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
+        let seed = self.around(seed);
+        self.inner.newtype_variant_seed(seed)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        let visitor = self.around(visitor);
+        self.inner.tuple_variant(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        let visitor = self.around(visitor);
+        self.inner.struct_variant(fields, visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fails<T: DeserializeOwned + fmt::Debug>(text: &str) -> String {
+        without_position(&read::<T>(text).unwrap_err())
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for text in ["3", "3.0", "3.000", "3e0", "0.3e1", "30e-1", "3.0E+0", "300.0e-2", "0.003e3"] {
+            assert_eq!(read::<i64>(text).unwrap(), 3, "{text}");
+            assert_eq!(read::<u8>(text).unwrap(), 3, "{text}");
+            assert_eq!(read::<i128>(text).unwrap(), 3, "{text}");
+            assert_eq!(read::<u128>(text).unwrap(), 3, "{text}");
+        }
+        assert_eq!(read::<i64>("1e3").unwrap(), 1000);
+        assert_eq!(read::<i8>("-1.28e2").unwrap(), -128);
+        for zero in ["0.0", "-0.0", "0e99999999999999999999", "-0e5"] {
+            assert_eq!((read::<i64>(zero).unwrap(), read::<u64>(zero).unwrap()), (0, 0), "{zero}");
+        }
+    }
+
+    #[test]
+    fn it_is_exact_where_a_float_is_not() {
+        assert_eq!(read::<i64>("9007199254740993.0").unwrap(), 9_007_199_254_740_993);
+        assert_eq!(read::<u64>("1.8446744073709551615e19").unwrap(), u64::MAX);
+        assert_eq!(read::<i64>("-9.223372036854775808e+18").unwrap(), i64::MIN);
+        assert_eq!(read::<u128>("3.40282366920938463463374607431768211455e38").unwrap(), u128::MAX);
+        assert_eq!(read::<i128>("-1e38").unwrap(), -10_i128.pow(38));
+    }
+
+    #[test]
+    fn what_is_not_whole_or_out_of_range_is_refused_as_ever() {
+        assert_eq!(fails::<i64>("3.5"), "invalid type: floating point `3.5`, expected i64");
+        assert_eq!(fails::<i128>("3.5"), "invalid type: floating point `3.5`, expected i128");
+        assert_eq!(fails::<u8>("256.0"), "invalid value: integer `256`, expected u8");
+        assert_eq!(fails::<u64>("-1.0"), "invalid value: integer `-1`, expected u64");
+        assert_eq!(fails::<i64>("1e300"), "invalid type: floating point `1e+300`, expected i64");
+        assert_eq!(fails::<i64>("9223372036854775808.0"), "invalid value: integer `9223372036854775808`, expected i64");
+        assert_eq!(fails::<u64>("18446744073709551616.0"), fails::<u64>("18446744073709551616"));
+        for text in ["1e-1", "123456e-7", "1e-99999999999999999999", "0.30e0", "1e39", "1e99999999999999999999"] {
+            read::<i128>(text).unwrap_err();
+            read::<u64>(text).unwrap_err();
+        }
+        assert_eq!(fails::<(i64, i64)>(r#"[3.0, "x"]"#), r#"invalid type: string "x", expected i64"#);
+        assert_eq!(fails::<(i64, i64)>("[3.0, null]"), "invalid type: null, expected i64");
+        // A text that looks like a number is none.
+        assert_eq!(fails::<(i64, i64)>(r#"[3.0, "4.0"]"#), r#"invalid type: string "4.0", expected i64"#);
+        assert!(fails::<Vec<i64>>("[3.0").starts_with("EOF"), "{}", fails::<Vec<i64>>("[3.0"));
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Point {
+        x: i32,
+        y: Option<u16>,
+        #[serde(default)]
+        by_number: BTreeMap<u32, Vec<i8>>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    enum Shape {
+        At(u64),
+        Pair(i8, u8),
+        Named { id: std::num::NonZeroU32 },
+        Nothing,
+    }
+
+    #[test]
+    fn it_may_stand_anywhere_within() {
+        let point = Point { x: 1, y: Some(2), by_number: [(3, vec![4, 5])].into() };
+        assert_eq!(read::<Point>(r#"{"x":1.0,"y":2e0,"by_number":{"3.0":[4,5.0]}}"#).unwrap(), point);
+        assert_eq!(read::<HashMap<String, i64>>(r#"{"a":1.0,"b":2}"#).unwrap()["a"], 1);
+        assert_eq!(read::<(f64, i64)>("[1.0,2.0]").unwrap(), (1.0, 2));
+        assert_eq!(read::<Option<i64>>("1.0").unwrap(), Some(1));
+        assert_eq!(read::<Option<(i64, Option<i64>)>>("[1.0,null]").unwrap(), Some((1, None)));
+        let shapes = r#"[{"At":1.0},{"Pair":[1.0,2.0]},{"Named":{"id":3.0}},"Nothing"]"#;
+        let expected = [Shape::At(1), Shape::Pair(1, 2), Shape::Named { id: 3.try_into().unwrap() }, Shape::Nothing];
+        assert_eq!(read::<Vec<Shape>>(shapes).unwrap(), expected);
+        assert_eq!(read::<std::time::Duration>(r#"{"secs":1.0,"nanos":5.0}"#).unwrap().as_secs(), 1);
+    }
+
+    #[test]
+    fn it_may_stand_where_the_type_looks_before_it_asks() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        #[serde(untagged)]
+        enum Names {
+            One(u32),
+            Several(Vec<u32>),
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        #[serde(tag = "kind")]
+        enum Tagged {
+            Moved { x: i64 },
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Outer {
+            a: i64,
+            #[serde(flatten)]
+            inner: Inner,
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Inner {
+            b: i64,
+        }
+        assert_eq!(read::<Names>("3.0").unwrap(), Names::One(3));
+        assert_eq!(read::<Names>("[3.0,4]").unwrap(), Names::Several(vec![3, 4]));
+        assert_eq!(read::<Tagged>(r#"{"x":-3.0,"kind":"Moved"}"#).unwrap(), Tagged::Moved { x: -3 });
+        assert_eq!(read::<Outer>(r#"{"a":1.0,"b":2.0}"#).unwrap(), Outer { a: 1, inner: Inner { b: 2 } });
+        assert!(fails::<Outer>(r#"{"a":1.0,"b":2.5}"#).contains("2.5"));
+        // Nobody can tell which integer that float was.
+        read::<Names>("9007199254740993.0").unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_integer_stays_as_it_was_written() {
+        let (n, value, raw) = read::<(i64, Value, Box<RawValue>)>("[1.0, {\"x\":2.0}, [3.0 ,4e0]]").unwrap();
+        assert_eq!((n, value, raw.get()), (1, json!({"x": 2.0}), "[3.0 ,4e0]"));
+        assert_eq!(read::<Value>("3.0").unwrap(), json!(3.0));
+    }
+
+    #[test]
+    fn the_limit_of_depth_holds_when_it_is_read_again() {
+        let deep = format!("[3.0,{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(fails::<(i64, Value)>(&deep).contains("recursion limit"), "{}", fails::<(i64, Value)>(&deep));
+    }
+}
