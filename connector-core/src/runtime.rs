@@ -11,6 +11,8 @@ use std::time::Duration;
 
 pub(crate) use tokio::time::Instant;
 
+pub(crate) type Timer = Pin<Box<tokio::time::Sleep>>;
+
 /// A task that ends when this handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(tokio::task::JoinHandle<()>);
@@ -37,7 +39,7 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
     Task(tokio::spawn(task))
 }
 
-pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
+pub(crate) fn sleep(length: Duration) -> Timer {
     Box::pin(tokio::time::sleep(length))
 }
 

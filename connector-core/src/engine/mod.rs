@@ -4,6 +4,7 @@ mod admission;
 mod entry;
 mod events;
 mod external;
+mod health;
 mod lifecycle;
 mod manager;
 mod options;

@@ -19,5 +19,7 @@ mod queue;
 mod reentry;
 mod script;
 mod services;
+mod silence;
+mod stalls;
 mod support;
 mod wire;
