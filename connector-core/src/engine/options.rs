@@ -47,7 +47,7 @@ pub struct PluginOptions {
     /// Whatever arrives is a sign of life, and so is reading what was sent to a link that had pushed back. A plugin with
     /// one thread cannot answer while it runs a method: a call gives it until `queue_timeout` has passed since its
     /// silence was noticed. Code that blocks its thread elsewhere (an event's callback, a hook) has to be quicker, or
-    /// needs a longer interval here. Silence is noticed at most half an interval late. At least 1 ms.
+    /// needs a longer interval here. It is asked at most a quarter of the interval late. At least 1 ms.
     pub health_interval: Option<Duration>,
     /// The delay before the first redial of a lost link is at most this; then it doubles. Each delay is drawn evenly
     /// between nothing and its bound (full jitter), and a success starts anew. Default 50 ms.

@@ -32,8 +32,8 @@ pub struct QueueLimits {
     ///
     /// However slowly it takes what waits, a link that makes progress is not closed: a message that it takes counts, a
     /// flush that completes, and every byte that it reports in [`Link::traffic`](crate::Link::traffic). Of a transport
-    /// that reports no bytes, each message has this long to leave. A standstill is noticed within one and a half times
-    /// this; [`Duration::MAX`] waits for ever, up to the bounds above.
+    /// that reports no bytes, each message has this long to leave. A standstill is noticed at most a quarter of this
+    /// late; [`Duration::MAX`] waits for ever, up to the bounds above.
     pub stall_timeout: Duration,
 }
 

@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use crate::runtime;
 
+/// How often it looks in each limit.
+const LOOKS: u32 = 4;
+
 /// Notices when a count has not changed for a while: messages taken, bytes received.
 ///
-/// It looks at the count twice in each limit, so that counting itself costs no look at the clock. A standstill is
-/// noticed once it has lasted for the limit, and before it has lasted for one and a half.
+/// It looks at the count four times in each limit, so that counting itself costs no look at the clock. A standstill is
+/// noticed once it has lasted for the limit, and at most a quarter of the limit late.
 ///
 /// A process that was stopped, or that a busy machine kept waiting, finds all its timers due at once: that alone is
-/// not a standstill, because both looks must find the same count, half a limit apart.
+/// not a standstill, because looks that are apart in time must all find the same count.
 pub struct Standstill {
     limit: Duration,
     timer: Pin<Box<tokio::time::Sleep>>,
     count: u64,
-    /// The last look found no change.
-    still: bool,
+    /// Looks in a row that found no change.
+    still: u32,
     /// Set while the timer would wake it: nothing is to be done before.
     waker: Option<Waker>,
 }
@@ -28,7 +31,7 @@ pub struct Standstill {
 impl Standstill {
     /// Watches a count that is `count` now. Must be called within a runtime whose time is enabled.
     pub fn new(limit: Duration, count: u64) -> Standstill {
-        Standstill { limit, timer: runtime::sleep(limit / 2), count, still: false, waker: None }
+        Standstill { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
     }
 
     /// Ready once the count has stood still for the limit; it may be polled again after that, and begins a new limit.
@@ -43,10 +46,9 @@ impl Standstill {
                 return Poll::Pending;
             }
             let now = count();
-            let still = now == self.count;
-            let over = still && self.still;
-            *self = Standstill { still: still && !over, ..Standstill::new(self.limit, now) };
-            if over {
+            let still = if now == self.count { self.still + 1 } else { 0 };
+            *self = Standstill { still: still % LOOKS, ..Standstill::new(self.limit, now) };
+            if still == LOOKS {
                 return Poll::Ready(());
             }
         }
@@ -92,7 +94,7 @@ mod tests {
         }
         let start = runtime::now();
         poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed))).await;
-        assert!((10..=15).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert!((10..13).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

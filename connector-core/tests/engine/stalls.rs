@@ -55,7 +55,7 @@ async fn a_plugin_that_stops_reading_later_is_closed_as_well() {
         peer.hear().await;
     }
     let mut state = host.engine.link_state("slow").unwrap();
-    let down = tokio::time::timeout(Duration::from_secs(16), state.wait_for(|state| !state.is_up())).await;
+    let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
     let why = why(&down.expect("it is never closed").unwrap());
     assert!(why.starts_with("too slow"), "{why}");
 }
@@ -148,7 +148,7 @@ async fn a_message_whose_bytes_leave_slowly_is_progress_until_they_stop() {
         link.0.sent.fetch_add(1, Ordering::Relaxed);
         link.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
     }
-    let down = tokio::time::timeout(Duration::from_secs(16), state.wait_for(|state| !state.is_up())).await;
+    let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
     assert!(why(&down.expect("it is never closed").unwrap()).starts_with("too slow"));
     for call in calls {
         assert!(matches!(call.await.unwrap(), Err(CallError::LinkLost(_))));
