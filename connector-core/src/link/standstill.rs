@@ -85,11 +85,8 @@ mod tests {
         let count = AtomicU64::new(0);
         let mut standstill = Standstill::new(LIMIT, 0);
         for _ in 0..50 {
-            let ticks = runtime::timeout(
-                Duration::from_secs(9),
-                std::pin::pin!(poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)))),
-            );
-            assert!(ticks.await.is_none());
+            let mut stands = poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)));
+            assert!(runtime::timeout(Duration::from_secs(9), &mut stands).await.is_none());
             count.fetch_add(1, Ordering::Relaxed);
         }
         let start = runtime::now();
