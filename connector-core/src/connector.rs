@@ -47,7 +47,9 @@ pub enum LinkEnd {
     /// The handshake was answered with an error.
     #[error("the handshake was refused: {0}")]
     BadHandshake(String),
-    /// Nothing came for this long, keepalives included.
+    /// Nothing came for at least this long, keepalives included: a transport that looks after that itself says so, and
+    /// so does the engine for one that does not (see
+    /// [`PluginOptions::health_interval`](crate::PluginOptions::health_interval)).
     #[error("silent for {0:?}")]
     Silent(Duration),
     /// What came breaks the transport's own protocol.
@@ -59,8 +61,9 @@ pub enum LinkEnd {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The other end did not read what was sent to it for this long.
-    #[error("too slow: its queue stayed full for {0:?}")]
+    /// The other end did not keep up: its queue was full and it took nothing for this long, or more waited for it than
+    /// may at the very most. See [`QueueLimits`](crate::QueueLimits).
+    #[error("too slow: more waited for it than may, or it took nothing for {0:?}")]
     TooSlow(Duration),
     /// The connector will make no more links until the plugin is activated anew, and why.
     #[error("given up: {0}")]
@@ -130,6 +133,12 @@ impl From<std::io::Error> for SendError {
 ///   the transport's own, whatever the other end does. Dropping the link closes it too, at once.
 /// - **Bad frames** are handed out as errors, in their place; they do not end the link unless the transport's own
 ///   protocol says so.
+/// - **Progress**: a link that takes nothing for [`stall_timeout`](crate::QueueLimits::stall_timeout) while its queue is
+///   full is closed. A message taken and a flush completed are progress; so is every byte in
+///   [`traffic`](Link::traffic), which a transport over a slow line should count, or a large message on its way looks
+///   like a standstill.
+/// - **Silence**: a transport that ends its links by itself when the other end has gone silent says so in
+///   [`notices_silence`](Link::notices_silence). For any other the engine asks the plugin for a sign of life.
 /// - **No panics** on anything that comes in.
 ///
 /// The seeds' names: `send` is theirs; `on` and `getMessage` are [`poll_message`](Link::poll_message); `disconnect` is
@@ -161,6 +170,35 @@ pub trait Link: Send + 'static {
 
     /// Ready when the link is closed, in order if the other end plays along.
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// The bytes that have crossed this link, as far as the transport counts them. Default: none, and then only whole
+    /// messages show that the link is alive.
+    ///
+    /// A link around another passes this on. Asked seldom, and must not block.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    /// Whether this link ends by itself, as [`LinkEnd::Silent`], when the other end has gone silent: because the
+    /// transport has a keepalive. Default: it does not, and the engine's end asks the plugin for a sign of life
+    /// ([`health_interval`](crate::PluginOptions::health_interval)), by a repeated handshake.
+    ///
+    /// A link around another passes this on. The answer must not change while the link is up.
+    fn notices_silence(&self) -> bool {
+        false
+    }
+}
+
+/// The bytes that have crossed a [`Link`] since it was made, each way; see [`Link::traffic`].
+///
+/// The transport's own frames may be counted or left out. What matters is that a count grows while something crosses,
+/// and stands still while nothing does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes read from the transport.
+    pub received: u64,
+    /// Bytes that the transport has taken.
+    pub sent: u64,
 }
 
 /// The plugin's end of a transport: where engines reach the plugin. "Client" as in the published packages: the plugin

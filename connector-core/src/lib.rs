@@ -25,7 +25,7 @@ pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};
-pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError};
+pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError, Traffic};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
     Registration, UrlTransform,
@@ -34,7 +34,7 @@ pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
     UpdateError, WrongResult,
 };
-pub use link::QueueLimits;
+pub use link::{QueueLimits, Standstill};
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 pub use payload::Payload;
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use tokio::time::Instant;
 
+pub(crate) type Timer = Pin<Box<tokio::time::Sleep>>;
+
 /// A task that ends when this handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(tokio::task::JoinHandle<()>);
@@ -50,7 +52,7 @@ pub(crate) fn spawn_until(until: &CancellationToken, task: impl Future<Output = 
     }
 }
 
-pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
+pub(crate) fn sleep(length: Duration) -> Timer {
     Box::pin(tokio::time::sleep(length))
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
@@ -41,6 +41,7 @@ pub(crate) struct LineLink<S> {
     failed: Option<(LinkEnd, Pin<Box<Sleep>>)>,
     closing: Option<Pin<Box<Sleep>>>,
     end: Option<LinkEnd>,
+    traffic: Traffic,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
@@ -57,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
             failed: None,
             closing: None,
             end: None,
+            traffic: Traffic::default(),
         }
     }
 
@@ -73,7 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
                 self.inbound = BytesMut::new();
             }
             self.inbound.reserve(BUFFER);
-            self.read_all = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound))? == 0;
+            let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbound))?;
+            self.traffic.received += read as u64;
+            self.read_all = read == 0;
         }
     }
 
@@ -82,7 +86,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> LineLink<S> {
             let left = &self.outbound[self.written..];
             match ready!(Pin::new(&mut self.stream).poll_write(cx, left))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+                written => {
+                    self.written += written;
+                    self.traffic.sent += written as u64;
+                }
             }
         }
         self.written = 0;
@@ -179,6 +186,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Link for LineLink<S> {
         let late = timer.as_mut().poll(cx).is_ready();
         let closed = self.poll_write_all(cx).is_ready() && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready();
         if late || closed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
     }
 }
 

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use connector_core::{
-    ActivateError, CallError, Engine, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions, Registration,
-    Rest,
+    ActivateError, CallError, Engine, Event, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions,
+    Registration, Rest,
 };
 use tokio::time::timeout;
 use transport_ipc::{ChildEnd, Program, Restart, child};
@@ -157,9 +157,11 @@ async fn a_program_that_writes_a_gigabyte_to_its_standard_error() {
     let host = Host::new().await;
     let script = r#"head -c 1000000000 /dev/zero >&2; echo >&2; read hello; read request; echo done >&2; \
         printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
-    host.activate(loaded(script)).await.unwrap();
-    let options = timeout(Duration::from_secs(60), host.local.call::<String>("p", "echo", ())).await.unwrap();
-    assert_eq!(options.unwrap(), "back");
+    // However long a busy machine takes for a gigabyte.
+    let long = Duration::from_secs(600);
+    host.activate(loaded(script).options(PluginOptions::default().queue_timeout(long))).await.unwrap();
+    let back = timeout(long, host.local.call::<String>("p", "echo", ())).await.expect("the call hangs");
+    assert_eq!(back.unwrap(), "back");
     host.engine.shutdown().await;
 }
 
@@ -299,4 +301,45 @@ async fn its_environment_and_folder() {
     host.activate(child("p", program)).await.unwrap();
     let folder = folder.path().canonicalize().unwrap();
     assert_eq!(host.call().await.unwrap(), format!("1   {}", folder.display()));
+}
+
+/// Its answers name the plugin's process; whatever else it is asked, it answers as a handshake.
+const ANSWERS: &str = r#"while read line; do
+    id=$(printf %s "$line" | sed 's/.*"id":\([-0-9]*\).*/\1/')
+    case "$line" in
+        *'"response"'*) ;;
+        *'"handshake"'*) printf '{"action":"response","id":%s,"key":"handshake","payload":["echo"]}\n' "$id" ;;
+        *) eval "$WORK"; printf '{"action":"response","id":%s,"payload":"%s"}\n' "$id" $$ ;;
+    esac
+done"#;
+
+/// By default: nothing is set, and it could be stopped for ever. Long after the calls that it answered, too.
+#[tokio::test]
+async fn a_program_that_is_stopped_is_found_and_started_again() {
+    let host = Host::new().await;
+    host.activate(child("p", shell(ANSWERS).restart(Restart::OnFailure))).await.unwrap();
+    let pid = host.call().await.unwrap();
+    let mut down = host.local.events("manager", "linkDown", 8).unwrap();
+    let stopped = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process(stopped, rustix::process::Signal::STOP).unwrap();
+    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("nobody notices") else { panic!() };
+    let why: String = args[1].clone().read().unwrap();
+    assert!(why.starts_with("silent"), "{why}");
+    host.until(LinkState::is_up).await;
+    until_gone(&pid).await;
+    assert_ne!(host.call().await.unwrap(), pid);
+}
+
+/// A shell has one thread: it reads nothing meanwhile.
+#[tokio::test]
+async fn a_program_at_work_within_its_limit_is_not_silent() {
+    let host = Host::new().await;
+    let options = PluginOptions::default()
+        .health_interval(Duration::from_millis(100))
+        .handshake_timeout(Duration::from_millis(500))
+        .activation_timeout(LIMIT)
+        .queue_timeout(LIMIT);
+    let program = shell(ANSWERS).restart(Restart::Always).env("WORK", "sleep 2");
+    host.activate(child("p", program).options(options)).await.unwrap();
+    host.call().await.unwrap();
 }

@@ -3,15 +3,16 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use connector_core::{CallError, Context, Plugin};
+use connector_core::{CallError, Context, Event, LinkState, Plugin, PluginOptions, Rest};
 use support::{Host, LIMIT, PLACEMENTS, placed};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use transport_worker::{Placement, WorkerConfig};
+use transport_worker::{Placement, WorkerConfig, worker, worker_with};
 
 /// The engine has one thread: were it held up, nothing could release the method.
 #[tokio::test]
@@ -65,4 +66,65 @@ async fn code_that_blocks_calls_back() {
         let (asked, one) = timeout(LIMIT, async { tokio::join!(asks, meanwhile) }).await.expect("it hangs");
         assert_eq!((asked.unwrap(), one.unwrap()), (20, 1));
     }
+}
+
+fn often() -> PluginOptions {
+    let (short, answer) = (Duration::from_millis(100), Duration::from_millis(500));
+    PluginOptions::default().health_interval(short).handshake_timeout(answer).queue_timeout(LIMIT)
+}
+
+/// It cannot answer while it blocks its thread, which a call may do within its limit.
+#[tokio::test]
+async fn a_method_that_blocks_within_its_limit_keeps_its_link() {
+    let (release, wait) = mpsc::channel::<()>();
+    let (wait, made) = (Arc::new(Mutex::new(wait)), Arc::new(AtomicUsize::new(0)));
+    let makes = Arc::clone(&made);
+    let make = move || {
+        let wait = Arc::clone(&wait);
+        let number = makes.fetch_add(1, Ordering::Relaxed);
+        Plugin::new("blocks").method("wait", move || {
+            wait.lock().unwrap().recv().unwrap();
+            async move { number }
+        })
+    };
+    let host = Host::new().await;
+    host.engine.register(worker("blocks", make).options(often())).unwrap();
+    host.engine.manager().activate("blocks").await.unwrap();
+    let number = made.load(Ordering::Relaxed) - 1;
+    let local = host.local.clone();
+    let blocked = tokio::spawn(async move { local.call::<usize>("blocks", "wait", ()).await });
+    // Longer than an idle plugin may be silent.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    release.send(()).unwrap();
+    assert_eq!(timeout(LIMIT, blocked).await.unwrap().unwrap().unwrap(), number);
+}
+
+/// Nobody has given it the time, so it is found, and calls end.
+#[tokio::test]
+async fn a_thread_that_is_blocked_outside_a_call_is_found() {
+    let (release, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let make = move || {
+        let wait = Arc::clone(&wait);
+        Plugin::new("blocks").method("one", || async { 1 }).on_activation(move |client| {
+            let wait = Arc::clone(&wait);
+            async move {
+                let blocks = move || drop(wait.lock().unwrap().recv());
+                client.on("local", "block", blocks).unwrap();
+            }
+        })
+    };
+    let host = Host::new().await;
+    let config = WorkerConfig::default().end_timeout(Duration::from_millis(100));
+    host.engine.register(worker_with("blocks", config, make).options(often())).unwrap();
+    host.engine.manager().activate("blocks").await.unwrap();
+    assert_eq!(host.local.call::<i64>("blocks", "one", ()).await.unwrap(), 1);
+    let mut down = host.local.events("manager", "linkDown", 8).unwrap();
+    host.local.emit("block", ()).await.unwrap();
+    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("nobody notices") else { panic!() };
+    let why: String = args[1].clone().read().unwrap();
+    assert!(why.starts_with("silent"), "{why}");
+    release.send(()).unwrap();
+    host.until("blocks", LinkState::is_up).await;
+    assert_eq!(timeout(LIMIT, host.local.call::<i64>("blocks", "one", ())).await.unwrap().unwrap(), 1);
 }

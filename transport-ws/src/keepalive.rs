@@ -35,6 +35,11 @@ impl Keepalive {
         Keepalive { timer, interval, timeout: config.pong_timeout, pinged: None }
     }
 
+    /// Whether silence is noticed at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.interval < Duration::MAX && self.timeout < Duration::MAX
+    }
+
     /// `heard` is when something came last, or when the link was made. To be asked only when nothing is left to read.
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, heard: Instant) -> Poll<Due> {
         loop {

@@ -6,7 +6,7 @@ mod tests;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError};
+use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError, Traffic};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
@@ -264,5 +264,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_closed(cx)
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.ws.get_ref().traffic
+    }
+
+    fn notices_silence(&self) -> bool {
+        self.keepalive.is_on()
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use connector_core::Traffic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -17,13 +18,14 @@ pub(crate) struct Wire<S> {
     inner: S,
     /// When the last byte came, or the stream was made.
     pub(crate) heard: Instant,
+    pub(crate) traffic: Traffic,
     /// The first write's error.
     pub(crate) failed: Option<io::Error>,
 }
 
 impl<S> Wire<S> {
     pub(crate) fn new(inner: S) -> Wire<S> {
-        Wire { inner, heard: Instant::now(), failed: None }
+        Wire { inner, heard: Instant::now(), traffic: Traffic::default(), failed: None }
     }
 }
 
@@ -31,8 +33,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        let read = buf.filled().len() - before;
+        if read > 0 {
             self.heard = Instant::now();
+            self.traffic.received += read as u64;
         }
         poll
     }
@@ -57,6 +61,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(buf.len()));
         }
         let poll = match Pin::new(&mut self.inner).poll_write(cx, buf) {
+            Poll::Ready(Ok(written)) if written > 0 => {
+                self.traffic.sent += written as u64;
+                return Poll::Ready(Ok(written));
+            }
             Poll::Ready(Ok(0)) if !buf.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             other => other,
         };

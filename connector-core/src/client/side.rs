@@ -5,7 +5,7 @@ use std::task::{Context as Cx, Poll, ready};
 
 use super::PluginClient;
 use super::home::{Command, LinkHome};
-use crate::connector::LinkEnd;
+use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, LinkLost, PayloadError};
 use crate::guard;
 use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
@@ -192,7 +192,7 @@ impl Side for PluginSide {
         }
     }
 
-    fn poll_stop(&mut self, _: &mut Cx<'_>) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, _: &mut Cx<'_>, _: &dyn Link, _: u64) -> Poll<LinkEnd> {
         if self.home.outbox.is_stopped() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
     }
 }

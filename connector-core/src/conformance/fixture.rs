@@ -146,7 +146,8 @@ pub struct Capabilities {
     pub stall: bool,
     /// The fixture can forge frames: [`Control::inject`]. Default false.
     pub inject: bool,
-    /// A link that is stalled ends by itself within this time. Default none: it does not.
+    /// A link that is stalled ends by itself within this time, and says so in [`Link::notices_silence`]. Default none: it
+    /// does not, and the engine looks after silence.
     pub silence: Option<Duration>,
     /// How long a case waits for anything before it fails. Default 30 s, since machines are slow at times.
     pub patience: Duration,

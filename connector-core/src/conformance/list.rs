@@ -73,6 +73,7 @@ macro_rules! __conformance_cases {
                 a_cut_ends_the_link [Cut],
                 a_cut_tears_no_message [Cut],
                 silence_is_noticed [Stall, Silence],
+                who_notices_silence_declares_it [],
                 a_cut_wakes_a_full_sender [Cut],
                 an_idle_link_lives [],
             }
@@ -139,6 +140,7 @@ macro_rules! __conformance_cases {
                 subscriptions_survive_a_loss [Cut, Redial],
                 a_link_that_the_plugin_closes_is_made_again [Redial],
                 a_plugin_is_deactivated_while_its_link_is_down [Cut, Redial],
+                a_silent_plugin_is_found [Stall],
             }
             shutdown {
                 deactivating_ends_calls_under_way [],

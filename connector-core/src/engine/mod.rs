@@ -6,6 +6,7 @@ mod current;
 mod entry;
 mod events;
 mod external;
+mod health;
 mod lifecycle;
 mod manager;
 mod options;

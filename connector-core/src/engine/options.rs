@@ -19,6 +19,10 @@ use crate::link::QueueLimits;
 #[non_exhaustive]
 pub struct PluginOptions {
     /// How long a call may run, counted from the start of its run: the published `queueTimeout`. Default 10 s.
+    ///
+    /// A method in the engine's process runs in its caller's own task, and time is looked at when it awaits: one that
+    /// blocks its thread past the limit holds up that task for as long, and then its call ends with the method's result,
+    /// not as timed out. Code that blocks belongs on a thread of its own: `spawn_blocking`, or a worker.
     pub queue_timeout: Duration,
     /// How many calls may wait for their run; the next is refused as busy. Default 1,024.
     pub queue_length: usize,
@@ -32,9 +36,18 @@ pub struct PluginOptions {
     pub activation_timeout: Duration,
     /// How long a new link may go without an answer to its handshake before it is tried anew. Default 5 s.
     pub handshake_timeout: Duration,
-    /// How often a plugin behind a link is asked for a sign of life: a repeated handshake, which any plugin answers
-    /// (protocol.md, "Handshake"). One that does not answer within `handshake_timeout` loses its link. This is beyond a
-    /// transport's own keepalive, which a program that hangs may still answer. Default never.
+    /// After how long without a word from it a plugin behind a link is asked for a sign of life: a repeated handshake,
+    /// which any plugin answers and none minds. If nothing comes within `handshake_timeout` either, its link ends as
+    /// [`LinkEnd::Silent`](crate::LinkEnd::Silent) and is made again, which starts a child process or a worker anew.
+    /// Default (`None`): 10 s where the transport does not notice silence by itself (pipes, local sockets, threads), so
+    /// that it is found within 20 s; never where it does (websockets, socket.io), since
+    /// [`Link::notices_silence`](crate::Link::notices_silence) says so. If set, it holds for every transport, and finds
+    /// a program that hangs though its transport still answers pings; [`Duration::MAX`] asks never.
+    ///
+    /// Whatever arrives is a sign of life, and so is reading what was sent to a link that had pushed back. A plugin with
+    /// one thread cannot answer while it runs a method: a call gives it until `queue_timeout` has passed since its
+    /// silence was noticed. Code that blocks its thread elsewhere (an event's callback, a hook) has to be quicker, or
+    /// needs a longer interval here. It is asked at most a quarter of the interval late. At least 1 ms.
     pub health_interval: Option<Duration>,
     /// The delay before the first redial of a lost link is at most this; then it doubles. Each delay is drawn evenly
     /// between nothing and its bound (full jitter), and a success starts anew. Default 50 ms.

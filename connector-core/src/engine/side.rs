@@ -1,7 +1,6 @@
 //! The engine's side of a link at work.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -9,12 +8,13 @@ use std::time::Duration;
 use super::Inner;
 use super::entry::Entry;
 use super::external::{Command, External};
-use crate::connector::LinkEnd;
+use super::health::{Health, Sign};
+use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, PayloadError, Refusal};
 use crate::link::{Answers, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
-use crate::runtime;
+use crate::runtime::{self, Timer};
 use crate::session::{Dropped, EngineEvent, EngineSession};
 
 pub(super) struct EngineSide<L> {
@@ -28,6 +28,8 @@ pub(super) struct EngineSide<L> {
     /// What to do when the handshake is done.
     on_loaded: Option<L>,
     handshake: Handshake,
+    /// From the first handshake on, where it is the engine that looks after it.
+    health: Option<Health>,
 }
 
 enum Handshake {
@@ -35,17 +37,11 @@ enum Handshake {
         limit: Duration,
         timer: Timer,
     },
-    /// Until the next is due, if ever.
-    Done(Option<Timer>),
-    /// A repeated one has not been answered yet.
-    Asked {
-        limit: Duration,
-        timer: Timer,
-    },
+    /// Answered just now: how the plugin fares is watched from here on.
+    Answered,
+    Done,
     Failed(String),
 }
-
-type Timer = Pin<Box<tokio::time::Sleep>>;
 
 /// How a call of the plugin's has ended.
 struct Outcome {
@@ -70,11 +66,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
             answers: Answers::new(),
             on_loaded: Some(on_loaded),
             handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
+            health: None,
         }
     }
 
     pub(super) fn is_loaded(&self) -> bool {
-        matches!(self.handshake, Handshake::Done(_) | Handshake::Asked { .. })
+        matches!(self.handshake, Handshake::Answered | Handshake::Done)
     }
 
     /// The link has ended: everybody who waits is told.
@@ -94,7 +91,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                         }
                     }
                 }
-                self.handshake = Handshake::Done(self.entry.options.health_interval.map(runtime::sleep));
+                self.handshake = Handshake::Answered;
             }
             EngineEvent::HandshakeFailed(why) => match self.is_loaded() {
                 true => tracing::warn!(plugin = &*self.entry.name, why, "a repeated handshake failed"),
@@ -141,6 +138,30 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
         }
     }
 
+    /// Ready when the plugin gives no sign of life; asks for one before.
+    fn poll_silent(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
+        let alive = || signs.wrapping_add(link.traffic().received);
+        if let Handshake::Answered = self.handshake {
+            self.handshake = Handshake::Done;
+            match &mut self.health {
+                Some(health) => health.answered(alive()),
+                None => self.health = Health::new(&self.entry.options, link.notices_silence(), alive()),
+            }
+        }
+        let Some(health) = &mut self.health else { return Poll::Pending };
+        loop {
+            match ready!(health.poll(cx, alive, self.session.calls_under_way())) {
+                Sign::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
+                // One that is not answered is not repeated.
+                Sign::Ask if self.session.is_asking() => {}
+                Sign::Ask => {
+                    self.session.handshake();
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+    }
+
     /// What the wire has no answer for.
     fn trace(&self, refused: Option<Refusal>) {
         if let Some(refusal) = refused {
@@ -164,7 +185,15 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     fn command(&mut self, command: Command) -> Option<Message> {
         match command {
             Command::Call { id, method, args, info, reply } => Some(self.session.call(id, method, args, info, reply)),
-            Command::TakeBack { id } => self.session.take_back(id),
+            Command::TakeBack { id } => {
+                // It may be at work on that call for as long as it would have had.
+                if self.session.calls_under_way() > 0
+                    && let Some(health) = &mut self.health
+                {
+                    health.busy();
+                }
+                self.session.take_back(id)
+            }
             Command::Notify { emitter, event, args } => {
                 let (name, key, payload) = (Some(emitter), Some(event), Some(args));
                 Some(Message { name, key, payload, ..Message::new(Action::Notification) })
@@ -179,6 +208,9 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn receive(&mut self, message: Message) {
+        if let Some(health) = &mut self.health {
+            health.heard();
+        }
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),
             Ok(None) => {}
@@ -219,14 +251,6 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
             self.answer((ended.id, ended.output));
             worked = true;
         }
-        if let Handshake::Done(Some(due)) = &mut self.handshake
-            && due.as_mut().poll(cx).is_ready()
-        {
-            self.session.handshake();
-            let limit = self.entry.options.handshake_timeout;
-            self.handshake = Handshake::Asked { limit, timer: runtime::sleep(limit) };
-            worked = true;
-        }
         worked
     }
 
@@ -250,15 +274,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
     }
 
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
         if self.external.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         match &mut self.handshake {
             Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
-            Handshake::Asked { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::Silent(*limit)),
             Handshake::Failed(why) => Poll::Ready(LinkEnd::BadHandshake(std::mem::take(why))),
-            Handshake::Done(_) => Poll::Pending,
+            Handshake::Answered | Handshake::Done => self.poll_silent(cx, link, signs),
         }
     }
 }

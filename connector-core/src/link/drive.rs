@@ -1,11 +1,10 @@
 //! The one task that owns a link.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::QueueLimits;
+use super::{QueueLimits, Standstill};
 use crate::connector::{Link, LinkEnd, SendError};
 use crate::error::PayloadError;
 use crate::message::{Action, Message, Name};
@@ -34,8 +33,9 @@ pub(crate) trait Side: Send {
     /// A message could not be serialized.
     fn unsendable(&mut self, head: Head, error: PayloadError);
 
-    /// Ready when this end wants the link closed, with what to call that.
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd>;
+    /// Ready when this end wants the link closed, with what to call that. `signs` counts what shows that the other end
+    /// lives, beside the bytes that the link itself counts.
+    fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
 }
 
 /// What of a message is kept while it is sent, in case it cannot be.
@@ -76,16 +76,24 @@ const TURNS: usize = 32;
 /// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
 pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &QueueLimits) -> LinkEnd {
     let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
-    let mut full_for_too_long: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    // Signs that the other end lives: frames that came, and a link that takes more after it had pushed back.
+    let mut signs = 0u64;
+    // Messages that the link has taken, and flushes that were completed.
+    let mut taken = 0u64;
+    // While the link pushes back: the bytes that it had sent when it last did.
+    let mut pushed_back: Option<u64> = None;
+    let mut stall: Option<Standstill> = None;
     let end = poll_fn(|cx| {
         let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
         for round in 0.. {
             let (mut all_sent, mut worked) = (false, false);
             for _ in 0..BATCH {
                 match link.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => signs += u64::from(pushed_back.take().is_some()),
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {
+                        let sent = link.traffic().sent;
+                        signs += u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
                         side.watch_backlog(cx);
                         all_sent = true;
                         break;
@@ -96,6 +104,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                     break;
                 };
                 unflushed += 1;
+                taken += 1;
                 let head = Head::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
@@ -104,7 +113,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                 }
             }
             if unflushed >= burst {
-                if let Err(end) = flush(link, &mut unflushed, cx) {
+                if let Err(end) = flush(link, &mut unflushed, &mut taken, cx) {
                     return Poll::Ready(end);
                 }
                 burst *= 2;
@@ -128,6 +137,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                         break;
                     }
                 }
+                signs += 1;
                 worked = true;
             }
             worked |= side.poll_work(cx);
@@ -146,25 +156,26 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
             runtime::give_way(cx);
         }
         // After the messages: what was queued before goes out, what has come is heard, and may be the reason to stop.
-        if !unheard && let Poll::Ready(end) = side.poll_stop(cx) {
-            in_order = true;
+        if !unheard && let Poll::Ready(end) = side.poll_stop(cx, link, signs) {
+            // A silent end would answer no close either, and what it is asked for must not hang meanwhile.
+            in_order = !matches!(end, LinkEnd::Silent(_));
             return Poll::Ready(end);
         }
         if unflushed > 0
-            && let Err(end) = flush(link, &mut unflushed, cx)
+            && let Err(end) = flush(link, &mut unflushed, &mut taken, cx)
         {
             return Poll::Ready(end);
         }
         let (waiting, too_many) = side.backlog();
-        let full = waiting >= limits.messages;
-        match &mut full_for_too_long {
-            None if full => full_for_too_long = Some(runtime::sleep(limits.patience)),
-            Some(_) if !full => full_for_too_long = None,
-            _ => {}
+        let progress = || taken.wrapping_add(link.traffic().sent);
+        if waiting < limits.messages {
+            stall = None;
+        } else if stall.is_none() {
+            stall = Some(Standstill::new(limits.stall_timeout, progress()));
         }
-        let patience_ended = full_for_too_long.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
-        if too_many || patience_ended {
-            return Poll::Ready(LinkEnd::TooSlow(limits.patience));
+        let stalled = stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
+        if too_many || stalled {
+            return Poll::Ready(LinkEnd::TooSlow(limits.stall_timeout));
         }
         Poll::Pending
     })
@@ -176,10 +187,11 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     end
 }
 
-fn flush(link: &mut dyn Link, unflushed: &mut usize, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+fn flush(link: &mut dyn Link, unflushed: &mut usize, taken: &mut u64, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
     if let Poll::Ready(flushed) = link.poll_flush(cx) {
         flushed?;
         *unflushed = 0;
+        *taken += 1;
     }
     Ok(())
 }

@@ -3,12 +3,14 @@
 mod answers;
 mod drive;
 mod outbox;
+mod standstill;
 mod tasks;
 mod under_way;
 
 pub(crate) use answers::Answers;
 pub(crate) use drive::{Head, Side, drive};
 pub(crate) use outbox::{Outbox, Queued};
+pub use standstill::Standstill;
 pub(crate) use tasks::{Ended, Tasks};
 pub(crate) use under_way::{Reply, TakeBack, UnderWay};
 
@@ -26,14 +28,24 @@ pub struct QueueLimits {
     pub most_messages: usize,
     /// Bytes of payload that may wait at the very most, treated likewise. Default 64 MiB.
     pub most_bytes: usize,
-    /// How long a link may stay full before it is closed as too slow. Default 1 s.
-    pub patience: Duration,
+    /// How long a link whose queue is full may take nothing at all before it is closed as too slow. Default 10 s.
+    ///
+    /// However slowly it takes what waits, a link that makes progress is not closed: a message that it takes counts, a
+    /// flush that completes, and every byte that it reports in [`Link::traffic`](crate::Link::traffic). Of a transport
+    /// that reports no bytes, each message has this long to leave. A standstill is noticed at most a quarter of this
+    /// late; [`Duration::MAX`] waits for ever, up to the bounds above.
+    pub stall_timeout: Duration,
 }
 
-/// 1,024 messages, at the very most 65,536 or 64 MiB, 1 s of patience.
+/// 1,024 messages, at the very most 65,536 or 64 MiB, and 10 s without progress.
 impl Default for QueueLimits {
     fn default() -> Self {
-        QueueLimits { messages: 1024, most_messages: 65_536, most_bytes: 64 << 20, patience: Duration::from_secs(1) }
+        QueueLimits {
+            messages: 1024,
+            most_messages: 65_536,
+            most_bytes: 64 << 20,
+            stall_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -59,10 +71,10 @@ impl QueueLimits {
         self
     }
 
-    /// Sets [`patience`](QueueLimits::patience).
+    /// Sets [`stall_timeout`](QueueLimits::stall_timeout).
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn stall_timeout(mut self, limit: Duration) -> Self {
+        self.stall_timeout = limit;
         self
     }
 }

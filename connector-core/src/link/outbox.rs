@@ -94,7 +94,7 @@ impl<C: Queued> Outbox<C> {
             self.overflowed.store(true, Ordering::Release);
             drop(state);
             self.wake_owner();
-            return Err(Arc::new(LinkEnd::TooSlow(self.limits.patience)));
+            return Err(Arc::new(LinkEnd::TooSlow(self.limits.stall_timeout)));
         }
         state.bytes = bytes;
         state.queue.push_back(item);

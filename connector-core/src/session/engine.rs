@@ -78,6 +78,16 @@ impl<R> EngineSession<R> {
         });
     }
 
+    /// Whether a handshake has not been answered.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.handshakes.is_empty()
+    }
+
+    /// Calls that the plugin has not answered.
+    pub(crate) fn calls_under_way(&self) -> usize {
+        self.pending.len()
+    }
+
     /// The next message that the session itself has to send.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
         self.out.pop_front()

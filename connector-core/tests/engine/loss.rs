@@ -144,9 +144,9 @@ async fn a_plugin_that_does_not_read_is_closed_as_too_slow_and_others_are_unharm
     for number in 0..64 + 16 + 1 {
         soon(host.local.emit("e", (number,))).await.unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(900)).await;
-    assert!(state.borrow().is_up(), "patience");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(state.borrow().is_up(), "it has ten seconds");
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let now = state.borrow_and_update().clone();
     assert!(matches!(&now, LinkState::Down { why, .. } if why.to_string().starts_with("too slow")), "{now}");
     assert_eq!(notes.take().len(), 81);
@@ -178,8 +178,8 @@ async fn a_plugins_own_emit_waits_at_its_full_link_and_goes_on_with_it() {
             client.emit("e", (number,)).await.unwrap();
         }
     });
-    // Far longer than the patience with a peer that does not read: who waits here does so for its own link.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Far longer than the limit for a peer that does not read: who waits here does so for its own link.
+    tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!emitter.is_finished());
     for number in 0..100 {
         assert_eq!(engine.hear().await["payload"], json!([number]));
@@ -235,7 +235,7 @@ async fn a_plugin_that_stopped_reading_is_found_however_slowly_its_queue_fills()
         host.local.emit("tick", ()).await.unwrap();
         tokio::task::yield_now().await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
     assert!(!state.borrow().is_up());
     assert!(peer.has_ended());
 }

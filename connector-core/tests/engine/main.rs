@@ -24,6 +24,8 @@ mod queue;
 mod reentry;
 mod script;
 mod services;
+mod silence;
+mod stalls;
 mod subscriptions;
 mod support;
 mod transitions;

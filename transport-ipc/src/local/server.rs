@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "client")]
 use connector_core::{ClientConfig, ClientConnector, Plugin, async_trait};
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
@@ -161,5 +161,9 @@ impl Link for Counted {
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.link.poll_disconnect(cx)
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.link.traffic()
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -227,5 +227,9 @@ impl Link for ChildLink {
         }
         self.state = State::Ended(LinkEnd::Disconnected);
         Poll::Ready(())
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.inner.as_ref().map(|inner| inner.traffic()).unwrap_or_default()
     }
 }

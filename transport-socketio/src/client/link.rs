@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError};
+use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError, Traffic};
 use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 use tokio::runtime::Handle;
@@ -33,12 +34,16 @@ const TURNS: u32 = 64;
 
 /// The TCP connection an engine came on, if it is ours to end.
 #[derive(Debug, Clone)]
-pub(super) struct Hangup(pub(super) CancellationToken);
+pub(super) struct Connection {
+    pub(super) hangup: CancellationToken,
+    /// Bytes that it has taken.
+    pub(super) sent: Arc<AtomicU64>,
+}
 
 pub(super) struct SocketLink {
     socket: SocketRef,
     inbox: Inbox,
-    hangup: Option<Hangup>,
+    connection: Option<Connection>,
     /// Taken from the sender, not yet in the buffer.
     waiting: Option<Box<RawValue>>,
     /// Messages that surely have room.
@@ -68,7 +73,7 @@ impl SocketLink {
         permit: Arc<OwnedSemaphorePermit>,
     ) -> SocketLink {
         SocketLink {
-            hangup: socket.req_parts().extensions.get().cloned(),
+            connection: socket.req_parts().extensions.get().cloned(),
             socket,
             inbox,
             waiting: None,
@@ -164,6 +169,17 @@ impl Link for SocketLink {
         self.leave();
         Poll::Ready(())
     }
+
+    /// What is received is socketioxide's to count.
+    fn traffic(&self) -> Traffic {
+        let sent = self.connection.as_ref().map_or(0, |connection| connection.sent.load(Ordering::Relaxed));
+        Traffic { sent, ..Traffic::default() }
+    }
+
+    /// By engine.io's pings.
+    fn notices_silence(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for SocketLink {
@@ -180,7 +196,7 @@ impl SocketLink {
     fn leave(&mut self) {
         self.left = true;
         self.inbox.abandon();
-        let (socket, hangup) = (self.socket.clone(), self.hangup.clone());
+        let (socket, connection) = (self.socket.clone(), self.connection.clone());
         self.runtime.spawn(async move {
             let end = Instant::now() + CLOSE;
             while let Err(socketioxide::SocketError::InternalChannelFull) = socket.clone().disconnect()
@@ -188,7 +204,7 @@ impl SocketLink {
             {
                 tokio::time::sleep(LOOK * 10).await;
             }
-            if let Some(Hangup(hangup)) = hangup {
+            if let Some(Connection { hangup, .. }) = connection {
                 tokio::time::sleep_until(end).await;
                 hangup.cancel();
             }

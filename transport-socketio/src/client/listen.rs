@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::link::Hangup;
+use super::link::Connection;
 use super::mount::NotFound;
 use super::ours::Ours;
 use super::{SocketIoEngines, SocketIoServerConfig, SocketIoService, mount};
@@ -199,12 +199,12 @@ async fn requests<S>(stream: S, silence: Duration, service: SocketIoService<NotF
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let hangup = CancellationToken::new();
-    let stream = Ours::new(stream, &hangup, silence);
+    let connection = Connection { hangup: CancellationToken::new(), sent: Arc::default() };
+    let stream = Ours::new(stream, &connection, silence);
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // A connection that becomes a websocket is that engine's alone.
         if is_upgrade(request.headers()) {
-            request.extensions_mut().insert(Hangup(hangup.clone()));
+            request.extensions_mut().insert(connection.clone());
         }
         let mut service = service.clone();
         async move {

@@ -3,12 +3,16 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::link::Connection;
 
 /// A connection that this end can end, whatever the other end does.
 ///
@@ -21,12 +25,14 @@ pub(super) struct Ours<S> {
     writing: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
+    sent: Arc<AtomicU64>,
 }
 
 impl<S> Ours<S> {
-    pub(super) fn new(stream: S, hangup: &CancellationToken, silence: Duration) -> Ours<S> {
-        let ended = || Box::pin(hangup.clone().cancelled_owned());
-        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None }
+    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> Ours<S> {
+        let ended = || Box::pin(connection.hangup.clone().cancelled_owned());
+        let sent = Arc::clone(&connection.sent);
+        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None, sent }
     }
 
     /// `write`, unless it takes too long.
@@ -60,7 +66,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Ours<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.in_time(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf))
+        let written = ready!(self.in_time(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf)))?;
+        self.sent.fetch_add(written as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

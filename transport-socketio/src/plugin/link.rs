@@ -183,6 +183,9 @@ impl ClientLink {
     }
 }
 
+/// The engine looks after a silent plugin itself where this would take longer than it does.
+const NOTICED: Duration = Duration::from_secs(20);
+
 /// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself,
 /// but for what it prints.
 fn silence(client: &Client) -> Duration {
@@ -224,6 +227,11 @@ impl Link for ClientLink {
             None => ready!(self.poll_inbound(cx))?,
         };
         Poll::Ready(Ok(event.and_then(|event| codec::decode(&event))))
+    }
+
+    /// By the plugin's pings, whose times it sets itself: longer ones are not relied on.
+    fn notices_silence(&self) -> bool {
+        self.silence <= NOTICED
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {

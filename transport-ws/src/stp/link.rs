@@ -57,8 +57,8 @@ pub(super) trait Side {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
     /// Ready when this end wants the link closed: in order as [`LinkEnd::Disconnected`], at once as anything else.
-    /// Asked when there is nothing to send, or the link does not take it.
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd>;
+    /// Asked when there is nothing to send, or the link does not take it. `progress` grows with all that the link takes.
+    fn poll_stop(&mut self, cx: &mut Context<'_>, progress: impl Fn() -> u64) -> Poll<LinkEnd>;
 }
 
 /// Frames moved one way before the other way gets its turn.
@@ -69,7 +69,8 @@ const ROUNDS: usize = 16;
 /// Moves frames between a link and its side until the link ends, and says how. Cancel safe as far as dropping the link
 /// is.
 pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkEnd {
-    let mut unflushed = false;
+    // Frames that the link has taken, and flushes that were completed.
+    let (mut unflushed, mut taken) = (false, 0u64);
     let end = poll_fn(|cx| {
         for round in 0.. {
             let mut idle = true;
@@ -81,6 +82,7 @@ pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkE
                 }
                 let Poll::Ready(text) = side.poll_frame(cx) else { break };
                 (idle, unflushed) = (false, true);
+                taken += 1;
                 if let Err(end) = link.send_text(text) {
                     return Poll::Ready(end);
                 }
@@ -103,12 +105,15 @@ pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkE
                 break;
             }
         }
-        if let Poll::Ready(end) = side.poll_stop(cx) {
+        if let Poll::Ready(end) = side.poll_stop(cx, || taken.wrapping_add(link.traffic().sent)) {
             return Poll::Ready(end);
         }
         if unflushed && let Poll::Ready(flushed) = link.poll_text_sent(cx) {
             match flushed {
-                Ok(()) => unflushed = false,
+                Ok(()) => {
+                    unflushed = false;
+                    taken += 1;
+                }
                 Err(end) => return Poll::Ready(end),
             }
         }

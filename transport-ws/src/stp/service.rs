@@ -257,7 +257,7 @@ impl Side for ServiceSide {
         came
     }
 
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, cx: &mut Context<'_>, _: impl Fn() -> u64) -> Poll<LinkEnd> {
         if self.refused.is_some() {
             return Poll::Ready(LinkEnd::Disconnected);
         }

@@ -176,7 +176,7 @@ async fn a_hub_that_is_stopped_closes_in_order() {
 
 #[tokio::test]
 async fn a_slow_service_loses_its_link_and_holds_up_nobody() {
-    let limits = QueueLimits::default().patience(Duration::from_millis(300));
+    let limits = QueueLimits::default().stall_timeout(Duration::from_millis(300));
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().queue(limits)).await;
     let mut slow = Peer::dial(&hub.url).await;
     slow.register(json!({"serviceName": "Slow", "solvables": ["A"], "sessionId": "s"})).await;

@@ -90,6 +90,17 @@ pub async fn silence_is_noticed(fixture: &dyn Fixture) -> Result<(), Failure> {
     engine.stays_ended().await
 }
 
+/// An engine's end that says that it notices silence has a fixture that declares within which time, so that it is tried:
+/// nobody else looks after it.
+pub async fn who_notices_silence_declares_it(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (engine, _plugin, lab) = pair(fixture).await?;
+    let declared = lab.has.silence.is_some();
+    check(declared || !engine.into_link().notices_silence(), || {
+        Failure::new("Capabilities::silence, since the link says that it notices silence", "no such declaration")
+            .look_at("notices_silence")
+    })
+}
+
 /// A sender that waits for a reader learns a cut.
 pub async fn a_cut_wakes_a_full_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {

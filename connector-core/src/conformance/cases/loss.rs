@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::hand::{HandHost, answer, listen};
-use crate::conformance::host::{Host, Notes, Started, link_is};
+use crate::conformance::host::{Host, Notes, Started, link_is, options};
 use crate::conformance::lab::{Lab, moment};
 use crate::error::CallError;
 use crate::message::Message;
@@ -201,4 +201,25 @@ pub async fn a_plugin_is_deactivated_while_its_link_is_down(fixture: &dyn Fixtur
     host.control.heal();
     crate::conformance::host::activate(&host.has, &host.engine, "probe").await?;
     same("the result", &host.call::<i64>("echo", (1,)).await?, &1)
+}
+
+/// A plugin that falls silent while it runs no call is found by its engine, whether or not the transport looks after
+/// that itself; then the link is made again.
+pub async fn a_silent_plugin_is_found(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let often = options().health_interval(Duration::from_millis(300));
+    let host = Host::with(Lab::open(fixture).await?, often).await?;
+    let notes = host.notes.clone();
+    let listener = move |_: String, why: String| notes.add(why);
+    host.local.on("manager", "linkDown", listener).map_err(|error| Failure::new("a listener", error))?;
+    same("a call", &host.call::<i64>("echo", (1,)).await?, &1)?;
+    host.control.stall();
+    let why = host.notes.wait(&host.has, 1).await.look_at("a link that is stalled and dropped meanwhile")?;
+    check(why[0].as_str().is_some_and(|why| why.starts_with("silent")), || {
+        Failure::new("a link that ended as LinkEnd::Silent", &why[0]).look_at("what a stall ends, and how that is told")
+    })?;
+    if host.has.redial {
+        heal(&host).await.look_at(HEAL)?;
+        same("a call on the new link", &host.call::<i64>("echo", (2,)).await.look_at(HEAL)?, &2)?;
+    }
+    Ok(())
 }

@@ -68,7 +68,7 @@ impl Side for Asking {
         false
     }
 
-    fn poll_stop(&mut self, _: &mut Context<'_>) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, _: &mut Context<'_>, _: impl Fn() -> u64) -> Poll<LinkEnd> {
         if self.answer.is_some() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
     }
 }

@@ -8,8 +8,8 @@ use crate::client::WsServerConfig;
 pub struct StpHubConfig {
     /// Limits and times of each link, who is let in, TLS. Default: [`WsServerConfig::default`], with 4,096 connections.
     pub server: WsServerConfig,
-    /// The queue in front of each service: a service whose queue stays full for its patience, or is past its very most,
-    /// does not read and loses its link. Default: [`QueueLimits::default`].
+    /// The queue in front of each service: a service that takes nothing of a full queue for its
+    /// `stall_timeout`, or whose queue is past its very most, loses its link. Default: [`QueueLimits::default`].
     pub queue: QueueLimits,
     /// Requests that may wait for one service's answers; the next goes to another service that solves it, or is
     /// refused. Default 16,384.

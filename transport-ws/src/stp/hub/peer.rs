@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use connector_core::LinkEnd;
+use connector_core::{LinkEnd, Standstill};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -27,8 +27,8 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
     let may_list = hub.config.list_to_remote || peer.ip().to_canonical().is_loopback();
     hub.router().join(id, Arc::clone(&outbox), &path, may_list);
     let mut joined = Joined { hub: Arc::clone(&hub), id, slow: false };
-    let timer = Box::pin(tokio::time::sleep(outbox.limits().patience));
-    let mut side = PeerSide { hub, id, outbox, timer, full_since: None, stop };
+    let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
+    let mut side = PeerSide { hub, id, outbox, timer, stall: None, stop };
     let end = drive(&mut *link, &mut side).await;
     match &end {
         LinkEnd::TooSlow(_) => {
@@ -59,7 +59,7 @@ struct PeerSide {
     id: PeerId,
     outbox: Arc<Outbox>,
     timer: Pin<Box<Sleep>>,
-    full_since: Option<Pin<Box<Sleep>>>,
+    stall: Option<Standstill>,
     stop: Stop,
 }
 
@@ -93,17 +93,17 @@ impl Side for PeerSide {
         true
     }
 
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, cx: &mut Context<'_>, progress: impl Fn() -> u64) -> Poll<LinkEnd> {
         let (full, overflowed) = self.outbox.backlog(cx);
-        let patience = self.outbox.limits().patience;
-        match &self.full_since {
-            None if full => self.full_since = Some(Box::pin(tokio::time::sleep(patience))),
-            Some(_) if !full => self.full_since = None,
-            _ => {}
+        let limit = self.outbox.limits().stall_timeout;
+        if !full {
+            self.stall = None;
+        } else if self.stall.is_none() {
+            self.stall = Some(Standstill::new(limit, progress()));
         }
-        let patience_ended = self.full_since.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
-        if overflowed || patience_ended {
-            return Poll::Ready(LinkEnd::TooSlow(patience));
+        let stalled = self.stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
+        if overflowed || stalled {
+            return Poll::Ready(LinkEnd::TooSlow(limit));
         }
         Pin::new(&mut self.stop).poll(cx).map(|()| LinkEnd::Disconnected)
     }

@@ -1,0 +1,113 @@
+//! Noticing that a count stands still, without a look at the clock for each change.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::runtime;
+
+/// How often it looks in each limit.
+const LOOKS: u32 = 4;
+
+/// Notices when a count has not changed for a while: messages taken, bytes received.
+///
+/// It looks at the count four times in each limit, so that counting itself costs no look at the clock. A standstill is
+/// noticed once it has lasted for the limit, and at most a quarter of the limit late.
+///
+/// A process that was stopped, or that a busy machine kept waiting, finds all its timers due at once: that alone is
+/// not a standstill, because looks that are apart in time must all find the same count.
+pub struct Standstill {
+    limit: Duration,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    count: u64,
+    /// Looks in a row that found no change.
+    still: u32,
+    /// Set while the timer would wake it: nothing is to be done before.
+    waker: Option<Waker>,
+}
+
+impl Standstill {
+    /// Watches a count that is `count` now. Must be called within a runtime whose time is enabled.
+    pub fn new(limit: Duration, count: u64) -> Standstill {
+        Standstill { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
+    }
+
+    /// Ready once the count has stood still for the limit; it may be polled again after that, and begins a new limit.
+    pub fn poll(&mut self, cx: &mut Context<'_>, count: impl Fn() -> u64) -> Poll<()> {
+        loop {
+            let waits = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if waits && !self.timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let now = count();
+            let still = if now == self.count { self.still + 1 } else { 0 };
+            *self = Standstill { still: still % LOOKS, ..Standstill::new(self.limit, now) };
+            if still == LOOKS {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Standstill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standstill").field("limit", &self.limit).field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_count_that_never_changes_stands_still_after_the_limit() {
+        let start = runtime::now();
+        let mut standstill = Standstill::new(LIMIT, 7);
+        for times in 1..4 {
+            poll_fn(|cx| standstill.poll(cx, || 7)).await;
+            assert_eq!(start.elapsed().as_secs(), times * 10);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_count_that_changes_within_the_limit_does_not_stand_still() {
+        let count = AtomicU64::new(0);
+        let mut standstill = Standstill::new(LIMIT, 0);
+        for _ in 0..50 {
+            let mut stands = poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)));
+            assert!(runtime::timeout(Duration::from_secs(9), &mut stands).await.is_none());
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let start = runtime::now();
+        poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed))).await;
+        assert!((10..13).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn extremes_neither_panic_nor_spin() {
+        let mut never = Standstill::new(Duration::MAX, 0);
+        assert!(poll_fn(|cx| Poll::Ready(never.poll(cx, || 0))).await.is_pending());
+        let mut at_once = Standstill::new(Duration::ZERO, 0);
+        poll_fn(|cx| at_once.poll(cx, || 0)).await;
+    }
+
+    /// It may be moved from one task to another while it waits.
+    #[tokio::test(start_paused = true)]
+    async fn the_task_that_polled_last_is_woken() {
+        let mut standstill = Standstill::new(LIMIT, 0);
+        assert!(standstill.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
+        let waits = tokio::spawn(async move { poll_fn(|cx| standstill.poll(cx, || 0)).await });
+        tokio::time::timeout(2 * LIMIT, waits).await.expect("it is woken").unwrap();
+    }
+}

@@ -1,0 +1,284 @@
+//! A plugin that falls silent is found, whatever it is behind; one that works, or says anything, is left alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use connector_core::{
+    CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Plugin, PluginConnector, PluginOptions,
+    Registration, SendError, Traffic, async_trait,
+};
+use serde_json::{Value, json};
+
+use crate::hand::{Peer, by_hand};
+use crate::support::{Host, Notes, settle};
+
+/// Within this a silent plugin is found by default.
+const FOUND: Duration = Duration::from_secs(20);
+
+async fn until_down(host: &Host, name: &str, within: Duration) -> LinkEnd {
+    let mut state = host.engine.link_state(name).unwrap();
+    let down = tokio::time::timeout(within, state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await;
+    match &*down.expect("nobody notices").unwrap() {
+        LinkState::Down { why, .. } => LinkEnd::clone(why),
+        other => panic!("{other}"),
+    }
+}
+
+fn is_up(host: &Host, name: &str) -> bool {
+    host.engine.link_state(name).unwrap().borrow().is_up()
+}
+
+fn answers_handshakes(peer: &Peer, messages: &[Value]) {
+    for message in messages.iter().filter(|message| message["key"] == "handshake") {
+        peer.answer(message, json!(["echo"]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_falls_silent_is_found_by_default() {
+    for seconds_of_life in [0, 1, 4, 7, 12, 30] {
+        let host = Host::new().await;
+        let (mut peer, mut peers) = host.add_by_hand("far", &["echo"], false).await;
+        for _ in 0..seconds_of_life {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            peer.say(json!({"action": "emit", "key": "e", "payload": []}));
+        }
+        settle().await;
+        let end = until_down(&host, "far", FOUND).await;
+        assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_secs(15)), "{end:?}");
+        assert_eq!(peer.all().await.len(), 1, "it is asked once");
+        peers.next().await.shake_hands(&["echo"], false).await;
+        assert!(is_up(&host, "far"), "it is dialled again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_link_is_found_and_made_again() {
+    let host = Host::new().await;
+    let switch = host.add(|| Plugin::new("p").method("one", || async { 1 })).await;
+    let one = || host.local.call::<i64>("p", "one", ());
+    assert_eq!(one().await.unwrap(), 1);
+    let notes = Notes::default();
+    host.local.on("manager", "linkDown", notes.listener()).unwrap();
+    switch.stall();
+    tokio::time::sleep(FOUND).await;
+    let down = notes.take();
+    assert!(down.len() == 1 && down[0][1].as_str().unwrap().starts_with("silent"), "{down:?}");
+    assert_eq!(one().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_plugin_that_answers_lives_and_nobody_hears_of_it() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    for event in ["profileUpdated", "linkDown", "linkUp", "pluginActivated"] {
+        host.local.on("manager", event, notes.listener()).unwrap();
+    }
+    let activations = Arc::new(AtomicU64::new(0));
+    let activated = Arc::clone(&activations);
+    let plugin = move || {
+        let activated = Arc::clone(&activated);
+        Plugin::new("p").method("one", || async { 1 }).on_activation(move |_| {
+            activated.fetch_add(1, Ordering::Relaxed);
+            async {}
+        })
+    };
+    host.add(plugin).await;
+    settle().await;
+    notes.take();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(is_up(&host, "p") && notes.take().is_empty());
+    assert_eq!(activations.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_arrives_is_a_sign_of_life() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    let signs =
+        [r#"{"action":"emit","key":"e","payload":[]}"#, "no message at all", r#"{"action":"response","id":77}"#];
+    for round in 0..60 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        peer.say_text(signs[round % signs.len()].to_owned());
+        assert!(is_up(&host, "far"), "after {round}");
+    }
+    assert!(peer.all().await.is_empty(), "nobody asks");
+}
+
+/// It cannot answer meanwhile, for example because it has one thread.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_at_work_on_a_call_is_not_silent() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue_timeout(Duration::from_secs(600));
+    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    for _ in 0..3 {
+        let call = host.start::<i64>("far", "echo", ());
+        let request = peer.hear().await;
+        tokio::time::sleep(Duration::from_secs(599)).await;
+        assert!(is_up(&host, "far"));
+        peer.answer(&request, json!(7));
+        assert_eq!(call.await.unwrap().unwrap(), 7);
+        let asked = peer.all().await;
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        answers_handshakes(&peer, &asked);
+    }
+}
+
+/// The caller does not want it any more, but the plugin is at work all the same.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_at_work_on_a_call_that_was_cancelled_is_not_silent() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue_timeout(Duration::from_secs(600));
+    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    let call = host.start::<i64>("far", "echo", ());
+    let request = peer.hear().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    call.abort();
+    tokio::time::sleep(Duration::from_secs(590)).await;
+    assert!(is_up(&host, "far"));
+    peer.answer(&request, json!(7));
+    let asked = peer.all().await;
+    answers_handshakes(&peer, &asked);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(is_up(&host, "far"));
+}
+
+/// Each call has its time, but a dead plugin does not live by being called.
+#[tokio::test(start_paused = true)]
+async fn a_silent_plugin_that_is_called_all_the_time_is_found() {
+    let host = Host::new().await;
+    let (_peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    let local = host.local.clone();
+    let calls = tokio::spawn(async move {
+        loop {
+            match local.call::<i64>("far", "echo", ()).await {
+                Err(CallError::TimedOut(_)) => {}
+                other => return other,
+            }
+        }
+    });
+    let end = until_down(&host, "far", FOUND + Duration::from_secs(15)).await;
+    assert!(matches!(end, LinkEnd::Silent(_)), "{end:?}");
+    assert!(matches!(calls.await.unwrap(), Err(CallError::LinkLost(_))));
+}
+
+/// Events are taken by the link's buffers, which says nothing about the plugin.
+#[tokio::test(start_paused = true)]
+async fn a_silent_plugin_that_is_sent_events_is_found() {
+    let host = Host::new().await;
+    let (peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    let local = host.local.clone();
+    tokio::spawn(async move {
+        loop {
+            local.emit("e", ()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let end = until_down(&host, "far", FOUND).await;
+    assert!(matches!(end, LinkEnd::Silent(_)), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_of_for_ever_asks_never() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().health_interval(Duration::MAX);
+    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(is_up(&host, "far") && peer.all().await.is_empty());
+}
+
+/// A link whose transport looks after silence, or counts bytes.
+struct Told {
+    link: Option<Box<dyn Link>>,
+    notices: bool,
+    received: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl PluginConnector for Told {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let link = self.link.take().ok_or(LinkEnd::GivenUp("no more links".to_owned()))?;
+        Ok(Box::new(ToldLink { link, notices: self.notices, received: Arc::clone(&self.received) }))
+    }
+}
+
+struct ToldLink {
+    link: Box<dyn Link>,
+    notices: bool,
+    received: Arc<AtomicU64>,
+}
+
+impl Link for ToldLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.link.poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.link.send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.link.poll_flush(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.link.poll_message(cx)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_disconnect(cx)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { received: self.received.load(Ordering::Relaxed), ..Traffic::default() }
+    }
+
+    fn notices_silence(&self) -> bool {
+        self.notices
+    }
+}
+
+async fn told(host: &Host, notices: bool, options: PluginOptions) -> (Peer, Arc<AtomicU64>) {
+    let (mut peer, link) = by_hand();
+    let received = Arc::default();
+    let connector = Told { link: Some(link), notices, received: Arc::clone(&received) };
+    let registration = Registration::behind(ExternalProfile::new("far", "x:"), connector).options(options);
+    host.engine.register(registration).unwrap();
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("far").await });
+    peer.shake_hands(&["echo"], false).await;
+    activated.await.unwrap().unwrap();
+    (peer, received)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_notices_silence_is_left_to_it_unless_an_interval_is_set() {
+    for set in [false, true] {
+        let host = Host::new().await;
+        let options = PluginOptions::default();
+        let options = if set { options.health_interval(Duration::from_secs(60)) } else { options };
+        let (mut peer, _) = told(&host, true, options).await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(peer.all().await.len(), usize::from(set));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(is_up(&host, "far"), !set);
+    }
+}
+
+/// A large message takes its time to arrive, and what it waits for behind it too.
+#[tokio::test(start_paused = true)]
+async fn bytes_that_arrive_are_a_sign_of_life_before_the_message_is_whole() {
+    let host = Host::new().await;
+    let (mut peer, received) = told(&host, false, PluginOptions::default()).await;
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        received.fetch_add(1, Ordering::Relaxed);
+        assert!(is_up(&host, "far"));
+    }
+    assert!(peer.all().await.is_empty());
+    let end = until_down(&host, "far", FOUND).await;
+    assert!(matches!(end, LinkEnd::Silent(_)), "{end:?}");
+}

@@ -1,0 +1,156 @@
+//! Links that are slow, and links that stand still.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use connector_core::{
+    Action, CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin,
+    PluginConnector, PluginOptions, Registration, SendError, Traffic, async_trait,
+};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::{Host, settle, short_queue};
+
+fn why(state: &LinkState) -> String {
+    match state {
+        LinkState::Down { why, .. } => why.to_string(),
+        other => panic!("{other}"),
+    }
+}
+
+/// Its queue is full all the time.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue(short_queue(16));
+    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    for number in 0..64 + 16 + 50 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    let state = host.engine.link_state("slow").unwrap();
+    for number in 0..30 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert!(state.borrow().is_up(), "after {number}: {}", *state.borrow());
+        assert_eq!(peer.hear().await["payload"], json!([number]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_stops_reading_later_is_closed_as_well() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue(short_queue(16));
+    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    for number in 0..64 + 16 + 50 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        peer.hear().await;
+    }
+    let mut state = host.engine.link_state("slow").unwrap();
+    let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
+    let why = why(&down.expect("it is never closed").unwrap());
+    assert!(why.starts_with("too slow"), "{why}");
+}
+
+/// More than a link's queue holds before it counts as full, on one thread for both ends.
+#[tokio::test]
+async fn thirty_thousand_calls_at_once_all_succeed() {
+    const CALLS: usize = 30_000;
+    let host = Host::new().await;
+    let options =
+        PluginOptions::default().concurrency(CALLS).queue_length(CALLS).queue_timeout(Duration::from_secs(600));
+    host.add_with(options, || Plugin::new("p").method("echo", |number: usize| async move { number })).await;
+    let calls = (0..CALLS).map(|number| host.local.call::<usize>("p", "echo", (number,)));
+    for (number, answer) in join_all(calls).await.into_iter().enumerate() {
+        assert_eq!(answer.unwrap(), number);
+    }
+}
+
+/// Answers handshakes at once. Another message takes for ever to leave, but some of its bytes do now and then.
+#[derive(Clone, Default)]
+struct Trickle(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    answers: Mutex<Vec<Message>>,
+    reader: Mutex<Option<Waker>>,
+    busy: AtomicU64,
+    sent: AtomicU64,
+}
+
+#[async_trait]
+impl PluginConnector for Trickle {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Link for Trickle {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if self.0.busy.load(Ordering::Relaxed) > 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if message.key.as_deref() != Some("handshake") {
+            self.0.busy.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let mut answer = Message::new(Action::Response);
+        (answer.id, answer.key, answer.payload) = (message.id, message.key, Some(Payload::new(["echo"])));
+        self.0.answers.lock().unwrap().push(answer);
+        self.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.poll_ready(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        *self.0.reader.lock().unwrap() = Some(cx.waker().clone());
+        self.0.answers.lock().unwrap().pop().map_or(Poll::Pending, |answer| Poll::Ready(Ok(Ok(answer))))
+    }
+
+    fn poll_disconnect(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { sent: self.0.sent.load(Ordering::Relaxed), ..Traffic::default() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_bytes_leave_slowly_is_progress_until_they_stop() {
+    let host = Host::new().await;
+    let link = Trickle::default();
+    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());
+    let options = PluginOptions::default()
+        .concurrency(100)
+        .queue(short_queue(16))
+        .queue_timeout(Duration::from_secs(3600))
+        .health_interval(Duration::MAX);
+    host.engine.register(behind.options(options)).unwrap();
+    host.engine.manager().activate("p").await.unwrap();
+    let calls: Vec<_> = (0..30).map(|_| host.start::<String>("p", "echo", ())).collect();
+    let mut state = host.engine.link_state("p").unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert!(state.borrow().is_up(), "{}", *state.borrow());
+        link.0.sent.fetch_add(1, Ordering::Relaxed);
+        link.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
+    }
+    let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
+    assert!(why(&down.expect("it is never closed").unwrap()).starts_with("too slow"));
+    for call in calls {
+        assert!(matches!(call.await.unwrap(), Err(CallError::LinkLost(_))));
+    }
+}
