@@ -21,6 +21,10 @@ pub(super) struct PluginSide {
     /// Methods that run, and the activation hook, which nobody asked for.
     tasks: Tasks<Option<Asked>, Outcome>,
     answers: Answers<Answer>,
+    /// Activation hooks among the tasks.
+    hooks: usize,
+    /// No more calls are taken, and the link is closed once those that run have ended.
+    finishing: bool,
 }
 
 /// What the engine asked for.
@@ -37,7 +41,14 @@ struct Answer {
 
 impl PluginSide {
     pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
-        PluginSide { home, session: PluginSession::new(), tasks: Tasks::new(), answers: Answers::new() }
+        PluginSide {
+            home,
+            session: PluginSession::new(),
+            tasks: Tasks::new(),
+            answers: Answers::new(),
+            hooks: 0,
+            finishing: false,
+        }
     }
 
     fn act(&mut self, event: PluginEvent<Reply>) {
@@ -49,7 +60,8 @@ impl PluginSide {
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let hook = hook(PluginClient::behind(Arc::clone(&self.home)));
-                        self.tasks.start(None, None, Box::pin(hook.map(|()| Ok(Payload::null()))));
+                        let hook = Box::pin(hook.map(|()| Ok(Payload::null())));
+                        self.hooks += usize::from(self.tasks.start(None, None, hook).is_none());
                     }
                 }
                 self.session.answer_handshake(id, name, self.home.instance.exposed());
@@ -59,6 +71,10 @@ impl PluginSide {
                 if self.tasks.len() >= self.home.config.running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
                     return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
+                }
+                if self.finishing {
+                    let stopping = format!("Cannot call {key} of {}, because it is stopping", self.home.name());
+                    return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(stopping)) });
                 }
                 let client = PluginClient::behind(Arc::clone(&self.home));
                 let context = Context::new(from, path, key.clone(), client, None);
@@ -81,9 +97,17 @@ impl PluginSide {
     }
 
     fn answer(&mut self, Ended { id, of, output: outcome }: Ended<Option<Asked>, Outcome>) {
-        if let Some(asked) = of {
-            self.answers.push(&self.home.outbox, Answer { id, asked, outcome });
+        match of {
+            Some(asked) => self.answers.push(&self.home.outbox, Answer { id, asked, outcome }),
+            None => self.hooks -= 1,
         }
+    }
+
+    /// Nothing that the engine has asked for runs or waits to be sent any more.
+    fn is_finished(&self) -> bool {
+        self.finishing
+            && self.tasks.len() == self.hooks
+            && self.answers.len() + self.session.waiting_to_send() + self.home.outbox.backlog().0 == 0
     }
 
     fn command(&mut self, command: Command) -> Option<Message> {
@@ -103,6 +127,10 @@ impl PluginSide {
             }
             Command::Listen { action, emitter, event } => {
                 Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
+            }
+            Command::Finish => {
+                self.finishing = true;
+                None
             }
             Command::Emit { event, args } => {
                 Some(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) })
@@ -188,7 +216,10 @@ impl Side for PluginSide {
     }
 
     fn poll_stop(&mut self, _: &mut Cx<'_>) -> Poll<LinkEnd> {
-        if self.home.outbox.is_stopped() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
+        match self.home.outbox.is_stopped() || self.is_finished() {
+            true => Poll::Ready(LinkEnd::Disconnected),
+            false => Poll::Pending,
+        }
     }
 }
 

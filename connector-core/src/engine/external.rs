@@ -13,6 +13,7 @@ use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
 use crate::runtime::Task;
+use crate::shown::shown_url;
 use crate::sync::lock;
 
 /// What the engine asks of a link's task.
@@ -81,7 +82,7 @@ impl fmt::Display for LinkState {
 pub(super) struct External {
     pub(super) name: Name,
     pub(super) url: String,
-    /// The URL as errors and traces show it: a query may hold a token.
+    /// The URL as errors and traces show it.
     pub(super) shown_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<Command>,
@@ -103,7 +104,7 @@ impl External {
             None => crate::profile::transform_url(&name, &url),
         };
         External {
-            shown_url: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            shown_url: shown_url(&url),
             url,
             name,
             connector: tokio::sync::Mutex::new(connector),

@@ -7,7 +7,7 @@ mod tasks;
 mod under_way;
 
 pub(crate) use answers::Answers;
-pub(crate) use drive::{Head, Side, drive};
+pub(crate) use drive::{Head, Side, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
 pub(crate) use tasks::{Ended, Tasks};
 pub(crate) use under_way::{Reply, TakeBack, UnderWay};

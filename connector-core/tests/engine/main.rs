@@ -19,5 +19,6 @@ mod queue;
 mod reentry;
 mod script;
 mod services;
+mod stop;
 mod support;
 mod wire;
