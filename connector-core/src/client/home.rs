@@ -21,30 +21,11 @@ use crate::sync::lock;
 /// What a handle asks of the link's task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Call {
-        id: i64,
-        target: Name,
-        method: Name,
-        args: Payload,
-        reply: Reply,
-    },
-    TakeBack {
-        id: i64,
-    },
-    Cancel {
-        target: Name,
-        method: Option<Name>,
-    },
-    Listen {
-        action: Action,
-        emitter: Name,
-        event: Name,
-    },
-    Emit {
-        event: Name,
-        args: Payload,
-    },
-    /// No more calls, and the end once those that run have ended.
+    Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
+    TakeBack { id: i64 },
+    Cancel { target: Name, method: Option<Name> },
+    Listen { action: Action, emitter: Name, event: Name },
+    Emit { event: Name, args: Payload },
     Finish,
 }
 

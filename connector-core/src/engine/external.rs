@@ -96,9 +96,10 @@ impl External {
     pub(super) fn new(
         name: Name,
         url: String,
-        connector: Box<dyn PluginConnector>,
+        mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
     ) -> External {
+        connector.registered(&name);
         let url = match &options.transform_url {
             Some(transform) => transform(&name, &url),
             None => crate::profile::transform_url(&name, &url),

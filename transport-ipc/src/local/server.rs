@@ -33,6 +33,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct LocalServer {
     listener: os::Listener,
     name: LocalName,
+    /// The name as it is understood in any environment.
+    address: LocalName,
     config: LocalConfig,
     connections: Arc<Semaphore>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -51,7 +53,8 @@ impl LocalServer {
         let listener = os::Listener::bind(name)?;
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(LocalServer { listener, name: name.clone(), config, connections, pause: None })
+        let address = listener.address().unwrap_or_else(|| name.clone());
+        Ok(LocalServer { listener, name: name.clone(), address, config, connections, pause: None })
     }
 
     /// The name it listens at.
@@ -59,9 +62,16 @@ impl LocalServer {
         &self.name
     }
 
-    /// The `url` for the plugin's profile: `local:NAME`.
+    /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. So it is found by an engine
+    /// in whose environment a bare name would mean another folder (`TMPDIR`, `XDG_RUNTIME_DIR`).
     pub fn url(&self) -> String {
-        self.name.as_url()
+        self.address.as_url()
+    }
+
+    /// What to dial from another environment.
+    #[cfg_attr(not(feature = "plugin"), allow(dead_code))]
+    pub(crate) fn address(&self) -> &LocalName {
+        &self.address
     }
 
     /// The next connection's link. Cancel safe: no connection is lost.

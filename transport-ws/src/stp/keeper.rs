@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use connector_core::{LinkEnd, shown_url};
 use connector_core::stp::{StpConnectError, StpService, StpTimeout};
+use connector_core::{LinkEnd, shown_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
