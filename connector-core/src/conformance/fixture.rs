@@ -289,6 +289,10 @@ impl PluginConnector for Boxed<dyn PluginConnector> {
         self.0.connect(url).await
     }
 
+    fn registered(&mut self, plugin: &str) {
+        self.0.registered(plugin);
+    }
+
     fn activated(&mut self) {
         self.0.activated();
     }

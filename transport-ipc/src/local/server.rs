@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 #[cfg(feature = "client")]
-use connector_core::{ClientConfig, ClientConnector, Plugin, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Plugin, Serving, async_trait};
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
@@ -127,13 +127,13 @@ impl ClientConnector for LocalServer {
 /// and the future that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects. Must be
 /// called within a tokio runtime.
 ///
-/// Dropping the future closes every link and removes the socket. For limits take [`LocalServer::bind`] and
+/// [`Serving::until`] stops it in order; dropping the future closes every link at once. Either way the socket is removed. For limits take [`LocalServer::bind`] and
 /// [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is none.
 #[cfg(feature = "client")]
-pub fn serve<P>(name: &str, plugin: P) -> Result<(String, impl Future<Output = LinkEnd> + Send + use<P>), BindError>
+pub fn serve<P>(name: &str, plugin: P) -> Result<(String, Serving), BindError>
 where
     P: Fn() -> Plugin + Send + 'static,
 {

@@ -116,8 +116,15 @@ mod linux {
             let Ok(entries) = std::fs::read_dir("/proc") else { return };
             let names = entries.flatten().map(|entry| entry.file_name());
             let pids = names.filter_map(|name| Pid::from_raw(name.to_str()?.parse().ok()?));
-            let found = pids.filter(|pid| carries(*pid, marks) && kill(*pid, marks)).count();
-            if found == 0 {
+            let mut again = false;
+            for pid in pids {
+                again |= match look(pid, marks) {
+                    Look::Carries => kill(pid, marks),
+                    Look::Unclear => true,
+                    Look::IsNot => false,
+                };
+            }
+            if !again {
                 return;
             }
             std::thread::sleep(PAUSE);
@@ -125,18 +132,45 @@ mod linux {
         tracing::warn!("processes that an ended program has left start others faster than they are killed");
     }
 
-    fn carries(pid: Pid, marks: &[&str]) -> bool {
+    #[derive(Debug, PartialEq)]
+    enum Look {
+        Carries,
+        IsNot,
+        /// It is just becoming another program, and has no environment yet.
+        Unclear,
+    }
+
+    fn look(pid: Pid, marks: &[&str]) -> Look {
         let mut environment = Vec::new();
         let path = format!("/proc/{}/environ", pid.as_raw_nonzero());
         // What has ended, or is another user's, cannot be read.
         let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut environment));
-        read.is_ok() && marks.iter().any(|mark| memchr::memmem::find(&environment, mark.as_bytes()).is_some())
+        match read {
+            Ok(0) if is_between_programs(pid) => Look::Unclear,
+            Ok(_) if marks.iter().any(|mark| memchr::memmem::find(&environment, mark.as_bytes()).is_some()) => {
+                Look::Carries
+            }
+            _ => Look::IsNot,
+        }
+    }
+
+    /// It lives, is none of the kernel's own, and the place of its environment is not known (`proc_pid_stat(5)`).
+    fn is_between_programs(pid: Pid) -> bool {
+        const KERNELS_OWN: u64 = 0x20_0000;
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return false };
+        // After the name, which may hold anything. The first of these is field 3.
+        let fields: Vec<&str> = stat.rsplit_once(") ").map_or(Vec::new(), |(_, rest)| rest.split(' ').collect());
+        let number = |field: usize| fields.get(field - 3).and_then(|text| text.trim().parse::<u64>().ok());
+        let ended = fields.first().is_none_or(|state| matches!(*state, "Z" | "X"));
+        !ended && number(9).is_some_and(|flags| flags & KERNELS_OWN == 0) && number(50) == Some(0)
     }
 
     /// False if it has ended meanwhile. Another process may have got its number: so it is held, and looked at again.
     fn kill(pid: Pid, marks: &[&str]) -> bool {
         let killed = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(process) if carries(pid, marks) => rustix::process::pidfd_send_signal(process, Signal::KILL),
+            Ok(process) if look(pid, marks) == Look::Carries => {
+                rustix::process::pidfd_send_signal(process, Signal::KILL)
+            }
             Ok(_) => return false,
             // Linux before 5.3.
             Err(rustix::io::Errno::NOSYS) => rustix::process::kill_process(pid, Signal::KILL),

@@ -17,13 +17,15 @@ exec 3<&0
 (
     trap '' HUP INT QUIT TERM
     read -r nothing <&3
-    round=0 found=yes
-    while [ -n "$found" ] && [ $round -lt 50 ]; do
-        found= round=$((round + 1))
+    round=0 quiet=0
+    while [ $quiet -lt 3 ] && [ $round -lt 100 ]; do
+        round=$((round + 1)) quiet=$((quiet + 1))
         for file in $(grep -lsF -- "$1" /proc/[0-9]*/environ); do
             process=${file#/proc/}
-            kill -KILL "${process%/environ}" && found=yes
+            kill -KILL "${process%/environ}" && quiet=0
         done
+        # What is just becoming another program has no environment yet.
+        sleep 0.1 || sleep 1
     done
 ) &
 "#;

@@ -12,8 +12,8 @@ use crate::support::*;
 const WAYS: [&str; 5] = [
     r#"setsid sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; exec sleep 1000' "$file" & "#,
     // A double fork, as a daemon does.
-    r#"(setsid sh -c 'sleep 1000 & echo $! >"$0.new"; mv "$0.new" "$0"' "$file" &) "#,
-    r#"(setsid sh -c 'cd /; exec >/dev/null 2>&1 </dev/null; (sleep 1000 & echo $! >"$0.new"; mv "$0.new" "$0") &' "$file" &) "#,
+    r#"(setsid sh -c 'sleep 1000 & echo $! >"$0.new"; mv "$0.new" "$0"' "$file" &); "#,
+    r#"(setsid sh -c 'cd /; exec >/dev/null 2>&1 </dev/null; (sleep 1000 & echo $! >"$0.new"; mv "$0.new" "$0") &' "$file" &); "#,
     r#"nohup setsid sh -c 'trap "" TERM HUP INT; echo $$ >"$0.new"; mv "$0.new" "$0"; while :; do sleep 1; done' "$file" >/dev/null 2>&1 & "#,
     // It stays in the group.
     r#"sleep 1000 & echo $! >"$file.new"; mv "$file.new" "$file"; "#,

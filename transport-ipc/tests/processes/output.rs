@@ -57,7 +57,8 @@ impl Lines {
 async fn each_line_names_the_plugin_and_is_printable() {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
-    let script = format!("printf 'one\\ntwo \\033[31mred\\rforged\\n' >&2; {HANDSHAKE}answer=x; {ANSWER} exec sleep 1000");
+    let script =
+        format!("printf 'one\\ntwo \\033[31mred\\rforged\\n' >&2; {HANDSHAKE}answer=x; {ANSWER} exec sleep 1000");
     let program = || shell(&script);
     let behind = Registration::behind(ExternalProfile::new("p", "exec:sh"), ChildConnector::new(program()));
     for registration in [child("p", program()), behind] {
@@ -71,7 +72,10 @@ async fn each_line_names_the_plugin_and_is_printable() {
         })
         .await;
         let told = [lines.of("one"), lines.of("two")].concat();
-        assert!(told.iter().all(|line| line.contains(r#"plugin="p""#) && line.contains(r#"output="stderr""#)), "{told:?}");
+        assert!(
+            told.iter().all(|line| line.contains(r#"plugin="p""#) && line.contains(r#"output="stderr""#)),
+            "{told:?}"
+        );
         assert!(told.iter().all(|line| !line.contains(['\x1b', '\r'])), "{told:?}");
         soon(host.engine.shutdown()).await;
         lines.0.lock().unwrap().clear();

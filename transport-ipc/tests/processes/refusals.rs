@@ -59,7 +59,8 @@ async fn a_socket_that_cannot_be() {
     let folder = tempfile::tempdir().unwrap();
     symlink("loop", folder.path().join("loop")).unwrap();
     let long = format!("/{}", "x".repeat(200));
-    for name in ["ws://localhost/", "http://localhost", "a b", "", &long, folder.path().join("loop").to_str().unwrap()] {
+    for name in ["ws://localhost/", "http://localhost", "a b", "", &long, folder.path().join("loop").to_str().unwrap()]
+    {
         refused(local::plugin("p", name)).await;
     }
 }

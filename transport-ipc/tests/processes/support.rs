@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use connector_core::{ActivateError, CallError, Engine, LinkEnd, LinkState, Plugin, PluginClient, Registration};
+use connector_core::{ActivateError, CallError, Engine, Plugin, PluginClient, Registration};
 use tokio::time::timeout;
 use transport_ipc::{Program, Restart};
 
@@ -39,17 +39,11 @@ impl Host {
     pub(crate) async fn call(&self) -> Result<String, CallError> {
         soon(self.local.call("p", "echo", ())).await
     }
-
-    pub(crate) async fn down(&self) -> LinkEnd {
-        let mut state = self.engine.link_state("p").unwrap();
-        let state = soon(state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await.unwrap().clone();
-        let LinkState::Down { why, .. } = state else { unreachable!() };
-        (*why).clone()
-    }
 }
 
 pub(crate) fn shell(script: &str) -> Program {
-    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never)
+    let short = Duration::from_millis(200);
+    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never).end_timeout(short).term_timeout(short)
 }
 
 /// A script's answer to the first request; `$answer` has no quotes in it.
