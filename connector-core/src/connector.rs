@@ -226,6 +226,12 @@ pub trait PluginConnector: Send + 'static {
     /// still sought. [`LinkEnd::GivenUp`] ends that, too. Anything else is tried again.
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
 
+    /// It has been registered as this plugin's, once, before anything else: for traces that name the plugin. Most
+    /// connectors have nothing to do here.
+    fn registered(&mut self, plugin: &str) {
+        let _ = plugin;
+    }
+
     /// The plugin is being activated: [`connect`](PluginConnector::connect) follows, and nothing that went wrong before
     /// counts any more. Most connectors have nothing to do here.
     fn activated(&mut self) {}

@@ -17,6 +17,7 @@ mod plugin;
 mod profile;
 mod runtime;
 mod session;
+mod shown;
 pub mod stp;
 mod sync;
 #[cfg(all(any(doc, doctest), feature = "conformance"))]
@@ -24,7 +25,7 @@ mod sync;
 pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
-pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};
+pub use client::{ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError, Traffic};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
@@ -39,3 +40,4 @@ pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 pub use payload::Payload;
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
 pub use profile::{ExternalProfile, Profile, transform_url};
+pub use shown::shown_url;

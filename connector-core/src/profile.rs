@@ -1,11 +1,15 @@
 //! What an engine knows of a plugin.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::shown::shown_url;
+
 /// Describes a plugin. Every field of the published packages, and whatever else a host puts there, survives a round
-/// trip; only the name is needed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// trip; only the name is needed. `Debug` shows its URL as [`shown_url`](crate::shown_url()) does.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the published field names speak for themselves; the others say more below")]
 pub struct Profile {
@@ -78,6 +82,17 @@ impl Profile {
     }
 }
 
+/// As JSON, since most fields are absent.
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = Profile { url: self.url.as_deref().map(shown_url), ..self.clone() };
+        match serde_json::to_string(&shown) {
+            Ok(json) => write!(f, "Profile {json}"),
+            Err(_) => f.debug_struct("Profile").field("name", &self.name).finish_non_exhaustive(),
+        }
+    }
+}
+
 impl From<&str> for Profile {
     fn from(name: &str) -> Profile {
         Profile::new(name)
@@ -90,8 +105,8 @@ impl From<String> for Profile {
     }
 }
 
-/// A profile with the place where its plugin lives.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A profile with the place where its plugin lives. `Debug` shows its URL as [`shown_url`](crate::shown_url()) does.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Profile", try_from = "Profile")]
 pub struct ExternalProfile {
     /// The plugin.
@@ -104,6 +119,13 @@ impl ExternalProfile {
     /// The plugin `profile` (a name will do) at `url`.
     pub fn new(profile: impl Into<Profile>, url: impl Into<String>) -> ExternalProfile {
         ExternalProfile { profile: profile.into(), url: url.into() }
+    }
+}
+
+impl fmt::Debug for ExternalProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = shown_url(&self.url);
+        f.debug_struct("ExternalProfile").field("profile", &self.profile).field("url", &url).finish()
     }
 }
 
@@ -153,6 +175,15 @@ mod tests {
         assert_eq!(serde_json::to_value(&external).unwrap(), all);
         assert_eq!(serde_json::to_value(Profile::new("p")).unwrap(), serde_json::json!({"name": "p"}));
         serde_json::from_value::<ExternalProfile>(serde_json::json!({"name": "p"})).unwrap_err();
+    }
+
+    #[test]
+    fn a_url_is_not_printed_with_its_secrets() {
+        let external = ExternalProfile::new("p", "ws://user:s3cret@127.0.0.1:9/t0ken");
+        for text in [format!("{external:?}"), format!("{:?}", Profile::from(external))] {
+            assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
+            assert!(text.contains("ws://127.0.0.1:9"), "{text}");
+        }
     }
 
     #[test]

@@ -2,13 +2,17 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these programs talk on the terminal")]
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use connector_core::conformance::{SCRIPT, Script, run_script};
-use connector_core::{Engine, Registration};
+use connector_core::conformance::{SCRIPT, Script, probe, run_script};
+use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 /// What a program may end with.
@@ -61,6 +65,71 @@ pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
     run_script(&engine, &Script::parse(&script)?, report).await?;
     engine.shutdown().await;
     Ok(())
+}
+
+/// Serves the plugin `probe` to every engine that connects, prints a line for each that comes and goes, and stops in order
+/// when it is interrupted. Without the lines it would be [`connector_core::serve`] and
+/// [`until`](connector_core::Serving::until).
+///
+/// Each connection is cut after `cut_after`, without a close, if that is given.
+pub async fn serve_and_report(
+    mut server: impl ClientConnector,
+    cut_after: Option<Duration>,
+    closed: fn(&LinkEnd) -> serde_json::Value,
+) -> Done {
+    let (stop, stopping) = watch::channel(());
+    let (mut sessions, mut interrupted) = (JoinSet::new(), pin!(interrupted()));
+    loop {
+        let link = tokio::select! {
+            link = server.accept() => link?,
+            () = &mut interrupted => break,
+        };
+        report(serde_json::json!({ "event": "connection" }));
+        let (client, session) = connect(link, probe(), ClientConfig::default());
+        let mut stopping = stopping.clone();
+        while sessions.try_join_next().is_some() {}
+        sessions.spawn(async move {
+            let cut = async {
+                match cut_after {
+                    Some(time) => tokio::time::sleep(time).await,
+                    None => pending().await,
+                }
+            };
+            let finish = async {
+                // An error, the only outcome: the sender is gone.
+                let _ = stopping.changed().await;
+                client.finish().await;
+                pending::<()>().await;
+            };
+            let end = tokio::select! {
+                end = session => end,
+                () = cut => LinkEnd::lost("cut"),
+                () = finish => LinkEnd::Disconnected,
+            };
+            report(closed(&end));
+        });
+    }
+    drop(stop);
+    while sessions.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Ready when this program is to stop: on Ctrl-C, and on Unix on `TERM`, which is how a service is stopped.
+pub async fn interrupted() {
+    let ctrl_c = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    if let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            () = ctrl_c => {}
+            _ = term.recv() => {}
+        }
+        return;
+    }
+    ctrl_c.await;
 }
 
 /// Prints one line, at once: whoever reads may wait for it.

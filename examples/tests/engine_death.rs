@@ -115,3 +115,57 @@ fn a_child_of_ours_over_stdio() {
 fn a_child_of_ours_over_nodes_channel() {
     a_child_of_ours("node");
 }
+
+/// Whatever the plugin's program has started, and wherever that has gone.
+#[test]
+fn what_a_child_has_started() {
+    let ways = [
+        ("in its group", "sleep 600 & echo $! >\"$1\""),
+        ("in a session of its own", "setsid sh -c 'echo $$ >\"$0\"; exec sleep 600' \"$1\" &"),
+        ("a daemon", "(setsid sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >\"$0\"' \"$1\" &);"),
+    ];
+    for (n, (way, start)) in ways.into_iter().enumerate() {
+        let pid_file = file(&format!("started-{n}"), "pid");
+        let _ = std::fs::remove_file(&pid_file);
+        let script = format!(
+            r#"{start}
+            until [ -s "$1" ]; do sleep 0.01; done
+            printf '{{"action":"response","id":-2,"key":"handshake","payload":[]}}\n'
+            exec sleep 600"#
+        );
+        let path = pid_file.to_str().unwrap();
+        let args = ["--exec", "/bin/sh", "--arg", "-c", "--arg", &script, "--arg", "plugin", "--arg", path];
+        let engine = Engine::start(&format!("started-{n}"), &args);
+        let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        assert!(stat(pid).is_some_and(|(state, _)| state != 'Z'), "{way}");
+        engine.kill();
+        until_gone(pid);
+    }
+}
+
+/// An engine within a plugin's program belongs to the family that it is in itself.
+#[test]
+fn what_an_engine_within_a_child_has_started() {
+    let (script, pid_file) = (file("inner", "json"), file("inner", "pid"));
+    let _ = std::fs::remove_file(&pid_file);
+    let steps = r#"[{"do":"activate","name":"local"},{"do":"activate","name":"probe"},{"do":"wait","ms":600000}]"#;
+    std::fs::write(&script, steps).unwrap();
+    let inner = r#"setsid sh -c 'echo $$ >"$0"; exec sleep 600' "$1" &
+        until [ -s "$1" ]; do sleep 0.01; done
+        printf '{"action":"response","id":-2,"key":"handshake","payload":[]}\n'
+        exec sleep 600"#;
+    let outer = r#""$1" --exec /bin/sh --arg -c --arg "$2" --arg plugin --arg "$3" --script "$4" >/dev/null &
+        until [ -s "$3" ]; do sleep 0.01; done
+        printf '{"action":"response","id":-2,"key":"handshake","payload":[]}\n'
+        exec sleep 600"#;
+    let (pids, script) = (pid_file.to_str().unwrap(), script.to_str().unwrap());
+    let mut args = vec!["--exec", "/bin/sh"];
+    for arg in ["-c", outer, "plugin", IPC_ENGINE, inner, pids, script] {
+        args.extend(["--arg", arg]);
+    }
+    let engine = Engine::start("outer", &args);
+    let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert!(stat(pid).is_some());
+    engine.kill();
+    until_gone(pid);
+}

@@ -22,6 +22,8 @@ mod client;
 mod codec;
 mod config;
 #[cfg(any(feature = "client", feature = "plugin"))]
+mod lasting;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub mod local;

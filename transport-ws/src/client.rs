@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
@@ -154,12 +154,12 @@ impl WsServer {
 /// Serves a plugin at `addr`, for example `"127.0.0.1:0"`, with the defaults: gives the URL for engines, and the future
 /// that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects.
 ///
-/// Dropping the future closes every link. For limits, a token, TLS or other machines take
+/// [`Serving::until`] stops it in order; dropping the future closes every link at once. For limits, a token, TLS or other machines take
 /// [`WsServer::bind`] and [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`WsServer::bind`].
-pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, impl Future<Output = LinkEnd> + Send), BindError>
+pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, Serving), BindError>
 where
     A: ToSocketAddrs,
     P: Fn() -> Plugin + Send + 'static,

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Cancel { target: Name, method: Option<Name> },
     Listen { action: Action, emitter: Name, event: Name },
     Emit { event: Name, args: Payload },
+    Finish,
 }
 
 impl From<TakeBack> for Command {
@@ -46,6 +48,9 @@ impl Queued for Command {
         false
     }
 }
+
+/// How long a link may take to close, at the very most.
+const CLOSING: Duration = Duration::from_secs(15);
 
 pub(crate) struct LinkHome {
     pub(super) outbox: Outbox<Command>,
@@ -211,6 +216,27 @@ impl LinkHome {
 
     pub(super) fn disconnect(&self) {
         self.outbox.stop();
+    }
+
+    /// Waits until the link has ended.
+    pub(super) async fn finish(&self) {
+        if self.push(Command::Finish).is_ok()
+            && runtime::timeout(self.config.stop_timeout, pin!(self.ended())).await.is_none()
+        {
+            let plugin = self.name();
+            tracing::warn!(%plugin, limit = ?self.config.stop_timeout, "methods still run, and are dropped");
+        }
+        self.disconnect();
+        // The transport bounds a close, unless nobody drives the link.
+        let _ = runtime::timeout(CLOSING, pin!(self.ended())).await;
+    }
+
+    async fn ended(&self) {
+        let mut loaded = self.loaded.subscribe();
+        while self.outbox.down().is_none() {
+            // The link's task marks a change at the end, too.
+            let _ = loaded.changed().await;
+        }
     }
 
     fn push(&self, command: Command) -> Result<(), CallError> {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 pub use events::{Event, EventStream};
 pub(crate) use home::LinkHome;
-pub use serve::{ClientConfig, connect, serve};
+pub use serve::{ClientConfig, Serving, connect, serve};
 
 use crate::engine::{Entry, Inner};
 use crate::error::{CallError, Refusal, ServiceError, WrongResult};
@@ -262,6 +262,18 @@ impl PluginClient {
     pub fn disconnect(&self) {
         if let Home::Link(link) = &self.0 {
             link.disconnect();
+        }
+    }
+
+    /// Closes the plugin's link in order once the methods that run have ended and their answers are sent, and waits for
+    /// that; calls that come meanwhile are refused. What still runs after
+    /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) is dropped, and its callers see that
+    /// the link was closed. In the engine's process it does nothing: deactivate the plugin instead.
+    ///
+    /// Cancel safe: dropping the future leaves the link to close by itself, without the time limit.
+    pub async fn finish(&self) {
+        if let Home::Link(link) = &self.0 {
+            link.finish().await;
         }
     }
 

@@ -1,12 +1,15 @@
 //! A plugin behind connectors: one session a link.
 
+use std::fmt;
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::PluginClient;
@@ -14,7 +17,7 @@ use super::home::LinkHome;
 use super::side::PluginSide;
 use crate::connector::{ClientConnector, Link, LinkEnd};
 use crate::guard;
-use crate::link::{QueueLimits, drive};
+use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
 
@@ -33,6 +36,10 @@ pub struct ClientConfig {
     pub listeners: usize,
     /// The queue in front of the link.
     pub queue: QueueLimits,
+    /// How long methods that run may take to end when the plugin is stopped in order ([`Serving::until`],
+    /// [`PluginClient::finish`]). Those that still run then are dropped, and their callers see that the link was closed.
+    /// Default 5 s.
+    pub stop_timeout: Duration,
 }
 
 impl Default for ClientConfig {
@@ -43,6 +50,7 @@ impl Default for ClientConfig {
             running: 16_384,
             listeners: 4096,
             queue: QueueLimits::default(),
+            stop_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -82,12 +90,20 @@ impl ClientConfig {
         self.queue = limits;
         self
     }
+
+    /// Sets [`stop_timeout`](ClientConfig::stop_timeout).
+    #[must_use]
+    pub fn stop_timeout(mut self, limit: Duration) -> Self {
+        self.stop_timeout = limit;
+        self
+    }
 }
 
 /// Connects a plugin to the engine at the other end of one link.
 ///
 /// Gives the plugin's handle, and the future that owns the link: it has to be polled (spawned) for anything to happen,
-/// and ends with the link. Dropping it closes the link at once; [`PluginClient::disconnect`] closes it in order.
+/// and ends with the link. Dropping it closes the link at once; [`PluginClient::disconnect`] closes it in order, and
+/// [`PluginClient::finish`] once the methods that run have ended.
 /// Methods run in that future, each going on while the others wait; long computations belong on a thread of their own.
 /// What they trace is in the span `plugin`, with its name, where the level `debug` is looked at.
 pub fn connect(
@@ -148,37 +164,157 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// Serves a plugin to every engine that a connector accepts, each with a session of its own, until the connector ends;
-/// gives how it ended, once the sessions have.
+/// Serves a plugin to every engine that a connector accepts, each with a session of its own: the future does, once it is
+/// polled (spawned), until the connector ends or [`Serving::until`] says so.
 ///
-/// `plugin` is asked for a plugin for each engine: clone one to share its state, make one to keep engines apart.
-/// Dropping the future closes every link. Each session runs in a task of its own.
-pub async fn serve<P>(mut connector: impl ClientConnector, plugin: P, config: ClientConfig) -> LinkEnd
+/// `plugin` is asked for a plugin for each engine: clone one to share its state, make one to keep engines apart. Each
+/// session runs in a task of its own.
+pub fn serve<P>(connector: impl ClientConnector, plugin: P, config: ClientConfig) -> Serving
 where
-    P: Fn() -> Plugin + Send,
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let (stop, stopping) = watch::channel(false);
+    Serving { work: Box::pin(accept(connector, plugin, config, stopping)), stop, signal: None }
+}
+
+/// A plugin being served: a future that ends with how the connector ended or, if that merely had no more links to give,
+/// with how the last link did.
+///
+/// Dropping it closes every link at once, and engines see a link that was lost. To stop in order, give it a signal:
+///
+/// ```no_run
+/// # async fn example(connector: impl connector_core::ClientConnector, interrupted: impl Future<Output = ()> + Send + 'static) {
+/// use connector_core::{ClientConfig, Plugin, serve};
+///
+/// // With tokio's feature `signal`, for example `async { drop(tokio::signal::ctrl_c().await) }`.
+/// serve(connector, || Plugin::new("calculator"), ClientConfig::default()).until(interrupted).await;
+/// # }
+/// ```
+#[must_use = "nothing is served unless the future is polled"]
+pub struct Serving {
+    work: Pin<Box<dyn Future<Output = LinkEnd> + Send>>,
+    stop: watch::Sender<bool>,
+    signal: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Serving {
+    /// Stops in order once `stop` is ready: each engine's link [finishes](PluginClient::finish), its deactivation hook
+    /// runs, and an engine that connects meanwhile has its link closed. The connector is dropped when all links are
+    /// closed. The future then ends as [`LinkEnd::Disconnected`], within
+    /// [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), the transport's own time for closing a
+    /// link and 10 s for the hook.
+    ///
+    /// Of several signals the first counts.
+    pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Serving {
+        self.signal = Some(match self.signal.take() {
+            None => Box::pin(stop),
+            Some(other) => Box::pin(async move { drop(select(other, pin!(stop)).await) }),
+        });
+        self
+    }
+}
+
+impl Future for Serving {
+    type Output = LinkEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        if let Some(signal) = &mut self.signal
+            && signal.as_mut().poll(cx).is_ready()
+        {
+            self.signal = None;
+            self.stop.send_replace(true);
+        }
+        self.work.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").field("stopping", &*self.stop.borrow()).finish_non_exhaustive()
+    }
+}
+
+async fn accept<P>(
+    mut connector: impl ClientConnector,
+    plugin: P,
+    config: ClientConfig,
+    mut stopping: watch::Receiver<bool>,
+) -> LinkEnd
+where
+    P: Fn() -> Plugin + Send + 'static,
 {
     let mut sessions = FuturesUnordered::new();
+    let mut last = None;
     let end = loop {
         let accepted = {
             let ended = async {
-                while sessions.next().await.is_some() {}
+                while let Some(end) = sessions.next().await {
+                    last = Some(end);
+                }
                 pending::<()>().await
             };
-            match select(connector.accept(), std::pin::pin!(ended)).await {
-                Either::Left((accepted, _)) => accepted,
-                Either::Right(_) => continue,
+            let (ended, stopped) = (pin!(ended), pin!(stopping.wait_for(|stop| *stop)));
+            match select(connector.accept(), select(ended, stopped)).await {
+                Either::Left((accepted, _)) => Some(accepted),
+                Either::Right(_) => None,
             }
         };
         match accepted {
-            Ok(link) => {
-                let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) else { continue };
-                let (_, session) = connect(link, plugin, config.clone());
-                let mut task = runtime::spawn(async { drop(session.await) });
-                sessions.push(async move { task.ended().await });
+            Some(Ok(link)) => {
+                if let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) {
+                    sessions.push(session(link, plugin, config.clone(), stopping.clone()));
+                }
             }
-            Err(end) => break end,
+            Some(Err(end)) => break Some(end),
+            None => break None,
         }
     };
-    while sessions.next().await.is_some() {}
-    end
+    let Some(end) = end else {
+        turn_away(connector, async { while sessions.next().await.is_some() {} }).await;
+        return LinkEnd::Disconnected;
+    };
+    while let Some(end) = sessions.next().await {
+        last = Some(end);
+    }
+    match (end, last) {
+        (LinkEnd::Closed { .. }, Some(last)) => last,
+        (end, _) => end,
+    }
+}
+
+/// One engine's session. Once this is to stop, the session finishes what it has begun.
+async fn session(
+    link: Box<dyn Link>,
+    plugin: Plugin,
+    config: ClientConfig,
+    mut stopping: watch::Receiver<bool>,
+) -> LinkEnd {
+    let (client, session) = connect(link, plugin, config);
+    let (tell, end) = oneshot::channel();
+    let mut task = runtime::spawn(async { drop(tell.send(session.await)) });
+    let stopped = async {
+        let _ = stopping.wait_for(|stop| *stop).await;
+        client.finish().await;
+        pending::<()>().await
+    };
+    drop(select(pin!(task.ended()), pin!(stopped)).await);
+    // An error: it has panicked, which the runtime has reported.
+    end.await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"))
+}
+
+/// Closes the link of each engine that connects before `all_gone`: it is told at once, by a close, and not left to wait.
+async fn turn_away(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
+    let mut leaving = FuturesUnordered::new();
+    let mut all_gone = pin!(all_gone);
+    while let Either::Right((accepted, _)) = select(all_gone.as_mut(), connector.accept()).await {
+        let Ok(mut link) = accepted else {
+            all_gone.await;
+            break;
+        };
+        let mut task = runtime::spawn(async move {
+            let _ = close(&mut *link).await;
+        });
+        leaving.push(async move { task.ended().await });
+    }
+    while leaving.next().await.is_some() {}
 }

@@ -20,6 +20,10 @@ pub(super) struct PluginSide {
     /// Methods that run, and the activation hook, which nobody asked for.
     tasks: Tasks<Option<Asked>, Outcome>,
     answers: Answers<Answer>,
+    /// Activation hooks among the tasks.
+    hooks: usize,
+    /// No more calls are taken, and the link is closed once those that run have ended.
+    finishing: bool,
 }
 
 /// What the engine asked for.
@@ -36,7 +40,14 @@ struct Answer {
 
 impl PluginSide {
     pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
-        PluginSide { home, session: PluginSession::new(), tasks: Tasks::new(), answers: Answers::new() }
+        PluginSide {
+            home,
+            session: PluginSession::new(),
+            tasks: Tasks::new(),
+            answers: Answers::new(),
+            hooks: 0,
+            finishing: false,
+        }
     }
 
     fn act(&mut self, event: PluginEvent<Reply>) {
@@ -50,11 +61,11 @@ impl PluginSide {
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let client = PluginClient::behind(Arc::clone(&self.home));
                         let hook = Arc::clone(hook);
-                        let hook = async move {
+                        let hook = Box::pin(async move {
                             guard::run(&name, "the activation hook", async { hook(client).await }).await;
                             Ok(Payload::null())
-                        };
-                        self.tasks.start(None, None, Box::pin(hook));
+                        });
+                        self.hooks += usize::from(self.tasks.start(None, None, hook).is_none());
                     }
                 }
                 self.session.answer_handshake(id, name, self.home.instance.exposed());
@@ -64,6 +75,10 @@ impl PluginSide {
                 if self.tasks.len() >= self.home.config.running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
                     return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
+                }
+                if self.finishing {
+                    let stopping = format!("Cannot call {key} of {}, because it is stopping", self.home.name());
+                    return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(stopping)) });
                 }
                 let client = PluginClient::behind(Arc::clone(&self.home));
                 let context = Context::new(from, path, key.clone(), client, None);
@@ -86,9 +101,17 @@ impl PluginSide {
     }
 
     fn answer(&mut self, Ended { id, of, output: outcome }: Ended<Option<Asked>, Outcome>) {
-        if let Some(asked) = of {
-            self.answers.push(&self.home.outbox, Answer { id, asked, outcome });
+        match of {
+            Some(asked) => self.answers.push(&self.home.outbox, Answer { id, asked, outcome }),
+            None => self.hooks -= 1,
         }
+    }
+
+    /// Nothing that the engine has asked for runs or waits to be sent any more.
+    fn is_finished(&self) -> bool {
+        self.finishing
+            && self.tasks.len() == self.hooks
+            && self.answers.len() + self.session.waiting_to_send() + self.home.outbox.backlog().0 == 0
     }
 
     fn command(&mut self, command: Command) -> Option<Message> {
@@ -108,6 +131,10 @@ impl PluginSide {
             }
             Command::Listen { action, emitter, event } => {
                 Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
+            }
+            Command::Finish => {
+                self.finishing = true;
+                None
             }
             Command::Emit { event, args } => {
                 Some(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) })
@@ -193,7 +220,10 @@ impl Side for PluginSide {
     }
 
     fn poll_stop(&mut self, _: &mut Cx<'_>, _: &dyn Link, _: u64) -> Poll<LinkEnd> {
-        if self.home.outbox.is_stopped() { Poll::Ready(LinkEnd::Disconnected) } else { Poll::Pending }
+        match self.home.outbox.is_stopped() || self.is_finished() {
+            true => Poll::Ready(LinkEnd::Disconnected),
+            false => Poll::Pending,
+        }
     }
 }
 

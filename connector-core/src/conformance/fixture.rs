@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::memory::{Switch, memory};
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginConnector};
+use crate::shown::shown_url;
 
 /// Why a [`Place`] could not be made, for example because no port is free.
 pub type PlaceError = Box<dyn Error + Send + Sync>;
@@ -62,7 +63,7 @@ impl Place {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Place").field("url", &shown_url(&self.url)).finish_non_exhaustive()
     }
 }
 
@@ -287,6 +288,10 @@ impl ClientConnector for Boxed<dyn ClientConnector> {
 impl PluginConnector for Boxed<dyn PluginConnector> {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
         self.0.connect(url).await
+    }
+
+    fn registered(&mut self, plugin: &str) {
+        self.0.registered(plugin);
     }
 
     fn activated(&mut self) {

@@ -13,6 +13,7 @@ use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
 use crate::runtime::Task;
+use crate::shown::shown_url;
 use crate::sync::lock;
 
 /// What the engine asks of a link's task.
@@ -81,7 +82,7 @@ impl fmt::Display for LinkState {
 pub(super) struct External {
     pub(super) name: Name,
     pub(super) url: String,
-    /// The URL as errors and traces show it: a query may hold a token.
+    /// The URL as errors and traces show it.
     pub(super) shown_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<Command>,
@@ -95,15 +96,16 @@ impl External {
     pub(super) fn new(
         name: Name,
         url: String,
-        connector: Box<dyn PluginConnector>,
+        mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
     ) -> External {
+        connector.registered(&name);
         let url = match &options.transform_url {
             Some(transform) => transform(&name, &url),
             None => crate::profile::transform_url(&name, &url),
         };
         External {
-            shown_url: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            shown_url: shown_url(&url),
             url,
             name,
             connector: tokio::sync::Mutex::new(connector),

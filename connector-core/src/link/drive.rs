@@ -180,11 +180,16 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         Poll::Pending
     })
     .await;
-    if in_order && runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_none() {
+    if in_order && !close(link).await {
         let plugin = side.plugin();
         tracing::warn!(%plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
+}
+
+/// Closes a link in order; false if it did not close in time.
+pub(crate) async fn close(link: &mut dyn Link) -> bool {
+    runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_some()
 }
 
 fn flush(link: &mut dyn Link, unflushed: &mut usize, taken: &mut u64, cx: &mut Context<'_>) -> Result<(), LinkEnd> {

@@ -8,7 +8,7 @@ mod tasks;
 mod under_way;
 
 pub(crate) use answers::Answers;
-pub(crate) use drive::{Head, Side, drive};
+pub(crate) use drive::{Head, Side, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
 pub use standstill::Standstill;
 pub(crate) use tasks::{Ended, Tasks};

@@ -26,6 +26,7 @@ mod script;
 mod services;
 mod silence;
 mod stalls;
+mod stop;
 mod subscriptions;
 mod support;
 mod transitions;

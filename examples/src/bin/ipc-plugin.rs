@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use connector_core::LinkEnd;
 use connector_core::conformance::probe;
+use examples::interrupted;
 use transport_ipc::Channel;
 
 /// Serves the plugin `probe` to the engine that has started this program. Not to be started by hand: it speaks on Node's
@@ -19,8 +20,8 @@ fn main() -> ExitCode {
     // Before the runtime and its threads: taking the channel changes the environment.
     let channel = Channel::find();
     examples::run(async move {
-        match channel?.serve(probe()).await {
-            // The engine has closed the channel, or is gone: there is nothing left to do.
+        match channel?.serve(probe()).until(interrupted()).await {
+            // The engine has closed the channel, or is gone, or this program was interrupted: there is nothing left to do.
             LinkEnd::Closed { .. } | LinkEnd::Disconnected => Ok(()),
             end => Err(end.into()),
         }

@@ -3,9 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use connector_core::conformance::probe;
-use connector_core::{ClientConfig, ClientConnector, connect};
-use examples::{Done, report};
+use examples::{Done, report, serve_and_report};
 use serde_json::json;
 use transport_socketio::{SocketIoServer, SocketIoServerConfig};
 
@@ -28,12 +26,7 @@ fn main() -> ExitCode {
 async fn serve(args: Args) -> Done {
     let config =
         args.allow_origin.into_iter().fold(SocketIoServerConfig::default(), SocketIoServerConfig::allow_origin);
-    let mut server = SocketIoServer::bind(("127.0.0.1", args.port), config).await?;
+    let server = SocketIoServer::bind(("127.0.0.1", args.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
-    loop {
-        let link = server.accept().await?;
-        report(json!({ "event": "connection" }));
-        let (_client, session) = connect(link, probe(), ClientConfig::default());
-        tokio::spawn(async move { report(json!({ "event": "close", "reason": session.await.to_string() })) });
-    }
+    serve_and_report(server, None, |end| json!({ "event": "close", "reason": end.to_string() })).await
 }

@@ -40,13 +40,7 @@ async fn serve(args: Args) -> Done {
     config.server = args.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
     let hub = StpHub::bind(("127.0.0.1", args.port), config).await?;
     report(json!({ "event": "ready", "url": hub.url() }));
-    hub.serve_until(async {
-        // Without a signal to wait for, it serves until it is killed.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    })
-    .await;
+    hub.serve_until(examples::interrupted()).await;
     Ok(())
 }
 

@@ -76,7 +76,7 @@ async fn serve(args: Args) -> Done {
         }
     }
     if stays {
-        tokio::signal::ctrl_c().await?;
+        examples::interrupted().await;
     }
     connector.disconnect(timeout).await?;
     Ok(())

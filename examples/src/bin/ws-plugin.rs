@@ -1,13 +1,11 @@
 //! A plugin behind a websocket: serves `probe` to every engine that connects, and prints who comes and goes.
 
-use std::future::pending;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use connector_core::conformance::probe;
-use connector_core::{ClientConfig, ClientConnector, LinkEnd, connect};
-use examples::{Done, report};
+use connector_core::LinkEnd;
+use examples::{Done, report, serve_and_report};
 use serde_json::json;
 use transport_ws::{WsServer, WsServerConfig};
 
@@ -32,26 +30,10 @@ fn main() -> ExitCode {
 
 async fn serve(args: Args) -> Done {
     let config = args.allow_origin.into_iter().fold(WsServerConfig::default(), WsServerConfig::allow_origin);
-    let mut server = WsServer::bind(("127.0.0.1", args.port), config).await?;
+    let server = WsServer::bind(("127.0.0.1", args.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
-    loop {
-        let link = server.accept().await?;
-        report(json!({ "event": "connection" }));
-        let (_client, session) = connect(link, probe(), ClientConfig::default());
-        tokio::spawn(async move {
-            let cut = async {
-                match args.close_after {
-                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                    None => pending().await,
-                }
-            };
-            let code = tokio::select! {
-                end = session => close_code(&end),
-                () = cut => 1006,
-            };
-            report(json!({ "event": "close", "code": code }));
-        });
-    }
+    let cut_after = args.close_after.map(Duration::from_millis);
+    serve_and_report(server, cut_after, |end| json!({ "event": "close", "code": close_code(end) })).await
 }
 
 /// The code that a browser would show: 1005 for a close without one, 1006 for none at all (RFC 6455, 7.4.1).

@@ -3,6 +3,8 @@
 mod environment;
 mod error;
 #[cfg(unix)]
+mod flags;
+#[cfg(unix)]
 mod node;
 mod stdio;
 
@@ -10,7 +12,7 @@ pub use error::ChannelError;
 #[cfg(unix)]
 pub use node::NodeChannel;
 
-use connector_core::{ClientConfig, Link, LinkEnd, Plugin, connect};
+use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 
 use crate::config::{IpcConfig, SOCKET};
 use crate::local::{self, LocalName};
@@ -22,7 +24,7 @@ pub enum Channel {
     /// Node's own IPC channel (protocol.md, section 2): `NODE_CHANNEL_FD`.
     #[cfg(unix)]
     Node(NodeChannel),
-    /// A local socket that the engine serves: its name in `PLUGIN_SOCKET`.
+    /// A local socket that the engine serves: its path (on Windows its name) in `PLUGIN_SOCKET`.
     Local(LocalName),
     /// Standard input and output.
     Stdio,
@@ -55,6 +57,10 @@ impl Channel {
     /// On stdio, descriptors 0 and 1 are moved aside: from then on standard output goes to standard error and standard
     /// input is empty, so that a stray `println!` cannot break a message. Once a process only.
     ///
+    /// Whoever shares a descriptor with this program (a shell, the next command on its line) finds it as it was: Linux
+    /// opens a pipe a second time. A socket, and a pipe elsewhere, is set not to block until the link is dropped, so a
+    /// program that must not leave it so drops its link before it calls [`std::process::exit`].
+    ///
     /// # Errors
     /// The engine's socket cannot be reached; or the channel cannot be used.
     pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
@@ -66,13 +72,26 @@ impl Channel {
         }
     }
 
-    /// Serves a plugin to the engine with the defaults, until the engine goes or closes the channel; gives how it ended.
+    /// Serves a plugin to the engine with the defaults, until the engine goes or closes the channel, or
+    /// [`Serving::until`] says so; gives how the link ended.
     ///
-    /// A program should end with it: an engine that is gone has no use for its plugins.
-    pub async fn serve(self, plugin: Plugin) -> LinkEnd {
-        match self.connect(IpcConfig::default()).await {
-            Ok(link) => connect(link, plugin, ClientConfig::default()).1.await,
-            Err(end) => end,
+    /// A program should end with it: an engine that is gone has no use for its plugins. One that is stopped in order, and
+    /// then ends with exit code 0, is to its engine a link that was closed.
+    pub fn serve(self, plugin: Plugin) -> Serving {
+        connector_core::serve(Once(Some(self)), move || plugin.clone(), ClientConfig::default())
+    }
+}
+
+/// The one link of a channel.
+struct Once(Option<Channel>);
+
+#[async_trait]
+impl ClientConnector for Once {
+    async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
+        match self.0.take() {
+            // Given up only when the program is stopping.
+            Some(channel) => channel.connect(IpcConfig::default()).await,
+            None => Err(LinkEnd::Closed { code: None, reason: String::new() }),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Node's IPC channel, the child's end (protocol.md, section 2).
 
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use connector_core::{Link, LinkEnd};
 use rustix::fs::FileType;
 
 use super::environment;
 use super::error::ChannelError;
+use super::flags::Restoring;
+use super::stdio::socket;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
 use crate::link::LineLink;
@@ -52,8 +53,6 @@ impl NodeChannel {
     }
 
     pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
-        let stream = UnixStream::from(self.0);
-        stream.set_nonblocking(true)?;
-        Ok(Box::new(LineLink::new(tokio::net::UnixStream::from_std(stream)?, config, Stray::Fatal)))
+        Ok(Box::new(LineLink::new(Restoring::new(self.0, socket)?, config, Stray::Fatal)))
     }
 }

@@ -19,6 +19,9 @@ pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
 }
 
 #[cfg(unix)]
+pub(super) use unix::socket;
+
+#[cfg(unix)]
 mod unix {
     use std::fs::File;
     use std::io;
@@ -30,6 +33,8 @@ mod unix {
     use rustix::fs::FileType;
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::unix::pipe;
+
+    use super::super::flags::Restoring;
 
     type Input = Box<dyn AsyncRead + Send + Unpin>;
     type Output = Box<dyn AsyncWrite + Send + Unpin>;
@@ -58,21 +63,39 @@ mod unix {
     /// Pipes, or sockets as Node gives them; a terminal or a file is read in a thread.
     fn reader(fd: OwnedFd) -> io::Result<Input> {
         Ok(match kind(&fd)? {
-            FileType::Fifo => Box::new(pipe::Receiver::from_owned_fd(fd)?),
-            FileType::Socket => Box::new(socket(fd)?),
+            FileType::Fifo => match anew(&fd, |path| pipe::OpenOptions::new().open_receiver(path)) {
+                Some(pipe) => Box::new(pipe),
+                None => Box::new(Restoring::new(fd, pipe::Receiver::from_owned_fd)?),
+            },
+            FileType::Socket => Box::new(Restoring::new(fd, socket)?),
             _ => Box::new(tokio::fs::File::from_std(fd.into())),
         })
     }
 
     fn writer(fd: OwnedFd) -> io::Result<Output> {
         Ok(match kind(&fd)? {
-            FileType::Fifo => Box::new(pipe::Sender::from_owned_fd(fd)?),
-            FileType::Socket => Box::new(socket(fd)?),
+            FileType::Fifo => match anew(&fd, |path| pipe::OpenOptions::new().open_sender(path)) {
+                Some(pipe) => Box::new(pipe),
+                None => Box::new(Restoring::new(fd, pipe::Sender::from_owned_fd)?),
+            },
+            FileType::Socket => Box::new(Restoring::new(fd, socket)?),
             _ => Box::new(tokio::fs::File::from_std(fd.into())),
         })
     }
 
-    fn socket(fd: OwnedFd) -> io::Result<tokio::net::UnixStream> {
+    /// Linux opens a pipe a second time: whether that blocks is nobody else's business.
+    #[cfg(target_os = "linux")]
+    fn anew<T>(fd: &OwnedFd, open: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
+        use std::os::fd::AsRawFd;
+        open(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn anew<T>(_: &OwnedFd, _: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
+        None
+    }
+
+    pub(crate) fn socket(fd: OwnedFd) -> io::Result<tokio::net::UnixStream> {
         let socket = UnixStream::from(fd);
         socket.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(socket)

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 #[cfg(feature = "client")]
-use connector_core::{ClientConfig, ClientConnector, Plugin, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Plugin, Serving, async_trait};
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
@@ -33,6 +33,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct LocalServer {
     listener: os::Listener,
     name: LocalName,
+    /// The name as it is understood in any environment.
+    address: LocalName,
     config: LocalConfig,
     connections: Arc<Semaphore>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -51,7 +53,8 @@ impl LocalServer {
         let listener = os::Listener::bind(name)?;
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(LocalServer { listener, name: name.clone(), config, connections, pause: None })
+        let address = listener.address().unwrap_or_else(|| name.clone());
+        Ok(LocalServer { listener, name: name.clone(), address, config, connections, pause: None })
     }
 
     /// The name it listens at.
@@ -59,9 +62,16 @@ impl LocalServer {
         &self.name
     }
 
-    /// The `url` for the plugin's profile: `local:NAME`.
+    /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. So it is found by an engine
+    /// in whose environment a bare name would mean another folder (`TMPDIR`, `XDG_RUNTIME_DIR`).
     pub fn url(&self) -> String {
-        self.name.as_url()
+        self.address.as_url()
+    }
+
+    /// What to dial from another environment.
+    #[cfg_attr(not(feature = "plugin"), allow(dead_code))]
+    pub(crate) fn address(&self) -> &LocalName {
+        &self.address
     }
 
     /// The next connection's link. Cancel safe: no connection is lost.
@@ -117,13 +127,13 @@ impl ClientConnector for LocalServer {
 /// and the future that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects. Must be
 /// called within a tokio runtime.
 ///
-/// Dropping the future closes every link and removes the socket. For limits take [`LocalServer::bind`] and
+/// [`Serving::until`] stops it in order; dropping the future closes every link at once. Either way the socket is removed. For limits take [`LocalServer::bind`] and
 /// [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is none.
 #[cfg(feature = "client")]
-pub fn serve<P>(name: &str, plugin: P) -> Result<(String, impl Future<Output = LinkEnd> + Send + use<P>), BindError>
+pub fn serve<P>(name: &str, plugin: P) -> Result<(String, Serving), BindError>
 where
     P: Fn() -> Plugin + Send + 'static,
 {

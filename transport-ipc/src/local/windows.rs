@@ -11,6 +11,7 @@ use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 
 use super::error::BindError;
 use super::name::LocalName;
+use crate::lasting::is_lasting;
 
 pub(crate) type Stream = interprocess::local_socket::tokio::Stream;
 
@@ -39,6 +40,11 @@ impl Listener {
         options.create_tokio().map(Listener).map_err(failed)
     }
 
+    /// A pipe's name means the same in every environment.
+    pub(crate) fn address(&self) -> Option<LocalName> {
+        None
+    }
+
     /// Cancel safe.
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         self.0.accept().await
@@ -61,6 +67,7 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
                 io::ErrorKind::WouldBlock => tokio::time::sleep(KNOCK).await,
                 io::ErrorKind::NotFound => return Err(refused("there is no pipe")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not open the pipe")),
+                _ if is_lasting(&error) => return Err(refused(&format!("({error}) one cannot open the pipe"))),
                 _ => return Err(LinkEnd::lost(error)),
             },
         }

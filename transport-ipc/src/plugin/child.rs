@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
+
+use super::family::Mark;
 
 /// How a program ended by itself, and what it said last.
 #[derive(Debug, Clone)]
@@ -20,7 +23,11 @@ pub struct ChildEnd {
 }
 
 impl ChildEnd {
-    fn how(&self) -> String {
+    pub(super) fn is_success(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    pub(super) fn how(&self) -> String {
         match self.status {
             // `exit status: 3`, `signal: 9 (SIGKILL)`.
             Some(status) => format!("the program {} ended with {status}", self.program),
@@ -59,12 +66,15 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn look_after(child: Box<dyn ChildWrapper>, end_timeout: Duration, term_timeout: Duration) -> Child {
+    pub(super) fn look_after(mut group: Group, end_timeout: Duration, term_timeout: Duration) -> Child {
         let (ask, asked) = watch::channel(Ask::Nothing);
         let (ended, status) = watch::channel(None);
-        let group = Group(child);
         tokio::spawn(async move {
             let status = group.until_ended(asked, end_timeout, term_timeout).await;
+            group.kill();
+            if let Some(mark) = group.mark.take() {
+                mark.sweep().await;
+            }
             ended.send_replace(Some(status));
         });
         Child { ask, status }
@@ -79,13 +89,21 @@ impl Child {
     }
 }
 
-/// The process group, or job. What is left of it is killed when this is dropped.
+/// The process group, or job, and the rest of the program's family. What is left of them is killed when this is dropped.
 #[derive(Debug)]
-struct Group(Box<dyn ChildWrapper>);
+pub(super) struct Group {
+    pub(super) child: Box<dyn ChildWrapper>,
+    plugin: Arc<str>,
+    mark: Option<Mark>,
+}
 
 impl Group {
+    pub(super) fn new(child: Box<dyn ChildWrapper>, plugin: Arc<str>, mark: Mark) -> Group {
+        Group { child, plugin, mark: Some(mark) }
+    }
+
     async fn until_ended(
-        mut self,
+        &mut self,
         mut asked: watch::Receiver<Ask>,
         end_timeout: Duration,
         term_timeout: Duration,
@@ -109,7 +127,8 @@ impl Group {
 
     /// The end of the leader alone: what it leaves behind in its group is killed with this.
     async fn leader_ended(&mut self) -> Option<ExitStatus> {
-        self.0.inner_mut().wait().await.inspect_err(|error| tracing::warn!(%error, "cannot wait for the program")).ok()
+        let status = self.child.inner_mut().wait().await;
+        status.inspect_err(|error| tracing::warn!(plugin = &*self.plugin, %error, "cannot wait for the program")).ok()
     }
 
     /// `None` when time is up, or it is to be killed at once.
@@ -124,7 +143,7 @@ impl Group {
     #[cfg(unix)]
     fn terminate(&self) {
         // It may have ended just now.
-        let _ = self.0.signal(rustix::process::Signal::TERM.as_raw());
+        let _ = self.child.signal(rustix::process::Signal::TERM.as_raw());
     }
 
     /// There is no gentler way.
@@ -133,7 +152,7 @@ impl Group {
 
     fn kill(&mut self) {
         // It may have ended just now.
-        let _ = self.0.start_kill();
+        let _ = self.child.start_kill();
     }
 }
 

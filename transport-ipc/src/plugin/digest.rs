@@ -1,7 +1,6 @@
 //! The program's file, checked before it is started.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use connector_core::LinkEnd;
 use sha2::{Digest, Sha256};
@@ -9,28 +8,19 @@ use tokio::io::AsyncReadExt;
 
 use super::program::Program;
 
+/// Checks the file that will be run.
+///
 /// # Errors
 /// The file is not there, cannot be read, or is another than it should be.
-pub(super) async fn check(program: &Program) -> Result<(), LinkEnd> {
+pub(super) async fn check(program: &Program, file: &Path) -> Result<(), LinkEnd> {
     let Some(expected) = program.sha256 else { return Ok(()) };
     let refused =
         |why: String| LinkEnd::Refused(format!("the program {} is not started: {why}", program.program.display()));
-    let file = find(&program.program, std::env::var_os("PATH").as_deref())
-        .ok_or_else(|| refused("it is not there, so its SHA-256 cannot be checked".to_owned()))?;
-    let found = digest(&file).await.map_err(|error| refused(format!("its SHA-256 cannot be checked: {error}")))?;
+    let found = digest(file).await.map_err(|error| refused(format!("its SHA-256 cannot be checked: {error}")))?;
     match found == expected {
         true => Ok(()),
         false => Err(refused(format!("its SHA-256 is {}, but should be {}", hex(&found), hex(&expected)))),
     }
-}
-
-/// Where the system will look for it.
-fn find(program: &OsStr, path: Option<&OsStr>) -> Option<PathBuf> {
-    let direct = Path::new(program);
-    if direct.components().count() > 1 {
-        return Some(direct.to_owned());
-    }
-    std::env::split_paths(path?).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 async fn digest(file: &Path) -> std::io::Result<[u8; 32]> {
@@ -62,12 +52,11 @@ mod tests {
             0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03,
             0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
         ];
-        check(&Program::new(&file).sha256(right)).await.unwrap();
-        let wrong = check(&Program::new(&file).sha256([0; 32])).await.unwrap_err().to_string();
+        check(&Program::new(&file).sha256(right), &file).await.unwrap();
+        let wrong = check(&Program::new(&file).sha256([0; 32]), &file).await.unwrap_err().to_string();
         assert!(wrong.contains("its SHA-256 is ba7816bf") && wrong.contains("should be 0000"), "{wrong}");
-        let gone = check(&Program::new(folder.path().join("gone")).sha256(right)).await.unwrap_err();
+        let gone = folder.path().join("gone");
+        let gone = check(&Program::new(&gone).sha256(right), &gone).await.unwrap_err();
         assert!(matches!(gone, LinkEnd::Refused(_)));
-        assert_eq!(find("program".as_ref(), Some(folder.path().as_os_str())).unwrap(), file);
-        assert_eq!(find("gone".as_ref(), Some(folder.path().as_os_str())), None);
     }
 }

@@ -3,16 +3,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
-use process_wrap::tokio::ChildWrapper;
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::child::{Child, ChildEnd};
+use super::child::{Child, ChildEnd, Group};
 use super::history::History;
 use super::output::{LastLines, follow};
 use super::program::{ChannelKind, Program};
@@ -32,15 +32,17 @@ pub(super) struct Attended {
 }
 
 impl Attended {
-    pub(super) fn new(mut process: Box<dyn ChildWrapper>, program: &Program, history: &History) -> Attended {
+    pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Attended {
         let stderr = LastLines::default();
-        let errors = process.stderr().take().map(|stream| tokio::spawn(follow(stream, "stderr", Some(stderr.clone()))));
+        let follow_errors = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stderr", Some(stderr.clone())));
+        let errors = group.child.stderr().take().map(follow_errors);
+        let follow_output = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stdout", None));
         let output = match program.channel {
             ChannelKind::Stdio => None,
             // Only what is not the channel is the program's own to print to.
-            _ => process.stdout().take().map(|stream| tokio::spawn(follow(stream, "stdout", None))),
+            _ => group.child.stdout().take().map(follow_output),
         };
-        let child = Child::look_after(process, program.end_timeout, program.term_timeout);
+        let child = Child::look_after(group, program.end_timeout, program.term_timeout);
         let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
         Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, output }
     }
@@ -53,14 +55,14 @@ impl Attended {
     /// Its end, if it comes before there is a link.
     pub(super) async fn ended(&mut self) -> LinkEnd {
         let end = (&mut self.end).await;
-        self.note(&end)
+        self.note(&end);
+        LinkEnd::lost(end)
     }
 
     /// It has ended by itself.
-    fn note(&mut self, end: &ChildEnd) -> LinkEnd {
+    fn note(&mut self, end: &ChildEnd) {
         self.unexplained = false;
-        self.history.ended(end.status.is_some_and(|status| status.success()), end.to_string());
-        LinkEnd::lost(end.clone())
+        self.history.ended(end.is_success(), end.to_string());
     }
 }
 
@@ -98,6 +100,8 @@ pub(super) struct ChildLink {
     inner: Option<Box<dyn Link>>,
     attended: Attended,
     state: State,
+    /// Requests that the program has not answered yet.
+    owed: usize,
 }
 
 enum State {
@@ -109,7 +113,7 @@ enum State {
     },
     /// The program has ended; what it had written may still be on its way.
     Over {
-        end: LinkEnd,
+        end: ChildEnd,
         patience: Pin<Box<Sleep>>,
     },
     Ended(LinkEnd),
@@ -117,7 +121,7 @@ enum State {
 
 impl ChildLink {
     pub(super) fn new(inner: Box<dyn Link>, attended: Attended) -> ChildLink {
-        ChildLink { inner: Some(inner), attended, state: State::Open }
+        ChildLink { inner: Some(inner), attended, state: State::Open, owed: 0 }
     }
 
     /// The channel, for as long as it carries messages.
@@ -142,6 +146,31 @@ impl ChildLink {
         }
     }
 
+    /// What its end means for the link: a program that has answered everything, and ends well, has closed it.
+    fn meaning(&self, end: ChildEnd) -> LinkEnd {
+        match end.is_success() && self.owed == 0 {
+            true => LinkEnd::Closed { code: None, reason: end.how() },
+            false => LinkEnd::lost(end),
+        }
+    }
+
+    fn taken(&mut self, message: Result<Message, DecodeError>) -> Result<Message, DecodeError> {
+        if message.as_ref().is_ok_and(|message| message.action == Action::Response) {
+            self.owed = self.owed.saturating_sub(1);
+        }
+        message
+    }
+
+    /// Counts what the program owes, and what it does not any more.
+    fn count(&mut self, action: Action, has_id: bool) {
+        match action {
+            Action::Request if has_id => self.owed += 1,
+            // It need not be answered any more.
+            Action::Cancel if has_id => self.owed = self.owed.saturating_sub(1),
+            _ => {}
+        }
+    }
+
     fn said(&mut self, end: LinkEnd) -> LinkEnd {
         self.inner = None;
         self.state = State::Ended(end.clone());
@@ -155,7 +184,10 @@ impl Link for ChildLink {
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.open()?.send(message)
+        let (action, has_id) = (message.action, message.id.is_some());
+        self.open()?.send(message)?;
+        self.count(action, has_id);
+        Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
@@ -170,11 +202,11 @@ impl Link for ChildLink {
                 State::Open => {
                     let Some(inner) = &mut self.inner else { return Poll::Ready(Err(LinkEnd::Disconnected)) };
                     match inner.poll_message(cx) {
-                        message @ Poll::Ready(Ok(_)) => return message,
+                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.taken(message))),
                         Poll::Ready(Err(cause)) => self.state = State::Hung { cause, patience: Some(patience()) },
                         Poll::Pending => {
                             let end = ready!(self.attended.poll_end(cx));
-                            let end = self.attended.note(&end);
+                            self.attended.note(&end);
                             self.state = State::Over { end, patience: patience() };
                         }
                     }
@@ -184,11 +216,12 @@ impl Link for ChildLink {
                         if patience.is_none() {
                             end.status = None;
                         }
-                        let (cause, end) = (cause.clone(), self.attended.note(&end));
+                        let cause = cause.clone();
+                        self.attended.note(&end);
                         // What broke the link says more than that the program was killed for it.
                         let end = match cause {
                             LinkEnd::BadFrame(_) | LinkEnd::TooLarge { .. } => cause,
-                            _ => end,
+                            _ => self.meaning(end),
                         };
                         return Poll::Ready(Err(self.said(end)));
                     }
@@ -198,13 +231,15 @@ impl Link for ChildLink {
                     self.attended.child.kill();
                 }
                 State::Over { end, patience } => {
-                    let end = end.clone();
-                    let Some(inner) = &mut self.inner else { return Poll::Ready(Err(self.said(end))) };
-                    match inner.poll_message(cx) {
-                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(message)),
-                        Poll::Ready(Err(_)) => {}
-                        Poll::Pending => ready!(patience.as_mut().poll(cx)),
+                    if let Some(inner) = &mut self.inner {
+                        match inner.poll_message(cx) {
+                            Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.taken(message))),
+                            Poll::Ready(Err(_)) => {}
+                            Poll::Pending => ready!(patience.as_mut().poll(cx)),
+                        }
                     }
+                    let end = end.clone();
+                    let end = self.meaning(end);
                     return Poll::Ready(Err(self.said(end)));
                 }
             }

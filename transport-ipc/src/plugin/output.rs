@@ -1,13 +1,18 @@
 //! What a program prints: traced line by line, and the last lines kept.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 
 /// So many last lines are kept, and so many bytes of each: a program that prints without end costs no memory.
 const LAST_LINES: usize = 20;
 const LINE_BYTES: usize = 2048;
+/// So many are traced in a second; the others are counted.
+const LINES_A_SECOND: u32 = 100;
 
 /// The last lines that a program has printed.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +32,61 @@ impl LastLines {
     }
 }
 
-/// Reads to the end; ends with the stream. `kept` gets the last lines, if they are of interest.
-pub(super) async fn follow(mut stream: impl AsyncRead + Unpin, name: &'static str, kept: Option<LastLines>) {
-    let told = |line: &[u8]| {
+/// What is traced of a program's output.
+struct Traced {
+    plugin: Arc<str>,
+    output: &'static str,
+    second: Instant,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Traced {
+    fn line(&mut self, line: &str) {
+        if self.second.elapsed() >= Duration::from_secs(1) {
+            self.tell_left_out();
+            (self.second, self.lines) = (Instant::now(), 0);
+        }
+        if self.lines >= LINES_A_SECOND {
+            self.left_out += 1;
+            return;
+        }
+        self.lines += 1;
+        tracing::info!(plugin = &*self.plugin, output = self.output, "{}", Printable(line));
+    }
+
+    fn tell_left_out(&mut self) {
+        let lines = std::mem::take(&mut self.left_out);
+        if lines > 0 {
+            tracing::info!(plugin = &*self.plugin, output = self.output, lines, "more lines came than are traced");
+        }
+    }
+}
+
+/// Without what a terminal, or a reader of lines, takes for more than text.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() && c != '\t' {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
+    }
+}
+
+/// Reads to the end, and ends with the stream. `kept` gets the last lines, if they are of interest.
+pub(super) async fn follow(
+    mut stream: impl AsyncRead + Unpin,
+    plugin: Arc<str>,
+    output: &'static str,
+    kept: Option<LastLines>,
+) {
+    let mut traced = Traced { plugin, output, second: Instant::now(), lines: 0, left_out: 0 };
+    let mut told = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
-        tracing::info!(output = name, "{line}");
+        traced.line(line);
         if let Some(kept) = &kept {
             kept.push(line);
         }
@@ -55,6 +109,7 @@ pub(super) async fn follow(mut stream: impl AsyncRead + Unpin, name: &'static st
     if !line.is_empty() {
         told(&line);
     }
+    traced.tell_left_out();
 }
 
 #[cfg(test)]
@@ -67,7 +122,7 @@ mod tests {
         let mut text: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
         text += &"x".repeat(1 << 20);
         text += "\nno end";
-        follow(text.as_bytes(), "stderr", Some(kept.clone())).await;
+        follow(text.as_bytes(), "p".into(), "stderr", Some(kept.clone())).await;
         let lines = kept.all();
         assert_eq!((lines.len(), &*lines[0], &*lines[17]), (20, "line 82", "line 99"));
         assert_eq!((lines[18].len(), &*lines[19]), (LINE_BYTES, "no end"));

@@ -16,7 +16,7 @@ pub enum ChannelKind {
     Stdio,
     /// Node's IPC channel, as `fork` makes it: standard input is empty, output is traced. Unix only.
     Node,
-    /// A local socket that the engine serves, its name in `PLUGIN_SOCKET`: standard input is empty, output is traced.
+    /// A local socket that the engine serves, its path (on Windows its name) in `PLUGIN_SOCKET`: standard input is empty, output is traced.
     Local,
 }
 
@@ -31,6 +31,12 @@ pub enum ChannelKind {
 #[non_exhaustive]
 pub struct Program {
     /// The program: a path, or a name that is looked up in `PATH`.
+    ///
+    /// It means what it means to the program itself: the `PATH` is the child's, as [`env`](Program::env) and
+    /// [`inherit_env`](Program::inherit_env) make it, and what is relative, `./program` or an entry of the `PATH`, is so
+    /// to [`current_dir`](Program::current_dir). The file is looked for at each start, and run by its absolute path; its
+    /// argument 0 is what is written here. On Windows the ending `.exe` may be left out, and what is found neither so
+    /// nor in the `PATH` is left to the system to find.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
@@ -42,8 +48,9 @@ pub struct Program {
     pub env: Vec<(OsString, OsString)>,
     /// If set, the only variables of the engine's environment that it inherits. Default: it inherits all.
     pub inherit_env: Option<Vec<OsString>>,
-    /// If set, the SHA-256 that the program's file must have, in bytes; checked before each start. It guards against
-    /// another file in the program's place, not against one who changes it between the check and the start.
+    /// If set, the SHA-256 that the program's file must have, in bytes. Before each start the very file that will be run
+    /// is read and checked. It guards against another file in the program's place, not against one who may write to its
+    /// file or folder, and changes it between the check and the start. Of a script, its interpreter is not checked.
     pub sha256: Option<[u8; 32]>,
     /// When to start it again. Default [`Restart::OnFailure`].
     pub restart: Restart,
@@ -161,12 +168,12 @@ impl Program {
     }
 }
 
-/// Without the environment, which may hold secrets.
+/// Without the environment and the arguments, which may hold secrets.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")
             .field("program", &self.program)
-            .field("args", &self.args)
+            .field("args", &self.args.len())
             .field("channel", &self.channel)
             .field("restart", &self.restart)
             .finish_non_exhaustive()

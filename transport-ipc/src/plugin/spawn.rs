@@ -1,123 +1,169 @@
 //! Starts a program with its channel.
 
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use connector_core::{Link, LinkEnd};
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
+use process_wrap::tokio::{CommandWrap, KillOnDrop};
 use tokio::process::Command;
 
+use super::child::Group;
+use super::family::{self, Mark};
 use super::history::History;
 use super::link::{Attended, ChildLink};
 use super::program::{ChannelKind, Program};
+use super::{digest, resolve, spawner};
 use crate::codec::Stray;
 use crate::config::SOCKET;
+use crate::lasting::is_lasting;
 use crate::link::LineLink;
-use crate::local::{LocalConfig, LocalName, LocalServer};
+use crate::local::{BindError, LocalConfig, LocalName, LocalServer};
 
-/// # Errors
-/// The program cannot be started; or, over a local socket, it ends before it has connected.
-pub(super) async fn start(program: &Program, history: &History) -> Result<Box<dyn Link>, LinkEnd> {
-    let (link, attended) = match program.channel {
-        ChannelKind::Stdio => stdio(program, history).await?,
-        ChannelKind::Node => node(program, history).await?,
-        ChannelKind::Local => local(program, history).await?,
-    };
-    Ok(Box::new(ChildLink::new(link, attended)))
+/// One start of a plugin's program.
+pub(super) struct Start<'a> {
+    pub(super) plugin: &'a Arc<str>,
+    pub(super) program: &'a Program,
+    pub(super) history: &'a History,
 }
 
 type Started = (Box<dyn Link>, Attended);
 
-async fn stdio(program: &Program, history: &History) -> Result<Started, LinkEnd> {
-    let mut command = command(program);
-    command.stdin(Stdio::piped());
-    let mut process = launch(program, command).await?;
-    let (Some(read), Some(write)) = (process.stdout().take(), process.stdin().take()) else {
-        return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
-    };
-    let link = LineLink::new(tokio::io::join(read, write), &program.ipc, Stray::Printed);
-    Ok((Box::new(link), Attended::new(process, program, history)))
-}
-
-#[cfg(unix)]
-async fn node(program: &Program, history: &History) -> Result<Started, LinkEnd> {
-    use command_fds::{CommandFdExt, FdMapping};
-
-    /// The first after standard input, output and error.
-    const DESCRIPTOR: i32 = 3;
-    // Both ends close on exec: the child gets its own by the mapping, and nobody gets ours.
-    let (ours, its) = std::os::unix::net::UnixStream::pair()?;
-    let mut command = command(program);
-    command.stdin(Stdio::null());
-    command.env("NODE_CHANNEL_FD", DESCRIPTOR.to_string()).env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
-    let mapping = FdMapping { parent_fd: its.into(), child_fd: DESCRIPTOR };
-    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-    let process = launch(program, command).await?;
-    ours.set_nonblocking(true)?;
-    let link = LineLink::new(tokio::net::UnixStream::from_std(ours)?, &program.ipc, Stray::Fatal);
-    Ok((Box::new(link), Attended::new(process, program, history)))
-}
-
-#[cfg(not(unix))]
-async fn node(_: &Program, _: &History) -> Result<Started, LinkEnd> {
-    Err(LinkEnd::Refused("Node's channel is not written for this system: use stdio or local".to_owned()))
-}
-
-/// The engine serves a socket that only this program is told of, and only until it has connected.
-async fn local(program: &Program, history: &History) -> Result<Started, LinkEnd> {
-    let name = LocalName::unique();
-    let config = LocalConfig::default().ipc(program.ipc.clone());
-    let mut server = LocalServer::bind(&name, config).map_err(LinkEnd::lost)?;
-    let mut command = command(program);
-    command.stdin(Stdio::null()).env(SOCKET, name.to_string());
-    let mut attended = Attended::new(launch(program, command).await?, program, history);
-    // The wait is bounded by the engine, as every dial is; given up, the program is killed.
-    let link = tokio::select! {
-        link = server.accept_link() => link?,
-        end = attended.ended() => return Err(end),
-    };
-    Ok((link, attended))
-}
-
-fn command(program: &Program) -> Command {
-    let mut command = Command::new(&program.program);
-    command.args(&program.args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(folder) = &program.current_dir {
-        command.current_dir(folder);
+impl Start<'_> {
+    /// # Errors
+    /// It cannot be started, or is another than it should be; or, over a local socket, it ends before it has connected.
+    pub(super) async fn run(&self) -> Result<Box<dyn Link>, LinkEnd> {
+        let file = resolve::resolve(self.program).map_err(|error| self.failed(error))?;
+        digest::check(self.program, &file).await?;
+        let command = self.command(&file);
+        let (link, attended) = match self.program.channel {
+            ChannelKind::Stdio => self.stdio(command).await?,
+            ChannelKind::Node => self.node(command).await?,
+            ChannelKind::Local => self.local(command).await?,
+        };
+        Ok(Box::new(ChildLink::new(link, attended)))
     }
-    if let Some(names) = &program.inherit_env {
-        command.env_clear();
-        command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    }
-    // An engine that is itself a child must not hand its own channel on.
-    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", SOCKET] {
-        command.env_remove(name);
-    }
-    command.envs(program.env.iter().map(|(name, value)| (name, value)));
-    command
-}
 
-/// Starts it in a process group (a job) of its own. The command is dropped with this, and with it the parent's copies of
-/// what the child inherits.
-async fn launch(program: &Program, mut command: Command) -> Result<Box<dyn ChildWrapper>, LinkEnd> {
-    die_with_the_engine(&mut command);
-    let mut command = CommandWrap::from(command);
-    command.wrap(KillOnDrop);
+    async fn stdio(&self, mut command: Command) -> Result<Started, LinkEnd> {
+        command.stdin(Stdio::piped());
+        let mut group = self.launch(command).await?;
+        let (Some(read), Some(write)) = (group.child.stdout().take(), group.child.stdin().take()) else {
+            return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
+        };
+        let link = LineLink::new(tokio::io::join(read, write), &self.program.ipc, Stray::Printed);
+        Ok((Box::new(link), self.attended(group)))
+    }
+
     #[cfg(unix)]
-    command.wrap(process_wrap::tokio::ProcessGroup::leader());
-    #[cfg(windows)]
-    command.wrap(process_wrap::tokio::JobObject);
-    let started = super::spawner::run(move || command.spawn()).await?;
-    let name = program.program.display();
-    started.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => LinkEnd::Refused(format!(
-            "the program {name} cannot be started ({error}): is it installed, is the path right, does its working folder exist?"
-        )),
-        io::ErrorKind::PermissionDenied => {
-            LinkEnd::Refused(format!("the program {name} cannot be started ({error}): is it executable?"))
+    async fn node(&self, mut command: Command) -> Result<Started, LinkEnd> {
+        use command_fds::{CommandFdExt, FdMapping};
+
+        /// The first after standard input, output and error.
+        const DESCRIPTOR: i32 = 3;
+        // Both ends close on exec: the child gets its own by the mapping, and nobody gets ours.
+        let (ours, its) = std::os::unix::net::UnixStream::pair()?;
+        command.stdin(Stdio::null());
+        command.env("NODE_CHANNEL_FD", DESCRIPTOR.to_string()).env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
+        let mapping = FdMapping { parent_fd: its.into(), child_fd: DESCRIPTOR };
+        command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+        let group = self.launch(command).await?;
+        ours.set_nonblocking(true)?;
+        let link = LineLink::new(tokio::net::UnixStream::from_std(ours)?, &self.program.ipc, Stray::Fatal);
+        Ok((Box::new(link), self.attended(group)))
+    }
+
+    #[cfg(not(unix))]
+    async fn node(&self, _: Command) -> Result<Started, LinkEnd> {
+        Err(LinkEnd::Refused("Node's channel is not written for this system: use stdio or local".to_owned()))
+    }
+
+    /// The engine serves a socket that only this program is told of, and only until it has connected.
+    async fn local(&self, mut command: Command) -> Result<Started, LinkEnd> {
+        let config = LocalConfig::default().ipc(self.program.ipc.clone());
+        let mut server = LocalServer::bind(&LocalName::unique(), config).map_err(not_served)?;
+        // Not the name, which the program would look for where *its* environment says that sockets are.
+        command.stdin(Stdio::null()).env(SOCKET, server.address().to_string());
+        let mut attended = self.attended(self.launch(command).await?);
+        // The wait is bounded by the engine, as every dial is; given up, the program is killed.
+        let link = tokio::select! {
+            link = server.accept_link() => link?,
+            end = attended.ended() => return Err(end),
+        };
+        Ok((link, attended))
+    }
+
+    fn attended(&self, group: Group) -> Attended {
+        Attended::new(group, self.plugin, self.program, self.history)
+    }
+
+    fn command(&self, file: &Path) -> Command {
+        let program = self.program;
+        let mut command = Command::new(file);
+        // Some programs go by the name that they are called by.
+        #[cfg(unix)]
+        command.arg0(&program.program);
+        command.args(&program.args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(folder) = &program.current_dir {
+            command.current_dir(folder);
         }
+        if let Some(names) = &program.inherit_env {
+            command.env_clear();
+            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
+        // An engine that is itself a child must not hand its own channel on.
+        for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", SOCKET] {
+            command.env_remove(name);
+        }
+        command.envs(program.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts it in a process group (a job) of its own. The command is dropped with this, and with it the parent's copies
+    /// of what the child inherits.
+    async fn launch(&self, mut command: Command) -> Result<Group, LinkEnd> {
+        die_with_the_engine(&mut command);
+        let (mark, plugin) = (Mark::new(), Arc::clone(self.plugin));
+        if cfg!(target_os = "linux") {
+            command.env(family::VARIABLE, mark.value());
+        }
+        let mut command = CommandWrap::from(command);
+        command.wrap(KillOnDrop);
+        #[cfg(unix)]
+        command.wrap(process_wrap::tokio::ProcessGroup::leader());
+        #[cfg(windows)]
+        command.wrap(process_wrap::tokio::JobObject);
+        let started = spawner::run(move || {
+            #[cfg(target_os = "linux")]
+            super::guard::ensure();
+            command.spawn().map(|child| Group::new(child, plugin, mark))
+        });
+        started.await?.map_err(|error| self.failed(error))
+    }
+
+    /// Why it cannot be started, and whether it makes sense to try again.
+    fn failed(&self, error: io::Error) -> LinkEnd {
+        let name = self.program.program.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => LinkEnd::Refused(format!(
+                "the program {name} cannot be started ({error}): is it installed, is the path right, does its working \
+                 folder exist?"
+            )),
+            io::ErrorKind::PermissionDenied => {
+                LinkEnd::Refused(format!("the program {name} cannot be started ({error}): is it executable?"))
+            }
+            _ if is_lasting(&error) => LinkEnd::Refused(format!("the program {name} cannot be started ({error})")),
+            _ => LinkEnd::lost(error),
+        }
+    }
+}
+
+fn not_served(error: BindError) -> LinkEnd {
+    match &error {
+        BindError::Name(_) | BindError::NotPrivate { .. } => LinkEnd::Refused(error.to_string()),
+        BindError::Io { source, .. } if is_lasting(source) => LinkEnd::Refused(error.to_string()),
         _ => LinkEnd::lost(error),
-    })
+    }
 }
 
 /// The kernel kills the program when the thread that has started it ends: the spawner's, which lives as long as the

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 use http::{HeaderMap, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -127,12 +127,12 @@ impl ClientConnector for SocketIoServer {
 /// Serves a plugin at `addr`, for example `"127.0.0.1:0"`, with the defaults: gives the URL for engines, and the future
 /// that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects.
 ///
-/// Dropping the future closes every link. For pages in browsers, a token, TLS or other machines take
+/// [`Serving::until`] stops it in order; dropping the future closes every link at once. For pages in browsers, a token, TLS or other machines take
 /// [`SocketIoServer::bind`] and [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`SocketIoServer::bind`].
-pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, impl Future<Output = LinkEnd> + Send), BindError>
+pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, Serving), BindError>
 where
     A: ToSocketAddrs,
     P: Fn() -> Plugin + Send + 'static,

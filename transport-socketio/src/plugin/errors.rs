@@ -17,8 +17,23 @@ pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
             LinkEnd::BadFrame(format!("{place} does not speak engine.io: {error}"))
         }
+        // The URL, the headers or TLS: none of them changes by itself. Of the URL itself nothing is told.
+        Error::InvalidUrl(_)
+        | Error::InvalidUrlScheme(_)
+        | Error::InvalidHttpConfiguration(_)
+        | Error::InvalidHeaderNameFromReqwest(_)
+        | Error::InvalidHeaderValueFromReqwest(_)
+        | Error::WebsocketError(
+            tungstenite::Error::Url(_) | tungstenite::Error::HttpFormat(_) | tungstenite::Error::Utf8,
+        ) => LinkEnd::Refused(format!("no request to {place} can be made: check the plugin's url and headers")),
+        Error::IncompleteResponseFromReqwest(error) => LinkEnd::lost(error.without_url()),
         error => LinkEnd::lost(error),
     }
+}
+
+/// The name of a host could not be resolved.
+pub(super) fn of_lookup(error: &io::Error, place: &str) -> LinkEnd {
+    LinkEnd::Refused(format!("the name in {place} cannot be resolved ({error}): check the plugin's url"))
 }
 
 fn of_io(error: io::Error, place: &str) -> LinkEnd {

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use rust_engineio::asynchronous::{Client, ClientBuilder};
 use rust_engineio::header::{HeaderMap, HeaderValue};
 use rust_engineio::{Packet as Frame, PacketId};
-use url::Url;
+use url::{Host, Url};
 
 pub use self::config::SocketIoConnectorConfig;
 use self::link::ClientLink;
@@ -22,9 +22,10 @@ use crate::codec::Packet;
 /// The URL's path, as it is written, is the namespace; its query goes with the first request.
 ///
 /// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
-/// there, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
+/// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
 /// server answers with HTTP 401, 403, 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or
-/// [`LinkEnd::BadFrame`] when the next try may succeed.
+/// [`LinkEnd::BadFrame`] when the next try may succeed. No error tells the URL's path or query, or a user name or
+/// password in it.
 #[derive(Debug, Default)]
 pub struct SocketIoConnector {
     config: SocketIoConnectorConfig,
@@ -38,6 +39,10 @@ impl SocketIoConnector {
 
     async fn dial(&self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
         let target = Target::parse(url, &self.config.path)?;
+        // rust_engineio does not tell a name that is unknown from a network that is down.
+        if let Err(error) = tokio::net::lookup_host((target.host.as_str(), target.port)).await {
+            return Err(errors::of_lookup(&error, &target.place));
+        }
         let mut builder = ClientBuilder::new(target.url).headers(self.headers()?);
         if let Some(tls) = &self.config.tls {
             builder = builder.tls_config(tls.clone());
@@ -80,9 +85,10 @@ async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(
         match Packet::read(&frame.data, namespace) {
             Ok(Packet::Connected) => return Ok(()),
             Ok(Packet::Refused(text)) => {
+                // The namespace is the URL's path, which may be a token.
                 let text = format!(
-                    "{place} does not let us into the namespace \"{namespace}\" ({text}): check the path of the \
-                     plugin's url, and SocketIoConnectorConfig::token"
+                    "{place} does not let us into the namespace that the path of the plugin's url names ({text}): check \
+                     that path, and SocketIoConnectorConfig::token"
                 );
                 return Err(LinkEnd::Refused(text));
             }
@@ -112,6 +118,9 @@ struct Target {
     /// Of engine.io.
     url: Url,
     namespace: String,
+    /// A name or an address, the latter without brackets.
+    host: String,
+    port: u16,
     /// For errors: without path and query.
     place: String,
 }
@@ -127,14 +136,17 @@ impl Target {
             let text = format!("a socket.io URL begins with http:// or https://, not with \"{}:\"", url.scheme());
             return Err(LinkEnd::Refused(text));
         }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(LinkEnd::Refused("the URL names no host".to_owned()));
-        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
+            Some(Host::Ipv4(ip)) => ip.to_string(),
+            Some(Host::Ipv6(ip)) => ip.to_string(),
+            _ => return Err(LinkEnd::Refused("the URL names no host".to_owned())),
+        };
         let port = url.port_or_known_default().unwrap_or_default();
         let place = format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default());
         url.set_path(&format!("/{}/", path.trim_matches('/')));
         url.set_fragment(None);
-        Ok(Target { url, namespace, place })
+        Ok(Target { url, namespace, host, port, place })
     }
 }
 

@@ -1,13 +1,13 @@
 //! A service's handle on its connection.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connector_core::LinkEnd;
-use connector_core::async_trait;
 use connector_core::stp::{
     ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
+use connector_core::{LinkEnd, async_trait, shown_url};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -42,12 +42,18 @@ impl Drop for Owner {
 }
 
 /// What the handle and the connection's task share.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) url: String,
     pub(super) config: StpWsConfig,
     pub(super) handlers: StpHandlers,
     state: Mutex<State>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = shown_url(&self.url);
+        f.debug_struct("Shared").field("url", &url).field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]

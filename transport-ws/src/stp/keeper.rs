@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use connector_core::LinkEnd;
 use connector_core::stp::{StpConnectError, StpService, StpTimeout};
+use connector_core::{LinkEnd, shown_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::connector::Shared;
 use super::link::drive;
 use super::service::{ServiceSide, Tell};
-use crate::plugin::{Target, WsConnector};
+use crate::plugin::WsConnector;
 
 /// Ready once the connection is to end in order: its handle says so, or is gone.
 pub(super) type Stop = SharedFuture<Pin<Box<dyn Future<Output = ()> + Send>>>;
@@ -42,7 +42,7 @@ impl Keeper {
     ) -> Keeper {
         let stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop.map(drop));
         let dialer = WsConnector::new(shared.config.dial.clone());
-        let shown_url = Target::parse(&shared.url).map_or_else(|_| "its URL".to_owned(), |target| target.to_string());
+        let shown_url = shown_url(&shared.url);
         Keeper { shared, turn, service, timeout, stop: stop.shared(), dialer, shown_url }
     }
 

@@ -1,9 +1,8 @@
 //! The two plugins. Neither knows what transport it is served over, nor where the other is.
 
-use std::future::Future;
 use std::time::Duration;
 
-use connector_core::{CallError, Context, LinkEnd, Plugin, Profile, Service};
+use connector_core::{CallError, Context, LinkEnd, Plugin, Profile, Service, Serving};
 use examples::{Done, report};
 use tokio::io::{AsyncReadExt, stdin};
 
@@ -67,14 +66,14 @@ pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
     }
 }
 
-async fn serve_at(url: String, serving: impl Future<Output = LinkEnd>) -> Done {
+async fn serve_at(url: String, serving: Serving) -> Done {
     report(url);
     let parent_is_gone = async {
         let (mut stdin, mut byte) = (stdin(), [0]);
         while stdin.read(&mut byte).await.is_ok_and(|read| read > 0) {}
     };
-    tokio::select! {
-        end = serving => Err(end.into()),
-        () = parent_is_gone => Ok(()),
+    match serving.until(parent_is_gone).await {
+        LinkEnd::Disconnected => Ok(()),
+        end => Err(end.into()),
     }
 }

@@ -19,7 +19,11 @@ const MAX_PATH: usize = if cfg!(any(target_os = "linux", target_os = "android"))
 pub(super) fn path(name: &LocalName) -> Result<PathBuf, NameError> {
     let path = match name.as_str() {
         path if path.starts_with('/') => PathBuf::from(path),
-        bare => folder().join(format!("{bare}.sock")),
+        bare => {
+            let path = folder().join(format!("{bare}.sock"));
+            // A `TMPDIR` may be relative, or begin with two slashes. The components are without either.
+            std::path::absolute(&path).unwrap_or(path).components().collect()
+        }
     };
     match path.as_os_str().as_bytes().len() <= MAX_PATH {
         true => Ok(path),

@@ -15,6 +15,7 @@ use rustix::fs::Mode;
 use self::claim::Claim;
 use super::error::BindError;
 use super::name::LocalName;
+use crate::lasting::is_lasting;
 
 /// Not interprocess's own: its streams do not shut down, and it takes a server whose backlog is full for one that has
 /// accepted.
@@ -31,7 +32,7 @@ const KNOCK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Listener {
     inner: uds::Listener,
-    _claim: Claim,
+    claim: Claim,
 }
 
 impl Listener {
@@ -48,7 +49,12 @@ impl Listener {
             _ => BindError::io(claim.at(), error),
         })?;
         claim.bound();
-        Ok(Listener { inner, _claim: claim })
+        Ok(Listener { inner, claim })
+    }
+
+    /// The socket's path, unless it cannot be written as a name.
+    pub(crate) fn address(&self) -> Option<LocalName> {
+        LocalName::parse(self.claim.path().to_str()?).ok()
     }
 
     /// Cancel safe.
@@ -84,6 +90,7 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Err(refused("there is no socket")),
                 io::ErrorKind::ConnectionRefused => return Err(refused("nobody listens any more")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not connect")),
+                _ if is_lasting(&error) => return Err(refused(&format!("the socket cannot be used ({error})"))),
                 _ => return Err(LinkEnd::lost(error)),
             },
         }

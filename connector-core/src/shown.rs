@@ -1,0 +1,176 @@
+//! What may be shown of a URL.
+
+/// The longest text that is shown.
+const MOST: usize = 200;
+/// What stands for the part that is left out.
+const HIDDEN: &str = "…";
+
+/// A URL as errors, traces and `Debug` output show it: scheme, host and port, never what may be a secret.
+///
+/// User name, password, query and fragment are left out; so is the path, which may be a token. An ellipsis marks a path
+/// or query that was left out. The names of local sockets and programs (`local:`, `exec:` and `worker:`, a bare name, an
+/// absolute path) stay as they are. A text that is none of these, or whose host is not clearly a host, is hidden but for
+/// its scheme: a URL with a mistake in it shows no more than one without.
+///
+/// Connectors use it wherever they show the URL they were given.
+///
+/// ```
+/// use connector_core::shown_url;
+///
+/// assert_eq!(shown_url("ws://user:s3cret@127.0.0.1:9/t0ken?a=b"), "ws://127.0.0.1:9/…");
+/// assert_eq!(shown_url("local:calculator"), "local:calculator");
+/// assert_eq!(shown_url("user:s3cret@127.0.0.1"), "…");
+/// ```
+pub fn shown_url(url: &str) -> String {
+    let (scheme, rest) = match url.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
+        _ if is_place(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
+        _ => return HIDDEN.to_owned(),
+    };
+    if let Some(rest) = rest.strip_prefix("//") {
+        return with_authority(scheme, rest).unwrap_or_else(|| format!("{scheme}://{HIDDEN}"));
+    }
+    match scheme {
+        "local" | "exec" | "worker" if is_place(rest) => url.to_owned(),
+        "local" | "exec" | "worker" => format!("{scheme}:{HIDDEN}"),
+        // The scheme of a text such as `user:password@host` is the user.
+        _ => HIDDEN.to_owned(),
+    }
+}
+
+/// `None` if its host is not clearly one.
+fn with_authority(scheme: &str, rest: &str) -> Option<String> {
+    // A backslash is a slash to browsers.
+    let (authority, after) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
+    let path = after.split(['?', '#']).next().unwrap_or_default();
+    // A password that holds a slash: what looks like host and port is its beginning.
+    if path.contains('@') {
+        return None;
+    }
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let hidden = if matches!(after, "" | "/") { "" } else { "/…" };
+    is_host(host).then(|| format!("{scheme}://{host}{hidden}"))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.len() <= 32
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// A name or an address, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (text, ""),
+    };
+    let is_address = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+    let is_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    let is_right = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => is_address(inner),
+        None => host.chars().all(is_name),
+    };
+    is_right && (1..=MOST).contains(&host.len()) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A name of something on this machine, or a path.
+fn is_place(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 4096
+        && !text.starts_with("//")
+        && !text.contains(['?', '#', '='])
+        && !text.chars().any(char::is_control)
+        // `python@3.11` is a folder's name; user and password have a colon as well.
+        && !(text.contains('@') && (text.contains(':') || !text.starts_with('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scheme_host_and_port_are_shown() {
+        for (url, shown) in [
+            ("ws://localhost", "ws://localhost"),
+            ("ws://localhost:80/", "ws://localhost:80"),
+            ("wss://example.org:443/a/b", "wss://example.org:443/…"),
+            ("http://[::1]:9?token=x", "http://[::1]:9/…"),
+            ("http://[::1]", "http://[::1]"),
+            ("ws://h#x", "ws://h/…"),
+            ("ws://h:1/path?mail=a@b", "ws://h:1/…"),
+            ("ws://bücher.example/x", "ws://bücher.example/…"),
+            ("stp+ws://h:1", "stp+ws://h:1"),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_local_is_shown() {
+        for text in [
+            "local:calculator",
+            "local:/run/user/1000/a b.sock",
+            "calculator",
+            "/run/s",
+            "exec:/usr/bin/python3",
+            "exec:./x",
+            "exec:/opt/python@3.11/bin/python",
+            "worker:p",
+        ] {
+            assert_eq!(shown_url(text), text);
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown_whatever_the_text_looks_like() {
+        let secrets = [
+            "ws://user:s3cret@127.0.0.1:9/t0ken",
+            "ws://s3cret@host",
+            "ws://user:s3cret@@host",
+            "ws://user:s3/cret@host/t0ken",
+            "ws://user:1/s3cret@host",
+            "ws://user:s3cret",
+            "ws://user:s3cret@127.0.0.1:99999999/t0ken",
+            "ws://user:s3cret@ho st/t0ken",
+            "ws://user:s3cret@/t0ken",
+            "ws://host:9\\t0ken",
+            "ws:///user:s3cret@host",
+            "ws:/user:s3cret@host/t0ken",
+            "ws:user:s3cret@host/t0ken",
+            "ws:\\\\user:s3cret@host",
+            "ws//user:s3cret@host",
+            "user:s3cret@host:9/t0ken",
+            "s3cret@host",
+            "host:9/t0ken",
+            "host/t0ken",
+            "//s3cret@host/t0ken",
+            "http://host/a?token=s3cret",
+            "?token=s3cret",
+            "token=s3cret",
+            "/path?token=s3cret",
+            "local:name?token=s3cret",
+            "local:user:s3cret@host",
+            "local://user:s3cret@host/t0ken",
+            "exec:user:s3cret@host",
+            "data:s3cret",
+            " ws://user:s3cret@host",
+            "ws://user:s3cret\n@host/t0ken",
+            "ws://%73:s3cret%40host/t0ken",
+        ];
+        for text in secrets {
+            let shown = shown_url(text);
+            for secret in ["s3", "cret", "t0ken", "user", "%73"] {
+                assert!(!shown.contains(secret), "{text:?} is shown as {shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_long_or_unprintable_is_shown() {
+        let long = "x".repeat(1 << 20);
+        for text in [format!("ws://{long}"), format!("{long}://h"), long.clone(), "local:\x1b[31m".to_owned()] {
+            let shown = shown_url(&text);
+            assert!(shown.len() <= 2 * MOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A plugin's program that stops in order.
+
+use std::time::Duration;
+
+use connector_core::conformance::memory;
+use connector_core::{
+    CallError, ClientConfig, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginConnector, PluginOptions,
+    Registration, connect, serve,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::support::{Host, Notes, settle, soon};
+
+/// A method that takes so many milliseconds, and one that never ends.
+fn plugin(notes: &Notes) -> Plugin {
+    let (ended, deactivated) = (notes.clone(), notes.clone());
+    Plugin::new("p")
+        .method("work", move |ms: u64| {
+            let ended = ended.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                ended.add("worked");
+                ms
+            }
+        })
+        .method("stuck", || std::future::pending::<()>())
+        .on_activation(|_| std::future::pending::<()>())
+        .on_deactivation(move |_| {
+            deactivated.add("deactivated");
+            std::future::ready(())
+        })
+}
+
+/// An engine with `p`, and what stops the program that serves it.
+async fn served(host: &Host, notes: &Notes) -> (oneshot::Sender<()>, JoinHandle<LinkEnd>) {
+    let (connector, accepts, _) = memory();
+    let options = PluginOptions::default().concurrency(8);
+    let registration = Registration::behind(ExternalProfile::new("p", "memory:"), connector).options(options);
+    host.engine.register(registration).unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let notes = notes.clone();
+    let serving = serve(accepts, move || plugin(&notes), ClientConfig::default());
+    let serving = tokio::spawn(serving.until(async { drop(stopped.await) }));
+    host.engine.manager().activate("p").await.unwrap();
+    (stop, serving)
+}
+
+async fn end_of(host: &Host) -> LinkEnd {
+    let mut state = host.engine.link_state("p").unwrap();
+    let state = soon(state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await.unwrap().clone();
+    let LinkState::Down { why, .. } = state else { unreachable!() };
+    (*why).clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_ends_what_comes_is_refused_and_the_link_is_closed_in_order() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (stop, serving) = served(&host, &notes).await;
+    let running = host.start::<u64>("p", "work", (100,));
+    settle().await;
+    stop.send(()).unwrap();
+    settle().await;
+    let refused = soon(host.local.call::<u64>("p", "work", (1,))).await.unwrap_err();
+    assert!(refused.to_string().contains("it is stopping"), "{refused}");
+    assert!(host.engine.link_state("p").unwrap().borrow().is_up(), "the method still runs");
+    assert_eq!(soon(running).await.unwrap().unwrap(), 100);
+    assert!(matches!(end_of(&host).await, LinkEnd::Closed { .. }));
+    assert!(matches!(soon(serving).await.unwrap(), LinkEnd::Disconnected));
+    assert_eq!(notes.take(), ["worked", "deactivated"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_does_not_end_is_dropped_after_a_while() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (stop, serving) = served(&host, &notes).await;
+    let running = host.start::<()>("p", "stuck", ());
+    settle().await;
+    stop.send(()).unwrap();
+    tokio::time::sleep(ClientConfig::default().stop_timeout - Duration::from_millis(10)).await;
+    assert!(!running.is_finished() && !serving.is_finished());
+    let end = soon(running).await.unwrap().unwrap_err();
+    assert!(matches!(end, CallError::LinkLost(_)) && end.to_string().contains("closed by the other end"), "{end}");
+    assert!(matches!(soon(serving).await.unwrap(), LinkEnd::Disconnected));
+    assert_eq!(notes.take(), ["deactivated"]);
+}
+
+/// The engine's end is never read or written: nothing can be sent in order.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_does_nothing_holds_nothing_up() {
+    let (mut connector, accepts, _) = memory();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async { drop(stopped.await) });
+    let serving = tokio::spawn(serving);
+    let link = connector.connect("memory:").await.unwrap();
+    settle().await;
+    stop.send(()).unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("it hangs").unwrap();
+    assert!(matches!(end, LinkEnd::Disconnected), "{end:?}");
+    drop(link);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_comes_too_late_has_its_link_closed_at_once() {
+    let (mut connector, accepts, _) = memory();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let notes = Notes::default();
+    let serving = serve(accepts, move || plugin(&notes), ClientConfig::default()).until(async { drop(stopped.await) });
+    let serving = tokio::spawn(serving);
+    // A host whose call keeps the program from ending at once.
+    let host = Host::new().await;
+    let (early, late) = (connector.connect("").await.unwrap(), Engine::new());
+    host.engine.register(Registration::behind(ExternalProfile::new("p", ""), Once(Some(early)))).unwrap();
+    host.engine.manager().activate("p").await.unwrap();
+    let running = host.start::<u64>("p", "work", (200,));
+    settle().await;
+    stop.send(()).unwrap();
+    settle().await;
+    let link = connector.connect("").await.unwrap();
+    late.register(Registration::behind(ExternalProfile::new("p", ""), Once(Some(link)))).unwrap();
+    let error = soon(late.manager().activate("p")).await.unwrap_err().to_string();
+    assert!(error.contains("used up") || error.contains("closed by the other end"), "{error}");
+    assert_eq!(soon(running).await.unwrap().unwrap(), 200);
+    assert!(matches!(soon(serving).await.unwrap(), LinkEnd::Disconnected));
+}
+
+/// A connector with one link.
+struct Once(Option<Box<dyn connector_core::Link>>);
+
+#[connector_core::async_trait]
+impl PluginConnector for Once {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn connector_core::Link>, LinkEnd> {
+        self.0.take().ok_or_else(|| LinkEnd::Refused("used up".to_owned()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_link_can_be_finished_by_its_own_handle() {
+    let host = Host::new().await;
+    let (connector, mut accepts, _) = memory();
+    host.engine.register(Registration::behind(ExternalProfile::new("p", ""), connector)).unwrap();
+    let accepted = tokio::spawn(async move { connector_core::ClientConnector::accept(&mut accepts).await.unwrap() });
+    let manager = host.engine.manager();
+    let activated = tokio::spawn(async move { manager.activate("p").await });
+    let notes = Notes::default();
+    let (client, session) = connect(accepted.await.unwrap(), plugin(&notes), ClientConfig::default());
+    let session = tokio::spawn(session);
+    soon(activated).await.unwrap().unwrap();
+    let running = host.start::<u64>("p", "work", (50,));
+    settle().await;
+    soon(client.finish()).await;
+    assert_eq!(soon(running).await.unwrap().unwrap(), 50);
+    assert!(matches!(soon(session).await.unwrap(), LinkEnd::Disconnected));
+    soon(client.finish()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_signals_the_first_counts() {
+    for first in [true, false] {
+        let (_connector, accepts, _) = memory();
+        let (one, other) = (oneshot::channel::<()>(), oneshot::channel::<()>());
+        let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default());
+        let serving = serving.until(async { drop(one.1.await) }).until(async { drop(other.1.await) });
+        let serving = tokio::spawn(serving);
+        settle().await;
+        assert!(!serving.is_finished());
+        let (stop, _kept) = if first { (one.0, other.0) } else { (other.0, one.0) };
+        drop(stop);
+        assert!(matches!(soon(serving).await.unwrap(), LinkEnd::Disconnected));
+    }
+}
+
+/// A signal that comes before the first poll, and one that comes while nothing is connected.
+#[tokio::test(start_paused = true)]
+async fn it_stops_at_once_with_nobody_connected() {
+    let (_connector, accepts, _) = memory();
+    let end = soon(serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async {})).await;
+    assert!(matches!(end, LinkEnd::Disconnected), "{end:?}");
+}

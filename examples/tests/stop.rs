@@ -1,0 +1,114 @@
+//! A plugin's program that is interrupted: its host sees that the link was closed, and methods that run end.
+#![cfg(unix)]
+
+mod support;
+
+use std::time::Duration;
+
+use connector_core::{Engine, LinkEnd, LinkState, Plugin, PluginOptions, Registration};
+use tokio::time::timeout;
+
+/// Nothing may take longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn interrupt(pid: u32, signal: &str) {
+    let sent = std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Interrupts the program while a method runs.
+async fn interrupted(registration: Registration, pid: impl AsyncFnOnce(&Engine) -> u32, signal: &str) -> LinkEnd {
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local")).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    engine.register(registration.options(PluginOptions::default().concurrency(8))).unwrap();
+    timeout(LIMIT, engine.manager().activate("probe")).await.unwrap().unwrap();
+    let pid = pid(&engine).await;
+    let mut state = engine.link_state("probe").unwrap();
+    let caller = local.clone();
+    let running = tokio::spawn(async move { caller.call::<u64>("probe", "slow", (500, 7)).await });
+    // Calls are answered in order of their start: the slow one runs when this is answered.
+    timeout(LIMIT, local.call::<u64>("probe", "echo", (1,))).await.unwrap().unwrap();
+    interrupt(pid, signal);
+    assert_eq!(timeout(LIMIT, running).await.unwrap().unwrap().unwrap(), 7, "what runs ends");
+    let down = |state: &LinkState| matches!(state, LinkState::Down { .. });
+    let state = timeout(LIMIT, state.wait_for(down)).await.unwrap().unwrap().clone();
+    let LinkState::Down { why, .. } = state else { unreachable!() };
+    (*why).clone()
+}
+
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn behind_a_websocket() {
+    use support::{End, NATIVE_PLUGIN, Plugin};
+    for signal in ["-INT", "-TERM"] {
+        let mut plugin = Plugin::start(End::Native(NATIVE_PLUGIN), 0);
+        let registration = transport_ws::plugin("probe", &plugin.url);
+        let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
+        assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
+        assert!(plugin.ended_well(), "{signal}");
+    }
+}
+
+#[cfg(feature = "socketio")]
+#[tokio::test]
+async fn behind_socketio() {
+    use support::{End, Plugin, SOCKETIO_PLUGIN};
+    for signal in ["-INT", "-TERM"] {
+        let mut plugin = Plugin::start(End::Native(SOCKETIO_PLUGIN), 0);
+        let registration = transport_socketio::plugin("probe", &plugin.url);
+        let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
+        assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
+        assert!(plugin.ended_well(), "{signal}");
+    }
+}
+
+#[cfg(all(feature = "ipc", target_os = "linux"))]
+#[tokio::test]
+async fn in_a_child_on_every_channel() {
+    use support::IPC_PLUGIN;
+    use transport_ipc::{ChannelKind, Program};
+
+    /// The one child of this process that runs that program and is no zombie, and whose channel is that.
+    fn child(mark: &str) -> u32 {
+        let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+        let is = |pid: &u32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        pids.filter(is).next().expect("there is such a child")
+    }
+
+    for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
+        let mark = format!("{channel:?}");
+        let program = Program::new(IPC_PLUGIN).channel(channel).env("STOP_TEST", &mark);
+        let registration = transport_ipc::child("probe", program);
+        let end = interrupted(registration, async |_: &Engine| child(&format!("STOP_TEST={mark}")), "-TERM").await;
+        // It stays down afterwards, since it has ended well.
+        let text = end.to_string();
+        assert!(text.contains("exit status: 0"), "{channel:?}: {text}");
+        assert!(matches!(end, LinkEnd::Closed { .. } | LinkEnd::GivenUp(_)), "{channel:?}: {end:?}");
+    }
+}
+
+#[cfg(feature = "ipc")]
+#[tokio::test]
+async fn a_child_finds_its_engine_whatever_its_environment_says_of_folders() {
+    use support::IPC_PLUGIN;
+    use transport_ipc::{ChannelKind, Program};
+
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let program = || Program::new(IPC_PLUGIN).channel(ChannelKind::Local);
+    for program in [
+        program().env("TMPDIR", &folder),
+        program().env("TMPDIR", &folder).env("XDG_RUNTIME_DIR", &folder).current_dir("/"),
+        program().env("TMPDIR", "relative").env("XDG_RUNTIME_DIR", "").current_dir(&folder),
+        program().inherit_env(["PATH"]),
+        program().inherit_env(["PATH"]).env("TMPDIR", "/nowhere"),
+    ] {
+        let engine = Engine::new();
+        engine.register(transport_ipc::child("probe", program)).unwrap();
+        timeout(LIMIT, engine.manager().activate("probe")).await.unwrap().unwrap();
+        timeout(LIMIT, engine.shutdown()).await.unwrap();
+    }
+}

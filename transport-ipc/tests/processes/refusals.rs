@@ -1,0 +1,105 @@
+//! What cannot get better is not tried again: an activation that is tried again takes 15 s.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use connector_core::{ActivateError, ExternalProfile, LinkEnd, PluginOptions, Registration};
+use transport_ipc::local::{self, LocalConnector};
+use transport_ipc::{ChannelKind, Program, child};
+
+use crate::support::*;
+
+/// Long enough that who tries again until then is stopped by the test.
+fn patient(registration: Registration) -> Registration {
+    registration.options(PluginOptions::default().activation_timeout(Duration::from_secs(600)))
+}
+
+async fn refused(registration: Registration) -> String {
+    let error = Host::new().await.activate(patient(registration)).await.unwrap_err();
+    match error {
+        ActivateError::Connect { end, .. } if matches!(*end, LinkEnd::Refused(_)) => end.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started() {
+    let folder = tempfile::tempdir().unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
+    fs::write(folder.path().join("text"), "").unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let sh = || Program::new("/bin/sh");
+    let programs = [
+        (Program::new(""), "is the path right"),
+        (Program::new("no-such-program"), "is the path right"),
+        (Program::new("./no-such-program"), "is the path right"),
+        (Program::new(at("text")), "is it executable"),
+        (Program::new(folder.path()), "is it executable"),
+        (Program::new(at("text").join("below")), "cannot be started"),
+        (Program::new(at("loop")), "cannot be started"),
+        (Program::new(at(&"x".repeat(300))), "cannot be started"),
+        (Program::new("a\0b"), "cannot be started"),
+        (sh().arg("a\0b"), "cannot be started"),
+        (sh().env("a", "b\0"), "cannot be started"),
+        (sh().arg("x".repeat(4 << 20)), "cannot be started"),
+        (sh().current_dir(at("no")), "does its working folder exist"),
+        (sh().current_dir(at("text")), "cannot be started"),
+        (Program::new(at("gone")).sha256([0; 32]), "its SHA-256 cannot be checked"),
+    ];
+    for (program, part) in programs {
+        let shown = format!("{program:?}");
+        let text = refused(child("p", program)).await;
+        assert!(text.contains(part), "{shown}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
+    let long = format!("/{}", "x".repeat(200));
+    for name in ["ws://localhost/", "http://localhost", "a b", "", &long, folder.path().join("loop").to_str().unwrap()]
+    {
+        refused(local::plugin("p", name)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_no_sockets_shows_no_secret() {
+    for url in ["ws://user:s3cret@127.0.0.1:9/t0ken", "local:user:s3cret@t0ken", "local://user:s3cret@h/t0ken"] {
+        let profile = ExternalProfile::new("p", url);
+        let host = Host::new().await;
+        let error = host.activate(Registration::behind(profile, LocalConnector::default())).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("names no local socket"), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
+    }
+}
+
+/// This program is its own engine: where sockets are is said by its environment.
+#[tokio::test]
+async fn a_socket_folder_that_cannot_be() {
+    const IS_ENGINE: &str = "REFUSED_FOLDER_ENGINE";
+    if let Some(part) = std::env::var_os(IS_ENGINE) {
+        let program = this_program("nothing").channel(ChannelKind::Local);
+        let text = refused(child("p", program)).await;
+        assert!(text.contains(part.to_str().unwrap()), "{text}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("x".repeat(100));
+    fs::create_dir(&long).unwrap();
+    let shared = folder.path().join("shared");
+    let own = shared.join(format!("plugin-connectors-{}", rustix::process::geteuid().as_raw()));
+    fs::create_dir_all(&own).unwrap();
+    fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let missing = folder.path().join("missing");
+    for (temp, part) in [(long, "choose a shorter name"), (shared, "can be entered"), (missing, "cannot listen")] {
+        let mut engine = tokio::process::Command::new(std::env::current_exe().unwrap());
+        engine.args(["--exact", "refusals::a_socket_folder_that_cannot_be"]).kill_on_drop(true);
+        let output = soon(engine.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", temp).env(IS_ENGINE, part).output()).await;
+        let output = output.unwrap();
+        assert!(output.status.success(), "{part}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}

@@ -1,0 +1,55 @@
+//! An engine, and programs written in the shell's language: the first handshake of an engine of ours has the id -2, so
+//! that even a shell can answer it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use connector_core::{ActivateError, CallError, Engine, Plugin, PluginClient, Registration};
+use tokio::time::timeout;
+use transport_ipc::{Program, Restart};
+
+/// Nothing may take longer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const HANDSHAKE: &str =
+    r#"printf '{"action":"response","id":-2,"key":"handshake","payload":["echo"]}\n'; read hello; read request; "#;
+
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(LIMIT, work).await.expect("it hangs")
+}
+
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) local: PluginClient,
+}
+
+impl Host {
+    pub(crate) async fn new() -> Host {
+        let engine = Engine::new();
+        let local = engine.register(Plugin::new("local")).unwrap();
+        engine.manager().activate("local").await.unwrap();
+        Host { engine, local }
+    }
+
+    pub(crate) async fn activate(&self, registration: impl Into<Registration>) -> Result<(), ActivateError> {
+        self.engine.register(registration).unwrap();
+        soon(self.engine.manager().activate("p")).await
+    }
+
+    /// The plugin's answer to the one call that the scripts here answer.
+    pub(crate) async fn call(&self) -> Result<String, CallError> {
+        soon(self.local.call("p", "echo", ())).await
+    }
+}
+
+pub(crate) fn shell(script: &str) -> Program {
+    let short = Duration::from_millis(200);
+    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never).end_timeout(short).term_timeout(short)
+}
+
+/// A script's answer to the first request; `$answer` has no quotes in it.
+pub(crate) const ANSWER: &str = r#"printf '{"action":"response","id":0,"payload":"%s"}\n' "$answer"; "#;
+
+/// This test program, to run one of its tests as a child.
+pub(crate) fn this_program(test: &str) -> Program {
+    Program::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]).restart(Restart::Never)
+}
