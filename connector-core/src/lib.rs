@@ -8,6 +8,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod id;
 mod json;
 mod link;
 mod message;
@@ -32,6 +33,7 @@ pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
     UpdateError, WrongResult,
 };
+pub use id::Id;
 pub use link::QueueLimits;
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 pub use payload::Payload;

@@ -11,7 +11,8 @@ use super::entry::Entry;
 use super::events::Deliver;
 use super::external::{Command, External};
 use crate::connector::LinkEnd;
-use crate::error::{CallError, PayloadError, Refusal};
+use crate::error::{CallError, DecodeError, PayloadError, Refusal};
+use crate::id::Id;
 use crate::link::{Answers, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
@@ -56,7 +57,7 @@ struct Outcome {
 }
 
 /// That of the call of this id.
-type Answer = (Option<i64>, Outcome);
+type Answer = (Option<Id>, Outcome);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     /// `on_loaded` gets the methods that the plugin lists in its first answer.
@@ -116,7 +117,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 }
             }
             EngineEvent::CancelOne { id } => {
-                self.tasks.stop(id);
+                self.tasks.stop(&id);
             }
             EngineEvent::CancelAll { target, method } => {
                 let refused = engine.cancel(&self.entry, &target, method.as_deref()).err();
@@ -188,6 +189,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
                 tracing::debug!(plugin = &*self.entry.name, %dropped, "a message is dropped");
             }
             Err(dropped) => tracing::warn!(plugin = &*self.entry.name, %dropped, "a message is dropped"),
+        }
+    }
+
+    fn receive_head(&mut self, head: Message, why: &DecodeError) {
+        if let Some(event) = self.session.receive_head(head, why) {
+            self.act(event);
         }
     }
 
@@ -298,6 +305,6 @@ mod tests {
         assert!(external.outbox.push(Command::TakeBack { id: 99 }).is_ok());
         receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
-        assert_eq!((answer.action, answer.id), (Action::Response, Some(1)));
+        assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

@@ -3,7 +3,9 @@
 //! What is read and written is what serde_json reads and writes, and wherever it is as fast it does the work.
 
 mod read;
+mod recover;
 mod write;
 
 pub(crate) use read::Reader;
+pub(crate) use recover::members;
 pub(crate) use write::{write, write_str};

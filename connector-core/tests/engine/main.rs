@@ -15,6 +15,7 @@ mod health;
 mod lifecycle;
 mod loss;
 mod manager;
+mod odd;
 mod queue;
 mod reentry;
 mod script;
