@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::connector::LinkEnd;
-use crate::message::{ErrorKind, Name, is_false_in_javascript};
+use crate::message::{ErrorKind, Message, Name, is_false_in_javascript};
 use crate::payload::Payload;
 
 /// A payload that is not what it should be.
@@ -54,6 +54,16 @@ pub enum DecodeError {
     /// The frame is of a kind the transport does not carry messages in, for example binary.
     #[error("{0} carry no messages here")]
     WrongFrame(&'static str),
+    /// The frame is no message, but somebody may wait for it: its action and its id could be read. The core answers a
+    /// request with the error, and ends the call that a response was for.
+    #[error("{why}")]
+    Partial {
+        /// What could be read: a request or a response, its id, and its name and key if they could be. What asks for
+        /// something unknown is a request.
+        head: Box<Message>,
+        /// Why it is no message.
+        why: Box<DecodeError>,
+    },
 }
 
 impl DecodeError {

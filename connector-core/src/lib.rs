@@ -9,6 +9,7 @@ mod connector;
 mod engine;
 mod error;
 mod guard;
+mod id;
 mod json;
 mod link;
 mod message;
@@ -35,6 +36,7 @@ pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
     UpdateError, WrongResult,
 };
+pub use id::Id;
 pub use link::{QueueLimits, Standstill};
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 pub use payload::Payload;

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use crate::error::{DecodeError, PayloadError};
+use crate::id::{Id, Odd, integer, shown};
 use crate::json::{self, Reader};
 use crate::payload::Payload;
 
@@ -50,8 +51,8 @@ impl Action {
         }
     }
 
-    fn read(text: &str) -> Result<Action, DecodeError> {
-        Ok(match text {
+    fn read(text: &str) -> Option<Action> {
+        Some(match text {
             "request" | "call" => Action::Request,
             "response" => Action::Response,
             "on" | "listen" => Action::On,
@@ -60,7 +61,7 @@ impl Action {
             "emit" => Action::Emit,
             "notification" => Action::Notification,
             "cancel" => Action::Cancel,
-            _ => return Err(DecodeError::NotAMessage(format!("unknown action \"{text}\""))),
+            _ => return None,
         })
     }
 }
@@ -77,19 +78,28 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    fn read(json: &mut Reader<'_>) -> Result<RequestInfo, DecodeError> {
-        let (mut from, mut path, mut is_from_native) = (None, None, None);
+    /// Reads what of it is what it should be. `odd_path` gets a path that names no service a plugin could have.
+    fn read<'a>(json: &mut Reader<'a>, odd_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
+        *odd_path = None;
+        if !json.at_object() {
+            return json.skip().map(|()| None);
+        }
+        let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
         json.object(|member, json| {
             match member {
-                "from" => from = Some(json.string()?.into()),
-                "path" => path = json.unless_null(Reader::string)?.map(Name::from),
-                "isFromNative" => is_from_native = json.value()?,
+                "from" => from = json.string()?.map_or_else(half_a_name, Name::from),
+                "path" => {
+                    (path, *odd_path) = match json.string()? {
+                        Ok(text) => (Some(Name::from(text)), None),
+                        Err(raw) => odd_path_of(raw),
+                    }
+                }
+                "isFromNative" => is_from_native = serde_json::from_str(json.raw()?).ok(),
                 _ => json.skip()?,
             }
             Ok(())
         })?;
-        let from = from.ok_or_else(|| DecodeError::NotAMessage("requestInfo has no `from`".to_owned()))?;
-        Ok(RequestInfo { from, path, is_from_native })
+        Ok(Some(RequestInfo { from, path, is_from_native }))
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -105,6 +115,27 @@ impl RequestInfo {
             None => {}
         }
         out.push(b'}');
+    }
+}
+
+/// A name that is no string of Unicode as it is shown: its text, escapes and all, so that it equals no other; what is no
+/// string is nobody's name.
+#[cold]
+fn half_a_name(raw: &str) -> Name {
+    raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(Name::from).unwrap_or_default()
+}
+
+/// The path, if the services it names can be; else its text. The published plugin takes what is false for no path, and
+/// does not look at a path's first part.
+#[cold]
+fn odd_path_of(raw: &str) -> (Option<Name>, Option<&str>) {
+    let services = raw.split_once('.').map_or("", |(_, services)| services.strip_suffix('"').unwrap_or(services));
+    match () {
+        () if is_false_in_javascript(raw) => (None, None),
+        () if raw.starts_with('"') && serde_json::from_str::<String>(&format!("\"{services}\"")).is_ok() => {
+            (Some(half_a_name(raw)), None)
+        }
+        () => (None, Some(raw)),
     }
 }
 
@@ -150,10 +181,11 @@ pub struct Message {
     /// What it asks for.
     pub action: Action,
     /// Pairs a request with its response; each side numbers its own.
-    pub id: Option<i64>,
+    pub id: Option<Id>,
     /// To the engine: the plugin addressed, maybe a path `cmd.git`. To a plugin: its own name, or an event's emitter.
+    /// Absent too where the other end has sent what is no string of Unicode: see [`Id`].
     pub name: Option<Name>,
-    /// The method's or event's name.
+    /// The method's or event's name; absent as [`name`](Message::name) is.
     pub key: Option<Name>,
     /// Arguments (an array) of a request or event, or a response's result (any value).
     pub payload: Option<Payload>,
@@ -189,10 +221,18 @@ impl Message {
     /// Reads one frame of JSON. A long payload stays a slice of it; a short one is copied, since a frame may be a slice
     /// in turn, of a large buffer that would be kept with it.
     ///
+    /// An odd member costs the message nothing: an id may be any JSON, a name that is no string of Unicode is absent but
+    /// for its echo ([`Id`]), what of `requestInfo`, `extensions` and `errorKind` means nothing to us is left out, and of
+    /// two members of one name the later is taken, as in JavaScript.
+    ///
     /// # Errors
     /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
+    /// [`DecodeError::Partial`] if somebody may wait for it.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
-        let frame = ByteString::try_from(frame).map_err(|_| DecodeError::not_utf8())?;
+        if frame.len() <= SHORT {
+            return Message::decode_copied(&frame);
+        }
+        let frame = ByteString::try_from(frame.clone()).map_err(|_| not_utf8(&frame))?;
         Message::read(&frame, |text| match text.len() {
             ..=SHORT => Payload::from_valid_json(text),
             _ => Payload::from_part(frame.slice_ref(text)),
@@ -204,36 +244,48 @@ impl Message {
     /// # Errors
     /// As [`decode`](Message::decode).
     pub fn decode_copied(frame: &[u8]) -> Result<Message, DecodeError> {
-        let frame = std::str::from_utf8(frame).map_err(|_| DecodeError::not_utf8())?;
+        let frame = std::str::from_utf8(frame).map_err(|_| not_utf8(frame))?;
         Message::read(frame, |text| Payload::from_valid_json(text))
     }
 
     /// `payload` makes one of part of the frame.
     fn read(frame: &str, payload: impl Fn(&str) -> Payload) -> Result<Message, DecodeError> {
-        let (mut action, mut message) = (None, Message::new(Action::Request));
+        // The action: absent, unknown, known.
+        let (mut action, mut message, mut odd) = (None, Message::new(Action::Request), Odd::default());
         let mut json = Reader::new(frame);
-        json.object(|member, json| {
+        let read = json.object(|member, json| {
             match member {
-                "action" => action = Some(Action::read(&json.string()?)?),
-                "id" => message.id = json.value()?,
-                "name" => message.name = json.unless_null(Reader::string)?.map(Name::from),
-                "key" => message.key = json.unless_null(Reader::string)?.map(Name::from),
+                "action" => action = Some(json.string()?.ok().and_then(|text| Action::read(&text))),
+                "id" => (message.id, odd.id) = id(json)?,
+                "name" => (message.name, odd.name) = name(json)?,
+                "key" => (message.key, odd.key) = name(json)?,
                 // `null` is a payload; only a missing member is none.
                 "payload" => message.payload = Some(payload(json.raw()?)),
-                "requestInfo" => message.request_info = json.unless_null(RequestInfo::read)?.map(Box::new),
+                "requestInfo" => message.request_info = RequestInfo::read(json, &mut odd.path)?.map(Box::new),
                 "error" => {
                     message.error = Some(json.raw()?)
                         .filter(|text| !is_false_in_javascript(text))
                         .map(|text| Box::new(payload(text)))
                 }
-                "errorKind" => message.error_kind = json.value::<Lenient>()?.known(),
-                "extensions" => message.extensions = json.value()?,
+                "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
+                "extensions" => message.extensions = Some(Extensions::read(json.raw()?)),
                 _ => json.skip()?,
             }
             Ok(())
-        })?;
-        json.end()?;
-        message.action = action.ok_or_else(|| DecodeError::NotAMessage("it has no `action`".to_owned()))?;
+        });
+        if let Err(why) = read.and_then(|()| json.end()) {
+            return Err(no_message(frame, why));
+        }
+        message.action = match action {
+            Some(Some(action)) => action,
+            Some(None) => {
+                return Err(no_message(frame, DecodeError::NotAMessage("its `action` is unknown".to_owned())));
+            }
+            None => return Err(DecodeError::NotAMessage("it has no `action`".to_owned())),
+        };
+        if !odd.is_empty() {
+            message.id = Some(Id::of_odd(message.id, odd));
+        }
         Ok(message)
     }
 
@@ -265,7 +317,10 @@ impl Message {
         out.extend_from_slice(self.action.as_str().as_bytes());
         out.push(b'"');
         if let Some(id) = &self.id {
-            field(out, "id", id)?;
+            match id.odd() {
+                None => field(out, "id", &id.number())?,
+                Some(odd) => echo(out, odd),
+            }
         }
         if let Some(name) = &self.name {
             field(out, "name", &**name)?;
@@ -302,25 +357,79 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
     json::write(out, value).map_err(PayloadError::not_serializable)
 }
 
-/// The published ends ask `error ? reject : resolve`.
-pub(crate) fn is_false_in_javascript(error: &str) -> bool {
-    matches!(error, "null" | "false" | "\"\"" | "0" | "-0" | "0.0" | "-0.0")
-}
-
-/// A kind of a later version is as good as none.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient {
-    Known(ErrorKind),
-    Other(serde::de::IgnoredAny),
-}
-
-impl Lenient {
-    fn known(self) -> Option<ErrorKind> {
-        match self {
-            Lenient::Known(kind) => Some(kind),
-            Lenient::Other(_) => None,
+/// What the other end has sent goes back as it came.
+#[cold]
+fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
+    for (name, json) in [("id", &odd.id), ("name", &odd.name), ("key", &odd.key)] {
+        if let Some(json) = json {
+            out.extend_from_slice(format!(",\"{name}\":{json}").as_bytes());
         }
+    }
+}
+
+/// An integer as an id, any other value as its text.
+fn id<'a>(json: &mut Reader<'a>) -> Result<(Option<Id>, Option<&'a str>), DecodeError> {
+    if let Some(number) = json.integer() {
+        return Ok((Some(number.into()), None));
+    }
+    let text = json.raw()?;
+    Ok(match integer(text) {
+        Some(number) => (Some(number.into()), None),
+        None => (None, Some(text)),
+    })
+}
+
+/// A string of Unicode as a name, any other value as its text.
+fn name<'a>(json: &mut Reader<'a>) -> Result<(Option<Name>, Option<&'a str>), DecodeError> {
+    Ok(match json.string()? {
+        Ok(text) => (Some(text.into()), None),
+        Err(raw) => (None, Some(raw)),
+    })
+}
+
+#[cold]
+fn not_utf8(frame: &[u8]) -> DecodeError {
+    no_message(&String::from_utf8_lossy(frame), DecodeError::not_utf8())
+}
+
+/// `why`, with what can still be read of the frame if somebody may wait for it: there is an action and an id.
+#[cold]
+fn no_message(frame: &str, why: DecodeError) -> DecodeError {
+    let (mut action, mut head) = (None, String::new());
+    json::members(frame, |name, value| match serde_json::from_str::<String>(name).as_deref() {
+        Ok("action") => action = Some(value),
+        Ok("id" | "name" | "key") => head.extend([",", name, ":", value]),
+        _ => {}
+    });
+    let Some(action) = action else { return why };
+    let (known, why) = match serde_json::from_str::<String>(action).ok().and_then(|text| Action::read(&text)) {
+        Some(known) => (known, why),
+        // Whatever is asked for, it will not be done.
+        None => (Action::Request, DecodeError::NotAMessage(format!("unknown action {}", quoted(action)))),
+    };
+    let head = Message::read(&format!("{{\"action\":\"{}\"{head}}}", known.as_str()), |_| Payload::null());
+    match head {
+        Ok(head)
+            if matches!(known, Action::Request | Action::Response) && head.id.as_ref().is_some_and(Id::is_given) =>
+        {
+            DecodeError::Partial { head: Box::new(head), why: Box::new(why) }
+        }
+        _ => why,
+    }
+}
+
+fn quoted(json: &str) -> String {
+    match json.starts_with('"') {
+        true => format!("\"{}\"", shown(json)),
+        false => shown(json).into_owned(),
+    }
+}
+
+/// The published ends ask `error ? reject : resolve`.
+pub(crate) fn is_false_in_javascript(json: &str) -> bool {
+    match json.as_bytes() {
+        [b'-' | b'0'..=b'9', ..] => json.parse() == Ok(0.0_f64),
+        _ => matches!(json, "null" | "false" | "\"\""),
     }
 }
 
@@ -335,15 +444,12 @@ impl Serialize for Extensions {
     }
 }
 
-impl<'de> Deserialize<'de> for Extensions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Extensions, D::Error> {
-        // A peer that means something else by this field has announced nothing to us.
-        let names = match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Array(names) => names,
-            _ => vec![],
-        };
-        let has = |wanted: &str| names.iter().any(|name| name == wanted);
-        Ok(Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) })
+impl Extensions {
+    /// A peer that means something else by the field has announced nothing to us.
+    fn read(json: &str) -> Extensions {
+        let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+        let has = |wanted: &str| names.iter().any(|name| shown(name.get()) == wanted && name.get().starts_with('"'));
+        Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
     }
 }
 
@@ -372,10 +478,31 @@ mod tests {
         let why = |text: &str| decode(text).unwrap_err();
         assert!(matches!(why("hello"), DecodeError::NotJson(_)));
         assert!(matches!(why(r#"{"action":"request""#), DecodeError::NotJson(_)));
-        for text in ["5", "[]", "{}", r#"{"action":5}"#, r#"{"action":"jump"}"#, r#"{"action":"on","id":"x"}"#] {
+        for text in ["5", "[]", "{}", r#"{"action":5}"#, r#"{"action":"jump"}"#, r#"{"action":"on","action":5}"#] {
             assert!(matches!(why(text), DecodeError::NotAMessage(_)), "{text}");
         }
         assert!(why(r#"{"action":"jump"}"#).to_string().contains(r#"unknown action "jump""#));
+    }
+
+    #[test]
+    fn what_can_be_read_of_it_comes_with_the_reason_where_somebody_may_wait() {
+        for (text, head) in [
+            (r#"{"action":"jump","id":7,"key":5}"#, r#"{"action":"request","id":7,"key":5}"#),
+            (r#"{"action":"response","payload":NaN,"id":7}"#, r#"{"action":"response","id":7}"#),
+            (r#"{"action":"call","name":"\ud83d","id":7,"#, r#"{"action":"request","id":7,"name":"\ud83d"}"#),
+        ] {
+            let DecodeError::Partial { head: read, why } = decode(text).unwrap_err() else { panic!("{text}") };
+            assert_eq!(read.encode().unwrap(), head.as_bytes());
+            assert!(!matches!(*why, DecodeError::Partial { .. }));
+        }
+        for nobodys in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
+            assert!(matches!(decode(nobodys).unwrap_err(), DecodeError::NotJson(_)), "{nobodys}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_no_larger_than_two_lines_of_a_cache() {
+        assert_eq!((size_of::<Message>(), size_of::<Option<Id>>()), (128, 16));
     }
 
     #[test]
@@ -434,7 +561,7 @@ mod tests {
             payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
         ) {
             let mut message = Message::new(action);
-            message.id = id;
+            message.id = id.map(Id::from);
             message.name = Some(name.into());
             message.key = key.map(Name::from);
             message.payload = payload.clone().map(Payload::new);

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::PayloadError;
+use crate::id::shown;
 use crate::json;
+use crate::message::{Name, is_false_in_javascript};
 
 /// A JSON value that nobody has read yet.
 ///
@@ -172,6 +174,46 @@ impl Payload {
                 out.extend_from_slice(self.text()?.as_bytes());
                 Ok(())
             }
+        }
+    }
+
+    /// A string as a name, its escapes left as they are if it is no string of Unicode; `None` for anything else.
+    pub(crate) fn read_name(self) -> Option<Name> {
+        let text = self.text().ok()?;
+        match serde_json::from_str::<String>(text) {
+            Ok(name) => Some(name.into()),
+            Err(_) => text.starts_with('"').then(|| shown(text).into()),
+        }
+    }
+
+    /// A list of names. Those that are no strings of Unicode are left out: nobody can call them.
+    ///
+    /// # Errors
+    /// It is no array of strings.
+    pub(crate) fn read_names(self) -> Result<Vec<String>, PayloadError> {
+        let names = match self.take_as::<Vec<String>>() {
+            Ok(names) => return Ok(names),
+            Err(this) => this.read::<Vec<Payload>>()?,
+        };
+        let half = |name: &Payload| name.text().is_ok_and(|text| text.starts_with('"'));
+        let names = names.into_iter().filter_map(|name| match name.clone().read() {
+            Err(_) if half(&name) => None,
+            read => Some(read),
+        });
+        names.collect()
+    }
+
+    /// Whether it is JSON text that JavaScript takes for false.
+    pub(crate) fn is_false(&self) -> bool {
+        !matches!(self.0, Repr::Value(_)) && self.text().is_ok_and(is_false_in_javascript)
+    }
+
+    /// Whether it is an array, as far as is known without serializing it.
+    pub(crate) fn may_be_array(&self) -> bool {
+        match &self.0 {
+            Repr::Slice(text) => text.starts_with('['),
+            Repr::Text(text) => text.starts_with('['),
+            Repr::Value(_) => true,
         }
     }
 

@@ -74,18 +74,24 @@ impl Lines {
     }
 
     fn stray(&self, error: DecodeError, line: &[u8]) -> NoMessage {
-        match (error, self.stray) {
+        match (&error, self.stray) {
             (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => NoMessage::Nothing,
-            (DecodeError::NotJson(error), Stray::Fatal) => {
-                NoMessage::End(LinkEnd::BadFrame(format!("a line that is not JSON ({error}): {}", shown(line))))
+            // Node reads each byte that is not UTF-8 as U+FFFD, and lives.
+            (DecodeError::Partial { .. }, Stray::Fatal) if std::str::from_utf8(line).is_err() => {
+                NoMessage::Error(error)
             }
+            (DecodeError::NotJson(why), Stray::Fatal) => not_json(why, line),
+            (DecodeError::Partial { why, .. }, Stray::Fatal) => match &**why {
+                DecodeError::NotJson(why) => not_json(why, line),
+                _ => NoMessage::Error(error),
+            },
             #[cfg(feature = "plugin")]
             (DecodeError::NotJson(_), Stray::Printed) => NoMessage::Error(DecodeError::NotJson(format!(
                 "the plugin's program printed to its standard output, which carries messages alone; it should print to \
                  its standard error: {}",
                 shown(line)
             ))),
-            (error, _) => NoMessage::Error(error),
+            _ => NoMessage::Error(error),
         }
     }
 
@@ -135,6 +141,10 @@ const SHOWN: usize = 200;
 
 fn shown(line: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(SHOWN)]))
+}
+
+fn not_json(why: &str, line: &[u8]) -> NoMessage {
+    NoMessage::End(LinkEnd::BadFrame(format!("a line that is not JSON ({why}): {}", shown(line))))
 }
 
 /// Messages whose `cmd` begins with `NODE_` are between Node's own ends.
@@ -190,6 +200,29 @@ mod tests {
         assert_eq!(got[1], Ok(Action::On));
         assert!(got[2].is_err() && got.len() == 3);
         assert!(matches!(all(&mut codec(Stray::Fatal), &text), Err(LinkEnd::BadFrame(_))));
+    }
+
+    #[cfg(feature = "plugin")]
+    #[test]
+    fn a_message_that_is_not_json_is_no_stray_print() {
+        let mut buffer = BytesMut::from(&b"{\"action\":\"response\",\"id\":7,\"payload\":NaN}\n"[..]);
+        let length = buffer.len() - 1;
+        match codec(Stray::Printed).take(&mut buffer.clone(), length) {
+            Err(NoMessage::Error(error @ DecodeError::Partial { .. })) => {
+                assert!(!error.to_string().contains("printed"), "{error}");
+            }
+            _ => panic!("it could be read in part"),
+        }
+        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(NoMessage::End(_))));
+        let mut buffer = BytesMut::from(&b"{\"action\":\"request\",\"id\":7,\"key\":\"\xff\"}\n"[..]);
+        let length = buffer.len() - 1;
+        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(NoMessage::Error(_))));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_ends_no_link() {
+        let line = "{\"action\":\"on\",\"key\":\"\\ud83d\"}\n";
+        assert_eq!(all(&mut codec(Stray::Fatal), &[line]).unwrap(), [Ok(Action::On)]);
     }
 
     #[test]

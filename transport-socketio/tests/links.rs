@@ -18,7 +18,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
     let (mut sent, mut came) = (0, 0);
     soon(poll_fn(|cx| {
         while let Poll::Ready(message) = link.poll_message(cx) {
-            assert_eq!(message.unwrap().unwrap().id, Some(came));
+            assert_eq!(message.unwrap().unwrap().id, Some(came.into()));
             came += 1;
         }
         while sent < count && link.poll_ready(cx).is_ready() {
@@ -73,7 +73,7 @@ async fn an_event_before_the_answer_to_connect_ends_the_connection_or_arrives() 
         let mut link = server.accept().await.unwrap();
         for id in 0..3 {
             match next(&mut link).await {
-                Ok(message) => assert_eq!(message.unwrap().id, Some(id)),
+                Ok(message) => assert_eq!(message.unwrap().id, Some(id.into())),
                 Err(end) => assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}"),
             }
         }

@@ -23,7 +23,7 @@ async fn links(room: usize) -> [Box<dyn Link>; 2] {
 }
 
 fn numbered(id: i64) -> Message {
-    Message { id: Some(id), ..Message::new(Action::Emit) }
+    Message { id: Some(id.into()), ..Message::new(Action::Emit) }
 }
 
 /// Sends as many as there is room for.
@@ -76,12 +76,12 @@ async fn a_full_link_pushes_back_both_ways_and_loses_nothing() {
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        assert_eq!(receive(&mut *there).await.unwrap().id, Some(0));
+        assert_eq!(receive(&mut *there).await.unwrap().id, Some(0.into()));
         let mut here = timeout(LIMIT, waiting).await.expect("it is not woken").unwrap();
         let all = fill(&mut *here, sent);
         poll_fn(|cx| here.poll_disconnect(cx)).await;
         for id in 1..all {
-            assert_eq!(receive(&mut *there).await.unwrap().id, Some(id));
+            assert_eq!(receive(&mut *there).await.unwrap().id, Some(id.into()));
         }
         receive(&mut *there).await.unwrap_err();
     }
@@ -97,7 +97,7 @@ async fn what_was_sent_before_a_close_arrives_before_it() {
     let mut cx = Cx::from_waker(Waker::noop());
     assert!(there.poll_ready(&mut cx).map(Result::unwrap).is_ready(), "its end is not told before what has arrived");
     for id in 0..sent {
-        assert_eq!(receive(&mut *there).await.unwrap().id, Some(id));
+        assert_eq!(receive(&mut *there).await.unwrap().id, Some(id.into()));
         assert!(there.poll_flush(&mut cx).map(Result::unwrap).is_ready());
     }
     let end = receive(&mut *there).await.unwrap_err();
@@ -111,7 +111,7 @@ async fn a_close_flushes() {
     poll_fn(|cx| here.poll_ready(cx)).await.unwrap();
     here.send(numbered(7)).unwrap();
     poll_fn(|cx| here.poll_disconnect(cx)).await;
-    assert_eq!(receive(&mut *there).await.unwrap().id, Some(7));
+    assert_eq!(receive(&mut *there).await.unwrap().id, Some(7.into()));
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn what_a_plugin_sent_before_it_panicked_arrives_before_its_end() {
         poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
         let (key, name) = (Some("handshake".into()), Some("p".into()));
         let payload = Some(Payload::new(("p".to_owned(),)));
-        link.send(Message { id: Some(-2), key, name, payload, ..Message::new(Action::Request) }).unwrap();
+        link.send(Message { id: Some((-2).into()), key, name, payload, ..Message::new(Action::Request) }).unwrap();
         poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
         let mut ticks = 0;
         let end = loop {
@@ -235,7 +235,7 @@ fn neither_end_sleeps_through_what_the_other_does() {
         for id in 0..MESSAGES {
             let message = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await;
             let message = message.unwrap_or_else(|_| panic!("{id} did not come"));
-            assert_eq!(message.unwrap().unwrap().id, Some(id));
+            assert_eq!(message.unwrap().unwrap().id, Some(id.into()));
         }
         let end = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await.expect("the end did not come");
         assert!(matches!(end, Err(LinkEnd::Closed { .. })), "{end:?}");

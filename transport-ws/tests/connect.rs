@@ -125,7 +125,7 @@ async fn silent_and_hostile_connections_hold_nobody_up() {
         let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
         let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
         send(&mut engine, emit(1, Payload::null())).await.unwrap();
-        assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(1));
+        assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(1.into()));
     }
 }
 

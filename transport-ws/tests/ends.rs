@@ -25,7 +25,7 @@ async fn disconnect_closes_with_1000_and_flushes_first() {
         std::future::poll_fn(|cx| leaving.poll_ready(cx)).await.unwrap();
         leaving.send(emit(1, Payload::null())).unwrap();
         let last = async {
-            assert_eq!(next(&mut staying).await.unwrap().unwrap().id, Some(1));
+            assert_eq!(next(&mut staying).await.unwrap().unwrap().id, Some(1.into()));
             end(&mut staying).await
         };
         let ((), end) = tokio::join!(disconnect(&mut leaving), last);
@@ -121,7 +121,7 @@ async fn code_and_reason_are_reported_and_answered() {
         let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
         socket.write_all(&masked(0x88, payload)).await.unwrap();
-        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1));
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()));
         let end = end(&mut link).await;
         let LinkEnd::Closed { code: Some(c), reason: r } = &end else { panic!("{end:?}") };
         assert_eq!((*c, r.as_str()), (code, reason));
@@ -221,7 +221,7 @@ async fn an_end_without_a_close_is_a_loss() {
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
         socket.write_all(&bytes).await.unwrap();
         drop(socket);
-        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1), "what came before is handed out");
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()), "what came before is handed out");
         let end = end(&mut link).await;
         assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
         assert_ended(&mut link, &end).await;
@@ -265,7 +265,7 @@ async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
         match link.poll_message(cx) {
             std::task::Poll::Ready(Err(end)) => std::task::Poll::Ready(end),
             std::task::Poll::Ready(Ok(message)) => {
-                ids.push(message.unwrap().id.unwrap());
+                ids.push(message.unwrap().id.unwrap().number().unwrap());
                 cx.waker().wake_by_ref();
                 std::task::Poll::Pending
             }
@@ -309,7 +309,7 @@ async fn an_idle_peer_that_answers_pings_lives() {
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
     };
     let (came, ()) = tokio::join!(next(&mut link), peer);
-    assert_eq!(came.unwrap().unwrap().id, Some(1));
+    assert_eq!(came.unwrap().unwrap().id, Some(1.into()));
 }
 
 #[tokio::test]

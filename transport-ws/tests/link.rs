@@ -27,7 +27,7 @@ async fn messages_go_both_ways_in_order() {
     for id in 0..100 {
         for link in [&mut plugin, &mut engine] {
             let message = next(link).await.unwrap().unwrap();
-            assert_eq!(message.id, Some(id));
+            assert_eq!(message.id, Some(id.into()));
             assert_eq!(message.payload.unwrap().read::<(i64, String)>().unwrap(), (id, "grüße".to_owned()));
         }
     }
@@ -38,7 +38,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
     let (mut sent, mut came) = (0, 0);
     soon(poll_fn(|cx| {
         while let Poll::Ready(message) = link.poll_message(cx) {
-            assert_eq!(message.unwrap().unwrap().id, Some(came));
+            assert_eq!(message.unwrap().unwrap().id, Some(came.into()));
             came += 1;
         }
         while sent < count && link.poll_ready(cx).is_ready() {
@@ -87,7 +87,7 @@ async fn what_cannot_be_sent_does_not_harm_the_link() {
     assert!(matches!(engine.send(emit(1, Payload::new(no_json))), Err(SendError::Payload(_))));
     assert!(matches!(engine.send(emit(2, Payload::new("x".repeat(1000)))), Err(SendError::Payload(_))));
     send(&mut engine, emit(3, Payload::null())).await.unwrap();
-    assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(3));
+    assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(3.into()));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn frames_that_are_no_messages_are_errors_in_their_place() {
     {
         socket.write_all(&masked(first, payload)).await.unwrap();
     }
-    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1));
+    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()));
     assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary frames"))));
     for _ in 0..2 {
         assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::NotJson(_))));
@@ -107,7 +107,7 @@ async fn frames_that_are_no_messages_are_errors_in_their_place() {
     for _ in 0..2 {
         assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::NotAMessage(_))));
     }
-    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1));
+    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()));
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn fragments_make_one_message() {
     for (first, part) in [(0x01, &br#"{"action":"emit","#[..]), (0x89, b"ping"), (0x00, br#""id""#), (0x80, b":7}")] {
         socket.write_all(&masked(first, part)).await.unwrap();
     }
-    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(7));
+    assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(7.into()));
     assert_eq!(read_frame(&mut socket).await, (0x8a, b"ping".to_vec()));
 }
 
@@ -151,7 +151,7 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_still_heard() {
     for id in 0..50 {
         socket.write_all(&masked(0x81, format!(r#"{{"action":"emit","id":{id}}}"#).as_bytes())).await.unwrap();
         socket.write_all(&masked(0x89, b"are you there?")).await.unwrap();
-        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(id));
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(id.into()));
     }
     // Once it reads, all of it arrives, and the link is ready again.
     let reading = async {
@@ -186,7 +186,7 @@ async fn a_peer_that_pings_and_never_reads_costs_no_message() {
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
     };
     let ((), came) = tokio::join!(writing, next(&mut link));
-    assert_eq!(came.unwrap().unwrap().id, Some(1));
+    assert_eq!(came.unwrap().unwrap().id, Some(1.into()));
     let reading = async {
         let mut seen = 0;
         while seen <= sent {

@@ -80,7 +80,7 @@ fn small() -> Payload {
 
 fn request(payload: Payload) -> Message {
     Message {
-        id: Some(7),
+        id: Some(7.into()),
         name: Some("calculator".into()),
         key: Some("add".into()),
         payload: Some(payload),

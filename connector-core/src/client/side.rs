@@ -6,8 +6,9 @@ use std::task::{Context as Cx, Poll, ready};
 use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::{Link, LinkEnd};
-use crate::error::{CallError, Fault, LinkLost, PayloadError};
+use crate::error::{CallError, DecodeError, Fault, LinkLost, PayloadError};
 use crate::guard;
+use crate::id::Id;
 use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
@@ -33,7 +34,7 @@ struct Asked {
 }
 
 struct Answer {
-    id: Option<i64>,
+    id: Option<Id>,
     asked: Asked,
     outcome: Outcome,
 }
@@ -52,7 +53,7 @@ impl PluginSide {
 
     fn act(&mut self, event: PluginEvent<Reply>) {
         match event {
-            PluginEvent::Handshake { id, name, first } => {
+            PluginEvent::Handshake { id, name, echo, first } => {
                 if first {
                     let name = name.clone();
                     self.home.loaded.send_replace(Some(name.clone()));
@@ -68,7 +69,7 @@ impl PluginSide {
                         self.hooks += usize::from(self.tasks.start(None, None, hook).is_none());
                     }
                 }
-                self.session.answer_handshake(id, name, self.home.instance.exposed());
+                self.session.answer_handshake(id, echo, self.home.instance.exposed());
             }
             PluginEvent::Invoke(invocation) => {
                 let Invocation { id, name, key, from, path, args } = invocation;
@@ -90,7 +91,7 @@ impl PluginSide {
                 }
             }
             PluginEvent::Stop { id } => {
-                self.tasks.stop(id);
+                self.tasks.stop(&id);
             }
             PluginEvent::Notify { emitter, event, args } => self.home.hear(emitter, event, &args),
             PluginEvent::Ended { reply, outcome } => {
@@ -176,6 +177,12 @@ impl Side for PluginSide {
         }
     }
 
+    fn receive_head(&mut self, head: Message, why: &DecodeError) {
+        if let Some(event) = self.session.receive_head(head, why) {
+            self.act(event);
+        }
+    }
+
     fn poll_transmit(&mut self, cx: &mut Cx<'_>) -> Poll<Message> {
         if let Some(message) = self.session.transmit() {
             return Poll::Ready(message);
@@ -246,6 +253,6 @@ mod tests {
         home.outbox.push(Command::TakeBack { id: 99 }).unwrap();
         receive(&mut side, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
-        assert_eq!((answer.action, answer.id), (Action::Response, Some(1)));
+        assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

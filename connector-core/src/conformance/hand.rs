@@ -77,8 +77,8 @@ pub(super) async fn listen(plugin: &mut End) -> Result<(), Failure> {
     // What was sent before a request is seen to before it.
     plugin.send(Message { name, ..request(4242, "echo", Payload::new((1,))) }).await?;
     let came = plugin.next().await?;
-    match (came.action, came.id) {
-        (Action::Response, Some(4242)) => Ok(()),
+    match (came.action, &came.id) {
+        (Action::Response, Some(id)) if *id == 4242.into() => Ok(()),
         _ => Err(Failure::new("the answer to request 4242", shown(&came))),
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn welcomed(mut engine: End, plugin: End, made: Plugin) -> Resu
     let (client, session) = connect(plugin.into_link(), made, ClientConfig::default());
     let task = runtime::spawn(async { drop(session.await) });
     let hello = engine.next().await?;
-    if hello.id != Some(-1) || hello.key.as_deref() != Some("handshake") {
+    if hello.id != Some((-1).into()) || hello.key.as_deref() != Some("handshake") {
         return Err(Failure::new("the plugin's wish for a handshake, with the id -1", shown(&hello)));
     }
     handshake(&mut engine, 0).await?;
@@ -106,8 +106,8 @@ pub(super) async fn handshake(engine: &mut End, id: i64) -> Result<Message, Fail
     let ask = Message { extensions: Some(Extensions::NATIVE), ..request(id, "handshake", Payload::new(("probe",))) };
     engine.send(ask).await?;
     let answer = engine.next().await?;
-    match (answer.action, answer.id) {
-        (Action::Response, Some(same)) if same == id => Ok(answer),
+    match (answer.action, &answer.id) {
+        (Action::Response, Some(same)) if *same == id.into() => Ok(answer),
         _ => Err(Failure::new(format_args!("the answer to handshake {id}"), shown(&answer))),
     }
 }
@@ -115,7 +115,7 @@ pub(super) async fn handshake(engine: &mut End, id: i64) -> Result<Message, Fail
 /// A request to the plugin.
 pub(super) fn request(id: i64, method: &'static str, args: Payload) -> Message {
     Message {
-        id: Some(id),
+        id: Some(id.into()),
         name: Some(Name::new_static("probe")),
         key: Some(Name::new_static(method)),
         payload: Some(args),

@@ -80,7 +80,7 @@ pub(super) async fn pair_from(fixture: &dyn Fixture, from_engine: bool) -> Resul
 
 /// An event that is told by its number.
 pub(super) fn numbered(number: i64) -> Message {
-    Message { id: Some(number), key: Some(Name::new_static("e")), ..Message::new(Action::Emit) }
+    Message { id: Some(number.into()), key: Some(Name::new_static("e")), ..Message::new(Action::Emit) }
 }
 
 /// An event with a payload of so many bytes that depends on its number.

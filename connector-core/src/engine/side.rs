@@ -10,7 +10,8 @@ use super::entry::Entry;
 use super::external::{Command, External};
 use super::health::{Health, Sign};
 use crate::connector::{Link, LinkEnd};
-use crate::error::{CallError, PayloadError, Refusal};
+use crate::error::{CallError, DecodeError, PayloadError, Refusal};
+use crate::id::Id;
 use crate::link::{Answers, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
@@ -51,7 +52,7 @@ struct Outcome {
 }
 
 /// That of the call of this id.
-type Answer = (Option<i64>, Outcome);
+type Answer = (Option<Id>, Outcome);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     /// `on_loaded` gets the methods that the plugin lists in its first answer.
@@ -112,7 +113,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 }
             }
             EngineEvent::CancelOne { id } => {
-                self.tasks.stop(id);
+                self.tasks.stop(&id);
             }
             EngineEvent::CancelAll { target, method } => {
                 let refused = engine.cancel(&self.entry, &target, method.as_deref()).err();
@@ -222,6 +223,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
     }
 
+    fn receive_head(&mut self, head: Message, why: &DecodeError) {
+        if let Some(event) = self.session.receive_head(head, why) {
+            self.act(event);
+        }
+    }
+
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
         if let Some(message) = self.session.transmit() {
             return Poll::Ready(message);
@@ -320,6 +327,6 @@ mod tests {
         assert!(external.outbox.push(Command::TakeBack { id: 99 }).is_ok());
         receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
-        assert_eq!((answer.action, answer.id), (Action::Response, Some(1)));
+        assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

@@ -39,7 +39,8 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a name"));
             }
-            let name = self.string()?;
+            // A name that is no string of Unicode is nobody's.
+            let name = self.string()?.unwrap_or_default();
             if !self.takes(b':') {
                 return Err(self.unexpected("`:`"));
             }
@@ -65,33 +66,53 @@ impl<'a> Reader<'a> {
         self.value::<&RawValue>().map(RawValue::get)
     }
 
+    /// Whether an object stands there.
+    pub(crate) fn at_object(&mut self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
     /// Passes over any value.
     pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
         self.value::<IgnoredAny>().map(drop)
     }
 
-    /// Reads a string, borrowed from the text unless it holds an escape.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+    /// Reads a string, borrowed from the text unless it holds an escape; of any other value, and of a string that is not
+    /// valid Unicode (half of a surrogate pair), the JSON text.
+    ///
+    /// # Errors
+    /// What is there is no JSON.
+    pub(crate) fn string(&mut self) -> Result<Result<Cow<'a, str>, &'a str>, DecodeError> {
         if self.peek() == Some(b'"') {
             let start = self.at + 1;
             let plain = plain_length(&self.text.as_bytes()[start..]);
             if self.text.as_bytes().get(start + plain) == Some(&b'"') {
                 self.at = start + plain + 1;
-                return Ok(Cow::Borrowed(&self.text[start..start + plain]));
+                return Ok(Ok(Cow::Borrowed(&self.text[start..start + plain])));
             }
         }
-        self.value::<String>().map(Cow::Owned)
+        let text = self.raw()?;
+        Ok(serde_json::from_str::<String>(text).map(Cow::Owned).map_err(|_| text))
     }
 
-    /// `None` for `null`, else what `read` reads.
-    pub(crate) fn unless_null<T>(
-        &mut self,
-        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
-    ) -> Result<Option<T>, DecodeError> {
-        match self.peek() {
-            Some(b'n') => self.value::<()>().map(|()| None),
-            _ => read(self).map(Some),
+    /// Reads an integer, if one stands there that is short enough to fit whatever its digits are.
+    pub(crate) fn integer(&mut self) -> Option<i64> {
+        let negative = self.peek() == Some(b'-');
+        let digits = &self.text.as_bytes()[self.at + usize::from(negative)..];
+        let (mut number, mut length) = (0_i64, 0);
+        while let Some(digit @ b'0'..=b'9') = digits.get(length)
+            && length < 18
+        {
+            number = number * 10 + i64::from(digit - b'0');
+            length += 1;
         }
+        let ends = !matches!(digits.get(length), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
+        // 0 is the only number that begins with it, and -0 is another.
+        let usual = length > 0 && ends && if digits[0] == b'0' { length == 1 && !negative } else { true };
+        if !usual {
+            return None;
+        }
+        self.at += usize::from(negative) + length;
+        Some(if negative { -number } else { number })
     }
 
     /// Nothing but white space may follow.
@@ -160,7 +181,8 @@ mod tests {
                     let text = format!("\"{}{odd}{}\" ,\"x\"", "a".repeat(before), "\u{7f}\u{80}".repeat(after));
                     let expected = serde_json::Deserializer::from_str(&text).into_iter::<String>().next().unwrap().ok();
                     let mut reader = Reader::new(&text);
-                    assert_eq!(reader.string().ok().as_deref(), expected.as_deref(), "{text:?}");
+                    let string = reader.string().ok().and_then(Result::ok);
+                    assert_eq!(string.as_deref(), expected.as_deref(), "{text:?}");
                     assert!(expected.is_none() || matches!(odd, '"' | '\\') || reader.takes(b','), "{text:?}");
                 }
             }

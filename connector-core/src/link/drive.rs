@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{QueueLimits, Standstill};
 use crate::connector::{Link, LinkEnd, SendError};
-use crate::error::PayloadError;
+use crate::error::{DecodeError, PayloadError};
+use crate::id::Id;
 use crate::message::{Action, Message, Name};
 use crate::runtime;
 
@@ -17,6 +18,9 @@ pub(crate) trait Side: Send {
 
     /// A message has arrived.
     fn receive(&mut self, message: Message);
+
+    /// A frame has arrived of which no more than its head could be read, and why.
+    fn receive_head(&mut self, head: Message, why: &DecodeError);
 
     /// The next message to send.
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message>;
@@ -41,7 +45,7 @@ pub(crate) trait Side: Send {
 /// What of a message is kept while it is sent, in case it cannot be.
 pub(crate) struct Head {
     pub(crate) action: Action,
-    pub(crate) id: Option<i64>,
+    pub(crate) id: Option<Id>,
     /// Of a response: what it answers, and whether it is an error already.
     pub(crate) answers: Option<(Name, Name)>,
     pub(crate) failed: bool,
@@ -53,7 +57,7 @@ impl Head {
             Action::Response => message.name.clone().zip(message.key.clone()),
             _ => None,
         };
-        Head { action: message.action, id: message.id, answers, failed: message.error.is_some() }
+        Head { action: message.action, id: message.id.clone(), answers, failed: message.error.is_some() }
     }
 }
 
@@ -129,7 +133,10 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
                         side.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
-                        tracing::warn!(plugin = %side.plugin(), %error, "a frame is dropped")
+                        tracing::warn!(plugin = %side.plugin(), %error, "a frame is dropped");
+                        if let DecodeError::Partial { head, why } = error {
+                            side.receive_head(*head, &why);
+                        }
                     }
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use foldhash::{HashMap, HashMapExt};
 use futures_util::task::AtomicWaker;
 
+use crate::id::Id;
 use crate::plugin::BoxFuture;
 use crate::sync::lock;
 
@@ -18,6 +19,7 @@ use crate::sync::lock;
 pub(crate) struct Tasks<K, T> {
     places: Vec<Place<K, T>>,
     free: Vec<usize>,
+    /// Those whose id is a number.
     by_id: HashMap<i64, usize>,
     woken: Arc<Woken>,
     /// Taken from `woken` and not looked at yet.
@@ -32,7 +34,7 @@ struct Place<K, T> {
 }
 
 struct Task<K, T> {
-    id: Option<i64>,
+    id: Option<Id>,
     of: K,
     work: BoxFuture<T>,
 }
@@ -40,7 +42,7 @@ struct Task<K, T> {
 /// A future that has ended.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ended<K, T> {
-    pub(crate) id: Option<i64>,
+    pub(crate) id: Option<Id>,
     pub(crate) of: K,
     pub(crate) output: T,
 }
@@ -73,6 +75,12 @@ impl Wake for PlaceWaker {
     }
 }
 
+impl<K, T> Task<K, T> {
+    fn is_of(&self, id: &Id) -> bool {
+        self.id.as_ref().is_some_and(|own| own.is_same(id))
+    }
+}
+
 impl<K, T> Tasks<K, T> {
     pub(crate) fn new() -> Self {
         let woken = Arc::default();
@@ -81,17 +89,17 @@ impl<K, T> Tasks<K, T> {
 
     /// Starts a future; gives it back if it ends at once. Of two with the same id, [`stop`](Tasks::stop) means the
     /// later.
-    pub(crate) fn start(&mut self, id: Option<i64>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
+    pub(crate) fn start(&mut self, id: Option<Id>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[at];
         if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(&place.waker)) {
             self.free.push(at);
             return Some(Ended { id, of, output });
         }
-        place.task = Some(Task { id, of, work });
-        if let Some(id) = id {
-            self.by_id.insert(id, at);
+        if let Some(number) = id.as_ref().and_then(Id::number) {
+            self.by_id.insert(number, at);
         }
+        place.task = Some(Task { id, of, work });
         None
     }
 
@@ -103,16 +111,21 @@ impl<K, T> Tasks<K, T> {
     }
 
     /// Drops the future of that id, if it still waits.
-    pub(crate) fn stop(&mut self, id: i64) -> bool {
-        self.by_id.get(&id).copied().is_some_and(|at| self.end(at).is_some())
+    pub(crate) fn stop(&mut self, id: &Id) -> bool {
+        let at = match id.number() {
+            Some(number) => self.by_id.get(&number).copied(),
+            // Rare: no end that is known cancels by another id.
+            None => self.places.iter().rposition(|place| place.task.as_ref().is_some_and(|task| task.is_of(id))),
+        };
+        at.is_some_and(|at| self.end(at).is_some())
     }
 
-    fn end(&mut self, at: usize) -> Option<(Option<i64>, K)> {
+    fn end(&mut self, at: usize) -> Option<(Option<Id>, K)> {
         let Task { id, of, .. } = self.places[at].task.take()?;
-        if let Some(id) = id
-            && self.by_id.get(&id) == Some(&at)
+        if let Some(number) = id.as_ref().and_then(Id::number)
+            && self.by_id.get(&number) == Some(&at)
         {
-            self.by_id.remove(&id);
+            self.by_id.remove(&number);
         }
         self.free.push(at);
         Some((id, of))
@@ -156,12 +169,18 @@ mod tests {
     #[tokio::test]
     async fn what_ends_at_once_is_given_back_and_what_waits_is_kept() {
         let mut tasks = Tasks::new();
-        assert_eq!(tasks.start(Some(1), "a", Box::pin(async { 1 })), Some(Ended { id: Some(1), of: "a", output: 1 }));
+        assert_eq!(
+            tasks.start(Some(1.into()), "a", Box::pin(async { 1 })),
+            Some(Ended { id: Some(1.into()), of: "a", output: 1 })
+        );
         let (send, wait) = oneshot::channel();
-        assert_eq!(tasks.start(Some(2), "b", Box::pin(async { wait.await.unwrap() })), None);
+        assert_eq!(tasks.start(Some(2.into()), "b", Box::pin(async { wait.await.unwrap() })), None);
         send.send(2).unwrap();
-        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, Ended { id: Some(2), of: "b", output: 2 });
-        assert!(!tasks.stop(2), "ended already");
+        assert_eq!(
+            std::future::poll_fn(|cx| tasks.poll_ended(cx)).await,
+            Ended { id: Some(2.into()), of: "b", output: 2 }
+        );
+        assert!(!tasks.stop(&2.into()), "ended already");
     }
 
     #[tokio::test]
@@ -171,9 +190,11 @@ mod tests {
         for round in 0..3 {
             let (sends, waits): (Vec<_>, Vec<_>) = (0..10).map(|_| oneshot::channel::<i64>()).unzip();
             for (n, wait) in waits.into_iter().enumerate() {
-                assert!(tasks.start(Some(n as i64), n as i64, Box::pin(async { wait.await.unwrap() })).is_none());
+                assert!(
+                    tasks.start(Some((n as i64).into()), n as i64, Box::pin(async { wait.await.unwrap() })).is_none()
+                );
             }
-            assert!(tasks.stop(3) && !tasks.stop(3));
+            assert!(tasks.stop(&3.into()) && !tasks.stop(&3.into()));
             let woken = std::thread::spawn(move || {
                 for (n, send) in sends.into_iter().enumerate().rev() {
                     let _ = send.send(n as i64 * 10);
@@ -214,10 +235,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_stopped_is_dropped() {
+        for (asked, stopped) in [("7", "7"), ("7", r#""7""#), (r#""7""#, "7.0"), (r#""b3c1""#, r#""b3c1""#)] {
+            stop_one(&Id::from_json(asked).unwrap(), &Id::from_json(stopped).unwrap());
+        }
+    }
+
+    fn stop_one(asked: &Id, stopped: &Id) {
         let mut tasks = Tasks::new();
         let (send, wait) = oneshot::channel::<()>();
-        tasks.start(Some(7), (), Box::pin(async { drop(wait.await) }));
-        assert!(tasks.stop(7));
+        tasks.start(Some(asked.clone()), (), Box::pin(async { drop(wait.await) }));
+        assert!(!tasks.stop(&Id::from_json("null").unwrap()));
+        assert!(tasks.stop(stopped));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(tasks.poll_ended(&mut cx).is_pending());
         assert!(send.is_closed() && tasks.len() == 0);

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::pending::Pending;
-use super::{Dropped, HANDSHAKE};
-use crate::error::{CallError, Fault};
+use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use crate::error::{CallError, DecodeError, Fault, Refusal};
+use crate::id::Id;
 use crate::link::Head;
-use crate::message::{Action, Extensions, Message, Name, RequestInfo};
+use crate::message::{Action, Extensions, Message, Name, RequestInfo, is_false_in_javascript};
 use crate::payload::Payload;
 
 /// One link's session with its plugin. `R` is whatever the driver needs to tell a caller how its call ended.
@@ -28,11 +29,11 @@ pub(crate) enum EngineEvent<R> {
     /// The plugin has answered a handshake with an error, or with something that is no list of methods.
     HandshakeFailed(String),
     /// The plugin calls another; answer with [`EngineSession::answer`].
-    Call { id: Option<i64>, target: Name, method: Name, args: Payload },
+    Call { id: Option<Id>, target: Name, method: Name, args: Payload },
     /// The plugin cancels all its calls to a plugin, or those of one method.
     CancelAll { target: Name, method: Option<Name> },
     /// The plugin no longer wants the answer to its request of this id.
-    CancelOne { id: i64 },
+    CancelOne { id: Id },
     /// The plugin wants to hear an event, maybe only once.
     Listen { emitter: Name, event: Name, once: bool },
     /// The plugin no longer wants to hear an event.
@@ -69,7 +70,7 @@ impl<R> EngineSession<R> {
         self.next_handshake -= 1;
         self.handshakes.push(id);
         self.out.push_back(Message {
-            id: Some(id),
+            id: Some(id.into()),
             name: Some(self.name.clone()),
             key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new((self.name.to_string(), self.engine.clone()))),
@@ -108,14 +109,15 @@ impl<R> EngineSession<R> {
                 self.handshake();
                 Ok(None)
             }
-            Action::Response => match id.and_then(|id| self.handshakes.iter().position(|asked| *asked == id)) {
-                Some(asked) => {
-                    self.handshakes.swap_remove(asked);
+            Action::Response => match self.take_handshake(id.as_ref()) {
+                true => {
                     self.peer = extensions.unwrap_or_default();
                     Ok(Some(handshake_answer(payload, error)))
                 }
-                None => {
-                    let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
+                false => {
+                    let Some(reply) = number(id.as_ref()).and_then(|id| self.pending.take(id)) else {
+                        return Err(Dropped::UnknownResponse(id));
+                    };
                     let outcome = match error {
                         None => Ok(payload.unwrap_or_else(Payload::null)),
                         Some(error) => Err(CallError::Plugin(Fault::told_by_plugin(error_kind, *error))),
@@ -123,12 +125,17 @@ impl<R> EngineSession<R> {
                     Ok(Some(EngineEvent::Ended { reply, outcome }))
                 }
             },
-            Action::Request => {
-                let target = name.ok_or(Dropped::Incomplete("request", "name"))?;
-                let method = key.ok_or(Dropped::Incomplete("request", "key"))?;
-                let args = payload.unwrap_or_else(Payload::no_args);
-                Ok(Some(EngineEvent::Call { id, target, method, args }))
-            }
+            Action::Request => match (name, key) {
+                (Some(target), Some(method)) => {
+                    let args = payload.unwrap_or_else(Payload::no_args);
+                    Ok(Some(EngineEvent::Call { id, target, method, args }))
+                }
+                (name, key) => {
+                    let missing = if name.is_none() { "name" } else { "key" };
+                    self.refuse(id, name, key);
+                    Err(Dropped::Incomplete("request", missing))
+                }
+            },
             Action::On | Action::Once => {
                 let emitter = name.ok_or(Dropped::Incomplete(action.as_str(), "name"))?;
                 let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
@@ -142,21 +149,75 @@ impl<R> EngineSession<R> {
             Action::Emit | Action::Notification => {
                 let event = key.ok_or(Dropped::Incomplete("emit", "key"))?;
                 let args = payload.filter(|args| !args.is_null()).ok_or(Dropped::EmptyEvent)?;
-                Ok(Some(EngineEvent::Emit { event, args }))
+                match args.may_be_array() {
+                    true => Ok(Some(EngineEvent::Emit { event, args })),
+                    false => Err(Dropped::NoArray),
+                }
             }
-            Action::Cancel => match (id, name) {
-                (Some(id), _) => Ok(Some(EngineEvent::CancelOne { id })),
-                (None, Some(target)) => Ok(Some(EngineEvent::CancelAll { target, method: key })),
-                (None, None) => Err(Dropped::Incomplete("cancel", "name")),
-            },
+            Action::Cancel => {
+                let odd_key = id.as_ref().and_then(Id::odd).and_then(|odd| odd.key.as_deref());
+                let unreadable = odd_key.is_some_and(|key| !is_false_in_javascript(key));
+                match (id, name) {
+                    // Without a key all calls of a plugin are meant: never by one that cannot be read.
+                    (_, Some(_)) if unreadable => Err(Dropped::Incomplete("cancel", "key")),
+                    // The published engine does not look at the id.
+                    (id, Some(target)) if id.is_none() || !self.peer.cancel_by_id => {
+                        let method = key.filter(|key| !key.is_empty());
+                        Ok(Some(EngineEvent::CancelAll { target, method }))
+                    }
+                    (Some(id), _) if id.is_given() => Ok(Some(EngineEvent::CancelOne { id })),
+                    _ => Err(Dropped::Incomplete("cancel", "name")),
+                }
+            }
         }
+    }
+
+    /// A frame has come of which no more than its head could be read: its sender is told, or whoever waits for it.
+    pub(crate) fn receive_head(&mut self, head: Message, why: &DecodeError) -> Option<EngineEvent<R>> {
+        let Message { action, id, name, key, .. } = head;
+        let fault = Fault::new(format_args!("it cannot be read: {why}"));
+        match action {
+            Action::Response if self.take_handshake(id.as_ref()) => {
+                Some(EngineEvent::HandshakeFailed(fault.to_string()))
+            }
+            Action::Response => {
+                let reply = number(id.as_ref()).and_then(|id| self.pending.take(id))?;
+                Some(EngineEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })
+            }
+            _ => {
+                let answer = self.respond(id, name, key, Err(CallError::Plugin(fault)));
+                self.out.push_back(answer);
+                None
+            }
+        }
+    }
+
+    /// Whether it is the answer to a handshake.
+    fn take_handshake(&mut self, id: Option<&Id>) -> bool {
+        let asked = number(id).and_then(|id| self.handshakes.iter().position(|asked| *asked == id));
+        asked.map(|asked| self.handshakes.swap_remove(asked)).is_some()
+    }
+
+    /// Answers a request for a plugin or a method that none can have.
+    fn refuse(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>) {
+        let (target, method) = (shown_name(name.as_ref(), id.as_ref()), shown_key(key.as_ref(), id.as_ref()));
+        let caller = self.name.to_string();
+        let refusal = match name {
+            None => Refusal::NotRegistered { target: target.into_owned(), caller },
+            // In the published engine's words, but for the list that only the router has.
+            Some(_) => Refusal::Told(format!(
+                "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
+            )),
+        };
+        let answer = self.respond(id, name, key, Err(refusal.into()));
+        self.out.push_back(answer);
     }
 
     /// The request of a call to the plugin. `id` is new to this session and not negative.
     pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: R) -> Message {
         self.pending.insert(id, reply);
         Message {
-            id: Some(id),
+            id: Some(id.into()),
             name: Some(self.name.clone()),
             key: Some(method),
             payload: Some(args),
@@ -168,18 +229,28 @@ impl<R> EngineSession<R> {
     /// Forgets a call, if it is still under way; a native plugin is told, a published one would not understand.
     pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
-        self.peer.cancel_by_id.then(|| Message { id: Some(id), ..Message::new(Action::Cancel) })
+        self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
 
     /// The answer to a call of the plugin's, echoing what it called.
     pub(crate) fn answer(
         &self,
-        id: Option<i64>,
+        id: Option<Id>,
         target: Name,
         method: Name,
         outcome: Result<Payload, CallError>,
     ) -> Message {
-        let mut response = Message { id, name: Some(target), key: Some(method), ..Message::new(Action::Response) };
+        self.respond(id, Some(target), Some(method), outcome)
+    }
+
+    fn respond(
+        &self,
+        id: Option<Id>,
+        name: Option<Name>,
+        key: Option<Name>,
+        outcome: Result<Payload, CallError>,
+    ) -> Message {
+        let mut response = Message { id, name, key, ..Message::new(Action::Response) };
         match outcome {
             Ok(result) => response.payload = Some(result),
             Err(error) => {
@@ -195,11 +266,14 @@ impl<R> EngineSession<R> {
         let Head { action, id, answers, failed } = head;
         let named = answers.filter(|(target, method)| !(target.is_empty() && method.is_empty()));
         match action {
-            Action::Request => id.and_then(|id| self.pending.take(id)),
-            Action::Response if failed && named.is_none() => None,
+            Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
             Action::Response => {
-                let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
                 // The names are the caller's, and may be what is too long.
+                let id = match failed && named.is_none() {
+                    true => Some(id?.without_names()?),
+                    false => id,
+                };
+                let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
                 let (target, method) = named.filter(|_| !failed).unwrap_or_default();
                 let answer = self.answer(id, target, method, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
@@ -219,9 +293,9 @@ fn handshake_answer<R>(payload: Option<Payload>, error: Option<Box<Payload>>) ->
     if let Some(error) = error {
         return EngineEvent::HandshakeFailed(Fault::from_payload(*error).to_string());
     }
-    match payload.map(Payload::read::<Option<Vec<String>>>) {
+    match payload.filter(|methods| !methods.is_false()).map(Payload::read_names) {
         None => EngineEvent::Loaded { methods: None },
-        Some(Ok(methods)) => EngineEvent::Loaded { methods },
+        Some(Ok(methods)) => EngineEvent::Loaded { methods: Some(methods) },
         Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its answer is no list of methods: {error}")),
     }
 }
@@ -320,7 +394,7 @@ mod tests {
     fn an_answer_that_cannot_be_sent_is_given_up_in_the_end() {
         let mut session = session();
         sent(&mut session);
-        let mut answer = session.answer(Some(1), "local".into(), "add".into(), Ok(Payload::null()));
+        let mut answer = session.answer(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
         for name in [Some("local"), Some("")] {
             assert!(session.unsendable(Head::of(&answer), "too long").is_none());
             answer = session.transmit().unwrap();

@@ -8,14 +8,19 @@ mod plugin;
 pub(crate) use engine::{EngineEvent, EngineSession};
 pub(crate) use plugin::{Invocation, PluginEvent, PluginSession};
 
+use std::borrow::Cow;
+
 use thiserror::Error;
+
+use crate::id::{Id, shown};
+use crate::message::Name;
 
 /// A message that makes no sense now: dropped, with a trace; the link and everyone else are unharmed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum Dropped {
     #[error("a response to a call that nobody waits for (id {0:?})")]
-    UnknownResponse(Option<i64>),
-    #[error("a {0} without its `{1}`")]
+    UnknownResponse(Option<Id>),
+    #[error("a {0} without its `{1}`, or with one that is no string of Unicode")]
     Incomplete(&'static str, &'static str),
     #[error("a {0} before the handshake")]
     TooEarly(&'static str),
@@ -25,6 +30,27 @@ pub(crate) enum Dropped {
     HandshakeFlood,
     #[error("an event without a payload")]
     EmptyEvent,
+    #[error("an event whose payload is no array")]
+    NoArray,
+}
+
+/// The number of the call that a response ends.
+fn number(id: Option<&Id>) -> Option<i64> {
+    id.and_then(Id::number)
+}
+
+/// The parts of an envelope as errors show them.
+fn shown_name<'a>(name: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
+    named(name, id.and_then(Id::odd).and_then(|odd| odd.name.as_deref()))
+}
+
+fn shown_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
+    named(key, id.and_then(Id::odd).and_then(|odd| odd.key.as_deref()))
+}
+
+/// As JavaScript calls what is not there.
+fn named<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
+    name.map_or_else(|| odd.map_or("undefined".into(), shown), |name| name.as_str().into())
 }
 
 pub(crate) const HANDSHAKE: &str = "handshake";

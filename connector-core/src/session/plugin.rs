@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::pending::Pending;
-use super::{Dropped, HANDSHAKE};
-use crate::error::{CallError, Fault};
+use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use crate::error::{CallError, DecodeError, Fault};
+use crate::id::{Id, shown};
 use crate::link::Head;
 use crate::message::{Action, ErrorKind, Extensions, Message, Name};
 use crate::payload::Payload;
@@ -21,11 +22,12 @@ pub(crate) struct PluginSession<R> {
 #[derive(Debug)]
 pub(crate) enum PluginEvent<R> {
     /// The engine shakes hands. Answer with [`PluginSession::answer_handshake`], every time.
-    Handshake { id: Option<i64>, name: Name, first: bool },
+    /// `echo` is the name in the request's own envelope.
+    Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
     /// Run a method, and answer with [`PluginSession::answer`].
     Invoke(Invocation),
     /// The engine no longer wants the answer to its request of this id.
-    Stop { id: i64 },
+    Stop { id: Id },
     /// An event has come.
     Notify { emitter: Name, event: Name, args: Payload },
     /// A call of ours has ended.
@@ -35,7 +37,7 @@ pub(crate) enum PluginEvent<R> {
 /// A request to this plugin.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    pub(crate) id: Option<i64>,
+    pub(crate) id: Option<Id>,
     pub(crate) name: Option<Name>,
     pub(crate) key: Name,
     pub(crate) from: Name,
@@ -47,7 +49,7 @@ impl<R> PluginSession<R> {
     /// The session of a link that is up: it asks for the handshake at once.
     pub(crate) fn new() -> Self {
         let hello = Message {
-            id: Some(-1),
+            id: Some((-1).into()),
             key: Some(Name::new_static(HANDSHAKE)),
             extensions: Some(Extensions::NATIVE),
             ..Message::new(Action::Request)
@@ -74,25 +76,40 @@ impl<R> PluginSession<R> {
         match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 self.peer = extensions.unwrap_or_default();
-                let names: Vec<Option<String>> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
-                let given = names.into_iter().next().flatten().map(Name::from).or(name);
-                let name = given.ok_or(Dropped::Incomplete(HANDSHAKE, "name"))?;
+                let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
+                let given = names.into_iter().next().and_then(|name| name.read_name());
+                let Some(given) = given.or_else(|| name.clone()) else {
+                    self.fail(id, name, key, Fault::new("the handshake gives the plugin no name"));
+                    return Err(Dropped::Incomplete(HANDSHAKE, "name"));
+                };
                 let first = !std::mem::replace(&mut self.loaded, true);
-                Ok(Some(PluginEvent::Handshake { id, name, first }))
+                Ok(Some(PluginEvent::Handshake { id, name: given, echo: name, first }))
             }
             Action::Request if !self.loaded => {
                 self.fail(id, name, key, Fault::new("Handshake before communicating"));
                 Err(Dropped::TooEarly("request"))
             }
             Action::Request => {
-                let key = key.ok_or(Dropped::Incomplete("request", "key"))?;
+                let odd_path = id.as_ref().and_then(Id::odd).and_then(|odd| odd.path.as_deref());
+                if key.is_none() || odd_path.is_some() {
+                    let service = odd_path.map_or_else(String::new, |path| format!("{}.", shown(path)));
+                    let method = shown_key(key.as_ref(), id.as_ref());
+                    let plugin = shown_name(name.as_ref(), id.as_ref());
+                    let fault = Fault::new(format_args!("Method {service}{method} doesn't exist on plugin {plugin}"));
+                    let missing = if key.is_none() { "key" } else { "path" };
+                    self.fail(id, name, key, fault);
+                    return Err(Dropped::Incomplete("request", missing));
+                }
+                let key = key.unwrap_or_default();
                 let (from, path) = request_info.map_or((Name::default(), None), |info| (info.from, info.path));
                 let path = path.or_else(|| name.clone()).unwrap_or_default();
                 let args = payload.unwrap_or_else(Payload::no_args);
                 Ok(Some(PluginEvent::Invoke(Invocation { id, name, key, from, path, args })))
             }
             Action::Response => {
-                let reply = id.and_then(|id| self.pending.take(id)).ok_or(Dropped::UnknownResponse(id))?;
+                let Some(reply) = number(id.as_ref()).and_then(|id| self.pending.take(id)) else {
+                    return Err(Dropped::UnknownResponse(id));
+                };
                 let outcome = match error {
                     None => Ok(payload.unwrap_or_else(Payload::null)),
                     Some(error) => Err(CallError::told(error_kind, *error)),
@@ -109,17 +126,34 @@ impl<R> PluginSession<R> {
                 }
             }
             Action::Cancel => match id {
-                Some(id) => Ok(Some(PluginEvent::Stop { id })),
-                None => Err(Dropped::Incomplete("cancel", "id")),
+                Some(id) if id.is_given() => Ok(Some(PluginEvent::Stop { id })),
+                _ => Err(Dropped::Incomplete("cancel", "id")),
             },
             Action::On | Action::Once | Action::Off => Err(Dropped::WrongWay(action.as_str())),
         }
     }
 
-    pub(crate) fn answer_handshake(&mut self, id: Option<i64>, name: Name, methods: Vec<String>) {
+    /// A frame has come of which no more than its head could be read: its sender is told, or whoever waits for it.
+    pub(crate) fn receive_head(&mut self, head: Message, why: &DecodeError) -> Option<PluginEvent<R>> {
+        let Message { action, id, name, key, .. } = head;
+        let fault = Fault::new(format_args!("it cannot be read: {why}"));
+        match action {
+            Action::Response => {
+                let reply = number(id.as_ref()).and_then(|id| self.pending.take(id))?;
+                Some(PluginEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })
+            }
+            _ => {
+                self.fail(id, name, key, fault);
+                None
+            }
+        }
+    }
+
+    /// `name` is echoed.
+    pub(crate) fn answer_handshake(&mut self, id: Option<Id>, name: Option<Name>, methods: Vec<String>) {
         self.out.push_back(Message {
             id,
-            name: Some(name),
+            name,
             key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new(methods)),
             extensions: Some(Extensions::NATIVE),
@@ -127,7 +161,7 @@ impl<R> PluginSession<R> {
         });
     }
 
-    fn fail(&mut self, id: Option<i64>, name: Option<Name>, key: Option<Name>, fault: Fault) {
+    fn fail(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>, fault: Fault) {
         let answer = self.answer(id, name, key, Err(fault));
         self.out.push_back(answer);
     }
@@ -135,7 +169,7 @@ impl<R> PluginSession<R> {
     /// The answer to a request, echoing what was called.
     pub(crate) fn answer(
         &self,
-        id: Option<i64>,
+        id: Option<Id>,
         name: Option<Name>,
         key: Option<Name>,
         outcome: Result<Payload, Fault>,
@@ -156,24 +190,27 @@ impl<R> PluginSession<R> {
     pub(crate) fn call(&mut self, id: i64, target: Name, method: Name, args: Payload, reply: R) -> Message {
         self.pending.insert(id, reply);
         let (name, key, payload) = (Some(target), Some(method), Some(args));
-        Message { id: Some(id), name, key, payload, ..Message::new(Action::Request) }
+        Message { id: Some(id.into()), name, key, payload, ..Message::new(Action::Request) }
     }
 
     /// Forgets a call, if it is still under way. A native engine is told; a published one is not, since its `cancel`
     /// would end every call of that method (protocol.md, "Cancel").
     pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
-        self.peer.cancel_by_id.then(|| Message { id: Some(id), ..Message::new(Action::Cancel) })
+        self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
     pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
         let Head { action, id, answers, failed } = head;
         match action {
-            Action::Request => id.and_then(|id| self.pending.take(id)),
-            Action::Response if failed && answers.is_none() => None,
+            Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
             Action::Response => {
                 // The names are the caller's, and may be what is too long.
+                let id = match failed && answers.is_none() {
+                    true => Some(id?.without_names()?),
+                    false => id,
+                };
                 let (name, key) = answers.filter(|_| !failed).unzip();
                 self.fail(id, name, key, Fault::new(format_args!("the result cannot be sent: {why}")));
                 None
@@ -229,7 +266,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        session.answer_handshake(Some(1), "probe".into(), vec!["echo".into()]);
+        session.answer_handshake(Some(1.into()), Some("probe".into()), vec!["echo".into()]);
         let answer = &sent(&mut session)[0];
         assert_eq!((&answer["action"], &answer["payload"][0]), (&"response".into(), &"echo".into()));
     }
@@ -255,7 +292,7 @@ mod tests {
             PluginEvent::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
             other => panic!("{other:?}"),
         }
-        assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7)));
+        assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7.into())));
         assert!(session.end().is_empty());
     }
 
@@ -281,7 +318,7 @@ mod tests {
     fn only_a_native_engine_is_told_of_a_call_taken_back() {
         let mut native = published();
         native["extensions"] = serde_json::json!(["cancelById"]);
-        for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3), None)))] {
+        for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
             let mut session = loaded(engine);
             session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
             let cancel = session.take_back(3);

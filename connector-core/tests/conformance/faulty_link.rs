@@ -10,6 +10,10 @@ use crate::faulty::{Fault, Shared};
 
 type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
 
+fn number(message: &Message) -> Option<i64> {
+    message.id.as_ref()?.number()
+}
+
 pub(crate) struct FaultyLink {
     /// Gone only while this is dropped.
     inner: Option<Box<dyn Link>>,
@@ -123,9 +127,9 @@ impl FaultyLink {
                     message.payload = Some(Payload::new(read));
                 }
             }
-            Fault::IgnoresIdZero => message.id = message.id.filter(|id| *id != 0),
-            Fault::WrongId if message.action == Action::Response && message.id > Some(2) => {
-                message.id = message.id.map(|id| id ^ 1);
+            Fault::IgnoresIdZero => message.id = message.id.filter(|id| *id != 0.into()),
+            Fault::WrongId if message.action == Action::Response && number(&message) > Some(2) => {
+                message.id = number(&message).map(|id| (id ^ 1).into());
             }
             Fault::LosesRequestInfo => message.request_info = None,
             Fault::NullIsMissing => {
@@ -256,7 +260,7 @@ impl Link for FaultyLink {
                 },
                 Poll::Ready(Err(_)) if self.fault == Fault::HalfAMessage && self.after_end == 0 => {
                     self.after_end += 1;
-                    let half = Message { id: Some(1 << 40), ..Message::new(Action::Emit) };
+                    let half = Message { id: Some((1 << 40).into()), ..Message::new(Action::Emit) };
                     return Poll::Ready(Ok(Ok(half)));
                 }
                 Poll::Ready(Err(end)) => return self.noticed(end).map(Err),
@@ -292,7 +296,7 @@ impl Drop for FaultyLink {
                 match inner.poll_message(&mut asleep) {
                     Poll::Ready(Ok(Ok(message))) => past.unread.push(message),
                     Poll::Ready(Err(LinkEnd::Lost(_))) => {
-                        past.unread.push(Message { id: Some(1 << 40), ..Message::new(Action::Emit) });
+                        past.unread.push(Message { id: Some((1 << 40).into()), ..Message::new(Action::Emit) });
                     }
                     _ => {}
                 }

@@ -38,7 +38,7 @@ impl Link for Last {
         let Some(engine) = self.0.lock().unwrap().take() else { return Poll::Pending };
         drop(engine);
         let mut answer = Message::new(Action::Response);
-        (answer.id, answer.key) = (Some(-2), Some("handshake".into()));
+        (answer.id, answer.key) = (Some((-2).into()), Some("handshake".into()));
         answer.payload = Some(Payload::new(["echo"]));
         Poll::Ready(Ok(Ok(answer)))
     }

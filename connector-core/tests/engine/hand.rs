@@ -45,6 +45,12 @@ impl Peer {
         self.next().await.expect("the link has ended")
     }
 
+    /// The next message as it was written.
+    pub(crate) async fn hear_text(&mut self) -> String {
+        let frame = soon(self.from.recv()).await.expect("the link has ended");
+        String::from_utf8(frame.to_vec()).unwrap()
+    }
+
     /// All that comes without anything more being said.
     pub(crate) async fn all(&mut self) -> Vec<Value> {
         settle().await;

@@ -19,6 +19,7 @@ mod loss;
 mod manager;
 mod model;
 mod numbers;
+mod odd;
 mod panics;
 mod queue;
 mod reentry;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::hand::{Peer, by_hand, plugin_by_hand};
 use crate::support::{Host, Notes, settle, soon};
 
-const NONSENSE: [&str; 14] = [
+/// Nobody waits for any of these.
+const NONSENSE: [&str; 10] = [
     "",
     "not JSON",
     "5",
@@ -16,17 +17,11 @@ const NONSENSE: [&str; 14] = [
     "{}",
     r#"{"action":"dance"}"#,
     r#"{"action":5}"#,
-    r#"{"action":"request","id":"one","name":"x","key":"y"}"#,
-    r#"{"action":"request","id":1.5,"name":"x","key":"y"}"#,
-    r#"{"action":"request","id":1,"name":{},"key":"y"}"#,
-    r#"{"action":"request","id":1,"name":"x","key":"y","requestInfo":5}"#,
-    r#"{"action":"request","action":"request"}"#,
-    r#"{"action":"request","id":99999999999999999999}"#,
+    r#"{"id":1}"#,
+    r#"[{"action":"request","id":1,"name":"x","key":"y"}]"#,
 ];
 
-const INCOMPLETE: [&str; 8] = [
-    r#"{"action":"request"}"#,
-    r#"{"action":"request","id":1}"#,
+const INCOMPLETE: [&str; 6] = [
     r#"{"action":"response"}"#,
     r#"{"action":"response","id":null}"#,
     r#"{"action":"on"}"#,

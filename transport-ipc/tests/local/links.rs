@@ -128,7 +128,7 @@ async fn full_pipes_both_ways_do_not_deadlock() {
             let flushed = link.poll_flush(cx).map(Result::unwrap).is_ready();
             while got < MESSAGES {
                 let Poll::Ready(message) = link.poll_message(cx) else { return Poll::Pending };
-                assert_eq!(message.unwrap().unwrap().id, Some(got));
+                assert_eq!(message.unwrap().unwrap().id, Some(got.into()));
                 got += 1;
             }
             if sent == MESSAGES && flushed { Poll::Ready(()) } else { Poll::Pending }

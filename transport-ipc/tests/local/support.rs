@@ -84,7 +84,7 @@ pub(crate) async fn raw_pair(config: IpcConfig) -> (TestLink, UnixStream) {
 
 pub(crate) fn emit(id: i64, payload: Payload) -> Message {
     let mut message = Message::new(Action::Emit);
-    message.id = Some(id);
+    message.id = Some(id.into());
     message.payload = Some(payload);
     message
 }
@@ -100,7 +100,7 @@ pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeEr
 }
 
 pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
-    next(link).await.unwrap().unwrap().id.unwrap()
+    next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
 }
 
 pub(crate) async fn disconnect(link: &mut TestLink) {

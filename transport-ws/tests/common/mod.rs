@@ -45,7 +45,7 @@ pub(crate) async fn dial(server: &mut WsServer, url: &str, config: WsConnectorCo
 
 pub(crate) fn emit(id: i64, payload: Payload) -> Message {
     let mut message = Message::new(Action::Emit);
-    message.id = Some(id);
+    message.id = Some(id.into());
     message.payload = Some(payload);
     message
 }

@@ -98,7 +98,7 @@ pub async fn an_id_of_zero_is_answered(fixture: &dyn Fixture) -> Result<(), Fail
     for id in [0, -7, 1, i64::MAX] {
         engine.send(request(id, "echo", Payload::new((id,)))).await?;
         let came = engine.next().await?;
-        same("the answer's id", &came.id, &Some(id)).look_at(IDS)?;
+        same("the answer's id", &came.id, &Some(id.into())).look_at(IDS)?;
         same("the answer's action", &came.action, &Action::Response)?;
     }
     Ok(())
@@ -107,7 +107,7 @@ pub async fn an_id_of_zero_is_answered(fixture: &dyn Fixture) -> Result<(), Fail
 /// A response to nothing, and one that comes twice, harm nothing.
 pub async fn unknown_answers_harm_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
-    plugin.send(Message { id: Some(999), ..Message::new(Action::Response) }).await?;
+    plugin.send(Message { id: Some(999.into()), ..Message::new(Action::Response) }).await?;
     for number in 0..3 {
         let mut call = host.start("echo", (number,));
         let asked = plugin.next().await?;

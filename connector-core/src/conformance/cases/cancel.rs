@@ -36,7 +36,7 @@ pub async fn a_cancel_names_its_call(fixture: &dyn Fixture) -> Result<(), Failur
     let second = plugin.next().await?;
     given_up.drop_call();
     let cancel = plugin.next().await.look_at(CANCEL)?;
-    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, first.id)).look_at(CANCEL)?;
+    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, first.id.clone())).look_at(CANCEL)?;
     plugin.send(answer(&first, Some(Payload::new(1)))).await?;
     plugin.send(answer(&second, Some(Payload::new(2)))).await?;
     let result = other.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
@@ -75,7 +75,7 @@ pub async fn cancels_of_nothing_harm_nothing(fixture: &dyn Fixture) -> Result<()
     let (engine, plugin, _lab) = pair(fixture).await?;
     let notes = Notes::default();
     let (mut engine, _client, _task) = welcomed(engine, plugin, subject(&notes)).await?;
-    let cancel = |id: i64| Message { id: Some(id), ..Message::new(Action::Cancel) };
+    let cancel = |id: i64| Message { id: Some(id.into()), ..Message::new(Action::Cancel) };
     engine.send(cancel(77)).await?;
     for id in 1..50 {
         engine.put(request(id, "hang", Payload::new((id.to_string(),)))).await?;
@@ -83,7 +83,7 @@ pub async fn cancels_of_nothing_harm_nothing(fixture: &dyn Fixture) -> Result<()
     }
     engine.put(request(50, "echo", Payload::new((5,)))).await?;
     engine.flush().await?;
-    same("the only answer", &engine.next().await?.id, &Some(50)).look_at(CANCEL)?;
+    same("the only answer", &engine.next().await?.id, &Some(50.into())).look_at(CANCEL)?;
     moment().await;
     let open = notes.all().iter().filter(|note| note.as_str().is_some_and(|note| note.ends_with("starts"))).count();
     same("the methods dropped", &(notes.all().len() - open), &open).look_at(CANCEL)

@@ -130,5 +130,5 @@ pub async fn an_idle_link_lives(fixture: &dyn Fixture) -> Result<(), Failure> {
         plugin.next(),
     )
     .await?;
-    same("the message", &message.id, &Some(1))
+    same("the message", &message.id, &Some(1.into()))
 }

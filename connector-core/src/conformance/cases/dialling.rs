@@ -10,9 +10,9 @@ use crate::connector::PluginConnector;
 /// Sends one message each way and sees that it is the first that comes.
 async fn carries(engine: &mut End, plugin: &mut End, number: i64) -> Result<(), Failure> {
     engine.send(numbered(number)).await?;
-    same("the first message", &plugin.next().await?.id, &Some(number)).look_at(APART)?;
+    same("the first message", &plugin.next().await?.id, &Some(number.into())).look_at(APART)?;
     plugin.send(numbered(-number)).await?;
-    same("the first message", &engine.next().await?.id, &Some(-number)).look_at(APART)
+    same("the first message", &engine.next().await?.id, &Some((-number).into())).look_at(APART)
 }
 
 const APART: &str = "what links share: buffers and queues belong to one link";
@@ -76,7 +76,7 @@ pub async fn the_first_message_arrives(fixture: &dyn Fixture) -> Result<(), Fail
     let accept = async {
         let mut plugin = linked("the plugin's", has.patience, client.accept()).await?;
         moment().await;
-        same("the first message", &plugin.next().await?.id, &Some(1)).map(|()| plugin)
+        same("the first message", &plugin.next().await?.id, &Some(1.into())).map(|()| plugin)
     };
     let (mut engine, mut plugin) = both(connect, accept).await.look_at("what comes right behind the connection")?;
     carries(&mut engine, &mut plugin, 5).await
@@ -193,7 +193,7 @@ pub async fn connect_is_cancel_safe(fixture: &dyn Fixture) -> Result<(), Failure
         for _ in 0..4 {
             let mut plugin = linked("the plugin's", has.patience, client.accept()).await?;
             match plugin.inbound().await? {
-                Ok(Ok(message)) => return same("the first message", &message.id, &Some(7)).map(|()| plugin),
+                Ok(Ok(message)) => return same("the first message", &message.id, &Some(7.into())).map(|()| plugin),
                 Ok(Err(error)) => return Err(Failure::new("a message", error)),
                 Err(_) => {}
             }
@@ -227,8 +227,9 @@ pub async fn engines_do_not_disturb_each_other(fixture: &dyn Fixture) -> Result<
         second.put(numbered(1000 + number)).await?;
         engine.flush().await?;
         second.flush().await?;
-        same("the first engine's message", &plugin.next().await?.id, &Some(number)).look_at(APART)?;
-        same("the second engine's message", &its_plugin.next().await?.id, &Some(1000 + number)).look_at(APART)?;
+        same("the first engine's message", &plugin.next().await?.id, &Some(number.into())).look_at(APART)?;
+        same("the second engine's message", &its_plugin.next().await?.id, &Some((1000 + number).into()))
+            .look_at(APART)?;
     }
     both(engine.disconnect(), plugin.end()).await?;
     carries(&mut second, &mut its_plugin, 5).await?;

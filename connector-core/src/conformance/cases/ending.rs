@@ -4,14 +4,15 @@ use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
 use crate::connector::LinkEnd;
+use crate::id::Id;
 use crate::message::Message;
 
 const BEFORE: &str = "what was sent before a close: poll_disconnect flushes it, and the other end hands it out first";
 const SAID: &str = "what is kept of the end once it is known";
 
 fn are_numbered(messages: &[Message], many: i64) -> Result<(), Failure> {
-    let ids: Vec<_> = messages.iter().filter_map(|message| message.id).collect();
-    same("all that was sent before the end", &ids, &(0..many).collect()).look_at(BEFORE)
+    let ids: Vec<_> = messages.iter().filter_map(|message| message.id.clone()).collect();
+    same("all that was sent before the end", &ids, &(0..many).map(Id::from).collect()).look_at(BEFORE)
 }
 
 /// Sends 50 without a flush and closes; what the other end received.
@@ -153,7 +154,7 @@ pub async fn both_may_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure
 pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     engine.send(numbered(0)).await?;
-    same("the message", &plugin.next().await?.id, &Some(0))?;
+    same("the message", &plugin.next().await?.id, &Some(0.into()))?;
     drop(engine);
     plugin.end().await.look_at("what happens when a link is dropped")?;
     plugin.stays_ended().await
@@ -163,7 +164,7 @@ pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<()
 pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     plugin.send(numbered(0)).await?;
-    same("the message", &engine.next().await?.id, &Some(0))?;
+    same("the message", &engine.next().await?.id, &Some(0.into()))?;
     drop(plugin);
     engine.end().await.look_at("what happens when a link is dropped")?;
     engine.stays_ended().await
@@ -208,7 +209,7 @@ pub async fn a_close_ends_who_is_sending(fixture: &dyn Fixture) -> Result<(), Fa
         let send = sender.send_until_end(3000, most);
         let close = async {
             for number in 0..100 {
-                same("the next message", &receiver.next().await?.id, &Some(number))?;
+                same("the next message", &receiver.next().await?.id, &Some(number.into()))?;
             }
             receiver.disconnect().await?;
             drop(receiver);

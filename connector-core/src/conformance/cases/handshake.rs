@@ -39,7 +39,7 @@ pub async fn a_second_handshake_resets_nothing(fixture: &dyn Fixture) -> Result<
     handshake(&mut engine, 5).await?;
     handshake(&mut engine, 6).await?;
     engine.send(request(7, "echo", Payload::new((5,)))).await?;
-    same("the answer's id", &engine.next().await?.id, &Some(7))?;
+    same("the answer's id", &engine.next().await?.id, &Some(7.into()))?;
     moment().await;
     let expected: [Value; 2] = ["activated".into(), "one starts".into()];
     same("what the plugin noted", &notes.all(), &expected.to_vec())
@@ -54,7 +54,7 @@ pub async fn a_request_before_the_handshake_is_refused(fixture: &dyn Fixture) ->
     engine.next().await?;
     engine.send(request(3, "echo", Payload::new((5,)))).await?;
     let refused = engine.next().await?;
-    check(refused.id == Some(3) && refused.error.is_some(), || Failure::new("an error for 3", shown(&refused)))?;
+    check(refused.id == Some(3.into()) && refused.error.is_some(), || Failure::new("an error for 3", shown(&refused)))?;
     handshake(&mut engine, 4).await.map(drop)
 }
 
@@ -63,7 +63,9 @@ pub async fn the_engine_answers_a_wish_for_a_handshake(fixture: &dyn Fixture) ->
     let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
     let mut call = host.start("echo", ("x",));
     let asked = plugin.next().await?;
-    plugin.send(Message { key: Some("handshake".into()), id: Some(-1), ..Message::new(Action::Request) }).await?;
+    plugin
+        .send(Message { key: Some("handshake".into()), id: Some((-1).into()), ..Message::new(Action::Request) })
+        .await?;
     let again = plugin.next().await.look_at("requests that carry the id -1")?;
     same("the engine's handshake", &again.key.as_deref(), &Some("handshake"))?;
     plugin.send(answer(&again, Some(Payload::new(vec!["echo"])))).await?;

@@ -85,9 +85,9 @@ pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for number in 0..1000 {
         engine.send(numbered(number)).await?;
-        same("the message", &plugin.next().await?.id, &Some(number)).look_at(ORDER)?;
+        same("the message", &plugin.next().await?.id, &Some(number.into())).look_at(ORDER)?;
         plugin.send(numbered(-number)).await?;
-        same("the message", &engine.next().await?.id, &Some(-number)).look_at(ORDER)?;
+        same("the message", &engine.next().await?.id, &Some((-number).into())).look_at(ORDER)?;
     }
     Ok(())
 }
@@ -127,9 +127,9 @@ pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Fail
         };
         let receive = async {
             for _ in 0..100 {
-                same("the next message", &receiver.next().await?.id, &Some(7)).look_at(ORDER)?;
+                same("the next message", &receiver.next().await?.id, &Some(7.into())).look_at(ORDER)?;
             }
-            same("the last message", &receiver.next().await?.id, &Some(8)).look_at(ORDER)
+            same("the last message", &receiver.next().await?.id, &Some(8.into())).look_at(ORDER)
         };
         both(send, receive).await.map(drop)?;
     }

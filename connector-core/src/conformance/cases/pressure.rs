@@ -69,7 +69,7 @@ pub async fn what_was_taken_arrives_later(fixture: &dyn Fixture) -> Result<(), F
             },
             async {
                 unstuff(&mut receiver, sent, 20_000).await?;
-                same("the message after", &receiver.next().await?.id, &Some(-1))
+                same("the message after", &receiver.next().await?.id, &Some((-1).into()))
             },
         )
         .await
@@ -99,7 +99,7 @@ pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> 
         stuff(&mut sender, &fixture.capabilities(), 60_000).await?;
         for number in 0..50 {
             receiver.send(numbered(number)).await.look_at(BOTH)?;
-            same("the next message", &sender.next().await.look_at(BOTH)?.id, &Some(number)).look_at(BOTH)?;
+            same("the next message", &sender.next().await.look_at(BOTH)?.id, &Some(number.into())).look_at(BOTH)?;
         }
     }
     Ok(())
@@ -111,7 +111,7 @@ pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), 
     let sent = stuff(&mut plugin, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
         engine.take_when_ready(numbered(number)).await.look_at(BOTH)?;
-        same("the next message", &plugin.next().await.look_at(BOTH)?.id, &Some(number)).look_at(BOTH)?;
+        same("the next message", &plugin.next().await.look_at(BOTH)?.id, &Some(number.into())).look_at(BOTH)?;
     }
     both(plugin.flush(), unstuff(&mut engine, sent, 60_000)).await.map(drop)
 }
@@ -126,10 +126,10 @@ pub async fn flushed_is_sent(fixture: &dyn Fixture) -> Result<(), Failure> {
             }
             sender.send(numbered(number)).await?;
             for extra in 0..number {
-                same("an earlier message", &receiver.next().await?.id, &Some(1000 + extra))?;
+                same("an earlier message", &receiver.next().await?.id, &Some((1000 + extra).into()))?;
             }
             let came = receiver.next().await.look_at("poll_flush: ready means that everything has left")?;
-            same("the flushed message", &came.id, &Some(number))?;
+            same("the flushed message", &came.id, &Some(number.into()))?;
         }
     }
     Ok(())
@@ -144,5 +144,5 @@ pub async fn an_empty_flush_is_ready(fixture: &dyn Fixture) -> Result<(), Failur
     }
     engine.send(numbered(1)).await?;
     engine.flush().await?;
-    same("the message", &plugin.next().await?.id, &Some(1))
+    same("the message", &plugin.next().await?.id, &Some(1.into()))
 }

@@ -17,12 +17,12 @@ pub async fn a_waiting_reader_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
             moment().await;
             engine.send(numbered(number)).await
         };
-        same("the message", &both(send, plugin.next()).await.look_at(WAKERS)?.1.id, &Some(number))?;
+        same("the message", &both(send, plugin.next()).await.look_at(WAKERS)?.1.id, &Some(number.into()))?;
         let send = async {
             moment().await;
             plugin.send(numbered(number)).await
         };
-        same("the message", &both(send, engine.next()).await.look_at(WAKERS)?.1.id, &Some(number))?;
+        same("the message", &both(send, engine.next()).await.look_at(WAKERS)?.1.id, &Some(number.into()))?;
     }
     Ok(())
 }
@@ -37,11 +37,11 @@ pub async fn sending_does_not_lose_the_readers_waker(fixture: &dyn Fixture) -> R
             plugin.next().await
         };
         let send = async {
-            same("the message", &engine.next().await?.id, &Some(number))?;
+            same("the message", &engine.next().await?.id, &Some(number.into()))?;
             moment().await;
             engine.send(numbered(number)).await
         };
-        same("the message", &both(wait, send).await.look_at(WAKERS)?.0.id, &Some(number))?;
+        same("the message", &both(wait, send).await.look_at(WAKERS)?.0.id, &Some(number.into()))?;
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
         let receive = async {
             moment().await;
             for number in 0..many {
-                same("the next message", &receiver.next().await?.id, &Some(number))?;
+                same("the next message", &receiver.next().await?.id, &Some(number.into()))?;
                 if number % 500 == 0 {
                     moment().await;
                 }
@@ -113,7 +113,7 @@ pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure
 pub async fn an_idle_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     engine.send(numbered(1)).await?;
-    same("the message", &plugin.next().await?.id, &Some(1))?;
+    same("the message", &plugin.next().await?.id, &Some(1.into()))?;
     for end in [&mut engine, &mut plugin] {
         /// Timers of the transport's own wake it now and then; a task that never sleeps is woken more often.
         const MOST: usize = 2000;
