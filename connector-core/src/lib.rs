@@ -8,6 +8,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod framed;
 mod json;
 mod link;
 mod message;
@@ -24,7 +25,7 @@ pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{ClientConfig, Event, EventStream, PluginClient, connect, serve};
-pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError};
+pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, SendError};
 pub use engine::{
     DefaultPolicy, Engine, EngineBuilder, LinkState, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
 };
@@ -32,6 +33,7 @@ pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
     UpdateError, WrongResult,
 };
+pub use framed::FramedLink;
 pub use link::QueueLimits;
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 pub use payload::Payload;

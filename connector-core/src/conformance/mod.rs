@@ -38,6 +38,7 @@
 //! - Two transports in one file: each `suite!` in a module of its own.
 
 pub mod cases;
+mod contract;
 mod end;
 mod failure;
 mod fixture;
@@ -56,7 +57,7 @@ pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{local, probe};
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 #[doc(hidden)]
-pub use suite::run_as_test;
+pub use suite::{check_without, run_as_test};
 pub use suite::{CASES, Case, Report, Verdict, run_all};
 
 /// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, case => "why it fails", …)` with the cases that
