@@ -17,13 +17,15 @@ pub(crate) struct Wire<S> {
     inner: S,
     /// When the last byte came, or the stream was made.
     pub(crate) heard: Instant,
+    /// Something has been read or written since this was last looked at.
+    pub(crate) moved: bool,
     /// The first write's error.
     pub(crate) failed: Option<io::Error>,
 }
 
 impl<S> Wire<S> {
     pub(crate) fn new(inner: S) -> Wire<S> {
-        Wire { inner, heard: Instant::now(), failed: None }
+        Wire { inner, heard: Instant::now(), moved: false, failed: None }
     }
 }
 
@@ -33,6 +35,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.heard = Instant::now();
+            self.moved = true;
         }
         poll
     }
@@ -60,6 +63,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             Poll::Ready(Ok(0)) if !buf.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             other => other,
         };
+        self.moved |= matches!(poll, Poll::Ready(Ok(_)));
         self.swallow(poll, buf.len())
     }
 

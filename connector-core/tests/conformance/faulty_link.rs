@@ -216,6 +216,10 @@ impl Link for FaultyLink {
                 }
                 ready
             }
+            Fault::HurriesItsClose if self.held.len() < 64 => {
+                self.release(cx);
+                Poll::Ready(Ok(()))
+            }
             Fault::TakesFew if self.unsent >= 40 => Poll::Pending,
             Fault::NeverPushesBack | Fault::Unbounded => {
                 self.release(cx);
@@ -393,7 +397,7 @@ impl Link for FaultyLink {
             }
             Fault::HurriesItsClose => {
                 self.release(cx);
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(500))));
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(50))));
                 if !self.held.is_empty() && timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }

@@ -10,7 +10,7 @@ use super::environment;
 use super::error::ChannelError;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
-use crate::link::LineLink;
+use crate::link::line_link;
 
 const DESCRIPTOR: &str = "NODE_CHANNEL_FD";
 const MODE: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
@@ -54,6 +54,6 @@ impl NodeChannel {
     pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
         let stream = UnixStream::from(self.0);
         stream.set_nonblocking(true)?;
-        Ok(Box::new(LineLink::new(tokio::net::UnixStream::from_std(stream)?, config, Stray::Fatal)))
+        Ok(Box::new(line_link(tokio::net::UnixStream::from_std(stream)?, config, Stray::Fatal)))
     }
 }

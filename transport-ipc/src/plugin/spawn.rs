@@ -12,7 +12,7 @@ use super::link::{Attended, ChildLink};
 use super::program::{ChannelKind, Program};
 use crate::codec::Stray;
 use crate::config::SOCKET;
-use crate::link::LineLink;
+use crate::link::line_link;
 use crate::local::{LocalConfig, LocalName, LocalServer};
 
 /// # Errors
@@ -35,7 +35,7 @@ async fn stdio(program: &Program, history: &History) -> Result<Started, LinkEnd>
     let (Some(read), Some(write)) = (process.stdout().take(), process.stdin().take()) else {
         return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
     };
-    let link = LineLink::new(tokio::io::join(read, write), &program.ipc, Stray::Printed);
+    let link = line_link(tokio::io::join(read, write), &program.ipc, Stray::Printed);
     Ok((Box::new(link), Attended::new(process, program, history)))
 }
 
@@ -54,7 +54,7 @@ async fn node(program: &Program, history: &History) -> Result<Started, LinkEnd> 
     command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
     let process = launch(program, command).await?;
     ours.set_nonblocking(true)?;
-    let link = LineLink::new(tokio::net::UnixStream::from_std(ours)?, &program.ipc, Stray::Fatal);
+    let link = line_link(tokio::net::UnixStream::from_std(ours)?, &program.ipc, Stray::Fatal);
     Ok((Box::new(link), Attended::new(process, program, history)))
 }
 
