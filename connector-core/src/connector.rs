@@ -4,21 +4,15 @@
 //! and no queue; all of that is the core's.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_core::Stream;
-use futures_sink::Sink;
-use futures_util::{SinkExt, StreamExt};
 use thiserror::Error;
 
 use crate::error::{DecodeError, PayloadError};
 use crate::message::Message;
-use crate::runtime;
 
 /// How a link ended, or why none could be made.
 #[derive(Debug, Clone, Error)]
@@ -122,27 +116,48 @@ impl From<std::io::Error> for SendError {
 /// One link that is up, seen from either end.
 ///
 /// # Contract
+/// Each rule is checked by the conformance suite (feature `conformance`), and a case that fails quotes it.
+///
 /// - **Order**: messages arrive in the order they were sent, each once, whole or not at all.
 /// - **Ready before send**: [`send`](Link::send) is called only after [`poll_ready`](Link::poll_ready) was ready; it may
-///   keep the message back until [`poll_flush`](Link::poll_flush). A link that is not ready pushes back on its sender;
-///   it does not buffer without bound.
+///   keep the message back until [`poll_flush`](Link::poll_flush).
+/// - **Back-pressure**: a link that is not ready pushes back on its sender; it does not buffer without bound. It takes
+///   at least 50 small messages that the other end has not read.
+/// - **Size**: a message that is too large to be sent is refused by `send` as [`SendError::Payload`], which names the
+///   limit; no message is dropped silently.
+/// - **Flush**: once `poll_flush` is ready, what was taken is on its way; nothing more has to be asked of the sender.
 /// - **Both ways at once**: receiving goes on while sending is not ready, and the other way round. One task polls both.
+/// - **Wakers**: a method that is pending wakes the task that polled it last. The sending methods (`poll_ready`,
+///   `poll_flush`, `poll_disconnect`) may share one waker; [`poll_message`](Link::poll_message) keeps another, since the
+///   two may be polled with different ones. A link that waits lets its task sleep: timers aside, it is woken only when
+///   something has changed.
+/// - **Memory**: a link keeps nothing of a message that has been sent and received.
 /// - **End**: once any method has said how the link ended, so do all others, and nothing more arrives. What arrived
-///   before the end is handed out first.
+///   before the end is handed out first. A failed write therefore stays pending until reading has ended.
+/// - **Kinds of end**: after a close in order the other end says [`LinkEnd::Closed`], whatever was unread or unsent at
+///   either end. A broken link is [`LinkEnd::Lost`], a peer that stays silent is [`LinkEnd::Silent`], a frame over the
+///   limit is [`LinkEnd::TooLarge`], other violations of the protocol are [`LinkEnd::BadFrame`]. A transport that
+///   cannot tell a close from a loss may say `Closed` for both. The text of an end is never empty.
 /// - **Disconnect**: [`poll_disconnect`](Link::poll_disconnect) flushes, closes in order and is ready within a bound of
-///   the transport's own, whatever the other end does. Dropping the link closes it too, at once.
+///   the transport's own, whatever the other end does. As long as the other end goes on taking something at least
+///   every 500 ms, all of it arrives, up to 2 s after the call; an end that takes nothing may be given up sooner. What
+///   this end has not read does not matter: it is discarded, and destroys nothing on its way out. The core gives up
+///   after 10 s.
+/// - **Drop**: dropping the link closes it at once, without waiting. What was flushed arrives even then, unless
+///   something was left unread at this end. The other end says `Closed` or `Lost`.
 /// - **Bad frames** are handed out as errors, in their place; they do not end the link unless the transport's own
 ///   protocol says so.
 /// - **Progress**: a link that takes nothing for [`stall_timeout`](crate::QueueLimits::stall_timeout) while its queue is
-///   full is closed. A message taken and a flush completed are progress; so is every byte in
-///   [`traffic`](Link::traffic), which a transport over a slow line should count, or a large message on its way looks
-///   like a standstill.
+///   full is closed by the core ([`LinkEnd::TooSlow`]); an end that is slow but steady is left alone. A message taken and
+///   a flush completed are progress; so is every byte in [`traffic`](Link::traffic), which a transport over a slow line
+///   should count, or a large message on its way looks like a standstill.
 /// - **Silence**: a transport that ends its links by itself when the other end has gone silent says so in
 ///   [`notices_silence`](Link::notices_silence). For any other the engine asks the plugin for a sign of life.
-/// - **No panics** on anything that comes in.
+/// - **No panics** on anything that comes in, and no unbounded allocation: a length is checked before it is believed.
 ///
 /// The seeds' names: `send` is theirs; `on` and `getMessage` are [`poll_message`](Link::poll_message); `disconnect` is
-/// [`poll_disconnect`](Link::poll_disconnect). [`FramedLink`] makes a link of any `Stream + Sink` of messages.
+/// [`poll_disconnect`](Link::poll_disconnect). [`FramedLink`](crate::FramedLink) makes a link of any `Stream + Sink` of
+/// messages.
 pub trait Link: Send + 'static {
     /// Ready when the link takes one more message.
     ///
@@ -205,8 +220,10 @@ pub struct Traffic {
 /// is the engine's client even where it runs the server.
 #[async_trait]
 pub trait ClientConnector: Send + 'static {
-    /// The next engine's link. A transport with one engine, such as a pipe, gives one link and then
-    /// [`LinkEnd::Closed`]. Cancel safe: a link that was being made is not lost.
+    /// The next engine's link, as often as it is asked for. A transport with one engine, such as a pipe, gives one link
+    /// and then [`LinkEnd::Closed`]. It completes without a message from the engine. One engine never holds up another:
+    /// a connection that stays silent is left waiting while others are accepted. Cancel safe: a link that was being made
+    /// is not lost.
     ///
     /// # Errors
     /// There will be no more links, and why. A single engine that fails to connect is not an error here: the
@@ -219,11 +236,15 @@ pub trait ClientConnector: Send + 'static {
 pub trait PluginConnector: Send + 'static {
     /// Makes a new link to the plugin at `url` (the profile's, after `transform_url`). Called at activation, and again
     /// after each loss for as long as the plugin is active; the link before has been dropped by then. Bounded by the
-    /// transport's own time limit. Cancel safe: dropping the future drops what it had made.
+    /// transport's own time limit. Completes without a message from the plugin. Engines that dial at the same time get a
+    /// link each, and both ends of a link are each other's. Cancel safe: dropping the future drops what it had made, and
+    /// leaves nothing open.
     ///
     /// # Errors
-    /// [`LinkEnd::Refused`] if trying again at once makes no sense: it fails an activation, but a link that was lost is
-    /// still sought. [`LinkEnd::GivenUp`] ends that, too. Anything else is tried again.
+    /// Where nobody can be reached, connecting fails within that limit. [`LinkEnd::Refused`] if trying again at once
+    /// makes no sense: it fails an activation, but a link that was lost is still sought. [`LinkEnd::GivenUp`] ends that,
+    /// too. A dial that is not answered in time is [`LinkEnd::DialTimedOut`], any other failure [`LinkEnd::Lost`] or
+    /// [`LinkEnd::BadFrame`]: these are tried again. The text says what to put right, and is never empty.
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
 
     /// It has been registered as this plugin's, once, before anything else: for traces that name the plugin. Most
@@ -235,128 +256,4 @@ pub trait PluginConnector: Send + 'static {
     /// The plugin is being activated: [`connect`](PluginConnector::connect) follows, and nothing that went wrong before
     /// counts any more. Most connectors have nothing to do here.
     fn activated(&mut self) {}
-}
-
-/// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
-///
-/// The stream's end is a clean close. An error of the stream ends the link; so does one of the sink, once what has
-/// arrived before it was read. Closing takes a second at most, then the rest is dropped with the link.
-pub struct FramedLink<T> {
-    inner: T,
-    /// Read while a failed write was looked into; the next to be handed out.
-    inbox: Option<Inbound>,
-    /// A write's error, until reading has ended as well.
-    failed: Option<LinkEnd>,
-    end: Option<LinkEnd>,
-    closing: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-type Inbound = Result<Message, DecodeError>;
-
-/// How long a [`FramedLink`] may take to flush and close.
-const CLOSE: Duration = Duration::from_secs(1);
-
-impl<T: fmt::Debug> fmt::Debug for FramedLink<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FramedLink").field("inner", &self.inner).field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
-impl<T> FramedLink<T>
-where
-    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
-{
-    /// Wraps `inner`.
-    pub fn new(inner: T) -> FramedLink<T> {
-        FramedLink { inner, inbox: None, failed: None, end: None, closing: None }
-    }
-
-    fn ended(&self) -> Result<(), LinkEnd> {
-        self.end.clone().map_or(Ok(()), Err)
-    }
-
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
-        self.ended()?;
-        let closed = || Err(LinkEnd::Closed { code: None, reason: String::new() });
-        let item = match (self.inner.poll_next_unpin(cx), &self.failed) {
-            (Poll::Ready(item), _) => item.unwrap_or_else(closed),
-            // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
-            (Poll::Pending, Some(failed)) if tokio::task::coop::has_budget_remaining() => Err(failed.clone()),
-            (Poll::Pending, _) => return Poll::Pending,
-        };
-        Poll::Ready(item.map_err(|end| self.end.insert(end).clone()))
-    }
-
-    /// What a write says of the link. One that failed is the end as soon as there is nothing more to read.
-    fn poll_writing(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<(), SendError>>,
-    ) -> Poll<Result<(), LinkEnd>> {
-        self.ended()?;
-        if self.failed.is_none() {
-            match ready!(write(&mut self.inner, cx)) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(error) => self.failed = Some(end_of(error)),
-            }
-        }
-        if self.inbox.is_none() {
-            self.inbox = Some(ready!(self.poll_inner(cx))?);
-            cx.waker().wake_by_ref();
-        }
-        // Whoever reads takes it, and then the next is looked at.
-        Poll::Pending
-    }
-}
-
-fn end_of(error: SendError) -> LinkEnd {
-    match error {
-        SendError::Ended(end) => end,
-        SendError::Payload(error) => LinkEnd::lost(error),
-    }
-}
-
-impl<T> Link for FramedLink<T>
-where
-    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
-{
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_writing(cx, |inner, cx| inner.poll_ready_unpin(cx))
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.ended()?;
-        match self.inner.start_send_unpin(message) {
-            // Said by the next method that may wait for what has arrived.
-            Err(SendError::Ended(end)) => {
-                self.failed.get_or_insert(end);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_writing(cx, |inner, cx| inner.poll_flush_unpin(cx))
-    }
-
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
-        match self.inbox.take() {
-            Some(message) => Poll::Ready(Ok(message)),
-            None => self.poll_inner(cx),
-        }
-    }
-
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.closing.is_none() && self.end.is_some() {
-            return Poll::Ready(());
-        }
-        self.inbox = None;
-        self.end.get_or_insert(LinkEnd::Disconnected);
-        let limit = self.closing.get_or_insert_with(|| runtime::sleep(CLOSE));
-        if limit.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        self.inner.poll_close_unpin(cx).map(drop)
-    }
 }

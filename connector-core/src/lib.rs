@@ -8,6 +8,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod framed;
 mod guard;
 mod id;
 mod json;
@@ -27,7 +28,7 @@ pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
-pub use connector::{ClientConnector, FramedLink, Link, LinkEnd, PluginConnector, SendError, Traffic};
+pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, SendError, Traffic};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
     Registration, UrlTransform,
@@ -36,6 +37,7 @@ pub use error::{
     ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
     UpdateError, WrongResult,
 };
+pub use framed::FramedLink;
 pub use id::Id;
 pub use link::{QueueLimits, Standstill};
 pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};

@@ -21,8 +21,9 @@ pub struct IpcConfig {
     pub max_line: usize,
     /// How long making a link over a local socket may take. Default 5 s.
     pub dial_timeout: Duration,
-    /// How long to wait, when closing in order, for what is left to be written and for the other end to close.
-    /// Default 1 s.
+    /// How long closing in order may go without progress: what is left is written, and what comes is discarded until
+    /// the other end has closed too. In all it takes five times as long at most. Also how long reading goes on after a
+    /// write has failed. Default 1 s.
     pub close_timeout: Duration,
 }
 

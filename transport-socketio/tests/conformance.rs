@@ -48,6 +48,9 @@ impl Fixture for SocketIo {
             .cut()
             .stall()
             .inject()
+            .inject_raw()
+            .strangers()
+            .counts()
             .silence(Duration::from_secs(10))
     }
 
@@ -60,4 +63,4 @@ impl Fixture for SocketIo {
     }
 }
 
-suite!(SocketIo);
+suite!(SocketIo, without: [BadFrames]);

@@ -24,7 +24,7 @@ impl Fixture for Worker {
     }
 }
 
-suite!(Worker);
+suite!(Worker, without: [Text, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);
 
 /// The plugin's ends of links, as threads hold them: a thread that dies drops its own, whatever it was doing.
 #[derive(Clone, Default)]

@@ -46,7 +46,8 @@ pub struct WsConfig {
     pub dial_timeout: Duration,
     /// The plugin's end: the limit for TLS and the upgrade, from the accepted connection on. Default: 5 s.
     pub accept_timeout: Duration,
-    /// How long a link that is being closed waits for the other end, whichever end closes it and why. Default: 1 s.
+    /// How long a link that is being closed may go without progress, whichever end closes it and why; in all it takes
+    /// five times as long at most. Default: 1 s.
     pub close_timeout: Duration,
     /// Bytes read at once, allocated for each link. Default: 16 KiB (tungstenite's own default of 128 KiB is much for
     /// many links). Kept between 1 KiB and 16 MiB.

@@ -77,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             State::Ending(_, how) => *how,
         };
         // Asked first: a peer that sends without end uses up the task's budget, and without budget no timer fires.
-        let late = self.keepalive.poll_closing(cx).is_ready();
+        let traffic = self.ws.get_ref().traffic;
+        let late = self.keepalive.poll_closing(cx, traffic).is_ready();
         let done = match how {
             How::Answer => self.poll_answered(cx),
             How::Fail { shut } => self.poll_failed(cx, shut),

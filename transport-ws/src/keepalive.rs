@@ -4,11 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use connector_core::Traffic;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::WsConfig;
 
 const SHORTEST: Duration = Duration::from_millis(1);
+/// How many times as long as without progress a closing may take in all.
+const MOST: u32 = 5;
 
 /// What is due.
 #[derive(Debug, PartialEq)]
@@ -25,6 +28,10 @@ pub(crate) struct Keepalive {
     interval: Duration,
     timeout: Duration,
     pinged: Option<Instant>,
+    /// How long a closing may go without progress, and when it is over.
+    closing: Option<(Duration, Instant)>,
+    /// What had crossed the link when the closing was looked at last.
+    crossed: Traffic,
 }
 
 impl Keepalive {
@@ -32,7 +39,14 @@ impl Keepalive {
     pub(crate) fn new(config: &WsConfig) -> Keepalive {
         let interval = config.ping_interval.max(SHORTEST);
         let timer = Box::pin(tokio::time::sleep(interval));
-        Keepalive { timer, interval, timeout: config.pong_timeout, pinged: None }
+        Keepalive {
+            timer,
+            interval,
+            timeout: config.pong_timeout,
+            pinged: None,
+            closing: None,
+            crossed: Traffic::default(),
+        }
     }
 
     /// Whether silence is noticed at all.
@@ -69,13 +83,19 @@ impl Keepalive {
         }
     }
 
-    /// From here on the timer bounds the closing.
+    /// From here on the timer bounds the closing: how long it may go without progress, and in all five times that.
     pub(crate) fn start_closing(&mut self, timeout: Duration) {
-        self.timer.as_mut().reset(after(Instant::now(), timeout));
+        let now = Instant::now();
+        self.closing = Some((timeout, after(now, timeout.saturating_mul(MOST))));
+        self.timer.as_mut().reset(after(now, timeout));
     }
 
-    /// Ready when the closing has taken too long.
-    pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the closing has taken too long. What has crossed the link since this was asked last is progress.
+    pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>, traffic: Traffic) -> Poll<()> {
+        let moved = std::mem::replace(&mut self.crossed, traffic) != traffic;
+        if moved && let Some((timeout, over)) = self.closing {
+            self.timer.as_mut().reset(after(Instant::now(), timeout).min(over));
+        }
         self.timer.as_mut().poll(cx)
     }
 }
@@ -135,7 +155,7 @@ mod tests {
         let mut never = Keepalive::new(&WsConfig::default().ping_interval(Duration::MAX).pong_timeout(Duration::MAX));
         assert!(poll_fn(|cx| Poll::Ready(never.poll_due(cx, start))).await.is_pending());
         never.start_closing(Duration::MAX);
-        assert!(poll_fn(|cx| Poll::Ready(never.poll_closing(cx))).await.is_pending());
+        assert!(poll_fn(|cx| Poll::Ready(never.poll_closing(cx, Traffic::default()))).await.is_pending());
         let mut at_once = Keepalive::new(&config(0, 0));
         assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Ping);
         assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Silent(SHORTEST));

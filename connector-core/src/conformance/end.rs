@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::contract::{DISCONNECT, END, FLUSH, KINDS, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
 use super::lab::{WAKERS, filled, numbered, within, yield_now};
 use crate::connector::{Link, LinkEnd, SendError};
@@ -45,9 +46,10 @@ impl End {
                 ),
                 format_args!("{} from {method}", shown(&end)),
             )
-            .look_at("what keeps the end of a link once it is known")
+            .or_look_at("what keeps the end of a link once it is known")
+            .rule(END)
         })?;
-        Ok(end)
+        has_text(&end).map(|()| end)
     }
 
     fn poll_inbox(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
@@ -71,7 +73,9 @@ impl End {
                 ready => ready,
             }),
         )
-        .await?;
+        .await
+        .or_look_at("poll_ready: it is ready once the other end has read, and it wakes the task that polled it")
+        .rule(READY)?;
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(end) => self.ended("poll_ready", end).map(Err),
@@ -88,7 +92,11 @@ impl End {
                 ready => ready,
             }),
         )
-        .await?;
+        .await
+        .or_look_at(
+            "poll_flush: it is ready once everything is with the transport, and it wakes the task that polled it",
+        )
+        .rule(FLUSH)?;
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(end) => self.ended("poll_flush", end).map(Err),
@@ -103,7 +111,9 @@ impl End {
         match self.link.send(message) {
             Ok(()) => Ok(Ok(())),
             Err(SendError::Ended(end)) => self.ended("send", end).map(Err),
-            Err(SendError::Payload(error)) => Err(Failure::new("a message to be sent", error).look_at("send")),
+            Err(SendError::Payload(error)) => {
+                Err(Failure::new("a message to be sent", error).or_look_at("send, and its limit").rule(SIZE))
+            }
         }
     }
 
@@ -119,17 +129,18 @@ impl End {
             }
         }
         let came = format!("one that has taken {most} messages of {bytes} bytes");
-        Err(Failure::new("a link that says its end to who sends", came).look_at("poll_ready once the link has ended"))
+        let failure = Failure::new("a link that tells its end to a sender", came);
+        Err(failure.or_look_at("poll_ready once the link has ended").rule(END))
     }
 
     pub(super) async fn put(&mut self, message: Message) -> Result<(), Failure> {
         let ended = self.try_put(message).await?;
-        ended.map_err(|end| Failure::new("a link that takes a message", format_args!("its end: {end}")))
+        ended.map_err(|end| too_early("a link that takes a message", "poll_ready", &end))
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         let ended = self.flushed().await?;
-        ended.map_err(|end| Failure::new("a link that is flushed", format_args!("its end: {end}")))
+        ended.map_err(|end| too_early("a link that is flushed", "poll_flush", &end))
     }
 
     pub(super) async fn send(&mut self, message: Message) -> Result<(), Failure> {
@@ -137,30 +148,35 @@ impl End {
         self.flush().await
     }
 
+    /// Waits until the link takes it, without receiving meanwhile and without a flush.
+    pub(super) async fn take_unread(&mut self, message: Message) -> Result<(), Failure> {
+        let what = format!("{} end to send without being read", self.who);
+        let link = &mut self.link;
+        let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx))).await.rule(READY)?;
+        ready.map_err(|end| too_early(&what, "poll_ready", &end))?;
+        self.take(message)
+    }
+
     /// Waits until the link takes it, without receiving meanwhile.
     pub(super) async fn take_when_ready(&mut self, message: Message) -> Result<(), Failure> {
         let what = format!("{} end to send without being read", self.who);
+        self.take_unread(message).await?;
         let link = &mut self.link;
-        let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx))).await?;
-        ready.map_err(|end| Failure::new(&what, end))?;
-        self.take(message)?;
-        let link = &mut self.link;
-        let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx))).await?;
-        flushed.map_err(|end| Failure::new(&what, end))
+        let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx))).await.rule(FLUSH)?;
+        flushed.map_err(|end| too_early(&what, "poll_flush", &end))
     }
 
     /// Sends to a link that has been found ready.
     pub(super) fn take(&mut self, message: Message) -> Result<(), Failure> {
         let sent = self.link.send(message);
-        sent.map_err(|error| Failure::new("a link that takes a message once it is ready", error).look_at("send"))
+        sent.map_err(|error| {
+            Failure::new("a link that takes a message once it is ready", error).or_look_at("send").rule(READY)
+        })
     }
 
     /// Whether a message is refused as one that cannot be serialized.
     pub(super) async fn is_refused(&mut self, message: Message) -> Result<bool, Failure> {
-        if let Err(end) = self.ready().await? {
-            return Err(Failure::new("a link that is ready", end));
-        }
-        Ok(matches!(self.link.send(message), Err(SendError::Payload(_))))
+        self.offer(message).await.map(|taken| !taken)
     }
 
     /// Flushes without waiting for it.
@@ -197,10 +213,11 @@ impl End {
             return Ok(Ok(inbound));
         }
         let what = format!("a message or the link's end at {} end", self.who);
-        match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.look_at(WAKERS)? {
+        match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.or_look_at(WAKERS)? {
             Ok(inbound) => {
                 check(self.end.is_none(), || {
-                    Failure::new("nothing after the end of the link", shown(&inbound)).look_at("poll_message")
+                    let failure = Failure::new("nothing after the end of the link", shown(&inbound));
+                    failure.or_look_at("poll_message").rule(END)
                 })?;
                 Ok(Ok(inbound))
             }
@@ -211,8 +228,10 @@ impl End {
     pub(super) async fn next(&mut self) -> Result<Message, Failure> {
         match self.inbound().await? {
             Ok(Ok(message)) => Ok(message),
-            Ok(Err(error)) => Err(Failure::new("a message", error).look_at("how a frame is read")),
-            Err(end) => Err(Failure::new("a message", format_args!("the end of the link: {end}"))),
+            Ok(Err(error)) => {
+                Err(Failure::new("a message", error).or_look_at("how a frame is written and read").rule(ORDER))
+            }
+            Err(end) => Err(too_early("a message", "poll_message", &end)),
         }
     }
 
@@ -245,22 +264,29 @@ impl End {
         let what = format!("poll_disconnect of {} end to be ready", self.who);
         within(self.limit, what, poll_fn(|cx| self.link.poll_disconnect(cx)))
             .await
-            .look_at("poll_disconnect and its bound")
+            .or_look_at("poll_disconnect and its bound")
+            .rule(DISCONNECT)
     }
 
     /// Once the end is known every method says it, again and again.
     pub(super) async fn stays_ended(&mut self) -> Result<(), Failure> {
         for _ in 0..3 {
-            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx))).await?;
+            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx)))
+                .await
+                .rule(END)?;
             self.says_end("poll_ready", ready)?;
-            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx))).await?;
+            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx)))
+                .await
+                .rule(END)?;
             self.says_end("poll_flush", flush)?;
             let next = poll_fn(|cx| self.link.poll_message(cx));
-            let next = within(self.limit, "poll_message to say the end", next).await?;
+            let next = within(self.limit, "poll_message to say the end", next).await.rule(END)?;
             self.says_end("poll_message", next)?;
             match self.link.send(numbered(0)) {
                 Err(SendError::Ended(end)) => drop(self.ended("send", end)?),
-                other => return Err(Failure::new("send to say the end", shown(&other)).look_at("send")),
+                other => {
+                    return Err(Failure::new("send to say the end", shown(&other)).or_look_at("send").rule(END));
+                }
             }
         }
         self.disconnect().await
@@ -269,11 +295,62 @@ impl End {
     fn says_end<T: std::fmt::Debug>(&mut self, method: &str, came: Result<T, LinkEnd>) -> Result<(), Failure> {
         match came {
             Err(end) => self.ended(method, end).map(drop),
-            Ok(came) => Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).look_at(method)),
+            Ok(came) => {
+                Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).or_look_at(method).rule(END))
+            }
         }
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         self.link.poll_message(cx)
     }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.link.poll_ready(cx)
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.link.poll_flush(cx)
+    }
+
+    pub(super) fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_disconnect(cx)
+    }
+
+    /// What the link says to a message that may be too large: `false` if it is refused.
+    pub(super) async fn offer(&mut self, message: Message) -> Result<bool, Failure> {
+        if let Err(end) = self.ready().await? {
+            return Err(too_early("a link that is ready", "poll_ready", &end));
+        }
+        match self.link.send(message) {
+            Ok(()) => Ok(true),
+            Err(SendError::Payload(error)) => {
+                let text = error.to_string();
+                check(!text.trim().is_empty(), || Failure::new("a refusal that says why", "an empty text").rule(TEXT))?;
+                Ok(false)
+            }
+            Err(SendError::Ended(end)) => Err(too_early("a link that takes or refuses a message", "send", &end)),
+        }
+    }
+}
+
+/// The link ended where it should have gone on.
+fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> Failure {
+    let came = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
+    let hint = format!("{method}, and what makes it say that the link has ended");
+    Failure::new(expected, came).or_look_at(&hint).rule(KINDS)
+}
+
+/// What an end says is of use to whoever reads it.
+pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
+    let empty = match end {
+        LinkEnd::Lost(error) => error.to_string().trim().is_empty(),
+        LinkEnd::Refused(text) | LinkEnd::BadFrame(text) | LinkEnd::BadHandshake(text) | LinkEnd::GivenUp(text) => {
+            text.trim().is_empty()
+        }
+        _ => false,
+    };
+    check(!empty, || {
+        Failure::new("an end whose text says why", shown(end)).look_at("the text of the LinkEnd").rule(TEXT)
+    })
 }

@@ -4,27 +4,44 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// A promise of the contract that the transport does not keep: what was expected, what came, and where to look.
+use super::contract::Rule;
+
+/// A promise of the contract that the transport does not keep: what was expected, what came, where to look, and the rule.
 #[derive(Debug, Clone, Error)]
 pub struct Failure {
     case: Option<&'static str>,
     expected: String,
     came: String,
-    look_at: String,
+    look_at: Option<String>,
+    or_look_at: Option<String>,
+    rule: Option<Rule>,
 }
 
 impl Failure {
     /// A failure: what was expected, and what came instead.
     pub fn new(expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
-        Failure { case: None, expected: expected.to_string(), came: came.to_string(), look_at: String::new() }
+        let (expected, came) = (expected.to_string(), came.to_string());
+        Failure { case: None, expected, came, look_at: None, or_look_at: None, rule: None }
     }
 
-    /// Where its author should look. The first hint stays: it was given closest to what went wrong.
+    /// Where its author should look. The first such hint stays: it was given closest to what went wrong.
     #[must_use]
     pub fn look_at(mut self, hint: &str) -> Failure {
-        if self.look_at.is_empty() {
-            hint.clone_into(&mut self.look_at);
-        }
+        self.look_at.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
+    /// The same, for helpers that many cases share: shown only if nobody knows better.
+    #[must_use]
+    pub(super) fn or_look_at(mut self, hint: &str) -> Failure {
+        self.or_look_at.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
+    /// The rule that is broken. The first one stays.
+    #[must_use]
+    pub(super) fn rule(mut self, rule: Rule) -> Failure {
+        self.rule.get_or_insert(rule);
         self
     }
 
@@ -40,21 +57,34 @@ impl fmt::Display for Failure {
             write!(f, "{case}: ")?;
         }
         write!(f, "expected {}; came {}", self.expected, self.came)?;
-        match self.look_at.is_empty() {
-            true => Ok(()),
-            false => write!(f, "; look at {}", self.look_at),
+        if let Some(hint) = self.look_at.as_ref().or(self.or_look_at.as_ref()) {
+            write!(f, "; look at {hint}")?;
+        }
+        match self.rule {
+            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{says}\""),
+            None => Ok(()),
         }
     }
 }
 
-/// Adds where to look to a case's outcome.
+/// Adds where to look, and the rule, to a case's outcome.
 pub(super) trait Hint {
     fn look_at(self, hint: &str) -> Self;
+    fn or_look_at(self, hint: &str) -> Self;
+    fn rule(self, rule: Rule) -> Self;
 }
 
 impl<T> Hint for Result<T, Failure> {
     fn look_at(self, hint: &str) -> Self {
         self.map_err(|failure| failure.look_at(hint))
+    }
+
+    fn or_look_at(self, hint: &str) -> Self {
+        self.map_err(|failure| failure.or_look_at(hint))
+    }
+
+    fn rule(self, rule: Rule) -> Self {
+        self.map_err(|failure| failure.rule(rule))
     }
 }
 

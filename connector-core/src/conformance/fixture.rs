@@ -86,6 +86,22 @@ pub trait Control: Send + Sync + 'static {
     fn inject(&self, frame: &str) {
         let _ = frame;
     }
+
+    /// Puts bytes on their way to the plugin's end, as they are and without a frame around them, as if the engine's end
+    /// of the newest link had written them. For [`inject_raw`](Capabilities::inject_raw).
+    fn inject_raw(&self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// Connects to the plugin's end as anybody can, says nothing, and stays connected for as long as the place is used.
+    /// For [`strangers`](Capabilities::strangers).
+    fn stranger(&self) {}
+
+    /// How many connections of engines to this place are open: sockets, descriptors, or whatever a link holds. For
+    /// [`counts`](Capabilities::counts).
+    fn open(&self) -> usize {
+        0
+    }
 }
 
 struct Untouched;
@@ -108,6 +124,15 @@ impl Control for Switch {
 
     fn inject(&self, frame: &str) {
         Switch::inject(self, frame);
+    }
+
+    /// Bytes and frames are the same here.
+    fn inject_raw(&self, bytes: &[u8]) {
+        Switch::inject_raw(self, bytes);
+    }
+
+    fn open(&self) -> usize {
+        Switch::open(self)
     }
 }
 
@@ -137,7 +162,8 @@ pub struct Capabilities {
     pub redial: bool,
     /// Several engines can be linked to one plugin's end at once. Default true.
     pub engines: bool,
-    /// The end of a link tells a close in order ([`LinkEnd::Closed`]) from a cut (anything else). Default true.
+    /// A cut is never told as [`LinkEnd::Closed`], as it is where a stream's end is all that there is to be seen. (A close
+    /// in order is always told as `Closed`.) Default true.
     pub tells_close_from_loss: bool,
     /// A frame that is no message is handed out as an error in its place, and the link lives on. Default true.
     pub bad_frames: bool,
@@ -147,8 +173,14 @@ pub struct Capabilities {
     pub stall: bool,
     /// The fixture can forge frames: [`Control::inject`]. Default false.
     pub inject: bool,
-    /// A link that is stalled ends by itself within this time, and says so in [`Link::notices_silence`]. Default none: it
-    /// does not, and the engine looks after silence.
+    /// The fixture can forge bytes: [`Control::inject_raw`]. Default false.
+    pub inject_raw: bool,
+    /// The fixture can connect as a stranger: [`Control::stranger`]. Default false.
+    pub strangers: bool,
+    /// The fixture can count what is open: [`Control::open`]. Default false.
+    pub counts: bool,
+    /// A link that is stalled ends by itself within this time, as [`LinkEnd::Silent`], and says so in
+    /// [`Link::notices_silence`]. Default none: it does not, and the engine looks after silence.
     pub silence: Option<Duration>,
     /// How long a case waits for anything before it fails. Default 30 s, since machines are slow at times.
     pub patience: Duration,
@@ -168,6 +200,9 @@ impl Default for Capabilities {
             cut: false,
             stall: false,
             inject: false,
+            inject_raw: false,
+            strangers: false,
+            counts: false,
             silence: None,
             patience: Duration::from_secs(30),
         }
@@ -210,6 +245,12 @@ setters! {
     stall() => true;
     /// Declares [`inject`](Capabilities::inject).
     inject() => true;
+    /// Declares [`inject_raw`](Capabilities::inject_raw).
+    inject_raw() => true;
+    /// Declares [`strangers`](Capabilities::strangers).
+    strangers() => true;
+    /// Declares [`counts`](Capabilities::counts).
+    counts() => true;
     /// Declares [`silence`](Capabilities::silence).
     silence(within: Duration) => Some(within);
     /// Sets [`patience`](Capabilities::patience).
@@ -236,11 +277,33 @@ pub enum Need {
     Stall,
     /// [`Capabilities::inject`].
     Inject,
+    /// [`Capabilities::inject_raw`].
+    InjectRaw,
+    /// [`Capabilities::strangers`].
+    Strangers,
+    /// [`Capabilities::counts`].
+    Counts,
     /// [`Capabilities::silence`].
     Silence,
 }
 
 impl Need {
+    /// All of them.
+    pub const ALL: &[Need] = &[
+        Need::Text,
+        Need::Redial,
+        Need::Engines,
+        Need::TellsCloseFromLoss,
+        Need::BadFrames,
+        Need::Cut,
+        Need::Stall,
+        Need::Inject,
+        Need::InjectRaw,
+        Need::Strangers,
+        Need::Counts,
+        Need::Silence,
+    ];
+
     /// Why a case is skipped, if this is not met.
     pub(super) fn unmet(self, has: &Capabilities) -> Option<&'static str> {
         let (met, why) = match self {
@@ -252,6 +315,9 @@ impl Need {
             Need::Cut => (has.cut, "its fixture cannot cut links"),
             Need::Stall => (has.stall, "its fixture cannot stall links"),
             Need::Inject => (has.inject, "its fixture cannot forge frames"),
+            Need::InjectRaw => (has.inject_raw, "its fixture cannot forge bytes"),
+            Need::Strangers => (has.strangers, "its fixture cannot connect as a stranger"),
+            Need::Counts => (has.counts, "its fixture cannot count what is open"),
             Need::Silence => (has.silence.is_some(), "it does not notice silence"),
         };
         (!met).then_some(why)
@@ -265,7 +331,8 @@ pub struct Memory;
 #[async_trait]
 impl Fixture for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20).cut().stall().inject()
+        let little = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
+        little.cut().stall().inject().inject_raw().counts()
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {

@@ -7,14 +7,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::failure::{Failure, shown};
+use super::contract::{CONNECT, END, KINDS, ORDER, TOO_SLOW};
+use super::failure::{Failure, Hint, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
 use super::lab::{Lab, WAKERS, within};
 use super::probe::{local, probe};
 use crate::client::{ClientConfig, PluginClient, serve};
 use crate::connector::LinkEnd;
 use crate::engine::{Engine, LinkState, PluginManager, PluginOptions, Registration};
-use crate::error::CallError;
+use crate::error::{CallError, LinkLost};
 use crate::payload::Payload;
 use crate::plugin::{IntoArgs, Plugin, Rest};
 use crate::profile::ExternalProfile;
@@ -51,9 +52,7 @@ impl Notes {
             }
         };
         let waited = within(has.patience, format!("{many} to be noted"), enough).await;
-        waited.map_err(|failure| {
-            failure.look_at(&format!("messages that do not arrive; noted: {}", shown(&self.all())))
-        })?;
+        waited.or_look_at(&format!("messages that do not arrive; noted: {}", shown(&self.all()))).rule(ORDER)?;
         Ok(self.all())
     }
 }
@@ -110,7 +109,8 @@ pub(super) struct Host {
 pub(super) async fn activate(has: &Capabilities, engine: &Engine, name: &str) -> Result<(), Failure> {
     let activated = within(has.patience, format!("{name} to be activated"), engine.manager().activate(name)).await?;
     activated.map_err(|error| {
-        Failure::new(format_args!("{name} to be activated"), error).look_at("connect, accept, the handshake")
+        let failure = Failure::new(format_args!("{name} to be activated"), error);
+        failure.or_look_at("connect, accept, and whether the first messages arrive").rule(CONNECT)
     })
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn link_is(has: &Capabilities, engine: &Engine, up: bool) -> Re
     let what = if up { "the link to be up again" } else { "the link's end to be noticed" };
     let is = |state: &LinkState| state.is_up() == up;
     let waited = within(has.patience, what, state.wait_for(is)).await.map(|state| state.is_ok());
-    match waited.map_err(|failure| failure.look_at("connect and accept after a loss, and how a link tells its end"))? {
+    match waited.or_look_at("connect and accept after a loss, and how a link tells its end")? {
         true => Ok(()),
         false => Err(Failure::new(what, "the engine's end")),
     }
@@ -181,7 +181,18 @@ pub(super) async fn call<T: DeserializeOwned + 'static>(
 ) -> Result<T, Failure> {
     let what = format!("{target}.{method} to answer");
     let outcome = within(has.patience, &what, caller.call(target, method, args)).await;
-    outcome.map_err(|failure| failure.look_at(WAKERS))?.map_err(|error| Failure::new(what, error))
+    outcome.or_look_at(WAKERS)?.map_err(|error| of_call(Failure::new(what, &error), &error))
+}
+
+/// What to look at if a call ended as this.
+pub(super) fn of_call(failure: Failure, error: &CallError) -> Failure {
+    let CallError::LinkLost(LinkLost::Seen { end, .. }) = error else { return failure };
+    match **end {
+        LinkEnd::TooSlow(_) => failure
+            .or_look_at("poll_ready and poll_flush: the core ended the link, since they took nothing for too long")
+            .rule(TOO_SLOW),
+        _ => failure.or_look_at("what made the link end, and whether it had to").rule(KINDS),
+    }
 }
 
 pub(super) struct Started {
@@ -206,8 +217,7 @@ impl Started {
 
     pub(super) async fn outcome(&mut self, has: &Capabilities) -> Result<Result<Payload, CallError>, Failure> {
         let ended = within(has.patience, "a call to end", &mut self.outcome).await;
-        let ended =
-            ended.map_err(|failure| failure.look_at("a link that ends and does not say so, or loses a message"))?;
+        let ended = ended.or_look_at("a link that ends and does not say so, or loses a message").rule(END)?;
         ended.map_err(|_| Failure::new("a call to end", "a task that panicked"))
     }
 

@@ -6,10 +6,13 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::contract::{ACCEPT, CONNECT};
 pub(super) use super::end::End;
-use super::failure::Failure;
+use super::end::has_text;
+use super::failure::{Failure, Hint, shown};
 use super::fixture::{Capabilities, Control, Fixture, MakeConnector, Place};
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginConnector};
 use crate::message::{Action, Message, Name};
@@ -34,7 +37,7 @@ impl Lab {
         let has = fixture.capabilities();
         let place = within(has.patience, "a place from the fixture", fixture.place()).await?;
         let Place { url, client, connector: another, control } =
-            place.map_err(|error| Failure::new("a place from the fixture", error))?;
+            place.map_err(|error| Failure::new("a place from the fixture", error).or_look_at("Fixture::place"))?;
         Ok(Lab { has, url, client, connector: another(), another, control })
     }
 
@@ -54,14 +57,63 @@ impl Lab {
     }
 }
 
+/// The plugin's end of the link on which this number comes first, and those of others that say nothing, as strangers do
+/// and dials that were given up.
+pub(super) async fn accept_numbered(
+    has: &Capabilities,
+    client: &mut dyn ClientConnector,
+    number: i64,
+) -> Result<(End, Vec<End>), Failure> {
+    let search = async {
+        let mut waiting: Vec<End> = vec![];
+        loop {
+            let event = {
+                let mut accepting = client.accept();
+                poll_fn(|cx| {
+                    if let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                        return Poll::Ready(Either::Left(accepted));
+                    }
+                    for (at, end) in waiting.iter_mut().enumerate() {
+                        if let Poll::Ready(said) = end.poll_message(cx) {
+                            return Poll::Ready(Either::Right((at, said)));
+                        }
+                    }
+                    Poll::Pending
+                })
+                .await
+            };
+            match event {
+                Either::Left(Ok(link)) => waiting.push(End::new("the plugin's", link, has.patience)),
+                Either::Left(Err(end)) => return Err(Failure::new("another link", end)),
+                Either::Right((at, Ok(Ok(message)))) if message.id == Some(number.into()) => {
+                    return Ok((waiting.swap_remove(at), waiting));
+                }
+                Either::Right((_, Ok(Ok(message)))) => return Err(Failure::new("the first message", shown(&message))),
+                Either::Right((at, _)) => drop(waiting.swap_remove(at)),
+            }
+        }
+    };
+    let what = format!("the plugin's end of the link that carries message {number}");
+    let found = within(has.patience, what, search).await.and_then(|found| found);
+    found.or_look_at("accept: it goes on to the next connection, whatever this one does").rule(ACCEPT)
+}
+
 pub(super) async fn linked(
     who: &'static str,
     limit: Duration,
     making: impl Future<Output = Result<Box<dyn Link>, LinkEnd>>,
 ) -> Result<End, Failure> {
-    match within(limit, format!("{who} end of a link"), making).await? {
+    let (method, rule) = match who.contains("engine") {
+        true => ("connect: it gives a link once the other end is there, without waiting for a message", CONNECT),
+        false => ("accept: it gives a link once an engine has dialled, without waiting for a message", ACCEPT),
+    };
+    let made = within(limit, format!("{who} end of a link"), making).await.or_look_at(method).rule(rule)?;
+    match made {
         Ok(link) => Ok(End::new(who, link, limit)),
-        Err(end) => Err(Failure::new(format_args!("{who} end of a link"), end)),
+        Err(end) => {
+            has_text(&end)?;
+            Err(Failure::new(format_args!("{who} end of a link"), end).or_look_at(method).rule(rule))
+        }
     }
 }
 
@@ -83,11 +135,29 @@ pub(super) fn numbered(number: i64) -> Message {
     Message { id: Some(number.into()), key: Some(Name::new_static("e")), ..Message::new(Action::Emit) }
 }
 
+/// The number that an event is told by.
+pub(super) fn number_of(message: &Message) -> Option<i64> {
+    message.id.as_ref()?.number()
+}
+
 /// An event with a payload of so many bytes that depends on its number.
 pub(super) fn filled(number: i64, bytes: usize) -> Message {
     let letter = char::from(b'a' + (number.unsigned_abs() % 26) as u8);
     let payload = Payload::new(vec![letter.to_string().repeat(bytes)]);
     Message { payload: Some(payload), ..numbered(number) }
+}
+
+/// Fills a link to an end that does not read, up to 8 MiB; how many it took.
+pub(super) async fn fill(end: &mut End, most: usize) -> Result<i64, Failure> {
+    let most = most.min(8 << 20) as i64 / 60_000;
+    for number in 0..most {
+        if !end.is_ready().await {
+            return Ok(number);
+        }
+        end.take(filled(number, 60_000))?;
+        end.start_flush().await;
+    }
+    Ok(most)
 }
 
 /// A message as text, to be compared: equal text is an equal message.

@@ -14,6 +14,8 @@ macro_rules! __conformance_cases {
                 one_message_to_and_fro [],
                 messages_sent_together_arrive_apart [],
                 equal_messages_all_arrive [],
+                a_pending_flush_does_not_change_the_order [],
+                every_message_of_a_long_link_arrives [],
             }
             payloads {
                 every_field_arrives [],
@@ -27,10 +29,13 @@ macro_rules! __conformance_cases {
                 deep_payloads_arrive [Text],
                 white_space_breaks_nothing [Text],
                 messages_of_every_size_arrive [],
+                a_message_that_is_too_large_is_not_dropped_silently [],
+                what_was_sent_is_let_go [],
                 what_cannot_be_sent_harms_nothing [Text],
                 old_names_are_read [Inject],
                 bad_frames_come_in_their_place [Inject, BadFrames],
                 nothing_that_comes_in_panics [Inject],
+                no_bytes_that_come_in_panic [InjectRaw],
             }
             pressure {
                 large_messages_are_pushed_back [],
@@ -41,6 +46,7 @@ macro_rules! __conformance_cases {
                 a_link_that_is_not_read_sends [],
                 flushed_is_sent [],
                 an_empty_flush_is_ready [],
+                fifty_small_messages_need_no_reader [],
             }
             waking {
                 a_waiting_reader_is_woken [],
@@ -49,6 +55,10 @@ macro_rules! __conformance_cases {
                 the_end_wakes_a_reader [],
                 the_end_wakes_a_sender [],
                 an_idle_link_sleeps [],
+                a_full_link_sleeps [],
+                a_closing_link_sleeps [],
+                each_way_has_its_own_waker [],
+                the_latest_waker_is_woken [],
             }
             ending {
                 the_engines_last_words_arrive [],
@@ -63,9 +73,17 @@ macro_rules! __conformance_cases {
                 dropping_the_engines_end_closes [],
                 dropping_the_plugins_end_closes [],
                 dropping_a_full_link_closes [],
-                a_close_is_told_as_closed [TellsCloseFromLoss],
+                a_close_is_told_as_closed [],
                 a_close_ends_who_is_sending [],
                 nothing_is_carried_after_a_disconnect [],
+            }
+            leaving {
+                last_words_arrive_though_much_is_unread [],
+                large_last_words_arrive_though_much_is_unread [],
+                a_close_is_told_as_closed_to_a_full_end [],
+                two_full_ends_may_close_at_once [],
+                a_slow_reader_gets_all_last_words [],
+                what_was_flushed_arrives_though_the_link_is_dropped [],
             }
             cutting {
                 disconnect_of_a_stalled_link_is_bounded [Stall],
@@ -88,7 +106,18 @@ macro_rules! __conformance_cases {
                 a_link_after_a_cut_is_new [Cut, Redial],
                 connect_fails_while_cut [Cut, Redial],
                 connect_is_cancel_safe [Redial],
+                a_dial_that_is_given_up_leaves_nothing [Redial],
+                a_dial_that_is_given_up_leaves_nothing_open [Redial, Counts],
+                a_dial_that_is_not_answered_is_told_as_timed_out [Stall],
+                a_stranger_holds_up_nobody [Strangers],
+                link_after_link_is_accepted [Redial],
                 engines_do_not_disturb_each_other [Engines],
+                engines_that_dial_at_once_get_a_link_each [Engines],
+            }
+            threads {
+                two_threads_send_and_receive_at_once [],
+                two_threads_answer_each_other [],
+                last_words_arrive_in_another_thread [],
             }
             handshake {
                 the_handshake_tells_the_methods [],
@@ -157,8 +186,11 @@ macro_rules! __conformance_cases {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_suite {
+    ($fixture:expr, without: $without:tt $(, $expected:ident => $reason:expr)* $(,)?) => {
+        $crate::__conformance_cases!($crate::__conformance_tests, { ($fixture) $without [$($expected => $reason),*] });
+    };
     ($fixture:expr $(, $expected:ident => $reason:expr)* $(,)?) => {
-        $crate::__conformance_cases!($crate::__conformance_tests, { ($fixture) [$($expected => $reason),*] });
+        $crate::__conformance_suite!($fixture, without: [] $(, $expected => $reason)*);
     };
 }
 
@@ -166,19 +198,89 @@ macro_rules! __conformance_suite {
 #[macro_export]
 macro_rules! __conformance_tests {
     (
-        { ($fixture:expr) [$($expected:ident => $reason:expr),*] }
-        $($theme:ident { $($name:ident [$($need:ident),*],)* })*
+        { ($fixture:expr) $without:tt [$($expected:ident => $reason:expr),*] }
+        $($theme:ident { $($name:ident $needs:tt,)* })*
     ) => {
         #[cfg(test)]
         const EXPECTED_FAILURES: &[(&str, &str)] = &[$((stringify!($expected), $reason)),*];
         // A name that is none does not compile.
         #[cfg(test)]
         const _: &[fn()] = &[$($expected),*];
-        $($(
-            #[test]
-            fn $name() {
-                $crate::conformance::run_as_test(stringify!($name), $fixture, EXPECTED_FAILURES);
-            }
-        )*)*
+        $($($crate::__conformance_test! { $needs $without { $name ($fixture) } })*)*
+        #[test]
+        fn what_is_skipped_is_declared() {
+            $crate::conformance::check_without(&$fixture, &$crate::__conformance_needs!($without));
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_needs {
+    ([$($need:ident),* $(,)?]) => { [$($crate::conformance::Need::$need),*] };
+}
+
+/// A test of one case; an ignored one if what it needs, the first list, is among what the fixture is without, the
+/// second. The harness shows the reason, and only a literal can be one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    (@is Text [Text $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "it moves values, not text" $($rest)* }
+    };
+    (@is Redial [Redial $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its plugin's end gives one link only" $($rest)* }
+    };
+    (@is Engines [Engines $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its plugin's end serves one engine only" $($rest)* }
+    };
+    (@is TellsCloseFromLoss [TellsCloseFromLoss $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "it does not tell a close from a loss" $($rest)* }
+    };
+    (@is BadFrames [BadFrames $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "a bad frame ends its links" $($rest)* }
+    };
+    (@is Cut [Cut $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot cut links" $($rest)* }
+    };
+    (@is Stall [Stall $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot stall links" $($rest)* }
+    };
+    (@is Inject [Inject $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot forge frames" $($rest)* }
+    };
+    (@is InjectRaw [InjectRaw $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot forge bytes" $($rest)* }
+    };
+    (@is Strangers [Strangers $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot connect as a stranger" $($rest)* }
+    };
+    (@is Counts [Counts $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "its fixture cannot count what is open" $($rest)* }
+    };
+    (@is Silence [Silence $($others:tt)*] $($rest:tt)*) => {
+        $crate::__conformance_test! { @ignore "it does not notice silence" $($rest)* }
+    };
+    (@is $need:ident [$other:ident $(, $others:ident)* $(,)?] $($rest:tt)*) => {
+        $crate::__conformance_test! { @is $need [$($others),*] $($rest)* }
+    };
+    (@is $need:ident [] $more:tt $without:tt $then:tt) => {
+        $crate::__conformance_test! { $more $without $then }
+    };
+    (@ignore $why:literal $more:tt $without:tt { $name:ident ($fixture:expr) }) => {
+        #[test]
+        #[ignore = $why]
+        fn $name() {
+            $crate::conformance::run_as_test(stringify!($name), $fixture, EXPECTED_FAILURES);
+        }
+    };
+    ([] $without:tt { $name:ident ($fixture:expr) }) => {
+        #[test]
+        fn $name() {
+            $crate::conformance::run_as_test(stringify!($name), $fixture, EXPECTED_FAILURES);
+        }
+    };
+    ([$need:ident $(, $more:ident)*] $without:tt $then:tt) => {
+        $crate::__conformance_test! { @is $need $without [$($more),*] $without $then }
     };
 }

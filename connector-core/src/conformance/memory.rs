@@ -79,11 +79,21 @@ impl Switch {
 
     /// Puts a frame on its way to the plugin, as it is.
     pub fn inject(&self, frame: &str) {
+        self.inject_raw(frame.as_bytes());
+    }
+
+    /// The same, for a frame that need not be text.
+    pub fn inject_raw(&self, frame: &[u8]) {
         if let Some(pipe) = self.links().last() {
             let mut pipe = lock(pipe);
-            pipe.frames[ENGINE].push_back(Bytes::copy_from_slice(frame.as_bytes()));
+            pipe.frames[ENGINE].push_back(Bytes::copy_from_slice(frame));
             pipe.wake();
         }
+    }
+
+    /// How many links are open at the engine's end.
+    pub fn open(&self) -> usize {
+        self.links().iter().filter(|pipe| !lock(pipe).closed[ENGINE]).count()
     }
 
     fn links(&self) -> Vec<Arc<Mutex<Pipe>>> {

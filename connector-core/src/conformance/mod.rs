@@ -16,7 +16,7 @@
 //! #[async_trait]
 //! impl Fixture for InMemory {
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities::default().cut().stall().inject()
+//!         Capabilities::default().cut().stall().inject().inject_raw().counts()
 //!     }
 //!
 //!     async fn place(&self) -> Result<Place, PlaceError> {
@@ -25,11 +25,15 @@
 //!     }
 //! }
 //!
-//! connector_core::conformance::suite!(InMemory);
+//! connector_core::conformance::suite!(InMemory, without: [Strangers, Silence]);
 //! ```
 //!
 //! - What breaks the link stands behind a [`Control`]: for sockets a small proxy, for processes a signal. A fixture
-//!   without one is fine; the cases that need it are then skipped, and say so.
+//!   without one is fine.
+//! - What a fixture cannot do ([`Need`]) stands behind `without`. The cases that need it are ignored, and `cargo test`
+//!   shows them with the reason. The list is strict: one more test fails if it says anything else than the capabilities.
+//! - A case that fails says what was expected, what came, where to look, and which sentence of the contract is broken.
+//! - The cases of the theme `threads` run on a runtime with two threads, all others on one.
 //! - A promise that is not kept yet goes on a list, with the reason: `suite!(InMemory, a_full_link_receives =>
 //!   "issue 12")`. The list is strict: a case on it that passes is a failed test, and a name that is no case does not
 //!   compile.
@@ -38,6 +42,7 @@
 //! - Two transports in one file: each `suite!` in a module of its own.
 
 pub mod cases;
+mod contract;
 mod end;
 mod failure;
 mod fixture;
@@ -55,11 +60,12 @@ pub use fixture::{Capabilities, Control, Fixture, Memory, Need, Place, PlaceErro
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{local, probe};
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
-#[doc(hidden)]
-pub use suite::run_as_test;
 pub use suite::{CASES, Case, Report, Verdict, run_all};
+#[doc(hidden)]
+pub use suite::{check_without, run_as_test};
 
-/// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, case => "why it fails", …)` with the cases that
-/// are expected to fail. See [the module](self).
+/// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, without: [Cut, Stall, …])` with what the fixture
+/// cannot do, then the cases that are expected to fail: `suite!(FIXTURE, without: […], case => "why it fails", …)`. See
+/// [the module](self).
 #[doc(inline)]
 pub use crate::__conformance_suite as suite;

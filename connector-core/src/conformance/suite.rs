@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use super::contract;
 use super::failure::Failure;
 use super::fixture::{Fixture, Need};
 use super::lab::within;
@@ -56,7 +57,7 @@ impl Case {
         let ran = within(has.patience.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
         match ran.and_then(|outcome| outcome) {
             Ok(()) => Verdict::Passed,
-            Err(failure) => Verdict::Failed(failure.of_case(self.name)),
+            Err(failure) => Verdict::Failed(failure.of_case(self.name).rule(contract::of_theme(self.theme))),
         }
     }
 }
@@ -114,7 +115,8 @@ pub async fn run_all(fixture: &dyn Fixture) -> Report {
     Report(verdicts)
 }
 
-/// Runs one case as a test, in a runtime of its own: what [`suite!`](crate::conformance::suite) makes tests of.
+/// Runs one case as a test, in a runtime of its own: what [`suite!`](crate::conformance::suite) makes tests of. The
+/// runtime has one thread, or two for the theme `threads`.
 ///
 /// # Panics
 /// The case fails though it should not, or passes though it is expected to fail: a strict list does not grow old.
@@ -122,7 +124,10 @@ pub async fn run_all(fixture: &dyn Fixture) -> Report {
 #[allow(clippy::print_stderr, reason = "a test that was skipped has to say so")]
 pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)]) {
     let case = Case::find(name).unwrap_or_else(|| panic!("there is no case {name}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match case.theme {
+        "threads" => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     let verdict = runtime.block_on(case.run(&fixture));
     runtime.shutdown_background();
@@ -134,6 +139,25 @@ pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)])
         (Verdict::Failed(failure), Some(reason)) => eprintln!("failed as expected ({reason}): {failure}"),
         (Verdict::Passed | Verdict::Skipped(_), Some(reason)) => {
             panic!("{name} was expected to fail ({reason}) and did not: take it off the list")
+        }
+    }
+}
+
+/// That what a fixture does not declare is what its [`suite!`](crate::conformance::suite) says it is without, so that no
+/// case is skipped unseen.
+///
+/// # Panics
+/// It is not.
+#[doc(hidden)]
+pub fn check_without(fixture: &impl Fixture, without: &[Need]) {
+    let has = fixture.capabilities();
+    for need in Need::ALL {
+        match (need.unmet(&has), without.contains(need)) {
+            (Some(why), false) => {
+                panic!("cases are skipped since {why}: say so with suite!(FIXTURE, without: [{need:?}, …])")
+            }
+            (None, true) => panic!("the fixture has {need:?} now: take it out of suite!(FIXTURE, without: […])"),
+            _ => {}
         }
     }
 }

@@ -1,18 +1,27 @@
 //! A link that is wrong in one way, around one that is right.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use connector_core::{Action, DecodeError, Link, LinkEnd, Message, Payload, SendError};
 use serde_json::Value;
+use tokio::time::Sleep;
 
-use crate::faulty::{Fault, Shared};
+use crate::faulty::Fault;
+use crate::faulty_place::Shared;
+use crate::faulty_wakers::Slot;
 
 type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
 
 fn number(message: &Message) -> Option<i64> {
     message.id.as_ref()?.number()
 }
+/// After how long an end finds a link silent, where it does.
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct FaultyLink {
     /// Gone only while this is dropped.
@@ -28,6 +37,13 @@ pub(crate) struct FaultyLink {
     inbox: VecDeque<Message>,
     end: Option<LinkEnd>,
     after_end: usize,
+    /// Sent and not known to have been received, as far as a fault depends on it.
+    unsent: usize,
+    kept: Vec<Message>,
+    slots: [Slot; 2],
+    timer: Option<Pin<Box<Sleep>>>,
+    /// It has been found silent, and ended.
+    silent: Option<LinkEnd>,
 }
 
 impl FaultyLink {
@@ -51,6 +67,11 @@ impl FaultyLink {
             inbox: VecDeque::new(),
             end: None,
             after_end: 0,
+            unsent: 0,
+            kept: vec![],
+            slots: Default::default(),
+            timer: None,
+            silent: None,
         }
     }
 
@@ -72,6 +93,8 @@ impl FaultyLink {
             Fault::NoEnd => return Poll::Pending,
             Fault::LossIsClose => return Poll::Ready(LinkEnd::Closed { code: None, reason: String::new() }),
             Fault::CloseIsLoss => return Poll::Ready(LinkEnd::lost("gone")),
+            Fault::SaysNothing => return Poll::Ready(LinkEnd::lost("")),
+            Fault::UnsentIsLoss if self.unsent > 0 => return Poll::Ready(LinkEnd::lost("broken pipe")),
             _ => {}
         }
         self.after_end += 1;
@@ -101,6 +124,9 @@ impl FaultyLink {
                     return None;
                 }
             }
+            Fault::LosesTheLastOf16Bits if self.received == 1 << 16 => return None,
+            Fault::Misframes if message.encode().unwrap().len() == 1 << 15 => message.payload = None,
+            Fault::KeepsAll => self.kept.push(message.clone()),
             Fault::NewLinkLosesTheFirst if !self.is_first && self.received == 1 => return None,
             Fault::Truncates => {
                 if let Some(text) = json(&message).filter(|text| text.len() > 60_000) {
@@ -141,10 +167,30 @@ impl FaultyLink {
         Some(message)
     }
 
+    /// Ready once the place has been stalled for a while.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
+            std::task::ready!(timer.as_mut().poll(cx));
+            if self.shared.0.lock().unwrap().stalled {
+                return Poll::Ready(());
+            }
+            self.timer = None;
+        }
+    }
+
     fn poll_inner_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
         let mut asleep = Context::from_waker(Waker::noop());
         match self.fault {
             Fault::ReaderSleepsOn => self.inner().poll_message(&mut asleep),
+            Fault::OneWakerSlot => {
+                let waker = self.slots[0].replace(cx.waker());
+                self.inner().poll_message(&mut Context::from_waker(&waker))
+            }
+            Fault::KeepsTheFirstWaker => {
+                let waker = self.slots[0].keep(cx.waker());
+                self.inner().poll_message(&mut Context::from_waker(&waker))
+            }
             _ => self.inner().poll_message(cx),
         }
     }
@@ -152,9 +198,32 @@ impl FaultyLink {
 
 impl Link for FaultyLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = &self.silent {
+            return Poll::Ready(Err(end.clone()));
+        }
         let mut asleep = Context::from_waker(Waker::noop());
         let ready = match self.fault {
             Fault::SenderSleepsOn => self.inner().poll_ready(&mut asleep),
+            Fault::OneWakerSlot => {
+                let waker = self.slots[0].replace(cx.waker());
+                self.inner().poll_ready(&mut Context::from_waker(&waker))
+            }
+            Fault::KeepsTheFirstWaker => {
+                let waker = self.slots[1].keep(cx.waker());
+                self.inner().poll_ready(&mut Context::from_waker(&waker))
+            }
+            Fault::SpinsWhileFull => {
+                let ready = self.inner().poll_ready(cx);
+                if ready.is_pending() {
+                    cx.waker().wake_by_ref();
+                }
+                ready
+            }
+            Fault::HurriesItsClose if self.held.len() < 64 => {
+                self.release(cx);
+                Poll::Ready(Ok(()))
+            }
+            Fault::TakesFew if self.unsent >= 40 => Poll::Pending,
             Fault::NeverPushesBack | Fault::Unbounded => {
                 self.release(cx);
                 let _ = self.inner().poll_ready(cx);
@@ -166,6 +235,9 @@ impl Link for FaultyLink {
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if let Some(end) = &self.silent {
+            return Err(end.clone().into());
+        }
         self.sent += 1;
         match self.fault {
             Fault::SwapsTwo if self.sent.is_multiple_of(20) => self.held.push_back(message),
@@ -184,6 +256,25 @@ impl Link for FaultyLink {
                 self.inner().send(message)?;
             }
             Fault::SmallOvertakesLarge if message.encode()?.len() > 50_000 => self.held.push_back(message),
+            // It went no further than a flush that was pending, and the next is written before that goes on.
+            Fault::OvertakesAPendingFlush if (20_000..41_000).contains(&message.encode()?.len()) => {
+                self.held.push_back(message);
+            }
+            Fault::OvertakesAPendingFlush => {
+                self.inner().send(message)?;
+                while let Some(held) = self.held.pop_front() {
+                    self.inner().send(held)?;
+                }
+            }
+            Fault::DropsTheTooLarge if message.encode()?.len() > (1 << 20) + 1000 => {}
+            Fault::KeepsAll => {
+                self.kept.push(message.clone());
+                self.inner().send(message)?;
+            }
+            Fault::UnsentIsLoss | Fault::TakesFew => {
+                self.unsent += 1;
+                self.inner().send(message)?;
+            }
             Fault::RefusedMessageEnds => {
                 self.inner().send(message).map_err(|error| SendError::Ended(LinkEnd::lost(error)))?
             }
@@ -193,7 +284,7 @@ impl Link for FaultyLink {
                     self.inner().send(message)?;
                 }
             }
-            Fault::Unbounded | Fault::NoLastWords => self.held.push_back(message),
+            Fault::Unbounded | Fault::NoLastWords | Fault::HurriesItsClose => self.held.push_back(message),
             Fault::KeepsTheLast => {
                 if let Some(held) = self.held.pop_front() {
                     self.inner().send(held)?;
@@ -208,8 +299,15 @@ impl Link for FaultyLink {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(end) = &self.silent {
+            return Poll::Ready(Err(end.clone()));
+        }
         match self.fault {
-            Fault::SwapsTwo | Fault::SmallOvertakesLarge | Fault::Unbounded | Fault::NoLastWords => {
+            Fault::SwapsTwo
+            | Fault::SmallOvertakesLarge
+            | Fault::Unbounded
+            | Fault::NoLastWords
+            | Fault::HurriesItsClose => {
                 self.release(cx);
                 if !self.held.is_empty() {
                     return Poll::Pending;
@@ -224,6 +322,12 @@ impl Link for FaultyLink {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        if let Some(end) = &self.silent {
+            return Poll::Ready(Err(end.clone()));
+        }
+        if self.shared.0.lock().unwrap().reset {
+            return self.noticed(LinkEnd::lost("reset")).map(Err);
+        }
         if self.fault == Fault::FullMeansDeaf && self.inner().poll_ready(cx).is_pending() {
             return Poll::Pending;
         }
@@ -252,6 +356,7 @@ impl Link for FaultyLink {
                 }
                 Poll::Ready(Ok(Err(_))) if self.fault == Fault::BadFrameIsDropped => {}
                 Poll::Ready(Ok(Err(error))) => match self.fault {
+                    Fault::PanicsAtBytes => panic!("capacity overflow"),
                     Fault::BadFrameEnds => {
                         let end = self.end.get_or_insert(LinkEnd::BadFrame(error.to_string()));
                         return Poll::Ready(Err(end.clone()));
@@ -268,6 +373,14 @@ impl Link for FaultyLink {
                     if self.fault == Fault::NeverSleeps {
                         cx.waker().wake_by_ref();
                     }
+                    if matches!(self.fault, Fault::Nothing | Fault::SilenceIsLoss) {
+                        std::task::ready!(self.poll_silence(cx));
+                        let silent = match self.fault {
+                            Fault::Nothing => LinkEnd::Silent(SILENCE),
+                            _ => LinkEnd::lost("nothing comes"),
+                        };
+                        return Poll::Ready(Err(self.silent.insert(silent).clone()));
+                    }
                     return Poll::Pending;
                 }
             }
@@ -277,6 +390,21 @@ impl Link for FaultyLink {
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.fault {
             Fault::NeverCloses => return Poll::Pending,
+            Fault::SpinsWhileClosing => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Fault::UnreadResets => {
+                let unread = self.inner().poll_message(&mut Context::from_waker(Waker::noop()));
+                self.shared.0.lock().unwrap().reset |= matches!(unread, Poll::Ready(Ok(_)));
+            }
+            Fault::HurriesItsClose => {
+                self.release(cx);
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(50))));
+                if !self.held.is_empty() && timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
             Fault::NoLastWords => self.held.clear(),
             _ => self.release(cx),
         }
@@ -289,6 +417,9 @@ impl Drop for FaultyLink {
         let Some(mut inner) = self.inner.take() else { return };
         match self.fault {
             Fault::DropLeavesOpen => std::mem::forget(inner),
+            Fault::DropLosesWhatWasFlushed if self.sent > 0 && self.end.is_none() => {
+                self.shared.0.lock().unwrap().reset = true;
+            }
             Fault::NewLinkSpeaksOld if !self.is_engine => {
                 let mut past = self.shared.0.lock().unwrap();
                 // A cut has emptied the link; what it had is made up then.
@@ -303,5 +434,41 @@ impl Drop for FaultyLink {
             }
             _ => {}
         }
+    }
+}
+
+/// An end that reads of one link and writes to another.
+pub(crate) struct Halves {
+    reads: Arc<Mutex<Box<dyn Link>>>,
+    writes: Arc<Mutex<Box<dyn Link>>>,
+}
+
+impl Halves {
+    pub(crate) fn swap(first: Box<dyn Link>, second: Box<dyn Link>) -> (Box<dyn Link>, Box<dyn Link>) {
+        let [first, second] = [first, second].map(|link| Arc::new(Mutex::new(link)));
+        let halves = |reads: &Arc<_>, writes: &Arc<_>| Halves { reads: Arc::clone(reads), writes: Arc::clone(writes) };
+        (Box::new(halves(&first, &second)), Box::new(halves(&second, &first)))
+    }
+}
+
+impl Link for Halves {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.writes.lock().unwrap().poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.writes.lock().unwrap().send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.writes.lock().unwrap().poll_flush(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        self.reads.lock().unwrap().poll_message(cx)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.writes.lock().unwrap().poll_disconnect(cx)
     }
 }

@@ -19,4 +19,4 @@ impl Fixture for Tcp {
     }
 }
 
-connector_core::conformance::suite!(Tcp);
+connector_core::conformance::suite!(Tcp, without: [Cut, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);

@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, ErrorKind};
 
 use connector_core::{
     ClientConfig, ClientConnector, DecodeError, ExternalProfile, FramedLink, Link, LinkEnd, Message, PayloadError,
@@ -60,6 +60,7 @@ impl PluginConnector for TcpConnector {
         let limit = std::time::Duration::from_secs(5);
         let address = url.strip_prefix("tcp://").ok_or_else(|| LinkEnd::Refused(format!("{url} is no tcp:// URL")))?;
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(LinkEnd::Refused(error.to_string())),
             Ok(stream) => Ok(link(stream?)),
             Err(_) => Err(LinkEnd::DialTimedOut(limit)),
         }

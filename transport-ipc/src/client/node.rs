@@ -11,7 +11,7 @@ use super::flags::Restoring;
 use super::stdio::socket;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
-use crate::link::LineLink;
+use crate::link::line_link;
 
 const DESCRIPTOR: &str = "NODE_CHANNEL_FD";
 const MODE: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
@@ -53,6 +53,6 @@ impl NodeChannel {
     }
 
     pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
-        Ok(Box::new(LineLink::new(Restoring::new(self.0, socket)?, config, Stray::Fatal)))
+        Ok(Box::new(line_link(Restoring::new(self.0, socket)?, config, Stray::Fatal)))
     }
 }

@@ -8,12 +8,12 @@ use super::name::LocalName;
 use super::os;
 use crate::codec::Stray;
 use crate::config::IpcConfig;
-use crate::link::LineLink;
+use crate::link::line_link;
 
 async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
     let limit = config.dial_timeout;
     let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))?;
-    Ok(Box::new(LineLink::new(stream, config, Stray::Skip)))
+    Ok(Box::new(line_link(stream, config, Stray::Skip)))
 }
 
 /// Dials an engine that serves `name`: the plugin's end of a link, for [`connector_core::connect`].

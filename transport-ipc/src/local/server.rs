@@ -17,7 +17,7 @@ use super::error::BindError;
 use super::name::LocalName;
 use super::os;
 use crate::codec::Stray;
-use crate::link::LineLink;
+use crate::link::{LineLink, line_link};
 
 /// How long to leave the listener alone when it fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -109,7 +109,7 @@ impl LocalServer {
             tracing::warn!(name = %self.name, limit, "a connection was closed: LocalConfig::max_connections is reached");
             return None;
         };
-        let link = LineLink::new(stream, &self.config.ipc, Stray::Skip);
+        let link = line_link(stream, &self.config.ipc, Stray::Skip);
         Some(Box::new(Counted { link, _permit: permit }))
     }
 }

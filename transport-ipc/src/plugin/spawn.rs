@@ -18,7 +18,7 @@ use super::{digest, resolve, spawner};
 use crate::codec::Stray;
 use crate::config::SOCKET;
 use crate::lasting::is_lasting;
-use crate::link::LineLink;
+use crate::link::line_link;
 use crate::local::{BindError, LocalConfig, LocalName, LocalServer};
 
 /// One start of a plugin's program.
@@ -51,7 +51,7 @@ impl Start<'_> {
         let (Some(read), Some(write)) = (group.child.stdout().take(), group.child.stdin().take()) else {
             return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
         };
-        let link = LineLink::new(tokio::io::join(read, write), &self.program.ipc, Stray::Printed);
+        let link = line_link(tokio::io::join(read, write), &self.program.ipc, Stray::Printed);
         Ok((Box::new(link), self.attended(group)))
     }
 
@@ -69,7 +69,7 @@ impl Start<'_> {
         command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
         let group = self.launch(command).await?;
         ours.set_nonblocking(true)?;
-        let link = LineLink::new(tokio::net::UnixStream::from_std(ours)?, &self.program.ipc, Stray::Fatal);
+        let link = line_link(tokio::net::UnixStream::from_std(ours)?, &self.program.ipc, Stray::Fatal);
         Ok((Box::new(link), self.attended(group)))
     }
 

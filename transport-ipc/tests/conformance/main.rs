@@ -32,13 +32,26 @@ impl Control for Between {
     fn inject(&self, frame: &str) {
         self.0.inject(frame);
     }
+
+    fn inject_raw(&self, bytes: &[u8]) {
+        self.0.inject_raw(bytes);
+    }
+
+    fn stranger(&self) {
+        self.0.stranger();
+    }
+
+    fn open(&self) -> usize {
+        self.0.open()
+    }
 }
 
 #[async_trait]
 impl Fixture for Local {
     /// A stream that ends is all that a socket says, whoever ended it.
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().largest(15 << 20).cut().stall().inject().tells_close_from_loss(false)
+        let has = Capabilities::default().largest(15 << 20).tells_close_from_loss(false);
+        has.cut().stall().inject().inject_raw().strangers().counts()
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {
@@ -51,4 +64,4 @@ impl Fixture for Local {
     }
 }
 
-suite!(Local);
+suite!(Local, without: [TellsCloseFromLoss, Silence]);

@@ -20,6 +20,10 @@ struct State {
 pub(crate) struct Proxy {
     state: watch::Sender<State>,
     newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
+    /// Held by each connection for as long as its engine has not closed it.
+    open: Arc<()>,
+    target: PathBuf,
+    strangers: Mutex<Vec<std::os::unix::net::UnixStream>>,
 }
 
 impl Proxy {
@@ -27,13 +31,15 @@ impl Proxy {
     pub(crate) fn start(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
         let listener = UnixListener::bind(path)?;
         let (state, watched) = watch::channel(State::default());
-        let proxy = Proxy { state, newest: Arc::default() };
+        let open = Arc::new(());
+        let (newest, strangers) = (Arc::default(), Mutex::default());
+        let proxy = Proxy { state, newest, open: open.clone(), target: target.clone(), strangers };
         let newest = proxy.newest.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (inject, injected) = mpsc::unbounded_channel();
                 *newest.lock().unwrap() = Some(inject);
-                tokio::spawn(connection(near, target.clone(), watched.clone(), injected));
+                tokio::spawn(connection(near, target.clone(), watched.clone(), injected, open.clone()));
             }
         });
         Ok(proxy)
@@ -57,9 +63,23 @@ impl Control for Proxy {
     }
 
     fn inject(&self, frame: &str) {
+        self.inject_raw(format!("{frame}\n").as_bytes());
+    }
+
+    fn inject_raw(&self, bytes: &[u8]) {
         if let Some(newest) = &*self.newest.lock().unwrap() {
-            let _ = newest.send(format!("{frame}\n").into_bytes());
+            let _ = newest.send(bytes.to_vec());
         }
+    }
+
+    fn stranger(&self) {
+        let stranger = std::os::unix::net::UnixStream::connect(&self.target).unwrap();
+        self.strangers.lock().unwrap().push(stranger);
+    }
+
+    fn open(&self) -> usize {
+        // Beside the proxy's own, and its listener's.
+        Arc::strong_count(&self.open) - 2
     }
 }
 
@@ -68,6 +88,7 @@ async fn connection(
     target: PathBuf,
     mut state: watch::Receiver<State>,
     injected: mpsc::UnboundedReceiver<Vec<u8>>,
+    open: Arc<()>,
 ) {
     let State { cuts, off, .. } = *state.borrow();
     if off {
@@ -78,8 +99,8 @@ async fn connection(
     let (_none, nothing) = mpsc::unbounded_channel();
     let both = async {
         tokio::join!(
-            carry(from_near, to_far, state.clone(), injected),
-            carry(from_far, to_near, state.clone(), nothing),
+            carry(from_near, to_far, state.clone(), injected, Some(open)),
+            carry(from_far, to_near, state.clone(), nothing, None),
         )
     };
     let mut cut = state.clone();
@@ -96,6 +117,7 @@ async fn carry(
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
     mut injected: mpsc::UnboundedReceiver<Vec<u8>>,
+    open: Option<Arc<()>>,
 ) {
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -114,6 +136,7 @@ async fn carry(
             break;
         }
     }
+    drop(open);
     let _ = state.wait_for(|state| !state.stalled).await;
     let _ = to.shutdown().await;
 }

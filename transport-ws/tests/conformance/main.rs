@@ -23,7 +23,8 @@ fn config() -> WsConfig {
 #[async_trait]
 impl Fixture for Ws {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().largest(16 << 20).cut().stall().inject().silence(Duration::from_secs(10))
+        let has = Capabilities::default().largest(16 << 20).silence(Duration::from_secs(10));
+        has.cut().stall().inject().inject_raw().strangers().counts()
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {

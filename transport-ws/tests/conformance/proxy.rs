@@ -23,6 +23,10 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
     newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
+    /// Held by each connection for as long as its engine has not closed it.
+    open: Arc<()>,
+    target: SocketAddr,
+    strangers: Mutex<Vec<std::net::TcpStream>>,
 }
 
 impl Proxy {
@@ -30,13 +34,15 @@ impl Proxy {
     pub(crate) async fn start(target: SocketAddr) -> std::io::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (state, watched) = watch::channel(State::default());
-        let proxy = Proxy { address: listener.local_addr()?, state, newest: Arc::default() };
+        let (address, open) = (listener.local_addr()?, Arc::new(()));
+        let (newest, strangers) = (Arc::default(), Mutex::default());
+        let proxy = Proxy { address, state, newest, open: open.clone(), target, strangers };
         let newest = proxy.newest.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (inject, injected) = mpsc::unbounded_channel();
                 *newest.lock().unwrap() = Some(inject);
-                tokio::spawn(connection(near, target, watched.clone(), injected));
+                tokio::spawn(connection(near, target, watched.clone(), injected, open.clone()));
             }
         });
         Ok(proxy)
@@ -64,9 +70,23 @@ impl Control for Proxy {
     }
 
     fn inject(&self, frame: &str) {
+        self.inject_raw(&masked(0x81, frame.as_bytes()));
+    }
+
+    fn inject_raw(&self, bytes: &[u8]) {
         if let Some(newest) = &*self.newest.lock().unwrap() {
-            let _ = newest.send(masked(0x81, frame.as_bytes()));
+            let _ = newest.send(bytes.to_vec());
         }
+    }
+
+    fn stranger(&self) {
+        let stranger = std::net::TcpStream::connect(self.target).unwrap();
+        self.strangers.lock().unwrap().push(stranger);
+    }
+
+    fn open(&self) -> usize {
+        // Beside the proxy's own, and its listener's.
+        Arc::strong_count(&self.open) - 2
     }
 }
 
@@ -75,6 +95,7 @@ async fn connection(
     target: SocketAddr,
     mut state: watch::Receiver<State>,
     injected: mpsc::UnboundedReceiver<Vec<u8>>,
+    open: Arc<()>,
 ) {
     let State { cuts, off, .. } = *state.borrow();
     if off {
@@ -86,8 +107,8 @@ async fn connection(
     let (_none, nothing) = mpsc::unbounded_channel();
     let both = async {
         tokio::join!(
-            carry(from_near, to_far, state.clone(), injected),
-            carry(from_far, to_near, state.clone(), nothing),
+            carry(from_near, to_far, state.clone(), injected, Some(open)),
+            carry(from_far, to_near, state.clone(), nothing, None),
         )
     };
     let mut cut = state.clone();
@@ -104,6 +125,7 @@ async fn carry(
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
     mut injected: mpsc::UnboundedReceiver<Vec<u8>>,
+    open: Option<Arc<()>>,
 ) {
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -122,6 +144,7 @@ async fn carry(
             break;
         }
     }
+    drop(open);
     let _ = state.wait_for(|state| !state.stalled).await;
     let _ = to.shutdown().await;
 }

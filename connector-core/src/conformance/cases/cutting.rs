@@ -1,5 +1,6 @@
 //! How a link ends that breaks or falls silent: both ends notice, and nothing is torn.
 
+use crate::conformance::contract::{DISCONNECT, KINDS};
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::lab::{Lab, both, filled, moment, numbered, pair, pair_from, text};
@@ -14,8 +15,8 @@ pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> R
     engine.send(numbered(1)).await?;
     plugin.next().await?;
     lab.control.stall();
-    engine.disconnect().await?;
-    plugin.disconnect().await
+    engine.disconnect().await.rule(DISCONNECT)?;
+    plugin.disconnect().await.rule(DISCONNECT)
 }
 
 /// A cut is told as anything but a close in order, at both ends.
@@ -28,7 +29,8 @@ pub async fn a_cut_is_not_told_as_closed(fixture: &dyn Fixture) -> Result<(), Fa
     for end in [engine.end().await?, plugin.end().await?] {
         let told = !matches!(end, LinkEnd::Closed { .. } | LinkEnd::Disconnected);
         check(told, || Failure::new("LinkEnd::Lost after a cut", shown(&end)))
-            .look_at("how an end without a close, and a reset, are told")?;
+            .look_at("how an end without a close, and a reset, are told")
+            .rule(KINDS)?;
     }
     Ok(())
 }
@@ -86,7 +88,12 @@ pub async fn silence_is_noticed(fixture: &dyn Fixture) -> Result<(), Failure> {
     let within = fixture.capabilities().silence.unwrap_or(fixture.capabilities().patience);
     engine.bound(within);
     plugin.bound(within);
-    both(engine.end(), plugin.end()).await.look_at("keepalives, and what happens when none is answered")?;
+    let ends = both(engine.end(), plugin.end()).await.look_at("keepalives, and what happens when none is answered")?;
+    for end in [ends.0, ends.1] {
+        check(matches!(end, LinkEnd::Silent(_)), || Failure::new("LinkEnd::Silent", shown(&end)))
+            .look_at("how the end of a link is told that has gone silent")
+            .rule(KINDS)?;
+    }
     engine.stays_ended().await
 }
 

@@ -1,11 +1,17 @@
 //! Links are made, again and for several engines; none can be made where nobody is, and that is told.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 
-use crate::conformance::failure::{Failure, Hint, same};
+use crate::conformance::contract::{ACCEPT, CANCEL, DIAL_TIMED_OUT, NOBODY, OWN_LINKS, STRANGER};
+use crate::conformance::end::has_text;
+use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::{Capabilities, Fixture};
-use crate::conformance::lab::{End, Lab, both, linked, moment, numbered, within};
-use crate::connector::PluginConnector;
+use crate::conformance::host::all;
+use crate::conformance::lab::{End, Lab, accept_numbered, both, linked, moment, numbered, within, yield_now};
+use crate::connector::{LinkEnd, PluginConnector};
+use crate::runtime;
 
 /// Sends one message each way and sees that it is the first that comes.
 async fn carries(engine: &mut End, plugin: &mut End, number: i64) -> Result<(), Failure> {
@@ -53,7 +59,7 @@ pub async fn accept_is_cancel_safe(fixture: &dyn Fixture) -> Result<(), Failure>
                 if let Some(accepted) = client.accept().now_or_never() {
                     return accepted;
                 }
-                crate::runtime::sleep(std::time::Duration::from_millis(1)).await;
+                runtime::sleep(Duration::from_millis(1)).await;
             }
         };
         linked("the plugin's", has.patience, again).await
@@ -151,13 +157,21 @@ pub async fn a_link_after_a_cut_is_new(fixture: &dyn Fixture) -> Result<(), Fail
 
 /// Dialling fails. A stream that needs no greeting may be connected before anybody knows better: then it ends.
 async fn fails(has: &Capabilities, connector: &mut Box<dyn PluginConnector>, url: &str) -> Result<(), Failure> {
-    match within(has.patience, "connect to fail", connector.connect(url)).await.look_at("the time limit of connect")? {
-        Err(_) => Ok(()),
+    let tried = within(has.patience, "connect to fail", connector.connect(url)).await;
+    match tried.look_at("the time limit of connect").rule(NOBODY)? {
+        Err(end) => {
+            has_text(&end)?;
+            let told = !matches!(end, LinkEnd::Closed { .. } | LinkEnd::Disconnected | LinkEnd::Silent(_));
+            check(told, || Failure::new("LinkEnd::Refused, or why else no link could be made", shown(&end)))
+                .look_at("how connect tells that nobody is there")
+                .rule(NOBODY)
+        }
         Ok(link) => {
             let (messages, _) = End::new("the engine's", link, has.patience)
                 .rest()
                 .await
-                .look_at("connect: it gives a link only where somebody is")?;
+                .look_at("connect: it gives a link only where somebody is")
+                .rule(NOBODY)?;
             same("the messages of nobody", &messages.len(), &0)
         }
     }
@@ -235,4 +249,137 @@ pub async fn engines_do_not_disturb_each_other(fixture: &dyn Fixture) -> Result<
     carries(&mut second, &mut its_plugin, 5).await?;
     drop(its_plugin);
     second.end().await.map(drop)
+}
+
+/// Dials and gives up, again and again and at different times, then makes a link, which is not the worse for it.
+async fn given_up(fixture: &dyn Fixture) -> Result<(Lab, End, End), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    for round in 0..50 {
+        let Lab { url, connector, .. } = &mut lab;
+        let mut connect = connector.connect(url);
+        let mut made = false;
+        for _ in 0..round % 7 {
+            if (&mut connect).now_or_never().is_some() {
+                made = true;
+                break;
+            }
+            yield_now().await;
+        }
+        if !made && round % 10 == 9 {
+            // Others get further meanwhile, on threads and in other processes too.
+            drop(futures_util::future::select(connect, runtime::sleep(Duration::from_millis(2))).await);
+        }
+    }
+    let Lab { has, url, client, connector, .. } = &mut lab;
+    let connect = async {
+        let mut engine = linked("the engine's", has.patience, connector.connect(url)).await?;
+        engine.send(numbered(7)).await?;
+        Ok(engine)
+    };
+    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
+    let (mut engine, (mut plugin, others)) = made.look_at(LEFT).rule(CANCEL)?;
+    for mut other in others {
+        other.end().await.look_at(LEFT).rule(CANCEL)?;
+    }
+    carries(&mut engine, &mut plugin, 5).await?;
+    Ok((lab, engine, plugin))
+}
+
+const LEFT: &str = "what a connect that is dropped leaves behind: sockets, tasks, links that nobody holds";
+
+/// Fifty dials that are given up leave nothing that the plugin's end could take for an engine.
+pub async fn a_dial_that_is_given_up_leaves_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
+    given_up(fixture).await.map(drop)
+}
+
+/// Fifty dials that are given up leave nothing open.
+pub async fn a_dial_that_is_given_up_leaves_nothing_open(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (lab, _engine, _plugin) = given_up(fixture).await?;
+    let mut open = 0;
+    for _ in 0..100 {
+        open = lab.control.open();
+        if open == 1 {
+            return Ok(());
+        }
+        moment().await;
+    }
+    same("connections that are open", &open, &1).look_at(LEFT).rule(CANCEL)
+}
+
+/// A dial to somebody who does not answer ends, and is told as one that took too long. A transport that needs no answer
+/// may give a link.
+pub async fn a_dial_that_is_not_answered_is_told_as_timed_out(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    lab.control.stall();
+    let Lab { has, url, connector, .. } = &mut lab;
+    let tried = within(has.patience, "connect to end", connector.connect(url)).await;
+    match tried.look_at("the time limit of connect").rule(DIAL_TIMED_OUT)? {
+        Ok(_) | Err(LinkEnd::DialTimedOut(_)) => Ok(()),
+        Err(end) => Err(Failure::new("LinkEnd::DialTimedOut", shown(&end)))
+            .look_at("what connect makes of its time limit")
+            .rule(DIAL_TIMED_OUT),
+    }
+}
+
+/// Connections that say nothing do not keep an engine from being accepted.
+pub async fn a_stranger_holds_up_nobody(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    for _ in 0..10 {
+        lab.control.stranger();
+    }
+    moment().await;
+    let Lab { has, url, client, connector, .. } = &mut lab;
+    let connect = async {
+        let mut engine = linked("the engine's", has.patience, connector.connect(url)).await?;
+        engine.send(numbered(7)).await?;
+        Ok(engine)
+    };
+    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
+    let hint = "accept: what it awaits of one connection before it takes the next";
+    let (mut engine, (mut plugin, _strangers)) = made.look_at(hint).rule(STRANGER)?;
+    carries(&mut engine, &mut plugin, 5).await
+}
+
+/// As many links can follow each other as there are engines that come and go.
+pub async fn link_after_link_is_accepted(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut lab = Lab::open(fixture).await?;
+    for number in 1..16 {
+        let made = lab.link().await.look_at("accept: what it keeps of links that have ended").rule(ACCEPT);
+        let (mut engine, mut plugin) = made?;
+        carries(&mut engine, &mut plugin, number).await?;
+    }
+    Ok(())
+}
+
+/// Twelve engines that dial at the same moment get a link each, and at each there is one end and its other.
+pub async fn engines_that_dial_at_once_get_a_link_each(fixture: &dyn Fixture) -> Result<(), Failure> {
+    const MANY: i64 = 12;
+    const HINT: &str = "accept and connect: what belongs to one connection, and what they share";
+    let mut lab = Lab::open(fixture).await?;
+    let connectors: Vec<_> = (0..MANY).map(|_| lab.another_engine()).collect();
+    let Lab { has, url, client, .. } = &mut lab;
+    let (has, url) = (&*has, &*url);
+    let dials = connectors.into_iter().zip(1..).map(|(mut connector, number)| async move {
+        let mut engine = linked("one engine's", has.patience, connector.connect(url)).await?;
+        engine.send(numbered(number)).await?;
+        same("the answer", &engine.next().await?.id, &Some((1000 + number).into())).look_at(HINT).rule(OWN_LINKS)?;
+        Ok(engine)
+    });
+    let dial = all(dials.collect());
+    let serve = async {
+        let mut plugins = vec![];
+        for _ in 0..MANY {
+            plugins.push(linked("the plugin's", has.patience, client.accept()).await?);
+        }
+        let mut numbers = vec![];
+        for plugin in &mut plugins {
+            let number = plugin.next().await?.id.and_then(|id| id.number()).unwrap_or_default();
+            numbers.push(number);
+            plugin.send(numbered(1000 + number)).await?;
+        }
+        numbers.sort_unstable();
+        same("the engines", &numbers, &(1..=MANY).collect())?;
+        Ok(plugins)
+    };
+    both(dial, serve).await.look_at(HINT).rule(OWN_LINKS).map(drop)
 }

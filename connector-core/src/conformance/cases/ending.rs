@@ -1,18 +1,18 @@
 //! How a link ends: in order or not, with what was sent before it, the same whoever says it, and within a bound.
 
+use crate::conformance::contract;
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
-use crate::conformance::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
+use crate::conformance::lab::{End, both, filled, moment, number_of, numbered, pair, pair_from, text};
 use crate::connector::LinkEnd;
-use crate::id::Id;
 use crate::message::Message;
 
 const BEFORE: &str = "what was sent before a close: poll_disconnect flushes it, and the other end hands it out first";
 const SAID: &str = "what is kept of the end once it is known";
 
 fn are_numbered(messages: &[Message], many: i64) -> Result<(), Failure> {
-    let ids: Vec<_> = messages.iter().filter_map(|message| message.id.clone()).collect();
-    same("all that was sent before the end", &ids, &(0..many).map(Id::from).collect()).look_at(BEFORE)
+    let ids: Vec<_> = messages.iter().filter_map(number_of).collect();
+    same("all that was sent before the end", &ids, &(0..many).collect()).look_at(BEFORE).rule(contract::BEFORE)
 }
 
 /// Sends 50 without a flush and closes; what the other end received.
@@ -50,7 +50,8 @@ pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), 
                 shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
             )
         })
-        .look_at(BEFORE)?;
+        .look_at(BEFORE)
+        .rule(contract::BEFORE)?;
     }
     Ok(())
 }
@@ -156,7 +157,7 @@ pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<()
     engine.send(numbered(0)).await?;
     same("the message", &plugin.next().await?.id, &Some(0.into()))?;
     drop(engine);
-    plugin.end().await.look_at("what happens when a link is dropped")?;
+    plugin.end().await.look_at("what happens when a link is dropped").rule(contract::DROP)?;
     plugin.stays_ended().await
 }
 
@@ -166,7 +167,7 @@ pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<()
     plugin.send(numbered(0)).await?;
     same("the message", &engine.next().await?.id, &Some(0.into()))?;
     drop(plugin);
-    engine.end().await.look_at("what happens when a link is dropped")?;
+    engine.end().await.look_at("what happens when a link is dropped").rule(contract::DROP)?;
     engine.stays_ended().await
 }
 
@@ -181,7 +182,11 @@ pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Fa
             sender.take(filled(number, 60_000))?;
         }
         drop(sender);
-        receiver.end().await.look_at("what happens when a link is dropped that has something left to send")?;
+        receiver
+            .end()
+            .await
+            .look_at("what happens when a link is dropped that has something left to send")
+            .rule(contract::DROP)?;
         receiver.stays_ended().await?;
     }
     Ok(())
@@ -196,7 +201,8 @@ pub async fn a_close_is_told_as_closed(fixture: &dyn Fixture) -> Result<(), Fail
         check(matches!(end, LinkEnd::Closed { .. }), || {
             Failure::new("LinkEnd::Closed after a close in order", shown(&end))
         })
-        .look_at("poll_disconnect, and how the other end reads what it writes")?;
+        .look_at("poll_disconnect, and how the other end reads what it writes")
+        .rule(contract::CLOSED)?;
     }
     Ok(())
 }

@@ -135,3 +135,56 @@ pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Fail
     }
     Ok(())
 }
+
+/// Messages of middling size and small ones keep their order though flushes between them are not waited for.
+pub async fn a_pending_flush_does_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let message = |number: i64| filled(number, [30_000, 0, 20_000, 1, 40_000, 100][number as usize % 6]);
+        let send = async {
+            for number in 0..180 {
+                sender.put(message(number)).await?;
+                sender.start_flush().await;
+            }
+            sender.flush().await
+        };
+        let receive = async {
+            moment().await;
+            for number in 0..180 {
+                same("the next message", &text(&receiver.next().await?), &text(&message(number))).look_at(ORDER)?;
+            }
+            Ok(())
+        };
+        both(send, receive).await.map(drop)?;
+    }
+    Ok(())
+}
+
+/// More messages than 16 bits count arrive over one link, both ways.
+pub async fn every_message_of_a_long_link_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
+    const MANY: i64 = (1 << 16) + 10;
+    async fn play(end: &mut End) -> Result<(), Failure> {
+        let mut received = 0;
+        for number in 0..MANY {
+            end.put(numbered(number)).await?;
+            // Each end is at most so far ahead of the other, so that nothing is taken for a reader that is too slow.
+            if number % 256 == 255 {
+                end.flush().await?;
+                receive_numbers(end, &mut received, number - 255).await?;
+            }
+        }
+        end.flush().await?;
+        receive_numbers(end, &mut received, MANY).await
+    }
+    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    both(play(&mut engine), play(&mut plugin)).await.map(drop)
+}
+
+async fn receive_numbers(end: &mut End, next: &mut i64, until: i64) -> Result<(), Failure> {
+    while *next < until {
+        same("the next message", &end.next().await?.id, &Some((*next).into()))
+            .look_at("numbers that wrap, and what they number")?;
+        *next += 1;
+    }
+    Ok(())
+}

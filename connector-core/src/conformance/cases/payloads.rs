@@ -1,12 +1,19 @@
 //! What is in a message arrives as it was: fields, and payloads to the byte where they are text.
 
-use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
+
+use crate::conformance::contract::{BAD_FRAMES, MEMORY, PANICS, SIZE};
 use crate::conformance::failure::{Failure, Hint, check, same, shown};
 use crate::conformance::fixture::Fixture;
 use crate::conformance::lab::{Lab, both, filled, numbered, pair, pair_from, text};
+use crate::connector::LinkEnd;
 use crate::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
 use crate::payload::Payload;
+use crate::runtime;
 
 const BYTES: &str =
     "how frames are written and read: a payload is passed on as it is (Message::encode and Message::decode)";
@@ -195,9 +202,8 @@ pub async fn white_space_breaks_nothing(fixture: &dyn Fixture) -> Result<(), Fai
 pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
     let largest = fixture.capabilities().largest;
     let frame = text(&filled(1, 0)).len();
-    let edges = [125, 126, 127, 4096, 8192, 16_384, 65_535, 65_536, 65_537, 1 << 17, 1 << 20];
-    let sizes =
-        edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
+    let edges = (7..=20).map(|bits| 1 << bits).chain([126, 65_534]);
+    let sizes = edges.flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     for size in sizes.chain([largest]) {
         let message = filled(1, size - frame);
@@ -212,6 +218,89 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
             Failure::new(format_args!("a message of {size} bytes at the engine"), shown(&text(&back)))
         })
         .look_at("limits on frames, and buffers that are cut")?;
+    }
+    Ok(())
+}
+
+/// A message that is larger than any that is promised is refused to its sender, arrives whole, or ends the link; it does
+/// not vanish.
+pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn Fixture) -> Result<(), Failure> {
+    const HINT: &str = "send, and what is made of a message over the limit of either end";
+    let largest = fixture.capabilities().largest;
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let message = filled(1, largest + largest / 8);
+        let send = async {
+            let taken = sender.offer(message.clone()).await?;
+            // The link may end for it.
+            if sender.try_put(numbered(2)).await?.is_ok() {
+                drop(sender.flushed().await?);
+            }
+            Ok(taken)
+        };
+        let receive = async {
+            let first = receiver.inbound().await?;
+            match first {
+                Ok(Ok(message)) if message.id == Some(1.into()) => Ok((Some(message), Some(receiver.next().await?))),
+                Ok(Ok(message)) => Ok((None, Some(message))),
+                Ok(Err(_)) => Ok((None, None)),
+                Err(end) => match end {
+                    LinkEnd::Closed { .. } => Err(Failure::new("an end that says what was wrong", shown(&end))),
+                    _ => Ok((None, None)),
+                },
+            }
+        };
+        let (taken, came) = both(send, receive).await.look_at(HINT).rule(SIZE)?;
+        match (taken, came) {
+            (false, (None, Some(next))) => same("the message after", &next.id, &Some(2.into())).rule(SIZE)?,
+            (true, (Some(whole), Some(next))) => {
+                check(text(&whole) == text(&message) && next.id == Some(2.into()), || {
+                    Failure::new("the whole message, and the next", shown(&text(&whole)))
+                })
+                .look_at(HINT)
+                .rule(SIZE)?;
+            }
+            (true, (None, None)) => {}
+            (taken, (came, next)) => {
+                let came = (taken, came.map(|message| text(&message).len()), next.map(|message| message.id));
+                let failure = Failure::new(
+                    "a message over the limit to be refused, or to arrive",
+                    format_args!("(taken, its length at the other end, the next message): {came:?}"),
+                );
+                return Err(failure.look_at(HINT).rule(SIZE));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts those of its kind that have not been dropped.
+struct Counted(#[expect(dead_code, reason = "it is counted by being held")] Arc<()>);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("counted")
+    }
+}
+
+/// A link keeps nothing of messages that have been sent and received.
+pub async fn what_was_sent_is_let_go(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let count = Arc::new(());
+        for number in 0..200 {
+            let message = Message { payload: Some(Payload::new(Counted(count.clone()))), ..numbered(number) };
+            sender.send(message).await?;
+            same("the message", &receiver.next().await?.id, &Some(number.into()))?;
+        }
+        // What was last may be kept until the next takes its place.
+        for number in 0..20 {
+            sender.send(numbered(number)).await?;
+            receiver.next().await?;
+        }
+        same("how many of 200 messages are still held", &(Arc::strong_count(&count) - 1), &0)
+            .look_at("queues and lists that only grow")
+            .rule(MEMORY)?;
     }
     Ok(())
 }
@@ -266,7 +355,8 @@ pub async fn bad_frames_come_in_their_place(fixture: &dyn Fixture) -> Result<(),
             Ok(Err(_)) => {}
             other => {
                 return Err(Failure::new(format_args!("the frame {bad} as an error"), shown(&other))
-                    .look_at("poll_message: a frame that is none is Ok(Err(_)), not the end and not dropped"));
+                    .look_at("poll_message: a frame that is none is Ok(Err(_)), not the end and not dropped")
+                    .rule(BAD_FRAMES));
             }
         }
         engine.send(numbered(2)).await?;
@@ -286,7 +376,35 @@ pub async fn nothing_that_comes_in_panics(fixture: &dyn Fixture) -> Result<(), F
         let (_engine, mut plugin) = lab.link().await?;
         lab.control.inject(frame);
         // A panic fails the case by itself; an error and an end are both fine.
-        drop(plugin.inbound().await?);
+        drop(plugin.inbound().await.rule(PANICS)?);
+    }
+    Ok(())
+}
+
+/// No bytes make the link panic or hang, and it still ends when the engine goes.
+pub async fn no_bytes_that_come_in_panic(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let every: Vec<u8> = (0..=255).collect();
+    let odd: [&[u8]; 9] = [
+        b"\0\0\0\0",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x7f\xff\xff\xff{}",
+        b"\x80\0\0\0\0\0\0\0",
+        b"\xff\xff\xff\x7f\xff\xff\xff\x7f",
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"{\"action\":\"emit\"",
+        b"\r\n\r\n\n\0\n\xc3\x28\n",
+        &every,
+    ];
+    for bytes in odd {
+        let mut lab = Lab::open(fixture).await?;
+        let (mut engine, mut plugin) = lab.link().await?;
+        engine.send(numbered(1)).await?;
+        same("the message before", &plugin.next().await?.id, &Some(1.into()))?;
+        lab.control.inject_raw(bytes);
+        runtime::sleep(Duration::from_millis(5)).await;
+        drop(engine);
+        // A panic fails the case by itself. Errors are fine, as many as there are, and so is any end.
+        plugin.rest().await.look_at("how bytes are read that are no frame").rule(PANICS)?;
     }
     Ok(())
 }

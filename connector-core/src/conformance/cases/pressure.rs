@@ -1,5 +1,6 @@
 //! A link pushes back on its sender, loses nothing for it, and goes on receiving meanwhile.
 
+use crate::conformance::contract::{BOTH_WAYS, FIFTY, FLUSH, ORDER};
 use crate::conformance::failure::{Failure, Hint, check, same};
 use crate::conformance::fixture::{Capabilities, Fixture};
 use crate::conformance::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
@@ -34,7 +35,8 @@ async fn unstuff(end: &mut End, many: i64, bytes: usize) -> Result<(), Failure> 
     for number in 0..many {
         let came = end.next().await.look_at("what a link does with messages that it cannot send at once")?;
         same("the next message", &text(&came), &text(&filled(number, bytes)))
-            .look_at("what a link does with messages that it cannot send at once")?;
+            .look_at("what a link does with messages that it cannot send at once")
+            .rule(ORDER)?;
     }
     Ok(())
 }
@@ -83,7 +85,7 @@ pub async fn two_full_ends_do_not_lock(fixture: &dyn Fixture) -> Result<(), Fail
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let has = fixture.capabilities();
     let (here, there) = both(stuff(&mut engine, &has, 20_000), stuff(&mut plugin, &has, 20_000)).await?;
-    both(drain(&mut engine, there), drain(&mut plugin, here)).await.look_at(BOTH).map(drop)
+    both(drain(&mut engine, there), drain(&mut plugin, here)).await.look_at(BOTH).rule(BOTH_WAYS).map(drop)
 }
 
 /// Flushes, receiving meanwhile, and sees that so many come.
@@ -98,8 +100,9 @@ pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> 
         let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
         stuff(&mut sender, &fixture.capabilities(), 60_000).await?;
         for number in 0..50 {
-            receiver.send(numbered(number)).await.look_at(BOTH)?;
-            same("the next message", &sender.next().await.look_at(BOTH)?.id, &Some(number.into())).look_at(BOTH)?;
+            receiver.send(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
+            let came = sender.next().await.look_at(BOTH).rule(BOTH_WAYS)?;
+            same("the next message", &came.id, &Some(number.into())).look_at(BOTH).rule(BOTH_WAYS)?;
         }
     }
     Ok(())
@@ -110,8 +113,9 @@ pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), 
     let (mut engine, mut plugin, _lab) = pair(fixture).await?;
     let sent = stuff(&mut plugin, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
-        engine.take_when_ready(numbered(number)).await.look_at(BOTH)?;
-        same("the next message", &plugin.next().await.look_at(BOTH)?.id, &Some(number.into())).look_at(BOTH)?;
+        engine.take_when_ready(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
+        let came = plugin.next().await.look_at(BOTH).rule(BOTH_WAYS)?;
+        same("the next message", &came.id, &Some(number.into())).look_at(BOTH).rule(BOTH_WAYS)?;
     }
     both(plugin.flush(), unstuff(&mut engine, sent, 60_000)).await.map(drop)
 }
@@ -128,8 +132,8 @@ pub async fn flushed_is_sent(fixture: &dyn Fixture) -> Result<(), Failure> {
             for extra in 0..number {
                 same("an earlier message", &receiver.next().await?.id, &Some((1000 + extra).into()))?;
             }
-            let came = receiver.next().await.look_at("poll_flush: ready means that everything has left")?;
-            same("the flushed message", &came.id, &Some(number.into()))?;
+            let came = receiver.next().await.look_at("poll_flush: ready means that everything has left").rule(FLUSH)?;
+            same("the flushed message", &came.id, &Some(number.into())).rule(FLUSH)?;
         }
     }
     Ok(())
@@ -145,4 +149,24 @@ pub async fn an_empty_flush_is_ready(fixture: &dyn Fixture) -> Result<(), Failur
     engine.send(numbered(1)).await?;
     engine.flush().await?;
     same("the message", &plugin.next().await?.id, &Some(1.into()))
+}
+
+/// A link takes 50 small messages though nobody reads at the other end, so that a burst of calls need not wait.
+pub async fn fifty_small_messages_need_no_reader(fixture: &dyn Fixture) -> Result<(), Failure> {
+    for from_engine in [true, false] {
+        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        for number in 0..50 {
+            let taken = sender.take_unread(numbered(number)).await;
+            taken.look_at("poll_ready: how much may wait for the other end").rule(FIFTY)?;
+            sender.start_flush().await;
+        }
+        let receive = async {
+            for number in 0..50 {
+                same("the next message", &receiver.next().await?.id, &Some(number.into())).rule(ORDER)?;
+            }
+            Ok(())
+        };
+        both(sender.flush(), receive).await.map(drop)?;
+    }
+    Ok(())
 }

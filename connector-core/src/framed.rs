@@ -1,0 +1,317 @@
+//! A link made of any stream and sink of messages, and the closing that every such link needs.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use futures_util::task::AtomicWaker;
+use futures_util::{SinkExt, StreamExt};
+
+use crate::connector::{Link, LinkEnd, SendError, Traffic};
+use crate::error::DecodeError;
+use crate::message::Message;
+use crate::runtime;
+
+type Inbound = Result<Message, DecodeError>;
+
+/// How long a close may go without progress, by default.
+const CLOSE: Duration = Duration::from_secs(1);
+/// How many times as long a close may take in all.
+const MOST: u32 = 5;
+
+/// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
+///
+/// - The stream's end (`None`) is a clean close by the other end. This end then flushes and closes its sink before it
+///   says [`LinkEnd::Closed`]. An error of the stream ends the link at once.
+/// - A failed write does not end reading. What the other end had sent is handed out first; the link ends when the
+///   stream does, or when nothing more has come for [`close_timeout`](FramedLink::close_timeout).
+/// - [`poll_disconnect`](Link::poll_disconnect) flushes, closes the sink, and then reads and discards until the other
+///   end has closed as well. Without that, a socket that is closed with data unread is reset, and the reset destroys
+///   what was sent last. It gives up once nothing has moved in either direction for
+///   [`close_timeout`](FramedLink::close_timeout), and in any case after five times as long.
+pub struct FramedLink<T> {
+    inner: T,
+    close_timeout: Duration,
+    count_traffic: fn(&T) -> Traffic,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// A write has failed with this. It is the end unless reading ends first, or once the timer has fired.
+    WriteFailed(LinkEnd, Pin<Box<tokio::time::Sleep>>),
+    /// The other end has closed. This end closes too, and then says so.
+    Answering(LinkEnd, Closing),
+    /// This end closes.
+    Leaving(Closing),
+    Ended(LinkEnd),
+}
+
+impl<T: fmt::Debug> fmt::Debug for FramedLink<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FramedLink").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<T> FramedLink<T>
+where
+    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+{
+    /// Wraps `inner`. Must be polled within a tokio runtime that has its time enabled.
+    pub fn new(inner: T) -> FramedLink<T> {
+        FramedLink { inner, close_timeout: CLOSE, count_traffic: |_| Traffic::default(), state: State::Open }
+    }
+
+    /// Sets how long a close may go without progress, and how long reading goes on after a write has failed.
+    /// Default 1 s.
+    #[must_use]
+    pub fn close_timeout(mut self, limit: Duration) -> FramedLink<T> {
+        self.close_timeout = limit;
+        self
+    }
+
+    /// Sets where the bytes are counted that [`Link::traffic`] gives. Default: nowhere.
+    #[must_use]
+    pub fn count_traffic(mut self, count: fn(&T) -> Traffic) -> FramedLink<T> {
+        self.count_traffic = count;
+        self
+    }
+
+    fn ended<R>(&mut self, end: LinkEnd) -> Poll<Result<R, LinkEnd>> {
+        self.state = State::Ended(end.clone());
+        Poll::Ready(Err(end))
+    }
+
+    /// What a writer says of a link that is not open.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        match &mut self.state {
+            // The reader says it, in its turn.
+            State::Open | State::WriteFailed(..) => Poll::Pending,
+            State::Answering(end, closing) => {
+                let end = end.clone();
+                ready!(closing.poll_answered(&mut self.inner, cx));
+                self.ended(end)
+            }
+            State::Leaving(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
+            State::Ended(end) => Poll::Ready(Err(end.clone())),
+        }
+    }
+
+    fn poll_wrote(&mut self, wrote: Poll<Result<(), SendError>>, cx: &Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        match ready!(wrote) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => {
+                self.write_failed(error);
+                // Somebody has to read from here on.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn write_failed(&mut self, error: SendError) {
+        let end = match error {
+            SendError::Ended(end) => end,
+            SendError::Payload(error) => LinkEnd::lost(error),
+        };
+        self.state = State::WriteFailed(end, runtime::sleep(self.close_timeout));
+    }
+}
+
+impl<T> Link for FramedLink<T>
+where
+    T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
+{
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_over(cx);
+        }
+        let ready = self.inner.poll_ready_unpin(cx);
+        self.poll_wrote(ready, cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        match &self.state {
+            State::Open => match self.inner.start_send_unpin(message) {
+                // Said by the next method that can wait for what has arrived.
+                Err(error @ SendError::Ended(_)) => {
+                    self.write_failed(error);
+                    Ok(())
+                }
+                other => other,
+            },
+            // Lost, as it would be a moment later.
+            State::WriteFailed(..) | State::Answering(..) => Ok(()),
+            State::Leaving(_) => Err(LinkEnd::Disconnected.into()),
+            State::Ended(end) => Err(end.clone().into()),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_over(cx);
+        }
+        let flushed = self.inner.poll_flush_unpin(cx);
+        self.poll_wrote(flushed, cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+        if !matches!(self.state, State::Open | State::WriteFailed(..)) {
+            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+        }
+        let end = match self.inner.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(message))) => return Poll::Ready(Ok(message)),
+            Poll::Ready(Some(Err(end))) => end,
+            Poll::Ready(None) => LinkEnd::Closed { code: None, reason: String::new() },
+            Poll::Pending => {
+                let State::WriteFailed(end, timer) = &mut self.state else { return Poll::Pending };
+                ready!(timer.as_mut().poll(cx));
+                let end = end.clone();
+                return self.ended(end);
+            }
+        };
+        if matches!((&end, &self.state), (LinkEnd::Closed { .. }, State::Open)) {
+            self.state = State::Answering(end, Closing::new(self.close_timeout));
+            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+        }
+        self.ended(end)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.state {
+            State::Ended(_) => return Poll::Ready(()),
+            // What is left to send has no way out.
+            State::WriteFailed(..) => {}
+            State::Answering(..) => return self.poll_over(cx).map(drop),
+            State::Leaving(closing) => ready!(closing.poll_left(&mut self.inner, cx)),
+            State::Open => {
+                self.state = State::Leaving(Closing::new(self.close_timeout));
+                return self.poll_disconnect(cx);
+            }
+        }
+        self.state = State::Ended(LinkEnd::Disconnected);
+        Poll::Ready(())
+    }
+
+    fn traffic(&self) -> Traffic {
+        (self.count_traffic)(&self.inner)
+    }
+}
+
+/// A close in order that is under way.
+struct Closing {
+    timeout: Duration,
+    /// Fires once nothing has moved for that long.
+    still: Pin<Box<tokio::time::Sleep>>,
+    /// Fires when it has taken too long in all.
+    over: Pin<Box<tokio::time::Sleep>>,
+    moved: Arc<Moved>,
+    /// Both directions, each once it is done: this end's sink, and the other end's stream.
+    closed: bool,
+    heard_all: bool,
+}
+
+impl Closing {
+    fn new(timeout: Duration) -> Closing {
+        let over = runtime::sleep(timeout.saturating_mul(MOST));
+        Closing {
+            timeout,
+            still: runtime::sleep(timeout),
+            over,
+            moved: Arc::default(),
+            closed: false,
+            heard_all: false,
+        }
+    }
+
+    /// Ready when this end has flushed and closed, or time is up.
+    fn poll_answered<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
+    where
+        T: Sink<Message, Error = SendError> + Unpin,
+    {
+        let late = self.poll_late(cx).is_ready();
+        let waker = self.moved.waker(cx);
+        let closed = inner.poll_close_unpin(&mut Context::from_waker(&waker)).is_ready();
+        if closed || late { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when both ends have closed, or time is up.
+    fn poll_left<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
+    where
+        T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Unpin,
+    {
+        // Asked first: a peer that sends without end uses up the task's budget, and without budget no timer fires.
+        if self.poll_late(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let waker = self.moved.waker(cx);
+        let cx = &mut Context::from_waker(&waker);
+        if !self.closed {
+            match inner.poll_close_unpin(cx) {
+                Poll::Ready(Ok(())) => self.closed = true,
+                // It reads no more.
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        for _ in 0..DISCARDED {
+            if self.heard_all {
+                // It may still read what is left to send.
+                return if self.closed { Poll::Ready(()) } else { Poll::Pending };
+            }
+            match ready!(inner.poll_next_unpin(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return Poll::Ready(()),
+                None => self.heard_all = true,
+            }
+        }
+        waker.wake();
+        Poll::Pending
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.moved.woken.swap(false, Ordering::Relaxed) {
+            self.still.as_mut().reset(runtime::now() + self.timeout.min(LONG));
+        }
+        self.still.as_mut().poll(cx)
+    }
+}
+
+/// Messages discarded before other tasks get their turn.
+const DISCARDED: usize = 64;
+/// As good as never, and no overflow.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Wakes the task, and remembers that the transport did: something has moved.
+#[derive(Default)]
+struct Moved {
+    woken: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Moved {
+    fn waker(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
+        self.task.register(cx.waker());
+        Arc::clone(self).into()
+    }
+}
+
+impl Wake for Moved {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        self.task.wake();
+    }
+}

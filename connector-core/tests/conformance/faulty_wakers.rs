@@ -1,0 +1,33 @@
+//! Wakers that are kept in the wrong way.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+
+/// One slot for a waker, whoever waits.
+#[derive(Clone, Default)]
+pub(crate) struct Slot(Arc<OneWaker>);
+
+#[derive(Default)]
+struct OneWaker(Mutex<Option<Waker>>);
+
+impl Slot {
+    /// What the transport is given to wake: whoever is in the slot, from now on this one.
+    pub(crate) fn replace(&self, waker: &Waker) -> Waker {
+        *self.0.0.lock().unwrap() = Some(waker.clone());
+        self.0.clone().into()
+    }
+
+    /// The same, but the first to come stays until it has been woken.
+    pub(crate) fn keep(&self, waker: &Waker) -> Waker {
+        self.0.0.lock().unwrap().get_or_insert_with(|| waker.clone());
+        self.0.clone().into()
+    }
+}
+
+impl Wake for OneWaker {
+    fn wake(self: Arc<Self>) {
+        if let Some(waker) = self.0.lock().unwrap().take() {
+            waker.wake();
+        }
+    }
+}
