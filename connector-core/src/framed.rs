@@ -208,7 +208,14 @@ struct Closing {
 impl Closing {
     fn new(timeout: Duration) -> Closing {
         let over = runtime::sleep(timeout.saturating_mul(MOST));
-        Closing { timeout, still: runtime::sleep(timeout), over, moved: Arc::default(), closed: false, heard_all: false }
+        Closing {
+            timeout,
+            still: runtime::sleep(timeout),
+            over,
+            moved: Arc::default(),
+            closed: false,
+            heard_all: false,
+        }
     }
 
     /// Ready when this end has flushed and closed, or time is up.

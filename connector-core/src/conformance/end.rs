@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::contract::{DISCONNECT, END, FLUSH, KINDS, ORDER, READY, SIZE, TEXT};
+use super::contract::{DISCONNECT, END, FLUSH, LIVES, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
 use super::lab::{WAKERS, filled, numbered, within, yield_now};
 use crate::connector::{Link, LinkEnd, SendError};
@@ -93,7 +93,9 @@ impl End {
             }),
         )
         .await
-        .or_look_at("poll_flush: it is ready once everything is with the transport, and it wakes the task that polled it")
+        .or_look_at(
+            "poll_flush: it is ready once everything is with the transport, and it wakes the task that polled it",
+        )
         .rule(FLUSH)?;
         match outcome {
             Ok(()) => Ok(Ok(())),
@@ -269,9 +271,13 @@ impl End {
     /// Once the end is known every method says it, again and again.
     pub(super) async fn stays_ended(&mut self) -> Result<(), Failure> {
         for _ in 0..3 {
-            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx))).await.rule(END)?;
+            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx)))
+                .await
+                .rule(END)?;
             self.says_end("poll_ready", ready)?;
-            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx))).await.rule(END)?;
+            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx)))
+                .await
+                .rule(END)?;
             self.says_end("poll_flush", flush)?;
             let next = poll_fn(|cx| self.link.poll_message(cx));
             let next = within(self.limit, "poll_message to say the end", next).await.rule(END)?;
@@ -289,7 +295,9 @@ impl End {
     fn says_end<T: std::fmt::Debug>(&mut self, method: &str, came: Result<T, LinkEnd>) -> Result<(), Failure> {
         match came {
             Err(end) => self.ended(method, end).map(drop),
-            Ok(came) => Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).or_look_at(method).rule(END)),
+            Ok(came) => {
+                Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).or_look_at(method).rule(END))
+            }
         }
     }
 
@@ -330,7 +338,7 @@ impl End {
 fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> Failure {
     let came = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
     let hint = format!("{method}, and what makes it say that the link has ended");
-    Failure::new(expected, came).or_look_at(&hint).rule(KINDS)
+    Failure::new(expected, came).or_look_at(&hint).rule(LIVES)
 }
 
 /// What an end says is of use to whoever reads it.
@@ -342,5 +350,7 @@ pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
         }
         _ => false,
     };
-    check(!empty, || Failure::new("an end whose text says why", shown(end)).look_at("the text of the LinkEnd").rule(TEXT))
+    check(!empty, || {
+        Failure::new("an end whose text says why", shown(end)).look_at("the text of the LinkEnd").rule(TEXT)
+    })
 }

@@ -61,7 +61,7 @@ impl fmt::Display for Failure {
             write!(f, "; look at {hint}")?;
         }
         match self.rule {
-            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{says}\""),
+            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{}\"", says.replace(['[', ']'], "")),
             None => Ok(()),
         }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-pub(super) use super::end::End;
 use super::contract::{ACCEPT, CONNECT};
+pub(super) use super::end::End;
 use super::end::has_text;
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Capabilities, Control, Fixture, MakeConnector, Place};

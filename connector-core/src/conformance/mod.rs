@@ -60,9 +60,9 @@ pub use fixture::{Capabilities, Control, Fixture, Memory, Need, Place, PlaceErro
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{local, probe};
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use suite::{CASES, Case, Report, Verdict, run_all};
 #[doc(hidden)]
 pub use suite::{check_without, run_as_test};
-pub use suite::{CASES, Case, Report, Verdict, run_all};
 
 /// Makes a test of every case: `suite!(FIXTURE)`, or `suite!(FIXTURE, without: [Cut, Stall, …])` with what the fixture
 /// cannot do, then the cases that are expected to fail: `suite!(FIXTURE, without: […], case => "why it fails", …)`. See

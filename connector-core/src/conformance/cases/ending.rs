@@ -50,7 +50,8 @@ pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), 
                 shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
             )
         })
-        .look_at(BEFORE).rule(contract::BEFORE)?;
+        .look_at(BEFORE)
+        .rule(contract::BEFORE)?;
     }
     Ok(())
 }
@@ -181,7 +182,11 @@ pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Fa
             sender.take(filled(number, 60_000))?;
         }
         drop(sender);
-        receiver.end().await.look_at("what happens when a link is dropped that has something left to send").rule(contract::DROP)?;
+        receiver
+            .end()
+            .await
+            .look_at("what happens when a link is dropped that has something left to send")
+            .rule(contract::DROP)?;
         receiver.stays_ended().await?;
     }
     Ok(())

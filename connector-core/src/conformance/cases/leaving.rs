@@ -84,11 +84,11 @@ pub async fn a_close_is_told_as_closed_to_a_full_end(fixture: &dyn Fixture) -> R
             Ok((messages, end))
         };
         let (_, (messages, end)) = both(leave, stay).await?;
-        same("all that was said before the end", &messages.iter().map(|m| m.id).collect(), &vec![
-            Some(0),
-            Some(1),
-            Some(2),
-        ])
+        same(
+            "all that was said before the end",
+            &messages.iter().map(|m| m.id).collect(),
+            &vec![Some(0), Some(1), Some(2)],
+        )
         .look_at("a failed write: what had arrived is handed out before the end")?;
         is_closed(&end)?;
     }

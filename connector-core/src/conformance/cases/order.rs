@@ -182,7 +182,8 @@ pub async fn every_message_of_a_long_link_arrives(fixture: &dyn Fixture) -> Resu
 
 async fn receive_numbers(end: &mut End, next: &mut i64, until: i64) -> Result<(), Failure> {
     while *next < until {
-        same("the next message", &end.next().await?.id, &Some(*next)).look_at("numbers that wrap, and what they number")?;
+        same("the next message", &end.next().await?.id, &Some(*next))
+            .look_at("numbers that wrap, and what they number")?;
         *next += 1;
     }
     Ok(())

@@ -101,7 +101,9 @@ pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> 
         stuff(&mut sender, &fixture.capabilities(), 60_000).await?;
         for number in 0..50 {
             receiver.send(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
-            same("the next message", &sender.next().await.look_at(BOTH).rule(BOTH_WAYS)?.id, &Some(number)).look_at(BOTH).rule(BOTH_WAYS)?;
+            same("the next message", &sender.next().await.look_at(BOTH).rule(BOTH_WAYS)?.id, &Some(number))
+                .look_at(BOTH)
+                .rule(BOTH_WAYS)?;
         }
     }
     Ok(())
@@ -113,7 +115,9 @@ pub async fn a_link_that_is_not_read_sends(fixture: &dyn Fixture) -> Result<(), 
     let sent = stuff(&mut plugin, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
         engine.take_when_ready(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
-        same("the next message", &plugin.next().await.look_at(BOTH).rule(BOTH_WAYS)?.id, &Some(number)).look_at(BOTH).rule(BOTH_WAYS)?;
+        same("the next message", &plugin.next().await.look_at(BOTH).rule(BOTH_WAYS)?.id, &Some(number))
+            .look_at(BOTH)
+            .rule(BOTH_WAYS)?;
     }
     both(plugin.flush(), unstuff(&mut engine, sent, 60_000)).await.map(drop)
 }
