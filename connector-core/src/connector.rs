@@ -132,8 +132,9 @@ impl From<std::io::Error> for SendError {
 ///   two may be polled with different ones. A link that waits lets its task sleep: timers aside, it is woken only when
 ///   something has changed.
 /// - **Memory**: a link keeps nothing of a message that has been sent and received.
-/// - **End**: once any method has said how the link ended, so do all others, and nothing more arrives. What arrived
-///   before the end is handed out first. A failed write therefore stays pending until reading has ended.
+/// - **End**: a link lives until one end closes it or it breaks. Then, once any method has said how the link ended, so do
+///   all others, and nothing more arrives. What arrived before the end is handed out first. A failed write therefore
+///   stays pending until reading has ended.
 /// - **Kinds of end**: after a close in order the other end says [`LinkEnd::Closed`], whatever was unread or unsent at
 ///   either end. A broken link is [`LinkEnd::Lost`], a peer that stays silent is [`LinkEnd::Silent`], a frame over the
 ///   limit is [`LinkEnd::TooLarge`], other violations of the protocol are [`LinkEnd::BadFrame`]. A transport that

@@ -37,6 +37,8 @@ rules! {
         "timers aside, it is woken only when something has changed";
     MEMORY: "`send` and `poll_message`",
         "a link keeps nothing of a message that has been sent and received";
+    LIVES: "`poll_message` and the sending methods",
+        "a link lives until one end closes it or it breaks";
     END: "`poll_message`, and of every other method,",
         "once any method has said how the link ended, so do all others, and nothing more arrives";
     BEFORE: "`poll_message` and `poll_disconnect`",

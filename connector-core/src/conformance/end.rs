@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::contract::{DISCONNECT, END, FLUSH, KINDS, ORDER, READY, SIZE, TEXT};
+use super::contract::{DISCONNECT, END, FLUSH, LIVES, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
 use super::lab::{WAKERS, filled, numbered, within, yield_now};
 use crate::connector::{Link, LinkEnd, SendError};
@@ -338,7 +338,7 @@ impl End {
 fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> Failure {
     let came = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
     let hint = format!("{method}, and what makes it say that the link has ended");
-    Failure::new(expected, came).or_look_at(&hint).rule(KINDS)
+    Failure::new(expected, came).or_look_at(&hint).rule(LIVES)
 }
 
 /// What an end says is of use to whoever reads it.

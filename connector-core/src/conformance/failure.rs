@@ -8,7 +8,10 @@ use super::contract::Rule;
 
 /// A promise of the contract that the transport does not keep: what was expected, what came, where to look, and the rule.
 #[derive(Debug, Clone, Error)]
-pub struct Failure {
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     case: Option<&'static str>,
     expected: String,
     came: String,
@@ -21,47 +24,48 @@ impl Failure {
     /// A failure: what was expected, and what came instead.
     pub fn new(expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
         let (expected, came) = (expected.to_string(), came.to_string());
-        Failure { case: None, expected, came, look_at: None, or_look_at: None, rule: None }
+        Failure(Box::new(Parts { case: None, expected, came, look_at: None, or_look_at: None, rule: None }))
     }
 
     /// Where its author should look. The first such hint stays: it was given closest to what went wrong.
     #[must_use]
     pub fn look_at(mut self, hint: &str) -> Failure {
-        self.look_at.get_or_insert_with(|| hint.to_owned());
+        self.0.look_at.get_or_insert_with(|| hint.to_owned());
         self
     }
 
     /// The same, for helpers that many cases share: shown only if nobody knows better.
     #[must_use]
     pub(super) fn or_look_at(mut self, hint: &str) -> Failure {
-        self.or_look_at.get_or_insert_with(|| hint.to_owned());
+        self.0.or_look_at.get_or_insert_with(|| hint.to_owned());
         self
     }
 
     /// The rule that is broken. The first one stays.
     #[must_use]
     pub(super) fn rule(mut self, rule: Rule) -> Failure {
-        self.rule.get_or_insert(rule);
+        self.0.rule.get_or_insert(rule);
         self
     }
 
     pub(super) fn of_case(mut self, case: &'static str) -> Failure {
-        self.case = Some(case);
+        self.0.case = Some(case);
         self
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(case) = self.case {
+        let Parts { case, expected, came, look_at, or_look_at, rule } = &*self.0;
+        if let Some(case) = case {
             write!(f, "{case}: ")?;
         }
-        write!(f, "expected {}; came {}", self.expected, self.came)?;
-        if let Some(hint) = self.look_at.as_ref().or(self.or_look_at.as_ref()) {
+        write!(f, "expected {expected}; came {came}")?;
+        if let Some(hint) = look_at.as_ref().or(or_look_at.as_ref()) {
             write!(f, "; look at {hint}")?;
         }
-        match self.rule {
-            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{says}\""),
+        match rule {
+            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{}\"", says.replace(['[', ']'], "")),
             None => Ok(()),
         }
     }

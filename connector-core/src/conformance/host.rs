@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::contract::{CONNECT, END, KINDS, ORDER, TOO_SLOW};
+use super::contract::{CONNECT, END, LIVES, ORDER, TOO_SLOW};
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
 use super::lab::{Lab, WAKERS, within};
@@ -191,7 +191,7 @@ pub(super) fn of_call(failure: Failure, error: &CallError) -> Failure {
         LinkEnd::TooSlow(_) => failure
             .or_look_at("poll_ready and poll_flush: the core ended the link, since they took nothing for too long")
             .rule(TOO_SLOW),
-        _ => failure.or_look_at("what made the link end, and whether it had to").rule(KINDS),
+        _ => failure.or_look_at("what made the link end, and whether it had to").rule(LIVES),
     }
 }
 

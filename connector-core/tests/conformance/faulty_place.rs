@@ -10,7 +10,8 @@ use connector_core::{ClientConnector, Link, LinkEnd, Message, PluginConnector, a
 use futures_util::FutureExt;
 
 use crate::faulty::Fault::{self, *};
-use crate::faulty_link::{FaultyLink, Halves};
+use crate::faulty_halves::Halves;
+use crate::faulty_link::FaultyLink;
 
 /// What the links of one place share, as only a wrong transport has it.
 #[derive(Clone, Default)]

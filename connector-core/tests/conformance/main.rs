@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
 mod faulty;
+mod faulty_halves;
 mod faulty_link;
 mod faulty_place;
 mod faulty_wakers;
