@@ -38,7 +38,7 @@ pub struct WsConfig {
     /// [`Duration::MAX`] sends none.
     pub ping_interval: Duration,
     /// The link ends as [`LinkEnd::Silent`](connector_core::LinkEnd::Silent) when nothing at all was received for this
-    /// long after a ping. Default: 10 s, so that a silent peer is found within 20 s.
+    /// long after a ping, nor anything taken of what waits to be sent. Default: 10 s, so that a silent peer is found within 20 s.
     ///
     /// Every byte received counts as life, so that a large message over a slow line is not taken for silence. A plugin
     /// with one thread answers no ping while a method blocks it: where methods block for longer than this, raise it, and
