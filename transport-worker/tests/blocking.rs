@@ -109,7 +109,7 @@ async fn a_thread_that_is_blocked_outside_a_call_is_found() {
         Plugin::new("blocks").method("one", || async { 1 }).on_activation(move |client| {
             let wait = Arc::clone(&wait);
             async move {
-                let blocks = move || drop(wait.lock().unwrap().recv());
+                let blocks = move || wait.lock().unwrap().recv().unwrap();
                 client.on("local", "block", blocks).unwrap();
             }
         })

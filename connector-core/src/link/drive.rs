@@ -187,12 +187,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     end
 }
 
-fn flush(
-    link: &mut dyn Link,
-    unflushed: &mut usize,
-    taken: &mut u64,
-    cx: &mut Context<'_>,
-) -> Result<(), LinkEnd> {
+fn flush(link: &mut dyn Link, unflushed: &mut usize, taken: &mut u64, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
     if let Poll::Ready(flushed) = link.poll_flush(cx) {
         flushed?;
         *unflushed = 0;
