@@ -11,6 +11,12 @@
 //! written in any language. A line that is no message is traced and skipped; on Node's channel, where it would kill a
 //! Node peer, it ends the link.
 //!
+//! A pipe or a local socket has no keepalive, so the engine's end asks a plugin that says nothing for a sign of life
+//! ([`PluginOptions::health_interval`](connector_core::PluginOptions::health_interval)): one that hangs, or was stopped
+//! (`SIGSTOP`), is found within 20 s. Then a child is killed and started again, which counts as a failure of its. A
+//! program with one thread is left alone while it runs a call within its limit. The plugin's end asks nothing: its
+//! channel ends with its engine's process, and an engine that was stopped may be continued.
+//!
 //! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: the kernel kills
 //! children with the engine on Linux alone; Node's channel is for Unix alone; on Windows a child's standard output is
 //! not guarded against its own stray prints.

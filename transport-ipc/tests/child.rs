@@ -336,10 +336,10 @@ async fn a_program_at_work_within_its_limit_is_not_silent() {
     let host = Host::new().await;
     let options = PluginOptions::default()
         .health_interval(Duration::from_millis(100))
-        .handshake_timeout(Duration::from_millis(500))
+        .handshake_timeout(Duration::from_secs(3))
         .activation_timeout(LIMIT)
         .queue_timeout(LIMIT);
-    let program = shell(ANSWERS).restart(Restart::Always).env("WORK", "sleep 2");
+    let program = shell(ANSWERS).restart(Restart::Always).env("WORK", "sleep 5");
     host.activate(child("p", program).options(options)).await.unwrap();
     host.call().await.unwrap();
 }

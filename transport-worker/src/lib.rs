@@ -37,6 +37,12 @@
 //! plugins go on. What the same plugin does beside it waits, and so do a cancel and the end: the thread cannot be ended
 //! while it blocks ([`WorkerConfig::end_timeout`]).
 //!
+//! A call may block the thread for as long as it may run
+//! ([`PluginOptions::queue_timeout`](connector_core::PluginOptions::queue_timeout)). A thread that blocks elsewhere, or
+//! for longer, counts as silent and loses its link within 20 s
+//! ([`PluginOptions::health_interval`](connector_core::PluginOptions::health_interval)); another is started once it has
+//! ended.
+//!
 //! Code that blocks and wants to call others meanwhile runs on a blocking thread of the plugin's runtime, so that the
 //! plugin's own thread can carry the call:
 //!

@@ -69,7 +69,7 @@ async fn code_that_blocks_calls_back() {
 }
 
 fn often() -> PluginOptions {
-    let (short, answer) = (Duration::from_millis(100), Duration::from_millis(500));
+    let (short, answer) = (Duration::from_millis(100), Duration::from_secs(2));
     PluginOptions::default().health_interval(short).handshake_timeout(answer).queue_timeout(LIMIT)
 }
 
@@ -94,7 +94,7 @@ async fn a_method_that_blocks_within_its_limit_keeps_its_link() {
     let local = host.local.clone();
     let blocked = tokio::spawn(async move { local.call::<usize>("blocks", "wait", ()).await });
     // Longer than an idle plugin may be silent.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     release.send(()).unwrap();
     assert_eq!(timeout(LIMIT, blocked).await.unwrap().unwrap().unwrap(), number);
 }
@@ -109,7 +109,7 @@ async fn a_thread_that_is_blocked_outside_a_call_is_found() {
         Plugin::new("blocks").method("one", || async { 1 }).on_activation(move |client| {
             let wait = Arc::clone(&wait);
             async move {
-                let blocks = move || drop(wait.lock().unwrap().recv());
+                let blocks = move || wait.lock().unwrap().recv().unwrap();
                 client.on("local", "block", blocks).unwrap();
             }
         })

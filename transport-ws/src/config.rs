@@ -38,9 +38,12 @@ pub struct WsConfig {
     /// [`Duration::MAX`] sends none.
     pub ping_interval: Duration,
     /// The link ends as [`LinkEnd::Silent`](connector_core::LinkEnd::Silent) when nothing at all was received for this
-    /// long after a ping. Default: 10 s, so that a silent peer is found within 20 s.
+    /// long after a ping, nor anything taken of what waits to be sent. Default: 10 s, so that a silent peer is found within 20 s.
     ///
-    /// Every byte received counts as life, so that a large message over a slow line is not taken for silence.
+    /// Every byte received counts as life, so that a large message over a slow line is not taken for silence. A plugin
+    /// with one thread answers no ping while a method blocks it: where methods block for longer than this, raise it, and
+    /// `queue_timeout` with it. [`Duration::MAX`], here or in `ping_interval`, leaves it to the engine to find a silent
+    /// plugin.
     pub pong_timeout: Duration,
     /// The engine's end: the limit for resolving the name, TCP, TLS and the upgrade altogether. Default: 5 s.
     pub dial_timeout: Duration,

@@ -16,8 +16,11 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Wire<S> {
     inner: S,
-    /// When the last byte came, or the stream was made.
+    /// When the other end last gave a sign of life: a byte that came, or room for one that had to wait. At first when
+    /// the stream was made.
     pub(crate) heard: Instant,
+    /// A byte has to wait: there was no room.
+    full: bool,
     pub(crate) traffic: Traffic,
     /// The first write's error.
     pub(crate) failed: Option<io::Error>,
@@ -25,7 +28,7 @@ pub(crate) struct Wire<S> {
 
 impl<S> Wire<S> {
     pub(crate) fn new(inner: S) -> Wire<S> {
-        Wire { inner, heard: Instant::now(), traffic: Traffic::default(), failed: None }
+        Wire { inner, heard: Instant::now(), full: false, traffic: Traffic::default(), failed: None }
     }
 }
 
@@ -63,7 +66,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let poll = match Pin::new(&mut self.inner).poll_write(cx, buf) {
             Poll::Ready(Ok(written)) if written > 0 => {
                 self.traffic.sent += written as u64;
+                // It reads, though it cannot answer a ping that waits behind what it has not read yet.
+                if std::mem::take(&mut self.full) {
+                    self.heard = Instant::now();
+                }
                 return Poll::Ready(Ok(written));
+            }
+            Poll::Pending => {
+                // Without budget tokio says "pending" though there may be room.
+                self.full |= tokio::task::coop::has_budget_remaining();
+                return Poll::Pending;
             }
             Poll::Ready(Ok(0)) if !buf.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             other => other,

@@ -138,7 +138,8 @@ async fn unfinished_upgrades_are_bounded_in_number_and_time() {
     for _ in 0..6 {
         silent.push(TcpStream::connect(server.local_addr()).await.unwrap());
     }
-    dial(&mut server, &url, WsConnectorConfig::default()).await.unwrap();
+    // It has no more time for its own upgrade than they have, which on a busy machine may not do at first.
+    soon(async { while dial(&mut server, &url, WsConnectorConfig::default()).await.is_err() {} }).await;
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub struct SocketIoServerConfig {
     pub max_polling: usize,
     /// How often an engine is pinged; sent to it at the beginning, so that it notices a silent plugin. Default: 5 s.
     pub ping_interval: Duration,
-    /// How long an engine may take to answer a ping. Default: 5 s.
+    /// How long an engine may take to answer a ping. Default: 5 s. A ping or its answer waits behind a message that is
+    /// on its way: on a line that takes longer than this for the largest one, raise it.
     pub ping_timeout: Duration,
     /// Whether an address that other machines can reach may be bound. Default: no. A mounted service is its owner's to
     /// guard.

@@ -77,3 +77,25 @@ async fn a_peer_that_sends_without_end_does_not_stop_the_clock() {
     let end = soon(|cx| link.poll_message(cx)).await.unwrap_err();
     assert!(matches!(end, LinkEnd::BadFrame(_)), "{end:?}");
 }
+
+/// It cannot answer a ping that is behind a large message, but it reads.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_is_not_silent_until_it_stops() {
+    let (mut peer, here) = tokio::io::duplex(1 << 10);
+    let (reader, writer) = tokio::io::split(here);
+    let mut link = link(reader, writer, WsConfig::default()).await;
+    let payload = Some(connector_core::Payload::new(["x".repeat(1 << 20)]));
+    link.send(Message { payload, ..Message::new(connector_core::Action::Emit) }).unwrap();
+    let mut goes_on = poll_fn(|cx| {
+        let _ = link.poll_flush(cx);
+        link.poll_message(cx).map(|ended| ended.unwrap_err())
+    });
+    let mut part = [0; 1 << 10];
+    for _ in 0..50 {
+        let limit = tokio::time::timeout(Duration::from_secs(9), &mut goes_on).await;
+        assert!(limit.is_err(), "{limit:?}");
+        tokio::io::AsyncReadExt::read_exact(&mut peer, &mut part).await.unwrap();
+    }
+    let end = tokio::time::timeout(Duration::from_secs(21), goes_on).await.expect("nobody notices");
+    assert!(matches!(end, LinkEnd::Silent(_)), "{end:?}");
+}

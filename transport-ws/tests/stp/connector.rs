@@ -162,7 +162,7 @@ async fn requests_as_a_service_sees_them() {
     // The late answer of the one before comes first, and is dropped.
     assert_eq!(ask("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
     let opaque = "not even JSON: an API message is opaque";
-    connector.inform(opaque, seconds(1.0)).await.unwrap();
+    connector.inform(opaque, seconds(30.0)).await.unwrap();
     soon(connector.disconnect(seconds(5.0))).await.unwrap();
     assert_eq!(soon(stp).await.unwrap(), [opaque]);
     assert!(notes.all().is_empty(), "{:?}", notes.all());

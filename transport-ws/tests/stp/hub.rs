@@ -16,11 +16,11 @@ async fn an_inform_goes_to_all_who_solve_it_but_not_back() {
     let (one, heard_one) = hub.service("One", &["A", "B"]).await;
     let (two, heard_two) = hub.service("Two", &["A"]).await;
     let (_three, heard_three) = hub.service("Three", &["C"]).await;
-    one.inform("{\"method\":\"A\",  \"n\":1}", seconds(1.0)).await.unwrap();
+    one.inform("{\"method\":\"A\",  \"n\":1}", seconds(30.0)).await.unwrap();
     assert_eq!(heard_two.next().await, "{\"method\":\"A\",  \"n\":1}");
-    two.inform(r#"{"method":"A","n":2}"#, seconds(1.0)).await.unwrap();
-    two.inform(r#"{"method":"C"}"#, seconds(1.0)).await.unwrap();
-    two.inform(r#"{"method":"nobody's"}"#, seconds(1.0)).await.unwrap();
+    two.inform(r#"{"method":"A","n":2}"#, seconds(30.0)).await.unwrap();
+    two.inform(r#"{"method":"C"}"#, seconds(30.0)).await.unwrap();
+    two.inform(r#"{"method":"nobody's"}"#, seconds(30.0)).await.unwrap();
     assert_eq!(heard_one.next().await, r#"{"method":"A","n":2}"#);
     assert_eq!(heard_three.next().await, r#"{"method":"C"}"#);
     assert_eq!((heard_one.all().len(), heard_two.all().len(), hub.handle.counters().informs), (0, 0, 4));
@@ -68,7 +68,7 @@ async fn two_sessions_with_the_same_names_are_worlds_of_their_own() {
     }
     for (session, _, heard, map) in &informed {
         let message = json!({"method": "A", "from": session}).to_string();
-        map.inform(&message, seconds(1.0)).await.unwrap();
+        map.inform(&message, seconds(30.0)).await.unwrap();
         assert_eq!(heard.next().await, message);
         assert_eq!(soon(map.request(&message, seconds(5.0))).await.unwrap(), [format!("Tasks: {message}")]);
     }
@@ -85,7 +85,7 @@ async fn two_connections_may_carry_the_same_name() {
         peer.register(json!({"serviceName": "Twin", "solvables": ["A"], "sessionId": "s"})).await;
     }
     let (asker, _) = hub.service("Asker", &[]).await;
-    asker.inform(r#"{"method":"A"}"#, seconds(1.0)).await.unwrap();
+    asker.inform(r#"{"method":"A"}"#, seconds(30.0)).await.unwrap();
     assert_eq!(one.text().await, two.text().await);
     assert_eq!(hub.handle.listing().sessions[0].services.len(), 3);
 }

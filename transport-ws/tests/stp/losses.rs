@@ -14,6 +14,9 @@ use transport_ws::stp::{StpHubConfig, StpWsConfig, StpWsConnector};
 
 use crate::support::*;
 
+/// Well before it would end by a default, and long for a machine that is busy.
+const AT_ONCE: Duration = Duration::from_secs(8);
+
 #[tokio::test]
 async fn a_lost_connection_comes_back_with_what_it_had() {
     let hub1 = hub().await;
@@ -83,7 +86,7 @@ async fn a_disconnect_stays_one() {
     let (service, notes) = hub.service("Service", &["A"]).await;
     let (_other, heard) = hub.service("Other", &["B"]).await;
     for n in 0..100 {
-        service.inform(&json!({"method": "B", "n": n}).to_string(), seconds(1.0)).await.unwrap();
+        service.inform(&json!({"method": "B", "n": n}).to_string(), seconds(30.0)).await.unwrap();
     }
     soon(service.disconnect(seconds(5.0))).await.unwrap();
     until(|| heard.all().len() == 100).await;
@@ -195,7 +198,8 @@ async fn a_disconnect_that_is_not_heard_ends_in_time() {
     let message = "x".repeat(256 << 10);
     let mut sent = 0;
     let full = loop {
-        match connector.inform(&message, seconds(0.2)).await {
+        // Long enough for a machine that is busy: only a full queue takes as long.
+        match connector.inform(&message, seconds(2.0)).await {
             Ok(()) => sent += 1,
             Err(error) => break error,
         }
@@ -203,7 +207,7 @@ async fn a_disconnect_that_is_not_heard_ends_in_time() {
     assert!(matches!(full, StpInformError::TimedOut(_)) && sent > 16, "{sent}: {full}");
     let start = Instant::now();
     let error = soon(connector.disconnect(seconds(0.3))).await.unwrap_err();
-    assert!(matches!(error, StpDisconnectError::TimedOut(_)) && start.elapsed() < Duration::from_secs(3), "{error}");
+    assert!(matches!(error, StpDisconnectError::TimedOut(_)) && start.elapsed() < AT_ONCE, "{error}");
     assert!(!connector.is_connected());
     stp.abort();
 }
@@ -234,6 +238,6 @@ async fn a_connect_that_fails_says_why_and_leaves_nothing_behind() {
     let start = Instant::now();
     let error = silent.connect(StpService::new("a", ["A"]), seconds(0.3)).await.unwrap_err();
     assert!(matches!(error, StpConnectError::TimedOut(limit) if limit == Duration::from_millis(300)), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3) && !silent.is_connected());
+    assert!(start.elapsed() < AT_ONCE && !silent.is_connected());
     soon(is_gone).await.unwrap();
 }
