@@ -11,6 +11,12 @@
 //! written in any language. A line that is no message is traced and skipped; on Node's channel, where it would kill a
 //! Node peer, it ends the link.
 //!
+//! # Names
+//! Every transport has functions `serve` and `plugin`; here they are `local::serve` and `local::plugin`. Call them by their
+//! crate's and module's names, the way one calls `tokio::spawn`, and import types one by one: what is imported from two
+//! transports with `*` is ambiguous.
+//!
+//! # Platforms
 //! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: the kernel kills
 //! children with the engine on Linux alone; Node's channel is for Unix alone; on Windows a child's standard output is
 //! not guarded against its own stray prints.
@@ -35,3 +41,7 @@ pub use client::{Channel, ChannelError};
 pub use config::IpcConfig;
 #[cfg(feature = "plugin")]
 pub use plugin::{ChannelKind, ChildConnector, ChildEnd, Program, Restart, child};
+
+#[cfg(all(doctest, feature = "client", feature = "plugin"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
