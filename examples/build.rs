@@ -16,10 +16,12 @@ fn main() {
     look_for("python", "REQUIRE_PYTHON", &["python3"]);
     // As `js/browser-engine.js` does.
     let chosen = env::var("CHROMIUM").ok();
-    let browsers =
-        chosen.as_deref().map_or(&["chromium", "chromium-browser", "google-chrome"][..], std::slice::from_ref);
+    let browsers = match &chosen {
+        Some(chosen) => vec![chosen.as_str()],
+        None => vec!["chromium", "chromium-browser", "google-chrome"],
+    };
     // The page is served by a program for Node.
-    look_for("chromium", "REQUIRE_CHROMIUM", if node { browsers } else { &[] });
+    look_for("chromium", "REQUIRE_CHROMIUM", if node { &browsers } else { &[] });
 }
 
 /// Sets `cfg(has_…)` if one of the programs runs, or is required.
