@@ -1,6 +1,8 @@
 //! A host program (the *engine*) and its *plugins*, wherever those live, call each other's methods and hear each other's
 //! events. This crate is everything but the transports.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// For other crates' links to this one where it is not documented beside them, or not yet.
+#![doc(html_root_url = "https://docs.rs/connector-core/latest")]
 
 mod client;
 #[cfg(feature = "conformance")]
@@ -22,12 +24,15 @@ mod session;
 mod shown;
 pub mod stp;
 mod sync;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 #[cfg(all(any(doc, doctest), feature = "conformance"))]
 #[doc = include_str!("../docs/write-your-own-connector.md")]
 pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
-pub use client::{ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
+pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, SendError, Traffic};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,

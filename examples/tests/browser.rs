@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{End, NATIVE_PLUGIN, Plugin, assert_same, browser, expected, failure, free_port, output};
+use support::{End, NATIVE_PLUGIN, Plugin, assert_same, expected, failure, free_port, output, published_packages};
 
 /// What the page is told to dial it with, and the plugin.
 const PLUGINS: &[(&str, End)] = &[
@@ -27,10 +27,9 @@ fn engine(kind: &str, plugin: &Plugin, port: u16) -> Command {
 
 /// One test, for one browser at a time.
 #[test]
+#[cfg_attr(not(has_chromium), ignore = "needs Chromium and Node")]
 fn pages_of_an_allowed_origin_and_of_another() {
-    if !browser() {
-        return;
-    }
+    published_packages();
     for &(kind, end) in PLUGINS {
         let (allowed, other) = (free_port(), free_port());
         let plugin = Plugin::start_for(end, &format!("http://127.0.0.1:{allowed}"));

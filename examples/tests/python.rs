@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connector_core::conformance::local;
 use connector_core::{CallError, Engine, Event, Rest};
-use support::installed;
+use support::need;
 use tokio::time::timeout;
 use transport_ipc::Program;
 
@@ -15,10 +15,9 @@ use transport_ipc::Program;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
+#[cfg_attr(not(has_python), ignore = "needs Python")]
 async fn a_plugin_in_python() {
-    if !installed("python3", "REQUIRE_PYTHON") {
-        return;
-    }
+    need("python3");
     let engine = Engine::new();
     let local = engine.register(local()).unwrap();
     let program = Program::new("python3").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py"));

@@ -27,10 +27,10 @@ async fn over_socketio() {
 
 #[cfg(feature = "socketio")]
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
 async fn over_socketio_with_the_published_plugin() {
-    if support::published_packages() {
-        survives(5, End::JavaScript("socketio-plugin.js"), |url| transport_socketio::plugin("probe", url)).await;
-    }
+    support::published_packages();
+    survives(5, End::JavaScript("socketio-plugin.js"), |url| transport_socketio::plugin("probe", url)).await;
 }
 
 /// Calls and subscriptions go on after each restart.

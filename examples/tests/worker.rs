@@ -25,13 +25,13 @@ fn the_bundled_script() {
 
 /// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, this does.
 #[test]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps() {
-    if published_packages() {
-        let mut engine = End::JavaScript("fork-engine.js").command();
-        let mut published = output(engine.arg("--module").arg(js().join("fork-plugin.js")).arg("--script").arg(more()));
-        published.retain(|line| line["event"] != "error");
-        for placement in PLACEMENTS {
-            assert_same(&run(placement, &more()), &published);
-        }
+    published_packages();
+    let mut engine = End::JavaScript("fork-engine.js").command();
+    let mut published = output(engine.arg("--module").arg(js().join("fork-plugin.js")).arg("--script").arg(more()));
+    published.retain(|line| line["event"] != "error");
+    for placement in PLACEMENTS {
+        assert_same(&run(placement, &more()), &published);
     }
 }

@@ -17,6 +17,12 @@
 //! program with one thread is left alone while it runs a call within its limit. The plugin's end asks nothing: its
 //! channel ends with its engine's process, and an engine that was stopped may be continued.
 //!
+//! # Names
+//! Every transport has functions `serve` and `plugin`; here they are `local::serve` and `local::plugin`. Call them by their
+//! crate's and module's names, the way one calls `tokio::spawn`, and import types one by one: what is imported from two
+//! transports with `*` is ambiguous.
+//!
+//! # Platforms
 //! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: the kernel kills
 //! children with the engine on Linux alone; Node's channel is for Unix alone; on Windows a child's standard output is
 //! not guarded against its own stray prints.
@@ -43,3 +49,7 @@ pub use client::{Channel, ChannelError};
 pub use config::IpcConfig;
 #[cfg(feature = "plugin")]
 pub use plugin::{ChannelKind, ChildConnector, ChildEnd, Program, Restart, child};
+
+#[cfg(all(doctest, feature = "client", feature = "plugin"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

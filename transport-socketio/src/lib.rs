@@ -12,6 +12,10 @@
 //! The plugin's end serves websockets and long polling, and moves from one to the other; the engine's end takes
 //! websockets. Long polling is for pages in browsers.
 //!
+//! # Names
+//! Every transport has functions `serve` and `plugin`. Call them by the crate's name, as `transport_socketio::serve(…)`, the way one calls
+//! `tokio::spawn`, and import types one by one: what is imported from two transports with `*` is ambiguous.
+//!
 //! # Safe by default
 //! A plugin's server can be reached from its own machine only ([`SocketIoServerConfig::allow_remote`]), and by no page
 //! in a browser ([`SocketIoServerConfig::allow_origin`]). For more, ask for a token ([`SocketIoServerConfig::token`])
@@ -62,3 +66,7 @@ pub use client::{
 };
 #[cfg(feature = "plugin")]
 pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin};
+
+#[cfg(all(doctest, feature = "client", feature = "plugin"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -84,3 +84,7 @@ pub use config::{Placement, WorkerConfig};
 pub use plugin::{PairConnector, pair};
 #[cfg(feature = "plugin")]
 pub use plugin::{WorkerConnector, worker, worker_with};
+
+#[cfg(all(doctest, feature = "client", feature = "plugin"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -25,7 +25,7 @@ use tokio_tungstenite::accept_hdr_async_with_config;
 use self::admit::Admit;
 pub use self::config::WsServerConfig;
 use crate::link::{AnyLink, WsLink};
-use crate::wire::Wire;
+use crate::wire::{Wire, is_token};
 
 /// How long to leave the listener alone when it fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -58,6 +58,12 @@ pub enum BindError {
     /// The token is empty: everybody would have it.
     #[error("the token is empty: set a long random one, or none")]
     EmptyToken,
+    /// A subprotocol that no client can ask for.
+    #[error("{name:?} cannot be a subprotocol: it takes letters, digits and characters such as `-`, `.` and `_`")]
+    Subprotocol {
+        /// What is in [`WsServerConfig::subprotocols`](WsServerConfig#structfield.subprotocols).
+        name: String,
+    },
     /// The name has no address, or none of its addresses could be bound.
     #[error("cannot bind: {0}")]
     Io(#[from] io::Error),
@@ -83,10 +89,14 @@ impl WsServer {
     /// Listens at `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and that is not allowed, the token is empty, or it cannot be bound.
+    /// The address is not a loopback address and that is not allowed, the token is empty, a subprotocol is none, or it
+    /// cannot be bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
         if config.token.as_deref().is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
+        }
+        if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
+            return Err(BindError::Subprotocol { name: name.clone() });
         }
         let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
         let remote = addrs.iter().find(|addr| !addr.ip().to_canonical().is_loopback());

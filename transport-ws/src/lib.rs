@@ -15,6 +15,10 @@
 //! link has to be polled for messages, as its core does. Dialling again, queues and the plugins' handshake are the
 //! core's.
 //!
+//! # Names
+//! Every transport has functions `serve` and `plugin`. Call them by the crate's name, as `transport_ws::serve(…)`, the way one calls
+//! `tokio::spawn`, and import types one by one: what is imported from two transports with `*` is ambiguous.
+//!
 //! # Safe by default
 //! A plugin's server can be reached from its own machine only ([`WsServerConfig::allow_remote`]), and by no page in a
 //! browser ([`WsServerConfig::allow_origin`]): any website may try to open a websocket to `localhost`. For more, ask
@@ -67,3 +71,7 @@ pub use client::{BindError, WsServer, WsServerConfig, serve};
 pub use config::WsConfig;
 #[cfg(feature = "plugin")]
 pub use plugin::{WsConnector, WsConnectorConfig, plugin};
+
+#[cfg(all(doctest, feature = "client", feature = "plugin"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 pub use self::config::WsConnectorConfig;
 use crate::link::{AnyLink, WsLink};
-use crate::wire::Wire;
+use crate::wire::{Wire, is_token};
 
 /// The engine's end: dials `ws://` and `wss://`.
 ///
@@ -69,7 +69,7 @@ impl WsConnector {
         let config = &self.config.ws;
         let (ws, _) = client_async_with_config(request, Wire::new(stream), Some(config.tungstenite()))
             .await
-            .map_err(|error| errors::of_upgrade(error, &target.to_string()))?;
+            .map_err(|error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols))?;
         Ok(Box::new(WsLink::new(ws, config, None)))
     }
 
@@ -82,6 +82,14 @@ impl WsConnector {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header())?;
             let value = HeaderValue::from_str(value).map_err(|_| no_header())?;
             request.headers_mut().insert(name, value);
+        }
+        if let Some(name) = self.config.subprotocols.iter().find(|name| !is_token(name)) {
+            return Err(LinkEnd::Refused(format!("{name:?} cannot be a subprotocol")));
+        }
+        if let Ok(names) = HeaderValue::from_str(&self.config.subprotocols.join(", "))
+            && !names.is_empty()
+        {
+            request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, names);
         }
         if let Some(token) = &self.config.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
@@ -173,6 +181,9 @@ mod tests {
         assert_eq!(request.headers()["authorization"], "Bearer t");
         assert_eq!(request.headers()["x-a"], "1");
         assert_eq!(request.uri().path_and_query().unwrap(), "/a?b");
+        let request = connector(WsConnectorConfig::default().subprotocol("a").subprotocol("b.v2")).unwrap();
+        assert_eq!(request.headers()["sec-websocket-protocol"], "a, b.v2");
+        connector(WsConnectorConfig::default().subprotocol("a, b")).unwrap_err();
         connector(WsConnectorConfig::default().token("a\nb")).unwrap_err();
         connector(WsConnectorConfig::default().header("a b", "")).unwrap_err();
         connector(WsConnectorConfig::default().header("a", "\r\n")).unwrap_err();

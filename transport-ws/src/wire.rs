@@ -8,6 +8,11 @@ use connector_core::Traffic;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+/// Whether `name` may stand where HTTP wants a token (RFC 9110, section 5.6.2), as a subprotocol does.
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// A byte stream that knows when it last heard something, and on which a failed write does not end reading.
 ///
 /// tungstenite flushes while it reads and gives up on the first error, so what has arrived before a reset would be

@@ -17,6 +17,11 @@ fn refused(end: &LinkEnd, part: &str) {
 
 /// The status that a raw request gets.
 async fn status(config: WsServerConfig, headers: &str) -> String {
+    answer(config, headers).await.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+/// The head of the answer that a raw request gets.
+async fn answer(config: WsServerConfig, headers: &str) -> String {
     let server = server(config).await;
     let mut server_too = server;
     let local = server_too.local_addr();
@@ -25,14 +30,65 @@ async fn status(config: WsServerConfig, headers: &str) -> String {
         socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
         read_head(&mut socket).await
     };
-    let head = soon(async {
+    soon(async {
         tokio::select! {
             head = asking => head,
             _ = async { loop { std::mem::forget(server_too.accept().await) } } => unreachable!(),
         }
     })
-    .await;
-    head.split(' ').nth(1).unwrap_or_default().to_owned()
+    .await
+}
+
+/// The subprotocol that a raw request gets, which asks for these; or its status.
+async fn subprotocol(config: WsServerConfig, asked: &str) -> String {
+    let head = answer(config, asked).await.to_lowercase();
+    let name = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
+    name.unwrap_or_else(|| head.split(' ').nth(1).unwrap_or_default()).to_owned()
+}
+
+#[tokio::test]
+async fn a_client_is_told_the_first_of_its_subprotocols_that_the_server_speaks() {
+    let config = || WsServerConfig::default().subprotocol("v1").subprotocol("v2");
+    assert_eq!(subprotocol(config(), "").await, "101");
+    for (asked, told) in [("v1", "v1"), ("v0, v2, v1", "v2"), ("v3", "400"), ("V1", "400")] {
+        assert_eq!(subprotocol(config(), &format!("Sec-WebSocket-Protocol: {asked}\r\n")).await, told, "{asked}");
+    }
+    // A client that asks would give up a connection that does not speak what it asked for.
+    assert_eq!(subprotocol(WsServerConfig::default(), "Sec-WebSocket-Protocol: v1\r\n").await, "400");
+    let head = answer(WsServerConfig::default().token("t"), "Sec-WebSocket-Protocol: v1\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 401"), "without a token nothing more is told: {head}");
+}
+
+#[tokio::test]
+async fn an_engine_asks_for_a_subprotocol_and_says_why_if_it_is_not_spoken() {
+    let mut speaks = server(WsServerConfig::default().subprotocol("v2")).await;
+    let url = speaks.url();
+    let asks =
+        |names: &[&str]| names.iter().fold(WsConnectorConfig::default(), |config, name| config.subprotocol(*name));
+    dial(&mut speaks, &url, asks(&["v1", "v2"])).await.unwrap();
+    dial(&mut speaks, &url, asks(&[])).await.unwrap();
+    refused(&dial(&mut speaks, &url, asks(&["v1"])).await.err().unwrap(), "speak none of the subprotocols [\"v1\"]");
+    refused(&dial(&mut speaks, &url, asks(&["a b"])).await.err().unwrap(), "cannot be a subprotocol");
+
+    // A server that goes on without a word of it.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let deaf = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        tokio_tungstenite::accept_async(socket).await.unwrap()
+    };
+    let mut connector = WsConnector::new(asks(&["v1"]));
+    let (dialled, _) = soon(async { tokio::join!(connector.connect(&url), deaf) }).await;
+    refused(&dialled.err().unwrap(), "speaks none of the subprotocols");
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_nobody_can_ask_for_is_not_bound() {
+    for name in ["", "a b", "a,b", "ä"] {
+        let config = WsServerConfig::default().subprotocol(name);
+        let error = soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap_err();
+        assert!(matches!(&error, BindError::Subprotocol { name: given } if given == name), "{error:?}");
+    }
 }
 
 #[tokio::test]

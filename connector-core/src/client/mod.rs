@@ -71,7 +71,8 @@ impl PluginClient {
         }
     }
 
-    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`.
+    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`: `()` for a
+    /// method that returns nothing, [`serde::de::IgnoredAny`] for whatever it returns.
     ///
     /// Dropping the future cancels this one call, and what it caused in turn.
     ///
@@ -83,11 +84,11 @@ impl PluginClient {
     ///
     /// # Errors
     /// How the call ended otherwise: see [`CallError`].
-    pub async fn call<T: DeserializeOwned + 'static>(
+    pub async fn call<T: CallResult>(
         &self,
         target: &str,
         method: &str,
-        args: impl IntoArgs,
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
         let result = self.call_unread(target, method, args.into_args()).await?;
         result.read().map_err(|source| {
@@ -101,12 +102,12 @@ impl PluginClient {
     ///
     /// # Errors
     /// As [`call`](PluginClient::call); [`CallError::TimedOut`] once `limit` has passed, and the call is cancelled then.
-    pub async fn call_within<T: DeserializeOwned + 'static>(
+    pub async fn call_within<T: CallResult>(
         &self,
         limit: Duration,
         target: &str,
         method: &str,
-        args: impl IntoArgs,
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
         let call = pin!(self.call(target, method, args));
         runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
@@ -248,7 +249,11 @@ impl PluginClient {
     ///
     /// # Errors
     /// The plugin is not active, or its link is down.
-    pub async fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), CallError> {
+    pub async fn emit(
+        &self,
+        event: &str,
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
+    ) -> Result<(), CallError> {
         match &self.0 {
             Home::Engine { .. } => {
                 let (engine, entry) = self.engine("emit")?;
@@ -338,6 +343,18 @@ impl PluginClient {
         Refusal::EngineGone { name: self.name().to_string(), operation }.into()
     }
 }
+
+/// What a call's result can be read as: any owned type that can be deserialized.
+#[diagnostic::on_unimplemented(
+    message = "a call's result cannot be read as `{Self}`",
+    label = "the result's type is `{Self}`, which is not `serde::de::DeserializeOwned`",
+    note = "name the type that the method returns, as in `client.call::<i64>(…)`; it is `()` if the method returns nothing"
+)]
+pub trait CallResult: DeserializeOwned + 'static {}
+
+// The compiler is to speak of results, not of what makes a type one.
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + 'static> CallResult for T {}
 
 pub(crate) fn listen_action(once: bool) -> Action {
     if once { Action::Once } else { Action::On }

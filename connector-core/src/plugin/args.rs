@@ -17,7 +17,8 @@ use crate::payload::Payload;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of arguments",
     label = "arguments are a tuple: `()`, `(x,)`, `(1, \"two\")` …",
-    note = "each value is `Serialize + Send + Sync + 'static`: give `text.to_owned()` rather than a borrowed `text`"
+    note = "each value is `Serialize + Send + Sync + 'static`: give `text.to_owned()` rather than a borrowed `text`",
+    note = "up to 8 of them; more go into a struct, or, unread, into a `Rest`"
 )]
 pub trait IntoArgs: Send {
     /// The arguments as an array.
@@ -58,14 +59,18 @@ impl Serialize for Rest {
 
 /// One parameter of a handler: any owned type that can be deserialized, or [`Rest`] at the end.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a parameter of a method",
-    label = "parameters implement `serde::de::DeserializeOwned`; a `Context` comes first, a `Rest` last"
+    message = "`{Self}` cannot be a parameter here",
+    label = "its parameter of type `{Self}` cannot be read from a call's or an event's arguments",
+    note = "parameters are `serde::de::DeserializeOwned`: `#[derive(serde::Deserialize)]` makes one of a type of your own",
+    note = "a method's `Context` comes before all others, a `Rest` after them"
 )]
 pub trait Parameter: Sized + 'static {
     #[doc(hidden)]
     fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<Self, S::Error>;
 }
 
+// The compiler is to speak of parameters, not of what makes a type one.
+#[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + 'static> Parameter for T {
     fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<T, S::Error> {
         let at_place = |error: String| S::Error::custom(format_args!("argument {place}: {error}"));
@@ -88,7 +93,12 @@ impl Parameter for Rest {
     }
 }
 
-/// The parameters of a handler, as a tuple.
+/// The parameters of a handler, or what an [`EventStream`](crate::EventStream) gives: a tuple with a type for each
+/// argument, or [`Rest`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of parameters",
+    label = "parameters are a tuple of up to 8 types: `()`, `(String,)`, `(i64, String)` …, or a `Rest`"
+)]
 pub trait Parameters: Sized + 'static {
     #[doc(hidden)]
     fn from_seq<'de, S: SeqAccess<'de>>(seq: S) -> Result<Self, S::Error>;

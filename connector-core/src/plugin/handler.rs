@@ -12,8 +12,9 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use tokio_util::sync::DropGuard;
 
-use super::args::{Parameter, Parameters, Rest};
+use super::args::{Parameters, Rest};
 use super::context::Context;
+use super::signature::{Function, Signature};
 use crate::client::PluginClient;
 use crate::error::{Fault, PayloadError};
 use crate::message::Name;
@@ -31,31 +32,88 @@ pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Se
 /// A plain async function over typed arguments, maybe with the call's [`Context`] before them:
 /// `async fn add(a: f64, b: f64) -> f64`, `|ctx: Context, text: String| async move { … }`.
 ///
-/// It returns a [`Reply`]. Up to eight parameters; the last may be a [`Rest`].
+/// It returns a [`Reply`]. Up to eight parameters beside the `Context`; the last may be a [`Rest`].
+///
+/// Parameters own what they hold: `|name: String|`, not `|name: &str|`, for which compilers only say `lifetime may not
+/// live long enough`, or that `Deserialize` is `not general enough`. The method's future is `Send`, so what it holds while
+/// it waits is, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a method",
     label = "not a method",
-    note = "a method is an async function (or a closure that gives a future) of up to 8 parameters: first, if at all, a `Context`, \
-            then types that implement `serde::de::DeserializeOwned`, last, if at all, a `Rest`",
-    note = "its future is `Send` and gives a `Reply`: a number, a string, a collection …, `Json(value)`, or `Result<T, E>` \
-            with any `T: Serialize` and `E: Display`"
+    note = "a method is an async function, or a closure that gives a future, of up to 8 parameters beside a `Context`"
 )]
 pub trait Method<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
     fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome>;
 }
 
+// The one implementation, its requirements one by one, so that compilers name the one that is missed.
+impl<Func, Params> Method<Params> for Func
+where
+    Func: Function<Params> + Send + Sync + 'static,
+    Params: Signature,
+    Func::Output: Future + Send + 'static,
+    <Func::Output as Future>::Output: Reply,
+{
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
+        match read::<Params::Args>(context.method(), args) {
+            Ok(args) => {
+                let (kept, of, running) = Params::keep(context);
+                run(of, || self.call(Params::gather(kept, args)), running)
+            }
+            Err(fault) => Box::pin(ready(Err(fault))),
+        }
+    }
+}
+
 /// A plain function over an event's typed arguments. It runs where the event arrives, so it must not block and should
 /// be quick; for work that waits, take [`PluginClient::events`](crate::PluginClient::events).
+///
+/// Up to eight parameters, which own what they hold; the last may be a [`Rest`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a listener",
     label = "not a listener",
-    note = "a listener is a function (not async) of up to 8 parameters that implement `serde::de::DeserializeOwned`; \
-            the last may be a `Rest`"
+    note = "a listener is a function or a closure of up to 8 parameters, not async"
 )]
 pub trait Listener<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
     fn hear(&self, args: &Payload) -> Result<(), PayloadError>;
+}
+
+impl<Func, Params> Listener<Params> for Func
+where
+    Func: Function<Params> + Send + Sync + 'static,
+    Params: Parameters,
+    Func::Output: Nothing,
+{
+    fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
+        self.call(Params::parse(args)?);
+        Ok(())
+    }
+}
+
+/// What a listener returns.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a listener returns nothing, but this one returns `{Self}`",
+    label = "this listener returns something",
+    note = "a listener is not async: for work that waits, read the stream that `PluginClient::events` gives",
+    note = "of a result that does not matter, `;` makes nothing"
+)]
+pub trait Nothing {}
+
+impl Nothing for () {}
+
+/// One that only panics has the type `!`, which has no name of its own on stable compilers.
+#[diagnostic::do_not_recommend]
+impl Nothing for <fn() -> ! as Returns>::Output {}
+
+trait Returns {
+    type Output;
+}
+
+impl<T> Returns for fn() -> T {
+    type Output = T;
 }
 
 /// What a method returns.
@@ -73,7 +131,11 @@ pub trait Listener<Marker>: Send + Sync + 'static {
 ///   returns the [`CallError`](crate::CallError) of a call of its own; where that plugin threw only a text, the text is passed on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a method",
-    note = "wrap it as `Json(value)`, or return `Result<T, E>` with `T: Serialize` and `E: Display`"
+    label = "this method returns something that is not a `Reply`",
+    note = "numbers, strings, collections and `serde_json::Value` are replies; return another type that is `Serialize` as \
+            `Json(value)`",
+    note = "what may fail returns `Result<T, E>` with `T: Serialize` and `E: Display`, or `Result<T, Json<E>>` with \
+            `E: Serialize`"
 )]
 pub trait Reply: Send + 'static {
     #[doc(hidden)]
@@ -173,71 +235,6 @@ pub(crate) fn run_callback(callback: &Callback, listener: &str, emitter: &str, e
         Err(panic) => tracing::error!(listener, emitter, event, panic = panic_text(&*panic), "a listener panicked"),
     }
 }
-
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Plain;
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct WithContext;
-
-macro_rules! functions {
-    ($($all:ident)*) => { functions!(@ [] $($all)*); };
-    (@ [$($done:ident)*]) => { functions!(# $($done)*); };
-    (@ [$($done:ident)*] $next:ident $($rest:ident)*) => {
-        functions!(# $($done)*);
-        functions!(@ [$($done)* $next] $($rest)*);
-    };
-    (# $($T:ident)*) => {
-        #[allow(non_snake_case)]
-        impl<Func, Fut, $($T),*> Method<(Plain, $($T,)*)> for Func
-        where
-            Func: Fn($($T),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output: Reply> + Send + 'static,
-            $($T: Parameter + Send,)*
-        {
-            fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
-                match read::<($($T,)*)>(context.method(), args) {
-                    Ok(($($T,)*)) => run(context.into_client_and_method(), || self($($T),*), None),
-                    Err(fault) => Box::pin(ready(Err(fault))),
-                }
-            }
-        }
-
-        #[allow(non_snake_case)]
-        impl<Func, Fut, $($T),*> Method<(WithContext, $($T,)*)> for Func
-        where
-            Func: Fn(Context, $($T),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output: Reply> + Send + 'static,
-            $($T: Parameter + Send,)*
-        {
-            fn invoke(&self, mut context: Context, args: Payload) -> BoxFuture<Outcome> {
-                match read::<($($T,)*)>(context.method(), args) {
-                    Ok(($($T,)*)) => {
-                        let running = context.running();
-                        let of = (context.client().clone(), context.method_name());
-                        run(of, || self(context, $($T),*), Some(running))
-                    }
-                    Err(fault) => Box::pin(ready(Err(fault))),
-                }
-            }
-        }
-
-        #[allow(non_snake_case)]
-        impl<Func, $($T),*> Listener<($($T,)*)> for Func
-        where
-            Func: Fn($($T),*) + Send + Sync + 'static,
-            $($T: Parameter,)*
-        {
-            fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
-                let ($($T,)*) = <($($T,)*)>::parse(args)?;
-                self($($T),*);
-                Ok(())
-            }
-        }
-    };
-}
-functions!(A B C D E F G H);
 
 pub(crate) fn handler<M>(method: impl Method<M>) -> Handler {
     Arc::new(move |context, args| method.invoke(context, args))

@@ -4,6 +4,7 @@ mod args;
 mod context;
 mod handler;
 mod instance;
+mod signature;
 
 use std::fmt;
 use std::future::Future;

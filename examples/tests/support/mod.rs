@@ -1,11 +1,10 @@
 //! The programs under test as child processes, and the published packages for the other end.
 #![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
-#![allow(clippy::print_stderr, reason = "a test that is skipped has to say so")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -71,38 +70,24 @@ pub(crate) fn assert_same(lines: &[Value], expected: &[Value]) {
     assert_eq!(lines.len(), expected.len());
 }
 
-/// Whether a program can be run. Without it the caller is to skip its test, unless the variable is set.
-pub(crate) fn installed(program: &str, required: &str) -> bool {
-    require(program, runs(&mut Command::new(program)), required)
+/// Asks for a program that is not Rust's. A test that needs one is ignored without it (`build.rs` looks for them), unless
+/// it is required.
+pub(crate) fn need(program: &str) {
+    let version = Command::new(program).arg("--version").output();
+    assert!(version.is_ok_and(|output| output.status.success()), "{program} is not installed");
 }
 
-fn runs(command: &mut Command) -> bool {
-    command.arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-fn require(program: &str, there: bool, required: &str) -> bool {
-    if !there {
-        assert!(std::env::var_os(required).is_none(), "{program} is not installed, and {required} is set");
-        eprintln!("skipped: {program} is not installed");
-    }
-    there
-}
-
-/// Whether the published packages can be run; installs them on first use. Without Node the caller is to skip its test,
-/// unless `REQUIRE_NODE` is set.
-pub(crate) fn published_packages() -> bool {
-    static INSTALLED: OnceLock<bool> = OnceLock::new();
-    *INSTALLED.get_or_init(|| {
-        if !installed("node", "REQUIRE_NODE") {
-            return false;
-        }
+/// Installs the published packages on first use. For tests with `#[cfg_attr(not(has_node), ignore = "needs Node")]`.
+pub(crate) fn published_packages() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        need("node");
         if !up_to_date() {
             let npm = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(js()).output();
             let npm = npm.expect("npm comes with Node");
             assert!(npm.status.success(), "npm ci failed: {}", String::from_utf8_lossy(&npm.stderr));
         }
-        true
-    })
+    });
 }
 
 /// Whether each package that `package.json` pins is there in that version.
@@ -112,13 +97,6 @@ fn up_to_date() -> bool {
     let wanted = ["dependencies", "devDependencies"].iter().flat_map(|kind| wanted[kind].as_object().unwrap());
     let there = |name: &str| json(js().join("node_modules").join(name).join("package.json"));
     wanted.into_iter().all(|(name, version)| there(name).is_some_and(|package| &package["version"] == version))
-}
-
-/// Whether the published engine can be run in a browser. Otherwise the caller is to skip its test, unless
-/// `REQUIRE_CHROMIUM` is set.
-pub(crate) fn browser() -> bool {
-    let there = published_packages() && runs(&mut End::JavaScript("browser-engine.js").command());
-    require("Chromium or Node", there, "REQUIRE_CHROMIUM")
 }
 
 /// A port that nobody listens on.

@@ -32,6 +32,17 @@ impl Admit {
         request.headers().get_all(header::ORIGIN).iter().all(allowed)
     }
 
+    /// The subprotocol that is spoken, of those asked for.
+    fn subprotocol(&self, request: &Request) -> Result<Option<HeaderValue>, NoSubprotocol> {
+        let mut asked = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().peekable();
+        if asked.peek().is_none() {
+            return Ok(None);
+        }
+        let mut names = asked.flat_map(|names| names.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let spoken = names.find(|name| self.config.subprotocols.iter().any(|spoken| spoken.as_bytes() == *name));
+        spoken.and_then(|name| HeaderValue::from_bytes(name).ok()).map(Some).ok_or(NoSubprotocol)
+    }
+
     fn has_token(&self, request: &Request) -> bool {
         let Some(token) = &self.config.token else { return true };
         let is_token = |given: &[u8]| bool::from(given.ct_eq(token.as_bytes()));
@@ -42,6 +53,10 @@ impl Admit {
     }
 }
 
+/// None of those asked for is spoken here.
+#[derive(Debug)]
+struct NoSubprotocol;
+
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
@@ -50,7 +65,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 impl Callback for &mut Admit {
     // The type is tungstenite's.
     #[allow(clippy::result_large_err)]
-    fn on_request(self, request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         if !self.origin_is_allowed(request) {
             let origin = request.headers().get(header::ORIGIN);
             tracing::info!(?origin, "a page was refused: its origin is not in WsServerConfig::allow_origins");
@@ -58,6 +73,17 @@ impl Callback for &mut Admit {
         }
         if !self.has_token(request) {
             return Err(refusal(StatusCode::UNAUTHORIZED, "a token is needed"));
+        }
+        let Ok(subprotocol) = self.subprotocol(request) else {
+            let asked: Vec<_> = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().take(4).collect();
+            tracing::info!(
+                ?asked,
+                "a client was refused: no subprotocol it asks for is in WsServerConfig::subprotocols"
+            );
+            return Err(refusal(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL));
+        };
+        if let Some(name) = subprotocol {
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
         }
         match self.connections.clone().try_acquire_owned() {
             Ok(permit) => {
@@ -69,6 +95,9 @@ impl Callback for &mut Admit {
         }
     }
 }
+
+const NO_SUBPROTOCOL: &str =
+    "no subprotocol asked for is spoken here: ask for none, or name it with WsServerConfig::subprotocol";
 
 fn refusal(status: StatusCode, text: &'static str) -> ErrorResponse {
     let mut response = ErrorResponse::new(Some(text.to_owned()));
@@ -110,6 +139,23 @@ mod tests {
         assert!(has("/?token=wrong", &[("authorization", "Bearer s3cret & more")]));
         for (uri, value) in [("/", "Bearer s3cret"), ("/", "Basic s3cret & more"), ("/", "bear"), ("/?token=", "")] {
             assert!(!has(uri, &[("authorization", value)]), "{uri} {value}");
+        }
+    }
+
+    #[test]
+    fn subprotocols() {
+        let admit = admit(WsServerConfig::default().subprotocol("b").subprotocol("a"));
+        let spoken = |headers: &[&str]| {
+            let headers: Vec<_> = headers.iter().map(|value| ("sec-websocket-protocol", *value)).collect();
+            admit.subprotocol(&request("/", &headers)).map(|name| name.map(|name| name.to_str().unwrap().to_owned()))
+        };
+        assert_eq!(spoken(&[]).unwrap(), None);
+        // The client's order counts, over all its headers.
+        for (asked, first) in [(&["a"][..], "a"), (&["x, a ,b"], "a"), (&["x", "y,b", "a"], "b")] {
+            assert_eq!(spoken(asked).unwrap().as_deref(), Some(first), "{asked:?}");
+        }
+        for none in ["A", "", ",", "ab", "a b", "\u{e4}"] {
+            spoken(&[none]).unwrap_err();
         }
     }
 

@@ -28,6 +28,14 @@ pub struct WsServerConfig {
     /// It comes as the header `Authorization: Bearer <token>`, or as `?token=<token>` in the URL, since a browser
     /// cannot set headers. It must not be empty. Over `ws://` anyone between the two ends can read it.
     pub token: Option<String>,
+    /// The subprotocols of websockets that are spoken here, for clients that ask for one (`new WebSocket(url, "x")` in a
+    /// browser). Default: none.
+    ///
+    /// The first of those a client asks for that is in this list is its link's, and it is told so. A client that asks
+    /// for none passes; one that asks for others alone is refused with HTTP 400, since it would itself give up a
+    /// connection that does not speak what it asked for. What messages look like is the same in all of them. Each is a
+    /// token as in RFC 6455, without spaces and commas, and case matters.
+    pub subprotocols: Vec<String>,
     /// Whether an address that other machines can reach may be bound. Default: no.
     pub allow_remote: bool,
     /// Serves `wss://` with this certificate. Default: none, `ws://`.
@@ -42,6 +50,7 @@ impl Default for WsServerConfig {
             max_handshakes: 64,
             allow_origins: Vec::new(),
             token: None,
+            subprotocols: Vec::new(),
             allow_remote: false,
             tls: None,
         }
@@ -79,6 +88,12 @@ impl WsServerConfig {
         self
     }
 
+    /// Adds one to [`subprotocols`](WsServerConfig#structfield.subprotocols).
+    pub fn subprotocol(mut self, name: impl Into<String>) -> WsServerConfig {
+        self.subprotocols.push(name.into());
+        self
+    }
+
     /// Sets [`allow_remote`](WsServerConfig#structfield.allow_remote).
     pub fn allow_remote(mut self, allow: bool) -> WsServerConfig {
         self.allow_remote = allow;
@@ -101,6 +116,7 @@ impl fmt::Debug for WsServerConfig {
             .field("max_handshakes", &self.max_handshakes)
             .field("allow_origins", &self.allow_origins)
             .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("subprotocols", &self.subprotocols)
             .field("allow_remote", &self.allow_remote)
             .field("tls", &self.tls.is_some())
             .finish()

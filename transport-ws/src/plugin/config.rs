@@ -16,6 +16,11 @@ pub struct WsConnectorConfig {
     /// Further headers of the upgrade, names and values. A later one of the same name replaces an earlier one.
     /// Default: none.
     pub headers: Vec<(String, String)>,
+    /// The subprotocols asked for, the preferred first. Default: none.
+    ///
+    /// The server has to speak one of them: where it names none, or refuses, the dial fails, and the error says so. What
+    /// messages look like is the same in all of them.
+    pub subprotocols: Vec<String>,
     /// How `wss://` is dialled: whom to trust, and with which certificate of one's own. Default: none, which is TLS 1.2
     /// and 1.3 with Mozilla's root certificates and the ring provider.
     pub tls: Option<Arc<rustls::ClientConfig>>,
@@ -40,6 +45,12 @@ impl WsConnectorConfig {
         self
     }
 
+    /// Adds one to [`subprotocols`](WsConnectorConfig#structfield.subprotocols), behind those that are there.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> WsConnectorConfig {
+        self.subprotocols.push(name.into());
+        self
+    }
+
     /// Sets [`tls`](WsConnectorConfig#structfield.tls).
     pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> WsConnectorConfig {
         self.tls = Some(config);
@@ -55,6 +66,7 @@ impl fmt::Debug for WsConnectorConfig {
             .field("ws", &self.ws)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("headers", &names)
+            .field("subprotocols", &self.subprotocols)
             .field("tls", &self.tls.is_some())
             .finish()
     }

@@ -27,14 +27,23 @@ pub(super) fn of_io(error: io::Error, target: &str) -> LinkEnd {
 }
 
 /// An error of the upgrade.
-pub(super) fn of_upgrade(error: ws::Error, target: &str) -> LinkEnd {
+pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> LinkEnd {
     match error {
+        // It may come of something else, but will come again.
+        ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
+            LinkEnd::Refused(format!(
+                "{target} answered with HTTP 400 Bad Request: it may speak none of the subprotocols {subprotocols:?}"
+            ))
+        }
         ws::Error::Http(response) => of_status(response.status(), target),
         ws::Error::Io(error) => of_io(error, target),
         ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => LinkEnd::lost(error),
         ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => {
             LinkEnd::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
         }
+        ws::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => LinkEnd::Refused(format!(
+            "{target} speaks none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
+        )),
         // The request was made of a URL and headers that had been checked; what is left is the answer's fault.
         error => LinkEnd::BadFrame(format!("{target} answered the upgrade wrongly: {error}")),
     }

@@ -1,0 +1,141 @@
+//! The parameters of functions, as tuples.
+
+use tokio_util::sync::DropGuard;
+
+use super::args::{Parameter, Parameters};
+use super::context::Context;
+use crate::client::PluginClient;
+use crate::message::Name;
+
+/// A function whose parameters are the tuple `Params`, whatever they are: what a method or a listener demands of them is
+/// looked at afterwards, so that compilers can say what is wrong with which.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function of up to 8 parameters",
+    label = "not a function, or one of too many parameters",
+    note = "methods and listeners take up to 8 parameters, methods a `Context` before them: more go into a struct, or as a \
+            `Rest` at the end",
+    note = "the types of a closure's parameters have to be named: `|text: String, count: u32| …`"
+)]
+pub trait Function<Params> {
+    type Output;
+
+    fn call(&self, params: Params) -> Self::Output;
+}
+
+/// A method's parameters.
+#[diagnostic::on_unimplemented(message = "`{Self}` cannot be the parameters of a method")]
+pub trait Signature: Sized {
+    /// Those that are read from the call's arguments.
+    type Args: Parameters;
+    type Kept;
+
+    /// What is kept of the call's context for the method; whose method it is; and what lives as long as it runs.
+    fn keep(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
+    fn gather(kept: Self::Kept, args: Self::Args) -> Self;
+}
+
+impl Signature for () {
+    type Args = ();
+    type Kept = ();
+
+    fn keep(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
+        ((), context.into_client_and_method(), None)
+    }
+
+    fn gather((): (), (): ()) {}
+}
+
+/// A method's first parameter, before `Others`: a [`Context`], or as the others.
+#[diagnostic::on_unimplemented(
+    message = "a method takes up to 8 parameters, and a `Context` before them",
+    label = "this method takes more",
+    note = "more go into a struct, or as a `Rest` at the end"
+)]
+pub trait First<Others>: Sized {
+    type Args: Parameters;
+    type Kept;
+
+    fn keep(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
+    fn gather(kept: Self::Kept, args: Self::Args) -> (Self, Others);
+}
+
+macro_rules! signatures {
+    ($($all:ident)*) => { signatures!(@ [] $($all)*); };
+    (@ [$($done:ident)*]) => { signatures!(@function $($done)*); signatures!(@context $($done)*); };
+    (@ [$($done:ident)*] $next:ident $($rest:ident)*) => {
+        signatures!(@function $($done)*);
+        signatures!(@context $($done)*);
+        signatures!(@plain $($done)*);
+        signatures!(@ [$($done)* $next] $($rest)*);
+    };
+    // Functions of a first parameter and these others.
+    (@function $($T:ident)*) => {
+        #[allow(non_snake_case)]
+        impl<Func, Output, First, $($T),*> Function<(First, $($T,)*)> for Func
+        where
+            Func: Fn(First, $($T),*) -> Output,
+        {
+            type Output = Output;
+
+            fn call(&self, (first, $($T,)*): (First, $($T,)*)) -> Output {
+                self(first, $($T),*)
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<A: First<($($T,)*)>, $($T),*> Signature for (A, $($T,)*) {
+            type Args = A::Args;
+            type Kept = A::Kept;
+
+            fn keep(context: Context) -> (A::Kept, (PluginClient, Name), Option<DropGuard>) {
+                A::keep(context)
+            }
+
+            fn gather(kept: A::Kept, args: A::Args) -> Self {
+                let (first, ($($T,)*)) = A::gather(kept, args);
+                (first, $($T,)*)
+            }
+        }
+    };
+    (@context $($T:ident)*) => {
+        #[allow(clippy::unused_unit, reason = "for none")]
+        impl<$($T: Parameter),*> First<($($T,)*)> for Context {
+            type Args = ($($T,)*);
+            type Kept = Context;
+
+            fn keep(mut context: Context) -> (Context, (PluginClient, Name), Option<DropGuard>) {
+                let running = context.running();
+                let of = (context.client().clone(), context.method_name());
+                (context, of, Some(running))
+            }
+
+            fn gather(context: Context, args: ($($T,)*)) -> (Context, ($($T,)*)) {
+                (context, args)
+            }
+        }
+    };
+    (@plain $($T:ident)*) => {
+        #[allow(non_snake_case)]
+        impl<A: Parameter, $($T: Parameter),*> First<($($T,)*)> for A {
+            type Args = (A, $($T,)*);
+            type Kept = ();
+
+            fn keep(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
+                ((), context.into_client_and_method(), None)
+            }
+
+            fn gather((): (), (first, $($T,)*): (A, $($T,)*)) -> (A, ($($T,)*)) {
+                (first, ($($T,)*))
+            }
+        }
+    };
+}
+signatures!(B C D E F G H I);
+
+impl<Func: Fn() -> Output, Output> Function<()> for Func {
+    type Output = Output;
+
+    fn call(&self, (): ()) -> Output {
+        self()
+    }
+}

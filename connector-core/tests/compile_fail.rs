@@ -1,0 +1,7 @@
+//! What the compiler says to common slips.
+
+#[rustversion::attr(not(stable(1.95)), ignore = "compilers word it differently: these are the words of Rust 1.95")]
+#[test]
+fn slips() {
+    trybuild::TestCases::new().compile_fail("tests/compile-fail/*.rs");
+}

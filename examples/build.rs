@@ -1,0 +1,62 @@
+//! Looks for what some tests need beside Rust, so that the others' output says which were ignored, and why.
+//!
+//! Without Node, Python or Chromium the tests that need them are marked as ignored; with `REQUIRE_NODE`,
+//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run all the same, and fail.
+#![allow(clippy::print_stdout, reason = "so Cargo is told")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=PATH");
+    println!("cargo::rerun-if-env-changed=CHROMIUM");
+    let node = look_for("node", "REQUIRE_NODE", &["node"]);
+    look_for("python", "REQUIRE_PYTHON", &["python3"]);
+    // As `js/browser-engine.js` does.
+    let chosen = env::var("CHROMIUM").ok();
+    let browsers = match &chosen {
+        Some(chosen) => vec![chosen.as_str()],
+        None => vec!["chromium", "chromium-browser", "google-chrome"],
+    };
+    // The page is served by a program for Node.
+    look_for("chromium", "REQUIRE_CHROMIUM", if node { &browsers } else { &[] });
+}
+
+/// Sets `cfg(has_…)` if one of the programs runs, or is required.
+fn look_for(what: &str, required: &str, programs: &[&str]) -> bool {
+    println!("cargo::rustc-check-cfg=cfg(has_{what})");
+    println!("cargo::rerun-if-env-changed={required}");
+    let found = programs.iter().find_map(|program| find(program)).filter(|program| runs(program));
+    match &found {
+        Some(program) => println!("cargo::rerun-if-changed={}", program.display()),
+        // It may be installed.
+        None => places().filter(|place| place.is_dir()).for_each(|place| {
+            println!("cargo::rerun-if-changed={}", place.display());
+        }),
+    }
+    let there = found.is_some() || env::var_os(required).is_some();
+    if there {
+        println!("cargo::rustc-cfg=has_{what}");
+    }
+    there
+}
+
+fn places() -> impl Iterator<Item = PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>().into_iter()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let named = PathBuf::from(program).with_extension(env::consts::EXE_EXTENSION);
+    match program.contains(std::path::MAIN_SEPARATOR) {
+        true => Some(PathBuf::from(program)),
+        false => places().map(|place| place.join(&named)).find(|path| path.is_file()),
+    }
+}
+
+fn runs(program: &Path) -> bool {
+    let mut version = Command::new(program);
+    version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}
