@@ -274,11 +274,8 @@ impl Message {
         if let Err(why) = read.and_then(|()| json.end()) {
             return Err(no_message(frame, why));
         }
-        message.action = match action {
-            Some(Some(action)) => action,
-            Some(None) => return Err(no_message(frame, DecodeError::NotAMessage("its `action` is unknown".to_owned()))),
-            None => return Err(DecodeError::NotAMessage("it has no `action`".to_owned())),
-        };
+        let Some(Some(action)) = action else { return Err(no_action(frame)) };
+        message.action = action;
         if !odd.is_empty() {
             message.id = Some(Id::of_odd(message.id, odd));
         }
@@ -313,9 +310,9 @@ impl Message {
         out.extend_from_slice(self.action.as_str().as_bytes());
         out.push(b'"');
         if let Some(id) = &self.id {
-            match id.odd() {
-                None => field(out, "id", &id.number())?,
-                Some(odd) => echo(out, odd),
+            match id.parts() {
+                Ok(number) => field(out, "id", number)?,
+                Err(odd) => echo(out, odd),
             }
         }
         if let Some(name) = &self.name {
@@ -386,6 +383,11 @@ fn name<'a>(json: &mut Reader<'a>) -> Result<(Option<Name>, Option<&'a str>), De
 #[cold]
 fn not_utf8(frame: &[u8]) -> DecodeError {
     no_message(&String::from_utf8_lossy(frame), DecodeError::not_utf8())
+}
+
+#[cold]
+fn no_action(frame: &str) -> DecodeError {
+    no_message(frame, DecodeError::NotAMessage("it has no `action`".to_owned()))
 }
 
 /// `why`, with what can still be read of the frame if somebody may wait for it: there is an action and an id.
