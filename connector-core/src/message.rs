@@ -87,10 +87,10 @@ impl RequestInfo {
         let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
         json.object(|member, json| {
             match member {
-                "from" => from = json.string()?.map_or_else(half_a_name, Name::from),
+                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(half_a_name),
                 "path" => {
-                    (path, *odd_path) = match json.string()? {
-                        Ok(text) => (Some(Name::from(text)), None),
+                    (path, *odd_path) = match json.string(|text| Name::from(text))? {
+                        Ok(path) => (Some(path), None),
                         Err(raw) => odd_path_of(raw),
                     }
                 }
@@ -253,10 +253,10 @@ impl Message {
         let mut json = Reader::new(frame);
         let read = json.object(|member, json| {
             match member {
-                "action" => action = Some(json.string()?.ok().and_then(|text| Action::read(&text))),
-                "id" => (message.id, odd.id) = id(json)?,
-                "name" => (message.name, odd.name) = name(json)?,
-                "key" => (message.key, odd.key) = name(json)?,
+                "action" => action = Some(json.string(Action::read)?.unwrap_or_default()),
+                "id" => read_id(json, &mut message.id, &mut odd.id)?,
+                "name" => read_name(json, &mut message.name, &mut odd.name)?,
+                "key" => read_name(json, &mut message.key, &mut odd.key)?,
                 // `null` is a payload; only a missing member is none.
                 "payload" => message.payload = Some(payload(json.raw()?)),
                 "requestInfo" => message.request_info = RequestInfo::read(json, &mut odd.path)?.map(Box::new),
@@ -361,23 +361,25 @@ fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
 }
 
 /// An integer as an id, any other value as its text.
-fn id<'a>(json: &mut Reader<'a>) -> Result<(Option<Id>, Option<&'a str>), DecodeError> {
+fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    *odd = None;
     if let Some(number) = json.integer() {
-        return Ok((Some(number.into()), None));
+        *id = Some(number.into());
+        return Ok(());
     }
     let text = json.raw()?;
-    Ok(match integer(text) {
-        Some(number) => (Some(number.into()), None),
-        None => (None, Some(text)),
-    })
+    *id = integer(text).map(Id::from);
+    *odd = id.is_none().then_some(text);
+    Ok(())
 }
 
 /// A string of Unicode as a name, any other value as its text.
-fn name<'a>(json: &mut Reader<'a>) -> Result<(Option<Name>, Option<&'a str>), DecodeError> {
-    Ok(match json.string()? {
-        Ok(text) => (Some(text.into()), None),
+fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    (*name, *odd) = match json.string(|text| Name::from(text))? {
+        Ok(read) => (Some(read), None),
         Err(raw) => (None, Some(raw)),
-    })
+    };
+    Ok(())
 }
 
 #[cold]
@@ -407,7 +409,9 @@ fn no_message(frame: &str, why: DecodeError) -> DecodeError {
     };
     let head = Message::read(&format!("{{\"action\":\"{}\"{head}}}", known.as_str()), |_| Payload::null());
     match head {
-        Ok(head) if matches!(known, Action::Request | Action::Response) && head.id.as_ref().is_some_and(Id::is_given) => {
+        Ok(head)
+            if matches!(known, Action::Request | Action::Response) && head.id.as_ref().is_some_and(Id::is_given) =>
+        {
             DecodeError::Partial { head: Box::new(head), why: Box::new(why) }
         }
         _ => why,

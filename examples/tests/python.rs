@@ -58,7 +58,8 @@ async fn a_plugin_in_python() {
             let failed = what.unwrap_err();
             assert!(matches!(&failed, CallError::Plugin(_)) && failed.to_string().contains(error), "{failed}");
         }
-        let half: Payload = local.call("python", "add", (Payload::from_json(r#""\ud83d""#).unwrap(), "x")).await.unwrap();
+        let half: Payload =
+            local.call("python", "add", (Payload::from_json(r#""\ud83d""#).unwrap(), "x")).await.unwrap();
         assert_eq!(half.to_json().unwrap(), r#""\ud83dx""#);
         assert_eq!(local.call::<u8>("python", "add", (1, 1)).await.unwrap(), 2);
     };

@@ -169,11 +169,17 @@ mod tests {
     #[tokio::test]
     async fn what_ends_at_once_is_given_back_and_what_waits_is_kept() {
         let mut tasks = Tasks::new();
-        assert_eq!(tasks.start(Some(1.into()), "a", Box::pin(async { 1 })), Some(Ended { id: Some(1.into()), of: "a", output: 1 }));
+        assert_eq!(
+            tasks.start(Some(1.into()), "a", Box::pin(async { 1 })),
+            Some(Ended { id: Some(1.into()), of: "a", output: 1 })
+        );
         let (send, wait) = oneshot::channel();
         assert_eq!(tasks.start(Some(2.into()), "b", Box::pin(async { wait.await.unwrap() })), None);
         send.send(2).unwrap();
-        assert_eq!(std::future::poll_fn(|cx| tasks.poll_ended(cx)).await, Ended { id: Some(2.into()), of: "b", output: 2 });
+        assert_eq!(
+            std::future::poll_fn(|cx| tasks.poll_ended(cx)).await,
+            Ended { id: Some(2.into()), of: "b", output: 2 }
+        );
         assert!(!tasks.stop(&2.into()), "ended already");
     }
 
@@ -184,7 +190,9 @@ mod tests {
         for round in 0..3 {
             let (sends, waits): (Vec<_>, Vec<_>) = (0..10).map(|_| oneshot::channel::<i64>()).unzip();
             for (n, wait) in waits.into_iter().enumerate() {
-                assert!(tasks.start(Some((n as i64).into()), n as i64, Box::pin(async { wait.await.unwrap() })).is_none());
+                assert!(
+                    tasks.start(Some((n as i64).into()), n as i64, Box::pin(async { wait.await.unwrap() })).is_none()
+                );
             }
             assert!(tasks.stop(&3.into()) && !tasks.stop(&3.into()));
             let woken = std::thread::spawn(move || {

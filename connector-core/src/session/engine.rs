@@ -167,7 +167,9 @@ impl<R> EngineSession<R> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
         match action {
-            Action::Response if self.take_handshake(id.as_ref()) => Some(EngineEvent::HandshakeFailed(fault.to_string())),
+            Action::Response if self.take_handshake(id.as_ref()) => {
+                Some(EngineEvent::HandshakeFailed(fault.to_string()))
+            }
             Action::Response => {
                 let reply = number(id.as_ref()).and_then(|id| self.pending.take(id))?;
                 Some(EngineEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })

@@ -77,7 +77,8 @@ async fn any_id_is_echoed_as_it_came() {
     let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
     for id in IDS {
         for (peer, target) in [(&mut caller, "near"), (&mut engine, "probe")] {
-            let envelope = |action, rest| format!(r#"{{"action":"{action}","id":{id},"name":"{target}","key":"echo",{rest}}}"#);
+            let envelope =
+                |action, rest| format!(r#"{{"action":"{action}","id":{id},"name":"{target}","key":"echo",{rest}}}"#);
             peer.say_text(envelope("request", r#""payload":[[1]]"#));
             assert_eq!(peer.hear_text().await, envelope("response", r#""payload":[1]"#));
         }
@@ -105,7 +106,9 @@ async fn a_response_ends_the_call_that_its_id_names_in_javascript() {
         for (peer, call) in [(&mut peer, at_engine), (&mut engine, at_plugin)] {
             let request = peer.hear().await;
             let id = request["id"].as_i64().unwrap();
-            for other in [format!("\" {id}\""), format!("\"{id}.0\""), format!("[{id},1]"), format!("{id}.5"), "{}".to_owned()] {
+            for other in
+                [format!("\" {id}\""), format!("\"{id}.0\""), format!("[{id},1]"), format!("{id}.5"), "{}".to_owned()]
+            {
                 peer.say_text(format!(r#"{{"action":"response","id":{other},"payload":0}}"#));
             }
             settle().await;
@@ -148,7 +151,9 @@ async fn an_activation_ends_at_once_if_the_handshakes_answer_cannot_be_read() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_is_answered_whatever_it_says() {
     let names = [r#"["probe"]"#, r#"["probe",5]"#, r#"["probe","\ud83d"]"#, r#"["\ud83d"]"#];
-    for (payload, fine) in names.map(|names| (names, true)).into_iter().chain([("5", false), ("[]", false), ("[5]", false)]) {
+    for (payload, fine) in
+        names.map(|names| (names, true)).into_iter().chain([("5", false), ("[]", false), ("[5]", false)])
+    {
         let (mut engine, link) = by_hand();
         let (_client, link) = connect(link, probe(), ClientConfig::default());
         tokio::spawn(link);
@@ -157,9 +162,13 @@ async fn a_handshake_is_answered_whatever_it_says() {
         let answer = engine.hear().await;
         assert_eq!((&answer["id"], answer["error"].is_null()), (&json!("h"), fine), "{payload}");
         // The name in its envelope will do.
-        engine.say_text(format!(r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#));
+        engine
+            .say_text(format!(r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#));
         let answer = engine.hear().await;
-        assert_eq!((&answer["id"], &answer["name"], &answer["payload"][0]), (&json!(1), &json!("probe"), &json!("echo")));
+        assert_eq!(
+            (&answer["id"], &answer["name"], &answer["payload"][0]),
+            (&json!(1), &json!("probe"), &json!("echo"))
+        );
         // One that comes again needs none.
         engine.say_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
         let answer = engine.hear().await;
@@ -179,7 +188,8 @@ async fn a_request_for_what_is_no_name_is_refused_at_once_and_echoed_as_it_came(
             // What is odd is written first.
             let answer = far.hear_text().await;
             let (answer, error) = answer.split_once(r#","error":"#).unwrap();
-            let parts = [r#""action":"response""#, r#""id":"a""#, &format!(r#""name":{name}"#), &format!(r#""key":{key}"#)];
+            let parts =
+                [r#""action":"response""#, r#""id":"a""#, &format!(r#""name":{name}"#), &format!(r#""key":{key}"#)];
             assert!(parts.iter().all(|part| answer.contains(part)), "{answer}");
             let why = if name == odd { "is not registered" } else { "is not exposed" };
             assert!(error.contains(why), "{error}");
@@ -215,7 +225,9 @@ async fn half_a_surrogate_pair_is_no_other_name() {
         host.engine.register(Plugin::new(name).method("m", async || 1)).unwrap();
     }
     let method = |name| (name, async || 1);
-    let plugin = [method("\u{fffd}"), method(r"\ud83d")].into_iter().fold(Plugin::new("taken"), |plugin, (name, run)| plugin.method(name, run));
+    let plugin = [method("\u{fffd}"), method(r"\ud83d")]
+        .into_iter()
+        .fold(Plugin::new("taken"), |plugin, (name, run)| plugin.method(name, run));
     host.engine.register(plugin.clone()).unwrap();
     let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
     let (client, mut engine) = plugin_by_hand(plugin, ClientConfig::default(), false).await;
@@ -250,7 +262,9 @@ async fn half_a_surrogate_pair_is_no_other_name() {
 async fn who_calls_is_never_mistaken_for_another() {
     let plugin = Plugin::new("p").method("who", |ctx: Context| async move { ctx.from().to_owned() });
     let (_client, mut engine) = plugin_by_hand(plugin, ClientConfig::default(), false).await;
-    for (from, shown) in [(r#""admin""#, "admin"), (r#""\ud83d""#, r"\ud83d"), (r#"["admin"]"#, ""), ("5", ""), ("null", "")] {
+    for (from, shown) in
+        [(r#""admin""#, "admin"), (r#""\ud83d""#, r"\ud83d"), (r#"["admin"]"#, ""), ("5", ""), ("null", "")]
+    {
         engine.say_text(format!(
             r#"{{"action":"request","id":1,"name":"p","key":"who","payload":[],"requestInfo":{{"from":{from},"path":"p"}}}}"#
         ));
@@ -265,7 +279,9 @@ async fn odd_members_cost_an_envelope_nothing() {
     let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
     for extra in EXTRAS {
         for (peer, target) in [(&mut far, "near"), (&mut engine, "probe")] {
-            peer.say_text(format!(r#"{{{extra},"action":"request","id":1,"name":"{target}","key":"echo","payload":[1],{extra}}}"#));
+            peer.say_text(format!(
+                r#"{{{extra},"action":"request","id":1,"name":"{target}","key":"echo","payload":[1],{extra}}}"#
+            ));
             assert_eq!(peer.hear().await["payload"], 1, "{extra}");
         }
         let at_engine = host.start::<i64>("far", "m", ());
@@ -287,7 +303,9 @@ async fn of_two_members_of_one_name_the_later_is_taken() {
         r#"{"action":"dance","id":"a","name":5,"key":"\ud83d","payload":0,"action":"request","id":2,"name":"near","key":"echo","payload":[1]}"#,
     );
     assert_eq!(far.hear().await, json!({"action": "response", "id": 2, "name": "near", "key": "echo", "payload": 1}));
-    far.say_text(r#"{"action":"request","id":2,"name":"near","id":"a","name":null,"action":5,"action":"call","key":"echo"}"#);
+    far.say_text(
+        r#"{"action":"request","id":2,"name":"near","id":"a","name":null,"action":5,"action":"call","key":"echo"}"#,
+    );
     assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":null,"key":"echo"}"#);
 }
 
@@ -333,7 +351,9 @@ async fn a_call_ends_at_once_if_its_answer_cannot_be_read() {
     let host = host().await;
     let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
     let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
-    for rest in [r#","payload":NaN}"#, r#","payload":[Infinity],"name":"far"}"#, r#","payload":[""#, r#","payload":1}}"#] {
+    for rest in
+        [r#","payload":NaN}"#, r#","payload":[Infinity],"name":"far"}"#, r#","payload":[""#, r#","payload":1}}"#]
+    {
         let at_engine = host.start::<i64>("far", "m", ());
         let client = client.clone();
         let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
@@ -341,13 +361,19 @@ async fn a_call_ends_at_once_if_its_answer_cannot_be_read() {
             let id = peer.hear().await["id"].take();
             peer.say_text(format!(r#"{{"action":"response","id":{id}{rest}"#));
             let error = soon(call).await.unwrap().unwrap_err();
-            assert!(matches!(&error, CallError::Plugin(_)) && error.to_string().contains("it cannot be read"), "{error}");
+            assert!(
+                matches!(&error, CallError::Plugin(_)) && error.to_string().contains("it cannot be read"),
+                "{error}"
+            );
         }
     }
     // What nobody waits for, and what is neither, leaves others alone.
     let call = host.start::<i64>("far", "m", ());
     let id = far.hear().await["id"].take();
-    for text in [r#"{"action":"response","id":"x","payload":NaN}"#.to_owned(), format!(r#"{{"action":"emit","id":{id},"payload":NaN}}"#)] {
+    for text in [
+        r#"{"action":"response","id":"x","payload":NaN}"#.to_owned(),
+        format!(r#"{{"action":"emit","id":{id},"payload":NaN}}"#),
+    ] {
         far.say_text(text);
     }
     assert!(far.all().await.is_empty() && !call.is_finished());
@@ -386,7 +412,9 @@ async fn a_call_of_any_id_can_be_cancelled_and_a_cancel_that_cannot_be_read_canc
     for (asked, cancelled) in [(r#""b3c1""#, r#""b3c1""#), ("7", r#""7""#), ("null", "null")] {
         far.say_text(call(asked));
         settle().await;
-        for harmless in [r#""id":"other""#, r#""name":"slow","key":"\ud83d""#, r#""name":5"#, r#""name":"slow","key":5"#] {
+        for harmless in
+            [r#""id":"other""#, r#""name":"slow","key":"\ud83d""#, r#""name":5"#, r#""name":"slow","key":5"#]
+        {
             far.say_text(format!(r#"{{"action":"cancel",{harmless}}}"#));
         }
         settle().await;

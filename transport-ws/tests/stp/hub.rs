@@ -150,8 +150,8 @@ async fn a_session_in_a_url_is_the_one_of_that_name() {
         assert_eq!(soon(in_url.connect(service, seconds(10.0))).await.unwrap(), session, "{path}");
         // Both are in one world.
         let (_named, notes) = hub.service_in(session, "Tasks", &["TaskAdded"]).await;
-        in_url.send_inform(r#"{"method":"TaskAdded","params":{}}"#).await.unwrap();
-        until(|| !notes.take().is_empty()).await;
+        in_url.inform(r#"{"method":"TaskAdded","params":{}}"#, seconds(10.0)).await.unwrap();
+        assert_eq!(notes.next().await, r#"{"method":"TaskAdded","params":{}}"#);
     }
 }
 

@@ -228,7 +228,8 @@ pub async fn engines_do_not_disturb_each_other(fixture: &dyn Fixture) -> Result<
         engine.flush().await?;
         second.flush().await?;
         same("the first engine's message", &plugin.next().await?.id, &Some(number.into())).look_at(APART)?;
-        same("the second engine's message", &its_plugin.next().await?.id, &Some((1000 + number).into())).look_at(APART)?;
+        same("the second engine's message", &its_plugin.next().await?.id, &Some((1000 + number).into()))
+            .look_at(APART)?;
     }
     both(engine.disconnect(), plugin.end()).await?;
     carries(&mut second, &mut its_plugin, 5).await?;

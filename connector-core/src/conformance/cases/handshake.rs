@@ -63,7 +63,9 @@ pub async fn the_engine_answers_a_wish_for_a_handshake(fixture: &dyn Fixture) ->
     let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
     let mut call = host.start("echo", ("x",));
     let asked = plugin.next().await?;
-    plugin.send(Message { key: Some("handshake".into()), id: Some((-1).into()), ..Message::new(Action::Request) }).await?;
+    plugin
+        .send(Message { key: Some("handshake".into()), id: Some((-1).into()), ..Message::new(Action::Request) })
+        .await?;
     let again = plugin.next().await.look_at("requests that carry the id -1")?;
     same("the engine's handshake", &again.key.as_deref(), &Some("handshake"))?;
     plugin.send(answer(&again, Some(Payload::new(vec!["echo"])))).await?;

@@ -270,7 +270,8 @@ pub async fn bad_frames_come_in_their_place(fixture: &dyn Fixture) -> Result<(),
             }
         }
         engine.send(numbered(2)).await?;
-        same("the message after", &plugin.next().await?.id, &Some(2.into())).look_at("bad frames do not end the link")?;
+        same("the message after", &plugin.next().await?.id, &Some(2.into()))
+            .look_at("bad frames do not end the link")?;
     }
     plugin.send(numbered(3)).await?;
     same("the other way", &engine.next().await?.id, &Some(3.into()))
