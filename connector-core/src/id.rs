@@ -94,9 +94,14 @@ impl Id {
 
     /// What is odd of the envelope.
     pub(crate) fn odd(&self) -> Option<&Odd<Box<str>>> {
+        self.parts().err()
+    }
+
+    /// The number, if that is all there is.
+    pub(crate) fn parts(&self) -> Result<&i64, &Odd<Box<str>>> {
         match &self.0 {
-            Repr::Number(_) => None,
-            Repr::Odd(odd) => Some(odd),
+            Repr::Number(number) => Ok(number),
+            Repr::Odd(odd) => Err(odd),
         }
     }
 

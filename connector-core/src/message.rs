@@ -87,10 +87,10 @@ impl RequestInfo {
         let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
         json.object(|member, json| {
             match member {
-                "from" => from = json.string()?.map_or_else(half_a_name, Name::from),
+                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(half_a_name),
                 "path" => {
-                    (path, *odd_path) = match json.string()? {
-                        Ok(text) => (Some(Name::from(text)), None),
+                    (path, *odd_path) = match json.string(|text| Name::from(text))? {
+                        Ok(path) => (Some(path), None),
                         Err(raw) => odd_path_of(raw),
                     }
                 }
@@ -255,10 +255,10 @@ impl Message {
         let mut json = Reader::new(frame);
         let read = json.object(|member, json| {
             match member {
-                "action" => action = Some(json.string()?.ok().and_then(|text| Action::read(&text))),
-                "id" => (message.id, odd.id) = id(json)?,
-                "name" => (message.name, odd.name) = name(json)?,
-                "key" => (message.key, odd.key) = name(json)?,
+                "action" => action = Some(json.string(Action::read)?.unwrap_or_default()),
+                "id" => read_id(json, &mut message.id, &mut odd.id)?,
+                "name" => read_name(json, &mut message.name, &mut odd.name)?,
+                "key" => read_name(json, &mut message.key, &mut odd.key)?,
                 // `null` is a payload; only a missing member is none.
                 "payload" => message.payload = Some(payload(json.raw()?)),
                 "requestInfo" => message.request_info = RequestInfo::read(json, &mut odd.path)?.map(Box::new),
@@ -276,13 +276,8 @@ impl Message {
         if let Err(why) = read.and_then(|()| json.end()) {
             return Err(no_message(frame, why));
         }
-        message.action = match action {
-            Some(Some(action)) => action,
-            Some(None) => {
-                return Err(no_message(frame, DecodeError::NotAMessage("its `action` is unknown".to_owned())));
-            }
-            None => return Err(DecodeError::NotAMessage("it has no `action`".to_owned())),
-        };
+        let Some(Some(action)) = action else { return Err(no_action(frame)) };
+        message.action = action;
         if !odd.is_empty() {
             message.id = Some(Id::of_odd(message.id, odd));
         }
@@ -317,9 +312,9 @@ impl Message {
         out.extend_from_slice(self.action.as_str().as_bytes());
         out.push(b'"');
         if let Some(id) = &self.id {
-            match id.odd() {
-                None => field(out, "id", &id.number())?,
-                Some(odd) => echo(out, odd),
+            match id.parts() {
+                Ok(number) => field(out, "id", number)?,
+                Err(odd) => echo(out, odd),
             }
         }
         if let Some(name) = &self.name {
@@ -368,28 +363,35 @@ fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
 }
 
 /// An integer as an id, any other value as its text.
-fn id<'a>(json: &mut Reader<'a>) -> Result<(Option<Id>, Option<&'a str>), DecodeError> {
+fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    *odd = None;
     if let Some(number) = json.integer() {
-        return Ok((Some(number.into()), None));
+        *id = Some(number.into());
+        return Ok(());
     }
     let text = json.raw()?;
-    Ok(match integer(text) {
-        Some(number) => (Some(number.into()), None),
-        None => (None, Some(text)),
-    })
+    *id = integer(text).map(Id::from);
+    *odd = id.is_none().then_some(text);
+    Ok(())
 }
 
 /// A string of Unicode as a name, any other value as its text.
-fn name<'a>(json: &mut Reader<'a>) -> Result<(Option<Name>, Option<&'a str>), DecodeError> {
-    Ok(match json.string()? {
-        Ok(text) => (Some(text.into()), None),
+fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    (*name, *odd) = match json.string(|text| Name::from(text))? {
+        Ok(read) => (Some(read), None),
         Err(raw) => (None, Some(raw)),
-    })
+    };
+    Ok(())
 }
 
 #[cold]
 fn not_utf8(frame: &[u8]) -> DecodeError {
     no_message(&String::from_utf8_lossy(frame), DecodeError::not_utf8())
+}
+
+#[cold]
+fn no_action(frame: &str) -> DecodeError {
+    no_message(frame, DecodeError::NotAMessage("it has no `action`".to_owned()))
 }
 
 /// `why`, with what can still be read of the frame if somebody may wait for it: there is an action and an id.

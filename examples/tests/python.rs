@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use connector_core::conformance::local;
-use connector_core::{CallError, Engine, Event, Rest};
+use connector_core::{CallError, Engine, Event, Payload, Rest};
 use support::need;
 use tokio::time::timeout;
 use transport_ipc::Program;
@@ -42,6 +42,24 @@ async fn a_plugin_in_python() {
         assert!(matches!(&error, CallError::Plugin(fault) if fault.to_string().contains("str")), "{error:?}");
         let error = local.call::<u8>("python", "relay", ("local", "refuse")).await.unwrap_err();
         assert!(error.to_string().contains("local refuses"), "{error}");
+        assert_eq!(local.call::<u8>("python", "add", (1, 1)).await.unwrap(), 2);
+
+        // What is no JSON is an error at once, and so is what it cannot read; it lives on.
+        let odd = |text: String| (Payload::from_json(text).unwrap(), 1);
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for (what, error) in [
+            (local.call::<f64>("python", "add", (1e308, 1e308)).await, "not JSON compliant"),
+            (local.call::<f64>("python", "add", odd(deep.clone())).await, "it cannot be read"),
+            (local.call::<f64>("python", "add", odd("9".repeat(5000))).await, "it cannot be read"),
+            (local.call::<f64>("python", "add", odd("9".repeat(4300))).await, "4300 digits"),
+            (local.call::<f64>("python", "add", Payload::from_json("{}").unwrap()).await, "add"),
+        ] {
+            let failed = what.unwrap_err();
+            assert!(matches!(&failed, CallError::Plugin(_)) && failed.to_string().contains(error), "{failed}");
+        }
+        let half: Payload =
+            local.call("python", "add", (Payload::from_json(r#""\ud83d""#).unwrap(), "x")).await.unwrap();
+        assert_eq!(half.to_json().unwrap(), r#""\ud83dx""#);
         assert_eq!(local.call::<u8>("python", "add", (1, 1)).await.unwrap(), 2);
     };
     timeout(LIMIT, work).await.expect("a call hangs");

@@ -1,7 +1,5 @@
 //! Reading: one pass over an object whose members the reader knows.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -39,12 +37,19 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a name"));
             }
-            // A name that is no string of Unicode is nobody's.
-            let name = self.string()?.unwrap_or_default();
+            let escaped;
+            let name = match self.plain() {
+                Some(name) => name,
+                None => {
+                    // A name that is no string of Unicode is nobody's.
+                    escaped = self.string(|text| text.to_owned())?.unwrap_or_default();
+                    &escaped
+                }
+            };
             if !self.takes(b':') {
                 return Err(self.unexpected("`:`"));
             }
-            member(&name, self)?;
+            member(name, self)?;
             match () {
                 () if self.takes(b',') => {}
                 () if self.takes(b'}') => return Ok(()),
@@ -76,22 +81,31 @@ impl<'a> Reader<'a> {
         self.value::<IgnoredAny>().map(drop)
     }
 
-    /// Reads a string, borrowed from the text unless it holds an escape; of any other value, and of a string that is not
-    /// valid Unicode (half of a surrogate pair), the JSON text.
+    /// The string that stands here, if it holds no escape.
+    pub(crate) fn plain(&mut self) -> Option<&'a str> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let plain = plain_length(&self.text.as_bytes()[start..]);
+        if self.text.as_bytes().get(start + plain) != Some(&b'"') {
+            return None;
+        }
+        self.at = start + plain + 1;
+        Some(&self.text[start..start + plain])
+    }
+
+    /// Reads a string, and makes something of it; of any other value, and of a string that is not valid Unicode (half of
+    /// a surrogate pair), the JSON text.
     ///
     /// # Errors
     /// What is there is no JSON.
-    pub(crate) fn string(&mut self) -> Result<Result<Cow<'a, str>, &'a str>, DecodeError> {
-        if self.peek() == Some(b'"') {
-            let start = self.at + 1;
-            let plain = plain_length(&self.text.as_bytes()[start..]);
-            if self.text.as_bytes().get(start + plain) == Some(&b'"') {
-                self.at = start + plain + 1;
-                return Ok(Ok(Cow::Borrowed(&self.text[start..start + plain])));
-            }
+    pub(crate) fn string<T>(&mut self, make: impl FnOnce(&str) -> T) -> Result<Result<T, &'a str>, DecodeError> {
+        if let Some(plain) = self.plain() {
+            return Ok(Ok(make(plain)));
         }
         let text = self.raw()?;
-        Ok(serde_json::from_str::<String>(text).map(Cow::Owned).map_err(|_| text))
+        Ok(serde_json::from_str::<String>(text).map(|string| make(&string)).map_err(|_| text))
     }
 
     /// Reads an integer, if one stands there that is short enough to fit whatever its digits are.
@@ -181,7 +195,7 @@ mod tests {
                     let text = format!("\"{}{odd}{}\" ,\"x\"", "a".repeat(before), "\u{7f}\u{80}".repeat(after));
                     let expected = serde_json::Deserializer::from_str(&text).into_iter::<String>().next().unwrap().ok();
                     let mut reader = Reader::new(&text);
-                    let string = reader.string().ok().and_then(Result::ok);
+                    let string = reader.string(|text| text.to_owned()).ok().and_then(Result::ok);
                     assert_eq!(string.as_deref(), expected.as_deref(), "{text:?}");
                     assert!(expected.is_none() || matches!(odd, '"' | '\\') || reader.takes(b','), "{text:?}");
                 }

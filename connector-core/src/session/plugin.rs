@@ -22,7 +22,7 @@ pub(crate) struct PluginSession<R> {
 #[derive(Debug)]
 pub(crate) enum PluginEvent<R> {
     /// The engine shakes hands. Answer with [`PluginSession::answer_handshake`], every time.
-    /// `echo` is the name in the request's own envelope.
+    /// The name counts the first time; `echo` is the one in the request's own envelope.
     Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
     /// Run a method, and answer with [`PluginSession::answer`].
     Invoke(Invocation),
@@ -78,7 +78,9 @@ impl<R> PluginSession<R> {
                 self.peer = extensions.unwrap_or_default();
                 let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
                 let given = names.into_iter().next().and_then(|name| name.read_name());
-                let Some(given) = given.or_else(|| name.clone()) else {
+                // One that comes again changes nothing.
+                let again = self.loaded.then(Name::default);
+                let Some(given) = given.or_else(|| name.clone()).or(again) else {
                     self.fail(id, name, key, Fault::new("the handshake gives the plugin no name"));
                     return Err(Dropped::Incomplete(HANDSHAKE, "name"));
                 };
@@ -92,10 +94,14 @@ impl<R> PluginSession<R> {
             Action::Request => {
                 let odd_path = id.as_ref().and_then(Id::odd).and_then(|odd| odd.path.as_deref());
                 if key.is_none() || odd_path.is_some() {
-                    let service = odd_path.map_or_else(String::new, |path| format!("{}.", shown(path)));
+                    let path = odd_path.map_or("".into(), shown);
+                    // The first part of a path is the plugin.
+                    let service = path.split_once('.').map_or(&*path, |(_, service)| service);
+                    let dot = if service.is_empty() { "" } else { "." };
                     let method = shown_key(key.as_ref(), id.as_ref());
                     let plugin = shown_name(name.as_ref(), id.as_ref());
-                    let fault = Fault::new(format_args!("Method {service}{method} doesn't exist on plugin {plugin}"));
+                    let fault =
+                        Fault::new(format_args!("Method {service}{dot}{method} doesn't exist on plugin {plugin}"));
                     let missing = if key.is_none() { "key" } else { "path" };
                     self.fail(id, name, key, fault);
                     return Err(Dropped::Incomplete("request", missing));

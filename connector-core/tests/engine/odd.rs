@@ -169,6 +169,10 @@ async fn a_handshake_is_answered_whatever_it_says() {
             (&answer["id"], &answer["name"], &answer["payload"][0]),
             (&json!(1), &json!("probe"), &json!("echo"))
         );
+        // One that comes again needs none.
+        engine.say_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
+        let answer = engine.hear().await;
+        assert_eq!((&answer["id"], &answer["payload"][0]), (&json!(2), &json!("echo")));
     }
 }
 

@@ -19,7 +19,8 @@ use super::service::{Command, Tell};
 /// An [`StpConnector`] over websockets, `ws://` and `wss://`. Cheap to clone; dropping the last clone ends the
 /// connection.
 ///
-/// The URL's path names the session unless [`StpService::session_id`] does: `ws://host:port/one` is the session `one`.
+/// The URL's path names the session unless [`StpService::session_id`] does: `ws://host:port/one` is the session `one`,
+/// and both `ws://host:port/blue team` and `ws://host:port/blue%20team` are the session `blue team`.
 /// Handlers run in the connection's task. One that keeps a clone of its own connector keeps the connection alive until
 /// [`disconnect`](StpConnector::disconnect): put the connector in an [`Arc`], and let the handler keep a
 /// [`Weak`](std::sync::Weak) of that.

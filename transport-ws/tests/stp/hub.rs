@@ -132,6 +132,30 @@ async fn the_askers_timeout_holds_and_a_late_answer_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_session_in_a_url_is_the_one_of_that_name() {
+    let hub = hub().await;
+    for (path, session) in [
+        ("blue team", "blue team"),
+        ("blue%20team/", "blue team"),
+        ("blue+team", "blue+team"),
+        ("gr\u{fc}n", "gr\u{fc}n"),
+        ("gr%C3%BCn", "gr\u{fc}n"),
+        ("a%2Fb", "a/b"),
+        ("100%25", "100%"),
+        ("%ff", "%ff"),
+        ("%zz", "%zz"),
+    ] {
+        let in_url = StpWsConnector::new(format!("{}/{path}", hub.url));
+        let service = StpService::new("Map", ["MapMoved"]);
+        assert_eq!(soon(in_url.connect(service, seconds(10.0))).await.unwrap(), session, "{path}");
+        // Both are in one world.
+        let (_named, notes) = hub.service_in(session, "Tasks", &["TaskAdded"]).await;
+        in_url.inform(r#"{"method":"TaskAdded","params":{}}"#, seconds(10.0)).await.unwrap();
+        assert_eq!(notes.next().await, r#"{"method":"TaskAdded","params":{}}"#);
+    }
+}
+
+#[tokio::test]
 async fn a_running_hub_lists_itself() {
     let hub = hub().await;
     let (tasks, _) = hub.service_in("exercise", "Tasks", &["GetTasks", "$hub.list"]).await;

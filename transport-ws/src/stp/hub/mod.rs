@@ -64,7 +64,7 @@ impl StpHub {
         Ok(StpHub { server, inner: Arc::new(Inner { config, router }) })
     }
 
-    /// Where services connect, for example `ws://127.0.0.1:8080`. A path names a session.
+    /// Where services connect, for example `ws://127.0.0.1:8080`. A path names a session; `%20` in it is a space.
     pub fn url(&self) -> String {
         self.server.url()
     }

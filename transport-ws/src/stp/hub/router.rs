@@ -1,9 +1,11 @@
 //! Who is registered where, and who gets what. Pure: no I/O, no tasks, no clock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use connector_core::stp::{BadService, StpService, StpSession, StpTimeout, unique_name};
+use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::incoming::{Incoming, OWN};
@@ -55,7 +57,10 @@ impl<O: Clone> Router<O> {
 
     /// A connection was made to a URL with that path. It is no service yet.
     pub(super) fn join(&mut self, id: PeerId, out: O, path: &str, may_list: bool) {
-        let suffix = Some(path.trim_matches('/').to_owned()).filter(|suffix| !suffix.is_empty());
+        let suffix = path.trim_matches('/');
+        // As its service has written it in its URL; what is no text stays as it came.
+        let suffix = percent_decode_str(suffix).decode_utf8().map_or_else(|_| suffix.to_owned(), Cow::into_owned);
+        let suffix = Some(suffix).filter(|suffix| !suffix.is_empty());
         let session = StpSession::new(self.most_waiting);
         self.peers.insert(id, Peer { out, suffix, may_list, session, service: None });
     }

@@ -1,0 +1,116 @@
+// Where our ends answer otherwise than the published ones, and why. Each class makes equal what it is about and nothing else: `level`
+// gets the envelope ({ end, kind, text, members }, the members only if it is JSON) and what came of it from both ends
+// ({ published, ours }), and gives whether it has changed anything.
+
+const isOdd = name => typeof name !== 'string' || !name.isWellFormed()
+const fails = text => new RegExp(text)
+const hasError = message => message?.error !== undefined
+const says = (message, words) => typeof message.error === 'string' && message.error.includes(words)
+
+/** Looks at the messages of both ends side by side. */
+const each = level => (one, pair) =>
+  pair.published.length === pair.ours.length && pair.published.map((theirs, n) => level(one, theirs, pair.ours[n])).some(Boolean)
+
+/** Takes messages out of one end's list. */
+const without = (end, isOut) => (one, pair) => {
+  const kept = pair[end].filter(message => !isOut(one, message))
+  const changed = kept.length < pair[end].length
+  pair[end] = kept
+  return changed
+}
+
+const unread = message => message.action === 'response' && fails('^(Error from IDE : )?it cannot be read: ').test(message.error)
+/** What JavaScript says of a value it cannot use. */
+const TYPE_ERROR = fails('is not a function|is not iterable|Cannot read prop|^Spread syntax|requires ...iterable')
+const take = (ours, theirs) => { delete ours.error; delete ours.payload; Object.assign(ours, theirs); return true }
+
+module.exports = [
+  {
+    why: 'A request or a response that is not JSON: its sender, or who waits for it, is told at once where its id can be read; the published ends say nothing.',
+    level: (one, pair) => {
+      if (one.members !== undefined) return false
+      const [ours] = pair.ours
+      if (pair.ours.length !== 1 || !unread(ours)) return false
+      if (one.kind !== 'response') return without('ours', (_, message) => unread(message))(one, pair)
+      return pair.published[0].payload === 'the right one' && take(ours, pair.published[0])
+    },
+  },
+  {
+    why: 'An envelope with an id whose action is unknown: its sender is told at once; the published ends say nothing.',
+    level: (one, pair) => one.members !== undefined && 'action' in one.members && 'id' in one.members && pair.published.length === 0 &&
+      without('ours', (_, message) => unread(message) && says(message, 'unknown action'))(one, pair),
+  },
+  {
+    why: 'An answer echoes the id, the name and the key; the published engine echoes every member of the request.',
+    level: each((one, theirs, ours) => {
+      const more = Object.keys(theirs).filter(name => !['action', 'id', 'name', 'key', 'payload', 'error'].includes(name) && !(name in ours))
+      if (one.end !== 'engine' || theirs.action !== 'response' || !more.length) return false
+      more.forEach(name => delete theirs[name])
+      return true
+    }),
+  },
+  {
+    why: 'A failed call by the old name `call` is answered with a response; the published plugin answers it with the action `call`, which ends no call.',
+    level: each((one, theirs, ours) => {
+      if (one.end !== 'plugin' || theirs.action !== 'call' || ours.action !== 'response' || !hasError(theirs)) return false
+      theirs.action = 'response'
+      return true
+    }),
+  },
+  {
+    why: 'No result is `null`; JavaScript drops `undefined`.',
+    level: each((_, theirs, ours) => {
+      if (ours.payload !== null || 'payload' in theirs || hasError(theirs)) return false
+      delete ours.payload
+      return true
+    }),
+  },
+  {
+    why: 'A request without a payload has no arguments; the published ends cannot spread `undefined`.',
+    level: each(({ members }, theirs, ours) => members && !('payload' in members) && TYPE_ERROR.test(theirs.error) && !hasError(ours) && take(ours, theirs)),
+  },
+  {
+    why: 'A string is no list of arguments; JavaScript spreads its characters.',
+    level: each(({ members }, theirs, ours) => typeof members?.payload === 'string' && hasError(ours) && theirs.action === 'response' && take(ours, theirs)),
+  },
+  {
+    why: 'What cannot be is refused in words of ours; the published ends say what JavaScript says of the value.',
+    level: each((_, theirs, ours) => hasError(ours) && TYPE_ERROR.test(theirs.error) && theirs.error !== ours.error && take(ours, theirs)),
+  },
+  {
+    why: 'A plugin gives its own name in errors; the published one gives the name by which it was called.',
+    level: each(({ end }, theirs, ours) => end === 'plugin' && theirs.name !== 'probe' && says(theirs, "doesn't exist on plugin") &&
+      theirs.error.replace(/ on plugin .*/s, '') === ours.error?.replace?.(' on plugin probe', '') && take(ours, theirs)),
+  },
+  {
+    why: 'A name that is no string of Unicode is shown in errors as its JSON, and refused before it is known whether its plugin is there and what that exposes.',
+    level: each(({ members }, theirs, ours) => {
+      const path = members?.requestInfo?.path
+      const odd = isOdd(members?.name) || isOdd(members?.key) || (path && isOdd(path))
+      const same = ['is not exposed', 'is not registered', "doesn't exist on plugin"].some(words => says(theirs, words) && says(ours, words)) || (says(theirs, 'is not registered') && says(ours, 'is not exposed'))
+      return odd && same && theirs.error !== ours.error && take(ours, theirs)
+    }),
+  },
+  {
+    why: 'An array of one name is no name; as a property JavaScript takes it for one.',
+    level: each(({ end, members }, theirs, ours) => end === 'plugin' && Array.isArray(members?.key) && says(ours, "doesn't exist") && take(ours, theirs)),
+  },
+  {
+    why: 'An event is never answered; the published plugin answers one it cannot hear with an event that has an error.',
+    level: without('published', (one, message) => one.end === 'plugin' && ['emit', 'notification'].includes(message.action) && hasError(message)),
+  },
+  {
+    why: 'An event whose name is no string of Unicode is not passed on; the published engine passes it on to who listens to just that.',
+    level: without('published', (one, message) => one.end === 'engine' && message.action === 'notification' && (isOdd(message.name) || isOdd(message.key))),
+  },
+  {
+    why: 'A response ends the call of its id; the published plugin wants its name and key to be those of the call as well.',
+    level: each(({ end, kind, members }, theirs, ours) => end === 'plugin' && kind === 'response' && `${members?.name} ${members?.key}` !== 'x y' &&
+      theirs.payload === 'the right one' && ours.payload !== theirs.payload && take(ours, theirs)),
+  },
+  {
+    why: 'An error that is no text is its message, or its JSON, to a caller; a published plugin makes `[object Object]` of it, and a published engine leaves all but its message out.',
+    level: each(({ kind, members }, theirs, ours) => kind === 'response' && members?.error && (typeof members.error === 'object' || isOdd(members.error)) &&
+      hasError(theirs) && hasError(ours) && take(ours, theirs)),
+  },
+]

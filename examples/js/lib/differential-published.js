@@ -1,0 +1,54 @@
+// A published engine and a published plugin whose other end is played by hand, in memory.
+const { PluginManager, Engine, Plugin } = require('@remixproject/engine')
+const { createConnectorClient, PluginClient } = require('@remixproject/plugin')
+
+/** What goes over a wire is JSON. */
+const sent = message => JSON.parse(JSON.stringify(message))
+
+/** An engine with the plugins `local` and `asker`, and its websocket connector to a plugin `probe`. */
+exports.publishedEngine = async function (inbox) {
+  let hear, opened
+  globalThis.window = globalThis
+  globalThis.WebSocket = class {
+    constructor() { this.OPEN = this.readyState = 1 }
+    addEventListener(event, listener) { if (event === 'open') opened = listener; if (event === 'message') hear = listener }
+    removeEventListener() {}
+    send(text) { inbox.push(JSON.parse(text)) }
+    close() {}
+  }
+  const { WebsocketPlugin } = require('@remixproject/engine-web')
+  class Local extends Plugin {
+    constructor() { super({ name: 'local', methods: ['echo', 'refuse'] }) }
+    echo(value) { return value }
+    refuse() { throw new Error('local refuses') }
+  }
+  class Asker extends Plugin {
+    constructor() { super({ name: 'asker', methods: ['ask'] }) }
+    ask() { return this.call('probe', 'm') }
+  }
+  const manager = new PluginManager()
+  new Engine().register([manager, new Local(), new Asker(), new WebsocketPlugin({ name: 'probe', url: 'ws://probe', methods: [] })])
+  await manager.activatePlugin(['local', 'asker', 'probe'])
+  opened()
+  return { inbox, say: data => hear({ data }) }
+}
+
+/** A plugin `probe` over the connector that all transports but the websocket have: it looks for a method before it answers. */
+exports.publishedPlugin = function (inbox) {
+  let hear
+  class Probe extends PluginClient {
+    constructor() { super({ customApi: {} }); this.methods = ['echo', 'fail', 'relay', 'ping'] }
+    echo(value) { return value }
+    fail() { throw new Error('it fails') }
+    relay(name, method, ...args) { return this.call(name, method, ...args) }
+  }
+  const probe = new Probe()
+  probe['tools.ping'] = () => 'pong'
+  createConnectorClient({ send: message => inbox.push(sent(message)), on: listener => { hear = listener } }, probe)
+  const say = text => {
+    let message
+    try { message = JSON.parse(text) } catch { return }
+    try { hear(message) } catch { /* what would end its process */ }
+  }
+  return { inbox, say }
+}
