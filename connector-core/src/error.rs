@@ -558,7 +558,7 @@ pub enum ActivateError {
     Connect {
         /// The plugin.
         name: String,
-        /// Where it should be, after `transform_url`.
+        /// Where it should be, after `transform_url`, as [`shown_url`](crate::shown_url()) shows it.
         url: String,
         /// What went wrong the last time it was tried.
         #[source]
@@ -569,7 +569,7 @@ pub enum ActivateError {
     NoHandshake {
         /// The plugin.
         name: String,
-        /// Where it is.
+        /// Where it is, as [`shown_url`](crate::shown_url()) shows it.
         url: String,
         /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
         within: Duration,

@@ -19,10 +19,10 @@ use transport_ws::{WsServer, WsServerConfig};
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
 async fn what_published_ends_answer_ours_do() {
-    if published_packages() {
-        timeout(LIMIT, compare()).await.expect("the comparison hangs");
-    }
+    published_packages();
+    timeout(LIMIT, compare()).await.expect("the comparison hangs");
 }
 
 async fn compare() {

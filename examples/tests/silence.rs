@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use connector_core::{Engine, Event, EventStream, LinkState, Plugin, PluginOptions, Rest};
-use support::{IPC_PLUGIN, installed, js, published_packages};
+use support::{IPC_PLUGIN, js, need, published_packages};
 use tokio::time::timeout;
 use transport_ipc::{ChannelKind, Program};
 
@@ -102,17 +102,17 @@ async fn a_native_plugin_on_a_local_socket() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
 async fn a_published_plugin() {
-    if published_packages() {
-        let script = js().join("fork-plugin.js").into();
-        lives_idle_and_is_found_stopped("published", "node", &[script], ChannelKind::Node).await;
-    }
+    published_packages();
+    let script = js().join("fork-plugin.js").into();
+    lives_idle_and_is_found_stopped("published", "node", &[script], ChannelKind::Node).await;
 }
 
 #[tokio::test]
+#[cfg_attr(not(has_python), ignore = "needs Python")]
 async fn a_plugin_in_python() {
-    if installed("python3", "REQUIRE_PYTHON") {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py").into();
-        lives_idle_and_is_found_stopped("python", "python3", &[script], ChannelKind::Stdio).await;
-    }
+    need("python3");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py").into();
+    lives_idle_and_is_found_stopped("python", "python3", &[script], ChannelKind::Stdio).await;
 }

@@ -23,9 +23,14 @@
 //! transports with `*` is ambiguous.
 //!
 //! # Platforms
-//! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: the kernel kills
-//! children with the engine on Linux alone; Node's channel is for Unix alone; on Windows a child's standard output is
-//! not guarded against its own stray prints.
+//! Written for Linux, macOS and Windows, tested on Linux. What differs elsewhere is said where it does: a program, and what
+//! it has started, are sure to end with an engine that is killed on Linux and Windows alone; Node's channel is for Unix
+//! alone; on Windows a child's standard output is not guarded against its own stray prints.
+//!
+//! # Processes
+//! What a child has started ends with it, and it with its engine, as far as the system allows: see
+#![cfg_attr(feature = "plugin", doc = "[the table](ChildConnector#what-ends-with-it).")]
+#![cfg_attr(not(feature = "plugin"), doc = "the table at `ChildConnector` (feature `plugin`).")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]

@@ -6,7 +6,7 @@ mod errors;
 
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, shown_url};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -133,12 +133,13 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Target, LinkEnd> {
-        let mut url = Url::parse(url).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        let given = url;
+        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
-            other => {
-                let text = format!("a websocket's URL begins with ws:// or wss://, not with \"{other}:\"");
+            _ => {
+                let text = format!("a websocket's URL begins with ws:// or wss://, and this is {}", shown_url(given));
                 return Err(LinkEnd::Refused(text));
             }
         };

@@ -91,20 +91,22 @@ pub(super) async fn follow(
             kept.push(line);
         }
     };
-    let (mut buffer, mut line) = (vec![0; 16 << 10], Vec::new());
+    let (mut buffer, mut line) = (vec![0; 64 << 10], Vec::new());
     while let Ok(read) = stream.read(&mut buffer).await {
         if read == 0 {
             break;
         }
-        for piece in buffer[..read].split_inclusive(|byte| *byte == b'\n') {
-            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-            // What is too long is cut off, not kept for later.
-            line.extend_from_slice(&text[..text.len().min(LINE_BYTES - line.len())]);
-            if text.len() < piece.len() {
-                told(&line);
-                line.clear();
-            }
+        // What is too long is cut off, not kept for later.
+        let add =
+            |line: &mut Vec<u8>, text: &[u8]| line.extend_from_slice(&text[..text.len().min(LINE_BYTES - line.len())]);
+        let mut rest = &buffer[..read];
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            add(&mut line, &rest[..end]);
+            told(&line);
+            line.clear();
+            rest = &rest[end + 1..];
         }
+        add(&mut line, rest);
     }
     if !line.is_empty() {
         told(&line);

@@ -141,3 +141,29 @@ async fn full_pipes_both_ways_do_not_deadlock() {
     assert!(sent.0 < MESSAGES && sent.1 < MESSAGES, "{sent:?}");
     soon(async { tokio::join!(talk(&mut a, sent.0), talk(&mut b, sent.1)) }).await;
 }
+
+/// What the leaving end has not read does not turn its close into a reset.
+#[tokio::test]
+async fn an_end_that_leaves_with_messages_unread_has_closed_in_order() {
+    for dialler_leaves in [false, true] {
+        let (served, dialled) = pair(IpcConfig::default()).await;
+        let (mut leaving, mut staying) = if dialler_leaves { (dialled, served) } else { (served, dialled) };
+        for id in 0..5 {
+            send(&mut staying, emit(id, Payload::new("unread"))).await.unwrap();
+        }
+        soon(poll_fn(|cx| leaving.poll_ready(cx))).await.unwrap();
+        leaving.send(emit(7, Payload::new("x".repeat(3 << 20)))).unwrap();
+        let leave = async {
+            disconnect(&mut leaving).await;
+            drop(leaving);
+        };
+        let stay = async {
+            assert_eq!(next_id(&mut staying).await, 7);
+            let end = next(&mut staying).await.unwrap_err();
+            drop(staying);
+            end
+        };
+        let ((), end) = tokio::join!(leave, stay);
+        assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
+    }
+}

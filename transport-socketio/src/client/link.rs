@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +30,12 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 const ENVELOPE: usize = 256;
 /// How often a full buffer is looked at; nobody tells when it has room.
 const LOOK: Duration = Duration::from_millis(1);
+/// What an engine gets to read that it is left, if it cannot be seen whether it has.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Looks at once, since the buffer is most often full because its writer has not had its turn.
 const TURNS: u32 = 64;
 
-/// The TCP connection an engine came on, if it is ours to end.
+/// The TCP connection an engine came on, if it is ours to end: cancelled when it is over, and to end it.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) hangup: CancellationToken,
@@ -57,6 +60,8 @@ pub(super) struct SocketLink {
     turns: u32,
     closing: Option<Pin<Box<Sleep>>>,
     left: bool,
+    /// Ready when the engine has been told, and has had its time to close.
+    leaving: Option<JoinHandle<()>>,
     max_message: usize,
     runtime: Handle,
     /// Counted among the connections for as long as this link lives.
@@ -85,6 +90,7 @@ impl SocketLink {
             turns: 0,
             closing: None,
             left: false,
+            leaving: None,
             max_message,
             runtime: Handle::current(),
             _permit: permit,
@@ -157,6 +163,11 @@ impl Link for SocketLink {
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(leaving) = &mut self.leaving {
+            let _ = ready!(Pin::new(leaving).poll(cx));
+            self.leaving = None;
+            return Poll::Ready(());
+        }
         if self.left || self.inbox.end().is_some() {
             return Poll::Ready(());
         }
@@ -166,8 +177,8 @@ impl Link for SocketLink {
             // All of it has been taken by the connection's writer.
             ready!(self.poll_room(cx, BUFFER));
         }
-        self.leave();
-        Poll::Ready(())
+        self.leaving = Some(self.leave());
+        self.poll_disconnect(cx)
     }
 
     /// What is received is socketioxide's to count.
@@ -185,15 +196,15 @@ impl Link for SocketLink {
 impl Drop for SocketLink {
     fn drop(&mut self) {
         if !self.left {
-            self.leave();
+            drop(self.leave());
         }
     }
 }
 
 impl SocketLink {
     /// Leaves the namespace, which a well-meaning engine answers by closing the connection. Where the connection is
-    /// ours, it is ended if that has not happened soon.
-    fn leave(&mut self) {
+    /// ours, it is ended if that has not happened soon; elsewhere it cannot be seen, so that it is given a moment.
+    fn leave(&mut self) -> JoinHandle<()> {
         self.left = true;
         self.inbox.abandon();
         let (socket, connection) = (self.socket.clone(), self.connection.clone());
@@ -204,10 +215,13 @@ impl SocketLink {
             {
                 tokio::time::sleep(LOOK * 10).await;
             }
-            if let Some(Connection { hangup, .. }) = connection {
-                tokio::time::sleep_until(end).await;
-                hangup.cancel();
+            match connection {
+                Some(Connection { hangup, .. }) => {
+                    let _ = tokio::time::timeout_at(end, hangup.cancelled()).await;
+                    hangup.cancel();
+                }
+                None => tokio::time::sleep(MOMENT).await,
             }
-        });
+        })
     }
 }

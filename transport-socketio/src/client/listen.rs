@@ -1,6 +1,5 @@
 //! The plugin's end on a server of its own.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

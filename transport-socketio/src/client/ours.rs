@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 
 use super::link::Connection;
 
@@ -26,13 +26,15 @@ pub(super) struct Ours<S> {
     silence: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
     sent: Arc<AtomicU64>,
+    /// Tells that the connection is over, whoever has ended it.
+    _over: DropGuard,
 }
 
 impl<S> Ours<S> {
     pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> Ours<S> {
         let ended = || Box::pin(connection.hangup.clone().cancelled_owned());
-        let sent = Arc::clone(&connection.sent);
-        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None, sent }
+        let (sent, over) = (Arc::clone(&connection.sent), connection.hangup.clone().drop_guard());
+        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None, sent, _over: over }
     }
 
     /// `write`, unless it takes too long.

@@ -6,7 +6,7 @@ mod link;
 
 use std::panic::AssertUnwindSafe;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, shown_url};
 use futures_util::{FutureExt, StreamExt};
 use rust_engineio::asynchronous::{Client, ClientBuilder};
 use rust_engineio::header::{HeaderMap, HeaderValue};
@@ -131,9 +131,10 @@ impl Target {
             "" => "/".to_owned(),
             namespace => namespace.to_owned(),
         };
-        let mut url = Url::parse(url).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        let given = url;
+        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
-            let text = format!("a socket.io URL begins with http:// or https://, not with \"{}:\"", url.scheme());
+            let text = format!("a socket.io URL begins with http:// or https://, and this is {}", shown_url(given));
             return Err(LinkEnd::Refused(text));
         }
         let host = match url.host() {

@@ -1,0 +1,51 @@
+//! Nothing of a URL is shown but its scheme, host and port, and what cannot get better is refused at once.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use common::*;
+use connector_core::{Engine, LinkEnd, Plugin};
+use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+
+#[track_caller]
+fn no_secret(text: &str) {
+    for secret in ["s3cret", "t0ken", "qu3ry", "fr4gment", "hunter"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_plugin_that_is_not_there() {
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local")).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    for (name, url) in [
+        ("closed", "http://hunter:s3cret@127.0.0.1:1/t0ken?a=qu3ry#fr4gment"),
+        ("odd-port", "http://hunter:s3cret@127.0.0.1:99999/t0ken"),
+        ("odd-scheme", "ftp://hunter:s3cret@127.0.0.1:1/t0ken"),
+        ("no-scheme", "hunter:s3cret@127.0.0.1:1/t0ken"),
+        ("no-host", "http://hunter:s3cret@/t0ken"),
+        ("slash", "http://hunter:s3/cret@127.0.0.1:1/t0ken"),
+        ("unknown", "http://hunter:s3cret@no-such-host.invalid/t0ken"),
+    ] {
+        let registration = transport_socketio::plugin(name, url);
+        no_secret(&format!("{registration:?}"));
+        engine.register(registration).unwrap();
+        let error = soon(engine.manager().activate(name)).await.unwrap_err();
+        no_secret(&format!("{error} {error:?}"));
+        let error = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
+        no_secret(&format!("{error} {error:?}"));
+        let end = dial(url, SocketIoConnectorConfig::default()).await.err().unwrap();
+        no_secret(&format!("{end} {end:?}"));
+        assert!(matches!(end, LinkEnd::Refused(_)), "{name}: {end:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_namespace_that_is_not_there() {
+    let server = server(SocketIoServerConfig::default()).await;
+    let url = format!("http://hunter:s3cret@{}/t0ken?a=qu3ry", server.local_addr());
+    let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
+    no_secret(&format!("{end} {end:?}"));
+    assert!(matches!(end, LinkEnd::Refused(_)), "{end:?}");
+}

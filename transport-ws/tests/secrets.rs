@@ -1,0 +1,143 @@
+//! Nothing of a URL is shown but its scheme, host and port: not in errors, traces or events, nor by `Debug`.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use connector_core::conformance::probe;
+use connector_core::{
+    ClientConfig, Engine, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve,
+};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
+
+/// Everything that is traced, whatever its level: events, spans and their fields.
+#[derive(Clone, Default)]
+struct Traces(Arc<Mutex<String>>);
+
+impl Visit for Traces {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0.lock().unwrap(), "{field}={value:?} ");
+    }
+}
+
+impl Subscriber for Traces {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[track_caller]
+fn no_secret(text: &str) {
+    for secret in ["s3cret", "t0ken", "qu3ry", "fr4gment", "hunter"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+fn secret(port: u16) -> String {
+    format!("ws://hunter:s3cret@127.0.0.1:{port}/t0ken?a=qu3ry#fr4gment")
+}
+
+#[tokio::test]
+async fn of_a_plugin_that_is_not_there() {
+    let traces = Traces::default();
+    let _guard = tracing::subscriber::set_default(traces.clone());
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local")).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    for (name, url) in [
+        ("closed", secret(1)),
+        ("odd-port", "ws://hunter:s3cret@127.0.0.1:99999/t0ken".to_owned()),
+        ("odd-scheme", "http://hunter:s3cret@127.0.0.1:1/t0ken".to_owned()),
+        ("no-scheme", "hunter:s3cret@127.0.0.1:1/t0ken".to_owned()),
+        ("no-host", "ws://hunter:s3cret@/t0ken".to_owned()),
+        ("slash", "ws://hunter:s3/cret@127.0.0.1:1/t0ken".to_owned()),
+        ("space", "ws://hunter:s3cret@127.0.0.1 :1/t0ken".to_owned()),
+    ] {
+        let registration = transport_ws::plugin(name, &url);
+        no_secret(&format!("{registration:?}"));
+        engine.register(registration).unwrap();
+        let error = soon(engine.manager().activate(name)).await.unwrap_err();
+        no_secret(&format!("{error} {error:?}"));
+        // What any other plugin is told that calls it.
+        let error = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
+        no_secret(&format!("{error} {error:?}"));
+        let error = WsConnector::default().connect(&url).await.err().unwrap();
+        no_secret(&format!("{error} {error:?}"));
+    }
+    no_secret(&traces.0.lock().unwrap());
+}
+
+#[tokio::test]
+async fn of_a_plugin_whose_link_is_lost() {
+    let traces = Traces::default();
+    let _guard = tracing::subscriber::set_default(traces.clone());
+    let server = server(WsServerConfig::default()).await;
+    let url = secret(server.local_addr().port());
+    let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
+    let engine = Engine::new();
+    let local = engine.register(Plugin::new("local")).unwrap();
+    engine.manager().activate("local").await.unwrap();
+    let connector = WsConnector::new(WsConnectorConfig::default().token("hunter2"));
+    no_secret(&format!("{connector:?}"));
+    engine.register(Registration::behind(ExternalProfile::new("probe", &url), connector)).unwrap();
+    soon(engine.manager().activate("probe")).await.unwrap();
+    let told = Arc::new(Mutex::new(String::new()));
+    let listener = told.clone();
+    local.on("manager", "linkDown", move |args: Rest| listener.lock().unwrap().push_str(&format!("{args:?}"))).unwrap();
+    serving.abort();
+    let mut state = engine.link_state("probe").unwrap();
+    // The first loss, and then a dial that failed.
+    let state =
+        soon(state.wait_for(|state| matches!(state, LinkState::Down { tries: 1.., .. }))).await.unwrap().clone();
+    no_secret(&format!("{state} {state:?}"));
+    let error = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
+    no_secret(&format!("{error} {error:?}"));
+    no_secret(&told.lock().unwrap());
+    assert!(!told.lock().unwrap().is_empty());
+    let traces = traces.0.lock().unwrap();
+    no_secret(&traces);
+    assert!(traces.contains("ws://127.0.0.1:"), "{traces}");
+}
+
+#[cfg(feature = "stp")]
+#[tokio::test]
+async fn of_an_stp_that_is_not_there() {
+    use connector_core::stp::{StpConnector, StpService, StpTimeout};
+    use transport_ws::stp::StpWsConnector;
+
+    let traces = Traces::default();
+    let _guard = tracing::subscriber::set_default(traces.clone());
+    for url in [secret(1), "hunter:s3cret@127.0.0.1/t0ken".to_owned(), "ws://hunter:s3cret@:9/t0ken".to_owned()] {
+        let connector = StpWsConnector::new(&url);
+        no_secret(&format!("{connector:?}"));
+        let service = StpService::new("Tasks", ["GetTasks"]);
+        let error = soon(connector.connect(service, StpTimeout::from_seconds(5.0))).await.unwrap_err();
+        no_secret(&format!("{error} {error:?}"));
+    }
+    no_secret(&traces.0.lock().unwrap());
+}
