@@ -103,13 +103,17 @@ async fn a_method_that_blocks_within_its_limit_keeps_its_link() {
 #[tokio::test]
 async fn a_thread_that_is_blocked_outside_a_call_is_found() {
     let (release, wait) = mpsc::channel::<()>();
-    let wait = Arc::new(Mutex::new(wait));
+    // Once: the event is remembered, and the plugin that is started anew hears it too.
+    let wait = Arc::new(Mutex::new(Some(wait)));
     let make = move || {
         let wait = Arc::clone(&wait);
         Plugin::new("blocks").method("one", || async { 1 }).on_activation(move |client| {
             let wait = Arc::clone(&wait);
             async move {
-                let blocks = move || wait.lock().unwrap().recv().unwrap();
+                let blocks = move || {
+                    let wait = wait.lock().unwrap().take();
+                    wait.into_iter().for_each(|wait| wait.recv().unwrap());
+                };
                 client.on("local", "block", blocks).unwrap();
             }
         })
