@@ -145,7 +145,10 @@ pub(crate) fn shown(json: &str) -> std::borrow::Cow<'_, str> {
     let text = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
     match text.len() {
         ..=MOST => text.into(),
-        _ => format!("{}…", &text[..text.floor_char_boundary(MOST)]).into(),
+        _ => {
+            let end = (0..=MOST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+            format!("{}…", &text[..end]).into()
+        }
     }
 }
 

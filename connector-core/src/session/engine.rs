@@ -405,6 +405,29 @@ mod tests {
     }
 
     #[test]
+    fn a_head_that_came_alone_is_answered_or_ends_its_call() {
+        let mut session = session();
+        sent(&mut session);
+        let info = RequestInfo { from: "local".into(), path: None, is_from_native: None };
+        session.call(0, "echo".into(), Payload::no_args(), Box::new(info), 9);
+        let why = DecodeError::NotJson("NaN".to_owned());
+        let head = |json| message(json);
+        let ended = session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why);
+        assert!(
+            matches!(ended, Some(EngineEvent::Ended { reply: 9, outcome: Err(CallError::Plugin(_)) })),
+            "{ended:?}"
+        );
+        assert!(session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why).is_none());
+        let asked = serde_json::json!({"action": "request", "id": {"a": 1}, "name": null, "key": "k"});
+        assert!(session.receive_head(head(asked), &why).is_none());
+        let answer = sent(&mut session).remove(0);
+        let error = "it cannot be read: the frame is not JSON: NaN";
+        let expected =
+            serde_json::json!({"action": "response", "id": {"a": 1}, "name": null, "key": "k", "error": error});
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
     fn what_is_incomplete_is_dropped() {
         let mut session = session();
         for odd in [
