@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{oneshot, watch};
@@ -208,7 +209,7 @@ impl Serving {
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Serving {
         self.signal = Some(match self.signal.take() {
             None => Box::pin(stop),
-            Some(other) => Box::pin(async move { drop(select(other, pin!(stop)).await) }),
+            Some(other) => Box::pin(select(other, Box::pin(stop)).map(|_| ())),
         });
         self
     }
@@ -297,7 +298,7 @@ async fn session(
         client.finish().await;
         pending::<()>().await
     };
-    drop(select(pin!(task.ended()), pin!(stopped)).await);
+    let _ = select(pin!(task.ended()), pin!(stopped)).await;
     // An error: it has panicked, which the runtime has reported.
     end.await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"))
 }

@@ -24,7 +24,7 @@ fn plugin(notes: &Notes) -> Plugin {
                 ms
             }
         })
-        .method("stuck", || std::future::pending::<()>())
+        .method("stuck", || async { std::future::pending::<()>().await })
         .on_activation(|_| std::future::pending::<()>())
         .on_deactivation(move |_| {
             deactivated.add("deactivated");
