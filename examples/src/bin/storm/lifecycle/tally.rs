@@ -100,8 +100,9 @@ impl Tally {
         self.row(transport).violations += 1;
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.elsewhere > 0 || self.rows.iter().any(|(_, row)| row.hangs + row.violations > 0)
+    /// Whatever was wrong by now.
+    pub(crate) fn faults(&self) -> usize {
+        self.elsewhere + self.rows.iter().map(|(_, row)| row.hangs + row.violations).sum::<usize>()
     }
 
     pub(crate) fn print(&self) {
