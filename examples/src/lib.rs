@@ -28,9 +28,9 @@ pub fn run_on(many_threads: bool, program: impl Future<Output = Done>) -> ExitCo
     run_with("warn", many_threads, program)
 }
 
-/// As [`run`], for a program that makes trouble on purpose: errors alone by default.
-pub fn run_quietly(program: impl Future<Output = Done>) -> ExitCode {
-    run_with("error", true, program)
+/// As [`run`], for a program that makes trouble on purpose: `traces` alone by default, such as `error`.
+pub fn run_quietly(traces: &str, program: impl Future<Output = Done>) -> ExitCode {
+    run_with(traces, true, program)
 }
 
 fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {

@@ -1,11 +1,16 @@
 //! Requests to change a plugin's state that cross each other, lose their caller, or wait for each other.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
+use connector_core::conformance::{MemoryPlugin, memory};
 use connector_core::{
-    ActivateError, CallError, Context, Engine, LinkState, Plugin, PluginClient, PluginOptions, Policy, Profile,
-    async_trait,
+    ActivateError, CallError, ClientConfig, Context, DecodeError, Engine, ExternalProfile, Link, LinkEnd, LinkState,
+    Message, Plugin, PluginClient, PluginConnector, PluginOptions, Policy, Profile, Registration, SendError,
+    async_trait, serve,
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -364,6 +369,66 @@ async fn a_plugin_whose_link_is_lost_does_not_object() {
     peer.hear().await;
     peer.hang_up();
     soon(asked).await.unwrap().unwrap();
+}
+
+/// Links that take a second to close, counted.
+struct Slow(MemoryPlugin, Arc<AtomicUsize>);
+
+#[async_trait]
+impl PluginConnector for Slow {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(SlowLink(self.0.connect(url).await?, Box::pin(tokio::time::sleep(Duration::ZERO)), false)))
+    }
+}
+
+struct SlowLink(Box<dyn Link>, Pin<Box<tokio::time::Sleep>>, bool);
+
+impl Link for SlowLink {
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.0.send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.0.poll_message(cx)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
+        if !std::mem::replace(&mut self.2, true) {
+            self.1.as_mut().reset(Instant::now() + Duration::from_secs(1));
+        }
+        match self.1.as_mut().poll(cx) {
+            Poll::Ready(()) => self.0.poll_disconnect(cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_whose_link_closes_is_not_activated_to_be_asked_whether_it_agrees() {
+    let host = host().await;
+    let (connector, accepts, _switch) = memory();
+    tokio::spawn(serve(accepts, || Plugin::new("far"), ClientConfig::default()));
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let profile = ExternalProfile::new("far", "memory://");
+    host.engine.register(Registration::behind(profile, Slow(connector, dialled.clone()))).unwrap();
+    host.engine.manager().activate("far").await.unwrap();
+    let first = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let second = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(dialled.load(Ordering::Relaxed), 1);
+    assert!(!host.engine.manager().is_active("far"));
 }
 
 #[tokio::test(start_paused = true)]

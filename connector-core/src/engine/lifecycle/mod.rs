@@ -13,7 +13,7 @@ pub(super) use machine::{Change, Effects, Lifecycle, State};
 
 use super::access::Operation;
 use super::current;
-use super::entry::{Entry, Host, Registry};
+use super::entry::{Entry, Host, Registry, Status};
 use super::external::External;
 use super::reentrancy::Wish;
 use super::registration::{Place, Registration};
@@ -206,6 +206,10 @@ impl Inner {
     /// Asks a plugin's `canDeactivate`. One that has none agrees; one that does not list it may have one all the same.
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
+        // Its link closes already: the question would activate it again.
+        if entry.status() == Status::Inactive {
+            return true;
+        }
         let (plugin, listed) = (&*entry.name, entry.known().lists(CAN_DEACTIVATE));
         if !listed && entry.instance().is_some() {
             return true;

@@ -102,7 +102,7 @@ struct Tally {
 }
 
 /// The program that the storm is on.
-fn plugin() -> Result<PathBuf, Box<dyn std::error::Error>> {
+pub(crate) fn plugin() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let name = format!("ipc-plugin{}", std::env::consts::EXE_SUFFIX);
     let plugin = std::env::current_exe()?.with_file_name(name);
     match plugin.exists() {
@@ -230,7 +230,7 @@ impl Tally {
 }
 
 /// Whether something comes true in time.
-async fn until(mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) -> bool {
     let came = async {
         while !holds() {
             sleep(Duration::from_millis(1)).await;
@@ -240,7 +240,7 @@ async fn until(mut holds: impl FnMut() -> bool) -> bool {
 }
 
 #[allow(clippy::print_stderr, reason = "for whoever watches")]
-fn progress(line: std::fmt::Arguments<'_>) {
+pub(crate) fn progress(line: std::fmt::Arguments<'_>) {
     if std::io::stderr().is_terminal() {
         eprintln!("{line}");
     }

@@ -113,7 +113,7 @@ async fn plugin(command: Option<&str>) -> Result<(String, Option<Child>), Box<dy
 
 /// One fault: how long until everything went well again.
 async fn one(fault: Fault, url: String) -> Result<Duration, String> {
-    let proxy = Proxy::start(&url, fault).await.map_err(|error| error.to_string())?;
+    let proxy = Proxy::start(&url, Some(fault)).await.map_err(|error| error.to_string())?;
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local").method("echo", |n: u64| async move { n })).map_err(text)?;
     engine.register(transport_ws::plugin("probe", &proxy.url)).map_err(text)?;

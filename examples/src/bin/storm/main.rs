@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod children;
+#[cfg(target_os = "linux")]
+mod lifecycle;
 mod link;
 #[cfg(target_os = "linux")]
 mod processes;
@@ -27,6 +29,9 @@ enum Storm {
     /// Starts and kills a plugin's process over and over, and sees that every call ends and nothing is left behind. Linux
     /// only, since it looks into /proc.
     Children(ChildrenArgs),
+    /// Activates, deactivates, removes and loses plugins on all transports at once, and sees that each request ends, that
+    /// each plugin becomes what the last one said, and that nothing is left. Linux only, since it looks into /proc.
+    Lifecycle(LifecycleArgs),
 }
 
 #[derive(clap::Args)]
@@ -37,6 +42,22 @@ struct ChildrenArgs {
     /// How the engine and the process talk.
     #[arg(long, value_enum, default_value_t = Channels::All)]
     channel: Channels,
+    /// Repeats the choices of a run, if not its timing; by default a new one, which is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(clap::Args)]
+struct LifecycleArgs {
+    /// How many requests.
+    #[arg(long, default_value_t = 100_000)]
+    n: usize,
+    /// How many plugins; from 25 on, all transports have some.
+    #[arg(long, default_value_t = 50)]
+    plugins: usize,
+    /// Requests at a time.
+    #[arg(long, default_value_t = 64)]
+    side_by_side: usize,
     /// Repeats the choices of a run, if not its timing; by default a new one, which is printed.
     #[arg(long)]
     seed: Option<u64>,
@@ -56,11 +77,17 @@ enum Channels {
 
 fn main() -> ExitCode {
     let Args { storm } = Args::parse();
-    // What it breaks and kills is told as a warning each time.
-    examples::run_quietly(async move {
+    let traces = match storm {
+        // What it breaks and kills is told as a warning each time,
+        Storm::Link(_) | Storm::Children(_) => "error",
+        // and a hook that fails on purpose as an error.
+        Storm::Lifecycle(_) => "off",
+    };
+    examples::run_quietly(traces, async move {
         match storm {
             Storm::Link(args) => link::storm(args).await,
             Storm::Children(args) => children(args).await,
+            Storm::Lifecycle(args) => lifecycle(args).await,
         }
     })
 }
@@ -72,5 +99,15 @@ async fn children(args: ChildrenArgs) -> Done {
 
 #[cfg(not(target_os = "linux"))]
 async fn children(_: ChildrenArgs) -> Done {
+    Err("what is left of processes is found by way of /proc, which is Linux's".into())
+}
+
+#[cfg(target_os = "linux")]
+async fn lifecycle(args: LifecycleArgs) -> Done {
+    lifecycle::storm(args).await
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn lifecycle(_: LifecycleArgs) -> Done {
     Err("what is left of processes is found by way of /proc, which is Linux's".into())
 }

@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// A variable in the environment of each process that a storm starts, so that one which has lost its parent is found, too.
 pub(crate) const MARK: &str = "PLUGIN_STORM";
 
+/// A variable with the name of the plugin that a process is, where a storm has several.
+pub(crate) const NAME: &str = "PLUGIN_STORM_NAME";
+
 /// The children of this process.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
@@ -25,7 +28,7 @@ impl Left {
             match process {
                 Process { parent, state: 'Z', .. } if parent == us => left.zombies += 1,
                 Process { parent, .. } if parent == us => left.strays += 1,
-                Process { pid, .. } if pid != us && has_mark(pid, &mark) => left.strays += 1,
+                Process { pid, .. } if pid != us && has(pid, MARK, &mark) => left.strays += 1,
                 _ => {}
             }
         }
@@ -38,8 +41,8 @@ pub(crate) fn mark() -> String {
     std::process::id().to_string()
 }
 
-fn has_mark(pid: u32, mark: &str) -> bool {
-    let line = format!("{MARK}={mark}");
+fn has(pid: u32, variable: &str, value: &str) -> bool {
+    let line = format!("{variable}={value}");
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|variable| variable == line.as_bytes()))
 }
@@ -67,9 +70,42 @@ fn all() -> impl Iterator<Item = Process> {
 pub(crate) fn kill_a_child() -> bool {
     let us = std::process::id();
     let running = |process: &Process| process.parent == us && process.state != 'Z';
-    let Some(child) = all().find(running) else { return false };
-    let pid = i32::try_from(child.pid).ok().and_then(Pid::from_raw);
+    all().find(running).is_some_and(kill_it)
+}
+
+/// Kills the child that is the plugin of that [`NAME`], if it runs.
+pub(crate) fn kill(name: &str) -> bool {
+    running(name).next().is_some_and(kill_it)
+}
+
+/// How many children that are the plugin of that [`NAME`] run.
+pub(crate) fn count(name: &str) -> usize {
+    running(name).count()
+}
+
+fn running(name: &str) -> impl Iterator<Item = Process> {
+    let us = std::process::id();
+    all().filter(move |process| process.parent == us && process.state != 'Z' && has(process.pid, NAME, name))
+}
+
+fn kill_it(process: Process) -> bool {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+}
+
+/// How many threads of this process have that name, of which Linux keeps 15 bytes.
+pub(crate) fn threads(name: &str) -> usize {
+    let name = &name.as_bytes()[..name.len().min(15)];
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| fs::read(task.path().join("comm")).ok());
+    names.filter(|comm| comm.strip_suffix(b"\n") == Some(name)).count()
+}
+
+/// The memory that this process holds, in KiB.
+pub(crate) fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 /// The descriptors that are open.

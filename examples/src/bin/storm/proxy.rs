@@ -1,4 +1,4 @@
-//! A TCP proxy that does one thing wrong, once.
+//! A TCP proxy that does one thing wrong, once, or cuts what it carries whenever it is asked to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,23 +42,38 @@ impl fmt::Display for Fault {
 pub(crate) struct Proxy {
     pub(crate) url: String,
     struck: Arc<AtomicBool>,
+    cut: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    pub(crate) async fn start(url: &str, fault: Fault) -> std::io::Result<Proxy> {
-        let target = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+    pub(crate) async fn start(url: &str, fault: Option<Fault>) -> std::io::Result<Proxy> {
+        let (scheme, target) = url.split_once("://").unwrap_or(("ws", url));
+        let target = target.trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("ws://{}", listener.local_addr()?);
+        let url = format!("{scheme}://{}", listener.local_addr()?);
         let (struck, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let strikes = Arc::clone(&struck);
+        let (strikes, cut) = (Arc::clone(&struck), Arc::new(Notify::new()));
+        let cuts = Arc::clone(&cut);
         let accepting = tokio::spawn(async move {
             while let Ok((engine, _)) = listener.accept().await {
                 let Ok(plugin) = TcpStream::connect(&target).await else { continue };
-                tokio::spawn(connection(engine, plugin, fault, Arc::clone(&strikes), Arc::clone(&passed)));
+                let connection = connection(engine, plugin, fault, Arc::clone(&strikes), Arc::clone(&passed));
+                let cuts = Arc::clone(&cuts);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = connection => {}
+                        () = cuts.notified() => {}
+                    }
+                });
             }
         });
-        Ok(Proxy { url, struck, accepting })
+        Ok(Proxy { url, struck, cut, accepting })
+    }
+
+    /// Cuts all connections that it carries now.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_waiters();
     }
 
     pub(crate) fn has_struck(&self) -> bool {
@@ -74,14 +90,17 @@ impl Drop for Proxy {
 async fn connection(
     engine: TcpStream,
     plugin: TcpStream,
-    fault: Fault,
+    fault: Option<Fault>,
     struck: Arc<AtomicBool>,
     passed: Arc<AtomicU64>,
 ) {
     // Dropped at a cut: the kernel resets what has unread bytes, and ends the rest.
     let (from_engine, to_engine) = engine.into_split();
     let (from_plugin, to_plugin) = plugin.into_split();
-    let with = |direction| (direction == fault.direction).then(|| (fault, Arc::clone(&struck), Arc::clone(&passed)));
+    let with = |direction| {
+        let fault = fault.filter(|fault| fault.direction == direction)?;
+        Some((fault, Arc::clone(&struck), Arc::clone(&passed)))
+    };
     tokio::select! {
         () = pass(from_engine, to_plugin, with(Direction::ToPlugin)) => {}
         () = pass(from_plugin, to_engine, with(Direction::ToEngine)) => {}
