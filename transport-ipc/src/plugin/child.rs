@@ -1,6 +1,7 @@
 //! The task that looks after one child process: ends it when asked, kills it when forgotten, always reaps it.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,14 +93,57 @@ impl Child {
 /// The process group, or job, and the rest of the program's family. What is left of them is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) child: Box<dyn ChildWrapper>,
+    pub(super) child: Leader,
     plugin: Arc<str>,
     mark: Option<Mark>,
 }
 
+/// The program itself, which is reaped even where no runtime is left to do it.
+#[derive(Debug)]
+pub(super) struct Leader(Option<Box<dyn ChildWrapper>>);
+
+impl Deref for Leader {
+    type Target = dyn ChildWrapper;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().expect("taken by `drop` alone")
+    }
+}
+
+impl DerefMut for Leader {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_deref_mut().expect("taken by `drop` alone")
+    }
+}
+
+/// How long a killed program may take to end.
+const REAP: Duration = Duration::from_secs(10);
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        // It may have ended just now.
+        let _ = child.start_kill();
+        if !matches!(child.inner_mut().try_wait(), Ok(None)) {
+            return;
+        }
+        // tokio reaps what is dropped as long as a runtime lives; this may be because its runtime shuts down.
+        let reaper = std::thread::Builder::new().name("plugin-reaper".to_owned());
+        let started = reaper.spawn(move || {
+            let since = std::time::Instant::now();
+            while matches!(child.inner_mut().try_wait(), Ok(None)) && since.elapsed() < REAP {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "no thread can be started that waits for a killed program");
+        }
+    }
+}
+
 impl Group {
     pub(super) fn new(child: Box<dyn ChildWrapper>, plugin: Arc<str>, mark: Mark) -> Group {
-        Group { child, plugin, mark: Some(mark) }
+        Group { child: Leader(Some(child)), plugin, mark: Some(mark) }
     }
 
     async fn until_ended(

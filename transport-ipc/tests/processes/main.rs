@@ -8,5 +8,7 @@ mod graceful;
 mod output;
 mod refusals;
 mod resolve;
+#[cfg(target_os = "linux")]
+mod runtimes;
 mod sockets;
 mod support;
