@@ -95,7 +95,9 @@ pub(crate) async fn storm(args: LifecycleArgs) -> Done {
     let warm_up = args.n / WARM_UP;
     one(&args, &program, 0..warm_up, usize::MAX, &mut rng, &mut tally).await?;
     let (descriptors, memory) = (processes::descriptors(), processes::resident());
-    one(&args, &program, warm_up..args.n, descriptors, &mut rng, &mut tally).await?;
+    if tally.faults() < FAULTS {
+        one(&args, &program, warm_up..args.n, descriptors, &mut rng, &mut tally).await?;
+    }
     let now = processes::resident();
     tally.print();
     let (number, seconds) = (args.n, began.elapsed().as_secs_f64());
@@ -430,11 +432,9 @@ impl<'a> World<'a> {
         };
         if !until(is_clean).await {
             tally.elsewhere += 1;
-            let (before, (tasks_now, descriptors_now, files)) = ((tasks, descriptors), now());
-            let left = Left::now();
+            let ((tasks_now, descriptors_now, files), left) = (now(), Left::now());
             report(format_args!(
-                "without the engine, {tasks_now} tasks, {descriptors_now} descriptors (before: {before:?}), {files} \
-                 files of sockets, {left:?}"
+                "without the engine: {tasks_now} tasks, {descriptors_now} descriptors, {files} files of sockets, {left:?}"
             ));
         }
     }
