@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use connector_core::conformance::local;
-use connector_core::{CallError, Engine, PluginClient, PluginOptions};
+use connector_core::{ActivateError, CallError, Engine, PluginClient, PluginOptions};
 use examples::{Done, report};
 use fastrand::Rng;
 use serde_json::Value;
@@ -162,8 +162,9 @@ async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tal
     }
     match activated {
         Some(Ok(Ok(()))) => tally.activations += 1,
-        // It may have been given up with its engine.
+        // It may have been given up with its engine, or by the deactivation.
         Some(Ok(Err(_))) if blow == Blow::Drop => {}
+        Some(Ok(Err(ActivateError::Interrupted(_)))) if blow == Blow::Deactivate => {}
         Some(Ok(Err(error))) => {
             tally.surprise(format_args!("after {blow:?}, the activation failed: {error}"));
         }

@@ -10,6 +10,7 @@
 //! come and go differs between runs by 1 or 2 MiB; 210 bytes lost with each of the 80,000 requests in between are more.
 
 mod hooks;
+mod request;
 mod subject;
 mod tally;
 
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use connector_core::{ActivateError, CallError, Engine, Plugin, PluginClient, Policy, Profile, Refusal, async_trait};
+use connector_core::{Engine, Plugin, PluginClient, Policy, Profile, async_trait};
 use examples::{Done, report};
 use fastrand::Rng;
 use futures_util::future::poll_immediate;
@@ -25,8 +26,9 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet, unconstrained};
 use tokio::time::{sleep, timeout};
 
+use self::request::{Op, Outcome, activated, called};
 use self::subject::{Subject, TRANSPORTS, Transport};
-use self::tally::{Outcome, Tally};
+use self::tally::Tally;
 use crate::LifecycleArgs;
 use crate::children::{plugin, progress, until};
 use crate::processes::{self, Left};
@@ -47,46 +49,6 @@ const AHEAD: usize = 16;
 /// The storm ends early after so many faults: each takes its time.
 const FAULTS: usize = 8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    Activate,
-    Deactivate,
-    /// By another plugin, by way of the manager.
-    DeactivateFromAfar,
-    /// Registered again at once, under the same name.
-    Remove,
-    /// Activates on demand.
-    Call,
-    /// Of all plugins.
-    Shutdown,
-}
-
-impl Op {
-    const OF_A_PLUGIN: [Op; 5] = [Op::Activate, Op::Deactivate, Op::DeactivateFromAfar, Op::Remove, Op::Call];
-
-    fn draw(rng: &mut Rng) -> Op {
-        match rng.u32(..1000) {
-            0..400 => Op::Activate,
-            400..600 => Op::Deactivate,
-            600..680 => Op::DeactivateFromAfar,
-            680..750 => Op::Remove,
-            750..998 => Op::Call,
-            _ => Op::Shutdown,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Op::Activate => "activate",
-            Op::Deactivate => "deactivate",
-            Op::DeactivateFromAfar => "deactivate from afar",
-            Op::Remove => "remove",
-            Op::Call => "call",
-            Op::Shutdown => "shutdown",
-        }
-    }
-}
-
 pub(crate) async fn storm(args: LifecycleArgs) -> Done {
     let program = plugin()?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -95,7 +57,9 @@ pub(crate) async fn storm(args: LifecycleArgs) -> Done {
     let warm_up = args.n / WARM_UP;
     one(&args, &program, 0..warm_up, usize::MAX, &mut rng, &mut tally).await?;
     let (descriptors, memory) = (processes::descriptors(), processes::resident());
-    one(&args, &program, warm_up..args.n, descriptors, &mut rng, &mut tally).await?;
+    if tally.faults() < FAULTS {
+        one(&args, &program, warm_up..args.n, descriptors, &mut rng, &mut tally).await?;
+    }
     let now = processes::resident();
     tally.print();
     let (number, seconds) = (args.n, began.elapsed().as_secs_f64());
@@ -430,38 +394,10 @@ impl<'a> World<'a> {
         };
         if !until(is_clean).await {
             tally.elsewhere += 1;
-            let (before, (tasks_now, descriptors_now, files)) = ((tasks, descriptors), now());
-            let left = Left::now();
+            let ((tasks_now, descriptors_now, files), left) = (now(), Left::now());
             report(format_args!(
-                "without the engine, {tasks_now} tasks, {descriptors_now} descriptors (before: {before:?}), {files} \
-                 files of sockets, {left:?}"
+                "without the engine: {tasks_now} tasks, {descriptors_now} descriptors, {files} files of sockets, {left:?}"
             ));
         }
-    }
-}
-
-fn activated(outcome: Result<(), ActivateError>) -> Outcome {
-    match outcome {
-        Ok(()) => Outcome::Done,
-        Err(ActivateError::Interrupted(_) | ActivateError::HookPanicked(_) | ActivateError::NotRegistered(_)) => {
-            Outcome::Failed
-        }
-        Err(error) => Outcome::Surprise(error.to_string()),
-    }
-}
-
-fn called<T: PartialEq + std::fmt::Debug>(outcome: Result<T, CallError>, expected: T) -> Outcome {
-    match outcome {
-        Ok(result) if result == expected => Outcome::Done,
-        Ok(result) => Outcome::Surprise(format!("{result:?} instead of {expected:?}")),
-        Err(CallError::LinkLost(_) | CallError::Cancelled(_)) => Outcome::Failed,
-        Err(CallError::Refused(refusal)) => match &*refusal {
-            Refusal::Busy { .. } | Refusal::NotExposed { .. } => Outcome::Surprise(refusal.to_string()),
-            Refusal::NotActivatable(why) if why.starts_with("cannot connect") || why.contains("did not") => {
-                Outcome::Surprise(refusal.to_string())
-            }
-            _ => Outcome::Failed,
-        },
-        Err(error) => Outcome::Surprise(error.to_string()),
     }
 }

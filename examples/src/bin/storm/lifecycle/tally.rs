@@ -6,21 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use comfy_table::{Table, presets};
 use examples::report;
 
-use super::Op;
+use super::request::{Op, Outcome};
 use super::subject::{Links, TRANSPORTS, Transport};
-
-/// How a request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Done,
-    /// As may happen to any request among others.
-    Failed,
-    /// With what no other request explains.
-    Surprise(String),
-    /// Its future was.
-    Dropped,
-    Hangs,
-}
 
 #[derive(Default)]
 pub(crate) struct Tally {
