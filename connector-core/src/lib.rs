@@ -10,6 +10,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod fault;
 mod json;
 mod link;
 mod message;
