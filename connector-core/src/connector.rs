@@ -149,12 +149,15 @@ impl From<std::io::Error> for SendError {
 /// - **Bad frames** are handed out as errors, in their place; they do not end the link unless the transport's own
 ///   protocol says so.
 /// - **Progress**: a link that takes nothing for [`stall_timeout`](crate::QueueLimits::stall_timeout) while its queue is
-///   full is closed by the core ([`LinkEnd::TooSlow`]); an end that is slow but steady is left alone. A message taken and
-///   a flush completed are progress; so is every byte in [`traffic`](Link::traffic), which a transport over a slow line
-///   should count, or a large message on its way looks like a standstill.
+///   full is closed by the core. A message taken and a flush completed are progress; so is every byte in
+///   [`traffic`](Link::traffic), which a transport over a slow line should count, or a large message on its way looks
+///   like a standstill.
 /// - **Silence**: a transport that ends its links by itself when the other end has gone silent says so in
 ///   [`notices_silence`](Link::notices_silence). For any other the engine asks the plugin for a sign of life.
 /// - **No panics** on anything that comes in, and no unbounded allocation: a length is checked before it is believed.
+///
+/// The core asks one thing in return: it ends a link only if the other end has taken nothing for a while
+/// ([`LinkEnd::TooSlow`]); an end that is slow but steady is left alone.
 ///
 /// The seeds' names: `send` is theirs; `on` and `getMessage` are [`poll_message`](Link::poll_message); `disconnect` is
 /// [`poll_disconnect`](Link::poll_disconnect). [`FramedLink`](crate::FramedLink) makes a link of any `Stream + Sink` of

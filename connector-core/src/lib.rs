@@ -1,8 +1,8 @@
 //! A host program (the *engine*) and its *plugins*, wherever those live, call each other's methods and hear each other's
 //! events. This crate is everything but the transports.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// For other crates' links to this one where it is not documented beside them, or not yet.
-#![doc(html_root_url = "https://docs.rs/connector-core/latest")]
+// From other crates' pages: Cargo may document them before this one, and rustdoc then finds no page to link to.
+#![doc(html_root_url = "../")]
 
 mod client;
 #[cfg(feature = "conformance")]
@@ -10,6 +10,7 @@ pub mod conformance;
 mod connector;
 mod engine;
 mod error;
+mod fault;
 mod framed;
 mod guard;
 mod id;

@@ -123,9 +123,13 @@ impl End {
             if self.try_put(filled(number, bytes)).await?.is_err() {
                 return Ok(());
             }
-            // Both ends get their turn, whatever the link thinks of its buffers.
+            // Both ends get their turn, whatever the link thinks of its buffers; and one task polls both ways.
             if number % 16 == 0 {
                 yield_now().await;
+                let link = &mut self.link;
+                if let Poll::Ready(Err(end)) = poll_fn(|cx| Poll::Ready(link.poll_message(cx))).await {
+                    return self.ended("poll_message", end).map(drop);
+                }
             }
         }
         let came = format!("one that has taken {most} messages of {bytes} bytes");

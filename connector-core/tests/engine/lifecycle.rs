@@ -217,7 +217,7 @@ async fn an_activation_finishes_although_its_caller_has_gone() {
     peer.answer(&ask, json!(["m"]));
     settle().await;
     assert!(host.engine.manager().is_active("far"));
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(peers.none());
 }
 

@@ -58,8 +58,7 @@ pub struct TcpConnector;
 impl PluginConnector for TcpConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
         let limit = std::time::Duration::from_secs(5);
-        let address =
-            url.strip_prefix("tcp://").ok_or_else(|| LinkEnd::Refused("the URL is no tcp:// URL".to_owned()))?;
+        let address = url.strip_prefix("tcp://").ok_or_else(|| LinkEnd::Refused("not a tcp:// URL".to_owned()))?;
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
             Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(LinkEnd::Refused(error.to_string())),
             Ok(stream) => Ok(link(stream?)),
