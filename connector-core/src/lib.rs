@@ -1,7 +1,8 @@
 //! An engine and its plugins, wherever they live, call each other's methods and listen to each other's events.
 //!
 //! This crate is everything but the transports. Those are crates of their own: `transport-ws` (websockets),
-//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io) and `transport-worker` (threads).
+//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io) and `transport-worker`
+//! (threads).
 //!
 //! # From nothing to a call
 //!
@@ -38,14 +39,16 @@
 //!
 //! # Concepts
 //!
-//! - A [`Plugin`] is a value: a name, a table of methods, and hooks. The same value is registered with an engine, or served
-//!   by a program of its own.
+//! - A [`Plugin`] is a value: a name, a table of methods, and hooks. The same value is registered with an engine, or
+//!   served by a program of its own.
 //! - An [`Engine`] knows plugins by their names, and routes every call and event between them. A registered plugin is
-//!   inactive; it is activated by the host ([`PluginManager::activate`]), by another plugin, or by the first call to it.
-//! - A [`PluginClient`] is a plugin's handle: it calls, emits and listens in that plugin's name, in the engine's process as
-//!   well as at the other end of a link.
-//! - A *connector* makes [`Link`]s: [`PluginConnector`] is the engine's end of a transport, [`ClientConnector`] the plugin's.
-//!   "Client" is the published packages' word: the plugin is the engine's client, even where it runs the server.
+//!   inactive; it is activated by the host ([`PluginManager::activate`]), by another plugin, or by the first call to
+//!   it.
+//! - A [`PluginClient`] is a plugin's handle: it calls, emits and listens in that plugin's name, in the engine's
+//!   process as well as at the other end of a link.
+//! - A *connector* makes [`Link`]s: [`PluginConnector`] is the engine's end of a transport, [`ClientConnector`] the
+//!   plugin's. "Client" is the published packages' word: the plugin is the engine's client, even where it runs the
+//!   server.
 //! - The *manager* is a plugin that every engine has. Plugins ask it for profiles and activations; the host has
 //!   [`Engine::manager`].
 //!
@@ -54,13 +57,14 @@
 //! To write a plugin:
 //! - [`Plugin`], [`Service`]; [`Method`] says what functions can be methods, [`Reply`] what they can return, and
 //!   [`Json`] returns any type, also as a typed error. [`Context`] is a call's own, [`Rest`] takes any arguments.
-//! - [`PluginClient`] to call others ([`call`](PluginClient::call)), to emit ([`emit`](PluginClient::emit)) and to listen
-//!   ([`on`](PluginClient::on), or [`events`](PluginClient::events), which gives an [`EventStream`]).
-//! - [`serve()`] and [`connect()`] put it behind a transport, [`Serving::until`] stops it in order, [`ClientConfig`] has its
-//!   limits.
+//! - [`PluginClient`] to call others ([`call`](PluginClient::call)), to emit ([`emit`](PluginClient::emit)) and to
+//!   listen ([`on`](PluginClient::on), or [`events`](PluginClient::events), which gives an [`EventStream`]).
+//! - [`serve()`] and [`connect()`] put it behind a transport, [`Serving::until`] stops it in order, [`ClientConfig`]
+//!   has its limits.
 //!
 //! To write a host:
-//! - [`Engine`], [`EngineBuilder`], [`PluginManager`], [`Registration`], and [`PluginOptions`] with the limits of one plugin.
+//! - [`Engine`], [`EngineBuilder`], [`PluginManager`], [`Registration`], and [`PluginOptions`] with the limits of one
+//!   plugin.
 //! - Who may do what: [`EngineBuilder::access_rule`] with [`Access`] and [`Operation`]; [`Policy`].
 //! - [`LinkState`] tells how a plugin's link stands, and [`LinkEnd`] how it ended.
 //!
@@ -68,8 +72,8 @@
 //! [`RegisterError`], [`ActivateError`], [`UpdateError`] and [`ServiceError`] are those of other operations.
 //!
 //! To write a transport:
-//! - [`Link`] and its contract; [`FramedLink`] makes one of any stream and sink; [`Message`], [`Id`] and [`Payload`] cross
-//!   it. [`Standstill`] and [`shown_url()`] are there to share.
+//! - [`Link`] and its contract; [`FramedLink`] makes one of any stream and sink; [`Message`], [`Id`] and [`Payload`]
+//!   cross it. [`Standstill`] and [`shown_url()`] are there to share.
 //!
 //! Sketch-thru-Plan: module [`stp`].
 //!
@@ -77,8 +81,8 @@
 //!
 //! None is on by default.
 //!
-//! - `conformance`: for tests. A transport in memory whose links can be cut, the suite that every transport is tested with,
-//!   and the plugins and scripts that it uses.
+//! - `conformance`: for tests. A transport in memory whose links can be cut, the suite that every transport is tested
+//!   with, and the plugins and scripts that it uses.
 #![cfg_attr(feature = "conformance", doc = "  See the module [`conformance`].")]
 //!
 //! # Guides
