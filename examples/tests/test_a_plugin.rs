@@ -127,8 +127,14 @@ async fn it_survives_the_loss_of_its_link() {
     let switch = behind_a_link(&engine, move || {
         let (activated, deactivated) = (told.clone(), told.clone());
         calculator()
-            .on_activation(move |_| std::future::ready(activated.send("activated").unwrap()))
-            .on_deactivation(move |_| std::future::ready(deactivated.send("deactivated").unwrap()))
+            .on_activation(move |_| {
+                activated.send("activated").unwrap();
+                async {}
+            })
+            .on_deactivation(move |_| {
+                deactivated.send("deactivated").unwrap();
+                async {}
+            })
     });
     engine.manager().activate("calculator").await.unwrap();
     let mut link = engine.link_state("calculator").unwrap();
