@@ -59,7 +59,7 @@ pub enum LinkEnd {
     /// may at the very most. See [`QueueLimits`](crate::QueueLimits).
     #[error("too slow: more waited for it than may, or it took nothing for {0:?}")]
     TooSlow(Duration),
-    /// The connector will make no more links until the plugin is activated anew, and why.
+    /// The connector makes no more links until the plugin is deactivated and activated again, and why.
     #[error("given up: {0}")]
     GivenUp(String),
     /// This end closed it: the plugin was deactivated, or a handle dropped.

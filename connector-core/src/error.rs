@@ -40,7 +40,7 @@ impl PayloadError {
     }
 }
 
-/// A frame that is no message; its sender broke the protocol, the link itself is unharmed.
+/// A frame that is not a message. Its sender broke the protocol; the link itself is unharmed.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -53,14 +53,14 @@ pub enum DecodeError {
     /// The frame is of a kind the transport does not carry messages in, for example binary.
     #[error("{0} carry no messages here")]
     WrongFrame(&'static str),
-    /// The frame is no message, but somebody may wait for it: its action and its id could be read. The core answers a
-    /// request with the error, and ends the call that a response was for.
+    /// The frame is not a message, but somebody may wait for it: its action and its id could be read. The core answers
+    /// a request with the error, and ends the call that a response was for.
     #[error("{why}")]
     Partial {
         /// What could be read: a request or a response, its id, and its name and key if they could be. What asks for
         /// something unknown is a request.
         head: Box<Message>,
-        /// Why it is no message.
+        /// Why it is not a message.
         why: Box<DecodeError>,
     },
 }
@@ -86,16 +86,18 @@ pub enum CallError {
     /// [bad arguments](CallError::is_bad_arguments).
     #[error("{0}")]
     Plugin(Fault),
-    /// The call was not let through, and why.
+    /// The call did not reach the method, and why: the plugin is unknown or busy, a rule does not allow it, and so on.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// The plugin took longer than its queue's time limit, or than the caller's own.
+    /// The call took longer than the plugin's [`queue_timeout`](crate::PluginOptions::queue_timeout), or than the
+    /// caller's own limit. The text says which.
     #[error("{0}")]
     TimedOut(String),
-    /// Somebody cancelled the call.
+    /// The call was cancelled, with [`PluginClient::cancel`](crate::PluginClient::cancel).
     #[error("{0}")]
     Cancelled(String),
-    /// The link to the plugin, or the caller's own, ended while the call was under way or is down.
+    /// The link to the plugin, or the caller's own, is down or ended while the call was under way. The method may have
+    /// run.
     #[error("{0}")]
     LinkLost(#[from] LinkLost),
     /// The arguments could not be serialized; the call was not made.
@@ -332,7 +334,8 @@ pub enum Refusal {
         /// The bound.
         limit: usize,
     },
-    /// The plugin has not shaken hands with an engine yet.
+    /// No engine has made its handshake with this plugin yet: see
+    /// [`PluginClient::onload`](crate::PluginClient::onload).
     #[error("Not connected to the IDE. Wait for the handshake (`onload`) before you call or emit")]
     NotConnected,
     /// The engine this plugin was registered with is gone, or has removed it.
@@ -353,7 +356,7 @@ pub enum Refusal {
         /// The rule's name.
         rule: String,
     },
-    /// A refusal that an engine at the other end of a link told us.
+    /// Any refusal by an engine at the other end of a link, in its own words.
     #[error("{0}")]
     Told(String),
 }
@@ -362,7 +365,7 @@ pub enum Refusal {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum LinkLost {
-    /// This side saw the link end.
+    /// The link ended at this end.
     #[error("the link to \"{plugin}\" was lost: {end}")]
     Seen {
         /// The plugin at the other end (for a plugin's own link: `engine`).
@@ -371,7 +374,7 @@ pub enum LinkLost {
         #[source]
         end: Arc<LinkEnd>,
     },
-    /// The engine saw another plugin's link end, and told us.
+    /// Another plugin's link ended at the engine, which says so over this plugin's link.
     #[error("{0}")]
     Told(String),
 }
@@ -403,7 +406,8 @@ pub enum ActivateError {
     /// No plugin of that name.
     #[error("Cannot active plugin {0} because it's not registered yet")]
     NotRegistered(String),
-    /// The policy says no.
+    /// The policy or the plugin itself does not allow it: see [`Policy`](crate::Policy) and
+    /// [`Plugin::can_deactivate`](crate::Plugin::can_deactivate).
     #[error("Plugin {caller} has no right to {what} plugin {name}")]
     NoRight {
         /// Who asked.
@@ -427,7 +431,7 @@ pub enum ActivateError {
         #[source]
         end: Arc<LinkEnd>,
     },
-    /// There is a link, but the plugin did not shake hands.
+    /// There is a link, but the plugin did not answer the handshake.
     #[error("plugin \"{name}\" at {url} did not answer its handshake within {within:?}: is it a plugin?")]
     NoHandshake {
         /// The plugin.
@@ -459,7 +463,7 @@ pub enum ActivateError {
     /// It was deactivated or removed before its activation had finished.
     #[error("plugin \"{0}\" was deactivated before its activation had finished")]
     Interrupted(String),
-    /// It is being deactivated, and that waits for the one who asks for its activation.
+    /// It is being deactivated, and its deactivation waits for the plugin that asks for this activation.
     #[error("plugin \"{0}\" cannot be activated now: its deactivation, which is under way, waits for this activation")]
     Circular(String),
     /// The engine is gone.
@@ -485,10 +489,10 @@ pub enum UpdateError {
     /// Where a plugin lives is the host's to say.
     #[error("Url from Profile cannot be updated.")]
     Url,
-    /// The update is no profile.
+    /// The result would not be a profile.
     #[error("the update is no profile: {0}")]
     NotAProfile(String),
-    /// A policy of the host's says no.
+    /// The host's policy does not allow it, and why.
     #[error("{0}")]
     Denied(String),
 }
@@ -503,7 +507,7 @@ pub enum ServiceError {
     /// No service was prepared under that name.
     #[error("no service \"{0}\" has been prepared")]
     NotPrepared(String),
-    /// The engine did not take the new list of methods.
+    /// The engine did not accept the new list of methods.
     #[error("the engine did not take the service: {0}")]
     Engine(#[from] CallError),
 }

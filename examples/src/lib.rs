@@ -138,3 +138,8 @@ pub fn report(line: impl std::fmt::Display) {
     // If nobody reads any more, there is nobody to tell.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
+
+/// The programs of the workspace's README, compiled.
+#[cfg(all(doctest, feature = "ipc", feature = "ws"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -16,22 +16,23 @@ use crate::payload::Payload;
 use crate::plugin::{Parameters, Rest};
 use crate::sync::lock;
 
-/// What an [`EventStream`] gives.
+/// An item of an [`EventStream`].
 #[derive(Debug)]
 pub enum Event<T = Rest> {
     /// The event's arguments.
     Args(T),
-    /// An event whose arguments are of other types; the stream goes on.
+    /// An event whose arguments are of other types, and what does not fit. More events may follow.
     Unreadable(PayloadError),
-    /// So many events came while the stream was full; they are gone.
+    /// This many events were dropped, because the stream was full. Reported once what waits has been taken.
     Missed(u64),
 }
 
-/// Occurrences of one event, in order, with its arguments read as a `T`, as they are taken from the stream: a tuple such
-/// as `(i64, String)`, or [`Rest`] for any number of arguments, unread.
+/// The occurrences of one event, in order: see [`PluginClient::events`]. `T` is a tuple such as `(i64, String)`, or
+/// [`Rest`] for any arguments, unread. Arguments are read when an item is taken.
 ///
-/// It ends when its subscription does: with [`off`](PluginClient::off) of the event, the plugin's deactivation, or,
-/// behind a link, the link. Dropping it ends this subscription and no other.
+/// The stream ends when its subscription does: with [`off`](PluginClient::off) of the event, the plugin's deactivation,
+/// or, in a plugin behind a link, the link. What still waits is given out first. Dropping the stream ends this
+/// subscription and no other.
 #[derive(Debug)]
 pub struct EventStream<T = Rest> {
     client: PluginClient,

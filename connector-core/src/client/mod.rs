@@ -23,11 +23,12 @@ use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
 use crate::runtime;
 
-/// A plugin's handle, cheap to clone: what it calls, emits and hears goes through the engine in its name.
+/// A plugin's handle: calls, emits and listens in the plugin's name, by way of the engine. Cheap to clone.
 ///
-/// A handler gets it from its [`Context`](crate::Context); [`Engine::register`](crate::Engine::register) and
-/// [`connect`] return it. It works the same in the engine's process and behind a link. Once the engine has dropped or
-/// removed the plugin, or the link has ended, its operations end in an error.
+/// A method gets it from its [`Context`](crate::Context::client), a hook as its argument;
+/// [`Engine::register`](crate::Engine::register) and [`connect`] return it. It works the same in the engine's process
+/// and behind a link. While the plugin is inactive, once the engine is gone or has removed the plugin, and once the
+/// link has ended, its operations fail.
 #[derive(Clone, Debug)]
 pub struct PluginClient(Home);
 
@@ -51,8 +52,8 @@ impl PluginClient {
         PluginClient(Home::Link(link))
     }
 
-    /// The plugin's name: the one it was registered with, or, behind a link, the one the engine gave it in the
-    /// handshake (before that, its own).
+    /// The plugin's name: the one it was registered with. Behind a link, the engine says that name in the handshake;
+    /// before that, it is the plugin's own.
     pub fn name(&self) -> Name {
         match &self.0 {
             Home::Engine { name, .. } => name.clone(),
@@ -60,10 +61,11 @@ impl PluginClient {
         }
     }
 
-    /// Waits until an engine has shaken hands; in the engine's process there is nothing to wait for. Cancel safe.
+    /// Waits for the engine's handshake, before which a plugin behind a link cannot call or emit. In the engine's
+    /// process it returns at once. Cancel safe.
     ///
     /// # Errors
-    /// The link ended before.
+    /// The link ended first.
     pub async fn onload(&self) -> Result<(), CallError> {
         match &self.0 {
             Home::Engine { .. } => Ok(()),
@@ -71,10 +73,14 @@ impl PluginClient {
         }
     }
 
-    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`: `()` for a
-    /// method that returns nothing, [`serde::de::IgnoredAny`] for whatever it returns.
+    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`: `()` for
+    /// a method that returns nothing, [`serde::de::IgnoredAny`] for any result.
     ///
-    /// Dropping the future cancels this one call, and what it caused in turn.
+    /// If the target is inactive, the call activates it first. Then it waits its turn, since a plugin runs one call at
+    /// a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10 s).
+    /// The wait itself has no limit; [`call_within`](PluginClient::call_within) has one for all of it.
+    ///
+    /// Dropping the future cancels this one call, and the calls that it has caused in turn.
     ///
     /// ```no_run
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -83,7 +89,7 @@ impl PluginClient {
     /// ```
     ///
     /// # Errors
-    /// How the call ended otherwise: see [`CallError`].
+    /// How else the call ended: see [`CallError`]. If the plugin's link is down, the call fails at once.
     pub async fn call<T: CallResult>(
         &self,
         target: &str,
@@ -97,11 +103,12 @@ impl PluginClient {
         })
     }
 
-    /// As [`call`](PluginClient::call), with a time limit of the caller's own that counts from now, the wait in queues
-    /// included.
+    /// Like [`call`](PluginClient::call), with a time limit for everything: activation, the wait in queues, and the
+    /// run. The target's own limit still holds.
     ///
     /// # Errors
-    /// As [`call`](PluginClient::call); [`CallError::TimedOut`] once `limit` has passed, and the call is cancelled then.
+    /// As [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed. The call is cancelled
+    /// then.
     pub async fn call_within<T: CallResult>(
         &self,
         limit: Duration,
@@ -123,12 +130,12 @@ impl PluginClient {
         }
     }
 
-    /// Cancels all of this plugin's calls to `target` that wait or run, or those of one method: the published meaning.
-    /// Each ends as [`CallError::Cancelled`]. To end one call, drop its future.
+    /// Cancels all of this plugin's calls to `target` that wait or run, or only those of one method, as in the
+    /// published packages. Each ends as [`CallError::Cancelled`]. To cancel one call, drop its future.
     ///
     /// # Errors
-    /// The target is unknown or inactive, or the method is not exposed. Behind a link the engine judges that, and only
-    /// a link that is down is an error here.
+    /// The target is unknown or inactive, or the method is not exposed. Behind a link it is the engine that finds this
+    /// out, and only a link that is down, or has had no handshake yet, is an error here.
     pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
         match &self.0 {
             Home::Engine { .. } => {
@@ -139,14 +146,18 @@ impl PluginClient {
         }
     }
 
-    /// Listens to an event of another plugin from now on; the last one that the engine remembers comes at once.
+    /// Listens to an event of another plugin. The engine remembers the last occurrence of an event that anybody has
+    /// listened to, and delivers it at once. The other plugin need not be active, or registered yet.
     ///
-    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and in the
-    /// engine's process changes nothing (but the remembered event comes again).
+    /// The listener runs where the event arrives, so it must be quick and must not block. For work that takes time, use
+    /// [`events`](PluginClient::events).
     ///
-    /// Behind a link a subscription lives as long as the link. When the engine connects again, the plugin starts from
-    /// its activation hook: listen there ([`Plugin::on_activation`](crate::Plugin::on_activation)) to what is to survive
-    /// a lost link, and not in a method.
+    /// As in the published packages, a second `on` for the same event adds a callback behind a link. In the engine's
+    /// process it changes nothing, except that the remembered event is delivered again, to the second callback.
+    ///
+    /// A subscription ends with [`off`](PluginClient::off), with the plugin's deactivation, and, in a plugin behind a
+    /// link, with the link. When the engine has reconnected, that plugin begins with its activation hook, so subscribe
+    /// there ([`Plugin::on_activation`](crate::Plugin::on_activation)) and not in a method.
     ///
     /// ```no_run
     /// # fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -155,12 +166,14 @@ impl PluginClient {
     /// ```
     ///
     /// # Errors
-    /// The plugin is not active, its link is down, or it listens to too much.
+    /// This plugin is not active, its link is down, an access rule does not allow it, or it has too many subscriptions
+    /// ([`PluginOptions::listeners`](crate::PluginOptions::listeners)). Behind a link, what the engine does not allow
+    /// is traced there and not an error here.
     pub fn on<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
         self.listen(emitter, event, callback(listener), false)
     }
 
-    /// Listens to an event's next occurrence, or the last one if the engine remembers it.
+    /// Listens to one occurrence of an event: the remembered one if there is one, otherwise the next.
     ///
     /// # Errors
     /// As [`on`](PluginClient::on).
@@ -201,8 +214,8 @@ impl PluginClient {
         }
     }
 
-    /// Stops listening to an event: removes every callback for it and ends its streams. Fine for an event that nobody
-    /// listened to.
+    /// Stops listening to an event: removes this plugin's callbacks for it and ends its streams. Does nothing if there
+    /// are none.
     ///
     /// # Errors
     /// The plugin is not active, or its link is down.
@@ -216,12 +229,12 @@ impl PluginClient {
         }
     }
 
-    /// An event as a stream, for a listener that takes its time: up to `room` events wait, and what does not fit is
-    /// counted and told as [`Event::Missed`]. Dropping the stream ends its subscription and no other. Behind a link it
-    /// ends with the link, as with [`on`](PluginClient::on).
+    /// Listens to an event as a stream, for work that takes time. Up to `room` events wait (at least 1); those that do
+    /// not fit are dropped, counted, and reported as [`Event::Missed`]. Each stream is a subscription by itself, which
+    /// ends when the stream is dropped, and otherwise as with [`on`](PluginClient::on): the stream then ends, too.
     ///
-    /// `T` is a tuple with a type for each argument, or [`Rest`](crate::Rest) for whatever comes, unread. An event that
-    /// does not fit is an item too, [`Event::Unreadable`].
+    /// `T` is a tuple with a type for each argument, or [`Rest`](crate::Rest) for any arguments, unread. An event whose
+    /// arguments do not fit is an item too, [`Event::Unreadable`], and does not end the stream.
     ///
     /// ```no_run
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -244,11 +257,13 @@ impl PluginClient {
         EventStream::new(self.clone(), emitter, event, room)
     }
 
-    /// Tells an event to all who listen to it. Behind a link it waits while the link's queue is full; otherwise it does
-    /// not wait, whoever listens.
+    /// Emits an event to all plugins that listen to it, without waiting for them. Behind a link this waits while the
+    /// link's own queue is full.
+    ///
+    /// Cancel safe: if the future is dropped while it waits, the event is not emitted.
     ///
     /// # Errors
-    /// The plugin is not active, or its link is down.
+    /// The plugin is not active, or its link is down or has had no handshake yet.
     pub async fn emit(
         &self,
         event: &str,
@@ -263,30 +278,34 @@ impl PluginClient {
         }
     }
 
-    /// Closes the plugin's link in order. In the engine's process it does nothing: deactivate the plugin instead.
+    /// Closes the plugin's link gracefully, and drops the methods that run; [`finish`](PluginClient::finish) waits for
+    /// those. In the engine's process it does nothing: deactivate the plugin instead.
     pub fn disconnect(&self) {
         if let Home::Link(link) = &self.0 {
             link.disconnect();
         }
     }
 
-    /// Closes the plugin's link in order once the methods that run have ended and their answers are sent, and waits for
-    /// that; calls that come meanwhile are refused. What still runs after
-    /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) is dropped, and its callers see that
-    /// the link was closed. In the engine's process it does nothing: deactivate the plugin instead.
+    /// Closes the plugin's link gracefully once the methods that run have ended and their answers are sent, and waits
+    /// for that. Calls that arrive in the meantime are refused. Methods that still run after
+    /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) are dropped, and their callers see
+    /// that the link was closed. In the engine's process this does nothing: deactivate the plugin instead.
     ///
-    /// Cancel safe: dropping the future leaves the link to close by itself, without the time limit.
+    /// Cancel safe: if the future is dropped, the link still closes when the methods have ended, without the time
+    /// limit.
     pub async fn finish(&self) {
         if let Home::Link(link) = &self.0 {
             link.finish().await;
         }
     }
 
-    /// Adds a service to this plugin while it runs, and tells the engine: its methods can be called by path from then on.
-    /// `name` may be a path below another service.
+    /// Adds a service to this plugin while it runs, and tells the engine. From then on its methods can be called by
+    /// path. `name` may be a path below another service.
+    ///
+    /// If the future is dropped, the service may have been added without the engine knowing it yet.
     ///
     /// # Errors
-    /// A method has that name, or the engine does not take it.
+    /// A method has that name, or the engine does not accept the new list of methods.
     pub async fn create_service(&self, name: &str, service: Service) -> Result<(), ServiceError> {
         let instance = self.instance()?;
         instance.add_service(name, &service)?;
@@ -294,7 +313,7 @@ impl PluginClient {
         Ok(self.call("manager", "updateProfile", (update,)).await?)
     }
 
-    /// Prepares a service that is made only when [`activate_service`](PluginClient::activate_service) asks for it.
+    /// Prepares a service, which [`activate_service`](PluginClient::activate_service) makes and adds later.
     ///
     /// # Errors
     /// The plugin is gone.
@@ -310,7 +329,7 @@ impl PluginClient {
         Ok(())
     }
 
-    /// Makes a prepared service, once, and adds it.
+    /// Makes a prepared service and adds it. It is made once.
     ///
     /// # Errors
     /// As [`create_service`](PluginClient::create_service), or nothing was prepared under that name.
@@ -344,7 +363,7 @@ impl PluginClient {
     }
 }
 
-/// What a call's result can be read as: any owned type that can be deserialized.
+/// A type that a call's result can be read as: any owned type that can be deserialized.
 #[diagnostic::on_unimplemented(
     message = "a call's result cannot be read as `{Self}`",
     label = "the result's type is `{Self}`, which is not `serde::de::DeserializeOwned`",

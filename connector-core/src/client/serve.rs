@@ -22,24 +22,27 @@ use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
 
-/// Bounds and times of a plugin's end of a link.
+/// Limits of a plugin's end of a link.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// How long a call waits for the engine's answer, if its caller sets no limit of its own; the engine has one too, so
-    /// this is for an engine that never answers. Default 5 minutes.
+    /// How long a call waits for the engine's answer. The engine has a limit too, usually a much shorter one, so this
+    /// is for an engine that never answers. Default 5 minutes.
     pub call_timeout: Duration,
-    /// Calls that may wait for their answers at once; more are refused as busy. Default 16,384.
+    /// How many calls may wait for their answers; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default
+    /// 16,384.
     pub calls: usize,
-    /// Methods that may run at once for one engine; more are refused as busy. Default 16,384.
+    /// How many methods may run at once for one engine; more are refused as [`Refusal::Busy`](crate::Refusal::Busy).
+    /// Default 16,384.
     pub running: usize,
-    /// Callbacks that may listen at once. Default 4,096.
+    /// How many callbacks and streams may listen; more are refused as
+    /// [`Refusal::TooManyListeners`](crate::Refusal::TooManyListeners). Default 4,096.
     pub listeners: usize,
-    /// The queue in front of the link.
+    /// Limits of the queue in front of the link.
     pub queue: QueueLimits,
-    /// How long methods that run may take to end when the plugin is stopped in order ([`Serving::until`],
-    /// [`PluginClient::finish`]). Those that still run then are dropped, and their callers see that the link was closed.
-    /// Default 5 s.
+    /// How long methods may go on running when the plugin is stopped gracefully ([`Serving::until`],
+    /// [`PluginClient::finish`]). Those that still run then are dropped, and their callers see that the link was
+    /// closed. Default 5 s.
     pub stop_timeout: Duration,
 }
 
@@ -102,11 +105,14 @@ impl ClientConfig {
 
 /// Connects a plugin to the engine at the other end of one link.
 ///
-/// Gives the plugin's handle, and the future that owns the link: it has to be polled (spawned) for anything to happen,
-/// and ends with the link. Dropping it closes the link at once; [`PluginClient::disconnect`] closes it in order, and
-/// [`PluginClient::finish`] once the methods that run have ended.
-/// Methods run in that future, each going on while the others wait; long computations belong on a thread of their own.
-/// What they trace is in the span `plugin`, with its name, where the level `debug` is looked at.
+/// Returns the plugin's handle, and the future that owns the link. Nothing happens unless the future is polled, so
+/// spawn it. It ends with the link, after the deactivation hook, and gives how the link ended. Dropping it closes the
+/// link at once; [`PluginClient::disconnect`] closes it gracefully, and [`PluginClient::finish`] once the methods that
+/// run have ended.
+///
+/// Methods run in that future, side by side, so one that blocks its thread holds up the others and the link: use
+/// `spawn_blocking` for long computations. Their traces are in the span `plugin`, which has the plugin's name, if the
+/// level `debug` is enabled.
 pub fn connect(
     link: Box<dyn Link>,
     plugin: Plugin,
@@ -165,11 +171,11 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// Serves a plugin to every engine that a connector accepts, each with a session of its own: the future does, once it is
-/// polled (spawned), until the connector ends or [`Serving::until`] says so.
+/// Serves a plugin to every engine that a connector accepts, until the connector ends or the signal of
+/// [`Serving::until`] comes. Await the future, or spawn it: nothing is served before it is polled.
 ///
-/// `plugin` is asked for a plugin for each engine: clone one to share its state, make one to keep engines apart. Each
-/// session runs in a task of its own.
+/// `plugin` is called for each link. Clone one plugin to share its state between engines, or make a new one each time
+/// to keep engines apart. An engine that reconnects counts as a new one. Each link is served in a task of its own.
 pub fn serve<P>(connector: impl ClientConnector, plugin: P, config: ClientConfig) -> Serving
 where
     P: Fn() -> Plugin + Send + 'static,
@@ -178,10 +184,10 @@ where
     Serving { work: Box::pin(accept(connector, plugin, config, stopping)), stop, signal: None }
 }
 
-/// A plugin being served: a future that ends with how the connector ended or, if that merely had no more links to give,
-/// with how the last link did.
+/// A plugin being served: see [`serve`]. The future gives how the connector ended or, if the connector just had no more
+/// links to give, how the last link ended.
 ///
-/// Dropping it closes every link at once, and engines see a link that was lost. To stop in order, give it a signal:
+/// Dropping it closes every link at once, and engines see a link that was lost. To stop gracefully, give it a signal:
 ///
 /// ```no_run
 /// # async fn example(connector: impl connector_core::ClientConnector, interrupted: impl Future<Output = ()> + Send + 'static) {
@@ -199,13 +205,15 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Stops in order once `stop` is ready: each engine's link [finishes](PluginClient::finish), its deactivation hook
-    /// runs, and an engine that connects meanwhile has its link closed. The connector is dropped when all links are
-    /// closed. The future then ends as [`LinkEnd::Disconnected`], within
-    /// [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), the transport's own time for closing a
-    /// link and 10 s for the hook.
+    /// Stops gracefully once `stop` is ready: methods that run may end, new calls are refused, each engine's link is
+    /// closed (as [`PluginClient::finish`] does), and the deactivation hook runs. An engine that connects in the
+    /// meantime has its link closed. The connector is dropped when all links are closed. The future then gives
+    /// [`LinkEnd::Disconnected`].
     ///
-    /// Of several signals the first counts.
+    /// All of that takes no longer than [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), the
+    /// transport's own time limit for closing a link, and 10 s for the hook.
+    ///
+    /// If this is called several times, the first signal counts.
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Serving {
         self.signal = Some(match self.signal.take() {
             None => Box::pin(stop),
@@ -303,7 +311,8 @@ async fn session(
     end.await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"))
 }
 
-/// Closes the link of each engine that connects before `all_gone`: it is told at once, by a close, and not left to wait.
+/// Closes the link of each engine that connects before `all_gone`: it is told at once, by a close, and not left to
+/// wait.
 async fn turn_away(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
     let mut leaving = FuturesUnordered::new();
     let mut all_gone = pin!(all_gone);

@@ -5,23 +5,25 @@ use crate::error::Refusal;
 use crate::guard;
 use crate::plugin::CAN_DEACTIVATE;
 
-/// What a plugin asks of another, as an access rule sees it: see [`EngineBuilder::access_rule`](super::EngineBuilder).
+/// What one plugin asks of another, as an access rule sees it: see
+/// [`EngineBuilder::access_rule`](super::EngineBuilder::access_rule).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access<'a> {
-    /// The plugin that asks. What the host does by its own handle, it does as `manager`.
+    /// The plugin that asks. What the host asks of [`Engine::manager`](super::Engine::manager), it asks as `manager`.
     pub from: &'a str,
-    /// The plugin it asks of. It need not be registered.
+    /// The plugin that it asks something of. It need not be registered.
     pub to: &'a str,
     /// What it asks for.
     pub operation: Operation<'a>,
 }
 
-/// See [`Access`].
+/// What is asked for: see [`Access`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation<'a> {
-    /// A call of one of its methods. A method that activates the plugin on demand is asked about as an activation, too.
+    /// A call of one of its methods. If the call would activate the plugin, the rules are asked about that as an
+    /// [`Activate`](Operation::Activate), too.
     Call {
         /// The method.
         method: &'a str,

@@ -46,17 +46,18 @@ impl Queued for Command {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LinkState {
-    /// The plugin is not active: there is no link and none is sought.
+    /// The plugin is not active, so there is no link.
     Inactive,
     /// A link is being made for the first time since activation.
     Connecting,
     /// The link is up and the handshake done.
     Up,
-    /// The link is down; it is dialled again, without end, until it is up or the plugin is deactivated.
+    /// The link is down. The engine dials again until the link is up or the plugin is deactivated, unless `why` is
+    /// [`LinkEnd::GivenUp`]: then it stays down until the plugin is deactivated and activated again.
     Down {
-        /// How it ended, or why the last try failed.
+        /// How the link ended, or why the last try failed.
         why: Arc<LinkEnd>,
-        /// Tries to dial it again since, all in vain.
+        /// How often dialling has failed since.
         tries: u32,
     },
 }

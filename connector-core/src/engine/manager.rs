@@ -15,36 +15,41 @@ use crate::payload::Payload;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
 
-/// The host's handle on the plugin manager: who is registered, who is active. What it does, it does as `manager`.
+/// The host's handle on the plugin manager: activates and deactivates plugins, and knows their profiles. Policies and
+/// access rules see the host as the plugin `manager`.
 #[derive(Clone, Debug)]
 pub struct PluginManager(pub(super) Arc<Inner>);
 
 impl PluginManager {
-    /// Activates a plugin. A plugin behind a connector is active once it has answered the handshake, so that a call
-    /// right after it works; one that is active already stays so.
+    /// Activates a plugin; does nothing if it is active. When this returns, calls to the plugin work: one in this
+    /// process has finished its activation hook, one behind a connector has answered the handshake.
     ///
-    /// Requests to change a plugin's state are carried out one after another. An activation that is under way already is
-    /// joined. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate the plugin.
+    /// Requests to change a plugin's state are carried out one after another, and a request for an activation that is
+    /// under way joins it. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate
+    /// the plugin.
     ///
-    /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, is `Ok` at once.
+    /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, returns `Ok` at
+    /// once.
     ///
     /// # Errors
-    /// It is unknown, not allowed, not reachable, or does not answer within
-    /// [`activation_timeout`](crate::PluginOptions::activation_timeout). It is inactive then. Or it was deactivated
-    /// meanwhile, or its deactivation waits for this very activation.
+    /// The plugin is unknown, a rule or policy does not allow it, it cannot be reached, or it does not answer within
+    /// [`activation_timeout`](crate::PluginOptions::activation_timeout); it is inactive then. Or it was deactivated
+    /// meanwhile ([`ActivateError::Interrupted`]), or its deactivation waits for this very activation
+    /// ([`ActivateError::Circular`]).
     pub async fn activate(&self, name: &str) -> Result<(), ActivateError> {
         self.0.change_as_host(Change::Activate, name).await
     }
 
-    /// Deactivates a plugin: its link is closed gracefully (within the transport's bound), its listeners are gone, calls
-    /// to it end. One that is unknown or inactive is fine. An activation under way is given up, or, in this process, its
-    /// hook finishes and the plugin is deactivated then.
+    /// Deactivates a plugin: its deactivation hook runs, calls to it end, its subscriptions end, and its link is closed
+    /// gracefully, within the transport's time limit. Does nothing if it is unknown or inactive. An activation under
+    /// way is given up, or, in this process, its hook finishes and the plugin is deactivated then.
     ///
     /// Once polled, it is carried out even if this future is dropped. In the plugin's own hooks it does not wait: the
     /// deactivation follows when the hook has ended.
     ///
     /// # Errors
-    /// The engine or its runtime ended before the plugin was inactive. The host itself is always allowed.
+    /// An access rule does not allow it (a policy is not asked about the host), or the engine or its runtime ended
+    /// before the plugin was inactive.
     pub async fn deactivate(&self, name: &str) -> Result<(), ActivateError> {
         self.0.change_as_host(Change::Deactivate, name).await
     }
@@ -130,8 +135,8 @@ impl Inner {
         self.find(name).map_or_else(|| Profile::new(name), |entry| entry.profile())
     }
 
-    /// Nothing for one name, an empty list for several: the published results. Of several errors the first is told, once
-    /// all are done.
+    /// Nothing for one name, an empty list for several: the published results. Of several errors the first is told,
+    /// once all are done.
     async fn change_all(
         self: &Arc<Self>,
         change: Change,

@@ -46,8 +46,9 @@ use crate::profile::Profile;
 
 /// The host's end of everything: plugins are registered with it, wherever they live, and reach each other through it.
 ///
-/// Cheap to clone. When the last clone is dropped, every link is closed at once and every call ends;
-/// [`shutdown`](Engine::shutdown) closes them in order first. It needs a tokio runtime with its time enabled.
+/// Cheap to clone. Handles such as [`PluginClient`] do not keep an engine alive. When the last clone is dropped, every
+/// link is closed at once and every call ends; await [`shutdown`](Engine::shutdown) first to stop gracefully. An engine
+/// needs a tokio runtime with its time enabled.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -91,7 +92,7 @@ type RegistrationHook = Box<dyn Fn(&Profile) + Send + Sync>;
 
 const MANAGER: &str = "manager";
 
-/// What an engine is made with.
+/// Builds an [`Engine`]: see [`Engine::builder`].
 pub struct EngineBuilder {
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
@@ -100,22 +101,25 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Who may do what. Default: [`DefaultPolicy`].
+    /// Sets the manager's decisions. Default: [`DefaultPolicy`]. To restrict calls and subscriptions, add an
+    /// [`access_rule`](EngineBuilder::access_rule).
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> EngineBuilder {
         self.policy = Box::new(policy);
         self
     }
 
-    /// Adds a rule that the engine asks for every call, event subscription, activation and deactivation, also for those
-    /// that the host asks for as `manager`. What one rule does not allow is refused, whatever the [`Policy`] says; the
-    /// refusal ([`Refusal::Denied`](crate::Refusal)) names the rule. Default: none.
+    /// Adds a rule that every call, event subscription, activation and deactivation must pass, including those that the
+    /// host asks for as `manager`. What one rule does not allow is refused, whatever the [`Policy`] says, as
+    /// [`Refusal::Denied`](crate::Refusal::Denied), which names the rule. Default: no rules.
     ///
-    /// A rule is asked wherever the caller runs, so it must be quick and not block. One that panics does not allow. It
-    /// is not asked for what the engine itself does: the handshake, and `canDeactivate`.
+    /// A rule runs in the caller's task, so it must be quick and must not block. A rule that panics does not allow.
+    /// Rules do not see what the engine does itself: handshakes, the question whether a plugin agrees to its
+    /// deactivation (`canDeactivate`), [`Engine::remove`] and [`Engine::shutdown`]. Nor do they see events: who may
+    /// receive one is decided when somebody subscribes.
     ///
-    /// The plugin `sandboxed` may call, listen to and activate `files`, and nothing else but itself and the manager,
-    /// which takes its profile's updates:
+    /// "X may call only Y": the plugin `sandboxed` may call, listen to and activate `files`, and nothing else but
+    /// itself and the manager, which updates its profile:
     ///
     /// ```
     /// use connector_core::{Access, Engine};
@@ -149,7 +153,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The options of each plugin that is registered without its own. Default: [`PluginOptions::default`].
+    /// Sets the options of each plugin that is registered without its own. Default: [`PluginOptions::default`].
     #[must_use]
     pub fn plugin_options(
         mut self,
@@ -159,14 +163,15 @@ impl EngineBuilder {
         self
     }
 
-    /// Runs whenever a plugin has been registered, after the plugin's own hook.
+    /// Sets a hook that runs whenever a plugin has been registered, after the plugin's own hook. A panic in it is
+    /// traced.
     #[must_use]
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
         self.on_registration = Some(Box::new(hook));
         self
     }
 
-    /// The engine, with its manager.
+    /// Builds the engine, with its manager.
     pub fn build(self) -> Engine {
         let EngineBuilder { policy, plugin_options, on_registration, access_rules } = self;
         let access_rules = access_rules.into_boxed_slice();
@@ -202,12 +207,13 @@ impl fmt::Debug for EngineBuilder {
 }
 
 impl Engine {
-    /// An engine with the published defaults.
+    /// An engine with the published defaults: every plugin may call, listen to and activate every other, and deactivate
+    /// only itself.
     pub fn new() -> Engine {
         Engine::builder().build()
     }
 
-    /// An engine with other rules or options.
+    /// Builds an engine with other rules or options.
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             policy: Box::new(DefaultPolicy),
@@ -217,8 +223,9 @@ impl Engine {
         }
     }
 
-    /// Registers a plugin, inactive as yet: a [`Plugin`](crate::Plugin) value, or one behind a connector. Gives the
-    /// plugin's handle, for what the host does in its name.
+    /// Registers a plugin: a [`Plugin`](crate::Plugin) value, or a [`Registration`] for one behind a connector. It is
+    /// inactive at first. Returns the plugin's handle, with which the host calls, emits and listens in its name; it
+    /// works once the plugin is active.
     ///
     /// # Errors
     /// The name is taken, empty, or has a dot.
@@ -226,12 +233,13 @@ impl Engine {
         self.0.0.register(plugin.into())
     }
 
-    /// The manager: to activate and deactivate, and to ask for profiles.
+    /// The manager, to activate and deactivate plugins, and to read their profiles.
     pub fn manager(&self) -> PluginManager {
         PluginManager(Arc::clone(&self.0.0))
     }
 
-    /// Deactivates a plugin and forgets it; one that is unknown is fine. Its name is free at once. The manager stays.
+    /// Deactivates a plugin and forgets it. Does nothing if there is none of that name, or for the manager. The name is
+    /// free as soon as this is polled.
     ///
     /// Once polled, it is carried out even if this future is dropped.
     pub async fn remove(&self, name: &str) {
@@ -243,14 +251,15 @@ impl Engine {
         self.0.0.find(name).is_some()
     }
 
-    /// The state of a plugin's link, now and from now on; `None` for one that is unknown or in this process. The same
-    /// is told by the manager's events `linkDown` (plugin, reason) and `linkUp` (plugin).
+    /// The state of a plugin's link, to read and to await; `None` if the plugin is unknown or in this process. The
+    /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) say the same.
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
         self.0.0.find(name)?.external().map(|external| external.state.subscribe())
     }
 
-    /// Deactivates every plugin gracefully, all at the same time, each within its hook's and its transport's bound. An
-    /// activation under way is given up, or finished and reversed.
+    /// Deactivates every plugin gracefully, all at the same time: deactivation hooks run, and links are closed. Each
+    /// plugin has its hook's time limit ([`activation_timeout`](PluginOptions::activation_timeout)) and its
+    /// transport's. An activation under way is given up, or finished and reversed. The engine can be used afterwards.
     ///
     /// Once polled, it is carried out even if this future is dropped. In a plugin's activation or deactivation hook it
     /// does not wait for that plugin.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::link::QueueLimits;
 
-/// Options of one plugin, given when it is registered.
+/// Limits and options of one plugin, for [`Registration::options`](crate::Registration::options) or
+/// [`EngineBuilder::plugin_options`](crate::EngineBuilder::plugin_options).
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,51 +19,58 @@ use crate::link::QueueLimits;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PluginOptions {
-    /// How long a call may run, counted from the start of its run: the published `queueTimeout`. Default 10 s.
+    /// How long a call may run, counted from when it starts to run and not while it waits in the queue: the published
+    /// `queueTimeout`. The call then ends as [`CallError::TimedOut`](crate::CallError::TimedOut). Default 10 s.
     ///
-    /// A method in the engine's process runs in its caller's own task, and time is looked at when it awaits: one that
-    /// blocks its thread past the limit holds up that task for as long, and then its call ends with the method's result,
-    /// not as timed out. Code that blocks belongs on a thread of its own: `spawn_blocking`, or a worker.
+    /// A method in the engine's process runs in its caller's own task, so the limit takes effect only where the method
+    /// awaits. A method that blocks its thread past the limit holds up that task for as long, and then its call ends
+    /// with the method's result, not as timed out. Run blocking code elsewhere: with `spawn_blocking`, or in a worker.
     pub queue_timeout: Duration,
-    /// How many calls may wait for their run; the next is refused as busy. Default 1,024.
+    /// How many calls may wait to run; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
     pub queue_length: usize,
     /// How many calls may run at once. Default 1, as in the published engine.
     pub concurrency: usize,
-    /// Methods with a lane of their own: so many calls of the method may run at once, whatever else runs, and as many as
-    /// `queue_length` may wait for it. Meant for a few: they are searched one by one. Default none.
+    /// Methods with their own queues: this many calls of the method may run at once, whatever else runs, and up to
+    /// `queue_length` more may wait. Meant for a few methods, since each call searches the list. Default none.
     pub method_concurrency: HashMap<String, usize>,
-    /// How long activation may take: to connect and shake hands, tries after a loss included; or, for a plugin in the
-    /// process, its hook. Default 15 s.
+    /// How long activation may take. For a plugin behind a link that is connecting and the handshake, with all tries;
+    /// for one in the process it is the activation hook, and the deactivation hook has as long. Default 15 s.
     pub activation_timeout: Duration,
-    /// How long a new link may go without an answer to its handshake before it is tried anew. Default 5 s.
+    /// How long a new link waits for the answer to its handshake before the engine dials again. Default 5 s.
     pub handshake_timeout: Duration,
-    /// After how long without a word from it a plugin behind a link is asked for a sign of life: a repeated handshake,
-    /// which any plugin answers and none minds. If nothing comes within `handshake_timeout` either, its link ends as
-    /// [`LinkEnd::Silent`](crate::LinkEnd::Silent) and is made again, which starts a child process or a worker anew.
-    /// Default (`None`): 10 s where the transport does not notice silence by itself (pipes, local sockets, threads), so
-    /// that it is found within 20 s; never where it does (websockets, socket.io), since
-    /// [`Link::notices_silence`](crate::Link::notices_silence) says so. If set, it holds for every transport, and finds
-    /// a program that hangs though its transport still answers pings; [`Duration::MAX`] asks never.
+    /// How long a plugin behind a link may say nothing before the engine asks it for a sign of life, with a repeated
+    /// handshake, which every plugin answers. If nothing comes within `handshake_timeout` either, the link ends as
+    /// [`LinkEnd::Silent`](crate::LinkEnd::Silent) and the engine makes another, which restarts a child process or a
+    /// worker.
     ///
-    /// Whatever arrives is a sign of life, and so is reading what was sent to a link that had pushed back. A plugin with
-    /// one thread cannot answer while it runs a method: a call gives it until `queue_timeout` has passed since its
-    /// silence was noticed. Code that blocks its thread elsewhere (an event's callback, a hook) has to be quicker, or
-    /// needs a longer interval here. It is asked at most a quarter of the interval late. At least 1 ms.
+    /// Default (`None`): 10 s where the transport does not notice silence by itself (pipes, local sockets, threads), so
+    /// that silence is found within 20 s; never where it does (websockets, socket.io), see
+    /// [`Link::notices_silence`](crate::Link::notices_silence). A value holds for every transport, and also finds a
+    /// program that hangs while its transport still answers pings. [`Duration::MAX`] never asks. At least 1 ms; the
+    /// engine asks at most a quarter of the interval late.
+    ///
+    /// Anything that arrives is a sign of life, and so is reading from a link that was full. A plugin with one thread
+    /// cannot answer while it runs a method, so a call gives it until `queue_timeout` has passed since its silence was
+    /// noticed. Code that blocks the thread elsewhere, in an event's callback or a hook, must be quicker or needs a
+    /// longer interval.
     pub health_interval: Option<Duration>,
-    /// The delay before the first redial of a lost link is at most this; then it doubles. Each delay is drawn evenly
-    /// between nothing and its bound (full jitter), and a success starts anew. Default 50 ms.
+    /// The longest delay before the first redial of a lost link. It doubles with each try, up to `redial_most`, and
+    /// starts over after a success. Each delay is drawn evenly between nothing and its bound (full jitter). Default 50
+    /// ms.
     pub redial_first: Duration,
-    /// The most a redial is delayed. Default 1 s, what the published engine waits.
+    /// The longest delay before any redial. Default 1 s, what the published engine waits.
     pub redial_most: Duration,
     /// Turns the profile's URL into the one to connect to; see [`transform_url`](crate::transform_url), the default.
     pub transform_url: Option<UrlTransform>,
-    /// The engine's name, told in the handshake. Default none.
+    /// The engine's name, which the handshake tells the plugin. Default none.
     pub engine_name: Option<String>,
-    /// Calls that a plugin behind a link may have under way at once; more are refused as busy. Default 16,384.
+    /// How many calls a plugin behind a link may have under way; more are refused as
+    /// [`Refusal::Busy`](crate::Refusal::Busy). Default 16,384.
     pub calls: usize,
-    /// Events that the plugin may listen to at once. Default 4,096.
+    /// How many subscriptions the plugin may have; more are refused as
+    /// [`Refusal::TooManyListeners`](crate::Refusal::TooManyListeners). Default 4,096.
     pub listeners: usize,
-    /// The queue in front of the plugin's link.
+    /// Limits of the queue in front of the plugin's link.
     pub queue: QueueLimits,
 }
 
@@ -112,7 +120,7 @@ impl PluginOptions {
         self
     }
 
-    /// Gives a method a lane of its own, see [`method_concurrency`](PluginOptions::method_concurrency); 0 is taken as 1.
+    /// Adds a method to [`method_concurrency`](PluginOptions::method_concurrency); 0 is taken as 1.
     #[must_use]
     pub fn method_concurrency(mut self, method: &str, calls: usize) -> Self {
         self.method_concurrency.insert(method.to_owned(), calls.max(1));

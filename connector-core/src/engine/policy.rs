@@ -6,7 +6,11 @@ use serde_json::{Map, Value};
 use crate::error::UpdateError;
 use crate::profile::Profile;
 
-/// The manager's rules; each has the published default and may be replaced on its own.
+/// The manager's decisions. Each has the published default, and can be replaced by itself.
+///
+/// A policy decides on activations, deactivations and updates of profiles, and may take its time, for example to ask
+/// the user. It does not see calls and subscriptions: [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule)
+/// restricts those. A decision that panics is a no.
 ///
 /// ```
 /// use connector_core::{Engine, Policy, Profile, async_trait};
@@ -24,15 +28,16 @@ use crate::profile::Profile;
 /// ```
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
-    /// Whether `from` may activate `to`, with the method whose call asks for it, if a call does. The host itself is
-    /// `manager`. Default: anyone may.
+    /// Whether `from` may activate `to`; `method` is the one whose call would activate it on demand, if a call does.
+    /// The host is `manager`. Default: yes.
     async fn can_activate(&self, from: &Profile, to: &Profile, method: Option<&str>) -> bool {
         let _ = (from, to, method);
         true
     }
 
-    /// Whether `from` may deactivate `to`; the manager is not asked, or a plugin could never be stopped. Default: only
-    /// the plugin itself.
+    /// Whether `from` may deactivate `to`. If so, and they are not the same, `to` is asked as well
+    /// ([`Plugin::can_deactivate`](crate::Plugin::can_deactivate)). The host always may, so this is not asked for
+    /// `manager`. Default: only the plugin itself.
     async fn can_deactivate(&self, from: &Profile, to: &Profile) -> bool {
         from.name == to.name
     }
@@ -58,8 +63,12 @@ pub trait Policy: Send + Sync + 'static {
         }
     }
 
-    /// Whether `from` may call `method` of `to`: what a plugin asks when it wants the user's permission
-    /// ([`Context::ask_user_permission`](crate::Context::ask_user_permission)), with a message for the user. Default: yes.
+    /// Answers a plugin `to` that asks whether `from` may call its `method`
+    /// ([`Context::ask_user_permission`](crate::Context::ask_user_permission)), with a message for the user. Default:
+    /// yes.
+    ///
+    /// This alone restricts nothing: it is asked only when the plugin that is called asks. To say "X may call only Y",
+    /// add an [`access_rule`](crate::EngineBuilder::access_rule).
     async fn can_call(&self, from: &str, to: &str, method: &str, message: Option<&str>) -> bool {
         let _ = (from, to, method, message);
         true

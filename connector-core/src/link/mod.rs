@@ -16,24 +16,28 @@ pub(crate) use under_way::{Reply, TakeBack, UnderWay};
 
 use std::time::Duration;
 
-/// Bounds of a link's queue. The defaults suit links of any speed; see [`Default`].
+/// Limits of the queue in front of a link. The defaults suit links of any speed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QueueLimits {
-    /// Messages that may wait for the link before it counts as full. Default 1,024. A plugin's own `emit` waits at this
-    /// mark; while a link is down, this many notifications are kept for it.
+    /// How many messages may wait for the link before the queue counts as full. From then on a plugin's own `call` and
+    /// `emit` wait for room. While a plugin's link is down, the engine keeps this many events for it, the newest.
+    /// Default 1,024.
     pub messages: usize,
-    /// Messages that may wait at the very most: past it the link is closed as too slow at once, since what a
-    /// reader of another link has to pass on cannot wait. Default 65,536.
+    /// How many messages may wait at the very most. Past that the link is closed at once, as
+    /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow), because a reader of another link that has to pass a message on
+    /// cannot wait. Default 65,536.
     pub most_messages: usize,
-    /// Bytes of payload that may wait at the very most, treated likewise. Default 64 MiB.
+    /// How many bytes of payload may wait at the very most, with the same consequence. Counts what is JSON already; a
+    /// value handed over within the process counts nothing before it is serialized. Default 64 MiB.
     pub most_bytes: usize,
-    /// How long a link whose queue is full may take nothing at all before it is closed as too slow. Default 10 s.
+    /// How long a link whose queue is full may take nothing at all before it is closed as
+    /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). Default 10 s.
     ///
-    /// However slowly it takes what waits, a link that makes progress is not closed: a message that it takes counts, a
-    /// flush that completes, and every byte that it reports in [`Link::traffic`](crate::Link::traffic). Of a transport
-    /// that reports no bytes, each message has this long to leave. A standstill is noticed at most a quarter of this
-    /// late; [`Duration::MAX`] waits for ever, up to the bounds above.
+    /// A link that makes progress, however slowly, is not closed. A message that it takes counts as progress, a flush
+    /// that completes, and every byte that it reports in [`Link::traffic`](crate::Link::traffic). If the transport
+    /// reports no bytes, each message has this long to leave. A standstill is noticed at most a quarter of this late;
+    /// [`Duration::MAX`] waits for ever, up to the limits above.
     pub stall_timeout: Duration,
 }
 

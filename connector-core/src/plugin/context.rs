@@ -9,9 +9,11 @@ use crate::error::CallError;
 use crate::message::Name;
 use crate::runtime::{self, Instant};
 
-/// Who calls a method, by which path, until when; it belongs to the one call and goes where the call's work goes.
+/// What a method knows of the call that it runs for: who calls, by which path, and how long is left. It also has the
+/// plugin's own handle.
 ///
-/// A handler that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`.
+/// A method that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`. It belongs to that one
+/// call, and can be cloned and moved into whatever works for the call.
 #[derive(Debug, Clone)]
 pub struct Context {
     from: Name,
@@ -53,14 +55,14 @@ impl Context {
         &self.client
     }
 
-    /// The time left until the engine gives this call up, if the plugin runs inside the engine; over a link it is the
-    /// engine's to know, and [`ended`](Context::ended) tells.
+    /// The time left until the engine gives up this call, if the plugin is in the engine's process. Behind a link it is
+    /// `None`: the engine knows the limit, and [`ended`](Context::ended) tells when it has passed.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(runtime::now()))
     }
 
-    /// Ends when the call does: answered, cancelled, timed out, or its link lost. The handler itself is dropped at that
-    /// moment; this is for work it has spawned. Cancel safe.
+    /// Waits until the call has ended: answered, cancelled, timed out, or its link lost. The method itself is dropped
+    /// at that moment, so this is for tasks that it has spawned. Cancel safe.
     pub async fn ended(&self) {
         match &self.ended {
             Some(ended) => ended.cancelled().await,
@@ -68,12 +70,11 @@ impl Context {
         }
     }
 
-    /// Asks the manager whether this call's caller may call `method` of this plugin
-    /// ([`Policy::can_call`](crate::Policy::can_call)), with a message for the user. A method this plugin does not
-    /// expose is not allowed.
+    /// Asks the host ([`Policy::can_call`](crate::Policy::can_call)) whether this call's caller may call `method` of
+    /// this plugin, with a message for the user. The answer is no for a method that this plugin does not have.
     ///
     /// # Errors
-    /// As [`PluginClient::call`]; the answer is then neither yes nor no.
+    /// As [`PluginClient::call`]: the host has not answered.
     pub async fn ask_user_permission(&self, method: &str, message: Option<&str>) -> Result<bool, CallError> {
         if !self.client.exposes(method) {
             return Ok(false);

@@ -34,9 +34,9 @@ pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Se
 ///
 /// It returns a [`Reply`]. Up to eight parameters beside the `Context`; the last may be a [`Rest`].
 ///
-/// Parameters own what they hold: `|name: String|`, not `|name: &str|`, for which compilers only say `lifetime may not
-/// live long enough`, or that `Deserialize` is `not general enough`. The method's future is `Send`, so what it holds while
-/// it waits is, too.
+/// Parameters own what they hold: `|name: String|`, not `|name: &str|`, for which compilers only say
+/// `lifetime may not live long enough`, or that `Deserialize` is `not general enough`. The method's future is `Send`,
+/// so what it holds while it waits is, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a method",
     label = "not a method",
@@ -66,8 +66,9 @@ where
     }
 }
 
-/// A plain function over an event's typed arguments. It runs where the event arrives, so it must not block and should
-/// be quick; for work that waits, take [`PluginClient::events`](crate::PluginClient::events).
+/// A plain function over an event's typed arguments: see [`PluginClient::on`](crate::PluginClient::on). It runs where
+/// the event arrives, so it must be quick and must not block; for work that takes time, use
+/// [`PluginClient::events`](crate::PluginClient::events). An event whose arguments do not fit, and a panic, are traced.
 ///
 /// Up to eight parameters, which own what they hold; the last may be a [`Rest`].
 #[diagnostic::on_unimplemented(
@@ -123,12 +124,14 @@ impl<T> Returns for fn() -> T {
 ///
 /// # Errors of a method
 /// - `Result<T, E>` with any `E: Display`: the caller gets the text of `{error:#}`, which for errors of anyhow and eyre
-///   includes their causes. A type of your own says what its `Display` says: if it has a source that people should see,
-///   name it there.
+///   includes their causes. For your own type it is what its `Display` says, so name a source there that people should
+///   see.
 /// - `Result<T, Json<E>>` with any `E: Serialize`: the caller gets the value, and reads it back with
-///   [`CallError::plugin_error`](crate::CallError::plugin_error), wherever the two plugins are. `?` turns an `E` into a `Json<E>`.
-/// - A [`Fault`] or a [`serde_json::Value`] is passed on as it is. So is the value that another plugin threw, if a method
-///   returns the [`CallError`](crate::CallError) of a call of its own; where that plugin threw only a text, the text is passed on.
+///   [`CallError::plugin_error`](crate::CallError::plugin_error), wherever the two plugins are. `?` turns an `E` into a
+///   `Json<E>`.
+/// - A [`Fault`] or a [`serde_json::Value`] is passed on as it is. So is the value that another plugin threw, if a
+///   method returns the [`CallError`](crate::CallError) of a call that it has made; if that plugin threw a text, the
+///   text is passed on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a method",
     label = "this method returns something that is not a `Reply`",

@@ -24,8 +24,8 @@ use crate::profile::Profile;
 pub(crate) type Hook = Arc<dyn Fn(PluginClient) -> BoxFuture<()> + Send + Sync>;
 pub(crate) type ActivationRule = Arc<dyn Fn(Profile, Option<String>) -> BoxFuture<bool> + Send + Sync>;
 
-/// A plugin, written once: the same value is registered with an [`Engine`](crate::Engine) or served behind any
-/// connector.
+/// A plugin: a name, methods and hooks. The same value can be registered with an [`Engine`](crate::Engine), or served
+/// behind any connector ([`serve()`](crate::serve())).
 ///
 /// ```
 /// use connector_core::{Context, Plugin, Service};
@@ -59,7 +59,8 @@ pub struct Plugin {
 impl Plugin {
     /// A plugin with a profile, or just a name, and no methods yet.
     ///
-    /// The profile's own `methods` are replaced by what [`method`](Plugin::method) and [`service`](Plugin::service) add.
+    /// The profile's own `methods` are replaced by what [`method`](Plugin::method) and [`service`](Plugin::service)
+    /// add.
     pub fn new(profile: impl Into<Profile>) -> Plugin {
         Plugin {
             profile: profile.into(),
@@ -72,8 +73,8 @@ impl Plugin {
         }
     }
 
-    /// A plain set of methods as a plugin (the published `LibraryPlugin`): all of them, or those that the profile's
-    /// `methods` list.
+    /// A plugin of a plain set of methods (the published `LibraryPlugin`): all of them, or, if the profile has
+    /// `methods`, those that it lists.
     ///
     /// # Errors
     /// The profile lists a method that is not there.
@@ -94,7 +95,8 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// Exposes a method. A second one of the same name takes the place of the first.
+    /// Adds a method that others can call: see [`Method`] for what can be one. A second method of the same name
+    /// replaces the first.
     #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Plugin {
         let name = Name::from(name);
@@ -105,24 +107,28 @@ impl Plugin {
         self
     }
 
-    /// Adds a service: its methods are called by path, `plugin.service`.
+    /// Adds a service, whose methods are called by the path `plugin.service`.
     #[must_use]
     pub fn service(mut self, name: &str, service: Service) -> Plugin {
         service.add_to(name, &mut self.methods, &mut self.exposed);
         self
     }
 
-    /// Answers whether another plugin may deactivate this one, with `true` or `false`: the published `canDeactivate`,
-    /// which is then in the profile's list of methods. An error counts as no.
+    /// Sets the method that answers whether another plugin may deactivate this one, with `true` or `false`. It is the
+    /// published `canDeactivate`, and appears in the profile's list of methods. An error counts as no. Its argument is
+    /// the profile of the plugin that asks. It is asked after the [`Policy`](crate::Policy::can_deactivate) has agreed,
+    /// and not about the host or the plugin itself.
     ///
-    /// A plugin that has no such method agrees, and so does one that does not list it and does not answer within a second.
+    /// A plugin without this method agrees. So does a published plugin that does not list it and does not answer within
+    /// 1 s.
     #[must_use]
     pub fn can_deactivate<M>(self, method: impl Method<M>) -> Plugin {
         self.method(CAN_DEACTIVATE, method)
     }
 
-    /// Answers whether a call may activate this plugin on demand: the profile of who calls, and the method. Yes by
-    /// default. Asked only where the plugin is registered with an engine in its process.
+    /// Sets a rule that decides whether a call may activate this plugin on demand, given the caller's profile and the
+    /// method. Default: yes. It is asked only if the plugin is in the engine's process, after the
+    /// [`Policy`](crate::Policy::can_activate) has agreed.
     #[must_use]
     pub fn can_activate<Fut>(mut self, rule: impl Fn(Profile, Option<String>) -> Fut + Send + Sync + 'static) -> Plugin
     where
@@ -132,17 +138,19 @@ impl Plugin {
         self
     }
 
-    /// Runs when the plugin has been registered with an engine in its process.
+    /// Sets a hook that runs when the plugin has been registered with an engine in its process.
     #[must_use]
     pub fn on_registration(mut self, hook: impl Fn() + Send + Sync + 'static) -> Plugin {
         self.on_registration = Some(Arc::new(hook));
         self
     }
 
-    /// Runs when the plugin is activated, or, behind a connector, when an engine has shaken hands.
+    /// Sets a hook that runs when the plugin is activated, or, behind a connector, at an engine's handshake, and so
+    /// again each time an engine reconnects. Subscribe to events here. A panic in a hook is traced.
     ///
-    /// In the engine, activation waits for it within
-    /// [`activation_timeout`](crate::PluginOptions::activation_timeout); behind a connector it runs beside.
+    /// In the engine's process the activation waits for the hook, up to
+    /// [`activation_timeout`](crate::PluginOptions::activation_timeout), and fails if it panics. Behind a connector the
+    /// hook runs side by side with calls.
     #[must_use]
     pub fn on_activation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
     where
@@ -152,7 +160,8 @@ impl Plugin {
         self
     }
 
-    /// Runs when the plugin is deactivated, or, behind a connector, when the link has ended. It is given up after
+    /// Sets a hook that runs when the plugin is deactivated, or, behind a connector, when a link has ended; there its
+    /// handle can no longer reach anybody. The hook is dropped after
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout) (behind a connector: after 10 s).
     #[must_use]
     pub fn on_deactivation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
@@ -199,7 +208,7 @@ impl Service {
         Service::default()
     }
 
-    /// Exposes a method.
+    /// Adds a method: see [`Method`] for what can be one.
     #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Service {
         self.methods.push((name.into(), handler::handler(method)));

@@ -1,0 +1,244 @@
+//! The guide "Test your plugin": every block of Rust in `docs/test-a-plugin.md` stands here, and runs.
+
+use std::time::Duration;
+
+use connector_core::conformance::{Switch, memory};
+use connector_core::{
+    Access, CallError, ClientConfig, Context, Engine, Event, ExternalProfile, Json, LinkEnd, LinkState, Plugin,
+    PluginClient, Refusal, Registration, serve,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum MathError {
+    DividedByZero,
+}
+
+async fn divide(a: f64, b: f64) -> Result<f64, Json<MathError>> {
+    if b == 0.0 { Err(Json(MathError::DividedByZero)) } else { Ok(a / b) }
+}
+
+async fn add(ctx: Context, a: f64, b: f64) -> Result<f64, CallError> {
+    ctx.client().emit("added", (a, b, a + b)).await?;
+    Ok(a + b)
+}
+
+/// Adds up what another plugin has.
+async fn total(ctx: Context) -> Result<f64, CallError> {
+    let amounts: Vec<f64> = ctx.client().call("ledger", "amounts", ()).await?;
+    Ok(amounts.iter().sum())
+}
+
+async fn think(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+fn calculator() -> Plugin {
+    Plugin::new("calculator").method("add", add).method("divide", divide).method("total", total).method("think", think)
+}
+
+async fn active(engine: &Engine, plugin: Plugin) -> PluginClient {
+    let name = plugin.name().to_owned();
+    let client = engine.register(plugin).unwrap();
+    engine.manager().activate(&name).await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn it_divides() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    engine.register(calculator()).unwrap();
+
+    assert_eq!(app.call::<f64>("calculator", "divide", (1, 2)).await.unwrap(), 0.5);
+}
+
+#[tokio::test]
+async fn it_says_why_it_cannot_divide() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    engine.register(calculator()).unwrap();
+
+    let error = app.call::<f64>("calculator", "divide", (1, 0)).await.unwrap_err();
+    assert_eq!(error.plugin_error(), Some(MathError::DividedByZero));
+
+    let error = app.call::<f64>("calculator", "divide", (1, "two")).await.unwrap_err();
+    assert!(error.is_bad_arguments());
+    assert!(error.to_string().contains("argument 2"), "{error}");
+}
+
+#[tokio::test]
+async fn it_tells_of_each_sum() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    engine.register(calculator()).unwrap();
+
+    let mut added = app.events::<(f64, f64, f64)>("calculator", "added", 8).unwrap();
+    app.call::<f64>("calculator", "add", (20, 22)).await.unwrap();
+    assert!(matches!(added.recv().await, Some(Event::Args((20.0, 22.0, 42.0)))));
+}
+
+#[tokio::test]
+async fn it_adds_up_the_ledger() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    engine.register(calculator()).unwrap();
+    engine.register(Plugin::new("ledger").method("amounts", || async { vec![1.5, 2.5] })).unwrap();
+
+    assert_eq!(app.call::<f64>("calculator", "total", ()).await.unwrap(), 4.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_run_for_ten_seconds() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    engine.register(calculator()).unwrap();
+
+    app.call::<()>("calculator", "think", (9,)).await.unwrap();
+    let error = app.call::<()>("calculator", "think", (11,)).await.unwrap_err();
+    assert!(matches!(error, CallError::TimedOut(_)), "{error}");
+}
+
+fn behind_a_link(engine: &Engine, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
+    let (connector, accepts, switch) = memory();
+    let profile = ExternalProfile::new(plugin().name(), "memory://");
+    engine.register(Registration::behind(profile, connector)).unwrap();
+    tokio::spawn(serve(accepts, plugin, ClientConfig::default()));
+    switch
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_works_behind_a_link() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    behind_a_link(&engine, calculator);
+
+    assert_eq!(app.call::<f64>("calculator", "add", (20, 22)).await.unwrap(), 42.0);
+    let error = app.call::<f64>("calculator", "divide", (1, 0)).await.unwrap_err();
+    assert_eq!(error.plugin_error(), Some(MathError::DividedByZero));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_survives_the_loss_of_its_link() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    let (told, mut happened) = mpsc::unbounded_channel();
+    let switch = behind_a_link(&engine, move || {
+        let (activated, deactivated) = (told.clone(), told.clone());
+        calculator()
+            .on_activation(move |_| {
+                activated.send("activated").unwrap();
+                async {}
+            })
+            .on_deactivation(move |_| {
+                deactivated.send("deactivated").unwrap();
+                async {}
+            })
+    });
+    engine.manager().activate("calculator").await.unwrap();
+    let mut link = engine.link_state("calculator").unwrap();
+
+    let caller = app.clone();
+    let under_way = tokio::spawn(async move { caller.call::<()>("calculator", "think", (5,)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    switch.turn_off(true);
+    switch.cut();
+    assert!(matches!(under_way.await.unwrap(), Err(CallError::LinkLost(_))));
+    link.wait_for(|state| matches!(state, LinkState::Down { .. })).await.unwrap();
+    let refused = app.call::<f64>("calculator", "add", (1, 2)).await;
+    assert!(matches!(refused, Err(CallError::LinkLost(_))), "at once, and not when the link is back");
+
+    switch.turn_off(false);
+    link.wait_for(LinkState::is_up).await.unwrap();
+    assert_eq!(app.call::<f64>("calculator", "add", (1, 2)).await.unwrap(), 3.0);
+    for expected in ["activated", "deactivated", "activated"] {
+        assert_eq!(happened.recv().await, Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_missed_when_it_falls_silent() {
+    let engine = Engine::new();
+    let switch = behind_a_link(&engine, calculator);
+    engine.manager().activate("calculator").await.unwrap();
+    let mut link = engine.link_state("calculator").unwrap();
+
+    switch.stall();
+    let state = link.wait_for(|state| !state.is_up()).await.unwrap().clone();
+    assert!(matches!(state, LinkState::Down { why, .. } if matches!(*why, LinkEnd::Silent(_))));
+    link.wait_for(LinkState::is_up).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sandbox_may_call_the_calculator_only() {
+    let rule = |access: &Access<'_>| access.from != "sandbox" || access.to == "calculator";
+    let engine = Engine::builder().access_rule("sandbox-calculates-only", rule).build();
+    let sandbox = active(&engine, Plugin::new("sandbox")).await;
+    engine.register(calculator()).unwrap();
+    engine.register(Plugin::new("ledger").method("amounts", || async { vec![1.5, 2.5] })).unwrap();
+
+    assert_eq!(sandbox.call::<f64>("calculator", "add", (1, 2)).await.unwrap(), 3.0);
+    let error = sandbox.call::<Vec<f64>>("ledger", "amounts", ()).await.unwrap_err();
+    let CallError::Refused(refusal) = &error else { panic!("{error}") };
+    assert!(matches!(&**refusal, Refusal::Denied { rule, .. } if rule == "sandbox-calculates-only"));
+    assert!(sandbox.on("ledger", "changed", |_: f64| {}).is_err());
+    assert!(!engine.manager().is_active("ledger"), "nor was it activated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_finishes_what_it_has_begun() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    let (connector, accepts, _) = memory();
+    engine.register(Registration::behind(ExternalProfile::new("calculator", "memory://"), connector)).unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = serve(accepts, calculator, ClientConfig::default()).until(async { stopped.await.unwrap() });
+    let program = tokio::spawn(serving);
+    engine.manager().activate("calculator").await.unwrap();
+    let mut link = engine.link_state("calculator").unwrap();
+
+    let under_way = tokio::spawn(async move { app.call::<()>("calculator", "think", (3,)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send(()).unwrap();
+    under_way.await.unwrap().unwrap();
+    assert!(matches!(program.await.unwrap(), LinkEnd::Disconnected));
+    let state = link.wait_for(|state| !state.is_up()).await.unwrap().clone();
+    assert!(matches!(state, LinkState::Down { why, .. } if matches!(*why, LinkEnd::Closed { .. })));
+}
+
+#[tokio::test]
+async fn it_cleans_up_when_the_host_stops() {
+    let engine = Engine::new();
+    let (told, mut happened) = mpsc::unbounded_channel();
+    let plugin = calculator().on_deactivation(move |_| {
+        let told = told.clone();
+        async move { told.send("cleaned up").unwrap() }
+    });
+    active(&engine, plugin).await;
+
+    engine.shutdown().await;
+    assert_eq!(happened.try_recv(), Ok("cleaned up"));
+    assert!(!engine.manager().is_active("calculator"));
+}
+
+#[tokio::test]
+async fn its_program_starts_answers_and_ends() {
+    let engine = Engine::new();
+    let app = active(&engine, Plugin::new("app")).await;
+    let program = transport_ipc::Program::new(env!("CARGO_BIN_EXE_ipc-plugin"));
+    engine.register(transport_ipc::child("probe", program)).unwrap();
+
+    assert_eq!(app.call::<i64>("probe", "add", (20, 22)).await.unwrap(), 42);
+    engine.shutdown().await; // the process has ended when this returns
+}
+
+#[test]
+fn the_guide_shows_this_code() {
+    const GUIDE: &str = include_str!("../../docs/test-a-plugin.md");
+    let here = include_str!("test_a_plugin.rs");
+    for block in GUIDE.split("```rust\n").skip(1) {
+        let code = block.split("```").next().unwrap();
+        assert!(here.contains(code), "the guide shows other code than this file:\n{code}");
+    }
+}
