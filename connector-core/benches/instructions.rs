@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 /// do with a case has moved it by 2.5: the compiler inlines the rest differently.
 const TOLERANCE: f64 = 5.0;
 
+/// How far the geometric mean of all cases may be from the baseline's, in percent.
+const MEAN_TOLERANCE: f64 = 2.0;
+
 /// Before anything is counted, so that what is made at first use is there.
 const WARM_UP: u64 = 10;
 const COUNTED: u64 = 100;
@@ -80,6 +83,13 @@ fn compare() -> Result<()> {
     let worse = those(|change| change > TOLERANCE);
     if !better.is_empty() {
         println!("Better by more than {TOLERANCE} %: {better}. To hold on to that: {SAVE}");
+    }
+    let ratio = |(case, &now): (&String, &u64)| (now as f64 / baseline.instructions[case] as f64).ln();
+    let mean = now.instructions.iter().map(ratio).sum::<f64>() / now.instructions.len() as f64;
+    let mean = (mean.exp() - 1.0) * 100.0;
+    println!("geometric mean: {mean:+.2} %");
+    if mean > MEAN_TOLERANCE {
+        return Err(format!("Worse by {mean:.2} % in the geometric mean. If it has to be so: {SAVE}").into());
     }
     if !worse.is_empty() {
         return Err(format!("Worse by more than {TOLERANCE} %: {worse}. If it has to be so: {SAVE}").into());

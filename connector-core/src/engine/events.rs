@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use foldhash::HashMap;
+use smallvec::SmallVec;
 
 use super::Inner;
 use super::access::Operation;
@@ -26,12 +27,15 @@ struct Heard {
     name: Name,
     /// Shared with a fan-out under way, which so needs no lock.
     listeners: Arc<Vec<Subscription>>,
-    last: Option<Payload>,
+    /// With the number of the plugin that emitted it: its name may have passed to another since.
+    last: Option<(u64, Payload)>,
 }
 
 #[derive(Clone)]
 struct Subscription {
     listener: Name,
+    /// The listener's number, since its name may pass to another.
+    owner: u64,
     /// [`PUBLISHED`], or one of its own.
     id: u64,
     once: bool,
@@ -126,19 +130,20 @@ impl Inner {
             }
         }
         let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
-        let last = heard.last.clone().filter(|_| {
+        let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
             // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
             let kept = matches!(&deliver, Deliver::Link(external) if external.keeps(&emitter, &event));
-            once || !kept || !heard.has(&listener.name, id)
+            once || !kept || !heard.has(listener.number, id)
         });
         let mut removed = Vec::new();
         if once && last.is_some() {
             // The next occurrence has been already: as published, this ends the listener's subscription.
-            removed = heard.remove(&listener.name, id);
+            removed = heard.remove(listener.number, id);
             listens_to.remove(&key);
-        } else if !heard.has(&listener.name, id) {
+        } else if !heard.has(listener.number, id) {
             listens_to.insert(key);
-            let subscription = Subscription { listener: listener.name.clone(), id, once, deliver: deliver.clone() };
+            let (name, owner) = (listener.name.clone(), listener.number);
+            let subscription = Subscription { listener: name, owner, id, once, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
         }
         drop((events, emitters, listens_to));
@@ -172,7 +177,7 @@ impl Inner {
             && let Some(source) = lock(&self.emitters).get(emitter)
             && let Some(heard) = lock(&source.events).get_mut(event)
         {
-            removed = heard.remove(&listener.name, *id);
+            removed = heard.remove(listener.number, *id);
         }
         drop(listens_to);
         drop(removed);
@@ -195,7 +200,7 @@ impl Inner {
             self.unsubscribe(entry, &key);
         }
         for heard in lock(&entry.emitter.events).values_mut() {
-            heard.last = None;
+            heard.last.take_if(|(emitter, _)| *emitter == entry.number);
         }
     }
 
@@ -205,8 +210,9 @@ impl Inner {
         let mut events = lock(&emitter.emitter.events);
         let Some(heard) = events.get_mut(event) else { return Ok(()) };
         let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
-        let before = heard.last.replace(args.clone());
-        let once: Vec<Name> = listeners.iter().filter(|one| one.once).map(|one| one.listener.clone()).collect();
+        let before = heard.last.replace((emitter.number, args.clone()));
+        let once: SmallVec<[(Name, u64); 1]> =
+            listeners.iter().filter(|one| one.once).map(|one| (one.listener.clone(), one.owner)).collect();
         if !once.is_empty() {
             Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
         }
@@ -214,10 +220,11 @@ impl Inner {
         // As with callbacks: what a value does when it is dropped is its own affair.
         drop(before);
         let key = (emitter.name.clone(), event.clone(), PUBLISHED);
-        for listener in once.iter().filter_map(|name| self.find(name)) {
+        let still_there = |(name, owner): &(Name, u64)| self.find(name).filter(|entry| entry.number == *owner);
+        for listener in once.iter().filter_map(still_there) {
             let mut listens_to = lock(&listener.listens_to);
             // Unless it has subscribed again meanwhile.
-            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(&listener.name, PUBLISHED)) {
+            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(listener.number, PUBLISHED)) {
                 listens_to.remove(&key);
             }
         }
@@ -233,14 +240,14 @@ impl Heard {
         Heard { name, listeners: Arc::default(), last: None }
     }
 
-    fn has(&self, listener: &str, id: u64) -> bool {
-        self.listeners.iter().any(|one| one.id == id && one.listener == listener)
+    fn has(&self, owner: u64, id: u64) -> bool {
+        self.listeners.iter().any(|one| one.id == id && one.owner == owner)
     }
 
     /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.
     #[must_use]
-    fn remove(&mut self, listener: &str, id: u64) -> Vec<Subscription> {
-        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.listener == listener).collect()
+    fn remove(&mut self, owner: u64, id: u64) -> Vec<Subscription> {
+        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.owner == owner).collect()
     }
 }
 

@@ -144,8 +144,14 @@ impl World {
             match op {
                 Op::Activate => manager.activate(name).await.map_err(words),
                 Op::Deactivate => manager.deactivate(name).await.map_err(words),
-                Op::Remove => Ok(engine.remove(name).await),
-                Op::Shutdown => Ok(engine.shutdown().await),
+                Op::Remove => {
+                    engine.remove(name).await;
+                    Ok(())
+                }
+                Op::Shutdown => {
+                    engine.shutdown().await;
+                    Ok(())
+                }
                 Op::Call => local.call::<i64>(name, "ping", ()).await.map(drop).map_err(|error| error.to_string()),
                 Op::DeactivateFromAfar => {
                     let outcome = local.call::<()>("manager", "deactivatePlugin", (name,)).await;

@@ -127,3 +127,30 @@ async fn the_engines_subscription_ends_with_the_last_of_the_plugins() {
     engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
     assert_eq!(engine.all().await, [asked("off")]);
 }
+
+/// A plugin whose name passes to another while its deactivation hook still runs.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_removed_plugin_costs_its_namesake_nothing() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let slow =
+        || Plugin::new("p").on_deactivation(|_| async { tokio::time::sleep(std::time::Duration::from_secs(1)).await });
+    let old = host.engine.register(slow()).unwrap();
+    host.engine.manager().activate("p").await.unwrap();
+    old.on("local", "e", |_: i64| {}).unwrap();
+    let engine = host.engine.clone();
+    let removed = tokio::spawn(async move { engine.remove("p").await });
+    settle().await;
+    let new = host.engine.register(slow()).unwrap();
+    host.engine.manager().activate("p").await.unwrap();
+    new.on("local", "e", notes.listener()).unwrap();
+    host.local.on("p", "said", |_: i64| {}).unwrap();
+    new.emit("said", (7,)).await.unwrap();
+    removed.await.unwrap();
+    host.local.emit("e", (1,)).await.unwrap();
+    assert_eq!(notes.take(), [json!([1])]);
+    let late = Notes::default();
+    let other = host.engine.register(Plugin::new("other")).unwrap();
+    host.engine.manager().activate("other").await.unwrap();
+    other.on("p", "said", late.listener()).unwrap();
+    assert_eq!(late.take(), [json!([7])], "it is remembered");
+}

@@ -52,8 +52,8 @@ where
     }
 }
 
-fn ask(client: PluginClient, method: &'static str, name: &'static str) -> impl Future<Output = Result<(), String>> {
-    async move { client.call::<()>("manager", method, (name,)).await.map_err(|error| error.to_string()) }
+async fn ask(client: PluginClient, method: &'static str, name: &'static str) -> Result<(), String> {
+    client.call::<()>("manager", method, (name,)).await.map_err(|error| error.to_string())
 }
 
 #[tokio::test(start_paused = true)]
