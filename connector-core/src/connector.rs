@@ -88,6 +88,12 @@ impl LinkEnd {
     }
 }
 
+/// The error of the [`LinkEnd::Lost`] with which a plugin's own end of a link ends when the plugin panics outside of a
+/// method, for example in its activation hook. (A method's panic is that call's error.)
+#[derive(Debug, Clone, Error)]
+#[error("the plugin panicked: {0}")]
+pub struct PluginPanicked(pub String);
+
 /// A failed read or write: the link broke.
 impl From<std::io::Error> for LinkEnd {
     fn from(error: std::io::Error) -> LinkEnd {

@@ -15,6 +15,14 @@ pub(crate) fn call<T>(plugin: &str, what: &str, code: impl FnOnce() -> T) -> Opt
 
 /// As [`call`], for a future.
 pub(crate) async fn run<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Option<T> {
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    outcome.map_err(|panic| tracing::error!(plugin, panic = panic_text(&*panic), "{what} panicked")).ok()
+    catch(plugin, what, work).await.ok()
+}
+
+/// As [`run`], with the panic's text.
+pub(crate) async fn catch<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic_text(&*panic).to_owned();
+        tracing::error!(plugin, panic = text, "{what} panicked");
+        text
+    })
 }

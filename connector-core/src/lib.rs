@@ -130,7 +130,7 @@ pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
-pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, SendError, Traffic};
+pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
     Registration, UrlTransform,

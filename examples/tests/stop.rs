@@ -71,7 +71,8 @@ async fn in_a_child_on_every_channel() {
 
     /// The one child of this process that runs that program and is no zombie, and whose channel is that.
     fn child(mark: &str) -> u32 {
-        let mut pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+        let mut pids =
+            std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
         let is = |pid: &u32| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())

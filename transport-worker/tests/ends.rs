@@ -216,6 +216,8 @@ async fn an_activation_that_is_given_up_leaves_no_thread() {
     let manager = host.engine.manager();
     timeout(Duration::from_millis(50), manager.activate("slow")).await.unwrap_err();
     until_threads("slow", 1, LIMIT).await;
+    // Dropping its future does not give it up.
+    timeout(LIMIT, manager.deactivate("slow")).await.unwrap().unwrap();
     drop(release);
     until_threads("slow", 0, LIMIT).await;
     timeout(LIMIT, manager.activate("slow")).await.unwrap().unwrap();

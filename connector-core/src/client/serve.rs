@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::PluginClient;
 use super::home::LinkHome;
 use super::side::PluginSide;
-use crate::connector::{ClientConnector, Link, LinkEnd};
+use crate::connector::{ClientConnector, Link, LinkEnd, PluginPanicked};
 use crate::guard;
 use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
@@ -131,12 +131,11 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     let mut guard = EndOnDrop { side: Some(PluginSide::new(Arc::clone(&home))) };
     let end = match &mut guard.side {
-        // The host's own code runs here too, such as its values' `Serialize`.
+        // The plugin's own code runs here, too: its activation hook, its values' `Serialize`.
         Some(side) => {
             let work = drive(&mut *link, side, home.outbox.limits());
-            guard::run(&home.name(), "the link's task", work)
-                .await
-                .unwrap_or_else(|| LinkEnd::lost("its task panicked"))
+            let end = guard::catch(&home.name(), "the plugin", work).await;
+            end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
         None => LinkEnd::Disconnected,
     };

@@ -7,7 +7,6 @@ use super::PluginClient;
 use super::home::{Command, LinkHome};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, DecodeError, Fault, LinkLost, PayloadError};
-use crate::guard;
 use crate::id::Id;
 use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
@@ -55,15 +54,15 @@ impl PluginSide {
         match event {
             PluginEvent::Handshake { id, name, echo, first } => {
                 if first {
-                    let name = name.clone();
                     self.home.loaded.send_replace(Some(name.clone()));
                     tracing::debug!(plugin = &*name, "an engine has shaken hands");
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let client = PluginClient::behind(Arc::clone(&self.home));
                         let hook = Arc::clone(hook);
+                        // A panic of the hook's ends the link: half activated, the plugin would be of no use.
                         let hook = Box::pin(async move {
-                            guard::run(&name, "the activation hook", async { hook(client).await }).await;
+                            hook(client).await;
                             Ok(Payload::null())
                         });
                         self.hooks += usize::from(self.tasks.start(None, None, hook).is_none());

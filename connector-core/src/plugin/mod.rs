@@ -146,11 +146,11 @@ impl Plugin {
     }
 
     /// Sets a hook that runs when the plugin is activated, or, behind a connector, at an engine's handshake, and so
-    /// again each time an engine reconnects. Subscribe to events here. A panic in a hook is traced.
+    /// again each time an engine reconnects. Subscribe to events here.
     ///
     /// In the engine's process the activation waits for the hook, up to
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout), and fails if it panics. Behind a connector the
-    /// hook runs side by side with calls.
+    /// hook runs side by side with calls, and a panic ends the link, which the engine makes again.
     #[must_use]
     pub fn on_activation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
     where

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use connector_core::conformance::memory;
 use connector_core::{
-    ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, serve,
+    ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, connect,
+    serve,
 };
 use serde_json::{Map, Value, json};
 
+use crate::hand::by_hand;
 use crate::support::{Host, Notes, settle, soon};
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +114,7 @@ async fn a_panic_in_a_plugins_own_rule_refuses_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_link_a_panic_in_a_hook_or_a_factory_harms_neither_its_session_nor_the_server() {
+async fn behind_a_link_a_panic_in_a_hook_or_a_factory_costs_that_link_alone() {
     let (connector, accepts, switch) = memory();
     let host = Host::new().await;
     host.engine.register(Registration::behind(ExternalProfile::new("far", "memory://"), connector)).unwrap();
@@ -123,8 +125,9 @@ async fn behind_a_link_a_panic_in_a_hook_or_a_factory_harms_neither_its_session_
         Plugin::new("far")
             .method("m", || async { 1 })
             .on_activation(move |_| {
-                assert!(hooks.fetch_add(1, Relaxed) != 0, "early");
-                async { panic!("late") }
+                let time = hooks.fetch_add(1, Relaxed);
+                assert!(time != 0, "early");
+                async move { assert!(time != 1, "late") }
             })
             .on_deactivation(|_| async { panic!("off") })
     };
@@ -135,4 +138,14 @@ async fn behind_a_link_a_panic_in_a_hook_or_a_factory_harms_neither_its_session_
     settle().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_plugins_hook_is_how_its_link_ends() {
+    let (mut engine, link) = by_hand();
+    let plugin = Plugin::new("p").on_activation(|_| async { panic!("of glass") });
+    let (_client, session) = connect(link, plugin, ClientConfig::default());
+    engine.say(json!({"action": "request", "id": 0, "key": "handshake", "name": "p", "payload": ["p"]}));
+    assert_eq!(soon(session).await.to_string(), "the plugin panicked: of glass");
+    assert!(engine.has_ended());
 }

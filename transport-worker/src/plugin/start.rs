@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
-use connector_core::{ClientConfig, Plugin, connect};
+use connector_core::{ClientConfig, LinkEnd, Plugin, PluginPanicked, connect};
 use futures_util::FutureExt;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::work::Work;
@@ -31,15 +31,15 @@ pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerCo
             let name = name.replace('\0', "");
             let named = std::thread::Builder::new().name(name.clone());
             Some(named.spawn(move || {
-                let panic = catch_unwind(AssertUnwindSafe(|| run(&name, session))).err();
+                let panic = catch_unwind(AssertUnwindSafe(|| run(&name, session)));
                 // The last thing it does. If nobody looks after it any more, nobody wants to know.
-                let _ = tell.send(panic.map(panic_text));
+                let _ = tell.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
             })?)
         }
         Placement::Task => {
             tokio::spawn(async move {
-                let panic = AssertUnwindSafe(session).catch_unwind().await.err();
-                let _ = tell.send(panic.map(panic_text));
+                let panic = AssertUnwindSafe(session).catch_unwind().await;
+                let _ = tell.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
             });
             None
         }
@@ -48,17 +48,29 @@ pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerCo
 }
 
 /// What a thread does. The runtime's end waits for what the plugin has it do on blocking threads.
-fn run(name: &str, session: impl Future<Output = ()>) {
+fn run(name: &str, session: impl Future<Output = Option<String>>) -> Option<String> {
     match tokio::runtime::Builder::new_current_thread().enable_all().thread_name(name).build() {
         Ok(runtime) => runtime.block_on(session),
         // The link goes with the session, and is sought again.
-        Err(error) => tracing::error!(plugin = name, %error, "its thread cannot have a runtime"),
+        Err(error) => {
+            tracing::error!(plugin = name, %error, "its thread cannot have a runtime");
+            None
+        }
     }
 }
 
-async fn session(link: ChannelLink, make: Make, config: ClientConfig, given_up: oneshot::Receiver<()>) {
+/// Gives the text of the plugin's panic, if that is how it ended.
+async fn session(
+    link: ChannelLink,
+    make: Make,
+    config: ClientConfig,
+    given_up: oneshot::Receiver<()>,
+) -> Option<String> {
     let (_, session) = connect(Box::new(link), make(), config);
-    select(pin!(session), given_up).await;
+    match select(pin!(session), given_up).await {
+        Either::Left((LinkEnd::Lost(error), _)) => error.downcast_ref().map(|PluginPanicked(text)| text.clone()),
+        _ => None,
+    }
 }
 
 fn panic_text(panic: Box<dyn Any + Send>) -> String {
