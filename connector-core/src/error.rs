@@ -320,6 +320,20 @@ pub enum Refusal {
         /// How many calls wait or run.
         waiting: usize,
     },
+    /// Plugins in the engine's process call each other so deep that their stack might not suffice.
+    #[error(
+        "Cannot call {method} of {target} from {caller}: it would be the call number {limit} within calls of plugins that wait for each other"
+    )]
+    TooDeep {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// The bound.
+        limit: u32,
+    },
     /// Too many listeners or too many events to remember.
     #[error(
         "{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted."

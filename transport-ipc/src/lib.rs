@@ -44,6 +44,8 @@ mod lasting;
 mod link;
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub mod local;
+#[cfg(any(feature = "client", feature = "plugin"))]
+mod pipes;
 #[cfg(feature = "plugin")]
 mod plugin;
 

@@ -1,7 +1,7 @@
 //! One registered plugin, as the engine keeps it.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -34,6 +34,10 @@ pub(crate) struct Entry {
     /// Its number in [`current`](super::current).
     pub(super) number: u64,
     pub(super) lifecycle: Mutex<Lifecycle<Waiter>>,
+    /// Changes of its state that wait for permission.
+    pub(super) permissions: AtomicUsize,
+    /// How often its deactivation was asked for.
+    pub(super) deactivations: AtomicU64,
     /// When the transition under way began, on the engine's count of such moments; 0 if there is none.
     pub(super) transition_since: AtomicU64,
     /// Wakes an activation that may no longer be wanted.
@@ -139,6 +143,8 @@ impl Entry {
             status: AtomicU8::new(Status::Inactive as u8),
             number: next_number(),
             lifecycle: Mutex::new(Lifecycle::new()),
+            permissions: AtomicUsize::new(0),
+            deactivations: AtomicU64::new(0),
             transition_since: AtomicU64::new(0),
             interrupt: Notify::new(),
             updated_early: AtomicBool::new(false),
@@ -205,6 +211,10 @@ impl Entry {
 
     pub(super) fn is_active(&self) -> bool {
         matches!(self.status(), Status::Active | Status::Deactivating)
+    }
+
+    pub(super) fn asks_permission(&self) -> bool {
+        self.permissions.load(Ordering::Acquire) > 0
     }
 
     /// Changes the lifecycle, and what is derived from it, together.

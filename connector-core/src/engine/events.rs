@@ -121,13 +121,12 @@ impl Inner {
         let mut emitters = lock(&self.emitters);
         let source = Arc::clone(emitters.entry(emitter.clone()).or_default());
         let mut events = lock(&source.events);
+        let mut forgotten = None;
         if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
             // What nobody listens to any more gives way, memory and all. What is listened to is bounded by its listeners'
             // own limits: one of them must not keep the others from listening.
             let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
-            if let Some(idle) = idle {
-                events.remove(&idle);
-            }
+            forgotten = idle.and_then(|idle| events.remove(&idle));
         }
         let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
         let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
@@ -147,7 +146,7 @@ impl Inner {
             Arc::make_mut(&mut heard.listeners).push(subscription);
         }
         drop((events, emitters, listens_to));
-        drop(removed);
+        drop((removed, forgotten));
         if let Some(args) = last {
             deliver.event(&listener.name, &emitter, &event, &args);
         }
@@ -189,7 +188,9 @@ impl Inner {
         let mut emitters = lock(&self.emitters);
         let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
         if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(unheard) {
-            emitters.remove(emitter);
+            let stranger = emitters.remove(emitter);
+            drop(emitters);
+            drop(stranger);
         }
     }
 
@@ -199,9 +200,12 @@ impl Inner {
         for key in all {
             self.unsubscribe(entry, &key);
         }
-        for heard in lock(&entry.emitter.events).values_mut() {
-            heard.last.take_if(|(emitter, _)| *emitter == entry.number);
-        }
+        let mut events = lock(&entry.emitter.events);
+        let its = |heard: &mut Heard| heard.last.take_if(|(emitter, _)| *emitter == entry.number);
+        let remembered: Vec<_> = events.values_mut().filter_map(its).collect();
+        drop(events);
+        // As with callbacks: what a value does when it is dropped is its own affair.
+        drop(remembered);
     }
 
     /// Tells an event to all who listen, without waiting for any of them.

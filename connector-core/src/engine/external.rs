@@ -186,6 +186,11 @@ impl External {
         self.outbox.clear();
     }
 
+    /// Whether the task that keeps the link up has ended.
+    pub(super) fn has_no_task(&self) -> bool {
+        lock(&self.supervisor).as_ref().is_none_or(|(_, ended)| ended.has_changed().is_err())
+    }
+
     /// Ends everything at once, without a word to the plugin.
     pub(super) fn abort(&self) {
         // It may be running on another thread right now: it can still be waited for, and sets down what it sets up.

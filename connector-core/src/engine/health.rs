@@ -44,6 +44,9 @@ impl Health {
     /// the default `handshake_timeout`, silence is found within 20 s.
     const INTERVAL: Duration = Duration::from_secs(10);
 
+    /// As good as for ever, and no overflow.
+    const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
     const SHORTEST: Duration = Duration::from_millis(1);
 
     /// For a link with so many signs of life until now; `None` if nobody needs to look.
@@ -76,7 +79,7 @@ impl Health {
     /// A call is under way that the plugin has not answered, or was until now: it may still be at work on it.
     pub(super) fn busy(&mut self) {
         if std::mem::take(&mut self.heard) {
-            self.busy_until = runtime::now().checked_add(self.call_limit);
+            self.busy_until = Some(runtime::now() + self.call_limit.min(Health::LONG));
         }
     }
 

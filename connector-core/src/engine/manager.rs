@@ -123,7 +123,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             let engine = calls();
             async move {
                 let engine = engine?;
-                let allowed = engine.policy.can_call(&from, &to, &method, message.as_deref());
+                let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
                 let allowed = guard::run(&from, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
@@ -143,7 +143,8 @@ impl Inner {
         caller: &str,
         names: Names,
     ) -> Result<Option<[(); 0]>, ActivateError> {
-        let (asker, caller) = (self.find(caller), self.profile_of(caller));
+        let asker = self.caller().or_else(|| self.find(caller));
+        let caller = asker.as_ref().map_or_else(|| Profile::new(caller), |asker| asker.profile());
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
@@ -159,13 +160,15 @@ impl Inner {
     async fn update_profile(self: &Arc<Self>, from: &str, mut update: Map<String, Value>) -> Result<(), UpdateError> {
         let name = update.entry("name").or_insert_with(|| from.into()).as_str().map(str::to_owned);
         let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is no string".to_owned()))?;
-        let Some(entry) = self.find(&name) else { return Err(UpdateError::NotRegistered(name)) };
+        let caller = self.caller().or_else(|| self.find(from));
+        let found = self.find_for(caller.as_ref(), &name);
+        let Some(entry) = found else { return Err(UpdateError::NotRegistered(name)) };
         // Nothing is no address; the published manager lets it pass, and then has none.
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
         }
-        let (by, current) = (self.profile_of(from), entry.profile());
-        let allowed = self.policy.can_update_profile(&by, &current, &update);
+        let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
+        let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
         let allowed = guard::run(&name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
         if let Host::Native(instance) = &entry.host

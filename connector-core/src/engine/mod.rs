@@ -19,6 +19,7 @@ mod side;
 mod supervisor;
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,6 +79,10 @@ impl Drop for Owner {
 pub(crate) struct Inner {
     registry: ArcSwap<Registry>,
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
+    /// Plugins that have been removed and are still being deactivated.
+    leaving: Mutex<Vec<Arc<Entry>>>,
+    /// Shutdowns that are under way.
+    shutdowns: AtomicUsize,
     moments: Moments,
     /// Cancelled when the engine is dropped; its tasks end with it.
     ended: CancellationToken,
@@ -188,6 +193,8 @@ impl EngineBuilder {
             Inner {
                 registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
+                leaving: Mutex::default(),
+                shutdowns: AtomicUsize::new(0),
                 moments: Moments::default(),
                 ended: CancellationToken::new(),
                 policy,
@@ -259,7 +266,8 @@ impl Engine {
 
     /// Deactivates every plugin gracefully, all at the same time: deactivation hooks run, and links are closed. Each
     /// plugin has its hook's time limit ([`activation_timeout`](PluginOptions::activation_timeout)) and its
-    /// transport's. An activation under way is given up, or finished and reversed. The engine can be used afterwards.
+    /// transport's. An activation under way is given up, or finished and reversed, and until this ends no call activates a
+    /// plugin. The engine can be used afterwards.
     ///
     /// Once polled, it is carried out even if this future is dropped. In a plugin's activation or deactivation hook it
     /// does not wait for that plugin.

@@ -9,6 +9,7 @@ use super::access::Operation;
 use super::admission::Admission;
 use super::entry::{Entry, Host, Status};
 use super::external::{Command, External};
+use super::lifecycle::Permission;
 use super::{Inner, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
@@ -41,6 +42,10 @@ impl Inner {
         if !target.is_active() && !in_its_hook {
             // Rare, and large: it would make every call's future larger.
             Box::pin(self.activate_on_demand(caller, &target, method)).await?;
+            // A deactivation may have been next, or its activation may wait for this call.
+            if target.status() == Status::Inactive || (!target.is_active() && target.external().is_some()) {
+                return Err(not_activated(caller, &target, method));
+            }
         }
         let Some(method) = target.known().exposed(method) else {
             return Err(Refusal::NotExposed {
@@ -73,19 +78,24 @@ impl Inner {
         args: Payload,
     ) -> Result<Running<'a>, CallError> {
         match &target.host {
+            Host::Native(_) if current::is_too_deep() => {
+                let (target, caller) = (target.name.to_string(), caller.name.to_string());
+                let (method, limit) = (method.to_string(), current::MOST_DEPTH);
+                Err(Refusal::TooDeep { target, caller, method, limit }.into())
+            }
             Host::Native(instance) => {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
                 let deadline = runtime::now().checked_add(target.options.queue_timeout);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let known = target.known();
                 let handler = if context.path() == target.name { known.handler(context.method()) } else { None };
-                let method = current::within(target.number, || match handler {
+                let method = current::within(target.number, caller.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
                         format!("Method {method} is not implemented by {plugin}")
                     }),
                 });
-                Ok(Running::Here(method, target.number))
+                Ok(Running::Here(method, target.number, caller.number))
             }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
@@ -101,21 +111,27 @@ impl Inner {
         method: &str,
     ) -> Result<(), CallError> {
         self.check_access(&caller.name, &target.name, Operation::Activate)?;
+        if self.is_shutting_down() {
+            return Err(Refusal::NotActivatable(format!(
+                "{} is not activated: the engine is shutting down",
+                target.name
+            ))
+            .into());
+        }
+        let permission = Permission::new(target);
         let (from, to) = (caller.profile(), target.profile());
-        let manager_allows = self.policy.can_activate(&from, &to, Some(method));
+        let manager_allows = async { self.policy.can_activate(&from, &to, Some(method)).await };
         let mut allowed = guard::run(&target.name, "the policy's can_activate", manager_allows).await == Some(true);
         if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
+            let from = from.clone();
             let rule = async { rule(from, Some(method.to_owned())).await };
             allowed = guard::run(&target.name, "its can_activate rule", rule).await == Some(true);
         }
         if !allowed {
-            return Err(Refusal::NotActivated {
-                target: target.name.to_string(),
-                caller: caller.name.to_string(),
-                method: method.to_owned(),
-            }
-            .into());
+            return Err(not_activated(caller, target, method));
         }
+        permission.still_wanted().map_err(|error| Refusal::NotActivatable(error.to_string()))?;
+        drop(permission);
         self.activate_for(caller, target).await.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
@@ -153,22 +169,27 @@ impl Inner {
 
 /// A call at work.
 enum Running<'a> {
-    /// With the number of the plugin whose method it is.
-    Here(BoxFuture<Outcome>, u64),
+    /// With the numbers of the plugin whose method it is, and of its caller.
+    Here(BoxFuture<Outcome>, u64, u64),
     Behind(&'a External, UnderWay<'a, Command>),
 }
 
 impl Running<'_> {
     fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Payload, CallError>> {
         match self {
-            Running::Here(method, number) => {
-                current::within(*number, || method.as_mut().poll(cx)).map_err(CallError::Plugin)
+            Running::Here(method, plugin, caller) => {
+                current::within(*plugin, *caller, || method.as_mut().poll(cx)).map_err(CallError::Plugin)
             }
             Running::Behind(external, call) => {
                 Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(external.lost(end))))
             }
         }
     }
+}
+
+fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
+    let (target, caller) = (target.name.to_string(), caller.name.to_string());
+    Refusal::NotActivated { target, caller, method: method.to_owned() }.into()
 }
 
 /// A plugin that is not active may not act.

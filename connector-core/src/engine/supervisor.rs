@@ -130,7 +130,9 @@ impl Supervisor {
     async fn run(mut self) {
         let mut delays = delays(&self.entry.options);
         let mut tries = 0;
-        self.external.connector.lock().await.activated();
+        let mut connector = self.external.connector.lock().await;
+        guard::call(&self.entry.name, "the connector's `activated`", || connector.activated());
+        drop(connector);
         loop {
             let (end, was_up) = match self.unless_stopped(self.dial()).await {
                 None => break,
@@ -193,13 +195,13 @@ impl Supervisor {
         if !was_up {
             match &*end {
                 LinkEnd::GivenUp(_) => {
-                    tracing::error!(plugin, url, %end, tries, "the link stays down until the plugin is activated anew")
+                    tracing::warn!(plugin, url, %end, tries, "the link stays down until the plugin is deactivated and activated again")
                 }
                 _ => tracing::debug!(plugin, url, %end, tries, "the link is still down"),
             }
             return Ok(());
         }
-        tracing::warn!(plugin, url, %end, "the link is down and will be dialled again");
+        tracing::warn!(plugin, url, %end, "the link is down");
         if let Some(engine) = self.engine.upgrade() {
             engine.tell_link_down(&self.entry, end.to_string());
         }

@@ -175,7 +175,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         }
         let (waiting, too_many) = side.backlog();
         let progress = || taken.wrapping_add(link.traffic().sent);
-        if waiting < limits.messages {
+        if waiting == 0 || waiting < limits.messages {
             stall = None;
         } else if stall.is_none() {
             stall = Some(Standstill::new(limits.stall_timeout, progress()));

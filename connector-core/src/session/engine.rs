@@ -46,6 +46,8 @@ pub(crate) enum EngineEvent<R> {
 
 /// A plugin that asks for handshakes without answering any is not asked more often than this.
 const MAX_HANDSHAKES: usize = 16;
+/// Nor asked for a sign of life: one that was lost must not keep the next from being sent.
+const MOST_ASKED: usize = 4;
 
 impl<R> EngineSession<R> {
     /// The session of a link that is up, which shakes hands on its own. Handshakes are numbered downwards from -2, away
@@ -81,7 +83,7 @@ impl<R> EngineSession<R> {
 
     /// Whether a handshake has not been answered.
     pub(crate) fn is_asking(&self) -> bool {
-        !self.handshakes.is_empty()
+        self.handshakes.len() >= MOST_ASKED
     }
 
     /// Calls that the plugin has not answered.

@@ -23,6 +23,7 @@ mod odd;
 mod panics;
 mod queue;
 mod reentry;
+
 mod script;
 mod services;
 mod silence;
@@ -31,4 +32,5 @@ mod stop;
 mod subscriptions;
 mod support;
 mod transitions;
+mod variants;
 mod wire;

@@ -5,17 +5,18 @@ use connector_core::{Link, LinkEnd};
 use crate::codec::Stray;
 use crate::config::IpcConfig;
 use crate::link::line_link;
+use crate::pipes::Pipes;
 
 #[cfg(unix)]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
     let (input, output) = unix::take()?;
-    Ok(Box::new(line_link(tokio::io::join(input, output), config, Stray::Skip)))
+    Ok(Box::new(line_link(Pipes::new(input, output), config, Stray::Skip)))
 }
 
 /// Without moving descriptors aside: a stray `print!` would corrupt the wire here.
 #[cfg(not(unix))]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
-    Ok(Box::new(line_link(tokio::io::join(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
+    Ok(Box::new(line_link(Pipes::new(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
 }
 
 #[cfg(unix)]

@@ -20,6 +20,7 @@ use crate::config::SOCKET;
 use crate::lasting::is_lasting;
 use crate::link::line_link;
 use crate::local::{BindError, LocalConfig, LocalName, LocalServer};
+use crate::pipes::Pipes;
 
 /// One start of a plugin's program.
 pub(super) struct Start<'a> {
@@ -51,7 +52,7 @@ impl Start<'_> {
         let (Some(read), Some(write)) = (group.child.stdout().take(), group.child.stdin().take()) else {
             return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
         };
-        let link = line_link(tokio::io::join(read, write), &self.program.ipc, Stray::Printed);
+        let link = line_link(Pipes::new(read, write), &self.program.ipc, Stray::Printed);
         Ok((Box::new(link), self.attended(group)))
     }
 

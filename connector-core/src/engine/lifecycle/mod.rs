@@ -4,6 +4,7 @@ mod machine;
 mod transition;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -50,6 +51,42 @@ impl Drop for ForgetOnDrop {
     }
 }
 
+struct EndShutdown(Arc<Inner>);
+
+impl Drop for EndShutdown {
+    fn drop(&mut self) {
+        self.0.shutdowns.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A change of a plugin's state that waits for permission.
+pub(super) struct Permission {
+    entry: Arc<Entry>,
+    deactivations: u64,
+}
+
+impl Permission {
+    pub(super) fn new(entry: &Arc<Entry>) -> Permission {
+        entry.permissions.fetch_add(1, Ordering::AcqRel);
+        Permission { deactivations: entry.deactivations.load(Ordering::Acquire), entry: Arc::clone(entry) }
+    }
+
+    /// # Errors
+    /// The plugin's deactivation was asked for meanwhile.
+    pub(super) fn still_wanted(&self) -> Result<(), ActivateError> {
+        match self.entry.deactivations.load(Ordering::Acquire) == self.deactivations {
+            true => Ok(()),
+            false => Err(ActivateError::Interrupted(self.entry.name.to_string())),
+        }
+    }
+}
+
+impl Drop for Permission {
+    fn drop(&mut self) {
+        self.entry.permissions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// How long a plugin that does not list `canDeactivate` may take to answer it all the same.
 const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -88,7 +125,7 @@ impl Inner {
             self.manager_emits("profileAdded", &profile);
         }
         if let Some(hook) = entry.instance().and_then(|instance| instance.plugin.on_registration.clone()) {
-            guard::call(&name, "the registration hook", || current::within(entry.number, || hook()));
+            guard::call(&name, "the registration hook", || current::within(entry.number, 0, || hook()));
         }
         if let Some(hook) = &self.on_registration {
             guard::call(&name, "the engine's registration hook", || hook(&profile));
@@ -98,8 +135,24 @@ impl Inner {
 
     /// The plugin whose hook or method runs on this thread and asks for something by the host's own handle.
     fn asker(&self) -> Option<Arc<Entry>> {
-        let number = current::number();
-        self.registry.load().values().find(|entry| number > 0 && entry.number == number).cloned()
+        self.by_number(current::plugin())
+    }
+
+    /// The plugin that has called the manager's method that runs on this thread.
+    pub(super) fn caller(&self) -> Option<Arc<Entry>> {
+        self.by_number(current::caller())
+    }
+
+    /// A plugin by its number, also one that has been removed and is still being deactivated.
+    fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
+        let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
+        let registered = self.registry.load().values().find(is).cloned();
+        registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
+    }
+
+    /// The plugin of that name, as the plugin `asker` means it: its own name is its own, even once it has passed to another.
+    pub(super) fn find_for(&self, asker: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
+        asker.filter(|asker| asker.name == name).cloned().or_else(|| self.find(name))
     }
 
     /// Activates or deactivates a plugin in the host's name.
@@ -116,29 +169,34 @@ impl Inner {
         asker: Option<Arc<Entry>>,
         name: &str,
     ) -> Result<(), ActivateError> {
-        let entry = match (self.find(name), change) {
+        let entry = match (self.find_for(asker.as_ref(), name), change) {
             (Some(entry), _) => entry,
             (None, Change::Activate) => return Err(ActivateError::NotRegistered(name.to_owned())),
             (None, _) => return Ok(()),
         };
-        let is_so_already = match (change, lock(&entry.lifecycle).state()) {
-            (Change::Activate, state) => state == State::Active,
+        let state = lock(&entry.lifecycle).state();
+        let is_so_already = match change {
+            Change::Activate => state == State::Active,
             // The manager stays.
-            (_, state) => matches!(state, State::Registered | State::Removed) || entry.name == MANAGER,
+            _ if entry.name == MANAGER => true,
+            // An activation that waits for permission is called off.
+            _ => matches!(state, State::Registered | State::Removed) && !entry.asks_permission(),
         };
         if is_so_already {
             return Ok(());
         }
+        let permission = Permission::new(&entry);
         let wish = ForgetOnDrop(Wish::new(&self.moments, asker, &entry));
         let (tell, told) = oneshot::channel();
         let waiter = Waiter { wish: Arc::clone(&wish.0), tell };
         let engine = Arc::clone(self);
         self.spawn(async move {
-            let permission = match change {
-                Change::Activate => engine.may_activate(&caller, &entry).await,
+            let allowed = match change {
+                Change::Activate => engine.may_activate(&caller, &entry).await.and_then(|()| permission.still_wanted()),
                 Change::Deactivate | Change::Remove => engine.may_deactivate(&caller, &entry).await,
             };
-            match permission {
+            drop(permission);
+            match allowed {
                 Ok(()) => engine.request(&entry, change, waiter),
                 Err(error) => waiter.end(Err(error)),
             }
@@ -184,7 +242,7 @@ impl Inner {
     async fn may_activate(&self, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
         self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
-        let allowed = self.policy.can_activate(caller, &profile, None);
+        let allowed = async { self.policy.can_activate(caller, &profile, None).await };
         match guard::run(&entry.name, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
@@ -197,7 +255,7 @@ impl Inner {
             return Ok(());
         }
         let profile = entry.profile();
-        let allowed = self.policy.can_deactivate(caller, &profile);
+        let allowed = async { self.policy.can_deactivate(caller, &profile).await };
         let allowed = guard::run(&entry.name, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
@@ -206,8 +264,12 @@ impl Inner {
     /// Asks a plugin's `canDeactivate`. One that has none agrees; one that does not list it may have one all the same.
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
-        // Its link closes already: the question would activate it again.
-        if entry.status() == Status::Inactive {
+        // Its link closes already, or is not up yet: the question would activate it, or wait for that.
+        let unreachable = match entry.external() {
+            Some(_) => !entry.is_active(),
+            None => entry.status() == Status::Inactive,
+        };
+        if unreachable {
             return true;
         }
         let (plugin, listed) = (&*entry.name, entry.known().lists(CAN_DEACTIVATE));
@@ -243,22 +305,44 @@ impl Inner {
     }
 
     pub(super) async fn remove(self: &Arc<Self>, name: &str) {
-        let Some(entry) = self.find(name).filter(|entry| entry.name != MANAGER) else { return };
+        let asker = self.asker();
+        let found = self.find_for(asker.as_ref(), name).filter(|entry| entry.name != MANAGER);
+        let Some(entry) = found else { return };
+        if !self.find(name).is_some_and(|registered| Arc::ptr_eq(&registered, &entry)) {
+            // It is being removed already.
+            return;
+        }
+        lock(&self.leaving).push(Arc::clone(&entry));
         self.registry.rcu(|registry| {
             let mut registry = Registry::clone(registry);
             registry.remove(name);
             registry
         });
         // A removal does not fail; without a runtime it is over, too.
-        let _ = self.requested(Change::Remove, self.asker(), &entry).await;
+        let _ = self.requested(Change::Remove, asker, &entry).await;
     }
 
-    /// Deactivates all plugins gracefully; the manager stays, to tell of it.
+    /// Deactivates all plugins gracefully; the manager stays, to tell of it. Until they are, no call activates a plugin.
     pub(super) async fn shutdown(self: &Arc<Self>) {
-        let entries: Vec<_> = self.registry.load().values().filter(|entry| entry.name != MANAGER).cloned().collect();
-        let asker = self.asker();
-        let all = entries.iter().map(|entry| self.requested(Change::Deactivate, asker.clone(), entry));
-        futures_util::future::join_all(all).await;
+        let (engine, asker) = (Arc::clone(self), self.asker());
+        let (tell, told) = oneshot::channel();
+        self.shutdowns.fetch_add(1, Ordering::AcqRel);
+        let end = EndShutdown(Arc::clone(self));
+        self.spawn(async move {
+            let registry = engine.registry.load_full();
+            let all = registry.values().filter(|entry| entry.name != MANAGER);
+            let requests = all.map(|entry| engine.requested(Change::Deactivate, asker.clone(), entry));
+            futures_util::future::join_all(requests).await;
+            drop(end);
+            // Nobody may wait any more.
+            let _ = tell.send(());
+        });
+        // An error: the engine has gone, or there is no runtime.
+        let _ = told.await;
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.shutdowns.load(Ordering::Acquire) > 0
     }
 
     /// Ends everything at once.
@@ -270,7 +354,10 @@ impl Inner {
                 external.abort();
             }
         }
-        lock(&self.emitters).clear();
+        let emitters = std::mem::take(&mut *lock(&self.emitters));
+        // Remembered events may hold anything, so they are dropped only where no lock is held.
+        drop(emitters);
+        lock(&self.leaving).clear();
     }
 }
 

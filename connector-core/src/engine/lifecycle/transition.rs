@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_util::future::{Either, select};
 
 use super::machine::{Effects, Transition};
-use super::{Change, Ended, Waiter};
+use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
 use crate::engine::entry::{Entry, Host, Status};
 use crate::engine::external::{External, LinkState};
@@ -24,6 +24,9 @@ impl Inner {
     /// Queues a request on its plugin, and starts the plugin's task if none runs.
     pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
         let wish = Arc::clone(&waiter.wish);
+        if change != Change::Activate {
+            entry.deactivations.fetch_add(1, Ordering::AcqRel);
+        }
         let effects = entry.advance(&self.moments, |lifecycle| lifecycle.request(change, waiter));
         if let Some(transition) = self.settle(entry, effects) {
             let task = Worker { engine: Arc::clone(self), entry: Arc::clone(entry), finished: false };
@@ -66,6 +69,12 @@ impl Inner {
         }
         if begin.is_none() {
             self.forget_stranger(&entry.name);
+            if lock(&entry.lifecycle).state() == State::Removed {
+                let mut leaving = lock(&self.leaving);
+                let gone = leaving.extract_if(.., |other| std::ptr::eq(&**other, entry)).collect::<Vec<_>>();
+                drop(leaving);
+                drop(gone);
+            }
         }
         begin
     }
@@ -128,8 +137,8 @@ impl Inner {
         let client = PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
         let number = entry.number;
         let hook = async {
-            let mut hook = current::within(number, || hook(client));
-            poll_fn(|cx| current::within(number, || hook.as_mut().poll(cx))).await
+            let mut hook = current::within(number, 0, || hook(client));
+            poll_fn(|cx| current::within(number, 0, || hook.as_mut().poll(cx))).await
         };
         runtime::timeout(entry.options.activation_timeout, pin!(guard::run(&entry.name, what, hook))).await
     }
@@ -205,6 +214,10 @@ impl Worker {
                 Some(next) => transition = next,
                 None => break,
             }
+        }
+        // Its link's task may have ended between the handshake and now.
+        if self.entry.external().is_some_and(|external| external.has_no_task()) {
+            self.engine.link_task_ended(&self.entry);
         }
         self.finished = true;
     }
