@@ -87,6 +87,8 @@ pub enum CallError {
     #[error("{0}")]
     Plugin(Fault),
     /// The call did not reach the method, and why: the plugin is unknown or busy, a rule does not allow it, and so on.
+    /// One exception: a call that is under way when its plugin is deactivated ends as
+    /// [`Refusal::NotActivated`], as in the published engine, and its method may have run.
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// The call took longer than the plugin's [`queue_timeout`](crate::PluginOptions::queue_timeout), or than the

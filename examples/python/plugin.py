@@ -32,6 +32,8 @@ def receive():
         try:
             if "error" in message:
                 raise ValueError(message["error"])
+            if message["key"] not in METHODS:
+                raise LookupError(f"Method {message['key']} doesn't exist on plugin {message.get('name')}")
             send(action="response", **answer, payload=METHODS[message["key"]](*message["payload"]))
         except Exception as error:  # the method's own, or its result is no JSON
             send(action="response", **answer, error=str(error) or repr(error))

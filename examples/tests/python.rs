@@ -43,6 +43,8 @@ async fn a_plugin_in_python() {
         let error = local.call::<u8>("python", "relay", ("local", "refuse")).await.unwrap_err();
         assert!(error.to_string().contains("local refuses"), "{error}");
         assert_eq!(local.call::<u8>("python", "add", (1, 1)).await.unwrap(), 2);
+        let error = local.call::<bool>("python", "canDeactivate", ()).await.unwrap_err();
+        assert_eq!(error.to_string(), "Method canDeactivate doesn't exist on plugin python");
 
         // What is no JSON is an error at once, and so is what it cannot read; it lives on.
         let odd = |text: String| (Payload::from_json(text).unwrap(), 1);

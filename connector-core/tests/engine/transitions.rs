@@ -336,6 +336,7 @@ async fn can_deactivate_unanswered_is_a_yes() {
     let answers = [
         (&[][..], None, true),
         (&[][..], Some(json!({"error": "Method canDeactivate doesn't exist on plugin far"})), true),
+        (&[][..], Some(json!({"error": "'canDeactivate'"})), true),
         (&[][..], Some(json!({"payload": false})), false),
         (&[][..], Some(json!({"error": "not now"})), false),
         (&[][..], Some(json!({"payload": true})), true),

@@ -371,8 +371,10 @@ fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
 
 /// How our plugins, the published ones and those in other languages say that they have no `canDeactivate`.
 fn says_unknown_method(error: &str) -> bool {
-    error.contains(CAN_DEACTIVATE)
-        && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]
-            .iter()
-            .any(|words| error.contains(words))
+    // Python's `KeyError` says nothing but the name.
+    error.trim_matches(['\'', '"', '`']) == CAN_DEACTIVATE
+        || error.contains(CAN_DEACTIVATE)
+            && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]
+                .iter()
+                .any(|words| error.contains(words))
 }
