@@ -28,15 +28,6 @@ async fn host() -> Host {
     Host::with(Engine::builder().policy(AnyoneMay).build()).await
 }
 
-/// A plugin whose deactivation takes until `go`.
-fn slow_to_go(go: &Arc<Notify>) -> Plugin {
-    let go = go.clone();
-    Plugin::new("p").on_deactivation(move |_| {
-        let go = go.clone();
-        async move { go.notified().await }
-    })
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_removes_itself_in_its_own_hook_does_not_wait_for_itself() {
     for activation in [true, false] {
@@ -334,7 +325,6 @@ fn a_chain_of_calls_ends_with_an_error_rather_than_the_stack() {
         host.engine.register(relay("b", "a")).unwrap();
         let (peer, _peers) = host.add_by_hand("far", &[], false).await;
         for depth in [10, 100, 300, 1000, 3000, 10_000] {
-            eprintln!("{depth}");
             peer.say(json!({"action": "request", "id": depth, "name": "a", "key": "down", "payload": [depth]}));
             settle().await;
         }
