@@ -1,5 +1,5 @@
 //! A plugin's program that is interrupted: its host sees that the link was closed, and methods that run end.
-#![cfg(unix)]
+#![cfg(all(unix, any(feature = "ipc", feature = "socketio", feature = "ws")))]
 
 mod support;
 
