@@ -310,8 +310,7 @@ async fn session(
     end.await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"))
 }
 
-/// Closes the link of each engine that connects before `all_gone`: it is told at once, by a close, and not left to
-/// wait.
+/// Closes the link of each engine that connects before `all_gone`, so that it sees a close at once instead of waiting.
 async fn turn_away(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
     let mut leaving = FuturesUnordered::new();
     let mut all_gone = pin!(all_gone);

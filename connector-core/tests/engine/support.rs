@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use connector_core::conformance::{Switch, memory};
 use connector_core::{
-    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, Plugin, PluginClient, PluginOptions, QueueLimits,
-    Registration, Rest, serve,
+    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, Plugin, PluginClient, PluginOptions, Policy, Profile,
+    QueueLimits, Registration, Rest, async_trait, serve,
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -59,6 +59,18 @@ pub(crate) fn behind_memory(
     engine.register(Registration::behind(profile, connector).options(options)).unwrap();
     tokio::spawn(serve(accepts, plugin, ClientConfig::default()));
     switch
+}
+
+/// A host where any plugin may deactivate any other.
+pub(crate) async fn permissive_host() -> Host {
+    struct AnyoneMay;
+    #[async_trait]
+    impl Policy for AnyoneMay {
+        async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
+            true
+        }
+    }
+    Host::with(Engine::builder().policy(AnyoneMay).build()).await
 }
 
 /// Lets everything that can happen now happen; a moment of virtual time passes.

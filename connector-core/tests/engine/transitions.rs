@@ -17,20 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::support::{Host, Notes, settle, soon};
-
-struct AnyoneMay;
-
-#[async_trait]
-impl Policy for AnyoneMay {
-    async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
-        true
-    }
-}
-
-async fn host() -> Host {
-    Host::with(Engine::builder().policy(AnyoneMay).build()).await
-}
+use crate::support::{Host, Notes, permissive_host as host, settle, soon};
 
 /// A hook that notes its beginning, does something, and notes how that ended.
 fn noting<F>(

@@ -13,20 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::support::{Host, Notes, settle, soon};
-
-struct AnyoneMay;
-
-#[async_trait]
-impl Policy for AnyoneMay {
-    async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
-        true
-    }
-}
-
-async fn host() -> Host {
-    Host::with(Engine::builder().policy(AnyoneMay).build()).await
-}
+use crate::support::{Host, Notes, permissive_host as host, settle, soon};
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_removes_itself_in_its_own_hook_does_not_wait_for_itself() {
