@@ -254,7 +254,8 @@ pub trait PluginConnector: Send + 'static {
     /// Where nobody can be reached, connecting fails within that limit. [`LinkEnd::Refused`] if trying again at once
     /// makes no sense: it fails an activation, but a link that was lost is still sought. [`LinkEnd::GivenUp`] ends that,
     /// too. A dial that is not answered in time is [`LinkEnd::DialTimedOut`], any other failure [`LinkEnd::Lost`] or
-    /// [`LinkEnd::BadFrame`]: these are tried again. The text says what to put right, and is never empty.
+    /// [`LinkEnd::BadFrame`]: these are tried again, but two bad frames in a row fail an activation. The text says what
+    /// to put right, and is never empty.
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
 
     /// It has been registered as this plugin's, once, before anything else: for traces that name the plugin. Most

@@ -24,6 +24,8 @@ pub(super) struct PluginSide {
     hooks: usize,
     /// No more calls are taken, and the link is closed once those that run have ended.
     finishing: bool,
+    /// Why the link is of no use.
+    broken: Option<LinkEnd>,
 }
 
 /// What the engine asked for.
@@ -47,6 +49,7 @@ impl PluginSide {
             answers: Answers::new(),
             hooks: 0,
             finishing: false,
+            broken: None,
         }
     }
 
@@ -70,6 +73,9 @@ impl PluginSide {
                 }
                 self.session.answer_handshake(id, echo, self.home.instance.exposed());
             }
+            // An answer would be a refusal, which is final; after a frame that was garbled on its way, the engine
+            // connects again.
+            PluginEvent::HandshakeUnreadable(why) => self.broken = Some(LinkEnd::BadFrame(why)),
             PluginEvent::Invoke(invocation) => {
                 let Invocation { id, name, key, from, path, args } = invocation;
                 if self.tasks.len() >= self.home.config.running {
@@ -226,6 +232,9 @@ impl Side for PluginSide {
     }
 
     fn poll_stop(&mut self, _: &mut Cx<'_>, _: &dyn Link, _: u64) -> Poll<LinkEnd> {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(broken);
+        }
         match self.home.outbox.is_stopped() || self.is_finished() {
             true => Poll::Ready(LinkEnd::Disconnected),
             false => Poll::Pending,

@@ -41,7 +41,7 @@ enum Handshake {
     /// Answered just now: how the plugin fares is watched from here on.
     Answered,
     Done,
-    Failed(String),
+    Failed(LinkEnd),
 }
 
 /// How a call of the plugin's has ended.
@@ -94,10 +94,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 }
                 self.handshake = Handshake::Answered;
             }
-            EngineEvent::HandshakeFailed(why) => match self.is_loaded() {
-                true => tracing::warn!(plugin = &*self.entry.name, why, "a repeated handshake failed"),
-                false => self.handshake = Handshake::Failed(why),
-            },
+            EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
+            EngineEvent::HandshakeUnreadable(why) => self.handshake_failed(LinkEnd::BadFrame(why)),
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.calls {
                     let result = Err(self.busy(&target, &method).into());
@@ -136,6 +134,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 // Whoever dropped the call does not want to know.
                 let _ = reply.send(outcome);
             }
+        }
+    }
+
+    fn handshake_failed(&mut self, end: LinkEnd) {
+        match self.is_loaded() {
+            true => tracing::warn!(plugin = &*self.entry.name, %end, "a repeated handshake failed"),
+            false => self.handshake = Handshake::Failed(end),
         }
     }
 
@@ -287,7 +292,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         }
         match &mut self.handshake {
             Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
-            Handshake::Failed(why) => Poll::Ready(LinkEnd::BadHandshake(std::mem::take(why))),
+            Handshake::Failed(end) => Poll::Ready(end.clone()),
             Handshake::Answered | Handshake::Done => self.poll_silent(cx, link, signs),
         }
     }

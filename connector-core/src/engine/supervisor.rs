@@ -176,10 +176,16 @@ impl Supervisor {
     /// The plugin is being activated, and trying again makes no sense.
     fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool) -> Result<(), ()> {
         let mut activation = lock(&self.activation);
-        activation.last = Some(Arc::clone(&end));
+        let last = activation.last.replace(Arc::clone(&end));
         if activation.tell.is_some() {
             tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
-            if matches!(*end, LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_)) {
+            let is_final = match &*end {
+                LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_) => true,
+                // One frame may have been garbled on its way, but hardly two in a row.
+                LinkEnd::BadFrame(_) => matches!(last.as_deref(), Some(LinkEnd::BadFrame(_))),
+                _ => false,
+            };
+            if is_final {
                 let error = failure(&self.external, self.entry.options.activation_timeout, Some(end));
                 // If nobody waits any more, the activation was given up too.
                 let _ = activation.tell.take().map(|tell| tell.send(Err(error)));

@@ -28,6 +28,8 @@ pub(crate) enum EngineEvent<R> {
     Loaded { methods: Option<Vec<String>> },
     /// The plugin has answered a handshake with an error, or with something that is no list of methods.
     HandshakeFailed(String),
+    /// The answer to a handshake cannot be read, and why.
+    HandshakeUnreadable(String),
     /// The plugin calls another; answer with [`EngineSession::answer`].
     Call { id: Option<Id>, target: Name, method: Name, args: Payload },
     /// The plugin cancels all its calls to a plugin, or those of one method.
@@ -180,7 +182,7 @@ impl<R> EngineSession<R> {
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
         match action {
             Action::Response if self.take_handshake(id.as_ref()) => {
-                Some(EngineEvent::HandshakeFailed(fault.to_string()))
+                Some(EngineEvent::HandshakeUnreadable(format!("the answer to the handshake cannot be read: {why}")))
             }
             Action::Response => {
                 let reply = number(id.as_ref()).and_then(|id| self.pending.take(id))?;

@@ -24,6 +24,8 @@ pub(crate) enum PluginEvent<R> {
     /// The engine shakes hands. Answer with [`PluginSession::answer_handshake`], every time.
     /// The name counts the first time; `echo` is the one in the request's own envelope.
     Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
+    /// The first handshake cannot be read, and why.
+    HandshakeUnreadable(String),
     /// Run a method, and answer with [`PluginSession::answer`].
     Invoke(Invocation),
     /// The engine no longer wants the answer to its request of this id.
@@ -144,6 +146,9 @@ impl<R> PluginSession<R> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
         match action {
+            Action::Request if key.as_deref() == Some(HANDSHAKE) && !self.loaded => {
+                Some(PluginEvent::HandshakeUnreadable(format!("the handshake cannot be read: {why}")))
+            }
             Action::Response => {
                 let reply = number(id.as_ref()).and_then(|id| self.pending.take(id))?;
                 Some(PluginEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })

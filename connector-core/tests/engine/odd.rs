@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use connector_core::conformance::probe;
-use connector_core::{CallError, ClientConfig, Context, Payload, Plugin, connect};
+use connector_core::{CallError, ClientConfig, Context, LinkEnd, Payload, Plugin, connect};
 use serde_json::{Value, json};
 
 use crate::hand::{Peer, by_hand, plugin_by_hand};
@@ -136,16 +136,38 @@ async fn a_handshake_may_be_answered_with_any_form_of_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_ends_at_once_if_the_handshakes_answer_cannot_be_read() {
-    let host = host().await;
-    let mut peers = host.register_by_hand("far", Default::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
-    let mut peer = peers.next().await;
-    peer.hear().await;
-    peer.say_text(r#"{"action":"response","id":-2,"key":"handshake","payload":[NaN]}"#);
-    let error = soon(activated).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("cannot be read"), "{error}");
+async fn a_handshake_whose_answer_cannot_be_read_is_tried_once_more() {
+    for heals in [true, false] {
+        let host = host().await;
+        let mut peers = host.register_by_hand("far", Default::default());
+        let manager = host.engine.manager();
+        let activated = tokio::spawn(async move { manager.activate("far").await });
+        let mut links = Vec::new();
+        let unreadable = r#"{"action":"response","id":-2,"key":"handshake","payload":[NaN]}"#;
+        let readable = r#"{"action":"response","id":-2,"key":"handshake","payload":["m"]}"#;
+        for answer in [unreadable, if heals { readable } else { unreadable }] {
+            let mut peer = peers.next().await;
+            peer.hear().await;
+            peer.say_text(answer);
+            links.push(peer);
+        }
+        let activated = soon(activated).await.unwrap();
+        match heals {
+            true => activated.unwrap(),
+            false => assert!(activated.unwrap_err().to_string().contains("cannot be read")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_handshake_that_cannot_be_read_ends_the_link() {
+    let (mut engine, link) = by_hand();
+    let (_client, link) = connect(link, probe(), ClientConfig::default());
+    let served = tokio::spawn(link);
+    engine.hear().await;
+    engine.say_text(r#"{"action":"request","id":-2,"name":"probe","key":"handshake","payload":[NaN]}"#);
+    assert!(matches!(soon(served).await.unwrap(), LinkEnd::BadFrame(_)));
+    assert_eq!(engine.next().await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -312,10 +312,15 @@ impl<'a> World<'a> {
     async fn settle(&mut self) {
         while self.next_ended().await {}
         until(|| self.wrongs().next().is_none()).await;
-        // What was given up and is carried out all the same may come late.
+        // What was given up and is carried out all the same may come late, as may a link's loss. So what is wrong is
+        // wrong only if it stays: looking again might find the next loss.
         sleep(Duration::from_millis(50)).await;
-        until(|| self.wrongs().next().is_none()).await;
-        let wrongs: Vec<_> = self.wrongs().collect();
+        let mut wrongs = Vec::new();
+        until(|| {
+            wrongs = self.wrongs().collect();
+            wrongs.is_empty()
+        })
+        .await;
         for (at, wrong) in wrongs {
             report(format_args!("{wrong}: {}", self.state(at)));
             self.tally.violated(self.subjects[at].transport);
