@@ -28,7 +28,7 @@ pub(crate) enum EngineEvent<R> {
     Loaded { methods: Option<Vec<String>> },
     /// The plugin has answered a handshake with an error, or with something that is no list of methods.
     HandshakeFailed(String),
-    /// The answer to a handshake cannot be read, and why.
+    /// One end could not read what the other sent of a handshake, and why.
     HandshakeUnreadable(String),
     /// The plugin calls another; answer with [`EngineSession::answer`].
     Call { id: Option<Id>, target: Name, method: Name, args: Payload },
@@ -116,7 +116,7 @@ impl<R> EngineSession<R> {
             Action::Response => match self.take_handshake(id.as_ref()) {
                 true => {
                     self.peer = extensions.unwrap_or_default();
-                    Ok(Some(handshake_answer(payload, error)))
+                    Ok(Some(handshake_answer(key.as_deref(), payload, error)))
                 }
                 false => {
                     let Some(reply) = number(id.as_ref()).and_then(|id| self.pending.take(id)) else {
@@ -293,9 +293,17 @@ impl<R> EngineSession<R> {
     }
 }
 
-fn handshake_answer<R>(payload: Option<Payload>, error: Option<Box<Payload>>) -> EngineEvent<R> {
+fn handshake_answer<R>(key: Option<&str>, payload: Option<Payload>, error: Option<Box<Payload>>) -> EngineEvent<R> {
     if let Some(error) = error {
-        return EngineEvent::HandshakeFailed(Fault::from_payload(*error).to_string());
+        let error = Fault::from_payload(*error);
+        return match key {
+            None | Some(HANDSHAKE) => EngineEvent::HandshakeFailed(error.to_string()),
+            // Echoed: the handshake did not arrive as it was sent.
+            Some(key) => {
+                let key = key.escape_debug();
+                EngineEvent::HandshakeUnreadable(format!("the handshake was answered as a call of \"{key}\": {error}"))
+            }
+        };
     }
     match payload.filter(|methods| !methods.is_false()).map(Payload::read_names) {
         None => EngineEvent::Loaded { methods: None },

@@ -146,7 +146,7 @@ impl<R> PluginSession<R> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
         match action {
-            Action::Request if key.as_deref() == Some(HANDSHAKE) && !self.loaded => {
+            Action::Request if !self.loaded => {
                 Some(PluginEvent::HandshakeUnreadable(format!("the handshake cannot be read: {why}")))
             }
             Action::Response => {

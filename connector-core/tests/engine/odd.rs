@@ -144,8 +144,9 @@ async fn a_handshake_whose_answer_cannot_be_read_is_tried_once_more() {
         let activated = tokio::spawn(async move { manager.activate("far").await });
         let mut links = Vec::new();
         let unreadable = r#"{"action":"response","id":-2,"key":"handshake","payload":[NaN]}"#;
+        let of_another = r#"{"action":"response","id":-2,"key":"handshbke","error":"it cannot be read"}"#;
         let readable = r#"{"action":"response","id":-2,"key":"handshake","payload":["m"]}"#;
-        for answer in [unreadable, if heals { readable } else { unreadable }] {
+        for answer in [unreadable, if heals { readable } else { of_another }] {
             let mut peer = peers.next().await;
             peer.hear().await;
             peer.say_text(answer);
