@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
-use connector_core::conformance::local;
+use conformance::local;
 use connector_core::{ActivateError, CallError, Engine, PluginClient, PluginOptions};
 use examples::{Done, report};
 use fastrand::Rng;

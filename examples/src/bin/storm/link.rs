@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
-use connector_core::conformance::probe;
+use conformance::probe;
 use connector_core::{ClientConfig, Engine, Plugin, PluginClient, serve};
 use examples::{Done, report};
 use futures_util::stream::{self, StreamExt};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_core::conformance::{MemoryPlugin, Switch, memory};
+use conformance::{MemoryPlugin, Switch, memory};
 use connector_core::{
     ClientConfig, ClientConnector, Engine, ExternalProfile, Link, LinkEnd, PluginConnector, PluginManager,
     PluginOptions, RegisterError, Registration, async_trait, serve,
