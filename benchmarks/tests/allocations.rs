@@ -1,7 +1,6 @@
 //! What a call allocates at the engine, counted by an allocator that this program alone has.
 //!
 //! It counts by thread: the engine is in the test's own, the plugins are in another.
-#![cfg(feature = "ws")]
 #![allow(clippy::print_stderr, reason = "the figures are for whoever asks with --nocapture")]
 
 use std::sync::mpsc;

@@ -17,12 +17,8 @@ is linear. Reckoned over bursts of 256 events, each of which ends with a call to
 have heard them. However many listen, an event is to be serialized once.";
 
 /// Where listeners are, and in what numbers.
-const AUDIENCES: &[(Place, &[usize])] = &[
-    (Place::Here, &[1, 10, 100, 1_000]),
-    (Place::Websockets, &[1, 10, 100]),
-    #[cfg(feature = "worker")]
-    (Place::Threads, &[1, 10, 100]),
-];
+const AUDIENCES: &[(Place, &[usize])] =
+    &[(Place::Here, &[1, 10, 100, 1_000]), (Place::Websockets, &[1, 10, 100]), (Place::Threads, &[1, 10, 100])];
 /// Fewer than a link's queue takes before it counts as full.
 const BURST: usize = 256;
 
@@ -30,7 +26,6 @@ const BURST: usize = 256;
 enum Place {
     Here,
     Websockets,
-    #[cfg(feature = "worker")]
     Threads,
 }
 
@@ -134,7 +129,6 @@ impl Place {
         match self {
             Place::Here => "in this process",
             Place::Websockets => "behind websockets",
-            #[cfg(feature = "worker")]
             Place::Threads => "in threads",
         }
     }
@@ -143,7 +137,6 @@ impl Place {
         match self {
             Place::Here => super::methods(Plugin::new(name)).into(),
             Place::Websockets => transport_ws::plugin(name, url),
-            #[cfg(feature = "worker")]
             Place::Threads => transport_worker::worker(name, crate::plugin),
         }
     }

@@ -107,7 +107,10 @@ pub(crate) fn plugin() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let plugin = std::env::current_exe()?.with_file_name(name);
     match plugin.exists() {
         true => Ok(plugin),
-        false => Err(format!("{} is not there: build it with `cargo build -p examples`", plugin.display()).into()),
+        false => {
+            let build = "build it with `cargo build -p examples --bin ipc-plugin`, in the same profile";
+            Err(format!("{} does not exist: {build}", plugin.display()).into())
+        }
     }
 }
 

@@ -5,13 +5,11 @@
 //!
 //! Only ratios of figures from one machine and run mean anything.
 
-#[cfg(feature = "ipc")]
 mod ipc;
 mod measure;
 mod scale;
 #[cfg(feature = "socketio")]
 mod socketio;
-#[cfg(feature = "worker")]
 mod worker;
 mod ws;
 
@@ -21,9 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
 use examples::Done;
-#[cfg(feature = "ipc")]
 use transport_ipc::{Channel, ChannelKind};
-#[cfg(feature = "worker")]
 use transport_worker::Placement;
 
 /// Measures calls and events through the engine, typed at both ends.
@@ -42,19 +38,14 @@ enum What {
     #[cfg(feature = "socketio")]
     Socketio(Workload),
     /// To a child process, over its standard input and output.
-    #[cfg(feature = "ipc")]
     Stdio(Workload),
     /// To a child process, over Node's IPC channel.
-    #[cfg(feature = "ipc")]
     Node(Workload),
     /// To a child process, over a local socket.
-    #[cfg(feature = "ipc")]
     Local(Workload),
     /// To a thread.
-    #[cfg(feature = "worker")]
     Worker(Workload),
     /// To a task on the same runtime.
-    #[cfg(feature = "worker")]
     WorkerSame(Workload),
     /// How things grow: with plugins, with listeners, with links, with calls under way, and over two hops.
     Scale(scale::Args),
@@ -122,26 +113,19 @@ fn main() -> ExitCode {
         What::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
         #[cfg(feature = "socketio")]
         What::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
-        #[cfg(feature = "ipc")]
         What::Stdio(workload) => child(workload, ChannelKind::Stdio),
-        #[cfg(feature = "ipc")]
         What::Node(workload) => child(workload, ChannelKind::Node),
-        #[cfg(feature = "ipc")]
         What::Local(workload) => child(workload, ChannelKind::Local),
-        #[cfg(feature = "worker")]
         What::Worker(workload) => worker(workload, Placement::Thread),
-        #[cfg(feature = "worker")]
         What::WorkerSame(workload) => worker(workload, Placement::Task),
         What::Scale(args) => examples::run_on(false, scale::run(args)),
     }
 }
 
-#[cfg(feature = "ipc")]
 fn child(workload: Workload, kind: ChannelKind) -> ExitCode {
     run(workload, ipc::serve, move |workload| ipc::measure(kind, workload), Channel::find)
 }
 
-#[cfg(feature = "worker")]
 fn worker(workload: Workload, placement: Placement) -> ExitCode {
     let serve = |()| async { Err("this plugin has no process of its own to serve in".into()) };
     run(workload, serve, move |workload| worker::measure(placement, workload), || ())
