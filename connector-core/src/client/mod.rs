@@ -152,8 +152,10 @@ impl PluginClient {
     /// The listener runs where the event arrives, so it must be quick and must not block. For work that takes time, use
     /// [`events`](PluginClient::events).
     ///
-    /// As in the published packages, a second `on` for the same event adds a callback behind a link. In the engine's
-    /// process it changes nothing, except that the remembered event is delivered again, to the second callback.
+    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and the remembered
+    /// event is delivered again, to all callbacks and streams of that event: the wire does not say whom it is for. In
+    /// the engine's process a second `on` changes nothing, except that the remembered event is delivered again, to the
+    /// second callback.
     ///
     /// A subscription ends with [`off`](PluginClient::off), with the plugin's deactivation, and, in a plugin behind a
     /// link, with the link. When the engine has reconnected, that plugin begins with its activation hook, so subscribe
@@ -291,8 +293,10 @@ impl PluginClient {
     /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) are dropped, and their callers see
     /// that the link was closed. In the engine's process this does nothing: deactivate the plugin instead.
     ///
-    /// Cancel safe: if the future is dropped, the link still closes when the methods have ended, without the time
-    /// limit.
+    /// In a method, hook or listener of this very link it does not wait, since the link cannot end before that code
+    /// does: it returns at once, and the link closes later. So a method may `finish` and still return a result.
+    ///
+    /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
         if let Home::Link(link) = &self.0 {
             link.finish().await;

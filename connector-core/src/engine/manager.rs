@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::entry::{Entry, Host, Status};
 use super::lifecycle::Change;
+use super::policy::decision;
 use super::{Inner, MANAGER};
 use crate::error::{ActivateError, UpdateError};
-use crate::guard;
 use crate::payload::Payload;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
@@ -27,6 +27,10 @@ impl PluginManager {
     /// Requests to change a plugin's state are carried out one after another, and a request for an activation that is
     /// under way joins it. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate
     /// the plugin.
+    ///
+    /// "Active" is what the plugin is now: while its deactivation waits for permission, for example for its own
+    /// [`can_deactivate`](crate::Plugin::can_deactivate), it is still active. This returns `Ok` then, and the plugin is
+    /// deactivated later if that is allowed.
     ///
     /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, returns `Ok` at
     /// once.
@@ -124,7 +128,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             async move {
                 let engine = engine?;
                 let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
-                let allowed = guard::run(&from, "the policy's can_call", allowed).await;
+                let allowed = decision(&from, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
         })
@@ -169,7 +173,7 @@ impl Inner {
         }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
-        let allowed = guard::run(&name, "the policy's can_update_profile", allowed).await;
+        let allowed = decision(&name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
         if let Host::Native(instance) = &entry.host
             && update.contains_key("methods")

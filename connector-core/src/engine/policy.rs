@@ -1,16 +1,38 @@
 //! Who may do what: the part of the published `PluginManager` that hosts replace.
 
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use crate::error::UpdateError;
+use crate::guard;
 use crate::profile::Profile;
+use crate::runtime;
+
+/// How long a decision may take: as long as somebody who is asked may need to answer, and yet not for ever.
+const DECISION_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Runs a decision of the host's or of a plugin's rule: `None` if it panics, or never comes.
+pub(super) async fn decision<T>(plugin: &str, what: &str, decision: impl Future<Output = T>) -> Option<T> {
+    let decided = runtime::timeout(DECISION_LIMIT, pin!(guard::run(plugin, what, decision))).await;
+    if decided.is_none() {
+        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not decide, which counts as no");
+    }
+    decided.flatten()
+}
 
 /// The manager's decisions. Each has the published default, and can be replaced by itself.
 ///
 /// A policy decides on activations, deactivations and updates of profiles, and may take its time, for example to ask
 /// the user. It does not see calls and subscriptions: [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule)
-/// restricts those. A decision that panics is a no.
+/// restricts those. A decision that panics is a no, and so is one that takes longer than an hour; a caller that cannot
+/// wait so long uses [`call_within`](crate::PluginClient::call_within).
+///
+/// A decision may call plugins. It must not wait for the plugin that asks: that one may be busy with the very call that
+/// waits for the decision, and the engine does not see that they wait for each other.
 ///
 /// ```
 /// use connector_core::{Engine, Policy, Profile, async_trait};

@@ -4,8 +4,10 @@
 
 mod access;
 mod activation;
+mod callers;
 mod calls;
 mod cancel;
+mod decisions;
 mod edges;
 mod events;
 mod fairness;

@@ -16,6 +16,7 @@ use super::access::Operation;
 use super::current;
 use super::entry::{Entry, Host, Registry, Status};
 use super::external::External;
+use super::policy::decision;
 use super::reentrancy::Wish;
 use super::registration::{Place, Registration};
 use super::{Inner, MANAGER};
@@ -144,7 +145,7 @@ impl Inner {
     }
 
     /// A plugin by its number, also one that has been removed and is still being deactivated.
-    fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
+    pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
         let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
         let registered = self.registry.load().values().find(is).cloned();
         registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
@@ -243,7 +244,7 @@ impl Inner {
         self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match guard::run(&entry.name, "the policy's can_activate", allowed).await {
+        match decision(&entry.name, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
@@ -256,7 +257,7 @@ impl Inner {
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = guard::run(&entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(&entry.name, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }

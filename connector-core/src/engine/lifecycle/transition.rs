@@ -106,13 +106,28 @@ impl Inner {
             }
             return Err(ActivateError::EngineGone);
         }
+        self.tell_activated(entry, told);
+        Ok(())
+    }
+
+    /// One that has been removed meanwhile is about to be deactivated, and its name may be another's: others are told
+    /// neither.
+    fn tell_activated(&self, entry: &Arc<Entry>, updated: bool) {
+        if !self.find(&entry.name).is_some_and(|registered| Arc::ptr_eq(&registered, entry)) {
+            return;
+        }
+        // To others a name is one plugin: what had it before ends first.
+        let before: Vec<_> = lock(&self.leaving).iter().filter(|other| other.name == entry.name).cloned().collect();
+        for namesake in before {
+            self.tell_deactivated(&namesake);
+        }
+        entry.announced.store(true, Ordering::Release);
         let profile = entry.profile();
         guard::call(&entry.name, "the policy's plugin_activated", || self.policy.plugin_activated(&profile));
         self.manager_emits("pluginActivated", &profile);
-        if entry.updated_early.swap(false, Ordering::AcqRel) || told {
+        if entry.updated_early.swap(false, Ordering::AcqRel) || updated {
             self.manager_emits("profileUpdated", &profile);
         }
-        Ok(())
     }
 
     /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
@@ -167,6 +182,9 @@ impl Inner {
     }
 
     fn tell_deactivated(&self, entry: &Entry) {
+        if !entry.announced.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let profile = entry.profile();
         guard::call(&entry.name, "the policy's plugin_deactivated", || self.policy.plugin_deactivated(&profile));
         self.manager_emits("pluginDeactivated", &profile);
@@ -182,8 +200,13 @@ impl Inner {
 
     /// From here on the plugin neither acts nor is called, and receives no events.
     pub(in crate::engine) fn silence(&self, entry: &Entry) {
-        entry.set_status(Status::Inactive);
+        entry.end_activation();
         entry.end_calls();
+        let registry = self.registry.load_full();
+        let leaving = lock(&self.leaving).clone();
+        for target in registry.values().chain(&leaving) {
+            target.end_calls_by(entry);
+        }
         self.forget_events(entry);
         entry.updated_early.store(false, Ordering::Release);
     }
