@@ -80,6 +80,13 @@ impl PluginClient {
     /// a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10 s).
     /// The wait itself has no limit; [`call_within`](PluginClient::call_within) has one for all of it.
     ///
+    /// A call that comes back to a plugin which is busy on its behalf does not wait for itself: the engine lets it
+    /// through. It takes a call for that of the plugin whose method, hook or decision makes it, whichever handle is used.
+    /// One thing it does not see: a method or hook that waits for a task which it has spawned and which calls by
+    /// another plugin's handle.
+    ///
+    /// If this plugin is deactivated while the call waits, the call ends as [`Refusal::Deactivated`].
+    ///
     /// Dropping the future cancels this one call, and the calls that it has caused in turn.
     ///
     /// ```no_run

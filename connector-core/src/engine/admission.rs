@@ -120,8 +120,11 @@ pub(super) struct Admission<'a> {
 
 /// What a call of a plugin that is not active ends with.
 pub(super) fn caller_deactivated(caller: &Entry, method: &str, path: &str) -> Refusal {
-    let what = format!("It cannot call method {method} of plugin {path}.");
-    Refusal::Deactivated { name: caller.name.to_string(), what }
+    Refusal::Deactivated { name: caller.name.to_string(), what: cannot_call(method, path) }
+}
+
+pub(super) fn cannot_call(method: &str, path: &str) -> String {
+    format!("It cannot call method {method} of plugin {path}.")
 }
 
 impl<'a> Admission<'a> {

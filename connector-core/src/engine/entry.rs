@@ -124,7 +124,7 @@ impl Known {
 #[repr(u8)]
 pub(super) enum Status {
     Inactive,
-    /// It may act, but not yet be called.
+    /// It may act, and be called once [`may_be_called`](Entry::may_be_called) says so.
     Activating,
     Active,
     /// Its hook runs: it still acts and may be called.
@@ -228,6 +228,16 @@ impl Entry {
 
     pub(super) fn is_active(&self) -> bool {
         matches!(self.status(), Status::Active | Status::Deactivating)
+    }
+
+    /// The activation hook of a plugin may wait for work that comes back to it. As in the published engine, which does not
+    /// wait for hooks, it may be called as soon as that has started: behind a link, once it has answered the handshake.
+    pub(super) fn may_be_called(&self) -> bool {
+        match self.status() {
+            Status::Inactive => false,
+            Status::Activating => self.external().is_none_or(|external| external.state.borrow().is_up()),
+            Status::Active | Status::Deactivating => true,
+        }
     }
 
     pub(super) fn asks_permission(&self) -> bool {

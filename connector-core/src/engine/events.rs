@@ -156,10 +156,8 @@ impl Inner {
             let subscription = Subscription { listener: name, owner, id, once, waits, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
             catches_up = waits.then_some(heard.occurred);
-        } else if let (Deliver::Link(_), false) = (&deliver, once) {
-            if let Some(subscription) = heard.find(listener.number, id) {
-                subscription.once = false;
-            }
+        } else if let (Deliver::Link(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
+            there.once = false;
         }
         drop((events, emitters, listens_to));
         drop((removed, forgotten));

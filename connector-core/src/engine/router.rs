@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::access::Operation;
-use super::admission::{Admission, caller_deactivated};
+use super::admission::{Admission, caller_deactivated, cannot_call};
 use super::entry::{Entry, Host, Status};
 use super::external::{Command, External};
 use super::lifecycle::Permission;
@@ -37,14 +37,11 @@ impl Inner {
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
-        // The hook of a plugin in this process may wait for work that comes back to it. As in the published engine, which
-        // does not wait for hooks, it may be called as soon as that has started.
-        let in_its_hook = target.status() == Status::Activating && target.instance().is_some();
-        if !target.is_active() && !in_its_hook {
+        if !target.may_be_called() {
             // Rare, and large: it would make every call's future larger.
             Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
             // A deactivation may have been next, or its activation may wait for this call.
-            if target.status() == Status::Inactive || (!target.is_active() && target.external().is_some()) {
+            if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
             }
         }
@@ -120,6 +117,7 @@ impl Inner {
         method: &str,
         path: &str,
     ) -> Result<(), CallError> {
+        let asker = self.by(caller).unwrap_or_else(|| Arc::clone(caller));
         let activation = caller.activation();
         let may_still_call = || match caller.activation() == activation {
             true => may_call(caller, method, path),
@@ -136,11 +134,12 @@ impl Inner {
         let permission = Permission::new(target);
         let (from, to) = (caller.profile(), target.profile());
         let manager_allows = async { self.policy.can_activate(&from, &to, Some(method)).await };
-        let mut allowed = decision(&target.name, "the policy's can_activate", manager_allows).await == Some(true);
+        let mut allowed =
+            decision(asker.number, &target.name, "the policy's can_activate", manager_allows).await == Some(true);
         if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
             let from = from.clone();
             let rule = async { rule(from, Some(method.to_owned())).await };
-            allowed = decision(&target.name, "its can_activate rule", rule).await == Some(true);
+            allowed = decision(asker.number, &target.name, "its can_activate rule", rule).await == Some(true);
         }
         if !allowed {
             return Err(not_activated(caller, target, method));
@@ -148,8 +147,7 @@ impl Inner {
         permission.still_wanted().map_err(|error| Refusal::NotActivatable(error.to_string()))?;
         may_still_call()?;
         drop(permission);
-        let by = self.by(caller);
-        let activated = self.activate_for(by.as_ref().unwrap_or(caller), target).await;
+        let activated = self.activate_for(&asker, target).await;
         may_still_call()?;
         activated.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
@@ -222,10 +220,7 @@ fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
 }
 
 fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
-    match caller.status() {
-        Status::Inactive => Err(caller_deactivated(caller, method, path)),
-        Status::Activating | Status::Active | Status::Deactivating => Ok(()),
-    }
+    may_act(caller, || cannot_call(method, path))
 }
 
 /// A plugin that is not active may not act.

@@ -8,6 +8,7 @@ mod callers;
 mod calls;
 mod cancel;
 mod decisions;
+mod early;
 mod edges;
 mod events;
 mod fairness;

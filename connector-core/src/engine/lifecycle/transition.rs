@@ -80,7 +80,7 @@ impl Inner {
     }
 
     async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
-        let methods = match &entry.host {
+        let listed = match &entry.host {
             Host::Native(instance) => {
                 if let Some(hook) = &instance.plugin.on_activation {
                     let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
@@ -90,14 +90,10 @@ impl Inner {
                         None => return Err(ActivateError::Hook { name, within }),
                     }
                 }
-                None
+                false
             }
             Host::External(external) => self.connect(entry, external).await?,
         };
-        let told = methods.is_some();
-        if let Some(methods) = methods {
-            entry.set_methods(methods);
-        }
         entry.set_status(Status::Active);
         // The engine may have been dropped meanwhile, before there was a link to end.
         if self.ended.is_cancelled() {
@@ -106,7 +102,7 @@ impl Inner {
             }
             return Err(ActivateError::EngineGone);
         }
-        self.tell_activated(entry, told);
+        self.tell_activated(entry, listed);
         Ok(())
     }
 
@@ -131,11 +127,7 @@ impl Inner {
     }
 
     /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
-    async fn connect(
-        self: &Arc<Self>,
-        entry: &Arc<Entry>,
-        external: &Arc<External>,
-    ) -> Result<Option<Vec<String>>, ActivateError> {
+    async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, external: &Arc<External>) -> Result<bool, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
                 entry.interrupt.notified().await;
