@@ -336,6 +336,17 @@ pub enum Refusal {
         /// The bound.
         limit: u32,
     },
+    /// A method named `handshake` of a plugin behind a link, or called by one: the other end would take the call for the
+    /// link's own handshake.
+    #[error(
+        "Cannot call \"handshake\" of {target} from {caller} over a link: the name is reserved for the link's own handshake"
+    )]
+    Reserved {
+        /// The plugin called.
+        target: String,
+        /// Who called.
+        caller: String,
+    },
     /// Too many listeners or too many events to remember.
     #[error(
         "{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted."

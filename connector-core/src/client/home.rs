@@ -1,5 +1,6 @@
 //! A plugin behind a link: what its handles share with the task that owns the link.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,7 @@ use crate::message::{Action, Name};
 use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
+use crate::session::HANDSHAKE;
 use crate::sync::lock;
 
 /// What a handle asks of the link's task.
@@ -47,6 +49,12 @@ impl Queued for Command {
     fn survives_loss(&self) -> bool {
         false
     }
+}
+
+thread_local! {
+    /// The address of the link whose task runs on this thread; 0 if none does. What runs in that task (methods, hooks,
+    /// listeners) cannot wait for its end.
+    static DRIVEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How long a link may take to close, at the very most.
@@ -122,6 +130,9 @@ impl LinkHome {
 
     pub(super) async fn call(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
         self.ready()?;
+        if method == HANDSHAKE {
+            return Err(Refusal::Reserved { target: target.to_owned(), caller: self.name().to_string() }.into());
+        }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let answered = pin!(async {
             self.outbox.room().await;
@@ -218,17 +229,32 @@ impl LinkHome {
         self.outbox.stop();
     }
 
-    /// Waits until the link has ended.
+    /// Waits until the link has ended, unless it is the link's own task that asks.
     pub(super) async fn finish(&self) {
-        if self.push(Command::Finish).is_ok()
-            && runtime::timeout(self.config.stop_timeout, pin!(self.ended())).await.is_none()
-        {
-            let plugin = self.name();
-            tracing::warn!(%plugin, limit = ?self.config.stop_timeout, "methods still run, and are dropped");
+        // An error: it has ended already.
+        let _ = self.push(Command::Finish);
+        if DRIVEN.get() == self.address() {
+            return;
         }
+        // The link's task has the first limit and the transport the second, unless nobody drives the link.
+        let _ = runtime::timeout(self.config.stop_timeout.saturating_add(CLOSING), pin!(self.ended())).await;
         self.disconnect();
-        // The transport bounds a close, unless nobody drives the link.
-        let _ = runtime::timeout(CLOSING, pin!(self.ended())).await;
+    }
+
+    /// Polls the future that drives this link.
+    pub(super) fn driving<T>(&self, poll: impl FnOnce() -> T) -> T {
+        struct Restore(usize);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                DRIVEN.set(self.0);
+            }
+        }
+        let _restore = Restore(DRIVEN.replace(self.address()));
+        poll()
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     async fn ended(&self) {

@@ -80,6 +80,13 @@ impl PluginClient {
     /// a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10 s).
     /// The wait itself has no limit; [`call_within`](PluginClient::call_within) has one for all of it.
     ///
+    /// A call that comes back to a plugin which is busy on its behalf does not wait for itself: the engine lets it
+    /// through. It takes a call for that of the plugin whose method, hook or decision makes it, whichever handle is used.
+    /// One thing it does not see: a method or hook that waits for a task which it has spawned and which calls by
+    /// another plugin's handle.
+    ///
+    /// If this plugin is deactivated while the call waits, the call ends as [`Refusal::Deactivated`].
+    ///
     /// Dropping the future cancels this one call, and the calls that it has caused in turn.
     ///
     /// ```no_run
@@ -152,8 +159,10 @@ impl PluginClient {
     /// The listener runs where the event arrives, so it must be quick and must not block. For work that takes time, use
     /// [`events`](PluginClient::events).
     ///
-    /// As in the published packages, a second `on` for the same event adds a callback behind a link. In the engine's
-    /// process it changes nothing, except that the remembered event is delivered again, to the second callback.
+    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and the remembered
+    /// event is delivered again, to all callbacks and streams of that event: the wire does not say whom it is for. In
+    /// the engine's process a second `on` changes nothing, except that the remembered event is delivered again, to the
+    /// second callback.
     ///
     /// A subscription ends with [`off`](PluginClient::off), with the plugin's deactivation, and, in a plugin behind a
     /// link, with the link. When the engine has reconnected, that plugin begins with its activation hook, so subscribe
@@ -291,8 +300,10 @@ impl PluginClient {
     /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) are dropped, and their callers see
     /// that the link was closed. In the engine's process this does nothing: deactivate the plugin instead.
     ///
-    /// Cancel safe: if the future is dropped, the link still closes when the methods have ended, without the time
-    /// limit.
+    /// In a method, hook or listener of this very link it does not wait, since the link cannot end before that code
+    /// does: it returns at once, and the link closes later. So a method may `finish` and still return a result.
+    ///
+    /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
         if let Home::Link(link) = &self.0 {
             link.finish().await;

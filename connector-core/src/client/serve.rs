@@ -1,7 +1,7 @@
 //! A plugin behind connectors: one session a link.
 
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -133,7 +133,8 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
     let end = match &mut guard.side {
         // The plugin's own code runs here, too: its activation hook, its values' `Serialize`.
         Some(side) => {
-            let work = drive(&mut *link, side, home.outbox.limits());
+            let mut work = pin!(drive(&mut *link, side, home.outbox.limits()));
+            let work = poll_fn(|cx| home.driving(|| work.as_mut().poll(cx)));
             let end = guard::catch(&home.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }

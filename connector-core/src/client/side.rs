@@ -1,5 +1,6 @@
 //! The plugin's side of a link at work.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, ready};
 
@@ -12,6 +13,7 @@ use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
 use crate::message::{Action, Message, Name};
 use crate::payload::Payload;
 use crate::plugin::{Context, Outcome};
+use crate::runtime::{self, Timer};
 use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
 
 pub(super) struct PluginSide {
@@ -22,8 +24,8 @@ pub(super) struct PluginSide {
     answers: Answers<Answer>,
     /// Activation hooks among the tasks.
     hooks: usize,
-    /// No more calls are taken, and the link is closed once those that run have ended.
-    finishing: bool,
+    /// No more calls are taken, and the link is closed once those that run have ended, or this has.
+    finishing: Option<Timer>,
     /// Why the link is of no use.
     broken: Option<LinkEnd>,
 }
@@ -48,7 +50,7 @@ impl PluginSide {
             tasks: Tasks::new(),
             answers: Answers::new(),
             hooks: 0,
-            finishing: false,
+            finishing: None,
             broken: None,
         }
     }
@@ -82,7 +84,7 @@ impl PluginSide {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
                     return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
                 }
-                if self.finishing {
+                if self.finishing.is_some() {
                     let stopping = format!("Cannot call {key} of {}, because it is stopping", self.home.name());
                     return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(stopping)) });
                 }
@@ -115,7 +117,7 @@ impl PluginSide {
 
     /// Nothing that the engine has asked for runs or waits to be sent any more.
     fn is_finished(&self) -> bool {
-        self.finishing
+        self.finishing.is_some()
             && self.tasks.len() == self.hooks
             && self.answers.len() + self.session.waiting_to_send() + self.home.outbox.backlog().0 == 0
     }
@@ -139,7 +141,8 @@ impl PluginSide {
                 Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
             }
             Command::Finish => {
-                self.finishing = true;
+                let limit = self.home.config.stop_timeout;
+                self.finishing.get_or_insert_with(|| runtime::sleep(limit));
                 None
             }
             Command::Emit { event, args } => {
@@ -231,14 +234,18 @@ impl Side for PluginSide {
         }
     }
 
-    fn poll_stop(&mut self, _: &mut Cx<'_>, _: &dyn Link, _: u64) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, cx: &mut Cx<'_>, _: &dyn Link, _: u64) -> Poll<LinkEnd> {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(broken);
         }
-        match self.home.outbox.is_stopped() || self.is_finished() {
-            true => Poll::Ready(LinkEnd::Disconnected),
-            false => Poll::Pending,
+        if self.home.outbox.is_stopped() || self.is_finished() {
+            return Poll::Ready(LinkEnd::Disconnected);
         }
+        let Some(limit) = &mut self.finishing else { return Poll::Pending };
+        ready!(limit.as_mut().poll(cx));
+        let plugin = self.home.name();
+        tracing::warn!(%plugin, limit = ?self.home.config.stop_timeout, "methods still run, and are dropped");
+        Poll::Ready(LinkEnd::Disconnected)
     }
 }
 

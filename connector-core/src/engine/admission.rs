@@ -17,6 +17,8 @@ use crate::sync::lock;
 /// A call, from when it enters its target's queue until it has ended.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
+    /// The plugin whose method makes it, if it makes it by another's handle.
+    by: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
     /// When it was made (0: nobody asks) and when it started to run (0: not yet), on the engine's count of such moments.
@@ -29,6 +31,7 @@ pub(crate) struct Call {
 const WANTED: u8 = 0;
 const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
+const CALLER_GONE: u8 = 3;
 
 /// Counts the moments at which work is asked for and started, to tell which came first.
 #[derive(Default)]
@@ -61,6 +64,18 @@ impl Call {
         self.end_as(TARGET_GONE);
     }
 
+    /// Ends it, if it waits, because its caller was deactivated.
+    pub(super) fn caller_gone(&self) {
+        if !self.has_started() {
+            self.end_as(CALLER_GONE);
+        }
+    }
+
+    /// The plugin on whose behalf it is made.
+    pub(super) fn asker(&self) -> &Arc<Entry> {
+        self.by.as_ref().unwrap_or(&self.caller)
+    }
+
     fn end_as(&self, state: u8) {
         self.state.store(state, Ordering::Release);
         self.waiter.wake();
@@ -82,6 +97,7 @@ impl Call {
                 }
                 .into(),
             ),
+            CALLER_GONE => Some(caller_deactivated(&self.caller, &self.method, &self.target.name).into()),
             _ => None,
         }
     }
@@ -102,21 +118,33 @@ pub(super) struct Admission<'a> {
     recorded: bool,
 }
 
+/// What a call of a plugin that is not active ends with.
+pub(super) fn caller_deactivated(caller: &Entry, method: &str, path: &str) -> Refusal {
+    Refusal::Deactivated { name: caller.name.to_string(), what: cannot_call(method, path) }
+}
+
+pub(super) fn cannot_call(method: &str, path: &str) -> String {
+    format!("It cannot call method {method} of plugin {path}.")
+}
+
 impl<'a> Admission<'a> {
-    /// Enters the target's queue.
+    /// Enters the target's queue. `by` is the plugin whose method makes the call, if it makes it by another's handle.
     ///
     /// # Errors
     /// The queue is full.
     pub(super) fn enter(
         moments: &'a Moments,
         caller: &Arc<Entry>,
+        by: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: Name,
     ) -> Result<Admission<'a>, Refusal> {
+        let asker = by.as_ref().unwrap_or(caller);
         // A caller that runs nothing waits on nobody's behalf.
-        let recorded = caller.status() != Status::Active || !lock(&caller.queue).is_idle();
+        let recorded = asker.status() != Status::Active || !lock(&asker.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
+            by,
             target: Arc::clone(target),
             method,
             made: if recorded { moments.next() } else { 0 },
@@ -125,7 +153,7 @@ impl<'a> Admission<'a> {
             waiter: AtomicWaker::new(),
         });
         if recorded {
-            lock(&caller.made).push(Arc::clone(&call));
+            lock(&call.asker().made).push(Arc::clone(&call));
         }
         // From here on, leaving is the guard's.
         let admission = Admission { call, moments, recorded };
@@ -154,6 +182,11 @@ impl<'a> Admission<'a> {
             }
         }
         Ok(admission)
+    }
+
+    /// Whether it runs.
+    pub(super) fn has_started(&self) -> bool {
+        self.call.has_started()
     }
 
     pub(super) fn method(&self) -> &Name {
@@ -194,7 +227,7 @@ impl Drop for Admission<'_> {
             next.waiter.wake();
         }
         if self.recorded {
-            lock(&call.caller.made).retain(|made| !made.is(call));
+            lock(&call.asker().made).retain(|made| !made.is(call));
         }
     }
 }

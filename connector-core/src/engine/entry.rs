@@ -36,6 +36,10 @@ pub(crate) struct Entry {
     pub(super) lifecycle: Mutex<Lifecycle<Waiter>>,
     /// Changes of its state that wait for permission.
     pub(super) permissions: AtomicUsize,
+    /// How often it has become inactive: tells one activation from the next.
+    activations: AtomicU64,
+    /// Whether others were told that it is active.
+    pub(super) announced: AtomicBool,
     /// How often its deactivation was asked for.
     pub(super) deactivations: AtomicU64,
     /// When the transition under way began, on the engine's count of such moments; 0 if there is none.
@@ -120,7 +124,7 @@ impl Known {
 #[repr(u8)]
 pub(super) enum Status {
     Inactive,
-    /// It may act, but not yet be called.
+    /// It may act, and be called once [`may_be_called`](Entry::may_be_called) says so.
     Activating,
     Active,
     /// Its hook runs: it still acts and may be called.
@@ -144,6 +148,8 @@ impl Entry {
             number: next_number(),
             lifecycle: Mutex::new(Lifecycle::new()),
             permissions: AtomicUsize::new(0),
+            activations: AtomicU64::new(0),
+            announced: AtomicBool::new(false),
             deactivations: AtomicU64::new(0),
             transition_since: AtomicU64::new(0),
             interrupt: Notify::new(),
@@ -209,8 +215,29 @@ impl Entry {
         self.status.store(status as u8, Ordering::Release);
     }
 
+    /// A number that is another for each activation.
+    pub(super) fn activation(&self) -> u64 {
+        self.activations.load(Ordering::Acquire)
+    }
+
+    /// From here on it may not act.
+    pub(super) fn end_activation(&self) {
+        self.set_status(Status::Inactive);
+        self.activations.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(super) fn is_active(&self) -> bool {
         matches!(self.status(), Status::Active | Status::Deactivating)
+    }
+
+    /// The activation hook of a plugin may wait for work that comes back to it. As in the published engine, which does not
+    /// wait for hooks, it may be called as soon as that has started: behind a link, once it has answered the handshake.
+    pub(super) fn may_be_called(&self) -> bool {
+        match self.status() {
+            Status::Inactive => false,
+            Status::Activating => self.external().is_none_or(|external| external.state.borrow().is_up()),
+            Status::Active | Status::Deactivating => true,
+        }
     }
 
     pub(super) fn asks_permission(&self) -> bool {
@@ -264,6 +291,14 @@ impl Entry {
         match &self.host {
             Host::Native(_) => None,
             Host::External(external) => Some(external),
+        }
+    }
+
+    /// Ends the calls that a plugin which has become inactive made of this one and that wait to run.
+    pub(super) fn end_calls_by(&self, caller: &Entry) {
+        let meant = lock(&self.queue).matching(&caller.name, None);
+        for call in meant.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
+            call.caller_gone();
         }
     }
 

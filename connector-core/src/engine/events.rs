@@ -29,6 +29,8 @@ struct Heard {
     listeners: Arc<Vec<Subscription>>,
     /// With the number of the plugin that emitted it: its name may have passed to another since.
     last: Option<(u64, Payload)>,
+    /// How often it has occurred.
+    occurred: u64,
 }
 
 #[derive(Clone)]
@@ -39,6 +41,9 @@ struct Subscription {
     /// [`PUBLISHED`], or one of its own.
     id: u64,
     once: bool,
+    /// What is remembered is on its way to the listener, and nothing newer may overtake it: see
+    /// [`catch_up`](Inner::catch_up).
+    waits: bool,
     deliver: Deliver,
 }
 
@@ -54,6 +59,10 @@ enum Deliver {
 
 /// Distinct events of one emitter that are remembered although nobody listens to them any more.
 const MOST_EVENTS: usize = 4096;
+
+/// How often a new listener is given what is remembered, because there was something newer by the time it had the last.
+/// One that is slower than the event occurs then goes on with the next occurrence.
+const MOST_ROUNDS: usize = 64;
 
 impl Inner {
     /// `on` and `once` of a plugin in this process.
@@ -94,6 +103,8 @@ impl Inner {
     }
 
     /// One subscription for a listener, an event and an id: a second changes nothing, but what is remembered comes again.
+    /// Over a link, what was to end with the next occurrence lasts once `on` comes: it may have been a session's before
+    /// this one, and both callbacks may be there.
     fn subscribe(
         &self,
         listener: &Arc<Entry>,
@@ -134,23 +145,47 @@ impl Inner {
             let kept = matches!(&deliver, Deliver::Link(external) if external.keeps(&emitter, &event));
             once || !kept || !heard.has(listener.number, id)
         });
-        let mut removed = Vec::new();
+        let (mut removed, mut catches_up) = (Vec::new(), None);
         if once && last.is_some() {
             // The next occurrence has been already: as published, this ends the listener's subscription.
             removed = heard.remove(listener.number, id);
             listens_to.remove(&key);
         } else if !heard.has(listener.number, id) {
             listens_to.insert(key);
-            let (name, owner) = (listener.name.clone(), listener.number);
-            let subscription = Subscription { listener: name, owner, id, once, deliver: deliver.clone() };
+            let (name, owner, waits) = (listener.name.clone(), listener.number, last.is_some());
+            let subscription = Subscription { listener: name, owner, id, once, waits, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
+            catches_up = waits.then_some(heard.occurred);
+        } else if let (Deliver::Link(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
+            there.once = false;
         }
         drop((events, emitters, listens_to));
         drop((removed, forgotten));
         if let Some(args) = last {
             deliver.event(&listener.name, &emitter, &event, &args);
         }
+        if let Some(occurred) = catches_up {
+            self.catch_up(&source, &emitter, &event, (listener.number, id), occurred);
+        }
         Ok(())
+    }
+
+    /// A new listener has been given what was remembered when its event had occurred so often. Gives it what is remembered
+    /// by now, and again, until that is the newest; from then on it hears each occurrence.
+    fn catch_up(&self, source: &Emitter, emitter: &Name, event: &Name, (owner, id): (u64, u64), mut occurred: u64) {
+        for round in 0.. {
+            let mut events = lock(&source.events);
+            let Some(heard) = events.get_mut(event) else { return };
+            let newer = heard.last.as_ref().filter(|_| heard.occurred != occurred && round < MOST_ROUNDS);
+            let newer = newer.map(|(_, args)| args.clone());
+            occurred = heard.occurred;
+            // It may have ended meanwhile, by what the listener itself did.
+            let Some(subscription) = heard.find(owner, id) else { return };
+            let Some(args) = newer else { return subscription.waits = false };
+            let (listener, deliver) = (subscription.listener.clone(), subscription.deliver.clone());
+            drop(events);
+            deliver.event(&listener, emitter, event, &args);
+        }
     }
 
     pub(crate) fn unlisten(&self, listener: &Arc<Entry>, emitter: &str, event: &str) -> Result<(), Refusal> {
@@ -215,6 +250,7 @@ impl Inner {
         let Some(heard) = events.get_mut(event) else { return Ok(()) };
         let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
         let before = heard.last.replace((emitter.number, args.clone()));
+        heard.occurred += 1;
         let once: SmallVec<[(Name, u64); 1]> =
             listeners.iter().filter(|one| one.once).map(|one| (one.listener.clone(), one.owner)).collect();
         if !once.is_empty() {
@@ -232,7 +268,7 @@ impl Inner {
                 listens_to.remove(&key);
             }
         }
-        for one in listeners.iter() {
+        for one in listeners.iter().filter(|one| !one.waits) {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
@@ -241,11 +277,15 @@ impl Inner {
 
 impl Heard {
     fn new(name: Name) -> Heard {
-        Heard { name, listeners: Arc::default(), last: None }
+        Heard { name, listeners: Arc::default(), last: None, occurred: 0 }
     }
 
     fn has(&self, owner: u64, id: u64) -> bool {
         self.listeners.iter().any(|one| one.id == id && one.owner == owner)
+    }
+
+    fn find(&mut self, owner: u64, id: u64) -> Option<&mut Subscription> {
+        Arc::make_mut(&mut self.listeners).iter_mut().find(|one| one.id == id && one.owner == owner)
     }
 
     /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::entry::{Entry, Host, Status};
 use super::lifecycle::Change;
-use super::{Inner, MANAGER};
+use super::policy::decision;
+use super::{Inner, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
-use crate::guard;
 use crate::payload::Payload;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
@@ -28,8 +28,13 @@ impl PluginManager {
     /// under way joins it. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate
     /// the plugin.
     ///
+    /// "Active" is what the plugin is now: while its deactivation waits for permission, for example for its own
+    /// [`can_deactivate`](crate::Plugin::can_deactivate), it is still active. This returns `Ok` then, and the plugin is
+    /// deactivated later if that is allowed.
+    ///
     /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, returns `Ok` at
-    /// once.
+    /// once. The engine knows the hook by the task that polls this future. A task that the hook has spawned asks as the
+    /// host does: do not wait in a hook for a task that waits for this.
     ///
     /// # Errors
     /// The plugin is unknown, a rule or policy does not allow it, it cannot be reached, or it does not answer within
@@ -123,8 +128,9 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             let engine = calls();
             async move {
                 let engine = engine?;
+                let asks = current::caller();
                 let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
-                let allowed = guard::run(&from, "the policy's can_call", allowed).await;
+                let allowed = decision(asks, &from, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
         })
@@ -168,8 +174,9 @@ impl Inner {
             update.remove("url");
         }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
+        let asks = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
-        let allowed = guard::run(&name, "the policy's can_update_profile", allowed).await;
+        let allowed = decision(asks, &name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
         if let Host::Native(instance) = &entry.host
             && update.contains_key("methods")

@@ -246,7 +246,8 @@ impl Engine {
     }
 
     /// Deactivates a plugin and forgets it. Does nothing if there is none of that name, or for the manager. The name is
-    /// free as soon as this is polled.
+    /// free as soon as this is polled. If another plugin takes the name and becomes active before this one has been
+    /// deactivated, policies and listeners are told of this one's deactivation first.
     ///
     /// Once polled, it is carried out even if this future is dropped.
     pub async fn remove(&self, name: &str) {

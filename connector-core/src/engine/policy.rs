@@ -1,16 +1,43 @@
 //! Who may do what: the part of the published `PluginManager` that hosts replace.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use super::current;
 use crate::error::UpdateError;
+use crate::guard;
 use crate::profile::Profile;
+use crate::runtime;
+
+/// How long a decision may take: as long as somebody who is asked may need to answer, and yet not for ever.
+const DECISION_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Runs a decision of the host's or of a plugin's rule: `None` if it panics, or never comes. What it calls, it calls on
+/// behalf of the plugin that waits for it, `asker` (0: the host).
+pub(super) async fn decision<T>(asker: u64, plugin: &str, what: &str, decision: impl Future<Output = T>) -> Option<T> {
+    let mut decision = pin!(guard::run(plugin, what, decision));
+    let on_behalf = poll_fn(|cx| current::within(asker, 0, || decision.as_mut().poll(cx)));
+    let decided = runtime::timeout(DECISION_LIMIT, on_behalf).await;
+    if decided.is_none() {
+        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not decide, which counts as no");
+    }
+    decided.flatten()
+}
 
 /// The manager's decisions. Each has the published default, and can be replaced by itself.
 ///
 /// A policy decides on activations, deactivations and updates of profiles, and may take its time, for example to ask
 /// the user. It does not see calls and subscriptions: [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule)
-/// restricts those. A decision that panics is a no.
+/// restricts those. A decision that panics is a no, and so is one that takes longer than an hour; a caller that cannot
+/// wait so long uses [`call_within`](crate::PluginClient::call_within).
+///
+/// A decision may call plugins, also those that call the plugin that asks: such a call does not wait for itself
+/// ([`PluginClient::call`](crate::PluginClient::call)). A task that a decision spawns and waits for must not: the engine
+/// does not see that the decision waits for it.
 ///
 /// ```
 /// use connector_core::{Engine, Policy, Profile, async_trait};

@@ -81,7 +81,7 @@ impl Wish {
 /// Whether a call that blocks `call` waits for work that `call` belongs to.
 pub(super) fn call_closes_a_circle(call: &Call) -> bool {
     let blocks = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
-    closes_a_circle(&call.caller, call.made, blocks.collect())
+    closes_a_circle(call.asker(), call.made, blocks.collect())
 }
 
 fn closes_a_circle(asker: &Arc<Entry>, made: u64, mut look_at: Vec<Work>) -> bool {

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::access::Operation;
-use super::admission::Admission;
+use super::admission::{Admission, caller_deactivated, cannot_call};
 use super::entry::{Entry, Host, Status};
 use super::external::{Command, External};
 use super::lifecycle::Permission;
+use super::policy::decision;
 use super::{Inner, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
-use crate::guard;
 use crate::link::UnderWay;
 use crate::message::{Name, RequestInfo};
 use crate::payload::Payload;
 use crate::plugin::{BoxFuture, Context, Outcome};
 use crate::runtime;
+use crate::session::HANDSHAKE;
 use crate::sync::lock;
 
 impl Inner {
@@ -30,20 +31,17 @@ impl Inner {
         method: &str,
         args: Payload,
     ) -> Result<Payload, CallError> {
-        may_act(caller, || format!("It cannot call method {method} of plugin {path}."))?;
+        may_call(caller, method, path)?;
         let root = path.split_once('.').map_or(path, |(root, _)| root);
         self.check_access(&caller.name, root, Operation::Call { method, path })?;
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
-        // The hook of a plugin in this process may wait for work that comes back to it. As in the published engine, which
-        // does not wait for hooks, it may be called as soon as that has started.
-        let in_its_hook = target.status() == Status::Activating && target.instance().is_some();
-        if !target.is_active() && !in_its_hook {
+        if !target.may_be_called() {
             // Rare, and large: it would make every call's future larger.
-            Box::pin(self.activate_on_demand(caller, &target, method)).await?;
+            Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
             // A deactivation may have been next, or its activation may wait for this call.
-            if target.status() == Status::Inactive || (!target.is_active() && target.external().is_some()) {
+            if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
             }
         }
@@ -57,8 +55,13 @@ impl Inner {
             .into());
         };
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let admission = Admission::enter(&self.moments, caller, &target, method)?;
-        poll_fn(|cx| admission.poll_started(cx)).await?;
+        let by = self.by(caller);
+        let admission = Admission::enter(&self.moments, caller, by, &target, method)?;
+        if !admission.has_started() {
+            poll_fn(|cx| admission.poll_started(cx)).await?;
+            // It may have entered the queue just after its caller's deactivation had looked through it.
+            may_call(caller, admission.method(), &target.name)?;
+        }
         let mut running = self.run(caller, &target, path, admission.method().clone(), args)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
@@ -97,6 +100,9 @@ impl Inner {
                 });
                 Ok(Running::Here(method, target.number, caller.number))
             }
+            Host::External(_) if method == HANDSHAKE => {
+                Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
+            }
             Host::External(external) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
                 Ok(Running::Behind(external, external.call(method, args, Box::new(info))?))
@@ -109,7 +115,14 @@ impl Inner {
         caller: &Arc<Entry>,
         target: &Arc<Entry>,
         method: &str,
+        path: &str,
     ) -> Result<(), CallError> {
+        let asker = self.by(caller).unwrap_or_else(|| Arc::clone(caller));
+        let activation = caller.activation();
+        let may_still_call = || match caller.activation() == activation {
+            true => may_call(caller, method, path),
+            false => Err(caller_deactivated(caller, method, path)),
+        };
         self.check_access(&caller.name, &target.name, Operation::Activate)?;
         if self.is_shutting_down() {
             return Err(Refusal::NotActivatable(format!(
@@ -121,18 +134,32 @@ impl Inner {
         let permission = Permission::new(target);
         let (from, to) = (caller.profile(), target.profile());
         let manager_allows = async { self.policy.can_activate(&from, &to, Some(method)).await };
-        let mut allowed = guard::run(&target.name, "the policy's can_activate", manager_allows).await == Some(true);
+        let mut allowed =
+            decision(asker.number, &target.name, "the policy's can_activate", manager_allows).await == Some(true);
         if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
             let from = from.clone();
             let rule = async { rule(from, Some(method.to_owned())).await };
-            allowed = guard::run(&target.name, "its can_activate rule", rule).await == Some(true);
+            allowed = decision(asker.number, &target.name, "its can_activate rule", rule).await == Some(true);
         }
         if !allowed {
             return Err(not_activated(caller, target, method));
         }
         permission.still_wanted().map_err(|error| Refusal::NotActivatable(error.to_string()))?;
+        may_still_call()?;
         drop(permission);
-        self.activate_for(caller, target).await.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
+        let activated = self.activate_for(&asker, target).await;
+        may_still_call()?;
+        activated.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
+    }
+
+    /// The plugin whose method runs on this thread, if it is not the caller: it calls by another's handle, and it is
+    /// that method which waits.
+    fn by(&self, caller: &Entry) -> Option<Arc<Entry>> {
+        match current::plugin() {
+            0 => None,
+            number if number == caller.number => None,
+            number => self.by_number(number),
+        }
     }
 
     /// Ends a caller's calls to a plugin, or those of one method.
@@ -190,6 +217,10 @@ impl Running<'_> {
 fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
     let (target, caller) = (target.name.to_string(), caller.name.to_string());
     Refusal::NotActivated { target, caller, method: method.to_owned() }.into()
+}
+
+fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
+    may_act(caller, || cannot_call(method, path))
 }
 
 /// A plugin that is not active may not act.

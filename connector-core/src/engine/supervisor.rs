@@ -25,13 +25,13 @@ use crate::sync::lock;
 /// What an activation that waits for its first handshake shares with the supervisor.
 #[derive(Default)]
 struct Activation {
-    /// Told once: the methods of the handshake, or why there is none.
-    tell: Option<oneshot::Sender<Result<Option<Vec<String>>, ActivateError>>>,
+    /// Told once: whether the handshake listed methods, or why there is none.
+    tell: Option<oneshot::Sender<Result<bool, ActivateError>>>,
     /// How the last try ended.
     last: Option<Arc<LinkEnd>>,
 }
 
-/// Starts the link of a plugin and waits for its handshake.
+/// Starts the link of a plugin and waits for its handshake; true if that listed the plugin's methods.
 ///
 /// # Errors
 /// It is refused, or there is no handshake within the activation's time. The supervisor has ended then.
@@ -39,7 +39,7 @@ pub(super) async fn start(
     engine: Weak<Inner>,
     entry: &Arc<Entry>,
     external: &Arc<External>,
-) -> Result<Option<Vec<String>>, ActivateError> {
+) -> Result<bool, ActivateError> {
     stopped(external).await;
     external.forget();
     external.outbox.unstop();
@@ -245,13 +245,18 @@ impl Supervisor {
         let on_loaded = {
             let (engine, entry, external) = (engine.clone(), Arc::clone(&entry), Arc::clone(&external));
             move |methods: Option<Vec<String>>| {
+                let listed = methods.is_some();
+                // Before the link is up: from then on it may be called.
+                if let Some(methods) = methods {
+                    entry.set_methods(methods);
+                }
                 external.outbox.set_up();
                 external.state.send_replace(LinkState::Up);
                 let tell = lock(&activation).tell.take();
                 match tell {
                     // Whoever activates goes on from here.
-                    Some(tell) => drop(tell.send(Ok(methods))),
-                    None => healed(&engine, &entry, methods),
+                    Some(tell) => drop(tell.send(Ok(listed))),
+                    None => healed(&engine, &entry, listed),
                 }
             }
         };
@@ -259,12 +264,11 @@ impl Supervisor {
     }
 }
 
-/// A link that was lost is up again.
-fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, methods: Option<Vec<String>>) {
+/// A link that was lost is up again; `listed` if its handshake listed the plugin's methods.
+fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
     let Some(engine) = engine.upgrade() else { return };
     tracing::info!(plugin = &*entry.name, "the link is up again");
-    if let Some(methods) = methods {
-        entry.set_methods(methods);
+    if listed {
         engine.profile_updated(entry);
     }
     engine.tell_link_up(entry);

@@ -19,8 +19,10 @@ use crate::sync::lock;
 pub(crate) struct Tasks<K, T> {
     places: Vec<Place<K, T>>,
     free: Vec<usize>,
-    /// Those whose id is a number.
+    /// Those whose id is a number; of several with one id, the last to start.
     by_id: HashMap<i64, usize>,
+    /// The others of that id. No end that is known has two requests of one id under way.
+    behind: Vec<(i64, usize)>,
     woken: Arc<Woken>,
     /// Taken from `woken` and not looked at yet.
     due: VecDeque<usize>,
@@ -84,11 +86,17 @@ impl<K, T> Task<K, T> {
 impl<K, T> Tasks<K, T> {
     pub(crate) fn new() -> Self {
         let woken = Arc::default();
-        Tasks { places: Vec::new(), free: Vec::new(), by_id: HashMap::new(), woken, due: VecDeque::new() }
+        Tasks {
+            places: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            behind: Vec::new(),
+            woken,
+            due: VecDeque::new(),
+        }
     }
 
-    /// Starts a future; gives it back if it ends at once. Of two with the same id, [`stop`](Tasks::stop) means the
-    /// later.
+    /// Starts a future; gives it back if it ends at once.
     pub(crate) fn start(&mut self, id: Option<Id>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[at];
@@ -97,7 +105,7 @@ impl<K, T> Tasks<K, T> {
             return Some(Ended { id, of, output });
         }
         if let Some(number) = id.as_ref().and_then(Id::number) {
-            self.by_id.insert(number, at);
+            self.behind.extend(self.by_id.insert(number, at).map(|earlier| (number, earlier)));
         }
         place.task = Some(Task { id, of, work });
         None
@@ -110,22 +118,33 @@ impl<K, T> Tasks<K, T> {
         place
     }
 
-    /// Drops the future of that id, if it still waits.
+    /// Drops every future of that id that still waits; false if none does.
     pub(crate) fn stop(&mut self, id: &Id) -> bool {
-        let at = match id.number() {
+        let mut stopped = false;
+        while self.of_id(id).is_some_and(|at| self.end(at).is_some()) {
+            stopped = true;
+        }
+        stopped
+    }
+
+    fn of_id(&self, id: &Id) -> Option<usize> {
+        match id.number() {
             Some(number) => self.by_id.get(&number).copied(),
             // Rare: no end that is known cancels by another id.
-            None => self.places.iter().rposition(|place| place.task.as_ref().is_some_and(|task| task.is_of(id))),
-        };
-        at.is_some_and(|at| self.end(at).is_some())
+            None => self.places.iter().position(|place| place.task.as_ref().is_some_and(|task| task.is_of(id))),
+        }
     }
 
     fn end(&mut self, at: usize) -> Option<(Option<Id>, K)> {
         let Task { id, of, .. } = self.places[at].task.take()?;
-        if let Some(number) = id.as_ref().and_then(Id::number)
-            && self.by_id.get(&number) == Some(&at)
-        {
-            self.by_id.remove(&number);
+        if let Some(number) = id.as_ref().and_then(Id::number) {
+            if self.by_id.get(&number) != Some(&at) {
+                self.behind.retain(|(_, other)| *other != at);
+            } else if let Some(earlier) = self.behind.iter().rposition(|(of, _)| *of == number) {
+                self.by_id.insert(number, self.behind.swap_remove(earlier).1);
+            } else {
+                self.by_id.remove(&number);
+            }
         }
         self.free.push(at);
         Some((id, of))

@@ -222,3 +222,48 @@ async fn deactivating_the_target_ends_calls_to_it() {
     }
     assert_eq!(notes.take(), ["runs starts", "dropped"]);
 }
+
+/// No end that is known does this: whoever does gets all or nothing.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_by_id_ends_every_request_of_that_id() {
+    for id in [json!(1), json!("b3c1")] {
+        for first_ends in [false, true] {
+            let notes = Notes::default();
+            let request = |what: &str, name: &str| json!({"action": "request", "id": id, "name": name, "key": "hang", "payload": [what]});
+            let cancel = || json!({"action": "cancel", "id": id});
+            let plugin = || {
+                let noted = notes.clone();
+                hanging("near", &notes).method("quick", move || {
+                    noted.add("quick");
+                    tokio::time::sleep(Duration::from_millis(5))
+                })
+            };
+            let quick =
+                |name: &str| json!({"action": "request", "id": id, "name": name, "key": "quick", "payload": []});
+            // At the plugin's end.
+            let (_client, mut engine) = plugin_by_hand(plugin(), ClientConfig::default(), true).await;
+            engine.say(request("one", "near"));
+            engine.say(if first_ends { quick("near") } else { request("two", "near") });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            engine.all().await;
+            notes.take();
+            engine.say(cancel());
+            settle().await;
+            let expected = vec![json!("dropped"); if first_ends { 1 } else { 2 }];
+            assert_eq!(notes.take(), expected, "at the plugin's end: {id}");
+            // And at the engine's.
+            let host = Host::new().await;
+            host.engine.register(plugin().options(PluginOptions::default().concurrency(2))).unwrap();
+            let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
+            caller.say(request("one", "near"));
+            caller.say(if first_ends { quick("near") } else { request("two", "near") });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            caller.all().await;
+            notes.take();
+            caller.say(cancel());
+            settle().await;
+            assert_eq!(notes.take(), expected, "at the engine's end: {id}");
+            assert!(caller.all().await.is_empty());
+        }
+    }
+}

@@ -243,3 +243,64 @@ async fn listeners_are_bounded() {
     listener.off("speaker", "a").unwrap();
     listener.on("speaker", "c", || ()).unwrap();
 }
+
+/// A listener subscribes while another thread emits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_remembered_never_comes_after_what_is_newer() {
+    let host = Host::new().await;
+    host.local.on("clock", "e", |_: i64| {}).unwrap();
+    let clock = active(&host, "clock").await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = stop.clone();
+    let emitter = tokio::spawn(async move {
+        let mut number = 0;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            emit(&clock, number).await;
+            number += 1;
+        }
+    });
+    let mut out_of_order = None;
+    for _ in 0..3000 {
+        let numbers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = numbers.clone();
+        host.local.on("clock", "e", |_: i64| {}).unwrap();
+        host.local.off("clock", "e").unwrap();
+        host.local.on("clock", "e", move |number: i64| noted.lock().unwrap().push(number)).unwrap();
+        std::thread::yield_now();
+        host.local.off("clock", "e").unwrap();
+        let numbers = numbers.lock().unwrap().clone();
+        if !numbers.is_sorted_by(|a, b| a < b) {
+            out_of_order = Some(numbers);
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    emitter.await.unwrap();
+    assert_eq!(out_of_order, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_may_end_its_subscription_or_emit_when_what_is_remembered_comes() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let clock = active(&host, "clock").await;
+    host.local.on("clock", "e", |_: i64| {}).unwrap();
+    emit(&clock, 1).await;
+    let ears = active(&host, "ears").await;
+    let (itself, noted) = (ears.clone(), notes.clone());
+    ears.on("clock", "e", move |number: i64| {
+        noted.add(number);
+        itself.off("clock", "e").unwrap();
+    })
+    .unwrap();
+    emit(&clock, 2).await;
+    assert_eq!(notes.take(), [1]);
+    let (emits, noted) = (clock.clone(), notes.clone());
+    ears.on("clock", "e", move |number: i64| {
+        noted.add(number);
+        if number < 5 {
+            futures_util::FutureExt::now_or_never(emit(&emits, number + 1)).unwrap();
+        }
+    })
+    .unwrap();
+    emit(&clock, 6).await;
+    assert_eq!(notes.take(), [2, 3, 4, 5, 6]);
+}

@@ -239,3 +239,47 @@ async fn a_plugin_that_stopped_reading_is_found_however_slowly_its_queue_fills()
     assert!(!state.borrow().is_up());
     assert!(peer.has_ended());
 }
+
+/// Whether it keeps its callbacks (as the published packages do) or begins with none.
+#[tokio::test(start_paused = true)]
+async fn a_new_link_may_listen_for_good_to_what_the_last_one_wanted_once() {
+    let host = Host::new().await;
+    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
+    peer.say(json!({"action": "once", "name": "local", "key": "e"}));
+    settle().await;
+    peer.hang_up();
+    let mut peer = peers.next().await;
+    peer.shake_hands(&[], false).await;
+    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    // And what is to last is not cut short by one more that wants it once.
+    peer.say(json!({"action": "once", "name": "local", "key": "e"}));
+    settle().await;
+    for number in 1..=3 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    let heard: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    assert_eq!(heard, [1, 2, 3]);
+
+    let (notes, sessions) = (Notes::default(), std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let noted = notes.clone();
+    let switch = host
+        .add(move || {
+            let (notes, sessions) = (noted.clone(), sessions.clone());
+            Plugin::new("native").on_activation(move |client| {
+                match sessions.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                    0 => client.once("local", "f", |_: i64| {}).unwrap(),
+                    _ => client.on("local", "f", notes.listener()).unwrap(),
+                }
+                std::future::ready(())
+            })
+        })
+        .await;
+    settle().await;
+    switch.cut();
+    tokio::time::sleep(HEALED).await;
+    for number in 1..=3 {
+        host.local.emit("f", (number,)).await.unwrap();
+    }
+    settle().await;
+    assert_eq!(notes.take(), [json!([1]), json!([2]), json!([3])]);
+}

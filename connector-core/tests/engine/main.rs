@@ -4,8 +4,11 @@
 
 mod access;
 mod activation;
+mod callers;
 mod calls;
 mod cancel;
+mod decisions;
+mod early;
 mod edges;
 mod events;
 mod fairness;

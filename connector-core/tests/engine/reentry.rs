@@ -199,3 +199,50 @@ async fn work_that_comes_back_is_let_through_a_full_queue() {
     host.engine.register(fills).unwrap();
     assert!(soon(host.local.call::<bool>("x", "go", ())).await.unwrap());
 }
+
+/// A policy asks a plugin, which calls the plugin that waits for the policy.
+#[tokio::test(start_paused = true)]
+async fn a_decision_may_ask_a_plugin_that_calls_the_one_that_waits_for_it() {
+    use std::sync::{Arc, OnceLock};
+
+    use connector_core::{Engine, PluginClient, Policy, Profile, async_trait};
+
+    #[derive(Clone, Default)]
+    struct AsksJudge(Arc<OnceLock<PluginClient>>);
+    #[async_trait]
+    impl Policy for AsksJudge {
+        async fn can_activate(&self, from: &Profile, to: &Profile, _: Option<&str>) -> bool {
+            let Some(asks) = self.0.get().filter(|_| to.name.starts_with('t')) else { return true };
+            asks.call::<bool>("judge", "judge", (from.name.clone(),)).await.unwrap()
+        }
+    }
+    for linked in [[false, false], [true, true], [true, false], [false, true]] {
+        let policy = AsksJudge::default();
+        let host = Host::with(Engine::builder().policy(policy.clone()).build()).await;
+        for name in ["t1", "t2"] {
+            host.engine.register(Plugin::new(name).method("one", || async { 1 })).unwrap();
+        }
+        let judge = || {
+            Plugin::new("judge").method("judge", |ctx: Context, who: String| async move {
+                ctx.client().call::<bool>(&who, "isGood", ()).await
+            })
+        };
+        let asker = || {
+            Plugin::new("asker")
+                .method("isGood", || async { true })
+                .method("on_demand", |ctx: Context| async move { ctx.client().call::<i64>("t1", "one", ()).await })
+                .method("manager", |ctx: Context| async move {
+                    ctx.client().call::<()>("manager", "activatePlugin", ("t2",)).await
+                })
+        };
+        for (plugin, linked) in [(judge as fn() -> Plugin, linked[0]), (asker, linked[1])] {
+            match linked {
+                true => drop(host.add(plugin).await),
+                false => drop(host.engine.register(plugin()).unwrap()),
+            }
+        }
+        policy.0.set(host.local.clone()).unwrap();
+        assert_eq!(soon(host.local.call::<i64>("asker", "on_demand", ())).await.unwrap(), 1, "{linked:?}");
+        soon(host.local.call::<()>("asker", "manager", ())).await.unwrap();
+    }
+}

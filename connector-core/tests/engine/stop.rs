@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use conformance::memory;
 use connector_core::{
-    CallError, ClientConfig, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginConnector, PluginOptions,
-    Registration, connect, serve,
+    CallError, ClientConfig, Context, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginClient,
+    PluginConnector, PluginOptions, Registration, connect, serve,
 };
+use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::hand::plugin_by_hand;
 use crate::support::{Host, Notes, settle, soon};
 
 /// A method that takes so many milliseconds, and one that never ends.
@@ -176,4 +178,40 @@ async fn it_stops_at_once_with_nobody_connected() {
     let (_connector, accepts, _) = memory();
     let end = soon(serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async {})).await;
     assert!(matches!(end, LinkEnd::Disconnected), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_finishes_its_own_link_does_not_wait_for_itself() {
+    for (hangs, limit) in [(false, Duration::from_millis(200)), (true, Duration::from_secs(6))] {
+        let p = Plugin::new("p")
+            .method("work", move || async move {
+                match hangs {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            })
+            .method("leave", |ctx: Context| async move {
+                ctx.client().finish().await;
+                7
+            });
+        let (client, mut engine) = plugin_by_hand(p, ClientConfig::default(), true).await;
+        engine.say(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
+        engine.say(json!({"action": "request", "id": 2, "name": "p", "key": "leave", "payload": []}));
+        let answer = engine.hear().await;
+        assert_eq!((&answer["id"], &answer["payload"]), (&json!(2), &json!(7)), "hangs: {hangs}");
+        engine.say(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
+        assert!(engine.hear().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
+        assert!(!engine.has_ended(), "what runs goes on; hangs: {hangs}");
+        tokio::time::sleep(limit).await;
+        assert!(engine.has_ended(), "hangs: {hangs}");
+        assert!(client.emit("e", ()).await.is_err());
+    }
+    // In its hook and in a listener's, too: nobody else drives the link.
+    let p = Plugin::new("p").on_activation(|client: PluginClient| async move {
+        client.finish().await;
+        std::future::pending::<()>().await
+    });
+    let (_client, mut engine) = plugin_by_hand(p, ClientConfig::default(), true).await;
+    settle().await;
+    assert!(engine.has_ended());
 }

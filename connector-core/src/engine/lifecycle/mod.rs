@@ -16,6 +16,7 @@ use super::access::Operation;
 use super::current;
 use super::entry::{Entry, Host, Registry, Status};
 use super::external::External;
+use super::policy::decision;
 use super::reentrancy::Wish;
 use super::registration::{Place, Registration};
 use super::{Inner, MANAGER};
@@ -144,7 +145,7 @@ impl Inner {
     }
 
     /// A plugin by its number, also one that has been removed and is still being deactivated.
-    fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
+    pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
         let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
         let registered = self.registry.load().values().find(is).cloned();
         registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
@@ -186,14 +187,17 @@ impl Inner {
             return Ok(());
         }
         let permission = Permission::new(&entry);
+        let number = asker.as_ref().map_or(0, |asker| asker.number);
         let wish = ForgetOnDrop(Wish::new(&self.moments, asker, &entry));
         let (tell, told) = oneshot::channel();
         let waiter = Waiter { wish: Arc::clone(&wish.0), tell };
         let engine = Arc::clone(self);
         self.spawn(async move {
             let allowed = match change {
-                Change::Activate => engine.may_activate(&caller, &entry).await.and_then(|()| permission.still_wanted()),
-                Change::Deactivate | Change::Remove => engine.may_deactivate(&caller, &entry).await,
+                Change::Activate => {
+                    engine.may_activate(number, &caller, &entry).await.and_then(|()| permission.still_wanted())
+                }
+                Change::Deactivate | Change::Remove => engine.may_deactivate(number, &caller, &entry).await,
             };
             drop(permission);
             match allowed {
@@ -239,24 +243,29 @@ impl Inner {
         runtime::spawn_until(&self.ended, work);
     }
 
-    async fn may_activate(&self, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+    async fn may_activate(&self, asker: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
         self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match guard::run(&entry.name, "the policy's can_activate", allowed).await {
+        match decision(asker, &entry.name, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
     }
 
-    async fn may_deactivate(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+    async fn may_deactivate(
+        self: &Arc<Self>,
+        asker: u64,
+        caller: &Profile,
+        entry: &Entry,
+    ) -> Result<(), ActivateError> {
         self.check_access(&caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
         if caller.name == MANAGER {
             return Ok(());
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = guard::run(&entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(asker, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }

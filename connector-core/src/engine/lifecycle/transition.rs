@@ -80,7 +80,7 @@ impl Inner {
     }
 
     async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
-        let methods = match &entry.host {
+        let listed = match &entry.host {
             Host::Native(instance) => {
                 if let Some(hook) = &instance.plugin.on_activation {
                     let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
@@ -90,14 +90,10 @@ impl Inner {
                         None => return Err(ActivateError::Hook { name, within }),
                     }
                 }
-                None
+                false
             }
             Host::External(external) => self.connect(entry, external).await?,
         };
-        let told = methods.is_some();
-        if let Some(methods) = methods {
-            entry.set_methods(methods);
-        }
         entry.set_status(Status::Active);
         // The engine may have been dropped meanwhile, before there was a link to end.
         if self.ended.is_cancelled() {
@@ -106,21 +102,32 @@ impl Inner {
             }
             return Err(ActivateError::EngineGone);
         }
-        let profile = entry.profile();
-        guard::call(&entry.name, "the policy's plugin_activated", || self.policy.plugin_activated(&profile));
-        self.manager_emits("pluginActivated", &profile);
-        if entry.updated_early.swap(false, Ordering::AcqRel) || told {
-            self.manager_emits("profileUpdated", &profile);
-        }
+        self.tell_activated(entry, listed);
         Ok(())
     }
 
+    /// One that has been removed meanwhile is about to be deactivated, and its name may be another's: others are told
+    /// neither.
+    fn tell_activated(&self, entry: &Arc<Entry>, updated: bool) {
+        if !self.find(&entry.name).is_some_and(|registered| Arc::ptr_eq(&registered, entry)) {
+            return;
+        }
+        // To others a name is one plugin: what had it before ends first.
+        let before: Vec<_> = lock(&self.leaving).iter().filter(|other| other.name == entry.name).cloned().collect();
+        for namesake in before {
+            self.tell_deactivated(&namesake);
+        }
+        entry.announced.store(true, Ordering::Release);
+        let profile = entry.profile();
+        guard::call(&entry.name, "the policy's plugin_activated", || self.policy.plugin_activated(&profile));
+        self.manager_emits("pluginActivated", &profile);
+        if entry.updated_early.swap(false, Ordering::AcqRel) || updated {
+            self.manager_emits("profileUpdated", &profile);
+        }
+    }
+
     /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
-    async fn connect(
-        self: &Arc<Self>,
-        entry: &Arc<Entry>,
-        external: &Arc<External>,
-    ) -> Result<Option<Vec<String>>, ActivateError> {
+    async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, external: &Arc<External>) -> Result<bool, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
                 entry.interrupt.notified().await;
@@ -167,6 +174,9 @@ impl Inner {
     }
 
     fn tell_deactivated(&self, entry: &Entry) {
+        if !entry.announced.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let profile = entry.profile();
         guard::call(&entry.name, "the policy's plugin_deactivated", || self.policy.plugin_deactivated(&profile));
         self.manager_emits("pluginDeactivated", &profile);
@@ -182,8 +192,13 @@ impl Inner {
 
     /// From here on the plugin neither acts nor is called, and receives no events.
     pub(in crate::engine) fn silence(&self, entry: &Entry) {
-        entry.set_status(Status::Inactive);
+        entry.end_activation();
         entry.end_calls();
+        let registry = self.registry.load_full();
+        let leaving = lock(&self.leaving).clone();
+        for target in registry.values().chain(&leaving) {
+            target.end_calls_by(entry);
+        }
         self.forget_events(entry);
         entry.updated_early.store(false, Ordering::Release);
     }

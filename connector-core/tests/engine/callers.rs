@@ -1,0 +1,203 @@
+//! Who a call is made by: callers that are deactivated while it waits, handles used in another plugin's method.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector_core::{
+    CallError, Context, Engine, Plugin, PluginClient, PluginOptions, Policy, Profile, Refusal, async_trait,
+};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::support::{Host, Notes, permissive_host, settle, soon};
+
+/// A plugin that notes each run; `hang` ends when the test says so.
+fn target(notes: &Notes, go: &Arc<Notify>) -> Plugin {
+    let (notes, go) = (notes.clone(), go.clone());
+    let noted = notes.clone();
+    Plugin::new("target")
+        .method("note", move || {
+            noted.add("ran");
+            async {}
+        })
+        .method("hang", move || {
+            let go = go.clone();
+            async move { go.notified().await }
+        })
+}
+
+fn call(client: &PluginClient, method: &'static str) -> JoinHandle<Result<(), CallError>> {
+    let client = client.clone();
+    tokio::spawn(async move { client.call::<()>("target", method, ()).await })
+}
+
+fn is_deactivated(outcome: &Result<(), CallError>) -> bool {
+    matches!(outcome, Err(CallError::Refused(refusal)) if matches!(**refusal, Refusal::Deactivated { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
+    for linked in [false, true] {
+        for remove in [false, true] {
+            let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
+            let plugin = target(&notes, &go);
+            match linked {
+                true => drop(host.add(move || plugin.clone()).await),
+                false => drop(host.engine.register(plugin).unwrap()),
+            }
+            let caller = host.engine.register(Plugin::new("caller")).unwrap();
+            host.engine.manager().activate("caller").await.unwrap();
+            let runs = host.start::<()>("target", "hang", ());
+            settle().await;
+            let (waits, others) = (call(&caller, "note"), host.start::<()>("target", "note", ()));
+            settle().await;
+            match remove {
+                true => host.engine.remove("caller").await,
+                false => host.engine.manager().deactivate("caller").await.unwrap(),
+            }
+            let outcome = soon(waits).await.unwrap();
+            assert!(is_deactivated(&outcome), "linked: {linked}, remove: {remove}: {outcome:?}");
+            if !remove {
+                // Its next activation does not bring the call back.
+                host.engine.manager().activate("caller").await.unwrap();
+            }
+            go.notify_one();
+            soon(runs).await.unwrap().unwrap();
+            soon(others).await.unwrap().unwrap();
+            assert_eq!(notes.take(), ["ran"], "linked: {linked}, remove: {remove}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_an_activation_ends_with_its_callers_activation() {
+    for again in [false, true] {
+        let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
+        let hook = go.clone();
+        let plugin = target(&notes, &go).on_activation(move |_| {
+            let go = hook.clone();
+            async move { go.notified().await }
+        });
+        // Behind a link it would answer the handshake before its hook has ended.
+        host.engine.register(plugin).unwrap();
+        let caller = host.engine.register(Plugin::new("caller")).unwrap();
+        host.engine.manager().activate("caller").await.unwrap();
+        let waits = call(&caller, "note");
+        settle().await;
+        host.engine.manager().deactivate("caller").await.unwrap();
+        if again {
+            host.engine.manager().activate("caller").await.unwrap();
+        }
+        go.notify_one();
+        let outcome = soon(waits).await.unwrap();
+        assert!(is_deactivated(&outcome), "again: {again}: {outcome:?}");
+        assert!(notes.take().is_empty(), "again: {again}");
+    }
+}
+
+/// The manager's own decision may take its time, too.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_activation_waits_for_the_policy_ends_with_its_callers_activation() {
+    struct Asks(Arc<Notify>);
+    #[async_trait]
+    impl Policy for Asks {
+        async fn can_activate(&self, from: &Profile, _: &Profile, _: Option<&str>) -> bool {
+            if from.name == "caller" {
+                self.0.notified().await;
+            }
+            true
+        }
+    }
+    let (go, notes) = (Arc::new(Notify::new()), Notes::default());
+    let host = Host::with(Engine::builder().policy(Asks(go.clone())).build()).await;
+    host.engine.register(target(&notes, &go)).unwrap();
+    let caller = host.engine.register(Plugin::new("caller")).unwrap();
+    host.engine.manager().activate("caller").await.unwrap();
+    let waits = call(&caller, "note");
+    settle().await;
+    host.engine.manager().deactivate("caller").await.unwrap();
+    go.notify_one();
+    let outcome = soon(waits).await.unwrap();
+    assert!(is_deactivated(&outcome), "{outcome:?}");
+    assert!(notes.take().is_empty());
+    assert!(!host.engine.manager().is_active("target"), "nobody wants it active any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() {
+    let host = Host::new().await;
+    let friend = host.engine.register(Plugin::new("friend")).unwrap();
+    host.engine.manager().activate("friend").await.unwrap();
+    let handle = friend.clone();
+    let p = Plugin::new("p").method("one", || async { 1 }).method("two", move || {
+        let friend = handle.clone();
+        async move { friend.call::<i64>("p", "one", ()).await }
+    });
+    host.engine.register(p).unwrap();
+    assert_eq!(soon(host.local.call::<i64>("p", "two", ())).await.unwrap(), 1);
+    // By way of a third, too, which makes the call that comes back with its own handle.
+    let q =
+        Plugin::new("q").method("back", |ctx: Context| async move { ctx.client().call::<i64>("r", "one", ()).await });
+    let r = Plugin::new("r").method("one", || async { 1 }).method("go", move || {
+        let friend = friend.clone();
+        async move { friend.call::<i64>("q", "back", ()).await }
+    });
+    host.engine.register(q).unwrap();
+    host.engine.register(r).unwrap();
+    assert_eq!(soon(host.local.call::<i64>("r", "go", ())).await.unwrap(), 1);
+}
+
+/// Its own calls are not mistaken for the method's, and wait their turn.
+#[tokio::test(start_paused = true)]
+async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
+    let (host, notes, go) = (Host::new().await, Notes::default(), Arc::new(Notify::new()));
+    host.engine.register(target(&notes, &go)).unwrap();
+    let handle = host.local.clone();
+    let p = Plugin::new("p").method("note", move || {
+        let local = handle.clone();
+        async move { local.call::<()>("target", "note", ()).await }
+    });
+    host.engine.register(p.options(PluginOptions::default().queue_timeout(Duration::from_secs(60)))).unwrap();
+    let runs = host.start::<()>("target", "hang", ());
+    settle().await;
+    let waits = host.start::<()>("p", "note", ());
+    settle().await;
+    assert!(notes.take().is_empty(), "it waits");
+    // A cancel in the handle's name means it all the same.
+    host.local.cancel("target", Some("note")).await.unwrap();
+    assert!(matches!(soon(waits).await.unwrap(), Err(CallError::Plugin(_))));
+    go.notify_one();
+    soon(runs).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_named_as_the_handshake_is_refused_at_once_over_a_link() {
+    use connector_core::{ClientConfig, Service};
+
+    let shakes = |name: &str| {
+        Plugin::new(name)
+            .method("handshake", || async { 1 })
+            .service("hands", Service::new().method("handshake", || async { 2 }))
+            .method("ask", |ctx: Context, target: String| async move {
+                let error = ctx.client().call::<i64>(&target, "handshake", ()).await.unwrap_err();
+                (matches!(error, CallError::Refused(_)), error.to_string())
+            })
+    };
+    let host = Host::new().await;
+    host.engine.register(shakes("here")).unwrap();
+    host.add(move || shakes("there")).await;
+    // Inside a process there is no link to mistake it.
+    assert_eq!(host.local.call::<i64>("here", "handshake", ()).await.unwrap(), 1);
+    for path in ["there", "there.hands"] {
+        let error = soon(host.local.call::<i64>(path, "handshake", ())).await.unwrap_err();
+        assert!(matches!(error, CallError::Refused(_)) && error.to_string().contains("reserved"), "{error:?}");
+    }
+    for target in ["here", "there", "nobody"] {
+        let asked = soon(host.local.call::<(bool, String)>("there", "ask", (target,))).await.unwrap();
+        assert!(asked.0 && asked.1.contains("\"handshake\"") && asked.1.contains("reserved"), "{asked:?}");
+    }
+    // The link shook hands no more than once.
+    let (client, mut engine) = crate::hand::plugin_by_hand(shakes("p"), ClientConfig::default(), false).await;
+    soon(client.call::<i64>("x", "handshake", ())).await.unwrap_err();
+    assert!(engine.all().await.is_empty());
+}
