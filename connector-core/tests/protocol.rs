@@ -135,3 +135,8 @@ fn whatever_cites_a_section_cites_one_that_is_there() {
         assert!(sections.contains(&section), "{place} cites section {}.{}", section.0, section.1);
     }
 }
+
+#[test]
+fn each_class_of_the_differential_test_is_in_the_table() {
+    assert_eq!(Document::read().rows("### 9.1"), document::differential_classes());
+}

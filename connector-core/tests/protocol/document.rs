@@ -61,6 +61,13 @@ impl Document {
         headings.map(|line| number(line.trim_start_matches(['#', ' '])).expect(line)).collect()
     }
 
+    /// How many rows the table under a heading has, but for its head.
+    pub(crate) fn rows(&self, heading: &str) -> usize {
+        let under = self.text.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
+        let section = under.take_while(|line| !line.starts_with('#'));
+        section.filter(|line| line.starts_with('|')).count() - 2
+    }
+
     /// What the page itself refers to: `section 2.4` and, in tables, `(2.4)`.
     pub(crate) fn own_references(&self) -> Vec<(String, Option<Section>)> {
         let mut all = Vec::new();
@@ -76,6 +83,12 @@ impl Document {
         }
         all
     }
+}
+
+/// How many classes of differences the test against the published ends accepts.
+pub(crate) fn differential_classes() -> usize {
+    let text = fs::read_to_string(workspace().join("examples/js/lib/differential-classes.js")).unwrap();
+    text.lines().filter(|line| line.trim_start().starts_with("why: ")).count()
 }
 
 /// `2.4` or `2`, at the beginning of a text.
