@@ -32,6 +32,7 @@ enum End {
 
 /// # Panics
 /// The conversation takes another course.
+#[allow(clippy::print_stderr, reason = "a failure shows how far it came")]
 pub(crate) async fn play(block: &Block) {
     let words: Vec<&str> = block.info.split(' ').collect();
     let has = |word| words.contains(&word);
@@ -41,12 +42,11 @@ pub(crate) async fn play(block: &Block) {
         false => Play::plugin(handshake).await,
     };
     for (line, text) in block.numbered() {
-        // The last of these is where it failed.
         eprintln!("docs/protocol.md, line {line}: {text}");
         let (who, what) = text.split_at_checked(text.find(' ').expect("a line has two parts")).unwrap();
         play.step(who, what.trim_start()).await;
     }
-    play.is_over().await;
+    play.finish().await;
 }
 
 impl Play {
@@ -163,7 +163,7 @@ impl Play {
     }
 
     /// Nothing more is said or heard, and no call has ended unnoticed.
-    async fn is_over(mut self) {
+    async fn finish(mut self) {
         settle().await;
         if let Some(peer) = &mut self.peer {
             assert_eq!(peer.all().await, Vec::<Value>::new(), "it says more");
