@@ -65,7 +65,7 @@ fn messages_are_read_as_the_page_says() {
 fn what_is_not_a_message_is_dropped() {
     for (line, text) in Document::read().of_kind("json invalid").flat_map(Block::numbered) {
         let error = Message::decode(text.to_owned().into()).expect_err(text);
-        assert!(!matches!(error, DecodeError::Partial { .. }), "line {line}: somebody is told");
+        assert!(!matches!(error, DecodeError::Partial { .. }), "line {line}: it is answered");
     }
 }
 

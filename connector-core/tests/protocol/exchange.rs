@@ -22,7 +22,7 @@ struct Play {
     code: PluginClient,
     peer: Option<Peer>,
     calls: VecDeque<JoinHandle<Result<Value, String>>>,
-    heard: Notes,
+    events: Notes,
 }
 
 enum End {
@@ -79,7 +79,7 @@ impl Play {
     }
 
     fn new(under_test: End, code: PluginClient, peer: Option<Peer>) -> Play {
-        Play { under_test, code, peer, calls: VecDeque::new(), heard: Notes::default() }
+        Play { under_test, code, peer, calls: VecDeque::new(), events: Notes::default() }
     }
 
     async fn step(&mut self, who: &str, what: &str) {
@@ -102,7 +102,7 @@ impl Play {
             }
             ("code:", event) => {
                 settle().await;
-                assert_eq!(self.heard.take(), [value(event)]);
+                assert_eq!(self.events.take(), [value(event)]);
             }
             (who, "ends the link") if who == played => {
                 self.peer().hang_up();
@@ -145,7 +145,7 @@ impl Play {
             ["drop"] => self.calls.pop_front().expect("a call is under way").abort(),
             ["cancel", target, method] => code.cancel(target, Some(method)).await.unwrap(),
             ["emit", event, args] => code.emit(event, arguments(args)).await.unwrap(),
-            ["on", emitter, event] => code.on(emitter, event, self.heard.listener()).unwrap(),
+            ["on", emitter, event] => code.on(emitter, event, self.events.listener()).unwrap(),
             ["off", emitter, event] => code.off(emitter, event).unwrap(),
             _ => panic!("code cannot {command}"),
         }
@@ -162,13 +162,13 @@ impl Play {
         tokio::time::timeout(Duration::from_secs(60), call).await.expect("it ends").unwrap()
     }
 
-    /// Nothing more is said or heard, and no call has ended unnoticed.
+    /// No further message or event has come, and no call has ended unnoticed.
     async fn finish(mut self) {
         settle().await;
         if let Some(peer) = &mut self.peer {
             assert_eq!(peer.all().await, Vec::<Value>::new(), "it says more");
         }
-        assert_eq!(self.heard.take(), Vec::<Value>::new(), "more is heard");
+        assert_eq!(self.events.take(), Vec::<Value>::new(), "more events have come");
         assert!(self.calls.is_empty(), "what becomes of a call is not said");
         if let End::Engine(host, _) = self.under_test {
             drop(self.peer);
