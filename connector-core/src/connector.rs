@@ -122,7 +122,7 @@ impl From<std::io::Error> for SendError {
 /// One link that is up, seen from either end.
 ///
 /// # Contract
-/// Each rule is checked by the conformance suite (feature `conformance`), and a case that fails quotes it.
+/// Each rule is checked by the conformance suite (crate `conformance`), and a case that fails quotes it.
 ///
 /// - **Order**: messages arrive in the order they were sent, each once, whole or not at all.
 /// - **Ready before send**: [`send`](Link::send) is called only after [`poll_ready`](Link::poll_ready) was ready; it may

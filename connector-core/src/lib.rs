@@ -77,21 +77,13 @@
 //!
 //! Sketch-thru-Plan: module [`stp`].
 //!
-//! # Features
-//!
-//! None is on by default.
-//!
-//! - `conformance`: for tests. A transport in memory whose links can be cut, the suite that every transport is tested
-//!   with, and the plugins and scripts that it uses.
-#![cfg_attr(feature = "conformance", doc = "  See the module [`conformance`].")]
-//!
 //! # Guides
 //!
-//! - Write your own connector:
-#![cfg_attr(feature = "conformance", doc = "  [`write_your_own_connector`].")]
-#![cfg_attr(not(feature = "conformance"), doc = "  `docs/write-your-own-connector.md` in this crate.")]
-//! - Test your plugin: `docs/test-a-plugin.md` in the workspace.
-//! - How this crate is built, and which invariants hold: `ARCHITECTURE.md` in this crate.
+//! In the workspace, `docs/`:
+//!
+//! - Test your plugin: `test-a-plugin.md`, with the crate `conformance`, which has a transport in memory.
+//! - Write your own connector: `write-your-own-connector.md`, with the suite of the crate `conformance`.
+//! - How this crate is built, and which invariants hold: `architecture.md`.
 //!
 //! # Runtime
 //!
@@ -101,8 +93,6 @@
 #![doc(html_root_url = "../")]
 
 mod client;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod connector;
 mod engine;
 mod error;
@@ -124,9 +114,6 @@ mod sync;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
-#[cfg(all(any(doc, doctest), feature = "conformance"))]
-#[doc = include_str!("../docs/write-your-own-connector.md")]
-pub mod write_your_own_connector {}
 
 pub use async_trait::async_trait;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use connector_core::conformance::{SCRIPT, Script, probe, run_script};
+use conformance::{SCRIPT, Script, probe, run_script};
 use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use connector_core::conformance::local;
+use conformance::local;
 use connector_core::{CallError, Engine, Event, Payload, Rest};
 use support::need;
 use tokio::time::timeout;

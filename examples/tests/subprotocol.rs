@@ -33,7 +33,7 @@ async fn a_client_that_asks_for_a_subprotocol_is_served() {
         let server = WsServer::bind("127.0.0.1:0", config).await.unwrap();
         let mut node = Command::new("node");
         node.current_dir(js()).args(["-e", CLIENT, "--", &server.url()]).args(asked).stdin(Stdio::null());
-        let serving = tokio::spawn(serve(server, connector_core::conformance::probe, ClientConfig::default()));
+        let serving = tokio::spawn(serve(server, conformance::probe, ClientConfig::default()));
         let output = node.kill_on_drop(true).output().await.unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), told, "{spoken:?} {asked:?}");
         serving.abort();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::conformance::{Switch, memory};
+use conformance::{Switch, memory};
 use connector_core::{
     Access, CallError, ClientConfig, Context, Engine, Event, ExternalProfile, Json, LinkEnd, LinkState, Plugin,
     PluginClient, Refusal, Registration, serve,

@@ -28,8 +28,8 @@ mod proxy;
 
 use std::time::Duration;
 
+use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
 use connector_core::async_trait;
-use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
 use transport_socketio::{SocketIoConnector, SocketIoServer, SocketIoServerConfig};
 
 use self::proxy::Proxy;

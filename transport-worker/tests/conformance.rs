@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use connector_core::conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
 use connector_core::{ClientConnector, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait};
 use transport_worker::{PairConnector, WorkerClient, pair};
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use connector_core::conformance::probe;
+use conformance::probe;
 use connector_core::{
     ClientConfig, Engine, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::conformance::probe;
+use conformance::probe;
 use connector_core::{CallError, ClientConfig, LinkState, Plugin, PluginOptions, connect};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_core::conformance::{Switch, memory};
+use conformance::{Switch, memory};
 use connector_core::{
     ActivateError, ClientConfig, Engine, ExternalProfile, Plugin, PluginClient, PluginOptions, Registration, serve,
 };

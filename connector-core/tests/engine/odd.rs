@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use connector_core::conformance::probe;
+use conformance::probe;
 use connector_core::{CallError, ClientConfig, Context, LinkEnd, Payload, Plugin, connect};
 use serde_json::{Value, json};
 

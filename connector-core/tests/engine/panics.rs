@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use connector_core::conformance::memory;
+use conformance::memory;
 use connector_core::{
     ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, connect,
     serve,

@@ -1,12 +1,9 @@
 //! The script that the published packages are tried with prints the same lines.
 
-use connector_core::conformance::{Script, probe, run_script};
+use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{Engine, Plugin, PluginOptions};
 
 use crate::support::behind_memory;
-
-const SCRIPT: &str = include_str!("../../src/conformance/script.json");
-const EXPECTED: &str = include_str!("../../src/conformance/expected.ndjson");
 
 async fn lines(engine: &Engine, script: &str) -> Vec<String> {
     let mut lines = vec![];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::conformance::memory;
+use conformance::memory;
 use connector_core::{
     CallError, ClientConfig, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginConnector, PluginOptions,
     Registration, connect, serve,

@@ -1,6 +1,6 @@
 //! Several subscriptions of one plugin to one event: each ends on its own.
 
-use connector_core::conformance::Switch;
+use conformance::Switch;
 use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
 use serde_json::json;
 

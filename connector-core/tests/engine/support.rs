@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_core::conformance::{Switch, memory};
+use conformance::{Switch, memory};
 use connector_core::{
     CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, Plugin, PluginClient, PluginOptions, Policy, Profile,
     QueueLimits, Registration, Rest, async_trait, serve,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
-use connector_core::conformance::{MemoryPlugin, memory};
+use conformance::{MemoryPlugin, memory};
 use connector_core::{
     ActivateError, CallError, ClientConfig, Context, DecodeError, Engine, ExternalProfile, Link, LinkEnd, LinkState,
     Message, Plugin, PluginClient, PluginConnector, PluginOptions, Policy, Profile, Registration, SendError,

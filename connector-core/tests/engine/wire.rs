@@ -1,6 +1,6 @@
 //! Published, old and hostile peers at either end of a link.
 
-use connector_core::conformance::probe;
+use conformance::probe;
 use connector_core::{CallError, ClientConfig, Payload, Plugin, connect};
 use serde_json::{Value, json};
 

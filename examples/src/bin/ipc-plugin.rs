@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use conformance::probe;
 use connector_core::LinkEnd;
-use connector_core::conformance::probe;
 use examples::interrupted;
 use transport_ipc::Channel;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use connector_core::conformance::probe;
+use conformance::probe;
 use transport_worker::{Placement, WorkerConfig, worker_with};
 
 /// Starts the plugin `probe` in this process, runs a script against it and prints a line of JSON for each step.

@@ -55,7 +55,7 @@ pub(crate) fn bundled() -> PathBuf {
 
 /// What [`bundled`] gives.
 pub(crate) fn expected() -> Vec<Value> {
-    connector_core::conformance::EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    conformance::EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Refusals, the manager, `once`, double listeners, odd arguments.

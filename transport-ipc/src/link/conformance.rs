@@ -1,6 +1,6 @@
 //! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
 
-use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
 use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trait};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;

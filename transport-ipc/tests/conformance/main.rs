@@ -3,8 +3,8 @@
 
 mod proxy;
 
+use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
 use connector_core::async_trait;
-use connector_core::conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
 use tempfile::TempDir;
 use transport_ipc::IpcConfig;
 use transport_ipc::local::{LocalConfig, LocalConnector, LocalName, LocalServer};

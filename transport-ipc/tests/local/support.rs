@@ -11,7 +11,7 @@ pub(crate) use std::sync::{Arc, Barrier};
 pub(crate) use std::task::Poll;
 pub(crate) use std::time::Duration;
 
-pub(crate) use connector_core::conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
+pub(crate) use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 pub(crate) use connector_core::{
     Action, ClientConfig, ClientConnector, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload,
     Plugin, PluginConnector, Registration, SendError, async_trait,

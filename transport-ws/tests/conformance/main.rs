@@ -7,8 +7,8 @@ mod proxy;
 
 use std::time::Duration;
 
+use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
 use connector_core::async_trait;
-use connector_core::conformance::{Capabilities, Fixture, Place, PlaceError, suite};
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
 use self::proxy::Proxy;

@@ -1,0 +1,300 @@
+//! A plugin that the storm is on: where it lives, how it is registered, and how its link is lost.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conformance::{MemoryPlugin, Switch, memory};
+use connector_core::{
+    ClientConfig, ClientConnector, Engine, ExternalProfile, Link, LinkEnd, PluginConnector, PluginManager,
+    PluginOptions, RegisterError, Registration, async_trait, serve,
+};
+use fastrand::Rng;
+use tokio::task::JoinHandle;
+use transport_ipc::local::{LocalConfig, LocalConnector, LocalName, LocalServer};
+use transport_ipc::{ChannelKind, ChildConnector, Program, Restart};
+use transport_worker::{Placement, WorkerConfig, WorkerConnector};
+use transport_ws::{WsConnector, WsServer, WsServerConfig};
+
+use super::hooks::{Hooks, Nature, lock, plugin};
+use crate::processes;
+use crate::proxy::Proxy;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// In the engine's process.
+    Here,
+    Thread,
+    Task,
+    Websocket,
+    #[cfg(feature = "socketio")]
+    Socketio,
+    LocalSocket,
+    Memory,
+    Stdio,
+    Node,
+    Channel,
+}
+
+/// The transports of plugins, over and over: those that are cheap are there more often.
+pub(crate) const TRANSPORTS: &[Transport] = &[
+    Transport::Here,
+    Transport::Thread,
+    Transport::Task,
+    Transport::Websocket,
+    Transport::LocalSocket,
+    Transport::Memory,
+    Transport::Stdio,
+    Transport::Node,
+    Transport::Channel,
+    #[cfg(feature = "socketio")]
+    Transport::Socketio,
+    Transport::Here,
+    Transport::Thread,
+    Transport::Websocket,
+    Transport::LocalSocket,
+    Transport::Here,
+    Transport::Task,
+    Transport::Websocket,
+    Transport::Memory,
+    Transport::Here,
+    Transport::Thread,
+    #[cfg(feature = "socketio")]
+    Transport::Socketio,
+    Transport::Here,
+    Transport::Task,
+    Transport::Websocket,
+    Transport::LocalSocket,
+];
+
+impl Transport {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Transport::Here => "in-process",
+            Transport::Thread => "thread",
+            Transport::Task => "task",
+            Transport::Websocket => "websocket",
+            #[cfg(feature = "socketio")]
+            Transport::Socketio => "socketio",
+            Transport::LocalSocket => "local-socket",
+            Transport::Memory => "memory",
+            Transport::Stdio => "child-stdio",
+            Transport::Node => "child-node",
+            Transport::Channel => "child-local",
+        }
+    }
+
+    pub(crate) fn is_child(self) -> bool {
+        matches!(self, Transport::Stdio | Transport::Node | Transport::Channel)
+    }
+}
+
+pub(crate) struct Subject {
+    pub(crate) transport: Transport,
+    pub(crate) nature: Arc<Nature>,
+    /// Whether hooks of other plugins change its state, so that nothing is known of it but what its own hooks say.
+    pub(crate) meddled_with: bool,
+    pub(crate) hooks: Arc<Hooks>,
+    /// Those of plugins that were registered before it, under its name.
+    pub(crate) past: Vec<Arc<Hooks>>,
+    links: Links,
+    far: Far,
+}
+
+/// Links dialled, or programs started, by now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links {
+    /// Over the transport.
+    pub(crate) of_transport: Arc<AtomicUsize>,
+    /// For programs, over all of their channels; and the most there may be.
+    pub(crate) programs: Option<(Arc<AtomicUsize>, usize)>,
+}
+
+/// What is at the other end, for as long as the storm lasts.
+enum Far {
+    Nothing,
+    Serving { url: String, proxy: Option<Proxy>, serving: JoinHandle<LinkEnd> },
+    Memory { connector: MemoryPlugin, switch: Switch, serving: JoinHandle<LinkEnd> },
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        match self {
+            Far::Nothing => {}
+            Far::Serving { serving, .. } | Far::Memory { serving, .. } => serving.abort(),
+        }
+    }
+}
+
+impl Subject {
+    pub(crate) async fn new(
+        number: usize,
+        meddling: Option<(Vec<String>, PluginManager)>,
+        meddled_with: bool,
+        links: Links,
+        rng: &mut Rng,
+    ) -> Result<Subject, Box<dyn std::error::Error>> {
+        let transport = TRANSPORTS[number % TRANSPORTS.len()];
+        let here = transport == Transport::Here;
+        let nature = Arc::new(Nature {
+            name: name(number),
+            takes: [0, 0, 4, 20][rng.usize(..4)],
+            // Behind a link that harms nothing.
+            fails: if here && meddling.is_none() { [0, 0, 3][number % 3] } else { 8 * u32::from(!here) },
+            meddles: meddling,
+            dice: Mutex::new(rng.fork()),
+            client: Mutex::default(),
+        });
+        let hooks = Hooks::new(here);
+        let (nature_, hooks_) = (Arc::clone(&nature), Arc::clone(&hooks));
+        let make = move || plugin(&nature_, &hooks_);
+        let far = match transport {
+            Transport::Here | Transport::Thread | Transport::Task => Far::Nothing,
+            Transport::Stdio | Transport::Node | Transport::Channel => Far::Nothing,
+            Transport::Websocket => {
+                let config = WsServerConfig::default().max_connections(MANY).max_handshakes(MANY);
+                let server = WsServer::bind("127.0.0.1:0", config).await?;
+                proxied(server.url(), serving(server, make)).await?
+            }
+            #[cfg(feature = "socketio")]
+            Transport::Socketio => {
+                let config = transport_socketio::SocketIoServerConfig::default().max_connections(MANY);
+                let server = transport_socketio::SocketIoServer::bind("127.0.0.1:0", config).await?;
+                proxied(server.url(), serving(server, make)).await?
+            }
+            Transport::LocalSocket => {
+                let server = LocalServer::bind(&LocalName::unique(), LocalConfig::default().max_connections(MANY))?;
+                Far::Serving { url: server.url(), proxy: None, serving: serving(server, make) }
+            }
+            Transport::Memory => {
+                let (connector, accepts, switch) = memory();
+                Far::Memory { connector, switch, serving: serving(accepts, make) }
+            }
+        };
+        Ok(Subject { transport, nature, meddled_with, hooks, past: Vec::new(), links, far })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.nature.name
+    }
+
+    /// Whether an activation that nobody takes back succeeds.
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.transport != Transport::Here || self.nature.fails == 0
+    }
+
+    /// Registers it, inactive.
+    pub(crate) fn register(&mut self, engine: &Engine, program: &Path) -> Result<(), RegisterError> {
+        let options =
+            PluginOptions::default().concurrency(8).redial(Duration::from_millis(5), Duration::from_millis(200));
+        let place = |placement| {
+            let (nature, hooks) = (Arc::clone(&self.nature), Arc::clone(&self.hooks));
+            let config = WorkerConfig::default().placement(placement);
+            WorkerConnector::new(self.name(), config, move || {
+                // Before there is a link: the thread or task ends of it.
+                nature.may_fail();
+                plugin(&nature, &hooks)
+            })
+        };
+        let child = |channel| {
+            let program = Program::new(program).channel(channel).env(processes::MARK, processes::mark());
+            // Most are killed: none may stay down for it.
+            let program = program.restart(Restart::Always).crash_budget(u32::MAX, Duration::from_secs(1));
+            ChildConnector::new(program.env(processes::NAME, self.name()))
+        };
+        let connector: Box<dyn PluginConnector> = match self.transport {
+            Transport::Here => {
+                self.past.push(std::mem::replace(&mut self.hooks, Hooks::new(true)));
+                return engine.register(plugin(&self.nature, &self.hooks).options(options)).map(drop);
+            }
+            Transport::Thread => Box::new(place(Placement::Thread)),
+            Transport::Task => Box::new(place(Placement::Task)),
+            Transport::Websocket => Box::new(WsConnector::default()),
+            #[cfg(feature = "socketio")]
+            Transport::Socketio => Box::new(transport_socketio::SocketIoConnector::default()),
+            Transport::LocalSocket => Box::new(LocalConnector::default()),
+            Transport::Memory => match &self.far {
+                Far::Memory { connector, .. } => Box::new(connector.clone()),
+                Far::Serving { .. } | Far::Nothing => unreachable!("it has a memory"),
+            },
+            Transport::Stdio => Box::new(child(ChannelKind::Stdio)),
+            Transport::Node => Box::new(child(ChannelKind::Node)),
+            Transport::Channel => Box::new(child(ChannelKind::Local)),
+        };
+        let url = match &self.far {
+            Far::Serving { url, proxy, .. } => proxy.as_ref().map_or(url, |proxy| &proxy.url),
+            Far::Memory { .. } | Far::Nothing => "storm:",
+        };
+        let counted = Counted { connector, links: self.links.clone() };
+        engine
+            .register(Registration::behind(ExternalProfile::new(self.name(), url), counted).options(options))
+            .map(drop)
+    }
+
+    /// Breaks its link, if it has one.
+    pub(crate) fn lose(&self, rng: &mut Rng) -> bool {
+        match &self.far {
+            _ if self.transport.is_child() => processes::kill(self.name()),
+            Far::Serving { proxy: Some(proxy), .. } if rng.bool() => {
+                proxy.cut();
+                true
+            }
+            Far::Memory { switch, .. } if rng.bool() => {
+                switch.cut();
+                true
+            }
+            _ => self.nature.leave(),
+        }
+    }
+}
+
+impl Drop for Subject {
+    /// A handle that a plugin holds holds the plugin.
+    fn drop(&mut self) {
+        lock(&self.nature.client).take();
+    }
+}
+
+/// A plugin's name.
+pub(crate) fn name(number: usize) -> String {
+    format!("{}-{number}", TRANSPORTS[number % TRANSPORTS.len()].name())
+}
+
+/// Links of the past may end after those of the present have begun.
+const MANY: usize = 10_000;
+
+fn serving(
+    connector: impl ClientConnector,
+    make: impl Fn() -> connector_core::Plugin + Send + Sync + 'static,
+) -> JoinHandle<LinkEnd> {
+    tokio::spawn(serve(connector, make, ClientConfig::default()))
+}
+
+async fn proxied(url: String, serving: JoinHandle<LinkEnd>) -> std::io::Result<Far> {
+    let proxy = Some(Proxy::start(&url, None).await?);
+    Ok(Far::Serving { url, proxy, serving })
+}
+
+/// Counts links, and starts no more programs than it may.
+struct Counted {
+    connector: Box<dyn PluginConnector>,
+    links: Links,
+}
+
+#[async_trait]
+impl PluginConnector for Counted {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        if let Some((started, most)) = &self.links.programs
+            && started.fetch_add(1, Ordering::Relaxed) >= *most
+        {
+            return Err(LinkEnd::Refused("the storm has started as many programs as it may".to_owned()));
+        }
+        self.links.of_transport.fetch_add(1, Ordering::Relaxed);
+        self.connector.connect(url).await
+    }
+
+    fn activated(&mut self) {
+        self.connector.activated();
+    }
+}

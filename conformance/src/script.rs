@@ -1,0 +1,262 @@
+//! Runs a script of steps against an engine, and reports a line for each.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Number, Value};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::probe::{Ear, Heard, local};
+use crate::runtime::{self, Task};
+use connector_core::{CallError, Engine, Payload, PluginClient, PluginManager, Refusal, RegisterError, Rest};
+
+/// Steps, as in the scripts that the published engine is tried with: `activate`, `deactivate`, `isActive`, `methods`,
+/// `call`, `start`, `join`, `cancel`, `on`, `once`, `off`, `heard`, `emit`, `wait`.
+#[derive(Debug, Clone)]
+pub struct Script(Vec<Step>);
+
+/// The script that the published packages are tried with, and the lines that it gives with them at both ends.
+pub const SCRIPT: &str = include_str!("script.json");
+/// The lines that [`SCRIPT`] gives.
+pub const EXPECTED: &str = include_str!("expected.ndjson");
+
+/// Why a script was not run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// It is not a list of steps.
+    #[error("the script is not a JSON array of steps such as {{\"do\":\"wait\",\"ms\":100}}: {0}")]
+    NotAScript(#[from] serde_json::Error),
+    /// The engine has a plugin `local` already.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Step {
+    r#do: String,
+    #[serde(default)]
+    name: Names,
+    #[serde(default)]
+    target: String,
+    method: Option<String>,
+    args: Option<Vec<Payload>>,
+    #[serde(default)]
+    key: String,
+    payload: Option<Vec<Payload>>,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Names::One(String::new())
+    }
+}
+
+impl Names {
+    fn one(&self) -> &str {
+        match self {
+            Names::One(name) => name,
+            Names::Several(names) => names.first().map_or("", String::as_str),
+        }
+    }
+}
+
+impl Script {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// It is not a JSON array of steps.
+    pub fn parse(json: &str) -> Result<Script, ScriptError> {
+        Ok(Script(serde_json::from_str(json)?))
+    }
+}
+
+/// Registers [`local`] with the engine, runs the steps in its name one after the other, and reports a line of JSON for
+/// each: `{"step":3,"do":"call","ok":…}` or `{…,"error":…}`, then `{"event":"done","steps":…}`.
+///
+/// # Errors
+/// The engine has a plugin `local` already.
+pub async fn run_script(engine: &Engine, script: &Script, mut report: impl FnMut(String)) -> Result<(), ScriptError> {
+    let local = engine.register(local())?;
+    let mut run = Run { manager: engine.manager(), local, ear: Ear::default(), started: HashMap::new(), tasks: vec![] };
+    for (number, step) in script.0.iter().enumerate() {
+        let outcome = run.step(step).await;
+        report(line(number, &step.r#do, outcome));
+    }
+    report(serde_json::json!({ "event": "done", "steps": script.0.len() }).to_string());
+    Ok(())
+}
+
+/// What a step gives, or the error it reports: text, or whatever a plugin threw.
+type Outcome = Result<Payload, Payload>;
+type Ended = Option<Result<Payload, CallError>>;
+
+struct Run {
+    manager: PluginManager,
+    local: PluginClient,
+    ear: Ear,
+    started: HashMap<String, watch::Receiver<Ended>>,
+    tasks: Vec<Task>,
+}
+
+impl Run {
+    async fn step(&mut self, step: &Step) -> Outcome {
+        let Step { name, key, target, .. } = step;
+        let method = step.method.as_deref();
+        match step.r#do.as_str() {
+            "activate" => self.change(name, true).await,
+            "deactivate" => self.change(name, false).await,
+            "isActive" => Ok(Payload::new(self.manager.is_active(name.one()))),
+            "methods" => match self.manager.profile(name.one()) {
+                Some(profile) => Ok(Payload::new(profile.methods)),
+                None => Err(words("Cannot read properties of undefined (reading 'methods')")),
+            },
+            "call" => {
+                let args = step.args.clone().ok_or_else(|| words(NO_ARGS))?;
+                self.local.call(target, method.unwrap_or("undefined"), Rest(args)).await.map_err(thrown)
+            }
+            "start" => self.start(step),
+            "join" => self.join(&step.id).await,
+            "cancel" => self.local.cancel(target, method).await.map(|()| Payload::null()).map_err(thrown),
+            "on" => {
+                let listener = self.ear.listener(name.one().to_owned(), key.clone());
+                self.local.on(name.one(), key, listener).map(|()| Payload::new(true)).map_err(thrown)
+            }
+            "once" => {
+                let listener = self.ear.listener(name.one().to_owned(), key.clone());
+                self.local.once(name.one(), key, listener).map(|()| Payload::new(true)).map_err(thrown)
+            }
+            "off" => self.local.off(name.one(), key).map(|()| Payload::new(true)).map_err(thrown),
+            "heard" => Ok(Payload::new::<Vec<Heard>>(self.ear.drain())),
+            "emit" => {
+                let payload = step.payload.clone().ok_or_else(|| words(NO_PAYLOAD))?;
+                self.local.emit(key, Rest(payload)).await.map(|()| Payload::new(true)).map_err(thrown)
+            }
+            "wait" => {
+                runtime::sleep(Duration::from_millis(step.ms)).await;
+                Ok(Payload::null())
+            }
+            _ => Err(words("act[line.do] is not a function")),
+        }
+    }
+
+    async fn change(&self, names: &Names, activate: bool) -> Outcome {
+        let one = async |name: &String| match activate {
+            true => self.manager.activate(name).await,
+            false => self.manager.deactivate(name).await,
+        };
+        match names {
+            Names::One(name) => one(name).await.map(|()| Payload::null()),
+            Names::Several(names) => {
+                let done = futures_util::future::join_all(names.iter().map(one)).await;
+                done.into_iter().collect::<Result<Vec<()>, _>>().map(|_| Payload::no_args())
+            }
+        }
+        .map_err(|error| words(&error.to_string()))
+    }
+
+    /// The call goes on beside the script; a caller that may not call at all is told at once.
+    fn start(&mut self, step: &Step) -> Outcome {
+        let args = step.args.clone().ok_or_else(|| words(NO_ARGS))?;
+        let (local, target) = (self.local.clone(), step.target.clone());
+        let method = step.method.clone().unwrap_or_else(|| "undefined".to_owned());
+        let mut call = Box::pin(async move { local.call(&target, &method, Rest(args)).await });
+        let at_once = futures_util::FutureExt::now_or_never(&mut call);
+        if let Some(Err(CallError::Refused(refusal))) = &at_once
+            && matches!(**refusal, Refusal::Deactivated { .. })
+        {
+            return Err(words(&refusal.to_string()));
+        }
+        let done = at_once.is_some();
+        let (tell, ended) = watch::channel(at_once);
+        if !done {
+            self.tasks.push(runtime::spawn(async move {
+                let outcome = call.await;
+                tell.send_replace(Some(outcome));
+            }));
+        }
+        self.started.insert(step.id.to_string(), ended);
+        Ok(Payload::new(true))
+    }
+
+    async fn join(&mut self, id: &Value) -> Outcome {
+        let Some(ended) = self.started.get_mut(&id.to_string()) else {
+            return Err(words("Cannot read properties of undefined (reading 'error')"));
+        };
+        // The sender is dropped only after it has told.
+        let outcome = ended.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Ok(Payload::null())).map_err(thrown)
+    }
+}
+
+// What the published engine's own script runner says of steps that lack something.
+const NO_ARGS: &str = "args is not iterable (cannot read property undefined)";
+const NO_PAYLOAD: &str = "payload is not iterable (cannot read property undefined)";
+
+fn words(text: &str) -> Payload {
+    Payload::new(text.to_owned())
+}
+
+/// `error?.message ?? error`.
+fn thrown(error: CallError) -> Payload {
+    let error = error.to_payload();
+    match error.clone().read::<HashMap<String, Option<Payload>>>() {
+        Ok(mut members) => members.remove("message").flatten().unwrap_or(error),
+        Err(_) => error,
+    }
+}
+
+fn line(step: usize, what: &str, outcome: Outcome) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        step: usize,
+        r#do: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ok: Option<Payload>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Payload>,
+    }
+    let (ok, error) = match outcome {
+        Ok(ok) => (Some(as_javascript_prints(ok)), None),
+        Err(error) => (None, Some(as_javascript_prints(error))),
+    };
+    serde_json::to_string(&Line { step, r#do: what, ok, error })
+        .unwrap_or_else(|error| format!("{{\"step\":{step},\"error\":\"{error}\"}}"))
+}
+
+/// The same value in the form in which JavaScript would print it; text that is no Unicode stays as it came.
+fn as_javascript_prints(payload: Payload) -> Payload {
+    payload.clone().read::<Printed>().map_or(payload, Payload::new)
+}
+
+/// JSON whose members keep their order, and whose whole numbers are written without a fraction.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Printed {
+    Number(#[serde(serialize_with = "whole")] Number),
+    Items(Vec<Printed>),
+    Members(IndexMap<String, Printed>),
+    Other(Value),
+}
+
+fn whole<S: Serializer>(number: &Number, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    match number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < EXACT) {
+        Some(n) => (n as i64).serialize(serializer),
+        None => number.serialize(serializer),
+    }
+}

@@ -1,0 +1,177 @@
+//! What a case is, and what runs it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::contract;
+use super::failure::Failure;
+use super::fixture::{Fixture, Need};
+use super::lab::within;
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// One behaviour that every transport is tried for.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Case {
+    /// The case's name: its function's, in [`cases`](super::cases).
+    pub name: &'static str,
+    /// What it is about: its module there.
+    pub theme: &'static str,
+    /// What a transport must be able to for it.
+    pub needs: &'static [Need],
+    run: for<'a> fn(&'a dyn Fixture) -> Running<'a>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.theme, self.name)
+    }
+}
+
+/// How a case went.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// The promise is kept.
+    Passed,
+    /// It was not tried, and why: the fixture does not declare what it needs.
+    Skipped(&'static str),
+    /// The promise is not kept.
+    Failed(Failure),
+}
+
+impl Case {
+    /// The case of that name.
+    pub fn find(name: &str) -> Option<&'static Case> {
+        CASES.iter().find(|case| case.name == name)
+    }
+
+    /// Tries it. Must be called within a tokio runtime that has its time enabled; ends within a bound.
+    pub async fn run(&self, fixture: &dyn Fixture) -> Verdict {
+        let has = fixture.capabilities();
+        if let Some(why) = self.needs.iter().find_map(|need| need.unmet(&has)) {
+            return Verdict::Skipped(why);
+        }
+        // Each wait has its own bound, and there are not so many of them.
+        let ran = within(has.patience.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
+        match ran.and_then(|outcome| outcome) {
+            Ok(()) => Verdict::Passed,
+            Err(failure) => Verdict::Failed(failure.of_case(self.name).rule(contract::of_theme(self.theme))),
+        }
+    }
+}
+
+/// What became of every case.
+#[derive(Debug, Clone)]
+pub struct Report(Vec<(&'static Case, Verdict)>);
+
+impl Report {
+    /// Each case with how it went, in the order of [`CASES`].
+    pub fn verdicts(&self) -> impl Iterator<Item = (&'static Case, &Verdict)> {
+        self.0.iter().map(|(case, verdict)| (*case, verdict))
+    }
+
+    /// How many passed, were skipped, and failed.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        self.0.iter().fold((0, 0, 0), |(passed, skipped, failed), (_, verdict)| match verdict {
+            Verdict::Passed => (passed + 1, skipped, failed),
+            Verdict::Skipped(_) => (passed, skipped + 1, failed),
+            Verdict::Failed(_) => (passed, skipped, failed + 1),
+        })
+    }
+
+    /// Those that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.0.iter().filter_map(|(_, verdict)| match verdict {
+            Verdict::Failed(failure) => Some(failure),
+            _ => None,
+        })
+    }
+}
+
+/// A line for each case, and one with the counts.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (case, verdict) in &self.0 {
+            let (theme, name) = (case.theme, case.name);
+            match verdict {
+                Verdict::Passed => writeln!(f, "passed   {theme:<10} {name}")?,
+                Verdict::Skipped(why) => writeln!(f, "skipped  {theme:<10} {name}: {why}")?,
+                Verdict::Failed(failure) => writeln!(f, "FAILED   {theme:<10} {failure}")?,
+            }
+        }
+        let (passed, skipped, failed) = self.counts();
+        write!(f, "{} cases: {passed} passed, {skipped} skipped, {failed} failed", self.0.len())
+    }
+}
+
+/// Runs every case, one after the other. Must be called within a tokio runtime that has its time enabled.
+pub async fn run_all(fixture: &dyn Fixture) -> Report {
+    let mut verdicts = Vec::with_capacity(CASES.len());
+    for case in CASES {
+        verdicts.push((case, case.run(fixture).await));
+    }
+    Report(verdicts)
+}
+
+/// Runs one case as a test, in a runtime of its own: what [`suite!`](crate::suite) makes tests of. The
+/// runtime has one thread, or two for the theme `threads`.
+///
+/// # Panics
+/// The case fails though it should not, or passes though it is expected to fail: a strict list does not grow old.
+#[doc(hidden)]
+#[allow(clippy::print_stderr, reason = "a test that was skipped has to say so")]
+pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)]) {
+    let case = Case::find(name).unwrap_or_else(|| panic!("there is no case {name}"));
+    let runtime = match case.theme {
+        "threads" => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let verdict = runtime.block_on(case.run(&fixture));
+    runtime.shutdown_background();
+    let reason = expected.iter().find(|(expected, _)| *expected == name).map(|(_, reason)| reason);
+    match (verdict, reason) {
+        (Verdict::Passed, None) => {}
+        (Verdict::Skipped(why), None) => eprintln!("skipped: {why}"),
+        (Verdict::Failed(failure), None) => panic!("{failure}"),
+        (Verdict::Failed(failure), Some(reason)) => eprintln!("failed as expected ({reason}): {failure}"),
+        (Verdict::Passed | Verdict::Skipped(_), Some(reason)) => {
+            panic!("{name} was expected to fail ({reason}) and did not: take it off the list")
+        }
+    }
+}
+
+/// That what a fixture does not declare is what its [`suite!`](crate::suite) says it is without, so that no
+/// case is skipped unseen.
+///
+/// # Panics
+/// It is not.
+#[doc(hidden)]
+pub fn check_without(fixture: &impl Fixture, without: &[Need]) {
+    let has = fixture.capabilities();
+    for need in Need::ALL {
+        match (need.unmet(&has), without.contains(need)) {
+            (Some(why), false) => {
+                panic!("cases are skipped since {why}: say so with suite!(FIXTURE, without: [{need:?}, …])")
+            }
+            (None, true) => panic!("the fixture has {need:?} now: take it out of suite!(FIXTURE, without: […])"),
+            _ => {}
+        }
+    }
+}
+
+macro_rules! table {
+    ({} $($theme:ident { $($name:ident [$($need:ident),*],)* })*) => {
+        /// Every case.
+        pub const CASES: &[Case] = &[$($(Case {
+            name: stringify!($name),
+            theme: stringify!($theme),
+            needs: &[$(Need::$need),*],
+            run: |fixture| Box::pin(super::cases::$theme::$name(fixture)),
+        },)*)*];
+    };
+}
+
+crate::__cases!(table, {});

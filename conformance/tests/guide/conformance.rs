@@ -1,0 +1,22 @@
+use conformance::{Capabilities, Fixture, Place, PlaceError};
+use connector_core::async_trait;
+use tokio::net::TcpListener;
+
+use crate::tcp::{TcpConnector, TcpServer};
+
+struct Tcp;
+
+#[async_trait]
+impl Fixture for Tcp {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().largest(16 << 20)
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("tcp://{}", listener.local_addr()?);
+        Ok(Place::new(url, TcpServer(listener), || TcpConnector))
+    }
+}
+
+conformance::suite!(Tcp, without: [Cut, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);

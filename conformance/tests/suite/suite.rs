@@ -1,0 +1,92 @@
+//! The suite as its users see it: reports, skipped cases, and lists of expected failures that are strict.
+
+use std::collections::HashSet;
+use std::panic::catch_unwind;
+
+use conformance::{
+    CASES, Capabilities, Case, Fixture, Memory, MemoryClient, Place, PlaceError, Verdict, memory, run_all, run_as_test,
+};
+use connector_core::{ClientConnector, Link, LinkEnd, async_trait};
+
+/// Nothing but what every transport has.
+struct Plain;
+
+#[async_trait]
+impl Fixture for Plain {
+    fn capabilities(&self) -> Capabilities {
+        let little = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
+        little.text(false).redial(false).engines(false).tells_close_from_loss(false)
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        let (plugin, client, _) = memory();
+        Ok(Place::new("memory://", Once(Some(client)), move || plugin.clone()))
+    }
+}
+
+/// Gives one link, and says that there will be no more.
+struct Once(Option<MemoryClient>);
+
+#[async_trait]
+impl ClientConnector for Once {
+    async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
+        let Some(client) = &mut self.0 else {
+            return Err(LinkEnd::Closed { code: None, reason: String::new() });
+        };
+        let link = client.accept().await?;
+        self.0 = None;
+        Ok(link)
+    }
+}
+
+/// A fixture that cannot be made.
+struct Broken;
+
+#[async_trait]
+impl Fixture for Broken {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn place(&self) -> Result<Place, PlaceError> {
+        Err("no port is free".into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_tells_every_case() {
+    let report = run_all(&Plain).await;
+    let (passed, skipped, failed) = report.counts();
+    println!("{report}");
+    assert_eq!((passed + skipped, failed), (CASES.len(), 0));
+    for (case, verdict) in report.verdicts() {
+        assert_eq!(matches!(verdict, Verdict::Skipped(_)), !case.needs.is_empty(), "{case:?}");
+    }
+    assert!(
+        report.to_string().contains("skipped  loss       calls_succeed_after_a_loss: its fixture cannot cut links")
+    );
+}
+
+#[tokio::test]
+async fn a_fixture_that_fails_fails_its_case() {
+    let Verdict::Failed(failure) = CASES[0].run(&Broken).await else { panic!() };
+    let text = failure.to_string();
+    assert!(text.contains(CASES[0].name) && text.contains("no port is free"), "{text}");
+}
+
+#[test]
+fn names_are_unique() {
+    let names: HashSet<_> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), CASES.len());
+    assert!(CASES.len() >= 70 && Case::find("no such case").is_none());
+}
+
+#[test]
+fn lists_of_expected_failures_are_strict() {
+    const NAME: &str = "an_empty_flush_is_ready";
+    run_as_test(NAME, Memory, &[]);
+    run_as_test(NAME, Broken, &[(NAME, "there is no port")]);
+    catch_unwind(|| run_as_test(NAME, Broken, &[])).unwrap_err();
+    catch_unwind(|| run_as_test(NAME, Memory, &[(NAME, "it passes")])).unwrap_err();
+    catch_unwind(|| run_as_test("silence_is_noticed", Memory, &[("silence_is_noticed", "skipped")])).unwrap_err();
+}
