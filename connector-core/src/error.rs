@@ -47,7 +47,7 @@ pub enum DecodeError {
     /// The frame is not JSON.
     #[error("the frame is not JSON: {0}")]
     NotJson(String),
-    /// The frame is JSON, but not a message (protocol.md, section 1).
+    /// The frame is JSON, but not a message (docs/protocol.md, section 2).
     #[error("the frame is no message: {0}")]
     NotAMessage(String),
     /// The frame is of a kind the transport does not carry messages in, for example binary.

@@ -15,7 +15,7 @@ use crate::payload::Payload;
 /// its clones.
 pub type Name = SmolStr;
 
-/// What a message asks for (protocol.md, section 1).
+/// What a message asks for (docs/protocol.md, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A call. Also read as `call`.
@@ -140,7 +140,7 @@ fn odd_path_of(raw: &str) -> (Option<Name>, Option<&str>) {
 }
 
 /// What two native ends agree on beyond the published wire, announced in their handshakes
-/// (protocol.md, "Cancel"); a published peer ignores the field and announces nothing.
+/// (docs/protocol.md, section 6.1); a published peer ignores the field and announces nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extensions {
     /// `cancel` with an `id` ends that one call, in both directions.

@@ -21,7 +21,7 @@ pub(crate) enum Stray {
     Printed,
     /// The line is skipped, the link lives.
     Skip,
-    /// It kills Node's own end of its channel (protocol.md, section 2), so it ends ours.
+    /// It kills Node's own end of its channel (docs/protocol.md, section 7.4), so it ends ours.
     #[cfg_attr(not(unix), allow(dead_code, reason = "that channel is for Unix alone"))]
     Fatal,
 }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use connector_core::{DecodeError, Message, PayloadError};
 
-/// The event that carries messages (protocol.md, section 2).
+/// The event that carries messages (docs/protocol.md, section 7.5).
 pub(crate) const EVENT: &str = "message";
 
 /// The argument of an event's text `["message",argument]`, which stays the bytes that came.

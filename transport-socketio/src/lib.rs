@@ -6,8 +6,8 @@
 //! - [`SocketIoConnector`] (feature `plugin`) is the engine's end. It dials the `url` of the plugin's profile,
 //!   `http://` or `https://`; the URL's path is the namespace, as everywhere in socket.io.
 //!
-//! Both features are on by default. A message is the one argument of an event `message`, an object (protocol.md,
-//! section 2). Dialling again, queues and the plugins' handshake are the core's.
+//! Both features are on by default. A message is the one argument of an event `message`, an object
+//! (docs/protocol.md, section 7.5). Dialling again, queues and the plugins' handshake are the core's.
 //!
 //! The plugin's end serves websockets and long polling, and moves from one to the other; the engine's end takes
 //! websockets. Long polling is for pages in browsers.

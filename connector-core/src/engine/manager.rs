@@ -1,4 +1,4 @@
-//! The plugin `manager`, and the host's own handle on it (protocol.md, section 1: "Manager").
+//! The plugin `manager`, and the host's own handle on it (docs/protocol.md, section 5.2).
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

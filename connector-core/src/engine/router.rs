@@ -1,4 +1,4 @@
-//! Calls and cancels between plugins (protocol.md, section 1: "Calls inside the engine").
+//! Calls and cancels between plugins (docs/protocol.md, section 5.1).
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

@@ -183,7 +183,7 @@ impl Plugin {
     }
 }
 
-/// Always callable, never listed (protocol.md, "Calls inside the engine").
+/// Always callable, never listed (docs/protocol.md, section 5.4).
 pub(crate) const CAN_DEACTIVATE: &str = "canDeactivate";
 
 impl fmt::Debug for Plugin {

@@ -1,4 +1,4 @@
-//! The plugin's side of a link (protocol.md, section 1: "Handshake", "Request to a plugin", "Request to the engine").
+//! The plugin's side of a link (docs/protocol.md, section 3).
 
 use std::collections::VecDeque;
 
@@ -205,7 +205,7 @@ impl<R> PluginSession<R> {
     }
 
     /// Forgets a call, if it is still under way. A native engine is told; a published one is not, since its `cancel`
-    /// would end every call of that method (protocol.md, "Cancel").
+    /// would end every call of that method (docs/protocol.md, section 3.9).
     pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
         self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })

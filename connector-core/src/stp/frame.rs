@@ -1,4 +1,4 @@
-//! Envelopes: text frames ⇄ what they mean (protocol.md, section 3). Pure.
+//! Envelopes: text frames ⇄ what they mean (docs/protocol.md, section 8.1). Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -197,7 +197,7 @@ fn json_string(text: &str) -> String {
 }
 
 /// The API responses in an answer's `result`: an array gives its items, a string as it is and anything else as JSON
-/// text; another value gives one item, none gives none (protocol.md, section 3).
+/// text; another value gives one item, none gives none (docs/protocol.md, section 8.1).
 pub fn items(result: Option<&RawValue>) -> Vec<String> {
     let Some(result) = result else { return Vec::new() };
     match serde_json::from_str::<Vec<&RawValue>>(result.get()) {

@@ -4,7 +4,7 @@
 //!   try services against; [`StpHandlers`] and [`StpTimeout`] are for whoever implements it over something else.
 //! - [`StpClient`] makes a service of typed handlers: set them, then connect.
 //! - [`StpPlugin`] is an STP service seen as a plugin of the engine, [`StpOffer`] a plugin offered to STP as a service.
-//! - [`frame`] and [`StpSession`] are the protocol without I/O (protocol.md, section 3), used at both ends.
+//! - [`frame`] and [`StpSession`] are the protocol without I/O (docs/protocol.md, section 8), used at both ends.
 //!
 //! # The contract
 //! Each member of the seed's `IStpConnector` and of its later additions, what it became, and the test that shows it
@@ -27,7 +27,7 @@
 //!
 //! Differences on purpose: cookies and pending requests belong to a connection, not to the process; a request that
 //! timed out is forgotten; `onRequest` is called; a `disconnect` is not followed by a redial; the listener is there
-//! before the Register is sent. protocol.md, section 3, lists these slips of the published connector.
+//! before the Register is sent. docs/protocol.md, section 8.5, lists these slips of the published connector.
 
 mod api;
 mod bridge;

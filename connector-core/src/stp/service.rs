@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// The method of the message that registers a service (protocol.md, section 3).
+/// The method of the message that registers a service (docs/protocol.md, section 8.2).
 pub const REGISTER: &str = "Register";
 
 /// A service as it registers: its name, what it solves, and where it belongs.
@@ -45,7 +45,7 @@ pub enum BadService {
     /// It has no name.
     #[error("a service registers with a \"serviceName\", which is not empty")]
     NoName,
-    /// It is not what protocol.md, section 3, says.
+    /// It is not what docs/protocol.md, section 8.2, says.
     #[error("a service registers with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
     NotAService(String),
     /// A name, id or solvable is too long, or the solvables are too many.
@@ -112,7 +112,7 @@ impl StpService {
         }
     }
 
-    /// The API message that registers it: the later form's (protocol.md, section 3).
+    /// The API message that registers it: the later form's (docs/protocol.md, section 8.2).
     pub fn to_message(&self) -> String {
         // Strings, and keys that are strings: that is always JSON.
         serde_json::json!({ "method": REGISTER, "params": self }).to_string()

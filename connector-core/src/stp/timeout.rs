@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How long an operation may take: seconds, 30 by default and for 0 or less (protocol.md, section 3), at most a day.
+/// How long an operation may take: seconds, 30 by default and for 0 or less (docs/protocol.md, section 8.1), at most a
+/// day.
 ///
 /// ```
 /// use connector_core::stp::StpTimeout;

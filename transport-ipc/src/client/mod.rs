@@ -21,7 +21,7 @@ use crate::local::{self, LocalName};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Channel {
-    /// Node's own IPC channel (protocol.md, section 2): `NODE_CHANNEL_FD`.
+    /// Node's own IPC channel (docs/protocol.md, section 7.4): `NODE_CHANNEL_FD`.
     #[cfg(unix)]
     Node(NodeChannel),
     /// A local socket that the engine serves: its path (on Windows its name) in `PLUGIN_SOCKET`.

@@ -1,4 +1,4 @@
-//! Node's IPC channel, the child's end (protocol.md, section 2).
+//! Node's IPC channel, the child's end (docs/protocol.md, section 7.4).
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -1,4 +1,4 @@
-//! The published JavaScript connectors, as protocol.md, section 3, has their wire, and the published quick start.
+//! The published JavaScript connectors, as docs/protocol.md, section 8, has their wire, and the published quick start.
 
 use connector_core::stp::{ErrorHandler, InformHandler, StpConnector, StpService, StpTimeout};
 use serde_json::json;

@@ -1,0 +1,44 @@
+//! The texts of section 4 that have a type.
+
+use connector_core::{ActivateError, Refusal, UpdateError};
+
+/// Each with its parts as the page names them.
+pub(crate) fn all() -> Vec<String> {
+    let s = str::to_owned;
+    let (target, caller, method, exposed) = (s("<target>"), s("<caller>"), s("<method>"), s("<methods>"));
+    /// A number that no text has by itself.
+    const N: u32 = 987_654;
+    let refusals = [
+        Refusal::NotRegistered { target: target.clone(), caller: caller.clone() },
+        Refusal::NotActivated { target: target.clone(), caller: caller.clone(), method: method.clone() },
+        Refusal::NotExposed {
+            target: target.clone(),
+            caller: caller.clone(),
+            method: method.clone(),
+            exposed: exposed.clone(),
+        },
+        Refusal::CancelNotRegistered { target: target.clone(), caller: caller.clone(), method: method.clone() },
+        Refusal::CancelNotActivated { target: target.clone(), caller: caller.clone(), what: s("<what>") },
+        Refusal::CancelNotExposed { target: target.clone(), caller: caller.clone(), method: method.clone(), exposed },
+        Refusal::Deactivated { name: s("<name>"), what: s("<what>") },
+        Refusal::Busy { target: target.clone(), caller: caller.clone(), method: method.clone(), waiting: N as usize },
+        Refusal::TooDeep { target, caller, method, limit: N },
+        Refusal::TooManyListeners {
+            name: s("<name>"),
+            event: s("<event>"),
+            emitter: s("<emitter>"),
+            limit: N as usize,
+        },
+        Refusal::Denied { from: s("<from>"), what: s("<what>"), rule: s("<rule>") },
+    ];
+    let activations = [
+        ActivateError::NotRegistered(s("<name>")),
+        ActivateError::NoRight { caller: s("<caller>"), what: "activate", name: s("<name>") },
+        ActivateError::NoRight { caller: s("<caller>"), what: "deactivate", name: s("<name>") },
+        ActivateError::Handshake { name: s("<name>"), error: s("<error>") },
+    ];
+    let updates = [UpdateError::NotRegistered(s("<name>")), UpdateError::NotItsOwn, UpdateError::Url];
+    let texts = refusals.iter().map(Refusal::to_string);
+    let texts = texts.chain(activations.iter().map(ActivateError::to_string));
+    texts.chain(updates.iter().map(UpdateError::to_string)).map(|text| text.replace(&N.to_string(), "<n>")).collect()
+}
