@@ -7,7 +7,7 @@ use std::time::Duration;
 use connector_core::async_trait;
 
 use super::memory::{Switch, memory};
-use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, shown_url};
+use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, redacted_url};
 
 /// Why a [`Place`] could not be made, for example because no port is free.
 pub type PlaceError = Box<dyn Error + Send + Sync>;
@@ -62,7 +62,7 @@ impl Place {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("url", &shown_url(&self.url)).finish_non_exhaustive()
+        f.debug_struct("Place").field("url", &redacted_url(&self.url)).finish_non_exhaustive()
     }
 }
 

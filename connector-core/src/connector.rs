@@ -11,8 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::error::{DecodeError, PayloadError};
-use crate::message::Message;
+use crate::wire::{DecodeError, Message, PayloadError};
 
 /// How a link ended, or why none could be made.
 #[derive(Debug, Clone, Error)]

@@ -14,9 +14,8 @@ use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
 
 use crate::connector::{Link, LinkEnd, SendError, Traffic};
-use crate::error::DecodeError;
-use crate::message::Message;
 use crate::runtime;
+use crate::wire::{DecodeError, Message};
 
 type Inbound = Result<Message, DecodeError>;
 

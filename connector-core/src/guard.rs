@@ -1,11 +1,10 @@
 //! Foreign code, such as hooks, rules and factories, that must not harm the code that runs it.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
-
-use crate::plugin::panic_text;
 
 /// Runs `code`; `None` if it panics, which is traced with the plugin that is concerned and what `code` is.
 pub(crate) fn call<T>(plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
@@ -25,4 +24,13 @@ pub(crate) async fn catch<T>(plugin: &str, what: &str, work: impl Future<Output 
         tracing::error!(plugin, panic = text, "{what} panicked");
         text
     })
+}
+
+/// The text that a panic carries.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

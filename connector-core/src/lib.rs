@@ -73,7 +73,7 @@
 //!
 //! To write a transport:
 //! - [`Link`] and its contract; [`FramedLink`] makes one of any stream and sink; [`Message`], [`Id`] and [`Payload`]
-//!   cross it. [`Standstill`] and [`shown_url()`] are there to share.
+//!   cross it. [`StallDetector`] and [`redacted_url()`] are there to share.
 //!
 //! Sketch-thru-Plan: module [`stp`].
 //!
@@ -96,21 +96,17 @@ mod client;
 mod connector;
 mod engine;
 mod error;
-mod fault;
 mod framed;
 mod guard;
-mod id;
-mod json;
 mod link;
-mod message;
-mod payload;
 mod plugin;
 mod profile;
+mod redact;
 mod runtime;
 mod session;
-mod shown;
 pub mod stp;
 mod sync;
+mod wire;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
@@ -123,14 +119,11 @@ pub use engine::{
     Registration, UrlTransform,
 };
 pub use error::{
-    ActivateError, CallError, DecodeError, Fault, LinkLost, PayloadError, Refusal, RegisterError, ServiceError,
-    UpdateError, WrongResult,
+    ActivateError, CallError, Fault, LinkLost, Refusal, RegisterError, ServiceError, UpdateError, WrongResult,
 };
 pub use framed::FramedLink;
-pub use id::Id;
-pub use link::{QueueLimits, Standstill};
-pub use message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
-pub use payload::Payload;
+pub use link::{QueueLimits, StallDetector};
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
 pub use profile::{ExternalProfile, Profile, transform_url};
-pub use shown::shown_url;
+pub use redact::redacted_url;
+pub use wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, PayloadError, RequestInfo};

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::shown::shown_url;
+use crate::redact::redacted_url;
 
 /// Describes a plugin. Every field of the published packages, and whatever else a host puts there, survives a round
-/// trip; only the name is needed. `Debug` shows its URL as [`shown_url`](crate::shown_url()) does.
+/// trip; only the name is needed. `Debug` shows its URL as [`redacted_url`](crate::redacted_url()) does.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the published field names speak for themselves; the others say more below")]
@@ -85,7 +85,7 @@ impl Profile {
 /// As JSON, since most fields are absent.
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = Profile { url: self.url.as_deref().map(shown_url), ..self.clone() };
+        let shown = Profile { url: self.url.as_deref().map(redacted_url), ..self.clone() };
         match serde_json::to_string(&shown) {
             Ok(json) => write!(f, "Profile {json}"),
             Err(_) => f.debug_struct("Profile").field("name", &self.name).finish_non_exhaustive(),
@@ -105,7 +105,7 @@ impl From<String> for Profile {
     }
 }
 
-/// A profile with the place where its plugin lives. `Debug` shows its URL as [`shown_url`](crate::shown_url()) does.
+/// A profile with the place where its plugin lives. `Debug` shows its URL as [`redacted_url`](crate::redacted_url()) does.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Profile", try_from = "Profile")]
 pub struct ExternalProfile {
@@ -124,7 +124,7 @@ impl ExternalProfile {
 
 impl fmt::Debug for ExternalProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = shown_url(&self.url);
+        let url = redacted_url(&self.url);
         f.debug_struct("ExternalProfile").field("profile", &self.profile).field("url", &url).finish()
     }
 }

@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use tokio::time::Instant;
 
+/// A future of its own on the heap, to be kept among others.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 pub(crate) type Timer = Pin<Box<tokio::time::Sleep>>;
 
 /// A task that ends when this handle is dropped.

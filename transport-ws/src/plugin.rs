@@ -6,7 +6,9 @@ mod errors;
 
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, shown_url};
+use connector_core::{
+    ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, redacted_url,
+};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -139,7 +141,8 @@ impl Target {
             "ws" => false,
             "wss" => true,
             _ => {
-                let text = format!("a websocket's URL begins with ws:// or wss://, and this is {}", shown_url(given));
+                let text =
+                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(given));
                 return Err(LinkEnd::Refused(text));
             }
         };

@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use futures_util::task::AtomicWaker;
 
 use super::PluginClient;
-use crate::error::{CallError, PayloadError};
-use crate::payload::Payload;
+use crate::error::CallError;
 use crate::plugin::{Parameters, Rest};
 use crate::sync::lock;
+use crate::wire::{Payload, PayloadError};
 
 /// An item of an [`EventStream`].
 #[derive(Debug)]

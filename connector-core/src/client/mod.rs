@@ -1,9 +1,9 @@
 //! A plugin's own handle: to call others, to emit and to listen, wherever the plugin runs.
 
+mod endpoint;
 mod events;
-mod home;
+mod remote;
 mod serve;
-mod side;
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,15 +13,14 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 pub use events::{Event, EventStream};
-pub(crate) use home::LinkHome;
+pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
 
 use crate::engine::{Entry, Inner};
 use crate::error::{CallError, Refusal, ServiceError, WrongResult};
-use crate::message::{Action, Name};
-use crate::payload::Payload;
 use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
 use crate::runtime;
+use crate::wire::{Action, Name, Payload};
 
 /// A plugin's handle: calls, emits and listens in the plugin's name, by way of the engine. Cheap to clone.
 ///
@@ -30,34 +29,34 @@ use crate::runtime;
 /// and behind a link. While the plugin is inactive, once the engine is gone or has removed the plugin, and once the
 /// link has ended, its operations fail.
 #[derive(Clone, Debug)]
-pub struct PluginClient(Home);
+pub struct PluginClient(Location);
 
 #[derive(Clone, Debug)]
-enum Home {
+enum Location {
     /// Weak, since plugins may keep their own handle: it must not keep the engine alive.
-    Engine {
+    Local {
         name: Name,
         engine: Weak<Inner>,
         entry: Weak<Entry>,
     },
-    Link(Arc<LinkHome>),
+    Remote(Arc<RemoteClient>),
 }
 
 impl PluginClient {
     pub(crate) fn in_engine(name: Name, engine: Weak<Inner>, entry: Weak<Entry>) -> PluginClient {
-        PluginClient(Home::Engine { name, engine, entry })
+        PluginClient(Location::Local { name, engine, entry })
     }
 
-    pub(crate) fn behind(link: Arc<LinkHome>) -> PluginClient {
-        PluginClient(Home::Link(link))
+    pub(crate) fn behind(link: Arc<RemoteClient>) -> PluginClient {
+        PluginClient(Location::Remote(link))
     }
 
     /// The plugin's name: the one it was registered with. Behind a link, the engine says that name in the handshake;
     /// before that, it is the plugin's own.
     pub fn name(&self) -> Name {
         match &self.0 {
-            Home::Engine { name, .. } => name.clone(),
-            Home::Link(link) => link.name(),
+            Location::Local { name, .. } => name.clone(),
+            Location::Remote(link) => link.name(),
         }
     }
 
@@ -68,8 +67,8 @@ impl PluginClient {
     /// The link ended first.
     pub async fn onload(&self) -> Result<(), CallError> {
         match &self.0 {
-            Home::Engine { .. } => Ok(()),
-            Home::Link(link) => link.onload().await,
+            Location::Local { .. } => Ok(()),
+            Location::Remote(link) => link.onload().await,
         }
     }
 
@@ -129,11 +128,11 @@ impl PluginClient {
 
     async fn call_unread(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
                 engine.call(&entry, target, method, args).await
             }
-            Home::Link(link) => link.call(target, method, args).await,
+            Location::Remote(link) => link.call(target, method, args).await,
         }
     }
 
@@ -145,11 +144,11 @@ impl PluginClient {
     /// out, and only a link that is down, or has had no handshake yet, is an error here.
     pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine("cancel")?;
                 engine.cancel(&entry, target, method).map_err(CallError::from)
             }
-            Home::Link(link) => link.cancel(target, method),
+            Location::Remote(link) => link.cancel(target, method),
         }
     }
 
@@ -192,34 +191,34 @@ impl PluginClient {
 
     fn listen(&self, emitter: &str, event: &str, callback: Callback, once: bool) -> Result<(), CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine(if once { "once" } else { "on" })?;
                 engine.listen(&entry, emitter, event, once, callback).map_err(CallError::from)
             }
-            Home::Link(link) => link.listen(emitter, event, once, callback).map(drop),
+            Location::Remote(link) => link.listen(emitter, event, once, callback).map(drop),
         }
     }
 
     /// A subscription that ends with [`end_subscription`](Self::end_subscription) of the id that this gives.
     fn listen_apart(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine("on")?;
                 engine.listen_apart(&entry, emitter, event, callback).map_err(CallError::from)
             }
-            Home::Link(link) => link.listen(emitter, event, false, callback),
+            Location::Remote(link) => link.listen(emitter, event, false, callback),
         }
     }
 
     fn end_subscription(&self, emitter: &str, event: &str, id: u64) {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 // Once the engine is gone there is nothing to end.
                 if let Ok((engine, entry)) = self.engine("off") {
                     engine.end_subscription(&entry, emitter, event, id);
                 }
             }
-            Home::Link(link) => link.off_one(emitter, event, id),
+            Location::Remote(link) => link.off_one(emitter, event, id),
         }
     }
 
@@ -230,11 +229,11 @@ impl PluginClient {
     /// The plugin is not active, or its link is down.
     pub fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine("off")?;
                 engine.unlisten(&entry, emitter, event).map_err(CallError::from)
             }
-            Home::Link(link) => link.off(emitter, event),
+            Location::Remote(link) => link.off(emitter, event),
         }
     }
 
@@ -279,18 +278,18 @@ impl PluginClient {
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<(), CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (engine, entry) = self.engine("emit")?;
                 engine.emit(&entry, event, args.into_args()).map_err(CallError::from)
             }
-            Home::Link(link) => link.emit(event, args.into_args()).await,
+            Location::Remote(link) => link.emit(event, args.into_args()).await,
         }
     }
 
     /// Closes the plugin's link gracefully, and drops the methods that run; [`finish`](PluginClient::finish) waits for
     /// those. In the engine's process it does nothing: deactivate the plugin instead.
     pub fn disconnect(&self) {
-        if let Home::Link(link) = &self.0 {
+        if let Location::Remote(link) = &self.0 {
             link.disconnect();
         }
     }
@@ -305,7 +304,7 @@ impl PluginClient {
     ///
     /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
-        if let Home::Link(link) = &self.0 {
+        if let Location::Remote(link) = &self.0 {
             link.finish().await;
         }
     }
@@ -356,16 +355,16 @@ impl PluginClient {
 
     fn instance(&self) -> Result<Arc<Instance>, CallError> {
         match &self.0 {
-            Home::Engine { .. } => {
+            Location::Local { .. } => {
                 let (_, entry) = self.engine("createService")?;
                 entry.instance().ok_or_else(|| self.gone("createService"))
             }
-            Home::Link(link) => Ok(link.instance()),
+            Location::Remote(link) => Ok(link.instance()),
         }
     }
 
     fn engine(&self, operation: &'static str) -> Result<(Arc<Inner>, Arc<Entry>), CallError> {
-        let Home::Engine { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
+        let Location::Local { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
         engine.upgrade().zip(entry.upgrade()).ok_or_else(|| self.gone(operation))
     }
 

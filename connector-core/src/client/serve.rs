@@ -14,8 +14,8 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::PluginClient;
-use super::home::LinkHome;
-use super::side::PluginSide;
+use super::endpoint::PluginEndpoint;
+use super::remote::RemoteClient;
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginPanicked};
 use crate::guard;
 use crate::link::{QueueLimits, close, drive};
@@ -120,7 +120,7 @@ pub fn connect(
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
     // At this level for what it costs: see the engine's.
     let span = tracing::debug_span!("plugin", name = plugin.name());
-    let home = Arc::new(LinkHome::new(plugin, config));
+    let home = Arc::new(RemoteClient::new(plugin, config));
     let client = PluginClient::behind(Arc::clone(&home));
     (client, run(link, home).instrument(span))
 }
@@ -128,8 +128,8 @@ pub fn connect(
 /// How long `on_deactivation` may take once the link has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
-    let mut guard = EndOnDrop { side: Some(PluginSide::new(Arc::clone(&home))) };
+async fn run(mut link: Box<dyn Link>, home: Arc<RemoteClient>) -> LinkEnd {
+    let mut guard = EndOnDrop { side: Some(PluginEndpoint::new(Arc::clone(&home))) };
     let end = match &mut guard.side {
         // The plugin's own code runs here, too: its activation hook, its values' `Serialize`.
         Some(side) => {
@@ -160,7 +160,7 @@ async fn run(mut link: Box<dyn Link>, home: Arc<LinkHome>) -> LinkEnd {
 
 /// Whoever waits is told even when the future that drives the link is dropped.
 struct EndOnDrop {
-    side: Option<PluginSide>,
+    side: Option<PluginEndpoint>,
 }
 
 impl Drop for EndOnDrop {

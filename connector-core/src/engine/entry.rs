@@ -9,27 +9,27 @@ use foldhash::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::admission::{Call, Moments};
+use super::call::{Call, Moments};
 use super::events::Emitter;
-use super::external::External;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
 use super::options::PluginOptions;
-use super::queue::Queue;
 use super::reentrancy::Wish;
-use crate::message::Name;
+use super::remote::RemotePlugin;
+use super::request_queue::RequestQueue;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
 use crate::sync::lock;
+use crate::wire::Name;
 
 /// What every call reads comes first, side by side: where there are thousands of plugins, most of what a call to one of
 /// them costs is fetching its memory, piece by piece.
 #[repr(C)]
 pub(crate) struct Entry {
     known: ArcSwap<Known>,
-    pub(super) host: Host,
+    pub(super) host: Location,
     pub(super) name: Name,
     status: AtomicU8,
-    pub(super) queue: Mutex<Queue<Arc<Call>>>,
+    pub(super) queue: Mutex<RequestQueue<Arc<Call>>>,
     pub(super) options: PluginOptions,
     /// Its number in [`current`](super::current).
     pub(super) number: u64,
@@ -58,9 +58,9 @@ pub(crate) struct Entry {
 }
 
 /// Where a plugin runs.
-pub(super) enum Host {
-    Native(Arc<Instance>),
-    External(Arc<External>),
+pub(super) enum Location {
+    Local(Arc<Instance>),
+    Remote(Arc<RemotePlugin>),
 }
 
 /// What is known of a plugin, with its methods ready to be looked up.
@@ -78,10 +78,10 @@ struct Exposed {
 }
 
 impl Known {
-    fn new(profile: Profile, host: &Host) -> Known {
+    fn new(profile: Profile, host: &Location) -> Known {
         let handler = |method: &str| match host {
-            Host::Native(instance) => instance.handler(method),
-            Host::External(_) => None,
+            Location::Local(instance) => instance.handler(method),
+            Location::Remote(_) => None,
         };
         let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
         let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
@@ -137,12 +137,16 @@ fn next_number() -> u64 {
 }
 
 impl Entry {
-    pub(super) fn new(profile: Profile, host: Host, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
+    pub(super) fn new(profile: Profile, host: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
         Entry {
             name: profile.name.as_str().into(),
             known: ArcSwap::from_pointee(Known::new(profile, &host)),
             host,
-            queue: Mutex::new(Queue::new(options.concurrency, options.queue_length, &options.method_concurrency)),
+            queue: Mutex::new(RequestQueue::new(
+                options.concurrency,
+                options.queue_length,
+                &options.method_concurrency,
+            )),
             options,
             status: AtomicU8::new(Status::Inactive as u8),
             number: next_number(),
@@ -235,7 +239,7 @@ impl Entry {
     pub(super) fn may_be_called(&self) -> bool {
         match self.status() {
             Status::Inactive => false,
-            Status::Activating => self.external().is_none_or(|external| external.state.borrow().is_up()),
+            Status::Activating => self.remote().is_none_or(|remote| remote.state.borrow().is_up()),
             Status::Active | Status::Deactivating => true,
         }
     }
@@ -282,15 +286,15 @@ impl Entry {
 
     pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
         match &self.host {
-            Host::Native(instance) => Some(Arc::clone(instance)),
-            Host::External(_) => None,
+            Location::Local(instance) => Some(Arc::clone(instance)),
+            Location::Remote(_) => None,
         }
     }
 
-    pub(super) fn external(&self) -> Option<&Arc<External>> {
+    pub(super) fn remote(&self) -> Option<&Arc<RemotePlugin>> {
         match &self.host {
-            Host::Native(_) => None,
-            Host::External(external) => Some(external),
+            Location::Local(_) => None,
+            Location::Remote(remote) => Some(remote),
         }
     }
 

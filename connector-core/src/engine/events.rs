@@ -8,13 +8,12 @@ use smallvec::SmallVec;
 use super::Inner;
 use super::access::Operation;
 use super::entry::Entry;
-use super::external::External;
+use super::remote::RemotePlugin;
 use super::router::may_act;
 use crate::error::Refusal;
-use crate::message::Name;
-use crate::payload::Payload;
 use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
+use crate::wire::{Name, Payload};
 
 /// The events of one plugin, registered or not: one may listen to a plugin that is yet to come.
 #[derive(Default)]
@@ -44,7 +43,7 @@ struct Subscription {
     /// What is remembered is on its way to the listener, and nothing newer may overtake it: see
     /// [`catch_up`](Inner::catch_up).
     waits: bool,
-    deliver: Deliver,
+    deliver: Delivery,
 }
 
 /// The one subscription that a listener may have to an event by `on` and `once`, as in the published engine.
@@ -52,9 +51,9 @@ const PUBLISHED: u64 = 0;
 
 /// How an event reaches a listener.
 #[derive(Clone)]
-enum Deliver {
-    Callback(Callback),
-    Link(Arc<External>),
+enum Delivery {
+    Local(Callback),
+    Remote(Arc<RemotePlugin>),
 }
 
 /// Distinct events of one emitter that are remembered although nobody listens to them any more.
@@ -74,7 +73,7 @@ impl Inner {
         once: bool,
         callback: Callback,
     ) -> Result<(), Refusal> {
-        self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Deliver::Callback(callback))
+        self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Delivery::Local(callback))
     }
 
     /// A subscription of its own, which ends with [`end_subscription`](Inner::end_subscription) of the id that this gives.
@@ -86,7 +85,7 @@ impl Inner {
         callback: Callback,
     ) -> Result<u64, Refusal> {
         let id = self.moments.next();
-        self.subscribe(listener, emitter.into(), event.into(), id, false, Deliver::Callback(callback))?;
+        self.subscribe(listener, emitter.into(), event.into(), id, false, Delivery::Local(callback))?;
         Ok(id)
     }
 
@@ -97,9 +96,9 @@ impl Inner {
         emitter: Name,
         event: Name,
         once: bool,
-        link: Arc<External>,
+        link: Arc<RemotePlugin>,
     ) -> Result<(), Refusal> {
-        self.subscribe(listener, emitter, event, PUBLISHED, once, Deliver::Link(link))
+        self.subscribe(listener, emitter, event, PUBLISHED, once, Delivery::Remote(link))
     }
 
     /// One subscription for a listener, an event and an id: a second changes nothing, but what is remembered comes again.
@@ -112,7 +111,7 @@ impl Inner {
         event: Name,
         id: u64,
         once: bool,
-        deliver: Deliver,
+        deliver: Delivery,
     ) -> Result<(), Refusal> {
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
         self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
@@ -142,7 +141,7 @@ impl Inner {
         let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
         let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
             // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
-            let kept = matches!(&deliver, Deliver::Link(external) if external.keeps(&emitter, &event));
+            let kept = matches!(&deliver, Delivery::Remote(remote) if remote.keeps(&emitter, &event));
             once || !kept || !heard.has(listener.number, id)
         });
         let (mut removed, mut catches_up) = (Vec::new(), None);
@@ -156,7 +155,7 @@ impl Inner {
             let subscription = Subscription { listener: name, owner, id, once, waits, deliver: deliver.clone() };
             Arc::make_mut(&mut heard.listeners).push(subscription);
             catches_up = waits.then_some(heard.occurred);
-        } else if let (Deliver::Link(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
+        } else if let (Delivery::Remote(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
             there.once = false;
         }
         drop((events, emitters, listens_to));
@@ -295,11 +294,11 @@ impl Heard {
     }
 }
 
-impl Deliver {
+impl Delivery {
     fn event(&self, listener: &str, emitter: &Name, event: &Name, args: &Payload) {
         match self {
-            Deliver::Callback(callback) => run_callback(callback, listener, emitter, event, args),
-            Deliver::Link(external) => external.notify(emitter.clone(), event.clone(), args.clone()),
+            Delivery::Local(callback) => run_callback(callback, listener, emitter, event, args),
+            Delivery::Remote(remote) => remote.notify(emitter.clone(), event.clone(), args.clone()),
         }
     }
 }

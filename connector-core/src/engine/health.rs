@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::options::PluginOptions;
-use crate::link::Standstill;
+use crate::link::StallDetector;
 use crate::runtime::{self, Instant, Timer};
 
 /// Asks a plugin that has said nothing for a while for a sign of life, and says when it gives none.
@@ -25,7 +25,7 @@ pub(super) struct Health {
 }
 
 enum State {
-    Quiet(Standstill),
+    Quiet(StallDetector),
     /// It was asked, after so many signs of life.
     Asked(Timer, u64),
 }
@@ -60,7 +60,7 @@ impl Health {
             interval,
             answer_within: options.handshake_timeout,
             call_limit: options.queue_timeout,
-            state: State::Quiet(Standstill::new(interval, alive)),
+            state: State::Quiet(StallDetector::new(interval, alive)),
             heard: true,
             busy_until: None,
         })
@@ -73,7 +73,7 @@ impl Health {
 
     /// It has answered, after so many signs of life.
     pub(super) fn answered(&mut self, alive: u64) {
-        self.state = State::Quiet(Standstill::new(self.interval, alive));
+        self.state = State::Quiet(StallDetector::new(self.interval, alive));
     }
 
     /// A call is under way that the plugin has not answered, or was until now: it may still be at work on it.

@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, Host, Status};
+use super::entry::{Entry, Location, Status};
 use super::lifecycle::Change;
 use super::policy::decision;
 use super::{Inner, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
-use crate::payload::Payload;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
+use crate::wire::Payload;
 
 /// The host's handle on the plugin manager: activates and deactivates plugins, and knows their profiles. Policies and
 /// access rules see the host as the plugin `manager`.
@@ -178,7 +178,7 @@ impl Inner {
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
         let allowed = decision(asks, &name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
-        if let Host::Native(instance) = &entry.host
+        if let Location::Local(instance) = &entry.host
             && update.contains_key("methods")
         {
             // A plugin here exposes what its table holds, services included, and nothing else.

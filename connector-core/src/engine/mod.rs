@@ -1,21 +1,21 @@
 //! The engine: who is registered, who may do what, and the way from each plugin to each other.
 
 mod access;
-mod admission;
+mod call;
 mod current;
+mod endpoint;
 mod entry;
 mod events;
-mod external;
 mod health;
 mod lifecycle;
 mod manager;
 mod options;
 mod policy;
-mod queue;
 mod reentrancy;
 mod registration;
+mod remote;
+mod request_queue;
 mod router;
-mod side;
 mod supervisor;
 
 use std::fmt;
@@ -30,20 +30,20 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Operation};
 pub(crate) use entry::Entry;
-pub use external::LinkState;
 pub use manager::PluginManager;
 pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
+pub use remote::LinkState;
 
 use self::access::Rule;
-use self::admission::Moments;
+use self::call::Moments;
 use self::entry::Registry;
 use self::events::Emitter;
 use crate::client::PluginClient;
 use crate::error::RegisterError;
-use crate::message::Name;
 use crate::profile::Profile;
+use crate::wire::Name;
 
 /// The host's end of everything: plugins are registered with it, wherever they live, and reach each other through it.
 ///
@@ -186,7 +186,7 @@ impl EngineBuilder {
             // Activations and the user's permission have limits of their own, and the caller's.
             let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
-            let host = entry::Host::Native(Arc::new(instance));
+            let host = entry::Location::Local(Arc::new(instance));
             let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
             entry.begin_active();
             let name = Name::new_static(MANAGER);
@@ -262,7 +262,7 @@ impl Engine {
     /// The state of a plugin's link, to read and to await; `None` if the plugin is unknown or in this process. The
     /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) say the same.
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
-        self.0.0.find(name)?.external().map(|external| external.state.subscribe())
+        self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
     }
 
     /// Deactivates every plugin gracefully, all at the same time: deactivation hooks run, and links are closed. Each

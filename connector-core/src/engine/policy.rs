@@ -90,7 +90,7 @@ pub trait Policy: Send + Sync + 'static {
         }
     }
 
-    /// Answers a plugin `to` that asks whether `from` may call its `method`
+    /// ResponseQueue a plugin `to` that asks whether `from` may call its `method`
     /// ([`Context::ask_user_permission`](crate::Context::ask_user_permission)), with a message for the user. Default:
     /// yes.
     ///

@@ -12,9 +12,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::admission::{Call, Moments};
+use super::call::{Call, Moments};
 use super::entry::Entry;
-use super::queue::Queueable;
+use super::request_queue::Queueable;
 use crate::sync::lock;
 
 /// Work that a plugin does and others may wait for.

@@ -11,13 +11,13 @@ use crate::profile::{ExternalProfile, Profile};
 /// elsewhere (each transport has a one-line helper that gives it).
 pub struct Registration {
     pub(super) profile: Profile,
-    pub(super) place: Place,
+    pub(super) place: Source,
     pub(super) options: Option<PluginOptions>,
 }
 
-pub(super) enum Place {
-    Here(Box<Plugin>),
-    Behind { connector: Box<dyn PluginConnector>, url: String },
+pub(super) enum Source {
+    Local(Box<Plugin>),
+    Remote { connector: Box<dyn PluginConnector>, url: String },
 }
 
 impl Registration {
@@ -27,7 +27,7 @@ impl Registration {
         let mut profile = Profile::from(profile);
         // As in the published engine: nothing can be called before the handshake has said what.
         profile.methods.get_or_insert_default();
-        Registration { profile, place: Place::Behind { connector: Box::new(connector), url }, options: None }
+        Registration { profile, place: Source::Remote { connector: Box::new(connector), url }, options: None }
     }
 
     /// With these options instead of the engine's defaults.
@@ -40,7 +40,7 @@ impl Registration {
 
 impl From<Plugin> for Registration {
     fn from(plugin: Plugin) -> Registration {
-        Registration { profile: plugin.profile(), place: Place::Here(Box::new(plugin)), options: None }
+        Registration { profile: plugin.profile(), place: Source::Local(Box::new(plugin)), options: None }
     }
 }
 

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::access::Operation;
-use super::admission::{Admission, caller_deactivated, cannot_call};
-use super::entry::{Entry, Host, Status};
-use super::external::{Command, External};
+use super::call::{QueuedCall, caller_deactivated, cannot_call};
+use super::entry::{Entry, Location, Status};
 use super::lifecycle::Permission;
 use super::policy::decision;
+use super::remote::{EngineCommand, RemotePlugin};
 use super::{Inner, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
-use crate::link::UnderWay;
-use crate::message::{Name, RequestInfo};
-use crate::payload::Payload;
-use crate::plugin::{BoxFuture, Context, Outcome};
+use crate::link::PendingCall;
+use crate::plugin::{Context, Outcome};
 use crate::runtime;
+use crate::runtime::BoxFuture;
 use crate::session::HANDSHAKE;
 use crate::sync::lock;
+use crate::wire::{Name, Payload, RequestInfo};
 
 impl Inner {
     /// One call, from its caller's future to its target's answer. Dropping the future ends it wherever it is.
@@ -56,7 +56,7 @@ impl Inner {
         };
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let by = self.by(caller);
-        let admission = Admission::enter(&self.moments, caller, by, &target, method)?;
+        let admission = QueuedCall::enter(&self.moments, caller, by, &target, method)?;
         if !admission.has_started() {
             poll_fn(|cx| admission.poll_started(cx)).await?;
             // It may have entered the queue just after its caller's deactivation had looked through it.
@@ -81,12 +81,12 @@ impl Inner {
         args: Payload,
     ) -> Result<Running<'a>, CallError> {
         match &target.host {
-            Host::Native(_) if current::is_too_deep() => {
+            Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());
                 let (method, limit) = (method.to_string(), current::MOST_DEPTH);
                 Err(Refusal::TooDeep { target, caller, method, limit }.into())
             }
-            Host::Native(instance) => {
+            Location::Local(instance) => {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
                 let deadline = runtime::now().checked_add(target.options.queue_timeout);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
@@ -98,14 +98,14 @@ impl Inner {
                         format!("Method {method} is not implemented by {plugin}")
                     }),
                 });
-                Ok(Running::Here(method, target.number, caller.number))
+                Ok(Running::Local(method, target.number, caller.number))
             }
-            Host::External(_) if method == HANDSHAKE => {
+            Location::Remote(_) if method == HANDSHAKE => {
                 Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
             }
-            Host::External(external) => {
+            Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
-                Ok(Running::Behind(external, external.call(method, args, Box::new(info))?))
+                Ok(Running::Remote(remote, remote.call(method, args, Box::new(info))?))
             }
         }
     }
@@ -197,18 +197,18 @@ impl Inner {
 /// A call at work.
 enum Running<'a> {
     /// With the numbers of the plugin whose method it is, and of its caller.
-    Here(BoxFuture<Outcome>, u64, u64),
-    Behind(&'a External, UnderWay<'a, Command>),
+    Local(BoxFuture<Outcome>, u64, u64),
+    Remote(&'a RemotePlugin, PendingCall<'a, EngineCommand>),
 }
 
 impl Running<'_> {
     fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Payload, CallError>> {
         match self {
-            Running::Here(method, plugin, caller) => {
+            Running::Local(method, plugin, caller) => {
                 current::within(*plugin, *caller, || method.as_mut().poll(cx)).map_err(CallError::Plugin)
             }
-            Running::Behind(external, call) => {
-                Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(external.lost(end))))
+            Running::Remote(remote, call) => {
+                Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(remote.lost(end))))
             }
         }
     }

@@ -11,10 +11,10 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::Inner;
+use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
-use super::external::{External, LinkState};
 use super::options::PluginOptions;
-use super::side::EngineSide;
+use super::remote::{LinkState, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::ActivateError;
 use crate::guard;
@@ -38,32 +38,32 @@ struct Activation {
 pub(super) async fn start(
     engine: Weak<Inner>,
     entry: &Arc<Entry>,
-    external: &Arc<External>,
+    remote: &Arc<RemotePlugin>,
 ) -> Result<bool, ActivateError> {
-    stopped(external).await;
-    external.forget();
-    external.outbox.unstop();
-    external.state.send_replace(LinkState::Connecting);
+    stopped(remote).await;
+    remote.forget();
+    remote.outbox.unstop();
+    remote.state.send_replace(LinkState::Connecting);
     let (tell, answer) = oneshot::channel();
     let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
     // Entered at every turn of the link's task, so it has to cost nothing where nobody looks closely: what the crate
     // traces at a higher level names its plugin itself.
-    let span = tracing::debug_span!("link", plugin = &*entry.name, url = external.shown_url);
-    let (entry, external_) = (Arc::clone(entry), Arc::clone(external));
+    let span = tracing::debug_span!("link", plugin = &*entry.name, url = remote.redacted_url);
+    let (entry, remote_) = (Arc::clone(entry), Arc::clone(remote));
     let limit = entry.options.activation_timeout;
     let activation_ = Arc::clone(&activation);
-    let supervisor = Supervisor { engine, entry, external: external_, activation: activation_, down_for_good: false };
+    let supervisor = Supervisor { engine, entry, remote: remote_, activation: activation_, down_for_good: false };
     let (running, ended) = watch::channel(());
     let work = async move {
         let _running = running;
         supervisor.run().await;
     };
-    *lock(&external.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
+    *lock(&remote.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
     // If this is dropped, the activation is: what was started goes with it.
-    let mut on_drop = AbortUnlessKept(Some(external));
+    let mut on_drop = AbortUnlessKept(Some(remote));
     let answer = match runtime::timeout(limit, answer).await {
         Some(answer) => answer.unwrap_or(Err(ActivateError::EngineGone)),
-        None => Err(failure(external, limit, lock(&activation).last.clone())),
+        None => Err(failure(remote, limit, lock(&activation).last.clone())),
     };
     if answer.is_ok() {
         on_drop.0 = None;
@@ -71,8 +71,8 @@ pub(super) async fn start(
     answer
 }
 
-fn failure(external: &External, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
-    let (name, url) = (external.name.to_string(), external.shown_url.clone());
+fn failure(remote: &RemotePlugin, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
+    let (name, url) = (remote.name.to_string(), remote.redacted_url.clone());
     match last.as_deref() {
         Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error: error.clone() },
         None | Some(LinkEnd::NoHandshake(_)) => ActivateError::NoHandshake { name, url, within },
@@ -80,20 +80,20 @@ fn failure(external: &External, within: Duration, last: Option<Arc<LinkEnd>>) ->
     }
 }
 
-struct AbortUnlessKept<'a>(Option<&'a Arc<External>>);
+struct AbortUnlessKept<'a>(Option<&'a Arc<RemotePlugin>>);
 
 impl Drop for AbortUnlessKept<'_> {
     fn drop(&mut self) {
-        if let Some(external) = self.0 {
-            external.abort();
+        if let Some(remote) = self.0 {
+            remote.abort();
         }
     }
 }
 
 /// Waits until a supervisor that was asked to stop has closed its link, which the transport bounds.
-pub(super) async fn stopped(external: &External) {
+pub(super) async fn stopped(remote: &RemotePlugin) {
     // The task stays where it is: others may wait too, and whoever stops waiting leaves it to close its link.
-    let ended = lock(&external.supervisor).as_ref().map(|(_, ended)| ended.clone());
+    let ended = lock(&remote.supervisor).as_ref().map(|(_, ended)| ended.clone());
     if let Some(mut ended) = ended {
         // An error, the only outcome: the sender went with the task.
         let _ = ended.changed().await;
@@ -103,7 +103,7 @@ pub(super) async fn stopped(external: &External) {
 struct Supervisor {
     engine: Weak<Inner>,
     entry: Arc<Entry>,
-    external: Arc<External>,
+    remote: Arc<RemotePlugin>,
     activation: Arc<Mutex<Activation>>,
     /// Its state says why, and is to stay.
     down_for_good: bool,
@@ -114,9 +114,9 @@ struct Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if !self.down_for_good {
-            self.external.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
-            self.external.state.send_replace(LinkState::Inactive);
-            if !self.external.outbox.is_stopped()
+            self.remote.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+            self.remote.state.send_replace(LinkState::Inactive);
+            if !self.remote.outbox.is_stopped()
                 && let Some(engine) = self.engine.upgrade()
             {
                 engine.link_task_ended(&self.entry);
@@ -130,7 +130,7 @@ impl Supervisor {
     async fn run(mut self) {
         let mut delays = delays(&self.entry.options);
         let mut tries = 0;
-        let mut connector = self.external.connector.lock().await;
+        let mut connector = self.remote.connector.lock().await;
         guard::call(&self.entry.name, "the connector's `activated`", || connector.activated());
         drop(connector);
         loop {
@@ -186,7 +186,7 @@ impl Supervisor {
                 _ => false,
             };
             if is_final {
-                let error = failure(&self.external, self.entry.options.activation_timeout, Some(end));
+                let error = failure(&self.remote, self.entry.options.activation_timeout, Some(end));
                 // If nobody waits any more, the activation was given up too.
                 let _ = activation.tell.take().map(|tell| tell.send(Err(error)));
                 return Err(());
@@ -195,9 +195,9 @@ impl Supervisor {
         }
         drop(activation);
         // From here on calls end with the newest reason.
-        self.external.set_down(&end, Vec::new());
-        self.external.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
-        let (plugin, url) = (&*self.entry.name, &self.external.shown_url);
+        self.remote.set_down(&end, Vec::new());
+        self.remote.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
+        let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
         if !was_up {
             match &*end {
                 LinkEnd::GivenUp(_) => {
@@ -215,10 +215,10 @@ impl Supervisor {
     }
 
     async fn dial(&self) -> Result<Box<dyn Link>, LinkEnd> {
-        let mut connector = self.external.connector.lock().await;
+        let mut connector = self.remote.connector.lock().await;
         // A transport has a limit of its own; this is for one that has forgotten it.
         let limit = self.entry.options.activation_timeout;
-        let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.external.url)));
+        let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.remote.url)));
         match runtime::timeout(limit, dial).await {
             Some(Some(dialled)) => dialled,
             Some(None) => Err(LinkEnd::lost("the connector panicked")),
@@ -230,8 +230,8 @@ impl Supervisor {
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            self.external.outbox.watch(cx);
-            if self.external.outbox.is_stopped() {
+            self.remote.outbox.watch(cx);
+            if self.remote.outbox.is_stopped() {
                 return Poll::Ready(None);
             }
             work.as_mut().poll(cx).map(Some)
@@ -239,19 +239,19 @@ impl Supervisor {
         .await
     }
 
-    fn side(&self) -> EngineSide<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
-        let (engine, entry, external) = (self.engine.clone(), Arc::clone(&self.entry), Arc::clone(&self.external));
+    fn side(&self) -> EngineEndpoint<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
+        let (engine, entry, remote) = (self.engine.clone(), Arc::clone(&self.entry), Arc::clone(&self.remote));
         let activation = Arc::clone(&self.activation);
         let on_loaded = {
-            let (engine, entry, external) = (engine.clone(), Arc::clone(&entry), Arc::clone(&external));
+            let (engine, entry, remote) = (engine.clone(), Arc::clone(&entry), Arc::clone(&remote));
             move |methods: Option<Vec<String>>| {
                 let listed = methods.is_some();
                 // Before the link is up: from then on it may be called.
                 if let Some(methods) = methods {
                     entry.set_methods(methods);
                 }
-                external.outbox.set_up();
-                external.state.send_replace(LinkState::Up);
+                remote.outbox.set_up();
+                remote.state.send_replace(LinkState::Up);
                 let tell = lock(&activation).tell.take();
                 match tell {
                     // Whoever activates goes on from here.
@@ -260,7 +260,7 @@ impl Supervisor {
                 }
             }
         };
-        EngineSide::new(engine, entry, external, on_loaded)
+        EngineEndpoint::new(engine, entry, remote, on_loaded)
     }
 }
 

@@ -4,15 +4,13 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{QueueLimits, Standstill};
+use super::{QueueLimits, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
-use crate::error::{DecodeError, PayloadError};
-use crate::id::Id;
-use crate::message::{Action, Message, Name};
 use crate::runtime;
+use crate::wire::{Action, DecodeError, Id, Message, Name, PayloadError};
 
 /// One end's part of the work: its session, and what its events lead to.
-pub(crate) trait Side: Send {
+pub(crate) trait Endpoint: Send {
     /// The plugin, for traces.
     fn plugin(&self) -> Name;
 
@@ -70,7 +68,7 @@ const BURST: usize = 8;
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get their turn.
 const ROUNDS: usize = 128;
-/// Answers taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
+/// ResponseQueue taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
 /// each end doing nothing while the other does all.
 const ANSWERS: usize = 32;
 /// Turns in a row that may end so before the link is looked at as if all had been heard.
@@ -78,7 +76,7 @@ const TURNS: usize = 32;
 
 /// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
 /// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
-pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &QueueLimits) -> LinkEnd {
+pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
     let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
     // Signs that the other end lives: frames that came, and a link that takes more after it had pushed back.
     let mut signs = 0u64;
@@ -86,7 +84,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
     let mut taken = 0u64;
     // While the link pushes back: the bytes that it had sent when it last did.
     let mut pushed_back: Option<u64> = None;
-    let mut stall: Option<Standstill> = None;
+    let mut stall: Option<StallDetector> = None;
     let end = poll_fn(|cx| {
         let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
         for round in 0.. {
@@ -178,7 +176,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Side, limits: &Qu
         if waiting == 0 || waiting < limits.messages {
             stall = None;
         } else if stall.is_none() {
-            stall = Some(Standstill::new(limits.stall_timeout, progress()));
+            stall = Some(StallDetector::new(limits.stall_timeout, progress()));
         }
         let stalled = stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
         if too_many || stalled {

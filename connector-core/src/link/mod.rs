@@ -1,18 +1,18 @@
 //! What both ends of a link share: the queue in front of it, and the task that owns it.
 
-mod answers;
 mod drive;
 mod outbox;
-mod standstill;
-mod tasks;
-mod under_way;
+mod pending_call;
+mod response_queue;
+mod stall;
+mod task_set;
 
-pub(crate) use answers::Answers;
-pub(crate) use drive::{Head, Side, close, drive};
+pub(crate) use drive::{Endpoint, Head, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
-pub use standstill::Standstill;
-pub(crate) use tasks::{Ended, Tasks};
-pub(crate) use under_way::{Reply, TakeBack, UnderWay};
+pub(crate) use pending_call::{PendingCall, Reply, TakeBack};
+pub(crate) use response_queue::ResponseQueue;
+pub use stall::StallDetector;
+pub(crate) use task_set::{Ended, TaskSet};
 
 use std::time::Duration;
 

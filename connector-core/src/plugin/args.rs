@@ -5,9 +5,8 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
-use crate::error::PayloadError;
-use crate::json::{read_again, without_position};
-use crate::payload::Payload;
+use crate::wire::json::{read_again, without_position};
+use crate::wire::{Payload, PayloadError};
 
 /// What a call or an event carries: a tuple with a value for each argument.
 ///

@@ -6,8 +6,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::PluginClient;
 use crate::error::CallError;
-use crate::message::Name;
 use crate::runtime::{self, Instant};
+use crate::wire::Name;
 
 /// What a method knows of the call that it runs for: who calls, by which path, and how long is left. It also has the
 /// plugin's own handle.

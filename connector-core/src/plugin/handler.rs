@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -16,12 +15,12 @@ use super::args::{Parameters, Rest};
 use super::context::Context;
 use super::signature::{Function, Signature};
 use crate::client::PluginClient;
-use crate::error::{Fault, PayloadError};
-use crate::message::Name;
-use crate::payload::Payload;
+use crate::error::Fault;
+use crate::guard::panic_text;
+use crate::runtime::BoxFuture;
+use crate::wire::{Name, Payload, PayloadError};
 
 pub(crate) type Outcome = Result<Payload, Fault>;
-pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A method, its parameter types forgotten.
 pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<Outcome> + Send + Sync>;
@@ -220,14 +219,6 @@ fn panicked(client: &PluginClient, method: &str, panic: &(dyn Any + Send)) -> Fa
     let what = panic_text(panic);
     tracing::error!(plugin = %client.name(), method, panic = what, "a method panicked");
     Fault::new(format_args!("{method} panicked: {what}"))
-}
-
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 /// Runs a callback; what it cannot read or a panic is traced and harms nobody else.

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::{BoxFuture, CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
+use super::{CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
 use crate::error::{Fault, ServiceError};
-use crate::message::Name;
-use crate::payload::Payload;
+use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::wire::{Name, Payload};
 
 type Factory = Arc<dyn Fn() -> BoxFuture<Service> + Send + Sync>;
 

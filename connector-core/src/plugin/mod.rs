@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 pub use args::{IntoArgs, Parameter, Parameters, Rest};
 pub use context::Context;
-pub(crate) use handler::{BoxFuture, Callback, Handler, Outcome, callback, panic_text, run_callback};
+pub(crate) use handler::{Callback, Handler, Outcome, callback, run_callback};
 pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
 
 use crate::client::PluginClient;
 use crate::error::RegisterError;
-use crate::message::Name;
 use crate::profile::Profile;
+use crate::runtime::BoxFuture;
+use crate::wire::Name;
 
 pub(crate) type Hook = Arc<dyn Fn(PluginClient) -> BoxFuture<()> + Send + Sync>;
 pub(crate) type ActivationRule = Arc<dyn Fn(Profile, Option<String>) -> BoxFuture<bool> + Send + Sync>;

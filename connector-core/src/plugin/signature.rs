@@ -5,7 +5,7 @@ use tokio_util::sync::DropGuard;
 use super::args::{Parameter, Parameters};
 use super::context::Context;
 use crate::client::PluginClient;
-use crate::message::Name;
+use crate::wire::Name;
 
 /// A function whose parameters are the tuple `Params`, whatever they are: what a method or a listener demands of them is
 /// looked at afterwards, so that compilers can say what is wrong with which.

@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::pending::Pending;
+use super::pending_replies::PendingReplies;
 use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
-use crate::error::{CallError, DecodeError, Fault, Refusal};
-use crate::id::Id;
+use crate::error::{CallError, Fault, Refusal};
 use crate::link::Head;
-use crate::message::{Action, Extensions, Message, Name, RequestInfo, is_false_in_javascript};
-use crate::payload::Payload;
+use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_false_in_javascript};
 
 /// One link's session with its plugin. `R` is whatever the driver needs to tell a caller how its call ended.
 pub(crate) struct EngineSession<R> {
@@ -17,7 +15,7 @@ pub(crate) struct EngineSession<R> {
     next_handshake: i64,
     handshakes: Vec<i64>,
     peer: Extensions,
-    pending: Pending<R>,
+    pending: PendingReplies<R>,
     out: VecDeque<Message>,
 }
 
@@ -61,7 +59,7 @@ impl<R> EngineSession<R> {
             next_handshake: -2,
             handshakes: Vec::new(),
             peer: Extensions::default(),
-            pending: Pending::new(),
+            pending: PendingReplies::new(),
             out: VecDeque::new(),
         };
         session.handshake();
@@ -202,7 +200,7 @@ impl<R> EngineSession<R> {
         asked.map(|asked| self.handshakes.swap_remove(asked)).is_some()
     }
 
-    /// Answers a request for a plugin or a method that none can have.
+    /// ResponseQueue a request for a plugin or a method that none can have.
     fn refuse(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>) {
         let (target, method) = (shown_name(name.as_ref(), id.as_ref()), shown_key(key.as_ref(), id.as_ref()));
         let caller = self.name.to_string();

@@ -2,7 +2,7 @@
 //! ask for, sends what they queue, and acts on the events they return.
 
 mod engine;
-mod pending;
+mod pending_replies;
 mod plugin;
 
 pub(crate) use engine::{EngineEvent, EngineSession};
@@ -12,8 +12,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::id::{Id, shown};
-use crate::message::Name;
+use crate::wire::{Id, Name, shown};
 
 /// A message that makes no sense now: dropped, with a trace; the link and everyone else are unharmed.
 #[derive(Debug, Error, PartialEq, Eq)]

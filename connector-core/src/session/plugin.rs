@@ -2,19 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::pending::Pending;
+use super::pending_replies::PendingReplies;
 use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
-use crate::error::{CallError, DecodeError, Fault};
-use crate::id::{Id, shown};
+use crate::error::{CallError, Fault};
 use crate::link::Head;
-use crate::message::{Action, ErrorKind, Extensions, Message, Name};
-use crate::payload::Payload;
+use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, shown};
 
 /// One plugin's session with one engine. `R` is whatever the driver needs to tell a caller how its call ended.
 pub(crate) struct PluginSession<R> {
     loaded: bool,
     peer: Extensions,
-    pending: Pending<R>,
+    pending: PendingReplies<R>,
     out: VecDeque<Message>,
 }
 
@@ -59,7 +57,7 @@ impl<R> PluginSession<R> {
         PluginSession {
             loaded: false,
             peer: Extensions::default(),
-            pending: Pending::new(),
+            pending: PendingReplies::new(),
             out: VecDeque::from([hello]),
         }
     }

@@ -6,8 +6,7 @@ use thiserror::Error;
 
 use super::error::{StpInformError, StpRequestError};
 use super::frame::Envelope;
-use crate::error::PayloadError;
-use crate::json;
+use crate::wire::{PayloadError, json};
 
 /// An API message of any serializable params.
 ///

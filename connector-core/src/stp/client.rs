@@ -15,9 +15,9 @@ use super::frame::Envelope;
 use super::handlers::{ErrorHandler, InformHandler, RequestHandler};
 use super::service::StpService;
 use super::timeout::StpTimeout;
-use crate::error::PayloadError;
-use crate::plugin::BoxFuture;
+use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::wire::PayloadError;
 
 type Hears = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
 type Answers = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 
-use crate::plugin::{BoxFuture, panic_text};
+use crate::guard::panic_text;
+use crate::runtime::BoxFuture;
 use crate::sync::lock;
 
 /// Hears the informs that match the service's solvables (the seed's `onInform`).

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::path::Path;
 use std::str::FromStr;
 
-use connector_core::shown_url;
+use connector_core::redacted_url;
 use thiserror::Error;
 
 /// The scheme of a local socket's URL.
@@ -38,7 +38,7 @@ pub struct LocalName {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It is neither a name nor a path. What is kept of it is what may be shown ([`shown_url`]).
+    /// It is neither a name nor a path. What is kept of it is what may be shown ([`redacted_url`]).
     #[error(
         "\"{0}\" names no local socket: write up to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (no dot first) or, on \
          Unix, an absolute path; as a URL, local: before it"
@@ -63,7 +63,7 @@ impl LocalName {
         let name = text.strip_prefix(SCHEME).unwrap_or(text);
         match is_bare(name) || (cfg!(unix) && is_path(name)) {
             true => Ok(LocalName { text: name.to_owned(), fresh: false }),
-            false => Err(NameError::Invalid(shown_url(text))),
+            false => Err(NameError::Invalid(redacted_url(text))),
         }
     }
 

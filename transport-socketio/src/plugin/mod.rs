@@ -6,7 +6,9 @@ mod link;
 
 use std::panic::AssertUnwindSafe;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, shown_url};
+use connector_core::{
+    ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, redacted_url,
+};
 use futures_util::{FutureExt, StreamExt};
 use rust_engineio::asynchronous::{Client, ClientBuilder};
 use rust_engineio::header::{HeaderMap, HeaderValue};
@@ -134,7 +136,7 @@ impl Target {
         let given = url;
         let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
-            let text = format!("a socket.io URL begins with http:// or https://, and this is {}", shown_url(given));
+            let text = format!("a socket.io URL begins with http:// or https://, and this is {}", redacted_url(given));
             return Err(LinkEnd::Refused(text));
         }
         let host = match url.host() {

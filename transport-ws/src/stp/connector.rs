@@ -7,7 +7,7 @@ use connector_core::stp::{
     ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
-use connector_core::{LinkEnd, async_trait, shown_url};
+use connector_core::{LinkEnd, async_trait, redacted_url};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -52,7 +52,7 @@ pub(super) struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = shown_url(&self.url);
+        let url = redacted_url(&self.url);
         f.debug_struct("Shared").field("url", &url).field("config", &self.config).finish_non_exhaustive()
     }
 }

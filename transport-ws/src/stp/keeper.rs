@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use connector_core::stp::{StpConnectError, StpService, StpTimeout};
-use connector_core::{LinkEnd, shown_url};
+use connector_core::{LinkEnd, redacted_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
@@ -28,7 +28,7 @@ pub(super) struct Keeper {
     timeout: StpTimeout,
     stop: Stop,
     dialer: WsConnector,
-    shown_url: String,
+    redacted_url: String,
 }
 
 impl Keeper {
@@ -42,13 +42,13 @@ impl Keeper {
     ) -> Keeper {
         let stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop.map(drop));
         let dialer = WsConnector::new(shared.config.dial.clone());
-        let shown_url = shown_url(&shared.url);
-        Keeper { shared, turn, service, timeout, stop: stop.shared(), dialer, shown_url }
+        let redacted_url = redacted_url(&shared.url);
+        Keeper { shared, turn, service, timeout, stop: stop.shared(), dialer, redacted_url }
     }
 
     /// Connects, tells how that went, and stays connected until it is stopped.
     pub(super) async fn run(mut self, tell: Tell) {
-        let span = tracing::error_span!("stp", service = self.service.service_name, url = self.shown_url);
+        let span = tracing::error_span!("stp", service = self.service.service_name, url = self.redacted_url);
         async move {
             let mut lost = match self.link(Some(tell)).await {
                 Ended::WasUp(end) => end,
@@ -120,7 +120,7 @@ impl Keeper {
     }
 
     fn cannot(&self, end: LinkEnd) -> StpConnectError {
-        StpConnectError::Link { url: self.shown_url.clone(), end: Arc::new(end) }
+        StpConnectError::Link { url: self.redacted_url.clone(), end: Arc::new(end) }
     }
 }
 

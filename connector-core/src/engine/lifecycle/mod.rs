@@ -14,21 +14,20 @@ pub(super) use machine::{Change, Effects, Lifecycle, State};
 
 use super::access::Operation;
 use super::current;
-use super::entry::{Entry, Host, Registry, Status};
-use super::external::External;
+use super::entry::{Entry, Location, Registry, Status};
 use super::policy::decision;
 use super::reentrancy::Wish;
-use super::registration::{Place, Registration};
+use super::registration::{Registration, Source};
+use super::remote::RemotePlugin;
 use super::{Inner, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, CallError, Refusal, RegisterError};
 use crate::guard;
-use crate::message::Name;
-use crate::payload::Payload;
 use crate::plugin::{CAN_DEACTIVATE, Instance};
 use crate::profile::Profile;
 use crate::runtime;
 use crate::sync::lock;
+use crate::wire::{Name, Payload};
 
 /// A request that waits for its outcome.
 pub(super) struct Waiter {
@@ -100,9 +99,9 @@ impl Inner {
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
         let host = match place {
-            Place::Here(plugin) => Host::Native(Arc::new(Instance::new(*plugin))),
-            Place::Behind { connector, url } => {
-                Host::External(Arc::new(External::new(name.clone(), url, connector, &options)))
+            Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
+            Source::Remote { connector, url } => {
+                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options)))
             }
         };
         let mut taken = false;
@@ -274,7 +273,7 @@ impl Inner {
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
         // Its link closes already, or is not up yet: the question would activate it, or wait for that.
-        let unreachable = match entry.external() {
+        let unreachable = match entry.remote() {
             Some(_) => !entry.is_active(),
             None => entry.status() == Status::Inactive,
         };
@@ -359,8 +358,8 @@ impl Inner {
         self.ended.cancel();
         for entry in self.registry.swap(Arc::default()).values() {
             self.silence(entry);
-            if let Some(external) = entry.external() {
-                external.abort();
+            if let Some(remote) = entry.remote() {
+                remote.abort();
             }
         }
         let emitters = std::mem::take(&mut *lock(&self.emitters));

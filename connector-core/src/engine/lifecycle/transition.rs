@@ -10,9 +10,9 @@ use futures_util::future::{Either, select};
 use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
-use crate::engine::entry::{Entry, Host, Status};
-use crate::engine::external::{External, LinkState};
+use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::reentrancy::Wish;
+use crate::engine::remote::{LinkState, RemotePlugin};
 use crate::engine::{Inner, current, supervisor};
 use crate::error::ActivateError;
 use crate::guard;
@@ -81,7 +81,7 @@ impl Inner {
 
     async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
         let listed = match &entry.host {
-            Host::Native(instance) => {
+            Location::Local(instance) => {
                 if let Some(hook) = &instance.plugin.on_activation {
                     let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
                     match self.run_hook(entry, "the activation hook", hook).await {
@@ -92,13 +92,13 @@ impl Inner {
                 }
                 false
             }
-            Host::External(external) => self.connect(entry, external).await?,
+            Location::Remote(remote) => self.connect(entry, remote).await?,
         };
         entry.set_status(Status::Active);
         // The engine may have been dropped meanwhile, before there was a link to end.
         if self.ended.is_cancelled() {
-            if let Some(external) = entry.external() {
-                external.abort();
+            if let Some(remote) = entry.remote() {
+                remote.abort();
             }
             return Err(ActivateError::EngineGone);
         }
@@ -127,13 +127,13 @@ impl Inner {
     }
 
     /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
-    async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, external: &Arc<External>) -> Result<bool, ActivateError> {
+    async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) -> Result<bool, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
                 entry.interrupt.notified().await;
             }
         });
-        match select(pin!(supervisor::start(Arc::downgrade(self), entry, external)), interrupted).await {
+        match select(pin!(supervisor::start(Arc::downgrade(self), entry, remote)), interrupted).await {
             Either::Left((started, _)) => started,
             Either::Right(_) => Err(ActivateError::Interrupted(entry.name.to_string())),
         }
@@ -151,7 +151,7 @@ impl Inner {
     }
 
     async fn run_deactivation(self: &Arc<Self>, entry: &Arc<Entry>) {
-        if let Host::Native(instance) = &entry.host
+        if let Location::Local(instance) = &entry.host
             && let Some(hook) = &instance.plugin.on_deactivation
             && self.run_hook(entry, "the deactivation hook", hook).await.is_none()
         {
@@ -163,13 +163,13 @@ impl Inner {
         for waiter in lock(&entry.lifecycle).release(|waiter| waiter.wish.is_for_itself()) {
             waiter.end(Ok(()));
         }
-        if let Some(external) = entry.external() {
-            external.outbox.stop();
+        if let Some(remote) = entry.remote() {
+            remote.outbox.stop();
         }
         self.tell_deactivated(entry);
-        if let Some(external) = entry.external() {
-            supervisor::stopped(external).await;
-            external.state.send_replace(LinkState::Inactive);
+        if let Some(remote) = entry.remote() {
+            supervisor::stopped(remote).await;
+            remote.state.send_replace(LinkState::Inactive);
         }
     }
 
@@ -231,7 +231,7 @@ impl Worker {
             }
         }
         // Its link's task may have ended between the handshake and now.
-        if self.entry.external().is_some_and(|external| external.has_no_task()) {
+        if self.entry.remote().is_some_and(|remote| remote.has_no_task()) {
             self.engine.link_task_ended(&self.entry);
         }
         self.finished = true;
@@ -245,8 +245,8 @@ impl Drop for Worker {
             return;
         }
         self.engine.silence(&self.entry);
-        if let Some(external) = self.entry.external() {
-            external.abort();
+        if let Some(remote) = self.entry.remote() {
+            remote.abort();
         }
         // Each finds the sender of its outcome dropped.
         drop(self.entry.abandon());

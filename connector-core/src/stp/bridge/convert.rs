@@ -6,8 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::error::PayloadError;
-use crate::payload::Payload;
+use crate::wire::{Payload, PayloadError};
 
 /// The API message of a method's or event's arguments.
 pub(super) fn message_of(method: &str, args: &[Payload]) -> Result<String, PayloadError> {

@@ -76,7 +76,7 @@ async fn pump<F: Future<Output = ()>>(
     futures_util::future::join(hearing, telling).await;
 }
 
-async fn tell(connector: &dyn StpConnector, event: &str, args: &[crate::payload::Payload]) {
+async fn tell(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
     let message = match message_of(event, args) {
         Ok(message) => message,
         Err(error) => return tracing::warn!(event, %error, "an event cannot be told to STP"),

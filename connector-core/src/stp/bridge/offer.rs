@@ -10,9 +10,9 @@ use super::convert::{args_of, response_of};
 use super::{events, informs, pump};
 use crate::client::PluginClient;
 use crate::error::CallError;
-use crate::payload::Payload;
 use crate::runtime::{self, Task};
 use crate::stp::{Envelope, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpService, StpTimeout};
+use crate::wire::Payload;
 
 /// A plugin, wherever it lives, offered to an STP session as a service.
 ///

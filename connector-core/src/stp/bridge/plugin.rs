@@ -10,12 +10,12 @@ use super::convert::{args_of, message_of, result_of};
 use super::{events, informs, pump};
 use crate::client::PluginClient;
 use crate::error::Fault;
-use crate::payload::Payload;
 use crate::plugin::{Plugin, Rest};
 use crate::profile::Profile;
 use crate::runtime::{self, Task};
 use crate::stp::{Envelope, StpConnector, StpService, StpTimeout};
 use crate::sync::lock;
+use crate::wire::Payload;
 
 /// How long until a connection that could not be made is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use connector_core::{LinkEnd, Standstill};
+use connector_core::{LinkEnd, StallDetector};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -59,7 +59,7 @@ struct PeerSide {
     id: PeerId,
     outbox: Arc<Outbox>,
     timer: Pin<Box<Sleep>>,
-    stall: Option<Standstill>,
+    stall: Option<StallDetector>,
     stop: Stop,
 }
 
@@ -99,7 +99,7 @@ impl Side for PeerSide {
         if !full {
             self.stall = None;
         } else if self.stall.is_none() {
-            self.stall = Some(Standstill::new(limit, progress()));
+            self.stall = Some(StallDetector::new(limit, progress()));
         }
         let stalled = self.stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
         if overflowed || stalled {

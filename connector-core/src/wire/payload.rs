@@ -11,10 +11,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::PayloadError;
-use crate::id::shown;
-use crate::json;
-use crate::message::{Name, is_false_in_javascript};
+use crate::wire::{Name, PayloadError, is_false_in_javascript, json, shown};
 
 /// A JSON value that nobody has read yet.
 ///

@@ -12,17 +12,16 @@ use tokio::sync::watch;
 use super::{ClientConfig, listen_action};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
-use crate::message::{Action, Name};
-use crate::payload::Payload;
+use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
 use crate::session::HANDSHAKE;
 use crate::sync::lock;
+use crate::wire::{Action, Name, Payload};
 
 /// What a handle asks of the link's task.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum ClientCommand {
     Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
     TakeBack { id: i64 },
     Cancel { target: Name, method: Option<Name> },
@@ -31,16 +30,16 @@ pub(crate) enum Command {
     Finish,
 }
 
-impl From<TakeBack> for Command {
-    fn from(TakeBack(id): TakeBack) -> Command {
-        Command::TakeBack { id }
+impl From<TakeBack> for ClientCommand {
+    fn from(TakeBack(id): TakeBack) -> ClientCommand {
+        ClientCommand::TakeBack { id }
     }
 }
 
-impl Queued for Command {
+impl Queued for ClientCommand {
     fn weight(&self) -> usize {
         match self {
-            Command::Call { args, .. } | Command::Emit { args, .. } => args.weight(),
+            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.weight(),
             _ => 0,
         }
     }
@@ -60,8 +59,8 @@ thread_local! {
 /// How long a link may take to close, at the very most.
 const CLOSING: Duration = Duration::from_secs(15);
 
-pub(crate) struct LinkHome {
-    pub(super) outbox: Outbox<Command>,
+pub(crate) struct RemoteClient {
+    pub(super) outbox: Outbox<ClientCommand>,
     pub(super) instance: Arc<Instance>,
     pub(super) config: ClientConfig,
     next_id: AtomicI64,
@@ -86,9 +85,9 @@ struct Registered {
     once: bool,
 }
 
-impl LinkHome {
-    pub(super) fn new(plugin: Plugin, config: ClientConfig) -> LinkHome {
-        LinkHome {
+impl RemoteClient {
+    pub(super) fn new(plugin: Plugin, config: ClientConfig) -> RemoteClient {
+        RemoteClient {
             outbox: Outbox::new(config.queue.clone(), None),
             instance: Arc::new(Instance::new(plugin)),
             config,
@@ -136,8 +135,8 @@ impl LinkHome {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let answered = pin!(async {
             self.outbox.room().await;
-            let call = |reply| Command::Call { id, target: target.into(), method: method.into(), args, reply };
-            UnderWay::start(&self.outbox, id, call)?.await
+            let call = |reply| ClientCommand::Call { id, target: target.into(), method: method.into(), args, reply };
+            PendingCall::start(&self.outbox, id, call)?.await
         });
         match runtime::timeout(self.config.call_timeout, answered).await {
             Some(Ok(outcome)) => outcome,
@@ -153,7 +152,7 @@ impl LinkHome {
 
     pub(super) fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
         self.ready()?;
-        self.push(Command::Cancel { target: target.into(), method: method.map(Name::from) })
+        self.push(ClientCommand::Cancel { target: target.into(), method: method.map(Name::from) })
     }
 
     /// Adds a callback; gives its id.
@@ -188,7 +187,7 @@ impl LinkHome {
     }
 
     fn push_listen(&self, action: Action, (emitter, event): &(Name, Name)) -> Result<(), CallError> {
-        self.push(Command::Listen { action, emitter: emitter.clone(), event: event.clone() })
+        self.push(ClientCommand::Listen { action, emitter: emitter.clone(), event: event.clone() })
     }
 
     /// Removes all callbacks for an event.
@@ -222,7 +221,7 @@ impl LinkHome {
     pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
         self.ready()?;
         self.outbox.room().await;
-        self.push(Command::Emit { event: event.into(), args })
+        self.push(ClientCommand::Emit { event: event.into(), args })
     }
 
     pub(super) fn disconnect(&self) {
@@ -232,7 +231,7 @@ impl LinkHome {
     /// Waits until the link has ended, unless it is the link's own task that asks.
     pub(super) async fn finish(&self) {
         // An error: it has ended already.
-        let _ = self.push(Command::Finish);
+        let _ = self.push(ClientCommand::Finish);
         if DRIVEN.get() == self.address() {
             return;
         }
@@ -265,7 +264,7 @@ impl LinkHome {
         }
     }
 
-    fn push(&self, command: Command) -> Result<(), CallError> {
+    fn push(&self, command: ClientCommand) -> Result<(), CallError> {
         self.outbox.push(command).map(drop).map_err(|end| self.lost(end))
     }
 
@@ -300,8 +299,8 @@ impl LinkHome {
     }
 }
 
-impl std::fmt::Debug for LinkHome {
+impl std::fmt::Debug for RemoteClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkHome").field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("RemoteClient").field("name", &self.name()).finish_non_exhaustive()
     }
 }

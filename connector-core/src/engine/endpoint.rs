@@ -7,25 +7,23 @@ use std::time::Duration;
 
 use super::Inner;
 use super::entry::Entry;
-use super::external::{Command, External};
 use super::health::{Health, Sign};
+use super::remote::{EngineCommand, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
-use crate::error::{CallError, DecodeError, PayloadError, Refusal};
-use crate::id::Id;
-use crate::link::{Answers, Head, Reply, Side, Tasks};
-use crate::message::{Action, Message, Name};
-use crate::payload::Payload;
+use crate::error::{CallError, Refusal};
+use crate::link::{Endpoint, Head, Reply, ResponseQueue, TaskSet};
 use crate::runtime::{self, Timer};
 use crate::session::{Dropped, EngineEvent, EngineSession};
+use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
 
-pub(super) struct EngineSide<L> {
+pub(super) struct EngineEndpoint<L> {
     engine: Weak<Inner>,
     entry: Arc<Entry>,
-    external: Arc<External>,
+    remote: Arc<RemotePlugin>,
     session: EngineSession<Reply>,
     /// The plugin's calls of others.
-    tasks: Tasks<(), Outcome>,
-    answers: Answers<Answer>,
+    tasks: TaskSet<(), Outcome>,
+    answers: ResponseQueue<Answer>,
     /// What to do when the handshake is done.
     on_loaded: Option<L>,
     handshake: Handshake,
@@ -54,17 +52,22 @@ struct Outcome {
 /// That of the call of this id.
 type Answer = (Option<Id>, Outcome);
 
-impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
+impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
     /// `on_loaded` gets the methods that the plugin lists in its first answer.
-    pub(super) fn new(engine: Weak<Inner>, entry: Arc<Entry>, external: Arc<External>, on_loaded: L) -> EngineSide<L> {
+    pub(super) fn new(
+        engine: Weak<Inner>,
+        entry: Arc<Entry>,
+        remote: Arc<RemotePlugin>,
+        on_loaded: L,
+    ) -> EngineEndpoint<L> {
         let limit = entry.options.handshake_timeout;
-        EngineSide {
+        EngineEndpoint {
             engine,
             session: EngineSession::new(entry.name.clone(), entry.options.engine_name.clone()),
             entry,
-            external,
-            tasks: Tasks::new(),
-            answers: Answers::new(),
+            remote,
+            tasks: TaskSet::new(),
+            answers: ResponseQueue::new(),
             on_loaded: Some(on_loaded),
             handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
             health: None,
@@ -77,7 +80,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
 
     /// The link has ended: everybody who waits is told.
     pub(super) fn end(mut self, end: &Arc<LinkEnd>) {
-        self.external.set_down(end, self.session.end());
+        self.remote.set_down(end, self.session.end());
     }
 
     fn act(&mut self, event: EngineEvent<Reply>) {
@@ -118,7 +121,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 self.trace(refused);
             }
             EngineEvent::Listen { emitter, event, once } => {
-                let link = Arc::clone(&self.external);
+                let link = Arc::clone(&self.remote);
                 let refused = engine.listen_over_link(&self.entry, emitter, event, once, link).err();
                 self.trace(refused);
             }
@@ -176,7 +179,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     }
 
     fn answer(&mut self, answer: Answer) {
-        self.answers.push(&self.external.outbox, answer);
+        self.answers.push(&self.remote.outbox, answer);
     }
 
     fn busy(&self, target: &str, method: &str) -> Refusal {
@@ -188,10 +191,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
         }
     }
 
-    fn command(&mut self, command: Command) -> Option<Message> {
+    fn command(&mut self, command: EngineCommand) -> Option<Message> {
         match command {
-            Command::Call { id, method, args, info, reply } => Some(self.session.call(id, method, args, info, reply)),
-            Command::TakeBack { id } => {
+            EngineCommand::Call { id, method, args, info, reply } => {
+                Some(self.session.call(id, method, args, info, reply))
+            }
+            EngineCommand::TakeBack { id } => {
                 // It may be at work on that call for as long as it would have had.
                 if self.session.calls_under_way() > 0
                     && let Some(health) = &mut self.health
@@ -200,7 +205,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
                 }
                 self.session.take_back(id)
             }
-            Command::Notify { emitter, event, args } => {
+            EngineCommand::Notify { emitter, event, args } => {
                 let (name, key, payload) = (Some(emitter), Some(event), Some(args));
                 Some(Message { name, key, payload, ..Message::new(Action::Notification) })
             }
@@ -208,7 +213,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineSide<L> {
     }
 }
 
-impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
+impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
     fn plugin(&self) -> Name {
         self.entry.name.clone()
     }
@@ -241,16 +246,16 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
         let loaded = self.is_loaded();
         loop {
             // Each time: a command that sends nothing may have been what an answer waited for.
-            let answer = if loaded { self.answers.pop(&self.external.outbox) } else { self.answers.pop_any() };
+            let answer = if loaded { self.answers.pop(&self.remote.outbox) } else { self.answers.pop_any() };
             if let Some((id, Outcome { target, method, result })) = answer {
                 return Poll::Ready(self.session.answer(id, target, method, result));
             }
             if !loaded {
                 // What is kept from before a loss goes out once the plugin can take it.
-                self.external.outbox.watch(cx);
+                self.remote.outbox.watch(cx);
                 return Poll::Pending;
             }
-            let command = ready!(self.external.outbox.poll_pop(cx));
+            let command = ready!(self.remote.outbox.poll_pop(cx));
             if let Some(message) = self.command(command) {
                 return Poll::Ready(message);
             }
@@ -267,13 +272,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn watch_backlog(&self, cx: &mut Context<'_>) {
-        self.external.outbox.watch(cx);
+        self.remote.outbox.watch(cx);
     }
 
     fn backlog(&self) -> (usize, bool) {
         let answers = self.answers.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
-            true => self.external.outbox.backlog(),
+            true => self.remote.outbox.backlog(),
             false => (0, false),
         };
         (answers + queued, too_many || answers >= self.entry.options.queue.most_messages)
@@ -287,7 +292,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Side for EngineSide<L> {
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
-        if self.external.outbox.is_stopped() {
+        if self.remote.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         match &mut self.handshake {
@@ -319,17 +324,17 @@ mod tests {
         let engine = Engine::new();
         engine.register(Registration::behind(ExternalProfile::new("probe", "nowhere"), Nowhere)).unwrap();
         let entry = engine.0.0.find("probe").unwrap();
-        let external = Arc::clone(entry.external().unwrap());
-        external.outbox.set_up();
-        let mut side = EngineSide::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&external), |_| {});
+        let remote = Arc::clone(entry.remote().unwrap());
+        remote.outbox.set_up();
+        let mut side = EngineEndpoint::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&remote), |_| {});
         let mut cx = Context::from_waker(std::task::Waker::noop());
         while side.poll_transmit(&mut cx).is_ready() {}
         let receive =
-            |side: &mut EngineSide<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
+            |side: &mut EngineEndpoint<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
         receive(&mut side, r#"{"action":"response","id":-2,"key":"handshake"}"#);
         assert!(side.is_loaded());
         // A call that is over already, taken back.
-        assert!(external.outbox.push(Command::TakeBack { id: 99 }).is_ok());
+        assert!(remote.outbox.push(EngineCommand::TakeBack { id: 99 }).is_ok());
         receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));

@@ -15,13 +15,13 @@ const HIDDEN: &str = "…";
 /// Connectors use it wherever they show the URL they were given.
 ///
 /// ```
-/// use connector_core::shown_url;
+/// use connector_core::redacted_url;
 ///
-/// assert_eq!(shown_url("ws://user:s3cret@127.0.0.1:9/t0ken?a=b"), "ws://127.0.0.1:9/…");
-/// assert_eq!(shown_url("local:calculator"), "local:calculator");
-/// assert_eq!(shown_url("user:s3cret@127.0.0.1"), "…");
+/// assert_eq!(redacted_url("ws://user:s3cret@127.0.0.1:9/t0ken?a=b"), "ws://127.0.0.1:9/…");
+/// assert_eq!(redacted_url("local:calculator"), "local:calculator");
+/// assert_eq!(redacted_url("user:s3cret@127.0.0.1"), "…");
 /// ```
-pub fn shown_url(url: &str) -> String {
+pub fn redacted_url(url: &str) -> String {
     let (scheme, rest) = match url.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
         _ if is_place(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
@@ -101,7 +101,7 @@ mod tests {
             ("ws://bücher.example/x", "ws://bücher.example/…"),
             ("stp+ws://h:1", "stp+ws://h:1"),
         ] {
-            assert_eq!(shown_url(url), shown);
+            assert_eq!(redacted_url(url), shown);
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
             "exec:/opt/python@3.11/bin/python",
             "worker:p",
         ] {
-            assert_eq!(shown_url(text), text);
+            assert_eq!(redacted_url(text), text);
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
             "ws://%73:s3cret%40host/t0ken",
         ];
         for text in secrets {
-            let shown = shown_url(text);
+            let shown = redacted_url(text);
             for secret in ["s3", "cret", "t0ken", "user", "%73"] {
                 assert!(!shown.contains(secret), "{text:?} is shown as {shown:?}");
             }
@@ -169,7 +169,7 @@ mod tests {
     fn nothing_long_or_unprintable_is_shown() {
         let long = "x".repeat(1 << 20);
         for text in [format!("ws://{long}"), format!("{long}://h"), long.clone(), "local:\x1b[31m".to_owned()] {
-            let shown = shown_url(&text);
+            let shown = redacted_url(&text);
             assert!(shown.len() <= 2 * MOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
         }
     }

@@ -4,11 +4,11 @@ use foldhash::{HashMap, HashMapExt};
 
 /// What waits, by id. Each is given back exactly once: when it is answered, taken back, or when the link ends.
 #[derive(Debug)]
-pub(super) struct Pending<R>(HashMap<i64, R>);
+pub(super) struct PendingReplies<R>(HashMap<i64, R>);
 
-impl<R> Pending<R> {
+impl<R> PendingReplies<R> {
     pub(super) fn new() -> Self {
-        Pending(HashMap::new())
+        PendingReplies(HashMap::new())
     }
 
     pub(super) fn insert(&mut self, id: i64, reply: R) {

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll, ready};
 
 use super::PluginClient;
-use super::home::{Command, LinkHome};
+use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
-use crate::error::{CallError, DecodeError, Fault, LinkLost, PayloadError};
-use crate::id::Id;
-use crate::link::{Answers, Ended, Head, Reply, Side, Tasks};
-use crate::message::{Action, Message, Name};
-use crate::payload::Payload;
+use crate::error::{CallError, Fault, LinkLost};
+use crate::link::{Ended, Endpoint, Head, Reply, ResponseQueue, TaskSet};
 use crate::plugin::{Context, Outcome};
 use crate::runtime::{self, Timer};
 use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
+use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
 
-pub(super) struct PluginSide {
-    home: Arc<LinkHome>,
+pub(super) struct PluginEndpoint {
+    home: Arc<RemoteClient>,
     session: PluginSession<Reply>,
     /// Methods that run, and the activation hook, which nobody asked for.
-    tasks: Tasks<Option<Asked>, Outcome>,
-    answers: Answers<Answer>,
+    tasks: TaskSet<Option<Asked>, Outcome>,
+    answers: ResponseQueue<Answer>,
     /// Activation hooks among the tasks.
     hooks: usize,
     /// No more calls are taken, and the link is closed once those that run have ended, or this has.
@@ -42,13 +40,13 @@ struct Answer {
     outcome: Outcome,
 }
 
-impl PluginSide {
-    pub(super) fn new(home: Arc<LinkHome>) -> PluginSide {
-        PluginSide {
+impl PluginEndpoint {
+    pub(super) fn new(home: Arc<RemoteClient>) -> PluginEndpoint {
+        PluginEndpoint {
             home,
             session: PluginSession::new(),
-            tasks: Tasks::new(),
-            answers: Answers::new(),
+            tasks: TaskSet::new(),
+            answers: ResponseQueue::new(),
             hooks: 0,
             finishing: None,
             broken: None,
@@ -122,9 +120,9 @@ impl PluginSide {
             && self.answers.len() + self.session.waiting_to_send() + self.home.outbox.backlog().0 == 0
     }
 
-    fn command(&mut self, command: Command) -> Option<Message> {
+    fn command(&mut self, command: ClientCommand) -> Option<Message> {
         match command {
-            Command::Call { id, target, method, args, reply } => {
+            ClientCommand::Call { id, target, method, args, reply } => {
                 if self.session.calls_under_way() >= self.home.config.calls {
                     let busy = self.home.busy(&target, &method, self.session.calls_under_way());
                     let _ = reply.send(Err(busy));
@@ -133,19 +131,19 @@ impl PluginSide {
                     Some(self.session.call(id, target, method, args, reply))
                 }
             }
-            Command::TakeBack { id } => self.session.take_back(id),
-            Command::Cancel { target, method } => {
+            ClientCommand::TakeBack { id } => self.session.take_back(id),
+            ClientCommand::Cancel { target, method } => {
                 Some(Message { name: Some(target), key: method, ..Message::new(Action::Cancel) })
             }
-            Command::Listen { action, emitter, event } => {
+            ClientCommand::Listen { action, emitter, event } => {
                 Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
             }
-            Command::Finish => {
+            ClientCommand::Finish => {
                 let limit = self.home.config.stop_timeout;
                 self.finishing.get_or_insert_with(|| runtime::sleep(limit));
                 None
             }
-            Command::Emit { event, args } => {
+            ClientCommand::Emit { event, args } => {
                 Some(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) })
             }
         }
@@ -156,7 +154,7 @@ impl PluginSide {
         let end = Arc::new(end);
         let lost = self.home.outbox.set_down(Arc::clone(&end));
         let lost = lost.into_iter().filter_map(|command| match command {
-            Command::Call { reply, .. } => Some(reply),
+            ClientCommand::Call { reply, .. } => Some(reply),
             _ => None,
         });
         for reply in lost.chain(self.session.end()) {
@@ -169,7 +167,7 @@ impl PluginSide {
     }
 }
 
-impl Side for PluginSide {
+impl Endpoint for PluginEndpoint {
     fn plugin(&self) -> Name {
         self.home.name()
     }
@@ -258,14 +256,15 @@ mod tests {
     #[test]
     fn a_command_that_sends_nothing_holds_up_no_answer() {
         let home =
-            Arc::new(LinkHome::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
-        let mut side = PluginSide::new(Arc::clone(&home));
+            Arc::new(RemoteClient::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
+        let mut side = PluginEndpoint::new(Arc::clone(&home));
         let mut cx = Cx::from_waker(std::task::Waker::noop());
-        let receive = |side: &mut PluginSide, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
+        let receive =
+            |side: &mut PluginEndpoint, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
         receive(&mut side, r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#);
         while side.poll_transmit(&mut cx).is_ready() {}
         // A call that is over already, taken back.
-        home.outbox.push(Command::TakeBack { id: 99 }).unwrap();
+        home.outbox.push(ClientCommand::TakeBack { id: 99 }).unwrap();
         receive(&mut side, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));

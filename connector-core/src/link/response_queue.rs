@@ -1,4 +1,4 @@
-//! Answers that are ready, each behind what was queued before it.
+//! ResponseQueue that are ready, each behind what was queued before it.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use super::{Outbox, Queued};
 
 /// A handler's events are heard before its answer is: an answer goes out once everything that had been queued when it
 /// was ready has gone.
-pub(crate) struct Answers<A>(VecDeque<(u64, A)>);
+pub(crate) struct ResponseQueue<A>(VecDeque<(u64, A)>);
 
-impl<A> Answers<A> {
+impl<A> ResponseQueue<A> {
     pub(crate) fn new() -> Self {
-        Answers(VecDeque::new())
+        ResponseQueue(VecDeque::new())
     }
 
     pub(crate) fn push<C: Queued>(&mut self, outbox: &Outbox<C>, answer: A) {

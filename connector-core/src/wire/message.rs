@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use crate::error::{DecodeError, PayloadError};
-use crate::id::{Id, Odd, integer, shown};
-use crate::json::{self, Reader};
-use crate::payload::Payload;
+use super::id::{Id, Odd, integer, shown};
+use super::{DecodeError, Payload, PayloadError};
+use crate::wire::json::{self, Reader};
 
 /// A name on the wire: of a plugin, a method or an event. Up to 23 bytes are held in place, a longer one is shared by
 /// its clones.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{Outbox, Queued};
 use crate::connector::LinkEnd;
 use crate::error::CallError;
-use crate::payload::Payload;
+use crate::wire::Payload;
 
 /// Tells a caller how its call ended; dropped without a word, the link's task is gone.
 pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
@@ -19,14 +19,14 @@ pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 pub(crate) struct TakeBack(pub(crate) i64);
 
 /// A call that is queued or sent. Its outer error: the link is down, or its task is gone. Dropping it takes the call back.
-pub(crate) struct UnderWay<'a, C: Queued + From<TakeBack>> {
+pub(crate) struct PendingCall<'a, C: Queued + From<TakeBack>> {
     outbox: &'a Outbox<C>,
     id: i64,
     answer: oneshot::Receiver<Result<Payload, CallError>>,
     ended: bool,
 }
 
-impl<'a, C: Queued + From<TakeBack>> UnderWay<'a, C> {
+impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
     /// Queues a call, however full the queue is.
     ///
     /// # Errors
@@ -35,14 +35,14 @@ impl<'a, C: Queued + From<TakeBack>> UnderWay<'a, C> {
         outbox: &'a Outbox<C>,
         id: i64,
         call: impl FnOnce(Reply) -> C,
-    ) -> Result<UnderWay<'a, C>, Arc<LinkEnd>> {
+    ) -> Result<PendingCall<'a, C>, Arc<LinkEnd>> {
         let (reply, answer) = oneshot::channel();
         outbox.push(call(reply))?;
-        Ok(UnderWay { outbox, id, answer, ended: false })
+        Ok(PendingCall { outbox, id, answer, ended: false })
     }
 }
 
-impl<C: Queued + From<TakeBack>> Future for UnderWay<'_, C> {
+impl<C: Queued + From<TakeBack>> Future for PendingCall<'_, C> {
     type Output = Result<Result<Payload, CallError>, Arc<LinkEnd>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -52,7 +52,7 @@ impl<C: Queued + From<TakeBack>> Future for UnderWay<'_, C> {
     }
 }
 
-impl<C: Queued + From<TakeBack>> Drop for UnderWay<'_, C> {
+impl<C: Queued + From<TakeBack>> Drop for PendingCall<'_, C> {
     fn drop(&mut self) {
         if !self.ended {
             // If the link is down there is nothing to take back.

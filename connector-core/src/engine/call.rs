@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 
 use super::entry::{Entry, Status};
-use super::queue::{Entered, Queueable};
 use super::reentrancy::call_closes_a_circle;
+use super::request_queue::{Entered, Queueable};
 use crate::error::{CallError, Refusal};
-use crate::message::Name;
 use crate::sync::lock;
+use crate::wire::Name;
 
 /// A call, from when it enters its target's queue until it has ended.
 pub(crate) struct Call {
@@ -112,7 +112,7 @@ impl Call {
 }
 
 /// A place in the target's queue, given up when this is dropped.
-pub(super) struct Admission<'a> {
+pub(super) struct QueuedCall<'a> {
     call: Arc<Call>,
     moments: &'a Moments,
     recorded: bool,
@@ -127,7 +127,7 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
     format!("It cannot call method {method} of plugin {path}.")
 }
 
-impl<'a> Admission<'a> {
+impl<'a> QueuedCall<'a> {
     /// Enters the target's queue. `by` is the plugin whose method makes the call, if it makes it by another's handle.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl<'a> Admission<'a> {
         by: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: Name,
-    ) -> Result<Admission<'a>, Refusal> {
+    ) -> Result<QueuedCall<'a>, Refusal> {
         let asker = by.as_ref().unwrap_or(caller);
         // A caller that runs nothing waits on nobody's behalf.
         let recorded = asker.status() != Status::Active || !lock(&asker.queue).is_idle();
@@ -156,7 +156,7 @@ impl<'a> Admission<'a> {
             lock(&call.asker().made).push(Arc::clone(&call));
         }
         // From here on, leaving is the guard's.
-        let admission = Admission { call, moments, recorded };
+        let admission = QueuedCall { call, moments, recorded };
         let call = &admission.call;
         let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
         match entered {
@@ -218,7 +218,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-impl Drop for Admission<'_> {
+impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
         let call = &self.call;
         let started = lock(&call.target.queue).leave(&call.method, call);

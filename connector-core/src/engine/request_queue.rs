@@ -16,7 +16,7 @@ pub(super) trait Queueable: Clone {
 ///
 /// In each lane calls start in the order they came, at most so many at once; so many more may wait.
 #[derive(Debug)]
-pub(super) struct Queue<C> {
+pub(super) struct RequestQueue<C> {
     common: Lane<C>,
     /// Few plugins have any.
     own: Box<[(String, Lane<C>)]>,
@@ -42,12 +42,12 @@ pub(super) enum Entered {
     Busy(usize),
 }
 
-impl<C: Queueable> Queue<C> {
+impl<C: Queueable> RequestQueue<C> {
     pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
         let lane =
             |limit: usize| Lane { limit: limit.max(1), room, running: SmallVec::new(), waiting: VecDeque::new() };
         let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        Queue { common: lane(limit), own }
+        RequestQueue { common: lane(limit), own }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
@@ -101,7 +101,7 @@ impl<C: Queueable> Queue<C> {
         started
     }
 
-    /// The calls that a cancel means. They stay where they are until they [`leave`](Queue::leave).
+    /// The calls that a cancel means. They stay where they are until they [`leave`](RequestQueue::leave).
     pub(super) fn matching(&mut self, caller: &str, method: Option<&str>) -> Vec<C> {
         let lanes = self.lanes();
         let all = lanes.flat_map(|lane| lane.running.iter().chain(&lane.waiting));
@@ -176,7 +176,7 @@ mod tests {
             limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
             let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);
-            let mut queue = Queue::new(limits.0, room, &own);
+            let mut queue = RequestQueue::new(limits.0, room, &own);
             let (mut running, mut waiting) = ([vec![], vec![]], [vec![], vec![]]);
             let (mut let_through, mut next) = ([0, 0], 0);
             for step in steps {

@@ -9,36 +9,35 @@ use tokio::sync::watch;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
-use crate::link::{Outbox, Queued, Reply, TakeBack, UnderWay};
-use crate::message::{Name, RequestInfo};
-use crate::payload::Payload;
+use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
+use crate::redact::redacted_url;
 use crate::runtime::Task;
-use crate::shown::shown_url;
 use crate::sync::lock;
+use crate::wire::{Name, Payload, RequestInfo};
 
 /// What the engine asks of a link's task.
-pub(super) enum Command {
+pub(super) enum EngineCommand {
     Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
     TakeBack { id: i64 },
     Notify { emitter: Name, event: Name, args: Payload },
 }
 
-impl From<TakeBack> for Command {
-    fn from(TakeBack(id): TakeBack) -> Command {
-        Command::TakeBack { id }
+impl From<TakeBack> for EngineCommand {
+    fn from(TakeBack(id): TakeBack) -> EngineCommand {
+        EngineCommand::TakeBack { id }
     }
 }
 
-impl Queued for Command {
+impl Queued for EngineCommand {
     fn weight(&self) -> usize {
         match self {
-            Command::Call { args, .. } | Command::Notify { args, .. } => args.weight(),
-            Command::TakeBack { .. } => 0,
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
+            EngineCommand::TakeBack { .. } => 0,
         }
     }
 
     fn survives_loss(&self) -> bool {
-        matches!(self, Command::Notify { .. })
+        matches!(self, EngineCommand::Notify { .. })
     }
 }
 
@@ -80,33 +79,33 @@ impl fmt::Display for LinkState {
     }
 }
 
-pub(super) struct External {
+pub(super) struct RemotePlugin {
     pub(super) name: Name,
     pub(super) url: String,
     /// The URL as errors and traces show it.
-    pub(super) shown_url: String,
+    pub(super) redacted_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
-    pub(super) outbox: Outbox<Command>,
+    pub(super) outbox: Outbox<EngineCommand>,
     pub(super) state: watch::Sender<LinkState>,
     /// The task that keeps the link up, unless it has been aborted, and what closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     next_id: AtomicI64,
 }
 
-impl External {
+impl RemotePlugin {
     pub(super) fn new(
         name: Name,
         url: String,
         mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
-    ) -> External {
+    ) -> RemotePlugin {
         connector.registered(&name);
         let url = match &options.transform_url {
             Some(transform) => transform(&name, &url),
             None => crate::profile::transform_url(&name, &url),
         };
-        External {
-            shown_url: shown_url(&url),
+        RemotePlugin {
+            redacted_url: redacted_url(&url),
             url,
             name,
             connector: tokio::sync::Mutex::new(connector),
@@ -126,10 +125,10 @@ impl External {
         method: Name,
         args: Payload,
         info: Box<RequestInfo>,
-    ) -> Result<UnderWay<'_, Command>, CallError> {
+    ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = |reply| Command::Call { id, method, args, info, reply };
-        UnderWay::start(&self.outbox, id, call).map_err(|end| self.lost(end))
+        let call = |reply| EngineCommand::Call { id, method, args, info, reply };
+        PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
     }
 
     pub(super) fn lost(&self, end: Arc<LinkEnd>) -> CallError {
@@ -139,7 +138,7 @@ impl External {
     /// Passes an event on; while the link is down it is kept, up to a bound.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
         let plugin = &*self.name;
-        match self.outbox.push(Command::Notify { emitter, event, args }) {
+        match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
             Ok(oldest) if oldest.is_empty() => {}
             Ok(oldest) => {
                 tracing::warn!(
@@ -155,7 +154,7 @@ impl External {
     /// Whether an occurrence of the event still waits for the link.
     pub(super) fn keeps(&self, emitter: &str, event: &str) -> bool {
         self.outbox.any(|command| match command {
-            Command::Notify { emitter: of, event: name, .. } => of == emitter && name == event,
+            EngineCommand::Notify { emitter: of, event: name, .. } => of == emitter && name == event,
             _ => false,
         })
     }
@@ -164,9 +163,9 @@ impl External {
     pub(super) fn set_down(&self, end: &Arc<LinkEnd>, waiting: Vec<Reply>) {
         let mut events = 0;
         let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
-            Command::Call { reply, .. } => Some(reply),
-            Command::TakeBack { .. } => None,
-            Command::Notify { .. } => {
+            EngineCommand::Call { reply, .. } => Some(reply),
+            EngineCommand::TakeBack { .. } => None,
+            EngineCommand::Notify { .. } => {
                 events += 1;
                 None
             }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::error::DecodeError;
+use crate::wire::DecodeError;
 
 /// A place in a text of JSON.
 pub(crate) struct Reader<'a> {

@@ -6,9 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{CallError, PayloadError};
-use crate::message::{ErrorKind, is_false_in_javascript};
-use crate::payload::Payload;
+use crate::error::CallError;
+use crate::wire::{ErrorKind, Payload, PayloadError, is_false_in_javascript};
 
 /// What a method threw: a string, or any JSON value, as the plugin gave it.
 ///

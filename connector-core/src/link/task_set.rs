@@ -8,15 +8,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use foldhash::{HashMap, HashMapExt};
 use futures_util::task::AtomicWaker;
 
-use crate::id::Id;
-use crate::plugin::BoxFuture;
+use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::wire::Id;
 
 /// Futures, each with what it is for, of which each may be stopped by its id. Dropping this drops them all.
 ///
 /// A future is polled when it is started, since most end at once; only those that wait are kept. Each has a place, whose
 /// waker serves one future after another: what waits costs no allocation of its own beyond its box.
-pub(crate) struct Tasks<K, T> {
+pub(crate) struct TaskSet<K, T> {
     places: Vec<Place<K, T>>,
     free: Vec<usize>,
     /// Those whose id is a number; of several with one id, the last to start.
@@ -83,10 +83,10 @@ impl<K, T> Task<K, T> {
     }
 }
 
-impl<K, T> Tasks<K, T> {
+impl<K, T> TaskSet<K, T> {
     pub(crate) fn new() -> Self {
         let woken = Arc::default();
-        Tasks {
+        TaskSet {
             places: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_at_once_is_given_back_and_what_waits_is_kept() {
-        let mut tasks = Tasks::new();
+        let mut tasks = TaskSet::new();
         assert_eq!(
             tasks.start(Some(1.into()), "a", Box::pin(async { 1 })),
             Some(Ended { id: Some(1.into()), of: "a", output: 1 })
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test]
     #[allow(clippy::disallowed_methods, reason = "what wakes from another thread")]
     async fn a_place_serves_one_future_after_another_and_none_is_missed() {
-        let mut tasks = Tasks::new();
+        let mut tasks = TaskSet::new();
         for round in 0..3 {
             let (sends, waits): (Vec<_>, Vec<_>) = (0..10).map(|_| oneshot::channel::<i64>()).unzip();
             for (n, wait) in waits.into_iter().enumerate() {
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_wakes_itself_lets_others_go_on() {
-        let mut tasks = Tasks::new();
+        let mut tasks = TaskSet::new();
         assert!(
             tasks
                 .start(
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn stop_one(asked: &Id, stopped: &Id) {
-        let mut tasks = Tasks::new();
+        let mut tasks = TaskSet::new();
         let (send, wait) = oneshot::channel::<()>();
         tasks.start(Some(asked.clone()), (), Box::pin(async { drop(wait.await) }));
         assert!(!tasks.stop(&Id::from_json("null").unwrap()));

@@ -18,7 +18,7 @@ const LOOKS: u32 = 4;
 ///
 /// A process that was stopped, or that a busy machine kept waiting, finds all its timers due at once: that alone is
 /// not a standstill, because looks that are apart in time must all find the same count.
-pub struct Standstill {
+pub struct StallDetector {
     limit: Duration,
     timer: Pin<Box<tokio::time::Sleep>>,
     count: u64,
@@ -28,10 +28,10 @@ pub struct Standstill {
     waker: Option<Waker>,
 }
 
-impl Standstill {
+impl StallDetector {
     /// Watches a count that is `count` now. Must be called within a runtime whose time is enabled.
-    pub fn new(limit: Duration, count: u64) -> Standstill {
-        Standstill { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
+    pub fn new(limit: Duration, count: u64) -> StallDetector {
+        StallDetector { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
     }
 
     /// Ready once the count has stood still for the limit; it may be polled again after that, and begins a new limit.
@@ -47,7 +47,7 @@ impl Standstill {
             }
             let now = count();
             let still = if now == self.count { self.still + 1 } else { 0 };
-            *self = Standstill { still: still % LOOKS, ..Standstill::new(self.limit, now) };
+            *self = StallDetector { still: still % LOOKS, ..StallDetector::new(self.limit, now) };
             if still == LOOKS {
                 return Poll::Ready(());
             }
@@ -55,9 +55,9 @@ impl Standstill {
     }
 }
 
-impl fmt::Debug for Standstill {
+impl fmt::Debug for StallDetector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Standstill").field("limit", &self.limit).field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("StallDetector").field("limit", &self.limit).field("count", &self.count).finish_non_exhaustive()
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_count_that_never_changes_stands_still_after_the_limit() {
         let start = runtime::now();
-        let mut standstill = Standstill::new(LIMIT, 7);
+        let mut standstill = StallDetector::new(LIMIT, 7);
         for times in 1..4 {
             poll_fn(|cx| standstill.poll(cx, || 7)).await;
             assert_eq!(start.elapsed().as_secs(), times * 10);
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_count_that_changes_within_the_limit_does_not_stand_still() {
         let count = AtomicU64::new(0);
-        let mut standstill = Standstill::new(LIMIT, 0);
+        let mut standstill = StallDetector::new(LIMIT, 0);
         for _ in 0..50 {
             let mut stands = poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)));
             assert!(runtime::timeout(Duration::from_secs(9), &mut stands).await.is_none());
@@ -96,16 +96,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn extremes_neither_panic_nor_spin() {
-        let mut never = Standstill::new(Duration::MAX, 0);
+        let mut never = StallDetector::new(Duration::MAX, 0);
         assert!(poll_fn(|cx| Poll::Ready(never.poll(cx, || 0))).await.is_pending());
-        let mut at_once = Standstill::new(Duration::ZERO, 0);
+        let mut at_once = StallDetector::new(Duration::ZERO, 0);
         poll_fn(|cx| at_once.poll(cx, || 0)).await;
     }
 
     /// It may be moved from one task to another while it waits.
     #[tokio::test(start_paused = true)]
     async fn the_task_that_polled_last_is_woken() {
-        let mut standstill = Standstill::new(LIMIT, 0);
+        let mut standstill = StallDetector::new(LIMIT, 0);
         assert!(standstill.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
         let mut waits = runtime::spawn(async move { poll_fn(|cx| standstill.poll(cx, || 0)).await });
         let woken = runtime::timeout(2 * LIMIT, std::pin::pin!(waits.ended())).await;

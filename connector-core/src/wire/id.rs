@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
-use crate::error::PayloadError;
+use crate::wire::PayloadError;
 
 /// What pairs a request with its response: a number of ours, or whatever JSON the other end has chosen, which is
 /// echoed to it as it came.

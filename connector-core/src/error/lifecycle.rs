@@ -1,0 +1,142 @@
+//! What can go wrong when a plugin is registered, activated or changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{CallError, Refusal};
+use crate::connector::LinkEnd;
+
+/// Why a plugin could not be registered.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The name is taken.
+    #[error("Plugin {0} is already register.")]
+    AlreadyRegistered(String),
+    /// A profile lists a method that its library lacks.
+    #[error("Method {method} is exposed by LibraryPlugin {plugin}. But library doesn't expose this method")]
+    NotInLibrary {
+        /// The method listed.
+        method: String,
+        /// The plugin.
+        plugin: String,
+    },
+    /// Names are parts of paths such as `plugin.service`.
+    #[error("a plugin cannot be named \"{0}\": a name is not empty and holds no dot")]
+    BadName(String),
+}
+
+/// Why a plugin was not activated or deactivated.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum ActivateError {
+    /// No plugin of that name.
+    #[error("Cannot active plugin {0} because it's not registered yet")]
+    NotRegistered(String),
+    /// The policy or the plugin itself does not allow it: see [`Policy`](crate::Policy) and
+    /// [`Plugin::can_deactivate`](crate::Plugin::can_deactivate).
+    #[error("Plugin {caller} has no right to {what} plugin {name}")]
+    NoRight {
+        /// Who asked.
+        caller: String,
+        /// `activate` or `deactivate`.
+        what: &'static str,
+        /// The plugin named.
+        name: String,
+    },
+    /// The host has a rule against it: a [`Refusal::Denied`].
+    #[error("{0}")]
+    Denied(Box<Refusal>),
+    /// No link could be made.
+    #[error("cannot connect to plugin \"{name}\" at {url}: {end}")]
+    Connect {
+        /// The plugin.
+        name: String,
+        /// Where it should be, after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it.
+        url: String,
+        /// What went wrong the last time it was tried.
+        #[source]
+        end: Arc<LinkEnd>,
+    },
+    /// There is a link, but the plugin did not answer the handshake.
+    #[error("plugin \"{name}\" at {url} did not answer its handshake within {within:?}: is it a plugin?")]
+    NoHandshake {
+        /// The plugin.
+        name: String,
+        /// Where it is, as [`redacted_url`](crate::redacted_url()) shows it.
+        url: String,
+        /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
+        within: Duration,
+    },
+    /// The plugin answered its handshake with an error.
+    #[error("plugin \"{name}\" refused the handshake: {error}")]
+    Handshake {
+        /// The plugin.
+        name: String,
+        /// What it said.
+        error: String,
+    },
+    /// Its activation hook did not end in time.
+    #[error("plugin \"{name}\" did not finish its activation hook within {within:?}")]
+    Hook {
+        /// The plugin.
+        name: String,
+        /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
+        within: Duration,
+    },
+    /// Its activation hook panicked.
+    #[error("the activation hook of plugin \"{0}\" panicked")]
+    HookPanicked(String),
+    /// It was deactivated or removed before its activation had finished.
+    #[error("plugin \"{0}\" was deactivated before its activation had finished")]
+    Interrupted(String),
+    /// It is being deactivated, and its deactivation waits for the plugin that asks for this activation.
+    #[error("plugin \"{0}\" cannot be activated now: its deactivation, which is under way, waits for this activation")]
+    Circular(String),
+    /// The engine is gone.
+    #[error("the engine has been dropped")]
+    EngineGone,
+    /// The tokio runtime that worked on it has shut down, or the call was made outside of one.
+    #[error(
+        "there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns"
+    )]
+    NoRuntime,
+}
+
+/// Why a profile was not updated.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// No plugin of that name.
+    #[error("Plugin {0} is not register, you cannot update it's profile.")]
+    NotRegistered(String),
+    /// Only a plugin itself updates its profile.
+    #[error("A plugin cannot change its name.")]
+    NotItsOwn,
+    /// Where a plugin lives is the host's to say.
+    #[error("Url from Profile cannot be updated.")]
+    Url,
+    /// The result would not be a profile.
+    #[error("the update is no profile: {0}")]
+    NotAProfile(String),
+    /// The host's policy does not allow it, and why.
+    #[error("{0}")]
+    Denied(String),
+}
+
+/// Why a service was not created.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The name is a method's.
+    #[error("A service cannot have the same name as an exposed method")]
+    NameTaken,
+    /// No service was prepared under that name.
+    #[error("no service \"{0}\" has been prepared")]
+    NotPrepared(String),
+    /// The engine did not accept the new list of methods.
+    #[error("the engine did not take the service: {0}")]
+    Engine(#[from] CallError),
+}

@@ -1,0 +1,72 @@
+//! What is wrong with a payload or a frame.
+
+use thiserror::Error;
+
+use super::Message;
+
+/// A payload that is not what it should be.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The text is not one JSON value.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// The value cannot be written as JSON.
+    #[error("not serializable: {0}")]
+    NotSerializable(String),
+    /// The JSON is of another type than the one asked for.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl PayloadError {
+    pub(crate) fn not_json(error: serde_json::Error) -> Self {
+        PayloadError::NotJson(error.to_string())
+    }
+
+    pub(crate) fn not_serializable(error: serde_json::Error) -> Self {
+        PayloadError::NotSerializable(error.to_string())
+    }
+
+    pub(crate) fn unexpected(error: serde_json::Error) -> Self {
+        PayloadError::Unexpected(error.to_string())
+    }
+}
+
+/// A frame that is not a message. Its sender broke the protocol; the link itself is unharmed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The frame is not JSON.
+    #[error("the frame is not JSON: {0}")]
+    NotJson(String),
+    /// The frame is JSON, but not a message (docs/protocol.md, section 2).
+    #[error("the frame is no message: {0}")]
+    NotAMessage(String),
+    /// The frame is of a kind the transport does not carry messages in, for example binary.
+    #[error("{0} carry no messages here")]
+    WrongFrame(&'static str),
+    /// The frame is not a message, but somebody may wait for it: its action and its id could be read. The core answers
+    /// a request with the error, and ends the call that a response was for.
+    #[error("{why}")]
+    Partial {
+        /// What could be read: a request or a response, its id, and its name and key if they could be. What asks for
+        /// something unknown is a request.
+        head: Box<Message>,
+        /// Why it is not a message.
+        why: Box<DecodeError>,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn not_utf8() -> Self {
+        DecodeError::NotJson("not UTF-8".to_owned())
+    }
+
+    pub(crate) fn of(error: serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
+            _ => DecodeError::NotJson(error.to_string()),
+        }
+    }
+}

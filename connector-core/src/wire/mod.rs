@@ -1,0 +1,14 @@
+//! What crosses a link: messages, and what they are made of.
+
+mod error;
+mod id;
+pub(crate) mod json;
+mod message;
+mod payload;
+
+pub use self::error::{DecodeError, PayloadError};
+pub use self::id::Id;
+pub(crate) use self::id::shown;
+pub(crate) use self::message::is_false_in_javascript;
+pub use self::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
+pub use self::payload::Payload;
