@@ -121,6 +121,7 @@ mod session;
 mod shown;
 pub mod stp;
 mod sync;
+mod trace_limit;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
@@ -147,3 +148,4 @@ pub use payload::Payload;
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
 pub use profile::{ExternalProfile, Profile, transform_url};
 pub use shown::shown_url;
+pub use trace_limit::TraceLimit;

@@ -49,7 +49,7 @@ fn of_io(error: io::Error, place: &str) -> LinkEnd {
 fn of_status(status: u16, place: &str) -> LinkEnd {
     let remedy = match status {
         401 => "it wants credentials, see SocketIoConnectorConfig::header",
-        403 => "it does not allow this origin",
+        403 => "it does not allow this origin (SocketIoServerConfig::allow_origin)",
         404 => "check SocketIoConnectorConfig::path",
         300..=399 => "redirects are not followed, use the url it leads to",
         _ => return LinkEnd::lost(format!("{place} answered with HTTP {status}: is there a plugin at that url?")),
