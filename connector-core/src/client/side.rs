@@ -56,6 +56,15 @@ impl PluginSide {
                 if first {
                     self.home.loaded.send_replace(Some(name.clone()));
                     tracing::debug!(plugin = &*name, "an engine has shaken hands");
+                    let own = self.home.instance.plugin.name();
+                    if *name != *own {
+                        let given = crate::id::shown(&name);
+                        tracing::warn!(
+                            plugin = own,
+                            given = &*given,
+                            "the engine has registered this plugin under another name, by which others have to call it"
+                        );
+                    }
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let client = PluginClient::behind(Arc::clone(&self.home));

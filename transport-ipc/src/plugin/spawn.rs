@@ -156,24 +156,11 @@ impl Start<'_> {
             }
             io::ErrorKind::NotFound => ": is it installed, is the path right, does its working folder exist?",
             io::ErrorKind::PermissionDenied => ": is it executable? If not, `chmod +x` makes it so",
-            _ if is_no_executable(&error) => {
-                ": is it a program for this machine? A script begins with its interpreter, such as `#!/usr/bin/env python3`"
-            }
             _ if is_lasting(&error) => "",
             _ => return LinkEnd::lost(error),
         };
         LinkEnd::Refused(format!("the program {name} cannot be started ({error}){remedy}"))
     }
-}
-
-#[cfg(unix)]
-fn is_no_executable(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
-}
-
-#[cfg(not(unix))]
-fn is_no_executable(_: &io::Error) -> bool {
-    false
 }
 
 fn not_served(error: BindError) -> LinkEnd {
