@@ -242,7 +242,10 @@ async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Ac
         }
     };
     match tokio::time::timeout(config.ws.accept_timeout, made).await {
-        Ok(Ok(accepted)) => Some(accepted),
+        Ok(Ok(accepted)) => {
+            tracing::debug!(%peer, "an engine has connected");
+            Some(accepted)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%peer, error, "no websocket");
             None

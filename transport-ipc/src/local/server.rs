@@ -114,6 +114,7 @@ impl LocalServer {
             }
             return None;
         };
+        tracing::debug!(name = %self.name, "a connection has been accepted");
         let link = line_link(stream, &self.config.ipc, Stray::Skip);
         Some(Box::new(Counted { link, _permit: permit }))
     }

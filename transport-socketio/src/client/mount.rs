@@ -145,6 +145,7 @@ impl Gate {
     async fn enter(self, socket: SocketRef) {
         let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
         let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling, permit));
+        tracing::debug!("an engine has connected");
         // Without a receiver nobody serves: the link is dropped, which closes it.
         let _ = self.links.send(link).await;
     }
