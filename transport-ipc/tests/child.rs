@@ -109,13 +109,13 @@ async fn a_program_that_ends_at_once_is_tried_until_its_budget_is_spent() {
 async fn a_program_that_is_no_plugin_is_said_to_be_none() {
     let host = || async { Host::new().await };
     let error = host().await.activate(child("p", Program::new("/bin/true"))).await.unwrap_err().to_string();
-    assert!(error.contains("given up: the program /bin/true ended with exit status: 0 and has not sent"), "{error}");
+    assert!(error.contains("given up: the program /bin/true ended with exit status: 0 without having sent"), "{error}");
     assert!(error.contains("is it a plugin's program") && error.contains("Restart::OnFailure"), "{error}");
     let usage = Program::new("/bin/sh").arg("-c").arg("echo 'usage: x [-v] FILE' >&2; exit 2").crash_budget(2, LIMIT);
     for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
         let program = usage.clone().channel(channel);
         let error = host().await.activate(child("p", program)).await.unwrap_err().to_string();
-        assert!(error.contains("exit status: 2 and has not sent") && error.contains("ended 2 times"), "{error}");
+        assert!(error.contains("exit status: 2 without having sent") && error.contains("ended 2 times"), "{error}");
         assert!(error.ends_with("usage: x [-v] FILE"), "{error}");
     }
 }

@@ -43,7 +43,11 @@ async fn polling() {
                 assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
                 assert!(answer.body.is_empty());
                 // A mounted service's bodies are of its own type, so the status line says it.
-                assert!(answer.head.lines().next().unwrap().contains("socketioserverconfig::allow_origin"), "{}", answer.head);
+                assert!(
+                    answer.head.lines().next().unwrap().contains("socketioserverconfig::allow_origin"),
+                    "{}",
+                    answer.head
+                );
             }
         }
     }

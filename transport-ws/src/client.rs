@@ -87,7 +87,9 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
         }
-        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address; take one it has, such as 127.0.0.1",
+        io::ErrorKind::AddrNotAvailable => {
+            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+        }
         _ => "",
     }
 }
@@ -267,7 +269,7 @@ async fn begins_tls(stream: &TcpStream) -> bool {
 /// Answers so that a TLS client sees that this is no TLS, and ends at once; what it would be told is an end of file.
 async fn refuse_tls(mut stream: TcpStream, admit: &Admit) -> String {
     const WHY: &str = "this is a ws:// server and was dialled as wss://: dial ws://, or set WsServerConfig::tls";
-    admit.trace_refusal(WHY, "");
+    admit.trace_refusal(WHY, None);
     let answer = format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{WHY}", WHY.len());
     let told = async {
         stream.write_all(answer.as_bytes()).await?;

@@ -55,7 +55,15 @@ impl LocalServer {
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let address = listener.address().unwrap_or_else(|| name.clone());
-        Ok(LocalServer { listener, name: name.clone(), address, config, connections, pause: None, refusals: TraceLimit::default() })
+        Ok(LocalServer {
+            listener,
+            name: name.clone(),
+            address,
+            config,
+            connections,
+            pause: None,
+            refusals: TraceLimit::default(),
+        })
     }
 
     /// The name it listens at.

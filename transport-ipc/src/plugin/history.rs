@@ -107,8 +107,8 @@ impl Last {
         match self.spoke {
             true => format!("{stays_down}; the last time, {how}{stderr}"),
             false => format!(
-                "{how} and has not sent a single message: is it a plugin's program, and are its arguments right (in Rust, \
-                 its `main` calls Channel::find and serves)? {stays_down}{stderr}"
+                "{how} without having sent a message (is it a plugin's program, with the right arguments? In Rust its \
+                 `main` calls Channel::find and serves); {stays_down}{stderr}"
             ),
         }
     }

@@ -71,7 +71,9 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
         }
-        io::ErrorKind::AddrNotAvailable => ": this machine does not have that address; take one it has, such as 127.0.0.1",
+        io::ErrorKind::AddrNotAvailable => {
+            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+        }
         _ => "",
     }
 }

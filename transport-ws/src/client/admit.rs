@@ -34,14 +34,14 @@ impl Admit {
         Admit { config, permit: None, path: String::new(), connections, refusals, peer }
     }
 
-    /// `given` is what the client sent and was refused for; empty if that is not to be shown.
-    pub(super) fn trace_refusal(&self, why: &str, given: &str) {
+    /// `given` is what the client sent and was refused for, if that may be shown.
+    pub(super) fn trace_refusal(&self, why: &str, given: Option<&str>) {
         if let Some(left_out) = self.refusals.pass() {
             tracing::warn!(peer = %self.peer, given, left_out, "a client was refused: {why}");
         }
     }
 
-    fn refuse(&self, status: StatusCode, why: impl Into<Cow<'static, str>>, given: &str) -> ErrorResponse {
+    fn refuse(&self, status: StatusCode, why: impl Into<Cow<'static, str>>, given: Option<&str>) -> ErrorResponse {
         let why = why.into();
         self.trace_refusal(&why, given);
         refusal(status, why.into_owned())
@@ -90,14 +90,14 @@ impl Callback for &mut Admit {
     #[allow(clippy::result_large_err)]
     fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         if !self.origin_is_allowed(request) {
-            return Err(self.refuse(StatusCode::FORBIDDEN, NO_ORIGIN, &shown(request, header::ORIGIN)));
+            return Err(self.refuse(StatusCode::FORBIDDEN, NO_ORIGIN, Some(&shown(request, header::ORIGIN))));
         }
         if !self.has_token(request) {
-            return Err(self.refuse(StatusCode::UNAUTHORIZED, NO_TOKEN, ""));
+            return Err(self.refuse(StatusCode::UNAUTHORIZED, NO_TOKEN, None));
         }
         let Ok(subprotocol) = self.subprotocol(request) else {
             let asked = shown(request, header::SEC_WEBSOCKET_PROTOCOL);
-            return Err(self.refuse(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL, &asked));
+            return Err(self.refuse(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL, Some(&asked)));
         };
         if let Some(name) = subprotocol {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
@@ -111,7 +111,7 @@ impl Callback for &mut Admit {
             Err(_) => {
                 let most = self.config.max_connections;
                 let why = format!("too many connections: WsServerConfig::max_connections allows {most} at once");
-                Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, why, ""))
+                Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, why, None))
             }
         }
     }
@@ -119,8 +119,7 @@ impl Callback for &mut Admit {
 
 const NO_ORIGIN: &str =
     "pages of this origin may not connect: the plugin's program allows them with WsServerConfig::allow_origin";
-const NO_TOKEN: &str =
-    "the plugin's token is needed (WsServerConfig::token): send it as `Authorization: Bearer <token>`, as \
+const NO_TOKEN: &str = "the plugin's token is needed (WsServerConfig::token): send it as `Authorization: Bearer <token>`, as \
      WsConnectorConfig::token does, or as `?token=<token>` in the url";
 const NO_SUBPROTOCOL: &str =
     "no subprotocol asked for is spoken here: ask for none, or name it with WsServerConfig::subprotocol";
