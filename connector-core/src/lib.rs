@@ -106,6 +106,7 @@ mod runtime;
 mod session;
 pub mod stp;
 mod sync;
+mod trace_limit;
 mod wire;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -126,4 +127,5 @@ pub use link::{QueueLimits, StallDetector};
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
 pub use profile::{ExternalProfile, Profile, transform_url};
 pub use redact::redacted_url;
+pub use trace_limit::TraceLimit;
 pub use wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, PayloadError, RequestInfo};

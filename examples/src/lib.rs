@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use conformance::{SCRIPT, Script, probe, run_script};
 use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
@@ -45,14 +46,30 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", with_sources(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error and what it comes from, unless its own text says that already.
+fn with_sources(error: &dyn Error) -> String {
+    let (mut text, mut next) = (error.to_string(), error.source());
+    while let Some(source) = next {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = source.source();
+    }
+    text
+}
+
 /// What every engine program does once it knows where its plugin lives: registers it, runs the script in the file
 /// (without one, the script that the published packages are tried with), prints a line for each step, and leaves in order.
+///
+/// # Errors
+/// The script cannot be read, or a step that activates the plugin `probe` fails; the steps after it are run all the same.
 pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
     let script = match script {
         Some(file) => {
@@ -62,9 +79,28 @@ pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
     };
     let engine = Engine::new();
     engine.register(plugin)?;
-    run_script(&engine, &Script::parse(&script)?, report).await?;
+    let (parsed, mut failed) = (Script::parse(&script)?, None);
+    let steps: Vec<Value> = serde_json::from_str(&script)?;
+    let report_and_look = |line: String| {
+        failed = failed.take().or_else(|| failed_activation(&steps, &line));
+        report(line);
+    };
+    run_script(&engine, &parsed, report_and_look).await?;
     engine.shutdown().await;
-    Ok(())
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Why the plugin `probe` was not activated, if that is what this line of a script's says.
+fn failed_activation(steps: &[Value], line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let (error, number) = (line.get("error")?, line.get("step")?.as_u64()?);
+    let step = steps.get(usize::try_from(number).ok()?)?;
+    let names = step.get("name")?;
+    let is_probe = names == "probe" || names.as_array().is_some_and(|names| names.iter().any(|name| name == "probe"));
+    (is_probe && step.get("do")? == "activate").then(|| match error.as_str() {
+        Some(text) => text.to_owned(),
+        None => error.to_string(),
+    })
 }
 
 /// Serves the plugin `probe` to every engine that connects, prints a line for each that comes and goes, and stops in order
@@ -75,7 +111,7 @@ pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
 pub async fn serve_and_report(
     mut server: impl ClientConnector,
     cut_after: Option<Duration>,
-    closed: fn(&LinkEnd) -> serde_json::Value,
+    closed: fn(&LinkEnd) -> Value,
 ) -> Done {
     let (stop, stopping) = watch::channel(());
     let (mut sessions, mut interrupted) = (JoinSet::new(), pin!(interrupted()));

@@ -10,7 +10,7 @@ use connector_core::{
     Registration, Rest,
 };
 use tokio::time::timeout;
-use transport_ipc::{ChildEnd, Program, Restart, child};
+use transport_ipc::{ChannelKind, ChildEnd, Program, Restart, child};
 
 /// Nothing may take longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -103,6 +103,21 @@ async fn a_program_that_ends_at_once_is_tried_until_its_budget_is_spent() {
     let error = Host::new().await.activate(child("p", program)).await.unwrap_err().to_string();
     assert!(error.contains("ended 3 times within 30s") && error.contains("exit status: 3"), "{error}");
     assert!(error.contains("no database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_plugin_is_said_to_be_none() {
+    let host = || async { Host::new().await };
+    let error = host().await.activate(child("p", Program::new("/bin/true"))).await.unwrap_err().to_string();
+    assert!(error.contains("given up: the program /bin/true ended with exit status: 0 without having sent"), "{error}");
+    assert!(error.contains("is it a plugin's program") && error.contains("Restart::OnFailure"), "{error}");
+    let usage = Program::new("/bin/sh").arg("-c").arg("echo 'usage: x [-v] FILE' >&2; exit 2").crash_budget(2, LIMIT);
+    for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
+        let program = usage.clone().channel(channel);
+        let error = host().await.activate(child("p", program)).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 2 without having sent") && error.contains("ended 2 times"), "{error}");
+        assert!(error.ends_with("usage: x [-v] FILE"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,14 @@ async fn only_loopback_unless_told_otherwise() {
 async fn a_server_that_cannot_be_bound_says_why() {
     let taken = server(SocketIoServerConfig::default()).await;
     let error = soon(SocketIoServer::bind(taken.local_addr(), SocketIoServerConfig::default())).await.unwrap_err();
-    assert!(matches!(error, BindError::Io(_)), "{error:?}");
+    assert!(matches!(error, BindError::Io { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&taken.local_addr().to_string()) && text.contains("port 0 takes a free one"), "{text}");
+    for nowhere in ["no-such-host.invalid:80", "127.0.0.1", "127.0.0.1:port"] {
+        let error = soon(SocketIoServer::bind(nowhere, SocketIoServerConfig::default())).await.unwrap_err();
+        assert!(matches!(error, BindError::Resolve(_)), "{error:?}");
+        assert!(error.to_string().contains("give a host and a port"), "{error}");
+    }
     let error = soon(SocketIoServer::bind("127.0.0.1:0", SocketIoServerConfig::default().token(""))).await.unwrap_err();
     assert!(matches!(error, BindError::EmptyToken), "{error:?}");
 }

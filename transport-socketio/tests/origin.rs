@@ -42,6 +42,12 @@ async fn polling() {
             if !allowed {
                 assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
                 assert!(answer.body.is_empty());
+                // A mounted service's bodies are of its own type, so the status line says it.
+                assert!(
+                    answer.head.lines().next().unwrap().contains("socketioserverconfig::allow_origin"),
+                    "{}",
+                    answer.head
+                );
             }
         }
     }

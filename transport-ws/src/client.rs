@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, TraceLimit, async_trait};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
@@ -64,16 +64,54 @@ pub enum BindError {
         /// What is in [`WsServerConfig::subprotocols`](WsServerConfig#structfield.subprotocols).
         name: String,
     },
-    /// The name has no address, or none of its addresses could be bound.
-    #[error("cannot bind: {0}")]
-    Io(#[from] io::Error),
+    /// What is to be listened at is no address, or its name cannot be resolved.
+    #[error("cannot resolve the address to listen at ({0}): give a host and a port, such as 127.0.0.1:4000")]
+    Resolve(#[source] io::Error),
+    /// None of the addresses can be bound.
+    #[error("cannot listen at {at} ({source}){}", remedy(source))]
+    Io {
+        /// The addresses.
+        at: String,
+        /// What the system said of the last of them.
+        source: io::Error,
+    },
+}
+
+/// What to do about an address that cannot be bound.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": a program listens there already, perhaps an earlier run of this one; stop it, or take another port (port 0 \
+             takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+        }
+        _ => "",
+    }
+}
+
+/// Listens at the first of these addresses that can be bound.
+async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
+    let bound = TcpListener::bind(addrs).await.and_then(|listener| {
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    });
+    bound.map_err(|source| {
+        let shown: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+        BindError::Io { at: shown.join(" or "), source }
+    })
 }
 
 /// The plugin's end: listens, and makes a link of each engine that connects.
 ///
 /// Upgrades run side by side, so one that is slow, silent or hostile does not hold up the others; each ends within
 /// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). They go on while
-/// [`accept`](ClientConnector::accept) is awaited. What fails is traced and forgotten. Dropping the server stops
+/// [`accept`](ClientConnector::accept) is awaited. Who is
+/// refused is traced as a warning (one a second, with the number of those left out), other failures at the level `debug`. Dropping the server stops
 /// listening; links that were handed out live on.
 #[derive(Debug)]
 pub struct WsServer {
@@ -81,6 +119,7 @@ pub struct WsServer {
     local: SocketAddr,
     config: Arc<WsServerConfig>,
     connections: Arc<Semaphore>,
+    refusals: Arc<TraceLimit>,
     upgrades: FuturesUnordered<Upgrade>,
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -98,20 +137,20 @@ impl WsServer {
         if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
             return Err(BindError::Subprotocol { name: name.clone() });
         }
-        let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
+        let addrs: Vec<SocketAddr> = lookup_host(addr).await.map_err(BindError::Resolve)?.collect();
         let remote = addrs.iter().find(|addr| !addr.ip().to_canonical().is_loopback());
         if let (Some(&addr), false) = (remote, config.allow_remote) {
             return Err(BindError::Remote { addr });
         }
-        let listener = TcpListener::bind(&addrs[..]).await?;
-        let local = listener.local_addr()?;
+        let (listener, local) = listen_at(&addrs).await?;
         if !local.ip().to_canonical().is_loopback() && config.token.is_none() {
             tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
         }
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let config = Arc::new(config);
-        Ok(WsServer { listener, local, config, connections, upgrades: FuturesUnordered::new(), pause: None })
+        let (refusals, upgrades) = (Arc::default(), FuturesUnordered::new());
+        Ok(WsServer { listener, local, config, connections, refusals, upgrades, pause: None })
     }
 
     /// The address it listens at, with the port that was chosen.
@@ -148,7 +187,7 @@ impl WsServer {
             }
             match std::task::ready!(self.listener.poll_accept(cx)) {
                 Ok((stream, peer)) => {
-                    let admit = Admit::new(self.config.clone(), self.connections.clone());
+                    let admit = Admit::new(self.config.clone(), self.connections.clone(), self.refusals.clone(), peer);
                     self.upgrades.push(Box::pin(upgrade(stream, peer, admit)));
                 }
                 Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
@@ -196,6 +235,7 @@ async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Ac
     let config = admit.config.clone();
     let made = async {
         match &config.tls {
+            None if begins_tls(&stream).await => Err(refuse_tls(stream, &admit).await),
             None => websocket(stream, peer, admit).await,
             Some(tls) => {
                 let stream = TlsAcceptor::from(tls.clone()).accept(stream).await.map_err(|e| format!("TLS: {e}"))?;
@@ -204,7 +244,10 @@ async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Ac
         }
     };
     match tokio::time::timeout(config.ws.accept_timeout, made).await {
-        Ok(Ok(accepted)) => Some(accepted),
+        Ok(Ok(accepted)) => {
+            tracing::debug!(%peer, "an engine has connected");
+            Some(accepted)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%peer, error, "no websocket");
             None
@@ -213,6 +256,32 @@ async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Ac
             tracing::debug!(%peer, "no websocket within {:?}", config.ws.accept_timeout);
             None
         }
+    }
+}
+
+/// Whether the first byte is that of a TLS handshake.
+async fn begins_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    // An error is left to whoever reads next.
+    matches!(stream.peek(&mut first).await, Ok(1)) && first == [22]
+}
+
+/// Answers so that a TLS client sees that this is no TLS, and ends at once; what it would be told is an end of file.
+async fn refuse_tls(mut stream: TcpStream, admit: &Admit) -> String {
+    const WHY: &str = "this is a ws:// server and was dialled as wss://: dial ws://, or set WsServerConfig::tls";
+    admit.trace_refusal(WHY, None);
+    let answer = format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{WHY}", WHY.len());
+    let told = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // What is closed with something unread is reset, and the answer may be lost.
+        let mut hello = [0; 1024];
+        while stream.read(&mut hello).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    match told.await {
+        Ok(()) => WHY.to_owned(),
+        Err(error) => error.to_string(),
     }
 }
 

@@ -60,7 +60,7 @@ impl WsConnector {
             .map_err(|_| LinkEnd::Refused(format!("\"{}\" can be no name in a certificate", target.host)))?;
         let tls = self.tls()?;
         let stream =
-            TlsConnector::from(tls).connect(name, stream).await.map_err(|e| errors::of_io(e, &target.to_string()))?;
+            TlsConnector::from(tls).connect(name, stream).await.map_err(|e| errors::of_tls(e, &target.to_string()))?;
         self.upgrade(request, stream, &target).await
     }
 

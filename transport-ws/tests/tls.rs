@@ -8,6 +8,7 @@ use std::sync::Arc;
 use common::*;
 use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::AsyncReadExt;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
@@ -92,9 +93,25 @@ async fn one_end_without_tls() {
     let mut plain = server(WsServerConfig::default()).await;
     let url = plain.url().replace("ws://", "wss://");
     let end = dial(&mut plain, &url, WsConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(&end, LinkEnd::BadFrame(text) if text.contains("dial it as ws://")), "{end:?}");
     let mut secure = server(WsServerConfig::default().tls(tls)).await;
     let url = secure.url().replace("wss://", "ws://");
     let end = dial(&mut secure, &url, WsConnectorConfig::default()).await.err().unwrap();
     assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(end.to_string().contains("is it ws:// or wss://?"), "{end}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_tls_is_said_to_be_perhaps_without_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let hangs_up = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await.unwrap();
+    };
+    let mut connector = WsConnector::default();
+    let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), hangs_up) }).await;
+    let end = dialled.err().unwrap();
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    assert!(end.to_string().contains("is it a ws:// server?"), "{end}");
 }

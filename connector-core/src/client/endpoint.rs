@@ -59,6 +59,15 @@ impl PluginEndpoint {
                 if first {
                     self.home.loaded.send_replace(Some(name.clone()));
                     tracing::debug!(plugin = &*name, "an engine has shaken hands");
+                    let own = self.home.instance.plugin.name();
+                    if *name != *own {
+                        let given = crate::wire::shown(&name);
+                        tracing::warn!(
+                            plugin = own,
+                            given = &*given,
+                            "the engine has registered this plugin under another name, by which others have to call it"
+                        );
+                    }
                     // The hook's first part runs before the answer, so that a service it creates is listed there.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let client = PluginClient::behind(Arc::clone(&self.home));
@@ -252,6 +261,57 @@ mod tests {
     use super::*;
     use crate::client::ClientConfig;
     use crate::plugin::Plugin;
+
+    /// Keeps the warnings.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
+
+    impl tracing::field::Visit for Warnings {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            self.0.lock().unwrap().push(format!("{field}={value:?}"));
+        }
+    }
+
+    impl tracing::Subscriber for Warnings {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() <= tracing::Level::WARN
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn another_name_than_the_plugins_own_is_warned_of_once() {
+        for (given, warned) in [("probe", false), ("prope", true)] {
+            let warnings = Warnings::default();
+            let _guard = tracing::subscriber::set_default(warnings.clone());
+            let home = Arc::new(LinkHome::new(Plugin::new("probe"), ClientConfig::default()));
+            let mut side = PluginSide::new(home);
+            for id in 0..2 {
+                let text = format!(
+                    r#"{{"action":"request","id":{id},"name":"{given}","key":"handshake","payload":["{given}"]}}"#
+                );
+                side.receive(Message::decode(text.into()).unwrap());
+            }
+            let all = warnings.0.lock().unwrap().clone();
+            let names = all.iter().filter(|field| *field == "plugin=\"probe\"" || *field == "given=\"prope\"");
+            assert_eq!((names.count(), all.len() == 3), if warned { (2, true) } else { (0, false) }, "{all:?}");
+        }
+    }
 
     #[test]
     fn a_command_that_sends_nothing_holds_up_no_answer() {

@@ -105,7 +105,7 @@ impl Fault {
     }
 
     /// Whether the plugin could not take the arguments: its method did not run, and the text names the argument, as in
-    /// `add: argument 2: invalid type: null, expected i64`. Told over links between native ends alone; what a published
+    /// `add: missing argument 2: expected i64`. Told over links between native ends alone; what a published
     /// plugin makes of bad arguments is its own error.
     pub fn is_bad_arguments(&self) -> bool {
         self.0.bad_arguments

@@ -75,8 +75,12 @@ impl<T: DeserializeOwned + 'static> Parameter for T {
         let at_place = |error: String| S::Error::custom(format_args!("argument {place}: {error}"));
         match seq.next_element::<T>() {
             Ok(Some(value)) => Ok(value),
-            // As in JavaScript, an argument that is not given is `null`.
-            Ok(None) => serde_json::from_str("null").map_err(|error| at_place(without_position(&error))),
+            // As in JavaScript, an argument that is not given is `null`, where that will do.
+            Ok(None) => serde_json::from_str("null").map_err(|error| {
+                let error = without_position(&error);
+                let expected = error.strip_prefix("invalid type: null, ").unwrap_or(&error);
+                S::Error::custom(format_args!("missing argument {place}: {expected}"))
+            }),
             Err(error) => Err(at_place(without_position(&error))),
         }
     }
@@ -103,11 +107,11 @@ pub trait Parameters: Sized + 'static {
     fn from_seq<'de, S: SeqAccess<'de>>(seq: S) -> Result<Self, S::Error>;
 
     /// Reads the arguments: moved when they were handed over as this very tuple, parsed once otherwise. Extra arguments
-    /// are ignored, a missing one is `null`. For an integer any whole number will do, `3.0` and `1e3` too, as long as it
+    /// are ignored. A missing one is `null`, which an `Option` takes as `None`, and most types do not take. For an integer any whole number will do, `3.0` and `1e3` too, as long as it
     /// is in range.
     ///
     /// # Errors
-    /// Names the argument's place, counted from 1, and what was expected.
+    /// Names the argument's place, counted from 1, what was expected, and whether the argument is missing.
     fn from_args(args: Payload) -> Result<Self, PayloadError> {
         match args.take_as::<Self>() {
             Ok(parameters) => Ok(parameters),
@@ -218,7 +222,9 @@ mod tests {
             read::<(i64, i64)>(r#"[1, "x"]"#).unwrap_err(),
             r#"argument 2: invalid type: string "x", expected i64"#
         );
-        assert_eq!(read::<(i64, i64)>("[1]").unwrap_err(), "argument 2: invalid type: null, expected i64");
+        assert_eq!(read::<(i64, i64)>("[1]").unwrap_err(), "missing argument 2: expected i64");
+        assert_eq!(read::<(i64, i64)>("[1, null]").unwrap_err(), "argument 2: invalid type: null, expected i64");
+        assert_eq!(read::<(i64, String)>("[1.0]").unwrap_err(), "missing argument 2: expected a string");
         assert_eq!(read::<(i64,)>(r#"{"a":1}"#).unwrap_err(), "invalid type: map, expected an array of arguments");
         assert!(read::<(String,)>(r#"["\ud800"]"#).unwrap_err().starts_with("argument 1: "));
     }

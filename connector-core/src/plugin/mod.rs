@@ -98,6 +98,11 @@ impl Plugin {
 
     /// Adds a method that others can call: see [`Method`] for what can be one. A second method of the same name
     /// replaces the first.
+    ///
+    /// As in JavaScript, a call may give more arguments than the method has parameters; the method does not see them (a
+    /// last parameter [`Rest`] takes them). A parameter that is given no argument is `None` if it is an `Option`, `null`
+    /// if it is a `serde_json::Value`; for most other types the call ends with an error such as `missing argument 2:
+    /// expected u64`, and the method does not run.
     #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Plugin {
         let name = Name::from(name);

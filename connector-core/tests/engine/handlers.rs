@@ -68,7 +68,9 @@ async fn a_wrong_argument_is_named_with_method_place_and_type() {
         let wrong = error(&host, target, "add", json!([1, "two"])).await;
         assert_eq!(wrong, "add: argument 2: invalid type: string \"two\", expected i64");
         let missing = error(&host, target, "add", json!([1])).await;
-        assert_eq!(missing, "add: argument 2: invalid type: null, expected i64");
+        assert_eq!(missing, "add: missing argument 2: expected i64");
+        let null = error(&host, target, "add", json!([1, null])).await;
+        assert_eq!(null, "add: argument 2: invalid type: null, expected i64");
         let no_list = error(&host, target, "add", json!({"a": 1})).await;
         assert_eq!(no_list, "add: invalid type: map, expected an array of arguments");
         assert_eq!(

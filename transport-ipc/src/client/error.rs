@@ -23,6 +23,9 @@ pub enum ChannelError {
     #[error("PLUGIN_SOCKET names no socket: {0}")]
     BadSocket(String),
     /// Threads run already, and taking the channel changes the environment.
-    #[error("take the channel first thing in `main`, before threads or a runtime are started")]
+    #[error(
+        "Channel::find came too late, threads run already: call it first thing in a plain `fn main`, which starts the \
+         runtime after it (in a `#[tokio::main]` the runtime runs from the beginning)"
+    )]
     TooLate,
 }

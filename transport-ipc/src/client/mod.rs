@@ -12,6 +12,8 @@ pub use error::ChannelError;
 #[cfg(unix)]
 pub use node::NodeChannel;
 
+use std::io::IsTerminal;
+
 use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 
 use crate::config::{IpcConfig, SOCKET};
@@ -34,7 +36,8 @@ impl Channel {
     /// Finds the channel: Node's if there is one, else a socket's name in the environment, else stdio.
     ///
     /// To be called first thing in `main`, before a runtime or any thread is started: what is found is removed from
-    /// the environment, so that programs which this one starts do not take it for theirs.
+    /// the environment, so that programs which this one starts do not take it for theirs. If standard input is a
+    /// terminal, nobody but its user is there: a line on standard error then says what starts this program.
     ///
     /// # Errors
     /// There is a channel, but none that can be used; or threads run already.
@@ -48,7 +51,12 @@ impl Channel {
                 let name = LocalName::parse(&name).map_err(|error| ChannelError::BadSocket(error.to_string()))?;
                 Ok(Channel::Local(name))
             }
-            None => Ok(Channel::Stdio),
+            None => {
+                if std::io::stdin().is_terminal() {
+                    by_hand();
+                }
+                Ok(Channel::Stdio)
+            }
         }
     }
 
@@ -80,6 +88,15 @@ impl Channel {
     pub fn serve(self, plugin: Plugin) -> Serving {
         connector_core::serve(Once(Some(self)), move || plugin.clone(), ClientConfig::default())
     }
+}
+
+/// Told to whoever has started the program from a terminal, and sees nothing but an odd line of JSON.
+#[allow(clippy::print_stderr, reason = "a program that is run by hand may have no traces, and exactly then is told")]
+fn by_hand() {
+    eprintln!(
+        "An engine starts this program and talks to it over its standard input and output; see transport_ipc::child. \
+         Press Ctrl-D or Ctrl-C to end it."
+    );
 }
 
 /// The one link of a channel.

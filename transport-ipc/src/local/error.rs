@@ -26,13 +26,22 @@ pub enum BindError {
         why: &'static str,
     },
     /// The system refused.
-    #[error("cannot listen at {at}: {source}")]
+    #[error("cannot listen at {at} ({source}){}", remedy(source))]
     Io {
         /// The file, folder or pipe.
         at: String,
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What to do about what the system refused.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": its folder does not exist; create it, or serve under another name",
+        io::ErrorKind::PermissionDenied => ": this user may not write to its folder; serve under another name",
+        _ => "",
+    }
 }
 
 impl BindError {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "client")]
 use connector_core::{ClientConfig, ClientConnector, Plugin, Serving, async_trait};
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, Traffic};
+use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, TraceLimit, Traffic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
@@ -38,6 +38,7 @@ pub struct LocalServer {
     config: LocalConfig,
     connections: Arc<Semaphore>,
     pause: Option<Pin<Box<Sleep>>>,
+    refusals: TraceLimit,
 }
 
 impl LocalServer {
@@ -54,7 +55,15 @@ impl LocalServer {
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let address = listener.address().unwrap_or_else(|| name.clone());
-        Ok(LocalServer { listener, name: name.clone(), address, config, connections, pause: None })
+        Ok(LocalServer {
+            listener,
+            name: name.clone(),
+            address,
+            config,
+            connections,
+            pause: None,
+            refusals: TraceLimit::default(),
+        })
     }
 
     /// The name it listens at.
@@ -101,14 +110,19 @@ impl LocalServer {
 
     fn admit(&self, stream: os::Stream) -> Option<Box<dyn Link>> {
         if let Err(error) = os::check_peer(&stream) {
-            tracing::warn!(name = %self.name, error, "a connection was closed");
+            if let Some(left_out) = self.refusals.pass() {
+                tracing::warn!(name = %self.name, error, left_out, "a connection was closed");
+            }
             return None;
         }
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
             let limit = self.config.max_connections;
-            tracing::warn!(name = %self.name, limit, "a connection was closed: LocalConfig::max_connections is reached");
+            if let Some(left_out) = self.refusals.pass() {
+                tracing::warn!(name = %self.name, limit, left_out, "a connection was closed: LocalConfig::max_connections is reached");
+            }
             return None;
         };
+        tracing::debug!(name = %self.name, "a connection has been accepted");
         let link = line_link(stream, &self.config.ipc, Stray::Skip);
         Some(Box::new(Counted { link, _permit: permit }))
     }

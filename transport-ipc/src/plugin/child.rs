@@ -35,15 +35,19 @@ impl ChildEnd {
             None => format!("the program {} closed its channel but did not end, and was killed", self.program),
         }
     }
+
+    /// What it said last, to be appended to a text; empty if it said nothing.
+    pub(super) fn last_lines(&self) -> String {
+        match self.stderr.is_empty() {
+            true => String::new(),
+            false => format!("; its last lines on standard error:\n{}", self.stderr.join("\n")),
+        }
+    }
 }
 
 impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.how())?;
-        if !self.stderr.is_empty() {
-            write!(f, "; its last lines on standard error:\n{}", self.stderr.join("\n"))?;
-        }
-        Ok(())
+        write!(f, "{}{}", self.how(), self.last_lines())
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use connector_core::LinkEnd;
 use tokio::time::Instant;
 
+use super::child::ChildEnd;
+
 /// When to start a program again that has ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Restart {
@@ -37,6 +39,10 @@ struct Past {
 struct Last {
     success: bool,
     how: String,
+    /// The last lines of its standard error, as they are appended to a text.
+    stderr: String,
+    /// Whether it has sent a message.
+    spoke: bool,
 }
 
 impl History {
@@ -48,11 +54,21 @@ impl History {
         *self.past() = Past::default();
     }
 
-    /// The program has ended by itself.
-    pub(super) fn ended(&self, success: bool, how: String) {
+    /// The program has ended by itself. `spoke` is whether it has sent a message.
+    pub(super) fn ended(&self, end: &ChildEnd, spoke: bool) {
+        self.note(Last { success: end.is_success(), how: end.how(), stderr: end.last_lines(), spoke });
+    }
+
+    /// It was killed, since its link was given up.
+    pub(super) fn killed(&self) {
+        let how = "the program was killed, since its link was given up".to_owned();
+        self.note(Last { success: false, how, stderr: String::new(), spoke: true });
+    }
+
+    fn note(&self, last: Last) {
         let mut past = self.past();
         past.ends.push_back(Instant::now());
-        past.last = Some(Last { success, how });
+        past.last = Some(last);
     }
 
     /// # Errors
@@ -65,15 +81,17 @@ impl History {
         }
         let Some(last) = &past.last else { return Ok(()) };
         let stays_down = match self.restart {
-            Restart::Never => Some("it is not to be started again".to_owned()),
-            Restart::OnFailure if last.success => Some("it is started again only after a failure".to_owned()),
+            Restart::Never => Some("it is not to be started again (Restart::Never)".to_owned()),
+            Restart::OnFailure if last.success => {
+                Some("it is started again only after a failure (Restart::OnFailure)".to_owned())
+            }
             _ if past.ends.len() as u64 >= u64::from(crashes) => {
                 Some(format!("it has ended {} times within {within:?}", past.ends.len()))
             }
             _ => None,
         };
         match stays_down {
-            Some(why) => Err(LinkEnd::GivenUp(format!("{why}; the last time, {}", last.how))),
+            Some(why) => Err(LinkEnd::GivenUp(last.told(&why))),
             None => Ok(()),
         }
     }
@@ -83,9 +101,26 @@ impl History {
     }
 }
 
+impl Last {
+    fn told(&self, stays_down: &str) -> String {
+        let Last { how, stderr, .. } = self;
+        match self.spoke {
+            true => format!("{stays_down}; the last time, {how}{stderr}"),
+            false => format!(
+                "{how} without having sent a message (is it a plugin's program, with the right arguments? In Rust its \
+                 `main` calls Channel::find and serves); {stays_down}{stderr}"
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn last(success: bool, how: &str) -> Last {
+        Last { success, how: how.to_owned(), stderr: String::new(), spoke: true }
+    }
 
     fn history(restart: Restart) -> History {
         History::new(restart, (3, Duration::from_secs(60)))
@@ -99,7 +134,7 @@ mod tests {
             for (success, expected) in [(true, after_success), (false, after_failure)] {
                 let history = history(restart);
                 history.may_start().unwrap();
-                history.ended(success, "it ended".to_owned());
+                history.note(last(success, "it ended"));
                 assert_eq!(history.may_start().is_ok(), expected, "{restart:?} after success: {success}");
                 history.clear();
                 history.may_start().unwrap();
@@ -111,10 +146,10 @@ mod tests {
     async fn too_many_ends_in_too_little_time() {
         let history = history(Restart::Always);
         for _ in 0..2 {
-            history.ended(false, "exited with code 3".to_owned());
+            history.note(last(false, "exited with code 3"));
             history.may_start().unwrap();
         }
-        history.ended(false, "exited with code 3".to_owned());
+        history.note(last(false, "exited with code 3"));
         let why = history.may_start().unwrap_err().to_string();
         assert!(why.contains("it has ended 3 times within 60s; the last time, exited with code 3"), "{why}");
         tokio::time::sleep(Duration::from_secs(61)).await;

@@ -28,6 +28,8 @@ pub(super) struct Attended {
     history: History,
     /// Whether its end is to be put down to the program: it was neither asked to end nor has its end been noted.
     unexplained: bool,
+    /// It has sent a message.
+    spoke: bool,
     output: Option<JoinHandle<()>>,
 }
 
@@ -44,7 +46,7 @@ impl Attended {
         };
         let child = Child::look_after(group, program.end_timeout, program.term_timeout);
         let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
-        Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, output }
+        Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, spoke: false, output }
     }
 
     /// Ready when it has ended; polled no more after that.
@@ -62,7 +64,8 @@ impl Attended {
     /// It has ended by itself.
     fn note(&mut self, end: &ChildEnd) {
         self.unexplained = false;
-        self.history.ended(end.is_success(), end.to_string());
+        tracing::debug!(end = end.how(), "a program has ended");
+        self.history.ended(end, self.spoke);
     }
 }
 
@@ -72,7 +75,7 @@ impl Drop for Attended {
             output.abort();
         }
         if self.unexplained {
-            self.history.ended(false, "the program was killed, since its link was given up".to_owned());
+            self.history.killed();
         }
     }
 }
@@ -155,6 +158,7 @@ impl ChildLink {
     }
 
     fn taken(&mut self, message: Result<Message, DecodeError>) -> Result<Message, DecodeError> {
+        self.attended.spoke |= message.is_ok();
         if message.as_ref().is_ok_and(|message| message.action == Action::Response) {
             self.owed = self.owed.saturating_sub(1);
         }

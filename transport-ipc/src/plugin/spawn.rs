@@ -1,7 +1,7 @@
 //! Starts a program with its channel.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Start<'_> {
     /// # Errors
     /// It cannot be started, or is another than it should be; or, over a local socket, it ends before it has connected.
     pub(super) async fn run(&self) -> Result<Box<dyn Link>, LinkEnd> {
-        let file = resolve::resolve(self.program).map_err(|error| self.failed(error))?;
+        let file = resolve::resolve(self.program).map_err(|error| self.failed(error, None))?;
         digest::check(self.program, &file).await?;
         let command = self.command(&file);
         let (link, attended) = match self.program.channel {
@@ -43,6 +43,7 @@ impl Start<'_> {
             ChannelKind::Node => self.node(command).await?,
             ChannelKind::Local => self.local(command).await?,
         };
+        tracing::debug!(plugin = &**self.plugin, file = %file.display(), "a program has been started");
         Ok(Box::new(ChildLink::new(link, attended)))
     }
 
@@ -123,6 +124,7 @@ impl Start<'_> {
     /// Starts it in a process group (a job) of its own. The command is dropped with this, and with it the parent's copies
     /// of what the child inherits.
     async fn launch(&self, mut command: Command) -> Result<Group, LinkEnd> {
+        let file = PathBuf::from(command.as_std().get_program());
         die_with_the_engine(&mut command);
         let (mark, plugin) = (Mark::new(), Arc::clone(self.plugin));
         if cfg!(target_os = "linux") {
@@ -139,23 +141,25 @@ impl Start<'_> {
             super::guard::ensure();
             command.spawn().map(|child| Group::new(child, plugin, mark))
         });
-        started.await?.map_err(|error| self.failed(error))
+        started.await?.map_err(|error| self.failed(error, Some(&file)))
     }
 
-    /// Why it cannot be started, and whether it makes sense to try again.
-    fn failed(&self, error: io::Error) -> LinkEnd {
+    /// Why it cannot be started, and whether it makes sense to try again. `file` is what was to be run, if it was found.
+    fn failed(&self, error: io::Error, file: Option<&Path>) -> LinkEnd {
         let name = self.program.program.display();
-        match error.kind() {
-            io::ErrorKind::NotFound => LinkEnd::Refused(format!(
-                "the program {name} cannot be started ({error}): is it installed, is the path right, does its working \
-                 folder exist?"
-            )),
-            io::ErrorKind::PermissionDenied => {
-                LinkEnd::Refused(format!("the program {name} cannot be started ({error}): is it executable?"))
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied if file.is_some_and(Path::is_dir) => {
+                ": it is a folder, and not a program in it"
             }
-            _ if is_lasting(&error) => LinkEnd::Refused(format!("the program {name} cannot be started ({error})")),
-            _ => LinkEnd::lost(error),
-        }
+            io::ErrorKind::NotFound if file.is_some_and(Path::is_file) => {
+                ": the file is there, so does its working folder exist, and the interpreter that its first line names?"
+            }
+            io::ErrorKind::NotFound => ": is it installed, is the path right, does its working folder exist?",
+            io::ErrorKind::PermissionDenied => ": is it executable? If not, `chmod +x` makes it so",
+            _ if is_lasting(&error) => "",
+            _ => return LinkEnd::lost(error),
+        };
+        LinkEnd::Refused(format!("the program {name} cannot be started ({error}){remedy}"))
     }
 }
 

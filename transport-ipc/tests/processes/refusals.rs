@@ -28,14 +28,18 @@ async fn a_program_that_cannot_be_started() {
     let folder = tempfile::tempdir().unwrap();
     symlink("loop", folder.path().join("loop")).unwrap();
     fs::write(folder.path().join("text"), "").unwrap();
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let at = |name: &str| folder.path().join(name);
     let sh = || Program::new("/bin/sh");
     let programs = [
         (Program::new(""), "is the path right"),
         (Program::new("no-such-program"), "is the path right"),
         (Program::new("./no-such-program"), "is the path right"),
-        (Program::new(at("text")), "is it executable"),
-        (Program::new(folder.path()), "is it executable"),
+        (Program::new(at("text")), "is it executable? If not, `chmod +x`"),
+        (Program::new(folder.path()), "it is a folder"),
+        (Program::new(at("script")), "the interpreter that its first line names"),
         (Program::new(at("text").join("below")), "cannot be started"),
         (Program::new(at("loop")), "cannot be started"),
         (Program::new(at(&"x".repeat(300))), "cannot be started"),

@@ -48,9 +48,46 @@ pub enum BindError {
     /// The token is empty: everybody would have it.
     #[error("the token is empty: set a long random one, or none")]
     EmptyToken,
-    /// The name has no address, or none of its addresses could be bound.
-    #[error("cannot bind: {0}")]
-    Io(#[from] io::Error),
+    /// What is to be listened at is no address, or its name cannot be resolved.
+    #[error("cannot resolve the address to listen at ({0}): give a host and a port, such as 127.0.0.1:4000")]
+    Resolve(#[source] io::Error),
+    /// None of the addresses can be bound.
+    #[error("cannot listen at {at} ({source}){}", remedy(source))]
+    Io {
+        /// The addresses.
+        at: String,
+        /// What the system said of the last of them.
+        source: io::Error,
+    },
+}
+
+/// What to do about an address that cannot be bound.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": a program listens there already, perhaps an earlier run of this one; stop it, or take another port (port 0 \
+             takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+        }
+        _ => "",
+    }
+}
+
+/// Listens at the first of these addresses that can be bound.
+async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
+    let bound = TcpListener::bind(addrs).await.and_then(|listener| {
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    });
+    bound.map_err(|source| {
+        let shown: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+        BindError::Io { at: shown.join(" or "), source }
+    })
 }
 
 /// The plugin's end: listens, and makes a link of each engine that connects.
@@ -75,13 +112,12 @@ impl SocketIoServer {
         if config.token.as_deref().is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
         }
-        let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
+        let addrs: Vec<SocketAddr> = lookup_host(addr).await.map_err(BindError::Resolve)?.collect();
         let remote = addrs.iter().find(|addr| !addr.ip().to_canonical().is_loopback());
         if let (Some(&addr), false) = (remote, config.allow_remote) {
             return Err(BindError::Remote { addr });
         }
-        let listener = TcpListener::bind(&addrs[..]).await?;
-        let local = listener.local_addr()?;
+        let (listener, local) = listen_at(&addrs).await?;
         if !local.ip().to_canonical().is_loopback() && config.token.is_none() {
             tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
         }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{ClientConnector, Link, LinkEnd, async_trait};
+use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
@@ -57,6 +58,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ws_max_frame_size(frame)
         .build_layer();
     let (namespace, silence) = (config.namespace.clone(), config.silence());
+    let refusals = Arc::<TraceLimit>::default();
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
@@ -64,6 +66,8 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+        max_connections: config.max_connections,
+        refusals: Arc::clone(&refusals),
         links,
     };
     let (checked, connected) = (gate.clone(), gate);
@@ -73,7 +77,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     // An origin is a scheme, a host and a port, and browsers write them in lower case.
     let origins = config.allow_origins.iter().map(|origin| origin.to_ascii_lowercase());
     let origins: Arc<[HeaderValue]> = origins.filter_map(|origin| HeaderValue::from_str(&origin).ok()).collect();
-    (SocketIoLayer { path: config.path.into(), origins, layer }, SocketIoEngines(engines))
+    (SocketIoLayer { path: config.path.into(), origins, refusals, layer }, SocketIoEngines(engines))
 }
 
 /// Who is let in, and where their links go.
@@ -84,6 +88,8 @@ struct Gate {
     max_polling: usize,
     silence: Duration,
     connections: Arc<Semaphore>,
+    max_connections: usize,
+    refusals: Arc<TraceLimit>,
     links: mpsc::Sender<Box<dyn Link>>,
 }
 
@@ -99,15 +105,23 @@ struct Admitted {
     permit: Arc<OwnedSemaphorePermit>,
 }
 
+const NO_TOKEN: &str =
+    "a token is needed, the plugin's own (SocketIoServerConfig::token): send it as `io(url, { auth: { token } })` does";
+const NO_ORIGIN: &str =
+    "pages of this origin may not connect: the plugin's program allows them with SocketIoServerConfig::allow_origin";
+
 impl Gate {
     fn admit(&self, socket: &SocketRef, auth: Option<Auth>) -> Result<(), String> {
         let given = auth.and_then(|auth| auth.token).unwrap_or_default();
         if let Some(token) = &self.token
             && !bool::from(token.as_bytes().ct_eq(given.as_bytes()))
         {
-            return Err("a token is needed: io(url, { auth: { token } })".to_owned());
+            return Err(self.refuse(NO_TOKEN.to_owned()));
         }
-        let permit = self.connections.clone().try_acquire_owned().map_err(|_| "too many connections".to_owned())?;
+        let permit = self.connections.clone().try_acquire_owned().map_err(|_| {
+            let most = self.max_connections;
+            self.refuse(format!("too many connections: SocketIoServerConfig::max_connections allows {most} at once"))
+        })?;
         let inbox = Inbox::default();
         socket.on(codec::EVENT, inbox.clone());
         // Events of other names are no messages, and that is to be seen.
@@ -121,9 +135,17 @@ impl Gate {
         Ok(())
     }
 
+    fn refuse(&self, why: String) -> String {
+        if let Some(left_out) = self.refusals.pass() {
+            tracing::warn!(left_out, "a client was refused: {why}");
+        }
+        why
+    }
+
     async fn enter(self, socket: SocketRef) {
         let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
         let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling, permit));
+        tracing::debug!("an engine has connected");
         // Without a receiver nobody serves: the link is dropped, which closes it.
         let _ = self.links.send(link).await;
     }
@@ -152,6 +174,7 @@ impl std::fmt::Debug for SocketIoEngines {
 pub struct SocketIoLayer {
     path: Arc<str>,
     origins: Arc<[HeaderValue]>,
+    refusals: Arc<TraceLimit>,
     layer: layer::SocketIoLayer,
 }
 
@@ -166,6 +189,7 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
         SocketIoService {
             path: self.path.clone(),
             origins: self.origins.clone(),
+            refusals: self.refusals.clone(),
             plugin: cors.layer(self.layer.layer(inner.clone())),
             others: self.layer.layer(inner),
         }
@@ -177,6 +201,7 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
 pub struct SocketIoService<S: Clone> {
     path: Arc<str>,
     origins: Arc<[HeaderValue]>,
+    refusals: Arc<TraceLimit>,
     plugin: Cors<service::SocketIoService<S>>,
     others: service::SocketIoService<S>,
 }
@@ -219,12 +244,21 @@ where
         if self.origin_is_allowed(request.headers()) {
             return Either::Left(self.plugin.call(request));
         }
-        let origin = request.headers().get(header::ORIGIN);
-        tracing::info!(?origin, "a page was refused: its origin is not in SocketIoServerConfig::allow_origins");
+        if let Some(left_out) = self.refusals.pass() {
+            tracing::warn!(origin = shown_origin(request.headers()), left_out, "a client was refused: {NO_ORIGIN}");
+        }
+        // The body is of the service's own type, so what is wrong is said in the status line.
         let mut refusal = Response::new(R::default());
         *refusal.status_mut() = StatusCode::FORBIDDEN;
+        refusal.extensions_mut().insert(ReasonPhrase::from_static(NO_ORIGIN.as_bytes()));
         Either::Right(Either::Right(ready(Ok(refusal))))
     }
+}
+
+/// The beginning of it, as it is traced.
+fn shown_origin(headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(header::ORIGIN).iter().take(4).map(HeaderValue::as_bytes).collect();
+    String::from_utf8_lossy(&values.join(&b", "[..])).chars().take(200).collect()
 }
 
 /// What a server says of any other path.

@@ -4,16 +4,25 @@ use std::io;
 
 use connector_core::LinkEnd;
 use rust_engineio::Error;
+use tungstenite::error::ProtocolError;
 
 /// An error before there is a link to `place`.
 pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
     match error {
         Error::WebsocketError(tungstenite::Error::Http(response)) => of_status(response.status().as_u16(), place),
         Error::WebsocketError(tungstenite::Error::Io(error)) => of_io(error, place),
-        Error::WebsocketError(tungstenite::Error::Tls(error)) => LinkEnd::Refused(format!(
-            "TLS with {place} failed ({error}): its certificate must be issued for that host by an authority in \
-             SocketIoConnectorConfig::tls, or one the system trusts"
-        )),
+        Error::WebsocketError(tungstenite::Error::Tls(error)) => of_tls(&error.to_string(), place),
+        Error::WebsocketError(tungstenite::Error::Protocol(error @ ProtocolError::HandshakeIncomplete)) => {
+            LinkEnd::lost(format!(
+                "{place} closed the connection instead of answering ({error}): is it a socket.io server, and is it \
+                 http:// or https://?"
+            ))
+        }
+        Error::WebsocketError(tungstenite::Error::Protocol(ProtocolError::HttparseError(error))) => {
+            LinkEnd::BadFrame(format!(
+                "{place} does not answer in HTTP ({error}): is it a socket.io server, and is it http:// or https://?"
+            ))
+        }
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
             LinkEnd::BadFrame(format!("{place} does not speak engine.io: {error}"))
         }
@@ -29,6 +38,18 @@ pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
         Error::IncompleteResponseFromReqwest(error) => LinkEnd::lost(error.without_url()),
         error => LinkEnd::lost(error),
     }
+}
+
+/// The system's TLS tells its errors apart by their texts alone.
+fn of_tls(error: &str, place: &str) -> LinkEnd {
+    let remedy = match error.to_ascii_lowercase().contains("certificate") {
+        true => {
+            "its certificate must be issued for that host by an authority in SocketIoConnectorConfig::tls, or one the \
+             system trusts"
+        }
+        false => "is it http:// instead of https://? Otherwise check the versions at both ends",
+    };
+    LinkEnd::Refused(format!("TLS with {place} failed ({error}): {remedy}"))
 }
 
 /// The name of a host could not be resolved.
@@ -49,7 +70,7 @@ fn of_io(error: io::Error, place: &str) -> LinkEnd {
 fn of_status(status: u16, place: &str) -> LinkEnd {
     let remedy = match status {
         401 => "it wants credentials, see SocketIoConnectorConfig::header",
-        403 => "it does not allow this origin",
+        403 => "it does not allow this origin (SocketIoServerConfig::allow_origin)",
         404 => "check SocketIoConnectorConfig::path",
         300..=399 => "redirects are not followed, use the url it leads to",
         _ => return LinkEnd::lost(format!("{place} answered with HTTP {status}: is there a plugin at that url?")),

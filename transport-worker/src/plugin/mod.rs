@@ -58,6 +58,7 @@ impl PluginConnector for WorkerConnector {
         }
         let (here, there) = links(self.config.room);
         let work = start::start(&self.name, Arc::clone(&self.make), there, &self.config)?;
+        tracing::debug!(plugin = self.name, placement = ?self.config.placement, "the plugin has been started");
         self.before = Some(work.watch());
         Ok(Box::new(WorkerLink::new(here, work)))
     }

@@ -1,7 +1,10 @@
 //! Who is let in: origin, token, and how many.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use connector_core::TraceLimit;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
@@ -17,11 +20,31 @@ pub(super) struct Admit {
     /// The path asked for by the one that was let in.
     pub(super) path: String,
     connections: Arc<Semaphore>,
+    refusals: Arc<TraceLimit>,
+    peer: SocketAddr,
 }
 
 impl Admit {
-    pub(super) fn new(config: Arc<WsServerConfig>, connections: Arc<Semaphore>) -> Admit {
-        Admit { config, permit: None, path: String::new(), connections }
+    pub(super) fn new(
+        config: Arc<WsServerConfig>,
+        connections: Arc<Semaphore>,
+        refusals: Arc<TraceLimit>,
+        peer: SocketAddr,
+    ) -> Admit {
+        Admit { config, permit: None, path: String::new(), connections, refusals, peer }
+    }
+
+    /// `given` is what the client sent and was refused for, if that may be shown.
+    pub(super) fn trace_refusal(&self, why: &str, given: Option<&str>) {
+        if let Some(left_out) = self.refusals.pass() {
+            tracing::warn!(peer = %self.peer, given, left_out, "a client was refused: {why}");
+        }
+    }
+
+    fn refuse(&self, status: StatusCode, why: impl Into<Cow<'static, str>>, given: Option<&str>) -> ErrorResponse {
+        let why = why.into();
+        self.trace_refusal(&why, given);
+        refusal(status, why.into_owned())
     }
 
     fn origin_is_allowed(&self, request: &Request) -> bool {
@@ -67,20 +90,14 @@ impl Callback for &mut Admit {
     #[allow(clippy::result_large_err)]
     fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         if !self.origin_is_allowed(request) {
-            let origin = request.headers().get(header::ORIGIN);
-            tracing::info!(?origin, "a page was refused: its origin is not in WsServerConfig::allow_origins");
-            return Err(refusal(StatusCode::FORBIDDEN, "this origin is not allowed here"));
+            return Err(self.refuse(StatusCode::FORBIDDEN, NO_ORIGIN, Some(&shown(request, header::ORIGIN))));
         }
         if !self.has_token(request) {
-            return Err(refusal(StatusCode::UNAUTHORIZED, "a token is needed"));
+            return Err(self.refuse(StatusCode::UNAUTHORIZED, NO_TOKEN, None));
         }
         let Ok(subprotocol) = self.subprotocol(request) else {
-            let asked: Vec<_> = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().take(4).collect();
-            tracing::info!(
-                ?asked,
-                "a client was refused: no subprotocol it asks for is in WsServerConfig::subprotocols"
-            );
-            return Err(refusal(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL));
+            let asked = shown(request, header::SEC_WEBSOCKET_PROTOCOL);
+            return Err(self.refuse(StatusCode::BAD_REQUEST, NO_SUBPROTOCOL, Some(&asked)));
         };
         if let Some(name) = subprotocol {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
@@ -91,21 +108,36 @@ impl Callback for &mut Admit {
                 self.path = request.uri().path().to_owned();
                 Ok(response)
             }
-            Err(_) => Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections")),
+            Err(_) => {
+                let most = self.config.max_connections;
+                let why = format!("too many connections: WsServerConfig::max_connections allows {most} at once");
+                Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, why, None))
+            }
         }
     }
 }
 
+const NO_ORIGIN: &str =
+    "pages of this origin may not connect: the plugin's program allows them with WsServerConfig::allow_origin";
+const NO_TOKEN: &str = "the plugin's token is needed (WsServerConfig::token): send it as `Authorization: Bearer <token>`, as \
+     WsConnectorConfig::token does, or as `?token=<token>` in the url";
 const NO_SUBPROTOCOL: &str =
     "no subprotocol asked for is spoken here: ask for none, or name it with WsServerConfig::subprotocol";
 
-fn refusal(status: StatusCode, text: &'static str) -> ErrorResponse {
-    let mut response = ErrorResponse::new(Some(text.to_owned()));
+/// A header as it is traced: the beginning of its values.
+fn shown(request: &Request, name: header::HeaderName) -> String {
+    let values: Vec<_> = request.headers().get_all(name).iter().take(4).map(|value| value.as_bytes()).collect();
+    String::from_utf8_lossy(&values.join(&b", "[..])).chars().take(200).collect()
+}
+
+fn refusal(status: StatusCode, text: String) -> ErrorResponse {
+    let length = text.len();
+    let mut response = ErrorResponse::new(Some(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -117,7 +149,7 @@ mod tests {
     use super::*;
 
     fn admit(config: WsServerConfig) -> Admit {
-        Admit::new(Arc::new(config), Arc::new(Semaphore::new(1)))
+        Admit::new(Arc::new(config), Arc::new(Semaphore::new(1)), Arc::default(), ([127, 0, 0, 1], 9).into())
     }
 
     fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request {

@@ -7,14 +7,31 @@ use tokio_tungstenite::tungstenite as ws;
 use ws::error::ProtocolError;
 use ws::http::StatusCode;
 
+/// An error of the TLS handshake with `target`.
+pub(super) fn of_tls(error: io::Error, target: &str) -> LinkEnd {
+    if is_of_tls(&error) {
+        return of_io(error, target);
+    }
+    // A server that is being restarted may do the same.
+    LinkEnd::lost(format!(
+        "{target} ended the connection instead of answering the TLS handshake ({error}): is it a ws:// server?"
+    ))
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
 /// An error of TCP or TLS before there is a link to `target`.
-pub(super) fn of_io(error: io::Error, target: &str) -> LinkEnd {
+fn of_io(error: io::Error, target: &str) -> LinkEnd {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return LinkEnd::lost(error);
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage, PeerMisbehaved};
     match tls {
-        InvalidMessage(_) => LinkEnd::BadFrame(format!("{target} does not speak TLS ({tls}): is it a ws:// server?")),
+        InvalidMessage(_) => LinkEnd::BadFrame(format!(
+            "{target} does not speak TLS ({tls}): dial it as ws://, or set WsServerConfig::tls in the plugin's program"
+        )),
         PeerMisbehaved(_) => LinkEnd::BadFrame(tls.to_string()),
         InvalidCertificate(_) => LinkEnd::Refused(format!(
             "{target} has a certificate that is not trusted ({tls}): it must be issued for that host by an authority \
@@ -37,7 +54,13 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
         }
         ws::Error::Http(response) => of_status(response.status(), target),
         ws::Error::Io(error) => of_io(error, target),
-        ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => LinkEnd::lost(error),
+        ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => LinkEnd::lost(format!(
+            "{target} closed the connection instead of answering the upgrade ({error}): is it a websocket server, and \
+             is it ws:// or wss://?"
+        )),
+        ws::Error::Protocol(ProtocolError::HttparseError(error)) => LinkEnd::BadFrame(format!(
+            "{target} does not answer in HTTP ({error}): is it a websocket server, and is it ws:// or wss://?"
+        )),
         ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => {
             LinkEnd::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
         }
@@ -53,7 +76,7 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
 fn of_status(status: StatusCode, target: &str) -> LinkEnd {
     let remedy = match status {
         StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
-        StatusCode::FORBIDDEN => "it does not allow this origin",
+        StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed, use the url it leads to",
         _ => return LinkEnd::lost(format!("{target} answered with HTTP {status}: is it the right url?")),

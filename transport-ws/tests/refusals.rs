@@ -1,0 +1,124 @@
+//! Who is refused is told why, and so is who reads the traces, whatever a peer does.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+mod common;
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use connector_core::ClientConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use transport_ws::{WsConnectorConfig, WsServer, WsServerConfig};
+
+/// Keeps the fields of every warning as one line of text.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, "{field}={value:?} ");
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+impl Warnings {
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// The whole answer that a raw request gets.
+async fn answer(server: &mut WsServer, headers: &str) -> String {
+    let local = server.local_addr();
+    let asking = async {
+        let mut socket = TcpStream::connect(local).await.unwrap();
+        socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    soon(async {
+        tokio::select! {
+            answer = asking => answer,
+            _ = async { loop { std::mem::forget(server.accept().await) } } => unreachable!(),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_answer_and_a_warning_say_what_to_set() {
+    let token = || WsServerConfig::default().token("sesame");
+    for (config, headers, status, setting) in [
+        (WsServerConfig::default(), "Origin: https://page.example\r\n", "403", "WsServerConfig::allow_origin"),
+        (token(), "", "401", "WsServerConfig::token"),
+        (token(), "Authorization: Bearer hunter2\r\n", "401", "WsServerConfig::token"),
+        (WsServerConfig::default(), "Sec-WebSocket-Protocol: v9\r\n", "400", "WsServerConfig::subprotocol"),
+        (WsServerConfig::default().max_connections(0), "", "503", "WsServerConfig::max_connections"),
+    ] {
+        let warnings = Warnings::default();
+        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let answer = answer(&mut server(config).await, headers).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(setting), "{answer}");
+        let all = warnings.all();
+        assert!(all.len() == 1 && all[0].contains(setting) && all[0].contains("127.0.0.1:"), "{all:?}");
+        assert!(!format!("{answer}{all:?}").contains("sesame"), "{answer} {all:?}");
+        assert!(!format!("{answer}{all:?}").contains("hunter2"), "{answer} {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn tls_where_there_is_none_is_warned_of() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let mut server = server(WsServerConfig::default()).await;
+    let url = server.url().replace("ws://", "wss://");
+    dial(&mut server, &url, WsConnectorConfig::default()).await.err().unwrap();
+    let all = warnings.all();
+    assert!(all.len() == 1 && all[0].contains("dial ws://"), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_counted_instead_of_traced_and_what_is_shown_is_bounded() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let mut server = server(WsServerConfig::default()).await;
+    let origin = format!("Origin: \u{9b}31m{}\r\n", "x".repeat(5000));
+    for _ in 0..200 {
+        answer(&mut server, &origin).await;
+    }
+    let all = warnings.all();
+    assert!(!all.is_empty() && all.len() < 100, "{}", all.len());
+    assert!(all.iter().all(|line| line.len() < 1000 && !line.contains('\u{9b}')), "{all:?}");
+}
