@@ -20,6 +20,7 @@ pub(crate) fn all() -> Vec<String> {
         Refusal::CancelNotRegistered { target: target.clone(), caller: caller.clone(), method: method.clone() },
         Refusal::CancelNotActivated { target: target.clone(), caller: caller.clone(), what: s("<what>") },
         Refusal::CancelNotExposed { target: target.clone(), caller: caller.clone(), method: method.clone(), exposed },
+        Refusal::Reserved { target: target.clone(), caller: caller.clone() },
         Refusal::Deactivated { name: s("<name>"), what: s("<what>") },
         Refusal::Busy { target: target.clone(), caller: caller.clone(), method: method.clone(), waiting: N as usize },
         Refusal::TooDeep { target, caller, method, limit: N },
