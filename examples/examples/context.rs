@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 async fn greet(ctx: Context) -> Result<String, CallError> {
     println!("{}.{}, called by {}", ctx.path(), ctx.method(), ctx.from());
-    // The caller waits for this method; calling it back does not wait for itself.
+    // The caller runs one call at a time and waits for this one, yet calling it back gets through.
     let name: String = ctx.client().call(ctx.from(), "name", ()).await?;
     Ok(format!("hello, {name}"))
 }
@@ -27,7 +27,7 @@ async fn relay(ctx: Context) -> Result<(), CallError> {
     ctx.client().call("sleeper", "sleep", ()).await
 }
 
-/// The method is dropped where it waits when its call ends. A task that it has spawned waits for that.
+/// When its call ends, the method is dropped where it waits. `ended` is for the tasks that it has spawned.
 async fn sleep(ctx: Context, tell: Sender<&'static str>) {
     let tell_end = tell.clone();
     tokio::spawn(async move {
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", app.call::<String>("greeter", "greet", ()).await?);
     tokio::select! {
         outcome = app.call::<()>("greeter", "relay", ()) => outcome?,
-        _asleep = told.recv() => println!("app gives up"), // which drops its call, and so the relay's to the sleeper
+        _asleep = told.recv() => println!("app gives up"), // drops its call, and with it the relay's
     }
     println!("sleeper: {}", told.recv().await.unwrap_or("nothing"));
 

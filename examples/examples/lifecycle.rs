@@ -10,7 +10,7 @@
 //! journal closes
 //! after its deactivation, active: false
 //! journal opens
-//! journal hears that app says "goodbye"
+//! journal notes that app said "goodbye"
 //! journal closes
 //! ```
 #![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
@@ -23,8 +23,8 @@ use connector_core::{Engine, Plugin, PluginClient};
 /// the plugin's deactivation.
 async fn open(journal: PluginClient) {
     println!("journal opens");
-    if let Err(error) = journal.on("app", "said", |what: String| println!("journal hears that app says {what:?}")) {
-        println!("journal is deaf: {error}");
+    if let Err(error) = journal.on("app", "said", |what: String| println!("journal notes that app said {what:?}")) {
+        println!("journal cannot listen: {error}");
     }
 }
 

@@ -17,7 +17,7 @@ use connector_core::{Engine, Plugin, PluginClient, Policy, Profile, async_trait}
 
 struct EditorDecides;
 
-/// The host asks as `manager`. A decision may take its time, for example to ask the user.
+/// The host asks as `manager`. A decision may wait, for example for the user's answer.
 #[async_trait]
 impl Policy for EditorDecides {
     async fn can_activate(&self, from: &Profile, _to: &Profile, _method: Option<&str>) -> bool {

@@ -22,7 +22,7 @@ struct Task {
     name: String,
 }
 
-/// Each handler is for the messages of one method; together they are what the service solves.
+/// Each handler takes the messages of one method. Their methods are the service's solvables.
 fn tasks(url: &str) -> StpClient {
     let stp = StpClient::new(StpWsConnector::new(url));
     stp.on("TaskAdded", |task: Task| println!("Tasks receives: {}", task.name));

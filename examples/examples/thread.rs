@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use connector_core::{Engine, Plugin};
 
-/// Blocks its thread for a while. What other plugins must not do, this one may.
+/// Blocks its thread for a while, which a plugin on the engine's threads must not do.
 async fn crunch(numbers: Vec<u64>) -> (String, u64) {
     std::thread::sleep(Duration::from_millis(300));
     let thread = std::thread::current().name().unwrap_or_default().to_owned();
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         engine.manager().activate(name).await?;
     }
 
-    // The numbers are moved to the thread and not serialized: they are of the very type that the method takes.
+    // The numbers are moved to the thread, not serialized, because they have the very type that the method takes.
     let numbers: Vec<u64> = (0..10_000).collect();
     let crunching = app.call::<(String, u64)>("cruncher", "crunch", (numbers,));
     let greeting = async {

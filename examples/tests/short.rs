@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-/// More, and it is not short. Comments count.
+/// The most lines that a program may have, comments included.
 const LINES: usize = 59;
 /// No program takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ fn source(name: &str) -> String {
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// `cargo test` builds the examples, beside the folder of the tests.
+/// Cargo puts examples beside the folder of the tests. `cargo test` builds them.
 fn executable(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built =
