@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::future::{Future, pending};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -65,15 +65,23 @@ fn with_sources(error: &dyn Error) -> String {
     text
 }
 
-/// What every engine program does once it knows where its plugin lives: registers it, runs the script in the file
-/// (without one, the script that the published packages are tried with), prints a line for each step, and leaves in order.
+#[derive(clap::Args)]
+#[allow(missing_docs, reason = "it would be the help of each program that has this option")]
+pub struct Steps {
+    /// A JSON array of steps; without it, the script that the published packages are tried with.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+/// What every engine program does once it knows where its plugin lives: registers it, runs the script of steps, prints a
+/// line for each step, and leaves in order.
 ///
 /// # Errors
 /// The script cannot be read, or a step that activates the plugin `probe` fails; the steps after it are run all the same.
-pub async fn drive(plugin: Registration, script: Option<&Path>) -> Done {
-    let script = match script {
+pub async fn drive(plugin: Registration, steps: Steps) -> Done {
+    let script = match steps.script {
         Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
+            std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?
         }
         None => SCRIPT.to_owned(),
     };

@@ -299,8 +299,8 @@ mod tests {
         for (given, warned) in [("probe", false), ("prope", true)] {
             let warnings = Warnings::default();
             let _guard = tracing::subscriber::set_default(warnings.clone());
-            let home = Arc::new(LinkHome::new(Plugin::new("probe"), ClientConfig::default()));
-            let mut side = PluginSide::new(home);
+            let home = Arc::new(RemoteClient::new(Plugin::new("probe"), ClientConfig::default()));
+            let mut side = PluginEndpoint::new(home);
             for id in 0..2 {
                 let text = format!(
                     r#"{{"action":"request","id":{id},"name":"{given}","key":"handshake","payload":["{given}"]}}"#

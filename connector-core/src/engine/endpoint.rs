@@ -78,9 +78,9 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         matches!(self.handshake, Handshake::Answered | Handshake::Done)
     }
 
-    /// The link has ended: everybody who waits is told.
-    pub(super) fn end(mut self, end: &Arc<LinkEnd>) {
-        self.remote.set_down(end, self.session.end());
+    /// The link has ended: the calls that wait for a response, to be ended.
+    pub(super) fn end(mut self) -> Vec<Reply> {
+        self.session.end()
     }
 
     fn act(&mut self, event: EngineEvent<Reply>) {

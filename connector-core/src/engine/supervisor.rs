@@ -18,7 +18,7 @@ use super::remote::{LinkState, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::ActivateError;
 use crate::guard;
-use crate::link::drive;
+use crate::link::{Reply, drive};
 use crate::runtime;
 use crate::sync::lock;
 
@@ -114,8 +114,8 @@ struct Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if !self.down_for_good {
-            self.remote.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
             self.remote.state.send_replace(LinkState::Inactive);
+            self.remote.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
             if !self.remote.outbox.is_stopped()
                 && let Some(engine) = self.engine.upgrade()
             {
@@ -134,21 +134,21 @@ impl Supervisor {
         guard::call(&self.entry.name, "the connector's `activated`", || connector.activated());
         drop(connector);
         loop {
-            let (end, was_up) = match self.unless_stopped(self.dial()).await {
+            let (end, was_up, waiting) = match self.unless_stopped(self.dial()).await {
                 None => break,
-                Some(Err(end)) => (end, false),
+                Some(Err(end)) => (end, false, Vec::new()),
                 Some(Ok(mut link)) => {
                     let mut side = self.side();
                     // The host's own code runs here too: its rules, its values' `Serialize`.
                     let work = drive(&mut *link, &mut side, &self.entry.options.queue);
                     let end = guard::run(&self.entry.name, "the link's task", work).await;
                     let end = end.unwrap_or_else(|| LinkEnd::lost("its task panicked"));
-                    let was_up = side.is_loaded();
-                    side.end(&Arc::new(end.clone()));
-                    (end, was_up)
+                    (end, side.is_loaded(), side.end())
                 }
             };
             if matches!(end, LinkEnd::Disconnected) {
+                tracing::debug!("the link is closed");
+                self.remote.set_down(&Arc::new(end), waiting);
                 break;
             }
             match was_up {
@@ -156,7 +156,7 @@ impl Supervisor {
                 false => tries += 1,
             }
             let given_up = matches!(end, LinkEnd::GivenUp(_));
-            if self.failed(Arc::new(end), tries, was_up).is_err() {
+            if self.failed(Arc::new(end), tries, was_up, waiting).is_err() {
                 break;
             }
             if given_up {
@@ -170,14 +170,15 @@ impl Supervisor {
         }
     }
 
-    /// There is no link now, or no longer.
+    /// There is no link now, or no longer; `waiting` are the calls that it ends.
     ///
     /// # Errors
     /// The plugin is being activated, and trying again makes no sense.
-    fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool) -> Result<(), ()> {
+    fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool, waiting: Vec<Reply>) -> Result<(), ()> {
         let mut activation = lock(&self.activation);
         let last = activation.last.replace(Arc::clone(&end));
         if activation.tell.is_some() {
+            self.remote.set_down(&end, waiting);
             tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
             let is_final = match &*end {
                 LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_) => true,
@@ -194,9 +195,10 @@ impl Supervisor {
             return Ok(());
         }
         drop(activation);
-        // From here on calls end with the newest reason.
-        self.remote.set_down(&end, Vec::new());
+        // First: a caller whose call fails may wait for the link to be up again.
         self.remote.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
+        // From here on calls end with the newest reason.
+        self.remote.set_down(&end, waiting);
         let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
         if !was_up {
             match &*end {
@@ -216,6 +218,7 @@ impl Supervisor {
 
     async fn dial(&self) -> Result<Box<dyn Link>, LinkEnd> {
         let mut connector = self.remote.connector.lock().await;
+        tracing::debug!("connecting");
         // A transport has a limit of its own; this is for one that has forgotten it.
         let limit = self.entry.options.activation_timeout;
         let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.remote.url)));
@@ -245,6 +248,7 @@ impl Supervisor {
         let on_loaded = {
             let (engine, entry, remote) = (engine.clone(), Arc::clone(&entry), Arc::clone(&remote));
             move |methods: Option<Vec<String>>| {
+                tracing::debug!(methods = methods.as_ref().map(Vec::len), "the link is up");
                 let listed = methods.is_some();
                 // Before the link is up: from then on it may be called.
                 if let Some(methods) = methods {

@@ -1,10 +1,14 @@
 //! Links that are lost, heal, or are too slow.
 
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use conformance::probe;
 use connector_core::{CallError, ClientConfig, LinkState, Plugin, PluginOptions, connect};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::hand::{Peer, plugin_by_hand};
 use crate::support::{Host, Notes, settle, short_queue, soon};
@@ -57,6 +61,30 @@ async fn calls_that_wait_in_the_queue_at_a_loss_fail_at_once_too() {
     for call in calls {
         assert!(matches!(soon(call).await.unwrap(), Err(CallError::LinkLost(_))));
     }
+}
+
+/// Records what the link's state is when the task that waits for a call is woken.
+struct Woken(watch::Receiver<LinkState>, Mutex<Vec<bool>>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.1.lock().unwrap().push(self.0.borrow().is_up());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_call_ends_by_a_loss_the_link_is_not_up_any_more() {
+    let host = Host::new().await;
+    let switch = host.add(probe).await;
+    let woken = Arc::new(Woken(host.engine.link_state("probe").unwrap(), Mutex::default()));
+    let mut call = Box::pin(host.local.call::<Value>("probe", "slow", (5000, 1)));
+    assert!(call.as_mut().poll(&mut Context::from_waker(&Arc::clone(&woken).into())).is_pending());
+    settle().await;
+    switch.turn_off(true);
+    switch.cut();
+    settle().await;
+    assert_eq!(*woken.1.lock().unwrap(), [false]);
+    assert!(matches!(call.await, Err(CallError::LinkLost(_))));
 }
 
 /// A subscriber that is cut off, the events meanwhile, and its next link.

@@ -9,7 +9,7 @@ const flag = exports.flag = (name, otherwise) => {
   return i < 0 ? otherwise : process.argv[i + 1]
 }
 const script = exports.script = () =>
-  JSON.parse(fs.readFileSync(flag('script', path.join(__dirname, '../../../connector-core/src/conformance/script.json'))))
+  JSON.parse(fs.readFileSync(flag('script', path.join(__dirname, '../../../conformance/src/script.json'))))
 
 /** All that an engine's program does with its connector: runs the script and leaves. */
 exports.drive = async function (probe) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use examples::Steps;
 use transport_ipc::{ChannelKind, Program};
 
 /// Starts a program as the plugin `probe`, runs a script against it and prints a line of JSON for each step.
@@ -19,9 +20,8 @@ struct Args {
     /// How to talk to it.
     #[arg(long, value_enum, default_value_t = Kind::Stdio)]
     channel: Kind,
-    /// A JSON array of steps; without it, the script that the published packages are tried with.
-    #[arg(long, value_name = "FILE")]
-    script: Option<PathBuf>,
+    #[command(flatten)]
+    steps: Steps,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -42,5 +42,5 @@ fn main() -> ExitCode {
         Kind::Local => ChannelKind::Local,
     };
     let program = Program::new(args.exec).args(args.arg).channel(channel);
-    examples::run(async move { examples::drive(transport_ipc::child("probe", program), args.script.as_deref()).await })
+    examples::run(examples::drive(transport_ipc::child("probe", program), args.steps))
 }

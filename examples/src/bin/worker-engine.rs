@@ -1,10 +1,10 @@
 //! An engine with its plugin in a thread or a task beside it, which runs a script against it, with a plugin `local`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use conformance::probe;
+use examples::Steps;
 use transport_worker::{Placement, WorkerConfig, worker_with};
 
 /// Starts the plugin `probe` in this process, runs a script against it and prints a line of JSON for each step.
@@ -14,9 +14,8 @@ struct Args {
     /// Where the plugin runs.
     #[arg(long, value_enum, default_value_t = Place::Thread)]
     placement: Place,
-    /// A JSON array of steps; without it, the script that the published packages are tried with.
-    #[arg(long, value_name = "FILE")]
-    script: Option<PathBuf>,
+    #[command(flatten)]
+    steps: Steps,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -34,5 +33,5 @@ fn main() -> ExitCode {
         Place::Task => Placement::Task,
     };
     let plugin = worker_with("probe", WorkerConfig::default().placement(placement), probe);
-    examples::run(async move { examples::drive(plugin, args.script.as_deref()).await })
+    examples::run(examples::drive(plugin, args.steps))
 }

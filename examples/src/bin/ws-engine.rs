@@ -1,9 +1,9 @@
 //! An engine that dials a plugin behind a websocket and runs a script against it, with a plugin `local` beside it.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::Steps;
 
 /// Runs a script against the plugin `probe` at a websocket URL and prints a line of JSON for each step.
 #[derive(Parser)]
@@ -12,14 +12,11 @@ struct Args {
     /// Where the plugin listens, for example ws://127.0.0.1:4000.
     #[arg(long)]
     url: String,
-    /// A JSON array of steps; without it, the script that the published packages are tried with.
-    #[arg(long, value_name = "FILE")]
-    script: Option<PathBuf>,
+    #[command(flatten)]
+    steps: Steps,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    examples::run(
-        async move { examples::drive(transport_ws::plugin("probe", &args.url), args.script.as_deref()).await },
-    )
+    examples::run(examples::drive(transport_ws::plugin("probe", &args.url), args.steps))
 }

@@ -50,7 +50,7 @@ pub(crate) fn js() -> PathBuf {
 
 /// The script that the published packages are tried with.
 pub(crate) fn bundled() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../connector-core/src/conformance/script.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/src/script.json")
 }
 
 /// What [`bundled`] gives.

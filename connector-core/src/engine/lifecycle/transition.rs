@@ -214,6 +214,8 @@ struct Worker {
 impl Worker {
     async fn run(mut self, mut transition: Transition) {
         loop {
+            let plugin = &*self.entry.name;
+            tracing::debug!(plugin, ?transition, "begins");
             let result = match transition {
                 Transition::Activate => self.engine.run_activation(&self.entry).await,
                 Transition::Deactivate => {
@@ -221,8 +223,12 @@ impl Worker {
                     Ok(())
                 }
             };
-            if result.is_err() {
-                self.engine.silence(&self.entry);
+            match &result {
+                Ok(()) => tracing::debug!(plugin, ?transition, "done"),
+                Err(error) => {
+                    tracing::debug!(plugin, ?transition, %error, "failed");
+                    self.engine.silence(&self.entry);
+                }
             }
             let effects = self.entry.advance(&self.engine.moments, |lifecycle| lifecycle.finished(result));
             match self.engine.settle(&self.entry, effects) {

@@ -1,0 +1,87 @@
+//! The short programs in `examples/`: each is short, and prints what its documentation says it does.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// The most lines that a program may have, comments included.
+const LINES: usize = 59;
+/// No program takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A test for each program; one that needs a feature says which.
+macro_rules! programs {
+    ($($name:ident $($feature:literal)?),* $(,)?) => {
+        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+        $(
+            $(#[cfg(feature = $feature)])?
+            #[tokio::test]
+            async fn $name() {
+                prints_what_it_promises(stringify!($name)).await;
+            }
+        )*
+    };
+}
+programs! {
+    access, big_payloads, child "ipc", context, errors, events, hello, lifecycle, local_socket "ipc", lost_link "ipc",
+    policy, services, socketio "socketio", stp "stp", thread "worker", websocket "ws",
+}
+
+fn source(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs");
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Cargo puts examples beside the folder of the tests. `cargo test` builds them.
+fn executable(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built =
+        tests.ancestors().nth(2).unwrap().join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        built.is_file(),
+        "{} is missing: `cargo test --test` builds no examples, `cargo test` does",
+        built.display()
+    );
+    built
+}
+
+/// The block `text` of the documentation at the top.
+fn promised(source: &str) -> String {
+    let documentation = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let block = documentation.map(str::trim).skip_while(|line| *line != "```text").skip(1);
+    block.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
+}
+
+async fn prints_what_it_promises(name: &str) {
+    let promised = promised(&source(name));
+    assert!(!promised.is_empty(), "the documentation says what it prints");
+    let mut program = tokio::process::Command::new(executable(name));
+    let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(LIMIT, output).await.expect("it hangs").unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), promised, "{errors}");
+}
+
+#[test]
+fn every_program_is_run_here_and_listed_in_the_readme() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let there: BTreeSet<_> = files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(there, PROGRAMS.iter().map(|name| (*name).to_owned()).collect());
+    for name in PROGRAMS {
+        let row = format!("| [`{name}`](examples/{name}.rs) |");
+        assert!(include_str!("../README.md").contains(&row), "{name} is missing");
+    }
+}
+
+#[test]
+fn every_program_is_short_and_says_how_to_run_it() {
+    for name in PROGRAMS {
+        let source = source(name);
+        let lines = source.lines().count();
+        assert!(lines <= LINES, "{name}.rs has {lines} lines");
+        assert!(source.starts_with("//! ") && source.contains(&format!("--example {name}`")), "{name}");
+    }
+}
