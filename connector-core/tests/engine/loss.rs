@@ -288,7 +288,7 @@ async fn a_new_link_may_listen_for_good_to_what_the_last_one_wanted_once() {
     let heard: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
     assert_eq!(heard, [1, 2, 3]);
 
-    let (notes, sessions) = (Notes::default(), std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let (notes, sessions) = (Notes::default(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
     let noted = notes.clone();
     let switch = host
         .add(move || {
