@@ -87,7 +87,7 @@ pub(super) fn options() -> PluginOptions {
         .queue_length(20_000)
         .queue_timeout(std::time::Duration::from_secs(600))
         .activation_timeout(std::time::Duration::from_secs(25))
-        .redial(std::time::Duration::from_millis(10), std::time::Duration::from_millis(100))
+        .reconnect_delay(std::time::Duration::from_millis(10), std::time::Duration::from_millis(100))
 }
 
 /// An engine, with `probe` at the other end of the transport.

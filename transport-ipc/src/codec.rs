@@ -29,15 +29,15 @@ pub(crate) enum Stray {
 /// The codec of all channels.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    max_line: usize,
+    max_message: usize,
     stray: Stray,
     /// What of the buffer is known to hold no line's end.
     scanned: usize,
 }
 
 impl Lines {
-    pub(crate) fn new(max_line: usize, stray: Stray) -> Lines {
-        Lines { max_line, stray, scanned: 0 }
+    pub(crate) fn new(max_message: usize, stray: Stray) -> Lines {
+        Lines { max_message, stray, scanned: 0 }
     }
 
     /// The length of the next line, if it is there to its end.
@@ -47,8 +47,8 @@ impl Lines {
     pub(crate) fn next(&mut self, buffer: &[u8]) -> Result<Option<usize>, LinkEnd> {
         let end = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|found| self.scanned + found);
         self.scanned = if end.is_some() { 0 } else { buffer.len() };
-        match end.unwrap_or(buffer.len()) > self.max_line {
-            true => Err(LinkEnd::TooLarge { limit: self.max_line }),
+        match end.unwrap_or(buffer.len()) > self.max_message {
+            true => Err(LinkEnd::TooLarge { limit: self.max_message }),
             false => Ok(end),
         }
     }
@@ -121,11 +121,11 @@ impl Lines {
             }
         }
         let length = out.len() - start;
-        if length > self.max_line {
+        if length > self.max_message {
             out.truncate(start);
             return Err(PayloadError::NotSerializable(format!(
-                "a message of {length} bytes is over the limit of {} (IpcConfig::max_line)",
-                self.max_line
+                "a message of {length} bytes is over the limit of {} (IpcConfig::max_message)",
+                self.max_message
             )));
         }
         out.push(b'\n');

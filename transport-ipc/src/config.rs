@@ -11,16 +11,16 @@ pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
 /// ```
 /// use transport_ipc::IpcConfig;
 ///
-/// let config = IpcConfig::default().max_line(1 << 20);
+/// let config = IpcConfig::default().max_message(1 << 20);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IpcConfig {
     /// The longest line, in bytes, that is taken or sent. A longer one that comes ends the link; a longer message to be
     /// sent is an error to its sender alone. Default 16 MiB.
-    pub max_line: usize,
+    pub max_message: usize,
     /// How long making a link over a local socket may take. Default 5 s.
-    pub dial_timeout: Duration,
+    pub connect_timeout: Duration,
     /// How long closing in order may go without progress: what is left is written, and what comes is discarded until
     /// the other end has closed too. In all it takes five times as long at most. Also how long reading goes on after a
     /// write has failed. Default 1 s.
@@ -29,22 +29,26 @@ pub struct IpcConfig {
 
 impl Default for IpcConfig {
     fn default() -> Self {
-        IpcConfig { max_line: 16 << 20, dial_timeout: Duration::from_secs(5), close_timeout: Duration::from_secs(1) }
+        IpcConfig {
+            max_message: 16 << 20,
+            connect_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(1),
+        }
     }
 }
 
 impl IpcConfig {
-    /// Sets [`max_line`](IpcConfig::max_line).
+    /// Sets [`max_message`](IpcConfig::max_message).
     #[must_use]
-    pub fn max_line(mut self, bytes: usize) -> Self {
-        self.max_line = bytes;
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
         self
     }
 
-    /// Sets [`dial_timeout`](IpcConfig::dial_timeout).
+    /// Sets [`connect_timeout`](IpcConfig::connect_timeout).
     #[must_use]
-    pub fn dial_timeout(mut self, limit: Duration) -> Self {
-        self.dial_timeout = limit;
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
         self
     }
 

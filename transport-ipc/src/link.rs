@@ -30,7 +30,7 @@ pub(crate) fn line_link<S>(stream: S, config: &IpcConfig, stray: Stray) -> LineL
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let lines = LineStream::new(stream, config.max_line, stray);
+    let lines = LineStream::new(stream, config.max_message, stray);
     FramedLink::new(lines).count_traffic(|lines| lines.traffic).close_timeout(config.close_timeout)
 }
 
@@ -49,10 +49,10 @@ pub(crate) struct LineStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
-    fn new(stream: S, max_line: usize, stray: Stray) -> LineStream<S> {
+    fn new(stream: S, max_message: usize, stray: Stray) -> LineStream<S> {
         LineStream {
             stream,
-            lines: Lines::new(max_line, stray),
+            lines: Lines::new(max_message, stray),
             inbound: BytesMut::new(),
             read_all: false,
             outbound: Vec::new(),

@@ -188,7 +188,7 @@ async fn a_program_that_ignores_end_of_file_and_term() {
         printf '{{\"action\":\"response\",\"id\":0,\"payload\":\"'$$'\"}}\\n'; while :; do sleep 1; done"
     );
     let short = Duration::from_millis(100);
-    host.activate(child("p", shell(&script).end_timeout(short).term_timeout(short))).await.unwrap();
+    host.activate(child("p", shell(&script).exit_timeout(short).term_timeout(short))).await.unwrap();
     let pid = host.call().await.unwrap();
     assert!(lives(&pid));
     timeout(LIMIT, host.engine.manager().deactivate("p")).await.expect("the deactivation hangs").unwrap();

@@ -218,7 +218,7 @@ async fn a_dial_that_is_not_answered_times_out() {
             while hear(&mut ws).await.is_some() {}
             std::future::pending::<()>().await;
         };
-        let dialling = dial(&url, SocketIoConnectorConfig::default().dial_timeout(limit));
+        let dialling = dial(&url, SocketIoConnectorConfig::default().connect_timeout(limit));
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
         assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{steps} {end:?}");
     }

@@ -68,7 +68,7 @@ async fn a_mebibyte_each_way() {
 
 #[tokio::test]
 async fn a_request_over_the_limit_is_refused() {
-    let (_server, mut link, polling) = polling(SocketIoServerConfig::default().max_polling(10_000)).await;
+    let (_server, mut link, polling) = polling(SocketIoServerConfig::default().max_polling_body(10_000)).await;
     assert_eq!(polling.post(&event(1)).await.status, 200);
     let answer = polling.post(&format!("42[\"message\",\"{}\"]", "x".repeat(20_000))).await;
     assert_eq!(answer.status, 413, "{}", answer.body);

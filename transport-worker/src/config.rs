@@ -21,7 +21,7 @@ pub enum Placement {
 /// use std::time::Duration;
 /// use transport_worker::{Placement, WorkerConfig};
 ///
-/// let config = WorkerConfig::default().placement(Placement::Task).end_timeout(Duration::from_millis(500));
+/// let config = WorkerConfig::default().placement(Placement::Task).exit_timeout(Duration::from_millis(500));
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -30,11 +30,11 @@ pub struct WorkerConfig {
     pub placement: Placement,
     /// Messages that may wait in the link, each way, before it pushes back on its sender; the receiver has taken up to
     /// as many. 0 is taken as 1. Default 256.
-    pub room: usize,
+    pub capacity: usize,
     /// How long the plugin may take to end once its link is closed, its `on_deactivation` and its `spawn_blocking` work
     /// included. What waits (`await`) is dropped then; what still blocks its thread 100 ms later cannot be ended, and
     /// is traced as a warning. The core waits for this up to 10 s. Default 2 s.
-    pub end_timeout: Duration,
+    pub exit_timeout: Duration,
     /// Bounds and times of the plugin's end.
     pub client: ClientConfig,
 }
@@ -43,8 +43,8 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         WorkerConfig {
             placement: Placement::default(),
-            room: 256,
-            end_timeout: Duration::from_secs(2),
+            capacity: 256,
+            exit_timeout: Duration::from_secs(2),
             client: ClientConfig::default(),
         }
     }
@@ -58,17 +58,17 @@ impl WorkerConfig {
         self
     }
 
-    /// Sets [`room`](WorkerConfig::room).
+    /// Sets [`capacity`](WorkerConfig::capacity).
     #[must_use]
-    pub fn room(mut self, messages: usize) -> Self {
-        self.room = messages;
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = messages;
         self
     }
 
-    /// Sets [`end_timeout`](WorkerConfig::end_timeout).
+    /// Sets [`exit_timeout`](WorkerConfig::exit_timeout).
     #[must_use]
-    pub fn end_timeout(mut self, limit: Duration) -> Self {
-        self.end_timeout = limit;
+    pub fn exit_timeout(mut self, limit: Duration) -> Self {
+        self.exit_timeout = limit;
         self
     }
 

@@ -35,7 +35,7 @@
 //! # Code that blocks
 //! A plugin in a thread may block it (`std::thread::sleep`, a lock, a long computation): the engine and all other
 //! plugins go on. What the same plugin does beside it waits, and so do a cancel and the end: the thread cannot be ended
-//! while it blocks ([`WorkerConfig::end_timeout`]).
+//! while it blocks ([`WorkerConfig::exit_timeout`]).
 //!
 //! A call may block the thread for as long as it may run
 //! ([`PluginOptions::queue_timeout`](connector_core::PluginOptions::queue_timeout)). A thread that blocks elsewhere, or

@@ -7,8 +7,8 @@ use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 use crate::pipe::{Reader, Writer, Written, pipe};
 
 /// The two ends of one link, the same in every way.
-pub(crate) fn links(room: usize) -> (ChannelLink, ChannelLink) {
-    let ((here, from_here), (there, from_there)) = (pipe(room), pipe(room));
+pub(crate) fn links(capacity: usize) -> (ChannelLink, ChannelLink) {
+    let ((here, from_here), (there, from_there)) = (pipe(capacity), pipe(capacity));
     let link = |writer, reader| ChannelLink { writer, reader, end: None };
     (link(here, from_there), link(there, from_here))
 }

@@ -39,11 +39,11 @@ pub(crate) enum Written {
     Dropped,
 }
 
-/// A pipe that takes `room` messages before it pushes back, at least one.
-pub(crate) fn pipe(room: usize) -> (Writer, Reader) {
+/// A pipe that takes `capacity` messages before it pushes back, at least one.
+pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
     let shared = Arc::new(Shared::default());
-    let room = room.max(1);
-    let writer = Writer { shared: Arc::clone(&shared), room, batch: VecDeque::new(), takes: room.min(BURST) };
+    let capacity = capacity.max(1);
+    let writer = Writer { shared: Arc::clone(&shared), capacity, batch: VecDeque::new(), takes: capacity.min(BURST) };
     (writer, Reader { shared, inbox: VecDeque::new(), waker: None })
 }
 
@@ -62,8 +62,8 @@ impl Shared {
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    room: usize,
-    /// What has not been handed over yet. There is room for it.
+    capacity: usize,
+    /// What has not been handed over yet. There is capacity for it.
     batch: VecDeque<Message>,
     /// How many `batch` may hold before the queue has to be looked at.
     takes: usize,
@@ -107,7 +107,7 @@ impl Writer {
             true => std::mem::swap(&mut state.queue, &mut self.batch),
             false => state.queue.append(&mut self.batch),
         }
-        let left = self.room.saturating_sub(state.queue.len());
+        let left = self.capacity.saturating_sub(state.queue.len());
         if let Some(cx) = waiting
             && left == 0
         {

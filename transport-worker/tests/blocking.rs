@@ -119,7 +119,7 @@ async fn a_thread_that_is_blocked_outside_a_call_is_found() {
         })
     };
     let host = Host::new().await;
-    let config = WorkerConfig::default().end_timeout(Duration::from_millis(100));
+    let config = WorkerConfig::default().exit_timeout(Duration::from_millis(100));
     host.engine.register(worker_with("blocks", config, make).options(often())).unwrap();
     host.engine.manager().activate("blocks").await.unwrap();
     assert_eq!(host.local.call::<i64>("blocks", "one", ()).await.unwrap(), 1);

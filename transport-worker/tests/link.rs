@@ -184,7 +184,7 @@ async fn a_hundred_thousand_events_arrive_in_order() {
     const EVENTS: u64 = 100_000;
     for placement in PLACEMENTS {
         // Less room than events in one go, so that both ends wait for each other time and again.
-        let config: WorkerConfig = placed(placement).room(16);
+        let config: WorkerConfig = placed(placement).capacity(16);
         let host = Host::with("p", config, || {
             Plugin::new("p").method("fire", |ctx: Context, n: u64| async move {
                 for i in 0..n {

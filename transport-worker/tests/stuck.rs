@@ -60,7 +60,7 @@ async fn a_plugin_that_will_not_end_is_told_of_and_no_other_is_started() {
     let _traced = tracing::subscriber::set_default(to_writer);
 
     let (release, blocks, make) = blocking("stuck");
-    let host = Host::with("stuck", WorkerConfig::default().end_timeout(Duration::from_millis(100)), make).await;
+    let host = Host::with("stuck", WorkerConfig::default().exit_timeout(Duration::from_millis(100)), make).await;
     let local = host.local.clone();
     let blocked = tokio::spawn(async move { local.call::<()>("stuck", "wait", ()).await });
     timeout(LIMIT, blocks.notified()).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_hook_that_waits_for_ever_is_given_up() {
     let to_writer = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _traced = tracing::subscriber::set_default(to_writer);
     for placement in PLACEMENTS {
-        let config = placed(placement).end_timeout(Duration::from_millis(100));
+        let config = placed(placement).exit_timeout(Duration::from_millis(100));
         let host = Host::with("waits", config, || {
             Plugin::new("waits").method("one", || async { 1 }).on_deactivation(|_| pending())
         })

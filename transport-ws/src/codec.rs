@@ -22,7 +22,7 @@ pub(crate) fn encode(message: &Message, limit: usize, scratch: &mut Vec<u8>) -> 
     if written.is_err() || length > limit {
         *scratch = Vec::new();
         written?;
-        let text = format!("a message of {length} bytes is over the limit of {limit} (WsConfig::max_send)");
+        let text = format!("a message of {length} bytes is over the limit of {limit} (WsConfig::max_sent_message)");
         return Err(PayloadError::NotSerializable(text));
     }
     let json = if length <= SMALL { Bytes::copy_from_slice(scratch) } else { std::mem::take(scratch).into() };

@@ -18,8 +18,8 @@ const CONTROL_ROOM: usize = 4 * KIB;
 /// use std::time::Duration;
 /// use transport_ws::WsConfig;
 ///
-/// let config = WsConfig::default().max_frame(1 << 20).ping_interval(Duration::from_secs(5));
-/// assert_eq!(config.max_frame, 1 << 20);
+/// let config = WsConfig::default().max_message(1 << 20).ping_interval(Duration::from_secs(5));
+/// assert_eq!(config.max_message, 1 << 20);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -29,11 +29,11 @@ pub struct WsConfig {
     /// A larger one is answered with close code 1009 and ends the link as
     /// [`LinkEnd::TooLarge`](connector_core::LinkEnd::TooLarge). Memory for a message is reserved when its header
     /// arrives, so this also bounds what a hostile peer can make this end reserve.
-    pub max_frame: usize,
+    pub max_message: usize,
     /// The largest message sent, in bytes. Default: 16 MiB, what most peers take. At most 1 GiB.
     ///
     /// A larger one is refused where it is sent and does not harm the link: its peer would have ended it.
-    pub max_send: usize,
+    pub max_sent_message: usize,
     /// A ping is sent when nothing was received for this long. Default: 10 s. At least 1 ms;
     /// [`Duration::MAX`] sends none.
     pub ping_interval: Duration,
@@ -44,9 +44,9 @@ pub struct WsConfig {
     /// with one thread answers no ping while a method blocks it: where methods block for longer than this, raise it, and
     /// `queue_timeout` with it. [`Duration::MAX`], here or in `ping_interval`, leaves it to the engine to find a silent
     /// plugin.
-    pub pong_timeout: Duration,
+    pub ping_timeout: Duration,
     /// The engine's end: the limit for resolving the name, TCP, TLS and the upgrade altogether. Default: 5 s.
-    pub dial_timeout: Duration,
+    pub connect_timeout: Duration,
     /// The plugin's end: the limit for TLS and the upgrade, from the accepted connection on. Default: 5 s.
     pub accept_timeout: Duration,
     /// How long a link that is being closed may go without progress, whichever end closes it and why; in all it takes
@@ -63,11 +63,11 @@ pub struct WsConfig {
 impl Default for WsConfig {
     fn default() -> WsConfig {
         WsConfig {
-            max_frame: 16 * MIB,
-            max_send: 16 * MIB,
+            max_message: 16 * MIB,
+            max_sent_message: 16 * MIB,
             ping_interval: Duration::from_secs(10),
-            pong_timeout: Duration::from_secs(10),
-            dial_timeout: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
             accept_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(1),
             read_buffer: 16 * KIB,
@@ -77,55 +77,64 @@ impl Default for WsConfig {
 }
 
 impl WsConfig {
-    /// Sets [`max_frame`](WsConfig#structfield.max_frame), in bytes.
-    pub fn max_frame(mut self, bytes: usize) -> WsConfig {
-        self.max_frame = bytes;
+    /// Sets [`max_message`](WsConfig#structfield.max_message), in bytes.
+    #[must_use]
+    pub fn max_message(mut self, bytes: usize) -> WsConfig {
+        self.max_message = bytes;
         self
     }
 
-    /// Sets [`max_send`](WsConfig#structfield.max_send), in bytes.
-    pub fn max_send(mut self, bytes: usize) -> WsConfig {
-        self.max_send = bytes;
+    /// Sets [`max_sent_message`](WsConfig#structfield.max_sent_message), in bytes.
+    #[must_use]
+    pub fn max_sent_message(mut self, bytes: usize) -> WsConfig {
+        self.max_sent_message = bytes;
         self
     }
 
     /// Sets [`ping_interval`](WsConfig#structfield.ping_interval).
+    #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> WsConfig {
         self.ping_interval = interval;
         self
     }
 
-    /// Sets [`pong_timeout`](WsConfig#structfield.pong_timeout).
-    pub fn pong_timeout(mut self, timeout: Duration) -> WsConfig {
-        self.pong_timeout = timeout;
+    /// Sets [`ping_timeout`](WsConfig#structfield.ping_timeout).
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> WsConfig {
+        self.ping_timeout = timeout;
         self
     }
 
-    /// Sets [`dial_timeout`](WsConfig#structfield.dial_timeout).
-    pub fn dial_timeout(mut self, timeout: Duration) -> WsConfig {
-        self.dial_timeout = timeout;
+    /// Sets [`connect_timeout`](WsConfig#structfield.connect_timeout).
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> WsConfig {
+        self.connect_timeout = timeout;
         self
     }
 
     /// Sets [`accept_timeout`](WsConfig#structfield.accept_timeout).
+    #[must_use]
     pub fn accept_timeout(mut self, timeout: Duration) -> WsConfig {
         self.accept_timeout = timeout;
         self
     }
 
     /// Sets [`close_timeout`](WsConfig#structfield.close_timeout).
+    #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> WsConfig {
         self.close_timeout = timeout;
         self
     }
 
     /// Sets [`read_buffer`](WsConfig#structfield.read_buffer), in bytes.
+    #[must_use]
     pub fn read_buffer(mut self, bytes: usize) -> WsConfig {
         self.read_buffer = bytes;
         self
     }
 
     /// Sets [`write_buffer`](WsConfig#structfield.write_buffer), in bytes.
+    #[must_use]
     pub fn write_buffer(mut self, bytes: usize) -> WsConfig {
         self.write_buffer = bytes;
         self
@@ -135,7 +144,7 @@ impl WsConfig {
 #[cfg(any(feature = "client", feature = "plugin"))]
 impl WsConfig {
     pub(crate) fn send_limit(&self) -> usize {
-        self.max_send.min(1024 * MIB)
+        self.max_sent_message.min(1024 * MIB)
     }
 
     /// What tungstenite is given. Without a `max_write_buffer_size` the pongs for a peer that pings and never reads
@@ -146,8 +155,8 @@ impl WsConfig {
             .read_buffer_size(self.read_buffer.clamp(KIB, 16 * MIB))
             .write_buffer_size(write)
             .max_write_buffer_size(write + self.send_limit() + CONTROL_ROOM)
-            .max_message_size(Some(self.max_frame))
-            .max_frame_size(Some(self.max_frame))
+            .max_message_size(Some(self.max_message))
+            .max_frame_size(Some(self.max_message))
     }
 }
 
@@ -158,7 +167,8 @@ mod tests {
     #[test]
     fn no_setting_makes_tungstenite_panic() {
         for bytes in [0, 1, usize::MAX] {
-            let config = WsConfig::default().max_frame(bytes).max_send(bytes).read_buffer(bytes).write_buffer(bytes);
+            let config =
+                WsConfig::default().max_message(bytes).max_sent_message(bytes).read_buffer(bytes).write_buffer(bytes);
             let config = config.tungstenite();
             assert!(config.max_write_buffer_size > config.write_buffer_size);
         }

@@ -42,7 +42,7 @@ impl Keepalive {
         Keepalive {
             timer,
             interval,
-            timeout: config.pong_timeout,
+            timeout: config.ping_timeout,
             pinged: None,
             closing: None,
             crossed: Traffic::default(),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn config(interval: u64, timeout: u64) -> WsConfig {
-        WsConfig::default().ping_interval(Duration::from_secs(interval)).pong_timeout(Duration::from_secs(timeout))
+        WsConfig::default().ping_interval(Duration::from_secs(interval)).ping_timeout(Duration::from_secs(timeout))
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn extremes_neither_panic_nor_spin() {
         let start = Instant::now();
-        let mut never = Keepalive::new(&WsConfig::default().ping_interval(Duration::MAX).pong_timeout(Duration::MAX));
+        let mut never = Keepalive::new(&WsConfig::default().ping_interval(Duration::MAX).ping_timeout(Duration::MAX));
         assert!(poll_fn(|cx| Poll::Ready(never.poll_due(cx, start))).await.is_pending());
         never.start_closing(Duration::MAX);
         assert!(poll_fn(|cx| Poll::Ready(never.poll_closing(cx, Traffic::default()))).await.is_pending());

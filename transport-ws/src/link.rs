@@ -50,8 +50,8 @@ pub(crate) struct WsLink<S> {
     stash: Option<ws::Message>,
     /// A ping waits for a flush that no sender may ask for.
     ping_waits: bool,
-    max_frame: usize,
-    max_send: usize,
+    max_message: usize,
+    max_sent_message: usize,
     scratch: Vec<u8>,
     /// Counted among the server's links for as long as this one lives.
     _permit: Option<OwnedSemaphorePermit>,
@@ -72,8 +72,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             inbox: None,
             stash: None,
             ping_waits: false,
-            max_frame: config.max_frame,
-            max_send: config.send_limit(),
+            max_message: config.max_message,
+            max_sent_message: config.send_limit(),
             scratch: Vec::new(),
             _permit: permit,
         }
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
                     ws::Message::Close(close) => self.begin(ending::closed(close), How::Answer),
                     ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_) => {}
                 },
-                Poll::Ready(Some(Err(error))) => match ending::broken(error, self.max_frame) {
+                Poll::Ready(Some(Err(error))) => match ending::broken(error, self.max_message) {
                     (end, Some(close)) => {
                         // It fails only for a full buffer: then the other end has not read for long anyway.
                         let _ = self.ws.start_send_unpin(ws::Message::Close(Some(close)));
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
         if let Some(end) = self.said() {
             return Err(end.clone().into());
         }
-        let frame = codec::encode(&message, self.max_send, &mut self.scratch)?;
+        let frame = codec::encode(&message, self.max_sent_message, &mut self.scratch)?;
         self.send_frame(frame)
     }
 

@@ -44,7 +44,7 @@ impl WsConnector {
 
     /// As [`connect`](PluginConnector::connect), for whoever sends other things than messages.
     pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
-        let limit = self.config.ws.dial_timeout;
+        let limit = self.config.ws.connect_timeout;
         tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
     }
 

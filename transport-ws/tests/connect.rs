@@ -251,7 +251,7 @@ async fn nobody_there() {
 async fn a_dial_that_nobody_answers_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let limit = Duration::from_millis(50);
-    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().dial_timeout(limit)));
+    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().connect_timeout(limit)));
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let end = soon(connector.connect(&url)).await.err().unwrap();
     assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{end:?}");

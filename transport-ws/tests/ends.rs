@@ -13,7 +13,7 @@ use transport_ws::WsConfig;
 fn short() -> WsConfig {
     WsConfig::default()
         .ping_interval(Duration::from_millis(50))
-        .pong_timeout(Duration::from_millis(50))
+        .ping_timeout(Duration::from_millis(50))
         .close_timeout(Duration::from_millis(50))
 }
 
@@ -89,7 +89,7 @@ async fn no_bytes_make_a_link_panic_or_hang() {
         state
     };
     for round in 0..200 {
-        let (mut link, mut socket) = raw_engine(short().max_frame(1000)).await;
+        let (mut link, mut socket) = raw_engine(short().max_message(1000)).await;
         let mut bytes = Vec::new();
         for _ in 0..random() % 20 {
             let payload: Vec<u8> = (0..random() % 200).map(|_| random() as u8).collect();
@@ -144,7 +144,7 @@ async fn a_close_that_cannot_be_answered_is_still_reported() {
 #[tokio::test]
 async fn a_message_over_the_limit_ends_both_ends() {
     for back in [false, true] {
-        let small = WsConfig::default().max_frame(1000);
+        let small = WsConfig::default().max_message(1000);
         // Once in the kernel's buffers, once more than they hold.
         for size in [1001, 15 << 20] {
             let (mut from, mut to) = if back {
@@ -170,7 +170,7 @@ async fn a_message_over_the_limit_ends_both_ends() {
 
 #[tokio::test]
 async fn fragments_count_together() {
-    let (mut link, mut socket) = raw_engine(WsConfig::default().max_frame(100)).await;
+    let (mut link, mut socket) = raw_engine(WsConfig::default().max_message(100)).await;
     socket.write_all(&masked(0x01, &[b'x'; 60])).await.unwrap();
     socket.write_all(&masked(0x80, &[b'x'; 60])).await.unwrap();
     let peer = async {
@@ -299,7 +299,7 @@ async fn a_silent_peer_is_found_behind_a_full_buffer() {
 
 #[tokio::test]
 async fn an_idle_peer_that_answers_pings_lives() {
-    let config = WsConfig::default().ping_interval(Duration::from_millis(5)).pong_timeout(Duration::from_secs(20));
+    let config = WsConfig::default().ping_interval(Duration::from_millis(5)).ping_timeout(Duration::from_secs(20));
     let (mut link, mut socket) = raw_engine(config).await;
     let peer = async {
         for _ in 0..20 {

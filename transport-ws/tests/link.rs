@@ -56,7 +56,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ends_send_more_than_the_buffers_hold() {
     // Pings in between must wake, and harm, nobody.
-    let config = WsConfig::default().ping_interval(Duration::from_millis(1)).pong_timeout(Duration::from_secs(20));
+    let config = WsConfig::default().ping_interval(Duration::from_millis(1)).ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config.clone(), config).await;
     let (plugin, engine) = tokio::join!(tokio::spawn(exchange(plugin, 5000)), tokio::spawn(exchange(engine, 5000)));
     drop((plugin.unwrap(), engine.unwrap()));
@@ -81,7 +81,7 @@ async fn large_and_empty_payloads() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_does_not_harm_the_link() {
-    let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default().max_send(1000)).await;
+    let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default().max_sent_message(1000)).await;
     soon(poll_fn(|cx| engine.poll_ready(cx))).await.unwrap();
     let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     assert!(matches!(engine.send(emit(1, Payload::new(no_json))), Err(SendError::Payload(_))));
@@ -172,7 +172,7 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_still_heard() {
 #[tokio::test]
 async fn a_peer_that_pings_and_never_reads_costs_no_message() {
     // The buffer is small enough for the pongs to fill it: a message then waits outside.
-    let config = WsConfig::default().write_buffer(1024).max_send(70_000);
+    let config = WsConfig::default().write_buffer(1024).max_sent_message(70_000);
     let (mut link, mut socket) = raw_engine(config).await;
     let text = "x".repeat(64 * 1024);
     let mut sent: i64 = 0;

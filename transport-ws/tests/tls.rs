@@ -60,7 +60,7 @@ async fn both_ends_speak_tls() {
 #[tokio::test]
 async fn over_the_limit_in_tls() {
     let (tls, trust) = configs("127.0.0.1");
-    let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_frame(1000))).await;
+    let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_message(1000))).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;

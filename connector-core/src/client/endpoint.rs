@@ -87,7 +87,7 @@ impl PluginEndpoint {
             PluginEvent::HandshakeUnreadable(why) => self.broken = Some(LinkEnd::BadFrame(why)),
             PluginEvent::Invoke(invocation) => {
                 let Invocation { id, name, key, from, path, args } = invocation;
-                if self.tasks.len() >= self.home.config.running {
+                if self.tasks.len() >= self.home.config.max_running {
                     let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
                     return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
                 }
@@ -132,7 +132,7 @@ impl PluginEndpoint {
     fn command(&mut self, command: ClientCommand) -> Option<Message> {
         match command {
             ClientCommand::Call { id, target, method, args, reply } => {
-                if self.session.calls_under_way() >= self.home.config.calls {
+                if self.session.calls_under_way() >= self.home.config.max_calls {
                     let busy = self.home.busy(&target, &method, self.session.calls_under_way());
                     let _ = reply.send(Err(busy));
                     None
@@ -231,7 +231,7 @@ impl Endpoint for PluginEndpoint {
     fn backlog(&self) -> (usize, bool) {
         let (_, too_many) = self.home.outbox.backlog();
         let answers = self.answers.len() + self.session.waiting_to_send();
-        (answers, too_many || answers >= self.home.outbox.limits().most_messages)
+        (answers, too_many || answers >= self.home.outbox.limits().max_messages)
     }
 
     fn unsendable(&mut self, head: Head, error: PayloadError) {

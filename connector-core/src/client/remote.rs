@@ -162,12 +162,12 @@ impl RemoteClient {
         }
         let key = (Name::from(emitter), Name::from(event));
         let mut listeners = lock(&self.listeners);
-        if listeners.values().map(|listeners| listeners.callbacks.len()).sum::<usize>() >= self.config.listeners {
+        if listeners.values().map(|listeners| listeners.callbacks.len()).sum::<usize>() >= self.config.max_listeners {
             return Err(Refusal::TooManyListeners {
                 name: self.name().to_string(),
                 event: event.to_owned(),
                 emitter: emitter.to_owned(),
-                limit: self.config.listeners,
+                limit: self.config.max_listeners,
             }
             .into());
         }

@@ -31,13 +31,13 @@ pub struct ClientConfig {
     pub call_timeout: Duration,
     /// How many calls may wait for their answers; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default
     /// 16,384.
-    pub calls: usize,
+    pub max_calls: usize,
     /// How many methods may run at once for one engine; more are refused as [`Refusal::Busy`](crate::Refusal::Busy).
     /// Default 16,384.
-    pub running: usize,
+    pub max_running: usize,
     /// How many callbacks and streams may listen; more are refused as
     /// [`Refusal::TooManyListeners`](crate::Refusal::TooManyListeners). Default 4,096.
-    pub listeners: usize,
+    pub max_listeners: usize,
     /// Limits of the queue in front of the link.
     pub queue: QueueLimits,
     /// How long methods may go on running when the plugin is stopped gracefully ([`Serving::until`],
@@ -50,9 +50,9 @@ impl Default for ClientConfig {
     fn default() -> Self {
         ClientConfig {
             call_timeout: Duration::from_secs(300),
-            calls: 16_384,
-            running: 16_384,
-            listeners: 4096,
+            max_calls: 16_384,
+            max_running: 16_384,
+            max_listeners: 4096,
             queue: QueueLimits::default(),
             stop_timeout: Duration::from_secs(5),
         }
@@ -67,24 +67,24 @@ impl ClientConfig {
         self
     }
 
-    /// Sets [`calls`](ClientConfig::calls).
+    /// Sets [`calls`](ClientConfig::max_calls).
     #[must_use]
-    pub fn calls(mut self, calls: usize) -> Self {
-        self.calls = calls;
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
         self
     }
 
-    /// Sets [`running`](ClientConfig::running).
+    /// Sets [`running`](ClientConfig::max_running).
     #[must_use]
-    pub fn running(mut self, methods: usize) -> Self {
-        self.running = methods;
+    pub fn max_running(mut self, methods: usize) -> Self {
+        self.max_running = methods;
         self
     }
 
-    /// Sets [`listeners`](ClientConfig::listeners).
+    /// Sets [`listeners`](ClientConfig::max_listeners).
     #[must_use]
-    pub fn listeners(mut self, callbacks: usize) -> Self {
-        self.listeners = callbacks;
+    pub fn max_listeners(mut self, callbacks: usize) -> Self {
+        self.max_listeners = callbacks;
         self
     }
 

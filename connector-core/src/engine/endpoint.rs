@@ -100,7 +100,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
             EngineEvent::HandshakeUnreadable(why) => self.handshake_failed(LinkEnd::BadFrame(why)),
             EngineEvent::Call { id, target, method, args } => {
-                if self.tasks.len() >= self.entry.options.calls {
+                if self.tasks.len() >= self.entry.options.max_calls {
                     let result = Err(self.busy(&target, &method).into());
                     return self.answer((id, Outcome { target, method, result }));
                 }
@@ -281,7 +281,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
             true => self.remote.outbox.backlog(),
             false => (0, false),
         };
-        (answers + queued, too_many || answers >= self.entry.options.queue.most_messages)
+        (answers + queued, too_many || answers >= self.entry.options.queue.max_messages)
     }
 
     fn unsendable(&mut self, head: Head, error: PayloadError) {

@@ -124,8 +124,8 @@ impl Inner {
         let key = (emitter.clone(), event.clone(), id);
         let mut listens_to = lock(&listener.listens_to);
         // Before anything is kept for it.
-        if !listens_to.contains(&key) && listens_to.len() >= listener.options.listeners {
-            return Err(too_many(listener.options.listeners));
+        if !listens_to.contains(&key) && listens_to.len() >= listener.options.max_subscriptions {
+            return Err(too_many(listener.options.max_subscriptions));
         }
         // Held until the subscription is in, or the emitter might be forgotten meanwhile.
         let mut emitters = lock(&self.emitters);

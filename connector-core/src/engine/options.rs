@@ -54,22 +54,22 @@ pub struct PluginOptions {
     /// noticed. Code that blocks the thread elsewhere, in an event's callback or a hook, must be quicker or needs a
     /// longer interval.
     pub health_interval: Option<Duration>,
-    /// The longest delay before the first redial of a lost link. It doubles with each try, up to `redial_most`, and
+    /// The longest delay before the first redial of a lost link. It doubles with each try, up to `reconnect_max_delay`, and
     /// starts over after a success. Each delay is drawn evenly between nothing and its bound (full jitter). Default 50
     /// ms.
-    pub redial_first: Duration,
+    pub reconnect_min_delay: Duration,
     /// The longest delay before any redial. Default 1 s, what the published engine waits.
-    pub redial_most: Duration,
+    pub reconnect_max_delay: Duration,
     /// Turns the profile's URL into the one to connect to; see [`transform_url`](crate::transform_url), the default.
     pub transform_url: Option<UrlTransform>,
     /// The engine's name, which the handshake tells the plugin. Default none.
     pub engine_name: Option<String>,
     /// How many calls a plugin behind a link may have under way; more are refused as
     /// [`Refusal::Busy`](crate::Refusal::Busy). Default 16,384.
-    pub calls: usize,
+    pub max_calls: usize,
     /// How many subscriptions the plugin may have; more are refused as
     /// [`Refusal::TooManyListeners`](crate::Refusal::TooManyListeners). Default 4,096.
-    pub listeners: usize,
+    pub max_subscriptions: usize,
     /// Limits of the queue in front of the plugin's link.
     pub queue: QueueLimits,
 }
@@ -87,12 +87,12 @@ impl Default for PluginOptions {
             activation_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(5),
             health_interval: None,
-            redial_first: Duration::from_millis(50),
-            redial_most: Duration::from_secs(1),
+            reconnect_min_delay: Duration::from_millis(50),
+            reconnect_max_delay: Duration::from_secs(1),
             transform_url: None,
             engine_name: None,
-            calls: 16_384,
-            listeners: 4096,
+            max_calls: 16_384,
+            max_subscriptions: 4096,
             queue: QueueLimits::default(),
         }
     }
@@ -148,10 +148,10 @@ impl PluginOptions {
         self
     }
 
-    /// Sets [`redial_first`](PluginOptions::redial_first) and [`redial_most`](PluginOptions::redial_most).
+    /// Sets [`reconnect_min_delay`](PluginOptions::reconnect_min_delay) and [`reconnect_max_delay`](PluginOptions::reconnect_max_delay).
     #[must_use]
-    pub fn redial(mut self, first: Duration, most: Duration) -> Self {
-        (self.redial_first, self.redial_most) = (first, most);
+    pub fn reconnect_delay(mut self, first: Duration, most: Duration) -> Self {
+        (self.reconnect_min_delay, self.reconnect_max_delay) = (first, most);
         self
     }
 
@@ -169,17 +169,17 @@ impl PluginOptions {
         self
     }
 
-    /// Sets [`calls`](PluginOptions::calls).
+    /// Sets [`max_calls`](PluginOptions::max_calls).
     #[must_use]
-    pub fn calls(mut self, calls: usize) -> Self {
-        self.calls = calls;
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
         self
     }
 
-    /// Sets [`listeners`](PluginOptions::listeners).
+    /// Sets [`listeners`](PluginOptions::max_subscriptions).
     #[must_use]
-    pub fn listeners(mut self, events: usize) -> Self {
-        self.listeners = events;
+    pub fn max_subscriptions(mut self, events: usize) -> Self {
+        self.max_subscriptions = events;
         self
     }
 
@@ -199,7 +199,7 @@ impl fmt::Debug for PluginOptions {
             .field("concurrency", &self.concurrency)
             .field("method_concurrency", &self.method_concurrency)
             .field("activation_timeout", &self.activation_timeout)
-            .field("redial_most", &self.redial_most)
+            .field("reconnect_max_delay", &self.reconnect_max_delay)
             .finish_non_exhaustive()
     }
 }

@@ -163,7 +163,7 @@ impl Supervisor {
                 self.down_for_good = true;
                 return;
             }
-            let delay = delays.next().unwrap_or(self.entry.options.redial_most).mul_f64(fastrand::f64());
+            let delay = delays.next().unwrap_or(self.entry.options.reconnect_max_delay).mul_f64(fastrand::f64());
             if self.unless_stopped(runtime::sleep(delay)).await.is_none() {
                 break;
             }
@@ -282,8 +282,8 @@ fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
 /// adds to the delay instead of spreading it down to nothing.
 fn delays(options: &PluginOptions) -> impl Iterator<Item = Duration> + Send + use<> {
     ExponentialBuilder::default()
-        .with_min_delay(options.redial_first)
-        .with_max_delay(options.redial_most.max(options.redial_first))
+        .with_min_delay(options.reconnect_min_delay)
+        .with_max_delay(options.reconnect_max_delay.max(options.reconnect_min_delay))
         .with_factor(2.0)
         .without_max_times()
         .build()

@@ -173,7 +173,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         }
         let (waiting, too_many) = side.backlog();
         let progress = || taken.wrapping_add(link.traffic().sent);
-        if waiting == 0 || waiting < limits.messages {
+        if waiting == 0 || waiting < limits.capacity {
             stall = None;
         } else if stall.is_none() {
             stall = Some(StallDetector::new(limits.stall_timeout, progress()));

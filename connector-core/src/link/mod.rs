@@ -23,14 +23,14 @@ pub struct QueueLimits {
     /// How many messages may wait for the link before the queue counts as full. From then on a plugin's own `call` and
     /// `emit` wait for room. While a plugin's link is down, the engine keeps this many events for it, the newest.
     /// Default 1,024.
-    pub messages: usize,
+    pub capacity: usize,
     /// How many messages may wait at the very most. Past that the link is closed at once, as
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow), because a reader of another link that has to pass a message on
     /// cannot wait. Default 65,536.
-    pub most_messages: usize,
+    pub max_messages: usize,
     /// How many bytes of payload may wait at the very most, with the same consequence. Counts what is JSON already; a
     /// value handed over within the process counts nothing before it is serialized. Default 64 MiB.
-    pub most_bytes: usize,
+    pub max_bytes: usize,
     /// How long a link whose queue is full may take nothing at all before it is closed as
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). Default 10 s.
     ///
@@ -45,33 +45,33 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     fn default() -> Self {
         QueueLimits {
-            messages: 1024,
-            most_messages: 65_536,
-            most_bytes: 64 << 20,
+            capacity: 1024,
+            max_messages: 65_536,
+            max_bytes: 64 << 20,
             stall_timeout: Duration::from_secs(10),
         }
     }
 }
 
 impl QueueLimits {
-    /// Sets [`messages`](QueueLimits::messages).
+    /// Sets [`messages`](QueueLimits::capacity).
     #[must_use]
-    pub fn messages(mut self, messages: usize) -> Self {
-        self.messages = messages;
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = messages;
         self
     }
 
-    /// Sets [`most_messages`](QueueLimits::most_messages).
+    /// Sets [`max_messages`](QueueLimits::max_messages).
     #[must_use]
-    pub fn most_messages(mut self, messages: usize) -> Self {
-        self.most_messages = messages;
+    pub fn max_messages(mut self, messages: usize) -> Self {
+        self.max_messages = messages;
         self
     }
 
-    /// Sets [`most_bytes`](QueueLimits::most_bytes).
+    /// Sets [`max_bytes`](QueueLimits::max_bytes).
     #[must_use]
-    pub fn most_bytes(mut self, bytes: usize) -> Self {
-        self.most_bytes = bytes;
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
         self
     }
 

@@ -77,8 +77,8 @@ impl<C: Queued> Outbox<C> {
             if !item.survives_loss() {
                 return Err(Arc::clone(end));
             }
-            while state.queue.len() >= self.limits.messages
-                || state.bytes.saturating_add(item.weight()) > self.limits.most_bytes
+            while state.queue.len() >= self.limits.capacity
+                || state.bytes.saturating_add(item.weight()) > self.limits.max_bytes
             {
                 let Some(dropped) = state.queue.pop_front() else { break };
                 state.bytes -= dropped.weight();
@@ -87,8 +87,8 @@ impl<C: Queued> Outbox<C> {
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
-        let too_much = state.queue.len() >= self.limits.most_messages
-            || (bytes > self.limits.most_bytes && !state.queue.is_empty());
+        let too_much =
+            state.queue.len() >= self.limits.max_messages || (bytes > self.limits.max_bytes && !state.queue.is_empty());
         if too_much {
             // Kept out; the owner closes the link, which ends all that waited.
             self.overflowed.store(true, Ordering::Release);
@@ -101,7 +101,7 @@ impl<C: Queued> Outbox<C> {
         count(&self.queued, 1);
         let waiting = state.queue.len();
         // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
-        let tell = waiting == 1 || waiting == self.limits.messages;
+        let tell = waiting == 1 || waiting == self.limits.capacity;
         let owner = if tell { state.owner.clone() } else { None };
         drop(state);
         owner.into_iter().for_each(Waker::wake);
@@ -121,7 +121,7 @@ impl<C: Queued> Outbox<C> {
 
     fn is_full(&self) -> bool {
         let mut state = lock(&self.state);
-        let full = state.queue.len() >= self.limits.messages || state.bytes >= self.limits.most_bytes;
+        let full = state.queue.len() >= self.limits.capacity || state.bytes >= self.limits.max_bytes;
         state.was_full |= full;
         full && state.down.is_none()
     }
@@ -171,7 +171,7 @@ impl<C: Queued> Outbox<C> {
         state.bytes -= item.weight();
         count(&self.gone, 1);
         // Half empty, so that who waits is not woken for every single place.
-        let roomy = state.queue.is_empty() || state.queue.len() == self.limits.messages / 2;
+        let roomy = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
         if roomy && std::mem::take(&mut state.was_full) {
             drop(state);
             self.room.notify_waiters();
@@ -240,7 +240,7 @@ impl<C: Queued> Outbox<C> {
         let before = state.queue.len();
         let (kept, mut lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
         state.queue = kept.into();
-        let surplus = state.queue.len().saturating_sub(self.limits.messages);
+        let surplus = state.queue.len().saturating_sub(self.limits.capacity);
         lost.extend(state.queue.drain(..surplus));
         count(&self.gone, before - state.queue.len());
         state.bytes = state.queue.iter().map(Queued::weight).sum();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn outbox(messages: usize) -> Outbox<Item> {
-        Outbox::new(QueueLimits::default().messages(messages), None)
+        Outbox::new(QueueLimits::default().capacity(messages), None)
     }
 
     #[test]

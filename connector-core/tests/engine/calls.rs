@@ -216,7 +216,7 @@ async fn a_published_engines_words_tell_a_plugin_how_its_call_ended() {
 async fn an_engine_that_never_answers_is_given_up() {
     let mut config = ClientConfig::default();
     config.call_timeout = Duration::from_secs(7);
-    config.calls = 1;
+    config.max_calls = 1;
     let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
     let caller = client.clone();
     let began = tokio::time::Instant::now();

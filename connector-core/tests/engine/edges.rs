@@ -142,7 +142,7 @@ async fn a_url_cannot_be_taken_away_either() {
 async fn of_too_many_bytes_during_an_outage_the_newest_are_kept_too() {
     let host = Host::new().await;
     let mut limits = QueueLimits::default();
-    limits.most_bytes = 100;
+    limits.max_bytes = 100;
     let options = PluginOptions::default().queue(limits);
     let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &[], false).await;
     let (speaker, _peers) = host.add_by_hand("speaker", &[], false).await;

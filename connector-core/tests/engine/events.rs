@@ -230,7 +230,7 @@ async fn many_listeners_all_hear() {
 #[tokio::test(start_paused = true)]
 async fn listeners_are_bounded() {
     let mut few = PluginOptions::default();
-    few.listeners = 2;
+    few.max_subscriptions = 2;
     let host = Host::new().await;
     let listener = host.engine.register(Plugin::new("listener").options(few)).unwrap();
     host.engine.manager().activate("listener").await.unwrap();

@@ -184,7 +184,7 @@ async fn a_plugin_that_does_not_read_is_closed_as_too_slow_and_others_are_unharm
 async fn past_the_very_most_a_slow_link_is_closed_at_once() {
     let host = Host::new().await;
     let mut limits = short_queue(16);
-    limits.most_messages = 100;
+    limits.max_messages = 100;
     let (peer, _peers) = host.add_by_hand_with(PluginOptions::default().queue(limits), "slow", &[], false).await;
     peer.say(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;

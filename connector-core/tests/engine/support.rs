@@ -132,6 +132,6 @@ impl Host {
 /// A queue in front of a link that holds few messages.
 pub(crate) fn short_queue(messages: usize) -> QueueLimits {
     let mut limits = QueueLimits::default();
-    limits.messages = messages;
+    limits.capacity = messages;
     limits
 }

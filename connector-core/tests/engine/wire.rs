@@ -191,7 +191,7 @@ async fn odd_json_passes_untouched_and_is_a_clear_error_where_it_is_parsed() {
 #[tokio::test(start_paused = true)]
 async fn too_many_running_methods_are_refused_as_busy() {
     let mut config = ClientConfig::default();
-    config.running = 1;
+    config.max_running = 1;
     let plugin = Plugin::new("p").method("hang", || async { std::future::pending::<()>().await });
     let (_client, mut engine) = plugin_by_hand(plugin, config, true).await;
     for id in [1, 2] {
@@ -206,7 +206,7 @@ async fn too_many_running_methods_are_refused_as_busy() {
 async fn too_many_calls_of_a_plugin_are_refused_as_busy() {
     let host = Host::new().await;
     let mut few = connector_core::PluginOptions::default();
-    few.calls = 1;
+    few.max_calls = 1;
     host.engine.register(Plugin::new("near").method("hang", || async { std::future::pending::<()>().await })).unwrap();
     let (mut peer, _peers) = host.add_by_hand_with(few, "far", &[], true).await;
     for id in [1, 2] {

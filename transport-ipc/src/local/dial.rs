@@ -11,14 +11,14 @@ use crate::config::IpcConfig;
 use crate::link::line_link;
 
 async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
-    let limit = config.dial_timeout;
+    let limit = config.connect_timeout;
     let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))?;
     Ok(Box::new(line_link(stream, config, Stray::Skip)))
 }
 
 /// Dials an engine that serves `name`: the plugin's end of a link, for [`connector_core::connect`].
 ///
-/// Bounded by [`IpcConfig::dial_timeout`](IpcConfig#structfield.dial_timeout). Cancel safe: dropping the future drops
+/// Bounded by [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout). Cancel safe: dropping the future drops
 /// what it had made. Must be called within a tokio runtime.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, 
 ///
 /// The profile's `url` is `local:NAME`; a bare name or, on Unix, an absolute path will do, too.
 /// [`connect`](PluginConnector::connect) is bounded by
-/// [`IpcConfig::dial_timeout`](IpcConfig#structfield.dial_timeout) and cancel safe. It says [`LinkEnd::Refused`] when
+/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It says [`LinkEnd::Refused`] when
 /// there is something to put right: the name is none, nobody listens there, or another user does; and
 /// [`LinkEnd::DialTimedOut`] or [`LinkEnd::Lost`] when the next try may succeed.
 #[cfg(feature = "plugin")]

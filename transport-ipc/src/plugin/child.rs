@@ -71,11 +71,11 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn look_after(mut group: Group, end_timeout: Duration, term_timeout: Duration) -> Child {
+    pub(super) fn look_after(mut group: Group, exit_timeout: Duration, term_timeout: Duration) -> Child {
         let (ask, asked) = watch::channel(Ask::Nothing);
         let (ended, status) = watch::channel(None);
         tokio::spawn(async move {
-            let status = group.until_ended(asked, end_timeout, term_timeout).await;
+            let status = group.until_ended(asked, exit_timeout, term_timeout).await;
             group.kill();
             if let Some(mark) = group.mark.take() {
                 mark.sweep().await;
@@ -153,7 +153,7 @@ impl Group {
     async fn until_ended(
         &mut self,
         mut asked: watch::Receiver<Ask>,
-        end_timeout: Duration,
+        exit_timeout: Duration,
         term_timeout: Duration,
     ) -> Option<ExitStatus> {
         let ask = tokio::select! {
@@ -161,7 +161,7 @@ impl Group {
             ask = asked_for(&mut asked, Ask::End) => ask,
         };
         if ask == Ask::End {
-            if let Some(status) = self.ended_within(end_timeout, &mut asked).await {
+            if let Some(status) = self.ended_within(exit_timeout, &mut asked).await {
                 return status;
             }
             self.terminate();

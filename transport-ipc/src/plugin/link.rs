@@ -44,7 +44,7 @@ impl Attended {
             // Only what is not the channel is the program's own to print to.
             _ => group.child.stdout().take().map(follow_output),
         };
-        let child = Child::look_after(group, program.end_timeout, program.term_timeout);
+        let child = Child::look_after(group, program.exit_timeout, program.term_timeout);
         let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
         Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, spoke: false, output }
     }

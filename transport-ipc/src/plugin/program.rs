@@ -57,7 +57,7 @@ pub struct Program {
     /// So many ends within so much time, and it stays down. Default 5 within 3 minutes.
     pub crash_budget: (u32, Duration),
     /// How long it may take to end once its channel is closed, before `TERM`. Default 2 s.
-    pub end_timeout: Duration,
+    pub exit_timeout: Duration,
     /// How long it may take to end after `TERM`, before `KILL`. Default 2 s.
     pub term_timeout: Duration,
     /// Limits of its channel.
@@ -77,7 +77,7 @@ impl Program {
             sha256: None,
             restart: Restart::default(),
             crash_budget: (5, Duration::from_secs(180)),
-            end_timeout: Duration::from_secs(2),
+            exit_timeout: Duration::from_secs(2),
             term_timeout: Duration::from_secs(2),
             ipc: IpcConfig::default(),
         }
@@ -146,10 +146,10 @@ impl Program {
         self
     }
 
-    /// Sets [`end_timeout`](Program::end_timeout).
+    /// Sets [`exit_timeout`](Program::exit_timeout).
     #[must_use]
-    pub fn end_timeout(mut self, limit: Duration) -> Self {
-        self.end_timeout = limit;
+    pub fn exit_timeout(mut self, limit: Duration) -> Self {
+        self.exit_timeout = limit;
         self
     }
 

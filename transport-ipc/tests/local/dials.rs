@@ -53,10 +53,11 @@ async fn a_busy_server_is_waited_for_up_to_the_limit() {
     rustix::net::listen(&listener, 0).unwrap();
     let waiting = fill(&place.path());
     let limit = Duration::from_millis(50);
-    let end = soon(local::dial(&place.name(), IpcConfig::default().dial_timeout(limit))).await.err().unwrap();
+    let end = soon(local::dial(&place.name(), IpcConfig::default().connect_timeout(limit))).await.err().unwrap();
     assert!(matches!(end, LinkEnd::DialTimedOut(_)), "{end:?}");
     let name = place.name();
-    let mut dialling = std::pin::pin!(local::dial(&name, IpcConfig::default().dial_timeout(Duration::from_secs(60))));
+    let mut dialling =
+        std::pin::pin!(local::dial(&name, IpcConfig::default().connect_timeout(Duration::from_secs(60))));
     assert!(poll!(&mut dialling).is_pending());
     let accepting = tokio::task::spawn_blocking(move || {
         (0..=waiting.len()).map(|_| listener.accept().unwrap()).collect::<Vec<_>>()

@@ -25,7 +25,7 @@ async fn a_large_message_comes_whole() {
 
 #[tokio::test]
 async fn a_line_over_the_limit_ends_the_link() {
-    let (mut link, mut raw) = raw_pair(IpcConfig::default().max_line(1000)).await;
+    let (mut link, mut raw) = raw_pair(IpcConfig::default().max_message(1000)).await;
     raw.write_all(b"{\"action\":\"on\"}\n").await.unwrap();
     raw.write_all(&[b'x'; 1001]).await.unwrap();
     assert_eq!(next(&mut link).await.unwrap().unwrap().action, Action::On);
@@ -36,7 +36,7 @@ async fn a_line_over_the_limit_ends_the_link() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_its_senders_error_alone() {
-    let (mut a, mut b) = pair(IpcConfig::default().max_line(1000)).await;
+    let (mut a, mut b) = pair(IpcConfig::default().max_message(1000)).await;
     soon(poll_fn(|cx| a.poll_ready(cx))).await.unwrap();
     let sent = a.send(emit(1, Payload::new("x".repeat(1000))));
     assert!(matches!(sent, Err(SendError::Payload(_))), "{sent:?}");

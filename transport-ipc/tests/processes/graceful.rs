@@ -33,6 +33,6 @@ async fn one_that_ends_with_its_input_is_not_kept_waiting() {
     let handshake = r#"printf '{"action":"response","id":-2,"key":"handshake","payload":["echo"]}\n'; "#;
     let program = shell(&format!("{handshake}cat >/dev/null")).ipc(IpcConfig::default().close_timeout(never));
     let host = Host::new().await;
-    host.activate(child("p", program.end_timeout(never))).await.unwrap();
+    host.activate(child("p", program.exit_timeout(never))).await.unwrap();
     soon(host.engine.manager().deactivate("p")).await.unwrap();
 }

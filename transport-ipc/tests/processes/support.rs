@@ -43,7 +43,7 @@ impl Host {
 
 pub(crate) fn shell(script: &str) -> Program {
     let short = Duration::from_millis(200);
-    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never).end_timeout(short).term_timeout(short)
+    Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never).exit_timeout(short).term_timeout(short)
 }
 
 /// A script's answer to the first request; `$answer` has no quotes in it.

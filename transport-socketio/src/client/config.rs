@@ -32,7 +32,7 @@ pub struct SocketIoServerConfig {
     /// Engines connected at once; one more is turned away. Default: 64.
     pub max_connections: usize,
     /// The largest message in bytes, in either direction. Default: 16 MiB. Over long polling
-    /// [`max_polling`](SocketIoServerConfig#structfield.max_polling) holds as well. A larger one is not sent; one that
+    /// [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) holds as well. A larger one is not sent; one that
     /// comes ends the connection.
     ///
     /// What an engine takes is not known here. One that is built on rust_socketio takes a websocket frame of 16 MiB, so
@@ -41,7 +41,7 @@ pub struct SocketIoServerConfig {
     pub max_message: usize,
     /// The most bytes of one request of long polling, in either direction. Default: 2 MiB. socket.io tells it to
     /// engines, which divide what they send accordingly; one message has to fit.
-    pub max_polling: usize,
+    pub max_polling_body: usize,
     /// How often an engine is pinged; sent to it at the beginning, so that it notices a silent plugin. Default: 5 s.
     pub ping_interval: Duration,
     /// How long an engine may take to answer a ping. Default: 5 s. A ping or its answer waits behind a message that is
@@ -63,7 +63,7 @@ impl Default for SocketIoServerConfig {
             allow_origins: Vec::new(),
             max_connections: 64,
             max_message: MESSAGE,
-            max_polling: 2 * MIB,
+            max_polling_body: 2 * MIB,
             ping_interval: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(5),
             allow_remote: false,
@@ -74,66 +74,77 @@ impl Default for SocketIoServerConfig {
 
 impl SocketIoServerConfig {
     /// Sets [`namespace`](SocketIoServerConfig#structfield.namespace); a slash is put before it if it has none.
+    #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> SocketIoServerConfig {
         self.namespace = with_slash(namespace.into());
         self
     }
 
     /// Sets [`path`](SocketIoServerConfig#structfield.path); a slash is put before it if it has none.
+    #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> SocketIoServerConfig {
         self.path = with_slash(path.into()).trim_end_matches('/').to_owned();
         self
     }
 
     /// Sets [`token`](SocketIoServerConfig#structfield.token).
+    #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> SocketIoServerConfig {
         self.token = Some(token.into());
         self
     }
 
     /// Adds one to [`allow_origins`](SocketIoServerConfig#structfield.allow_origins).
+    #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> SocketIoServerConfig {
         self.allow_origins.push(origin.into());
         self
     }
 
     /// Sets [`max_connections`](SocketIoServerConfig#structfield.max_connections).
+    #[must_use]
     pub fn max_connections(mut self, engines: usize) -> SocketIoServerConfig {
         self.max_connections = engines;
         self
     }
 
     /// Sets [`max_message`](SocketIoServerConfig#structfield.max_message), in bytes.
+    #[must_use]
     pub fn max_message(mut self, bytes: usize) -> SocketIoServerConfig {
         self.max_message = bytes;
         self
     }
 
-    /// Sets [`max_polling`](SocketIoServerConfig#structfield.max_polling), in bytes.
-    pub fn max_polling(mut self, bytes: usize) -> SocketIoServerConfig {
-        self.max_polling = bytes;
+    /// Sets [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body), in bytes.
+    #[must_use]
+    pub fn max_polling_body(mut self, bytes: usize) -> SocketIoServerConfig {
+        self.max_polling_body = bytes;
         self
     }
 
     /// Sets [`ping_interval`](SocketIoServerConfig#structfield.ping_interval). At least 1 ms.
+    #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> SocketIoServerConfig {
         self.ping_interval = interval.max(Duration::from_millis(1));
         self
     }
 
     /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). At least 1 ms.
+    #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> SocketIoServerConfig {
         self.ping_timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
     /// Sets [`allow_remote`](SocketIoServerConfig#structfield.allow_remote).
+    #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> SocketIoServerConfig {
         self.allow_remote = allow;
         self
     }
 
     /// Sets [`tls`](SocketIoServerConfig#structfield.tls).
+    #[must_use]
     pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> SocketIoServerConfig {
         self.tls = Some(config);
         self
@@ -162,7 +173,7 @@ impl fmt::Debug for SocketIoServerConfig {
             .field("allow_origins", &self.allow_origins)
             .field("max_connections", &self.max_connections)
             .field("max_message", &self.max_message)
-            .field("max_polling", &self.max_polling)
+            .field("max_polling_body", &self.max_polling_body)
             .field("ping_interval", &self.ping_interval)
             .field("ping_timeout", &self.ping_timeout)
             .field("allow_remote", &self.allow_remote)

@@ -55,7 +55,7 @@ pub(super) struct SocketLink {
     bytes: usize,
     /// All that is buffered has to fit into one answer of long polling: the first packet that does not is kept back by
     /// engineioxide for the next one, and lost if the connection becomes a websocket before that.
-    most_bytes: usize,
+    max_bytes: usize,
     look: Option<Pin<Box<Sleep>>>,
     turns: u32,
     closing: Option<Pin<Box<Sleep>>>,
@@ -74,7 +74,7 @@ impl SocketLink {
         socket: SocketRef,
         inbox: Inbox,
         max_message: usize,
-        max_polling: usize,
+        max_polling_body: usize,
         permit: Arc<OwnedSemaphorePermit>,
     ) -> SocketLink {
         SocketLink {
@@ -85,7 +85,7 @@ impl SocketLink {
             unseen: 0,
             bytes: 0,
             // Less what engine.io says for itself: pings, separators.
-            most_bytes: max_polling.min(MOST_BYTES).saturating_sub(1024),
+            max_bytes: max_polling_body.min(MOST_BYTES).saturating_sub(1024),
             look: None,
             turns: 0,
             closing: None,
@@ -118,7 +118,7 @@ impl SocketLink {
     fn poll_buffered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(message) = &self.waiting else { return Poll::Ready(()) };
         let bytes = message.get().len() + ENVELOPE + self.socket.ns().len();
-        if self.bytes + bytes > self.most_bytes {
+        if self.bytes + bytes > self.max_bytes {
             ready!(self.poll_room(cx, BUFFER));
             (self.bytes, self.unseen) = (0, UNSEEN);
         } else if self.unseen == 0 {

@@ -53,7 +53,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ping_timeout(config.ping_timeout)
         .connect_timeout(CONNECT)
         .max_buffer_size(BUFFER)
-        .max_payload(config.max_polling as u64)
+        .max_payload(config.max_polling_body as u64)
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
@@ -62,7 +62,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let gate = Gate {
         token: config.token.map(Arc::from),
         max_message: config.max_message,
-        max_polling: config.max_polling,
+        max_polling_body: config.max_polling_body,
         silence,
         // A semaphore panics above its maximum.
         connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -85,7 +85,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
 struct Gate {
     token: Option<Arc<str>>,
     max_message: usize,
-    max_polling: usize,
+    max_polling_body: usize,
     silence: Duration,
     connections: Arc<Semaphore>,
     max_connections: usize,
@@ -144,7 +144,7 @@ impl Gate {
 
     async fn enter(self, socket: SocketRef) {
         let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
-        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling, permit));
+        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling_body, permit));
         tracing::debug!("an engine has connected");
         // Without a receiver nobody serves: the link is dropped, which closes it.
         let _ = self.links.send(link).await;

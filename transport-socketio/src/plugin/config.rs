@@ -24,7 +24,7 @@ pub struct SocketIoConnectorConfig {
     /// for itself (15 and the namespace, if that is not `/`). A larger one ends the link.
     pub max_message: usize,
     /// How long connecting may take, all told. Default: 5 s.
-    pub dial_timeout: Duration,
+    pub connect_timeout: Duration,
     /// How `https://` is dialled: whom to trust, and with which certificate of one's own. Default: none, which trusts
     /// whom the system trusts.
     pub tls: Option<TlsConnector>,
@@ -37,7 +37,7 @@ impl Default for SocketIoConnectorConfig {
             token: None,
             headers: Vec::new(),
             max_message: MESSAGE,
-            dial_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
             tls: None,
         }
     }
@@ -45,36 +45,42 @@ impl Default for SocketIoConnectorConfig {
 
 impl SocketIoConnectorConfig {
     /// Sets [`path`](SocketIoConnectorConfig#structfield.path).
+    #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> SocketIoConnectorConfig {
         self.path = path.into();
         self
     }
 
     /// Sets [`token`](SocketIoConnectorConfig#structfield.token).
+    #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> SocketIoConnectorConfig {
         self.token = Some(token.into());
         self
     }
 
     /// Adds one to [`headers`](SocketIoConnectorConfig#structfield.headers).
+    #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> SocketIoConnectorConfig {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Sets [`max_message`](SocketIoConnectorConfig#structfield.max_message), in bytes.
+    #[must_use]
     pub fn max_message(mut self, bytes: usize) -> SocketIoConnectorConfig {
         self.max_message = bytes;
         self
     }
 
-    /// Sets [`dial_timeout`](SocketIoConnectorConfig#structfield.dial_timeout).
-    pub fn dial_timeout(mut self, timeout: Duration) -> SocketIoConnectorConfig {
-        self.dial_timeout = timeout;
+    /// Sets [`connect_timeout`](SocketIoConnectorConfig#structfield.connect_timeout).
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> SocketIoConnectorConfig {
+        self.connect_timeout = timeout;
         self
     }
 
     /// Sets [`tls`](SocketIoConnectorConfig#structfield.tls).
+    #[must_use]
     pub fn tls(mut self, connector: TlsConnector) -> SocketIoConnectorConfig {
         self.tls = Some(connector);
         self
@@ -90,7 +96,7 @@ impl fmt::Debug for SocketIoConnectorConfig {
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("headers", &names)
             .field("max_message", &self.max_message)
-            .field("dial_timeout", &self.dial_timeout)
+            .field("connect_timeout", &self.connect_timeout)
             .field("tls", &self.tls.is_some())
             .finish()
     }

@@ -110,7 +110,7 @@ pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
 #[async_trait]
 impl PluginConnector for SocketIoConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let limit = self.config.dial_timeout;
+        let limit = self.config.connect_timeout;
         tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
     }
 }

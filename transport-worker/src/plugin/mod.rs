@@ -22,7 +22,7 @@ use crate::link::links;
 /// Starts a thread, or a task, as its plugin and makes a link to it.
 ///
 /// Each link has a thread (or task) of its own, which makes the plugin anew. It is ended and joined when the plugin is
-/// deactivated, within [`WorkerConfig::end_timeout`]; when the engine or the link is dropped it ends, too, but nobody
+/// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends, too, but nobody
 /// waits for it. When it ends by itself, or panics, calls in flight end with a [`LinkEnd::Lost`] that tells the panic's
 /// text ([`LinkEnd::Closed`] if the plugin disconnected in order), and the engine starts another.
 ///
@@ -56,7 +56,7 @@ impl PluginConnector for WorkerConnector {
         {
             return Err(LinkEnd::lost("what was started before blocks its thread and has not ended yet"));
         }
-        let (here, there) = links(self.config.room);
+        let (here, there) = links(self.config.capacity);
         let work = start::start(&self.name, Arc::clone(&self.make), there, &self.config)?;
         tracing::debug!(plugin = self.name, placement = ?self.config.placement, "the plugin has been started");
         self.before = Some(work.watch());

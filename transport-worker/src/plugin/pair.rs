@@ -12,7 +12,7 @@ use crate::link::links;
 const BACKLOG: usize = 16;
 
 /// The two ends of a transport within the process, for a host that runs the plugin on a thread or runtime of its own;
-/// [`worker`](crate::worker) does all that for you. `room` is [`WorkerConfig::room`](crate::WorkerConfig::room).
+/// [`worker`](crate::worker) does all that for you. `capacity` is [`WorkerConfig::capacity`](crate::WorkerConfig::capacity).
 ///
 /// ```
 /// use connector_core::{ClientConfig, Engine, ExternalProfile, Plugin, Registration, serve};
@@ -30,9 +30,9 @@ const BACKLOG: usize = 16;
 /// assert_eq!(local.call::<i32>("clock", "hour", ()).await?, 12);
 /// # Ok(()) }
 /// ```
-pub fn pair(room: usize) -> (PairConnector, WorkerClient) {
+pub fn pair(capacity: usize) -> (PairConnector, WorkerClient) {
     let (dial, accept) = mpsc::channel(BACKLOG);
-    (PairConnector { dial, room }, WorkerClient(accept))
+    (PairConnector { dial, capacity }, WorkerClient(accept))
 }
 
 /// The engine's end of a [`pair`]. It starts nothing: a link goes to whoever serves the other end, and connecting is
@@ -40,14 +40,14 @@ pub fn pair(room: usize) -> (PairConnector, WorkerClient) {
 #[derive(Clone)]
 pub struct PairConnector {
     dial: mpsc::Sender<Box<dyn Link>>,
-    room: usize,
+    capacity: usize,
 }
 
 #[async_trait]
 impl PluginConnector for PairConnector {
     /// The URL is not used: the other end is known.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let (here, there) = links(self.room);
+        let (here, there) = links(self.capacity);
         let gone = |_| LinkEnd::Refused("nobody serves the other end any more".to_owned());
         self.dial.send(Box::new(there)).await.map_err(gone)?;
         Ok(Box::new(here))

@@ -44,7 +44,7 @@ pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerCo
             None
         }
     };
-    Ok(Work::look_after(name, thread, ended, give_up, config.end_timeout))
+    Ok(Work::look_after(name, thread, ended, give_up, config.exit_timeout))
 }
 
 /// What a thread does. The runtime's end waits for what the plugin has it do on blocking threads.

@@ -37,7 +37,7 @@ impl Work {
         thread: Option<JoinHandle<()>>,
         mut ended: oneshot::Receiver<Option<String>>,
         give_up: oneshot::Sender<()>,
-        end_timeout: Duration,
+        exit_timeout: Duration,
     ) -> Work {
         let (asked, asks) = oneshot::channel::<()>();
         let (tell, status) = watch::channel(Status::Runs);
@@ -45,7 +45,7 @@ impl Work {
         tokio::spawn(async move {
             let panic = match select(&mut ended, asks).await {
                 Either::Left((panic, _)) => panic,
-                Either::Right(_) => match timeout(end_timeout, &mut ended).await {
+                Either::Right(_) => match timeout(exit_timeout, &mut ended).await {
                     Ok(panic) => panic,
                     Err(_) => {
                         drop(give_up);

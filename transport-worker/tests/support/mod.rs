@@ -39,7 +39,7 @@ impl Host {
 
     pub(crate) fn register(&self, name: &str, config: WorkerConfig, make: impl Fn() -> Plugin + Send + Sync + 'static) {
         let short = Duration::from_millis(5);
-        let options = PluginOptions::default().redial(short, short).activation_timeout(Duration::from_secs(2));
+        let options = PluginOptions::default().reconnect_delay(short, short).activation_timeout(Duration::from_secs(2));
         self.engine.register(worker_with(name, config, make).options(options.concurrency(8))).unwrap();
     }
 

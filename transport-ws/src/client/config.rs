@@ -59,48 +59,56 @@ impl Default for WsServerConfig {
 
 impl WsServerConfig {
     /// Sets [`ws`](WsServerConfig#structfield.ws).
+    #[must_use]
     pub fn ws(mut self, config: WsConfig) -> WsServerConfig {
         self.ws = config;
         self
     }
 
     /// Sets [`max_connections`](WsServerConfig#structfield.max_connections).
+    #[must_use]
     pub fn max_connections(mut self, links: usize) -> WsServerConfig {
         self.max_connections = links;
         self
     }
 
     /// Sets [`max_handshakes`](WsServerConfig#structfield.max_handshakes).
+    #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> WsServerConfig {
         self.max_handshakes = connections;
         self
     }
 
     /// Adds one to [`allow_origins`](WsServerConfig#structfield.allow_origins).
+    #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> WsServerConfig {
         self.allow_origins.push(origin.into());
         self
     }
 
     /// Sets [`token`](WsServerConfig#structfield.token).
+    #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> WsServerConfig {
         self.token = Some(token.into());
         self
     }
 
     /// Adds one to [`subprotocols`](WsServerConfig#structfield.subprotocols).
+    #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> WsServerConfig {
         self.subprotocols.push(name.into());
         self
     }
 
     /// Sets [`allow_remote`](WsServerConfig#structfield.allow_remote).
+    #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> WsServerConfig {
         self.allow_remote = allow;
         self
     }
 
     /// Sets [`tls`](WsServerConfig#structfield.tls).
+    #[must_use]
     pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> WsServerConfig {
         self.tls = Some(config);
         self

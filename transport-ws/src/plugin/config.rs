@@ -28,30 +28,35 @@ pub struct WsConnectorConfig {
 
 impl WsConnectorConfig {
     /// Sets [`ws`](WsConnectorConfig#structfield.ws).
+    #[must_use]
     pub fn ws(mut self, config: WsConfig) -> WsConnectorConfig {
         self.ws = config;
         self
     }
 
     /// Sets [`token`](WsConnectorConfig#structfield.token).
+    #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> WsConnectorConfig {
         self.token = Some(token.into());
         self
     }
 
     /// Adds one to [`headers`](WsConnectorConfig#structfield.headers).
+    #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> WsConnectorConfig {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Adds one to [`subprotocols`](WsConnectorConfig#structfield.subprotocols), behind those that are there.
+    #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> WsConnectorConfig {
         self.subprotocols.push(name.into());
         self
     }
 
     /// Sets [`tls`](WsConnectorConfig#structfield.tls).
+    #[must_use]
     pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> WsConnectorConfig {
         self.tls = Some(config);
         self

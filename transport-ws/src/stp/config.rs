@@ -7,70 +7,70 @@ use crate::plugin::WsConnectorConfig;
 #[non_exhaustive]
 pub struct StpWsConfig {
     /// How it dials: limits and times of each link, a token, TLS. Default: [`WsConnectorConfig::default`].
-    pub dial: WsConnectorConfig,
+    pub connector: WsConnectorConfig,
     /// The delay before the first redial of a lost connection is at most this; then it doubles. Each delay is drawn
     /// evenly between nothing and its bound, and a success starts anew. Default 50 ms.
-    pub redial_first: Duration,
+    pub reconnect_min_delay: Duration,
     /// The most a redial is delayed. Default 1 s.
-    pub redial_most: Duration,
+    pub reconnect_max_delay: Duration,
     /// Messages that may wait for the connection before `inform` and `request` wait for room. Default 1,024. At least
     /// 1.
-    pub queue: usize,
+    pub capacity: usize,
     /// Requests of this service that may wait for their answer at once; more end as
     /// [`Busy`](connector_core::stp::StpRequestError::Busy). Default 16,384.
-    pub requests: usize,
+    pub max_requests: usize,
     /// Requests to this service that may wait for its handler at once, at most 64 MiB of them; more are refused.
     /// Default 1,024.
-    pub asked: usize,
+    pub max_incoming: usize,
 }
 
 impl Default for StpWsConfig {
     fn default() -> StpWsConfig {
         StpWsConfig {
-            dial: WsConnectorConfig::default(),
-            redial_first: Duration::from_millis(50),
-            redial_most: Duration::from_secs(1),
-            queue: 1024,
-            requests: 16_384,
-            asked: 1024,
+            connector: WsConnectorConfig::default(),
+            reconnect_min_delay: Duration::from_millis(50),
+            reconnect_max_delay: Duration::from_secs(1),
+            capacity: 1024,
+            max_requests: 16_384,
+            max_incoming: 1024,
         }
     }
 }
 
 impl StpWsConfig {
-    /// Sets [`dial`](StpWsConfig#structfield.dial).
+    /// Sets [`connector`](StpWsConfig#structfield.connector).
     #[must_use]
-    pub fn dial(mut self, config: WsConnectorConfig) -> StpWsConfig {
-        self.dial = config;
+    pub fn connector(mut self, config: WsConnectorConfig) -> StpWsConfig {
+        self.connector = config;
         self
     }
 
-    /// Sets [`redial_first`](StpWsConfig#structfield.redial_first) and
-    /// [`redial_most`](StpWsConfig#structfield.redial_most).
+    /// Sets [`reconnect_min_delay`](StpWsConfig#structfield.reconnect_min_delay) and
+    /// [`reconnect_max_delay`](StpWsConfig#structfield.reconnect_max_delay).
     #[must_use]
-    pub fn redial(mut self, first: Duration, most: Duration) -> StpWsConfig {
-        (self.redial_first, self.redial_most) = (first, most);
+    pub fn reconnect_delay(mut self, first: Duration, most: Duration) -> StpWsConfig {
+        (self.reconnect_min_delay, self.reconnect_max_delay) = (first, most);
         self
     }
 
-    /// Sets [`queue`](StpWsConfig#structfield.queue).
+    /// Sets [`capacity`](StpWsConfig#structfield.capacity).
     #[must_use]
-    pub fn queue(mut self, messages: usize) -> StpWsConfig {
-        self.queue = messages;
+    pub fn capacity(mut self, messages: usize) -> StpWsConfig {
+        self.capacity = messages;
         self
     }
 
-    /// Sets [`requests`](StpWsConfig#structfield.requests).
+    /// Sets [`max_requests`](StpWsConfig#structfield.max_requests).
     #[must_use]
-    pub fn requests(mut self, requests: usize) -> StpWsConfig {
-        self.requests = requests;
+    pub fn max_requests(mut self, requests: usize) -> StpWsConfig {
+        self.max_requests = requests;
         self
     }
 
-    /// Sets [`asked`](StpWsConfig#structfield.asked).
+    /// Sets [`max_incoming`](StpWsConfig#structfield.max_incoming).
     #[must_use]
-    pub fn asked(mut self, requests: usize) -> StpWsConfig {
-        self.asked = requests;
+    pub fn max_incoming(mut self, requests: usize) -> StpWsConfig {
+        self.max_incoming = requests;
         self
     }
 }

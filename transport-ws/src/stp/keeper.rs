@@ -41,7 +41,7 @@ impl Keeper {
         stop: oneshot::Receiver<()>,
     ) -> Keeper {
         let stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop.map(drop));
-        let dialer = WsConnector::new(shared.config.dial.clone());
+        let dialer = WsConnector::new(shared.config.connector.clone());
         let redacted_url = redacted_url(&shared.url);
         Keeper { shared, turn, service, timeout, stop: stop.shared(), dialer, redacted_url }
     }
@@ -59,7 +59,7 @@ impl Keeper {
                 self.shared
                     .handlers
                     .error(format!("the connection to STP was lost ({lost}) and is being dialled again"));
-                match self.redial().await {
+                match self.reconnect_delay().await {
                     Some(end) => lost = end,
                     None => return,
                 }
@@ -70,10 +70,10 @@ impl Keeper {
     }
 
     /// Until a link was up and is lost again, or this is stopped.
-    async fn redial(&mut self) -> Option<LinkEnd> {
-        let mut delays = delays(self.shared.config.redial_first, self.shared.config.redial_most);
+    async fn reconnect_delay(&mut self) -> Option<LinkEnd> {
+        let mut delays = delays(self.shared.config.reconnect_min_delay, self.shared.config.reconnect_max_delay);
         for tries in 1_u64.. {
-            let delay = delays.next().unwrap_or(self.shared.config.redial_most).mul_f64(fastrand::f64());
+            let delay = delays.next().unwrap_or(self.shared.config.reconnect_max_delay).mul_f64(fastrand::f64());
             if let Either::Left(_) = select(self.stop.clone(), pin!(tokio::time::sleep(delay))).await {
                 return None;
             }

@@ -13,7 +13,7 @@ use crate::link::{AnyLink, Inbound, WsLink};
 /// As [`Link`](connector_core::Link), for text as it is.
 pub(crate) trait TextLink {
     fn poll_ready_for_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
-    /// Takes a text that is not over [`WsConfig::max_send`](crate::WsConfig), once the link was ready.
+    /// Takes a text that is not over [`WsConfig::max_sent_message`](crate::WsConfig), once the link was ready.
     fn send_text(&mut self, text: Utf8Bytes) -> Result<(), LinkEnd>;
     fn poll_text_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
     fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>>;

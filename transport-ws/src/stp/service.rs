@@ -67,9 +67,9 @@ impl ServiceSide {
         stop: Stop,
         tell: Option<Tell>,
     ) -> ServiceSide {
-        let (link, commands) = mpsc::channel(shared.config.queue.max(1));
-        let most_asked = shared.config.asked;
-        let mut session = StpSession::new(shared.config.requests.max(1));
+        let (link, commands) = mpsc::channel(shared.config.capacity.max(1));
+        let most_asked = shared.config.max_incoming;
+        let mut session = StpSession::new(shared.config.max_requests.max(1));
         let deadline = Instant::now() + timeout.duration();
         // The first of a new session: there is room for it.
         let cookie = session.request(Waiter::Register, deadline.into_std()).unwrap_or_default();
@@ -147,7 +147,7 @@ impl ServiceSide {
 
     fn answer(&self, cookie: i64, outcome: Result<String, String>) -> Utf8Bytes {
         let answer = response_text(cookie, outcome.as_deref().map_err(String::as_str));
-        let limit = self.shared.config.dial.ws.send_limit();
+        let limit = self.shared.config.connector.ws.send_limit();
         match answer.len() <= limit {
             true => answer.into(),
             false => {
@@ -162,10 +162,10 @@ impl ServiceSide {
         if reply.is_closed() {
             return None;
         }
-        if self.session.waiting() >= self.shared.config.requests {
+        if self.session.waiting() >= self.shared.config.max_requests {
             self.session.forget(|waiter| matches!(waiter, Waiter::Request(reply, _) if reply.is_closed()));
         }
-        if self.session.waiting() >= self.shared.config.requests {
+        if self.session.waiting() >= self.shared.config.max_requests {
             let waiting = self.session.waiting();
             let _ = reply.send(Err(StpRequestError::Busy(connector_core::stp::StpBusy { waiting })));
             return None;
@@ -173,7 +173,7 @@ impl ServiceSide {
         // There is room, as was just seen.
         let cookie = self.session.request(Waiter::Request(reply, timeout.duration()), deadline.into_std()).ok()?;
         let frame = request(message, cookie, timeout);
-        let (bytes, limit) = (frame.len(), self.shared.config.dial.ws.send_limit());
+        let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.send_limit());
         if bytes > limit {
             if let Some(Waiter::Request(reply, _)) = self.session.answered(cookie) {
                 let _ = reply.send(Err(StpRequestError::TooLarge { bytes, limit }));
@@ -261,7 +261,7 @@ impl Side for ServiceSide {
         if self.refused.is_some() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
-        if self.outgoing.len() > self.shared.config.asked.saturating_mul(2).max(64) {
+        if self.outgoing.len() > self.shared.config.max_incoming.saturating_mul(2).max(64) {
             return Poll::Ready(LinkEnd::lost("STP sends requests and does not read their answers"));
         }
         if !self.stopped && Pin::new(&mut self.stop).poll(cx).is_pending() {

@@ -17,7 +17,7 @@ struct Ws;
 
 /// Ends of links are left alone for a moment now and then: a shorter silence would be a fault of the tests.
 fn config() -> WsConfig {
-    WsConfig::default().ping_interval(Duration::from_secs(2)).pong_timeout(Duration::from_secs(4))
+    WsConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(4))
 }
 
 #[async_trait]

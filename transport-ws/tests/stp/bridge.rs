@@ -27,7 +27,7 @@ async fn over_tls() {
     let hub = StpHubConfig::default().server(WsServerConfig::default().tls(Arc::new(server)));
     let hub = hub_with("127.0.0.1:0", hub).await;
     assert!(hub.url.starts_with("wss://"), "{}", hub.url);
-    let config = StpWsConfig::default().dial(WsConnectorConfig::default().tls(Arc::new(client)));
+    let config = StpWsConfig::default().connector(WsConnectorConfig::default().tls(Arc::new(client)));
     let (one, two) = (StpWsConnector::with(&hub.url, config.clone()), StpWsConnector::with(&hub.url, config));
     let heard = listen(&two);
     for (connector, solvables) in [(&one, vec![]), (&two, vec!["A"])] {

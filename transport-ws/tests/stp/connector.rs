@@ -96,7 +96,7 @@ async fn a_handler_that_hangs_is_given_up_when_its_asker_is() {
 #[tokio::test]
 async fn requests_to_a_service_are_bounded() {
     let hub = hub().await;
-    let connector = StpWsConnector::with(&hub.url, StpWsConfig::default().asked(2));
+    let connector = StpWsConnector::with(&hub.url, StpWsConfig::default().max_incoming(2));
     connector.on_request(RequestHandler::new(|message: String| async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
         Ok::<_, String>(message)

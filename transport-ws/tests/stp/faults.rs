@@ -130,7 +130,7 @@ async fn what_an_asker_that_left_had_asked_is_forgotten() {
 
 #[tokio::test]
 async fn a_frame_over_the_limit_ends_its_own_link_alone() {
-    let small = WsConfig::default().max_frame(100_000);
+    let small = WsConfig::default().max_message(100_000);
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().ws(small))).await;
     let (one, _) = hub.service("One", &[]).await;
     let (two, _) = hub.service("Two", &["A"]).await;
@@ -197,11 +197,11 @@ async fn a_service_that_cannot_be_is_refused_before_it_dials() {
 
 #[tokio::test]
 async fn requests_that_wait_are_bounded() {
-    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().waiting(2)).await;
+    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().max_pending(2)).await;
     let mut mute = Peer::dial(&hub.url).await;
     mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
     let connector =
-        StpWsConnector::with(&hub.url, StpWsConfig::default().requests(4).dial(WsConnectorConfig::default()));
+        StpWsConnector::with(&hub.url, StpWsConfig::default().max_requests(4).connector(WsConnectorConfig::default()));
     connector.connect(StpService::new("Asker", [""; 0]).session_id("s"), seconds(5.0)).await.unwrap();
     let ask = || {
         let connector = connector.clone();

@@ -185,7 +185,7 @@ async fn a_disconnect_waits_for_what_is_queued() {
 async fn a_disconnect_that_is_not_heard_ends_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connector =
-        StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().queue(16));
+        StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().capacity(16));
     let stp = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();

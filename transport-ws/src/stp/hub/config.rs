@@ -13,7 +13,7 @@ pub struct StpHubConfig {
     pub queue: QueueLimits,
     /// Requests that may wait for one service's answers; the next goes to another service that solves it, or is
     /// refused. Default 16,384.
-    pub waiting: usize,
+    pub max_pending: usize,
     /// Whether the hub lists itself to other machines too. Default: no.
     pub list_to_remote: bool,
 }
@@ -23,7 +23,7 @@ impl Default for StpHubConfig {
         StpHubConfig {
             server: WsServerConfig::default().max_connections(4096),
             queue: QueueLimits::default(),
-            waiting: 16_384,
+            max_pending: 16_384,
             list_to_remote: false,
         }
     }
@@ -44,10 +44,10 @@ impl StpHubConfig {
         self
     }
 
-    /// Sets [`waiting`](StpHubConfig#structfield.waiting).
+    /// Sets [`max_pending`](StpHubConfig#structfield.max_pending).
     #[must_use]
-    pub fn waiting(mut self, requests: usize) -> StpHubConfig {
-        self.waiting = requests;
+    pub fn max_pending(mut self, requests: usize) -> StpHubConfig {
+        self.max_pending = requests;
         self
     }
 

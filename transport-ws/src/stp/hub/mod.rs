@@ -60,7 +60,7 @@ impl StpHub {
     /// As [`WsServer::bind`].
     pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
         let server = WsServer::bind(addr, config.server.clone()).await?;
-        let router = Mutex::new(Router::new(config.waiting.max(1)));
+        let router = Mutex::new(Router::new(config.max_pending.max(1)));
         Ok(StpHub { server, inner: Arc::new(Inner { config, router }) })
     }
 

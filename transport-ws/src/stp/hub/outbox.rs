@@ -38,8 +38,7 @@ impl Outbox {
     pub(super) fn push(&self, frame: Utf8Bytes) {
         let mut state = self.state();
         let bytes = state.bytes.saturating_add(frame.len());
-        if state.queue.len() >= self.limits.most_messages || (bytes > self.limits.most_bytes && !state.queue.is_empty())
-        {
+        if state.queue.len() >= self.limits.max_messages || (bytes > self.limits.max_bytes && !state.queue.is_empty()) {
             state.overflowed = true;
         } else {
             state.bytes = bytes;
@@ -87,7 +86,7 @@ impl Outbox {
     pub(super) fn backlog(&self, cx: &mut Context<'_>) -> (bool, bool) {
         self.owner.register(cx.waker());
         let state = self.state();
-        let full = state.queue.len() >= self.limits.messages || state.bytes >= self.limits.most_bytes;
+        let full = state.queue.len() >= self.limits.capacity || state.bytes >= self.limits.max_bytes;
         (full, state.overflowed)
     }
 

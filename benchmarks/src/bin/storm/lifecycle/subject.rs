@@ -186,8 +186,9 @@ impl Subject {
 
     /// Registers it, inactive.
     pub(crate) fn register(&mut self, engine: &Engine, program: &Path) -> Result<(), RegisterError> {
-        let options =
-            PluginOptions::default().concurrency(8).redial(Duration::from_millis(5), Duration::from_millis(200));
+        let options = PluginOptions::default()
+            .concurrency(8)
+            .reconnect_delay(Duration::from_millis(5), Duration::from_millis(200));
         let place = |placement| {
             let (nature, hooks) = (Arc::clone(&self.nature), Arc::clone(&self.hooks));
             let config = WorkerConfig::default().placement(placement);
