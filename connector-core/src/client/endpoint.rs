@@ -8,11 +8,11 @@ use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, LinkLost};
-use crate::link::{Ended, Endpoint, Head, Reply, ResponseQueue, TaskSet};
+use crate::link::{Ended, Endpoint, Reply, ResponseQueue, TaskSet};
 use crate::plugin::{Context, Outcome};
 use crate::runtime::{self, Timer};
-use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
-use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
+use crate::session::{Dropped, Invocation, PluginEvent, PluginSession, Retained};
+use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
 
 pub(super) struct PluginEndpoint {
     home: Arc<RemoteClient>,
@@ -141,20 +141,14 @@ impl PluginEndpoint {
                 }
             }
             ClientCommand::TakeBack { id } => self.session.take_back(id),
-            ClientCommand::Cancel { target, method } => {
-                Some(Message { name: Some(target), key: method, ..Message::new(Action::Cancel) })
-            }
-            ClientCommand::Listen { action, emitter, event } => {
-                Some(Message { name: Some(emitter), key: Some(event), ..Message::new(action) })
-            }
+            ClientCommand::Cancel { target, method } => Some(self.session.cancel_all(target, method)),
+            ClientCommand::Listen { action, emitter, event } => Some(self.session.subscribe(action, emitter, event)),
             ClientCommand::Finish => {
                 let limit = self.home.config.stop_timeout;
                 self.finishing.get_or_insert_with(|| runtime::sleep(limit));
                 None
             }
-            ClientCommand::Emit { event, args } => {
-                Some(Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) })
-            }
+            ClientCommand::Emit { event, args } => Some(self.session.emit(event, args)),
         }
     }
 
@@ -234,9 +228,9 @@ impl Endpoint for PluginEndpoint {
         (answers, too_many || answers >= self.home.outbox.limits().max_messages)
     }
 
-    fn unsendable(&mut self, head: Head, error: PayloadError) {
+    fn unsendable(&mut self, retained: Retained, error: PayloadError) {
         tracing::warn!(plugin = &*self.home.name(), %error, "a message cannot be serialized");
-        if let Some(reply) = self.session.unsendable(head, &error.to_string()) {
+        if let Some(reply) = self.session.unsendable(retained, &error.to_string()) {
             let _ = reply.send(Err(CallError::Arguments(error)));
         }
     }
@@ -261,6 +255,7 @@ mod tests {
     use super::*;
     use crate::client::ClientConfig;
     use crate::plugin::Plugin;
+    use crate::wire::Action;
 
     /// Keeps the warnings.
     #[derive(Clone, Default)]

@@ -11,10 +11,10 @@ use super::health::{Health, Sign};
 use super::remote::{EngineCommand, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Refusal};
-use crate::link::{Endpoint, Head, Reply, ResponseQueue, TaskSet};
+use crate::link::{Endpoint, Reply, ResponseQueue, TaskSet};
 use crate::runtime::{self, Timer};
-use crate::session::{Dropped, EngineEvent, EngineSession};
-use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
+use crate::session::{Dropped, EngineEvent, EngineSession, Retained};
+use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
 
 pub(super) struct EngineEndpoint<L> {
     engine: Weak<Inner>,
@@ -205,10 +205,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
                 }
                 self.session.take_back(id)
             }
-            EngineCommand::Notify { emitter, event, args } => {
-                let (name, key, payload) = (Some(emitter), Some(event), Some(args));
-                Some(Message { name, key, payload, ..Message::new(Action::Notification) })
-            }
+            EngineCommand::Notify { emitter, event, args } => Some(self.session.notify(emitter, event, args)),
         }
     }
 }
@@ -284,9 +281,9 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
         (answers + queued, too_many || answers >= self.entry.options.queue.max_messages)
     }
 
-    fn unsendable(&mut self, head: Head, error: PayloadError) {
+    fn unsendable(&mut self, retained: Retained, error: PayloadError) {
         tracing::warn!(plugin = &*self.entry.name, %error, "a message cannot be serialized");
-        if let Some(reply) = self.session.unsendable(head, &error.to_string()) {
+        if let Some(reply) = self.session.unsendable(retained, &error.to_string()) {
             let _ = reply.send(Err(CallError::Arguments(error)));
         }
     }
@@ -309,6 +306,7 @@ mod tests {
     use crate::connector::{Link, PluginConnector};
     use crate::engine::{Engine, Registration};
     use crate::profile::ExternalProfile;
+    use crate::wire::Action;
 
     struct Nowhere;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{QueueLimits, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
 use crate::runtime;
-use crate::wire::{Action, DecodeError, Id, Message, Name, PayloadError};
+use crate::session::Retained;
+use crate::wire::{Action, DecodeError, Message, Name, PayloadError};
 
 /// One end's part of the work: its session, and what its events lead to.
 pub(crate) trait Endpoint: Send {
@@ -33,30 +34,11 @@ pub(crate) trait Endpoint: Send {
     fn backlog(&self) -> (usize, bool);
 
     /// A message could not be serialized.
-    fn unsendable(&mut self, head: Head, error: PayloadError);
+    fn unsendable(&mut self, retained: Retained, error: PayloadError);
 
     /// Ready when this end wants the link closed, with what to call that. `signs` counts what shows that the other end
     /// lives, beside the bytes that the link itself counts.
     fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
-}
-
-/// What of a message is kept while it is sent, in case it cannot be.
-pub(crate) struct Head {
-    pub(crate) action: Action,
-    pub(crate) id: Option<Id>,
-    /// Of a response: what it answers, and whether it is an error already.
-    pub(crate) answers: Option<(Name, Name)>,
-    pub(crate) failed: bool,
-}
-
-impl Head {
-    pub(crate) fn of(message: &Message) -> Head {
-        let answers = match message.action {
-            Action::Response => message.name.clone().zip(message.key.clone()),
-            _ => None,
-        };
-        Head { action: message.action, id: message.id.clone(), answers, failed: message.error.is_some() }
-    }
 }
 
 /// Messages sent, and messages taken in, before it is the other's turn.
@@ -107,10 +89,10 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 };
                 unflushed += 1;
                 taken += 1;
-                let head = Head::of(&message);
+                let retained = Retained::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
-                    Err(SendError::Payload(error)) => side.unsendable(head, error),
+                    Err(SendError::Payload(error)) => side.unsendable(retained, error),
                     Err(SendError::Ended(end)) => return Poll::Ready(end),
                 }
             }

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, Retained, number, shown_key, shown_name};
 use crate::error::{CallError, Fault, Refusal};
-use crate::link::Head;
 use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_false_in_javascript};
 
 /// One link's session with its plugin. `R` is whatever the driver needs to tell a caller how its call ended.
@@ -228,6 +227,11 @@ impl<R> EngineSession<R> {
         }
     }
 
+    /// An event that the plugin listens to.
+    pub(crate) fn notify(&self, emitter: Name, event: Name, args: Payload) -> Message {
+        Message { name: Some(emitter), key: Some(event), payload: Some(args), ..Message::new(Action::Notification) }
+    }
+
     /// Forgets a call, if it is still under way; a native plugin is told, a published one would not understand.
     pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
@@ -264,8 +268,8 @@ impl<R> EngineSession<R> {
     }
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
-    pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
-        let Head { action, id, answers, failed } = head;
+    pub(crate) fn unsendable(&mut self, retained: Retained, why: &str) -> Option<R> {
+        let Retained { action, id, answers, failed } = retained;
         let named = answers.filter(|(target, method)| !(target.is_empty() && method.is_empty()));
         match action {
             Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
@@ -406,11 +410,11 @@ mod tests {
         sent(&mut session);
         let mut answer = session.answer(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
         for name in [Some("local"), Some("")] {
-            assert!(session.unsendable(Head::of(&answer), "too long").is_none());
+            assert!(session.unsendable(Retained::of(&answer), "too long").is_none());
             answer = session.transmit().unwrap();
             assert_eq!((answer.name.as_deref(), answer.error.is_some()), (name, true));
         }
-        assert!(session.unsendable(Head::of(&answer), "too long").is_none());
+        assert!(session.unsendable(Retained::of(&answer), "too long").is_none());
         assert!(session.transmit().is_none());
     }
 

@@ -4,9 +4,11 @@
 mod engine;
 mod pending_replies;
 mod plugin;
+mod retained;
 
 pub(crate) use engine::{EngineEvent, EngineSession};
 pub(crate) use plugin::{Invocation, PluginEvent, PluginSession};
+pub(crate) use retained::Retained;
 
 use std::borrow::Cow;
 

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, Retained, number, shown_key, shown_name};
 use crate::error::{CallError, Fault};
-use crate::link::Head;
 use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, shown};
 
 /// One plugin's session with one engine. `R` is whatever the driver needs to tell a caller how its call ended.
@@ -202,6 +201,20 @@ impl<R> PluginSession<R> {
         Message { id: Some(id.into()), name, key, payload, ..Message::new(Action::Request) }
     }
 
+    /// Cancels all calls of one method, or of all methods, of a plugin.
+    pub(crate) fn cancel_all(&self, target: Name, method: Option<Name>) -> Message {
+        Message { name: Some(target), key: method, ..Message::new(Action::Cancel) }
+    }
+
+    /// Begins or ends a subscription: `action` is `On`, `Once` or `Off`.
+    pub(crate) fn subscribe(&self, action: Action, emitter: Name, event: Name) -> Message {
+        Message { name: Some(emitter), key: Some(event), ..Message::new(action) }
+    }
+
+    pub(crate) fn emit(&self, event: Name, args: Payload) -> Message {
+        Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) }
+    }
+
     /// Forgets a call, if it is still under way. A native engine is told; a published one is not, since its `cancel`
     /// would end every call of that method (docs/protocol.md, section 3.9).
     pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
@@ -210,8 +223,8 @@ impl<R> PluginSession<R> {
     }
 
     /// A message could not be serialized: whoever waits for it, here or there, is told.
-    pub(crate) fn unsendable(&mut self, head: Head, why: &str) -> Option<R> {
-        let Head { action, id, answers, failed } = head;
+    pub(crate) fn unsendable(&mut self, retained: Retained, why: &str) -> Option<R> {
+        let Retained { action, id, answers, failed } = retained;
         match action {
             Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
             Action::Response => {
