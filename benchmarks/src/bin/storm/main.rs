@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod children;
+mod json;
 #[cfg(target_os = "linux")]
 mod lifecycle;
 mod link;
@@ -32,6 +33,8 @@ enum Storm {
     /// Activates, deactivates, removes and loses plugins on all transports at once, and sees that each request ends, that
     /// each plugin becomes what the last one said, and that nothing is left. Linux only, since it looks into /proc.
     Lifecycle(LifecycleArgs),
+    /// Reads mutated frames and writes random values, and compares with serde_json.
+    Json(json::Args),
 }
 
 #[derive(clap::Args)]
@@ -81,13 +84,14 @@ fn main() -> ExitCode {
         // What it breaks and kills is told as a warning each time,
         Storm::Link(_) | Storm::Children(_) => "error",
         // and a hook that fails on purpose as an error.
-        Storm::Lifecycle(_) => "off",
+        Storm::Lifecycle(_) | Storm::Json(_) => "off",
     };
     examples::run_quietly(traces, async move {
         match storm {
             Storm::Link(args) => link::storm(args).await,
             Storm::Children(args) => children(args).await,
             Storm::Lifecycle(args) => lifecycle(args).await,
+            Storm::Json(args) => json::storm(args),
         }
     })
 }
