@@ -76,6 +76,8 @@ mod link;
 mod pipe;
 #[cfg(feature = "plugin")]
 mod plugin;
+#[cfg(feature = "plugin")]
+mod sync;
 
 #[cfg(feature = "client")]
 pub use client::WorkerClient;

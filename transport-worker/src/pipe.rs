@@ -3,11 +3,11 @@
 //! Either end works on messages of its own and takes the lock once for many, so that many messages cost one wake-up.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use connector_core::Message;
+
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Messages that a writer keeps back at most, until it is asked to flush: as many as the core sends in one go.
 const BURST: usize = 64;
