@@ -8,13 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
 fn refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
 /// A link, once accepted and once dialled.
@@ -179,7 +179,7 @@ async fn a_dropped_server_stops_listening_and_its_links_live_on() {
     drop(server);
     assert!(matches!(end(&mut waiting).await, LinkEnd::Closed { .. } | LinkEnd::Lost(_)));
     soon(async {
-        while !matches!(dial(&url, SocketIoConnectorConfig::default()).await, Err(LinkEnd::Refused(_))) {
+        while !matches!(dial(&url, SocketIoConnectorConfig::default()).await, Err(ConnectError::Refused(_))) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -220,7 +220,7 @@ async fn a_dial_that_is_not_answered_times_out() {
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default().connect_timeout(limit));
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{steps} {end:?}");
+        assert!(matches!(end, ConnectError::TimedOut(time) if time == limit), "{steps} {end:?}");
     }
 }
 

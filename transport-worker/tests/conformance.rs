@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
-use connector_core::{ClientConnector, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait};
+use connector_core::{
+    ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait,
+};
 use transport_worker::{PairConnector, WorkerClient, pair};
 
 struct Worker;
@@ -79,9 +81,9 @@ struct Dialling(PairConnector, Threads);
 
 #[async_trait]
 impl PluginConnector for Dialling {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         if self.1.state().dead {
-            return Err(LinkEnd::lost("the thread is dead"));
+            return Err(ConnectError::failed("the thread is dead"));
         }
         self.0.connect(url).await
     }
@@ -95,7 +97,7 @@ impl Held {
         poll: impl FnOnce(&mut dyn Link, &mut Context<'_>) -> Poll<Result<T, LinkEnd>>,
     ) -> Poll<Result<T, LinkEnd>> {
         let (link, wakers) = &mut *self.0.lock().unwrap();
-        let Some(link) = link else { return Poll::Ready(Err(LinkEnd::lost("the thread is dead"))) };
+        let Some(link) = link else { return Poll::Ready(Err(ConnectError::failed("the thread is dead"))) };
         wakers.retain(|waker| !waker.will_wake(cx.waker()));
         wakers.push(cx.waker().clone());
         poll(&mut **link, cx)

@@ -6,13 +6,13 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{BindError, WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
 fn refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
 /// The status that a raw request gets.
@@ -254,7 +254,7 @@ async fn a_dial_that_nobody_answers_times_out() {
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().connect_timeout(limit)));
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let end = soon(connector.connect(&url)).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{end:?}");
+    assert!(matches!(end, ConnectError::TimedOut(time) if time == limit), "{end:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
@@ -83,7 +83,7 @@ async fn certificates_that_do_not_fit_are_refused() {
         let mut server = server(WsServerConfig::default().tls(tls.clone())).await;
         let url = server.url();
         let end = dial(&mut server, &url, config).await.err().unwrap();
-        assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("WsConnectorConfig::tls")), "{end:?}");
+        assert!(matches!(&end, ConnectError::Refused(text) if text.contains("WsConnectorConfig::tls")), "{end:?}");
     }
 }
 

@@ -15,7 +15,7 @@ mod spawner;
 
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
 
 pub use child::ChildEnd;
 pub use history::Restart;
@@ -74,7 +74,7 @@ impl ChildConnector {
 #[async_trait]
 impl PluginConnector for ChildConnector {
     /// The URL is not used: the program is the connector's own.
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.history.may_start()?;
         Start { plugin: &self.plugin, program: &self.program, history: &self.history }.run().await
     }

@@ -9,7 +9,9 @@ mod work;
 use std::fmt;
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, Plugin, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{
+    ConnectError, ExternalProfile, Link, Plugin, PluginConnector, Profile, Registration, async_trait,
+};
 
 #[cfg(feature = "client")]
 pub use pair::{PairConnector, pair};
@@ -50,11 +52,11 @@ impl WorkerConnector {
 #[async_trait]
 impl PluginConnector for WorkerConnector {
     /// The URL is not used: the plugin is the connector's own.
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         if let Some(before) = &self.before
             && before.clone().settled().await == Status::WillNotEnd
         {
-            return Err(LinkEnd::lost("what was started before blocks its thread and has not ended yet"));
+            return Err(ConnectError::failed("what was started before blocks its thread and has not ended yet"));
         }
         let (here, there) = links(self.config.capacity);
         let work = start::start(&self.name, Arc::clone(&self.make), there, &self.config)?;
