@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
-fn refused(end: &LinkEnd, part: &str) {
+fn refused(end: &ConnectError, part: &str) {
     assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
@@ -224,7 +224,7 @@ async fn a_dial_that_is_not_answered_times_out() {
     }
 }
 
-async fn dial_raw(answer: &str) -> LinkEnd {
+async fn dial_raw(answer: &str) -> ConnectError {
     let (listener, url) = listener().await;
     let raw = async {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -239,11 +239,11 @@ async fn dial_raw(answer: &str) -> LinkEnd {
 async fn answers_that_are_no_websocket() {
     for answer in ["", "nonsense\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 Swit"] {
         let end = dial_raw(answer).await;
-        assert!(matches!(end, LinkEnd::Lost(_) | LinkEnd::BadFrame(_)), "{answer}: {end:?}");
+        assert!(matches!(end, ConnectError::Failed(_) | ConnectError::Protocol(_)), "{answer}: {end:?}");
     }
     for status in ["503 Service Unavailable", "500 Internal Server Error", "200 OK", "400 Bad Request"] {
         let end = dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
-        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains(&status[..3])), "{end:?}");
+        assert!(matches!(&end, ConnectError::Failed(error) if error.to_string().contains(&status[..3])), "{end:?}");
     }
     for (status, remedy) in [
         ("404 Not Found", "SocketIoConnectorConfig::path"),
@@ -271,7 +271,7 @@ async fn websockets_that_do_not_speak_socket_io() {
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default());
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, LinkEnd::BadFrame(_)), "{said:?} {end:?}");
+        assert!(matches!(end, ConnectError::Protocol(_)), "{said:?} {end:?}");
     }
     // One that goes before it has answered.
     let (listener, url) = listener().await;
@@ -281,7 +281,7 @@ async fn websockets_that_do_not_speak_socket_io() {
         hear(&mut ws).await;
     };
     let (end, ()) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), peer);
-    assert!(matches!(end, Err(LinkEnd::Lost(_))));
+    assert!(matches!(end, Err(ConnectError::Failed(_))));
 }
 
 #[tokio::test]

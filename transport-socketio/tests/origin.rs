@@ -5,7 +5,7 @@ mod common;
 
 use common::http::request;
 use common::*;
-use connector_core::{ConnectError, LinkEnd};
+use connector_core::ConnectError;
 use tokio::net::TcpStream;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 

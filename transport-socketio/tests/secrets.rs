@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use connector_core::{ConnectError, Engine, LinkEnd, Plugin};
+use connector_core::{ConnectError, Engine, Plugin};
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
 #[track_caller]

@@ -67,11 +67,11 @@ async fn one_end_without_tls() {
     let plain = server(SocketIoServerConfig::default()).await;
     let url = plain.url().replace("http://", "https://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, ConnectError::Refused(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Refused(_) | ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it http://"), "{end}");
     let secure = server(SocketIoServerConfig::default().tls(tls)).await;
     let url = secure.url().replace("https://", "http://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Protocol(_) | ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it http:// or https://?"), "{end}");
 }

@@ -97,7 +97,7 @@ impl Held {
         poll: impl FnOnce(&mut dyn Link, &mut Context<'_>) -> Poll<Result<T, LinkEnd>>,
     ) -> Poll<Result<T, LinkEnd>> {
         let (link, wakers) = &mut *self.0.lock().unwrap();
-        let Some(link) = link else { return Poll::Ready(Err(ConnectError::failed("the thread is dead"))) };
+        let Some(link) = link else { return Poll::Ready(Err(LinkEnd::lost("the thread is dead"))) };
         wakers.retain(|waker| !waker.will_wake(cx.waker()));
         wakers.push(cx.waker().clone());
         poll(&mut **link, cx)

@@ -85,9 +85,8 @@ async fn a_link_that_is_given_up_stays_down_and_says_why() {
     let state = host.engine.link_state("frail").unwrap();
     assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));
     let error = host.local.call::<u8>("frail", "echo", ()).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::LinkLost(LinkLost::Seen { end, .. }) if matches!(**end, ConnectError::GivenUp(_)))
-    );
+    let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
+    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
     host.engine.manager().deactivate("frail").await.unwrap();
     assert!(matches!(*state.borrow(), LinkState::Inactive));
 }

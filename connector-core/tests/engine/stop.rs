@@ -52,7 +52,7 @@ async fn end_of(host: &Host) -> LinkEnd {
     let mut state = host.engine.link_state("p").unwrap();
     let state = soon(state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await.unwrap().clone();
     let LinkState::Down { why, .. } = state else { unreachable!() };
-    (*why).clone()
+    why
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector_core::{
-    ActivateError, CallError, ConnectError, Context, Engine, ExternalProfile, Link, LinkEnd, Plugin, PluginClient,
+    ActivateError, CallError, ConnectError, Context, Engine, ExternalProfile, Link, Plugin, PluginClient,
     PluginConnector, PluginOptions, Policy, Profile, Registration, async_trait,
 };
 use serde::{Serialize, Serializer};

@@ -183,7 +183,7 @@ async fn an_engine_that_serves_is_dialled_by_its_plugin() {
     let engine = Engine::new();
     let host = engine.register(Plugin::new("host")).unwrap();
     let profile = ExternalProfile::new("calculator", url.as_str());
-    engine.register(Registration::behind(profile, Once(link.ok()))).unwrap();
+    engine.register(Registration::behind(profile, Once(Some(link)))).unwrap();
     soon(engine.manager().activate("host")).await.unwrap();
     assert_eq!(soon(host.call::<i64>("calculator", "add", (1, 2))).await.unwrap(), 3);
 }

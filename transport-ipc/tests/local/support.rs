@@ -137,8 +137,8 @@ pub(crate) async fn assert_serves(server: &mut LocalServer, name: &LocalName) {
     assert_eq!(next_id(&mut served).await, 1);
 }
 
-pub(crate) fn assert_refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end}");
+pub(crate) fn assert_refused(error: &ConnectError, part: &str) {
+    assert!(matches!(error, ConnectError::Refused(text) if text.contains(part)), "{error}");
 }
 
 pub(crate) fn assert_in_use(bound: Result<LocalServer, BindError>) {

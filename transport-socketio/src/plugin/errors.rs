@@ -74,7 +74,9 @@ fn of_status(status: u16, place: &str) -> ConnectError {
         404 => "check SocketIoConnectorConfig::path",
         300..=399 => "redirects are not followed, use the url it leads to",
         _ => {
-            return ConnectError::failed(format!("{place} answered with HTTP {status}: is there a plugin at that url?"));
+            return ConnectError::failed(format!(
+                "{place} answered with HTTP {status}: is there a plugin at that url?"
+            ));
         }
     };
     ConnectError::Refused(format!("{place} answered with HTTP {status}: {remedy}"))

@@ -18,7 +18,7 @@ use crate::stp::link::{Side, drive};
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StpListError {
-    /// It cannot be reached, or the connection ended before the answer.
+    /// It cannot be reached.
     #[error("cannot ask the hub: {0}")]
     Connect(ConnectError),
     /// The connection ended before the hub had answered.
