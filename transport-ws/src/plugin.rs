@@ -24,11 +24,11 @@ use crate::wire::{Wire, is_token};
 
 /// The engine's end: dials `ws://` and `wss://`.
 ///
-/// [`connect`](PluginConnector::connect) says [`ConnectError::Refused`] when there is something to put right: nobody listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, or the server answers with HTTP 401, 403,
-/// 404 or a redirect. It says [`ConnectError::TimedOut`], [`ConnectError::Failed`] or [`ConnectError::Protocol`] when the next
-/// try may succeed. No error tells the URL's path or query. A user name and password in the URL are not sent: use a
-/// token.
+/// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
+/// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, or the server answers with
+/// HTTP 401, 403, 404 or a redirect. It returns [`ConnectError::TimedOut`], [`ConnectError::Failed`] or
+/// [`ConnectError::Protocol`] when the next attempt may succeed. No error shows the URL's path or query. A user name and
+/// password in the URL are not sent: use a token.
 #[derive(Debug, Default)]
 pub struct WsConnector {
     config: WsConnectorConfig,

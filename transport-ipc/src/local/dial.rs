@@ -22,8 +22,8 @@ async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, 
 /// what it had made. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// [`ConnectError::Refused`] if nobody listens there or another user does, [`ConnectError::TimedOut`] if the server does not
-/// accept in time, [`ConnectError::Failed`] if the system fails.
+/// [`ConnectError::Refused`] if nothing listens there, or another user does; [`ConnectError::TimedOut`] if the server
+/// does not accept in time; [`ConnectError::Failed`] if the system fails.
 #[cfg(feature = "client")]
 pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     connect(name, &config).await
@@ -33,9 +33,9 @@ pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, 
 ///
 /// The profile's `url` is `local:NAME`; a bare name or, on Unix, an absolute path will do, too.
 /// [`connect`](PluginConnector::connect) is bounded by
-/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It says [`ConnectError::Refused`] when
-/// there is something to put right: the name is none, nobody listens there, or another user does; and
-/// [`ConnectError::TimedOut`] or [`ConnectError::Failed`] when the next try may succeed.
+/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It returns
+/// [`ConnectError::Refused`] when something must be put right: the name is invalid, nothing listens there, or another
+/// user does; and [`ConnectError::TimedOut`] or [`ConnectError::Failed`] when the next attempt may succeed.
 #[cfg(feature = "plugin")]
 #[derive(Debug, Clone, Default)]
 pub struct LocalConnector {

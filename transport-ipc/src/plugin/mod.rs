@@ -29,9 +29,12 @@ use self::spawn::Start;
 /// The program is a process group (a job on Windows) of its own. It is ended when the plugin is deactivated: end of
 /// file on its channel, then `TERM`, then `KILL`, to the whole group, each after a time that [`Program`] says. It is
 /// killed at once when the engine is dropped, and it is always reaped. When it ends by itself, calls in flight end with
-/// a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost) whose error is a [`ChildEnd`]: how it ended and the last lines of its standard error. If it ends
-/// with exit code 0 and has answered every request, the link was closed in order ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed)). It is then
+/// a [`LinkEnd::Lost`] whose error is a [`ChildEnd`]: how it ended and the last lines of its standard error. If it ends
+/// with exit code 0 and has answered every request, the link was closed in order ([`LinkEnd::Closed`]). It is then
 /// started again, as [`Program::restart`] says, within the bounds of [`Program::crash_budget`].
+///
+/// [`LinkEnd::Lost`]: connector_core::LinkEnd::Lost
+/// [`LinkEnd::Closed`]: connector_core::LinkEnd::Closed
 ///
 /// What it prints (standard error, and standard output where that is not the channel) is traced at the level `info`
 /// with the fields `plugin` and `output`, up to 100 lines a second of up to 2 KiB; control characters are escaped, and

@@ -25,8 +25,11 @@ use crate::link::links;
 ///
 /// Each link has a thread (or task) of its own, which makes the plugin anew. It is ended and joined when the plugin is
 /// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends, too, but nobody
-/// waits for it. When it ends by itself, or panics, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost) that tells the panic's
-/// text ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed) if the plugin disconnected in order), and the engine starts another.
+/// waits for it. When it ends by itself, or panics, calls in flight end with a [`LinkEnd::Lost`] that tells the panic's
+/// text ([`LinkEnd::Closed`] if the plugin disconnected in order), and the engine starts another.
+///
+/// [`LinkEnd::Lost`]: connector_core::LinkEnd::Lost
+/// [`LinkEnd::Closed`]: connector_core::LinkEnd::Closed
 ///
 /// There is never more than one: for as long as one that blocks has not ended, no other is started, and connecting ends
 /// in an error that says so.
