@@ -60,9 +60,7 @@ impl PluginConnector for TcpConnector {
         let limit = std::time::Duration::from_secs(5);
         let address = url.strip_prefix("tcp://").ok_or_else(|| ConnectError::Refused("not a tcp:// URL".to_owned()))?;
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-                Err(ConnectError::Refused(error.to_string()))
-            }
+            Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused => Err(ConnectError::Refused(e.to_string())),
             Ok(stream) => Ok(link(stream?)),
             Err(_) => Err(ConnectError::TimedOut(limit)),
         }
