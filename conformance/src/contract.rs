@@ -76,9 +76,9 @@ rules! {
     CANCEL: "`PluginConnector::connect`",
         "dropping the future drops what it had made, and leaves nothing open";
     NOBODY: "`PluginConnector::connect`",
-        "Where nobody can be reached, connecting fails within that limit";
+        "If the plugin cannot be reached, connecting fails within that limit";
     DIAL_TIMED_OUT: "`PluginConnector::connect`",
-        "A dial that is not answered in time is [`LinkEnd::DialTimedOut`]";
+        "An attempt that is not answered in time is [`ConnectError::TimedOut`]";
 }
 
 /// The rule of a theme, for what fails in it without naming another.

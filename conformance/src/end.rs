@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::contract::{DISCONNECT, END, FLUSH, LIVES, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
 use super::lab::{WAKERS, filled, numbered, within, yield_now};
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use connector_core::{ConnectError, DecodeError, Link, LinkEnd, Message, SendError};
 
 /// What a link hands out.
 pub(super) type Inbound = Result<Message, DecodeError>;
@@ -344,13 +344,17 @@ fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> F
 /// What an end says is of use to whoever reads it.
 pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
     let empty = match end {
-        LinkEnd::Lost(error) => error.to_string().trim().is_empty(),
-        LinkEnd::Refused(text) | LinkEnd::BadFrame(text) | LinkEnd::BadHandshake(text) | LinkEnd::GivenUp(text) => {
-            text.trim().is_empty()
-        }
+        LinkEnd::Lost(error) | LinkEnd::Unreachable(ConnectError::Failed(error)) => error.to_string().trim().is_empty(),
+        LinkEnd::BadFrame(text)
+        | LinkEnd::BadHandshake(text)
+        | LinkEnd::Unreachable(
+            ConnectError::Refused(text) | ConnectError::Protocol(text) | ConnectError::GivenUp(text),
+        ) => text.trim().is_empty(),
         _ => false,
     };
     check(!empty, || {
-        Failure::new("an end whose text says why", shown(end)).look_at("the text of the LinkEnd").rule(TEXT)
+        Failure::new("an end whose text says why", shown(end))
+            .look_at("the text of the LinkEnd or ConnectError")
+            .rule(TEXT)
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use connector_core::async_trait;
 
 use super::memory::{Switch, memory};
-use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, redacted_url};
+use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, redacted_url};
 
 /// Why a [`Place`] could not be made, for example because no port is free.
 pub type PlaceError = Box<dyn Error + Send + Sync>;
@@ -352,7 +352,7 @@ impl ClientConnector for Boxed<dyn ClientConnector> {
 
 #[async_trait]
 impl PluginConnector for Boxed<dyn PluginConnector> {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.0.connect(url).await
     }
 

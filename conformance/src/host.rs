@@ -183,8 +183,9 @@ pub(super) async fn call<T: DeserializeOwned + 'static>(
 
 /// What to look at if a call ended as this.
 pub(super) fn of_call(failure: Failure, error: &CallError) -> Failure {
-    let CallError::LinkLost(LinkLost::Seen { end, .. }) = error else { return failure };
-    match **end {
+    let CallError::LinkLost(lost) = error else { return failure };
+    let LinkLost::Seen { end, .. } = &**lost else { return failure };
+    match end {
         LinkEnd::TooSlow(_) => failure
             .or_look_at("poll_ready and poll_flush: the core ended the link, since they took nothing for too long")
             .rule(TOO_SLOW),

@@ -96,10 +96,10 @@ pub(super) async fn accept_numbered(
     found.or_look_at("accept: it goes on to the next connection, whatever this one does").rule(ACCEPT)
 }
 
-pub(super) async fn linked(
+pub(super) async fn linked<E: Into<LinkEnd>>(
     who: &'static str,
     limit: Duration,
-    making: impl Future<Output = Result<Box<dyn Link>, LinkEnd>>,
+    making: impl Future<Output = Result<Box<dyn Link>, E>>,
 ) -> Result<End, Failure> {
     let (method, rule) = match who.contains("engine") {
         true => ("connect: it gives a link once the other end is there, without waiting for a message", CONNECT),
@@ -108,7 +108,8 @@ pub(super) async fn linked(
     let made = within(limit, format!("{who} end of a link"), making).await.or_look_at(method).rule(rule)?;
     match made {
         Ok(link) => Ok(End::new(who, link, limit)),
-        Err(end) => {
+        Err(error) => {
+            let end = error.into();
             has_text(&end)?;
             Err(Failure::new(format_args!("{who} end of a link"), end).or_look_at(method).rule(rule))
         }

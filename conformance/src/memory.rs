@@ -9,7 +9,7 @@ use connector_core::async_trait;
 use tokio::sync::mpsc;
 
 use crate::runtime::lock;
-use connector_core::{ClientConnector, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError};
+use connector_core::{ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError};
 
 /// Frames that may be on the way before a link pushes back.
 const ROOM: usize = 64;
@@ -101,18 +101,18 @@ impl Switch {
 
 #[async_trait]
 impl PluginConnector for MemoryPlugin {
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let pipe = Arc::default();
         {
             let mut state = lock(&self.switch.0);
             if state.off {
-                return Err(LinkEnd::Refused("it is switched off".to_owned()));
+                return Err(ConnectError::Refused("it is switched off".to_owned()));
             }
             state.links.retain(|link| link.strong_count() > 0);
             state.links.push(Arc::downgrade(&pipe));
         }
         let (here, there) = (MemoryLink::boxed(&pipe, ENGINE), MemoryLink::boxed(&pipe, PLUGIN));
-        self.dial.send(there).await.map_err(|_| LinkEnd::Refused("nobody accepts".to_owned()))?;
+        self.dial.send(there).await.map_err(|_| ConnectError::Refused("nobody accepts".to_owned()))?;
         Ok(here)
     }
 }

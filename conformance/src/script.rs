@@ -29,7 +29,7 @@ pub const EXPECTED: &str = include_str!("expected.ndjson");
 pub enum ScriptError {
     /// It is not a list of steps.
     #[error("the script is not a JSON array of steps such as {{\"do\":\"wait\",\"ms\":100}}: {0}")]
-    NotAScript(#[from] serde_json::Error),
+    NotAScript(serde_json::Error),
     /// The engine has a plugin `local` already.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -81,7 +81,7 @@ impl Script {
     /// # Errors
     /// It is not a JSON array of steps.
     pub fn parse(json: &str) -> Result<Script, ScriptError> {
-        Ok(Script(serde_json::from_str(json)?))
+        Ok(Script(serde_json::from_str(json).map_err(ScriptError::NotAScript)?))
     }
 }
 

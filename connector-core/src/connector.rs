@@ -3,6 +3,8 @@
 //! A connector turns frames into [`Message`]s and back and says how its link ended. It knows no handshake, no method
 //! and no queue; all of that is the core's.
 
+mod connect_error;
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,9 +13,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
+pub use self::connect_error::ConnectError;
 use crate::wire::{DecodeError, Message, PayloadError};
 
-/// How a link ended, or why none could be made.
+/// How a link ended.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum LinkEnd {
@@ -26,14 +29,11 @@ pub enum LinkEnd {
         reason: String,
     },
     /// It broke: a reset, an end without a close, a failed read or write.
-    #[error("{0}")]
+    #[error(transparent)]
     Lost(Arc<dyn std::error::Error + Send + Sync>),
-    /// The other end is not there or will not have us: trying again at once makes no sense.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// Connecting took too long.
-    #[error("no connection within {0:?}")]
-    DialTimedOut(Duration),
+    /// It ended earlier, and the last attempt to connect again failed.
+    #[error("unreachable: {0}")]
+    Unreachable(ConnectError),
     /// There was a link, but the handshake was not answered.
     #[error("no answer to the handshake within {0:?}")]
     NoHandshake(Duration),
@@ -58,9 +58,6 @@ pub enum LinkEnd {
     /// may at the very most. See [`QueueLimits`](crate::QueueLimits).
     #[error("too slow: more waited for it than may, or it took nothing for {0:?}")]
     TooSlow(Duration),
-    /// The connector makes no more links until the plugin is deactivated and activated again, and why.
-    #[error("given up: {0}")]
-    GivenUp(String),
     /// This end closed it: the plugin was deactivated, or a handle dropped.
     #[error("closed by this end")]
     Disconnected,
@@ -92,6 +89,13 @@ impl LinkEnd {
 #[derive(Debug, Clone, Error)]
 #[error("the plugin panicked: {0}")]
 pub struct PluginPanicked(pub String);
+
+/// A [`LinkEnd::Unreachable`].
+impl From<ConnectError> for LinkEnd {
+    fn from(error: ConnectError) -> LinkEnd {
+        LinkEnd::Unreachable(error)
+    }
+}
 
 /// A failed read or write: the link broke.
 impl From<std::io::Error> for LinkEnd {
@@ -250,12 +254,12 @@ pub trait PluginConnector: Send + 'static {
     /// leaves nothing open.
     ///
     /// # Errors
-    /// Where nobody can be reached, connecting fails within that limit. [`LinkEnd::Refused`] if trying again at once
-    /// makes no sense: it fails an activation, but a link that was lost is still sought. [`LinkEnd::GivenUp`] ends that,
-    /// too. A dial that is not answered in time is [`LinkEnd::DialTimedOut`], any other failure [`LinkEnd::Lost`] or
-    /// [`LinkEnd::BadFrame`]: these are tried again, but two bad frames in a row fail an activation. The text says what
-    /// to put right, and is never empty.
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd>;
+    /// If the plugin cannot be reached, connecting fails within that limit. The variant says whether the engine tries
+    /// again: [`ConnectError::Refused`] fails an activation, but a link that was lost is still retried;
+    /// [`ConnectError::GivenUp`] ends that as well. An attempt that is not answered in time is
+    /// [`ConnectError::TimedOut`], an answer that breaks the transport's protocol [`ConnectError::Protocol`], any other
+    /// failure [`ConnectError::Failed`]. The text says what to put right, and is never empty.
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError>;
 
     /// It has been registered as this plugin's, once, before anything else: for traces that name the plugin. Most
     /// connectors have nothing to do here.

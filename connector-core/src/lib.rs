@@ -66,7 +66,8 @@
 //! - [`Engine`], [`EngineBuilder`], [`PluginManager`], [`Registration`], and [`PluginOptions`] with the limits of one
 //!   plugin.
 //! - Who may do what: [`EngineBuilder::access_rule`] with [`Access`] and [`Operation`]; [`Policy`].
-//! - [`LinkState`] tells how a plugin's link stands, and [`LinkEnd`] how it ended.
+//! - [`LinkState`] says whether a plugin's link is up, [`LinkEnd`] how it ended, and [`ConnectError`] why it could not be
+//!   made.
 //!
 //! Errors: [`CallError`] says how a call ended, [`Refusal`] why it was not let through, [`Fault`] what a method threw.
 //! [`RegisterError`], [`ActivateError`], [`UpdateError`] and [`ServiceError`] are those of other operations.
@@ -114,7 +115,9 @@ mod readme {}
 
 pub use async_trait::async_trait;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
-pub use connector::{ClientConnector, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic};
+pub use connector::{
+    ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
+};
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
     Registration, UrlTransform,

@@ -43,8 +43,8 @@ async fn host() -> Result<(), Box<dyn Error>> {
     println!("the plugin is in another process: {}", first != process::id());
 
     let mut link = engine.link_state("printer").ok_or("it has no link")?;
-    if let Err(CallError::LinkLost(LinkLost::Seen { end, .. })) = app.call::<()>("printer", "crash", ()).await
-        && let LinkEnd::Lost(error) = &*end
+    if let Err(CallError::LinkLost(lost)) = app.call::<()>("printer", "crash", ()).await
+        && let LinkLost::Seen { end: LinkEnd::Lost(error), .. } = &*lost
         && let Some(ChildEnd { status: Some(status), stderr, .. }) = error.downcast_ref()
     {
         println!("it ended with exit code {:?} and said {stderr:?}", status.code());

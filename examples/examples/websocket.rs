@@ -3,7 +3,7 @@
 //! `cargo run -p examples --example websocket` prints:
 //!
 //! ```text
-//! without the token: refused: URL answered with HTTP 401 Unauthorized: set its token with WsConnectorConfig::token
+//! without the token: URL answered with HTTP 401 Unauthorized: set its token with WsConnectorConfig::token
 //! with it: 20 + 22 = 42
 //! the plugin stops: closed by this end
 //! ```
@@ -38,8 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = engine.register(Plugin::new("app"))?;
     engine.manager().activate("app").await?;
 
-    if let Err(ActivateError::Connect { end, .. }) = engine.manager().activate("locked").await {
-        println!("without the token: {}", end.to_string().replace(&url, "URL"));
+    if let Err(ActivateError::Connect { error, .. }) = engine.manager().activate("locked").await {
+        println!("without the token: {}", error.to_string().replace(&url, "URL"));
     }
     println!("with it: 20 + 22 = {}", app.call::<i64>("adder", "add", (20, 22)).await?);
 

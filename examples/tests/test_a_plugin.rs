@@ -166,7 +166,7 @@ async fn it_is_missed_when_it_falls_silent() {
 
     switch.stall();
     let state = link.wait_for(|state| !state.is_up()).await.unwrap().clone();
-    assert!(matches!(state, LinkState::Down { why, .. } if matches!(*why, LinkEnd::Silent(_))));
+    assert!(matches!(state, LinkState::Down { why: LinkEnd::Silent(_), .. }));
     link.wait_for(LinkState::is_up).await.unwrap();
 }
 
@@ -205,7 +205,7 @@ async fn it_finishes_what_it_has_begun() {
     under_way.await.unwrap().unwrap();
     assert!(matches!(program.await.unwrap(), LinkEnd::Disconnected));
     let state = link.wait_for(|state| !state.is_up()).await.unwrap().clone();
-    assert!(matches!(state, LinkState::Down { why, .. } if matches!(*why, LinkEnd::Closed { .. })));
+    assert!(matches!(state, LinkState::Down { why: LinkEnd::Closed { .. }, .. }));
 }
 
 #[tokio::test]

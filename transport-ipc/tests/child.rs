@@ -56,8 +56,8 @@ fn loaded(script: &str) -> Registration {
 
 /// How the program under a lost call ended.
 fn child_end(error: &CallError) -> &ChildEnd {
-    let CallError::LinkLost(LinkLost::Seen { end, .. }) = error else { panic!("{error:?}") };
-    let LinkEnd::Lost(source) = &**end else { panic!("{end:?}") };
+    let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
+    let LinkLost::Seen { end: LinkEnd::Lost(source), .. } = &**lost else { panic!("{lost:?}") };
     let source: &(dyn Error + 'static) = &**source;
     source.downcast_ref().unwrap_or_else(|| panic!("{source:?}"))
 }
@@ -251,8 +251,8 @@ async fn a_line_over_the_limit() {
     let script = "echo $$ >&2; read hello; read request; head -c 17000000 /dev/zero | tr '\\0' x; exec sleep 1000";
     host.activate(loaded(script)).await.unwrap();
     let error = host.call().await.unwrap_err();
-    let CallError::LinkLost(LinkLost::Seen { end, .. }) = &error else { panic!("{error:?}") };
-    assert!(matches!(**end, LinkEnd::TooLarge { limit: 16_777_216 }), "{end:?}");
+    let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
+    assert!(matches!(&**lost, LinkLost::Seen { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
 }
 
 /// The program floods its output and never reads its input, which the engine floods: neither waits for the other.

@@ -8,13 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
-fn refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+fn refused(end: &ConnectError, part: &str) {
+    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
 /// A link, once accepted and once dialled.
@@ -179,7 +179,7 @@ async fn a_dropped_server_stops_listening_and_its_links_live_on() {
     drop(server);
     assert!(matches!(end(&mut waiting).await, LinkEnd::Closed { .. } | LinkEnd::Lost(_)));
     soon(async {
-        while !matches!(dial(&url, SocketIoConnectorConfig::default()).await, Err(LinkEnd::Refused(_))) {
+        while !matches!(dial(&url, SocketIoConnectorConfig::default()).await, Err(ConnectError::Refused(_))) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -220,11 +220,11 @@ async fn a_dial_that_is_not_answered_times_out() {
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default().connect_timeout(limit));
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{steps} {end:?}");
+        assert!(matches!(end, ConnectError::TimedOut(time) if time == limit), "{steps} {end:?}");
     }
 }
 
-async fn dial_raw(answer: &str) -> LinkEnd {
+async fn dial_raw(answer: &str) -> ConnectError {
     let (listener, url) = listener().await;
     let raw = async {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -239,11 +239,11 @@ async fn dial_raw(answer: &str) -> LinkEnd {
 async fn answers_that_are_no_websocket() {
     for answer in ["", "nonsense\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 Swit"] {
         let end = dial_raw(answer).await;
-        assert!(matches!(end, LinkEnd::Lost(_) | LinkEnd::BadFrame(_)), "{answer}: {end:?}");
+        assert!(matches!(end, ConnectError::Failed(_) | ConnectError::Protocol(_)), "{answer}: {end:?}");
     }
     for status in ["503 Service Unavailable", "500 Internal Server Error", "200 OK", "400 Bad Request"] {
         let end = dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
-        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains(&status[..3])), "{end:?}");
+        assert!(matches!(&end, ConnectError::Failed(error) if error.to_string().contains(&status[..3])), "{end:?}");
     }
     for (status, remedy) in [
         ("404 Not Found", "SocketIoConnectorConfig::path"),
@@ -271,7 +271,7 @@ async fn websockets_that_do_not_speak_socket_io() {
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default());
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, LinkEnd::BadFrame(_)), "{said:?} {end:?}");
+        assert!(matches!(end, ConnectError::Protocol(_)), "{said:?} {end:?}");
     }
     // One that goes before it has answered.
     let (listener, url) = listener().await;
@@ -281,7 +281,7 @@ async fn websockets_that_do_not_speak_socket_io() {
         hear(&mut ws).await;
     };
     let (end, ()) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), peer);
-    assert!(matches!(end, Err(LinkEnd::Lost(_))));
+    assert!(matches!(end, Err(ConnectError::Failed(_))));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::http::request;
 use common::*;
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use tokio::net::TcpStream;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
@@ -83,7 +83,7 @@ async fn websockets() {
     }
     let config = SocketIoConnectorConfig::default().header("Origin", "https://evil.example");
     let end = dial(&server.url(), config).await.err().unwrap();
-    assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("origin")), "{end:?}");
+    assert!(matches!(&end, ConnectError::Refused(text) if text.contains("origin")), "{end:?}");
 }
 
 #[tokio::test]

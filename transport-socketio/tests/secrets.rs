@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use connector_core::{Engine, LinkEnd, Plugin};
+use connector_core::{ConnectError, Engine, Plugin};
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
 #[track_caller]
@@ -37,7 +37,7 @@ async fn of_a_plugin_that_is_not_there() {
         no_secret(&format!("{error} {error:?}"));
         let end = dial(url, SocketIoConnectorConfig::default()).await.err().unwrap();
         no_secret(&format!("{end} {end:?}"));
-        assert!(matches!(end, LinkEnd::Refused(_)), "{name}: {end:?}");
+        assert!(matches!(end, ConnectError::Refused(_)), "{name}: {end:?}");
     }
 }
 
@@ -47,5 +47,5 @@ async fn of_a_namespace_that_is_not_there() {
     let url = format!("http://hunter:s3cret@{}/t0ken?a=qu3ry", server.local_addr());
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
     no_secret(&format!("{end} {end:?}"));
-    assert!(matches!(end, LinkEnd::Refused(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Refused(_)), "{end:?}");
 }

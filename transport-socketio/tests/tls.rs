@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
@@ -54,7 +54,10 @@ async fn certificates_that_do_not_fit_are_refused() {
     for config in [SocketIoConnectorConfig::default(), SocketIoConnectorConfig::default().tls(trust)] {
         let server = server(SocketIoServerConfig::default().tls(tls.clone())).await;
         let end = dial(&server.url(), config).await.err().unwrap();
-        assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("SocketIoConnectorConfig::tls")), "{end:?}");
+        assert!(
+            matches!(&end, ConnectError::Refused(text) if text.contains("SocketIoConnectorConfig::tls")),
+            "{end:?}"
+        );
     }
 }
 
@@ -64,11 +67,11 @@ async fn one_end_without_tls() {
     let plain = server(SocketIoServerConfig::default()).await;
     let url = plain.url().replace("http://", "https://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::Refused(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Refused(_) | ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it http://"), "{end}");
     let secure = server(SocketIoServerConfig::default().tls(tls)).await;
     let url = secure.url().replace("https://", "http://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Protocol(_) | ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it http:// or https://?"), "{end}");
 }

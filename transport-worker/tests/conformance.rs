@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
-use connector_core::{ClientConnector, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait};
+use connector_core::{
+    ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait,
+};
 use transport_worker::{PairConnector, WorkerClient, pair};
 
 struct Worker;
@@ -79,9 +81,9 @@ struct Dialling(PairConnector, Threads);
 
 #[async_trait]
 impl PluginConnector for Dialling {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         if self.1.state().dead {
-            return Err(LinkEnd::lost("the thread is dead"));
+            return Err(ConnectError::failed("the thread is dead"));
         }
         self.0.connect(url).await
     }

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use transport_worker::{Placement, WorkerConfig};
 
 fn lost(error: &CallError) -> String {
-    let CallError::LinkLost(LinkLost::Seen { end, .. }) = error else { panic!("{error:?}") };
-    assert!(matches!(**end, LinkEnd::Lost(_)), "{end:?}");
-    end.to_string()
+    let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
+    let LinkLost::Seen { end: LinkEnd::Lost(error), .. } = &**lost else { panic!("{lost:?}") };
+    error.to_string()
 }
 
 #[tokio::test]
@@ -90,10 +90,7 @@ async fn a_function_that_panics_instead_of_making_its_plugin_is_asked_again() {
 
         host.register("never", placed(placement), || panic!("no {}", "library"));
         let error = host.engine.manager().activate("never").await.unwrap_err();
-        assert!(
-            matches!(&error, ActivateError::Connect { end, .. } if end.to_string().contains("no library")),
-            "{error}"
-        );
+        assert!(matches!(&error, ActivateError::Link { end, .. } if end.to_string().contains("no library")), "{error}");
         until_threads("never", 0, MOMENT).await;
     }
 }
@@ -110,8 +107,8 @@ async fn a_plugin_that_disconnects_closes_in_order_and_is_started_anew() {
         .await;
         for _ in 0..3 {
             let error = host.local.call::<()>("leaves", "leave", ()).await.unwrap_err();
-            let CallError::LinkLost(LinkLost::Seen { end, .. }) = &error else { panic!("{error:?}") };
-            assert!(matches!(**end, LinkEnd::Closed { .. }), "{end:?}");
+            let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
+            assert!(matches!(&**lost, LinkLost::Seen { end: LinkEnd::Closed { .. }, .. }), "{lost:?}");
             host.until("leaves", LinkState::is_up).await;
         }
         host.engine.shutdown().await;

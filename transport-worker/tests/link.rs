@@ -9,7 +9,7 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::Duration;
 
 use connector_core::{
-    Action, ClientConnector, Context, Link, LinkEnd, Message, Payload, Plugin, PluginConnector, SendError,
+    Action, ClientConnector, ConnectError, Context, Link, LinkEnd, Message, Payload, Plugin, PluginConnector, SendError,
 };
 use support::{Host, LIMIT, PLACEMENTS, placed};
 use tokio::sync::oneshot;
@@ -135,7 +135,7 @@ async fn a_link_that_is_dropped_is_lost() {
 async fn connecting_to_nobody_is_refused_and_accepting_from_nobody_ends() {
     let (mut connector, client) = pair(1);
     drop(client);
-    assert!(matches!(connector.connect("").await, Err(LinkEnd::Refused(_))));
+    assert!(matches!(connector.connect("").await, Err(ConnectError::Refused(_))));
     let (connector, mut client) = pair(1);
     drop(connector);
     assert!(matches!(client.accept().await, Err(LinkEnd::Closed { .. })));

@@ -7,7 +7,7 @@ mod errors;
 use std::sync::Arc;
 
 use connector_core::{
-    ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, redacted_url,
+    ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait, redacted_url,
 };
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,11 +24,11 @@ use crate::wire::{Wire, is_token};
 
 /// The engine's end: dials `ws://` and `wss://`.
 ///
-/// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, or the server answers with HTTP 401, 403,
-/// 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or [`LinkEnd::BadFrame`] when the next
-/// try may succeed. No error tells the URL's path or query. A user name and password in the URL are not sent: use a
-/// token.
+/// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
+/// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, or the server answers with
+/// HTTP 401, 403, 404 or a redirect. It returns [`ConnectError::TimedOut`], [`ConnectError::Failed`] or
+/// [`ConnectError::Protocol`] when the next attempt may succeed. No error shows the URL's path or query. A user name and
+/// password in the URL are not sent: use a token.
 #[derive(Debug, Default)]
 pub struct WsConnector {
     config: WsConnectorConfig,
@@ -43,12 +43,12 @@ impl WsConnector {
     }
 
     /// As [`connect`](PluginConnector::connect), for whoever sends other things than messages.
-    pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
+    pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, ConnectError> {
         let limit = self.config.ws.connect_timeout;
-        tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+        tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
 
-    async fn dial_in_time(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
+    async fn dial_in_time(&mut self, url: &str) -> Result<Box<dyn AnyLink>, ConnectError> {
         let target = Target::parse(url)?;
         let request = self.request(&target.url)?;
         let stream = dial::tcp(&target.host, target.port).await?;
@@ -57,14 +57,14 @@ impl WsConnector {
             return self.upgrade(request, stream, &target).await;
         }
         let name = ServerName::try_from(target.host.clone())
-            .map_err(|_| LinkEnd::Refused(format!("\"{}\" can be no name in a certificate", target.host)))?;
+            .map_err(|_| ConnectError::Refused(format!("\"{}\" can be no name in a certificate", target.host)))?;
         let tls = self.tls()?;
         let stream =
             TlsConnector::from(tls).connect(name, stream).await.map_err(|e| errors::of_tls(e, &target.to_string()))?;
         self.upgrade(request, stream, &target).await
     }
 
-    async fn upgrade<S>(&self, request: Request, stream: S, target: &Target) -> Result<Box<dyn AnyLink>, LinkEnd>
+    async fn upgrade<S>(&self, request: Request, stream: S, target: &Target) -> Result<Box<dyn AnyLink>, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -75,18 +75,18 @@ impl WsConnector {
         Ok(Box::new(WsLink::new(ws, config, None)))
     }
 
-    fn request(&self, url: &Url) -> Result<Request, LinkEnd> {
-        let refused = |what: &str| LinkEnd::Refused(what.to_owned());
+    fn request(&self, url: &Url) -> Result<Request, ConnectError> {
+        let refused = |what: &str| ConnectError::Refused(what.to_owned());
         let mut request =
-            url.as_str().into_client_request().map_err(|e| LinkEnd::Refused(format!("not a URL: {e}")))?;
+            url.as_str().into_client_request().map_err(|e| ConnectError::Refused(format!("not a URL: {e}")))?;
         for (name, value) in &self.config.headers {
-            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let no_header = || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header())?;
             let value = HeaderValue::from_str(value).map_err(|_| no_header())?;
             request.headers_mut().insert(name, value);
         }
         if let Some(name) = self.config.subprotocols.iter().find(|name| !is_token(name)) {
-            return Err(LinkEnd::Refused(format!("{name:?} cannot be a subprotocol")));
+            return Err(ConnectError::Refused(format!("{name:?} cannot be a subprotocol")));
         }
         if let Ok(names) = HeaderValue::from_str(&self.config.subprotocols.join(", "))
             && !names.is_empty()
@@ -102,11 +102,11 @@ impl WsConnector {
         Ok(request)
     }
 
-    fn tls(&mut self) -> Result<Arc<rustls::ClientConfig>, LinkEnd> {
+    fn tls(&mut self) -> Result<Arc<rustls::ClientConfig>, ConnectError> {
         if let Some(tls) = &self.tls {
             return Ok(tls.clone());
         }
-        let tls = config::default_tls().map_err(|e| LinkEnd::Refused(format!("TLS cannot be set up: {e}")))?;
+        let tls = config::default_tls().map_err(|e| ConnectError::Refused(format!("TLS cannot be set up: {e}")))?;
         Ok(self.tls.insert(tls).clone())
     }
 }
@@ -119,7 +119,7 @@ pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
 
 #[async_trait]
 impl PluginConnector for WsConnector {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(self.dial(url).await?)
     }
 }
@@ -134,16 +134,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn parse(url: &str) -> Result<Target, LinkEnd> {
+    pub(crate) fn parse(url: &str) -> Result<Target, ConnectError> {
         let given = url;
-        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        let mut url = Url::parse(given).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
             _ => {
                 let text =
                     format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(given));
-                return Err(LinkEnd::Refused(text));
+                return Err(ConnectError::Refused(text));
             }
         };
         url.set_fragment(None);
@@ -151,7 +151,7 @@ impl Target {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
             Some(Host::Ipv6(ip)) => ip.to_string(),
-            None => return Err(LinkEnd::Refused("the URL names no host".to_owned())),
+            None => return Err(ConnectError::Refused("the URL names no host".to_owned())),
         };
         let port = url.port().unwrap_or(if tls { 443 } else { 80 });
         Ok(Target { url, host, port, tls })
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(at("ws://localhost").unwrap(), "localhost 80 false ws://localhost:80");
         assert_eq!(at("wss://u:p@[::1]:9/x?token=y#z").unwrap(), "::1 9 true wss://[::1]:9");
         for bad in ["", "localhost:80", "http://localhost", "ws://", "ws://a b", "ws://localhost:99999"] {
-            assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
+            assert!(matches!(at(bad), Err(ConnectError::Refused(_))), "{bad}");
         }
     }
 

@@ -6,13 +6,13 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, Payload, PluginConnector};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{BindError, WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
-fn refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end:?}");
+fn refused(end: &ConnectError, part: &str) {
+    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
 /// The status that a raw request gets.
@@ -133,7 +133,7 @@ async fn links_alive_are_counted() {
     let (first, one) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
     let (first, _one) = (first.unwrap(), one.unwrap());
     let end = dial(&mut server, &url, WsConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("503")), "{end:?}");
+    assert!(matches!(&end, ConnectError::Failed(error) if error.to_string().contains("503")), "{end:?}");
     drop(first);
     dial(&mut server, &url, WsConnectorConfig::default()).await.unwrap();
 }
@@ -254,7 +254,7 @@ async fn a_dial_that_nobody_answers_times_out() {
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().connect_timeout(limit)));
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let end = soon(connector.connect(&url)).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::DialTimedOut(time) if time == limit), "{end:?}");
+    assert!(matches!(end, ConnectError::TimedOut(time) if time == limit), "{end:?}");
 }
 
 #[tokio::test]
@@ -267,11 +267,11 @@ async fn answers_that_are_no_upgrade() {
          x\r\n\r\n",
     ] {
         let end = dial(answer).await;
-        assert!(matches!(end, LinkEnd::BadFrame(_)), "{answer}: {end:?}");
+        assert!(matches!(end, ConnectError::Protocol(_)), "{answer}: {end:?}");
     }
     for answer in ["", "HTTP/1.1 101 Swit", "HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
         let end = dial(answer).await;
-        assert!(matches!(end, LinkEnd::Lost(_)), "{answer}: {end:?}");
+        assert!(matches!(end, ConnectError::Failed(_)), "{answer}: {end:?}");
     }
     for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n"] {
         refused(&dial(answer).await, "HTTP");

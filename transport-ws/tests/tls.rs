@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use connector_core::{ClientConnector, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
@@ -83,7 +83,7 @@ async fn certificates_that_do_not_fit_are_refused() {
         let mut server = server(WsServerConfig::default().tls(tls.clone())).await;
         let url = server.url();
         let end = dial(&mut server, &url, config).await.err().unwrap();
-        assert!(matches!(&end, LinkEnd::Refused(text) if text.contains("WsConnectorConfig::tls")), "{end:?}");
+        assert!(matches!(&end, ConnectError::Refused(text) if text.contains("WsConnectorConfig::tls")), "{end:?}");
     }
 }
 
@@ -93,11 +93,11 @@ async fn one_end_without_tls() {
     let mut plain = server(WsServerConfig::default()).await;
     let url = plain.url().replace("ws://", "wss://");
     let end = dial(&mut plain, &url, WsConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(&end, LinkEnd::BadFrame(text) if text.contains("dial it as ws://")), "{end:?}");
+    assert!(matches!(&end, ConnectError::Protocol(text) if text.contains("dial it as ws://")), "{end:?}");
     let mut secure = server(WsServerConfig::default().tls(tls)).await;
     let url = secure.url().replace("wss://", "ws://");
     let end = dial(&mut secure, &url, WsConnectorConfig::default()).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Protocol(_) | ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it ws:// or wss://?"), "{end}");
 }
 
@@ -112,6 +112,6 @@ async fn a_server_that_hangs_up_on_tls_is_said_to_be_perhaps_without_it() {
     let mut connector = WsConnector::default();
     let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), hangs_up) }).await;
     let end = dialled.err().unwrap();
-    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("is it a ws:// server?"), "{end}");
 }

@@ -1,8 +1,8 @@
 use std::io::{self, ErrorKind};
 
 use connector_core::{
-    ClientConfig, ClientConnector, DecodeError, ExternalProfile, FramedLink, Link, LinkEnd, Message, PayloadError,
-    Plugin, PluginConnector, Profile, Registration, SendError, async_trait,
+    ClientConfig, ClientConnector, ConnectError, DecodeError, ExternalProfile, FramedLink, Link, LinkEnd, Message,
+    PayloadError, Plugin, PluginConnector, Profile, Registration, SendError, async_trait,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::bytes::{Bytes, BytesMut};
@@ -56,13 +56,13 @@ pub struct TcpConnector;
 
 #[async_trait]
 impl PluginConnector for TcpConnector {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let limit = std::time::Duration::from_secs(5);
-        let address = url.strip_prefix("tcp://").ok_or_else(|| LinkEnd::Refused("not a tcp:// URL".to_owned()))?;
+        let address = url.strip_prefix("tcp://").ok_or_else(|| ConnectError::Refused("not a tcp:// URL".to_owned()))?;
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(LinkEnd::Refused(error.to_string())),
+            Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused => Err(ConnectError::Refused(e.to_string())),
             Ok(stream) => Ok(link(stream?)),
-            Err(_) => Err(LinkEnd::DialTimedOut(limit)),
+            Err(_) => Err(ConnectError::TimedOut(limit)),
         }
     }
 }

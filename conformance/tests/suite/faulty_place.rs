@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use conformance::{Capabilities, Control, Fixture, Memory, MemoryClient, Place, PlaceError, Switch, memory};
-use connector_core::{ClientConnector, Link, LinkEnd, Message, PluginConnector, async_trait};
+use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, Message, PluginConnector, async_trait};
 use futures_util::FutureExt;
 
 use crate::faulty::Fault::{self, *};
@@ -104,7 +104,7 @@ impl<T> FaultyEnd<T> {
 
 #[async_trait]
 impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let many = {
             let mut past = self.shared.0.lock().unwrap();
             past.links += 1;
@@ -112,10 +112,10 @@ impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
         };
         if self.fault == TimeOutIsRefusal && self.shared.0.lock().unwrap().stalled {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            return Err(LinkEnd::Refused("no answer".to_owned()));
+            return Err(ConnectError::Refused("no answer".to_owned()));
         }
         if self.fault == GivesUpAtALoss && many > 1 {
-            return Err(LinkEnd::GivenUp("it was lost once".to_owned()));
+            return Err(ConnectError::GivenUp("it was lost once".to_owned()));
         }
         if self.fault == OneEngine {
             self.switch.cut();
@@ -127,7 +127,7 @@ impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
                 std::mem::forget(there);
                 Ok(here)
             }
-            (Err(_), SaysNothing) => Err(LinkEnd::Refused(String::new())),
+            (Err(_), SaysNothing) => Err(ConnectError::Refused(String::new())),
             (Ok(link), CancelLeaks) => {
                 let mut leak = Leak(Some(link));
                 tokio::task::yield_now().await;

@@ -154,15 +154,14 @@ impl PluginEndpoint {
 
     /// The link has ended: everybody who waits is told, and running handlers are dropped with this side.
     pub(super) fn end(mut self, end: LinkEnd) {
-        let end = Arc::new(end);
-        let lost = self.home.outbox.set_down(Arc::clone(&end));
+        let lost = self.home.outbox.set_down(end.clone());
         let lost = lost.into_iter().filter_map(|command| match command {
             ClientCommand::Call { reply, .. } => Some(reply),
             _ => None,
         });
         for reply in lost.chain(self.session.end()) {
-            let error = LinkLost::Seen { plugin: Name::new_static("engine"), end: Arc::clone(&end) };
-            let _ = reply.send(Err(CallError::LinkLost(error)));
+            let lost = LinkLost::Seen { plugin: Name::new_static("engine"), end: end.clone() };
+            let _ = reply.send(Err(lost.into()));
         }
         self.home.forget_listeners();
         // Wakes who waits for the handshake.

@@ -103,9 +103,9 @@ impl PluginClient {
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
         let result = self.call_unread(target, method, args.into_args()).await?;
-        result.read().map_err(|source| {
+        result.read().map_err(|error| {
             let (target, method) = (target.to_owned(), method.to_owned());
-            CallError::Result(Box::new(WrongResult { target, method, source }))
+            CallError::Result(Box::new(WrongResult { target, method, error }))
         })
     }
 

@@ -294,8 +294,8 @@ impl RemoteClient {
         drop(all);
     }
 
-    fn lost(&self, end: Arc<LinkEnd>) -> CallError {
-        CallError::LinkLost(LinkLost::Seen { plugin: Name::new_static("engine"), end })
+    fn lost(&self, end: LinkEnd) -> CallError {
+        LinkLost::Seen { plugin: Name::new_static("engine"), end }.into()
     }
 }
 

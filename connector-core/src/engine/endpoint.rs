@@ -303,7 +303,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connector::{Link, PluginConnector};
+    use crate::connector::{ConnectError, Link, PluginConnector};
     use crate::engine::{Engine, Registration};
     use crate::profile::ExternalProfile;
     use crate::wire::Action;
@@ -312,8 +312,8 @@ mod tests {
 
     #[async_trait::async_trait]
     impl PluginConnector for Nowhere {
-        async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
-            Err(LinkEnd::Disconnected)
+        async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+            Err(ConnectError::failed("there is none"))
         }
     }
 

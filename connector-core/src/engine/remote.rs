@@ -1,8 +1,8 @@
 //! A plugin behind a link: what callers and emitters share with the task that supervises the link.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -52,10 +52,11 @@ pub enum LinkState {
     /// The link is up and the handshake done.
     Up,
     /// The link is down. The engine dials again until the link is up or the plugin is deactivated, unless `why` is
-    /// [`LinkEnd::GivenUp`]: then it stays down until the plugin is deactivated and activated again.
+    /// [`LinkEnd::Unreachable`] with a [`ConnectError::GivenUp`](crate::ConnectError::GivenUp): then it stays down until
+    /// the plugin is deactivated and activated again.
     Down {
-        /// How the link ended, or why the last try failed.
-        why: Arc<LinkEnd>,
+        /// How the link ended, or, as [`LinkEnd::Unreachable`], why the last attempt to connect again failed.
+        why: LinkEnd,
         /// How often dialling has failed since.
         tries: u32,
     },
@@ -131,8 +132,8 @@ impl RemotePlugin {
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
     }
 
-    pub(super) fn lost(&self, end: Arc<LinkEnd>) -> CallError {
-        CallError::LinkLost(LinkLost::Seen { plugin: self.name.clone(), end })
+    pub(super) fn lost(&self, end: LinkEnd) -> CallError {
+        LinkLost::Seen { plugin: self.name.clone(), end }.into()
     }
 
     /// Passes an event on; while the link is down it is kept, up to a bound.
@@ -160,9 +161,9 @@ impl RemotePlugin {
     }
 
     /// The link is gone: whoever waited is told, by `waiting` and by what was queued.
-    pub(super) fn set_down(&self, end: &Arc<LinkEnd>, waiting: Vec<Reply>) {
+    pub(super) fn set_down(&self, end: &LinkEnd, waiting: Vec<Reply>) {
         let mut events = 0;
-        let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
+        let queued = self.outbox.set_down(end.clone()).into_iter().filter_map(|command| match command {
             EngineCommand::Call { reply, .. } => Some(reply),
             EngineCommand::TakeBack { .. } => None,
             EngineCommand::Notify { .. } => {
@@ -172,7 +173,7 @@ impl RemotePlugin {
         });
         for reply in waiting.into_iter().chain(queued) {
             // Whoever dropped the call does not want to know.
-            let _ = reply.send(Err(self.lost(Arc::clone(end))));
+            let _ = reply.send(Err(self.lost(end.clone())));
         }
         if events > 0 {
             tracing::warn!(plugin = &*self.name, dropped = events, "more events waited for the link than are kept");
@@ -181,7 +182,7 @@ impl RemotePlugin {
 
     /// Drops whatever still waits from before: a new activation starts with nothing.
     pub(super) fn forget(&self) {
-        self.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+        self.set_down(&LinkEnd::Disconnected, Vec::new());
         self.outbox.clear();
     }
 
@@ -195,7 +196,7 @@ impl RemotePlugin {
         // It may be running on another thread right now: it can still be waited for, and sets down what it sets up.
         let task = lock(&self.supervisor).as_mut().and_then(|(task, _)| task.take());
         drop(task);
-        self.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+        self.set_down(&LinkEnd::Disconnected, Vec::new());
         self.state.send_replace(LinkState::Inactive);
     }
 }

@@ -15,7 +15,7 @@ use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
 use super::options::PluginOptions;
 use super::remote::{LinkState, RemotePlugin};
-use crate::connector::{Link, LinkEnd};
+use crate::connector::{ConnectError, Link, LinkEnd};
 use crate::error::ActivateError;
 use crate::guard;
 use crate::link::{Reply, drive};
@@ -27,8 +27,8 @@ use crate::sync::lock;
 struct Activation {
     /// Told once: whether the handshake listed methods, or why there is none.
     tell: Option<oneshot::Sender<Result<bool, ActivateError>>>,
-    /// How the last try ended.
-    last: Option<Arc<LinkEnd>>,
+    /// How the last attempt ended.
+    last: Option<LinkEnd>,
 }
 
 /// Starts the link of a plugin and waits for its handshake; true if that listed the plugin's methods.
@@ -71,13 +71,19 @@ pub(super) async fn start(
     answer
 }
 
-fn failure(remote: &RemotePlugin, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
+fn failure(remote: &RemotePlugin, within: Duration, last: Option<LinkEnd>) -> ActivateError {
     let (name, url) = (remote.name.to_string(), remote.redacted_url.clone());
-    match last.as_deref() {
-        Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error: error.clone() },
+    match last {
+        Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error },
         None | Some(LinkEnd::NoHandshake(_)) => ActivateError::NoHandshake { name, url, within },
-        Some(end) => ActivateError::Connect { name, url, end: Arc::new(end.clone()) },
+        Some(LinkEnd::Unreachable(error)) => ActivateError::Connect { name, url, error },
+        Some(end) => ActivateError::Link { name, url, end },
     }
+}
+
+/// What answered does not speak the transport's protocol, or not the plugin's.
+fn breaks_protocol(end: &LinkEnd) -> bool {
+    matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Unreachable(ConnectError::Protocol(_)))
 }
 
 struct AbortUnlessKept<'a>(Option<&'a Arc<RemotePlugin>>);
@@ -115,7 +121,7 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         if !self.down_for_good {
             self.remote.state.send_replace(LinkState::Inactive);
-            self.remote.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
+            self.remote.set_down(&LinkEnd::Disconnected, Vec::new());
             if !self.remote.outbox.is_stopped()
                 && let Some(engine) = self.engine.upgrade()
             {
@@ -136,7 +142,7 @@ impl Supervisor {
         loop {
             let (end, was_up, waiting) = match self.unless_stopped(self.dial()).await {
                 None => break,
-                Some(Err(end)) => (end, false, Vec::new()),
+                Some(Err(error)) => (error.into(), false, Vec::new()),
                 Some(Ok(mut link)) => {
                     let mut side = self.side();
                     // The host's own code runs here too: its rules, its values' `Serialize`.
@@ -148,15 +154,15 @@ impl Supervisor {
             };
             if matches!(end, LinkEnd::Disconnected) {
                 tracing::debug!("the link is closed");
-                self.remote.set_down(&Arc::new(end), waiting);
+                self.remote.set_down(&end, waiting);
                 break;
             }
             match was_up {
                 true => (delays, tries) = (self::delays(&self.entry.options), 0),
                 false => tries += 1,
             }
-            let given_up = matches!(end, LinkEnd::GivenUp(_));
-            if self.failed(Arc::new(end), tries, was_up, waiting).is_err() {
+            let given_up = matches!(end, LinkEnd::Unreachable(ConnectError::GivenUp(_)));
+            if self.failed(end, tries, was_up, waiting).is_err() {
                 break;
             }
             if given_up {
@@ -174,17 +180,17 @@ impl Supervisor {
     ///
     /// # Errors
     /// The plugin is being activated, and trying again makes no sense.
-    fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool, waiting: Vec<Reply>) -> Result<(), ()> {
+    fn failed(&self, end: LinkEnd, tries: u32, was_up: bool, waiting: Vec<Reply>) -> Result<(), ()> {
         let mut activation = lock(&self.activation);
-        let last = activation.last.replace(Arc::clone(&end));
+        let last = activation.last.replace(end.clone());
         if activation.tell.is_some() {
             self.remote.set_down(&end, waiting);
             tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
-            let is_final = match &*end {
-                LinkEnd::Refused(_) | LinkEnd::GivenUp(_) | LinkEnd::BadHandshake(_) => true,
+            let is_final = match &end {
+                LinkEnd::BadHandshake(_) => true,
+                LinkEnd::Unreachable(error) if !error.is_retryable() => true,
                 // One frame may have been garbled on its way, but hardly two in a row.
-                LinkEnd::BadFrame(_) => matches!(last.as_deref(), Some(LinkEnd::BadFrame(_))),
-                _ => false,
+                end => breaks_protocol(end) && last.as_ref().is_some_and(breaks_protocol),
             };
             if is_final {
                 let error = failure(&self.remote, self.entry.options.activation_timeout, Some(end));
@@ -196,13 +202,13 @@ impl Supervisor {
         }
         drop(activation);
         // First: a caller whose call fails may wait for the link to be up again.
-        self.remote.state.send_replace(LinkState::Down { why: Arc::clone(&end), tries });
+        self.remote.state.send_replace(LinkState::Down { why: end.clone(), tries });
         // From here on calls end with the newest reason.
         self.remote.set_down(&end, waiting);
         let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
         if !was_up {
-            match &*end {
-                LinkEnd::GivenUp(_) => {
+            match &end {
+                LinkEnd::Unreachable(ConnectError::GivenUp(_)) => {
                     tracing::warn!(plugin, url, %end, tries, "the link stays down until the plugin is deactivated and activated again")
                 }
                 _ => tracing::debug!(plugin, url, %end, tries, "the link is still down"),
@@ -216,7 +222,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn dial(&self) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn dial(&self) -> Result<Box<dyn Link>, ConnectError> {
         let mut connector = self.remote.connector.lock().await;
         tracing::debug!("connecting");
         // A transport has a limit of its own; this is for one that has forgotten it.
@@ -224,8 +230,8 @@ impl Supervisor {
         let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.remote.url)));
         match runtime::timeout(limit, dial).await {
             Some(Some(dialled)) => dialled,
-            Some(None) => Err(LinkEnd::lost("the connector panicked")),
-            None => Err(LinkEnd::DialTimedOut(limit)),
+            Some(None) => Err(ConnectError::failed("the connector panicked")),
+            None => Err(ConnectError::TimedOut(limit)),
         }
     }
 

@@ -1,12 +1,11 @@
 //! What can go wrong when a plugin is registered, activated or changed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::{CallError, Refusal};
-use crate::connector::LinkEnd;
+use crate::connector::{ConnectError, LinkEnd};
 
 /// Why a plugin could not be registered.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -50,15 +49,24 @@ pub enum ActivateError {
     #[error("{0}")]
     Denied(Box<Refusal>),
     /// No link could be made.
-    #[error("cannot connect to plugin \"{name}\" at {url}: {end}")]
+    #[error("cannot connect to plugin \"{name}\" at {url}: {error}")]
     Connect {
         /// The plugin.
         name: String,
         /// Where it should be, after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it.
         url: String,
-        /// What went wrong the last time it was tried.
-        #[source]
-        end: Arc<LinkEnd>,
+        /// Why the last attempt failed.
+        error: ConnectError,
+    },
+    /// A link was made, but ended before the plugin had answered the handshake.
+    #[error("the link to plugin \"{name}\" at {url} ended before its handshake: {end}")]
+    Link {
+        /// The plugin.
+        name: String,
+        /// Where it is, as [`redacted_url`](crate::redacted_url()) shows it.
+        url: String,
+        /// How the last link ended.
+        end: LinkEnd,
     },
     /// There is a link, but the plugin did not answer the handshake.
     #[error("plugin \"{name}\" at {url} did not answer its handshake within {within:?}: is it a plugin?")]
@@ -138,5 +146,11 @@ pub enum ServiceError {
     NotPrepared(String),
     /// The engine did not accept the new list of methods.
     #[error("the engine did not take the service: {0}")]
-    Engine(#[from] CallError),
+    Engine(CallError),
+}
+
+impl From<CallError> for ServiceError {
+    fn from(error: CallError) -> ServiceError {
+        ServiceError::Engine(error)
+    }
 }

@@ -1,10 +1,12 @@
 //! What can go wrong, one type for each operation. `Display` gives the published engine's words where it has any.
+//!
+//! The text of an error includes its cause, so `source()` does not return it as well: a reporter that prints the chain
+//! prints each text once.
 
 mod fault;
 mod lifecycle;
 mod refusal;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -39,31 +41,39 @@ pub enum CallError {
     /// The link to the plugin, or the caller's own, is down or ended while the call was under way. The method may have
     /// run.
     #[error("{0}")]
-    LinkLost(#[from] LinkLost),
+    LinkLost(Box<LinkLost>),
     /// The arguments could not be serialized; the call was not made.
     #[error("the arguments cannot be sent: {0}")]
-    Arguments(#[source] PayloadError),
+    Arguments(PayloadError),
     /// The call succeeded, but its result is not of the type asked for.
     #[error("{0}")]
-    Result(#[source] Box<WrongResult>),
+    Result(Box<WrongResult>),
 }
 
 /// A result of another type than its caller asked for.
 #[derive(Debug, Clone, Error)]
-#[error("{method} of {target} gave another result than asked for: {source}")]
+#[error("{method} of {target} gave another result than asked for: {error}")]
 pub struct WrongResult {
     /// The plugin called, with its path.
     pub target: String,
     /// The method called.
     pub method: String,
     /// What does not fit.
-    pub source: PayloadError,
+    pub error: PayloadError,
 }
 
-/// What is rare and large is boxed: an outcome is moved from hand to hand.
+// Rare and large errors are boxed, since an outcome is moved often.
+const _: () = assert!(size_of::<Result<Payload, CallError>>() <= 40);
+
 impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> CallError {
         CallError::Refused(Box::new(refusal))
+    }
+}
+
+impl From<LinkLost> for CallError {
+    fn from(lost: LinkLost) -> CallError {
+        CallError::LinkLost(Box::new(lost))
     }
 }
 
@@ -148,7 +158,7 @@ impl CallError {
             ErrorKind::Refused => Refusal::Told(fault.to_string()).into(),
             ErrorKind::TimedOut => CallError::TimedOut(fault.to_string()),
             ErrorKind::Cancelled => CallError::Cancelled(fault.to_string()),
-            ErrorKind::LinkLost => CallError::LinkLost(LinkLost::Told(fault.to_string())),
+            ErrorKind::LinkLost => LinkLost::Told(fault.to_string()).into(),
         }
     }
 
@@ -175,8 +185,7 @@ pub enum LinkLost {
         /// The plugin at the other end (for a plugin's own link: `engine`).
         plugin: Name,
         /// How it ended.
-        #[source]
-        end: Arc<LinkEnd>,
+        end: LinkEnd,
     },
     /// Another plugin's link ended at the engine, which says so over this plugin's link.
     #[error("{0}")]

@@ -2,8 +2,8 @@
 //! asked to stop.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use tokio::sync::Notify;
@@ -40,7 +40,7 @@ struct State<C> {
     queue: VecDeque<C>,
     bytes: usize,
     /// Set while there is no link: how the last one ended.
-    down: Option<Arc<LinkEnd>>,
+    down: Option<LinkEnd>,
     /// Stays when it is woken: it need not come again each time it finds the queue empty.
     owner: Option<Waker>,
     /// Somebody has found the queue full, and may wait for room.
@@ -54,7 +54,7 @@ fn count(counter: &AtomicU64, more: usize) {
 impl<C: Queued> Outbox<C> {
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
         let queue = VecDeque::new();
-        let state = State { queue, bytes: 0, down: down.map(Arc::new), owner: None, was_full: false };
+        let state = State { queue, bytes: 0, down, owner: None, was_full: false };
         Outbox {
             limits,
             state: Mutex::new(state),
@@ -70,12 +70,12 @@ impl<C: Queued> Outbox<C> {
     /// Queues without waiting. Past the very most that may wait, the link is marked as too slow to live.
     ///
     /// While the link is down, what survives a loss is kept up to the limit, the newest first: gives those that made room.
-    pub(crate) fn push(&self, item: C) -> Result<Vec<C>, Arc<LinkEnd>> {
+    pub(crate) fn push(&self, item: C) -> Result<Vec<C>, LinkEnd> {
         let mut oldest = Vec::new();
         let mut state = lock(&self.state);
         if let Some(end) = &state.down {
             if !item.survives_loss() {
-                return Err(Arc::clone(end));
+                return Err(end.clone());
             }
             while state.queue.len() >= self.limits.capacity
                 || state.bytes.saturating_add(item.weight()) > self.limits.max_bytes
@@ -94,7 +94,7 @@ impl<C: Queued> Outbox<C> {
             self.overflowed.store(true, Ordering::Release);
             drop(state);
             self.wake_owner();
-            return Err(Arc::new(LinkEnd::TooSlow(self.limits.stall_timeout)));
+            return Err(LinkEnd::TooSlow(self.limits.stall_timeout));
         }
         state.bytes = bytes;
         state.queue.push_back(item);
@@ -234,7 +234,7 @@ impl<C: Queued> Outbox<C> {
     }
 
     /// The link is down: what does not survive is given back, with what is more than is kept, and refused from now on.
-    pub(crate) fn set_down(&self, end: Arc<LinkEnd>) -> Vec<C> {
+    pub(crate) fn set_down(&self, end: LinkEnd) -> Vec<C> {
         let mut state = lock(&self.state);
         state.down = Some(end);
         let before = state.queue.len();
@@ -260,7 +260,7 @@ impl<C: Queued> Outbox<C> {
     }
 
     /// How the link ended, while there is none.
-    pub(crate) fn down(&self) -> Option<Arc<LinkEnd>> {
+    pub(crate) fn down(&self) -> Option<LinkEnd> {
         lock(&self.state).down.clone()
     }
 
@@ -273,6 +273,7 @@ impl<C: Queued> Outbox<C> {
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
     use std::thread;

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
@@ -35,7 +34,7 @@ impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
         outbox: &'a Outbox<C>,
         id: i64,
         call: impl FnOnce(Reply) -> C,
-    ) -> Result<PendingCall<'a, C>, Arc<LinkEnd>> {
+    ) -> Result<PendingCall<'a, C>, LinkEnd> {
         let (reply, answer) = oneshot::channel();
         outbox.push(call(reply))?;
         Ok(PendingCall { outbox, id, answer, ended: false })
@@ -43,12 +42,12 @@ impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
 }
 
 impl<C: Queued + From<TakeBack>> Future for PendingCall<'_, C> {
-    type Output = Result<Result<Payload, CallError>, Arc<LinkEnd>>;
+    type Output = Result<Result<Payload, CallError>, LinkEnd>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         self.ended = true;
-        Poll::Ready(answer.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())))
+        Poll::Ready(answer.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected)))
     }
 }
 

@@ -60,7 +60,7 @@ pub fn read_response<R: DeserializeOwned>(response: &str) -> Result<R, PayloadEr
 pub enum StpSendError {
     /// The params cannot be written as JSON; nothing was sent.
     #[error("the params cannot be sent: {0}")]
-    Params(#[source] PayloadError),
+    Params(PayloadError),
     /// See [`StpInformError`].
     #[error(transparent)]
     Inform(#[from] StpInformError),
@@ -72,16 +72,16 @@ pub enum StpSendError {
 pub enum StpAskError {
     /// The params cannot be written as JSON; nothing was sent.
     #[error("the params cannot be sent: {0}")]
-    Params(#[source] PayloadError),
+    Params(PayloadError),
     /// See [`StpRequestError`].
     #[error(transparent)]
     Request(#[from] StpRequestError),
     /// The request was answered, but not with the type asked for.
-    #[error("{method} was answered with something else than asked for: {source}")]
+    #[error("{method} was answered with something else than asked for: {error}")]
     Response {
         /// The method asked for.
         method: String,
         /// What does not fit.
-        source: PayloadError,
+        error: PayloadError,
     },
 }

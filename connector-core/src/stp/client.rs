@@ -169,7 +169,7 @@ impl StpClient {
         let message = api_message(method, params).map_err(StpAskError::Params)?;
         let responses = self.connector.request(&message, timeout).await?;
         let read = |response: String| {
-            read_response(&response).map_err(|source| StpAskError::Response { method: method.to_owned(), source })
+            read_response(&response).map_err(|error| StpAskError::Response { method: method.to_owned(), error })
         };
         responses.into_iter().map(read).collect()
     }

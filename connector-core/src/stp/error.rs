@@ -1,13 +1,12 @@
 //! What can go wrong, one type an operation.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::service::BadService;
 use super::session::StpBusy;
-use crate::connector::LinkEnd;
+use crate::connector::{ConnectError, LinkEnd};
 
 /// Why a service was not connected.
 #[derive(Debug, Clone, Error)]
@@ -16,14 +15,21 @@ pub enum StpConnectError {
     /// No STP would take such a service; nothing was dialled.
     #[error(transparent)]
     BadService(#[from] BadService),
-    /// There is no connection, or it ended before STP had answered.
-    #[error("cannot connect to STP at {url}: {end}")]
-    Link {
-        /// Where STP should be, without what a URL may hold of secrets.
+    /// No connection could be made.
+    #[error("cannot connect to STP at {url}: {error}")]
+    Connect {
+        /// Where STP should be, as [`redacted_url`](crate::redacted_url()) shows it.
         url: String,
-        /// What went wrong.
-        #[source]
-        end: Arc<LinkEnd>,
+        /// Why not.
+        error: ConnectError,
+    },
+    /// A connection was made, but ended before STP had answered.
+    #[error("the connection to STP at {url} ended before the service was registered: {end}")]
+    Link {
+        /// Where STP is, as [`redacted_url`](crate::redacted_url()) shows it.
+        url: String,
+        /// How the connection ended.
+        end: LinkEnd,
     },
     /// STP does not take the service.
     #[error("STP refused to register the service: {0}")]
@@ -54,7 +60,7 @@ pub enum StpInformError {
     NotConnected,
     /// The connection was lost before the message was sent.
     #[error("the connection to STP was lost: {0}")]
-    Lost(#[source] Arc<LinkEnd>),
+    Lost(LinkEnd),
     /// STP did not take it in time: it does not read.
     #[error("STP did not take the message within {0:?}")]
     TimedOut(Duration),
@@ -83,7 +89,7 @@ pub enum StpRequestError {
     TimedOut(Duration),
     /// The connection was lost while the request was under way.
     #[error("the connection to STP was lost: {0}")]
-    Lost(#[source] Arc<LinkEnd>),
+    Lost(LinkEnd),
     /// Too many requests wait for their answer.
     #[error(transparent)]
     Busy(#[from] StpBusy),

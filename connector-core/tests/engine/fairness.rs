@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use connector_core::{
-    Action, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin, PluginConnector,
-    PluginOptions, Registration, SendError, async_trait,
+    Action, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin,
+    PluginConnector, PluginOptions, Registration, SendError, async_trait,
 };
 use futures_util::future::join_all;
 
@@ -26,7 +26,7 @@ struct State {
 
 #[async_trait]
 impl PluginConnector for AtOnce {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{
-    Action, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin, PluginConnector,
-    Registration, SendError, async_trait,
+    Action, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin,
+    PluginConnector, Registration, SendError, async_trait,
 };
 
 /// The engine, and whoever drops it.
@@ -15,7 +15,7 @@ struct Last(Arc<Mutex<Option<Engine>>>);
 
 #[async_trait]
 impl PluginConnector for Last {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(self.clone()))
     }
 }

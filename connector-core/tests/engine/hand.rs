@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_core::{
-    ClientConfig, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginClient, PluginConnector,
-    PluginOptions, Registration, SendError, async_trait, connect,
+    ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginClient,
+    PluginConnector, PluginOptions, Registration, SendError, async_trait, connect,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -150,9 +150,9 @@ pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>);
 
 #[async_trait]
 impl PluginConnector for ByHand {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         let (peer, link) = by_hand();
-        self.0.send(peer).map_err(|_| LinkEnd::Refused("nobody is there".to_owned()))?;
+        self.0.send(peer).map_err(|_| ConnectError::Refused("nobody is there".to_owned()))?;
         Ok(link)
     }
 }

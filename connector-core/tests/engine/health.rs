@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use connector_core::{
-    CallError, ExternalProfile, Link, LinkEnd, LinkLost, LinkState, PluginConnector, PluginOptions, Registration,
-    async_trait,
+    CallError, ConnectError, ExternalProfile, Link, LinkEnd, LinkLost, LinkState, PluginConnector, PluginOptions,
+    Registration, async_trait,
 };
 use serde_json::json;
 
@@ -40,8 +40,8 @@ struct GivesUp {
 
 #[async_trait]
 impl PluginConnector for GivesUp {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        Err(LinkEnd::GivenUp(format!("tried in {} activations", self.activations)))
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        Err(ConnectError::GivenUp(format!("tried in {} activations", self.activations)))
     }
 
     fn activated(&mut self) {
@@ -65,8 +65,8 @@ struct OnlyOnce(Option<Box<dyn Link>>);
 
 #[async_trait]
 impl PluginConnector for OnlyOnce {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        self.0.take().ok_or(LinkEnd::GivenUp("it crashes too often".to_owned()))
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        self.0.take().ok_or(ConnectError::GivenUp("it crashes too often".to_owned()))
     }
 }
 
@@ -85,7 +85,8 @@ async fn a_link_that_is_given_up_stays_down_and_says_why() {
     let state = host.engine.link_state("frail").unwrap();
     assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));
     let error = host.local.call::<u8>("frail", "echo", ()).await.unwrap_err();
-    assert!(matches!(&error, CallError::LinkLost(LinkLost::Seen { end, .. }) if matches!(**end, LinkEnd::GivenUp(_))));
+    let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
+    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
     host.engine.manager().deactivate("frail").await.unwrap();
     assert!(matches!(*state.borrow(), LinkState::Inactive));
 }

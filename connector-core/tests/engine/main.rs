@@ -7,6 +7,7 @@ mod activation;
 mod callers;
 mod calls;
 mod cancel;
+mod connect_errors;
 mod decisions;
 mod early;
 mod edges;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{
-    CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Plugin, PluginConnector, PluginOptions,
-    Registration, SendError, Traffic, async_trait,
+    CallError, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Plugin, PluginConnector,
+    PluginOptions, Registration, SendError, Traffic, async_trait,
 };
 use serde_json::{Value, json};
 
@@ -199,8 +199,8 @@ struct Told {
 
 #[async_trait]
 impl PluginConnector for Told {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let link = self.link.take().ok_or(LinkEnd::GivenUp("no more links".to_owned()))?;
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        let link = self.link.take().ok_or(ConnectError::GivenUp("no more links".to_owned()))?;
         Ok(Box::new(ToldLink { link, notices: self.notices, received: Arc::clone(&self.received) }))
     }
 }

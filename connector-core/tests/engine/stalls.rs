@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use connector_core::{
-    Action, CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin,
+    Action, CallError, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin,
     PluginConnector, PluginOptions, Registration, SendError, Traffic, async_trait,
 };
 use futures_util::future::join_all;
@@ -88,7 +88,7 @@ struct State {
 
 #[async_trait]
 impl PluginConnector for Trickle {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conformance::memory;
 use connector_core::{
-    CallError, ClientConfig, Context, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginClient,
+    CallError, ClientConfig, ConnectError, Context, Engine, ExternalProfile, LinkEnd, LinkState, Plugin, PluginClient,
     PluginConnector, PluginOptions, Registration, connect, serve,
 };
 use serde_json::json;
@@ -52,7 +52,7 @@ async fn end_of(host: &Host) -> LinkEnd {
     let mut state = host.engine.link_state("p").unwrap();
     let state = soon(state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await.unwrap().clone();
     let LinkState::Down { why, .. } = state else { unreachable!() };
-    (*why).clone()
+    why
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,8 +131,8 @@ struct Once(Option<Box<dyn connector_core::Link>>);
 
 #[connector_core::async_trait]
 impl PluginConnector for Once {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn connector_core::Link>, LinkEnd> {
-        self.0.take().ok_or_else(|| LinkEnd::Refused("used up".to_owned()))
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn connector_core::Link>, ConnectError> {
+        self.0.take().ok_or_else(|| ConnectError::Refused("used up".to_owned()))
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use conformance::{MemoryPlugin, memory};
 use connector_core::{
-    ActivateError, CallError, ClientConfig, Context, DecodeError, Engine, ExternalProfile, Link, LinkEnd, LinkState,
-    Message, Plugin, PluginClient, PluginConnector, PluginOptions, Policy, Profile, Registration, SendError,
+    ActivateError, CallError, ClientConfig, ConnectError, Context, DecodeError, Engine, ExternalProfile, Link, LinkEnd,
+    LinkState, Message, Plugin, PluginClient, PluginConnector, PluginOptions, Policy, Profile, Registration, SendError,
     async_trait, serve,
 };
 use futures_util::future::BoxFuture;
@@ -364,7 +364,7 @@ struct Slow(MemoryPlugin, Arc<AtomicUsize>);
 
 #[async_trait]
 impl PluginConnector for Slow {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.1.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(SlowLink(self.0.connect(url).await?, Box::pin(tokio::time::sleep(Duration::ZERO)), false)))
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector_core::{
-    ActivateError, CallError, Context, Engine, ExternalProfile, Link, LinkEnd, Plugin, PluginClient, PluginConnector,
-    PluginOptions, Policy, Profile, Registration, async_trait,
+    ActivateError, CallError, ConnectError, Context, Engine, ExternalProfile, Link, Plugin, PluginClient,
+    PluginConnector, PluginOptions, Policy, Profile, Registration, async_trait,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -221,8 +221,8 @@ struct Bad(bool);
 
 #[async_trait]
 impl PluginConnector for Bad {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        Err(LinkEnd::Refused("no".to_owned()))
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        Err(ConnectError::Refused("no".to_owned()))
     }
 
     fn activated(&mut self) {

@@ -14,7 +14,7 @@ pub use node::NodeChannel;
 
 use std::io::IsTerminal;
 
-use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
+use connector_core::{ClientConfig, ClientConnector, ConnectError, Link, LinkEnd, Plugin, Serving, async_trait};
 
 use crate::config::{IpcConfig, SOCKET};
 use crate::local::{self, LocalName};
@@ -71,7 +71,7 @@ impl Channel {
     ///
     /// # Errors
     /// The engine's socket cannot be reached; or the channel cannot be used.
-    pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
         match self {
             #[cfg(unix)]
             Channel::Node(channel) => channel.connect(&config),
@@ -107,7 +107,7 @@ impl ClientConnector for Once {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
         match self.0.take() {
             // Given up only when the program is stopping.
-            Some(channel) => channel.connect(IpcConfig::default()).await,
+            Some(channel) => Ok(channel.connect(IpcConfig::default()).await?),
             None => Err(LinkEnd::Closed { code: None, reason: String::new() }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use connector_core::{Link, LinkEnd};
+use connector_core::{ConnectError, Link};
 use rustix::fs::FileType;
 
 use super::environment;
@@ -52,7 +52,7 @@ impl NodeChannel {
         Ok(Some(NodeChannel(channel)))
     }
 
-    pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+    pub(super) fn connect(self, config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(line_link(Restoring::new(self.0, socket)?, config, Stray::Fatal)))
     }
 }

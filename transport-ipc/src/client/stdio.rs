@@ -1,6 +1,6 @@
 //! Standard input and output as a channel, the child's end.
 
-use connector_core::{Link, LinkEnd};
+use connector_core::{ConnectError, Link};
 
 use crate::codec::Stray;
 use crate::config::IpcConfig;
@@ -8,14 +8,14 @@ use crate::link::line_link;
 use crate::pipes::Pipes;
 
 #[cfg(unix)]
-pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     let (input, output) = unix::take()?;
     Ok(Box::new(line_link(Pipes::new(input, output), config, Stray::Skip)))
 }
 
 /// Without moving descriptors aside: a stray `print!` would corrupt the wire here.
 #[cfg(not(unix))]
-pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     Ok(Box::new(line_link(Pipes::new(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
 }
 
@@ -30,7 +30,7 @@ mod unix {
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use connector_core::LinkEnd;
+    use connector_core::ConnectError;
     use rustix::fs::FileType;
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::unix::pipe;
@@ -41,10 +41,10 @@ mod unix {
     type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
     /// The engine's ends of descriptors 0 and 1, which from now on are an empty input and standard error.
-    pub(super) fn take() -> Result<(Input, Output), LinkEnd> {
+    pub(super) fn take() -> Result<(Input, Output), ConnectError> {
         static TAKEN: AtomicBool = AtomicBool::new(false);
         if TAKEN.swap(true, Ordering::AcqRel) {
-            return Err(LinkEnd::Refused("standard input and output are a channel already".to_owned()));
+            return Err(ConnectError::Refused("standard input and output are a channel already".to_owned()));
         }
         let input = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3).map_err(io::Error::from)?;
         let output = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).map_err(io::Error::from)?;

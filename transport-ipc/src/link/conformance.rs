@@ -1,7 +1,7 @@
 //! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
 
 use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
-use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trait};
+use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, async_trait};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
@@ -22,9 +22,9 @@ fn link(stream: DuplexStream, stray: Stray) -> Box<dyn Link> {
 
 #[async_trait]
 impl PluginConnector for Dial {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         let (here, there) = tokio::io::duplex(4096);
-        self.0.send(there).await.map_err(|_| LinkEnd::Refused("nobody accepts".to_owned()))?;
+        self.0.send(there).await.map_err(|_| ConnectError::Refused("nobody accepts".to_owned()))?;
         Ok(link(here, self.1))
     }
 }
@@ -32,7 +32,7 @@ impl PluginConnector for Dial {
 #[async_trait]
 impl ClientConnector for Accept {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::Refused("nobody dials".to_owned()))?;
+        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::lost("nobody dials"))?;
         Ok(link(stream, self.1))
     }
 }

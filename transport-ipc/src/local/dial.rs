@@ -1,8 +1,8 @@
 //! Who dials: an engine that attaches to a plugin, or a plugin whose engine serves.
 
+use connector_core::Link;
 #[cfg(feature = "plugin")]
-use connector_core::{ExternalProfile, PluginConnector, Profile, Registration, async_trait};
-use connector_core::{Link, LinkEnd};
+use connector_core::{ConnectError, ExternalProfile, PluginConnector, Profile, Registration, async_trait};
 
 use super::name::LocalName;
 use super::os;
@@ -10,9 +10,9 @@ use crate::codec::Stray;
 use crate::config::IpcConfig;
 use crate::link::line_link;
 
-async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     let limit = config.connect_timeout;
-    let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))?;
+    let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))?;
     Ok(Box::new(line_link(stream, config, Stray::Skip)))
 }
 
@@ -22,10 +22,10 @@ async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, 
 /// what it had made. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// [`LinkEnd::Refused`] if nobody listens there or another user does, [`LinkEnd::DialTimedOut`] if the server does not
-/// come round to it, [`LinkEnd::Lost`] if the system fails.
+/// [`ConnectError::Refused`] if nothing listens there, or another user does; [`ConnectError::TimedOut`] if the server
+/// does not accept in time; [`ConnectError::Failed`] if the system fails.
 #[cfg(feature = "client")]
-pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
+pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     connect(name, &config).await
 }
 
@@ -33,9 +33,9 @@ pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, 
 ///
 /// The profile's `url` is `local:NAME`; a bare name or, on Unix, an absolute path will do, too.
 /// [`connect`](PluginConnector::connect) is bounded by
-/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It says [`LinkEnd::Refused`] when
-/// there is something to put right: the name is none, nobody listens there, or another user does; and
-/// [`LinkEnd::DialTimedOut`] or [`LinkEnd::Lost`] when the next try may succeed.
+/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It returns
+/// [`ConnectError::Refused`] when something must be put right: the name is invalid, nothing listens there, or another
+/// user does; and [`ConnectError::TimedOut`] or [`ConnectError::Failed`] when the next attempt may succeed.
 #[cfg(feature = "plugin")]
 #[derive(Debug, Clone, Default)]
 pub struct LocalConnector {
@@ -53,8 +53,8 @@ impl LocalConnector {
 #[cfg(feature = "plugin")]
 #[async_trait]
 impl PluginConnector for LocalConnector {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        let name = LocalName::parse(url).map_err(|error| LinkEnd::Refused(error.to_string()))?;
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        let name = LocalName::parse(url).map_err(|error| ConnectError::Refused(error.to_string()))?;
         connect(&name, &self.config).await
     }
 }

@@ -26,12 +26,12 @@ pub enum BindError {
         why: &'static str,
     },
     /// The system refused.
-    #[error("cannot listen at {at} ({source}){}", remedy(source))]
+    #[error("cannot listen at {at} ({error}){}", remedy(error))]
     Io {
         /// The file, folder or pipe.
         at: String,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -45,7 +45,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl BindError {
-    pub(super) fn io(at: impl ToString, source: impl Into<io::Error>) -> BindError {
-        BindError::Io { at: at.to_string(), source: source.into() }
+    pub(super) fn io(at: impl ToString, error: impl Into<io::Error>) -> BindError {
+        BindError::Io { at: at.to_string(), error: error.into() }
     }
 }

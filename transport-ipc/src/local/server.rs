@@ -83,11 +83,9 @@ impl LocalServer {
         &self.address
     }
 
-    /// The next connection's link. Cancel safe: no connection is lost.
-    ///
-    /// # Errors
-    /// None at present: what fails is one peer's, or passes.
-    pub async fn accept_link(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
+    /// The next connection's link. Failures are either one peer's or temporary, so they are traced. Cancel safe: no
+    /// connection is lost.
+    pub async fn accept_link(&mut self) -> Box<dyn Link> {
         loop {
             if let Some(pause) = &mut self.pause {
                 pause.as_mut().await;
@@ -96,7 +94,7 @@ impl LocalServer {
             match self.listener.accept().await {
                 Ok(stream) => {
                     if let Some(link) = self.admit(stream) {
-                        return Ok(link);
+                        return link;
                     }
                 }
                 Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
@@ -133,7 +131,7 @@ impl LocalServer {
 #[async_trait]
 impl ClientConnector for LocalServer {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        self.accept_link().await
+        Ok(self.accept_link().await)
     }
 }
 

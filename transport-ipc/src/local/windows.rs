@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use interprocess::local_socket::tokio::{Listener as PipeListener, prelude::*};
 use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name, ToNsName};
 use interprocess::os::windows::local_socket::ListenerOptionsExt;
@@ -55,10 +55,11 @@ fn pipe(name: &LocalName) -> io::Result<Name<'static>> {
     format!("plugin-connectors-{}", name.as_str()).to_ns_name::<GenericNamespaced>()
 }
 
-pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
-    let refused =
-        |what: &str| LinkEnd::Refused(format!("{what} \"{name}\": start the program that serves it, as the same user"));
-    let pipe = pipe(name).map_err(|error| LinkEnd::Refused(error.to_string()))?;
+pub(crate) async fn connect(name: &LocalName) -> Result<Stream, ConnectError> {
+    let refused = |what: &str| {
+        ConnectError::Refused(format!("{what} \"{name}\": start the program that serves it, as the same user"))
+    };
+    let pipe = pipe(name).map_err(|error| ConnectError::Refused(error.to_string()))?;
     loop {
         match Stream::connect(pipe.clone()).await {
             Ok(stream) => return Ok(stream),
@@ -68,7 +69,7 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
                 io::ErrorKind::NotFound => return Err(refused("there is no pipe")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not open the pipe")),
                 _ if is_lasting(&error) => return Err(refused(&format!("({error}) one cannot open the pipe"))),
-                _ => return Err(LinkEnd::lost(error)),
+                _ => return Err(ConnectError::failed(error)),
             },
         }
     }

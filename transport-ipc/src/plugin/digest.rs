@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
@@ -12,10 +12,10 @@ use super::program::Program;
 ///
 /// # Errors
 /// The file is not there, cannot be read, or is another than it should be.
-pub(super) async fn check(program: &Program, file: &Path) -> Result<(), LinkEnd> {
+pub(super) async fn check(program: &Program, file: &Path) -> Result<(), ConnectError> {
     let Some(expected) = program.sha256 else { return Ok(()) };
     let refused =
-        |why: String| LinkEnd::Refused(format!("the program {} is not started: {why}", program.program.display()));
+        |why: String| ConnectError::Refused(format!("the program {} is not started: {why}", program.program.display()));
     let found = digest(file).await.map_err(|error| refused(format!("its SHA-256 cannot be checked: {error}")))?;
     match found == expected {
         true => Ok(()),
@@ -57,6 +57,6 @@ mod tests {
         assert!(wrong.contains("its SHA-256 is ba7816bf") && wrong.contains("should be 0000"), "{wrong}");
         let gone = folder.path().join("gone");
         let gone = check(&Program::new(&gone).sha256(right), &gone).await.unwrap_err();
-        assert!(matches!(gone, LinkEnd::Refused(_)));
+        assert!(matches!(gone, ConnectError::Refused(_)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use tokio::time::Instant;
 
 use super::child::ChildEnd;
@@ -73,7 +73,7 @@ impl History {
 
     /// # Errors
     /// It stays down, and why.
-    pub(super) fn may_start(&self) -> Result<(), LinkEnd> {
+    pub(super) fn may_start(&self) -> Result<(), ConnectError> {
         let mut past = self.past();
         let (crashes, within) = self.budget;
         while past.ends.front().is_some_and(|end| end.elapsed() > within) {
@@ -91,7 +91,7 @@ impl History {
             _ => None,
         };
         match stays_down {
-            Some(why) => Err(LinkEnd::GivenUp(last.told(&why))),
+            Some(why) => Err(ConnectError::GivenUp(last.told(&why))),
             None => Ok(()),
         }
     }

@@ -55,10 +55,10 @@ impl Attended {
     }
 
     /// Its end, if it comes before there is a link.
-    pub(super) async fn ended(&mut self) -> LinkEnd {
+    pub(super) async fn ended(&mut self) -> ChildEnd {
         let end = (&mut self.end).await;
         self.note(&end);
-        LinkEnd::lost(end)
+        end
     }
 
     /// It has ended by itself.

@@ -15,7 +15,7 @@ mod spawner;
 
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
 
 pub use child::ChildEnd;
 pub use history::Restart;
@@ -29,9 +29,12 @@ use self::spawn::Start;
 /// The program is a process group (a job on Windows) of its own. It is ended when the plugin is deactivated: end of
 /// file on its channel, then `TERM`, then `KILL`, to the whole group, each after a time that [`Program`] says. It is
 /// killed at once when the engine is dropped, and it is always reaped. When it ends by itself, calls in flight end with
-/// a [`LinkEnd::Lost`] whose source is a [`ChildEnd`]: how it ended and the last lines of its standard error. If it ends
+/// a [`LinkEnd::Lost`] whose error is a [`ChildEnd`]: how it ended and the last lines of its standard error. If it ends
 /// with exit code 0 and has answered every request, the link was closed in order ([`LinkEnd::Closed`]). It is then
 /// started again, as [`Program::restart`] says, within the bounds of [`Program::crash_budget`].
+///
+/// [`LinkEnd::Lost`]: connector_core::LinkEnd::Lost
+/// [`LinkEnd::Closed`]: connector_core::LinkEnd::Closed
 ///
 /// What it prints (standard error, and standard output where that is not the channel) is traced at the level `info`
 /// with the fields `plugin` and `output`, up to 100 lines a second of up to 2 KiB; control characters are escaped, and
@@ -74,7 +77,7 @@ impl ChildConnector {
 #[async_trait]
 impl PluginConnector for ChildConnector {
     /// The URL is not used: the program is the connector's own.
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.history.may_start()?;
         Start { plugin: &self.plugin, program: &self.program, history: &self.history }.run().await
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use connector_core::{Link, LinkEnd};
+use connector_core::{ConnectError, Link};
 use process_wrap::tokio::{CommandWrap, KillOnDrop};
 use tokio::process::Command;
 
@@ -34,7 +34,7 @@ type Started = (Box<dyn Link>, Attended);
 impl Start<'_> {
     /// # Errors
     /// It cannot be started, or is another than it should be; or, over a local socket, it ends before it has connected.
-    pub(super) async fn run(&self) -> Result<Box<dyn Link>, LinkEnd> {
+    pub(super) async fn run(&self) -> Result<Box<dyn Link>, ConnectError> {
         let file = resolve::resolve(self.program).map_err(|error| self.failed(error, None))?;
         digest::check(self.program, &file).await?;
         let command = self.command(&file);
@@ -47,18 +47,18 @@ impl Start<'_> {
         Ok(Box::new(ChildLink::new(link, attended)))
     }
 
-    async fn stdio(&self, mut command: Command) -> Result<Started, LinkEnd> {
+    async fn stdio(&self, mut command: Command) -> Result<Started, ConnectError> {
         command.stdin(Stdio::piped());
         let mut group = self.launch(command).await?;
         let (Some(read), Some(write)) = (group.child.stdout().take(), group.child.stdin().take()) else {
-            return Err(LinkEnd::lost(io::Error::other("the program has no standard input and output")));
+            return Err(ConnectError::failed(io::Error::other("the program has no standard input and output")));
         };
         let link = line_link(Pipes::new(read, write), &self.program.ipc, Stray::Printed);
         Ok((Box::new(link), self.attended(group)))
     }
 
     #[cfg(unix)]
-    async fn node(&self, mut command: Command) -> Result<Started, LinkEnd> {
+    async fn node(&self, mut command: Command) -> Result<Started, ConnectError> {
         use command_fds::{CommandFdExt, FdMapping};
 
         /// The first after standard input, output and error.
@@ -76,12 +76,12 @@ impl Start<'_> {
     }
 
     #[cfg(not(unix))]
-    async fn node(&self, _: Command) -> Result<Started, LinkEnd> {
-        Err(LinkEnd::Refused("Node's channel is not written for this system: use stdio or local".to_owned()))
+    async fn node(&self, _: Command) -> Result<Started, ConnectError> {
+        Err(ConnectError::Refused("Node's channel is not written for this system: use stdio or local".to_owned()))
     }
 
     /// The engine serves a socket that only this program is told of, and only until it has connected.
-    async fn local(&self, mut command: Command) -> Result<Started, LinkEnd> {
+    async fn local(&self, mut command: Command) -> Result<Started, ConnectError> {
         let config = LocalConfig::default().ipc(self.program.ipc.clone());
         let mut server = LocalServer::bind(&LocalName::unique(), config).map_err(not_served)?;
         // Not the name, which the program would look for where *its* environment says that sockets are.
@@ -89,8 +89,8 @@ impl Start<'_> {
         let mut attended = self.attended(self.launch(command).await?);
         // The wait is bounded by the engine, as every dial is; given up, the program is killed.
         let link = tokio::select! {
-            link = server.accept_link() => link?,
-            end = attended.ended() => return Err(end),
+            link = server.accept_link() => link,
+            end = attended.ended() => return Err(ConnectError::failed(end)),
         };
         Ok((link, attended))
     }
@@ -123,7 +123,7 @@ impl Start<'_> {
 
     /// Starts it in a process group (a job) of its own. The command is dropped with this, and with it the parent's copies
     /// of what the child inherits.
-    async fn launch(&self, mut command: Command) -> Result<Group, LinkEnd> {
+    async fn launch(&self, mut command: Command) -> Result<Group, ConnectError> {
         let file = PathBuf::from(command.as_std().get_program());
         die_with_the_engine(&mut command);
         let (mark, plugin) = (Mark::new(), Arc::clone(self.plugin));
@@ -145,7 +145,7 @@ impl Start<'_> {
     }
 
     /// Why it cannot be started, and whether it makes sense to try again. `file` is what was to be run, if it was found.
-    fn failed(&self, error: io::Error, file: Option<&Path>) -> LinkEnd {
+    fn failed(&self, error: io::Error, file: Option<&Path>) -> ConnectError {
         let name = self.program.program.display();
         let remedy = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied if file.is_some_and(Path::is_dir) => {
@@ -157,17 +157,17 @@ impl Start<'_> {
             io::ErrorKind::NotFound => ": is it installed, is the path right, does its working folder exist?",
             io::ErrorKind::PermissionDenied => ": is it executable? If not, `chmod +x` makes it so",
             _ if is_lasting(&error) => "",
-            _ => return LinkEnd::lost(error),
+            _ => return ConnectError::failed(error),
         };
-        LinkEnd::Refused(format!("the program {name} cannot be started ({error}){remedy}"))
+        ConnectError::Refused(format!("the program {name} cannot be started ({error}){remedy}"))
     }
 }
 
-fn not_served(error: BindError) -> LinkEnd {
+fn not_served(error: BindError) -> ConnectError {
     match &error {
-        BindError::Name(_) | BindError::NotPrivate { .. } => LinkEnd::Refused(error.to_string()),
-        BindError::Io { source, .. } if is_lasting(source) => LinkEnd::Refused(error.to_string()),
-        _ => LinkEnd::lost(error),
+        BindError::Name(_) | BindError::NotPrivate { .. } => ConnectError::Refused(error.to_string()),
+        BindError::Io { error: cause, .. } if is_lasting(cause) => ConnectError::Refused(error.to_string()),
+        _ => ConnectError::failed(error),
     }
 }
 

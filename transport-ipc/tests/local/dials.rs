@@ -54,7 +54,7 @@ async fn a_busy_server_is_waited_for_up_to_the_limit() {
     let waiting = fill(&place.path());
     let limit = Duration::from_millis(50);
     let end = soon(local::dial(&place.name(), IpcConfig::default().connect_timeout(limit))).await.err().unwrap();
-    assert!(matches!(end, LinkEnd::DialTimedOut(_)), "{end:?}");
+    assert!(matches!(end, ConnectError::TimedOut(_)), "{end:?}");
     let name = place.name();
     let mut dialling =
         std::pin::pin!(local::dial(&name, IpcConfig::default().connect_timeout(Duration::from_secs(60))));
@@ -102,9 +102,9 @@ async fn another_user_is_neither_served_nor_talked_to() {
     let dialling = async {
         loop {
             match local::dial(&theirs, IpcConfig::default()).await {
-                Err(LinkEnd::Refused(text)) if text.contains("runs as user 65534") => break,
+                Err(ConnectError::Refused(text)) if text.contains("runs as user 65534") => break,
                 // It is not there yet.
-                Err(LinkEnd::Refused(_)) => tokio::task::yield_now().await,
+                Err(ConnectError::Refused(_)) => tokio::task::yield_now().await,
                 other => panic!("{:?}", other.err()),
             }
         }
@@ -164,8 +164,8 @@ struct Once(Option<TestLink>);
 
 #[async_trait]
 impl PluginConnector for Once {
-    async fn connect(&mut self, _: &str) -> Result<TestLink, LinkEnd> {
-        self.0.take().ok_or(LinkEnd::GivenUp("it was one link".to_owned()))
+    async fn connect(&mut self, _: &str) -> Result<TestLink, ConnectError> {
+        self.0.take().ok_or(ConnectError::GivenUp("it was one link".to_owned()))
     }
 }
 
@@ -183,7 +183,7 @@ async fn an_engine_that_serves_is_dialled_by_its_plugin() {
     let engine = Engine::new();
     let host = engine.register(Plugin::new("host")).unwrap();
     let profile = ExternalProfile::new("calculator", url.as_str());
-    engine.register(Registration::behind(profile, Once(link.ok()))).unwrap();
+    engine.register(Registration::behind(profile, Once(Some(link)))).unwrap();
     soon(engine.manager().activate("host")).await.unwrap();
     assert_eq!(soon(host.call::<i64>("calculator", "add", (1, 2))).await.unwrap(), 3);
 }

@@ -13,8 +13,8 @@ pub(crate) use std::time::Duration;
 
 pub(crate) use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 pub(crate) use connector_core::{
-    Action, ClientConfig, ClientConnector, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload,
-    Plugin, PluginConnector, Registration, SendError, async_trait,
+    Action, ClientConfig, ClientConnector, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message,
+    Payload, Plugin, PluginConnector, Registration, SendError, async_trait,
 };
 pub(crate) use futures_util::poll;
 pub(crate) use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -137,8 +137,8 @@ pub(crate) async fn assert_serves(server: &mut LocalServer, name: &LocalName) {
     assert_eq!(next_id(&mut served).await, 1);
 }
 
-pub(crate) fn assert_refused(end: &LinkEnd, part: &str) {
-    assert!(matches!(end, LinkEnd::Refused(text) if text.contains(part)), "{end}");
+pub(crate) fn assert_refused(error: &ConnectError, part: &str) {
+    assert!(matches!(error, ConnectError::Refused(text) if text.contains(part)), "{error}");
 }
 
 pub(crate) fn assert_in_use(bound: Result<LocalServer, BindError>) {

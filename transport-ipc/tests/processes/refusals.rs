@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use connector_core::{ActivateError, ExternalProfile, LinkEnd, PluginOptions, Registration};
+use connector_core::{ActivateError, ConnectError, ExternalProfile, PluginOptions, Registration};
 use transport_ipc::local::{self, LocalConnector};
 use transport_ipc::{ChannelKind, Program, child};
 
@@ -18,7 +18,7 @@ fn patient(registration: Registration) -> Registration {
 async fn refused(registration: Registration) -> String {
     let error = Host::new().await.activate(patient(registration)).await.unwrap_err();
     match error {
-        ActivateError::Connect { end, .. } if matches!(*end, LinkEnd::Refused(_)) => end.to_string(),
+        ActivateError::Connect { error: ConnectError::Refused(text), .. } => text,
         other => panic!("{other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use connector_core::{LinkEnd, LinkState};
+use connector_core::{ConnectError, LinkEnd, LinkState};
 use transport_ipc::{Program, Restart, child};
 
 use crate::support::*;
@@ -95,8 +95,8 @@ async fn the_digest_is_checked_at_each_start() {
     host.call().await.unwrap_err();
     let mut state = host.engine.link_state("p").unwrap();
     let refused = |state: &LinkState| {
-        matches!(state, LinkState::Down { why, .. }
-            if matches!(&**why, LinkEnd::Refused(text) if text.contains("its SHA-256 is")))
+        matches!(state, LinkState::Down { why: LinkEnd::Unreachable(ConnectError::Refused(text)), .. }
+            if text.contains("its SHA-256 is"))
     };
     soon(state.wait_for(refused)).await.unwrap();
 }

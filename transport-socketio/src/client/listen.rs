@@ -50,14 +50,14 @@ pub enum BindError {
     EmptyToken,
     /// What is to be listened at is no address, or its name cannot be resolved.
     #[error("cannot resolve the address to listen at ({0}): give a host and a port, such as 127.0.0.1:4000")]
-    Resolve(#[source] io::Error),
+    Resolve(io::Error),
     /// None of the addresses can be bound.
-    #[error("cannot listen at {at} ({source}){}", remedy(source))]
+    #[error("cannot listen at {at} ({error}){}", remedy(error))]
     Io {
         /// The addresses.
         at: String,
         /// What the system said of the last of them.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -84,9 +84,9 @@ async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), Bi
         let local = listener.local_addr()?;
         Ok((listener, local))
     });
-    bound.map_err(|source| {
+    bound.map_err(|error| {
         let shown: Vec<_> = addrs.iter().map(ToString::to_string).collect();
-        BindError::Io { at: shown.join(" or "), source }
+        BindError::Io { at: shown.join(" or "), error }
     })
 }
 

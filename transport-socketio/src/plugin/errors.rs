@@ -2,29 +2,29 @@
 
 use std::io;
 
-use connector_core::LinkEnd;
+use connector_core::{ConnectError, LinkEnd};
 use rust_engineio::Error;
 use tungstenite::error::ProtocolError;
 
 /// An error before there is a link to `place`.
-pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
+pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
     match error {
         Error::WebsocketError(tungstenite::Error::Http(response)) => of_status(response.status().as_u16(), place),
         Error::WebsocketError(tungstenite::Error::Io(error)) => of_io(error, place),
         Error::WebsocketError(tungstenite::Error::Tls(error)) => of_tls(&error.to_string(), place),
         Error::WebsocketError(tungstenite::Error::Protocol(error @ ProtocolError::HandshakeIncomplete)) => {
-            LinkEnd::lost(format!(
+            ConnectError::failed(format!(
                 "{place} closed the connection instead of answering ({error}): is it a socket.io server, and is it \
                  http:// or https://?"
             ))
         }
         Error::WebsocketError(tungstenite::Error::Protocol(ProtocolError::HttparseError(error))) => {
-            LinkEnd::BadFrame(format!(
+            ConnectError::Protocol(format!(
                 "{place} does not answer in HTTP ({error}): is it a socket.io server, and is it http:// or https://?"
             ))
         }
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
-            LinkEnd::BadFrame(format!("{place} does not speak engine.io: {error}"))
+            ConnectError::Protocol(format!("{place} does not speak engine.io: {error}"))
         }
         // The URL, the headers or TLS: none of them changes by itself. Of the URL itself nothing is told.
         Error::InvalidUrl(_)
@@ -34,14 +34,14 @@ pub(super) fn of_dial(error: Error, place: &str) -> LinkEnd {
         | Error::InvalidHeaderValueFromReqwest(_)
         | Error::WebsocketError(
             tungstenite::Error::Url(_) | tungstenite::Error::HttpFormat(_) | tungstenite::Error::Utf8,
-        ) => LinkEnd::Refused(format!("no request to {place} can be made: check the plugin's url and headers")),
-        Error::IncompleteResponseFromReqwest(error) => LinkEnd::lost(error.without_url()),
-        error => LinkEnd::lost(error),
+        ) => ConnectError::Refused(format!("no request to {place} can be made: check the plugin's url and headers")),
+        Error::IncompleteResponseFromReqwest(error) => ConnectError::failed(error.without_url()),
+        error => ConnectError::failed(error),
     }
 }
 
 /// The system's TLS tells its errors apart by their texts alone.
-fn of_tls(error: &str, place: &str) -> LinkEnd {
+fn of_tls(error: &str, place: &str) -> ConnectError {
     let remedy = match error.to_ascii_lowercase().contains("certificate") {
         true => {
             "its certificate must be issued for that host by an authority in SocketIoConnectorConfig::tls, or one the \
@@ -49,33 +49,37 @@ fn of_tls(error: &str, place: &str) -> LinkEnd {
         }
         false => "is it http:// instead of https://? Otherwise check the versions at both ends",
     };
-    LinkEnd::Refused(format!("TLS with {place} failed ({error}): {remedy}"))
+    ConnectError::Refused(format!("TLS with {place} failed ({error}): {remedy}"))
 }
 
 /// The name of a host could not be resolved.
-pub(super) fn of_lookup(error: &io::Error, place: &str) -> LinkEnd {
-    LinkEnd::Refused(format!("the name in {place} cannot be resolved ({error}): check the plugin's url"))
+pub(super) fn of_lookup(error: &io::Error, place: &str) -> ConnectError {
+    ConnectError::Refused(format!("the name in {place} cannot be resolved ({error}): check the plugin's url"))
 }
 
-fn of_io(error: io::Error, place: &str) -> LinkEnd {
+fn of_io(error: io::Error, place: &str) -> ConnectError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            LinkEnd::Refused(format!("nobody listens at {place} ({error}): is the plugin running?"))
+            ConnectError::Refused(format!("nobody listens at {place} ({error}): is the plugin running?"))
         }
-        _ => LinkEnd::lost(format!("{place} cannot be reached ({error}): check the plugin's url")),
+        _ => ConnectError::failed(format!("{place} cannot be reached ({error}): check the plugin's url")),
     }
 }
 
 /// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
-fn of_status(status: u16, place: &str) -> LinkEnd {
+fn of_status(status: u16, place: &str) -> ConnectError {
     let remedy = match status {
         401 => "it wants credentials, see SocketIoConnectorConfig::header",
         403 => "it does not allow this origin (SocketIoServerConfig::allow_origin)",
         404 => "check SocketIoConnectorConfig::path",
         300..=399 => "redirects are not followed, use the url it leads to",
-        _ => return LinkEnd::lost(format!("{place} answered with HTTP {status}: is there a plugin at that url?")),
+        _ => {
+            return ConnectError::failed(format!(
+                "{place} answered with HTTP {status}: is there a plugin at that url?"
+            ));
+        }
     };
-    LinkEnd::Refused(format!("{place} answered with HTTP {status}: {remedy}"))
+    ConnectError::Refused(format!("{place} answered with HTTP {status}: {remedy}"))
 }
 
 /// The limit that is rust_engineio's.
@@ -100,10 +104,10 @@ mod tests {
     #[test]
     fn only_a_lasting_answer_refuses() {
         for status in [101, 200, 400, 500, 502, 503] {
-            assert!(matches!(of_status(status, "x"), LinkEnd::Lost(_)), "{status}");
+            assert!(matches!(of_status(status, "x"), ConnectError::Failed(_)), "{status}");
         }
         for status in [301, 401, 403, 404] {
-            assert!(matches!(of_status(status, "x"), LinkEnd::Refused(_)), "{status}");
+            assert!(matches!(of_status(status, "x"), ConnectError::Refused(_)), "{status}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod link;
 use std::panic::AssertUnwindSafe;
 
 use connector_core::{
-    ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, redacted_url,
+    ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait, redacted_url,
 };
 use futures_util::{FutureExt, StreamExt};
 use rust_engineio::asynchronous::{Client, ClientBuilder};
@@ -23,11 +23,11 @@ use crate::codec::Packet;
 ///
 /// The URL's path, as it is written, is the namespace; its query goes with the first request.
 ///
-/// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
-/// server answers with HTTP 401, 403, 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or
-/// [`LinkEnd::BadFrame`] when the next try may succeed. No error tells the URL's path or query, or a user name or
-/// password in it.
+/// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
+/// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, the namespace is unknown or
+/// wants another token, or the server answers with HTTP 401, 403, 404 or a redirect. It returns
+/// [`ConnectError::TimedOut`], [`ConnectError::Failed`] or [`ConnectError::Protocol`] when the next attempt may succeed.
+/// No error shows the URL's path or query, or a user name or password in it.
 #[derive(Debug, Default)]
 pub struct SocketIoConnector {
     config: SocketIoConnectorConfig,
@@ -39,7 +39,7 @@ impl SocketIoConnector {
         SocketIoConnector { config }
     }
 
-    async fn dial(&self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn dial(&self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let target = Target::parse(url, &self.config.path)?;
         // rust_engineio does not tell a name that is unknown from a network that is down.
         if let Err(error) = tokio::net::lookup_host((target.host.as_str(), target.port)).await {
@@ -52,7 +52,8 @@ impl SocketIoConnector {
         let of_dial = |error| errors::of_dial(error, &target.place);
         // It adds up what the handshake says of times, and panics in a debug build if that is too much.
         let built = AssertUnwindSafe(builder.build_websocket()).catch_unwind().await;
-        let no_sense = |_| LinkEnd::BadFrame(format!("what {} says in its handshake makes no sense", target.place));
+        let no_sense =
+            |_| ConnectError::Protocol(format!("what {} says in its handshake makes no sense", target.place));
         let mut client = built.map_err(no_sense)?.map_err(of_dial)?;
         client.connect().await.map_err(of_dial)?;
         let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
@@ -62,11 +63,11 @@ impl SocketIoConnector {
         Ok(Box::new(ClientLink::new(client, target.namespace, self.config.max_message)))
     }
 
-    fn headers(&self) -> Result<HeaderMap, LinkEnd> {
+    fn headers(&self) -> Result<HeaderMap, ConnectError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
             // rust_engineio panics on these only later.
-            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let no_header = || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) || !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
                 return Err(no_header());
@@ -78,7 +79,7 @@ impl SocketIoConnector {
 }
 
 /// Waits until the namespace has let this engine in. Nothing may be sent before.
-async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(), LinkEnd> {
+async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(), ConnectError> {
     while let Some(frame) = client.next().await {
         let frame = frame.map_err(|error| errors::of_dial(error, place))?;
         if frame.packet_id != PacketId::Message {
@@ -92,13 +93,13 @@ async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(
                     "{place} does not let us into the namespace that the path of the plugin's url names ({text}): check \
                      that path, and SocketIoConnectorConfig::token"
                 );
-                return Err(LinkEnd::Refused(text));
+                return Err(ConnectError::Refused(text));
             }
             Ok(_) => {}
-            Err(error) => return Err(LinkEnd::BadFrame(error.to_string())),
+            Err(error) => return Err(ConnectError::Protocol(error.to_string())),
         }
     }
-    Err(LinkEnd::lost("the connection was closed before the namespace answered"))
+    Err(ConnectError::failed("the connection was closed before the namespace answered"))
 }
 
 /// The plugin `profile` (a name will do) at a socket.io server's `url`, to be registered with an engine. For a token,
@@ -109,9 +110,9 @@ pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
 
 #[async_trait]
 impl PluginConnector for SocketIoConnector {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let limit = self.config.connect_timeout;
-        tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+        tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
 }
 
@@ -128,22 +129,22 @@ struct Target {
 }
 
 impl Target {
-    fn parse(url: &str, path: &str) -> Result<Target, LinkEnd> {
+    fn parse(url: &str, path: &str) -> Result<Target, ConnectError> {
         let namespace = match path_of(url).trim_end_matches('/') {
             "" => "/".to_owned(),
             namespace => namespace.to_owned(),
         };
         let given = url;
-        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        let mut url = Url::parse(given).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
             let text = format!("a socket.io URL begins with http:// or https://, and this is {}", redacted_url(given));
-            return Err(LinkEnd::Refused(text));
+            return Err(ConnectError::Refused(text));
         }
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
             Some(Host::Ipv6(ip)) => ip.to_string(),
-            _ => return Err(LinkEnd::Refused("the URL names no host".to_owned())),
+            _ => return Err(ConnectError::Refused("the URL names no host".to_owned())),
         };
         let port = url.port_or_known_default().unwrap_or_default();
         let place = format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default());
@@ -173,7 +174,7 @@ mod tests {
         assert!(at("http://h?/a").unwrap().ends_with(" / http://h:80"));
         assert!(at("http://h/%41é/b#/c").unwrap().ends_with(" /%41é/b http://h:80"));
         for bad in ["", "localhost:80", "ftp://localhost", "http://", "http://a b"] {
-            assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
+            assert!(matches!(at(bad), Err(ConnectError::Refused(_))), "{bad}");
         }
     }
 

@@ -7,7 +7,9 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use connector_core::{Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector};
+use connector_core::{
+    Action, ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector,
+};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +48,7 @@ pub(crate) async fn default_pair() -> (TestLink, TestLink) {
     pair(SocketIoServerConfig::default(), SocketIoConnectorConfig::default()).await
 }
 
-pub(crate) async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<TestLink, LinkEnd> {
+pub(crate) async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<TestLink, ConnectError> {
     soon(SocketIoConnector::new(config).connect(url)).await
 }
 

@@ -9,7 +9,9 @@ mod work;
 use std::fmt;
 use std::sync::Arc;
 
-use connector_core::{ExternalProfile, Link, LinkEnd, Plugin, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{
+    ConnectError, ExternalProfile, Link, Plugin, PluginConnector, Profile, Registration, async_trait,
+};
 
 #[cfg(feature = "client")]
 pub use pair::{PairConnector, pair};
@@ -25,6 +27,9 @@ use crate::link::links;
 /// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends, too, but nobody
 /// waits for it. When it ends by itself, or panics, calls in flight end with a [`LinkEnd::Lost`] that tells the panic's
 /// text ([`LinkEnd::Closed`] if the plugin disconnected in order), and the engine starts another.
+///
+/// [`LinkEnd::Lost`]: connector_core::LinkEnd::Lost
+/// [`LinkEnd::Closed`]: connector_core::LinkEnd::Closed
 ///
 /// There is never more than one: for as long as one that blocks has not ended, no other is started, and connecting ends
 /// in an error that says so.
@@ -50,11 +55,11 @@ impl WorkerConnector {
 #[async_trait]
 impl PluginConnector for WorkerConnector {
     /// The URL is not used: the plugin is the connector's own.
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         if let Some(before) = &self.before
             && before.clone().settled().await == Status::WillNotEnd
         {
-            return Err(LinkEnd::lost("what was started before blocks its thread and has not ended yet"));
+            return Err(ConnectError::failed("what was started before blocks its thread and has not ended yet"));
         }
         let (here, there) = links(self.config.capacity);
         let work = start::start(&self.name, Arc::clone(&self.make), there, &self.config)?;

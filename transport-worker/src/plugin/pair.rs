@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use connector_core::{Link, LinkEnd, PluginConnector, async_trait};
+use connector_core::{ConnectError, Link, PluginConnector, async_trait};
 use tokio::sync::mpsc;
 
 use crate::client::WorkerClient;
@@ -46,9 +46,9 @@ pub struct PairConnector {
 #[async_trait]
 impl PluginConnector for PairConnector {
     /// The URL is not used: the other end is known.
-    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let (here, there) = links(self.capacity);
-        let gone = |_| LinkEnd::Refused("nobody serves the other end any more".to_owned());
+        let gone = |_| ConnectError::Refused("nobody serves the other end any more".to_owned());
         self.dial.send(Box::new(there)).await.map_err(gone)?;
         Ok(Box::new(here))
     }

@@ -3,7 +3,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
@@ -12,20 +12,20 @@ use tokio::net::{TcpStream, lookup_host};
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A connection to whichever address of `host` answers first, tried in the resolver's order.
-pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, LinkEnd> {
+pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
         Err(error) => {
             let text = format!("the name \"{host}\" cannot be resolved ({error}): check the url");
-            return Err(LinkEnd::Refused(text));
+            return Err(ConnectError::Refused(text));
         }
     };
     first(addrs).await.map_err(|error| match error {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            LinkEnd::Refused(format!("nobody listens at {host}:{port} ({error}): is it running?"))
+            ConnectError::Refused(format!("nobody listens at {host}:{port} ({error}): is it running?"))
         }
-        Some(error) => LinkEnd::lost(error),
-        None => LinkEnd::Refused(format!("the name \"{host}\" has no address: check the url")),
+        Some(error) => ConnectError::failed(error),
+        None => ConnectError::Refused(format!("the name \"{host}\" has no address: check the url")),
     })
 }
 

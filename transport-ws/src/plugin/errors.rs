@@ -2,18 +2,18 @@
 
 use std::io;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use tokio_tungstenite::tungstenite as ws;
 use ws::error::ProtocolError;
 use ws::http::StatusCode;
 
 /// An error of the TLS handshake with `target`.
-pub(super) fn of_tls(error: io::Error, target: &str) -> LinkEnd {
+pub(super) fn of_tls(error: io::Error, target: &str) -> ConnectError {
     if is_of_tls(&error) {
         return of_io(error, target);
     }
     // A server that is being restarted may do the same.
-    LinkEnd::lost(format!(
+    ConnectError::failed(format!(
         "{target} ended the connection instead of answering the TLS handshake ({error}): is it a ws:// server?"
     ))
 }
@@ -23,65 +23,65 @@ fn is_of_tls(error: &io::Error) -> bool {
 }
 
 /// An error of TCP or TLS before there is a link to `target`.
-fn of_io(error: io::Error, target: &str) -> LinkEnd {
+fn of_io(error: io::Error, target: &str) -> ConnectError {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return LinkEnd::lost(error);
+        return ConnectError::failed(error);
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage, PeerMisbehaved};
     match tls {
-        InvalidMessage(_) => LinkEnd::BadFrame(format!(
+        InvalidMessage(_) => ConnectError::Protocol(format!(
             "{target} does not speak TLS ({tls}): dial it as ws://, or set WsServerConfig::tls in the plugin's program"
         )),
-        PeerMisbehaved(_) => LinkEnd::BadFrame(tls.to_string()),
-        InvalidCertificate(_) => LinkEnd::Refused(format!(
+        PeerMisbehaved(_) => ConnectError::Protocol(tls.to_string()),
+        InvalidCertificate(_) => ConnectError::Refused(format!(
             "{target} has a certificate that is not trusted ({tls}): it must be issued for that host by an authority \
              in WsConnectorConfig::tls"
         )),
-        _ => LinkEnd::Refused(format!(
+        _ => ConnectError::Refused(format!(
             "TLS with {target} failed ({tls}): check the certificates and versions at both ends"
         )),
     }
 }
 
 /// An error of the upgrade.
-pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> LinkEnd {
+pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> ConnectError {
     match error {
         // It may come of something else, but will come again.
         ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
-            LinkEnd::Refused(format!(
+            ConnectError::Refused(format!(
                 "{target} answered with HTTP 400 Bad Request: it may speak none of the subprotocols {subprotocols:?}"
             ))
         }
         ws::Error::Http(response) => of_status(response.status(), target),
         ws::Error::Io(error) => of_io(error, target),
-        ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => LinkEnd::lost(format!(
+        ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => ConnectError::failed(format!(
             "{target} closed the connection instead of answering the upgrade ({error}): is it a websocket server, and \
              is it ws:// or wss://?"
         )),
-        ws::Error::Protocol(ProtocolError::HttparseError(error)) => LinkEnd::BadFrame(format!(
+        ws::Error::Protocol(ProtocolError::HttparseError(error)) => ConnectError::Protocol(format!(
             "{target} does not answer in HTTP ({error}): is it a websocket server, and is it ws:// or wss://?"
         )),
         ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => {
-            LinkEnd::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
+            ConnectError::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
         }
-        ws::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => LinkEnd::Refused(format!(
+        ws::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => ConnectError::Refused(format!(
             "{target} speaks none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
         )),
         // The request was made of a URL and headers that had been checked; what is left is the answer's fault.
-        error => LinkEnd::BadFrame(format!("{target} answered the upgrade wrongly: {error}")),
+        error => ConnectError::Protocol(format!("{target} answered the upgrade wrongly: {error}")),
     }
 }
 
 /// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
-fn of_status(status: StatusCode, target: &str) -> LinkEnd {
+fn of_status(status: StatusCode, target: &str) -> ConnectError {
     let remedy = match status {
         StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
         StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed, use the url it leads to",
-        _ => return LinkEnd::lost(format!("{target} answered with HTTP {status}: is it the right url?")),
+        _ => return ConnectError::failed(format!("{target} answered with HTTP {status}: is it the right url?")),
     };
-    LinkEnd::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
+    ConnectError::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
 }
 
 #[cfg(test)]
@@ -91,11 +91,14 @@ mod tests {
     #[test]
     fn only_a_lasting_answer_refuses() {
         for status in [101, 200, 400, 500, 502, 503] {
-            assert!(matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), LinkEnd::Lost(_)), "{status}");
+            assert!(
+                matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), ConnectError::Failed(_)),
+                "{status}"
+            );
         }
         for status in [301, 401, 403, 404] {
             let end = of_status(StatusCode::from_u16(status).unwrap(), "x");
-            assert!(matches!(end, LinkEnd::Refused(_)), "{status}");
+            assert!(matches!(end, ConnectError::Refused(_)), "{status}");
         }
     }
 }

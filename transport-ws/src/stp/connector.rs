@@ -237,7 +237,7 @@ impl StpConnector for StpWsConnector {
             return Err(StpInformError::TooLarge { bytes, limit });
         }
         let sent = tokio::time::timeout(timeout.duration(), link.send(Command::Inform(message.into()))).await;
-        let lost = |_| StpInformError::Lost(Arc::new(LinkEnd::Disconnected));
+        let lost = |_| StpInformError::Lost(LinkEnd::Disconnected);
         sent.map_err(|_| StpInformError::TimedOut(timeout.duration()))?.map_err(lost)
     }
 
@@ -250,7 +250,7 @@ impl StpConnector for StpWsConnector {
         let asked = async {
             // If the link has ended, so has the reply.
             let _ = link.send(request).await;
-            answer.await.unwrap_or_else(|_| Err(StpRequestError::Lost(Arc::new(LinkEnd::Disconnected))))
+            answer.await.unwrap_or_else(|_| Err(StpRequestError::Lost(LinkEnd::Disconnected)))
         };
         timeout_at(deadline, asked).await.unwrap_or(Err(StpRequestError::TimedOut(limit)))
     }

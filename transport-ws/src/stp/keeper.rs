@@ -99,7 +99,10 @@ impl Keeper {
         };
         let mut link = match dialled {
             Ok(link) => link,
-            Err(end) => return never_up(self.cannot(end), tell),
+            Err(error) => {
+                let url = self.redacted_url.clone();
+                return never_up(StpConnectError::Connect { url, error }, tell);
+            }
         };
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
         let mut side = ServiceSide::new(shared, self.turn, self.service.clone(), self.timeout, stop, tell);
@@ -115,12 +118,8 @@ impl Keeper {
             _ if stopped => Ended::Stopped,
             (Some(_), _) => Ended::WasUp(end),
             (None, Some(refusal)) => never_up(refusal, tell),
-            (None, None) => never_up(self.cannot(end), tell),
+            (None, None) => never_up(StpConnectError::Link { url: self.redacted_url.clone(), end }, tell),
         }
-    }
-
-    fn cannot(&self, end: LinkEnd) -> StpConnectError {
-        StpConnectError::Link { url: self.redacted_url.clone(), end: Arc::new(end) }
     }
 }
 

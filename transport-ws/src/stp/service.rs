@@ -101,16 +101,15 @@ impl ServiceSide {
     /// not, and whoever is still to be told.
     pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<Tell>) {
         self.shared.set_down(self.turn);
-        let lost = Arc::new(end.clone());
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Request { reply, .. } = command {
-                let _ = reply.send(Err(StpRequestError::Lost(Arc::clone(&lost))));
+                let _ = reply.send(Err(StpRequestError::Lost(end.clone())));
             }
         }
         for waiter in self.session.end() {
             if let Waiter::Request(reply, _) = waiter {
-                let _ = reply.send(Err(StpRequestError::Lost(Arc::clone(&lost))));
+                let _ = reply.send(Err(StpRequestError::Lost(end.clone())));
             }
         }
         (self.session_id, self.refused, self.tell)

@@ -5,7 +5,9 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use connector_core::{Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector};
+use connector_core::{
+    Action, ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
@@ -31,7 +33,11 @@ pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestL
 }
 
 /// Dials, with the server accepting meanwhile; it may not hand out a link.
-pub(crate) async fn dial(server: &mut WsServer, url: &str, config: WsConnectorConfig) -> Result<TestLink, LinkEnd> {
+pub(crate) async fn dial(
+    server: &mut WsServer,
+    url: &str,
+    config: WsConnectorConfig,
+) -> Result<TestLink, ConnectError> {
     let mut connector = WsConnector::new(config);
     soon(async {
         tokio::select! {
@@ -126,7 +132,7 @@ pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
 }
 
 /// A raw socket that says `answer` to whoever connects, then hangs up; and what a dial makes of it.
-pub(crate) async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> LinkEnd {
+pub(crate) async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> ConnectError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let raw = async {

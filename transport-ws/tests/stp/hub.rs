@@ -168,7 +168,7 @@ async fn a_running_hub_lists_itself() {
     drop(tasks);
     until(|| hub.handle.counters().sessions == 0).await;
     let nobody = list("ws://127.0.0.1:9", WsConnectorConfig::default(), seconds(5.0)).await.unwrap_err();
-    assert!(matches!(nobody, StpListError::Link(_)), "{nobody}");
+    assert!(matches!(nobody, StpListError::Connect(_)), "{nobody}");
 }
 
 #[tokio::test]

@@ -50,7 +50,13 @@ pub enum StpOfferError {
     Connect(#[from] StpConnectError),
     /// Its events cannot be listened to.
     #[error("the plugin's events cannot be heard: {0}")]
-    Listen(#[from] CallError),
+    Listen(CallError),
+}
+
+impl From<CallError> for StpOfferError {
+    fn from(error: CallError) -> StpOfferError {
+        StpOfferError::Listen(error)
+    }
 }
 
 impl StpOffer {

@@ -6,7 +6,7 @@ mod folder;
 use std::io;
 use std::time::Duration;
 
-use connector_core::LinkEnd;
+use connector_core::ConnectError;
 use interprocess::local_socket::{ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::{FilesystemUdSocket, ListenerOptionsExt};
 use interprocess::os::unix::uds_local_socket::tokio as uds;
@@ -76,11 +76,11 @@ fn listen(claim: &Claim, with_mode: bool) -> io::Result<uds::Listener> {
     }
 }
 
-pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
-    let path = folder::path(name).map_err(|error| LinkEnd::Refused(error.to_string()))?;
+pub(crate) async fn connect(name: &LocalName) -> Result<Stream, ConnectError> {
+    let path = folder::path(name).map_err(|error| ConnectError::Refused(error.to_string()))?;
     let at = path.display();
     let refused = |what: &str| {
-        LinkEnd::Refused(format!("{what} at {at}: start the program that serves \"{name}\", as the same user"))
+        ConnectError::Refused(format!("{what} at {at}: start the program that serves \"{name}\", as the same user"))
     };
     let stream = loop {
         match Stream::connect(&path).await {
@@ -91,7 +91,7 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
                 io::ErrorKind::ConnectionRefused => return Err(refused("nobody listens any more")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not connect")),
                 _ if is_lasting(&error) => return Err(refused(&format!("the socket cannot be used ({error})"))),
-                _ => return Err(LinkEnd::lost(error)),
+                _ => return Err(ConnectError::failed(error)),
             },
         }
     };

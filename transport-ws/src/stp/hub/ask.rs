@@ -1,12 +1,11 @@
 //! Asks a hub that runs elsewhere what is registered with it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use connector_core::LinkEnd;
 use connector_core::stp::frame::{items, refusal, request};
 use connector_core::stp::{Frame, StpTimeout};
+use connector_core::{ConnectError, LinkEnd};
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -19,9 +18,12 @@ use crate::stp::link::{Side, drive};
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StpListError {
-    /// It cannot be reached, or the connection ended before the answer.
+    /// It cannot be reached.
     #[error("cannot ask the hub: {0}")]
-    Link(#[source] Arc<LinkEnd>),
+    Connect(ConnectError),
+    /// The connection ended before the hub had answered.
+    #[error("the connection to the hub ended before it answered: {0}")]
+    Link(LinkEnd),
     /// It does not list itself, or is no hub of this crate's.
     #[error("the hub does not list itself: {0}")]
     Refused(String),
@@ -36,11 +38,11 @@ pub enum StpListError {
 /// The hub cannot be reached, refuses, or does not answer within `timeout`.
 pub async fn list(url: &str, config: WsConnectorConfig, timeout: StpTimeout) -> Result<StpListing, StpListError> {
     let asked = async {
-        let mut link = WsConnector::new(config).dial(url).await.map_err(|end| StpListError::Link(Arc::new(end)))?;
+        let mut link = WsConnector::new(config).dial(url).await.map_err(StpListError::Connect)?;
         let message = serde_json::json!({ "method": LIST }).to_string();
         let mut side = Asking { outgoing: [request(&message, 0, timeout).into()].into(), answer: None };
         let end = drive(&mut *link, &mut side).await;
-        side.answer.ok_or_else(|| StpListError::Link(Arc::new(end)))?.map_err(StpListError::Refused)
+        side.answer.ok_or(StpListError::Link(end))?.map_err(StpListError::Refused)
     };
     let limit = timeout.duration();
     let text = tokio::time::timeout(limit, asked).await.map_err(|_| StpListError::TimedOut(timeout.seconds()))??;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use conformance::{MemoryPlugin, Switch, memory};
 use connector_core::{
-    ClientConfig, ClientConnector, Engine, ExternalProfile, Link, LinkEnd, PluginConnector, PluginManager,
-    PluginOptions, RegisterError, Registration, async_trait, serve,
+    ClientConfig, ClientConnector, ConnectError, Engine, ExternalProfile, Link, LinkEnd, PluginConnector,
+    PluginManager, PluginOptions, RegisterError, Registration, async_trait, serve,
 };
 use fastrand::Rng;
 use tokio::task::JoinHandle;
@@ -285,11 +285,11 @@ struct Counted {
 
 #[async_trait]
 impl PluginConnector for Counted {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         if let Some((started, most)) = &self.links.programs
             && started.fetch_add(1, Ordering::Relaxed) >= *most
         {
-            return Err(LinkEnd::Refused("the storm has started as many programs as it may".to_owned()));
+            return Err(ConnectError::Refused("the storm has started as many programs as it may".to_owned()));
         }
         self.links.of_transport.fetch_add(1, Ordering::Relaxed);
         self.connector.connect(url).await
