@@ -1,8 +1,10 @@
-//! Locks that a panic elsewhere does not poison for everyone.
+//! What threads share. The types are the standard library's; `tests/loom.rs` replaces them by loom's.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::PoisonError;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
-/// Locks; what is guarded is left consistent by each holder, so a panic while it was held changes nothing.
+/// Locks; each holder leaves the guarded data consistent, so a panic while it was locked changes nothing.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

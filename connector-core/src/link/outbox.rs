@@ -2,15 +2,13 @@
 //! asked to stop.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use tokio::sync::Notify;
 
 use super::QueueLimits;
 use crate::connector::LinkEnd;
-use crate::sync::lock;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Mutex, Ordering, lock};
 
 /// What waits for a link.
 pub(crate) trait Queued {
@@ -269,7 +267,7 @@ impl<C: Queued> Outbox<C> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;

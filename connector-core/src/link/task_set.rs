@@ -1,15 +1,14 @@
 //! Work that a link's task runs beside moving messages: handlers at the plugin's end, calls at the engine's.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use foldhash::{HashMap, HashMapExt};
 use futures_util::task::AtomicWaker;
 
 use crate::runtime::BoxFuture;
-use crate::sync::lock;
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::wire::Id;
 
 /// Futures, each with what it is for, of which each may be stopped by its id. Dropping this drops them all.
@@ -179,7 +178,7 @@ impl<K, T> TaskSet<K, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use tokio::sync::oneshot;
 
