@@ -51,10 +51,10 @@
 #[cfg(feature = "client")]
 mod client;
 #[cfg(any(feature = "client", feature = "plugin"))]
+mod close;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod codec;
 mod config;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod ending;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod keepalive;
 #[cfg(any(feature = "client", feature = "plugin"))]
@@ -64,7 +64,7 @@ mod plugin;
 #[cfg(feature = "stp")]
 pub mod stp;
 #[cfg(any(feature = "client", feature = "plugin"))]
-mod wire;
+mod stream;
 
 #[cfg(feature = "client")]
 pub use client::{BindError, WsServer, WsServerConfig, serve};

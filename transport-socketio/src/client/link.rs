@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::capacity::{BUFFER, has_capacity};
 use super::inbox::Inbox;
-use super::room::{BUFFER, has_room};
 use crate::codec;
 use crate::config::CLOSE;
 
@@ -97,9 +97,9 @@ impl SocketLink {
         }
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>, places: usize) -> Poll<()> {
+    fn poll_capacity(&mut self, cx: &mut Context<'_>, places: usize) -> Poll<()> {
         loop {
-            if has_room(&self.socket, places) {
+            if has_capacity(&self.socket, places) {
                 (self.look, self.turns) = (None, 0);
                 return Poll::Ready(());
             }
@@ -119,10 +119,10 @@ impl SocketLink {
         let Some(message) = &self.waiting else { return Poll::Ready(()) };
         let bytes = message.get().len() + ENVELOPE + self.socket.ns().len();
         if self.bytes + bytes > self.max_bytes {
-            ready!(self.poll_room(cx, BUFFER));
+            ready!(self.poll_capacity(cx, BUFFER));
             (self.bytes, self.unseen) = (0, UNSEEN);
         } else if self.unseen == 0 {
-            ready!(self.poll_room(cx, UNSEEN + 1));
+            ready!(self.poll_capacity(cx, UNSEEN + 1));
             self.unseen = UNSEEN;
         }
         if let Some(message) = self.waiting.take() {
@@ -175,7 +175,7 @@ impl Link for SocketLink {
         if limit.as_mut().poll(cx).is_pending() {
             ready!(self.poll_buffered(cx));
             // All of it has been taken by the connection's writer.
-            ready!(self.poll_room(cx, BUFFER));
+            ready!(self.poll_capacity(cx, BUFFER));
         }
         self.leaving = Some(self.leave());
         self.poll_disconnect(cx)

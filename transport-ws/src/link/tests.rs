@@ -28,7 +28,7 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let wire = Wire::new(tokio::io::join(reader, writer));
+    let wire = TrackedStream::new(tokio::io::join(reader, writer));
     let ws = WebSocketStream::from_raw_socket(wire, Role::Client, Some(config.tungstenite())).await;
     WsLink::new(ws, &config, None)
 }

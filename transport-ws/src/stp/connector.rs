@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::StpWsConfig;
-use super::keeper::Keeper;
+use super::reconnect::Reconnect;
 use super::service::{Command, Tell};
 
 /// An [`StpConnector`] over websockets, `ws://` and `wss://`. Cheap to clone; dropping the last clone ends the
@@ -131,8 +131,8 @@ impl StpWsConnector {
         state.name = name;
         state.machine_id = service.machine_id.clone();
         let (stop, stopped) = oneshot::channel();
-        let keeper = Keeper::new(Arc::clone(&self.0.shared), turn, service, timeout, stopped);
-        state.running = Some(Running { task: tokio::spawn(keeper.run(tell)), stop: Some(stop) });
+        let task = Reconnect::new(Arc::clone(&self.0.shared), turn, service, timeout, stopped);
+        state.running = Some(Running { task: tokio::spawn(task.run(tell)), stop: Some(stop) });
         Some(Begun { connector: self, turn, keep: false })
     }
 

@@ -27,12 +27,12 @@
 //! # }
 //! ```
 
-mod asked;
 mod config;
 mod connector;
 mod hub;
-mod keeper;
 mod link;
+mod reconnect;
+mod request_queue;
 mod service;
 
 pub use config::StpWsConfig;

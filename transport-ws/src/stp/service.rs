@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::asked::Asked;
 use super::connector::Shared;
-use super::keeper::Stop;
 use super::link::Side;
+use super::reconnect::Stop;
+use super::request_queue::RequestQueue;
 
 pub(super) type Tell = oneshot::Sender<Result<String, StpConnectError>>;
 type Reply = oneshot::Sender<Result<Vec<String>, StpRequestError>>;
@@ -48,7 +48,7 @@ pub(super) struct ServiceSide {
     session: StpSession<Waiter>,
     /// The Register, and answers.
     outgoing: VecDeque<Utf8Bytes>,
-    asked: Asked,
+    requests: RequestQueue,
     timer: Pin<Box<Sleep>>,
     stop: Stop,
     stopped: bool,
@@ -82,7 +82,7 @@ impl ServiceSide {
             commands,
             session,
             outgoing: VecDeque::from([register.into()]),
-            asked: Asked::new(most_asked),
+            requests: RequestQueue::new(most_asked),
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             stop,
             stopped: false,
@@ -140,7 +140,7 @@ impl ServiceSide {
     }
 
     fn asked(&mut self, cookie: i64, message: String, timeout: StpTimeout) {
-        if let Err(why) = self.asked.push(cookie, message, timeout) {
+        if let Err(why) = self.requests.push(cookie, message, timeout) {
             self.outgoing.push_back(response_text(cookie, Err(&why)).into());
         }
     }
@@ -235,7 +235,7 @@ impl Side for ServiceSide {
         self.expire();
         // An STP that does not read its answers gets no more of them: the link wakes this task once it takes some.
         let may_answer = self.outgoing.len() < MOST_ANSWERS;
-        let came = match may_answer.then(|| self.asked.poll_next(cx, &self.shared.handlers)) {
+        let came = match may_answer.then(|| self.requests.poll_next(cx, &self.shared.handlers)) {
             Some(Poll::Ready(answered)) => {
                 if let Some((cookie, outcome)) = answered {
                     let answer = self.answer(cookie, outcome);
@@ -245,7 +245,8 @@ impl Side for ServiceSide {
             }
             Some(Poll::Pending) | None => false,
         };
-        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline().filter(|_| may_answer)];
+        let next =
+            [self.session.next_deadline().map(Instant::from_std), self.requests.deadline().filter(|_| may_answer)];
         if let Some(next) = next.into_iter().flatten().min() {
             if self.timer.deadline() != next {
                 self.timer.as_mut().reset(next);

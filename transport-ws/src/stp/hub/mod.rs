@@ -1,13 +1,13 @@
 //! A small STP: it registers services and routes their messages.
 
-mod ask;
 mod config;
 mod incoming;
+mod list_client;
 mod listing;
 mod outbox;
+mod outgoing;
 mod peer;
 mod router;
-mod say;
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,14 +19,14 @@ use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub use ask::{StpListError, list};
 pub use config::StpHubConfig;
+pub use list_client::{StpListError, list};
 pub use listing::{StpCounters, StpListedService, StpListedSession, StpListing};
 
 use self::outbox::Outbox;
+use self::outgoing::{Body, Outgoing};
 use self::router::Router;
-use self::say::{Say, What};
-use super::keeper::Stop;
+use super::reconnect::Stop;
 use crate::client::{BindError, WsServer};
 
 /// A small STP server: real STP connectors register with it, and it routes what they say by solvable.
@@ -126,12 +126,12 @@ impl Inner {
     }
 
     /// Queues what is to be said; `same` is the frame that is being handled.
-    fn deliver(&self, says: Vec<Say<'_, Arc<Outbox>>>, same: &Utf8Bytes) {
+    fn deliver(&self, says: Vec<Outgoing<'_, Arc<Outbox>>>, same: &Utf8Bytes) {
         let limit = self.config.server.ws.send_limit();
-        for Say { to, what } in says {
+        for Outgoing { to, what } in says {
             let frame = what.frame(same);
             if frame.len() <= limit {
-                if let What::PassOn { due, .. } = what {
+                if let Body::PassOn { due, .. } = what {
                     to.set_due(due);
                 }
                 to.push(frame);
@@ -139,14 +139,14 @@ impl Inner {
             }
             let why = format!("a frame of {} bytes is over the limit of {limit}", frame.len());
             match what {
-                What::PassOn { peer, cookie, .. } => {
+                Body::PassOn { peer, cookie, .. } => {
                     let refusal = self.router().take_back(peer, cookie, why);
                     self.deliver(refusal.into_iter().collect(), same);
                 }
-                What::Answer { cookie, .. } | What::Tell { cookie, .. } => {
-                    to.push(What::Tell { cookie, outcome: Err(why) }.frame(same));
+                Body::Answer { cookie, .. } | Body::Tell { cookie, .. } => {
+                    to.push(Body::Tell { cookie, outcome: Err(why) }.frame(same));
                 }
-                What::Same => tracing::warn!(why, "an inform is dropped"),
+                Body::Same => tracing::warn!(why, "an inform is dropped"),
             }
         }
     }

@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::Inner;
 use super::incoming::Incoming;
 use super::outbox::Outbox;
-use super::say::PeerId;
+use super::outgoing::PeerId;
 use crate::client::Accepted;
-use crate::stp::keeper::Stop;
 use crate::stp::link::{Side, drive};
+use crate::stp::reconnect::Stop;
 
 /// Frames up to this size are copied out of the read buffer, which whoever queued a short one would keep whole.
 const SMALL: usize = 16 * 1024;

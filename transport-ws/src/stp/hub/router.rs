@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::incoming::{Incoming, OWN};
 use super::listing::{StpCounters, StpListedService, StpListedSession, StpListing};
-use super::say::{PeerId, Say, What};
+use super::outgoing::{Body, Outgoing, PeerId};
 
 /// `O` is how a connection is reached.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ struct Asker {
     timeout: StpTimeout,
 }
 
-type Says<'a, O> = Vec<Say<'a, O>>;
+type Says<'a, O> = Vec<Outgoing<'a, O>>;
 
 impl<O: Clone> Router<O> {
     /// At most `most_waiting` requests wait for one service's answers.
@@ -105,7 +105,7 @@ impl<O: Clone> Router<O> {
                     return Vec::new();
                 };
                 let Some(to) = self.out(asker.peer) else { return Vec::new() };
-                vec![Say { to, what: What::Answer { cookie: asker.cookie, success, result } }]
+                vec![Outgoing { to, what: Body::Answer { cookie: asker.cookie, success, result } }]
             }
             Incoming::Unreadable { cookie, error } => {
                 self.counters.requests += 1;
@@ -123,11 +123,11 @@ impl<O: Clone> Router<O> {
         self.peers.get(&peer).map(|peer| peer.out.clone())
     }
 
-    fn tell(&self, peer: PeerId, cookie: i64, outcome: Result<String, String>) -> Option<Say<'static, O>> {
-        Some(Say { to: self.out(peer)?, what: What::Tell { cookie, outcome } })
+    fn tell(&self, peer: PeerId, cookie: i64, outcome: Result<String, String>) -> Option<Outgoing<'static, O>> {
+        Some(Outgoing { to: self.out(peer)?, what: Body::Tell { cookie, outcome } })
     }
 
-    fn refuse(&mut self, peer: PeerId, cookie: i64, why: String) -> Option<Say<'static, O>> {
+    fn refuse(&mut self, peer: PeerId, cookie: i64, why: String) -> Option<Outgoing<'static, O>> {
         self.counters.refusals += 1;
         self.tell(peer, cookie, Err(why))
     }
@@ -183,7 +183,7 @@ impl<O: Clone> Router<O> {
             tracing::warn!(method, "an inform of a connection that has not registered is dropped");
             return Vec::new();
         };
-        let said = self.solvers(world, from, method).map(|(_, to)| Say { to, what: What::Same }).collect();
+        let said = self.solvers(world, from, method).map(|(_, to)| Outgoing { to, what: Body::Same }).collect();
         self.counters.informs += 1;
         said
     }
@@ -208,7 +208,7 @@ impl<O: Clone> Router<O> {
         raw: &'a RawValue,
         asker: Asker,
         now: Instant,
-    ) -> Result<Say<'a, O>, String> {
+    ) -> Result<Outgoing<'a, O>, String> {
         let world = self.world_of(from).ok_or("register before you ask")?;
         let solvers: Vec<(PeerId, O)> = self.solvers(world, from, method).collect();
         if solvers.is_empty() {
@@ -220,14 +220,14 @@ impl<O: Clone> Router<O> {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let asker = Asker { ..asker };
             if let Ok(cookie) = peer.session.request(asker, due) {
-                return Ok(Say { to, what: What::PassOn { peer: id, cookie, raw, timeout, due } });
+                return Ok(Outgoing { to, what: Body::PassOn { peer: id, cookie, raw, timeout, due } });
             }
         }
         Err(format!("every service that solves {method} is busy: {} requests wait for it", self.most_waiting))
     }
 
     /// A request cannot be passed on after all.
-    pub(super) fn take_back(&mut self, answerer: PeerId, cookie: i64, why: String) -> Option<Say<'static, O>> {
+    pub(super) fn take_back(&mut self, answerer: PeerId, cookie: i64, why: String) -> Option<Outgoing<'static, O>> {
         let asker = self.peers.get_mut(&answerer)?.session.answered(cookie)?;
         self.refuse(asker.peer, asker.cookie, why)
     }
@@ -244,7 +244,7 @@ impl<O: Clone> Router<O> {
         }
     }
 
-    fn list(&mut self, from: PeerId, cookie: i64) -> Option<Say<'static, O>> {
+    fn list(&mut self, from: PeerId, cookie: i64) -> Option<Outgoing<'static, O>> {
         if !self.peers.get(&from)?.may_list {
             return self.refuse(from, cookie, "this hub lists itself to its own machine only".to_owned());
         }

@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::{WebSocketStream, tungstenite as ws};
 
+use crate::close::{self, How};
 use crate::codec;
 use crate::config::WsConfig;
-use crate::ending::{self, How};
 use crate::keepalive::{Due, Keepalive};
-use crate::wire::Wire;
+use crate::stream::TrackedStream;
 
 /// A text frame, or the name of what came instead of one.
 pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
@@ -40,7 +40,7 @@ pub(crate) enum State {
 }
 
 pub(crate) struct WsLink<S> {
-    pub(crate) ws: WebSocketStream<Wire<S>>,
+    pub(crate) ws: WebSocketStream<TrackedStream<S>>,
     pub(crate) state: State,
     pub(crate) keepalive: Keepalive,
     pub(crate) close_timeout: Duration,
@@ -60,7 +60,7 @@ pub(crate) struct WsLink<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(
-        ws: WebSocketStream<Wire<S>>,
+        ws: WebSocketStream<TrackedStream<S>>,
         config: &WsConfig,
         permit: Option<OwnedSemaphorePermit>,
     ) -> WsLink<S> {
@@ -99,10 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
                 Poll::Ready(Some(Ok(frame))) => match frame {
                     ws::Message::Text(text) => return Poll::Ready(Ok(Ok(text))),
                     ws::Message::Binary(_) => return Poll::Ready(Ok(Err("binary frames"))),
-                    ws::Message::Close(close) => self.begin(ending::closed(close), How::Answer),
+                    ws::Message::Close(close) => self.begin(close::closed(close), How::Answer),
                     ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_) => {}
                 },
-                Poll::Ready(Some(Err(error))) => match ending::broken(error, self.max_message) {
+                Poll::Ready(Some(Err(error))) => match close::broken(error, self.max_message) {
                     (end, Some(close)) => {
                         // It fails only for a full buffer: then the other end has not read for long anyway.
                         let _ = self.ws.start_send_unpin(ws::Message::Close(Some(close)));
@@ -110,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
                     }
                     (end, None) => self.state = State::Ended(end),
                 },
-                Poll::Ready(None) => self.state = State::Ended(ending::without_close()),
+                Poll::Ready(None) => self.state = State::Ended(close::without_close()),
                 Poll::Pending => ready!(self.poll_idle(cx)),
             }
         }
@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
         if self.ws.get_ref().failed.is_some() && tokio::task::coop::has_budget_remaining() {
             let error = self.ws.get_mut().failed.take();
-            self.state = State::Ended(error.map_or_else(ending::without_close, LinkEnd::lost));
+            self.state = State::Ended(error.map_or_else(close::without_close, LinkEnd::lost));
             return Poll::Ready(());
         }
         let heard = self.ws.get_ref().heard;

@@ -1,7 +1,4 @@
-//! The plugin's end: a server that engines dial.
-
-mod admit;
-mod config;
+//! The websocket server.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,10 +19,10 @@ use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 
-use self::admit::Admit;
-pub use self::config::WsServerConfig;
+use super::WsServerConfig;
+use super::auth::Admit;
 use crate::link::{AnyLink, WsLink};
-use crate::wire::{Wire, is_token};
+use crate::stream::{TrackedStream, is_token};
 
 /// How long to leave the listener alone when it fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -290,7 +287,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let config = admit.config.clone();
-    let ws = accept_hdr_async_with_config(Wire::new(stream), &mut admit, Some(config.ws.tungstenite()))
+    let ws = accept_hdr_async_with_config(TrackedStream::new(stream), &mut admit, Some(config.ws.tungstenite()))
         .await
         .map_err(|error| error.to_string())?;
     Ok(Accepted { link: Box::new(WsLink::new(ws, &config.ws, admit.permit)), path: admit.path, peer })

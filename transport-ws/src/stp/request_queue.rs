@@ -13,7 +13,7 @@ pub(super) type Outcome = Result<String, String>;
 /// Bytes of messages that may wait, beside their number.
 const MOST_BYTES: usize = 64 << 20;
 
-pub(super) struct Asked {
+pub(super) struct RequestQueue {
     most: usize,
     waiting: VecDeque<Waiting>,
     bytes: usize,
@@ -32,9 +32,9 @@ struct Running {
     work: Pin<Box<dyn Future<Output = Outcome> + Send>>,
 }
 
-impl Asked {
-    pub(super) fn new(most: usize) -> Asked {
-        Asked { most, waiting: VecDeque::new(), bytes: 0, running: None }
+impl RequestQueue {
+    pub(super) fn new(most: usize) -> RequestQueue {
+        RequestQueue { most, waiting: VecDeque::new(), bytes: 0, running: None }
     }
 
     /// # Errors

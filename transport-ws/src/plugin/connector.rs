@@ -1,14 +1,8 @@
-//! The engine's end: dials a plugin's `url`.
-
-mod config;
-mod dial;
-mod errors;
+//! The connector.
 
 use std::sync::Arc;
 
-use connector_core::{
-    ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait, redacted_url,
-};
+use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -16,11 +10,13 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
-use url::{Host, Url};
+use url::Url;
 
-pub use self::config::WsConnectorConfig;
+use super::config::{WsConnectorConfig, default_tls};
+use super::target::Target;
+use super::{errors, tcp};
 use crate::link::{AnyLink, WsLink};
-use crate::wire::{Wire, is_token};
+use crate::stream::{TrackedStream, is_token};
 
 /// The engine's end: dials `ws://` and `wss://`.
 ///
@@ -51,7 +47,7 @@ impl WsConnector {
     async fn dial_in_time(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
         let target = Target::parse(url)?;
         let request = self.request(&target.url)?;
-        let stream = dial::tcp(&target.host, target.port).await?;
+        let stream = tcp::connect(&target.host, target.port).await?;
         let _ = stream.set_nodelay(true);
         if !target.tls {
             return self.upgrade(request, stream, &target).await;
@@ -69,7 +65,7 @@ impl WsConnector {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let config = &self.config.ws;
-        let (ws, _) = client_async_with_config(request, Wire::new(stream), Some(config.tungstenite()))
+        let (ws, _) = client_async_with_config(request, TrackedStream::new(stream), Some(config.tungstenite()))
             .await
             .map_err(|error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols))?;
         Ok(Box::new(WsLink::new(ws, config, None)))
@@ -106,7 +102,7 @@ impl WsConnector {
         if let Some(tls) = &self.tls {
             return Ok(tls.clone());
         }
-        let tls = config::default_tls().map_err(|e| LinkEnd::Refused(format!("TLS cannot be set up: {e}")))?;
+        let tls = default_tls().map_err(|e| LinkEnd::Refused(format!("TLS cannot be set up: {e}")))?;
         Ok(self.tls.insert(tls).clone())
     }
 }
@@ -124,59 +120,9 @@ impl PluginConnector for WsConnector {
     }
 }
 
-/// What a URL says of where to dial; shown without what may be secret.
-pub(crate) struct Target {
-    url: Url,
-    /// A name or an address, the latter without brackets.
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-impl Target {
-    pub(crate) fn parse(url: &str) -> Result<Target, LinkEnd> {
-        let given = url;
-        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
-        let tls = match url.scheme() {
-            "ws" => false,
-            "wss" => true,
-            _ => {
-                let text =
-                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(given));
-                return Err(LinkEnd::Refused(text));
-            }
-        };
-        url.set_fragment(None);
-        let host = match url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(ip)) => ip.to_string(),
-            Some(Host::Ipv6(ip)) => ip.to_string(),
-            None => return Err(LinkEnd::Refused("the URL names no host".to_owned())),
-        };
-        let port = url.port().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Target { url, host, port, tls })
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", self.url.scheme(), self.url.host_str().unwrap_or_default(), self.port)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls() {
-        let at = |url| Target::parse(url).map(|t| format!("{} {} {} {t}", t.host, t.port, t.tls));
-        assert_eq!(at("ws://localhost").unwrap(), "localhost 80 false ws://localhost:80");
-        assert_eq!(at("wss://u:p@[::1]:9/x?token=y#z").unwrap(), "::1 9 true wss://[::1]:9");
-        for bad in ["", "localhost:80", "http://localhost", "ws://", "ws://a b", "ws://localhost:99999"] {
-            assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
-        }
-    }
 
     #[test]
     fn headers() {

@@ -13,7 +13,7 @@ pub(super) const BUFFER: usize = 128;
 ///
 /// `emit` takes a place before it serializes, and gives it back if that fails. A value that asks for the next place
 /// while it is serialized, and then refuses to be, holds as many places as it has asked for, and sends nothing.
-pub(super) fn has_room(socket: &SocketRef, places: usize) -> bool {
+pub(super) fn has_capacity(socket: &SocketRef, places: usize) -> bool {
     let full = Cell::new(false);
     take(socket, places, &full);
     !full.get()

@@ -20,9 +20,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::connection::TrackedStream;
+use super::layer::NotFound;
 use super::link::Connection;
-use super::mount::NotFound;
-use super::ours::Ours;
 use super::{SocketIoEngines, SocketIoServerConfig, SocketIoService, mount};
 
 /// How long a connection may take for TLS, and for the head of a request.
@@ -235,7 +235,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Connection { hangup: CancellationToken::new(), sent: Arc::default() };
-    let stream = Ours::new(stream, &connection, silence);
+    let stream = TrackedStream::new(stream, &connection, silence);
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // A connection that becomes a websocket is that engine's alone.
         if is_upgrade(request.headers()) {

@@ -22,9 +22,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::SocketIoServerConfig;
+use super::capacity::BUFFER;
 use super::inbox::{Inbox, ended};
 use super::link::SocketLink;
-use super::room::BUFFER;
 use crate::codec;
 
 /// Engines that have connected and were not yet accepted; further ones wait.

@@ -16,10 +16,10 @@ pub(crate) fn is_token(name: &str) -> bool {
 /// A byte stream that knows when it last heard something, and on which a failed write does not end reading.
 ///
 /// tungstenite flushes while it reads and gives up on the first error, so what has arrived before a reset would be
-/// lost. Here a write that failed is remembered in [`Wire::failed`] and later ones go nowhere, until the reader is
+/// lost. Here a write that failed is remembered in [`TrackedStream::failed`] and later ones go nowhere, until the reader is
 /// done.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct TrackedStream<S> {
     inner: S,
     /// When the other end last gave a sign of life: a byte that came, or room for one that had to wait. At first when
     /// the stream was made.
@@ -31,13 +31,13 @@ pub(crate) struct Wire<S> {
     pub(crate) failed: Option<io::Error>,
 }
 
-impl<S> Wire<S> {
-    pub(crate) fn new(inner: S) -> Wire<S> {
-        Wire { inner, heard: Instant::now(), full: false, traffic: Traffic::default(), failed: None }
+impl<S> TrackedStream<S> {
+    pub(crate) fn new(inner: S) -> TrackedStream<S> {
+        TrackedStream { inner, heard: Instant::now(), full: false, traffic: Traffic::default(), failed: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
@@ -50,7 +50,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncWrite + Unpin> TrackedStream<S> {
     /// `done` is what a write that goes nowhere says.
     fn swallow<T>(&mut self, poll: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
         match poll {
@@ -63,7 +63,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.failed.is_some() {
             return Poll::Ready(Ok(buf.len()));

@@ -21,7 +21,7 @@ use crate::plugin::WsConnector;
 /// Ready once the connection is to end in order: its handle says so, or is gone.
 pub(super) type Stop = SharedFuture<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
-pub(super) struct Keeper {
+pub(super) struct Reconnect {
     shared: Arc<Shared>,
     turn: u64,
     service: StpService,
@@ -31,7 +31,7 @@ pub(super) struct Keeper {
     redacted_url: String,
 }
 
-impl Keeper {
+impl Reconnect {
     /// `service` has its unique name already.
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -39,11 +39,11 @@ impl Keeper {
         service: StpService,
         timeout: StpTimeout,
         stop: oneshot::Receiver<()>,
-    ) -> Keeper {
+    ) -> Reconnect {
         let stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop.map(drop));
         let dialer = WsConnector::new(shared.config.connector.clone());
         let redacted_url = redacted_url(&shared.url);
-        Keeper { shared, turn, service, timeout, stop: stop.shared(), dialer, redacted_url }
+        Reconnect { shared, turn, service, timeout, stop: stop.shared(), dialer, redacted_url }
     }
 
     /// Connects, tells how that went, and stays connected until it is stopped.

@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A connection to whichever address of `host` answers first, tried in the resolver's order.
-pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, LinkEnd> {
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, LinkEnd> {
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
         Err(error) => {

@@ -18,7 +18,7 @@ use super::link::Connection;
 ///
 /// Writing fails if for `silence` not one byte was taken: such an engine answers no ping either, and socketioxide,
 /// which notices that, tells of it only once the write is over.
-pub(super) struct Ours<S> {
+pub(super) struct TrackedStream<S> {
     stream: S,
     /// Reader and writer are two tasks, and each is woken.
     reading: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -30,11 +30,11 @@ pub(super) struct Ours<S> {
     _over: DropGuard,
 }
 
-impl<S> Ours<S> {
-    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> Ours<S> {
+impl<S> TrackedStream<S> {
+    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> TrackedStream<S> {
         let ended = || Box::pin(connection.hangup.clone().cancelled_owned());
         let (sent, over) = (Arc::clone(&connection.sent), connection.hangup.clone().drop_guard());
-        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None, sent, _over: over }
+        TrackedStream { stream, reading: ended(), writing: ended(), silence, stuck: None, sent, _over: over }
     }
 
     /// `write`, unless it takes too long.
@@ -57,7 +57,7 @@ impl<S> Ours<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.reading.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -66,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Ours<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.in_time(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf)))?;
         self.sent.fetch_add(written as u64, Ordering::Relaxed);

@@ -12,13 +12,13 @@ pub(super) type PeerId = u64;
 
 /// One frame to be sent by way of `to`.
 #[derive(Debug)]
-pub(super) struct Say<'a, O> {
+pub(super) struct Outgoing<'a, O> {
     pub(super) to: O,
-    pub(super) what: What<'a>,
+    pub(super) what: Body<'a>,
 }
 
 #[derive(Debug)]
-pub(super) enum What<'a> {
+pub(super) enum Body<'a> {
     /// The frame that is being handled, as it came.
     Same,
     /// A request, to the service that solves it.
@@ -29,14 +29,14 @@ pub(super) enum What<'a> {
     Tell { cookie: i64, outcome: Result<String, String> },
 }
 
-impl What<'_> {
+impl Body<'_> {
     /// `same` is the frame that is being handled.
     pub(super) fn frame(&self, same: &Utf8Bytes) -> Utf8Bytes {
         match self {
-            What::Same => same.clone(),
-            What::PassOn { cookie, raw, timeout, .. } => pass_on(raw, *cookie, *timeout).into(),
-            What::Answer { cookie, success, result } => response(*cookie, *success, *result).into(),
-            What::Tell { cookie, outcome } => response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into(),
+            Body::Same => same.clone(),
+            Body::PassOn { cookie, raw, timeout, .. } => pass_on(raw, *cookie, *timeout).into(),
+            Body::Answer { cookie, success, result } => response(*cookie, *success, *result).into(),
+            Body::Tell { cookie, outcome } => response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into(),
         }
     }
 }

@@ -1,0 +1,127 @@
+//! The connector.
+
+use std::panic::AssertUnwindSafe;
+
+use connector_core::{ExternalProfile, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use futures_util::{FutureExt, StreamExt};
+use rust_engineio::asynchronous::{Client, ClientBuilder};
+use rust_engineio::header::{HeaderMap, HeaderValue};
+use rust_engineio::{Packet as Frame, PacketId};
+
+use super::config::SocketIoConnectorConfig;
+use super::errors;
+use super::link::ClientLink;
+use super::target::Target;
+use crate::codec::Packet;
+
+/// The engine's end: dials `http://` and `https://` (or `ws://` and `wss://`), always as a websocket.
+///
+/// The URL's path, as it is written, is the namespace; its query goes with the first request.
+///
+/// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
+/// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
+/// server answers with HTTP 401, 403, 404 or a redirect. It says [`LinkEnd::DialTimedOut`], [`LinkEnd::Lost`] or
+/// [`LinkEnd::BadFrame`] when the next try may succeed. No error tells the URL's path or query, or a user name or
+/// password in it.
+#[derive(Debug, Default)]
+pub struct SocketIoConnector {
+    config: SocketIoConnectorConfig,
+}
+
+impl SocketIoConnector {
+    /// Dials with `config`.
+    pub fn new(config: SocketIoConnectorConfig) -> SocketIoConnector {
+        SocketIoConnector { config }
+    }
+
+    async fn dial(&self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let target = Target::parse(url, &self.config.path)?;
+        // rust_engineio does not tell a name that is unknown from a network that is down.
+        if let Err(error) = tokio::net::lookup_host((target.host.as_str(), target.port)).await {
+            return Err(errors::of_lookup(&error, &target.place));
+        }
+        let mut builder = ClientBuilder::new(target.url).headers(self.headers()?);
+        if let Some(tls) = &self.config.tls {
+            builder = builder.tls_config(tls.clone());
+        }
+        let of_dial = |error| errors::of_dial(error, &target.place);
+        // It adds up what the handshake says of times, and panics in a debug build if that is too much.
+        let built = AssertUnwindSafe(builder.build_websocket()).catch_unwind().await;
+        let no_sense = |_| LinkEnd::BadFrame(format!("what {} says in its handshake makes no sense", target.place));
+        let mut client = built.map_err(no_sense)?.map_err(of_dial)?;
+        client.connect().await.map_err(of_dial)?;
+        let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
+        let connect = Frame::new(PacketId::Message, Packet::connect(&target.namespace, auth.as_deref()));
+        client.emit(connect).await.map_err(of_dial)?;
+        admitted(&mut client, &target.namespace, &target.place).await?;
+        Ok(Box::new(ClientLink::new(client, target.namespace, self.config.max_message)))
+    }
+
+    fn headers(&self) -> Result<HeaderMap, LinkEnd> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.config.headers {
+            // rust_engineio panics on these only later.
+            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(token) || !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
+                return Err(no_header());
+            }
+            headers.insert(name.clone(), HeaderValue::from(value.clone()));
+        }
+        Ok(headers)
+    }
+}
+
+/// Waits until the namespace has let this engine in. Nothing may be sent before.
+async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(), LinkEnd> {
+    while let Some(frame) = client.next().await {
+        let frame = frame.map_err(|error| errors::of_dial(error, place))?;
+        if frame.packet_id != PacketId::Message {
+            continue;
+        }
+        match Packet::read(&frame.data, namespace) {
+            Ok(Packet::Connected) => return Ok(()),
+            Ok(Packet::Refused(text)) => {
+                // The namespace is the URL's path, which may be a token.
+                let text = format!(
+                    "{place} does not let us into the namespace that the path of the plugin's url names ({text}): check \
+                     that path, and SocketIoConnectorConfig::token"
+                );
+                return Err(LinkEnd::Refused(text));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(LinkEnd::BadFrame(error.to_string())),
+        }
+    }
+    Err(LinkEnd::lost("the connection was closed before the namespace answered"))
+}
+
+/// The plugin `profile` (a name will do) at a socket.io server's `url`, to be registered with an engine. For a token,
+/// headers or TLS of one's own take [`Registration::behind`] with a [`SocketIoConnector`].
+pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, url), SocketIoConnector::default())
+}
+
+#[async_trait]
+impl PluginConnector for SocketIoConnector {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
+        let limit = self.config.connect_timeout;
+        tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers() {
+        let connector = |name: &str, value: &str| {
+            SocketIoConnector::new(SocketIoConnectorConfig::default().header(name, value)).headers()
+        };
+        connector("X-A", "1").unwrap();
+        for (name, value) in [("a b", ""), ("", ""), ("a", "\r\n"), ("a", "ü")] {
+            assert!(connector(name, value).is_err(), "{name:?} {value:?}");
+        }
+    }
+}
