@@ -1,4 +1,4 @@
-//! How a link ends: what is said of it, and what the other end is still told.
+//! Closes a link: closing its end is reported, and what is still sent to the peer.
 
 use std::io;
 use std::pin::Pin;
@@ -18,43 +18,43 @@ use crate::link::{State, WsLink};
 /// A Close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// What is left to do before a link's end is said.
+/// The work left before a link's end is reported.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum How {
-    /// The other end's Close has come: what is left to write, our own Close last, goes out (tungstenite has it ready).
-    Answer,
-    /// The other end broke the protocol and is told so. Its bytes are read and dropped until it hangs up: a socket
-    /// closed with bytes unread is reset, and the reset would overtake the Close.
-    Fail { shut: bool },
-    /// This end closes: it sends its Close after what is left to write, then waits for the answer.
-    Leave { sent: bool },
+pub(crate) enum Closing {
+    /// The peer sent a Close. Flush the remaining frames and the Close that tungstenite has queued in reply.
+    Reply,
+    /// The peer violated the protocol and is sent a Close with the reason. Its bytes are discarded until it hangs up:
+    /// closing a socket with unread bytes resets it, and the reset would overtake the Close.
+    Abort { shut: bool },
+    /// This end closes: send the remaining frames and a Close, then wait for the peer's Close.
+    Initiate { sent: bool },
 }
 
-/// The end that the other end's Close tells.
-pub(crate) fn closed(close: Option<CloseFrame>) -> LinkEnd {
+/// The end that the peer's Close stands for.
+pub(crate) fn peer_closed(close: Option<CloseFrame>) -> LinkEnd {
     match close {
         Some(close) => LinkEnd::Closed { code: Some(close.code.into()), reason: close.reason.as_str().to_owned() },
         None => LinkEnd::Closed { code: Some(NO_CODE), reason: String::new() },
     }
 }
 
-/// The end of a connection that is gone without a Close.
-pub(crate) fn without_close() -> LinkEnd {
-    LinkEnd::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended without a close"))
+/// The end of a connection that peer_closed without a Close frame.
+pub(crate) fn unclean_end() -> LinkEnd {
+    LinkEnd::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended without a close frame"))
 }
 
-/// The end that an error of reading means, and the Close that tells the other end, if it can be told.
-pub(crate) fn broken(error: ws::Error, limit: usize) -> (LinkEnd, Option<CloseFrame>) {
-    // A reason has at most 123 bytes.
+/// The end that a read error stands for, and the Close to send if the connection still works.
+pub(crate) fn read_failed(error: ws::Error, limit: usize) -> (LinkEnd, Option<CloseFrame>) {
+    // RFC 6455 limits a reason to 123 bytes.
     let close = |code, reason| Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) });
     match error {
         ws::Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            (LinkEnd::TooLarge { limit }, close(CloseCode::Size, "message over the limit"))
+            (LinkEnd::TooLarge { limit }, close(CloseCode::Size, "message exceeds the limit"))
         }
         ws::Error::Utf8(text) => {
             (LinkEnd::BadFrame(format!("text that is not UTF-8: {text}")), close(CloseCode::Invalid, "not UTF-8"))
         }
-        ws::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (without_close(), None),
+        ws::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (unclean_end(), None),
         ws::Error::Protocol(error) => {
             (LinkEnd::BadFrame(error.to_string()), close(CloseCode::Protocol, "protocol error"))
         }
@@ -64,52 +64,52 @@ pub(crate) fn broken(error: ws::Error, limit: usize) -> (LinkEnd, Option<CloseFr
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
-    pub(crate) fn begin(&mut self, end: LinkEnd, how: How) {
+    pub(crate) fn start_closing(&mut self, end: LinkEnd, closing: Closing) {
         self.keepalive.start_closing(self.close_timeout);
-        self.state = State::Ending(end, how);
+        self.state = State::Closing(end, closing);
     }
 
-    /// Ready when the link has ended; at the latest after the close timeout.
-    pub(crate) fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        let how = match &self.state {
+    /// Ready when the link has ended, which takes a bounded time.
+    pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let closing = match &self.state {
             State::Ended(end) => return Poll::Ready(end.clone()),
             State::Open => return Poll::Pending,
-            State::Ending(_, how) => *how,
+            State::Closing(_, closing) => *closing,
         };
-        // Asked first: a peer that sends without end uses up the task's budget, and without budget no timer fires.
+        // Polled first: a peer that floods the link exhausts the task's budget, and then timers do not fire.
         let traffic = self.ws.get_ref().traffic;
-        let late = self.keepalive.poll_closing(cx, traffic).is_ready();
-        let done = match how {
-            How::Answer => self.poll_answered(cx),
-            How::Fail { shut } => self.poll_failed(cx, shut),
-            How::Leave { sent } => self.poll_left(cx, sent),
+        let timed_out = self.keepalive.poll_closing(cx, traffic).is_ready();
+        let done = match closing {
+            Closing::Reply => self.poll_reply(cx),
+            Closing::Abort { shut } => self.poll_abort(cx, shut),
+            Closing::Initiate { sent } => self.poll_initiate(cx, sent),
         };
-        if done.is_pending() && !late {
+        if done.is_pending() && !timed_out {
             return Poll::Pending;
         }
-        let State::Ending(end, _) = &self.state else { return Poll::Pending };
+        let State::Closing(end, _) = &self.state else { return Poll::Pending };
         let end = end.clone();
         self.state = State::Ended(end.clone());
         Poll::Ready(end)
     }
 
-    fn now(&mut self, next: How) {
-        if let State::Ending(_, how) = &mut self.state {
-            *how = next;
+    fn advance(&mut self, next: Closing) {
+        if let State::Closing(_, closing) = &mut self.state {
+            *closing = next;
         }
     }
 
-    fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = ready!(self.ws.poll_flush_unpin(cx));
-        // Both Closes are out, so the connection is done. This also flushes TLS, which tungstenite leaves to others
-        // after a server's last frame.
+        // Both Closes are sent. Shutting down also flushes TLS, which tungstenite does not do after a server's last
+        // frame.
         Pin::new(self.ws.get_mut()).poll_shutdown(cx).map(drop)
     }
 
-    fn poll_failed(&mut self, cx: &mut Context<'_>, shut: bool) -> Poll<()> {
+    fn poll_abort(&mut self, cx: &mut Context<'_>, shut: bool) -> Poll<()> {
         if !shut && self.ws.poll_flush_unpin(cx).is_ready() && Pin::new(self.ws.get_mut()).poll_shutdown(cx).is_ready()
         {
-            self.now(How::Fail { shut: true });
+            self.advance(Closing::Abort { shut: true });
         }
         let mut space = [0; 4096];
         loop {
@@ -121,22 +121,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    fn poll_left(&mut self, cx: &mut Context<'_>, mut sent: bool) -> Poll<()> {
-        if !sent && self.poll_written(cx).is_ready() {
+    fn poll_initiate(&mut self, cx: &mut Context<'_>, mut sent: bool) -> Poll<()> {
+        if !sent && self.poll_drain(cx).is_ready() {
             let close = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
             let _ = self.ws.start_send_unpin(ws::Message::Close(Some(close)));
             sent = true;
-            self.now(How::Leave { sent });
+            self.advance(Closing::Initiate { sent });
         }
         if sent {
             let _ = self.ws.poll_flush_unpin(cx);
         }
         loop {
             match ready!(self.ws.poll_next_unpin(cx)) {
-                // Whether it answers ours or crossed it on the way, ours may not be out yet.
+                // It may have crossed ours, which may still be unsent.
                 Some(Ok(ws::Message::Close(_))) => {
-                    self.now(How::Answer);
-                    return self.poll_answered(cx);
+                    self.advance(Closing::Reply);
+                    return self.poll_reply(cx);
                 }
                 Some(Err(_)) | None => return Poll::Ready(()),
                 Some(Ok(_)) => {}

@@ -1,4 +1,4 @@
-//! The connector.
+//! Dials plugins.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{errors, tcp};
 use crate::link::{AnyLink, WsLink};
 use crate::stream::{TrackedStream, is_token};
 
-/// The engine's end: dials `ws://` and `wss://`.
+/// The engine's end: dials `ws://` and `wss://` URLs.
 ///
 /// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
 /// there, the name is unknown, the URL is none, the certificate is not trusted, or the server answers with HTTP 401, 403,
@@ -28,17 +28,17 @@ use crate::stream::{TrackedStream, is_token};
 #[derive(Debug, Default)]
 pub struct WsConnector {
     config: WsConnectorConfig,
-    /// The configuration's, or the default once it was needed.
+    /// From the configuration, or the default once it has been built.
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl WsConnector {
-    /// Dials with `config`.
+    /// Creates a connector that dials with `config`.
     pub fn new(config: WsConnectorConfig) -> WsConnector {
         WsConnector { tls: config.tls.clone(), config }
     }
 
-    /// As [`connect`](PluginConnector::connect), for whoever sends other things than messages.
+    /// Like [`connect`](PluginConnector::connect), for links that do not carry messages.
     pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, LinkEnd> {
         let limit = self.config.ws.connect_timeout;
         tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(LinkEnd::DialTimedOut(limit)))
@@ -76,9 +76,9 @@ impl WsConnector {
         let mut request =
             url.as_str().into_client_request().map_err(|e| LinkEnd::Refused(format!("not a URL: {e}")))?;
         for (name, value) in &self.config.headers {
-            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header())?;
-            let value = HeaderValue::from_str(value).map_err(|_| no_header())?;
+            let invalid_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid_header())?;
+            let value = HeaderValue::from_str(value).map_err(|_| invalid_header())?;
             request.headers_mut().insert(name, value);
         }
         if let Some(name) = self.config.subprotocols.iter().find(|name| !is_token(name)) {
@@ -107,8 +107,8 @@ impl WsConnector {
     }
 }
 
-/// The plugin `profile` (a name will do) at a websocket `url`, to be registered with an engine. For a token, headers or
-/// TLS of one's own take [`Registration::behind`] with a [`WsConnector`].
+/// Registers the plugin `profile` (or just its name) that is served at a websocket `url`. For a token, headers or a TLS
+/// configuration, use [`Registration::behind`] with a [`WsConnector`].
 pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
     Registration::behind(ExternalProfile::new(profile, url), WsConnector::default())
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers() {
+    fn the_request_carries_valid_settings_and_rejects_invalid_ones() {
         let connector = |config| WsConnector::new(config).request(&Url::parse("ws://localhost/a?b#c").unwrap());
         let request = connector(WsConnectorConfig::default().token("t").header("X-A", "1")).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer t");

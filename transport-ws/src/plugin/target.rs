@@ -1,14 +1,14 @@
-//! Where a URL leads.
+//! What to dial, parsed from a URL.
 
 use std::fmt;
 
 use connector_core::{LinkEnd, redacted_url};
 use url::{Host, Url};
 
-/// What a URL says of where to dial; shown without what may be secret.
+/// The parts of a URL needed to dial it. `Display` omits parts that may be secret.
 pub(super) struct Target {
     pub(super) url: Url,
-    /// A name or an address, the latter without brackets.
+    /// A host name, or an address without brackets.
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: bool,
@@ -16,14 +16,14 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Target, LinkEnd> {
-        let given = url;
-        let mut url = Url::parse(given).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
+        let original = url;
+        let mut url = Url::parse(original).map_err(|error| LinkEnd::Refused(format!("not a URL: {error}")))?;
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
             _ => {
                 let text =
-                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(given));
+                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(original));
                 return Err(LinkEnd::Refused(text));
             }
         };
@@ -50,12 +50,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
-        let at = |url| Target::parse(url).map(|t| format!("{} {} {} {t}", t.host, t.port, t.tls));
-        assert_eq!(at("ws://localhost").unwrap(), "localhost 80 false ws://localhost:80");
-        assert_eq!(at("wss://u:p@[::1]:9/x?token=y#z").unwrap(), "::1 9 true wss://[::1]:9");
+    fn a_url_must_be_a_complete_websocket_url() {
+        let shown = |url| Target::parse(url).map(|t| format!("{} {} {} {t}", t.host, t.port, t.tls));
+        assert_eq!(shown("ws://localhost").unwrap(), "localhost 80 false ws://localhost:80");
+        assert_eq!(shown("wss://u:p@[::1]:9/x?token=y#z").unwrap(), "::1 9 true wss://[::1]:9");
         for bad in ["", "localhost:80", "http://localhost", "ws://", "ws://a b", "ws://localhost:99999"] {
-            assert!(matches!(at(bad), Err(LinkEnd::Refused(_))), "{bad}");
+            assert!(matches!(shown(bad), Err(LinkEnd::Refused(_))), "{bad}");
         }
     }
 }
