@@ -1,4 +1,4 @@
-//! Closes a link: closing its end is reported, and what is still sent to the peer.
+//! Closes a link: how its end is reported, and what is still sent to the peer.
 
 use std::io;
 use std::pin::Pin;
@@ -38,7 +38,7 @@ pub(crate) fn peer_closed(close: Option<CloseFrame>) -> LinkEnd {
     }
 }
 
-/// The end of a connection that peer_closed without a Close frame.
+/// The end of a connection that closed without a Close frame.
 pub(crate) fn unclean_end() -> LinkEnd {
     LinkEnd::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended without a close frame"))
 }

@@ -13,7 +13,7 @@ pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// A byte stream that tracks the peer's activity, and stays readable after a write_error write.
+/// A byte stream that tracks the peer's activity, and stays readable after a failed write.
 ///
 /// tungstenite flushes while it reads and stops at the first error, which would lose data received before a reset. This
 /// stream records the error in [`TrackedStream::write_error`] and discards later writes until everything is read.

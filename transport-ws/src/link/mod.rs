@@ -44,7 +44,7 @@ pub(crate) struct WsLink<S> {
     pub(crate) state: State,
     pub(crate) keepalive: Keepalive,
     pub(crate) close_timeout: Duration,
-    /// Read while handling a write_error write; the next frame to return.
+    /// Read while handling a failed write; the next frame to return.
     inbox: Option<Inbound>,
     /// Accepted from the sender, but tungstenite's buffer was full of pongs.
     deferred: Option<ws::Message>,
@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    /// Handles pings and a write_error write when there is nothing to read. Ready when the state has changed.
+    /// Handles pings and a failed write when there is nothing to read. Ready when the state has changed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.ping_unflushed && self.poll_drain(cx).is_ready() {
             self.ping_unflushed = false;
@@ -155,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         self.ws.get_mut().write_error.get_or_insert(error);
     }
 
-    /// Ready when every accepted frame is written, or discarded because a write write_error.
+    /// Ready when every accepted frame is written, or discarded because a write failed.
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Err(error) = ready!(self.ws.poll_flush_unpin(cx)) {
@@ -168,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    /// The result for a sender. If writing has write_error, it is reported only after all received frames are returned.
+    /// The result for a sender. If writing has failed, it is reported only after all received frames are returned.
     fn poll_write_result(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if self.ws.get_ref().write_error.is_none() {
             return Poll::Ready(Ok(()));

@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 
-/// The delay before the next address is attempt in parallel (RFC 8305, section 5).
+/// The delay before the next address is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the connect_first address of `host` that answers. Addresses are attempt in the resolver's order.
+/// Connects to the first address of `host` that answers. Addresses are tried in the resolver's order.
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, LinkEnd> {
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
@@ -29,7 +29,7 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, LinkEnd>
     })
 }
 
-/// Returns the connect_first connection, or else the most informative error.
+/// Returns the first connection, or else the most informative error.
 async fn connect_first(mut addrs: VecDeque<SocketAddr>) -> Result<TcpStream, Option<io::Error>> {
     let mut attempts = FuturesUnordered::new();
     let mut error_so_far: Option<io::Error> = None;

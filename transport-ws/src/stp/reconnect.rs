@@ -1,4 +1,4 @@
-//! The task that keeps a service connected.
+//! The task that keeps a service connected: it dials, registers, and reconnects after a loss.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,15 +15,15 @@ use tracing::Instrument;
 
 use super::connector::Shared;
 use super::link::drive;
-use super::service::{ServiceSide, Tell};
+use super::service::{ConnectReply, ServiceEndpoint};
 use crate::plugin::WsConnector;
 
-/// Ready once the connection is to end in order: its handle says so, or is gone.
+/// Ready when the connection must close gracefully: on request, or because its handle is dropped.
 pub(super) type Stop = SharedFuture<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 pub(super) struct Reconnect {
     shared: Arc<Shared>,
-    turn: u64,
+    epoch: u64,
     service: StpService,
     timeout: StpTimeout,
     stop: Stop,
@@ -32,10 +32,10 @@ pub(super) struct Reconnect {
 }
 
 impl Reconnect {
-    /// `service` has its unique name already.
+    /// `service` already carries its unique name.
     pub(super) fn new(
         shared: Arc<Shared>,
-        turn: u64,
+        epoch: u64,
         service: StpService,
         timeout: StpTimeout,
         stop: oneshot::Receiver<()>,
@@ -43,23 +43,21 @@ impl Reconnect {
         let stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop.map(drop));
         let dialer = WsConnector::new(shared.config.connector.clone());
         let redacted_url = redacted_url(&shared.url);
-        Reconnect { shared, turn, service, timeout, stop: stop.shared(), dialer, redacted_url }
+        Reconnect { shared, epoch, service, timeout, stop: stop.shared(), dialer, redacted_url }
     }
 
-    /// Connects, tells how that went, and stays connected until it is stopped.
-    pub(super) async fn run(mut self, tell: Tell) {
+    /// Connects, reports the result, and reconnects after each loss until it is stopped.
+    pub(super) async fn run(mut self, reply: ConnectReply) {
         let span = tracing::error_span!("stp", service = self.service.service_name, url = self.redacted_url);
         async move {
-            let mut lost = match self.link(Some(tell)).await {
-                Ended::WasUp(end) => end,
-                Ended::NeverUp(_) | Ended::Stopped => return,
+            let mut lost = match self.link(Some(reply)).await {
+                Outcome::WasUp(end) => end,
+                Outcome::NeverUp(_) | Outcome::Stopped => return,
             };
             loop {
-                tracing::warn!(%lost, "the connection is down and will be dialled again");
-                self.shared
-                    .handlers
-                    .error(format!("the connection to STP was lost ({lost}) and is being dialled again"));
-                match self.reconnect_delay().await {
+                tracing::warn!(%lost, "the connection is lost; reconnecting");
+                self.shared.handlers.error(format!("the connection to STP was lost ({lost}); reconnecting"));
+                match self.reconnect().await {
                     Some(end) => lost = end,
                     None => return,
                 }
@@ -69,21 +67,21 @@ impl Reconnect {
         .await;
     }
 
-    /// Until a link was up and is lost again, or this is stopped.
-    async fn reconnect_delay(&mut self) -> Option<LinkEnd> {
+    /// Reconnects until a link was up and is lost again. `None` if it is stopped.
+    async fn reconnect(&mut self) -> Option<LinkEnd> {
         let mut delays = delays(self.shared.config.reconnect_min_delay, self.shared.config.reconnect_max_delay);
-        for tries in 1_u64.. {
+        for attempts in 1_u64.. {
             let delay = delays.next().unwrap_or(self.shared.config.reconnect_max_delay).mul_f64(fastrand::f64());
             if let Either::Left(_) = select(self.stop.clone(), pin!(tokio::time::sleep(delay))).await {
                 return None;
             }
             match self.link(None).await {
-                Ended::WasUp(end) => return Some(end),
-                Ended::Stopped => return None,
-                Ended::NeverUp(error) => {
-                    tracing::debug!(%error, tries, "the connection is still down");
-                    if tries == 1 {
-                        self.shared.handlers.error(format!("{error}; dialling goes on"));
+                Outcome::WasUp(end) => return Some(end),
+                Outcome::Stopped => return None,
+                Outcome::NeverUp(error) => {
+                    tracing::debug!(%error, attempts, "reconnecting failed");
+                    if attempts == 1 {
+                        self.shared.handlers.error(format!("{error}; still reconnecting"));
                     }
                 }
             }
@@ -91,58 +89,58 @@ impl Reconnect {
         None
     }
 
-    /// One link, from its dial to its end.
-    async fn link(&mut self, tell: Option<Tell>) -> Ended {
+    /// Runs one link from dialling to its end.
+    async fn link(&mut self, reply: Option<ConnectReply>) -> Outcome {
         let dialled = match select(self.stop.clone(), pin!(self.dialer.dial(&self.shared.url))).await {
-            Either::Left(_) => return Ended::Stopped,
+            Either::Left(_) => return Outcome::Stopped,
             Either::Right((dialled, _)) => dialled,
         };
         let mut link = match dialled {
             Ok(link) => link,
-            Err(end) => return never_up(self.cannot(end), tell),
+            Err(end) => return never_up(self.connect_error(end), reply),
         };
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        let mut side = ServiceSide::new(shared, self.turn, self.service.clone(), self.timeout, stop, tell);
-        let end = drive(&mut *link, &mut side).await;
+        let mut endpoint = ServiceEndpoint::new(shared, self.epoch, self.service.clone(), self.timeout, stop, reply);
+        let end = drive(&mut *link, &mut endpoint).await;
         drop(link);
-        let stopped = side.is_stopped();
-        let (session_id, refusal, tell) = side.end(&end);
+        let stopped = endpoint.is_stopped();
+        let (session_id, refusal, reply) = endpoint.end(&end);
         if let Some(id) = session_id.as_ref().filter(|id| !id.is_empty()) {
-            // Back into the same session, also where STP has chosen it.
+            // Reconnect to the same session, even if STP has chosen it.
             self.service.session_id = Some(id.clone());
         }
         match (session_id, refusal) {
-            _ if stopped => Ended::Stopped,
-            (Some(_), _) => Ended::WasUp(end),
-            (None, Some(refusal)) => never_up(refusal, tell),
-            (None, None) => never_up(self.cannot(end), tell),
+            _ if stopped => Outcome::Stopped,
+            (Some(_), _) => Outcome::WasUp(end),
+            (None, Some(refusal)) => never_up(refusal, reply),
+            (None, None) => never_up(self.connect_error(end), reply),
         }
     }
 
-    fn cannot(&self, end: LinkEnd) -> StpConnectError {
+    fn connect_error(&self, end: LinkEnd) -> StpConnectError {
         StpConnectError::Link { url: self.redacted_url.clone(), end: Arc::new(end) }
     }
 }
 
-enum Ended {
+enum Outcome {
     WasUp(LinkEnd),
     NeverUp(StpConnectError),
     Stopped,
 }
 
-fn never_up(error: StpConnectError, tell: Option<Tell>) -> Ended {
-    if let Some(tell) = tell {
-        // If nobody waits any more, there is nobody to tell.
-        let _ = tell.send(Err(error.clone()));
+fn never_up(error: StpConnectError, reply: Option<ConnectReply>) -> Outcome {
+    if let Some(reply) = reply {
+        // The caller may have stopped waiting.
+        let _ = reply.send(Err(error.clone()));
     }
-    Ended::NeverUp(error)
+    Outcome::NeverUp(error)
 }
 
-/// Bounds of the delays, as the engine's supervisor has them: doubling, capped, without end.
-fn delays(first: Duration, most: Duration) -> impl Iterator<Item = Duration> + Send {
+/// Bounds of the delays, like those of the engine's supervisor: doubling, capped, unlimited in number.
+fn delays(min: Duration, max: Duration) -> impl Iterator<Item = Duration> + Send {
     ExponentialBuilder::default()
-        .with_min_delay(first)
-        .with_max_delay(most.max(first))
+        .with_min_delay(min)
+        .with_max_delay(max.max(min))
         .with_factor(2.0)
         .without_max_times()
         .build()
