@@ -1,4 +1,4 @@
-//! Whether a connection's buffer has room, which socketioxide says of one place at a time, and only by sending.
+//! Measures the free capacity of a connection's buffer. socketioxide reveals it only one slot at a time, by sending.
 
 use std::cell::Cell;
 
@@ -6,40 +6,40 @@ use serde::ser::{Error, Serialize, Serializer};
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 
-/// The places of a connection's buffer.
+/// The number of slots in a connection's buffer.
 pub(super) const BUFFER: usize = 128;
 
-/// Whether `places` of the buffer are free, or the socket is gone so that sending will say so.
+/// Whether `slots` of the buffer are free, or the socket is closed, which sending then reports.
 ///
-/// `emit` takes a place before it serializes, and gives it back if that fails. A value that asks for the next place
-/// while it is serialized, and then refuses to be, holds as many places as it has asked for, and sends nothing.
-pub(super) fn has_capacity(socket: &SocketRef, places: usize) -> bool {
+/// `emit` reserves a slot before it serializes, and releases it if serialization fails. A value that reserves the next
+/// slot while it is serialized, and then fails, reserves any number of slots and sends nothing.
+pub(super) fn has_capacity(socket: &SocketRef, slots: usize) -> bool {
     let full = Cell::new(false);
-    take(socket, places, &full);
+    reserve(socket, slots, &full);
     !full.get()
 }
 
-fn take(socket: &SocketRef, places: usize, full: &Cell<bool>) {
-    if places == 0 {
+fn reserve(socket: &SocketRef, slots: usize, full: &Cell<bool>) {
+    if slots == 0 {
         return;
     }
     if let Err(SendError::Socket(SocketError::InternalChannelFull)) =
-        socket.emit("", &Asking { socket, left: Cell::new(places - 1), full })
+        socket.emit("", &Probe { socket, left: Cell::new(slots - 1), full })
     {
         full.set(true);
     }
 }
 
-struct Asking<'a> {
+struct Probe<'a> {
     socket: &'a SocketRef,
-    /// Asked for once: a value may be serialized more than once.
+    /// Taken on first use, because a value may be serialized more than once.
     left: Cell<usize>,
     full: &'a Cell<bool>,
 }
 
-impl Serialize for Asking<'_> {
+impl Serialize for Probe<'_> {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        take(self.socket, self.left.take(), self.full);
+        reserve(self.socket, self.left.take(), self.full);
         Err(S::Error::custom(""))
     }
 }

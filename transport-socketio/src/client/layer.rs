@@ -1,4 +1,4 @@
-//! The plugin's end on a service of one's own.
+//! The plugin's end as a layer on an existing service.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -10,156 +10,74 @@ use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
-use serde::Deserialize;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::socket::DisconnectReason;
 use socketioxide::{SocketIo, layer, service};
-use subtle::ConstantTimeEq;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::SocketIoServerConfig;
+use super::auth::{AuthPayload, ConnectAuth};
 use super::capacity::BUFFER;
-use super::inbox::{Inbox, ended};
-use super::link::SocketLink;
-use crate::codec;
 
-/// Engines that have connected and were not yet accepted; further ones wait.
-const WAITING: usize = 16;
-/// How long an engine may take from the first request to its CONNECT packet.
-const CONNECT: Duration = Duration::from_secs(5);
-/// socket.io's part of a frame beside the message: digits, the event's name, brackets, a namespace.
+/// Maximum number of connected engines that are not accepted yet. Further engines wait.
+const MAX_UNACCEPTED: usize = 16;
+/// The time limit from an engine's first request to its CONNECT packet.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Space for socket.io's part of a frame: digits, the event's name, brackets, the namespace.
 const ENVELOPE: usize = 1024;
 
-/// The plugin's end on a service of one's own: a layer for a [`tower`](tower_layer) service such as an axum router, and
-/// the connector that hands out the links of the engines that come through it.
+/// Adds the plugin's end to an existing service. Returns a layer for a [`tower`](tower_layer) service such as an axum
+/// router, and a connector that yields the links of the engines that connect through it.
 ///
-/// The layer answers requests for the configuration's `path` and leaves all others to the service it is laid around.
-/// That service must support HTTP upgrades, as axum's does. Who may reach it, and TLS, are its owner's matter:
-/// `allow_remote` and `tls` mean nothing here.
+/// The layer answers requests for the configuration's `path` and passes all others to the inner service. The server must
+/// support HTTP upgrades, as axum's does. It also controls network access and TLS, so `allow_remote` and `tls` are
+/// ignored.
 ///
-/// Long polling needs the service for as long as a link lives; websockets live on by themselves. The TCP connection is
-/// the service's: an engine that reads nothing, so that a write is stuck, is found silent only when that connection
-/// breaks (on a [`SocketIoServer`](crate::SocketIoServer) after `ping_interval` and `ping_timeout`).
+/// Long-polling links need the service for as long as they are open; websockets do not. The server owns the TCP
+/// connection, so an engine that stops reading, which stalls a write, is detected only when that connection fails (on a
+/// [`SocketIoServer`](crate::SocketIoServer), after `ping_interval` and `ping_timeout`).
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
-    let (links, engines) = mpsc::channel(WAITING);
+    let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
     let frame = config.max_message.saturating_add(ENVELOPE);
     let (layer, io) = SocketIo::builder()
         .req_path(config.path.clone())
         .ping_interval(config.ping_interval)
         .ping_timeout(config.ping_timeout)
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .max_buffer_size(BUFFER)
         .max_payload(config.max_polling_body as u64)
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
-    let (namespace, silence) = (config.namespace.clone(), config.silence());
-    let refusals = Arc::<TraceLimit>::default();
-    let gate = Gate {
-        token: config.token.map(Arc::from),
-        max_message: config.max_message,
-        max_polling_body: config.max_polling_body,
-        silence,
-        // A semaphore panics above its maximum.
-        connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
-        max_connections: config.max_connections,
-        refusals: Arc::clone(&refusals),
-        links,
+    let rejections = Arc::<TraceLimit>::default();
+    let auth = ConnectAuth::new(&config, links, Arc::clone(&rejections));
+    let (middleware_auth, handler_auth) = (auth.clone(), auth);
+    let middleware = async move |socket: SocketRef, TryData(payload): TryData<AuthPayload>| {
+        middleware_auth.authorize(&socket, payload.ok())
     };
-    let (checked, connected) = (gate.clone(), gate);
-    let handler = async move |socket: SocketRef| connected.enter(socket).await;
-    let middleware = async move |socket: SocketRef, TryData(auth): TryData<Auth>| checked.admit(&socket, auth.ok());
-    io.ns(namespace, handler.with(middleware));
-    // An origin is a scheme, a host and a port, and browsers write them in lower case.
+    let handler = async move |socket: SocketRef| handler_auth.accept(socket).await;
+    io.ns(config.namespace, handler.with(middleware));
+    // An origin is a scheme, a host and a port, which browsers write in lower case.
     let origins = config.allow_origins.iter().map(|origin| origin.to_ascii_lowercase());
     let origins: Arc<[HeaderValue]> = origins.filter_map(|origin| HeaderValue::from_str(&origin).ok()).collect();
-    (SocketIoLayer { path: config.path.into(), origins, refusals, layer }, SocketIoEngines(engines))
+    (SocketIoLayer { path: config.path.into(), origins, rejections, layer }, SocketIoEngines(engines))
 }
 
-/// Who is let in, and where their links go.
-#[derive(Clone)]
-struct Gate {
-    token: Option<Arc<str>>,
-    max_message: usize,
-    max_polling_body: usize,
-    silence: Duration,
-    connections: Arc<Semaphore>,
-    max_connections: usize,
-    refusals: Arc<TraceLimit>,
-    links: mpsc::Sender<Box<dyn Link>>,
-}
+const BAD_ORIGIN: &str =
+    "this origin is not allowed to connect: allow it with SocketIoServerConfig::allow_origin in the plugin's program";
 
-#[derive(Deserialize)]
-struct Auth {
-    token: Option<String>,
-}
-
-/// Made before an engine is told that it is connected, so that nothing it sends can come too early.
-#[derive(Clone)]
-struct Admitted {
-    inbox: Inbox,
-    permit: Arc<OwnedSemaphorePermit>,
-}
-
-const NO_TOKEN: &str =
-    "a token is needed, the plugin's own (SocketIoServerConfig::token): send it as `io(url, { auth: { token } })` does";
-const NO_ORIGIN: &str =
-    "pages of this origin may not connect: the plugin's program allows them with SocketIoServerConfig::allow_origin";
-
-impl Gate {
-    fn admit(&self, socket: &SocketRef, auth: Option<Auth>) -> Result<(), String> {
-        let given = auth.and_then(|auth| auth.token).unwrap_or_default();
-        if let Some(token) = &self.token
-            && !bool::from(token.as_bytes().ct_eq(given.as_bytes()))
-        {
-            return Err(self.refuse(NO_TOKEN.to_owned()));
-        }
-        let permit = self.connections.clone().try_acquire_owned().map_err(|_| {
-            let most = self.max_connections;
-            self.refuse(format!("too many connections: SocketIoServerConfig::max_connections allows {most} at once"))
-        })?;
-        let inbox = Inbox::default();
-        socket.on(codec::EVENT, inbox.clone());
-        // Events of other names are no messages, and that is to be seen.
-        socket.on_fallback(inbox.clone());
-        let (closing, silence) = (inbox.clone(), self.silence);
-        socket.on_disconnect(move |reason: DisconnectReason| {
-            closing.close(ended(reason, silence));
-            ready(())
-        });
-        socket.extensions.insert(Admitted { inbox, permit: Arc::new(permit) });
-        Ok(())
-    }
-
-    fn refuse(&self, why: String) -> String {
-        if let Some(left_out) = self.refusals.pass() {
-            tracing::warn!(left_out, "a client was refused: {why}");
-        }
-        why
-    }
-
-    async fn enter(self, socket: SocketRef) {
-        let Some(Admitted { inbox, permit }) = socket.extensions.remove::<Admitted>() else { return };
-        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling_body, permit));
-        tracing::debug!("an engine has connected");
-        // Without a receiver nobody serves: the link is dropped, which closes it.
-        let _ = self.links.send(link).await;
-    }
-}
-
-/// The links of the engines that have come through a [`mount`]ed layer.
+/// Yields the links of engines that connect through a [`mount`]ed layer.
 pub struct SocketIoEngines(mpsc::Receiver<Box<dyn Link>>);
 
-/// Cancel safe. An error only if the layer and all services made with it are gone.
+/// Fails only when the layer and all its services are dropped. Cancel safe.
 #[async_trait]
 impl ClientConnector for SocketIoEngines {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let gone = || LinkEnd::Closed { code: None, reason: "the service is gone".to_owned() };
-        self.0.recv().await.ok_or_else(gone)
+        let dropped = || LinkEnd::Closed { code: None, reason: "the service was dropped".to_owned() };
+        self.0.recv().await.ok_or_else(dropped)
     }
 }
 
@@ -169,12 +87,12 @@ impl std::fmt::Debug for SocketIoEngines {
     }
 }
 
-/// Made by [`mount`]: lays [`SocketIoService`] around a service.
+/// Wraps a service in a [`SocketIoService`]. Created by [`mount`].
 #[derive(Clone)]
 pub struct SocketIoLayer {
     path: Arc<str>,
     origins: Arc<[HeaderValue]>,
-    refusals: Arc<TraceLimit>,
+    rejections: Arc<TraceLimit>,
     layer: layer::SocketIoLayer,
 }
 
@@ -189,25 +107,25 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
         SocketIoService {
             path: self.path.clone(),
             origins: self.origins.clone(),
-            refusals: self.refusals.clone(),
+            rejections: self.rejections.clone(),
             plugin: cors.layer(self.layer.layer(inner.clone())),
             others: self.layer.layer(inner),
         }
     }
 }
 
-/// Answers socket.io's requests, for allowed origins alone, and leaves all others to the service within.
+/// Answers socket.io's requests from allowed origins, and passes all other requests to the inner service.
 #[derive(Clone)]
 pub struct SocketIoService<S: Clone> {
     path: Arc<str>,
     origins: Arc<[HeaderValue]>,
-    refusals: Arc<TraceLimit>,
+    rejections: Arc<TraceLimit>,
     plugin: Cors<service::SocketIoService<S>>,
     others: service::SocketIoService<S>,
 }
 
 impl<S: Clone> SocketIoService<S> {
-    fn is_for_plugin(&self, path: &str) -> bool {
+    fn is_socket_io(&self, path: &str) -> bool {
         path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
@@ -238,30 +156,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.is_for_plugin(request.uri().path()) {
+        if !self.is_socket_io(request.uri().path()) {
             return Either::Right(Either::Left(self.others.call(request)));
         }
         if self.origin_is_allowed(request.headers()) {
             return Either::Left(self.plugin.call(request));
         }
-        if let Some(left_out) = self.refusals.pass() {
-            tracing::warn!(origin = shown_origin(request.headers()), left_out, "a client was refused: {NO_ORIGIN}");
+        if let Some(left_out) = self.rejections.pass() {
+            tracing::warn!(origin = shown_origin(request.headers()), left_out, "a client was rejected: {BAD_ORIGIN}");
         }
-        // The body is of the service's own type, so what is wrong is said in the status line.
-        let mut refusal = Response::new(R::default());
-        *refusal.status_mut() = StatusCode::FORBIDDEN;
-        refusal.extensions_mut().insert(ReasonPhrase::from_static(NO_ORIGIN.as_bytes()));
-        Either::Right(Either::Right(ready(Ok(refusal))))
+        // The inner service defines the body's type, so the status line carries the reason.
+        let mut rejection = Response::new(R::default());
+        *rejection.status_mut() = StatusCode::FORBIDDEN;
+        rejection.extensions_mut().insert(ReasonPhrase::from_static(BAD_ORIGIN.as_bytes()));
+        Either::Right(Either::Right(ready(Ok(rejection))))
     }
 }
 
-/// The beginning of it, as it is traced.
+/// The beginning of the origins, bounded for traces.
 fn shown_origin(headers: &HeaderMap) -> String {
     let values: Vec<_> = headers.get_all(header::ORIGIN).iter().take(4).map(HeaderValue::as_bytes).collect();
     String::from_utf8_lossy(&values.join(&b", "[..])).chars().take(200).collect()
 }
 
-/// What a server says of any other path.
+/// Answers all other paths of a standalone server with 404.
 #[derive(Debug, Clone)]
 pub(super) struct NotFound;
 

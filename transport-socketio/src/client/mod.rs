@@ -1,5 +1,6 @@
 //! The plugin's end: a socket.io server that engines dial.
 
+mod auth;
 mod capacity;
 mod config;
 mod connection;

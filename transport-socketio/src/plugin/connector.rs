@@ -1,4 +1,4 @@
-//! The connector.
+//! Dials plugins.
 
 use std::panic::AssertUnwindSafe;
 
@@ -14,9 +14,9 @@ use super::link::ClientLink;
 use super::target::Target;
 use crate::codec::Packet;
 
-/// The engine's end: dials `http://` and `https://` (or `ws://` and `wss://`), always as a websocket.
+/// The engine's end: dials `http://` and `https://` URLs (or `ws://` and `wss://`), always as a websocket.
 ///
-/// The URL's path, as it is written, is the namespace; its query goes with the first request.
+/// The URL's path, without decoding, is the namespace. Its query is sent with the first request.
 ///
 /// [`connect`](PluginConnector::connect) says [`LinkEnd::Refused`] when there is something to put right: nobody listens
 /// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
@@ -29,14 +29,14 @@ pub struct SocketIoConnector {
 }
 
 impl SocketIoConnector {
-    /// Dials with `config`.
+    /// Creates a connector that dials with `config`.
     pub fn new(config: SocketIoConnectorConfig) -> SocketIoConnector {
         SocketIoConnector { config }
     }
 
     async fn dial(&self, url: &str) -> Result<Box<dyn Link>, LinkEnd> {
         let target = Target::parse(url, &self.config.path)?;
-        // rust_engineio does not tell a name that is unknown from a network that is down.
+        // rust_engineio does not distinguish an unknown name from a network failure.
         if let Err(error) = tokio::net::lookup_host((target.host.as_str(), target.port)).await {
             return Err(errors::of_lookup(&error, &target.place));
         }
@@ -45,26 +45,27 @@ impl SocketIoConnector {
             builder = builder.tls_config(tls.clone());
         }
         let of_dial = |error| errors::of_dial(error, &target.place);
-        // It adds up what the handshake says of times, and panics in a debug build if that is too much.
+        // rust_engineio adds the handshake's intervals, and panics in debug builds if the sum overflows.
         let built = AssertUnwindSafe(builder.build_websocket()).catch_unwind().await;
-        let no_sense = |_| LinkEnd::BadFrame(format!("what {} says in its handshake makes no sense", target.place));
-        let mut client = built.map_err(no_sense)?.map_err(of_dial)?;
+        let invalid_handshake =
+            |_| LinkEnd::BadFrame(format!("what {} says in its handshake makes no sense", target.place));
+        let mut client = built.map_err(invalid_handshake)?.map_err(of_dial)?;
         client.connect().await.map_err(of_dial)?;
         let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
         let connect = Frame::new(PacketId::Message, Packet::connect(&target.namespace, auth.as_deref()));
         client.emit(connect).await.map_err(of_dial)?;
-        admitted(&mut client, &target.namespace, &target.place).await?;
+        await_connected(&mut client, &target.namespace, &target.place).await?;
         Ok(Box::new(ClientLink::new(client, target.namespace, self.config.max_message)))
     }
 
     fn headers(&self) -> Result<HeaderMap, LinkEnd> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
-            // rust_engineio panics on these only later.
-            let no_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            // rust_engineio would panic on an invalid header later.
+            let invalid_header = || LinkEnd::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) || !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
-                return Err(no_header());
+                return Err(invalid_header());
             }
             headers.insert(name.clone(), HeaderValue::from(value.clone()));
         }
@@ -72,17 +73,17 @@ impl SocketIoConnector {
     }
 }
 
-/// Waits until the namespace has let this engine in. Nothing may be sent before.
-async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(), LinkEnd> {
+/// Waits until the namespace accepts this engine. No message may be sent before.
+async fn await_connected(client: &mut Client, namespace: &str, place: &str) -> Result<(), LinkEnd> {
     while let Some(frame) = client.next().await {
         let frame = frame.map_err(|error| errors::of_dial(error, place))?;
         if frame.packet_id != PacketId::Message {
             continue;
         }
-        match Packet::read(&frame.data, namespace) {
+        match Packet::parse(&frame.data, namespace) {
             Ok(Packet::Connected) => return Ok(()),
             Ok(Packet::Refused(text)) => {
-                // The namespace is the URL's path, which may be a token.
+                // The error omits the namespace, because the URL's path may be secret.
                 let text = format!(
                     "{place} does not let us into the namespace that the path of the plugin's url names ({text}): check \
                      that path, and SocketIoConnectorConfig::token"
@@ -96,8 +97,8 @@ async fn admitted(client: &mut Client, namespace: &str, place: &str) -> Result<(
     Err(LinkEnd::lost("the connection was closed before the namespace answered"))
 }
 
-/// The plugin `profile` (a name will do) at a socket.io server's `url`, to be registered with an engine. For a token,
-/// headers or TLS of one's own take [`Registration::behind`] with a [`SocketIoConnector`].
+/// Registers the plugin `profile` (or just its name) that is served at a socket.io `url`. For a token, headers or a TLS
+/// configuration, use [`Registration::behind`] with a [`SocketIoConnector`].
 pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
     Registration::behind(ExternalProfile::new(profile, url), SocketIoConnector::default())
 }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers() {
+    fn invalid_headers_are_rejected() {
         let connector = |name: &str, value: &str| {
             SocketIoConnector::new(SocketIoConnectorConfig::default().header(name, value)).headers()
         };

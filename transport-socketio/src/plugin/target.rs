@@ -1,17 +1,17 @@
-//! Where a URL leads.
+//! What to dial, parsed from a URL.
 
 use connector_core::{LinkEnd, redacted_url};
 use url::{Host, Url};
 
-/// What a URL says of where to dial.
+/// The parts of a URL needed to dial it.
 pub(super) struct Target {
-    /// Of engine.io.
+    /// The engine.io URL.
     pub(super) url: Url,
     pub(super) namespace: String,
-    /// A name or an address, the latter without brackets.
+    /// A host name, or an address without brackets.
     pub(super) host: String,
     pub(super) port: u16,
-    /// For errors: without path and query.
+    /// For error messages, without path and query.
     pub(super) place: String,
 }
 
@@ -41,7 +41,7 @@ impl Target {
     }
 }
 
-/// The path as it is written, which is what socket.io in JavaScript takes for the namespace.
+/// The path without decoding, which is what socket.io in JavaScript uses as the namespace.
 fn path_of(url: &str) -> &str {
     let after = url.split_once("://").map_or("", |(_, after)| after);
     let until_query = after.split(['?', '#']).next().unwrap_or_default();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn a_url_must_be_complete_and_its_path_is_the_namespace() {
         let at = |url| Target::parse(url, "/socket.io").map(|t| format!("{} {} {}", t.url, t.namespace, t.place));
         assert_eq!(at("http://localhost").unwrap(), "http://localhost/socket.io/ / http://localhost:80");
         let full = at("https://[::1]:9/admin/?a=b#c").unwrap();
