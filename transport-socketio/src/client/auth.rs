@@ -44,6 +44,7 @@ struct Authorized {
 
 const BAD_TOKEN: &str =
     "the plugin requires its token (SocketIoServerConfig::token): send it as `io(url, { auth: { token } })`";
+
 impl ConnectAuth {
     pub(super) fn new(
         config: &SocketIoServerConfig,

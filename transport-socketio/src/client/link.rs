@@ -32,7 +32,7 @@ const ENVELOPE: usize = 256;
 const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 /// The time for an engine to read the disconnect packet if its connection cannot be observed.
 const GRACE: Duration = Duration::from_millis(100);
-/// Immediate checks before deferred. The buffer is usually full only because its writer task has not run yet.
+/// Immediate checks before waiting. The buffer is usually full only because its writer task has not run yet.
 const IMMEDIATE_CHECKS: u32 = 64;
 
 /// An engine's TCP connection on a standalone server. `hangup` is cancelled to close it, and when it is closed.
