@@ -38,8 +38,8 @@ async fn a_wrong_token_is_rejected() {
     let mut ws = raw_ws(&server).await;
     for (auth, answer) in [(r#"{"token":7}"#, "44"), ("[]", "44"), ("{", "44"), (r#"{"token":"sesame","a":1}"#, "40")] {
         send_text(&mut ws, format!("40{auth}")).await;
-        let said = receive_text(&mut ws).await.unwrap();
-        assert!(said.starts_with(answer), "{auth} {said}");
+        let packet = receive_text(&mut ws).await.unwrap();
+        assert!(packet.starts_with(answer), "{auth} {packet}");
     }
 }
 
@@ -259,11 +259,11 @@ async fn answers_other_than_an_upgrade_are_errors() {
 async fn servers_that_do_not_speak_socket_io_are_errors() {
     let open = open(Duration::from_secs(60));
     let huge = r#"0{"sid":"x","upgrades":[],"pingInterval":18446744073709551615,"pingTimeout":18446744073709551615}"#;
-    for said in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
+    for answers in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
         let (listener, url) = listener().await;
         let peer = async {
             let mut ws = accept_ws(&listener).await;
-            for text in said {
+            for text in answers {
                 send_text(&mut ws, *text).await;
             }
             while receive_text(&mut ws).await.is_some() {}
@@ -271,7 +271,7 @@ async fn servers_that_do_not_speak_socket_io_are_errors() {
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default());
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, LinkEnd::BadFrame(_)), "{said:?} {end:?}");
+        assert!(matches!(end, LinkEnd::BadFrame(_)), "{answers:?} {end:?}");
     }
     // A server that closes the connection before it answers.
     let (listener, url) = listener().await;

@@ -92,9 +92,9 @@ async fn it_does_not_report_a_gracefully_closed_websocket() {
     let _ = ws.send(Frame::Close(None)).await;
     while receive_text(&mut ws).await.is_some() {}
     drop(ws);
-    let told = tokio::time::timeout(Duration::from_millis(300), events.recv()).await;
+    let event = tokio::time::timeout(Duration::from_millis(300), events.recv()).await;
     // Either no event arrives, or its task ends with its callbacks. It never reports the close.
-    assert!(matches!(told, Err(_) | Ok(None)), "{told:?}");
+    assert!(matches!(event, Err(_) | Ok(None)), "{event:?}");
 }
 
 /// `connect()` returns before the namespace has answered, and does not hold back events sent then.

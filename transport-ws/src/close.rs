@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
         loop {
             match ready!(self.ws.poll_next_unpin(cx)) {
-                // It may have crossed ours, which may still be unsent.
+                // It may have crossed this end's Close, which may still be unsent.
                 Some(Ok(ws::Message::Close(_))) => {
                     self.advance(Closing::Reply);
                     return self.poll_reply(cx);

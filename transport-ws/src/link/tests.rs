@@ -48,7 +48,7 @@ async fn a_failed_pong_does_not_lose_messages_received_before_the_end() {
             soon(|cx| link.poll_message(cx)).await.unwrap().unwrap();
         }
         match soon(|cx| link.poll_message(cx)).await.unwrap_err() {
-            LinkEnd::Closed { code: said, .. } => assert_eq!(said, code),
+            LinkEnd::Closed { code: received, .. } => assert_eq!(received, code),
             end => assert!(matches!(end, LinkEnd::Lost(_)) && code.is_none(), "{end:?}"),
         }
     }

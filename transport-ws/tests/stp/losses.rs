@@ -134,13 +134,13 @@ async fn a_pending_request_ends_with_the_link() {
     let (requester, _) = hub.service("Asker", &[]).await;
     let mut mute = Peer::dial(&hub.url).await;
     mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
-    let asked = {
+    let request = {
         let requester = requester.clone();
         tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
     };
     mute.json().await;
     hub.kill().await;
-    let lost = soon(asked).await.unwrap().unwrap_err();
+    let lost = soon(request).await.unwrap().unwrap_err();
     assert!(matches!(&lost, StpRequestError::Lost(end) if matches!(**end, LinkEnd::Lost(_))), "{lost:?}");
 }
 
