@@ -5,5 +5,6 @@ mod config;
 mod server;
 
 pub use self::config::WsServerConfig;
+#[cfg(feature = "stp")]
 pub(crate) use self::server::Accepted;
 pub use self::server::{BindError, WsServer, serve};
