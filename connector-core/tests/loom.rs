@@ -1,6 +1,12 @@
 //! The outbox and the task set under the interleavings of their threads. Run by `.ci/run loom`.
 #![cfg(loom)]
-#![allow(dead_code, missing_docs, unreachable_pub, unused_imports, reason = "compiled with loom's types in place of std's")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    reason = "compiled with loom's types in place of std's"
+)]
 
 mod connector {
     pub(crate) use connector_core::LinkEnd;

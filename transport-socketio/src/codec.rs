@@ -1,7 +1,7 @@
-//! socket.io's packets ⇄ messages; no I/O.
+//! Encodes and decodes socket.io packets. No I/O.
 //!
-//! A packet is a digit, the number of binary attachments and a dash if it has any, the namespace and a comma unless it
-//! is `/`, the number of an acknowledgement if one is asked for, and JSON (socket.io protocol, revision 5).
+//! A packet consists of a digit, the number of binary attachments and a dash if there are any, the namespace and a comma
+//! unless it is `/`, an acknowledgement id if one is requested, and JSON (socket.io protocol, revision 5).
 
 use bytes::Bytes;
 use connector_core::{DecodeError, Message, PayloadError};
@@ -9,33 +9,33 @@ use connector_core::{DecodeError, Message, PayloadError};
 /// The event that carries messages (docs/protocol.md, section 7.5).
 pub(crate) const EVENT: &str = "message";
 
-/// The argument of an event's text `["message",argument]`, which stays the bytes that came.
+/// The argument of an event `["message",argument]`, as the received bytes.
 ///
 /// # Errors
-/// It is of another name, has no argument, or is no array that begins with a name.
+/// The event has another name or no argument, or it is not an array that begins with a name.
 pub(crate) fn argument(event: &Bytes) -> Result<Bytes, DecodeError> {
     let wrong = || DecodeError::NotAMessage("an event carries its name and one argument".to_owned());
     let text = event.trim_ascii();
     let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or_else(wrong)?.trim_ascii();
-    let (name, rest) = inside.split_at(string(inside).ok_or_else(wrong)?);
-    if !is_ours(name) {
+    let (name, rest) = inside.split_at(string_length(inside).ok_or_else(wrong)?);
+    if !is_message_event(name) {
         return Err(DecodeError::NotAMessage("an event of another name".to_owned()));
     }
     let argument = rest.trim_ascii_start().strip_prefix(b",").ok_or_else(wrong)?.trim_ascii();
     Ok(event.slice_ref(argument))
 }
 
-/// The message that an event's text carries. A second argument makes it none.
+/// Decodes the message in an event. A second argument is an error.
 pub(crate) fn decode(event: &Bytes) -> Result<Message, DecodeError> {
     Message::decode(argument(event)?)
 }
 
-fn is_ours(name: &[u8]) -> bool {
+fn is_message_event(name: &[u8]) -> bool {
     serde_json::from_slice::<std::borrow::Cow<'_, str>>(name).is_ok_and(|name| name == EVENT)
 }
 
 /// The length of the JSON string that `text` begins with, quotes included.
-fn string(text: &[u8]) -> Option<usize> {
+fn string_length(text: &[u8]) -> Option<usize> {
     if text.first() != Some(&b'"') {
         return None;
     }
@@ -54,27 +54,27 @@ fn string(text: &[u8]) -> Option<usize> {
 #[cfg(feature = "plugin")]
 #[derive(Debug)]
 pub(crate) enum Packet {
-    /// The namespace lets us in.
+    /// The namespace accepted the connection.
     Connected,
-    /// The namespace turned us away, with this text.
+    /// The namespace rejected the connection, with this text.
     Refused(String),
-    /// The namespace has ended.
+    /// The server closed the namespace.
     Disconnected,
     /// An event, as JSON.
     Event(Bytes),
-    /// An event with this many binary attachments, which follow.
+    /// An event followed by this many binary attachments.
     Binary(usize),
-    /// Of another namespace, or an acknowledgement.
+    /// A packet of another namespace, or an acknowledgement.
     Other,
 }
 
 #[cfg(feature = "plugin")]
 impl Packet {
-    /// Reads the text of a packet that was sent to `namespace`.
+    /// Parses a packet received for `namespace`.
     ///
     /// # Errors
-    /// It is no packet.
-    pub(crate) fn read(text: &Bytes, namespace: &str) -> Result<Packet, DecodeError> {
+    /// The text is not a packet.
+    pub(crate) fn parse(text: &Bytes, namespace: &str) -> Result<Packet, DecodeError> {
         let (&kind, mut rest) = text.split_first().ok_or_else(|| DecodeError::NotAMessage("empty".to_owned()))?;
         if matches!(kind, b'5' | b'6') {
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -98,17 +98,17 @@ impl Packet {
                 Ok(Packet::Event(text.slice_ref(&rest[digits..])))
             }
             b'3' => Ok(Packet::Other),
-            b'4' => Ok(Packet::Refused(refusal(rest))),
+            b'4' => Ok(Packet::Refused(rejection_text(rest))),
             _ => Err(DecodeError::NotAMessage(format!("a packet of the unknown kind {:?}", char::from(kind)))),
         }
     }
 
-    /// Asks to be let in.
+    /// Requests to join the namespace.
     pub(crate) fn connect(namespace: &str, auth: Option<&str>) -> Bytes {
         Bytes::from(format!("0{}{}", Prefix(namespace), auth.unwrap_or_default()))
     }
 
-    /// Leaves.
+    /// Leaves the namespace.
     pub(crate) fn disconnect(namespace: &str) -> Bytes {
         Bytes::from(format!("1{}", Prefix(namespace)))
     }
@@ -121,15 +121,15 @@ impl Packet {
         let mut text = format!("2{}[\"{EVENT}\",", Prefix(namespace)).into_bytes();
         let before = text.len();
         message.encode_into(&mut text)?;
-        within(text.len() - before, limit)?;
+        check_size(text.len() - before, limit)?;
         text.push(b']');
         Ok(text.into())
     }
 }
 
-/// What a CONNECT_ERROR says: `{"message":"…"}`, or whatever it is.
+/// The text of a CONNECT_ERROR: its `message`, or the raw data.
 #[cfg(feature = "plugin")]
-fn refusal(data: &[u8]) -> String {
+fn rejection_text(data: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
     match value.get("message").and_then(serde_json::Value::as_str) {
         Some(text) => text.to_owned(),
@@ -137,7 +137,7 @@ fn refusal(data: &[u8]) -> String {
     }
 }
 
-/// A namespace as a packet has it: nothing for `/`.
+/// A packet's namespace prefix, empty for `/`.
 #[cfg(feature = "plugin")]
 struct Prefix<'a>(&'a str);
 
@@ -152,10 +152,10 @@ impl std::fmt::Display for Prefix<'_> {
 }
 
 /// # Errors
-/// More than `limit` bytes.
-pub(crate) fn within(bytes: usize, limit: usize) -> Result<(), PayloadError> {
+/// `bytes` exceeds `limit`.
+pub(crate) fn check_size(bytes: usize, limit: usize) -> Result<(), PayloadError> {
     if bytes > limit {
-        let text = format!("a message of {bytes} bytes is over the limit of {limit} (max_message)");
+        let text = format!("a message of {bytes} bytes exceeds the limit of {limit} (max_message)");
         return Err(PayloadError::NotSerializable(text));
     }
     Ok(())
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_argument_of_an_event() {
+    fn an_event_has_one_argument() {
         assert_eq!(arg(r#"["message",{"a":1}]"#).unwrap(), r#"{"a":1}"#);
         assert_eq!(arg(" [ \"mess\\u0061ge\" , {\"a\\u0062\":[1]} ] ").unwrap(), "{\"a\\u0062\":[1]}");
         for none in [
@@ -198,8 +198,8 @@ mod tests {
 
     #[cfg(feature = "plugin")]
     #[test]
-    fn packets() {
-        let read = |text: &'static str, namespace| Packet::read(&Bytes::from_static(text.as_bytes()), namespace);
+    fn packets_are_parsed_by_kind_and_namespace() {
+        let read = |text: &'static str, namespace| Packet::parse(&Bytes::from_static(text.as_bytes()), namespace);
         assert!(matches!(read(r#"0{"sid":"x"}"#, "/").unwrap(), Packet::Connected));
         assert!(matches!(read("0/a,{}", "/a").unwrap(), Packet::Connected));
         assert!(matches!(read("0/a", "/a").unwrap(), Packet::Connected));
@@ -221,13 +221,13 @@ mod tests {
 
     #[cfg(feature = "plugin")]
     #[test]
-    fn an_event_there_and_back() {
+    fn an_event_survives_a_round_trip() {
         let mut message = Message::new(connector_core::Action::Emit);
         message.payload = Some(connector_core::Payload::new(("ü", 7)));
         let text = Packet::event("/a", &message, 1000).unwrap();
-        let Packet::Event(event) = Packet::read(&text, "/a").unwrap() else { panic!() };
+        let Packet::Event(event) = Packet::parse(&text, "/a").unwrap() else { panic!() };
         let back = decode(&event).unwrap().payload.unwrap().read::<(String, i64)>().unwrap();
         assert_eq!(back, ("ü".to_owned(), 7));
-        assert!(Packet::event("/", &message, 10).unwrap_err().to_string().contains("over the limit of 10"));
+        assert!(Packet::event("/", &message, 10).unwrap_err().to_string().contains("exceeds the limit of 10"));
     }
 }

@@ -1,10 +1,12 @@
+//! Constants shared by both ends.
+
 use std::time::Duration;
 
-/// The most bytes of one message by default: 16 MiB, what a published peer takes in one websocket frame.
-pub(crate) const MESSAGE: usize = 16 * 1024 * 1024;
+/// The default limit of one message: 16 MiB, which published peers accept in one websocket frame.
+pub(crate) const DEFAULT_MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// Where socket.io lives on a server unless it is told otherwise.
-pub(crate) const PATH: &str = "/socket.io";
+/// The default path of socket.io's requests.
+pub(crate) const DEFAULT_PATH: &str = "/socket.io";
 
-/// How long the other end may take to close in order.
-pub(crate) const CLOSE: Duration = Duration::from_secs(1);
+/// The time that the peer may take to close gracefully.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,32 +1,33 @@
 //! Plugin connectors over socket.io: the plugin serves, the engine dials.
 //!
-//! - [`SocketIoServer`] (feature `client`) is the plugin's end, on socketioxide; [`mount`] puts it on an axum or hyper
-//!   service of one's own. "Client" as in the published packages: the plugin is the engine's client even where it runs
-//!   the server.
-//! - [`SocketIoConnector`] (feature `plugin`) is the engine's end. It dials the `url` of the plugin's profile,
-//!   `http://` or `https://`; the URL's path is the namespace, as everywhere in socket.io.
+//! - [`SocketIoServer`] (feature `client`) is the plugin's end, built on socketioxide. [`mount`] adds it to an existing
+//!   axum or hyper service. As in the published packages, "client" means the engine's client: the plugin, even though
+//!   it runs the server.
+//! - [`SocketIoConnector`] (feature `plugin`) is the engine's end. It dials the `url` in the plugin's profile,
+//!   `http://` or `https://`. The URL's path is the namespace, as usual in socket.io.
+//! - [`tls`] re-exports the TLS types that the configurations take.
 //!
-//! Both features are on by default. A message is the one argument of an event `message`, an object
-//! (docs/protocol.md, section 7.5). Dialling again, queues and the plugins' handshake are the core's.
+//! Both features are enabled by default. Each message is the single argument, an object, of an event `message`
+//! (docs/protocol.md, section 7.5). Reconnecting, queues and the plugin handshake are connector-core's work.
 //!
-//! The plugin's end serves websockets and long polling, and moves from one to the other; the engine's end takes
-//! websockets. Long polling is for pages in browsers.
+//! The plugin's end serves websockets and long polling, including the upgrade from polling to a websocket. The engine's
+//! end uses websockets only. Long polling is for web pages.
 //!
 //! # Names
-//! Every transport has functions `serve` and `plugin`. Call them by the crate's name, as `transport_socketio::serve(…)`, the way one calls
-//! `tokio::spawn`, and import types one by one: what is imported from two transports with `*` is ambiguous.
+//! Every transport exports functions named `serve` and `plugin`. Call them qualified, as
+//! `transport_socketio::serve(…)`, and import types individually: glob imports from two transports are ambiguous.
 //!
 //! # Safe by default
-//! A plugin's server can be reached from its own machine only ([`SocketIoServerConfig::allow_remote`]), and by no page
-//! in a browser ([`SocketIoServerConfig::allow_origin`]). For more, ask for a token ([`SocketIoServerConfig::token`])
-//! and serve `https://` ([`SocketIoServerConfig::tls`]). Messages, buffers, connections and times are bounded. Tokens
-//! are not printed and not traced.
+//! By default a plugin's server accepts connections only from its own machine ([`SocketIoServerConfig::allow_remote`])
+//! and rejects web pages ([`SocketIoServerConfig::allow_origin`]). For wider access, require a token
+//! ([`SocketIoServerConfig::token`]) and serve `https://` ([`SocketIoServerConfig::tls`]). Messages, buffers,
+//! connections and times are bounded. Tokens are never printed or traced.
 //!
-//! # What it builds on
-//! The plugin's end needs Rust alone. The engine's end takes rust_socketio's engine.io client (`rust_engineio`), which
-//! brings `native-tls`: on Linux that is OpenSSL and its headers. The packets of socket.io above it are read and
-//! written here: rust_socketio's own reader gives a payload back with its keys in another order and its large numbers
-//! rounded, and tells nobody of a connection that was closed in order (`tests/rust_socketio.rs` shows both).
+//! # Dependencies
+//! The plugin's end is pure Rust. The engine's end uses rust_socketio's engine.io client (`rust_engineio`), which
+//! depends on `native-tls`: on Linux that is OpenSSL and its headers. This crate reads and writes socket.io's packets
+//! itself, because rust_socketio reorders a payload's keys, rounds large numbers, and does not report a gracefully
+//! closed connection (`tests/rust_socketio.rs` demonstrates the last two).
 //!
 //! # Example
 #![cfg_attr(all(feature = "client", feature = "plugin"), doc = "```")]
@@ -40,7 +41,7 @@
 //! let (url, serving) = transport_socketio::serve("127.0.0.1:0", move || calculator.clone()).await?;
 //! tokio::spawn(serving);
 //!
-//! // In the host's:
+//! // In the host:
 //! let engine = Engine::new();
 //! let local = engine.register(Plugin::new("local"))?;
 //! engine.register(transport_socketio::plugin("calculator", &url))?;
@@ -59,6 +60,7 @@ mod codec;
 mod config;
 #[cfg(feature = "plugin")]
 mod plugin;
+pub mod tls;
 
 #[cfg(feature = "client")]
 pub use client::{

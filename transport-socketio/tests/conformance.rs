@@ -1,8 +1,8 @@
-//! The conformance suite over socket.io, with a proxy between the ends.
+//! Runs the conformance suite over socket.io, through a proxy.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common {
-    /// A websocket frame with the event that carries `payload`, as a client sends it: masked with zeroes.
+    /// A client's websocket frame with the event that carries `payload`, masked with zeroes.
     pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         let text = [b"42[\"message\",", payload, b"]"].concat();
         let mut frame = vec![first];
@@ -22,7 +22,7 @@ mod common {
         frame
     }
 }
-// The same hands on the same bytes as for websockets.
+// The proxy of the websocket tests.
 #[path = "../../transport-ws/tests/conformance/proxy.rs"]
 mod proxy;
 
@@ -39,7 +39,7 @@ struct SocketIo;
 #[async_trait]
 impl Fixture for SocketIo {
     fn capabilities(&self) -> Capabilities {
-        // rust_engineio takes frames of 16 MiB, of which socket.io takes some bytes for itself.
+        // rust_engineio accepts frames of 16 MiB, which include socket.io's envelope.
         let largest = (16 << 20) - 1024;
         // socketioxide ends the connection on an event that is not JSON.
         Capabilities::default()
@@ -55,7 +55,7 @@ impl Fixture for SocketIo {
     }
 
     async fn place(&self) -> Result<Place, PlaceError> {
-        // A ping waits behind what fills all buffers, the proxy's too: on a busy machine that takes its time.
+        // Pings queue behind full buffers, including the proxy's, which drain slowly on a busy machine.
         let config =
             SocketIoServerConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(18));
         let server = SocketIoServer::bind("127.0.0.1:0", config).await?;

@@ -1,4 +1,4 @@
-//! Making links: who is let in, and what a failed dial says.
+//! Establishing links: authorization, and the errors of failed dials.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -17,34 +17,34 @@ fn refused(end: &ConnectError, part: &str) {
     assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
-/// A link, once accepted and once dialled.
+/// Both ends of a link: accepted and dialled.
 async fn both(server: &mut SocketIoServer, url: &str, config: SocketIoConnectorConfig) -> (TestLink, TestLink) {
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(url, config)) }).await;
     (plugin.unwrap(), engine.unwrap())
 }
 
 #[tokio::test]
-async fn tokens() {
+async fn a_wrong_token_is_rejected() {
     let mut server = server(SocketIoServerConfig::default().token("sesame")).await;
     let url = server.url();
     let plain = SocketIoConnectorConfig::default;
     for config in [plain(), plain().token("open"), plain().token(""), plain().token("sesame2")] {
         let end = dial(&url, config).await.err().unwrap();
-        refused(&end, "a token is needed");
+        refused(&end, "requires its token");
         refused(&end, "SocketIoConnectorConfig::token");
         assert!(!end.to_string().contains("sesame"), "{end}");
     }
     drop(both(&mut server, &url, plain().token("sesame")).await);
     let mut ws = raw_ws(&server).await;
     for (auth, answer) in [(r#"{"token":7}"#, "44"), ("[]", "44"), ("{", "44"), (r#"{"token":"sesame","a":1}"#, "40")] {
-        say(&mut ws, format!("40{auth}")).await;
-        let said = hear(&mut ws).await.unwrap();
-        assert!(said.starts_with(answer), "{auth} {said}");
+        send_text(&mut ws, format!("40{auth}")).await;
+        let packet = receive_text(&mut ws).await.unwrap();
+        assert!(packet.starts_with(answer), "{auth} {packet}");
     }
 }
 
 #[tokio::test]
-async fn namespaces_and_paths() {
+async fn namespace_and_path_must_match() {
     let config = SocketIoServerConfig::default().namespace("/ädmin/x").path("/a/b");
     let mut server = server(config).await;
     let (url, plain) = (server.url(), SocketIoConnectorConfig::default);
@@ -59,7 +59,7 @@ async fn namespaces_and_paths() {
 }
 
 #[tokio::test]
-async fn links_alive_are_counted() {
+async fn open_links_count_towards_max_connections() {
     let mut server = server(SocketIoServerConfig::default().max_connections(1)).await;
     let (url, plain) = (server.url(), SocketIoConnectorConfig::default);
     let (plugin, engine) = both(&mut server, &url, plain()).await;
@@ -70,7 +70,7 @@ async fn links_alive_are_counted() {
 }
 
 #[tokio::test]
-async fn only_loopback_unless_told_otherwise() {
+async fn only_loopback_addresses_are_bound_by_default() {
     for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let error = soon(SocketIoServer::bind(addr, SocketIoServerConfig::default())).await.unwrap_err();
         assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
@@ -82,12 +82,12 @@ async fn only_loopback_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_bound_says_why() {
+async fn bind_errors_name_the_cause() {
     let taken = server(SocketIoServerConfig::default()).await;
     let error = soon(SocketIoServer::bind(taken.local_addr(), SocketIoServerConfig::default())).await.unwrap_err();
     assert!(matches!(error, BindError::Io { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains(&taken.local_addr().to_string()) && text.contains("port 0 takes a free one"), "{text}");
+    assert!(text.contains(&taken.local_addr().to_string()) && text.contains("port 0 picks a free one"), "{text}");
     for nowhere in ["no-such-host.invalid:80", "127.0.0.1", "127.0.0.1:port"] {
         let error = soon(SocketIoServer::bind(nowhere, SocketIoServerConfig::default())).await.unwrap_err();
         assert!(matches!(error, BindError::Resolve(_)), "{error:?}");
@@ -98,7 +98,7 @@ async fn a_server_that_cannot_be_bound_says_why() {
 }
 
 #[tokio::test]
-async fn silent_and_hostile_connections_hold_nobody_up() {
+async fn silent_and_hostile_connections_do_not_delay_other_clients() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
     let mut others = Vec::new();
@@ -109,7 +109,7 @@ async fn silent_and_hostile_connections_hold_nobody_up() {
     }
     for query in ["&sid=x", "&sid=", "&EIO=3", "&transport=carrier-pigeon"] {
         let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-        let head = ask(&mut socket, &upgrade(query, "")).await;
+        let head = exchange_heads(&mut socket, &upgrade(query, "")).await;
         assert!(!head.contains(" 500 "), "{query} {head}");
     }
     let reset = TcpStream::connect(server.local_addr()).await.unwrap();
@@ -121,7 +121,7 @@ async fn silent_and_hostile_connections_hold_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_at_once() {
+async fn sixty_four_engines_connect_concurrently() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
     let dialling: Vec<_> = (0..64)
@@ -152,7 +152,7 @@ async fn accept_is_cancel_safe() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
     let dialling = tokio::spawn(async move { dial(&url, SocketIoConnectorConfig::default()).await.unwrap() });
-    // Each round polls accept once and drops it.
+    // Each round polls accept once and drops the future.
     let accepted = soon(async {
         loop {
             let once = {
@@ -170,11 +170,11 @@ async fn accept_is_cancel_safe() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_stops_listening_and_its_links_live_on() {
+async fn a_dropped_server_stops_listening_and_its_links_stay_open() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
     let (mut plugin, mut engine) = both(&mut server, &url, SocketIoConnectorConfig::default()).await;
-    // This one is dropped with the server.
+    // This connection is dropped with the server.
     let mut waiting = dial(&url, SocketIoConnectorConfig::default()).await.unwrap();
     drop(server);
     assert!(matches!(end(&mut waiting).await, LinkEnd::Closed { .. } | LinkEnd::Lost(_)));
@@ -189,7 +189,7 @@ async fn a_dropped_server_stops_listening_and_its_links_live_on() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn dial_errors_name_the_cause_without_secrets() {
     let (listener, url) = listener().await;
     drop(listener);
     let none = SocketIoConnectorConfig::default();
@@ -201,9 +201,9 @@ async fn nobody_there() {
     assert!(end.to_string().contains("check the plugin's url"), "{end}");
 }
 
-/// One that says nothing at all, nothing after the websocket, and nothing to the CONNECT.
+/// Servers that send nothing at all, nothing after the upgrade, or no answer to CONNECT.
 #[tokio::test]
-async fn a_dial_that_is_not_answered_times_out() {
+async fn an_unanswered_dial_times_out() {
     let limit = Duration::from_millis(100);
     for steps in 0..3 {
         let (listener, url) = listener().await;
@@ -213,9 +213,9 @@ async fn a_dial_that_is_not_answered_times_out() {
             }
             let mut ws = accept_ws(&listener).await;
             if steps == 2 {
-                say(&mut ws, open(Duration::from_secs(60))).await;
+                send_text(&mut ws, open(Duration::from_secs(60))).await;
             }
-            while hear(&mut ws).await.is_some() {}
+            while receive_text(&mut ws).await.is_some() {}
             std::future::pending::<()>().await;
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default().connect_timeout(limit));
@@ -232,11 +232,11 @@ async fn dial_raw(answer: &str) -> ConnectError {
         socket.write_all(answer.as_bytes()).await.unwrap();
     };
     let (dialled, ()) = soon(async { tokio::join!(dial(&url, SocketIoConnectorConfig::default()), raw) }).await;
-    dialled.err().expect("no link")
+    dialled.err().expect("expected an error")
 }
 
 #[tokio::test]
-async fn answers_that_are_no_websocket() {
+async fn answers_other_than_an_upgrade_are_errors() {
     for answer in ["", "nonsense\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 Swit"] {
         let end = dial_raw(answer).await;
         assert!(matches!(end, ConnectError::Failed(_) | ConnectError::Protocol(_)), "{answer}: {end:?}");
@@ -256,36 +256,36 @@ async fn answers_that_are_no_websocket() {
 }
 
 #[tokio::test]
-async fn websockets_that_do_not_speak_socket_io() {
+async fn servers_that_do_not_speak_socket_io_are_errors() {
     let open = open(Duration::from_secs(60));
     let huge = r#"0{"sid":"x","upgrades":[],"pingInterval":18446744073709551615,"pingTimeout":18446744073709551615}"#;
-    for said in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
+    for answers in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
         let (listener, url) = listener().await;
         let peer = async {
             let mut ws = accept_ws(&listener).await;
-            for text in said {
-                say(&mut ws, *text).await;
+            for text in answers {
+                send_text(&mut ws, *text).await;
             }
-            while hear(&mut ws).await.is_some() {}
+            while receive_text(&mut ws).await.is_some() {}
             std::future::pending::<()>().await;
         };
         let dialling = dial(&url, SocketIoConnectorConfig::default());
         let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
-        assert!(matches!(end, ConnectError::Protocol(_)), "{said:?} {end:?}");
+        assert!(matches!(end, ConnectError::Protocol(_)), "{answers:?} {end:?}");
     }
-    // One that goes before it has answered.
+    // A server that closes the connection before it answers.
     let (listener, url) = listener().await;
     let peer = async {
         let mut ws = accept_ws(&listener).await;
-        say(&mut ws, open).await;
-        hear(&mut ws).await;
+        send_text(&mut ws, open).await;
+        receive_text(&mut ws).await;
     };
     let (end, ()) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), peer);
     assert!(matches!(end, Err(ConnectError::Failed(_))));
 }
 
 #[tokio::test]
-async fn one_connector_dials_again_and_again() {
+async fn a_connector_can_dial_repeatedly() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
     let mut connector = SocketIoConnector::default();

@@ -13,11 +13,11 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 const SHORT: Duration = Duration::from_millis(200);
-/// Well before a silent peer would be found by the defaults, and long for a machine that is busy.
+/// Well below the default time for detecting a silent peer, and long enough for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn disconnect_flushes_first_and_closes_in_order() {
+async fn disconnect_flushes_and_then_closes_gracefully() {
     for back in [false, true] {
         let (plugin, engine) = default_pair().await;
         let (mut leaving, mut staying) = if back { (plugin, engine) } else { (engine, plugin) };
@@ -61,9 +61,9 @@ async fn dropping_a_link_closes_it_at_once() {
     }
 }
 
-/// What the other end may say when it goes.
+/// The ways in which a peer may close.
 #[tokio::test]
-async fn a_close_is_one_and_what_came_before_is_handed_out() {
+async fn each_kind_of_close_is_reported_after_earlier_messages() {
     for back in [false, true] {
         for (close, reason) in [
             (Frame::text("41"), "left the namespace"),
@@ -71,9 +71,9 @@ async fn a_close_is_one_and_what_came_before_is_handed_out() {
             (Frame::Close(None), "closed the connection"),
         ] {
             let (mut link, mut ws) = raw(back).await;
-            say(&mut ws, event(1)).await;
+            send_text(&mut ws, event(1)).await;
             ws.send(close).await.unwrap();
-            // As the protocol has it, the one that closes waits for the answer and then hangs up.
+            // As the protocol requires, the closing end waits for the answer and then hangs up.
             let answered = tokio::spawn(async move { while let Some(Ok(_)) = ws.next().await {} });
             assert_eq!(next_id(&mut link).await, 1);
             let end = end(&mut link).await;
@@ -86,13 +86,13 @@ async fn a_close_is_one_and_what_came_before_is_handed_out() {
 }
 
 #[tokio::test]
-async fn an_end_without_a_close_is_a_loss_and_noticed_at_once() {
+async fn an_end_without_a_close_is_reported_as_lost_at_once() {
     for back in [false, true] {
         for (reset, bytes) in [(false, &[][..]), (false, &[0x81]), (true, &[]), (true, &[0x81])] {
             let (mut link, mut ws) = raw(back).await;
-            say(&mut ws, event(1)).await;
-            // A reset discards what was not read.
-            assert_eq!(next_id(&mut link).await, 1, "what came before is handed out");
+            send_text(&mut ws, event(1)).await;
+            // A reset discards unread data.
+            assert_eq!(next_id(&mut link).await, 1, "earlier messages are delivered");
             let started = Instant::now();
             ws.get_mut().write_all(bytes).await.unwrap();
             if reset {
@@ -108,13 +108,13 @@ async fn an_end_without_a_close_is_a_loss_and_noticed_at_once() {
 }
 
 #[tokio::test]
-async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
+async fn a_write_error_does_not_lose_received_messages() {
     for back in [false, true] {
         let (mut link, mut ws) = raw(back).await;
         for id in 0..5 {
-            say(&mut ws, event(id)).await;
+            send_text(&mut ws, event(id)).await;
         }
-        say(&mut ws, "41").await;
+        send_text(&mut ws, "41").await;
         drop(ws);
         let text = Payload::new("x".repeat(100_000));
         let writing = async {
@@ -123,7 +123,7 @@ async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        // Long enough for the reset to be back. The link is not over before all is read.
+        // Long enough for the reset to arrive. The link does not end before everything is read.
         let _ = tokio::time::timeout(Duration::from_millis(100), writing).await;
         for id in 0..5 {
             assert_eq!(next_id(&mut link).await, id);
@@ -134,9 +134,9 @@ async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
     }
 }
 
-/// Whether nothing was sent, or more than all buffers hold.
+/// With nothing sent, and with more than all buffers hold.
 #[tokio::test]
-async fn a_silent_engine_is_found() {
+async fn a_silent_engine_is_detected() {
     for full in [false, true] {
         let (mut link, ws) = raw_engine(short()).await;
         let started = Instant::now();
@@ -152,13 +152,13 @@ async fn a_silent_engine_is_found() {
 }
 
 #[tokio::test]
-async fn a_silent_plugin_is_found() {
+async fn a_silent_plugin_is_detected() {
     for full in [false, true] {
         let (mut link, mut ws) = raw_plugin(Duration::from_millis(400)).await;
         if full {
             fill(&mut link, &Payload::new("x".repeat(100_000))).await;
-            // This one cannot be answered.
-            say(&mut ws, "2").await;
+            // This ping cannot be answered.
+            send_text(&mut ws, "2").await;
         }
         let started = Instant::now();
         let end = end(&mut link).await;
@@ -169,21 +169,21 @@ async fn a_silent_plugin_is_found() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_only_pings_lives() {
+async fn a_plugin_that_only_pings_is_not_silent() {
     let (mut link, mut ws) = raw_plugin(Duration::from_millis(400)).await;
     let plugin = async {
         for _ in 0..20 {
-            say(&mut ws, "2").await;
-            assert_eq!(hear(&mut ws).await.unwrap(), "3");
+            send_text(&mut ws, "2").await;
+            assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        say(&mut ws, event(1)).await;
+        send_text(&mut ws, event(1)).await;
     };
     let (id, ()) = tokio::join!(next_id(&mut link), plugin);
     assert_eq!(id, 1);
 }
 
-async fn disconnect_from_one_that_does_nothing(back: bool, full: bool) {
+async fn disconnect_from_unresponsive_peer(back: bool, full: bool) {
     let (mut link, mut ws) = raw(back).await;
     if full {
         fill(&mut link, &Payload::new("x".repeat(100_000))).await;
@@ -193,19 +193,19 @@ async fn disconnect_from_one_that_does_nothing(back: bool, full: bool) {
     assert_ended(&mut link, &LinkEnd::Disconnected).await;
     assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
     drop(link);
-    // A peer that never closes finds the connection ended.
+    // The connection is closed even if the peer never closes it.
     soon(async { while let Some(Ok(_)) = ws.next().await {} }).await;
     assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn disconnect_is_bounded_and_cuts_the_connection_whatever_the_other_end_does() {
-    let one = disconnect_from_one_that_does_nothing;
+async fn disconnect_is_bounded_and_closes_the_connection_of_an_unresponsive_peer() {
+    let one = disconnect_from_unresponsive_peer;
     tokio::join!(one(false, false), one(false, true), one(true, false), one(true, true));
 }
 
 #[tokio::test]
-async fn disconnect_is_not_held_up_by_a_peer_that_talks_without_end() {
+async fn a_peer_that_floods_the_link_does_not_delay_disconnect() {
     for back in [false, true] {
         let (mut link, mut ws) = raw(back).await;
         let talking = tokio::spawn(async move { while ws.send(Frame::text(event(1))).await.is_ok() {} });

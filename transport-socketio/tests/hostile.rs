@@ -1,4 +1,4 @@
-//! Nonsense from the other end, and what is left afterwards.
+//! Invalid input from the peer, and leaks of tasks and sockets.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -19,15 +19,15 @@ fn sockets() -> usize {
     names.filter(|name| name.to_string_lossy().starts_with("socket:")).count()
 }
 
-/// The only test of its process that counts descriptors, so it starts this program anew for itself alone.
+/// Counts the process's sockets, so it runs itself again in a separate process.
 #[cfg(target_os = "linux")]
 #[test]
-fn nothing_is_left_once_all_is_dropped() {
-    const ALONE: &str = "SOCKETIO_COUNTS_DESCRIPTORS";
-    if std::env::var_os(ALONE).is_none() {
-        let name = "nothing_is_left_once_all_is_dropped";
-        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        let done = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+fn no_tasks_or_sockets_leak() {
+    const CHILD_PROCESS: &str = "SOCKETIO_COUNTS_DESCRIPTORS";
+    if std::env::var_os(CHILD_PROCESS).is_none() {
+        let name = "no_tasks_or_sockets_leak";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let done = child.args(["--exact", name]).env(CHILD_PROCESS, "1").output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
         return;
     }
@@ -50,7 +50,7 @@ fn nothing_is_left_once_all_is_dropped() {
         dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
         let mut connector = transport_socketio::SocketIoConnector::new(right());
         for polls in 1..20 {
-            // Given up at some point of the handshake.
+            // Dropped at some point of the handshake.
             let dialling = connector_core::PluginConnector::connect(&mut connector, &url);
             tokio::pin!(dialling);
             for _ in 0..polls {
@@ -60,17 +60,17 @@ fn nothing_is_left_once_all_is_dropped() {
                 tokio::task::yield_now().await;
             }
         }
-        // One that is accepted only by being dropped with the server.
+        // A connection that is dropped with the server before it is accepted.
         let engine = dial(&url, right()).await.unwrap();
         drop((server, engine));
-        let gone = async {
+        let released = async {
             while (sockets(), tasks()) != before {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        // The longest wait is the one for a CONNECT that never came, 5 s.
-        let timely = tokio::time::timeout(Duration::from_secs(10), gone).await;
-        assert!(timely.is_ok(), "{:?} before, {:?} after", before, (sockets(), tasks()));
+        // The longest wait is 5 s, for a missing CONNECT.
+        let result = tokio::time::timeout(Duration::from_secs(10), released).await;
+        assert!(result.is_ok(), "{:?} before, {:?} after", before, (sockets(), tasks()));
     });
 }
 
@@ -83,8 +83,8 @@ fn random(mut state: u64) -> impl FnMut() -> usize {
     }
 }
 
-/// Mostly packets that nearly make sense, at times none at all.
-fn nonsense(random: &mut impl FnMut() -> usize) -> Frame {
+/// Mostly packets that are nearly valid, sometimes random bytes.
+fn invalid_frame(random: &mut impl FnMut() -> usize) -> Frame {
     const PARTS: &[&str] = &[
         "4",
         "2",
@@ -141,7 +141,7 @@ async fn no_bytes_make_a_link_panic_or_hang() {
     let mut random = random(0x2545_f491_4f6c_dd1d);
     for round in 0..200 {
         let (mut link, mut ws) = raw(round % 2 == 1).await;
-        let frames: Vec<Frame> = (0..random() % 20).map(|_| nonsense(&mut random)).collect();
+        let frames: Vec<Frame> = (0..random() % 20).map(|_| invalid_frame(&mut random)).collect();
         let torn = random().is_multiple_of(4);
         let writing = async {
             for frame in &frames {
@@ -155,22 +155,22 @@ async fn no_bytes_make_a_link_panic_or_hang() {
             drop(ws);
         };
         let (end, ()) = tokio::join!(end(&mut link), writing);
-        let usual =
+        let expected =
             matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_) | LinkEnd::BadFrame(_) | LinkEnd::TooLarge { .. });
-        assert!(usual, "{round}: {end:?} after {frames:?}");
+        assert!(expected, "{round}: {end:?} after {frames:?}");
         assert_ended(&mut link, &end).await;
     }
 }
 
-/// Before there is a link: the server lives on.
+/// Input before a link exists must not affect the server.
 #[tokio::test]
-async fn no_bytes_before_the_link_harm_the_server() {
+async fn invalid_input_before_connect_does_not_affect_the_server() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let mut random = random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..100 {
         let mut ws = raw_ws(&server).await;
         for _ in 0..random() % 10 {
-            if ws.send(nonsense(&mut random)).await.is_err() {
+            if ws.send(invalid_frame(&mut random)).await.is_err() {
                 break;
             }
         }

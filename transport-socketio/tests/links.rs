@@ -1,4 +1,4 @@
-//! A link that is up: messages, bad frames.
+//! Links in use: messages and bad frames.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -13,7 +13,7 @@ use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
-/// As a link's owner does it: one task that sends when the link is ready and reads whatever comes.
+/// Drives a link as its owner does: one task that reads everything and sends when the link is ready.
 async fn exchange(mut link: TestLink, count: i64) -> TestLink {
     let (mut sent, mut came) = (0, 0);
     soon(poll_fn(|cx| {
@@ -34,7 +34,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_each_way_at_once_in_order() {
+async fn ten_thousand_messages_arrive_in_order_in_both_directions() {
     let config = short().ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config, SocketIoConnectorConfig::default()).await;
     let both = tokio::join!(tokio::spawn(exchange(plugin, 10_000)), tokio::spawn(exchange(engine, 10_000)));
@@ -42,16 +42,16 @@ async fn ten_thousand_each_way_at_once_in_order() {
 }
 
 #[tokio::test]
-async fn what_an_engine_sends_once_it_is_connected_is_not_lost_before_it_is_accepted() {
+async fn messages_sent_before_the_link_is_accepted_are_not_lost() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let mut ws = raw_ws(&server).await;
-    say(&mut ws, "40").await;
-    assert!(hear(&mut ws).await.unwrap().starts_with("40{"));
+    send_text(&mut ws, "40").await;
+    assert!(receive_text(&mut ws).await.unwrap().starts_with("40{"));
     for id in 0..1000 {
         ws.feed(Frame::text(event(id))).await.unwrap();
     }
     ws.flush().await.unwrap();
-    say(&mut ws, "41").await;
+    send_text(&mut ws, "41").await;
     let mut link = soon(server.accept()).await.unwrap();
     for id in 0..1000 {
         assert_eq!(next_id(&mut link).await, id);
@@ -59,7 +59,7 @@ async fn what_an_engine_sends_once_it_is_connected_is_not_lost_before_it_is_acce
     assert!(matches!(next(&mut link).await, Err(LinkEnd::Closed { .. })));
 }
 
-/// The protocol lets nobody send before the answer; socketioxide ends such a connection, so that none is lost unseen.
+/// The protocol forbids events before the answer. socketioxide ends such a connection, so no event is lost silently.
 #[tokio::test]
 async fn an_event_before_the_answer_to_connect_ends_the_connection_or_arrives() {
     let mut server = server(SocketIoServerConfig::default()).await;
@@ -68,7 +68,7 @@ async fn an_event_before_the_answer_to_connect_ends_the_connection_or_arrives() 
         ws.feed(Frame::text(frame)).await.unwrap();
     }
     ws.flush().await.unwrap();
-    let ended = async { while hear(&mut ws).await.is_some() {} };
+    let ended = async { while receive_text(&mut ws).await.is_some() {} };
     let came = async {
         let mut link = server.accept().await.unwrap();
         for id in 0..3 {
@@ -111,7 +111,7 @@ async fn payloads_arrive_byte_for_byte() {
     }
 }
 
-/// The bytes of a message beside its text.
+/// The bytes of a message besides its text.
 const FIELDS: usize = r#"{"action":"emit","id":1,"payload":""}"#.len();
 const MOST: usize = 16 << 20;
 /// `42["message",` and `]`.
@@ -126,19 +126,19 @@ async fn carry(from: &mut TestLink, to: &mut TestLink, size: usize) -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_mebibytes_to_the_plugin_and_not_one_byte_more() {
+async fn the_plugin_accepts_exactly_sixteen_mebibytes() {
     let (mut plugin, mut engine) = default_pair().await;
     carry(&mut engine, &mut plugin, MOST).await.unwrap();
     let over = emit(1, Payload::new("x".repeat(MOST + 1 - FIELDS)));
     poll_fn(|cx| engine.poll_ready(cx)).await.unwrap();
-    let Err(SendError::Payload(error)) = engine.send(over) else { panic!("it was taken") };
+    let Err(SendError::Payload(error)) = engine.send(over) else { panic!("the message was accepted") };
     assert!(error.to_string().contains("max_message"), "{error}");
     carry(&mut engine, &mut plugin, 100).await.unwrap();
 }
 
-/// rust_engineio takes frames of 16 MiB, and the envelope is a part of them.
+/// rust_engineio accepts frames of 16 MiB, including the envelope.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_mebibytes_without_the_envelope_to_the_engine() {
+async fn the_engine_accepts_sixteen_mebibytes_minus_the_envelope() {
     let (mut plugin, mut engine) = default_pair().await;
     carry(&mut plugin, &mut engine, MOST - ENVELOPE).await.unwrap();
     let end = carry(&mut plugin, &mut engine, MOST - ENVELOPE + 1).await.unwrap_err();
@@ -153,19 +153,20 @@ async fn sixteen_mebibytes_without_the_envelope_to_the_engine() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_raw_engine_takes_sixteen_mebibytes_and_more_than_is_allowed_ends_it() {
+async fn sixteen_mebibytes_pass_and_a_larger_message_ends_the_link() {
     let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
-    let (sent, came) = tokio::join!(send(&mut link, emit(1, Payload::new("x".repeat(MOST - FIELDS)))), hear(&mut ws));
+    let (sent, came) =
+        tokio::join!(send(&mut link, emit(1, Payload::new("x".repeat(MOST - FIELDS)))), receive_text(&mut ws));
     sent.unwrap();
     assert_eq!(came.unwrap().len(), MOST + ENVELOPE);
     let _ = ws.send(Frame::text("4".repeat(MOST + 1025))).await;
     let end = end(&mut link).await;
-    assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("over the limit")), "{end:?}");
+    assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("exceeded the limit")), "{end:?}");
     assert_ended(&mut link, &end).await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_does_not_harm_the_link() {
+async fn an_unsendable_message_leaves_the_link_open() {
     let (mut plugin, mut engine) =
         pair(SocketIoServerConfig::default().max_message(1000), SocketIoConnectorConfig::default().max_message(1000))
             .await;
@@ -181,20 +182,20 @@ async fn what_cannot_be_sent_does_not_harm_the_link() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_an_error_in_its_place_at_the_plugin() {
+async fn invalid_messages_are_errors_in_their_position_at_the_plugin() {
     let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
     for text in
         [r#"42["message"]"#, r#"42["message",1]"#, r#"42["message",{}]"#, r#"42["message",{"action":"emit"},2]"#]
     {
-        say(&mut ws, text).await;
+        send_text(&mut ws, text).await;
     }
-    say(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
+    send_text(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
     ws.send(Frame::binary(b"1\x1e\xff".to_vec())).await.unwrap();
-    // Another event, another namespace's, and an answer that nobody asked for.
+    // Another event, an event of another namespace, and an unsolicited acknowledgement.
     for text in [r#"42["other",{"action":"emit"}]"#, r#"42/x,["message",{"action":"emit"}]"#, "4317[]"] {
-        say(&mut ws, text).await;
+        send_text(&mut ws, text).await;
     }
-    say(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
+    send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
     for _ in 0..4 {
         let error = next(&mut link).await.unwrap().unwrap_err();
         assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
@@ -206,19 +207,19 @@ async fn what_is_no_message_is_an_error_in_its_place_at_the_plugin() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_an_error_in_its_place_at_the_engine() {
+async fn invalid_messages_are_errors_in_their_position_at_the_engine() {
     let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
     for text in [r#"42["message"]"#, "42", "42nonsense", r#"42["message",{]"#, r#"42["message",{"action":"emit"},2]"#] {
-        say(&mut ws, text).await;
+        send_text(&mut ws, text).await;
     }
-    say(&mut ws, r#"452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#).await;
-    // As a packet this would leave the namespace.
+    send_text(&mut ws, r#"452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#).await;
+    // Parsed as a packet, this would leave the namespace.
     ws.send(Frame::binary(b"1".to_vec())).await.unwrap();
     ws.send(Frame::binary(br#"2["message",{"action":"emit","id":4}]"#.to_vec())).await.unwrap();
     for text in [r#"42["other",{"action":"emit"}]"#, r#"42/x,["message",{"action":"emit"}]"#, "4317[]", "6"] {
-        say(&mut ws, text).await;
+        send_text(&mut ws, text).await;
     }
-    say(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
+    send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
     for _ in 0..5 {
         let error = next(&mut link).await.unwrap().unwrap_err();
         assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");

@@ -1,4 +1,4 @@
-//! On a service of one's own.
+//! The plugin's end mounted on an axum service.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -31,7 +31,7 @@ async fn mounted(config: SocketIoServerConfig) -> (std::net::SocketAddr, SocketI
 }
 
 #[tokio::test]
-async fn links_beside_routes_that_are_left_alone() {
+async fn a_mounted_layer_makes_links_and_does_not_affect_other_routes() {
     let (addr, mut engines) = mounted(SocketIoServerConfig::default().allow_origin("https://ide.example")).await;
     let url = format!("http://{addr}");
     let (plugin, engine) =
@@ -66,7 +66,7 @@ async fn links_beside_routes_that_are_left_alone() {
 }
 
 #[tokio::test]
-async fn polling_and_a_token() {
+async fn polling_requires_the_token_and_the_namespace() {
     let (addr, mut engines) = mounted(SocketIoServerConfig::default().token("sesame").namespace("/a")).await;
     let polling = Polling::open(addr).await;
     polling.post(r#"40/a,{"token":"open"}"#).await;
@@ -78,18 +78,18 @@ async fn polling_and_a_token() {
     assert_eq!(next_id(&mut link).await, 3);
 }
 
-/// Without the service there is nothing left that could make links.
+/// Without the layer and its services no links can be made.
 #[tokio::test]
-async fn a_layer_that_is_gone_ends_accept() {
+async fn accept_fails_after_the_layer_is_dropped() {
     let (layer, mut engines) = mount(SocketIoServerConfig::default());
     let router: axum::Router = axum::Router::new().route("/", get(own)).layer(layer);
     drop(router);
     assert!(matches!(soon(engines.accept()).await, Err(LinkEnd::Closed { .. })));
 }
 
-/// Without anybody to accept, an engine is turned away again.
+/// Without a receiver the links of new engines are closed.
 #[tokio::test]
-async fn engines_that_are_gone_leave_no_links() {
+async fn links_are_closed_after_the_connector_is_dropped() {
     let (addr, engines) = mounted(SocketIoServerConfig::default()).await;
     drop(engines);
     let mut link = dial(&format!("http://{addr}"), SocketIoConnectorConfig::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which pages may connect.
+//! Allowed origins.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -16,7 +16,7 @@ fn allowing() -> SocketIoServerConfig {
     SocketIoServerConfig::default().allow_origin("https://IDE.example").allow_origin("http://localhost:3000")
 }
 
-/// Header lines, and whether they are let in.
+/// Header lines, and whether they are accepted.
 const CASES: &[(&str, bool)] = &[
     ("", true),
     ("Origin: https://ide.example\r\n", true),
@@ -33,7 +33,7 @@ const CASES: &[(&str, bool)] = &[
 ];
 
 #[tokio::test]
-async fn polling() {
+async fn polling_requires_an_allowed_origin() {
     let server = server(allowing()).await;
     for (origin, allowed) in CASES {
         for target in [POLL, "/socket.io?EIO=4&transport=polling", "/socket.io/x"] {
@@ -42,7 +42,7 @@ async fn polling() {
             if !allowed {
                 assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
                 assert!(answer.body.is_empty());
-                // A mounted service's bodies are of its own type, so the status line says it.
+                // The inner service defines the body's type, so the status line carries the reason.
                 assert!(
                     answer.head.lines().next().unwrap().contains("socketioserverconfig::allow_origin"),
                     "{}",
@@ -58,7 +58,7 @@ async fn polling() {
 }
 
 #[tokio::test]
-async fn preflights() {
+async fn preflights_are_answered_for_allowed_origins() {
     let server = server(allowing()).await;
     for (origin, allowed) in CASES.iter().filter(|(origin, _)| !origin.is_empty()) {
         let headers =
@@ -74,11 +74,11 @@ async fn preflights() {
 }
 
 #[tokio::test]
-async fn websockets() {
+async fn websockets_require_an_allowed_origin() {
     let server = server(allowing()).await;
     for (origin, allowed) in CASES {
         let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-        let head = ask(&mut socket, &upgrade("", origin)).await;
+        let head = exchange_heads(&mut socket, &upgrade("", origin)).await;
         assert!(head.starts_with(if *allowed { "HTTP/1.1 101" } else { "HTTP/1.1 403" }), "{origin} {head}");
     }
     let config = SocketIoConnectorConfig::default().header("Origin", "https://evil.example");
@@ -87,7 +87,7 @@ async fn websockets() {
 }
 
 #[tokio::test]
-async fn nobody_unless_told_so() {
+async fn no_origin_is_allowed_by_default() {
     let server = server(SocketIoServerConfig::default()).await;
     for (origin, _) in &CASES[1..] {
         assert_eq!(request(server.local_addr(), "GET", POLL, origin, "").await.status, 403);

@@ -1,4 +1,4 @@
-//! Engines that poll, as pages do before they upgrade.
+//! Engines that use long polling, as web pages do before they upgrade.
 #![cfg(feature = "client")]
 #![cfg(feature = "plugin")]
 
@@ -25,7 +25,7 @@ fn id_of(packet: &str) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn messages_go_both_ways_in_order() {
+async fn messages_arrive_in_order_in_both_directions() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default()).await;
     let posting = async {
         for start in (0..1000).step_by(100) {
@@ -54,7 +54,7 @@ async fn messages_go_both_ways_in_order() {
 }
 
 #[tokio::test]
-async fn a_mebibyte_each_way() {
+async fn messages_of_one_mebibyte_pass_in_both_directions() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default()).await;
     let text = "x".repeat(1 << 20);
     send(&mut link, emit(1, Payload::new((text.clone(),)))).await.unwrap();
@@ -62,12 +62,12 @@ async fn a_mebibyte_each_way() {
     assert!(packets.len() == 1 && packets[0].contains(&text));
     let body = format!(r#"42["message",{{"action":"emit","payload":["{text}"]}}]"#);
     assert_eq!(polling.post(&body).await.body, "ok");
-    let came = next(&mut link).await.unwrap().unwrap().payload.unwrap();
-    assert!(came.read::<(String,)>().unwrap().0 == text);
+    let received = next(&mut link).await.unwrap().unwrap().payload.unwrap();
+    assert!(received.read::<(String,)>().unwrap().0 == text);
 }
 
 #[tokio::test]
-async fn a_request_over_the_limit_is_refused() {
+async fn a_request_over_the_limit_is_rejected_with_413() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default().max_polling_body(10_000)).await;
     assert_eq!(polling.post(&event(1)).await.status, 200);
     let answer = polling.post(&format!("42[\"message\",\"{}\"]", "x".repeat(20_000))).await;
@@ -79,7 +79,7 @@ async fn a_request_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_poll_is_pushed_back_and_loses_nothing() {
+async fn an_engine_that_does_not_poll_causes_back_pressure_without_loss() {
     let config = SocketIoServerConfig::default().ping_interval(Duration::from_millis(50));
     let (_server, mut link, polling) = polling(config.ping_timeout(Duration::from_secs(20))).await;
     let sent = fill(&mut link, &Payload::new("x".repeat(1000))).await;
@@ -96,7 +96,7 @@ async fn one_that_does_not_poll_is_pushed_back_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn either_end_may_leave() {
+async fn either_end_may_disconnect() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default()).await;
     polling.post(&format!("{}\u{1e}41", event(1))).await;
     assert_eq!(next_id(&mut link).await, 1);
@@ -121,9 +121,9 @@ async fn either_end_may_leave() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_and_what_is_silent_ends() {
+async fn protocol_violations_and_silence_end_the_link() {
     let (_server, mut link, polling) = polling(SocketIoServerConfig::default()).await;
-    // The first ping may be the answer to one of them, and then the other waits.
+    // The first ping may answer one of the polls, and then the other waits.
     let both = || async { tokio::join!(polling.poll(), polling.poll()) };
     soon(async {
         loop {
@@ -146,7 +146,7 @@ async fn what_breaks_the_protocol_and_what_is_silent_ends() {
     soon(async { while tokio::net::TcpStream::connect(polling.to).await.is_ok() {} }).await;
 }
 
-/// Small messages, and ones of which several do not fit into one answer: what does not fit must not be left behind.
+/// Small messages, and messages of which several do not fit into one response. None may be lost in the upgrade.
 #[tokio::test]
 async fn an_upgrade_keeps_all_messages_in_order() {
     for size in [10, 60_000, 700_000] {
@@ -161,7 +161,7 @@ async fn an_upgrade_keeps_all_messages_in_order() {
             for id in 0..20 {
                 assert_eq!(next_id(&mut link).await, id);
             }
-            // Nobody leaves before all is read.
+            // Keeps the link open until the engine has read everything.
             link
         };
         let engine = async {
@@ -171,17 +171,17 @@ async fn an_upgrade_keeps_all_messages_in_order() {
             }
             ids.extend(polling.packets().await.iter().filter_map(|packet| id_of(packet)));
             let mut ws = polling.upgrade().await;
-            say(&mut ws, "2probe").await;
-            // The last poll is answered by a packet that says nothing.
-            let (probed, last) = tokio::join!(hear(&mut ws), polling.packets());
+            send_text(&mut ws, "2probe").await;
+            // The last poll is answered by a NOOP packet.
+            let (probed, last) = tokio::join!(receive_text(&mut ws), polling.packets());
             assert_eq!(probed.unwrap(), "3probe");
             ids.extend(last.iter().filter_map(|packet| id_of(packet)));
-            say(&mut ws, "5").await;
+            send_text(&mut ws, "5").await;
             for id in 10..20 {
-                say(&mut ws, event(id)).await;
+                send_text(&mut ws, event(id)).await;
             }
             while (ids.len() as i64) < count {
-                ids.extend(id_of(&hear(&mut ws).await.expect("it was closed")));
+                ids.extend(id_of(&receive_text(&mut ws).await.expect("the websocket was closed")));
             }
             assert_eq!(ids, (0..count).collect::<Vec<i64>>());
         };

@@ -1,4 +1,4 @@
-//! Ends that do not read.
+//! Back-pressure: peers that do not read.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -12,27 +12,27 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use transport_socketio::SocketIoServerConfig;
 
-/// A peer that reads nothing, then steadily but slowly; pings go between, and find a place.
+/// A peer that reads nothing at first. Pings in between find capacity.
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_pushed_back_and_loses_nothing() {
+async fn an_engine_that_does_not_read_causes_back_pressure_without_loss() {
     for size in [1000, 70_000] {
         let (mut link, mut ws) = raw_engine(short().ping_timeout(Duration::from_secs(20))).await;
         let payload = Payload::new("x".repeat(size));
-        // With what the kernel buffers for itself, a few megabytes.
+        // Includes a few megabytes that the kernel buffers.
         let mut sent = 0;
         while let Ok(ready) = tokio::time::timeout(Duration::from_millis(300), poll_fn(|cx| link.poll_ready(cx))).await
         {
             ready.unwrap();
             link.send(emit(sent, payload.clone())).unwrap();
             sent += 1;
-            assert!(sent < 20_000_000 / size as i64, "buffers without bound");
+            assert!(sent < 20_000_000 / size as i64, "buffering is unbounded");
         }
-        say(&mut ws, event(7)).await;
-        assert_eq!(next_id(&mut link).await, 7, "it is heard meanwhile");
+        send_text(&mut ws, event(7)).await;
+        assert_eq!(next_id(&mut link).await, 7, "the link still receives");
         let reading = async {
             let mut seen = 0;
             while seen <= sent {
-                match ws.next().await.expect("it was closed").unwrap() {
+                match ws.next().await.expect("the websocket was closed").unwrap() {
                     Frame::Text(text) if text.as_str() == "2" => ws.send(Frame::text("3")).await.unwrap(),
                     Frame::Text(text) => {
                         assert!(text.as_str()[..40].contains(&format!(r#""id":{seen},"#)), "{}", &text.as_str()[..40]);
@@ -47,9 +47,9 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_loses_nothing() {
     }
 }
 
-/// The reader is so slow that the buffer stays nearly full over many pings, each of which must find a place in it.
+/// The buffer stays nearly full for many pings, each of which must find capacity.
 #[tokio::test]
-async fn a_slow_but_steady_reader_outlives_the_pings() {
+async fn a_slow_but_steady_reader_stays_connected() {
     let config = SocketIoServerConfig::default().ping_interval(Duration::from_millis(10));
     let (mut link, mut ws) = raw_engine(config.ping_timeout(Duration::from_secs(20))).await;
     let payload = Payload::new("x".repeat(20_000));
@@ -64,7 +64,7 @@ async fn a_slow_but_steady_reader_outlives_the_pings() {
     let reading = async {
         let (mut seen, mut pings) = (0, 0);
         while seen < count {
-            match ws.next().await.expect("it was closed").unwrap() {
+            match ws.next().await.expect("the websocket was closed").unwrap() {
                 Frame::Text(text) if text.as_str() == "2" => {
                     pings += 1;
                     ws.send(Frame::text("3")).await.unwrap();
@@ -82,46 +82,46 @@ async fn a_slow_but_steady_reader_outlives_the_pings() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_does_not_read_pushes_the_engine_back() {
+async fn a_plugin_that_does_not_read_causes_back_pressure_without_loss() {
     let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
     let payload = Payload::new("x".repeat(70_000));
     let sent = fill(&mut link, &payload).await;
-    say(&mut ws, event(7)).await;
-    assert_eq!(next_id(&mut link).await, 7, "it is heard meanwhile");
+    send_text(&mut ws, event(7)).await;
+    assert_eq!(next_id(&mut link).await, 7, "the link still receives");
     let reading = async {
         for id in 0..=sent {
-            assert!(hear(&mut ws).await.unwrap()[..40].contains(&format!(r#""id":{id},"#)));
+            assert!(receive_text(&mut ws).await.unwrap()[..40].contains(&format!(r#""id":{id},"#)));
         }
     };
     let (last, ()) = soon(async { tokio::join!(send(&mut link, emit(sent, payload.clone())), reading) }).await;
     last.unwrap();
 }
 
-/// socketioxide reads on whatever happens, so a limit must end it.
+/// socketioxide has no back-pressure for reading, so a limit ends the link.
 #[tokio::test]
-async fn what_is_not_read_is_bounded() {
-    for (size, most) in [(0, 17_000), (100_000, 200)] {
+async fn unread_messages_are_bounded() {
+    for (size, count) in [(0, 17_000), (100_000, 200)] {
         let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
         let text = format!(r#"42["message",{{"action":"emit","payload":"{}"}}]"#, "x".repeat(size));
         let flood = async {
-            for _ in 0..most {
+            for _ in 0..count {
                 if ws.send(Frame::text(text.clone())).await.is_err() {
                     return;
                 }
             }
-            while hear(&mut ws).await.is_some_and(|text| text != "41") {}
+            while receive_text(&mut ws).await.is_some_and(|text| text != "41") {}
         };
         soon(flood).await;
-        let mut came = 0;
+        let mut received = 0;
         let end = loop {
             match next(&mut link).await {
                 Ok(message) => drop(message.unwrap()),
                 Err(end) => break end,
             }
-            came += 1;
+            received += 1;
         };
         assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("were not read")), "{end:?}");
-        assert!(came > most * 3 / 4, "what fitted is handed out: {came}");
+        assert!(received > count * 3 / 4, "messages within the limit are delivered: {received}");
         assert_ended(&mut link, &end).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Who is refused is warned of, with what to set, however often it happens.
+//! Rejected clients cause warnings that name the setting, at a bounded rate.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -13,7 +13,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
-/// Keeps the fields of every warning as one line of text.
+/// Records the fields of each warning as one line.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -56,7 +56,7 @@ impl Warnings {
 }
 
 #[tokio::test]
-async fn a_warning_says_what_to_set() {
+async fn a_warning_names_the_setting() {
     let token = SocketIoServerConfig::default().token("sesame");
     let full = SocketIoServerConfig::default().max_connections(0);
     for (config, setting) in
@@ -74,7 +74,7 @@ async fn a_warning_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_flood_of_refusals_is_counted_instead_of_traced_and_what_is_shown_is_bounded() {
+async fn warnings_are_rate_limited_and_bounded_in_length() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let server = server(SocketIoServerConfig::default()).await;

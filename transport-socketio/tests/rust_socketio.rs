@@ -1,4 +1,4 @@
-//! What rust_socketio's own client does, and why the engine's end takes only its engine.io.
+//! Limitations of rust_socketio's client, because of which the engine's end uses only its engine.io layer.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use transport_socketio::SocketIoServerConfig;
 
-type Seen = mpsc::UnboundedReceiver<(String, serde_json::Value)>;
+type Events = mpsc::UnboundedReceiver<(String, serde_json::Value)>;
 
-/// Its client, and every event it tells of.
-async fn client(url: &str) -> (Client, Seen) {
-    let (sender, seen) = mpsc::unbounded_channel();
+/// A client and the events that it reports.
+async fn client(url: &str) -> (Client, Events) {
+    let (sender, events) = mpsc::unbounded_channel();
     let mut builder = ClientBuilder::new(url).transport_type(TransportType::Websocket).reconnect(false);
     for event in [Event::Connect, Event::Close, Event::Error, Event::Message] {
         let (sender, name) = (sender.clone(), event.to_string());
@@ -31,43 +31,43 @@ async fn client(url: &str) -> (Client, Seen) {
             async {}.boxed()
         });
     }
-    (soon(builder.connect()).await.unwrap(), seen)
+    (soon(builder.connect()).await.unwrap(), events)
 }
 
-async fn next_event(seen: &mut Seen) -> (String, serde_json::Value) {
-    soon(seen.recv()).await.unwrap()
+async fn next_event(events: &mut Events) -> (String, serde_json::Value) {
+    soon(events.recv()).await.unwrap()
 }
 
 #[tokio::test]
-async fn it_works_against_our_server() {
+async fn it_works_with_this_crates_server() {
     let mut server = server(SocketIoServerConfig::default()).await;
-    let (client, mut seen) = client(&server.url()).await;
+    let (client, mut events) = client(&server.url()).await;
     let mut link = soon(server.accept()).await.unwrap();
-    assert_eq!(next_event(&mut seen).await.0, Event::Connect.to_string());
+    assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
     client.emit("message", serde_json::json!({ "action": "emit", "id": 5 })).await.unwrap();
     assert_eq!(next_id(&mut link).await, 5);
     send(&mut link, emit(6, Payload::new(1))).await.unwrap();
-    let (name, value) = next_event(&mut seen).await;
+    let (name, value) = next_event(&mut events).await;
     assert_eq!((name.as_str(), &value["id"]), ("message", &serde_json::json!(6)));
     client.disconnect().await.unwrap();
 }
 
-/// A payload comes out changed, where our link hands out the bytes that were sent.
+/// It changes payloads, whereas this crate's link returns the bytes as sent.
 #[tokio::test]
-async fn it_rounds_large_numbers_and_drops_what_it_cannot_hold() {
+async fn it_rounds_large_numbers_and_drops_messages_with_larger_ones() {
     let mut server = server(SocketIoServerConfig::default()).await;
-    let (_client, mut seen) = client(&server.url()).await;
+    let (_client, mut events) = client(&server.url()).await;
     let mut link = soon(server.accept()).await.unwrap();
-    assert_eq!(next_event(&mut seen).await.0, Event::Connect.to_string());
+    assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
     let json = "[123456789012345678901234567890]";
     send(&mut link, emit(1, Payload::from_json(json).unwrap())).await.unwrap();
-    let (_, value) = next_event(&mut seen).await;
+    let (_, value) = next_event(&mut events).await;
     assert_eq!(value["payload"].to_string(), "[1.2345678901234568e+29]");
-    // A number it cannot hold costs the message.
+    // A number out of range loses the message.
     send(&mut link, emit(2, Payload::from_json("[1e400]").unwrap())).await.unwrap();
     send(&mut link, emit(3, Payload::null())).await.unwrap();
     loop {
-        let (name, value) = next_event(&mut seen).await;
+        let (name, value) = next_event(&mut events).await;
         assert!(name != "message" || value["id"] != 2, "{value}");
         if value["id"] == 3 {
             break;
@@ -75,55 +75,55 @@ async fn it_rounds_large_numbers_and_drops_what_it_cannot_hold() {
     }
 }
 
-/// Its caller would never learn that the connection is over.
+/// The caller would not learn that the connection has ended.
 #[tokio::test]
-async fn it_tells_nobody_of_a_websocket_that_was_closed_in_order() {
+async fn it_does_not_report_a_gracefully_closed_websocket() {
     let (listener, url) = listener().await;
     let plugin = async {
         let mut ws = accept_ws(&listener).await;
-        say(&mut ws, open(Duration::from_secs(60))).await;
-        assert_eq!(hear(&mut ws).await.unwrap(), "3");
-        assert_eq!(hear(&mut ws).await.unwrap(), "40");
-        say(&mut ws, r#"40{"sid":"y"}"#).await;
+        send_text(&mut ws, open(Duration::from_secs(60))).await;
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
+        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
         ws
     };
-    let ((_client, mut seen), mut ws) = tokio::join!(client(&url), plugin);
-    assert_eq!(next_event(&mut seen).await.0, Event::Connect.to_string());
+    let ((_client, mut events), mut ws) = tokio::join!(client(&url), plugin);
+    assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
     let _ = ws.send(Frame::Close(None)).await;
-    while hear(&mut ws).await.is_some() {}
+    while receive_text(&mut ws).await.is_some() {}
     drop(ws);
-    let told = tokio::time::timeout(Duration::from_millis(300), seen.recv()).await;
-    // Either nothing comes, or its task is over and its callbacks are gone with it; it never says that it closed.
-    assert!(matches!(told, Err(_) | Ok(None)), "{told:?}");
+    let event = tokio::time::timeout(Duration::from_millis(300), events.recv()).await;
+    // Either no event arrives, or its task ends with its callbacks. It never reports the close.
+    assert!(matches!(event, Err(_) | Ok(None)), "{event:?}");
 }
 
-/// `connect()` is done before the namespace has answered, and nothing holds back what is sent then.
+/// `connect()` returns before the namespace has answered, and does not hold back events sent then.
 #[tokio::test]
-async fn it_sends_before_the_namespace_has_let_it_in() {
+async fn it_sends_before_the_namespace_has_accepted_it() {
     let (listener, url) = listener().await;
     let plugin = async {
         let mut ws = accept_ws(&listener).await;
-        say(&mut ws, open(Duration::from_secs(60))).await;
-        assert_eq!(hear(&mut ws).await.unwrap(), "3");
-        assert_eq!(hear(&mut ws).await.unwrap(), "40");
+        send_text(&mut ws, open(Duration::from_secs(60))).await;
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
         // No answer.
-        hear(&mut ws).await.unwrap()
+        receive_text(&mut ws).await.unwrap()
     };
     let engine = async {
-        let (client, seen) = client(&url).await;
+        let (client, events) = client(&url).await;
         client.emit("message", serde_json::json!({ "action": "emit" })).await.unwrap();
-        (client, seen)
+        (client, events)
     };
-    let (early, (_client, mut seen)) = soon(async { tokio::join!(plugin, engine) }).await;
+    let (early, (_client, mut events)) = soon(async { tokio::join!(plugin, engine) }).await;
     assert_eq!(early, r#"42["message",{"action":"emit"}]"#);
-    assert!(seen.try_recv().is_err());
+    assert!(events.try_recv().is_err());
 }
 
-/// Its engine.io takes binary frames for packets with separators between them, below anything of ours.
+/// Its engine.io layer parses binary frames as packets with separators, below this crate's code.
 #[tokio::test]
-async fn an_attachment_with_a_separator_in_it_ends_even_our_link() {
+async fn an_attachment_that_contains_a_separator_ends_this_crates_link_too() {
     let (mut link, mut ws) = raw_plugin(Duration::from_secs(60)).await;
-    say(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
+    send_text(&mut ws, r#"451-["message",{"_placeholder":true,"num":0}]"#).await;
     ws.send(Frame::binary(b"a\x1e\xff".to_vec())).await.unwrap();
     assert!(next(&mut link).await.unwrap().is_err());
     let end = end(&mut link).await;

@@ -1,4 +1,4 @@
-//! Nothing of a URL is shown but its scheme, host and port, and what cannot get better is refused at once.
+//! Errors show only the scheme, host and port of a URL, and permanent errors are refused at once.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -15,7 +15,7 @@ fn no_secret(text: &str) {
 }
 
 #[tokio::test]
-async fn of_a_plugin_that_is_not_there() {
+async fn an_unreachable_plugin_does_not_leak_its_url() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();
@@ -42,7 +42,7 @@ async fn of_a_plugin_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn of_a_namespace_that_is_not_there() {
+async fn an_unknown_namespace_does_not_leak_its_url() {
     let server = server(SocketIoServerConfig::default()).await;
     let url = format!("http://hunter:s3cret@{}/t0ken?a=qu3ry", server.local_addr());
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();

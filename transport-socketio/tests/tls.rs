@@ -1,4 +1,4 @@
-//! `https://`.
+//! Links over `https://`.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -11,7 +11,7 @@ use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
-/// A server for `name`, and a client that trusts it.
+/// A server configuration for `name`, and a client configuration that trusts it.
 fn configs(name: &str) -> (Arc<rustls::ServerConfig>, native_tls::TlsConnector) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -49,7 +49,7 @@ async fn both_ends_speak_tls() {
 }
 
 #[tokio::test]
-async fn certificates_that_do_not_fit_are_refused() {
+async fn untrusted_certificates_are_refused() {
     let (tls, trust) = configs("another.example");
     for config in [SocketIoConnectorConfig::default(), SocketIoConnectorConfig::default().tls(trust)] {
         let server = server(SocketIoServerConfig::default().tls(tls.clone())).await;
@@ -62,7 +62,7 @@ async fn certificates_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn one_end_without_tls() {
+async fn errors_suggest_the_other_scheme_if_one_end_lacks_tls() {
     let (tls, _) = configs("127.0.0.1");
     let plain = server(SocketIoServerConfig::default()).await;
     let url = plain.url().replace("http://", "https://");

@@ -1,4 +1,4 @@
-//! Messages as frames; no I/O.
+//! Encodes messages as frames. No I/O.
 
 use bytes::Bytes;
 use connector_core::{Message, PayloadError};
@@ -6,12 +6,12 @@ use tokio_tungstenite::tungstenite as ws;
 use ws::protocol::frame::Frame;
 use ws::protocol::frame::coding::{Data, OpCode};
 
-/// Frames up to this size are copied out of the scratch buffer, which so is used again.
+/// Frames up to this size are copied out of the scratch buffer, so that it can be reused.
 const SMALL: usize = 16 * 1024;
 
-/// The text frame of a message, written into `scratch` first.
+/// Encodes a message as a text frame, by way of `scratch`.
 ///
-/// Made as a frame and not as a `ws::Message::Text`, which would check once more that JSON is UTF-8.
+/// Builds a `Frame` because `ws::Message::Text` would validate the UTF-8 of the JSON again.
 ///
 /// # Errors
 /// The payload cannot be serialized, or the message is larger than `limit` bytes.
@@ -22,7 +22,7 @@ pub(crate) fn encode(message: &Message, limit: usize, scratch: &mut Vec<u8>) -> 
     if written.is_err() || length > limit {
         *scratch = Vec::new();
         written?;
-        let text = format!("a message of {length} bytes is over the limit of {limit} (WsConfig::max_sent_message)");
+        let text = format!("a message of {length} bytes exceeds the limit of {limit} (WsConfig::max_sent_message)");
         return Err(PayloadError::NotSerializable(text));
     }
     let json = if length <= SMALL { Bytes::copy_from_slice(scratch) } else { std::mem::take(scratch).into() };
@@ -35,7 +35,7 @@ mod tests {
     use connector_core::{Action, Payload};
 
     #[test]
-    fn there_and_back() {
+    fn a_message_survives_a_round_trip() {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::new(("grüße \u{1f980}", 7)));
         let ws::Message::Frame(frame) = encode(&message, 1024, &mut vec![]).unwrap() else { panic!("a frame") };
@@ -46,10 +46,10 @@ mod tests {
     }
 
     #[test]
-    fn too_large_is_refused_before_it_is_sent() {
+    fn a_message_over_the_limit_is_not_encoded() {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::new("x".repeat(100)));
         let error = encode(&message, 100, &mut vec![]).unwrap_err();
-        assert!(error.to_string().contains("over the limit of 100"), "{error}");
+        assert!(error.to_string().contains("exceeds the limit of 100"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! When to ping, and when silence has lasted too long.
+//! Decides when to ping, when a peer counts as silent, and when closing takes too long.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,70 +9,70 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::WsConfig;
 
-const SHORTEST: Duration = Duration::from_millis(1);
-/// How many times as long as without progress a closing may take in all.
-const MOST: u32 = 5;
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+/// Total time for closing, as a multiple of the time allowed without progress.
+const TOTAL_FACTOR: u32 = 5;
 
-/// What is due.
+/// The action that is due.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Due {
     Ping,
-    /// Nothing was heard for this long.
+    /// The peer has been silent for this long.
     Silent(Duration),
 }
 
-/// The one timer of a link. Hearing something does not touch it: that is looked at when it fires.
+/// A link's single timer. Activity does not reset it; it is taken into account when the timer fires.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     timer: Pin<Box<Sleep>>,
     interval: Duration,
     timeout: Duration,
-    pinged: Option<Instant>,
-    /// How long a closing may go without progress, and when it is over.
+    pinged_at: Option<Instant>,
+    /// The time that closing may take without progress, and its final deadline.
     closing: Option<(Duration, Instant)>,
-    /// What had crossed the link when the closing was looked at last.
-    crossed: Traffic,
+    /// The link's traffic when closing was last polled.
+    last_traffic: Traffic,
 }
 
 impl Keepalive {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(config: &WsConfig) -> Keepalive {
-        let interval = config.ping_interval.max(SHORTEST);
+        let interval = config.ping_interval.max(MIN_INTERVAL);
         let timer = Box::pin(tokio::time::sleep(interval));
         Keepalive {
             timer,
             interval,
             timeout: config.ping_timeout,
-            pinged: None,
+            pinged_at: None,
             closing: None,
-            crossed: Traffic::default(),
+            last_traffic: Traffic::default(),
         }
     }
 
-    /// Whether silence is noticed at all.
-    pub(crate) fn is_on(&self) -> bool {
+    /// Whether silence is detected.
+    pub(crate) fn is_enabled(&self) -> bool {
         self.interval < Duration::MAX && self.timeout < Duration::MAX
     }
 
-    /// `heard` is when something came last, or when the link was made. To be asked only when nothing is left to read.
-    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, heard: Instant) -> Poll<Due> {
+    /// `last_activity` is initially the link's creation. Call this only when there is nothing to read.
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, last_activity: Instant) -> Poll<Due> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            // While a pong is awaited the timer fires at least once an interval too: the pong may have come at once,
-            // and then the next ping is due an interval after it, however long the timeout.
-            let due = match self.pinged {
-                Some(pinged) if heard < pinged => {
-                    let limit = after(pinged, self.timeout);
+            // While waiting for a pong the timer also fires at least once per interval: if the pong arrived at once,
+            // the next ping is due one interval later, however long the timeout is.
+            let due = match self.pinged_at {
+                Some(pinged_at) if last_activity < pinged_at => {
+                    let limit = after(pinged_at, self.timeout);
                     if limit <= now {
                         return Poll::Ready(Due::Silent(self.interval.saturating_add(self.timeout)));
                     }
                     limit.min(after(now, self.interval))
                 }
                 _ => {
-                    let due = after(heard, self.interval);
+                    let due = after(last_activity, self.interval);
                     if due <= now {
-                        self.pinged = Some(now);
+                        self.pinged_at = Some(now);
                         self.timer.as_mut().reset(after(now, self.timeout.min(self.interval)));
                         return Poll::Ready(Due::Ping);
                     }
@@ -83,24 +83,24 @@ impl Keepalive {
         }
     }
 
-    /// From here on the timer bounds the closing: how long it may go without progress, and in all five times that.
+    /// From now on the timer bounds closing: `timeout` without progress, and five times that in total.
     pub(crate) fn start_closing(&mut self, timeout: Duration) {
         let now = Instant::now();
-        self.closing = Some((timeout, after(now, timeout.saturating_mul(MOST))));
+        self.closing = Some((timeout, after(now, timeout.saturating_mul(TOTAL_FACTOR))));
         self.timer.as_mut().reset(after(now, timeout));
     }
 
-    /// Ready when the closing has taken too long. What has crossed the link since this was asked last is progress.
+    /// Ready when closing has taken too long. Traffic since the last call counts as progress.
     pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>, traffic: Traffic) -> Poll<()> {
-        let moved = std::mem::replace(&mut self.crossed, traffic) != traffic;
-        if moved && let Some((timeout, over)) = self.closing {
-            self.timer.as_mut().reset(after(Instant::now(), timeout).min(over));
+        let progressed = std::mem::replace(&mut self.last_traffic, traffic) != traffic;
+        if progressed && let Some((timeout, deadline)) = self.closing {
+            self.timer.as_mut().reset(after(Instant::now(), timeout).min(deadline));
         }
         self.timer.as_mut().poll(cx)
     }
 }
 
-/// `Instant + Duration::MAX` would panic; thirty years are as good as never.
+/// `Instant + Duration::MAX` would panic, so this saturates at thirty years.
 fn after(start: Instant, delay: Duration) -> Instant {
     start.checked_add(delay).unwrap_or_else(|| start + Duration::from_secs(30 * 365 * 24 * 3600))
 }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_found_after_a_ping_and_its_timeout() {
+    async fn silence_is_detected_after_a_ping_and_its_timeout() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 5));
         assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, start)).await, Due::Ping);
@@ -126,31 +126,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_heard_counts_from_when_it_was_heard() {
+    async fn activity_delays_the_next_ping_from_the_time_of_the_activity() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 5));
-        let heard = start + Duration::from_secs(9);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, heard)).await, Due::Ping);
+        let last_activity = start + Duration::from_secs(9);
+        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping);
         assert_eq!(start.elapsed().as_secs(), 19);
-        let heard = start + Duration::from_secs(20);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, heard)).await, Due::Ping, "the pong put it off");
+        let last_activity = start + Duration::from_secs(20);
+        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping, "the pong postponed it");
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_timeout_does_not_put_off_the_next_ping() {
+    async fn a_long_timeout_does_not_delay_the_next_ping() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 60));
         assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, start)).await, Due::Ping);
-        let heard = start + Duration::from_secs(11);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, heard)).await, Due::Ping);
+        let last_activity = start + Duration::from_secs(11);
+        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping);
         assert_eq!(start.elapsed().as_secs(), 21);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, heard)).await, Due::Silent(Duration::from_secs(70)));
+        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Silent(Duration::from_secs(70)));
         assert_eq!(start.elapsed().as_secs(), 81);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn extremes_neither_panic_nor_spin() {
+    async fn extreme_settings_do_not_panic_or_spin() {
         let start = Instant::now();
         let mut never = Keepalive::new(&WsConfig::default().ping_interval(Duration::MAX).ping_timeout(Duration::MAX));
         assert!(poll_fn(|cx| Poll::Ready(never.poll_due(cx, start))).await.is_pending());
@@ -158,6 +158,6 @@ mod tests {
         assert!(poll_fn(|cx| Poll::Ready(never.poll_closing(cx, Traffic::default()))).await.is_pending());
         let mut at_once = Keepalive::new(&config(0, 0));
         assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Ping);
-        assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Silent(SHORTEST));
+        assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Silent(MIN_INTERVAL));
     }
 }

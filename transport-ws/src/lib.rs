@@ -1,29 +1,30 @@
 //! Plugin connectors over websockets: the plugin serves, the engine dials.
 //!
-//! - [`WsServer`] (feature `client`) is the plugin's end. "Client" as in the published packages: the plugin is the
-//!   engine's client even where it runs the server.
-//! - [`WsConnector`] (feature `plugin`) is the engine's end. It dials the `url` of the plugin's profile, `ws://` or
+//! - [`WsServer`] (feature `client`) is the plugin's end. As in the published packages, "client" means the engine's
+//!   client: the plugin, even though it runs the server.
+//! - [`WsConnector`] (feature `plugin`) is the engine's end. It dials the `url` in the plugin's profile, `ws://` or
 //!   `wss://`.
-//! - [`WsConfig`] holds the limits and times of a link, the same at either end.
+//! - [`WsConfig`] holds the limits and timeouts of a link. Both ends use the same type.
+//! - [`tls`] re-exports the rustls types that the configurations take.
 #![cfg_attr(
     feature = "stp",
-    doc = "- [`stp`] (feature `stp`) connects services to Sketch-thru-Plan, and is a hub for them."
+    doc = "- [`stp`] (feature `stp`) connects services to Sketch-thru-Plan (STP) and provides a hub for them."
 )]
 //!
-//! `client` and `plugin` are on by default. One text frame is one message. Either end pings a peer it has not heard of
-//! and ends the link when nothing comes back, by default within 20 s; reading pongs takes no help of the user's, but a
-//! link has to be polled for messages, as its core does. Dialling again, queues and the plugins' handshake are the
-//! core's.
+//! `client` and `plugin` are enabled by default. Each text frame carries one message. Each end pings a silent peer and
+//! ends the link if nothing is received in reply, by default within 20 s. Keepalive runs while the link is polled for
+//! messages, which connector-core does. Reconnecting, queues and the plugin handshake are connector-core's work.
 //!
 //! # Names
-//! Every transport has functions `serve` and `plugin`. Call them by the crate's name, as `transport_ws::serve(…)`, the way one calls
-//! `tokio::spawn`, and import types one by one: what is imported from two transports with `*` is ambiguous.
+//! Every transport exports functions named `serve` and `plugin`. Call them qualified, as `transport_ws::serve(…)`, and
+//! import types individually: glob imports from two transports are ambiguous.
 //!
 //! # Safe by default
-//! A plugin's server can be reached from its own machine only ([`WsServerConfig::allow_remote`]), and by no page in a
-//! browser ([`WsServerConfig::allow_origin`]): any website may try to open a websocket to `localhost`. For more, ask
-//! for a token ([`WsServerConfig::token`]) and serve `wss://` ([`WsServerConfig::tls`]). Frames, buffers, connections
-//! and times are bounded. Tokens are not printed and not traced; neither are the paths and queries of URLs.
+//! By default a plugin's server accepts connections only from its own machine ([`WsServerConfig::allow_remote`]) and
+//! rejects web pages ([`WsServerConfig::allow_origin`]), because any website can try to open a websocket to
+//! `localhost`. For wider access, require a token ([`WsServerConfig::token`]) and serve `wss://`
+//! ([`WsServerConfig::tls`]). Frames, buffers, connections and times are bounded. Tokens and the paths and queries of
+//! URLs are never printed or traced.
 //!
 //! # Example
 #![cfg_attr(all(feature = "client", feature = "plugin"), doc = "```")]
@@ -37,7 +38,7 @@
 //! let (url, serving) = transport_ws::serve("127.0.0.1:0", move || calculator.clone()).await?;
 //! tokio::spawn(serving);
 //!
-//! // In the host's:
+//! // In the host:
 //! let engine = Engine::new();
 //! let local = engine.register(Plugin::new("local"))?;
 //! engine.register(transport_ws::plugin("calculator", &url))?;
@@ -51,10 +52,10 @@
 #[cfg(feature = "client")]
 mod client;
 #[cfg(any(feature = "client", feature = "plugin"))]
+mod close;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod codec;
 mod config;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod ending;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod keepalive;
 #[cfg(any(feature = "client", feature = "plugin"))]
@@ -64,7 +65,8 @@ mod plugin;
 #[cfg(feature = "stp")]
 pub mod stp;
 #[cfg(any(feature = "client", feature = "plugin"))]
-mod wire;
+mod stream;
+pub mod tls;
 
 #[cfg(feature = "client")]
 pub use client::{BindError, WsServer, WsServerConfig, serve};

@@ -1,4 +1,4 @@
-//! Making links: who is let in, and what a failed dial says.
+//! Establishing links: authorization, and the errors of failed dials.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -15,75 +15,78 @@ fn refused(end: &ConnectError, part: &str) {
     assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
 }
 
-/// The status that a raw request gets.
+/// The status of the answer to a raw request.
 async fn status(config: WsServerConfig, headers: &str) -> String {
     answer(config, headers).await.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
-/// The head of the answer that a raw request gets.
+/// The head of the answer to a raw request.
 async fn answer(config: WsServerConfig, headers: &str) -> String {
-    let server = server(config).await;
-    let mut server_too = server;
-    let local = server_too.local_addr();
-    let asking = async {
+    let mut server = server(config).await;
+    let local = server.local_addr();
+    let requesting = async {
         let mut socket = TcpStream::connect(local).await.unwrap();
         socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
         read_head(&mut socket).await
     };
     soon(async {
         tokio::select! {
-            head = asking => head,
-            _ = async { loop { std::mem::forget(server_too.accept().await) } } => unreachable!(),
+            head = requesting => head,
+            _ = async { loop { std::mem::forget(server.accept().await) } } => unreachable!(),
         }
     })
     .await
 }
 
-/// The subprotocol that a raw request gets, which asks for these; or its status.
-async fn subprotocol(config: WsServerConfig, asked: &str) -> String {
-    let head = answer(config, asked).await.to_lowercase();
+/// The subprotocol selected for a raw request, or the status of the answer.
+async fn subprotocol(config: WsServerConfig, requested: &str) -> String {
+    let head = answer(config, requested).await.to_lowercase();
     let name = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
     name.unwrap_or_else(|| head.split(' ').nth(1).unwrap_or_default()).to_owned()
 }
 
 #[tokio::test]
-async fn a_client_is_told_the_first_of_its_subprotocols_that_the_server_speaks() {
+async fn the_server_selects_the_clients_first_supported_subprotocol() {
     let config = || WsServerConfig::default().subprotocol("v1").subprotocol("v2");
     assert_eq!(subprotocol(config(), "").await, "101");
-    for (asked, told) in [("v1", "v1"), ("v0, v2, v1", "v2"), ("v3", "400"), ("V1", "400")] {
-        assert_eq!(subprotocol(config(), &format!("Sec-WebSocket-Protocol: {asked}\r\n")).await, told, "{asked}");
+    for (requested, selected) in [("v1", "v1"), ("v0, v2, v1", "v2"), ("v3", "400"), ("V1", "400")] {
+        assert_eq!(
+            subprotocol(config(), &format!("Sec-WebSocket-Protocol: {requested}\r\n")).await,
+            selected,
+            "{requested}"
+        );
     }
-    // A client that asks would give up a connection that does not speak what it asked for.
+    // A client that requests a subprotocol fails the connection if none is selected.
     assert_eq!(subprotocol(WsServerConfig::default(), "Sec-WebSocket-Protocol: v1\r\n").await, "400");
     let head = answer(WsServerConfig::default().token("t"), "Sec-WebSocket-Protocol: v1\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 401"), "without a token nothing more is told: {head}");
+    assert!(head.starts_with("HTTP/1.1 401"), "without a token nothing else is revealed: {head}");
 }
 
 #[tokio::test]
-async fn an_engine_asks_for_a_subprotocol_and_says_why_if_it_is_not_spoken() {
-    let mut speaks = server(WsServerConfig::default().subprotocol("v2")).await;
-    let url = speaks.url();
-    let asks =
+async fn a_dial_reports_an_unsupported_subprotocol() {
+    let mut server = server(WsServerConfig::default().subprotocol("v2")).await;
+    let url = server.url();
+    let config =
         |names: &[&str]| names.iter().fold(WsConnectorConfig::default(), |config, name| config.subprotocol(*name));
-    dial(&mut speaks, &url, asks(&["v1", "v2"])).await.unwrap();
-    dial(&mut speaks, &url, asks(&[])).await.unwrap();
-    refused(&dial(&mut speaks, &url, asks(&["v1"])).await.err().unwrap(), "speak none of the subprotocols [\"v1\"]");
-    refused(&dial(&mut speaks, &url, asks(&["a b"])).await.err().unwrap(), "cannot be a subprotocol");
+    dial(&mut server, &url, config(&["v1", "v2"])).await.unwrap();
+    dial(&mut server, &url, config(&[])).await.unwrap();
+    refused(&dial(&mut server, &url, config(&["v1"])).await.err().unwrap(), "speak none of the subprotocols [\"v1\"]");
+    refused(&dial(&mut server, &url, config(&["a b"])).await.err().unwrap(), "cannot be a subprotocol");
 
-    // A server that goes on without a word of it.
+    // A server that ignores the request for a subprotocol.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let deaf = async {
+    let ignoring = async {
         let (socket, _) = listener.accept().await.unwrap();
         tokio_tungstenite::accept_async(socket).await.unwrap()
     };
-    let mut connector = WsConnector::new(asks(&["v1"]));
-    let (dialled, _) = soon(async { tokio::join!(connector.connect(&url), deaf) }).await;
+    let mut connector = WsConnector::new(config(&["v1"]));
+    let (dialled, _) = soon(async { tokio::join!(connector.connect(&url), ignoring) }).await;
     refused(&dialled.err().unwrap(), "speaks none of the subprotocols");
 }
 
 #[tokio::test]
-async fn a_subprotocol_that_nobody_can_ask_for_is_not_bound() {
+async fn a_server_does_not_bind_with_an_invalid_subprotocol() {
     for name in ["", "a b", "a,b", "ä"] {
         let config = WsServerConfig::default().subprotocol(name);
         let error = soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap_err();
@@ -92,7 +95,7 @@ async fn a_subprotocol_that_nobody_can_ask_for_is_not_bound() {
 }
 
 #[tokio::test]
-async fn origins() {
+async fn only_allowed_origins_are_accepted() {
     let config = || WsServerConfig::default().allow_origin("https://ide.example");
     assert_eq!(status(config(), "").await, "101");
     assert_eq!(status(config(), "Origin: https://ide.example\r\n").await, "101");
@@ -102,7 +105,7 @@ async fn origins() {
 }
 
 #[tokio::test]
-async fn an_origin_is_refused_with_a_remedy() {
+async fn a_foreign_origin_is_rejected_with_403() {
     let mut server = server(WsServerConfig::default()).await;
     let url = server.url();
     let config = WsConnectorConfig::default().header("Origin", "https://ide.example");
@@ -110,7 +113,7 @@ async fn an_origin_is_refused_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn tokens() {
+async fn a_wrong_token_is_rejected_with_401() {
     let mut server = server(WsServerConfig::default().token("sesame")).await;
     let url = server.url();
     let plain = WsConnectorConfig::default;
@@ -126,7 +129,7 @@ async fn tokens() {
 }
 
 #[tokio::test]
-async fn links_alive_are_counted() {
+async fn open_links_count_towards_max_connections() {
     let mut server = server(WsServerConfig::default().max_connections(1)).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default());
@@ -139,7 +142,7 @@ async fn links_alive_are_counted() {
 }
 
 #[tokio::test]
-async fn only_loopback_unless_told_otherwise() {
+async fn only_loopback_addresses_are_bound_by_default() {
     for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let error = soon(WsServer::bind(addr, WsServerConfig::default())).await.unwrap_err();
         assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
@@ -150,14 +153,14 @@ async fn only_loopback_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_bound_says_why() {
+async fn bind_errors_name_the_cause() {
     let taken = server(WsServerConfig::default()).await;
     let error = soon(WsServer::bind(taken.local_addr(), WsServerConfig::default())).await.unwrap_err();
     assert!(matches!(error, BindError::Io { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains(&taken.local_addr().to_string()) && text.contains("port 0 takes a free one"), "{text}");
-    for nowhere in ["no-such-host.invalid:80", "127.0.0.1", "127.0.0.1:port"] {
-        let error = soon(WsServer::bind(nowhere, WsServerConfig::default())).await.unwrap_err();
+    assert!(text.contains(&taken.local_addr().to_string()) && text.contains("port 0 picks a free one"), "{text}");
+    for invalid in ["no-such-host.invalid:80", "127.0.0.1", "127.0.0.1:port"] {
+        let error = soon(WsServer::bind(invalid, WsServerConfig::default())).await.unwrap_err();
         assert!(matches!(error, BindError::Resolve(_)), "{error:?}");
         assert!(error.to_string().contains("give a host and a port"), "{error}");
     }
@@ -166,7 +169,7 @@ async fn a_server_that_cannot_be_bound_says_why() {
 }
 
 #[tokio::test]
-async fn silent_and_hostile_connections_hold_nobody_up() {
+async fn silent_and_hostile_connections_do_not_delay_other_clients() {
     let mut server = server(WsServerConfig::default()).await;
     let url = server.url();
     let mut others = Vec::new();
@@ -177,7 +180,7 @@ async fn silent_and_hostile_connections_hold_nobody_up() {
         socket.write_all(bytes).await.unwrap();
         others.push(socket);
     }
-    let junk = format!("{UPGRADE}\r\nand a frame too early");
+    let junk = format!("{UPGRADE}\r\na premature frame");
     let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
     socket.write_all(junk.as_bytes()).await.unwrap();
     let reset = TcpStream::connect(server.local_addr()).await.unwrap();
@@ -201,7 +204,7 @@ async fn unfinished_upgrades_are_bounded_in_number_and_time() {
     for _ in 0..6 {
         silent.push(TcpStream::connect(server.local_addr()).await.unwrap());
     }
-    // It has no more time for its own upgrade than they have, which on a busy machine may not do at first.
+    // Its own upgrade has the same limit, which may be too short at first on a busy machine.
     soon(async { while dial(&mut server, &url, WsConnectorConfig::default()).await.is_err() {} }).await;
 }
 
@@ -212,7 +215,7 @@ async fn accept_is_cancel_safe() {
     let mut connector = WsConnector::new(WsConnectorConfig::default());
     let dialling = connector.connect(&url);
     tokio::pin!(dialling);
-    // Each round polls accept once and drops it.
+    // Each round polls accept once and drops the future.
     let _link = soon(async {
         loop {
             tokio::select! {
@@ -232,7 +235,7 @@ async fn accept_is_cancel_safe() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn dial_errors_name_the_cause_without_secrets() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut connector = WsConnector::default();
     for (url, part) in [
@@ -248,7 +251,7 @@ async fn nobody_there() {
 }
 
 #[tokio::test]
-async fn a_dial_that_nobody_answers_times_out() {
+async fn an_unanswered_dial_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let limit = Duration::from_millis(50);
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(WsConfig::default().connect_timeout(limit)));
@@ -258,7 +261,7 @@ async fn a_dial_that_nobody_answers_times_out() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_upgrade() {
+async fn answers_other_than_an_upgrade_are_errors() {
     let dial = |answer| dial_raw(answer, WsConnectorConfig::default());
     for answer in [
         "nonsense\r\n\r\n",

@@ -18,7 +18,7 @@ fn short() -> WsConfig {
 }
 
 #[tokio::test]
-async fn disconnect_closes_with_1000_and_flushes_first() {
+async fn disconnect_flushes_and_then_closes_with_1000() {
     for back in [false, true] {
         let (plugin, engine) = pair(WsConfig::default(), WsConfig::default()).await;
         let (mut leaving, mut staying) = if back { (plugin, engine) } else { (engine, plugin) };
@@ -46,7 +46,7 @@ async fn both_ends_may_disconnect_at_once() {
 async fn disconnect_is_bounded_when_the_other_end_is_dead() {
     let (mut link, _socket) = raw_engine(short()).await;
     disconnect(&mut link).await;
-    // Not even its buffers empty.
+    // The same with full buffers.
     let (mut link, _socket) = raw_engine(short()).await;
     while !is_blocked(&mut link).await {
         link.send(emit(1, Payload::new("x".repeat(1 << 20)))).unwrap();
@@ -56,13 +56,13 @@ async fn disconnect_is_bounded_when_the_other_end_is_dead() {
 }
 
 #[tokio::test]
-async fn no_end_is_held_up_by_a_peer_that_talks_without_end() {
+async fn a_peer_that_floods_the_link_does_not_delay_its_end() {
     for broken in [false, true] {
         let (mut link, socket) = raw_engine(short()).await;
         let mut socket = socket.into_std().unwrap();
         socket.set_nonblocking(false).unwrap();
-        // A thread, so that there is always something to read.
-        let talking = std::thread::spawn(move || {
+        // A thread, so that there is always data to read.
+        let flooding = std::thread::spawn(move || {
             use std::io::Write;
             let frames = masked(if broken { 0x83 } else { 0x81 }, br#"{"action":"emit"}"#).repeat(1000);
             while socket.write_all(&frames).is_ok() {}
@@ -75,7 +75,7 @@ async fn no_end_is_held_up_by_a_peer_that_talks_without_end() {
             disconnect(&mut link).await;
         }
         drop(link);
-        talking.join().unwrap();
+        flooding.join().unwrap();
     }
 }
 
@@ -93,7 +93,7 @@ async fn no_bytes_make_a_link_panic_or_hang() {
         let mut bytes = Vec::new();
         for _ in 0..random() % 20 {
             let payload: Vec<u8> = (0..random() % 200).map(|_| random() as u8).collect();
-            // Mostly frames that nearly make sense, at times none at all.
+            // Mostly frames that are nearly valid, sometimes random bytes.
             match random() % 8 {
                 0 => bytes.extend_from_slice(&payload),
                 1 => bytes.extend(masked(0x81, br#"{"action":"emit"}"#)),
@@ -142,10 +142,10 @@ async fn a_close_that_cannot_be_answered_is_still_reported() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_ends_both_ends() {
+async fn a_message_over_the_limit_ends_the_link_at_both_ends() {
     for back in [false, true] {
         let small = WsConfig::default().max_message(1000);
-        // Once in the kernel's buffers, once more than they hold.
+        // One message fits into the kernel's buffers, the other does not.
         for size in [1001, 15 << 20] {
             let (mut from, mut to) = if back {
                 let (plugin, engine) = pair(WsConfig::default(), small.clone()).await;
@@ -160,16 +160,16 @@ async fn a_message_over_the_limit_ends_both_ends() {
                 let _ = from.poll_flush(cx);
                 from.poll_message(cx)
             });
-            let (sent, took) = soon(async { tokio::join!(sender, end(&mut to)) }).await;
+            let (sent, received) = soon(async { tokio::join!(sender, end(&mut to)) }).await;
             assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
-            assert!(matches!(took, LinkEnd::TooLarge { limit: 1000 }), "{took:?}");
-            assert_ended(&mut to, &took).await;
+            assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
+            assert_ended(&mut to, &received).await;
         }
     }
 }
 
 #[tokio::test]
-async fn fragments_count_together() {
+async fn the_limit_applies_to_all_fragments_of_a_message_together() {
     let (mut link, mut socket) = raw_engine(WsConfig::default().max_message(100)).await;
     socket.write_all(&masked(0x01, &[b'x'; 60])).await.unwrap();
     socket.write_all(&masked(0x80, &[b'x'; 60])).await.unwrap();
@@ -183,7 +183,7 @@ async fn fragments_count_together() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_is_told_and_ends_the_link() {
+async fn a_protocol_violation_is_answered_with_a_close_code_and_ends_the_link() {
     for (bytes, code) in [
         (masked(0x81, b"\xff\xfe"), 1007u16),
         (masked(0xf1, b"{}"), 1002),
@@ -207,7 +207,7 @@ async fn what_breaks_the_protocol_is_told_and_ends_the_link() {
 }
 
 #[tokio::test]
-async fn a_peer_that_breaks_the_protocol_and_stays_does_not_hold_the_end_back() {
+async fn a_peer_that_violates_the_protocol_and_does_not_hang_up_does_not_delay_the_end() {
     let (mut link, mut socket) = raw_engine(short()).await;
     socket.write_all(&masked(0x83, b"")).await.unwrap();
     let end = end(&mut link).await;
@@ -215,13 +215,13 @@ async fn a_peer_that_breaks_the_protocol_and_stays_does_not_hold_the_end_back() 
 }
 
 #[tokio::test]
-async fn an_end_without_a_close_is_a_loss() {
+async fn an_end_without_a_close_is_reported_as_lost() {
     for bytes in [vec![], masked(0x81, b"{}")[..3].to_vec(), masked(0x01, b"{")] {
         let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
         socket.write_all(&bytes).await.unwrap();
         drop(socket);
-        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()), "what came before is handed out");
+        assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(1.into()), "earlier messages are delivered");
         let end = end(&mut link).await;
         assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
         assert_ended(&mut link, &end).await;
@@ -229,7 +229,7 @@ async fn an_end_without_a_close_is_a_loss() {
 }
 
 #[tokio::test]
-async fn a_reset_in_mid_frame_is_a_loss() {
+async fn a_reset_in_mid_frame_is_reported_as_lost() {
     let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
     socket.write_all(&masked(0x81, &[b'x'; 100])[..50]).await.unwrap();
     socket.set_zero_linger().unwrap();
@@ -239,14 +239,14 @@ async fn a_reset_in_mid_frame_is_a_loss() {
 }
 
 #[tokio::test]
-async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
+async fn a_write_error_does_not_lose_received_messages() {
     let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
     for id in 0..5 {
         socket.write_all(&masked(0x89, b"")).await.unwrap();
         socket.write_all(&masked(0x81, format!(r#"{{"action":"emit","id":{id}}}"#).as_bytes())).await.unwrap();
     }
     drop(socket);
-    // Until the reset is back, writes succeed.
+    // Writes succeed until the reset arrives.
     let mut ids = Vec::new();
     let text = Payload::new("x".repeat(100_000));
     let end = soon(std::future::poll_fn(|cx| {
@@ -258,7 +258,7 @@ async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
         if let std::task::Poll::Ready(Err(end)) = wrote {
             return std::task::Poll::Ready(end);
         }
-        // Reading only once writing has failed.
+        // Read only after writing has failed.
         if ids.is_empty() && wrote.is_ready() {
             return std::task::Poll::Pending;
         }
@@ -279,16 +279,16 @@ async fn a_writer_that_fails_does_not_lose_what_had_arrived() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_found() {
+async fn a_silent_peer_is_detected() {
     let (mut link, mut socket) = raw_engine(short()).await;
     let end = end(&mut link).await;
     assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_millis(100)), "{end:?}");
-    assert_eq!(read_frame(&mut socket).await, (0x89, vec![]), "it was asked");
+    assert_eq!(read_frame(&mut socket).await, (0x89, vec![]), "a ping was sent");
     assert_ended(&mut link, &end).await;
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_found_behind_a_full_buffer() {
+async fn a_silent_peer_is_detected_behind_a_full_buffer() {
     let (mut link, _socket) = raw_engine(short()).await;
     while !is_blocked(&mut link).await {
         link.send(emit(1, Payload::new("x".repeat(1 << 20)))).unwrap();
@@ -298,7 +298,7 @@ async fn a_silent_peer_is_found_behind_a_full_buffer() {
 }
 
 #[tokio::test]
-async fn an_idle_peer_that_answers_pings_lives() {
+async fn an_idle_peer_that_answers_pings_stays_connected() {
     let config = WsConfig::default().ping_interval(Duration::from_millis(5)).ping_timeout(Duration::from_secs(20));
     let (mut link, mut socket) = raw_engine(config).await;
     let peer = async {
@@ -308,8 +308,8 @@ async fn an_idle_peer_that_answers_pings_lives() {
         }
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
     };
-    let (came, ()) = tokio::join!(next(&mut link), peer);
-    assert_eq!(came.unwrap().unwrap().id, Some(1.into()));
+    let (received, ()) = tokio::join!(next(&mut link), peer);
+    assert_eq!(received.unwrap().unwrap().id, Some(1.into()));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A link that is up: messages, bad frames, pushing back.
+//! Links in use: messages, bad frames, back-pressure.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use transport_ws::WsConfig;
 
 #[tokio::test]
-async fn messages_go_both_ways_in_order() {
+async fn messages_arrive_in_order_in_both_directions() {
     let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default()).await;
     for id in 0..100 {
         for link in [&mut plugin, &mut engine] {
@@ -33,13 +33,13 @@ async fn messages_go_both_ways_in_order() {
     }
 }
 
-/// As a link's owner does it: one task that sends when the link is ready and reads whatever comes.
+/// Drives a link as its owner does: one task that reads everything and sends when the link is ready.
 async fn exchange(mut link: TestLink, count: i64) -> TestLink {
-    let (mut sent, mut came) = (0, 0);
+    let (mut sent, mut received) = (0, 0);
     soon(poll_fn(|cx| {
         while let Poll::Ready(message) = link.poll_message(cx) {
-            assert_eq!(message.unwrap().unwrap().id, Some(came.into()));
-            came += 1;
+            assert_eq!(message.unwrap().unwrap().id, Some(received.into()));
+            received += 1;
         }
         while sent < count && link.poll_ready(cx).is_ready() {
             let size = if sent % 100 == 0 { 300_000 } else { 100 };
@@ -47,7 +47,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
             sent += 1;
         }
         let flushed = link.poll_flush(cx).is_ready();
-        if flushed && sent == count && came == count { Poll::Ready(()) } else { Poll::Pending }
+        if flushed && sent == count && received == count { Poll::Ready(()) } else { Poll::Pending }
     }))
     .await;
     link
@@ -55,7 +55,7 @@ async fn exchange(mut link: TestLink, count: i64) -> TestLink {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ends_send_more_than_the_buffers_hold() {
-    // Pings in between must wake, and harm, nobody.
+    // Frequent pings must not disturb the exchange.
     let config = WsConfig::default().ping_interval(Duration::from_millis(1)).ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config.clone(), config).await;
     let (plugin, engine) = tokio::join!(tokio::spawn(exchange(plugin, 5000)), tokio::spawn(exchange(engine, 5000)));
@@ -63,7 +63,7 @@ async fn both_ends_send_more_than_the_buffers_hold() {
 }
 
 #[tokio::test]
-async fn large_and_empty_payloads() {
+async fn large_and_empty_payloads_arrive_unchanged() {
     let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default()).await;
     let large = "x".repeat(1 << 20);
     for payload in
@@ -72,26 +72,26 @@ async fn large_and_empty_payloads() {
         let want = payload.to_json().unwrap();
         for back in [false, true] {
             let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
-            let (sent, came) = tokio::join!(send(from, emit(1, payload.clone())), next(to));
+            let (sent, received) = tokio::join!(send(from, emit(1, payload.clone())), next(to));
             sent.unwrap();
-            assert_eq!(came.unwrap().unwrap().payload.unwrap().to_json().unwrap(), want);
+            assert_eq!(received.unwrap().unwrap().payload.unwrap().to_json().unwrap(), want);
         }
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_does_not_harm_the_link() {
+async fn an_unsendable_message_leaves_the_link_open() {
     let (mut plugin, mut engine) = pair(WsConfig::default(), WsConfig::default().max_sent_message(1000)).await;
     soon(poll_fn(|cx| engine.poll_ready(cx))).await.unwrap();
-    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
-    assert!(matches!(engine.send(emit(1, Payload::new(no_json))), Err(SendError::Payload(_))));
+    let unserializable = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert!(matches!(engine.send(emit(1, Payload::new(unserializable))), Err(SendError::Payload(_))));
     assert!(matches!(engine.send(emit(2, Payload::new("x".repeat(1000)))), Err(SendError::Payload(_))));
     send(&mut engine, emit(3, Payload::null())).await.unwrap();
     assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(3.into()));
 }
 
 #[tokio::test]
-async fn frames_that_are_no_messages_are_errors_in_their_place() {
+async fn invalid_messages_are_errors_in_their_position() {
     let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
     let good = br#"{"action":"emit","id":1}"#;
     for (first, payload) in
@@ -121,28 +121,28 @@ async fn fragments_make_one_message() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_though_nobody_sends() {
+async fn a_ping_is_answered_without_a_sender() {
     let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
     socket.write_all(&masked(0x89, b"hello")).await.unwrap();
     let reading = async {
         let _ = next(&mut link).await;
     };
     tokio::select! {
-        () = reading => panic!("nothing was sent"),
+        () = reading => panic!("no message was sent"),
         pong = read_frame(&mut socket) => assert_eq!(pong, (0x8a, b"hello".to_vec())),
     }
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_pushed_back_and_still_heard() {
+async fn a_peer_that_does_not_read_causes_back_pressure_and_can_still_send() {
     let (mut link, mut socket) = raw_engine(WsConfig::default()).await;
     let text = "x".repeat(64 * 1024);
     let mut sent: i64 = 0;
-    // The kernel's buffers take some megabytes, and the link one message more.
+    // The kernel buffers some megabytes, and the link one more message.
     while !is_blocked(&mut link).await {
         link.send(emit(sent, Payload::new((text.clone(),)))).unwrap();
         sent += 1;
-        assert!(sent < 500, "buffers without bound");
+        assert!(sent < 500, "buffering is unbounded");
     }
     for _ in 0..10 {
         let flushing = poll_fn(|cx| Poll::Ready(link.poll_flush(cx).is_pending())).await;
@@ -150,10 +150,10 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_still_heard() {
     }
     for id in 0..50 {
         socket.write_all(&masked(0x81, format!(r#"{{"action":"emit","id":{id}}}"#).as_bytes())).await.unwrap();
-        socket.write_all(&masked(0x89, b"are you there?")).await.unwrap();
+        socket.write_all(&masked(0x89, b"ping")).await.unwrap();
         assert_eq!(next(&mut link).await.unwrap().unwrap().id, Some(id.into()));
     }
-    // Once it reads, all of it arrives, and the link is ready again.
+    // When the peer reads, every message arrives, and the link is ready again.
     let reading = async {
         let mut seen = 0;
         while seen < sent {
@@ -170,8 +170,8 @@ async fn a_peer_that_does_not_read_is_pushed_back_and_still_heard() {
 }
 
 #[tokio::test]
-async fn a_peer_that_pings_and_never_reads_costs_no_message() {
-    // The buffer is small enough for the pongs to fill it: a message then waits outside.
+async fn a_peer_that_pings_and_never_reads_causes_no_loss() {
+    // The buffer is so small that pongs fill it. The link then defers a message.
     let config = WsConfig::default().write_buffer(1024).max_sent_message(70_000);
     let (mut link, mut socket) = raw_engine(config).await;
     let text = "x".repeat(64 * 1024);
@@ -185,8 +185,8 @@ async fn a_peer_that_pings_and_never_reads_costs_no_message() {
         socket.write_all(&pings).await.unwrap();
         socket.write_all(&masked(0x81, br#"{"action":"emit","id":1}"#)).await.unwrap();
     };
-    let ((), came) = tokio::join!(writing, next(&mut link));
-    assert_eq!(came.unwrap().unwrap().id, Some(1.into()));
+    let ((), received) = tokio::join!(writing, next(&mut link));
+    assert_eq!(received.unwrap().unwrap().id, Some(1.into()));
     let reading = async {
         let mut seen = 0;
         while seen <= sent {

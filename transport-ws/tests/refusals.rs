@@ -1,4 +1,4 @@
-//! Who is refused is told why, and so is who reads the traces, whatever a peer does.
+//! Rejected clients and the traces both name the cause, and neither can be flooded.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -15,7 +15,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use transport_ws::{WsConnectorConfig, WsServer, WsServerConfig};
 
-/// Keeps the fields of every warning as one line of text.
+/// Records the fields of each warning as one line.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -57,10 +57,10 @@ impl Warnings {
     }
 }
 
-/// The whole answer that a raw request gets.
+/// The complete answer to a raw request.
 async fn answer(server: &mut WsServer, headers: &str) -> String {
     let local = server.local_addr();
-    let asking = async {
+    let requesting = async {
         let mut socket = TcpStream::connect(local).await.unwrap();
         socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -69,7 +69,7 @@ async fn answer(server: &mut WsServer, headers: &str) -> String {
     };
     soon(async {
         tokio::select! {
-            answer = asking => answer,
+            answer = requesting => answer,
             _ = async { loop { std::mem::forget(server.accept().await) } } => unreachable!(),
         }
     })
@@ -77,7 +77,7 @@ async fn answer(server: &mut WsServer, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_answer_and_a_warning_say_what_to_set() {
+async fn the_answer_and_a_warning_name_the_setting() {
     let token = || WsServerConfig::default().token("sesame");
     for (config, headers, status, setting) in [
         (WsServerConfig::default(), "Origin: https://page.example\r\n", "403", "WsServerConfig::allow_origin"),
@@ -99,7 +99,7 @@ async fn the_answer_and_a_warning_say_what_to_set() {
 }
 
 #[tokio::test]
-async fn tls_where_there_is_none_is_warned_of() {
+async fn dialling_wss_at_a_ws_server_is_warned_about() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let mut server = server(WsServerConfig::default()).await;
@@ -110,7 +110,7 @@ async fn tls_where_there_is_none_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_flood_of_refusals_is_counted_instead_of_traced_and_what_is_shown_is_bounded() {
+async fn warnings_are_rate_limited_and_bounded_in_length() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let mut server = server(WsServerConfig::default()).await;

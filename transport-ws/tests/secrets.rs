@@ -1,4 +1,4 @@
-//! Nothing of a URL is shown but its scheme, host and port: not in errors, traces or events, nor by `Debug`.
+//! Errors, traces, events and `Debug` output show only the scheme, host and port of a URL.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -16,7 +16,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
 
-/// Everything that is traced, whatever its level: events, spans and their fields.
+/// Records events and spans of all levels, with their fields.
 #[derive(Clone, Default)]
 struct Traces(Arc<Mutex<String>>);
 
@@ -63,7 +63,7 @@ fn secret(port: u16) -> String {
 }
 
 #[tokio::test]
-async fn of_a_plugin_that_is_not_there() {
+async fn an_unreachable_plugin_does_not_leak_its_url() {
     let traces = Traces::default();
     let _guard = tracing::subscriber::set_default(traces.clone());
     let engine = Engine::new();
@@ -83,7 +83,7 @@ async fn of_a_plugin_that_is_not_there() {
         engine.register(registration).unwrap();
         let error = soon(engine.manager().activate(name)).await.unwrap_err();
         no_secret(&format!("{error} {error:?}"));
-        // What any other plugin is told that calls it.
+        // The error that calling plugins receive.
         let error = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
         no_secret(&format!("{error} {error:?}"));
         let error = WsConnector::default().connect(&url).await.err().unwrap();
@@ -93,7 +93,7 @@ async fn of_a_plugin_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn of_a_plugin_whose_link_is_lost() {
+async fn a_lost_link_does_not_leak_its_url() {
     let traces = Traces::default();
     let _guard = tracing::subscriber::set_default(traces.clone());
     let server = server(WsServerConfig::default()).await;
@@ -106,19 +106,19 @@ async fn of_a_plugin_whose_link_is_lost() {
     no_secret(&format!("{connector:?}"));
     engine.register(Registration::behind(ExternalProfile::new("probe", &url), connector)).unwrap();
     soon(engine.manager().activate("probe")).await.unwrap();
-    let told = Arc::new(Mutex::new(String::new()));
-    let listener = told.clone();
+    let event_args = Arc::new(Mutex::new(String::new()));
+    let listener = event_args.clone();
     local.on("manager", "linkDown", move |args: Rest| listener.lock().unwrap().push_str(&format!("{args:?}"))).unwrap();
     serving.abort();
     let mut state = engine.link_state("probe").unwrap();
-    // The first loss, and then a dial that failed.
+    // Wait for the loss and then a failed dial.
     let state =
         soon(state.wait_for(|state| matches!(state, LinkState::Down { tries: 1.., .. }))).await.unwrap().clone();
     no_secret(&format!("{state} {state:?}"));
     let error = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
     no_secret(&format!("{error} {error:?}"));
-    no_secret(&told.lock().unwrap());
-    assert!(!told.lock().unwrap().is_empty());
+    no_secret(&event_args.lock().unwrap());
+    assert!(!event_args.lock().unwrap().is_empty());
     let traces = traces.0.lock().unwrap();
     no_secret(&traces);
     assert!(traces.contains("ws://127.0.0.1:"), "{traces}");
@@ -126,7 +126,7 @@ async fn of_a_plugin_whose_link_is_lost() {
 
 #[cfg(feature = "stp")]
 #[tokio::test]
-async fn of_an_stp_that_is_not_there() {
+async fn an_unreachable_stp_does_not_leak_its_url() {
     use connector_core::stp::{StpConnector, StpService, StpTimeout};
     use transport_ws::stp::StpWsConnector;
 

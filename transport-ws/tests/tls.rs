@@ -1,4 +1,4 @@
-//! `wss://`.
+//! Links over `wss://`.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
@@ -15,7 +15,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A server for `name`, and a client that trusts it.
+/// A server configuration for `name`, and a client configuration that trusts it.
 fn configs(name: &str) -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let cert: CertificateDer<'static> = made.cert.der().clone();
@@ -48,9 +48,9 @@ async fn both_ends_speak_tls() {
     for text in ["", "x", &"x".repeat(3 << 20)] {
         for back in [false, true] {
             let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
-            let (sent, came) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
+            let (sent, received) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
             sent.unwrap();
-            assert_eq!(came.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
+            assert_eq!(received.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
         }
     }
     let ((), end) = tokio::join!(disconnect(&mut engine), end(&mut plugin));
@@ -58,7 +58,7 @@ async fn both_ends_speak_tls() {
 }
 
 #[tokio::test]
-async fn over_the_limit_in_tls() {
+async fn a_message_over_the_limit_ends_a_tls_link_at_both_ends() {
     let (tls, trust) = configs("127.0.0.1");
     let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_message(1000))).await;
     let url = server.url();
@@ -71,13 +71,13 @@ async fn over_the_limit_in_tls() {
         let _ = engine.poll_flush(cx);
         engine.poll_message(cx)
     });
-    let (sent, took) = soon(async { tokio::join!(sender, end(&mut plugin)) }).await;
+    let (sent, received) = soon(async { tokio::join!(sender, end(&mut plugin)) }).await;
     assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
-    assert!(matches!(took, LinkEnd::TooLarge { limit: 1000 }), "{took:?}");
+    assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
 }
 
 #[tokio::test]
-async fn certificates_that_do_not_fit_are_refused() {
+async fn untrusted_certificates_are_refused() {
     let (tls, trust) = configs("another.example");
     for config in [WsConnectorConfig::default(), WsConnectorConfig::default().tls(trust)] {
         let mut server = server(WsServerConfig::default().tls(tls.clone())).await;
@@ -88,7 +88,7 @@ async fn certificates_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn one_end_without_tls() {
+async fn errors_suggest_the_other_scheme_if_one_end_lacks_tls() {
     let (tls, _) = configs("127.0.0.1");
     let mut plain = server(WsServerConfig::default()).await;
     let url = plain.url().replace("ws://", "wss://");
@@ -102,7 +102,7 @@ async fn one_end_without_tls() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_tls_is_said_to_be_perhaps_without_it() {
+async fn a_server_that_hangs_up_on_tls_may_be_a_ws_server() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}", listener.local_addr().unwrap());
     let hangs_up = async {

@@ -2,67 +2,68 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{MESSAGE, PATH};
+use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
+use crate::tls::ServerConfig;
 
 const MIB: usize = 1024 * 1024;
 
-/// Who may connect to a plugin, and within which limits.
+/// Configures a [`SocketIoServer`](crate::SocketIoServer) or [`mount`](crate::mount): access, limits and TLS.
 ///
-/// The defaults are for a plugin on the engine's own machine: loopback only, no browser pages, no token.
+/// The defaults suit a plugin on the engine's machine: loopback only, no web pages, no token.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SocketIoServerConfig {
-    /// The namespace that engines connect to. Default: `/`. It begins with a slash; the part of an engine's URL after
-    /// the port.
+    /// The namespace that engines connect to, which is the path of their URL. It begins with a slash. Default: `/`.
     pub namespace: String,
-    /// The path of socket.io's requests. Default: `/socket.io`. An engine has to know it, too.
+    /// The path of socket.io's requests. Engines must use the same path. Default: `/socket.io`.
     pub path: String,
-    /// What an engine has to know: the field `token` of its CONNECT packet's `auth`, as in
-    /// `io(url, { auth: { token } })`. Default: none. It must not be empty. Without TLS anyone between the two ends can
-    /// read it.
+    /// The token that engines must send in the field `token` of their CONNECT packet's `auth`, as in
+    /// `io(url, { auth: { token } })`. Default: none required. It must not be empty. Without TLS it is readable on the
+    /// network.
     pub token: Option<String>,
-    /// The origins whose pages may connect, each as a browser writes it: `https://remix.ethereum.org`, without a path.
+    /// The origins whose pages may connect, in a browser's notation without a path: `https://remix.ethereum.org`.
     /// Default: none.
     ///
-    /// Browsers send `Origin` and let no page change it. A request with an origin that is not listed is refused with
-    /// HTTP 403, over long polling and websockets alike, so that no website a user happens to visit can talk to a
-    /// plugin on the user's machine; a listed one also gets the headers of CORS. A request without one comes from no
-    /// browser's page on another site and passes. There are no wildcards.
+    /// Browsers send `Origin` and do not let pages change it. A request from an origin that is not listed is rejected
+    /// with HTTP 403, over long polling and websockets alike, so that websites cannot reach a plugin on the visitor's
+    /// machine. Listed origins also receive CORS headers. A request without `Origin` does not come from a page on
+    /// another site and is accepted. Wildcards are not supported.
     pub allow_origins: Vec<String>,
-    /// Engines connected at once; one more is turned away. Default: 64.
+    /// Maximum number of connected engines. Further engines are rejected. Default: 64.
     pub max_connections: usize,
     /// The largest message in bytes, in either direction. Default: 16 MiB. Over long polling
-    /// [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) holds as well. A larger one is not sent; one that
-    /// comes ends the connection.
+    /// [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) applies as well. Sending a larger message
+    /// fails locally; receiving one ends the connection.
     ///
-    /// What an engine takes is not known here. One that is built on rust_socketio takes a websocket frame of 16 MiB, so
-    /// that the largest message it gets is 14 bytes shorter (15 and the namespace, if that is not `/`): one that is
-    /// longer ends its connection.
+    /// An engine may have a lower limit. One built on rust_socketio accepts websocket frames of 16 MiB, so its largest
+    /// message is 14 bytes shorter (15 bytes and the namespace, unless that is `/`). A longer one ends its connection.
     pub max_message: usize,
-    /// The most bytes of one request of long polling, in either direction. Default: 2 MiB. socket.io tells it to
-    /// engines, which divide what they send accordingly; one message has to fit.
+    /// The largest body of a long-polling request or response, in bytes. Default: 2 MiB. socket.io announces it to
+    /// engines, which split their packets accordingly. Each message must fit into one body.
     pub max_polling_body: usize,
-    /// How often an engine is pinged; sent to it at the beginning, so that it notices a silent plugin. Default: 5 s.
+    /// The interval between pings. Announced to engines, so that they detect a silent plugin. Default: 5 s. At least
+    /// 1 ms.
     pub ping_interval: Duration,
-    /// How long an engine may take to answer a ping. Default: 5 s. A ping or its answer waits behind a message that is
-    /// on its way: on a line that takes longer than this for the largest one, raise it.
+    /// Time within which an engine must answer a ping. Default: 5 s. At least 1 ms. A ping and its answer queue behind
+    /// messages in transit: raise this if the line needs longer for the largest message.
     pub ping_timeout: Duration,
-    /// Whether an address that other machines can reach may be bound. Default: no. A mounted service is its owner's to
-    /// guard.
+    /// Whether the server may bind an address that is reachable from other machines. Default: false. Ignored by
+    /// [`mount`](crate::mount).
     pub allow_remote: bool,
-    /// Serves `https://` with this certificate. Default: none, `http://`. A mounted service is served by its owner.
-    pub tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    /// Serves `https://` with this configuration. Default: none, which serves `http://`. Ignored by
+    /// [`mount`](crate::mount).
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Default for SocketIoServerConfig {
     fn default() -> SocketIoServerConfig {
         SocketIoServerConfig {
             namespace: "/".to_owned(),
-            path: PATH.to_owned(),
+            path: DEFAULT_PATH.to_owned(),
             token: None,
             allow_origins: Vec::new(),
             max_connections: 64,
-            max_message: MESSAGE,
+            max_message: DEFAULT_MAX_MESSAGE,
             max_polling_body: 2 * MIB,
             ping_interval: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(5),
@@ -73,84 +74,86 @@ impl Default for SocketIoServerConfig {
 }
 
 impl SocketIoServerConfig {
-    /// Sets [`namespace`](SocketIoServerConfig#structfield.namespace); a slash is put before it if it has none.
+    /// Sets [`namespace`](SocketIoServerConfig#structfield.namespace), and adds a leading slash if it is missing.
+    /// Default: `/`.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> SocketIoServerConfig {
         self.namespace = with_slash(namespace.into());
         self
     }
 
-    /// Sets [`path`](SocketIoServerConfig#structfield.path); a slash is put before it if it has none.
+    /// Sets [`path`](SocketIoServerConfig#structfield.path), and adds a leading slash if it is missing. Default:
+    /// `/socket.io`.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> SocketIoServerConfig {
         self.path = with_slash(path.into()).trim_end_matches('/').to_owned();
         self
     }
 
-    /// Sets [`token`](SocketIoServerConfig#structfield.token).
+    /// Sets [`token`](SocketIoServerConfig#structfield.token). Default: none required.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> SocketIoServerConfig {
         self.token = Some(token.into());
         self
     }
 
-    /// Adds one to [`allow_origins`](SocketIoServerConfig#structfield.allow_origins).
+    /// Adds an origin to [`allow_origins`](SocketIoServerConfig#structfield.allow_origins). Default: none.
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> SocketIoServerConfig {
         self.allow_origins.push(origin.into());
         self
     }
 
-    /// Sets [`max_connections`](SocketIoServerConfig#structfield.max_connections).
+    /// Sets [`max_connections`](SocketIoServerConfig#structfield.max_connections), in engines. Default: 64.
     #[must_use]
     pub fn max_connections(mut self, engines: usize) -> SocketIoServerConfig {
         self.max_connections = engines;
         self
     }
 
-    /// Sets [`max_message`](SocketIoServerConfig#structfield.max_message), in bytes.
+    /// Sets [`max_message`](SocketIoServerConfig#structfield.max_message), in bytes. Default: 16 MiB.
     #[must_use]
     pub fn max_message(mut self, bytes: usize) -> SocketIoServerConfig {
         self.max_message = bytes;
         self
     }
 
-    /// Sets [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body), in bytes.
+    /// Sets [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body), in bytes. Default: 2 MiB.
     #[must_use]
     pub fn max_polling_body(mut self, bytes: usize) -> SocketIoServerConfig {
         self.max_polling_body = bytes;
         self
     }
 
-    /// Sets [`ping_interval`](SocketIoServerConfig#structfield.ping_interval). At least 1 ms.
+    /// Sets [`ping_interval`](SocketIoServerConfig#structfield.ping_interval). Default: 5 s; at least 1 ms.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> SocketIoServerConfig {
         self.ping_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). At least 1 ms.
+    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). Default: 5 s; at least 1 ms.
     #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> SocketIoServerConfig {
         self.ping_timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
-    /// Sets [`allow_remote`](SocketIoServerConfig#structfield.allow_remote).
+    /// Sets [`allow_remote`](SocketIoServerConfig#structfield.allow_remote). Default: false.
     #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> SocketIoServerConfig {
         self.allow_remote = allow;
         self
     }
 
-    /// Sets [`tls`](SocketIoServerConfig#structfield.tls).
+    /// Sets [`tls`](SocketIoServerConfig#structfield.tls). Default: none, which serves `http://`.
     #[must_use]
-    pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> SocketIoServerConfig {
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> SocketIoServerConfig {
         self.tls = Some(config);
         self
     }
 
-    /// After how long an engine is silent.
+    /// The time without a sign of life after which an engine counts as silent.
     pub(super) fn silence(&self) -> Duration {
         self.ping_interval.saturating_add(self.ping_timeout)
     }
@@ -163,7 +166,7 @@ fn with_slash(text: String) -> String {
     }
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for SocketIoServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketIoServerConfig")
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn slashes() {
+    fn paths_get_a_leading_and_lose_a_trailing_slash() {
         let config = SocketIoServerConfig::default().namespace("admin").path("a/b/");
         assert_eq!((config.namespace.as_str(), config.path.as_str()), ("/admin", "/a/b"));
     }

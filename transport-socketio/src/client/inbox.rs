@@ -1,4 +1,4 @@
-//! What an engine has sent, until the link is asked for it.
+//! Events received from an engine, queued until the link is polled.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use socketioxide::socket::{DisconnectReason, Socket};
 
 use crate::codec;
 
-/// socketioxide cannot be made to wait, so what a link has not read is kept up to here.
-const MOST_MESSAGES: usize = 16 * 1024;
-/// Beside this, any message that came when there was room.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum number of queued messages. socketioxide has no back-pressure, so more end the link.
+const MAX_MESSAGES: usize = 16 * 1024;
+/// Maximum size of the queued messages, in bytes, before the last one.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
 struct State {
@@ -24,11 +24,11 @@ struct State {
     bytes: usize,
     end: Option<LinkEnd>,
     reader: Option<Waker>,
-    /// Waits for the reader to come to the end.
+    /// A sender that waits for the reader to reach the end.
     writer: Option<Waker>,
 }
 
-/// Filled by socketioxide, in order, and emptied by the link.
+/// A queue between socketioxide and the link.
 #[derive(Clone, Default)]
 pub(super) struct Inbox(Arc<Mutex<State>>);
 
@@ -37,7 +37,7 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next message; once all are read, how the link ended.
+    /// The next message, or the link's end after the last one.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         let mut state = self.state();
         match state.frames.pop_front() {
@@ -58,7 +58,7 @@ impl Inbox {
         }
     }
 
-    /// Ready while the link is open, and with its end once everything before that has been read.
+    /// Ready while the link is open. Afterwards ready with its end, once every message has been read.
     pub(super) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         let mut state = self.state();
         match &state.end {
@@ -71,19 +71,19 @@ impl Inbox {
         }
     }
 
-    /// How the link ended, whatever was read of it.
+    /// The link's end, even if messages are unread.
     pub(super) fn end(&self) -> Option<LinkEnd> {
         self.state().end.clone()
     }
 
-    /// The link has ended; the first to say so is right.
+    /// Records the link's end. The first one recorded stays.
     pub(super) fn close(&self, end: LinkEnd) {
         let mut state = self.state();
         state.end.get_or_insert(end);
         wake(state);
     }
 
-    /// This end has closed: what was not read is not wanted any more.
+    /// Discards unread messages after this end has closed the link.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         state.end.get_or_insert(LinkEnd::Disconnected);
@@ -92,13 +92,13 @@ impl Inbox {
         wake(state);
     }
 
-    /// False if there is no room.
+    /// False if the queue is full.
     fn push(&self, frame: Result<Bytes, DecodeError>) -> bool {
         let mut state = self.state();
         if state.end.is_some() {
             return true;
         }
-        if state.frames.len() >= MOST_MESSAGES || state.bytes >= MOST_BYTES {
+        if state.frames.len() >= MAX_MESSAGES || state.bytes >= MAX_BYTES {
             return false;
         }
         state.bytes += frame.as_ref().map_or(0, Bytes::len);
@@ -114,7 +114,7 @@ fn wake(mut state: MutexGuard<'_, State>) {
     waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
-/// Runs within socketioxide's reader, so events are pushed in the order they came. A closure would be spawned.
+/// Called by socketioxide's reader, which preserves the order of events. A closure would run in a spawned task.
 impl MessageHandler<LocalAdapter, ()> for Inbox {
     fn call(&self, socket: Arc<Socket>, event: Value, _: Option<i64>) {
         let frame = match event {
@@ -122,16 +122,16 @@ impl MessageHandler<LocalAdapter, ()> for Inbox {
             Value::Str(_, Some(_)) | Value::Bytes(_) => Err(DecodeError::WrongFrame("binary attachments")),
         };
         if !self.push(frame) {
-            let text = format!("more than {MOST_MESSAGES} messages or {MOST_BYTES} bytes came and were not read");
+            let text = format!("more than {MAX_MESSAGES} messages or {MAX_BYTES} bytes arrived and were not read");
             self.close(LinkEnd::lost(text));
-            // Full or gone already: then the end is on its way as well.
+            // Fails if the buffer is full or the socket is gone; the connection ends in both cases.
             let _ = socket.disconnect();
         }
     }
 }
 
-/// What socketioxide's reasons mean; `silence` is when an engine counts as silent.
-pub(super) fn ended(reason: DisconnectReason, silence: Duration) -> LinkEnd {
+/// The link end for a disconnect reason. `silence` is the time after which an engine counts as silent.
+pub(super) fn link_end(reason: DisconnectReason, silence: Duration) -> LinkEnd {
     let closed = |reason: &str| LinkEnd::Closed { code: None, reason: reason.to_owned() };
     match reason {
         DisconnectReason::ClientNSDisconnect => closed("the engine left the namespace"),
@@ -142,7 +142,7 @@ pub(super) fn ended(reason: DisconnectReason, silence: Duration) -> LinkEnd {
             LinkEnd::BadFrame("two requests of long polling at once".to_owned())
         }
         DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => LinkEnd::Disconnected,
-        // A reset, an end without a close, or a frame over the limit: socketioxide does not tell them apart.
-        DisconnectReason::TransportError => LinkEnd::lost("the connection broke, or a frame was over the limit"),
+        // A reset, an end without a close, or a frame over the limit: socketioxide does not distinguish them.
+        DisconnectReason::TransportError => LinkEnd::lost("the connection failed, or a frame exceeded the limit"),
     }
 }

@@ -1,4 +1,4 @@
-//! One engine's socket as a [`Link`].
+//! An engine's socket as a [`Link`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,30 +16,30 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::capacity::{BUFFER, has_capacity};
 use super::inbox::Inbox;
-use super::room::{BUFFER, has_room};
 use crate::codec;
-use crate::config::CLOSE;
+use crate::config::CLOSE_TIMEOUT;
 
-/// Messages sent between two looks at the buffer. One place more is asked for: a ping that finds the buffer full ends
-/// the connection.
-const UNSEEN: usize = 32;
-/// Bytes in the buffer at most, beside one message that is larger.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// What a packet has beside its message, generously.
+/// Messages sent between two checks of the buffer's capacity. Each check requires one extra slot, because a ping that
+/// finds the buffer full ends the connection.
+const UNCHECKED: usize = 32;
+/// Maximum number of bytes in the buffer, unless a single message is larger.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// An upper bound for the bytes of a packet beside its message and namespace.
 const ENVELOPE: usize = 256;
-/// How often a full buffer is looked at; nobody tells when it has room.
-const LOOK: Duration = Duration::from_millis(1);
-/// What an engine gets to read that it is left, if it cannot be seen whether it has.
-const MOMENT: Duration = Duration::from_millis(100);
-/// Looks at once, since the buffer is most often full because its writer has not had its turn.
-const TURNS: u32 = 64;
+/// The interval for checking a full buffer, because socketioxide does not report free capacity.
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
+/// The time for an engine to read the disconnect packet if its connection cannot be observed.
+const GRACE: Duration = Duration::from_millis(100);
+/// Immediate checks before waiting. The buffer is usually full only because its writer task has not run yet.
+const IMMEDIATE_CHECKS: u32 = 64;
 
-/// The TCP connection an engine came on, if it is ours to end: cancelled when it is over, and to end it.
+/// An engine's TCP connection on a standalone server. `hangup` is cancelled to close it, and when it is closed.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) hangup: CancellationToken,
-    /// Bytes that it has taken.
+    /// Bytes written so far.
     pub(super) sent: Arc<AtomicU64>,
 }
 
@@ -47,24 +47,24 @@ pub(super) struct SocketLink {
     socket: SocketRef,
     inbox: Inbox,
     connection: Option<Connection>,
-    /// Taken from the sender, not yet in the buffer.
-    waiting: Option<Box<RawValue>>,
-    /// Messages that surely have room.
-    unseen: usize,
-    /// Sent since the buffer was last seen empty.
+    /// Accepted from the sender, not yet in the buffer.
+    deferred: Option<Box<RawValue>>,
+    /// The number of messages that fit without another check.
+    unchecked: usize,
+    /// Bytes sent since the buffer was last seen empty.
     bytes: usize,
-    /// All that is buffered has to fit into one answer of long polling: the first packet that does not is kept back by
-    /// engineioxide for the next one, and lost if the connection becomes a websocket before that.
+    /// The buffer must fit into one long-polling response: engineioxide holds the first packet that does not fit for the
+    /// next response, and loses it if the connection becomes a websocket before that.
     max_bytes: usize,
-    look: Option<Pin<Box<Sleep>>>,
-    turns: u32,
+    check_timer: Option<Pin<Box<Sleep>>>,
+    checks: u32,
     closing: Option<Pin<Box<Sleep>>>,
     left: bool,
-    /// Ready when the engine has been told, and has had its time to close.
+    /// Ready when the disconnect packet is sent, and the engine has had time to close.
     leaving: Option<JoinHandle<()>>,
     max_message: usize,
     runtime: Handle,
-    /// Counted among the connections for as long as this link lives.
+    /// Occupies one of the connections while the link exists.
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -81,13 +81,13 @@ impl SocketLink {
             connection: socket.req_parts().extensions.get().cloned(),
             socket,
             inbox,
-            waiting: None,
-            unseen: 0,
+            deferred: None,
+            unchecked: 0,
             bytes: 0,
-            // Less what engine.io says for itself: pings, separators.
-            max_bytes: max_polling_body.min(MOST_BYTES).saturating_sub(1024),
-            look: None,
-            turns: 0,
+            // Reserves space for engine.io's pings and separators.
+            max_bytes: max_polling_body.min(MAX_BYTES).saturating_sub(1024),
+            check_timer: None,
+            checks: 0,
             closing: None,
             left: false,
             leaving: None,
@@ -97,38 +97,38 @@ impl SocketLink {
         }
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>, places: usize) -> Poll<()> {
+    fn poll_capacity(&mut self, cx: &mut Context<'_>, slots: usize) -> Poll<()> {
         loop {
-            if has_room(&self.socket, places) {
-                (self.look, self.turns) = (None, 0);
+            if has_capacity(&self.socket, slots) {
+                (self.check_timer, self.checks) = (None, 0);
                 return Poll::Ready(());
             }
-            if self.turns < TURNS {
-                self.turns += 1;
+            if self.checks < IMMEDIATE_CHECKS {
+                self.checks += 1;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
-            ready!(look.as_mut().poll(cx));
-            look.as_mut().reset(Instant::now() + LOOK);
+            let check_timer = self.check_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(CHECK_INTERVAL)));
+            ready!(check_timer.as_mut().poll(cx));
+            check_timer.as_mut().reset(Instant::now() + CHECK_INTERVAL);
         }
     }
 
-    /// Ready when what was taken is in the buffer, or the link is over.
+    /// Ready when the accepted message is in the buffer, or the link has ended.
     fn poll_buffered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(message) = &self.waiting else { return Poll::Ready(()) };
+        let Some(message) = &self.deferred else { return Poll::Ready(()) };
         let bytes = message.get().len() + ENVELOPE + self.socket.ns().len();
         if self.bytes + bytes > self.max_bytes {
-            ready!(self.poll_room(cx, BUFFER));
-            (self.bytes, self.unseen) = (0, UNSEEN);
-        } else if self.unseen == 0 {
-            ready!(self.poll_room(cx, UNSEEN + 1));
-            self.unseen = UNSEEN;
+            ready!(self.poll_capacity(cx, BUFFER));
+            (self.bytes, self.unchecked) = (0, UNCHECKED);
+        } else if self.unchecked == 0 {
+            ready!(self.poll_capacity(cx, UNCHECKED + 1));
+            self.unchecked = UNCHECKED;
         }
-        if let Some(message) = self.waiting.take() {
-            self.unseen = self.unseen.saturating_sub(1);
+        if let Some(message) = self.deferred.take() {
+            self.unchecked = self.unchecked.saturating_sub(1);
             self.bytes += bytes;
-            // It fails only if the socket is gone, which the inbox tells.
+            // This fails only if the socket is closed, which the inbox reports.
             let _ = self.socket.emit(codec::EVENT, &message);
         }
         Poll::Ready(())
@@ -146,10 +146,10 @@ impl Link for SocketLink {
             return Err(end.into());
         }
         let json = message.encode()?;
-        codec::within(json.len(), self.max_message)?;
+        codec::check_size(json.len(), self.max_message)?;
         let not_json = |error: &dyn std::fmt::Display| PayloadError::NotSerializable(error.to_string());
         let text = String::from_utf8(json).map_err(|error| not_json(&error))?;
-        self.waiting = Some(RawValue::from_string(text).map_err(|error| not_json(&error))?);
+        self.deferred = Some(RawValue::from_string(text).map_err(|error| not_json(&error))?);
         Ok(())
     }
 
@@ -171,23 +171,23 @@ impl Link for SocketLink {
         if self.left || self.inbox.end().is_some() {
             return Poll::Ready(());
         }
-        let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE)));
+        let limit = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
         if limit.as_mut().poll(cx).is_pending() {
             ready!(self.poll_buffered(cx));
-            // All of it has been taken by the connection's writer.
-            ready!(self.poll_room(cx, BUFFER));
+            // An empty buffer means that the connection's writer has taken every message.
+            ready!(self.poll_capacity(cx, BUFFER));
         }
         self.leaving = Some(self.leave());
         self.poll_disconnect(cx)
     }
 
-    /// What is received is socketioxide's to count.
+    /// Counts sent bytes only; socketioxide monitors what is received.
     fn traffic(&self) -> Traffic {
         let sent = self.connection.as_ref().map_or(0, |connection| connection.sent.load(Ordering::Relaxed));
         Traffic { sent, ..Traffic::default() }
     }
 
-    /// By engine.io's pings.
+    /// Detected by engine.io's pings.
     fn notices_silence(&self) -> bool {
         true
     }
@@ -202,25 +202,25 @@ impl Drop for SocketLink {
 }
 
 impl SocketLink {
-    /// Leaves the namespace, which a well-meaning engine answers by closing the connection. Where the connection is
-    /// ours, it is ended if that has not happened soon; elsewhere it cannot be seen, so that it is given a moment.
+    /// Leaves the namespace, which a cooperative engine answers by closing the connection. A standalone server closes the
+    /// connection itself after a timeout. On a mounted service the connection cannot be observed, so this waits briefly.
     fn leave(&mut self) -> JoinHandle<()> {
         self.left = true;
         self.inbox.abandon();
         let (socket, connection) = (self.socket.clone(), self.connection.clone());
         self.runtime.spawn(async move {
-            let end = Instant::now() + CLOSE;
+            let end = Instant::now() + CLOSE_TIMEOUT;
             while let Err(socketioxide::SocketError::InternalChannelFull) = socket.clone().disconnect()
                 && Instant::now() < end
             {
-                tokio::time::sleep(LOOK * 10).await;
+                tokio::time::sleep(CHECK_INTERVAL * 10).await;
             }
             match connection {
                 Some(Connection { hangup, .. }) => {
                     let _ = tokio::time::timeout_at(end, hangup.cancelled()).await;
                     hangup.cancel();
                 }
-                None => tokio::time::sleep(MOMENT).await,
+                None => tokio::time::sleep(GRACE).await,
             }
         })
     }

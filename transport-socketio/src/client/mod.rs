@@ -1,13 +1,14 @@
 //! The plugin's end: a socket.io server that engines dial.
 
+mod auth;
+mod capacity;
 mod config;
+mod connection;
 mod inbox;
+mod layer;
 mod link;
-mod listen;
-mod mount;
-mod ours;
-mod room;
+mod server;
 
 pub use self::config::SocketIoServerConfig;
-pub use self::listen::{BindError, SocketIoServer, serve};
-pub use self::mount::{SocketIoEngines, SocketIoLayer, SocketIoService, mount};
+pub use self::layer::{SocketIoEngines, SocketIoLayer, SocketIoService, mount};
+pub use self::server::{BindError, SocketIoServer, serve};

@@ -1,11 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use native_tls::TlsConnector;
+use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
+use crate::tls::TlsConnector;
 
-use crate::config::{MESSAGE, PATH};
-
-/// How an engine dials.
+/// Configures a [`SocketIoConnector`](crate::SocketIoConnector).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SocketIoConnectorConfig {
@@ -13,30 +12,30 @@ pub struct SocketIoConnectorConfig {
     pub path: String,
     /// Sent to the namespace as the field `token` of `auth`. Default: none.
     ///
-    /// Whoever answers at the plugin's URL gets to see it, and over `http://` anyone between.
+    /// The server at the plugin's URL receives it, and over `http://` it is readable on the network.
     pub token: Option<String>,
-    /// Further headers of the first request, names and values. A later one of the same name replaces an earlier one.
-    /// Default: none.
+    /// Additional headers of the first request, as names and values. A later header replaces an earlier one of the same
+    /// name. Default: none.
     pub headers: Vec<(String, String)>,
-    /// The largest message that is sent, in bytes. Default: 16 MiB.
+    /// The largest message sent, in bytes. Default: 16 MiB.
     ///
-    /// What is received has the limit of rust_engineio: 16 MiB for a websocket frame, of which socket.io takes 14 bytes
-    /// for itself (15 and the namespace, if that is not `/`). A larger one ends the link.
+    /// Received messages are limited by rust_engineio to websocket frames of 16 MiB, of which socket.io uses 14 bytes
+    /// (15 bytes and the namespace, unless that is `/`). A larger frame ends the link.
     pub max_message: usize,
-    /// How long connecting may take, all told. Default: 5 s.
+    /// Total time for connecting, including name resolution, TLS and the namespace's answer. Default: 5 s.
     pub connect_timeout: Duration,
-    /// How `https://` is dialled: whom to trust, and with which certificate of one's own. Default: none, which trusts
-    /// whom the system trusts.
+    /// The TLS configuration for `https://`: trusted authorities and the client certificate. Default: none, which trusts
+    /// the system's authorities.
     pub tls: Option<TlsConnector>,
 }
 
 impl Default for SocketIoConnectorConfig {
     fn default() -> SocketIoConnectorConfig {
         SocketIoConnectorConfig {
-            path: PATH.to_owned(),
+            path: DEFAULT_PATH.to_owned(),
             token: None,
             headers: Vec::new(),
-            max_message: MESSAGE,
+            max_message: DEFAULT_MAX_MESSAGE,
             connect_timeout: Duration::from_secs(5),
             tls: None,
         }
@@ -44,42 +43,42 @@ impl Default for SocketIoConnectorConfig {
 }
 
 impl SocketIoConnectorConfig {
-    /// Sets [`path`](SocketIoConnectorConfig#structfield.path).
+    /// Sets [`path`](SocketIoConnectorConfig#structfield.path). Default: `/socket.io`.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> SocketIoConnectorConfig {
         self.path = path.into();
         self
     }
 
-    /// Sets [`token`](SocketIoConnectorConfig#structfield.token).
+    /// Sets [`token`](SocketIoConnectorConfig#structfield.token). Default: none.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> SocketIoConnectorConfig {
         self.token = Some(token.into());
         self
     }
 
-    /// Adds one to [`headers`](SocketIoConnectorConfig#structfield.headers).
+    /// Adds a header to [`headers`](SocketIoConnectorConfig#structfield.headers). Default: none.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> SocketIoConnectorConfig {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets [`max_message`](SocketIoConnectorConfig#structfield.max_message), in bytes.
+    /// Sets [`max_message`](SocketIoConnectorConfig#structfield.max_message), in bytes. Default: 16 MiB.
     #[must_use]
     pub fn max_message(mut self, bytes: usize) -> SocketIoConnectorConfig {
         self.max_message = bytes;
         self
     }
 
-    /// Sets [`connect_timeout`](SocketIoConnectorConfig#structfield.connect_timeout).
+    /// Sets [`connect_timeout`](SocketIoConnectorConfig#structfield.connect_timeout). Default: 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> SocketIoConnectorConfig {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets [`tls`](SocketIoConnectorConfig#structfield.tls).
+    /// Sets [`tls`](SocketIoConnectorConfig#structfield.tls). Default: none, which trusts the system's authorities.
     #[must_use]
     pub fn tls(mut self, connector: TlsConnector) -> SocketIoConnectorConfig {
         self.tls = Some(connector);
@@ -87,7 +86,7 @@ impl SocketIoConnectorConfig {
     }
 }
 
-/// Without the token and the headers' values, which may be secrets too.
+/// Omits the token and header values, which may be secret.
 impl fmt::Debug for SocketIoConnectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();

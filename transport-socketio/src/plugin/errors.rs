@@ -1,4 +1,4 @@
-//! Why a dial failed or a link ended, and whether the next may succeed.
+//! Classifies dial errors by whether another attempt may succeed, and the errors that end a link.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use connector_core::{ConnectError, LinkEnd};
 use rust_engineio::Error;
 use tungstenite::error::ProtocolError;
 
-/// An error before there is a link to `place`.
+/// An error while dialling `place`.
 pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
     match error {
         Error::WebsocketError(tungstenite::Error::Http(response)) => of_status(response.status().as_u16(), place),
@@ -26,7 +26,7 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
             ConnectError::Protocol(format!("{place} does not speak engine.io: {error}"))
         }
-        // The URL, the headers or TLS: none of them changes by itself. Of the URL itself nothing is told.
+        // The URL, the headers or TLS: all permanent. The error omits the URL.
         Error::InvalidUrl(_)
         | Error::InvalidUrlScheme(_)
         | Error::InvalidHttpConfiguration(_)
@@ -40,7 +40,7 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
     }
 }
 
-/// The system's TLS tells its errors apart by their texts alone.
+/// The system's TLS errors differ only in their texts.
 fn of_tls(error: &str, place: &str) -> ConnectError {
     let remedy = match error.to_ascii_lowercase().contains("certificate") {
         true => {
@@ -66,7 +66,7 @@ fn of_io(error: io::Error, place: &str) -> ConnectError {
     }
 }
 
-/// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
+/// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: u16, place: &str) -> ConnectError {
     let remedy = match status {
         401 => "it wants credentials, see SocketIoConnectorConfig::header",
@@ -82,13 +82,13 @@ fn of_status(status: u16, place: &str) -> ConnectError {
     ConnectError::Refused(format!("{place} answered with HTTP {status}: {remedy}"))
 }
 
-/// The limit that is rust_engineio's.
-const FRAME: usize = 16 * 1024 * 1024;
+/// rust_engineio's limit.
+const MAX_FRAME: usize = 16 * 1024 * 1024;
 
 /// An error that ended a link.
 pub(super) fn of_link(error: Error) -> LinkEnd {
     match error {
-        Error::WebsocketError(tungstenite::Error::Capacity(_)) => LinkEnd::TooLarge { limit: FRAME },
+        Error::WebsocketError(tungstenite::Error::Capacity(_)) => LinkEnd::TooLarge { limit: MAX_FRAME },
         Error::WebsocketError(tungstenite::Error::Io(error)) => error.into(),
         Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() | Error::InvalidBase64(_) => {
             LinkEnd::BadFrame(error.to_string())
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lasting_answer_refuses() {
+    fn only_permanent_statuses_refuse() {
         for status in [101, 200, 400, 500, 502, 503] {
             assert!(matches!(of_status(status, "x"), ConnectError::Failed(_)), "{status}");
         }

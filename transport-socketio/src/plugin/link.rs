@@ -1,4 +1,4 @@
-//! One connection to a socket.io server as a [`Link`].
+//! A connection to a socket.io server as a [`Link`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,9 +15,9 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use super::errors;
 use crate::codec::{self, Packet};
-use crate::config::CLOSE;
+use crate::config::CLOSE_TIMEOUT;
 
-/// One frame on its way; gives the client back.
+/// Sends one frame, and returns the client.
 type Sending = ReusableBoxFuture<'static, (Client, Result<(), Error>)>;
 
 pub(super) struct ClientLink {
@@ -25,25 +25,25 @@ pub(super) struct ClientLink {
     namespace: String,
     max_message: usize,
     sending: Sending,
-    /// The client for the next frame, if none is on its way.
+    /// The client for the next frame, unless a frame is being sent.
     sender: Option<Client>,
-    /// Read while a failed write was looked into; the next to be handed out.
+    /// Read while handling a failed write; the next event to return.
     inbox: Option<Result<Bytes, DecodeError>>,
-    /// A write's error, until reading has ended as well.
-    failed: Option<LinkEnd>,
+    /// A write error, reported once there is nothing left to read.
+    write_error: Option<LinkEnd>,
     closing: Closing,
-    /// Binary frames still to come of an event: rust_engineio hands them out as if they were packets.
+    /// Outstanding binary frames of an event. rust_engineio yields them as if they were packets.
     attachments: usize,
-    /// How long the plugin may be silent, when it was heard last, and when to look whether that is over.
+    /// The time without a frame after which the plugin counts as silent.
     silence: Duration,
-    heard: Instant,
-    watch: Pin<Box<Sleep>>,
+    last_activity: Instant,
+    silence_timer: Pin<Box<Sleep>>,
     end: Option<LinkEnd>,
 }
 
 enum Closing {
     No,
-    /// Until when, and what is still to be said.
+    /// The time limit, and the frames left to send in reverse order.
     Yes(Pin<Box<Sleep>>, Vec<Frame>),
 }
 
@@ -59,12 +59,12 @@ impl ClientLink {
             sending,
             sender,
             inbox: None,
-            failed: None,
+            write_error: None,
             closing: Closing::No,
             attachments: 0,
             silence,
-            heard: Instant::now(),
-            watch: Box::pin(tokio::time::sleep(silence)),
+            last_activity: Instant::now(),
+            silence_timer: Box::pin(tokio::time::sleep(silence)),
             end: None,
         }
     }
@@ -78,50 +78,49 @@ impl ClientLink {
         }
     }
 
-    /// Ready when no frame is on its way.
+    /// Ready when no frame is being sent.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.sender.is_none() {
             let (client, sent) = ready!(self.sending.poll(cx));
             self.sender = Some(client);
             if let Err(error) = sent {
-                self.failed = Some(errors::of_link(error));
+                self.write_error = Some(errors::of_link(error));
             }
         }
         Poll::Ready(())
     }
 
-    /// As [`poll_sent`](ClientLink::poll_sent). A write that has failed is the end as soon as there is nothing more to
-    /// read.
+    /// Like [`poll_sent`](ClientLink::poll_sent). A failed write ends the link as soon as there is nothing left to read.
     fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.ended()?;
         ready!(self.poll_sent(cx));
-        if self.failed.is_none() {
+        if self.write_error.is_none() {
             return Poll::Ready(Ok(()));
         }
         if self.inbox.is_none() {
             self.inbox = Some(ready!(self.poll_inbound(cx))?);
             cx.waker().wake_by_ref();
         }
-        // Whoever reads takes it, and then the next is looked at.
+        // Pending until the reader has taken the event.
         Poll::Pending
     }
 
-    /// Nothing is there to read: ready with the end that follows from a failed write, or from the time that has passed.
+    /// Called when there is nothing to read. Ready with the end after a failed write or a timeout.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
-        if let Some(failed) = &self.failed
+        // When the task's budget is exhausted, tokio returns pending even if there is data, and wakes the task again.
+        if let Some(write_error) = &self.write_error
             && tokio::task::coop::has_budget_remaining()
         {
-            return Poll::Ready(failed.clone());
+            return Poll::Ready(write_error.clone());
         }
-        // rust_engineio's own watch waits for a write that is stuck, and that is when it is needed.
+        // rust_engineio's own timeout waits for a stalled write, which is when it would be needed.
         loop {
-            ready!(self.watch.as_mut().poll(cx));
-            let over = self.heard + self.silence;
-            if over <= Instant::now() {
+            ready!(self.silence_timer.as_mut().poll(cx));
+            let deadline = self.last_activity + self.silence;
+            if deadline <= Instant::now() {
                 return Poll::Ready(LinkEnd::Silent(self.silence));
             }
-            self.watch.as_mut().reset(over);
+            self.silence_timer.as_mut().reset(deadline);
         }
     }
 
@@ -149,7 +148,7 @@ impl ClientLink {
                     continue;
                 }
             };
-            self.heard = Instant::now();
+            self.last_activity = Instant::now();
             if self.attachments > 0 && frame.packet_id == PacketId::Message {
                 self.attachments -= 1;
                 continue;
@@ -163,7 +162,7 @@ impl ClientLink {
                 PacketId::MessageBinary => return Poll::Ready(Ok(Err(DecodeError::WrongFrame("binary frames")))),
                 _ => continue,
             }
-            match Packet::read(&frame.data, &self.namespace) {
+            match Packet::parse(&frame.data, &self.namespace) {
                 Ok(Packet::Event(event)) => return Poll::Ready(Ok(Ok(event))),
                 Ok(Packet::Binary(attachments)) => {
                     self.attachments = attachments;
@@ -183,11 +182,11 @@ impl ClientLink {
     }
 }
 
-/// The engine looks after a silent plugin itself where this would take longer than it does.
-const NOTICED: Duration = Duration::from_secs(20);
+/// If detecting silence takes longer than this, it is left to the engine.
+const MAX_SILENCE: Duration = Duration::from_secs(20);
 
-/// After how long without a ping the plugin is silent. The handshake says so, and rust_engineio keeps that to itself,
-/// but for what it prints.
+/// The time without a ping after which the plugin counts as silent. The handshake announces it, but rust_engineio
+/// exposes it only in its `Debug` output.
 fn silence(client: &Client) -> Duration {
     let printed = format!("{client:?}");
     let number = |name: &str| {
@@ -196,7 +195,7 @@ fn silence(client: &Client) -> Duration {
     };
     match (number("ping_interval: "), number("ping_timeout: ")) {
         (Some(interval), Some(timeout)) => Duration::from_millis(u64::saturating_add(interval, timeout)),
-        // The defaults of socket.io.
+        // socket.io's defaults.
         _ => Duration::from_secs(45),
     }
 }
@@ -229,9 +228,9 @@ impl Link for ClientLink {
         Poll::Ready(Ok(event.and_then(|event| codec::decode(&event))))
     }
 
-    /// By the plugin's pings, whose times it sets itself: longer ones are not relied on.
+    /// Detected by the plugin's pings, unless its intervals are too long.
     fn notices_silence(&self) -> bool {
-        self.silence <= NOTICED
+        self.silence <= MAX_SILENCE
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -243,7 +242,7 @@ impl Link for ClientLink {
             self.inbox = None;
             let leave = Frame::new(PacketId::Message, Packet::disconnect(&self.namespace));
             let close = Frame::new(PacketId::Close, Bytes::new());
-            let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE));
+            let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE_TIMEOUT));
             self.closing = Closing::Yes(limit, vec![close, leave]);
         }
         loop {
@@ -252,12 +251,12 @@ impl Link for ClientLink {
                 return Poll::Ready(());
             }
             let sent = self.poll_sent(cx);
-            let Closing::Yes(_, still) = &mut self.closing else { return Poll::Ready(()) };
-            if let (Poll::Ready(()), Some(frame)) = (sent, still.pop()) {
+            let Closing::Yes(_, frames) = &mut self.closing else { return Poll::Ready(()) };
+            if let (Poll::Ready(()), Some(frame)) = (sent, frames.pop()) {
                 self.start(frame);
                 continue;
             }
-            // Until the plugin has closed, too; what it still sends is not wanted.
+            // Wait until the plugin closes as well, and discard its frames.
             match ready!(self.client.poll_next_unpin(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Poll::Ready(()),

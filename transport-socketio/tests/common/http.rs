@@ -1,4 +1,4 @@
-//! Requests by hand.
+//! Raw HTTP requests.
 
 use std::net::SocketAddr;
 
@@ -9,12 +9,12 @@ use super::{read_head, soon};
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// In lower case.
+    /// The head in lower case.
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a separate connection.
 pub(crate) async fn request(to: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
     soon(async {
         let mut socket = TcpStream::connect(to).await.unwrap();
@@ -22,7 +22,7 @@ pub(crate) async fn request(to: SocketAddr, method: &str, target: &str, headers:
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
             body.len()
         );
-        // It may be answered before all is sent.
+        // The answer may arrive before the whole request is sent.
         let (mut reading, mut writing) = socket.split();
         let text = head + body;
         let sending = async {
@@ -42,7 +42,7 @@ pub(crate) async fn request(to: SocketAddr, method: &str, target: &str, headers:
     .await
 }
 
-/// An engine that polls.
+/// A scripted engine that uses long polling.
 pub(crate) struct Polling {
     pub(crate) to: SocketAddr,
     pub(crate) sid: String,
@@ -76,7 +76,7 @@ impl Polling {
         request(self.to, "GET", &self.target(), "", "").await
     }
 
-    /// The next packets; pings are answered and left out.
+    /// The next packets, without pings. Answers pings.
     pub(crate) async fn packets(&self) -> Vec<String> {
         loop {
             let answer = self.poll().await;
@@ -92,7 +92,7 @@ impl Polling {
         }
     }
 
-    /// The upgrade to a websocket has begun.
+    /// Opens a websocket to upgrade this session.
     pub(crate) async fn upgrade(&self) -> super::Ws {
         let mut socket = TcpStream::connect(self.to).await.unwrap();
         socket.write_all(super::upgrade(&format!("&sid={}", self.sid), "").as_bytes()).await.unwrap();

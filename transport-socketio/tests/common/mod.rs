@@ -1,5 +1,5 @@
-//! Helpers of the tests at the level of links.
-#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
+//! Helpers for tests at link level.
+#![allow(dead_code, reason = "each test program includes the whole file and uses part of it")]
 
 pub(crate) mod http;
 
@@ -21,21 +21,21 @@ use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoSer
 pub(crate) type TestLink = Box<dyn Link>;
 pub(crate) type Ws = WebSocketStream<TcpStream>;
 
-/// Nothing here takes this long, unless it hangs.
+/// Fails if `future` takes longer than any operation in these tests should.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
 }
 
 pub(crate) async fn server(config: SocketIoServerConfig) -> SocketIoServer {
     soon(SocketIoServer::bind("127.0.0.1:0", config)).await.unwrap()
 }
 
-/// A server that notices a silent engine after 200 ms.
+/// A configuration that detects a silent engine after 200 ms.
 pub(crate) fn short() -> SocketIoServerConfig {
     SocketIoServerConfig::default().ping_interval(Duration::from_millis(100)).ping_timeout(Duration::from_millis(100))
 }
 
-/// Two ends of a link, the plugin's and the engine's.
+/// Both ends of a link: the plugin's and the engine's.
 pub(crate) async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnectorConfig) -> (TestLink, TestLink) {
     let mut server = server(plugin).await;
     let url = server.url();
@@ -78,7 +78,7 @@ pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
     next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
 }
 
-/// The end; messages before it are dropped.
+/// Discards messages and returns the end.
 pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
     loop {
         if let Err(end) = next(link).await {
@@ -91,7 +91,7 @@ pub(crate) async fn disconnect(link: &mut TestLink) {
     soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
 }
 
-/// All methods say the same end.
+/// All methods report the same end.
 pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     let like = format!("{like:?}");
     let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
@@ -104,25 +104,26 @@ pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     is(next(link).await.unwrap_err());
 }
 
-/// Whether the link is not ready, having been asked once.
+/// Whether a single `poll_ready` is pending.
 pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
     poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
 }
 
-/// Sends until the link stays not ready, and says how often. Buffers on the way empty only as their tasks run.
+/// Sends until the link stays blocked, and returns the number of messages. Intermediate buffers drain only as their
+/// tasks run.
 pub(crate) async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
     let mut sent = 0;
     while let Ok(ready) = tokio::time::timeout(Duration::from_millis(200), poll_fn(|cx| link.poll_ready(cx))).await {
         ready.unwrap();
         link.send(emit(sent, payload.clone())).unwrap();
         sent += 1;
-        assert!(sent < 3000, "buffers without bound");
+        assert!(sent < 3000, "buffering is unbounded");
     }
     sent
 }
 
-/// Sends a head, reads a head.
-pub(crate) async fn ask(socket: &mut TcpStream, head: &str) -> String {
+/// Sends a request head and reads the answer's head.
+pub(crate) async fn exchange_heads(socket: &mut TcpStream, head: &str) -> String {
     socket.write_all(head.as_bytes()).await.unwrap();
     read_head(socket).await
 }
@@ -151,12 +152,12 @@ pub(crate) async fn as_ws(socket: TcpStream, role: Role) -> Ws {
     WebSocketStream::from_raw_socket(socket, role, Some(config)).await
 }
 
-pub(crate) async fn say(ws: &mut Ws, text: impl Into<String>) {
+pub(crate) async fn send_text(ws: &mut Ws, text: impl Into<String>) {
     soon(ws.send(Frame::text(text.into()))).await.unwrap();
 }
 
-/// The next text that is no ping; pings are answered.
-pub(crate) async fn hear(ws: &mut Ws) -> Option<String> {
+/// The next text frame that is not a ping. Answers pings.
+pub(crate) async fn receive_text(ws: &mut Ws) -> Option<String> {
     loop {
         match soon(ws.next()).await? {
             Ok(Frame::Text(text)) if text.as_str() != "2" => return Some(text.as_str().to_owned()),
@@ -166,26 +167,26 @@ pub(crate) async fn hear(ws: &mut Ws) -> Option<String> {
     }
 }
 
-/// An engine that is a raw websocket, before its CONNECT.
+/// A raw websocket as the engine, before its CONNECT.
 pub(crate) async fn raw_ws(server: &SocketIoServer) -> Ws {
     let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-    let head = ask(&mut socket, &upgrade("", "")).await;
+    let head = exchange_heads(&mut socket, &upgrade("", "")).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
     let mut ws = as_ws(socket, Role::Client).await;
-    assert!(hear(&mut ws).await.unwrap().starts_with("0{"));
+    assert!(receive_text(&mut ws).await.unwrap().starts_with("0{"));
     ws
 }
 
-/// A server's link, with an engine that is a raw websocket.
+/// A server's link, with a raw websocket as the engine.
 pub(crate) async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
     let mut server = server(config).await;
     let mut ws = raw_ws(&server).await;
-    say(&mut ws, "40").await;
-    assert!(hear(&mut ws).await.unwrap().starts_with("40{"));
+    send_text(&mut ws, "40").await;
+    assert!(receive_text(&mut ws).await.unwrap().starts_with("40{"));
     (soon(server.accept()).await.unwrap(), ws)
 }
 
-/// What a raw server says first: pings that never come would be missed after `silence`.
+/// A raw server's first packet. It announces pings such that the plugin counts as silent after `silence`.
 pub(crate) fn open(silence: Duration) -> String {
     let half = silence.as_millis() / 2;
     format!(r#"0{{"sid":"x","upgrades":[],"pingInterval":{half},"pingTimeout":{half},"maxPayload":1000000}}"#)
@@ -197,28 +198,28 @@ pub(crate) async fn listener() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// The server's end of a websocket that a connector opens.
+/// Accepts a connector's websocket.
 pub(crate) async fn accept_ws(listener: &TcpListener) -> Ws {
     let (socket, _) = soon(listener.accept()).await.unwrap();
     soon(tokio_tungstenite::accept_async(socket)).await.unwrap()
 }
 
-/// An engine's link, with a plugin that is a raw websocket.
+/// An engine's link, with a raw websocket as the plugin.
 pub(crate) async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     let (listener, url) = listener().await;
     let plugin = async {
         let mut ws = accept_ws(&listener).await;
-        say(&mut ws, open(silence)).await;
-        assert_eq!(hear(&mut ws).await.unwrap(), "3");
-        assert_eq!(hear(&mut ws).await.unwrap(), "40");
-        say(&mut ws, r#"40{"sid":"y"}"#).await;
+        send_text(&mut ws, open(silence)).await;
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
+        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
+        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
         ws
     };
     let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
     (link.unwrap(), ws)
 }
 
-/// Either end of a link, and a raw websocket at the other.
+/// A link of either end, with a raw websocket as the peer.
 pub(crate) async fn raw(back: bool) -> (TestLink, Ws) {
     if back { raw_plugin(Duration::from_secs(60)).await } else { raw_engine(SocketIoServerConfig::default()).await }
 }

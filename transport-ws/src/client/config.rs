@@ -2,44 +2,46 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::WsConfig;
+use crate::tls::ServerConfig;
 
-/// Who may connect to a plugin, and how many.
+/// Configures a [`WsServer`](crate::WsServer): access, limits and TLS.
 ///
-/// The defaults are for a plugin on the engine's own machine: loopback only, no browser pages, no token.
+/// The defaults suit a plugin on the engine's machine: loopback only, no web pages, no token.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WsServerConfig {
-    /// Limits and times of each link.
+    /// Limits and timeouts of each link. Default: [`WsConfig::default`].
     pub ws: WsConfig,
-    /// Links alive at once; one more is refused with HTTP 503. A link counts until it is dropped. Default: 64.
+    /// Maximum number of open links. Further connections are rejected with HTTP 503. A link counts until it is dropped.
+    /// Default: 64.
     pub max_connections: usize,
-    /// Connections at once that have not finished TLS and the upgrade; further ones wait in the kernel's backlog.
-    /// Default: 64. At least 1.
+    /// Maximum number of connections that have not finished TLS and the upgrade. Further connections wait in the
+    /// kernel's backlog. Default: 64. At least 1.
     pub max_handshakes: usize,
-    /// The origins whose pages may connect, each as a browser writes it: `https://remix.ethereum.org`, without a path.
+    /// The origins whose pages may connect, in a browser's notation without a path: `https://remix.ethereum.org`.
     /// Default: none.
     ///
-    /// Browsers send `Origin` and let no page change it; a request with an origin that is not listed is refused with
-    /// HTTP 403, so that no website a user happens to visit can talk to a plugin on the user's machine. A request
-    /// without one comes from no browser and passes. There are no wildcards.
+    /// Browsers send `Origin` and do not let pages change it. A request from an origin that is not listed is rejected
+    /// with HTTP 403, so that websites cannot reach a plugin on the visitor's machine. A request without `Origin` does
+    /// not come from a browser and is accepted. Wildcards are not supported.
     pub allow_origins: Vec<String>,
-    /// What an engine has to know to connect; HTTP 401 otherwise. Default: none.
+    /// The token that engines must send; otherwise they are rejected with HTTP 401. Default: none required.
     ///
-    /// It comes as the header `Authorization: Bearer <token>`, or as `?token=<token>` in the URL, since a browser
-    /// cannot set headers. It must not be empty. Over `ws://` anyone between the two ends can read it.
+    /// Engines send it in the header `Authorization: Bearer <token>`, or as `?token=<token>` in the URL because
+    /// browsers cannot set headers. It must not be empty. Over `ws://` it is readable on the network.
     pub token: Option<String>,
-    /// The subprotocols of websockets that are spoken here, for clients that ask for one (`new WebSocket(url, "x")` in a
-    /// browser). Default: none.
+    /// The supported websocket subprotocols, for clients that request one (`new WebSocket(url, "x")` in a browser).
+    /// Default: none.
     ///
-    /// The first of those a client asks for that is in this list is its link's, and it is told so. A client that asks
-    /// for none passes; one that asks for others alone is refused with HTTP 400, since it would itself give up a
-    /// connection that does not speak what it asked for. What messages look like is the same in all of them. Each is a
-    /// token as in RFC 6455, without spaces and commas, and case matters.
+    /// The server selects the first subprotocol in the client's list that is also in this one. A client that requests
+    /// none is accepted. A client that requests only others is rejected with HTTP 400, because it would fail the
+    /// connection anyway. The message format does not depend on the subprotocol. Each entry is a case-sensitive token
+    /// as defined in RFC 6455, without spaces or commas.
     pub subprotocols: Vec<String>,
-    /// Whether an address that other machines can reach may be bound. Default: no.
+    /// Whether the server may bind an address that is reachable from other machines. Default: false.
     pub allow_remote: bool,
-    /// Serves `wss://` with this certificate. Default: none, `ws://`.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Serves `wss://` with this configuration. Default: none, which serves `ws://`.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Default for WsServerConfig {
@@ -58,64 +60,64 @@ impl Default for WsServerConfig {
 }
 
 impl WsServerConfig {
-    /// Sets [`ws`](WsServerConfig#structfield.ws).
+    /// Sets [`ws`](WsServerConfig#structfield.ws), the limits and timeouts of each link. Default: [`WsConfig::default`].
     #[must_use]
     pub fn ws(mut self, config: WsConfig) -> WsServerConfig {
         self.ws = config;
         self
     }
 
-    /// Sets [`max_connections`](WsServerConfig#structfield.max_connections).
+    /// Sets [`max_connections`](WsServerConfig#structfield.max_connections), in links. Default: 64.
     #[must_use]
     pub fn max_connections(mut self, links: usize) -> WsServerConfig {
         self.max_connections = links;
         self
     }
 
-    /// Sets [`max_handshakes`](WsServerConfig#structfield.max_handshakes).
+    /// Sets [`max_handshakes`](WsServerConfig#structfield.max_handshakes), in connections. Default: 64; at least 1.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> WsServerConfig {
         self.max_handshakes = connections;
         self
     }
 
-    /// Adds one to [`allow_origins`](WsServerConfig#structfield.allow_origins).
+    /// Adds an origin to [`allow_origins`](WsServerConfig#structfield.allow_origins). Default: none.
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> WsServerConfig {
         self.allow_origins.push(origin.into());
         self
     }
 
-    /// Sets [`token`](WsServerConfig#structfield.token).
+    /// Sets [`token`](WsServerConfig#structfield.token). Default: none required.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> WsServerConfig {
         self.token = Some(token.into());
         self
     }
 
-    /// Adds one to [`subprotocols`](WsServerConfig#structfield.subprotocols).
+    /// Adds a subprotocol to [`subprotocols`](WsServerConfig#structfield.subprotocols). Default: none.
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> WsServerConfig {
         self.subprotocols.push(name.into());
         self
     }
 
-    /// Sets [`allow_remote`](WsServerConfig#structfield.allow_remote).
+    /// Sets [`allow_remote`](WsServerConfig#structfield.allow_remote). Default: false.
     #[must_use]
     pub fn allow_remote(mut self, allow: bool) -> WsServerConfig {
         self.allow_remote = allow;
         self
     }
 
-    /// Sets [`tls`](WsServerConfig#structfield.tls).
+    /// Sets [`tls`](WsServerConfig#structfield.tls). Default: none, which serves `ws://`.
     #[must_use]
-    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> WsServerConfig {
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> WsServerConfig {
         self.tls = Some(config);
         self
     }
 }
 
-/// Without the token itself.
+/// Omits the token.
 impl fmt::Debug for WsServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WsServerConfig")

@@ -2,68 +2,68 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::WsConfig;
+use crate::tls::ClientConfig;
 
-/// How an engine dials.
+/// Configures a [`WsConnector`](crate::WsConnector).
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct WsConnectorConfig {
-    /// Limits and times of each link.
+    /// Limits and timeouts of each link. Default: [`WsConfig::default`].
     pub ws: WsConfig,
     /// Sent as `Authorization: Bearer <token>` with each upgrade. Default: none.
     ///
-    /// Whoever answers at the plugin's URL gets to see it, and over `ws://` anyone between.
+    /// The server at the plugin's URL receives it, and over `ws://` it is readable on the network.
     pub token: Option<String>,
-    /// Further headers of the upgrade, names and values. A later one of the same name replaces an earlier one.
-    /// Default: none.
+    /// Additional headers of the upgrade request, as names and values. A later header replaces an earlier one of the
+    /// same name. Default: none.
     pub headers: Vec<(String, String)>,
-    /// The subprotocols asked for, the preferred first. Default: none.
+    /// The requested subprotocols, in order of preference. Default: none.
     ///
-    /// The server has to speak one of them: where it names none, or refuses, the dial fails, and the error says so. What
-    /// messages look like is the same in all of them.
+    /// The dial fails unless the server selects one of them. The message format does not depend on the subprotocol.
     pub subprotocols: Vec<String>,
-    /// How `wss://` is dialled: whom to trust, and with which certificate of one's own. Default: none, which is TLS 1.2
-    /// and 1.3 with Mozilla's root certificates and the ring provider.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The TLS configuration for `wss://`: trusted authorities and the client certificate. Default: none, which means
+    /// TLS 1.2 and 1.3 with Mozilla's root certificates, the ring provider and no client certificate.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl WsConnectorConfig {
-    /// Sets [`ws`](WsConnectorConfig#structfield.ws).
+    /// Sets [`ws`](WsConnectorConfig#structfield.ws), the limits and timeouts of each link. Default: [`WsConfig::default`].
     #[must_use]
     pub fn ws(mut self, config: WsConfig) -> WsConnectorConfig {
         self.ws = config;
         self
     }
 
-    /// Sets [`token`](WsConnectorConfig#structfield.token).
+    /// Sets [`token`](WsConnectorConfig#structfield.token). Default: none.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> WsConnectorConfig {
         self.token = Some(token.into());
         self
     }
 
-    /// Adds one to [`headers`](WsConnectorConfig#structfield.headers).
+    /// Adds a header to [`headers`](WsConnectorConfig#structfield.headers). Default: none.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> WsConnectorConfig {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Adds one to [`subprotocols`](WsConnectorConfig#structfield.subprotocols), behind those that are there.
+    /// Appends a subprotocol to [`subprotocols`](WsConnectorConfig#structfield.subprotocols). Default: none.
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> WsConnectorConfig {
         self.subprotocols.push(name.into());
         self
     }
 
-    /// Sets [`tls`](WsConnectorConfig#structfield.tls).
+    /// Sets [`tls`](WsConnectorConfig#structfield.tls). Default: none, which trusts Mozilla's root certificates.
     #[must_use]
-    pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> WsConnectorConfig {
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> WsConnectorConfig {
         self.tls = Some(config);
         self
     }
 }
 
-/// Without the token and the headers' values, which may be secrets too.
+/// Omits the token and header values, which may be secret.
 impl fmt::Debug for WsConnectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -77,10 +77,10 @@ impl fmt::Debug for WsConnectorConfig {
     }
 }
 
-/// The provider is named, since the process may have set none, or another.
-pub(super) fn default_tls() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
+/// Names the provider because the process may have no default provider, or another one.
+pub(super) fn default_tls() -> Result<Arc<ClientConfig>, rustls::Error> {
     let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_tls_needs_no_process_default() {
+    fn the_default_configuration_does_not_need_a_process_default_provider() {
         assert!(!default_tls().unwrap().crypto_provider().cipher_suites.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Why a dial failed, and whether the next may succeed.
+//! Classifies dial errors by whether another attempt may succeed.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub(super) fn of_tls(error: io::Error, target: &str) -> ConnectError {
     if is_of_tls(&error) {
         return of_io(error, target);
     }
-    // A server that is being restarted may do the same.
+    // A restarting server may do the same.
     ConnectError::failed(format!(
         "{target} ended the connection instead of answering the TLS handshake ({error}): is it a ws:// server?"
     ))
@@ -46,7 +46,7 @@ fn of_io(error: io::Error, target: &str) -> ConnectError {
 /// An error of the upgrade.
 pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> ConnectError {
     match error {
-        // It may come of something else, but will come again.
+        // The cause may differ, but the error is permanent.
         ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
             ConnectError::Refused(format!(
                 "{target} answered with HTTP 400 Bad Request: it may speak none of the subprotocols {subprotocols:?}"
@@ -67,12 +67,12 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
         ws::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => ConnectError::Refused(format!(
             "{target} speaks none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
         )),
-        // The request was made of a URL and headers that had been checked; what is left is the answer's fault.
+        // The URL and headers were valid, so the answer is at fault.
         error => ConnectError::Protocol(format!("{target} answered the upgrade wrongly: {error}")),
     }
 }
 
-/// Only an answer that is sure to come again refuses; any other may be an overloaded server's, or a proxy's.
+/// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: StatusCode, target: &str) -> ConnectError {
     let remedy = match status {
         StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lasting_answer_refuses() {
+    fn only_permanent_statuses_refuse() {
         for status in [101, 200, 400, 500, 502, 503] {
             assert!(
                 matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), ConnectError::Failed(_)),

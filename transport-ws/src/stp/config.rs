@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use crate::plugin::WsConnectorConfig;
 
-/// How a service connects to STP.
+/// Configures a [`StpWsConnector`](super::StpWsConnector).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StpWsConfig {
-    /// How it dials: limits and times of each link, a token, TLS. Default: [`WsConnectorConfig::default`].
+    /// Configures dialling: limits and timeouts of each link, a token, TLS. Default: [`WsConnectorConfig::default`].
     pub connector: WsConnectorConfig,
-    /// The delay before the first redial of a lost connection is at most this; then it doubles. Each delay is drawn
-    /// evenly between nothing and its bound, and a success starts anew. Default 50 ms.
+    /// Upper bound of the delay before the first attempt to reconnect. The bound doubles with each failed attempt, and a
+    /// success resets it. Each delay is drawn uniformly between zero and its bound. Default: 50 ms.
     pub reconnect_min_delay: Duration,
-    /// The most a redial is delayed. Default 1 s.
+    /// Maximum of the upper bound of reconnect delays. Default: 1 s.
     pub reconnect_max_delay: Duration,
-    /// Messages that may wait for the connection before `inform` and `request` wait for room. Default 1,024. At least
-    /// 1.
+    /// Maximum number of messages queued for the connection before `inform` and `request` wait for capacity. Default:
+    /// 1,024. At least 1.
     pub capacity: usize,
-    /// Requests of this service that may wait for their answer at once; more end as
-    /// [`Busy`](connector_core::stp::StpRequestError::Busy). Default 16,384.
+    /// Maximum number of this service's requests that await an answer. Further requests fail as
+    /// [`Busy`](connector_core::stp::StpRequestError::Busy). Default: 16,384.
     pub max_requests: usize,
-    /// Requests to this service that may wait for its handler at once, at most 64 MiB of them; more are refused.
-    /// Default 1,024.
+    /// Maximum number of requests queued for this service's handler, with 64 MiB in total. Further requests are refused.
+    /// Default: 1,024.
     pub max_incoming: usize,
 }
 
@@ -38,7 +38,8 @@ impl Default for StpWsConfig {
 }
 
 impl StpWsConfig {
-    /// Sets [`connector`](StpWsConfig#structfield.connector).
+    /// Sets [`connector`](StpWsConfig#structfield.connector), which configures dialling. Default:
+    /// [`WsConnectorConfig::default`].
     #[must_use]
     pub fn connector(mut self, config: WsConnectorConfig) -> StpWsConfig {
         self.connector = config;
@@ -46,28 +47,28 @@ impl StpWsConfig {
     }
 
     /// Sets [`reconnect_min_delay`](StpWsConfig#structfield.reconnect_min_delay) and
-    /// [`reconnect_max_delay`](StpWsConfig#structfield.reconnect_max_delay).
+    /// [`reconnect_max_delay`](StpWsConfig#structfield.reconnect_max_delay). Default: 50 ms and 1 s.
     #[must_use]
-    pub fn reconnect_delay(mut self, first: Duration, most: Duration) -> StpWsConfig {
-        (self.reconnect_min_delay, self.reconnect_max_delay) = (first, most);
+    pub fn reconnect_delay(mut self, min: Duration, max: Duration) -> StpWsConfig {
+        (self.reconnect_min_delay, self.reconnect_max_delay) = (min, max);
         self
     }
 
-    /// Sets [`capacity`](StpWsConfig#structfield.capacity).
+    /// Sets [`capacity`](StpWsConfig#structfield.capacity), in messages. Default: 1,024; at least 1.
     #[must_use]
     pub fn capacity(mut self, messages: usize) -> StpWsConfig {
         self.capacity = messages;
         self
     }
 
-    /// Sets [`max_requests`](StpWsConfig#structfield.max_requests).
+    /// Sets [`max_requests`](StpWsConfig#structfield.max_requests). Default: 16,384.
     #[must_use]
     pub fn max_requests(mut self, requests: usize) -> StpWsConfig {
         self.max_requests = requests;
         self
     }
 
-    /// Sets [`max_incoming`](StpWsConfig#structfield.max_incoming).
+    /// Sets [`max_incoming`](StpWsConfig#structfield.max_incoming), in requests. Default: 1,024.
     #[must_use]
     pub fn max_incoming(mut self, requests: usize) -> StpWsConfig {
         self.max_incoming = requests;

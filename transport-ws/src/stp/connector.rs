@@ -1,4 +1,4 @@
-//! A service's handle on its connection.
+//! The handle to a service's connection.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +13,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::StpWsConfig;
-use super::keeper::Keeper;
-use super::service::{Command, Tell};
+use super::reconnect::Reconnect;
+use super::service::{Command, ConnectReply};
 
-/// An [`StpConnector`] over websockets, `ws://` and `wss://`. Cheap to clone; dropping the last clone ends the
+/// An [`StpConnector`] over websockets, `ws://` and `wss://`. Cheap to clone; dropping the last clone closes the
 /// connection.
 ///
 /// The URL's path names the session unless [`StpService::session_id`] does: `ws://host:port/one` is the session `one`,
 /// and both `ws://host:port/blue team` and `ws://host:port/blue%20team` are the session `blue team`.
-/// Handlers run in the connection's task. One that keeps a clone of its own connector keeps the connection alive until
-/// [`disconnect`](StpConnector::disconnect): put the connector in an [`Arc`], and let the handler keep a
-/// [`Weak`](std::sync::Weak) of that.
+/// Handlers run in the connection's task. A handler that holds a clone of its connector keeps the connection open until
+/// [`disconnect`](StpConnector::disconnect). To avoid that, put the connector in an [`Arc`] and give the handler a
+/// [`Weak`](std::sync::Weak) reference.
 ///
 /// Must be used within a tokio runtime.
 #[derive(Debug, Clone)]
@@ -36,13 +36,13 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // The task holds what is shared too, and must not outlive its handle.
+        // The task also holds the shared state, and must not outlive the handle.
         let running = lock(&self.shared.state).running.take();
         drop(running);
     }
 }
 
-/// What the handle and the connection's task share.
+/// State shared by the handle and the connection's task.
 pub(super) struct Shared {
     pub(super) url: String,
     pub(super) config: StpWsConfig,
@@ -59,8 +59,8 @@ impl fmt::Debug for Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts `connect` and `disconnect`; what a task of another turn says does not count.
-    turn: u64,
+    /// Counts calls of `connect` and `disconnect`. Updates by a task of an earlier epoch are ignored.
+    epoch: u64,
     base_name: String,
     name: String,
     machine_id: Option<String>,
@@ -70,11 +70,11 @@ struct State {
     running: Option<Running>,
 }
 
-/// A connection's task, which ends when this is dropped.
+/// A connection's task, aborted when this is dropped.
 #[derive(Debug)]
 struct Running {
     task: JoinHandle<()>,
-    /// Asks it to end in order.
+    /// Stops the task gracefully when dropped.
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -85,18 +85,17 @@ impl Drop for Running {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded is left consistent by each holder.
+    // Each holder leaves the guarded value consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StpWsConnector {
-    /// A connector to the STP at `url`, with the defaults. Nothing is dialled before
-    /// [`connect`](StpConnector::connect).
+    /// A connector to the STP at `url`, with the default configuration. [`connect`](StpConnector::connect) dials.
     pub fn new(url: impl Into<String>) -> StpWsConnector {
         StpWsConnector::with(url, StpWsConfig::default())
     }
 
-    /// A connector to the STP at `url`.
+    /// A connector to the STP at `url`, with `config`.
     pub fn with(url: impl Into<String>, config: StpWsConfig) -> StpWsConnector {
         let (handlers, state) = (StpHandlers::default(), Mutex::default());
         let shared = Arc::new(Shared { url: url.into(), config, handlers, state });
@@ -111,32 +110,38 @@ impl StpWsConnector {
         self.state().link.clone()
     }
 
-    /// Ends the turn there was; gives what ran in it.
-    fn next_turn(&self) -> (u64, Option<Running>) {
+    /// Starts a new epoch and returns the task of the previous one.
+    fn next_epoch(&self) -> (u64, Option<Running>) {
         let mut state = self.state();
-        state.turn += 1;
+        state.epoch += 1;
         state.link = None;
         state.session_id = None;
-        (state.turn, state.running.take())
+        (state.epoch, state.running.take())
     }
 
-    /// Starts a connection's task, unless another turn has come meanwhile.
-    fn begin(&self, turn: u64, mut service: StpService, timeout: StpTimeout, tell: Tell) -> Option<Begun<'_>> {
+    /// Starts a connection's task, unless a newer epoch has started.
+    fn start(
+        &self,
+        epoch: u64,
+        mut service: StpService,
+        timeout: StpTimeout,
+        reply: ConnectReply,
+    ) -> Option<Attempt<'_>> {
         let name = unique_name(&service.service_name);
         let mut state = self.state();
-        if state.turn != turn {
+        if state.epoch != epoch {
             return None;
         }
         state.base_name = std::mem::replace(&mut service.service_name, name.clone());
         state.name = name;
         state.machine_id = service.machine_id.clone();
         let (stop, stopped) = oneshot::channel();
-        let keeper = Keeper::new(Arc::clone(&self.0.shared), turn, service, timeout, stopped);
-        state.running = Some(Running { task: tokio::spawn(keeper.run(tell)), stop: Some(stop) });
-        Some(Begun { connector: self, turn, keep: false })
+        let task = Reconnect::new(Arc::clone(&self.0.shared), epoch, service, timeout, stopped);
+        state.running = Some(Running { task: tokio::spawn(task.run(reply)), stop: Some(stop) });
+        Some(Attempt { connector: self, epoch, keep: false })
     }
 
-    async fn end(running: Option<Running>, deadline: Instant) -> Result<(), ()> {
+    async fn finish(running: Option<Running>, deadline: Instant) -> Result<(), ()> {
         let Some(mut running) = running else { return Ok(()) };
         drop(running.stop.take());
         timeout_at(deadline, &mut running.task).await.map(drop).map_err(drop)
@@ -144,44 +149,44 @@ impl StpWsConnector {
 }
 
 impl Shared {
-    /// The service is registered and can be used.
-    pub(super) fn set_up(&self, turn: u64, link: mpsc::Sender<Command>, session_id: String) {
+    /// The service is registered and ready for use.
+    pub(super) fn link_up(&self, epoch: u64, link: mpsc::Sender<Command>, session_id: String) {
         let mut state = lock(&self.state);
-        if state.turn == turn {
+        if state.epoch == epoch {
             state.link = Some(link);
             state.session_id = Some(session_id);
         }
     }
 
     /// The link has ended.
-    pub(super) fn set_down(&self, turn: u64) {
+    pub(super) fn link_down(&self, epoch: u64) {
         let mut state = lock(&self.state);
-        if state.turn == turn {
+        if state.epoch == epoch {
             state.link = None;
         }
     }
 }
 
-/// Ends what a `connect` has begun and nobody waits for.
-struct Begun<'a> {
+/// Aborts the task of a `connect` whose future was dropped or failed.
+struct Attempt<'a> {
     connector: &'a StpWsConnector,
-    turn: u64,
+    epoch: u64,
     keep: bool,
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.keep {
             return;
         }
         let mut state = self.connector.state();
-        if state.turn != self.turn {
+        if state.epoch != self.epoch {
             return;
         }
         state.link = None;
-        let ours = state.running.take();
+        let running = state.running.take();
         drop(state);
-        drop(ours);
+        drop(running);
     }
 }
 
@@ -211,22 +216,22 @@ impl StpConnector for StpWsConnector {
         service.check()?;
         let limit = timeout.duration();
         let deadline = Instant::now() + limit;
-        let (turn, before) = self.next_turn();
-        // If it does not end in order, it has ended all the same.
-        let _ = StpWsConnector::end(before, deadline).await;
-        let (tell, told) = oneshot::channel();
-        let mut begun = self.begin(turn, service, timeout, tell).ok_or(StpConnectError::Superseded)?;
-        let told = timeout_at(deadline, told).await;
+        let (epoch, previous) = self.next_epoch();
+        // If it does not end gracefully, dropping it aborts it.
+        let _ = StpWsConnector::finish(previous, deadline).await;
+        let (reply, result) = oneshot::channel();
+        let mut attempt = self.start(epoch, service, timeout, reply).ok_or(StpConnectError::Superseded)?;
+        let result = timeout_at(deadline, result).await;
         let session =
-            told.map_err(|_| StpConnectError::TimedOut(limit))?.map_err(|_| StpConnectError::Superseded)??;
-        begun.keep = true;
+            result.map_err(|_| StpConnectError::TimedOut(limit))?.map_err(|_| StpConnectError::Superseded)??;
+        attempt.keep = true;
         Ok(session)
     }
 
     async fn disconnect(&self, timeout: StpTimeout) -> Result<(), StpDisconnectError> {
         let limit = timeout.duration();
-        let (_, running) = self.next_turn();
-        let ended = StpWsConnector::end(running, Instant::now() + limit).await;
+        let (_, running) = self.next_epoch();
+        let ended = StpWsConnector::finish(running, Instant::now() + limit).await;
         ended.map_err(|()| StpDisconnectError::TimedOut(limit))
     }
 
@@ -247,12 +252,12 @@ impl StpConnector for StpWsConnector {
         let deadline = Instant::now() + limit;
         let (reply, answer) = oneshot::channel();
         let request = Command::Request { message: message.to_owned(), deadline, timeout, reply };
-        let asked = async {
-            // If the link has ended, so has the reply.
+        let exchange = async {
+            // If the link has ended, the reply channel is closed too.
             let _ = link.send(request).await;
             answer.await.unwrap_or_else(|_| Err(StpRequestError::Lost(LinkEnd::Disconnected)))
         };
-        timeout_at(deadline, asked).await.unwrap_or(Err(StpRequestError::TimedOut(limit)))
+        timeout_at(deadline, exchange).await.unwrap_or(Err(StpRequestError::TimedOut(limit)))
     }
 
     fn on_inform(&self, handler: InformHandler) {

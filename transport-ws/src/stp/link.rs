@@ -1,4 +1,4 @@
-//! A websocket as a link of text frames, and the loop that moves them.
+//! A websocket as a link of text frames, and the loop that drives it.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,10 +10,10 @@ use ws::Utf8Bytes;
 
 use crate::link::{AnyLink, Inbound, WsLink};
 
-/// As [`Link`](connector_core::Link), for text as it is.
+/// Like [`Link`](connector_core::Link), for raw text frames.
 pub(crate) trait TextLink {
     fn poll_ready_for_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
-    /// Takes a text that is not over [`WsConfig::max_sent_message`](crate::WsConfig), once the link was ready.
+    /// Sends a text within [`WsConfig::max_sent_message`](crate::WsConfig), once the link is ready.
     fn send_text(&mut self, text: Utf8Bytes) -> Result<(), LinkEnd>;
     fn poll_text_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
     fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>>;
@@ -45,32 +45,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TextLink for WsLink<S> 
     }
 }
 
-/// One end's part of the work.
-pub(super) trait Side {
+/// One end's driver state.
+pub(super) trait Endpoint {
     /// A frame has arrived.
     fn receive(&mut self, text: Utf8Bytes);
 
     /// The next frame to send.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes>;
 
-    /// Goes on with what runs beside the link; true if anything came of it.
+    /// Advances work beside the link. Returns true if there was progress.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Ready when this end wants the link closed: in order as [`LinkEnd::Disconnected`], at once as anything else.
-    /// Asked when there is nothing to send, or the link does not take it. `progress` grows with all that the link takes.
+    /// Ready when this end wants the link closed: gracefully for [`LinkEnd::Disconnected`], immediately for any other
+    /// end. Called when there is nothing to send or the link is not ready. `progress` grows with everything the link
+    /// accepts.
     fn poll_stop(&mut self, cx: &mut Context<'_>, progress: impl Fn() -> u64) -> Poll<LinkEnd>;
 }
 
-/// Frames moved one way before the other way gets its turn.
+/// Maximum number of frames moved in one direction before the other gets its turn.
 const BATCH: usize = 64;
-/// Rounds before other tasks of the runtime get their turn.
+/// Maximum number of rounds before yielding to the runtime.
 const ROUNDS: usize = 16;
 
-/// Moves frames between a link and its side until the link ends, and says how. Cancel safe as far as dropping the link
-/// is.
-pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkEnd {
-    // Frames that the link has taken, and flushes that were completed.
-    let (mut unflushed, mut taken) = (false, 0u64);
+/// Moves frames between a link and its endpoint until the link ends, and returns how. Dropping the future drops the
+/// state of this loop only, so it is as cancel safe as dropping the link.
+pub(super) async fn drive(link: &mut dyn AnyLink, endpoint: &mut impl Endpoint) -> LinkEnd {
+    // `accepted` counts frames accepted by the link and completed flushes.
+    let (mut unflushed, mut accepted) = (false, 0u64);
     let end = poll_fn(|cx| {
         for round in 0.. {
             let mut idle = true;
@@ -80,23 +81,23 @@ pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkE
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => break,
                 }
-                let Poll::Ready(text) = side.poll_frame(cx) else { break };
+                let Poll::Ready(text) = endpoint.poll_frame(cx) else { break };
                 (idle, unflushed) = (false, true);
-                taken += 1;
+                accepted += 1;
                 if let Err(end) = link.send_text(text) {
                     return Poll::Ready(end);
                 }
             }
             for _ in 0..BATCH {
                 match link.poll_text(cx) {
-                    Poll::Ready(Ok(Ok(text))) => side.receive(text),
-                    Poll::Ready(Ok(Err(what))) => tracing::warn!(what, "a frame is dropped: text is what STP speaks"),
+                    Poll::Ready(Ok(Ok(text))) => endpoint.receive(text),
+                    Poll::Ready(Ok(Err(what))) => tracing::warn!(what, "dropped a frame: STP uses text frames only"),
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => break,
                 }
                 idle = false;
             }
-            idle &= !side.poll_work(cx);
+            idle &= !endpoint.poll_work(cx);
             if idle {
                 break;
             }
@@ -105,14 +106,14 @@ pub(super) async fn drive(link: &mut dyn AnyLink, side: &mut impl Side) -> LinkE
                 break;
             }
         }
-        if let Poll::Ready(end) = side.poll_stop(cx, || taken.wrapping_add(link.traffic().sent)) {
+        if let Poll::Ready(end) = endpoint.poll_stop(cx, || accepted.wrapping_add(link.traffic().sent)) {
             return Poll::Ready(end);
         }
         if unflushed && let Poll::Ready(flushed) = link.poll_text_sent(cx) {
             match flushed {
                 Ok(()) => {
                     unflushed = false;
-                    taken += 1;
+                    accepted += 1;
                 }
                 Err(end) => return Poll::Ready(end),
             }

@@ -1,9 +1,8 @@
-//! Sketch-thru-Plan over websockets: the connector of a service, and a hub to try services against.
+//! Sketch-thru-Plan (STP) over websockets: a connector for services, and a hub for testing them.
 //!
 //! - [`StpWsConnector`] implements [`StpConnector`](connector_core::stp::StpConnector): it dials an STP, registers, and
-//!   stays connected.
-//! - [`StpHub`] is a small STP-side server that STP connectors register with; [`list`] asks a running one what is
-//!   registered.
+//!   reconnects after a loss.
+//! - [`StpHub`] is a small STP server that services register with. [`list`] queries a running hub for its services.
 //!
 //! ```
 //! use connector_core::stp::{RequestHandler, StpConnector, StpService, StpTimeout};
@@ -27,12 +26,12 @@
 //! # }
 //! ```
 
-mod asked;
 mod config;
 mod connector;
 mod hub;
-mod keeper;
 mod link;
+mod reconnect;
+mod request_queue;
 mod service;
 
 pub use config::StpWsConfig;

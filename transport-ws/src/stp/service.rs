@@ -1,4 +1,4 @@
-//! A service's end of one connection.
+//! A service's endpoint of one connection.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,81 +14,81 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::asked::Asked;
 use super::connector::Shared;
-use super::keeper::Stop;
-use super::link::Side;
+use super::link::Endpoint;
+use super::reconnect::Stop;
+use super::request_queue::RequestQueue;
 
-pub(super) type Tell = oneshot::Sender<Result<String, StpConnectError>>;
+pub(super) type ConnectReply = oneshot::Sender<Result<String, StpConnectError>>;
 type Reply = oneshot::Sender<Result<Vec<String>, StpRequestError>>;
 
-/// Answers that may wait for the link before the next request's handler goes on.
-const MOST_ANSWERS: usize = 16;
+/// Maximum number of unsent answers before the next request's handler is polled.
+const MAX_UNSENT_ANSWERS: usize = 16;
 
-/// What a handle asks of the connection's task.
+/// A command from a handle to the connection's task.
 #[derive(Debug)]
 pub(super) enum Command {
     Inform(Utf8Bytes),
     Request { message: String, deadline: Instant, timeout: StpTimeout, reply: Reply },
 }
 
-/// What waits for an answer.
+/// A request that awaits an answer.
 enum Waiter {
     Register,
     Request(Reply, Duration),
 }
 
-pub(super) struct ServiceSide {
+pub(super) struct ServiceEndpoint {
     shared: Arc<Shared>,
-    turn: u64,
+    epoch: u64,
     timeout: StpTimeout,
-    /// Handed to the handles once the service is registered.
+    /// Given to the handles once the service is registered.
     link: Option<mpsc::Sender<Command>>,
     commands: mpsc::Receiver<Command>,
     session: StpSession<Waiter>,
-    /// The Register, and answers.
+    /// The Register request, and answers.
     outgoing: VecDeque<Utf8Bytes>,
-    asked: Asked,
+    requests: RequestQueue,
     timer: Pin<Box<Sleep>>,
     stop: Stop,
     stopped: bool,
-    tell: Option<Tell>,
+    connect_reply: Option<ConnectReply>,
     session_id: Option<String>,
-    asked_session: Option<String>,
+    requested_session: Option<String>,
     refused: Option<StpConnectError>,
 }
 
-impl ServiceSide {
+impl ServiceEndpoint {
     pub(super) fn new(
         shared: Arc<Shared>,
-        turn: u64,
+        epoch: u64,
         service: StpService,
         timeout: StpTimeout,
         stop: Stop,
-        tell: Option<Tell>,
-    ) -> ServiceSide {
+        connect_reply: Option<ConnectReply>,
+    ) -> ServiceEndpoint {
         let (link, commands) = mpsc::channel(shared.config.capacity.max(1));
-        let most_asked = shared.config.max_incoming;
+        let max_incoming = shared.config.max_incoming;
         let mut session = StpSession::new(shared.config.max_requests.max(1));
         let deadline = Instant::now() + timeout.duration();
-        // The first of a new session: there is room for it.
+        // The first request of a new session is always within capacity.
         let cookie = session.request(Waiter::Register, deadline.into_std()).unwrap_or_default();
         let register = request(&service.to_message(), cookie, timeout);
-        ServiceSide {
+        ServiceEndpoint {
             shared,
-            turn,
+            epoch,
             timeout,
             link: Some(link),
             commands,
             session,
             outgoing: VecDeque::from([register.into()]),
-            asked: Asked::new(most_asked),
+            requests: RequestQueue::new(max_incoming),
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             stop,
             stopped: false,
-            tell,
+            connect_reply,
             session_id: None,
-            asked_session: service.session_id,
+            requested_session: service.session_id,
             refused: None,
         }
     }
@@ -97,10 +97,10 @@ impl ServiceSide {
         self.stopped
     }
 
-    /// The link has ended: ends what waited on it. Gives the session's id if the service was registered, why it was
-    /// not, and whoever is still to be told.
-    pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<Tell>) {
-        self.shared.set_down(self.turn);
+    /// Ends the requests under way after the link has ended. Returns the session's id if the service was registered, the
+    /// reason if it was refused, and the reply of a pending `connect`.
+    pub(super) fn end(mut self, end: &LinkEnd) -> (Option<String>, Option<StpConnectError>, Option<ConnectReply>) {
+        self.shared.link_down(self.epoch);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Request { reply, .. } = command {
@@ -112,12 +112,12 @@ impl ServiceSide {
                 let _ = reply.send(Err(StpRequestError::Lost(end.clone())));
             }
         }
-        (self.session_id, self.refused, self.tell)
+        (self.session_id, self.refused, self.connect_reply)
     }
 
-    fn answered(&mut self, waiter: Waiter, outcome: Result<Vec<String>, String>) {
+    fn complete(&mut self, waiter: Waiter, outcome: Result<Vec<String>, String>) {
         match waiter {
-            // If nobody waits any more, it is a late answer.
+            // The caller may have stopped waiting.
             Waiter::Request(reply, _) => drop(reply.send(outcome.map_err(StpRequestError::Refused))),
             Waiter::Register => match outcome {
                 Ok(items) => self.registered(items),
@@ -127,19 +127,19 @@ impl ServiceSide {
     }
 
     fn registered(&mut self, items: Vec<String>) {
-        let id = items.into_iter().next().or_else(|| self.asked_session.clone()).unwrap_or_default();
+        let id = items.into_iter().next().or_else(|| self.requested_session.clone()).unwrap_or_default();
         self.session_id = Some(id.clone());
         if let Some(link) = self.link.take() {
-            self.shared.set_up(self.turn, link, id.clone());
+            self.shared.link_up(self.epoch, link, id.clone());
         }
         tracing::info!(session = id, "registered with STP");
-        if let Some(tell) = self.tell.take() {
-            let _ = tell.send(Ok(id));
+        if let Some(connect_reply) = self.connect_reply.take() {
+            let _ = connect_reply.send(Ok(id));
         }
     }
 
-    fn asked(&mut self, cookie: i64, message: String, timeout: StpTimeout) {
-        if let Err(why) = self.asked.push(cookie, message, timeout) {
+    fn enqueue(&mut self, cookie: i64, message: String, timeout: StpTimeout) {
+        if let Err(why) = self.requests.push(cookie, message, timeout) {
             self.outgoing.push_back(response_text(cookie, Err(&why)).into());
         }
     }
@@ -150,13 +150,13 @@ impl ServiceSide {
         match answer.len() <= limit {
             true => answer.into(),
             false => {
-                let why = format!("an answer of {} bytes is over the limit of {limit}", answer.len());
+                let why = format!("an answer of {} bytes exceeds the limit of {limit}", answer.len());
                 response_text(cookie, Err(&why)).into()
             }
         }
     }
 
-    /// The frame of a request of this service's, unless it has ended before it began.
+    /// The frame of this service's request, unless its caller has stopped waiting or it fails.
     fn request(&mut self, message: &str, deadline: Instant, timeout: StpTimeout, reply: Reply) -> Option<Utf8Bytes> {
         if reply.is_closed() {
             return None;
@@ -169,7 +169,7 @@ impl ServiceSide {
             let _ = reply.send(Err(StpRequestError::Busy(connector_core::stp::StpBusy { waiting })));
             return None;
         }
-        // There is room, as was just seen.
+        // Within capacity, as checked above.
         let cookie = self.session.request(Waiter::Request(reply, timeout.duration()), deadline.into_std()).ok()?;
         let frame = request(message, cookie, timeout);
         let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.send_limit());
@@ -193,23 +193,23 @@ impl ServiceSide {
     }
 }
 
-impl Side for ServiceSide {
+impl Endpoint for ServiceEndpoint {
     fn receive(&mut self, text: Utf8Bytes) {
         match Frame::parse(&text) {
             Ok(Frame::Inform(_)) => self.shared.handlers.inform(text.as_str().to_owned()),
-            Ok(Frame::Request { cookie, message, timeout, .. }) => self.asked(cookie, message.into_owned(), timeout),
+            Ok(Frame::Request { cookie, message, timeout, .. }) => self.enqueue(cookie, message.into_owned(), timeout),
             Ok(Frame::Response { cookie, success, result }) => match self.session.answered(cookie) {
                 Some(waiter) => {
                     let outcome = if success { Ok(items(result)) } else { Err(refusal(result)) };
-                    self.answered(waiter, outcome);
+                    self.complete(waiter, outcome);
                 }
-                None => tracing::debug!(cookie, "an answer that nobody waits for is dropped"),
+                None => tracing::debug!(cookie, "dropped an answer to an unknown request"),
             },
             Ok(_) => {}
             Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => {
                 self.outgoing.push_back(response_text(cookie, Err(&error.to_string())).into());
             }
-            Err(error) => tracing::warn!(%error, "a frame of STP's is dropped"),
+            Err(error) => tracing::warn!(%error, "dropped a frame from STP"),
         }
     }
 
@@ -232,9 +232,9 @@ impl Side for ServiceSide {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         self.expire();
-        // An STP that does not read its answers gets no more of them: the link wakes this task once it takes some.
-        let may_answer = self.outgoing.len() < MOST_ANSWERS;
-        let came = match may_answer.then(|| self.asked.poll_next(cx, &self.shared.handlers)) {
+        // Back-pressure from an STP that does not read answers. The link wakes this task when it accepts more.
+        let may_answer = self.outgoing.len() < MAX_UNSENT_ANSWERS;
+        let progressed = match may_answer.then(|| self.requests.poll_next(cx, &self.shared.handlers)) {
             Some(Poll::Ready(answered)) => {
                 if let Some((cookie, outcome)) = answered {
                     let answer = self.answer(cookie, outcome);
@@ -244,7 +244,8 @@ impl Side for ServiceSide {
             }
             Some(Poll::Pending) | None => false,
         };
-        let next = [self.session.next_deadline().map(Instant::from_std), self.asked.deadline().filter(|_| may_answer)];
+        let next =
+            [self.session.next_deadline().map(Instant::from_std), self.requests.deadline().filter(|_| may_answer)];
         if let Some(next) = next.into_iter().flatten().min() {
             if self.timer.deadline() != next {
                 self.timer.as_mut().reset(next);
@@ -253,7 +254,7 @@ impl Side for ServiceSide {
                 return true;
             }
         }
-        came
+        progressed
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>, _: impl Fn() -> u64) -> Poll<LinkEnd> {
@@ -271,7 +272,7 @@ impl Side for ServiceSide {
         if self.outgoing.is_empty() && self.commands.is_empty() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
-        // What is queued goes out first: the link wakes this task once it takes more.
+        // Queued frames are sent first. The link wakes this task when it accepts more.
         Poll::Pending
     }
 }

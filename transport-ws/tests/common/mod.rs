@@ -1,5 +1,5 @@
-//! Helpers of the tests at the level of links.
-#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
+//! Helpers for tests at link level.
+#![allow(dead_code, reason = "each test program includes the whole file and uses part of it")]
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -14,16 +14,16 @@ use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerC
 
 pub(crate) type TestLink = Box<dyn Link>;
 
-/// Nothing here takes this long, unless it hangs.
+/// Fails if `future` takes longer than any operation in these tests should.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
 }
 
 pub(crate) async fn server(config: WsServerConfig) -> WsServer {
     soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap()
 }
 
-/// Two ends of a link, the plugin's and the engine's.
+/// Both ends of a link: the plugin's and the engine's.
 pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestLink) {
     let mut server = server(WsServerConfig::default().ws(plugin)).await;
     let url = server.url();
@@ -32,7 +32,7 @@ pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestL
     (plugin.unwrap(), engine.unwrap())
 }
 
-/// Dials, with the server accepting meanwhile; it may not hand out a link.
+/// Dials while the server accepts connections and keeps their links open.
 pub(crate) async fn dial(
     server: &mut WsServer,
     url: &str,
@@ -66,7 +66,7 @@ pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeEr
     soon(poll_fn(|cx| link.poll_message(cx))).await
 }
 
-/// The end; messages before it are dropped.
+/// Discards messages and returns the end.
 pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
     loop {
         if let Err(end) = next(link).await {
@@ -79,7 +79,7 @@ pub(crate) async fn disconnect(link: &mut TestLink) {
     soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
 }
 
-/// All methods say the same end.
+/// All methods report the same end.
 pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     let like = format!("{like:?}");
     let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
@@ -92,7 +92,7 @@ pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
     is(next(link).await.unwrap_err());
 }
 
-/// Whether the link is not ready, having been asked once.
+/// Whether a single `poll_ready` is pending.
 pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
     poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
 }
@@ -100,7 +100,7 @@ pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
 pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// A server's socket link, with a peer that is a raw socket.
+/// A server's link, with a raw socket as the peer.
 pub(crate) async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
     let mut server = server(WsServerConfig::default().ws(config)).await;
     let (link, (socket, status)) = {
@@ -131,7 +131,7 @@ pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A raw socket that says `answer` to whoever connects, then hangs up; and what a dial makes of it.
+/// The end reported by a dial to a raw socket that sends `answer` and hangs up.
 pub(crate) async fn dial_raw(answer: &'static str, config: WsConnectorConfig) -> ConnectError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -142,10 +142,10 @@ pub(crate) async fn dial_raw(answer: &'static str, config: WsConnectorConfig) ->
     };
     let mut connector = WsConnector::new(config);
     let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), raw) }).await;
-    dialled.err().expect("no link")
+    dialled.err().expect("expected an error")
 }
 
-/// A frame as a client sends it, masked with zeroes.
+/// A client's frame, masked with zeroes.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -164,7 +164,7 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The next frame that a server sends: its first byte and payload.
+/// The first byte and payload of a server's next frame.
 pub(crate) async fn read_frame(socket: &mut TcpStream) -> (u8, Vec<u8>) {
     soon(async {
         let first = socket.read_u8().await.unwrap();

@@ -1,4 +1,4 @@
-//! The conformance suite over websockets, with a proxy between the ends.
+//! Runs the conformance suite over websockets, through a proxy.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 #[path = "../common/mod.rs"]
@@ -15,7 +15,7 @@ use self::proxy::Proxy;
 
 struct Ws;
 
-/// Ends of links are left alone for a moment now and then: a shorter silence would be a fault of the tests.
+/// The cases sometimes leave an end unpolled for a moment, so shorter timeouts would fail spuriously.
 fn config() -> WsConfig {
     WsConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(4))
 }

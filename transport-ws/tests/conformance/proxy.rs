@@ -1,4 +1,4 @@
-//! What is between the two ends, in the tests' hands: bytes go through it, or do not.
+//! A proxy between the two ends. Tests can cut or stall it, and inject bytes.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::common::masked;
 
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// Counts the cuts: a connection belongs to the time between two.
+    /// The number of cuts. A cut ends all connections made before it.
     cuts: u64,
     off: bool,
     stalled: bool,
@@ -23,14 +23,14 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
     newest: Arc<Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>>,
-    /// Held by each connection for as long as its engine has not closed it.
+    /// A clone is held by each connection until its engine closes it.
     open: Arc<()>,
     target: SocketAddr,
     strangers: Mutex<Vec<std::net::TcpStream>>,
 }
 
 impl Proxy {
-    /// A proxy to `target`, for as long as the runtime runs.
+    /// Starts a proxy to `target` that runs as long as the runtime.
     pub(crate) async fn start(target: SocketAddr) -> std::io::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (state, watched) = watch::channel(State::default());
@@ -39,10 +39,10 @@ impl Proxy {
         let proxy = Proxy { address, state, newest, open: open.clone(), target, strangers };
         let newest = proxy.newest.clone();
         tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
+            while let Ok((engine, _)) = listener.accept().await {
                 let (inject, injected) = mpsc::unbounded_channel();
                 *newest.lock().unwrap() = Some(inject);
-                tokio::spawn(connection(near, target, watched.clone(), injected, open.clone()));
+                tokio::spawn(connection(engine, target, watched.clone(), injected, open.clone()));
             }
         });
         Ok(proxy)
@@ -85,13 +85,13 @@ impl Control for Proxy {
     }
 
     fn open(&self) -> usize {
-        // Beside the proxy's own, and its listener's.
+        // Not counting the references of the proxy and its listener.
         Arc::strong_count(&self.open) - 2
     }
 }
 
 async fn connection(
-    near: TcpStream,
+    engine: TcpStream,
     target: SocketAddr,
     mut state: watch::Receiver<State>,
     injected: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -101,14 +101,14 @@ async fn connection(
     if off {
         return;
     }
-    let Ok(far) = TcpStream::connect(target).await else { return };
-    let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+    let Ok(plugin) = TcpStream::connect(target).await else { return };
+    let _ = (engine.set_nodelay(true), plugin.set_nodelay(true));
+    let ((from_engine, to_engine), (from_plugin, to_plugin)) = (engine.into_split(), plugin.into_split());
     let (_none, nothing) = mpsc::unbounded_channel();
     let both = async {
         tokio::join!(
-            carry(from_near, to_far, state.clone(), injected, Some(open)),
-            carry(from_far, to_near, state.clone(), nothing, None),
+            forward(from_engine, to_plugin, state.clone(), injected, Some(open)),
+            forward(from_plugin, to_engine, state.clone(), nothing, None),
         )
     };
     let mut cut = state.clone();
@@ -116,11 +116,11 @@ async fn connection(
         _ = both => {}
         _ = cut.wait_for(|state| state.cuts != cuts) => {}
     }
-    // Both sockets go at once, whatever they still hold.
+    // Both sockets close at once, with any unsent data.
     let _ = state.borrow_and_update();
 }
 
-async fn carry(
+async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
@@ -136,7 +136,7 @@ async fn carry(
                     let _ = state.wait_for(|state| !state.stalled).await;
                     to.write_all(&buffer[..read]).await
                 }
-                // A half that has ended ends the other end's half.
+                // The end of one half ends the corresponding half at the other end.
                 _ => break,
             },
         };

@@ -1,4 +1,4 @@
-//! Over the hub: `wss://`, the typed client, and two engines that see each other's plugins as services.
+//! Over the hub: `wss://`, the typed client, and two engines that use each other's plugins as services.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use transport_ws::{WsConnectorConfig, WsServerConfig};
 use crate::support::*;
 
 #[tokio::test]
-async fn over_tls() {
+async fn services_connect_over_tls() {
     let provider = || Arc::new(rustls::crypto::ring::default_provider());
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let cert: CertificateDer<'static> = made.cert.der().clone();
@@ -29,23 +29,23 @@ async fn over_tls() {
     assert!(hub.url.starts_with("wss://"), "{}", hub.url);
     let config = StpWsConfig::default().connector(WsConnectorConfig::default().tls(Arc::new(client)));
     let (one, two) = (StpWsConnector::with(&hub.url, config.clone()), StpWsConnector::with(&hub.url, config));
-    let heard = listen(&two);
+    let log = listen(&two);
     for (connector, solvables) in [(&one, vec![]), (&two, vec!["A"])] {
         let service = StpService::new("a", solvables).session_id("s");
         soon(connector.connect(service, seconds(5.0))).await.unwrap();
     }
     one.inform(r#"{"method":"A"}"#, seconds(5.0)).await.unwrap();
-    assert_eq!(heard.next().await, r#"{"method":"A"}"#);
+    assert_eq!(log.next().await, r#"{"method":"A"}"#);
 }
 
 #[tokio::test]
-async fn typed_clients_talk_over_the_hub() {
+async fn typed_clients_communicate_over_the_hub() {
     let hub = hub().await;
     let (tasks, map) = (StpClient::new(StpWsConnector::new(&hub.url)), StpClient::new(StpWsConnector::new(&hub.url)));
     tasks.answer("GetTasks", |open: bool| async move { Ok::<_, String>(vec![open]) });
-    let added = Notes::default();
-    let noted = added.clone();
-    map.on("TaskAdded", move |name: String| noted.add(name));
+    let added = Log::default();
+    let logged = added.clone();
+    map.on("TaskAdded", move |name: String| logged.add(name));
     for (client, name) in [(&tasks, "Tasks"), (&map, "Map")] {
         let session = client.connect(name, StpTimeout::from_seconds(10.0), Some("box"), Some("demo")).await.unwrap();
         assert_eq!(session, "demo");
@@ -57,32 +57,33 @@ async fn typed_clients_talk_over_the_hub() {
 }
 
 #[tokio::test]
-async fn plugins_are_services_and_services_plugins() {
+async fn a_plugin_is_offered_as_a_service_and_used_as_a_plugin() {
     let hub = hub().await;
-    let (there, here) = (Engine::new(), Engine::new());
+    let (remote, local) = (Engine::new(), Engine::new());
     let mut locals = Vec::new();
-    for engine in [&there, &here] {
+    for engine in [&remote, &local] {
         locals.push(engine.register(Plugin::new("local")).unwrap());
         engine.manager().activate("local").await.unwrap();
     }
-    let echo = there.register(Plugin::new("echo").method("same", |args: Rest| async move { args })).unwrap();
-    there.manager().activate("echo").await.unwrap();
+    let echo = remote.register(Plugin::new("echo").method("same", |args: Rest| async move { args })).unwrap();
+    remote.manager().activate("echo").await.unwrap();
     let offer = StpOffer::new("echo", locals[0].clone()).methods(["same"]).events(["said"]).session_id("s");
     let offered = soon(offer.connect(StpWsConnector::new(&hub.url), seconds(5.0))).await.unwrap();
     assert_eq!(offered.session_id(), "s");
 
-    let far = StpPlugin::new("far", StpWsConnector::new(&hub.url)).methods(["same"]).events(["said"]).session_id("s");
-    here.register(far.into_plugin()).unwrap();
-    soon(here.manager().activate("far")).await.unwrap();
+    let plugin =
+        StpPlugin::new("far", StpWsConnector::new(&hub.url)).methods(["same"]).events(["said"]).session_id("s");
+    local.register(plugin.into_plugin()).unwrap();
+    soon(local.manager().activate("far")).await.unwrap();
     let given = json!(["x", {"y": [null, 1.5]}]);
     let args = connector_core::Payload::from_json(given.to_string()).unwrap();
     assert_eq!(soon(locals[1].call::<Value>("far", "same", args)).await.unwrap(), given);
 
-    let heard = Notes::default();
-    let noted = heard.clone();
-    locals[1].on("far", "said", move |what: String| noted.add(what)).unwrap();
+    let log = Log::default();
+    let logged = log.clone();
+    locals[1].on("far", "said", move |what: String| logged.add(what)).unwrap();
     echo.emit("said", ("hello",)).await.unwrap();
-    assert_eq!(heard.next().await, "hello");
+    assert_eq!(log.next().await, "hello");
 
     offered.disconnect(seconds(5.0)).await.unwrap();
     let error = soon(locals[1].call::<Value>("far", "same", ())).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The contract, member by member; see the table in `connector_core::stp`.
+//! The STP contract, member by member. See the table in `connector_core::stp`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use transport_ws::stp::{StpWsConfig, StpWsConnector};
 use crate::support::*;
 
 #[tokio::test]
-async fn names_and_ids() {
+async fn a_connected_service_reports_its_names_and_ids() {
     let hub = hub().await;
     let connector = StpWsConnector::new(&hub.url);
     assert_eq!(
@@ -26,12 +26,12 @@ async fn names_and_ids() {
         assert_eq!(soon(connector.connect(service, seconds(5.0))).await.unwrap(), "m");
         assert_eq!((connector.base_name(), connector.machine_id()), ("Tasks".to_owned(), Some("m".to_owned())));
         assert!(connector.name().starts_with("Tasks_") && connector.is_connected());
-        assert!(names.insert(connector.name()), "unique among instances");
+        assert!(names.insert(connector.name()), "names are unique among instances");
     }
 }
 
 #[tokio::test]
-async fn the_contract_is_object_safe() {
+async fn the_connector_works_as_a_trait_object() {
     let hub = hub().await;
     let connector: Arc<dyn StpConnector> = Arc::new(StpWsConnector::new(&hub.url));
     connector.connect(StpService::new("Tasks", ["A"]), StpTimeout::default()).await.unwrap();
@@ -39,20 +39,20 @@ async fn the_contract_is_object_safe() {
     connector.disconnect(StpTimeout::default()).await.unwrap();
 }
 
-/// More than one service asks; each is answered, one after another in order of arrival, however long the first takes.
+/// Requests from several services are answered one at a time in order of arrival, even if the first takes long.
 #[tokio::test]
 async fn requests_are_answered_in_order_of_arrival() {
     let hub = hub().await;
     let (answerer, _) = hub.service("Answerer", &["A"]).await;
-    let order = Notes::default();
-    let noted = order.clone();
+    let order = Log::default();
+    let log = order.clone();
     answerer.on_request(RequestHandler::new(move |message: String| {
-        let noted = noted.clone();
+        let log = log.clone();
         async move {
             if message.contains("slow") {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            noted.add(message.clone());
+            log.add(message.clone());
             Ok::<_, String>(message)
         }
     }));
@@ -61,7 +61,7 @@ async fn requests_are_answered_in_order_of_arrival() {
         let mut peer = Peer::dial(&hub.url).await;
         peer.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
         let what = if n == 0 { "slow" } else { "quick" };
-        peer.ask(10 + n, &json!({"method": "A", "params": [what, n]}), 30.0).await;
+        peer.request(10 + n, &json!({"method": "A", "params": [what, n]}), 30.0).await;
         until(|| hub.handle.counters().requests == n as u64 + 1).await;
         peers.push(peer);
     }
@@ -74,27 +74,27 @@ async fn requests_are_answered_in_order_of_arrival() {
     assert_eq!(order, [true, false, false]);
 }
 
-/// A handler that never ends holds up the next request no longer than its own asker waits.
+/// A handler that never ends delays the next request only until its own request times out.
 #[tokio::test]
-async fn a_handler_that_hangs_is_given_up_when_its_asker_is() {
+async fn a_hanging_handler_is_dropped_when_its_request_times_out() {
     let hub = hub().await;
     let (answerer, _) = hub.service("Answerer", &["hang", "go"]).await;
     answerer.on_request(RequestHandler::new(|message: String| async move {
         match message.contains("hang") {
             true => std::future::pending().await,
-            false => Ok::<_, String>("gone on".to_owned()),
+            false => Ok::<_, String>("answered".to_owned()),
         }
     }));
-    let (asker, _) = hub.service("Asker", &[]).await;
-    let ask = async |method, limit| asker.request(&json!({"method": method}).to_string(), seconds(limit)).await;
-    let (hang, go) = soon(async { tokio::join!(ask("hang", 0.2), ask("go", 8.0)) }).await;
+    let (requester, _) = hub.service("Asker", &[]).await;
+    let request = async |method, limit| requester.request(&json!({"method": method}).to_string(), seconds(limit)).await;
+    let (hang, go) = soon(async { tokio::join!(request("hang", 0.2), request("go", 8.0)) }).await;
     assert!(matches!(hang, Err(StpRequestError::TimedOut(_) | StpRequestError::Refused(_))), "{hang:?}");
-    assert_eq!(go.unwrap(), ["gone on"]);
+    assert_eq!(go.unwrap(), ["answered"]);
 }
 
-/// More than may wait for the handler are refused; the others have their answer.
+/// Requests beyond the queue's capacity are refused; the others are answered.
 #[tokio::test]
-async fn requests_to_a_service_are_bounded() {
+async fn requests_queued_for_a_handler_are_bounded() {
     let hub = hub().await;
     let connector = StpWsConnector::with(&hub.url, StpWsConfig::default().max_incoming(2));
     connector.on_request(RequestHandler::new(|message: String| async move {
@@ -103,18 +103,18 @@ async fn requests_to_a_service_are_bounded() {
     }));
     let service = StpService::new("Answerer", ["A"]).session_id("s");
     soon(connector.connect(service, seconds(5.0))).await.unwrap();
-    let (asker, _) = hub.service("Asker", &[]).await;
-    let asks = (0..5).map(|_| asker.request(r#"{"method":"A"}"#, seconds(5.0)));
-    let answers = soon(futures_util::future::join_all(asks)).await;
+    let (requester, _) = hub.service("Asker", &[]).await;
+    let requests = (0..5).map(|_| requester.request(r#"{"method":"A"}"#, seconds(5.0)));
+    let answers = soon(futures_util::future::join_all(requests)).await;
     let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-    // One runs and two wait; if all five come before the first has begun to run, two do.
+    // One runs and two are queued, or only two are queued if all five arrive before the first starts.
     assert!((2..=3).contains(&refused.len()), "{answers:?}");
-    assert!(refused[0].to_string().starts_with("the service is busy: 2 requests wait"), "{}", refused[0]);
+    assert!(refused[0].to_string().starts_with("the service is busy: 2 requests are queued"), "{}", refused[0]);
 }
 
-/// An STP played by hand: what a request gives, and what a late answer does.
+/// A scripted STP: the results of requests, and the effect of a late answer.
 #[tokio::test]
-async fn requests_as_a_service_sees_them() {
+async fn requests_return_items_refusals_and_timeouts() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let stp = tokio::spawn(async move {
@@ -129,9 +129,9 @@ async fn requests_as_a_service_sees_them() {
                 seen.push(text.as_str().to_owned());
                 continue;
             };
-            let asked = frame["params"]["jsonRequest"].as_str().unwrap_or_default().to_owned();
+            let requested = frame["params"]["jsonRequest"].as_str().unwrap_or_default().to_owned();
             let cookie = frame["params"]["cookie"].clone();
-            let (success, result) = match &*asked {
+            let (success, result) = match &*requested {
                 "many" => (true, json!(["a", 1, {"b": 2}])),
                 "one" => (true, json!({"x": 1})),
                 "none" => (true, json!(null)),
@@ -140,7 +140,7 @@ async fn requests_as_a_service_sees_them() {
                 register if register.contains("Register") => (true, json!("the session")),
                 _ => continue,
             };
-            if asked == "late" {
+            if requested == "late" {
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
             let answer = json!({"method": "RequestResponse",
@@ -150,27 +150,27 @@ async fn requests_as_a_service_sees_them() {
         seen
     });
     let connector = StpWsConnector::new(&url);
-    let notes = listen(&connector);
+    let log = listen(&connector);
     assert_eq!(soon(connector.connect(StpService::new("Tasks", ["A"]), seconds(5.0))).await.unwrap(), "the session");
-    let ask = async |message: &str, limit: f64| soon(connector.request(message, seconds(limit))).await;
-    assert_eq!(ask("many", 5.0).await.unwrap(), ["a", "1", r#"{"b":2}"#]);
-    assert_eq!(ask("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
-    assert_eq!(ask("none", 5.0).await.unwrap(), [""; 0]);
-    assert!(matches!(ask("refuse", 5.0).await, Err(StpRequestError::Refused(why)) if why == "no"));
+    let request = async |message: &str, limit: f64| soon(connector.request(message, seconds(limit))).await;
+    assert_eq!(request("many", 5.0).await.unwrap(), ["a", "1", r#"{"b":2}"#]);
+    assert_eq!(request("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
+    assert_eq!(request("none", 5.0).await.unwrap(), [""; 0]);
+    assert!(matches!(request("refuse", 5.0).await, Err(StpRequestError::Refused(why)) if why == "no"));
     let limit = Duration::from_millis(100);
-    assert!(matches!(ask("late", 0.1).await, Err(StpRequestError::TimedOut(waited)) if waited == limit));
-    // The late answer of the one before comes first, and is dropped.
-    assert_eq!(ask("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
+    assert!(matches!(request("late", 0.1).await, Err(StpRequestError::TimedOut(waited)) if waited == limit));
+    // The late answer to the previous request arrives first and is dropped.
+    assert_eq!(request("one", 5.0).await.unwrap(), [r#"{"x":1}"#]);
     let opaque = "not even JSON: an API message is opaque";
     connector.inform(opaque, seconds(30.0)).await.unwrap();
     soon(connector.disconnect(seconds(5.0))).await.unwrap();
     assert_eq!(soon(stp).await.unwrap(), [opaque]);
-    assert!(notes.all().is_empty(), "{:?}", notes.all());
+    assert!(log.all().is_empty(), "{:?}", log.all());
 }
 
-/// The wire of the later form, to the letter.
+/// The exact frame of the newer protocol.
 #[tokio::test]
-async fn what_is_written() {
+async fn a_register_frame_has_the_published_form() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/one", listener.local_addr().unwrap());
     let stp = async {

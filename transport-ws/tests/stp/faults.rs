@@ -1,4 +1,4 @@
-//! Bad input and faults: each harms nobody but who caused it.
+//! Invalid input and faults. Each affects only the peer that caused it.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use transport_ws::{WsConfig, WsConnectorConfig, WsServerConfig};
 use crate::support::*;
 
 #[tokio::test]
-async fn nonsense_is_dropped_and_the_connection_lives() {
+async fn invalid_frames_are_dropped_and_the_connection_stays_open() {
     let hub = hub().await;
     let mut peer = Peer::dial(&hub.url).await;
     peer.register(json!({"serviceName": "a", "solvables": ["A"], "sessionId": "s"})).await;
@@ -22,8 +22,8 @@ async fn nonsense_is_dropped_and_the_connection_lives() {
     }
     peer.0.send(Message::binary(vec![0, 1, 2])).await.unwrap();
     peer.answer(&json!(99), true, json!("an unknown cookie")).await;
-    peer.answer(&json!("x"), true, json!("a cookie that is none")).await;
-    peer.ask(4, &json!({"no": "method"}), 30.0).await;
+    peer.answer(&json!("x"), true, json!("an invalid cookie")).await;
+    peer.request(4, &json!({"no": "method"}), 30.0).await;
     let refused = peer.json().await;
     assert_eq!((&refused["params"]["cookie"], &refused["params"]["success"]), (&json!(4), &json!(false)), "{refused}");
     peer.send(r#"{"method":"Request","params":{"cookie":5,"jsonRequest":{"method":"A"}}}"#).await;
@@ -33,43 +33,43 @@ async fn nonsense_is_dropped_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn a_register_without_a_name_is_refused_and_may_be_tried_again() {
+async fn a_register_without_a_name_is_refused_and_can_be_repeated() {
     let hub = hub().await;
     let mut peer = Peer::dial(&hub.url).await;
     for params in [json!({}), json!({"serviceName": ""}), json!({"serviceName": 5}), json!("x"), json!(null)] {
-        peer.ask(1, &json!({"method": "Register", "params": params}), 30.0).await;
+        peer.request(1, &json!({"method": "Register", "params": params}), 30.0).await;
         let refused = peer.json().await;
         assert_eq!(refused["params"]["success"], false, "{refused}");
         assert!(refused["params"]["result"].as_str().unwrap().contains("a service registers with"), "{refused}");
     }
-    // By inform there is nobody to tell.
+    // An inform gets no answer.
     peer.send(r#"{"method":"Register","params":{"solvables":"A"}}"#).await;
-    peer.ask(2, &json!({"method": "A"}), 30.0).await;
-    assert_eq!(peer.json().await["params"]["result"], "register before you ask");
+    peer.request(2, &json!({"method": "A"}), 30.0).await;
+    assert_eq!(peer.json().await["params"]["result"], "register before sending requests");
     assert_eq!(hub.handle.counters().services, 0);
     peer.register(json!({"serviceName": "a", "solvables": ["A"]})).await;
     assert_eq!(hub.handle.counters().services, 1);
 }
 
 #[tokio::test]
-async fn of_two_registers_the_later_counts() {
+async fn the_later_of_two_registers_applies() {
     let hub = hub().await;
     let mut peer = Peer::dial(&hub.url).await;
     peer.register(json!({"serviceName": "Before", "solvables": ["A"], "sessionId": "s"})).await;
-    let (teller, _) = hub.service("Teller", &[]).await;
+    let (sender, _) = hub.service("Teller", &[]).await;
     let waiting = {
-        let teller = teller.clone();
-        tokio::spawn(async move { teller.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+        let sender = sender.clone();
+        tokio::spawn(async move { sender.request(r#"{"method":"A"}"#, seconds(30.0)).await })
     };
     assert_eq!(peer.json().await["method"], "Request");
     peer.register(json!({"serviceName": "After", "solvables": ["B"], "sessionId": "s"})).await;
     let listing = hub.handle.listing();
     let names: Vec<_> = listing.sessions[0].services.iter().map(|service| &*service.name).collect();
     assert!(names[0] == "After" && names.len() == 2, "{names:?}");
-    teller.inform(r#"{"method":"A"}"#, seconds(30.0)).await.unwrap();
-    teller.inform(r#"{"method":"B"}"#, seconds(30.0)).await.unwrap();
+    sender.inform(r#"{"method":"A"}"#, seconds(30.0)).await.unwrap();
+    sender.inform(r#"{"method":"B"}"#, seconds(30.0)).await.unwrap();
     assert_eq!(peer.text().await.unwrap(), r#"{"method":"B"}"#);
-    // Into another world: it is forgotten here, and what waited for it ends.
+    // Moving to another session removes it here and ends its pending requests.
     assert_eq!(peer.register(json!({"serviceName": "After", "solvables": "B", "sessionId": "t"})).await, "t");
     let refused = soon(waiting).await.unwrap().unwrap_err();
     assert_eq!(refused.to_string(), "After left the session before it answered");
@@ -78,58 +78,62 @@ async fn of_two_registers_the_later_counts() {
 }
 
 #[tokio::test]
-async fn solvables_may_be_none_or_one_string_with_commas() {
+async fn solvables_may_be_empty_or_a_comma_separated_string() {
     let hub = hub().await;
-    let (teller, _) = hub.service("Teller", &[]).await;
+    let (sender, _) = hub.service("Teller", &[]).await;
     let mut some = Peer::dial(&hub.url).await;
     some.register(json!({"serviceName": "Some", "solvables": " A ,B,, ", "sessionId": "s"})).await;
     for none in [json!([]), json!(""), json!(null), json!(",")] {
         Peer::dial(&hub.url).await.register(json!({"serviceName": "None", "solvables": none, "sessionId": "s"})).await;
     }
-    teller.inform(r#"{"method":""}"#, seconds(30.0)).await.unwrap();
-    teller.inform(r#"{"method":"B"}"#, seconds(30.0)).await.unwrap();
+    sender.inform(r#"{"method":""}"#, seconds(30.0)).await.unwrap();
+    sender.inform(r#"{"method":"B"}"#, seconds(30.0)).await.unwrap();
     assert_eq!(some.text().await.unwrap(), r#"{"method":"B"}"#);
     assert_eq!(hub.handle.listing().sessions[0].services[1].solvables, ["A", "B"]);
 }
 
 #[tokio::test]
-async fn an_answerer_that_dies_in_the_middle_ends_its_requests_at_once() {
+async fn requests_are_refused_at_once_when_the_answering_service_disconnects() {
     let hub = hub().await;
-    let (asker, _) = hub.service("Asker", &[]).await;
+    let (requester, _) = hub.service("Asker", &[]).await;
     let mut peer = Peer::dial(&hub.url).await;
     peer.register(json!({"serviceName": "Mortal", "solvables": ["A"], "sessionId": "s"})).await;
     let start = Instant::now();
-    let asked = {
-        let asker = asker.clone();
-        tokio::spawn(async move { asker.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    let requests = {
+        let requester = requester.clone();
+        tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
     };
     assert_eq!(peer.json().await["method"], "Request");
     drop(peer);
-    let refused = soon(asked).await.unwrap().unwrap_err();
+    let refused = soon(requests).await.unwrap().unwrap_err();
     assert_eq!(refused.to_string(), "Mortal left before it answered");
     assert!(start.elapsed() < Duration::from_secs(5));
-    assert_eq!(hub.handle.counters().services, 1, "it is forgotten");
+    assert_eq!(hub.handle.counters().services, 1, "its registration is removed");
 }
 
 #[tokio::test]
-async fn what_an_asker_that_left_had_asked_is_forgotten() {
+async fn pending_requests_of_a_disconnected_service_are_forgotten() {
     let hub = hub().await;
     let mut mute = Peer::dial(&hub.url).await;
     mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
-    let mut asker = Peer::dial(&hub.url).await;
-    asker.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
-    asker.ask(1, &json!({"method": "A"}), 30.0).await;
-    let asked = mute.json().await;
+    let mut requester = Peer::dial(&hub.url).await;
+    requester.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
+    requester.request(1, &json!({"method": "A"}), 30.0).await;
+    let requests = mute.json().await;
     let waiting = || hub.handle.listing().sessions[0].services[0].waiting;
     assert_eq!(waiting(), 1);
-    drop(asker);
+    drop(requester);
     until(|| waiting() == 0).await;
-    mute.answer(&asked["params"]["cookie"], true, json!("to nobody")).await;
-    assert_eq!(mute.register(json!({"serviceName": "Mute", "solvables": ["A"]})).await, "s", "it lives, where it was");
+    mute.answer(&requests["params"]["cookie"], true, json!("too late")).await;
+    assert_eq!(
+        mute.register(json!({"serviceName": "Mute", "solvables": ["A"]})).await,
+        "s",
+        "still connected, in the same session"
+    );
 }
 
 #[tokio::test]
-async fn a_frame_over_the_limit_ends_its_own_link_alone() {
+async fn a_frame_over_the_limit_ends_only_its_own_link() {
     let small = WsConfig::default().max_message(100_000);
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().ws(small))).await;
     let (one, _) = hub.service("One", &[]).await;
@@ -143,23 +147,23 @@ async fn a_frame_over_the_limit_ends_its_own_link_alone() {
     drop(two);
 }
 
-/// A connector refuses what its peer would end the link for; 16 MiB are fine.
+/// A connector refuses messages that would make its peer end the link. 16 MiB are accepted.
 #[tokio::test]
-async fn what_is_too_large_is_refused_where_it_is_sent() {
+async fn messages_over_the_limit_are_refused_at_the_sender() {
     let hub = hub().await;
     let (one, _) = hub.service("One", &[]).await;
-    let (_two, heard) = hub.service("Two", &["A"]).await;
+    let (_two, log) = hub.service("Two", &["A"]).await;
     let sized = |bytes: usize| {
         let frame = json!({"method": "A", "params": ""}).to_string().len();
         json!({"method": "A", "params": "x".repeat(bytes - frame)}).to_string()
     };
-    let most = sized(16 << 20);
-    soon(one.inform(&most, seconds(10.0))).await.unwrap();
-    assert!(heard.next().await == most);
-    let more = sized((16 << 20) + 1);
-    let error = one.inform(&more, seconds(10.0)).await.unwrap_err();
+    let max = sized(16 << 20);
+    soon(one.inform(&max, seconds(10.0))).await.unwrap();
+    assert!(log.next().await == max);
+    let over = sized((16 << 20) + 1);
+    let error = one.inform(&over, seconds(10.0)).await.unwrap_err();
     assert!(matches!(error, StpInformError::TooLarge { bytes, limit } if bytes == limit + 1), "{error}");
-    let error = soon(one.request(&most, seconds(10.0))).await.unwrap_err();
+    let error = soon(one.request(&max, seconds(10.0))).await.unwrap_err();
     assert!(matches!(error, StpRequestError::TooLarge { .. }), "{error}");
     assert!(one.is_connected());
     let answer = soon(one.request(&sized(1 << 20), seconds(10.0))).await.unwrap();
@@ -167,7 +171,7 @@ async fn what_is_too_large_is_refused_where_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone() {
+async fn a_failing_or_panicking_handler_fails_only_its_own_request() {
     let hub = hub().await;
     let (service, _) = hub.service("Service", &["fine", "fail", "panic"]).await;
     service.on_request(RequestHandler::new(|message: String| async move {
@@ -177,11 +181,12 @@ async fn a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone() {
             message => Ok(message),
         }
     }));
-    let (asker, _) = hub.service("Asker", &[]).await;
+    let (requester, _) = hub.service("Asker", &[]).await;
     let (other, _) = hub.service("Other", &[]).await;
-    let ask =
+    let request =
         async |who: &StpWsConnector, method| who.request(&json!({"method": method}).to_string(), seconds(5.0)).await;
-    let (panic, fail, fine) = tokio::join!(ask(&asker, "panic"), ask(&asker, "fail"), ask(&other, "fine"));
+    let (panic, fail, fine) =
+        tokio::join!(request(&requester, "panic"), request(&requester, "fail"), request(&other, "fine"));
     assert_eq!(panic.unwrap_err().to_string(), "the handler of this request panicked: of old age");
     assert_eq!(fail.unwrap_err().to_string(), "I would rather not");
     assert_eq!(fine.unwrap(), [r#"{"method":"fine"}"#]);
@@ -189,50 +194,53 @@ async fn a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone() {
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_is_refused_before_it_dials() {
+async fn an_invalid_service_is_refused_before_dialling() {
     let connector = StpWsConnector::new("ws://127.0.0.1:9");
     let error = connector.connect(StpService::new("", ["A"]), seconds(1.0)).await.unwrap_err();
     assert!(matches!(error, StpConnectError::BadService(_)), "{error}");
 }
 
 #[tokio::test]
-async fn requests_that_wait_are_bounded() {
+async fn pending_requests_are_bounded() {
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().max_pending(2)).await;
     let mut mute = Peer::dial(&hub.url).await;
     mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
     let connector =
         StpWsConnector::with(&hub.url, StpWsConfig::default().max_requests(4).connector(WsConnectorConfig::default()));
     connector.connect(StpService::new("Asker", [""; 0]).session_id("s"), seconds(5.0)).await.unwrap();
-    let ask = || {
+    let request = || {
         let connector = connector.clone();
         tokio::spawn(async move { connector.request(r#"{"method":"A"}"#, seconds(30.0)).await })
     };
-    let (one, two) = (ask(), ask());
+    let (one, two) = (request(), request());
     for _ in 0..2 {
         mute.json().await;
     }
-    let refused = soon(ask()).await.unwrap().unwrap_err();
-    assert!(refused.to_string().starts_with("every service that solves A is busy: 2 requests wait"), "{refused}");
-    // The asker's own bound; a request whose future is dropped makes room.
+    let refused = soon(request()).await.unwrap().unwrap_err();
+    assert!(
+        refused.to_string().starts_with("every service that solves A is busy: 2 requests are pending"),
+        "{refused}"
+    );
+    // The sender's own limit. Dropping a request's future frees capacity.
     one.abort();
     two.abort();
     let mut other = Peer::dial(&hub.url).await;
     other.register(json!({"serviceName": "Other", "solvables": ["B"], "sessionId": "s"})).await;
-    let asked: Vec<_> = (0..4)
+    let requests: Vec<_> = (0..4)
         .map(|_| {
             let connector = connector.clone();
             tokio::spawn(async move { connector.request(r#"{"method":"B"}"#, seconds(30.0)).await })
         })
         .collect();
-    // Two of them find room at the hub.
+    // Two of them are within the hub's limit.
     for _ in 0..2 {
         other.json().await;
     }
-    // The other two are refused, whichever they are; those that wait go on waiting.
-    let mut asked = FuturesUnordered::from_iter(asked);
+    // The other two are refused, and the first two stay pending.
+    let mut requests = FuturesUnordered::from_iter(requests);
     for _ in 0..2 {
-        let refused = soon(asked.next()).await.unwrap().unwrap().unwrap_err();
+        let refused = soon(requests.next()).await.unwrap().unwrap().unwrap_err();
         assert!(refused.to_string().contains("busy"), "{refused}");
     }
-    assert!(tokio::time::timeout(Duration::from_millis(300), asked.next()).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(300), requests.next()).await.is_err());
 }

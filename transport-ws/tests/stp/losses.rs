@@ -1,4 +1,4 @@
-//! Links that are lost, hubs that come back.
+//! Lost links and restarted hubs.
 
 use std::time::{Duration, Instant};
 
@@ -14,36 +14,36 @@ use transport_ws::stp::{StpHubConfig, StpWsConfig, StpWsConnector};
 
 use crate::support::*;
 
-/// Well before it would end by a default, and long for a machine that is busy.
+/// Well below the default timeouts, and long enough for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn a_lost_connection_comes_back_with_what_it_had() {
+async fn a_lost_connection_is_restored_with_its_name_and_session() {
     let hub1 = hub().await;
     let addr = hub1.addr();
     let connector = StpWsConnector::new(&hub1.url);
-    let notes = listen(&connector);
+    let log = listen(&connector);
     let session = soon(connector.connect(StpService::new("Tasks", ["A"]), seconds(5.0))).await.unwrap();
     let name = connector.name();
     hub1.kill().await;
     until(|| !connector.is_connected()).await;
-    let told = notes.next().await;
-    assert!(told.starts_with("!the connection to STP was lost ("), "{told}");
+    let error = log.next().await;
+    assert!(error.starts_with("!the connection to STP was lost ("), "{error}");
     assert!(matches!(connector.inform("{}", seconds(1.0)).await, Err(StpInformError::NotConnected)));
     assert!(matches!(connector.request("{}", seconds(1.0)).await, Err(StpRequestError::NotConnected)));
-    let told = notes.next().await;
-    assert!(told.starts_with("!cannot connect to STP at ws://127.0.0.1:"), "{told}");
+    let error = log.next().await;
+    assert!(error.starts_with("!cannot connect to STP at ws://127.0.0.1:"), "{error}");
     let hub2 = hub_with(&addr, StpHubConfig::default()).await;
     until(|| connector.is_connected()).await;
     assert_eq!(connector.name(), name);
-    assert_eq!(connector.session_id(), Some(session.clone()), "the same session, though the hub had made it up");
+    assert_eq!(connector.session_id(), Some(session.clone()), "the same session, although the hub had generated it");
     let listing = hub2.handle.listing();
     assert_eq!((&*listing.sessions[0].id, &*listing.sessions[0].services[0].name), (&*session, &*name));
     assert_eq!(listing.sessions[0].services[0].solvables, ["A"]);
-    assert!(notes.all().is_empty(), "told once: {:?}", notes.all());
+    assert!(log.all().is_empty(), "reported once: {:?}", log.all());
 }
 
-/// All are back within the backoff's bound (1 s, and the time a dial takes), none registered twice.
+/// All services reconnect within the maximum delay (1 s) plus the time for a dial, and none registers twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_restarts_under_50_services() {
     let hub1 = hub().await;
@@ -56,17 +56,17 @@ async fn a_hub_restarts_under_50_services() {
         assert_eq!(hub1.handle.counters().services, 50);
     }
     hub1.kill().await;
-    for (service, notes) in &services {
+    for (service, log) in &services {
         until(|| !service.is_connected()).await;
-        assert!(notes.next().await.starts_with("!the connection to STP was lost"));
+        assert!(log.next().await.starts_with("!the connection to STP was lost"));
     }
-    // Long enough for the delays to have grown to their bound.
+    // Long enough for the delays to reach their maximum.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let hub2 = hub_with(&addr, StpHubConfig::default()).await;
     let start = Instant::now();
     until(|| services.iter().all(|(service, _)| service.is_connected())).await;
     let took = start.elapsed();
-    // The delays' bound is a second; the rest is for a machine that is busy.
+    // The maximum delay is one second; the rest is tolerance for a busy machine.
     assert!(took < Duration::from_secs(10), "{took:?}");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let listing = hub2.handle.listing();
@@ -81,31 +81,31 @@ async fn a_hub_restarts_under_50_services() {
 }
 
 #[tokio::test]
-async fn a_disconnect_stays_one() {
+async fn a_disconnected_service_does_not_reconnect() {
     let hub = hub().await;
-    let (service, notes) = hub.service("Service", &["A"]).await;
-    let (_other, heard) = hub.service("Other", &["B"]).await;
+    let (service, log) = hub.service("Service", &["A"]).await;
+    let (_other, other_log) = hub.service("Other", &["B"]).await;
     for n in 0..100 {
         service.inform(&json!({"method": "B", "n": n}).to_string(), seconds(30.0)).await.unwrap();
     }
     soon(service.disconnect(seconds(5.0))).await.unwrap();
-    until(|| heard.all().len() == 100).await;
+    until(|| other_log.all().len() == 100).await;
     assert!(!service.is_connected() && service.session_id().is_none());
     until(|| hub.handle.counters().services == 1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!((hub.handle.counters().services, notes.all().len()), (1, 0), "neither back nor an error");
+    assert_eq!((hub.handle.counters().services, log.all().len()), (1, 0), "neither reconnected nor an error");
     soon(service.disconnect(seconds(5.0))).await.unwrap();
-    // And a connect after it is one.
+    // It can connect again.
     soon(service.connect(StpService::new("Service", ["A"]).session_id("s"), seconds(5.0))).await.unwrap();
     assert_eq!(hub.handle.counters().services, 2);
-    // A second one takes the first one's place.
+    // A second connect replaces the first.
     soon(service.connect(StpService::new("Again", ["A"]).session_id("t"), seconds(5.0))).await.unwrap();
     until(|| hub.handle.counters().services == 2).await;
     assert_eq!((service.base_name(), service.session_id()), ("Again".to_owned(), Some("t".to_owned())));
 }
 
 #[tokio::test]
-async fn a_disconnect_while_the_hub_is_away_ends_the_dialling() {
+async fn a_disconnect_while_the_hub_is_down_stops_reconnecting() {
     let hub1 = hub().await;
     let addr = hub1.addr();
     let (service, _) = hub1.service("Service", &["A"]).await;
@@ -129,19 +129,19 @@ async fn dropping_the_connector_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_ends_with_the_link() {
+async fn a_pending_request_ends_with_the_link() {
     let hub = hub().await;
-    let (asker, _) = hub.service("Asker", &[]).await;
+    let (requester, _) = hub.service("Asker", &[]).await;
     let mut mute = Peer::dial(&hub.url).await;
     mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
-    let asked = {
-        let asker = asker.clone();
-        tokio::spawn(async move { asker.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+    let request = {
+        let requester = requester.clone();
+        tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
     };
     mute.json().await;
     hub.kill().await;
-    let lost = soon(asked).await.unwrap().unwrap_err();
-    assert!(matches!(&lost, StpRequestError::Lost(LinkEnd::Lost(_))), "{lost:?}");
+    let lost = soon(request).await.unwrap().unwrap_err();
+    assert!(matches!(&lost, StpRequestError::Lost(end) if matches!(end, LinkEnd::Lost(_))), "{lost:?}");
 }
 
 /// What was queued goes out first, however long the other end takes to read it.
@@ -180,9 +180,9 @@ async fn a_disconnect_waits_for_what_is_queued() {
     assert_eq!(soon(stp).await.unwrap(), 100);
 }
 
-/// An STP that reads nothing any more does not hold up its service for longer than it is willing to wait.
+/// An STP that stops reading does not delay a disconnect beyond its timeout.
 #[tokio::test]
-async fn a_disconnect_that_is_not_heard_ends_in_time() {
+async fn a_disconnect_from_an_unresponsive_stp_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connector =
         StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().capacity(16));
@@ -198,7 +198,7 @@ async fn a_disconnect_that_is_not_heard_ends_in_time() {
     let message = "x".repeat(256 << 10);
     let mut sent = 0;
     let full = loop {
-        // Long enough for a machine that is busy: only a full queue takes as long.
+        // Long enough for a busy machine: only a full queue takes this long.
         match connector.inform(&message, seconds(2.0)).await {
             Ok(()) => sent += 1,
             Err(error) => break error,
@@ -213,16 +213,16 @@ async fn a_disconnect_that_is_not_heard_ends_in_time() {
 }
 
 #[tokio::test]
-async fn a_connect_that_fails_says_why_and_leaves_nothing_behind() {
-    let nobody = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
-    let error = soon(nobody.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
-    assert!(matches!(error, StpConnectError::Connect { .. }), "{error}");
+async fn a_failed_connect_reports_the_cause_and_does_not_retry() {
+    let unreachable = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
+    let error = soon(unreachable.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
+    assert!(matches!(error, StpConnectError::Link { .. }), "{error}");
     assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nobody listens"), "{error}");
     let error =
         soon(StpWsConnector::new("http://x").connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
     assert!(error.to_string().contains("ws://"), "{error}");
 
-    // One that takes connections and says nothing, not even to the Register.
+    // A server that accepts connections and never answers, not even the Register.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let (gone, is_gone) = tokio::sync::oneshot::channel();
@@ -232,7 +232,7 @@ async fn a_connect_that_fails_says_why_and_leaves_nothing_behind() {
         while let Some(Ok(_)) = ws.next().await {}
         gone.send(()).unwrap();
         let redialled = tokio::time::timeout(Duration::from_millis(1300), listener.accept()).await;
-        assert!(redialled.is_err(), "it was dialled again");
+        assert!(redialled.is_err(), "the connector dialled again");
     });
     let silent = StpWsConnector::new(url);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! STP over real sockets: services, the hub, and peers played by hand as the published connectors speak.
+//! STP over real sockets: services, the hub, and scripted peers that behave like the published connectors.
 #![allow(unreachable_pub)]
 
 mod bridge;

@@ -1,4 +1,4 @@
-//! A hub, services, and a peer played by hand.
+//! Harness: a hub, services, and a scripted peer.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -13,15 +13,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use transport_ws::stp::{StpHub, StpHubConfig, StpHubHandle, StpWsConnector};
 
-/// Nothing here takes this long, unless it hangs; and it is less than STP's own 30 s.
+/// Fails if `future` takes longer than any operation in these tests should. Less than STP's own 30 s.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("timed out")
 }
 
-/// Until it is so.
-pub async fn until(what: impl Fn() -> bool) {
+/// Waits until `condition` holds.
+pub async fn until(condition: impl Fn() -> bool) {
     soon(async {
-        while !what() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -51,7 +51,7 @@ pub async fn hub_with(addr: &str, config: StpHubConfig) -> Hub {
 }
 
 impl Hub {
-    /// Dies at once, with every connection.
+    /// Aborts the hub with all its connections.
     pub async fn kill(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
@@ -61,14 +61,14 @@ impl Hub {
         self.url.trim_start_matches("ws://").to_owned()
     }
 
-    /// A service in session `s`, and what it hears; it answers requests with its name and the message.
-    pub async fn service(&self, name: &str, solvables: &[&str]) -> (StpWsConnector, Notes) {
+    /// A service in session `s`, and a log of its informs and errors. It answers requests with its name and the message.
+    pub async fn service(&self, name: &str, solvables: &[&str]) -> (StpWsConnector, Log) {
         self.service_in("s", name, solvables).await
     }
 
-    pub async fn service_in(&self, session: &str, name: &str, solvables: &[&str]) -> (StpWsConnector, Notes) {
+    pub async fn service_in(&self, session: &str, name: &str, solvables: &[&str]) -> (StpWsConnector, Log) {
         let connector = StpWsConnector::new(&self.url);
-        let notes = listen(&connector);
+        let log = listen(&connector);
         let answers = name.to_owned();
         connector.on_request(RequestHandler::new(move |message| {
             let answer = format!("{answers}: {message}");
@@ -76,7 +76,7 @@ impl Hub {
         }));
         let service = StpService::new(name, solvables.iter().copied()).session_id(session);
         assert_eq!(soon(connector.connect(service, seconds(10.0))).await.unwrap(), session);
-        (connector, notes)
+        (connector, log)
     }
 }
 
@@ -84,13 +84,13 @@ pub fn seconds(seconds: f64) -> StpTimeout {
     StpTimeout::from_seconds(seconds)
 }
 
-/// What was noted, in order.
+/// A log of messages, in order.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<String>>>);
+pub struct Log(Arc<Mutex<Vec<String>>>);
 
-impl Notes {
-    pub fn add(&self, note: impl Into<String>) {
-        self.0.lock().unwrap().push(note.into());
+impl Log {
+    pub fn add(&self, entry: impl Into<String>) {
+        self.0.lock().unwrap().push(entry.into());
     }
 
     pub fn all(&self) -> Vec<String> {
@@ -107,16 +107,16 @@ impl Notes {
     }
 }
 
-/// Notes informs, and errors after a `!`.
-pub fn listen(connector: &dyn StpConnector) -> Notes {
-    let notes = Notes::default();
-    let (informs, errors) = (notes.clone(), notes.clone());
+/// Logs informs, and errors with a `!` prefix.
+pub fn listen(connector: &dyn StpConnector) -> Log {
+    let log = Log::default();
+    let (informs, errors) = (log.clone(), log.clone());
     connector.on_inform(InformHandler::new(move |message| informs.add(message)));
     connector.on_error(ErrorHandler::new(move |error| errors.add(format!("!{error}"))));
-    notes
+    log
 }
 
-/// A peer played by hand: text in, text out.
+/// A scripted peer that sends and receives text frames.
 pub struct Peer(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Peer {
@@ -128,7 +128,7 @@ impl Peer {
         soon(self.0.send(Message::text(text.into()))).await.unwrap();
     }
 
-    /// The next text; `None` once the link has ended.
+    /// The next text frame; `None` if the link has ended.
     pub async fn text(&mut self) -> Option<String> {
         loop {
             match soon(self.0.next()).await? {
@@ -143,8 +143,8 @@ impl Peer {
         serde_json::from_str(&self.text().await.expect("the link has ended")).unwrap()
     }
 
-    /// As the later connector asks.
-    pub async fn ask(&mut self, cookie: i64, message: &Value, timeout: f64) {
+    /// Sends a request as the newer connector does.
+    pub async fn request(&mut self, cookie: i64, message: &Value, timeout: f64) {
         let params = json!({"jsonRequest": message.to_string(), "cookie": cookie, "timeout": timeout});
         self.send(json!({"method": "Request", "params": params}).to_string()).await;
     }
@@ -154,9 +154,9 @@ impl Peer {
         self.send(json!({"method": "RequestResponse", "params": params}).to_string()).await;
     }
 
-    /// Registers in the later form; gives the session's id.
+    /// Registers as the newer connector does, and returns the session's id.
     pub async fn register(&mut self, params: Value) -> Value {
-        self.ask(0, &json!({"method": "Register", "params": params}), 30.0).await;
+        self.request(0, &json!({"method": "Register", "params": params}), 30.0).await;
         let answer = self.json().await;
         assert_eq!(
             (&answer["method"], &answer["params"]["cookie"]),

@@ -2,19 +2,20 @@ use connector_core::QueueLimits;
 
 use crate::client::WsServerConfig;
 
-/// Who may connect to a hub, and how much waits where.
+/// Configures an [`StpHub`](super::StpHub): access, limits and queues.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StpHubConfig {
-    /// Limits and times of each link, who is let in, TLS. Default: [`WsServerConfig::default`], with 4,096 connections.
+    /// Configures access, TLS, and the limits and timeouts of each link. Default: [`WsServerConfig::default`] with 4,096
+    /// connections.
     pub server: WsServerConfig,
-    /// The queue in front of each service: a service that takes nothing of a full queue for its
-    /// `stall_timeout`, or whose queue is past its very most, loses its link. Default: [`QueueLimits::default`].
+    /// Limits of the queue in front of each service. A service loses its link if it accepts nothing from a full queue
+    /// for `stall_timeout`, or if the queue exceeds its hard limits. Default: [`QueueLimits::default`].
     pub queue: QueueLimits,
-    /// Requests that may wait for one service's answers; the next goes to another service that solves it, or is
-    /// refused. Default 16,384.
+    /// Maximum number of requests that await one service's answers. Further requests go to another service that solves
+    /// them, or are refused. Default: 16,384. At least 1.
     pub max_pending: usize,
-    /// Whether the hub lists itself to other machines too. Default: no.
+    /// Whether the hub lists itself to other machines too. Default: false.
     pub list_to_remote: bool,
 }
 
@@ -30,28 +31,30 @@ impl Default for StpHubConfig {
 }
 
 impl StpHubConfig {
-    /// Sets [`server`](StpHubConfig#structfield.server).
+    /// Sets [`server`](StpHubConfig#structfield.server). Default: [`WsServerConfig::default`] with 4,096
+    /// connections.
     #[must_use]
     pub fn server(mut self, config: WsServerConfig) -> StpHubConfig {
         self.server = config;
         self
     }
 
-    /// Sets [`queue`](StpHubConfig#structfield.queue).
+    /// Sets [`queue`](StpHubConfig#structfield.queue), the limits of each service's queue. Default:
+    /// [`QueueLimits::default`].
     #[must_use]
     pub fn queue(mut self, limits: QueueLimits) -> StpHubConfig {
         self.queue = limits;
         self
     }
 
-    /// Sets [`max_pending`](StpHubConfig#structfield.max_pending).
+    /// Sets [`max_pending`](StpHubConfig#structfield.max_pending), in requests. Default: 16,384; at least 1.
     #[must_use]
     pub fn max_pending(mut self, requests: usize) -> StpHubConfig {
         self.max_pending = requests;
         self
     }
 
-    /// Sets [`list_to_remote`](StpHubConfig#structfield.list_to_remote).
+    /// Sets [`list_to_remote`](StpHubConfig#structfield.list_to_remote). Default: false.
     #[must_use]
     pub fn list_to_remote(mut self, list: bool) -> StpHubConfig {
         self.list_to_remote = list;

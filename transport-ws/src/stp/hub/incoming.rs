@@ -1,16 +1,16 @@
-//! What a service's frame asks of the hub, read before any lock is taken.
+//! Frames that the hub receives. They are parsed before any lock is taken.
 
 use connector_core::stp::{BadService, Envelope, Frame, FrameError, REGISTER, StpService, StpTimeout};
 use serde_json::value::RawValue;
 
-/// Asks a hub what is registered. No service can solve what begins with [`OWN`].
+/// The method that lists a hub's registrations. Services cannot solve methods that begin with [`RESERVED`].
 pub(super) const LIST: &str = "$hub.list";
-/// What the hub keeps for itself.
-pub(super) const OWN: &str = "$hub.";
+/// The prefix of methods reserved for the hub.
+pub(super) const RESERVED: &str = "$hub.";
 
 #[derive(Debug)]
 pub(super) enum Incoming<'a> {
-    /// The older form, an inform, has no cookie and gets no answer.
+    /// The older form is an inform. It has no cookie and gets no response.
     Register {
         service: Result<StpService, BadService>,
         cookie: Option<i64>,
@@ -32,16 +32,16 @@ pub(super) enum Incoming<'a> {
         success: bool,
         result: Option<&'a RawValue>,
     },
-    /// A request that cannot be read.
-    Unreadable {
+    /// A request that cannot be parsed.
+    BadRequest {
         cookie: i64,
         error: FrameError,
     },
-    Nonsense(FrameError),
+    Invalid(FrameError),
 }
 
 impl<'a> Incoming<'a> {
-    pub(super) fn read(text: &'a str) -> Incoming<'a> {
+    pub(super) fn parse(text: &'a str) -> Incoming<'a> {
         match Frame::parse(text) {
             Ok(Frame::Inform(Envelope { method, params })) => match &*method {
                 REGISTER => Incoming::Register { service: StpService::from_params(params), cookie: None },
@@ -53,13 +53,13 @@ impl<'a> Incoming<'a> {
                     LIST => Incoming::List { cookie },
                     _ => Incoming::Request { cookie, method: method.into_owned(), raw, timeout },
                 },
-                Err(error) => Incoming::Unreadable { cookie, error },
+                Err(error) => Incoming::BadRequest { cookie, error },
             },
             Ok(Frame::Response { cookie, success, result }) => Incoming::Response { cookie, success, result },
-            Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => Incoming::Unreadable { cookie, error },
-            Err(error) => Incoming::Nonsense(error),
-            // The enum may grow; what is not known is nobody's.
-            Ok(_) => Incoming::Nonsense(FrameError::NoMethod),
+            Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => Incoming::BadRequest { cookie, error },
+            Err(error) => Incoming::Invalid(error),
+            // The enum is non-exhaustive; unknown frames are dropped.
+            Ok(_) => Incoming::Invalid(FrameError::NoMethod),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! What a hub tells of itself.
+//! A hub's description of itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A running hub's sessions, services and solvables, and what it has counted. `Display` gives a readable text.
+/// A hub's sessions, services, solvables and counters. `Display` formats them for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StpListing {
-    /// Ordered by id.
+    /// The sessions, ordered by id.
     pub sessions: Vec<StpListedSession>,
-    /// What it has counted.
+    /// The hub's counters.
     pub counters: StpCounters,
 }
 
@@ -22,7 +22,7 @@ pub struct StpListing {
 pub struct StpListedSession {
     /// The session's id.
     pub id: String,
-    /// In the order in which they registered: the first that solves a request is the one that is asked.
+    /// The services in order of registration. A request goes to the first that solves it.
     pub services: Vec<StpListedService>,
 }
 
@@ -31,38 +31,38 @@ pub struct StpListedSession {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StpListedService {
-    /// The name it registered with; another may have the same.
+    /// The name it registered with. Names need not be unique.
     pub name: String,
-    /// What it says it is written in.
+    /// The programming language it claims.
     pub language: String,
-    /// The machine it says it runs on.
+    /// The machine it claims to run on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
-    /// What it solves, in its own order.
+    /// Its solvables, in the order in which it listed them.
     pub solvables: Vec<String>,
-    /// Requests that wait for its answer.
+    /// The number of requests that await its answer.
     pub waiting: usize,
 }
 
-/// What a hub has counted since it was bound; services and sessions are those of now.
+/// Counters since a hub was bound. Services and sessions are current values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StpCounters {
-    /// Services that are registered now.
+    /// Services currently registered.
     pub services: u64,
-    /// Sessions that have a service now.
+    /// Sessions that currently have a service.
     pub sessions: u64,
-    /// Informs taken from services, whether anybody solved them or not.
+    /// Informs received from services, whether or not a service solves them.
     pub informs: u64,
-    /// Requests taken from services, Registers not included.
+    /// Requests received from services, not counting Registers.
     pub requests: u64,
-    /// Requests and Registers that the hub itself has refused: nobody solves it, no answer in time, the answerer left,
-    /// unreadable. An answerer's own refusals do not count.
+    /// Requests and Registers refused by the hub itself: no service solves them, no answer in time, the answering service
+    /// left, or not parseable. Refusals by the answering service do not count.
     pub refusals: u64,
-    /// Services that lost their link because they did not read what was sent to them.
+    /// Links closed because the service did not read its messages.
     pub slow_closes: u64,
-    /// Frames that meant nothing and were dropped.
+    /// Frames dropped as invalid.
     pub dropped: u64,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for StpListing {
         for session in &self.sessions {
             writeln!(f, "\nsession {}", session.id.escape_debug())?;
             for service in &session.services {
-                // What a service says of itself must not steer the terminal it is shown on.
+                // Escaped, so that a service cannot send control sequences to the terminal.
                 write!(f, "  {} ({}", service.name.escape_debug(), service.language.escape_debug())?;
                 if let Some(machine) = &service.machine_id {
                     write!(f, ", {}", machine.escape_debug())?;

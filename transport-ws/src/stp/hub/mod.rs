@@ -1,13 +1,13 @@
-//! A small STP: it registers services and routes their messages.
+//! A small STP server: it registers services and routes their messages.
 
-mod ask;
 mod config;
 mod incoming;
+mod list_client;
 mod listing;
 mod outbox;
+mod outgoing;
 mod peer;
 mod router;
-mod say;
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,31 +19,31 @@ use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub use ask::{StpListError, list};
 pub use config::StpHubConfig;
+pub use list_client::{StpListError, list};
 pub use listing::{StpCounters, StpListedService, StpListedSession, StpListing};
 
 use self::outbox::Outbox;
+use self::outgoing::{Body, Outgoing};
 use self::router::Router;
-use self::say::{Say, What};
-use super::keeper::Stop;
+use super::reconnect::Stop;
 use crate::client::{BindError, WsServer};
 
-/// A small STP server: real STP connectors register with it, and it routes what they say by solvable.
+/// A small STP server: STP connectors register with it, and it routes their messages by solvable.
 ///
-/// Each session is a world of its own. An inform goes to every service of the sender's session whose solvables hold
-/// its `method`, but not back to the sender, and its text is untouched. A request goes to the first that can answer,
-/// with the asker's timeout; if there is none, the asker is told at once. A service that leaves is forgotten, and what
-/// waited for its answer ends. A service that does not read loses its link and holds up nobody else.
+/// Sessions are isolated from each other. An inform goes, unchanged, to every service in the sender's session whose
+/// solvables contain its `method`, except the sender. A request goes to the first such service with capacity, with the
+/// sender's timeout; without one it is refused at once. When a service leaves, its registration is removed and its
+/// pending requests are refused. A service that stops reading loses its link and does not delay the others.
 ///
-/// Reachable from its own machine only, unless [`StpHubConfig::server`] says otherwise.
+/// Accepts connections from its own machine only, unless [`StpHubConfig::server`] allows more.
 #[derive(Debug)]
 pub struct StpHub {
     server: WsServer,
     inner: Arc<Inner>,
 }
 
-/// Looks at a hub that is served elsewhere; cheap to clone.
+/// Inspects a hub while it is served. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StpHubHandle(Arc<Inner>);
 
@@ -54,7 +54,7 @@ struct Inner {
 }
 
 impl StpHub {
-    /// Listens at `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
+    /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// As [`WsServer::bind`].
@@ -64,23 +64,24 @@ impl StpHub {
         Ok(StpHub { server, inner: Arc::new(Inner { config, router }) })
     }
 
-    /// Where services connect, for example `ws://127.0.0.1:8080`. A path names a session; `%20` in it is a space.
+    /// The URL for services, for example `ws://127.0.0.1:8080`. A path names a session, percent-encoded.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// A handle to look at the hub while it is served.
+    /// A handle that inspects the hub while it is served.
     pub fn handle(&self) -> StpHubHandle {
         StpHubHandle(Arc::clone(&self.inner))
     }
 
-    /// Serves services without end. Dropping the future closes every connection at once.
+    /// Serves indefinitely. Dropping the future closes every connection immediately.
     pub async fn serve(self) {
         self.serve_until(pending()).await;
     }
 
-    /// Serves services until `stop` is ready, then closes every connection in order, within
-    /// [`WsConfig::close_timeout`](crate::WsConfig#structfield.close_timeout). Dropping the future closes them at once.
+    /// Serves until `stop` is ready, then closes every connection gracefully, bounded by
+    /// [`WsConfig::close_timeout`](crate::WsConfig#structfield.close_timeout). Dropping the future closes them
+    /// immediately.
     pub async fn serve_until(mut self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stopped.map(drop));
@@ -89,7 +90,7 @@ impl StpHub {
         let mut stop = pin!(stop);
         for id in 0.. {
             let accepted = poll_fn(|cx| {
-                // What has ended is let go of; a task's panic is its connection's alone.
+                // Reaps finished tasks. A task's panic affects its own connection only.
                 while let std::task::Poll::Ready(Some(_)) = peers.poll_join_next(cx) {}
                 self.server.poll_accept(cx)
             });
@@ -107,46 +108,46 @@ impl StpHub {
 }
 
 impl StpHubHandle {
-    /// What the hub has counted.
+    /// The hub's counters.
     pub fn counters(&self) -> StpCounters {
         self.0.router().counters()
     }
 
-    /// Its sessions, services and solvables.
+    /// The hub's sessions, services and solvables.
     pub fn listing(&self) -> StpListing {
         self.0.router().listing()
     }
 }
 
 impl Inner {
-    /// Held for a decision only: nothing is written, and nobody woken, under it.
+    /// The lock is held for routing decisions only. No frame is written and no task is woken under it.
     fn router(&self) -> MutexGuard<'_, Router<Arc<Outbox>>> {
-        // Each holder leaves it consistent.
+        // Each holder leaves the router consistent.
         self.router.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what is to be said; `same` is the frame that is being handled.
-    fn deliver(&self, says: Vec<Say<'_, Arc<Outbox>>>, same: &Utf8Bytes) {
+    /// Queues frames for their connections; `received` is the frame being handled.
+    fn deliver(&self, outgoing: Vec<Outgoing<'_, Arc<Outbox>>>, received: &Utf8Bytes) {
         let limit = self.config.server.ws.send_limit();
-        for Say { to, what } in says {
-            let frame = what.frame(same);
+        for Outgoing { to, body } in outgoing {
+            let frame = body.frame(received);
             if frame.len() <= limit {
-                if let What::PassOn { due, .. } = what {
-                    to.set_due(due);
+                if let Body::Request { deadline, .. } = body {
+                    to.set_deadline(deadline);
                 }
                 to.push(frame);
                 continue;
             }
-            let why = format!("a frame of {} bytes is over the limit of {limit}", frame.len());
-            match what {
-                What::PassOn { peer, cookie, .. } => {
-                    let refusal = self.router().take_back(peer, cookie, why);
-                    self.deliver(refusal.into_iter().collect(), same);
+            let why = format!("a frame of {} bytes exceeds the limit of {limit}", frame.len());
+            match body {
+                Body::Request { peer, cookie, .. } => {
+                    let refusal = self.router().withdraw(peer, cookie, why);
+                    self.deliver(refusal.into_iter().collect(), received);
                 }
-                What::Answer { cookie, .. } | What::Tell { cookie, .. } => {
-                    to.push(What::Tell { cookie, outcome: Err(why) }.frame(same));
+                Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
+                    to.push(Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
                 }
-                What::Same => tracing::warn!(why, "an inform is dropped"),
+                Body::Received => tracing::warn!(why, "dropped an inform"),
             }
         }
     }

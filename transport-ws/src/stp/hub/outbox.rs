@@ -1,4 +1,4 @@
-//! The queue in front of a service's link, pushed to by whoever talks to the service.
+//! The queue in front of a service's link. All connections push to it; the service's task owns it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,8 @@ struct State {
     queue: VecDeque<Utf8Bytes>,
     bytes: usize,
     overflowed: bool,
-    /// When the service's next answer is due.
-    due: Option<Instant>,
+    /// When the service's next response is due.
+    deadline: Option<Instant>,
 }
 
 impl Outbox {
@@ -34,7 +34,7 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues without waiting. What is past the very most is dropped, and the link with it.
+    /// Queues a frame without waiting. A frame over the limits is dropped, and the link is closed.
     pub(super) fn push(&self, frame: Utf8Bytes) {
         let mut state = self.state();
         let bytes = state.bytes.saturating_add(frame.len());
@@ -48,27 +48,27 @@ impl Outbox {
         self.owner.wake();
     }
 
-    /// An answer is due by then; the owner looks after it.
-    pub(super) fn set_due(&self, due: Instant) {
+    /// A response is due by `deadline`. The owner enforces it.
+    pub(super) fn set_deadline(&self, deadline: Instant) {
         let mut state = self.state();
-        if state.due.is_none_or(|before| due < before) {
-            state.due = Some(due);
+        if state.deadline.is_none_or(|before| deadline < before) {
+            state.deadline = Some(deadline);
             drop(state);
             self.owner.wake();
         }
     }
 
-    /// The owner's: when to look.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.state().due
+    /// For the owner: when the next response is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.state().deadline
     }
 
-    /// The owner's: it looks now, and what is due later is to be set anew.
-    pub(super) fn take_due(&self) -> Option<Instant> {
-        self.state().due.take()
+    /// For the owner: clears the deadline. Later deadlines must be set again.
+    pub(super) fn take_deadline(&self) -> Option<Instant> {
+        self.state().deadline.take()
     }
 
-    /// The owner's: the next frame.
+    /// For the owner: the next frame.
     pub(super) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
         self.owner.register(cx.waker());
         let mut state = self.state();
@@ -81,8 +81,7 @@ impl Outbox {
         }
     }
 
-    /// The owner's: whether it is full, and whether it was more than full. It is woken when either changes for the
-    /// worse.
+    /// For the owner: whether the queue is full, and whether it has overflowed. Wakes the owner when either becomes true.
     pub(super) fn backlog(&self, cx: &mut Context<'_>) -> (bool, bool) {
         self.owner.register(cx.waker());
         let state = self.state();

@@ -1,4 +1,4 @@
-//! The hub's end of one connection.
+//! The hub's endpoint of one connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::Inner;
 use super::incoming::Incoming;
 use super::outbox::Outbox;
-use super::say::PeerId;
+use super::outgoing::PeerId;
 use crate::client::Accepted;
-use crate::stp::keeper::Stop;
-use crate::stp::link::{Side, drive};
+use crate::stp::link::{Endpoint, drive};
+use crate::stp::reconnect::Stop;
 
-/// Frames up to this size are copied out of the read buffer, which whoever queued a short one would keep whole.
+/// Frames up to this size are copied, so that a short queued frame does not keep the whole read buffer alive.
 const SMALL: usize = 16 * 1024;
 
 /// Serves one connection until it ends.
@@ -26,35 +26,35 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
     let outbox = Arc::new(Outbox::new(hub.config.queue.clone()));
     let may_list = hub.config.list_to_remote || peer.ip().to_canonical().is_loopback();
     hub.router().join(id, Arc::clone(&outbox), &path, may_list);
-    let mut joined = Joined { hub: Arc::clone(&hub), id, slow: false };
+    let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
-    let mut side = PeerSide { hub, id, outbox, timer, stall: None, stop };
-    let end = drive(&mut *link, &mut side).await;
+    let mut endpoint = PeerEndpoint { hub, id, outbox, timer, stall: None, stop };
+    let end = drive(&mut *link, &mut endpoint).await;
     match &end {
         LinkEnd::TooSlow(_) => {
-            joined.slow = true;
-            tracing::warn!(%peer, %end, "a service that does not read loses its link");
+            membership.slow = true;
+            tracing::warn!(%peer, %end, "closed the link of a service that does not read");
         }
-        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection has ended"),
-        _ => tracing::info!(%peer, %end, "a connection has ended"),
+        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection ended"),
+        _ => tracing::info!(%peer, %end, "a connection ended"),
     }
 }
 
-/// Also when the task is dropped.
-struct Joined {
+/// Leaves the router when dropped, also if the task is aborted.
+struct Membership {
     hub: Arc<Inner>,
     id: PeerId,
     slow: bool,
 }
 
-impl Drop for Joined {
+impl Drop for Membership {
     fn drop(&mut self) {
-        let says = self.hub.router().leave(self.id, self.slow);
-        self.hub.deliver(says, &Utf8Bytes::default());
+        let outgoing = self.hub.router().leave(self.id, self.slow);
+        self.hub.deliver(outgoing, &Utf8Bytes::default());
     }
 }
 
-struct PeerSide {
+struct PeerEndpoint {
     hub: Arc<Inner>,
     id: PeerId,
     outbox: Arc<Outbox>,
@@ -63,12 +63,12 @@ struct PeerSide {
     stop: Stop,
 }
 
-impl Side for PeerSide {
+impl Endpoint for PeerEndpoint {
     fn receive(&mut self, text: Utf8Bytes) {
         let text = if text.len() <= SMALL { Utf8Bytes::from(text.as_str()) } else { text };
-        let incoming = Incoming::read(&text);
-        let says = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
-        self.hub.deliver(says, &text);
+        let incoming = Incoming::parse(&text);
+        let outgoing = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
+        self.hub.deliver(outgoing, &text);
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
@@ -76,20 +76,20 @@ impl Side for PeerSide {
     }
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(due) = self.outbox.due().map(Instant::from_std) else { return false };
-        if self.timer.deadline() != due {
-            self.timer.as_mut().reset(due);
+        let Some(deadline) = self.outbox.deadline().map(Instant::from_std) else { return false };
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
         }
         if self.timer.as_mut().poll(cx).is_pending() {
             return false;
         }
-        // Taken before the router is asked: what is asked of the service meanwhile sets it anew.
-        self.outbox.take_due();
-        let (says, next) = self.hub.router().expire(self.id, Instant::now().into_std());
+        // Taken before the router is locked: a request forwarded in between sets it again.
+        self.outbox.take_deadline();
+        let (outgoing, next) = self.hub.router().expire(self.id, Instant::now().into_std());
         if let Some(next) = next {
-            self.outbox.set_due(next);
+            self.outbox.set_deadline(next);
         }
-        self.hub.deliver(says, &Utf8Bytes::default());
+        self.hub.deliver(outgoing, &Utf8Bytes::default());
         true
     }
 

@@ -1,14 +1,8 @@
-//! The engine's end: dials a plugin's `url`.
-
-mod config;
-mod dial;
-mod errors;
+//! Dials plugins.
 
 use std::sync::Arc;
 
-use connector_core::{
-    ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait, redacted_url,
-};
+use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -16,13 +10,15 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
-use url::{Host, Url};
+use url::Url;
 
-pub use self::config::WsConnectorConfig;
+use super::config::{WsConnectorConfig, default_tls};
+use super::target::Target;
+use super::{errors, tcp};
 use crate::link::{AnyLink, WsLink};
-use crate::wire::{Wire, is_token};
+use crate::stream::{TrackedStream, is_token};
 
-/// The engine's end: dials `ws://` and `wss://`.
+/// The engine's end: dials `ws://` and `wss://` URLs.
 ///
 /// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
 /// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, or the server answers with
@@ -32,17 +28,17 @@ use crate::wire::{Wire, is_token};
 #[derive(Debug, Default)]
 pub struct WsConnector {
     config: WsConnectorConfig,
-    /// The configuration's, or the default once it was needed.
+    /// From the configuration, or the default once it has been built.
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl WsConnector {
-    /// Dials with `config`.
+    /// Creates a connector that dials with `config`.
     pub fn new(config: WsConnectorConfig) -> WsConnector {
         WsConnector { tls: config.tls.clone(), config }
     }
 
-    /// As [`connect`](PluginConnector::connect), for whoever sends other things than messages.
+    /// Like [`connect`](PluginConnector::connect), for links that do not carry messages.
     pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, ConnectError> {
         let limit = self.config.ws.connect_timeout;
         tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
@@ -51,7 +47,7 @@ impl WsConnector {
     async fn dial_in_time(&mut self, url: &str) -> Result<Box<dyn AnyLink>, ConnectError> {
         let target = Target::parse(url)?;
         let request = self.request(&target.url)?;
-        let stream = dial::tcp(&target.host, target.port).await?;
+        let stream = tcp::connect(&target.host, target.port).await?;
         let _ = stream.set_nodelay(true);
         if !target.tls {
             return self.upgrade(request, stream, &target).await;
@@ -69,7 +65,7 @@ impl WsConnector {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let config = &self.config.ws;
-        let (ws, _) = client_async_with_config(request, Wire::new(stream), Some(config.tungstenite()))
+        let (ws, _) = client_async_with_config(request, TrackedStream::new(stream), Some(config.tungstenite()))
             .await
             .map_err(|error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols))?;
         Ok(Box::new(WsLink::new(ws, config, None)))
@@ -80,9 +76,10 @@ impl WsConnector {
         let mut request =
             url.as_str().into_client_request().map_err(|e| ConnectError::Refused(format!("not a URL: {e}")))?;
         for (name, value) in &self.config.headers {
-            let no_header = || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header())?;
-            let value = HeaderValue::from_str(value).map_err(|_| no_header())?;
+            let invalid_header =
+                || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid_header())?;
+            let value = HeaderValue::from_str(value).map_err(|_| invalid_header())?;
             request.headers_mut().insert(name, value);
         }
         if let Some(name) = self.config.subprotocols.iter().find(|name| !is_token(name)) {
@@ -106,13 +103,13 @@ impl WsConnector {
         if let Some(tls) = &self.tls {
             return Ok(tls.clone());
         }
-        let tls = config::default_tls().map_err(|e| ConnectError::Refused(format!("TLS cannot be set up: {e}")))?;
+        let tls = default_tls().map_err(|e| ConnectError::Refused(format!("TLS cannot be set up: {e}")))?;
         Ok(self.tls.insert(tls).clone())
     }
 }
 
-/// The plugin `profile` (a name will do) at a websocket `url`, to be registered with an engine. For a token, headers or
-/// TLS of one's own take [`Registration::behind`] with a [`WsConnector`].
+/// Registers the plugin `profile` (or just its name) that is served at a websocket `url`. For a token, headers or a TLS
+/// configuration, use [`Registration::behind`] with a [`WsConnector`].
 pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
     Registration::behind(ExternalProfile::new(profile, url), WsConnector::default())
 }
@@ -124,62 +121,12 @@ impl PluginConnector for WsConnector {
     }
 }
 
-/// What a URL says of where to dial; shown without what may be secret.
-pub(crate) struct Target {
-    url: Url,
-    /// A name or an address, the latter without brackets.
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-impl Target {
-    pub(crate) fn parse(url: &str) -> Result<Target, ConnectError> {
-        let given = url;
-        let mut url = Url::parse(given).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
-        let tls = match url.scheme() {
-            "ws" => false,
-            "wss" => true,
-            _ => {
-                let text =
-                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(given));
-                return Err(ConnectError::Refused(text));
-            }
-        };
-        url.set_fragment(None);
-        let host = match url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(ip)) => ip.to_string(),
-            Some(Host::Ipv6(ip)) => ip.to_string(),
-            None => return Err(ConnectError::Refused("the URL names no host".to_owned())),
-        };
-        let port = url.port().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Target { url, host, port, tls })
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", self.url.scheme(), self.url.host_str().unwrap_or_default(), self.port)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
-        let at = |url| Target::parse(url).map(|t| format!("{} {} {} {t}", t.host, t.port, t.tls));
-        assert_eq!(at("ws://localhost").unwrap(), "localhost 80 false ws://localhost:80");
-        assert_eq!(at("wss://u:p@[::1]:9/x?token=y#z").unwrap(), "::1 9 true wss://[::1]:9");
-        for bad in ["", "localhost:80", "http://localhost", "ws://", "ws://a b", "ws://localhost:99999"] {
-            assert!(matches!(at(bad), Err(ConnectError::Refused(_))), "{bad}");
-        }
-    }
-
-    #[test]
-    fn headers() {
+    fn the_request_carries_valid_settings_and_rejects_invalid_ones() {
         let connector = |config| WsConnector::new(config).request(&Url::parse("ws://localhost/a?b#c").unwrap());
         let request = connector(WsConnectorConfig::default().token("t").header("X-A", "1")).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer t");

@@ -1,7 +1,4 @@
-//! The plugin's end: a server that engines dial.
-
-mod admit;
-mod config;
+//! The websocket server.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,80 +19,80 @@ use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 
-use self::admit::Admit;
-pub use self::config::WsServerConfig;
+use super::WsServerConfig;
+use super::auth::UpgradeAuth;
 use crate::link::{AnyLink, WsLink};
-use crate::wire::{Wire, is_token};
+use crate::stream::{TrackedStream, is_token};
 
-/// How long to leave the listener alone when it fails, for example because no file descriptor is free.
+/// The pause after the listener fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 type Upgrade = Pin<Box<dyn Future<Output = Option<Accepted>> + Send>>;
 
-/// A link, and what is known of whoever made it.
+/// A new link, and details of its connection.
 pub(crate) struct Accepted {
     pub(crate) link: Box<dyn AnyLink>,
-    /// The path of the URL that was dialled, as it was sent.
-    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "only a hub looks at it"))]
+    /// The request's path, undecoded.
+    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "used by the STP hub only"))]
     pub(crate) path: String,
-    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "only a hub looks at it"))]
+    #[cfg_attr(not(feature = "stp"), allow(dead_code, reason = "used by the STP hub only"))]
     pub(crate) peer: SocketAddr,
 }
 
-/// Why a server was not bound.
+/// Why a server could not be bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Other machines could reach the address, and the configuration does not allow that.
+    /// The address is reachable from other machines, and the configuration does not allow that.
     #[error(
         "{addr} can be reached from other machines: bind a loopback address such as 127.0.0.1, or allow it with \
          WsServerConfig::allow_remote and set a token"
     )]
     Remote {
-        /// The address asked for.
+        /// The requested address.
         addr: SocketAddr,
     },
-    /// The token is empty: everybody would have it.
+    /// The token is empty, so every client would have it.
     #[error("the token is empty: set a long random one, or none")]
     EmptyToken,
-    /// A subprotocol that no client can ask for.
-    #[error("{name:?} cannot be a subprotocol: it takes letters, digits and characters such as `-`, `.` and `_`")]
+    /// A subprotocol that is not a valid token, so no client can request it.
+    #[error("{name:?} is not a valid subprotocol: use letters, digits and characters such as `-`, `.` and `_`")]
     Subprotocol {
-        /// What is in [`WsServerConfig::subprotocols`](WsServerConfig#structfield.subprotocols).
+        /// The entry of [`WsServerConfig::subprotocols`](WsServerConfig#structfield.subprotocols).
         name: String,
     },
-    /// What is to be listened at is no address, or its name cannot be resolved.
-    #[error("cannot resolve the address to listen at ({0}): give a host and a port, such as 127.0.0.1:4000")]
+    /// The address is malformed, or its host name cannot be resolved.
+    #[error("cannot resolve the address to listen on ({0}): give a host and a port, such as 127.0.0.1:4000")]
     Resolve(io::Error),
     /// None of the addresses can be bound.
-    #[error("cannot listen at {at} ({error}){}", remedy(error))]
+    #[error("cannot listen on {at} ({error}){}", remedy(error))]
     Io {
-        /// The addresses.
+        /// The addresses tried.
         at: String,
-        /// What the system said of the last of them.
+        /// The system's error for the last address.
         error: io::Error,
     },
 }
 
-/// What to do about an address that cannot be bound.
+/// Advice for an address that cannot be bound.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            ": a program listens there already, perhaps an earlier run of this one; stop it, or take another port (port 0 \
-             takes a free one)"
+            ": another program already listens there, perhaps an earlier run of this one; stop it, or choose another port \
+             (port 0 picks a free one)"
         }
         io::ErrorKind::PermissionDenied => {
-            ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
+            ": that port is reserved for privileged programs; choose one above 1023 (port 0 picks a free one)"
         }
         io::ErrorKind::AddrNotAvailable => {
-            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+            ": this machine does not have that address; use one that it has, such as 127.0.0.1"
         }
         _ => "",
     }
 }
 
-/// Listens at the first of these addresses that can be bound.
-async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
+/// Binds the first of the addresses that can be bound.
+async fn bind_first(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
     let bound = TcpListener::bind(addrs).await.and_then(|listener| {
         let local = listener.local_addr()?;
         Ok((listener, local))
@@ -106,30 +103,30 @@ async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), Bi
     })
 }
 
-/// The plugin's end: listens, and makes a link of each engine that connects.
+/// The plugin's end: listens, and yields a link for each engine that connects.
 ///
-/// Upgrades run side by side, so one that is slow, silent or hostile does not hold up the others; each ends within
-/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). They go on while
-/// [`accept`](ClientConnector::accept) is awaited. Who is
-/// refused is traced as a warning (one a second, with the number of those left out), other failures at the level `debug`. Dropping the server stops
-/// listening; links that were handed out live on.
+/// Upgrades run concurrently while [`accept`](ClientConnector::accept) is awaited, so a slow, silent or hostile client
+/// does not delay the others. Each upgrade ends within
+/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). Rejected clients are traced as warnings, at
+/// most one a second with the number suppressed, and other failures at level `debug`. Dropping the server stops
+/// listening; links already accepted stay open.
 #[derive(Debug)]
 pub struct WsServer {
     listener: TcpListener,
     local: SocketAddr,
     config: Arc<WsServerConfig>,
     connections: Arc<Semaphore>,
-    refusals: Arc<TraceLimit>,
+    rejections: Arc<TraceLimit>,
     upgrades: FuturesUnordered<Upgrade>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl WsServer {
-    /// Listens at `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
+    /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and that is not allowed, the token is empty, a subprotocol is none, or it
-    /// cannot be bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol is
+    /// invalid, or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
         if config.token.as_deref().is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
@@ -142,25 +139,25 @@ impl WsServer {
         if let (Some(&addr), false) = (remote, config.allow_remote) {
             return Err(BindError::Remote { addr });
         }
-        let (listener, local) = listen_at(&addrs).await?;
+        let (listener, local) = bind_first(&addrs).await?;
         if !local.ip().to_canonical().is_loopback() && config.token.is_none() {
-            tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
+            tracing::warn!(%local, "the plugin is reachable from other machines and requires no token");
         }
         // A semaphore panics above its maximum.
         let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let config = Arc::new(config);
-        let (refusals, upgrades) = (Arc::default(), FuturesUnordered::new());
-        Ok(WsServer { listener, local, config, connections, refusals, upgrades, pause: None })
+        let (rejections, upgrades) = (Arc::default(), FuturesUnordered::new());
+        Ok(WsServer { listener, local, config, connections, rejections, upgrades, pause: None })
     }
 
-    /// The address it listens at, with the port that was chosen.
+    /// The bound address, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// The `url` for the plugin's profile, for example `ws://127.0.0.1:8080`. Without the token.
+    /// The `url` for the plugin's profile, for example `ws://127.0.0.1:8080`. It does not contain the token.
     ///
-    /// A server that listens at every address is named by the loopback address.
+    /// For a server bound to the unspecified address, the URL names the loopback address.
     pub fn url(&self) -> String {
         let scheme = if self.config.tls.is_some() { "wss" } else { "ws" };
         let ip = match self.local.ip() {
@@ -187,12 +184,15 @@ impl WsServer {
             }
             match std::task::ready!(self.listener.poll_accept(cx)) {
                 Ok((stream, peer)) => {
-                    let admit = Admit::new(self.config.clone(), self.connections.clone(), self.refusals.clone(), peer);
-                    self.upgrades.push(Box::pin(upgrade(stream, peer, admit)));
+                    let auth =
+                        UpgradeAuth::new(self.config.clone(), self.connections.clone(), self.rejections.clone(), peer);
+                    self.upgrades.push(Box::pin(accept_upgrade(stream, peer, auth)));
                 }
-                Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
+                Err(error) if is_peer_error(&error) => {
+                    tracing::debug!(%error, "a connection ended before it was accepted")
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; trying again in {BACKOFF:?}");
+                    tracing::warn!(%error, "cannot accept connections; retrying in {BACKOFF:?}");
                     self.pause = Some(Box::pin(tokio::time::sleep(BACKOFF)));
                 }
             }
@@ -200,11 +200,11 @@ impl WsServer {
     }
 }
 
-/// Serves a plugin at `addr`, for example `"127.0.0.1:0"`, with the defaults: gives the URL for engines, and the future
-/// that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects.
+/// Serves a plugin on `addr`, for example `"127.0.0.1:0"`, with the default configuration. Returns the URL for engines
+/// and the serving future, which must be spawned. `plugin` creates the plugin for each engine that connects.
 ///
-/// [`Serving::until`] stops it in order; dropping the future closes every link at once. For limits, a token, TLS or other machines take
-/// [`WsServer::bind`] and [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For limits, a token, TLS
+/// or remote access, use [`WsServer::bind`] and [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`WsServer::bind`].
@@ -217,7 +217,7 @@ where
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 
-/// Links come as their upgrades finish. Never an error: what fails is one engine's, or passes.
+/// Yields links as their upgrades finish. Never fails: an error concerns one client or is temporary. Cancel safe.
 #[async_trait]
 impl ClientConnector for WsServer {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
@@ -225,73 +225,74 @@ impl ClientConnector for WsServer {
     }
 }
 
-fn is_of_one_peer(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn upgrade(stream: TcpStream, peer: SocketAddr, admit: Admit) -> Option<Accepted> {
+async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) -> Option<Accepted> {
     let _ = stream.set_nodelay(true);
-    let config = admit.config.clone();
-    let made = async {
+    let config = auth.config.clone();
+    let upgrading = async {
         match &config.tls {
-            None if begins_tls(&stream).await => Err(refuse_tls(stream, &admit).await),
-            None => websocket(stream, peer, admit).await,
+            None if starts_with_tls(&stream).await => Err(reject_tls(stream, &auth).await),
+            None => websocket(stream, peer, auth).await,
             Some(tls) => {
                 let stream = TlsAcceptor::from(tls.clone()).accept(stream).await.map_err(|e| format!("TLS: {e}"))?;
-                websocket(stream, peer, admit).await
+                websocket(stream, peer, auth).await
             }
         }
     };
-    match tokio::time::timeout(config.ws.accept_timeout, made).await {
+    match tokio::time::timeout(config.ws.accept_timeout, upgrading).await {
         Ok(Ok(accepted)) => {
-            tracing::debug!(%peer, "an engine has connected");
+            tracing::debug!(%peer, "an engine connected");
             Some(accepted)
         }
         Ok(Err(error)) => {
-            tracing::debug!(%peer, error, "no websocket");
+            tracing::debug!(%peer, error, "the upgrade failed");
             None
         }
         Err(_) => {
-            tracing::debug!(%peer, "no websocket within {:?}", config.ws.accept_timeout);
+            tracing::debug!(%peer, "the upgrade did not finish within {:?}", config.ws.accept_timeout);
             None
         }
     }
 }
 
-/// Whether the first byte is that of a TLS handshake.
-async fn begins_tls(stream: &TcpStream) -> bool {
+/// Whether the first byte starts a TLS handshake.
+async fn starts_with_tls(stream: &TcpStream) -> bool {
     let mut first = [0];
-    // An error is left to whoever reads next.
+    // The next read reports an error.
     matches!(stream.peek(&mut first).await, Ok(1)) && first == [22]
 }
 
-/// Answers so that a TLS client sees that this is no TLS, and ends at once; what it would be told is an end of file.
-async fn refuse_tls(mut stream: TcpStream, admit: &Admit) -> String {
-    const WHY: &str = "this is a ws:// server and was dialled as wss://: dial ws://, or set WsServerConfig::tls";
-    admit.trace_refusal(WHY, None);
-    let answer = format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{WHY}", WHY.len());
-    let told = async {
+/// Answers in plain HTTP, so that a TLS client fails at once with a clear error instead of an unexpected end of file.
+async fn reject_tls(mut stream: TcpStream, auth: &UpgradeAuth) -> String {
+    const REASON: &str = "a ws:// server was dialled as wss://: dial ws://, or set WsServerConfig::tls";
+    auth.trace_rejection(REASON, None);
+    let answer =
+        format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{REASON}", REASON.len());
+    let answering = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
-        // What is closed with something unread is reset, and the answer may be lost.
+        // Closing a socket with unread data resets it, which may lose the answer.
         let mut hello = [0; 1024];
         while stream.read(&mut hello).await? > 0 {}
         Ok::<_, io::Error>(())
     };
-    match told.await {
-        Ok(()) => WHY.to_owned(),
+    match answering.await {
+        Ok(()) => REASON.to_owned(),
         Err(error) => error.to_string(),
     }
 }
 
-async fn websocket<S>(stream: S, peer: SocketAddr, mut admit: Admit) -> Result<Accepted, String>
+async fn websocket<S>(stream: S, peer: SocketAddr, mut auth: UpgradeAuth) -> Result<Accepted, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let config = admit.config.clone();
-    let ws = accept_hdr_async_with_config(Wire::new(stream), &mut admit, Some(config.ws.tungstenite()))
+    let config = auth.config.clone();
+    let ws = accept_hdr_async_with_config(TrackedStream::new(stream), &mut auth, Some(config.ws.tungstenite()))
         .await
         .map_err(|error| error.to_string())?;
-    Ok(Accepted { link: Box::new(WsLink::new(ws, &config.ws, admit.permit)), path: admit.path, peer })
+    Ok(Accepted { link: Box::new(WsLink::new(ws, &config.ws, auth.permit)), path: auth.path, peer })
 }

@@ -1,4 +1,4 @@
-//! What STP asks of a service: one after another, in order of arrival.
+//! STP's requests to a service. They are handled one at a time, in order of arrival.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 
 pub(super) type Outcome = Result<String, String>;
 
-/// Bytes of messages that may wait, beside their number.
-const MOST_BYTES: usize = 64 << 20;
+/// Maximum size of the queued messages, in bytes.
+const MAX_BYTES: usize = 64 << 20;
 
-pub(super) struct Asked {
-    most: usize,
-    waiting: VecDeque<Waiting>,
+pub(super) struct RequestQueue {
+    capacity: usize,
+    queued: VecDeque<Queued>,
     bytes: usize,
     running: Option<Running>,
 }
 
-struct Waiting {
+struct Queued {
     cookie: i64,
     deadline: Instant,
     message: String,
@@ -32,40 +32,40 @@ struct Running {
     work: Pin<Box<dyn Future<Output = Outcome> + Send>>,
 }
 
-impl Asked {
-    pub(super) fn new(most: usize) -> Asked {
-        Asked { most, waiting: VecDeque::new(), bytes: 0, running: None }
+impl RequestQueue {
+    pub(super) fn new(capacity: usize) -> RequestQueue {
+        RequestQueue { capacity, queued: VecDeque::new(), bytes: 0, running: None }
     }
 
     /// # Errors
-    /// As many wait as may.
+    /// The queue is full.
     pub(super) fn push(&mut self, cookie: i64, message: String, timeout: StpTimeout) -> Result<(), String> {
         let bytes = self.bytes.saturating_add(message.len());
-        if self.waiting.len() >= self.most || (bytes > MOST_BYTES && !self.waiting.is_empty()) {
-            return Err(format!("the service is busy: {} requests wait already", self.waiting.len()));
+        if self.queued.len() >= self.capacity || (bytes > MAX_BYTES && !self.queued.is_empty()) {
+            return Err(format!("the service is busy: {} requests are queued already", self.queued.len()));
         }
         self.bytes = bytes;
-        self.waiting.push_back(Waiting { cookie, deadline: Instant::now() + timeout.duration(), message });
+        self.queued.push_back(Queued { cookie, deadline: Instant::now() + timeout.duration(), message });
         Ok(())
     }
 
-    /// When the asker that is being answered stops waiting.
+    /// When the sender of the running request stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.running.as_ref().map(|running| running.deadline)
     }
 
-    /// Goes on with the one whose turn it is: ready with its answer, or with nothing if its asker waits no longer.
+    /// Polls the current request. Ready with its answer, or with `None` if its sender stopped waiting.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>, handlers: &StpHandlers) -> Poll<Option<(i64, Outcome)>> {
         let now = Instant::now();
         if self.running.is_none() {
             let next = loop {
-                let Some(next) = self.waiting.pop_front() else { return Poll::Pending };
+                let Some(next) = self.queued.pop_front() else { return Poll::Pending };
                 self.bytes -= next.message.len();
                 if next.deadline > now {
                     break next;
                 }
             };
-            let Waiting { cookie, deadline, message } = next;
+            let Queued { cookie, deadline, message } = next;
             self.running = Some(Running { cookie, deadline, work: Box::pin(handlers.request(message)) });
         }
         let Some(running) = &mut self.running else { return Poll::Pending };
@@ -73,7 +73,7 @@ impl Asked {
             Poll::Ready(outcome) => Some((running.cookie, outcome)),
             Poll::Pending if running.deadline > now => return Poll::Pending,
             Poll::Pending => {
-                tracing::warn!(cookie = running.cookie, "a request's handler took longer than its asker waits");
+                tracing::warn!(cookie = running.cookie, "a request's handler exceeded the sender's timeout");
                 None
             }
         };

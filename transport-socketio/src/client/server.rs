@@ -1,4 +1,4 @@
-//! The plugin's end on a server of its own.
+//! The plugin's end as a standalone server.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,66 +20,67 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::connection::TrackedStream;
+use super::layer::NotFound;
 use super::link::Connection;
-use super::mount::NotFound;
-use super::ours::Ours;
 use super::{SocketIoEngines, SocketIoServerConfig, SocketIoService, mount};
+use crate::tls::ServerConfig;
 
-/// How long a connection may take for TLS, and for the head of a request.
-const HEAD: Duration = Duration::from_secs(5);
-/// How long to leave the listener alone when it fails, for example because no file descriptor is free.
+/// The time limit for TLS, and for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after the listener fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
-/// TCP connections for each engine that may connect: long polling takes two at once, and an upgrade one more.
+/// TCP connections per engine: long polling uses up to two at once, and an upgrade one more.
 const TCP_PER_ENGINE: usize = 3;
 
-/// Why a server was not bound.
+/// Why a server could not be bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Other machines could reach the address, and the configuration does not allow that.
+    /// The address is reachable from other machines, and the configuration does not allow that.
     #[error(
         "{addr} can be reached from other machines: bind a loopback address such as 127.0.0.1, or allow it with \
          SocketIoServerConfig::allow_remote and set a token"
     )]
     Remote {
-        /// The address asked for.
+        /// The requested address.
         addr: SocketAddr,
     },
-    /// The token is empty: everybody would have it.
+    /// The token is empty, so every client would have it.
     #[error("the token is empty: set a long random one, or none")]
     EmptyToken,
-    /// What is to be listened at is no address, or its name cannot be resolved.
-    #[error("cannot resolve the address to listen at ({0}): give a host and a port, such as 127.0.0.1:4000")]
+    /// The address is malformed, or its host name cannot be resolved.
+    #[error("cannot resolve the address to listen on ({0}): give a host and a port, such as 127.0.0.1:4000")]
     Resolve(io::Error),
     /// None of the addresses can be bound.
-    #[error("cannot listen at {at} ({error}){}", remedy(error))]
+    #[error("cannot listen on {at} ({error}){}", remedy(error))]
     Io {
-        /// The addresses.
+        /// The addresses tried.
         at: String,
-        /// What the system said of the last of them.
+        /// The system's error for the last address.
         error: io::Error,
     },
 }
 
-/// What to do about an address that cannot be bound.
+/// Advice for an address that cannot be bound.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            ": a program listens there already, perhaps an earlier run of this one; stop it, or take another port (port 0 \
-             takes a free one)"
+            ": another program already listens there, perhaps an earlier run of this one; stop it, or choose another port \
+             (port 0 picks a free one)"
         }
         io::ErrorKind::PermissionDenied => {
-            ": the system keeps that port for privileged programs; take one above 1023 (port 0 takes a free one)"
+            ": that port is reserved for privileged programs; choose one above 1023 (port 0 picks a free one)"
         }
         io::ErrorKind::AddrNotAvailable => {
-            ": this machine does not have that address; take one it has, such as 127.0.0.1"
+            ": this machine does not have that address; use one that it has, such as 127.0.0.1"
         }
         _ => "",
     }
 }
 
-/// Listens at the first of these addresses that can be bound.
-async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
+/// Binds the first of the addresses that can be bound.
+async fn bind_first(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), BindError> {
     let bound = TcpListener::bind(addrs).await.and_then(|listener| {
         let local = listener.local_addr()?;
         Ok((listener, local))
@@ -90,10 +91,10 @@ async fn listen_at(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), Bi
     })
 }
 
-/// The plugin's end: listens, and makes a link of each engine that connects.
+/// The plugin's end: listens, and yields a link for each engine that connects.
 ///
-/// What fails before an engine is connected is traced and forgotten. Dropping the server stops listening; links over
-/// websockets that were handed out live on, those over long polling end.
+/// Failures before an engine is connected are traced. Dropping the server stops listening; accepted links over
+/// websockets stay open, and those over long polling end.
 #[derive(Debug)]
 pub struct SocketIoServer {
     engines: SocketIoEngines,
@@ -104,10 +105,11 @@ pub struct SocketIoServer {
 }
 
 impl SocketIoServer {
-    /// Listens at `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
+    /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and that is not allowed, the token is empty, or it cannot be bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
+    /// be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
         if config.token.as_deref().is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
@@ -117,28 +119,30 @@ impl SocketIoServer {
         if let (Some(&addr), false) = (remote, config.allow_remote) {
             return Err(BindError::Remote { addr });
         }
-        let (listener, local) = listen_at(&addrs).await?;
+        let (listener, local) = bind_first(&addrs).await?;
         if !local.ip().to_canonical().is_loopback() && config.token.is_none() {
-            tracing::warn!(%local, "other machines can reach this plugin and it asks for no token");
+            tracing::warn!(%local, "the plugin is reachable from other machines and requires no token");
         }
         let tls = config.tls.clone();
         let (secure, namespace, silence) = (tls.is_some(), config.namespace.clone(), config.silence());
-        let most = config.max_connections.saturating_mul(TCP_PER_ENGINE).min(Semaphore::MAX_PERMITS);
+        let max_tcp = config.max_connections.saturating_mul(TCP_PER_ENGINE).min(Semaphore::MAX_PERMITS);
         let (layer, engines) = mount(config);
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(listen(listener, tls, silence, service, most)));
+        tokio::spawn(
+            stop.clone().run_until_cancelled_owned(accept_connections(listener, tls, silence, service, max_tcp)),
+        );
         Ok(SocketIoServer { engines, local, tls: secure, namespace, _listening: stop.drop_guard() })
     }
 
-    /// The address it listens at, with the port that was chosen.
+    /// The bound address, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// The `url` for the plugin's profile, for example `http://127.0.0.1:8080`: with the namespace, without path and
-    /// token.
+    /// The `url` for the plugin's profile, for example `http://127.0.0.1:8080`. It contains the namespace, but not the
+    /// request path or the token.
     ///
-    /// A server that listens at every address is named by the loopback address.
+    /// For a server bound to the unspecified address, the URL names the loopback address.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let ip = match self.local.ip() {
@@ -151,7 +155,7 @@ impl SocketIoServer {
     }
 }
 
-/// Cancel safe. Never an error: what fails is one engine's, or passes.
+/// Never fails: an error concerns one client or is temporary. Cancel safe.
 #[async_trait]
 impl ClientConnector for SocketIoServer {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
@@ -159,11 +163,11 @@ impl ClientConnector for SocketIoServer {
     }
 }
 
-/// Serves a plugin at `addr`, for example `"127.0.0.1:0"`, with the defaults: gives the URL for engines, and the future
-/// that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects.
+/// Serves a plugin on `addr`, for example `"127.0.0.1:0"`, with the default configuration. Returns the URL for engines
+/// and the serving future, which must be spawned. `plugin` creates the plugin for each engine that connects.
 ///
-/// [`Serving::until`] stops it in order; dropping the future closes every link at once. For pages in browsers, a token, TLS or other machines take
-/// [`SocketIoServer::bind`] and [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For web pages, a token,
+/// TLS or remote access, use [`SocketIoServer::bind`] and [`connector_core::serve`].
 ///
 /// # Errors
 /// As [`SocketIoServer::bind`].
@@ -176,15 +180,15 @@ where
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 
-/// Accepts until it is dropped, and with it every connection that is not a websocket yet.
-async fn listen(
+/// Accepts connections. Dropping the future also closes connections that have not become websockets.
+async fn accept_connections(
     listener: TcpListener,
-    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    tls: Option<Arc<ServerConfig>>,
     silence: Duration,
     service: SocketIoService<NotFound>,
-    most: usize,
+    max_tcp: usize,
 ) {
-    let (connections, mut serving) = (Arc::new(Semaphore::new(most.max(1))), JoinSet::new());
+    let (connections, mut serving) = (Arc::new(Semaphore::new(max_tcp.max(1))), JoinSet::new());
     loop {
         // The semaphore is never closed.
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
@@ -192,15 +196,15 @@ async fn listen(
             Ok((stream, peer)) => {
                 let (tls, service) = (tls.clone(), service.clone());
                 serving.spawn(async move {
-                    if let Err(error) = connection(stream, tls, silence, service).await {
+                    if let Err(error) = serve_connection(stream, tls, silence, service).await {
                         tracing::debug!(%peer, error, "a connection ended");
                     }
                     drop(permit);
                 });
             }
-            Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
+            Err(error) if is_peer_error(&error) => tracing::debug!(%error, "a connection ended before it was accepted"),
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; trying again in {BACKOFF:?}");
+                tracing::warn!(%error, "cannot accept connections; retrying in {BACKOFF:?}");
                 tokio::time::sleep(BACKOFF).await;
             }
         }
@@ -208,36 +212,38 @@ async fn listen(
     }
 }
 
-fn is_of_one_peer(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(
+async fn serve_connection(
     stream: TcpStream,
-    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    tls: Option<Arc<ServerConfig>>,
     silence: Duration,
     service: SocketIoService<NotFound>,
 ) -> Result<(), String> {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => requests(stream, silence, service).await,
+        None => serve_requests(stream, silence, service).await,
         Some(tls) => {
-            let accepted = tokio::time::timeout(HEAD, TlsAcceptor::from(tls).accept(stream)).await;
-            let stream = accepted.map_err(|_| "no TLS in time".to_owned())?.map_err(|error| format!("TLS: {error}"))?;
-            requests(stream, silence, service).await
+            let accepted = tokio::time::timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
+            let stream = accepted
+                .map_err(|_| "the TLS handshake timed out".to_owned())?
+                .map_err(|error| format!("TLS: {error}"))?;
+            serve_requests(stream, silence, service).await
         }
     }
 }
 
-async fn requests<S>(stream: S, silence: Duration, service: SocketIoService<NotFound>) -> Result<(), String>
+async fn serve_requests<S>(stream: S, silence: Duration, service: SocketIoService<NotFound>) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Connection { hangup: CancellationToken::new(), sent: Arc::default() };
-    let stream = Ours::new(stream, &connection, silence);
+    let stream = TrackedStream::new(stream, &connection, silence);
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        // A connection that becomes a websocket is that engine's alone.
+        // A connection that becomes a websocket belongs to one engine.
         if is_upgrade(request.headers()) {
             request.extensions_mut().insert(connection.clone());
         }
@@ -248,7 +254,7 @@ where
         }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     http.serve_connection(TokioIo::new(stream), answer).with_upgrades().await.map_err(|error| error.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! The TCP connection of a server of our own.
+//! A TCP connection of a standalone server.
 
 use std::future::Future;
 use std::io;
@@ -14,31 +14,31 @@ use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 
 use super::link::Connection;
 
-/// A connection that this end can end, whatever the other end does.
+/// A byte stream that counts sent bytes, and that this end can close whatever the peer does.
 ///
-/// Writing fails if for `silence` not one byte was taken: such an engine answers no ping either, and socketioxide,
-/// which notices that, tells of it only once the write is over.
-pub(super) struct Ours<S> {
+/// A write fails if the peer accepts no byte for `silence`. Such a peer does not answer pings either, but socketioxide
+/// reports that only after the write has ended.
+pub(super) struct TrackedStream<S> {
     stream: S,
-    /// Reader and writer are two tasks, and each is woken.
+    /// Separate futures, because reader and writer are separate tasks.
     reading: Pin<Box<WaitForCancellationFutureOwned>>,
     writing: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Duration,
-    stuck: Option<Pin<Box<Sleep>>>,
+    stall: Option<Pin<Box<Sleep>>>,
     sent: Arc<AtomicU64>,
-    /// Tells that the connection is over, whoever has ended it.
-    _over: DropGuard,
+    /// Cancels `hangup` when the connection is dropped.
+    _guard: DropGuard,
 }
 
-impl<S> Ours<S> {
-    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> Ours<S> {
-        let ended = || Box::pin(connection.hangup.clone().cancelled_owned());
-        let (sent, over) = (Arc::clone(&connection.sent), connection.hangup.clone().drop_guard());
-        Ours { stream, reading: ended(), writing: ended(), silence, stuck: None, sent, _over: over }
+impl<S> TrackedStream<S> {
+    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> TrackedStream<S> {
+        let cancelled = || Box::pin(connection.hangup.clone().cancelled_owned());
+        let (sent, guard) = (Arc::clone(&connection.sent), connection.hangup.clone().drop_guard());
+        TrackedStream { stream, reading: cancelled(), writing: cancelled(), silence, stall: None, sent, _guard: guard }
     }
 
-    /// `write`, unless it takes too long.
-    fn in_time<T>(
+    /// Polls `write`, and fails if it stalls for `silence`.
+    fn poll_write_with_timeout<T>(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<io::Result<T>>,
@@ -48,16 +48,16 @@ impl<S> Ours<S> {
         }
         let written = write(&mut self.stream, cx);
         if written.is_ready() {
-            self.stuck = None;
+            self.stall = None;
             return written;
         }
         let silence = self.silence;
-        ready!(self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence))).as_mut().poll(cx));
+        ready!(self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.reading.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -66,18 +66,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ours<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Ours<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.in_time(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf)))?;
+        let written = ready!(self.poll_write_with_timeout(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf)))?;
         self.sent.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.in_time(cx, |stream, cx| Pin::new(stream).poll_flush(cx))
+        self.poll_write_with_timeout(cx, |stream, cx| Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.in_time(cx, |stream, cx| Pin::new(stream).poll_shutdown(cx))
+        self.poll_write_with_timeout(cx, |stream, cx| Pin::new(stream).poll_shutdown(cx))
     }
 }

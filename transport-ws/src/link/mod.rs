@@ -1,4 +1,4 @@
-//! One websocket as a [`Link`], the same at either end.
+//! A websocket as a [`Link`], for both ends.
 
 #[cfg(test)]
 mod tests;
@@ -12,21 +12,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::{WebSocketStream, tungstenite as ws};
 
+use crate::close::{self, Closing};
 use crate::codec;
 use crate::config::WsConfig;
-use crate::ending::{self, How};
 use crate::keepalive::{Due, Keepalive};
-use crate::wire::Wire;
+use crate::stream::TrackedStream;
 
-/// A text frame, or the name of what came instead of one.
+/// A text frame, or the kind of frame received instead.
 pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
 
-/// A link of messages that also carries text frames as they are.
+/// A link that carries messages or raw text frames.
 #[cfg(feature = "stp")]
 pub(crate) trait AnyLink: Link + crate::stp::TextLink {}
 #[cfg(feature = "stp")]
 impl<T: Link + crate::stp::TextLink> AnyLink for T {}
-/// A link of messages.
+/// A link that carries messages.
 #[cfg(not(feature = "stp"))]
 pub(crate) trait AnyLink: Link {}
 #[cfg(not(feature = "stp"))]
@@ -34,33 +34,33 @@ impl<T: Link> AnyLink for T {}
 
 pub(crate) enum State {
     Open,
-    /// How it ends is known, but not said before the other end had its chance to learn it too.
-    Ending(LinkEnd, How),
+    /// The end is known, but not reported until the peer has had a chance to receive the Close.
+    Closing(LinkEnd, Closing),
     Ended(LinkEnd),
 }
 
 pub(crate) struct WsLink<S> {
-    pub(crate) ws: WebSocketStream<Wire<S>>,
+    pub(crate) ws: WebSocketStream<TrackedStream<S>>,
     pub(crate) state: State,
     pub(crate) keepalive: Keepalive,
     pub(crate) close_timeout: Duration,
-    /// Read while a failed write was looked into; the next to be handed out.
+    /// Read while handling a failed write; the next frame to return.
     inbox: Option<Inbound>,
-    /// Taken from the sender, but tungstenite's buffer was full of pongs.
-    stash: Option<ws::Message>,
-    /// A ping waits for a flush that no sender may ask for.
-    ping_waits: bool,
+    /// Accepted from the sender, but tungstenite's buffer was full of pongs.
+    deferred: Option<ws::Message>,
+    /// A queued ping needs a flush, which no sender may request.
+    ping_unflushed: bool,
     max_message: usize,
     max_sent_message: usize,
     scratch: Vec<u8>,
-    /// Counted among the server's links for as long as this one lives.
+    /// Occupies one of the server's connections while the link exists.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(
-        ws: WebSocketStream<Wire<S>>,
+        ws: WebSocketStream<TrackedStream<S>>,
         config: &WsConfig,
         permit: Option<OwnedSemaphorePermit>,
     ) -> WsLink<S> {
@@ -70,8 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             keepalive: Keepalive::new(config),
             close_timeout: config.close_timeout,
             inbox: None,
-            stash: None,
-            ping_waits: false,
+            deferred: None,
+            ping_unflushed: false,
             max_message: config.max_message,
             max_sent_message: config.send_limit(),
             scratch: Vec::new(),
@@ -79,71 +79,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    /// The end, once it may be said.
-    fn said(&self) -> Option<&LinkEnd> {
+    /// The end, once it may be reported.
+    fn reported_end(&self) -> Option<&LinkEnd> {
         match &self.state {
-            State::Ended(end) | State::Ending(end, How::Leave { .. }) => Some(end),
-            State::Open | State::Ending(..) => None,
+            State::Ended(end) | State::Closing(end, Closing::Initiate { .. }) => Some(end),
+            State::Open | State::Closing(..) => None,
         }
     }
 
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         loop {
-            if let Some(end) = self.said() {
+            if let Some(end) = self.reported_end() {
                 return Poll::Ready(Err(end.clone()));
             }
-            if let State::Ending(..) = self.state {
-                return self.poll_ending(cx).map(Err);
+            if let State::Closing(..) = self.state {
+                return self.poll_closing(cx).map(Err);
             }
             match self.ws.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame {
                     ws::Message::Text(text) => return Poll::Ready(Ok(Ok(text))),
                     ws::Message::Binary(_) => return Poll::Ready(Ok(Err("binary frames"))),
-                    ws::Message::Close(close) => self.begin(ending::closed(close), How::Answer),
+                    ws::Message::Close(close) => self.start_closing(close::peer_closed(close), Closing::Reply),
                     ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Frame(_) => {}
                 },
-                Poll::Ready(Some(Err(error))) => match ending::broken(error, self.max_message) {
+                Poll::Ready(Some(Err(error))) => match close::read_failed(error, self.max_message) {
                     (end, Some(close)) => {
-                        // It fails only for a full buffer: then the other end has not read for long anyway.
+                        // This fails only if the buffer is full; then the peer is not reading anyway.
                         let _ = self.ws.start_send_unpin(ws::Message::Close(Some(close)));
-                        self.begin(end, How::Fail { shut: false });
+                        self.start_closing(end, Closing::Abort { shut: false });
                     }
                     (end, None) => self.state = State::Ended(end),
                 },
-                Poll::Ready(None) => self.state = State::Ended(ending::without_close()),
+                Poll::Ready(None) => self.state = State::Ended(close::unclean_end()),
                 Poll::Pending => ready!(self.poll_idle(cx)),
             }
         }
     }
 
-    /// Nothing is there to read: sees to the pings, and to a write that has failed meanwhile. Ready when that changed
-    /// something.
+    /// Handles pings and a failed write when there is nothing to read. Ready when the state has changed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ping_waits && self.poll_written(cx).is_ready() {
-            self.ping_waits = false;
+        if self.ping_unflushed && self.poll_drain(cx).is_ready() {
+            self.ping_unflushed = false;
         }
-        // Without budget tokio says "pending" though there may be something, and wakes the task to look again.
-        if self.ws.get_ref().failed.is_some() && tokio::task::coop::has_budget_remaining() {
-            let error = self.ws.get_mut().failed.take();
-            self.state = State::Ended(error.map_or_else(ending::without_close, LinkEnd::lost));
+        // When the task's budget is exhausted, tokio returns pending even if there is data, and wakes the task again.
+        if self.ws.get_ref().write_error.is_some() && tokio::task::coop::has_budget_remaining() {
+            let error = self.ws.get_mut().write_error.take();
+            self.state = State::Ended(error.map_or_else(close::unclean_end, LinkEnd::lost));
             return Poll::Ready(());
         }
-        let heard = self.ws.get_ref().heard;
-        match ready!(self.keepalive.poll_due(cx, heard)) {
+        let last_activity = self.ws.get_ref().last_activity;
+        match ready!(self.keepalive.poll_due(cx, last_activity)) {
             Due::Ping => {
-                // It fails only for a full buffer: the other end hears of us when it reads, and is heard if it speaks.
+                // This fails only if the buffer is full; then the queued data serves as well as a ping.
                 let _ = self.ws.start_send_unpin(ws::Message::Ping(Default::default()));
-                self.ping_waits = true;
+                self.ping_unflushed = true;
             }
             Due::Silent(time) => self.state = State::Ended(LinkEnd::Silent(time)),
         }
         Poll::Ready(())
     }
 
-    fn push(&mut self, frame: ws::Message) {
+    fn write_frame(&mut self, frame: ws::Message) {
         match self.ws.start_send_unpin(frame) {
             Ok(()) => {}
-            Err(ws::Error::WriteBufferFull(frame)) => self.stash = Some(*frame),
+            Err(ws::Error::WriteBufferFull(frame)) => self.deferred = Some(*frame),
             Err(error) => self.write_failed(error),
         }
     }
@@ -153,25 +152,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             ws::Error::Io(error) => error,
             other => std::io::Error::other(other),
         };
-        self.ws.get_mut().failed.get_or_insert(error);
+        self.ws.get_mut().write_error.get_or_insert(error);
     }
 
-    /// Ready when everything taken has gone to the transport, or nowhere because a write has failed.
-    pub(crate) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when every accepted frame is written, or discarded because a write failed.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Err(error) = ready!(self.ws.poll_flush_unpin(cx)) {
                 self.write_failed(error);
             }
-            match self.stash.take() {
-                Some(frame) if self.ws.get_ref().failed.is_none() => self.push(frame),
+            match self.deferred.take() {
+                Some(frame) if self.ws.get_ref().write_error.is_none() => self.write_frame(frame),
                 _ => return Poll::Ready(()),
             }
         }
     }
 
-    /// What a writer says: if writing has failed, only after everything that had arrived was handed out.
-    fn poll_wrote(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if self.ws.get_ref().failed.is_none() {
+    /// The result for a sender. If writing has failed, it is reported only after all received frames are returned.
+    fn poll_write_result(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if self.ws.get_ref().write_error.is_none() {
             return Poll::Ready(Ok(()));
         }
         if self.inbox.is_none() {
@@ -190,25 +189,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         if !matches!(self.state, State::Open) {
             return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
         }
-        if self.stash.is_some() {
-            ready!(self.poll_written(cx));
+        if self.deferred.is_some() {
+            ready!(self.poll_drain(cx));
         } else if let Err(error) = ready!(self.ws.poll_ready_unpin(cx)) {
             self.write_failed(error);
         }
-        self.poll_wrote(cx)
+        self.poll_write_result(cx)
     }
 
-    /// Takes a frame whose size was checked.
+    /// Sends a frame whose size has been checked.
     pub(crate) fn send_frame(&mut self, frame: ws::Message) -> Result<(), SendError> {
-        if let Some(end) = self.said() {
+        if let Some(end) = self.reported_end() {
             return Err(end.clone().into());
         }
-        if self.stash.is_some() {
-            return Err(PayloadError::NotSerializable("sent to a link that was not ready".to_owned()).into());
+        if self.deferred.is_some() {
+            return Err(PayloadError::NotSerializable("sent on a link that was not ready".to_owned()).into());
         }
-        // A link that is ending takes the message and loses it, as it would a moment later.
+        // A closing link accepts the message and loses it, as it would a moment later.
         if let State::Open = self.state {
-            self.push(frame);
+            self.write_frame(frame);
         }
         Ok(())
     }
@@ -217,8 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         if !matches!(self.state, State::Open) {
             return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
         }
-        ready!(self.poll_written(cx));
-        self.poll_wrote(cx)
+        ready!(self.poll_drain(cx));
+        self.poll_write_result(cx)
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
@@ -231,9 +230,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Open = self.state {
             self.inbox = None;
-            self.begin(LinkEnd::Disconnected, How::Leave { sent: false });
+            self.start_closing(LinkEnd::Disconnected, Closing::Initiate { sent: false });
         }
-        self.poll_ending(cx).map(drop)
+        self.poll_closing(cx).map(drop)
     }
 }
 
@@ -243,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
-        if let Some(end) = self.said() {
+        if let Some(end) = self.reported_end() {
             return Err(end.clone().into());
         }
         let frame = codec::encode(&message, self.max_sent_message, &mut self.scratch)?;
@@ -271,6 +270,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn notices_silence(&self) -> bool {
-        self.keepalive.is_on()
+        self.keepalive.is_enabled()
     }
 }

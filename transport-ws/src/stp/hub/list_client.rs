@@ -1,4 +1,4 @@
-//! Asks a hub that runs elsewhere what is registered with it.
+//! Queries a running hub for its registrations.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -12,49 +12,49 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::incoming::LIST;
 use super::listing::StpListing;
 use crate::plugin::{WsConnector, WsConnectorConfig};
-use crate::stp::link::{Side, drive};
+use crate::stp::link::{Endpoint, drive};
 
-/// Why a hub was not listed.
+/// Why a hub could not be listed.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StpListError {
-    /// It cannot be reached.
-    #[error("cannot ask the hub: {0}")]
+    /// The hub is unreachable.
+    #[error("cannot query the hub: {0}")]
     Connect(ConnectError),
-    /// The connection ended before the hub had answered.
+    /// The connection ended before the answer.
     #[error("the connection to the hub ended before it answered: {0}")]
     Link(LinkEnd),
-    /// It does not list itself, or is no hub of this crate's.
-    #[error("the hub does not list itself: {0}")]
+    /// The hub refuses to list itself, or is not a hub of this crate.
+    #[error("the hub cannot be listed: {0}")]
     Refused(String),
-    /// It did not answer in time.
-    #[error("the hub did not answer within {0} s: is it one of this crate's?")]
+    /// The hub did not answer within this many seconds.
+    #[error("the hub did not answer within {0} s: is it a hub of transport-ws?")]
     TimedOut(f64),
 }
 
-/// Asks the hub at `url` for its sessions, services and solvables. Registers nothing.
+/// Queries the hub at `url` for its sessions, services and solvables, without registering a service.
 ///
 /// # Errors
-/// The hub cannot be reached, refuses, or does not answer within `timeout`.
+/// The hub is unreachable, refuses, or does not answer within `timeout`.
 pub async fn list(url: &str, config: WsConnectorConfig, timeout: StpTimeout) -> Result<StpListing, StpListError> {
-    let asked = async {
+    let exchange = async {
         let mut link = WsConnector::new(config).dial(url).await.map_err(StpListError::Connect)?;
         let message = serde_json::json!({ "method": LIST }).to_string();
-        let mut side = Asking { outgoing: [request(&message, 0, timeout).into()].into(), answer: None };
-        let end = drive(&mut *link, &mut side).await;
-        side.answer.ok_or(StpListError::Link(end))?.map_err(StpListError::Refused)
+        let mut endpoint = ListRequest { outgoing: [request(&message, 0, timeout).into()].into(), answer: None };
+        let end = drive(&mut *link, &mut endpoint).await;
+        endpoint.answer.ok_or(StpListError::Link(end))?.map_err(StpListError::Refused)
     };
     let limit = timeout.duration();
-    let text = tokio::time::timeout(limit, asked).await.map_err(|_| StpListError::TimedOut(timeout.seconds()))??;
-    serde_json::from_str(&text).map_err(|error| StpListError::Refused(format!("its answer is no listing: {error}")))
+    let text = tokio::time::timeout(limit, exchange).await.map_err(|_| StpListError::TimedOut(timeout.seconds()))??;
+    serde_json::from_str(&text).map_err(|error| StpListError::Refused(format!("its answer is not a listing: {error}")))
 }
 
-struct Asking {
+struct ListRequest {
     outgoing: VecDeque<Utf8Bytes>,
     answer: Option<Result<String, String>>,
 }
 
-impl Side for Asking {
+impl Endpoint for ListRequest {
     fn receive(&mut self, text: Utf8Bytes) {
         if let Ok(Frame::Response { cookie: 0, success, result }) = Frame::parse(&text) {
             let text = || items(result).into_iter().next().unwrap_or_default();

@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 
-/// When to try the next address beside one that does not answer (RFC 8305, section 5).
-const HEAD_START: Duration = Duration::from_millis(250);
+/// The delay before the next address is tried in parallel (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// A connection to whichever address of `host` answers first, tried in the resolver's order.
-pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+/// Connects to the first address of `host` that answers. Addresses are tried in the resolver's order.
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
         Err(error) => {
@@ -20,7 +20,7 @@ pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError
             return Err(ConnectError::Refused(text));
         }
     };
-    first(addrs).await.map_err(|error| match error {
+    connect_first(addrs).await.map_err(|error| match error {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             ConnectError::Refused(format!("nobody listens at {host}:{port} ({error}): is it running?"))
         }
@@ -29,29 +29,29 @@ pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, ConnectError
     })
 }
 
-/// The first connection that is made; else the error that says most.
-async fn first(mut addrs: VecDeque<SocketAddr>) -> Result<TcpStream, Option<io::Error>> {
-    let mut tries = FuturesUnordered::new();
-    let mut worst: Option<io::Error> = None;
+/// Returns the first connection, or else the most informative error.
+async fn connect_first(mut addrs: VecDeque<SocketAddr>) -> Result<TcpStream, Option<io::Error>> {
+    let mut attempts = FuturesUnordered::new();
+    let mut error_so_far: Option<io::Error> = None;
     loop {
         if let Some(addr) = addrs.pop_front() {
-            tries.push(TcpStream::connect(addr));
+            attempts.push(TcpStream::connect(addr));
         }
-        let tried = match addrs.is_empty() {
-            true => tries.next().await,
-            false => match tokio::time::timeout(HEAD_START, tries.next()).await {
-                Ok(tried) => tried,
+        let attempt = match addrs.is_empty() {
+            true => attempts.next().await,
+            false => match tokio::time::timeout(ATTEMPT_DELAY, attempts.next()).await {
+                Ok(attempt) => attempt,
                 Err(_) => continue,
             },
         };
-        match tried {
+        match attempt {
             Some(Ok(stream)) => return Ok(stream),
-            // That one address refuses says more than that another has no route.
-            Some(Err(error)) if worst.is_none() || error.kind() == io::ErrorKind::ConnectionRefused => {
-                worst = Some(error);
+            // A refused connection says more than a missing route.
+            Some(Err(error)) if error_so_far.is_none() || error.kind() == io::ErrorKind::ConnectionRefused => {
+                error_so_far = Some(error);
             }
             Some(Err(_)) => {}
-            None if addrs.is_empty() => return Err(worst),
+            None if addrs.is_empty() => return Err(error_so_far),
             None => {}
         }
     }
@@ -64,17 +64,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_address_is_tried() {
+    async fn all_addresses_are_tried() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
         let closed = {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             listener.local_addr().unwrap()
         };
-        let stream = first([closed, open].into()).await.unwrap();
+        let stream = connect_first([closed, open].into()).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
-        let error = first([closed, closed].into()).await.unwrap_err().unwrap();
+        let error = connect_first([closed, closed].into()).await.unwrap_err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(first([].into()).await.unwrap_err().is_none());
+        assert!(connect_first([].into()).await.unwrap_err().is_none());
     }
 }

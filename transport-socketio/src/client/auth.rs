@@ -1,0 +1,108 @@
+//! Authorizes engines: token and the number of connections.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector_core::{Link, TraceLimit};
+use serde::Deserialize;
+use socketioxide::extract::SocketRef;
+use socketioxide::socket::DisconnectReason;
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::SocketIoServerConfig;
+use super::inbox::{Inbox, link_end};
+use super::link::SocketLink;
+use crate::codec;
+
+/// Authorizes engines, and hands over their links.
+#[derive(Clone)]
+pub(super) struct ConnectAuth {
+    token: Option<Arc<str>>,
+    max_message: usize,
+    max_polling_body: usize,
+    silence: Duration,
+    connections: Arc<Semaphore>,
+    max_connections: usize,
+    rejections: Arc<TraceLimit>,
+    links: mpsc::Sender<Box<dyn Link>>,
+}
+
+/// The `auth` of a CONNECT packet.
+#[derive(Deserialize)]
+pub(super) struct AuthPayload {
+    token: Option<String>,
+}
+
+/// Created before the engine learns that it is connected, so that no event arrives before its inbox exists.
+#[derive(Clone)]
+struct Authorized {
+    inbox: Inbox,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+const BAD_TOKEN: &str =
+    "the plugin requires its token (SocketIoServerConfig::token): send it as `io(url, { auth: { token } })`";
+
+impl ConnectAuth {
+    pub(super) fn new(
+        config: &SocketIoServerConfig,
+        links: mpsc::Sender<Box<dyn Link>>,
+        rejections: Arc<TraceLimit>,
+    ) -> ConnectAuth {
+        ConnectAuth {
+            token: config.token.as_deref().map(Arc::from),
+            max_message: config.max_message,
+            max_polling_body: config.max_polling_body,
+            silence: config.silence(),
+            // A semaphore panics above its maximum.
+            connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            max_connections: config.max_connections,
+            rejections,
+            links,
+        }
+    }
+
+    /// # Errors
+    /// The text for the engine if it is rejected.
+    pub(super) fn authorize(&self, socket: &SocketRef, payload: Option<AuthPayload>) -> Result<(), String> {
+        let given = payload.and_then(|payload| payload.token).unwrap_or_default();
+        if let Some(token) = &self.token
+            && !bool::from(token.as_bytes().ct_eq(given.as_bytes()))
+        {
+            return Err(self.reject(BAD_TOKEN.to_owned()));
+        }
+        let permit = self.connections.clone().try_acquire_owned().map_err(|_| {
+            let max = self.max_connections;
+            self.reject(format!("too many connections: SocketIoServerConfig::max_connections allows {max} at once"))
+        })?;
+        let inbox = Inbox::default();
+        socket.on(codec::EVENT, inbox.clone());
+        // Events of other names are reported as invalid messages.
+        socket.on_fallback(inbox.clone());
+        let (closing, silence) = (inbox.clone(), self.silence);
+        socket.on_disconnect(move |reason: DisconnectReason| {
+            closing.close(link_end(reason, silence));
+            ready(())
+        });
+        socket.extensions.insert(Authorized { inbox, permit: Arc::new(permit) });
+        Ok(())
+    }
+
+    fn reject(&self, why: String) -> String {
+        if let Some(left_out) = self.rejections.pass() {
+            tracing::warn!(left_out, "a client was rejected: {why}");
+        }
+        why
+    }
+
+    /// Creates the link of an authorized engine.
+    pub(super) async fn accept(self, socket: SocketRef) {
+        let Some(Authorized { inbox, permit }) = socket.extensions.remove::<Authorized>() else { return };
+        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling_body, permit));
+        tracing::debug!("an engine connected");
+        // Without a receiver the link is dropped, which closes it.
+        let _ = self.links.send(link).await;
+    }
+}

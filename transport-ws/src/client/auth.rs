@@ -1,0 +1,205 @@
+//! Authorizes upgrades: origin, token, subprotocol and the number of connections.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use connector_core::TraceLimit;
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use url::form_urlencoded;
+
+use super::WsServerConfig;
+
+/// Authorizes one upgrade, and then holds its connection permit.
+pub(super) struct UpgradeAuth {
+    pub(super) config: Arc<WsServerConfig>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// The path of the accepted request.
+    pub(super) path: String,
+    connections: Arc<Semaphore>,
+    rejections: Arc<TraceLimit>,
+    peer: SocketAddr,
+}
+
+impl UpgradeAuth {
+    pub(super) fn new(
+        config: Arc<WsServerConfig>,
+        connections: Arc<Semaphore>,
+        rejections: Arc<TraceLimit>,
+        peer: SocketAddr,
+    ) -> UpgradeAuth {
+        UpgradeAuth { config, permit: None, path: String::new(), connections, rejections, peer }
+    }
+
+    /// `given` is the offending value of the request, unless it is secret.
+    pub(super) fn trace_rejection(&self, why: &str, given: Option<&str>) {
+        if let Some(left_out) = self.rejections.pass() {
+            tracing::warn!(peer = %self.peer, given, left_out, "a client was rejected: {why}");
+        }
+    }
+
+    fn reject(&self, status: StatusCode, why: impl Into<Cow<'static, str>>, given: Option<&str>) -> ErrorResponse {
+        let why = why.into();
+        self.trace_rejection(&why, given);
+        rejection(status, why.into_owned())
+    }
+
+    fn origin_is_allowed(&self, request: &Request) -> bool {
+        // An origin is a scheme, a host and a port, all case-insensitive.
+        let allowed = |origin: &HeaderValue| {
+            self.config.allow_origins.iter().any(|a| a.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+        };
+        request.headers().get_all(header::ORIGIN).iter().all(allowed)
+    }
+
+    /// The first requested subprotocol that this server supports.
+    fn subprotocol(&self, request: &Request) -> Result<Option<HeaderValue>, UnsupportedSubprotocol> {
+        let mut requested = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().peekable();
+        if requested.peek().is_none() {
+            return Ok(None);
+        }
+        let mut names =
+            requested.flat_map(|names| names.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let selected = names.find(|name| self.config.subprotocols.iter().any(|known| known.as_bytes() == *name));
+        selected.and_then(|name| HeaderValue::from_bytes(name).ok()).map(Some).ok_or(UnsupportedSubprotocol)
+    }
+
+    fn token_is_valid(&self, request: &Request) -> bool {
+        let Some(token) = &self.config.token else { return true };
+        let matches = |given: &[u8]| bool::from(given.ct_eq(token.as_bytes()));
+        let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+        let query = request.uri().query().unwrap_or_default();
+        bearer.is_some_and(matches)
+            || form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "token" && matches(value.as_bytes()))
+    }
+}
+
+/// The client requested subprotocols, and none of them is supported.
+#[derive(Debug)]
+struct UnsupportedSubprotocol;
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+impl Callback for &mut UpgradeAuth {
+    #[allow(clippy::result_large_err, reason = "tungstenite defines the type")]
+    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+        if !self.origin_is_allowed(request) {
+            return Err(self.reject(StatusCode::FORBIDDEN, BAD_ORIGIN, Some(&shown(request, header::ORIGIN))));
+        }
+        if !self.token_is_valid(request) {
+            return Err(self.reject(StatusCode::UNAUTHORIZED, BAD_TOKEN, None));
+        }
+        let Ok(subprotocol) = self.subprotocol(request) else {
+            let requested = shown(request, header::SEC_WEBSOCKET_PROTOCOL);
+            return Err(self.reject(StatusCode::BAD_REQUEST, BAD_SUBPROTOCOL, Some(&requested)));
+        };
+        if let Some(name) = subprotocol {
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+        }
+        match self.connections.clone().try_acquire_owned() {
+            Ok(permit) => {
+                self.permit = Some(permit);
+                self.path = request.uri().path().to_owned();
+                Ok(response)
+            }
+            Err(_) => {
+                let max = self.config.max_connections;
+                let why = format!("too many connections: WsServerConfig::max_connections allows {max} at once");
+                Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, why, None))
+            }
+        }
+    }
+}
+
+const BAD_ORIGIN: &str =
+    "this origin is not allowed to connect: allow it with WsServerConfig::allow_origin in the plugin's program";
+const BAD_TOKEN: &str = "the plugin requires its token (WsServerConfig::token): send it as `Authorization: Bearer <token>`, as \
+     WsConnectorConfig::token does, or as `?token=<token>` in the URL";
+const BAD_SUBPROTOCOL: &str =
+    "none of the requested subprotocols is supported: request none, or add one with WsServerConfig::subprotocol";
+
+/// The beginning of a header's values, bounded for traces.
+fn shown(request: &Request, name: header::HeaderName) -> String {
+    let values: Vec<_> = request.headers().get_all(name).iter().take(4).map(|value| value.as_bytes()).collect();
+    String::from_utf8_lossy(&values.join(&b", "[..])).chars().take(200).collect()
+}
+
+fn rejection(status: StatusCode, text: String) -> ErrorResponse {
+    let length = text.len();
+    let mut response = ErrorResponse::new(Some(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(config: WsServerConfig) -> UpgradeAuth {
+        UpgradeAuth::new(Arc::new(config), Arc::new(Semaphore::new(1)), Arc::default(), ([127, 0, 0, 1], 9).into())
+    }
+
+    fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.parse().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn tokens_match_in_header_or_query() {
+        let auth = auth(WsServerConfig::default().token("s3cret & more"));
+        let has = |uri, headers: &[(&'static str, &str)]| auth.token_is_valid(&request(uri, headers));
+        assert!(has("/", &[("authorization", "Bearer s3cret & more")]));
+        assert!(has("/", &[("authorization", "bearer  s3cret & more ")]));
+        assert!(has("/x?a=b&token=s3cret%20%26%20more", &[]));
+        assert!(has("/?token=wrong", &[("authorization", "Bearer s3cret & more")]));
+        for (uri, value) in [("/", "Bearer s3cret"), ("/", "Basic s3cret & more"), ("/", "bear"), ("/?token=", "")] {
+            assert!(!has(uri, &[("authorization", value)]), "{uri} {value}");
+        }
+    }
+
+    #[test]
+    fn the_first_supported_subprotocol_is_selected() {
+        let auth = auth(WsServerConfig::default().subprotocol("b").subprotocol("a"));
+        let selected = |headers: &[&str]| {
+            let headers: Vec<_> = headers.iter().map(|value| ("sec-websocket-protocol", *value)).collect();
+            auth.subprotocol(&request("/", &headers)).map(|name| name.map(|name| name.to_str().unwrap().to_owned()))
+        };
+        assert_eq!(selected(&[]).unwrap(), None);
+        // The client's order decides, across all its headers.
+        for (requested, first) in [(&["a"][..], "a"), (&["x, a ,b"], "a"), (&["x", "y,b", "a"], "b")] {
+            assert_eq!(selected(requested).unwrap().as_deref(), Some(first), "{requested:?}");
+        }
+        for unsupported in ["A", "", ",", "ab", "a b", "\u{e4}"] {
+            selected(&[unsupported]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn every_origin_must_be_listed() {
+        let auth = auth(WsServerConfig::default().allow_origin("https://ide.example"));
+        let allowed = |headers: &[(&'static str, &str)]| auth.origin_is_allowed(&request("/", headers));
+        assert!(allowed(&[]));
+        assert!(allowed(&[("origin", "https://IDE.example")]));
+        for origin in ["https://evil.example", "https://ide.example.evil.example", "null", "", "http://ide.example"] {
+            assert!(!allowed(&[("origin", origin)]), "{origin}");
+            assert!(!allowed(&[("origin", "https://ide.example"), ("origin", origin)]), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The plugin's end: a server that engines dial.
+
+mod auth;
+mod config;
+mod server;
+
+pub use self::config::WsServerConfig;
+#[cfg(feature = "stp")]
+pub(crate) use self::server::Accepted;
+pub use self::server::{BindError, WsServer, serve};

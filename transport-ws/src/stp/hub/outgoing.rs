@@ -1,0 +1,44 @@
+//! Frames that the hub sends. They are chosen under the router's lock and encoded outside it.
+
+use std::time::Instant;
+
+use connector_core::stp::StpTimeout;
+use connector_core::stp::frame::{pass_on, response, response_text};
+use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// Identifies one connection to the hub.
+pub(super) type PeerId = u64;
+
+/// One frame to send through `to`.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a, O> {
+    pub(super) to: O,
+    pub(super) body: Body<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum Body<'a> {
+    /// The frame being handled, unchanged.
+    Received,
+    /// A request, forwarded to a service that solves it.
+    Request { peer: PeerId, cookie: i64, raw: &'a RawValue, timeout: StpTimeout, deadline: Instant },
+    /// A service's response, forwarded to the requester.
+    Response { cookie: i64, success: bool, result: Option<&'a RawValue> },
+    /// A response from the hub itself.
+    HubResponse { cookie: i64, outcome: Result<String, String> },
+}
+
+impl Body<'_> {
+    /// Encodes the frame; `received` is the frame being handled.
+    pub(super) fn frame(&self, received: &Utf8Bytes) -> Utf8Bytes {
+        match self {
+            Body::Received => received.clone(),
+            Body::Request { cookie, raw, timeout, .. } => pass_on(raw, *cookie, *timeout).into(),
+            Body::Response { cookie, success, result } => response(*cookie, *success, *result).into(),
+            Body::HubResponse { cookie, outcome } => {
+                response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into()
+            }
+        }
+    }
+}

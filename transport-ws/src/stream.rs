@@ -1,0 +1,111 @@
+//! The byte stream below a websocket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use connector_core::Traffic;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Whether `name` is an HTTP token (RFC 9110, section 5.6.2), as subprotocols must be.
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// A byte stream that tracks the peer's activity, and stays readable after a failed write.
+///
+/// tungstenite flushes while it reads and stops at the first error, which would lose data received before a reset. This
+/// stream records the error in [`TrackedStream::write_error`] and discards later writes until everything is read.
+#[derive(Debug)]
+pub(crate) struct TrackedStream<S> {
+    inner: S,
+    /// When the peer was last active: it sent a byte, or accepted one after the stream was blocked. Initially the
+    /// stream's creation.
+    pub(crate) last_activity: Instant,
+    /// The last write found no capacity.
+    blocked: bool,
+    pub(crate) traffic: Traffic,
+    /// The first write error.
+    pub(crate) write_error: Option<io::Error>,
+}
+
+impl<S> TrackedStream<S> {
+    pub(crate) fn new(inner: S) -> TrackedStream<S> {
+        TrackedStream {
+            inner,
+            last_activity: Instant::now(),
+            blocked: false,
+            traffic: Traffic::default(),
+            write_error: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        if read > 0 {
+            self.last_activity = Instant::now();
+            self.traffic.received += read as u64;
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> TrackedStream<S> {
+    /// Records a write error and reports `done` instead.
+    fn record_error<T>(&mut self, poll: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
+        match poll {
+            Poll::Ready(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.write_error.get_or_insert(error);
+                Poll::Ready(Ok(done))
+            }
+            other => other,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.write_error.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let poll = match Pin::new(&mut self.inner).poll_write(cx, buf) {
+            Poll::Ready(Ok(written)) if written > 0 => {
+                self.traffic.sent += written as u64;
+                // The peer reads, though it cannot answer a ping queued behind data that it has not read yet.
+                if std::mem::take(&mut self.blocked) {
+                    self.last_activity = Instant::now();
+                }
+                return Poll::Ready(Ok(written));
+            }
+            Poll::Pending => {
+                // When the task's budget is exhausted, tokio returns pending even if there is capacity.
+                self.blocked |= tokio::task::coop::has_budget_remaining();
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(0)) if !buf.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            other => other,
+        };
+        self.record_error(poll, buf.len())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write_error.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = Pin::new(&mut self.inner).poll_flush(cx);
+        self.record_error(poll, ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write_error.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.record_error(poll, ())
+    }
+}
