@@ -175,7 +175,7 @@ impl PluginClient {
     ///
     /// # Errors
     /// This plugin is not active, its link is down, an access rule does not allow it, or it has too many subscriptions
-    /// ([`PluginOptions::max_subscriptions`](crate::PluginOptions::listeners)). Behind a link, what the engine does not allow
+    /// ([`PluginOptions::max_subscriptions`](crate::PluginOptions::max_subscriptions)). Behind a link, what the engine does not allow
     /// is traced there and not an error here.
     pub fn on<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
         self.listen(emitter, event, callback(listener), false)

@@ -24,7 +24,8 @@ pub enum Refusal {
         /// The method called.
         method: String,
     },
-    /// The plugin is not active, may be activated by this call, but could not be: see [`ActivateError`].
+    /// The plugin is not active, may be activated by this call, but could not be: see
+    /// [`ActivateError`](crate::ActivateError).
     #[error("{0}")]
     NotActivatable(String),
     /// The method is not in the plugin's profile.
