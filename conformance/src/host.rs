@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::contract::{CONNECT, END, LIVES, ORDER, TOO_SLOW};
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
-use super::lab::{Lab, WAKERS, within};
+use super::harness::{Lab, WAKERS, within};
 use super::probe::{local, probe};
 use crate::runtime::lock;
 use crate::runtime::{self, Task};

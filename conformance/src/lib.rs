@@ -49,18 +49,18 @@
 mod readme {}
 
 pub mod cases;
+mod checked_link;
 mod contract;
-mod end;
 mod failure;
 mod fixture;
-mod hand;
+mod harness;
 mod host;
-mod lab;
 mod list;
 mod memory;
 mod probe;
 mod runtime;
 mod script;
+mod scripted_peer;
 mod suite;
 
 pub use failure::Failure;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use super::contract;
 use super::failure::Failure;
 use super::fixture::{Fixture, Need};
-use super::lab::within;
+use super::harness::within;
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 

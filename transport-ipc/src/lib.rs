@@ -39,8 +39,6 @@ mod client;
 mod codec;
 mod config;
 #[cfg(any(feature = "client", feature = "plugin"))]
-mod lasting;
-#[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub mod local;
@@ -48,6 +46,8 @@ pub mod local;
 mod pipes;
 #[cfg(feature = "plugin")]
 mod plugin;
+#[cfg(any(feature = "client", feature = "plugin"))]
+mod retry;
 
 #[cfg(all(feature = "client", unix))]
 pub use client::NodeChannel;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, request, welcomed};
+use crate::harness::{Lab, both, pair, within};
 use crate::host::{Host, Notes, all, call, options, subject};
-use crate::lab::{Lab, both, pair, within};
+use crate::scripted_peer::{HandHost, answer, request, welcomed};
 use crate::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
     Action, CallError, ClientConfig, ClientConnector, Engine, ExternalProfile, Message, Payload, Plugin, Refusal,

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, request, welcomed};
+use crate::harness::{Lab, moment, pair};
 use crate::host::{Host, Notes, subject};
-use crate::lab::{Lab, moment, pair};
+use crate::scripted_peer::{HandHost, answer, request, welcomed};
 use connector_core::{Action, CallError, Message, Payload};
 
 const CANCEL: &str = "messages of the action cancel, which carry an id or a name, and nothing else";

@@ -3,7 +3,7 @@
 use crate::contract::{DISCONNECT, KINDS};
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{Lab, both, filled, moment, numbered, pair, pair_from, text};
+use crate::harness::{Lab, both, filled, moment, numbered, pair, pair_from, text};
 use connector_core::LinkEnd;
 
 const SAID: &str = "what is kept of the end once it is known";

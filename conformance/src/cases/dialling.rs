@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::checked_link::has_text;
 use crate::contract::{ACCEPT, CANCEL, DIAL_TIMED_OUT, NOBODY, OWN_LINKS, STRANGER};
-use crate::end::has_text;
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::{Capabilities, Fixture};
+use crate::harness::{End, Lab, accept_numbered, both, linked, moment, numbered, within, yield_now};
 use crate::host::all;
-use crate::lab::{End, Lab, accept_numbered, both, linked, moment, numbered, within, yield_now};
 use crate::runtime;
 use connector_core::{LinkEnd, PluginConnector};
 

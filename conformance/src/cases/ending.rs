@@ -3,7 +3,7 @@
 use crate::contract;
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{End, both, filled, moment, number_of, numbered, pair, pair_from, text};
+use crate::harness::{End, both, filled, moment, number_of, numbered, pair, pair_from, text};
 use connector_core::{LinkEnd, Message};
 
 const BEFORE: &str = "what was sent before a close: poll_disconnect flushes it, and the other end hands it out first";

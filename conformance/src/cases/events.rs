@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, listen};
+use crate::harness::{Lab, moment};
 use crate::host::{Host, Notes};
-use crate::lab::{Lab, moment};
+use crate::scripted_peer::{HandHost, listen};
 use connector_core::{Action, Message};
 
 const EVENTS: &str = "messages that are doubled, lost or overtaken; and the actions on, off, emit and notification";

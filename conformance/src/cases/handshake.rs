@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, handshake, request, welcomed};
+use crate::harness::{Lab, moment, pair};
 use crate::host::{Host, Notes, subject};
-use crate::lab::{Lab, moment, pair};
+use crate::scripted_peer::{HandHost, answer, handshake, request, welcomed};
 use connector_core::{Action, Message, Payload};
 
 /// The engine learns the plugin's methods in the handshake.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::contract::{CLOSED, DISCONNECT, FLUSHED_DROP, LAST_WORDS, SLOW};
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{both, fill, filled, moment, number_of, numbered, pair, pair_from, text};
+use crate::harness::{both, fill, filled, moment, number_of, numbered, pair, pair_from, text};
 use crate::runtime;
 use connector_core::{LinkEnd, Message};
 

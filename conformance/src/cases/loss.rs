@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, listen};
+use crate::harness::{Lab, moment};
 use crate::host::{Host, Notes, Started, link_is, options};
-use crate::lab::{Lab, moment};
+use crate::scripted_peer::{HandHost, answer, listen};
 use connector_core::{CallError, Message, Payload};
 
 const HEAL: &str = "connect and accept after a loss, and what of the old link appears on the new one";
@@ -82,7 +82,7 @@ pub async fn a_plugins_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<()
     let mut lab = Lab::open(fixture).await?;
     let (engine, plugin) = lab.link().await?;
     let made = crate::host::subject(&Notes::default());
-    let (mut engine, client, _task) = crate::hand::welcomed(engine, plugin, made).await?;
+    let (mut engine, client, _task) = crate::scripted_peer::welcomed(engine, plugin, made).await?;
     let mut call = Started::new(&client, "echo", (1,));
     engine.next().await?;
     lab.control.cut();

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
-use crate::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
+use crate::harness::{End, both, filled, moment, numbered, pair, pair_from, text};
 
 const ORDER: &str =
     "what is between send and poll_message: queues, buffers, tasks; nothing may overtake, double or lose";

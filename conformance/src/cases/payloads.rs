@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::contract::{BAD_FRAMES, MEMORY, PANICS, SIZE};
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{Lab, both, filled, numbered, pair, pair_from, text};
+use crate::harness::{Lab, both, filled, numbered, pair, pair_from, text};
 use crate::runtime;
 use connector_core::{Action, ErrorKind, Extensions, LinkEnd, Message, Name, Payload, RequestInfo};
 

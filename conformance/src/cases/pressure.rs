@@ -3,7 +3,7 @@
 use crate::contract::{BOTH_WAYS, FIFTY, FLUSH, ORDER};
 use crate::failure::{Failure, Hint, check, same};
 use crate::fixture::{Capabilities, Fixture};
-use crate::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
+use crate::harness::{End, both, filled, moment, numbered, pair, pair_from, text};
 
 const BOUND: &str = "poll_ready: it is pending once the other end does not read and the buffers are full";
 const BOTH: &str =

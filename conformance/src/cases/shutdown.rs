@@ -2,9 +2,9 @@
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::HandHost;
+use crate::harness::{Lab, within};
 use crate::host::{Host, activate};
-use crate::lab::{Lab, within};
+use crate::scripted_peer::HandHost;
 use connector_core::{CallError, LinkEnd};
 
 const CLOSE: &str = "poll_disconnect: it is bounded, and the other end notices";
@@ -43,7 +43,7 @@ pub async fn a_plugin_is_activated_again(fixture: &dyn Fixture) -> Result<(), Fa
 pub async fn a_shutdown_ends_the_plugins_link(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
     let shutdown = async { within(host.has.patience, "the engine to shut down", host.engine.shutdown()).await };
-    let (_, end) = crate::lab::both(shutdown, plugin.end()).await.look_at(CLOSE)?;
+    let (_, end) = crate::harness::both(shutdown, plugin.end()).await.look_at(CLOSE)?;
     let told = !host_tells(fixture) || matches!(end, LinkEnd::Closed { .. });
     check(told, || Failure::new("LinkEnd::Closed after a shutdown", shown(&end))).look_at(CLOSE)
 }
@@ -80,6 +80,6 @@ pub async fn a_shutdown_ends_the_plugins_methods(fixture: &dyn Fixture) -> Resul
 pub async fn a_shutdown_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, _plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
     let _calls: Vec<_> = (0..50).map(|_| host.start("echo", ("x".repeat(50_000),))).collect();
-    crate::lab::moment().await;
+    crate::harness::moment().await;
     within(host.has.patience, "the engine to shut down", host.engine.shutdown()).await.look_at(CLOSE)
 }

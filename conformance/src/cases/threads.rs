@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use crate::contract::{BEFORE, ORDER, WAKERS};
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
-use crate::lab::{End, both, filled, number_of, numbered, pair, within};
+use crate::harness::{End, both, filled, number_of, numbered, pair, within};
 use crate::runtime;
 
 /// Plays an end in a task of its own.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::contract::{SLEEP, TWO_WAKERS};
 use crate::failure::{Failure, Hint, check, same};
 use crate::fixture::Fixture;
-use crate::lab::{WAKERS, both, fill, filled, moment, numbered, pair, pair_from, within};
+use crate::harness::{WAKERS, both, fill, filled, moment, numbered, pair, pair_from, within};
 use crate::runtime;
 use crate::runtime::lock;
 

@@ -7,7 +7,7 @@ use rustix::fs::FileType;
 
 use super::environment;
 use super::error::ChannelError;
-use super::flags::Restoring;
+use super::nonblocking::Restoring;
 use super::stdio::socket;
 use crate::codec::Stray;
 use crate::config::IpcConfig;

@@ -35,7 +35,7 @@ mod unix {
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::unix::pipe;
 
-    use super::super::flags::Restoring;
+    use super::super::nonblocking::Restoring;
 
     type Input = Box<dyn AsyncRead + Send + Unpin>;
     type Output = Box<dyn AsyncWrite + Send + Unpin>;

@@ -40,7 +40,7 @@
 //! ```
 
 mod config;
-mod dial;
+mod connector;
 mod error;
 mod name;
 #[cfg_attr(unix, path = "unix/mod.rs")]
@@ -50,9 +50,9 @@ mod server;
 
 pub use config::LocalConfig;
 #[cfg(feature = "client")]
-pub use dial::dial;
+pub use connector::dial;
 #[cfg(feature = "plugin")]
-pub use dial::{LocalConnector, plugin};
+pub use connector::{LocalConnector, plugin};
 pub use error::BindError;
 pub use name::{LocalName, NameError};
 pub use server::LocalServer;

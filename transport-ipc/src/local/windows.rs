@@ -11,7 +11,7 @@ use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 
 use super::error::BindError;
 use super::name::LocalName;
-use crate::lasting::is_lasting;
+use crate::retry::is_lasting;
 
 pub(crate) type Stream = interprocess::local_socket::tokio::Stream;
 

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::child::{Child, ChildEnd, Group};
-use super::history::History;
 use super::output::{LastLines, follow};
+use super::process::{Child, ChildEnd, Group};
 use super::program::{ChannelKind, Program};
+use super::restart::History;
 
 /// How long a program that has closed its channel may take to end, before it is killed; and how long what an ended
 /// program has left in its pipes may take to come.

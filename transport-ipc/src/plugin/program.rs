@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::history::Restart;
+use super::restart::Restart;
 use crate::config::IpcConfig;
 
 /// How an engine and the program it starts talk.

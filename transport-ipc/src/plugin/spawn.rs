@@ -9,18 +9,18 @@ use connector_core::{Link, LinkEnd};
 use process_wrap::tokio::{CommandWrap, KillOnDrop};
 use tokio::process::Command;
 
-use super::child::Group;
-use super::family::{self, Mark};
-use super::history::History;
+use super::descendants::{self, Mark};
 use super::link::{Attended, ChildLink};
+use super::process::Group;
 use super::program::{ChannelKind, Program};
+use super::restart::History;
 use super::{digest, resolve, spawner};
 use crate::codec::Stray;
 use crate::config::SOCKET;
-use crate::lasting::is_lasting;
 use crate::link::line_link;
 use crate::local::{BindError, LocalConfig, LocalName, LocalServer};
 use crate::pipes::Pipes;
+use crate::retry::is_lasting;
 
 /// One start of a plugin's program.
 pub(super) struct Start<'a> {
@@ -128,7 +128,7 @@ impl Start<'_> {
         die_with_the_engine(&mut command);
         let (mark, plugin) = (Mark::new(), Arc::clone(self.plugin));
         if cfg!(target_os = "linux") {
-            command.env(family::VARIABLE, mark.value());
+            command.env(descendants::VARIABLE, mark.value());
         }
         let mut command = CommandWrap::from(command);
         command.wrap(KillOnDrop);
@@ -138,7 +138,7 @@ impl Start<'_> {
         command.wrap(process_wrap::tokio::JobObject);
         let started = spawner::run(move || {
             #[cfg(target_os = "linux")]
-            super::guard::ensure();
+            super::watchdog::ensure();
             command.spawn().map(|child| Group::new(child, plugin, mark))
         });
         started.await?.map_err(|error| self.failed(error, Some(&file)))

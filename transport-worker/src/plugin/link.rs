@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
-use super::work::{Status, Work};
+use super::worker::{Status, Worker};
 use crate::link::ChannelLink;
 
 /// The engine's end. Dropping it closes the channel, and the plugin ends.
 pub(super) struct WorkerLink {
     inner: ChannelLink,
-    work: Work,
+    worker: Worker,
     settled: Pin<Box<dyn Future<Output = Status> + Send>>,
     state: State,
 }
@@ -25,9 +25,9 @@ enum State {
 }
 
 impl WorkerLink {
-    pub(super) fn new(inner: ChannelLink, work: Work) -> WorkerLink {
-        let settled = Box::pin(work.watch().settled());
-        WorkerLink { inner, work, settled, state: State::Open }
+    pub(super) fn new(inner: ChannelLink, worker: Worker) -> WorkerLink {
+        let settled = Box::pin(worker.watch().settled());
+        WorkerLink { inner, worker, settled, state: State::Open }
     }
 
     /// The channel, for as long as it carries messages. That it has ended is the reader's to tell, with how the plugin
@@ -62,7 +62,7 @@ impl Link for WorkerLink {
             match &self.state {
                 State::Open => match self.inner.poll_message(cx) {
                     Poll::Ready(Err(end)) => {
-                        self.work.ask_to_end();
+                        self.worker.ask_to_end();
                         self.state = State::Hung(end);
                     }
                     message => return message,
@@ -85,7 +85,7 @@ impl Link for WorkerLink {
             return Poll::Ready(());
         }
         ready!(self.inner.poll_disconnect(cx));
-        self.work.ask_to_end();
+        self.worker.ask_to_end();
         ready!(self.settled.as_mut().poll(cx));
         self.state = State::Ended(LinkEnd::Disconnected);
         Poll::Ready(())

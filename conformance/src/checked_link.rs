@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::contract::{DISCONNECT, END, FLUSH, LIVES, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
-use super::lab::{WAKERS, filled, numbered, within, yield_now};
+use super::harness::{WAKERS, filled, numbered, within, yield_now};
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
 /// What a link hands out.

@@ -1,8 +1,5 @@
 //! Lines over any byte stream as a [`Link`](connector_core::Link).
 
-#[cfg(all(test, feature = "client", feature = "plugin"))]
-mod conformance;
-
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 

@@ -21,7 +21,7 @@ pub(super) enum Status {
 }
 
 /// A plugin at work, looked after. Dropping this asks it to end.
-pub(super) struct Work {
+pub(super) struct Worker {
     asked: Option<oneshot::Sender<()>>,
     status: watch::Receiver<Status>,
 }
@@ -30,15 +30,15 @@ pub(super) struct Work {
 #[derive(Clone)]
 pub(super) struct Watch(watch::Receiver<Status>);
 
-impl Work {
+impl Worker {
     /// `ended` tells of the work's end; dropping `give_up` drops whatever waits in it.
-    pub(super) fn look_after(
+    pub(super) fn supervise(
         name: &str,
         thread: Option<JoinHandle<()>>,
         mut ended: oneshot::Receiver<Option<String>>,
         give_up: oneshot::Sender<()>,
         exit_timeout: Duration,
-    ) -> Work {
+    ) -> Worker {
         let (asked, asks) = oneshot::channel::<()>();
         let (tell, status) = watch::channel(Status::Runs);
         let name = name.to_owned();
@@ -60,7 +60,7 @@ impl Work {
             // An error: its runtime is gone, and it with that.
             tell.send_replace(Status::Ended(panic.ok().flatten()));
         });
-        Work { asked: Some(asked), status }
+        Worker { asked: Some(asked), status }
     }
 
     /// Its link is closed: its time runs.

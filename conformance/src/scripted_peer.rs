@@ -2,8 +2,8 @@
 
 use super::failure::{Failure, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
+use super::harness::{End, Lab, both, linked};
 use super::host::{Started, activate, options};
-use super::lab::{End, Lab, both, linked};
 use super::probe::local;
 use crate::runtime::{self, Task};
 use connector_core::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use connector_core::LinkEnd;
 use tokio::time::Instant;
 
-use super::child::ChildEnd;
+use super::process::ChildEnd;
 
 /// When to start a program again that has ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

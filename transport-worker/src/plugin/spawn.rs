@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::work::Work;
+use super::worker::Worker;
 use crate::config::{Placement, WorkerConfig};
 use crate::link::ChannelLink;
 
@@ -21,7 +21,7 @@ type Make = Arc<dyn Fn() -> Plugin + Send + Sync>;
 ///
 /// # Errors
 /// The system has no thread to give.
-pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerConfig) -> io::Result<Work> {
+pub(super) fn spawn(name: &str, make: Make, link: ChannelLink, config: &WorkerConfig) -> io::Result<Worker> {
     let (tell, ended) = oneshot::channel();
     let (give_up, given_up) = oneshot::channel();
     let session = session(link, make, config.client.clone(), given_up);
@@ -44,7 +44,7 @@ pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerCo
             None
         }
     };
-    Ok(Work::look_after(name, thread, ended, give_up, config.exit_timeout))
+    Ok(Worker::supervise(name, thread, ended, give_up, config.exit_timeout))
 }
 
 /// What a thread does. The runtime's end waits for what the plugin has it do on blocking threads.

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::family;
+use super::descendants;
 
 /// The shell that is started leaves another and ends, so that the engine has no child that it does not know of.
 const SCRIPT: &str = r#"
@@ -45,7 +45,7 @@ pub(super) fn ensure() {
 fn start() -> std::io::Result<PipeWriter> {
     let (read, write) = pipe()?;
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", SCRIPT, "plugin-guard", family::of_engine()]);
+    shell.args(["-c", SCRIPT, "plugin-guard", descendants::of_engine()]);
     // Of its own group, since a terminal's signals go to a group, and nowhere that could be unmounted.
     shell.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
     let status = shell.stdin(Stdio::from(read)).stdout(Stdio::null()).stderr(Stdio::null()).status()?;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+pub(super) use super::checked_link::End;
+use super::checked_link::has_text;
 use super::contract::{ACCEPT, CONNECT};
-pub(super) use super::end::End;
-use super::end::has_text;
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Capabilities, Control, Fixture, MakeConnector, Place};
 use crate::runtime;

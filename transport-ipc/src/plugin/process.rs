@@ -9,7 +9,7 @@ use std::time::Duration;
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
 
-use super::family::Mark;
+use super::descendants::Mark;
 
 /// How a program ended by itself, and what it said last.
 #[derive(Debug, Clone)]
