@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Control, Endpoints, Fixture, FixtureError, suite};
 use connector_core::{ClientConnector, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait};
 use transport_worker::{PairConnector, WorkerClient, pair};
 
@@ -16,11 +16,12 @@ impl Fixture for Worker {
         Capabilities::default().text(false).most_unread(1000).cut()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (connector, client) = pair(256);
         let threads = Threads::default();
         let (client, dialled) = (Accepting(client, threads.clone()), threads.clone());
-        Ok(Place::new("worker:probe", client, move || Dialling(connector.clone(), dialled.clone())).control(threads))
+        Ok(Endpoints::new("worker:probe", client, move || Dialling(connector.clone(), dialled.clone()))
+            .control(threads))
     }
 }
 

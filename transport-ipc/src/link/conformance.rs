@@ -1,6 +1,6 @@
 //! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
 
-use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Endpoints, Fixture, FixtureError, suite};
 use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trait};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -43,10 +43,10 @@ impl Fixture for Lines {
         Capabilities::default().largest(15 << 20).most_unread(20_000).most_unread_bytes(4 << 20)
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (dial, accept) = mpsc::channel(8);
         let connector = Dial(dial, self.0);
-        Ok(Place::new("pipe:", Accept(accept, self.0), move || connector.clone()))
+        Ok(Endpoints::new("pipe:", Accept(accept, self.0), move || connector.clone()))
     }
 }
 
