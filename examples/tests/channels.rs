@@ -43,7 +43,9 @@ fn v8s_own_format_is_refused() {
 
 #[test]
 fn what_is_no_channel_is_refused() {
-    for (value, why) in [("77", "is no channel"), ("x", "no descriptor's number"), ("-1", "no descriptor's number")] {
+    for (value, why) in
+        [("77", "is not a channel"), ("x", "not a descriptor number"), ("-1", "not a descriptor number")]
+    {
         let error = says(&[("NODE_CHANNEL_FD", value)]);
         assert!(error.contains(why), "{value}: {error}");
     }

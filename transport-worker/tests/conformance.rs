@@ -27,7 +27,7 @@ impl Fixture for Worker {
 
 suite!(Worker, without: [Text, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);
 
-/// The plugin's ends of links, as threads hold them: a thread that dies drops its own, whatever it was doing.
+/// The plugin's ends of links, as threads hold them: a dying thread drops its link, whatever it was doing.
 #[derive(Clone, Default)]
 struct Threads(Arc<Mutex<State>>);
 
@@ -40,7 +40,7 @@ struct State {
 #[derive(Clone)]
 struct Held(Arc<Mutex<Slot>>);
 
-/// The link, until the thread is dead, and who waits for it.
+/// The link, until the thread is dead, and the tasks that wait for it.
 type Slot = (Option<Box<dyn Link>>, Vec<Waker>);
 
 impl Threads {
@@ -89,7 +89,7 @@ impl PluginConnector for Dialling {
 }
 
 impl Held {
-    /// What the thread's link says, or that the thread is no more.
+    /// Polls the thread's link, or reports that the thread is dead.
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,

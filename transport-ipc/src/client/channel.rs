@@ -15,7 +15,7 @@ use crate::local::{self, LocalName};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Channel {
-    /// Node's own IPC channel (docs/protocol.md, section 7.4): `NODE_CHANNEL_FD`.
+    /// Node's IPC channel (docs/protocol.md, section 7.4): `NODE_CHANNEL_FD`.
     #[cfg(unix)]
     Node(NodeChannel),
     /// A local socket that the engine serves: its path (on Windows its name) in `PLUGIN_SOCKET`.
@@ -25,14 +25,14 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Finds the channel: Node's if there is one, else a socket's name in the environment, else stdio.
+    /// Finds the channel: Node's if there is one, else a socket named in the environment, else stdio.
     ///
-    /// To be called first thing in `main`, before a runtime or any thread is started: what is found is removed from
-    /// the environment, so that programs which this one starts do not take it for theirs. If standard input is a
-    /// terminal, nobody but its user is there: a line on standard error then says what starts this program.
+    /// Call it first in `main`, before starting a runtime or any thread: it removes the variables from the environment, so
+    /// that programs started by this one do not use its channel. If standard input is a terminal, it prints a line on
+    /// standard error that explains how this program is meant to be started.
     ///
     /// # Errors
-    /// There is a channel, but none that can be used; or threads run already.
+    /// The channel cannot be used, or other threads already run.
     pub fn find() -> Result<Channel, ChannelError> {
         #[cfg(unix)]
         if let Some(channel) = NodeChannel::take()? {
@@ -45,7 +45,7 @@ impl Channel {
             }
             None => {
                 if std::io::stdin().is_terminal() {
-                    by_hand();
+                    explain_terminal();
                 }
                 Ok(Channel::Stdio)
             }
@@ -54,15 +54,15 @@ impl Channel {
 
     /// Connects to the engine.
     ///
-    /// On stdio, descriptors 0 and 1 are moved aside: from then on standard output goes to standard error and standard
-    /// input is empty, so that a stray `println!` cannot break a message. Once a process only.
+    /// On stdio, descriptors 0 and 1 are moved: from then on standard output goes to standard error and standard input is
+    /// empty, so that a stray `println!` cannot break a message. This works once per process.
     ///
-    /// Whoever shares a descriptor with this program (a shell, the next command on its line) finds it as it was: Linux
-    /// opens a pipe a second time. A socket, and a pipe elsewhere, is set not to block until the link is dropped, so a
-    /// program that must not leave it so drops its link before it calls [`std::process::exit`].
+    /// Other users of a shared descriptor (a shell, the next command on its line) are not affected: on Linux a pipe is
+    /// opened a second time. A socket, and a pipe on other systems, is non-blocking until the link is dropped, so drop the
+    /// link before calling [`std::process::exit`].
     ///
     /// # Errors
-    /// The engine's socket cannot be reached; or the channel cannot be used.
+    /// The engine's socket is unreachable, or the channel cannot be used.
     pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, LinkEnd> {
         match self {
             #[cfg(unix)]
@@ -72,19 +72,19 @@ impl Channel {
         }
     }
 
-    /// Serves a plugin to the engine with the defaults, until the engine goes or closes the channel, or
-    /// [`Serving::until`] says so; gives how the link ended.
+    /// Serves a plugin to the engine with the defaults, until the engine ends or closes the channel, or until
+    /// [`Serving::until`]. Resolves to how the link ended.
     ///
-    /// A program should end with it: an engine that is gone has no use for its plugins. One that is stopped in order, and
-    /// then ends with exit code 0, is to its engine a link that was closed.
+    /// The program should then end. To the engine, a program that stops gracefully and ends with exit code 0 has closed its
+    /// link.
     pub fn serve(self, plugin: Plugin) -> Serving {
         connector_core::serve(Once(Some(self)), move || plugin.clone(), ClientConfig::default())
     }
 }
 
-/// Told to whoever has started the program from a terminal, and sees nothing but an odd line of JSON.
-#[allow(clippy::print_stderr, reason = "a program that is run by hand may have no traces, and exactly then is told")]
-fn by_hand() {
+/// Explains the lines of JSON to a user who started the program from a terminal.
+#[allow(clippy::print_stderr, reason = "a program started by hand may have no tracing subscriber")]
+fn explain_terminal() {
     eprintln!(
         "An engine starts this program and talks to it over its standard input and output; see transport_ipc::child. \
          Press Ctrl-D or Ctrl-C to end it."
@@ -98,7 +98,7 @@ struct Once(Option<Channel>);
 impl ClientConnector for Once {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
         match self.0.take() {
-            // Given up only when the program is stopping.
+            // Dropped only when the program is stopping.
             Some(channel) => channel.connect(IpcConfig::default()).await,
             None => Err(LinkEnd::Closed { code: None, reason: String::new() }),
         }

@@ -1,4 +1,4 @@
-//! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
+//! The conformance suite over lines in a stream that is not a socket, as in a child's pipes.
 
 use conformance::{Capabilities, Endpoints, Fixture, FixtureError, suite};
 use connector_core::{ClientConnector, Link, LinkEnd, PluginConnector, async_trait};

@@ -8,36 +8,36 @@ use super::program::Program;
 use super::restart::History;
 use super::spawn::Start;
 
-/// Starts a program and makes a link to it over the channel that [`Program::channel`] says.
+/// Starts a program and makes a link to it over [`Program::channel`].
 ///
-/// The program is a process group (a job on Windows) of its own. It is ended when the plugin is deactivated: end of
-/// file on its channel, then `TERM`, then `KILL`, to the whole group, each after a time that [`Program`] says. It is
-/// killed at once when the engine is dropped, and it is always reaped. When it ends by itself, calls in flight end with
-/// a [`LinkEnd::Lost`] whose source is a [`ChildEnd`]: how it ended and the last lines of its standard error. If it ends
-/// with exit code 0 and has answered every request, the link was closed in order ([`LinkEnd::Closed`]). It is then
-/// started again, as [`Program::restart`] says, within the bounds of [`Program::crash_budget`].
+/// The program runs in its own process group (a job on Windows). Deactivating the plugin ends it: end of file on its
+/// channel, then `TERM`, then `KILL`, to the whole group, each after a timeout of [`Program`]. Dropping the engine kills it
+/// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`] whose source is a
+/// [`ChildEnd`](super::ChildEnd): how it ended and the last lines of its standard error. If it ends with exit code 0 and
+/// has answered every request, the link was closed gracefully ([`LinkEnd::Closed`]). It is then started again according to
+/// [`Program::restart`], within the bounds of [`Program::crash_budget`].
 ///
-/// What it prints (standard error, and standard output where that is not the channel) is traced at the level `info`
-/// with the fields `plugin` and `output`, up to 100 lines a second of up to 2 KiB; control characters are escaped, and
-/// further lines are counted. `RUST_LOG=transport_ipc=info` shows them.
+/// Its output (standard error, and standard output unless that is the channel) is traced at the level `info` with the
+/// fields `plugin` and `output`, up to 100 lines a second of up to 2 KiB; control characters are escaped, and further
+/// lines are counted. `RUST_LOG=transport_ipc=info` shows it.
 ///
 /// # What ends with it
-/// When the plugin is deactivated, the program ends by itself, or the engine is dropped, and when the engine's process is
+/// When the plugin is deactivated, the program ends on its own, or the engine is dropped, and when the engine's process is
 /// killed or crashes:
 ///
 /// | | Linux | macOS, other Unix | Windows |
 /// | --- | --- | --- | --- |
 /// | the program, at its plugin's end | killed with its process group | killed with its process group | killed with its job |
-/// | what it has started, in its group | killed with the group | killed with the group | killed with the job |
-/// | what it has started and has left the group (`setsid`, a daemon's double fork) | found by the variable `PLUGIN_FAMILY` in its environment, and killed | lives on | killed with the job |
+/// | its descendants in its group | killed with the group | killed with the group | killed with the job |
+/// | descendants that left the group (`setsid`, a daemon's double fork) | found by the variable `PLUGIN_FAMILY` in their environment, and killed | survive | killed with the job |
 /// | the program, when the engine's process is killed | killed by the kernel (`PR_SET_PDEATHSIG`) | sees the end of its channel | killed: the job's handle closes |
-/// | what it has started, when the engine's process is killed | killed by a guard, which looks for the variable | lives on, unless it notices by itself | killed with the job |
+/// | its descendants, when the engine's process is killed | killed by a watchdog, which looks for the variable | survive, unless they detect it | killed with the job |
 ///
-/// Linux alone is tested. There, what leaves the group *and* has removed the variable from its environment (`env -i`),
-/// runs as another user or hides its environment is not found: that is also how a program starts something that is to
-/// outlive it, for example `env -u PLUGIN_FAMILY setsid daemon`. The guard is a shell, `/bin/sh` with `grep`, that the
-/// first program of a process starts along with it; where those are missing, or the guard is killed as well, the last
-/// row does not hold. No setting of the host's own process is changed: it does not become a subreaper.
+/// Only Linux is tested. There, a descendant that leaves the group *and* removes the variable from its environment
+/// (`env -i`), runs as another user or hides its environment is not found. A program can use this to start a process that
+/// outlives it, for example `env -u PLUGIN_FAMILY setsid daemon`. The watchdog is a shell, `/bin/sh` with `grep`, started
+/// along with the first program of the engine's process; if these are missing, or the watchdog is killed as well, the last
+/// row does not hold. The host process itself is unchanged: it does not become a subreaper.
 #[derive(Debug)]
 pub struct ChildConnector {
     program: Program,
@@ -47,7 +47,7 @@ pub struct ChildConnector {
 }
 
 impl ChildConnector {
-    /// For a program.
+    /// A connector that starts `program`.
     pub fn new(program: Program) -> ChildConnector {
         let history = History::new(program.restart, program.crash_budget);
         let plugin = program.program.to_string_lossy().into();
@@ -57,7 +57,7 @@ impl ChildConnector {
 
 #[async_trait]
 impl PluginConnector for ChildConnector {
-    /// The URL is not used: the program is the connector's own.
+    /// Ignores the URL: the connector knows its program.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
         self.history.may_start()?;
         Start { plugin: &self.plugin, program: &self.program, history: &self.history }.run().await
@@ -72,7 +72,7 @@ impl PluginConnector for ChildConnector {
     }
 }
 
-/// A program as the plugin `profile` (a name will do), to be registered with an engine.
+/// A program as the plugin `profile` (or just its name), to be registered with an engine.
 ///
 /// ```no_run
 /// use connector_core::Engine;

@@ -13,45 +13,45 @@ use crate::link::links;
 
 /// Starts a thread, or a task, as its plugin and makes a link to it.
 ///
-/// Each link has a thread (or task) of its own, which makes the plugin anew. It is ended and joined when the plugin is
-/// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends, too, but nobody
-/// waits for it. When it ends by itself, or panics, calls in flight end with a [`LinkEnd::Lost`] that tells the panic's
-/// text ([`LinkEnd::Closed`] if the plugin disconnected in order), and the engine starts another.
+/// Each link has its own thread (or task), which makes a new plugin. It is ended and joined when the plugin is
+/// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends too, but is not
+/// awaited. When it ends on its own, or panics, calls in flight end with a [`LinkEnd::Lost`] with the panic's text
+/// ([`LinkEnd::Closed`] if the plugin disconnected), and the engine starts another.
 ///
-/// There is never more than one: for as long as one that blocks has not ended, no other is started, and connecting ends
-/// in an error that says so.
+/// There is never more than one: while a blocked one has not ended, no other is started, and connecting fails with an
+/// error that says so.
 pub struct WorkerConnector {
     name: String,
     make: Arc<dyn Fn() -> Plugin + Send + Sync>,
     config: WorkerConfig,
-    before: Option<Watch>,
+    previous: Option<Watch>,
 }
 
 impl WorkerConnector {
-    /// For the plugin that `make` gives; it is called in the plugin's own thread, or task, once for each link. `name`
-    /// is the thread's (Linux keeps 15 bytes of it), and the one in traces.
+    /// A connector for the plugin that `make` returns; it is called in the plugin's thread, or task, once for each link.
+    /// `name` names the thread (Linux keeps 15 bytes of it) and the plugin in traces.
     pub fn new(
         name: impl Into<String>,
         config: WorkerConfig,
         make: impl Fn() -> Plugin + Send + Sync + 'static,
     ) -> WorkerConnector {
-        WorkerConnector { name: name.into(), make: Arc::new(make), config, before: None }
+        WorkerConnector { name: name.into(), make: Arc::new(make), config, previous: None }
     }
 }
 
 #[async_trait]
 impl PluginConnector for WorkerConnector {
-    /// The URL is not used: the plugin is the connector's own.
+    /// Ignores the URL: the connector knows its plugin.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, LinkEnd> {
-        if let Some(before) = &self.before
-            && before.clone().settled().await == Status::WillNotEnd
+        if let Some(previous) = &self.previous
+            && previous.clone().settled().await == Status::Blocked
         {
-            return Err(LinkEnd::lost("what was started before blocks its thread and has not ended yet"));
+            return Err(LinkEnd::lost("the previous plugin blocks its thread and has not ended yet"));
         }
         let (here, there) = links(self.config.capacity);
         let worker = spawn(&self.name, Arc::clone(&self.make), there, &self.config)?;
-        tracing::debug!(plugin = self.name, placement = ?self.config.placement, "the plugin has been started");
-        self.before = Some(worker.watch());
+        tracing::debug!(plugin = self.name, placement = ?self.config.placement, "started the plugin");
+        self.previous = Some(worker.watch());
         Ok(Box::new(WorkerLink::new(here, worker)))
     }
 }
@@ -65,7 +65,8 @@ impl fmt::Debug for WorkerConnector {
     }
 }
 
-/// What `make` gives as the plugin `profile` (a name will do), in a thread of its own, to be registered with an engine.
+/// The plugin that `make` returns, as the plugin `profile` (or just its name), in its own thread, to be registered with an
+/// engine.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -83,7 +84,7 @@ pub fn worker(profile: impl Into<Profile>, make: impl Fn() -> Plugin + Send + Sy
     worker_with(profile, WorkerConfig::default(), make)
 }
 
-/// As [`worker`], placed and limited as `config` says.
+/// As [`worker`], with a configuration.
 pub fn worker_with(
     profile: impl Into<Profile>,
     config: WorkerConfig,

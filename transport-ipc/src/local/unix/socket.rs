@@ -13,20 +13,19 @@ use super::super::error::BindError;
 use super::super::name::LocalName;
 use super::claim::Claim;
 use super::folder;
-use crate::retry::is_lasting;
+use crate::retry::is_permanent;
 
-/// Not interprocess's own: its streams do not shut down, and it takes a server whose backlog is full for one that has
-/// accepted.
+/// Not interprocess's stream, which does not shut down, and whose connect succeeds while the server's backlog is full.
 pub(crate) type Stream = tokio::net::UnixStream;
 
-/// The owner alone may connect.
+/// Only the owner may connect.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// How often to knock at a server whose backlog is full; the system does not say when there is room.
-const KNOCK: Duration = Duration::from_millis(10);
+/// The delay between attempts while a server's backlog is full; the system does not notify the client.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// A socket that is listened at.
-// Fields are dropped in this order: nobody else may have the name before this one stopped listening.
+/// A listening socket.
+// Fields are dropped in this order: the name must not be released before this server has stopped listening.
 #[derive(Debug)]
 pub(crate) struct Listener {
     inner: uds::Listener,
@@ -38,7 +37,7 @@ impl Listener {
         let path = folder::make_path(name)?;
         let mut claim = Claim::new(path, !name.is_fresh())?;
         let inner = match listen(&claim, true) {
-            // The folder keeps others out, or else the check of the peer's user.
+            // The directory's mode or the check of the peer's user keeps other users out.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => listen(&claim, false),
             other => other,
         };
@@ -84,25 +83,25 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, LinkEnd> {
         match Stream::connect(&path).await {
             Ok(stream) => break stream,
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => tokio::time::sleep(KNOCK).await,
+                io::ErrorKind::WouldBlock => tokio::time::sleep(RETRY_DELAY).await,
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Err(refused("there is no socket")),
-                io::ErrorKind::ConnectionRefused => return Err(refused("nobody listens any more")),
+                io::ErrorKind::ConnectionRefused => return Err(refused("no server listens any more")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not connect")),
-                _ if is_lasting(&error) => return Err(refused(&format!("the socket cannot be used ({error})"))),
+                _ if is_permanent(&error) => return Err(refused(&format!("the socket cannot be used ({error})"))),
                 _ => return Err(LinkEnd::lost(error)),
             },
         }
     };
-    check_peer(&stream).map_err(|error| refused(&format!("{error}, and is not talked to,")))?;
+    check_peer(&stream).map_err(|error| refused(&format!("connection rejected because {error},")))?;
     Ok(stream)
 }
 
-/// Whether the other end is of the same user.
+/// Checks that the other end runs as the same user.
 pub(crate) fn check_peer(stream: &Stream) -> Result<(), String> {
     let own = rustix::process::geteuid().as_raw();
     match stream.peer_cred() {
         Ok(peer) if peer.uid() == own => Ok(()),
         Ok(peer) => Err(format!("the other end runs as user {}, not as {own}", peer.uid())),
-        Err(error) => Err(format!("the other end's user cannot be told ({error})")),
+        Err(error) => Err(format!("the other end's user cannot be determined ({error})")),
     }
 }
