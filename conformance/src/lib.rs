@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use connector_core::async_trait;
-//! use conformance::{Capabilities, Fixture, Endpoints, FixtureError, memory};
+//! use conformance::{Capabilities, Endpoints, Fixture, FixtureError, memory};
 //!
 //! struct InMemory;
 //!

@@ -36,7 +36,7 @@ impl Recorder {
 
 /// The plugin under test, with a method for each feature of a plugin, and a service `tools`.
 ///
-/// Each has an recorder of its own: make one for each engine.
+/// Each probe records its own events: make one for each engine.
 pub fn probe() -> Plugin {
     let recorder = Recorder::default();
     let (watches, watches_once, watched) = (recorder.clone(), recorder.clone(), recorder);

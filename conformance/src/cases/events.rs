@@ -14,16 +14,16 @@ const EVENTS: &str = "duplicated, lost or reordered messages; and the actions on
 /// 10,000 of the plugin's events arrive in order, each once.
 pub async fn ten_thousand_events_arrive_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for number in 0..10_000 {
         let payload = Some(connector_core::Payload::new((number,)));
         plugin.queue(Message { key: Some("e".into()), payload, ..Message::new(Action::Emit) }).await?;
     }
     plugin.flush().await?;
-    heard.wait(&host.has, 10_000).await?;
+    received.wait(&host.has, 10_000).await?;
     pause().await;
-    same("all events in order", &heard.all(), &(0..10_000).map(Value::from).collect()).look_at(EVENTS)
+    same("all events in order", &received.all(), &(0..10_000).map(Value::from).collect()).look_at(EVENTS)
 }
 
 /// The engine's events arrive at the plugin in order, each once, however many there are.
@@ -51,14 +51,14 @@ fn number(event: &Message) -> Value {
 /// A listener receives events until it is removed.
 pub async fn off_removes_the_listener(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     host.call::<bool>("fire", ("e", 1)).await?;
-    heard.wait(&host.has, 1).await?;
+    received.wait(&host.has, 1).await?;
     host.local.off("probe", "e").map_err(|error| Failure::new("off", error))?;
     host.call::<bool>("fire", ("e", 2)).await?;
     pause().await;
-    same("the received events", &heard.all(), &vec![json!(1)]).look_at(EVENTS)
+    same("the received events", &received.all(), &vec![json!(1)]).look_at(EVENTS)
 }
 
 /// A plugin listens to another plugin's events, once or until it removes the listener.
@@ -73,33 +73,33 @@ pub async fn a_plugin_listens(fixture: &dyn Fixture) -> Result<(), Failure> {
     pause().await;
     emit(1).await?;
     emit(2).await?;
-    let heard = |numbers: &[i64]| -> Vec<Value> {
+    let received = |numbers: &[i64]| -> Vec<Value> {
         numbers.iter().map(|number| json!({"name": "local", "key": "tick", "payload": [number]})).collect()
     };
-    same("the events received with once", &host.call::<Vec<Value>>("watched", ()).await?, &heard(&[1]))
+    same("the events received with once", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[1]))
         .look_at(EVENTS)?;
     host.call::<bool>("unwatch", ("local", "tick")).await?;
     pause().await;
     emit(3).await?;
-    same("the events without a listener", &host.call::<Vec<Value>>("watched", ()).await?, &heard(&[]))
+    same("the events without a listener", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[]))
         .look_at(EVENTS)?;
     host.call::<bool>("watch", ("local", "tick")).await?;
     pause().await;
     emit(4).await?;
     emit(5).await?;
-    let received = host.call::<Vec<Value>>("watched", ()).await?;
-    let new: Vec<_> = received.into_iter().filter(|event| event["payload"] != json!([3])).collect();
-    same("the events received with on", &new, &heard(&[4, 5])).look_at(EVENTS)
+    let watched = host.call::<Vec<Value>>("watched", ()).await?;
+    let new: Vec<_> = watched.into_iter().filter(|event| event["payload"] != json!([3])).collect();
+    same("the events received with on", &new, &received(&[4, 5])).look_at(EVENTS)
 }
 
 /// An event and the response that follows it arrive in the order in which the plugin sent them.
 pub async fn a_response_does_not_overtake_an_event(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for number in 0..200 {
         host.call::<bool>("fire", ("e", number)).await?;
-        same("the events received when the call has ended", &heard.all().len(), &(number + 1)).look_at(EVENTS)?;
+        same("the events received when the call has ended", &received.all().len(), &(number + 1)).look_at(EVENTS)?;
     }
     Ok(())
 }

@@ -133,18 +133,18 @@ fn args(message: &Message) -> Value {
 /// The engine's listeners receive the plugin's events after a loss as before, each once.
 pub async fn listeners_receive_each_event_once_after_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for round in 0..4 {
         host.call::<bool>("fire", ("e", round)).await?;
-        heard.wait(&host.has, round + 1).await?;
+        received.wait(&host.has, round + 1).await?;
         cut(&host).await?;
         heal(&host).await?;
     }
     host.call::<bool>("fire", ("e", 4)).await?;
-    heard.wait(&host.has, 5).await.look_at(HEAL)?;
+    received.wait(&host.has, 5).await.look_at(HEAL)?;
     pause().await;
-    same("each event once", &heard.all(), &(0..5).map(Value::from).collect()).look_at(HEAL)
+    same("each event once", &received.all(), &(0..5).map(Value::from).collect()).look_at(HEAL)
 }
 
 /// A plugin's subscriptions continue on its next link: it receives each event once, including those during the loss.

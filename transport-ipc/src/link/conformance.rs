@@ -24,7 +24,7 @@ fn link(stream: DuplexStream, stray: Stray) -> Box<dyn Link> {
 impl PluginConnector for Dial {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
         let (here, there) = tokio::io::duplex(4096);
-        self.0.send(there).await.map_err(|_| LinkEnd::Refused("nobody accepts".to_owned()))?;
+        self.0.send(there).await.map_err(|_| LinkEnd::Refused("the other end was dropped".to_owned()))?;
         Ok(link(here, self.1))
     }
 }
@@ -32,7 +32,7 @@ impl PluginConnector for Dial {
 #[async_trait]
 impl ClientConnector for Accept {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::Refused("nobody dials".to_owned()))?;
+        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::Refused("the other end was dropped".to_owned()))?;
         Ok(link(stream, self.1))
     }
 }
