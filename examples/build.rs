@@ -1,8 +1,8 @@
-//! Looks for what some tests need beside Rust, so that the others' output says which were ignored, and why.
+//! Looks for the programs that some tests require.
 //!
-//! Without Node, Python or Chromium the tests that need them are marked as ignored; with `REQUIRE_NODE`,
-//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run all the same, and fail.
-#![allow(clippy::print_stdout, reason = "so Cargo is told")]
+//! Without Node, Python or Chromium the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
+//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run anyway, and fail.
+#![allow(clippy::print_stdout, reason = "instructions to Cargo")]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=CHROMIUM");
     let node = look_for("node", "REQUIRE_NODE", &["node"]);
     look_for("python", "REQUIRE_PYTHON", &["python3"]);
-    // As `js/browser-engine.js` does.
+    // The same choice as in `js/browser-engine.js`.
     let chosen = env::var("CHROMIUM").ok();
     let browsers = match &chosen {
         Some(chosen) => vec![chosen.as_str()],
@@ -31,16 +31,16 @@ fn look_for(what: &str, required: &str, programs: &[&str]) -> bool {
     let found = programs.iter().find_map(|program| find(program)).filter(|program| runs(program));
     match &found {
         Some(program) => println!("cargo::rerun-if-changed={}", program.display()),
-        // It may be installed.
+        // It may be installed later.
         None => places().filter(|place| place.is_dir()).for_each(|place| {
             println!("cargo::rerun-if-changed={}", place.display());
         }),
     }
-    let there = found.is_some() || env::var_os(required).is_some();
-    if there {
+    let available = found.is_some() || env::var_os(required).is_some();
+    if available {
         println!("cargo::rustc-cfg=has_{what}");
     }
-    there
+    available
 }
 
 fn places() -> impl Iterator<Item = PathBuf> {

@@ -1,7 +1,7 @@
-//! What a call allocates at the engine, counted by an allocator that this program alone has.
+//! The engine's allocations for a call, counted by this program's allocator.
 //!
-//! It counts by thread: the engine is in the test's own, the plugins are in another.
-#![allow(clippy::print_stderr, reason = "the figures are for whoever asks with --nocapture")]
+//! It counts by thread: the engine runs in the test's thread, the plugins in another.
+#![allow(clippy::print_stderr, reason = "the figures are shown with --nocapture")]
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use transport_ws::{WsServer, WsServerConfig};
 
 const WARM_UP: usize = 1_000;
 const CALLS: usize = 10_000;
-/// All of them take no longer.
+/// The time limit.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// From a plugin behind a websocket to another.
@@ -22,11 +22,11 @@ fn a_routed_call() {
     let host = Host::new();
     let relay = async |n: usize| host.local.call::<()>("a", "relay", ("b".to_owned(), n)).await;
     let each = host.count("a routed call", relay);
-    // Some list or other grows once in a thousand calls, which is no call's.
+    // Some collection grows once in a thousand calls, which belongs to no call.
     assert!(each < 8.01, "{each} allocations");
 }
 
-/// From a plugin in the engine's process to one behind a websocket: what the caller makes and reads is counted with it.
+/// From a plugin in the engine's process to one behind a websocket: includes the caller's allocations.
 #[test]
 fn a_call_from_the_engines_process() {
     let host = Host::new();
@@ -56,7 +56,7 @@ impl Host {
         Host { runtime, local, _engine: engine }
     }
 
-    /// The allocations for each of so many calls, once everything has grown to its size.
+    /// The allocations for each of many calls, after a warm-up.
     fn count(&self, what: &str, calls: impl AsyncFn(usize) -> Result<(), CallError>) -> f64 {
         self.runtime.block_on(calls(WARM_UP)).unwrap();
         let counted = allocation_counter::measure(|| self.runtime.block_on(calls(CALLS)).unwrap());
@@ -67,7 +67,7 @@ impl Host {
     }
 }
 
-/// Serves plugins in a thread of their own; gives their URL.
+/// Serves plugins in another thread; returns their URL.
 fn plugins() -> String {
     let (tell, url) = mpsc::channel();
     std::thread::spawn(move || {
@@ -86,7 +86,7 @@ fn plugin() -> Plugin {
         .method("relay", |ctx: Context, target: String, n: usize| async move { relay(ctx.client(), &target, n).await })
 }
 
-/// What comes back goes out again.
+/// Sends the returned text again.
 async fn relay(client: &PluginClient, target: &str, n: usize) -> Result<(), CallError> {
     let mut text = "x".repeat(64);
     for _ in 0..n {

@@ -1,4 +1,4 @@
-//! The load on a hub, in small.
+//! A short run of the hub's load test.
 
 use std::process::Command;
 

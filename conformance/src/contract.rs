@@ -1,15 +1,15 @@
-//! The rules that cases check, as the documentation of the connector traits words them.
+//! The rules that the cases check, quoted from the documentation of the connector traits.
 
-/// A sentence of the contract, and the methods it is about.
+/// A sentence of the contract, and the methods it applies to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    pub(super) of: &'static str,
-    pub(super) says: &'static str,
+    pub(super) subject: &'static str,
+    pub(super) text: &'static str,
 }
 
 macro_rules! rules {
-    ($($name:ident: $of:literal, $says:literal;)*) => {
-        $(pub(super) const $name: Rule = Rule { of: $of, says: $says };)*
+    ($($name:ident: $subject:literal, $text:literal;)*) => {
+        $(pub(super) const $name: Rule = Rule { subject: $subject, text: $text };)*
 
         #[cfg(test)]
         const ALL: &[Rule] = &[$($name),*];
@@ -51,7 +51,7 @@ rules! {
         "The text of an end is never empty";
     DISCONNECT: "`poll_disconnect`",
         "flushes, closes in order and is ready within a bound of the transport's own, whatever the other end does";
-    LAST_WORDS: "`poll_disconnect`",
+    FINAL_MESSAGES: "`poll_disconnect`",
         "What this end has not read does not matter: it is discarded, and destroys nothing on its way out";
     SLOW: "`poll_disconnect`",
         "As long as the other end goes on taking something at least every 500 ms, all of it arrives";
@@ -75,14 +75,14 @@ rules! {
         "Engines that dial at the same time get a link each, and both ends of a link are each other's";
     CANCEL: "`PluginConnector::connect`",
         "dropping the future drops what it had made, and leaves nothing open";
-    NOBODY: "`PluginConnector::connect`",
+    UNREACHABLE: "`PluginConnector::connect`",
         "If the plugin cannot be reached, connecting fails within that limit";
     DIAL_TIMED_OUT: "`PluginConnector::connect`",
         "An attempt that is not answered in time is [`ConnectError::TimedOut`]";
 }
 
-/// The rule of a theme, for what fails in it without naming another.
-pub(super) fn of_theme(theme: &str) -> Rule {
+/// The rule that a theme's failures cite by default.
+pub(super) fn default_for(theme: &str) -> Rule {
     match theme {
         "pressure" => READY,
         "waking" | "threads" => WAKERS,
@@ -104,8 +104,8 @@ mod tests {
             .lines()
             .map(|line| line.trim().trim_start_matches("///").trim());
         let text = lines.collect::<Vec<_>>().join(" ");
-        for Rule { says, .. } in ALL {
-            assert!(text.contains(says), "the documentation does not say: {says}");
+        for Rule { text: rule, .. } in ALL {
+            assert!(text.contains(rule), "the documentation does not say: {rule}");
         }
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::contract::Rule;
 
-/// A promise of the contract that the transport does not keep: what was expected, what came, where to look, and the rule.
+/// A broken promise of the contract: what was expected, what happened instead, where to look, and the rule.
 #[derive(Debug, Clone, Error)]
 pub struct Failure(Box<Parts>);
 
@@ -14,34 +14,34 @@ pub struct Failure(Box<Parts>);
 struct Parts {
     case: Option<&'static str>,
     expected: String,
-    came: String,
+    got: String,
     look_at: Option<String>,
     or_look_at: Option<String>,
     rule: Option<Rule>,
 }
 
 impl Failure {
-    /// A failure: what was expected, and what came instead.
-    pub fn new(expected: impl fmt::Display, came: impl fmt::Display) -> Failure {
-        let (expected, came) = (expected.to_string(), came.to_string());
-        Failure(Box::new(Parts { case: None, expected, came, look_at: None, or_look_at: None, rule: None }))
+    /// A failure: what was expected, and what happened instead.
+    pub fn new(expected: impl fmt::Display, got: impl fmt::Display) -> Failure {
+        let (expected, got) = (expected.to_string(), got.to_string());
+        Failure(Box::new(Parts { case: None, expected, got, look_at: None, or_look_at: None, rule: None }))
     }
 
-    /// Where its author should look. The first such hint stays: it was given closest to what went wrong.
+    /// Where the transport's author should look. The first hint wins: it was given closest to the fault.
     #[must_use]
     pub fn look_at(mut self, hint: &str) -> Failure {
         self.0.look_at.get_or_insert_with(|| hint.to_owned());
         self
     }
 
-    /// The same, for helpers that many cases share: shown only if nobody knows better.
+    /// A hint from a helper that many cases share: shown only if there is no specific one.
     #[must_use]
     pub(super) fn or_look_at(mut self, hint: &str) -> Failure {
         self.0.or_look_at.get_or_insert_with(|| hint.to_owned());
         self
     }
 
-    /// The rule that is broken. The first one stays.
+    /// The broken rule. The first one wins.
     #[must_use]
     pub(super) fn rule(mut self, rule: Rule) -> Failure {
         self.0.rule.get_or_insert(rule);
@@ -56,16 +56,18 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { case, expected, came, look_at, or_look_at, rule } = &*self.0;
+        let Parts { case, expected, got, look_at, or_look_at, rule } = &*self.0;
         if let Some(case) = case {
             write!(f, "{case}: ")?;
         }
-        write!(f, "expected {expected}; came {came}")?;
+        write!(f, "expected {expected}; got {got}")?;
         if let Some(hint) = look_at.as_ref().or(or_look_at.as_ref()) {
             write!(f, "; look at {hint}")?;
         }
         match rule {
-            Some(Rule { of, says }) => write!(f, "; the contract of {of} says: \"{}\"", says.replace(['[', ']'], "")),
+            Some(Rule { subject, text }) => {
+                write!(f, "; the contract of {subject} says: \"{}\"", text.replace(['[', ']'], ""))
+            }
             None => Ok(()),
         }
     }
@@ -92,20 +94,20 @@ impl<T> Hint for Result<T, Failure> {
     }
 }
 
-/// `Ok` if they are equal.
-pub(super) fn same<T: PartialEq + fmt::Debug>(what: &str, came: &T, expected: &T) -> Result<(), Failure> {
-    check(came == expected, || Failure::new(format_args!("{what}: {}", shown(expected)), shown(came)))
+/// Checks that two values are equal.
+pub(super) fn same<T: PartialEq + fmt::Debug>(what: &str, got: &T, expected: &T) -> Result<(), Failure> {
+    check(got == expected, || Failure::new(format_args!("{what}: {}", shown(expected)), shown(got)))
 }
 
 pub(super) fn check(holds: bool, failure: impl FnOnce() -> Failure) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(failure()) }
 }
 
-/// A value in so many characters that a message about it can still be read.
+/// A value's debug output, shortened to keep the failure readable.
 pub(super) fn shown(value: &impl fmt::Debug) -> String {
-    const MOST: usize = 400;
+    const MAX_CHARS: usize = 400;
     let text = format!("{value:?}");
-    match text.char_indices().nth(MOST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
         None => text,
     }

@@ -1,4 +1,4 @@
-//! What the author of a transport writes: how its two ends are made, and what it promises.
+//! The fixture that a transport's author writes: how to make the two ends, and what the transport promises.
 
 use std::error::Error;
 use std::fmt;
@@ -9,103 +9,103 @@ use connector_core::async_trait;
 use super::memory::{Switch, memory};
 use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, redacted_url};
 
-/// Why a [`Place`] could not be made, for example because no port is free.
-pub type PlaceError = Box<dyn Error + Send + Sync>;
+/// Why a [`Fixture`] could not make its [`Endpoints`], for example because no port is free.
+pub type FixtureError = Box<dyn Error + Send + Sync>;
 
-/// A transport to be tried: makes a new [`Place`] for each case.
+/// A transport under test: makes new [`Endpoints`] for each case.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    /// What the transport can and what it promises.
+    /// What the transport can do and what it promises.
     fn capabilities(&self) -> Capabilities;
 
-    /// Both ends of the transport, not connected yet, and apart from every other place. Runs within the case's own
+    /// Both ends of the transport, not connected yet and independent of any other endpoints. Runs within the case's
     /// tokio runtime.
     ///
     /// # Errors
-    /// Whatever keeps it from being made; the case fails with it.
-    async fn place(&self) -> Result<Place, PlaceError>;
+    /// Whatever prevents it; the case then fails with that error.
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError>;
 }
 
 pub(super) type MakeConnector = Box<dyn Fn() -> Box<dyn PluginConnector> + Send + Sync>;
 
-/// Both ends of a transport, and the hands on what is between them.
-pub struct Place {
+/// Both ends of a transport, and the control over the path between them.
+pub struct Endpoints {
     pub(super) url: String,
     pub(super) client: Box<dyn ClientConnector>,
     pub(super) connector: MakeConnector,
     pub(super) control: Box<dyn Control>,
 }
 
-impl Place {
-    /// The plugin's end, the URL it is reached at, and what makes an engine's end (asked once for each engine).
+impl Endpoints {
+    /// From the plugin's end, its URL, and a function that makes an engine's end (called once for each engine).
     pub fn new<P: PluginConnector>(
         url: impl Into<String>,
         client: impl ClientConnector,
         connector: impl Fn() -> P + Send + Sync + 'static,
-    ) -> Place {
-        Place {
+    ) -> Endpoints {
+        Endpoints {
             url: url.into(),
             client: Box::new(client),
             connector: Box::new(move || Box::new(connector())),
-            control: Box::new(Untouched),
+            control: Box::new(NoControl),
         }
     }
 
-    /// With these hands on what is between the ends. Like the maker of engine's ends they are kept for as long as the
-    /// place is used, and may own what it needs: a folder, a task.
+    /// Adds control over the path between the ends. Like the function that makes engine's ends, it is kept for as long as
+    /// the endpoints are used, and may own what they need, such as a directory or a task.
     #[must_use]
-    pub fn control(mut self, control: impl Control) -> Place {
+    pub fn control(mut self, control: impl Control) -> Endpoints {
         self.control = Box::new(control);
         self
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("url", &redacted_url(&self.url)).finish_non_exhaustive()
+        f.debug_struct("Endpoints").field("url", &redacted_url(&self.url)).finish_non_exhaustive()
     }
 }
 
-/// Hands on what is between the two ends: a proxy, a switch, a process. Each method is called only where the matching
+/// Control over the path between the two ends: a proxy, a switch, a process. Each method is called only if the matching
 /// [capability](Capabilities) is declared.
 pub trait Control: Send + Sync + 'static {
-    /// Breaks every link that is up, as a lost network or a killed process does, and lets none be made until
+    /// Breaks every link that is up, as a network failure or a killed process does, and prevents new ones until
     /// [`heal`](Control::heal). For [`cut`](Capabilities::cut).
     fn cut(&self) {}
 
-    /// Links can be made again, and carry again.
+    /// Allows links to be made and to carry messages again.
     fn heal(&self) {}
 
-    /// From now on nothing is carried, and nothing is closed: a cable that was pulled, a process that hangs. For
+    /// From now on nothing is delivered and nothing is closed, as with an unplugged cable or a hanging process. For
     /// [`stall`](Capabilities::stall).
     fn stall(&self) {}
 
-    /// Puts a frame of text on its way to the plugin's end, as it is, as if the engine's end of the newest link had
-    /// written it. Nothing else is on its way meanwhile. For [`inject`](Capabilities::inject).
+    /// Sends a text frame, unchanged, to the plugin's end, as if the engine's end of the newest link had written it.
+    /// Nothing else is in transit meanwhile. For [`inject`](Capabilities::inject).
     fn inject(&self, frame: &str) {
         let _ = frame;
     }
 
-    /// Puts bytes on their way to the plugin's end, as they are and without a frame around them, as if the engine's end
-    /// of the newest link had written them. For [`inject_raw`](Capabilities::inject_raw).
+    /// Sends bytes, unchanged and unframed, to the plugin's end, as if the engine's end of the newest link had written
+    /// them. For [`inject_raw`](Capabilities::inject_raw).
     fn inject_raw(&self, bytes: &[u8]) {
         let _ = bytes;
     }
 
-    /// Connects to the plugin's end as anybody can, says nothing, and stays connected for as long as the place is used.
-    /// For [`strangers`](Capabilities::strangers).
+    /// Connects to the plugin's end, sends nothing, and stays connected for as long as the endpoints are used. For
+    /// [`strangers`](Capabilities::strangers).
     fn stranger(&self) {}
 
-    /// How many connections of engines to this place are open: sockets, descriptors, or whatever a link holds. For
+    /// How many connections of engines to these endpoints are open: sockets, descriptors, or whatever a link holds. For
     /// [`counts`](Capabilities::counts).
     fn open(&self) -> usize {
         0
     }
 }
 
-struct Untouched;
+struct NoControl;
 
-impl Control for Untouched {}
+impl Control for NoControl {}
 
 impl Control for Switch {
     fn cut(&self) {
@@ -125,7 +125,7 @@ impl Control for Switch {
         Switch::inject(self, frame);
     }
 
-    /// Bytes and frames are the same here.
+    /// In memory, frames are bytes without framing.
     fn inject_raw(&self, bytes: &[u8]) {
         Switch::inject_raw(self, bytes);
     }
@@ -135,8 +135,8 @@ impl Control for Switch {
     }
 }
 
-/// What a transport can and what it promises beyond the contract of [`Link`]. The default is a transport of text that
-/// can be redialled by several engines, and that the fixture cannot break.
+/// What a transport can do and what it promises beyond the contract of [`Link`]. The default is a text transport that
+/// several engines can dial again and again, with a fixture that cannot break links.
 ///
 /// ```
 /// use conformance::Capabilities;
@@ -147,24 +147,24 @@ impl Control for Switch {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Payloads cross as the JSON text they are, to the byte (white space between tokens aside). Without it the
-    /// transport moves values, and what only text can say is not tried. Default true.
+    /// Payloads arrive as the same JSON text, to the byte (apart from whitespace between tokens). Without it the
+    /// transport moves values, and cases that only text can express are skipped. Default true.
     pub text: bool,
-    /// The largest message, in bytes of JSON, that is promised to cross. Default 1 MiB.
+    /// The largest message, in bytes of JSON, that is guaranteed to arrive. Default 1 MiB.
     pub largest: usize,
-    /// The most messages that a link may take before it pushes back on a sender whose other end does not read,
-    /// whatever buffers the system has for it included. Default 1,000,000.
+    /// The most messages that a link may accept before it pushes back on a sender whose other end does not read,
+    /// including the system's buffers. Default 1,000,000.
     pub most_unread: usize,
     /// The same in bytes. Default 64 MiB.
     pub most_unread_bytes: usize,
-    /// A plugin's end gives another link after the first has ended. Default true.
+    /// A plugin's end returns another link after the first has ended. Default true.
     pub redial: bool,
-    /// Several engines can be linked to one plugin's end at once. Default true.
+    /// Several engines can be establish to one plugin's end at once. Default true.
     pub engines: bool,
-    /// A cut is never told as [`LinkEnd::Closed`], as it is where a stream's end is all that there is to be seen. (A close
-    /// in order is always told as `Closed`.) Default true.
+    /// A cut is never reported as [`LinkEnd::Closed`], as it is where both look like the end of a stream. (A graceful close
+    /// is always reported as `Closed`.) Default true.
     pub tells_close_from_loss: bool,
-    /// A frame that is no message is handed out as an error in its place, and the link lives on. Default true.
+    /// A frame that is not a message is returned as an error in its position, and the link stays up. Default true.
     pub bad_frames: bool,
     /// The fixture can break links: [`Control::cut`]. Default false.
     pub cut: bool,
@@ -176,13 +176,13 @@ pub struct Capabilities {
     pub inject_raw: bool,
     /// The fixture can connect as a stranger: [`Control::stranger`]. Default false.
     pub strangers: bool,
-    /// The fixture can count what is open: [`Control::open`]. Default false.
+    /// The fixture can count open connections: [`Control::open`]. Default false.
     pub counts: bool,
-    /// A link that is stalled ends by itself within this time, as [`LinkEnd::Silent`], and says so in
-    /// [`Link::notices_silence`]. Default none: it does not, and the engine looks after silence.
+    /// A stalled link ends on its own within this time, as [`LinkEnd::Silent`], and declares so in
+    /// [`Link::notices_silence`]. Default none: it does not, and the engine detects silence.
     pub silence: Option<Duration>,
-    /// How long a case waits for anything before it fails. Default 30 s, since machines are slow at times.
-    pub patience: Duration,
+    /// How long a case waits for any one step before it fails. Default 30 s, since machines are slow at times.
+    pub timeout: Duration,
 }
 
 impl Default for Capabilities {
@@ -203,7 +203,7 @@ impl Default for Capabilities {
             strangers: false,
             counts: false,
             silence: None,
-            patience: Duration::from_secs(30),
+            timeout: Duration::from_secs(30),
         }
     }
 }
@@ -252,11 +252,11 @@ setters! {
     counts() => true;
     /// Declares [`silence`](Capabilities::silence).
     silence(within: Duration) => Some(within);
-    /// Sets [`patience`](Capabilities::patience).
-    patience(limit: Duration) => limit;
+    /// Sets [`timeout`](Capabilities::timeout).
+    timeout(limit: Duration) => limit;
 }
 
-/// A capability that a case cannot be run without.
+/// A capability that a case requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Need {
@@ -303,44 +303,44 @@ impl Need {
         Need::Silence,
     ];
 
-    /// Why a case is skipped, if this is not met.
+    /// Why a case is skipped if this need is not met.
     pub(super) fn unmet(self, has: &Capabilities) -> Option<&'static str> {
         let (met, why) = match self {
             Need::Text => (has.text, "it moves values, not text"),
-            Need::Redial => (has.redial, "its plugin's end gives one link only"),
-            Need::Engines => (has.engines, "its plugin's end serves one engine only"),
-            Need::TellsCloseFromLoss => (has.tells_close_from_loss, "it does not tell a close from a loss"),
+            Need::Redial => (has.redial, "its plugin's end returns only one link"),
+            Need::Engines => (has.engines, "its plugin's end serves only one engine"),
+            Need::TellsCloseFromLoss => (has.tells_close_from_loss, "it does not distinguish a close from a loss"),
             Need::BadFrames => (has.bad_frames, "a bad frame ends its links"),
             Need::Cut => (has.cut, "its fixture cannot cut links"),
             Need::Stall => (has.stall, "its fixture cannot stall links"),
             Need::Inject => (has.inject, "its fixture cannot forge frames"),
             Need::InjectRaw => (has.inject_raw, "its fixture cannot forge bytes"),
             Need::Strangers => (has.strangers, "its fixture cannot connect as a stranger"),
-            Need::Counts => (has.counts, "its fixture cannot count what is open"),
-            Need::Silence => (has.silence.is_some(), "it does not notice silence"),
+            Need::Counts => (has.counts, "its fixture cannot count open connections"),
+            Need::Silence => (has.silence.is_some(), "it does not detect silence"),
         };
         (!met).then_some(why)
     }
 }
 
-/// The transport in memory, as a fixture: the one that the suite itself is tried with.
+/// The in-memory transport as a fixture, which the suite itself is tested with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory;
 
 #[async_trait]
 impl Fixture for Memory {
     fn capabilities(&self) -> Capabilities {
-        let little = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
-        little.cut().stall().inject().inject_raw().counts()
+        let bounded = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
+        bounded.cut().stall().inject().inject_raw().counts()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (plugin, client, switch) = memory();
-        Ok(Place::new("memory://", client, move || plugin.clone()).control(switch))
+        Ok(Endpoints::new("memory://", client, move || plugin.clone()).control(switch))
     }
 }
 
-/// Connectors that are chosen at run time.
+/// A connector chosen at run time.
 pub(super) struct Boxed<T: ?Sized>(pub(super) Box<T>);
 
 #[async_trait]

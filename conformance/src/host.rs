@@ -1,4 +1,4 @@
-//! An engine with a plugin `local` here, and one behind the transport: what the cases above the links are written with.
+//! An engine with a plugin `local` in this process and a plugin behind the transport, for the cases above the link layer.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::contract::{CONNECT, END, LIVES, ORDER, TOO_SLOW};
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
-use super::lab::{Lab, WAKERS, within};
+use super::harness::{Harness, WAKERS, within};
 use super::probe::{local, probe};
 use crate::runtime::lock;
 use crate::runtime::{self, Task};
@@ -19,7 +19,7 @@ use connector_core::{
     PluginClient, PluginManager, PluginOptions, Registration, Rest, serve,
 };
 
-/// What was noted, in order.
+/// Values recorded by a case, in order.
 #[derive(Clone, Default)]
 pub(super) struct Notes(Arc<Mutex<Vec<Value>>>);
 
@@ -32,7 +32,7 @@ impl Notes {
         lock(&self.0).clone()
     }
 
-    /// A listener that notes an event's first argument.
+    /// A listener that records an event's first argument.
     pub(super) fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
         let notes = self.clone();
         move |args: Rest| {
@@ -41,15 +41,15 @@ impl Notes {
         }
     }
 
-    /// Waits until so many are noted.
-    pub(super) async fn wait(&self, has: &Capabilities, many: usize) -> Result<Vec<Value>, Failure> {
+    /// Waits until `count` values are recorded.
+    pub(super) async fn wait(&self, has: &Capabilities, count: usize) -> Result<Vec<Value>, Failure> {
         let enough = async {
-            while lock(&self.0).len() < many {
+            while lock(&self.0).len() < count {
                 runtime::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
-        let waited = within(has.patience, format!("{many} to be noted"), enough).await;
-        waited.or_look_at(&format!("messages that do not arrive; noted: {}", shown(&self.all()))).rule(ORDER)?;
+        let waited = within(has.timeout, format!("{count} values to be recorded"), enough).await;
+        waited.or_look_at(&format!("messages that do not arrive; recorded: {}", shown(&self.all()))).rule(ORDER)?;
         Ok(self.all())
     }
 }
@@ -62,9 +62,9 @@ impl Drop for OnDrop {
     }
 }
 
-/// The probe, and methods that never end, and that count.
+/// The probe, with further methods: one that never ends, one that records, one with a large result.
 pub(super) fn subject(notes: &Notes) -> Plugin {
-    let (hangs, counts) = (notes.clone(), notes.clone());
+    let (hangs, records) = (notes.clone(), notes.clone());
     probe()
         .method("hang", move |what: String| {
             let notes = hangs.clone();
@@ -75,7 +75,7 @@ pub(super) fn subject(notes: &Notes) -> Plugin {
             }
         })
         .method("note", move |what: Value| {
-            counts.add(what);
+            records.add(what);
             async { true }
         })
         .method("big", |bytes: usize| async move { "x".repeat(bytes) })
@@ -90,21 +90,21 @@ pub(super) fn options() -> PluginOptions {
         .reconnect_delay(std::time::Duration::from_millis(10), std::time::Duration::from_millis(100))
 }
 
-/// An engine, with `probe` at the other end of the transport.
+/// An engine with `probe` at the other end of the transport.
 pub(super) struct Host {
     pub(super) has: Capabilities,
     pub(super) engine: Engine,
     pub(super) local: PluginClient,
     pub(super) control: Box<dyn Control>,
     pub(super) notes: Notes,
-    /// How the plugin's end ended, once it has.
+    /// Resolves to how the plugin's end ended.
     pub(super) served: Option<oneshot::Receiver<LinkEnd>>,
     _serving: Task,
     _another: MakeConnector,
 }
 
 pub(super) async fn activate(has: &Capabilities, engine: &Engine, name: &str) -> Result<(), Failure> {
-    let activated = within(has.patience, format!("{name} to be activated"), engine.manager().activate(name)).await?;
+    let activated = within(has.timeout, format!("{name} to be activated"), engine.manager().activate(name)).await?;
     activated.map_err(|error| {
         let failure = Failure::new(format_args!("{name} to be activated"), error);
         failure.or_look_at("connect, accept, and whether the first messages arrive").rule(CONNECT)
@@ -112,23 +112,23 @@ pub(super) async fn activate(has: &Capabilities, engine: &Engine, name: &str) ->
 }
 
 impl Host {
-    pub(super) async fn new(lab: Lab) -> Result<Host, Failure> {
-        Host::with(lab, options()).await
+    pub(super) async fn new(harness: Harness) -> Result<Host, Failure> {
+        Host::with(harness, options()).await
     }
 
-    pub(super) async fn with(lab: Lab, options: PluginOptions) -> Result<Host, Failure> {
+    pub(super) async fn with(harness: Harness, options: PluginOptions) -> Result<Host, Failure> {
         let notes = Notes::default();
         let engine = Engine::new();
-        let wrong = |error| Failure::new("a plugin to be registered", error);
-        let local = engine.register(local()).map_err(wrong)?;
-        let Lab { has, url, client, connector, control, another } = lab;
+        let failed = |error| Failure::new("a plugin to be registered", error);
+        let local = engine.register(local()).map_err(failed)?;
+        let Harness { has, url, client, connector, control, another } = harness;
         let profile = ExternalProfile::new("probe", url.as_str());
-        engine.register(Registration::behind(profile, Boxed(connector)).options(options)).map_err(wrong)?;
-        let (tell, served) = oneshot::channel();
-        let noted = notes.clone();
+        engine.register(Registration::behind(profile, Boxed(connector)).options(options)).map_err(failed)?;
+        let (ended, served) = oneshot::channel();
+        let recorded = notes.clone();
         let serving = runtime::spawn(async move {
-            let end = serve(Boxed(client), move || subject(&noted), ClientConfig::default()).await;
-            let _ = tell.send(end);
+            let end = serve(Boxed(client), move || subject(&recorded), ClientConfig::default()).await;
+            let _ = ended.send(end);
         });
         activate(&has, &engine, "local").await?;
         activate(&has, &engine, "probe").await?;
@@ -147,9 +147,9 @@ impl Host {
         call(&self.has, &self.local, "probe", method, args).await
     }
 
-    /// A call that goes on beside the case.
-    pub(super) fn start(&self, method: &'static str, args: impl IntoArgs + 'static) -> Started {
-        Started::new(&self.local, method, args)
+    /// Starts a call that runs concurrently with the case.
+    pub(super) fn start(&self, method: &'static str, args: impl IntoArgs + 'static) -> PendingCall {
+        PendingCall::new(&self.local, method, args)
     }
 
     /// Waits until the link is up again, or down.
@@ -160,10 +160,10 @@ impl Host {
 
 pub(super) async fn link_is(has: &Capabilities, engine: &Engine, up: bool) -> Result<(), Failure> {
     let Some(mut state) = engine.link_state("probe") else { return Err(Failure::new("a link's state", "none")) };
-    let what = if up { "the link to be up again" } else { "the link's end to be noticed" };
+    let what = if up { "the link to be up again" } else { "the link's end to be detected" };
     let is = |state: &LinkState| state.is_up() == up;
-    let waited = within(has.patience, what, state.wait_for(is)).await.map(|state| state.is_ok());
-    match waited.or_look_at("connect and accept after a loss, and how a link tells its end")? {
+    let waited = within(has.timeout, what, state.wait_for(is)).await.map(|state| state.is_ok());
+    match waited.or_look_at("connect and accept after a loss, and how a link reports its end")? {
         true => Ok(()),
         false => Err(Failure::new(what, "the engine's end")),
     }
@@ -177,35 +177,35 @@ pub(super) async fn call<T: DeserializeOwned + 'static>(
     args: impl IntoArgs,
 ) -> Result<T, Failure> {
     let what = format!("{target}.{method} to answer");
-    let outcome = within(has.patience, &what, caller.call(target, method, args)).await;
-    outcome.or_look_at(WAKERS)?.map_err(|error| of_call(Failure::new(what, &error), &error))
+    let outcome = within(has.timeout, &what, caller.call(target, method, args)).await;
+    outcome.or_look_at(WAKERS)?.map_err(|error| explain(Failure::new(what, &error), &error))
 }
 
-/// What to look at if a call ended as this.
-pub(super) fn of_call(failure: Failure, error: &CallError) -> Failure {
+/// Adds where to look if a call ended with this error.
+pub(super) fn explain(failure: Failure, error: &CallError) -> Failure {
     let CallError::LinkLost(lost) = error else { return failure };
     let LinkLost::Seen { end, .. } = &**lost else { return failure };
     match end {
         LinkEnd::TooSlow(_) => failure
-            .or_look_at("poll_ready and poll_flush: the core ended the link, since they took nothing for too long")
+            .or_look_at("poll_ready and poll_flush: the core ended the link because they made no progress for too long")
             .rule(TOO_SLOW),
-        _ => failure.or_look_at("what made the link end, and whether it had to").rule(LIVES),
+        _ => failure.or_look_at("why the link ended, and whether it had to").rule(LIVES),
     }
 }
 
-pub(super) struct Started {
+pub(super) struct PendingCall {
     task: Option<Task>,
     outcome: oneshot::Receiver<Result<Payload, CallError>>,
 }
 
-impl Started {
-    pub(super) fn new(caller: &PluginClient, method: &'static str, args: impl IntoArgs + 'static) -> Started {
-        let (tell, outcome) = oneshot::channel();
+impl PendingCall {
+    pub(super) fn new(caller: &PluginClient, method: &'static str, args: impl IntoArgs + 'static) -> PendingCall {
+        let (done, outcome) = oneshot::channel();
         let caller = caller.clone();
         let task = runtime::spawn(async move {
-            let _ = tell.send(caller.call("probe", method, args).await);
+            let _ = done.send(caller.call("probe", method, args).await);
         });
-        Started { task: Some(task), outcome }
+        PendingCall { task: Some(task), outcome }
     }
 
     /// Drops the call's future.
@@ -214,12 +214,12 @@ impl Started {
     }
 
     pub(super) async fn outcome(&mut self, has: &Capabilities) -> Result<Result<Payload, CallError>, Failure> {
-        let ended = within(has.patience, "a call to end", &mut self.outcome).await;
-        let ended = ended.or_look_at("a link that ends and does not say so, or loses a message").rule(END)?;
+        let ended = within(has.timeout, "a call to end", &mut self.outcome).await;
+        let ended = ended.or_look_at("a link that ends without reporting it, or loses a message").rule(END)?;
         ended.map_err(|_| Failure::new("a call to end", "a task that panicked"))
     }
 
-    /// The call must end because its link did.
+    /// Checks that the call ends because its link was lost.
     pub(super) async fn is_lost(&mut self, has: &Capabilities) -> Result<(), Failure> {
         match self.outcome(has).await? {
             Err(CallError::LinkLost(_)) => Ok(()),
@@ -228,7 +228,7 @@ impl Started {
     }
 }
 
-/// All of them at once; the first that fails ends it.
+/// Runs all of them concurrently until the first failure.
 pub(super) async fn all<T>(calls: Vec<impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
     futures_util::future::try_join_all(calls).await
 }

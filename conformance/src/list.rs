@@ -1,6 +1,6 @@
-//! The list of all cases, and the macros that make tests of it.
+//! The list of all cases, and the macros that turn it into tests.
 
-/// Calls a macro with the list of all cases, by theme, each with what it needs. The only such list.
+/// Calls a macro with the list of all cases, by theme, each with its needs. This is the only list.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __cases {
@@ -11,8 +11,8 @@ macro_rules! __cases {
                 the_plugin_receives_in_order [],
                 sizes_do_not_change_the_order [],
                 both_ways_at_once [],
-                one_message_to_and_fro [],
-                messages_sent_together_arrive_apart [],
+                one_message_at_a_time_in_alternation [],
+                messages_sent_together_arrive_separately [],
                 equal_messages_all_arrive [],
                 a_pending_flush_does_not_change_the_order [],
                 every_message_of_a_long_link_arrives [],
@@ -20,37 +20,37 @@ macro_rules! __cases {
             payloads {
                 every_field_arrives [],
                 request_info_arrives [],
-                ids_arrive_whatever_they_are [],
+                every_id_arrives_unchanged [],
                 null_is_not_missing [],
                 unicode_arrives [],
                 escapes_arrive_as_written [Text],
                 numbers_arrive_as_written [Text],
                 keys_arrive_as_written [Text],
                 deep_payloads_arrive [Text],
-                white_space_breaks_nothing [Text],
+                whitespace_does_not_split_a_message [Text],
                 messages_of_every_size_arrive [],
                 a_message_that_is_too_large_is_not_dropped_silently [],
-                what_was_sent_is_let_go [],
-                what_cannot_be_sent_harms_nothing [Text],
-                old_names_are_read [Inject],
-                bad_frames_come_in_their_place [Inject, BadFrames],
-                nothing_that_comes_in_panics [Inject],
-                no_bytes_that_come_in_panic [InjectRaw],
+                delivered_messages_are_released [],
+                an_unserializable_message_leaves_the_link_intact [Text],
+                legacy_action_names_are_decoded [Inject],
+                bad_frames_are_errors_in_order [Inject, BadFrames],
+                no_frame_causes_a_panic [Inject],
+                no_byte_sequence_causes_a_panic [InjectRaw],
             }
             pressure {
                 large_messages_are_pushed_back [],
                 small_messages_are_pushed_back [],
-                what_was_taken_arrives_later [],
-                two_full_ends_do_not_lock [],
+                accepted_messages_arrive_once_the_peer_reads [],
+                two_full_ends_do_not_deadlock [],
                 a_full_link_receives [],
-                a_link_that_is_not_read_sends [],
-                flushed_is_sent [],
+                a_link_with_unread_messages_sends [],
+                flushed_messages_are_on_their_way [],
                 an_empty_flush_is_ready [],
-                fifty_small_messages_need_no_reader [],
+                fifty_small_messages_are_accepted_without_a_reader [],
             }
             waking {
                 a_waiting_reader_is_woken [],
-                sending_does_not_lose_the_readers_waker [],
+                sending_keeps_the_readers_waker [],
                 a_waiting_sender_is_woken [],
                 the_end_wakes_a_reader [],
                 the_end_wakes_a_sender [],
@@ -61,101 +61,101 @@ macro_rules! __cases {
                 the_latest_waker_is_woken [],
             }
             ending {
-                the_engines_last_words_arrive [],
-                the_plugins_last_words_arrive [],
-                large_last_words_arrive_whole [],
-                every_method_says_the_same_end [],
-                a_sender_does_not_swallow_what_arrived [],
+                messages_before_the_engines_close_arrive [],
+                messages_before_the_plugins_close_arrive [],
+                a_large_message_before_a_close_arrives_whole [],
+                every_method_reports_the_same_end [],
+                a_failed_write_keeps_received_messages [],
                 disconnect_is_bounded [],
                 disconnect_of_a_full_link_is_bounded [],
-                disconnect_again_is_fine [],
+                disconnect_is_idempotent [],
                 both_may_close_at_once [],
                 dropping_the_engines_end_closes [],
                 dropping_the_plugins_end_closes [],
                 dropping_a_full_link_closes [],
-                a_close_is_told_as_closed [],
-                a_close_ends_who_is_sending [],
-                nothing_is_carried_after_a_disconnect [],
+                a_close_is_reported_as_closed [],
+                a_close_ends_a_sending_peer [],
+                nothing_is_sent_after_a_disconnect [],
             }
             leaving {
-                last_words_arrive_though_much_is_unread [],
-                large_last_words_arrive_though_much_is_unread [],
-                a_close_is_told_as_closed_to_a_full_end [],
-                two_full_ends_may_close_at_once [],
-                a_slow_reader_gets_all_last_words [],
-                what_was_flushed_arrives_though_the_link_is_dropped [],
+                messages_before_a_close_arrive_despite_unread_input [],
+                a_large_message_before_a_close_arrives_despite_unread_input [],
+                a_full_end_reports_the_peers_close_as_closed [],
+                two_full_ends_can_close_at_once [],
+                a_slow_reader_receives_everything_before_a_close [],
+                flushed_messages_arrive_when_the_link_is_dropped [],
             }
             cutting {
                 disconnect_of_a_stalled_link_is_bounded [Stall],
-                a_cut_is_not_told_as_closed [Cut, TellsCloseFromLoss],
+                a_cut_is_not_reported_as_closed [Cut, TellsCloseFromLoss],
                 a_cut_ends_the_link [Cut],
                 a_cut_tears_no_message [Cut],
-                silence_is_noticed [Stall, Silence],
-                who_notices_silence_declares_it [],
+                silence_is_detected [Stall, Silence],
+                detecting_silence_is_declared [],
                 a_cut_wakes_a_full_sender [Cut],
-                an_idle_link_lives [],
+                an_idle_link_stays_up [],
             }
             dialling {
                 accept_may_come_after_connect [],
                 accept_may_come_before_connect [],
                 accept_is_cancel_safe [],
                 the_first_message_arrives [],
-                connect_fails_where_nobody_serves [],
+                connect_fails_without_a_server [],
                 a_second_link_follows_the_first [Redial],
                 links_do_not_inherit_messages [Redial],
                 a_link_after_a_cut_is_new [Cut, Redial],
                 connect_fails_while_cut [Cut, Redial],
                 connect_is_cancel_safe [Redial],
-                a_dial_that_is_given_up_leaves_nothing [Redial],
-                a_dial_that_is_given_up_leaves_nothing_open [Redial, Counts],
-                a_dial_that_is_not_answered_is_told_as_timed_out [Stall],
-                a_stranger_holds_up_nobody [Strangers],
+                an_abandoned_dial_leaves_no_link [Redial],
+                an_abandoned_dial_leaves_no_connection_open [Redial, Counts],
+                an_unanswered_dial_times_out [Stall],
+                a_stranger_does_not_delay_other_connections [Strangers],
                 link_after_link_is_accepted [Redial],
                 engines_do_not_disturb_each_other [Engines],
-                engines_that_dial_at_once_get_a_link_each [Engines],
+                engines_dialling_at_once_each_get_a_link [Engines],
             }
             threads {
                 two_threads_send_and_receive_at_once [],
                 two_threads_answer_each_other [],
-                last_words_arrive_in_another_thread [],
+                messages_before_a_close_arrive_in_another_thread [],
             }
             handshake {
-                the_handshake_tells_the_methods [],
-                the_plugin_asks_first [],
+                the_handshake_carries_the_methods [],
+                the_plugin_requests_the_handshake [],
                 a_second_handshake_resets_nothing [],
                 a_request_before_the_handshake_is_refused [],
-                the_engine_answers_a_wish_for_a_handshake [],
+                the_engine_repeats_the_handshake_on_request [],
             }
             calls {
-                the_script_gives_its_lines [],
-                a_call_gives_its_result [],
-                results_are_not_read_on_their_way [Text],
-                answers_may_come_in_any_order [],
-                an_id_of_zero_is_answered [],
-                unknown_answers_harm_nothing [],
-                errors_are_errors [],
-                a_plugin_learns_who_calls [],
+                the_script_prints_the_expected_lines [],
+                a_call_returns_its_result [],
+                results_are_forwarded_unparsed [Text],
+                responses_may_arrive_in_any_order [],
+                a_request_with_id_zero_is_answered [],
+                unknown_responses_are_ignored [],
+                errors_keep_their_text [],
+                a_plugin_sees_its_caller [],
                 a_plugin_calls_through_its_engine [],
                 plugins_behind_two_links_call_each_other [],
-                ten_thousand_calls_get_their_own_answers [],
+                ten_thousand_calls_get_their_own_results [],
                 large_calls_go_both_ways_at_once [],
                 a_big_result_arrives_whole [],
-                a_call_has_its_time [],
-                a_queue_has_its_time [],
+                a_call_times_out [],
+                a_queued_call_times_out [],
             }
             cancel {
                 a_dropped_call_is_cancelled [],
                 a_cancel_names_its_call [],
                 a_plugins_dropped_call_is_cancelled [],
-                cancelling_by_name_ends_them_all [],
-                cancels_of_nothing_harm_nothing [],
+                cancelling_by_name_ends_every_call_of_the_method [],
+                cancels_of_unknown_calls_are_ignored [],
             }
             events {
                 ten_thousand_events_arrive_in_order [],
                 events_arrive_at_the_plugin_in_order [],
-                off_ends_listening [],
+                off_removes_the_listener [],
                 a_plugin_listens [],
-                an_answer_does_not_overtake_an_event [],
+                a_response_does_not_overtake_an_event [],
             }
             loss {
                 a_call_while_the_link_is_down_is_lost [Cut],
@@ -164,12 +164,12 @@ macro_rules! __cases {
                 a_call_is_answered_or_lost_at_a_cut [Cut, Redial],
                 a_plugins_call_is_lost_at_a_cut [Cut],
                 calls_succeed_after_a_loss [Cut, Redial],
-                old_answers_do_not_answer_new_calls [Cut, Redial],
-                listeners_hear_each_event_once_after_a_loss [Cut, Redial],
+                old_responses_do_not_answer_new_calls [Cut, Redial],
+                listeners_receive_each_event_once_after_a_loss [Cut, Redial],
                 subscriptions_survive_a_loss [Cut, Redial],
                 a_link_that_the_plugin_closes_is_made_again [Redial],
                 a_plugin_is_deactivated_while_its_link_is_down [Cut, Redial],
-                a_silent_plugin_is_found [Stall],
+                a_silent_plugin_is_detected [Stall],
             }
             shutdown {
                 deactivating_ends_calls_under_way [],
@@ -203,12 +203,12 @@ macro_rules! __tests {
     ) => {
         #[cfg(test)]
         const EXPECTED_FAILURES: &[(&str, &str)] = &[$((stringify!($expected), $reason)),*];
-        // A name that is none does not compile.
+        // The name of an unknown case does not compile.
         #[cfg(test)]
         const _: &[fn()] = &[$($expected),*];
         $($($crate::__test! { $needs $without { $name ($fixture) } })*)*
         #[test]
-        fn what_is_skipped_is_declared() {
+        fn skipped_cases_are_declared() {
             $crate::check_without(&$fixture, &$crate::__needs!($without));
         }
     };
@@ -220,8 +220,8 @@ macro_rules! __needs {
     ([$($need:ident),* $(,)?]) => { [$($crate::Need::$need),*] };
 }
 
-/// A test of one case; an ignored one if what it needs, the first list, is among what the fixture is without, the
-/// second. The harness shows the reason, and only a literal can be one.
+/// The test of one case. It is ignored if one of the case's needs (the first list) is among those that the fixture does
+/// without (the second). The test runner shows the reason, which must be a literal.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __test {
@@ -229,13 +229,13 @@ macro_rules! __test {
         $crate::__test! { @ignore "it moves values, not text" $($rest)* }
     };
     (@is Redial [Redial $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "its plugin's end gives one link only" $($rest)* }
+        $crate::__test! { @ignore "its plugin's end returns only one link" $($rest)* }
     };
     (@is Engines [Engines $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "its plugin's end serves one engine only" $($rest)* }
+        $crate::__test! { @ignore "its plugin's end serves only one engine" $($rest)* }
     };
     (@is TellsCloseFromLoss [TellsCloseFromLoss $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "it does not tell a close from a loss" $($rest)* }
+        $crate::__test! { @ignore "it does not distinguish a close from a loss" $($rest)* }
     };
     (@is BadFrames [BadFrames $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "a bad frame ends its links" $($rest)* }
@@ -256,10 +256,10 @@ macro_rules! __test {
         $crate::__test! { @ignore "its fixture cannot connect as a stranger" $($rest)* }
     };
     (@is Counts [Counts $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "its fixture cannot count what is open" $($rest)* }
+        $crate::__test! { @ignore "its fixture cannot count open connections" $($rest)* }
     };
     (@is Silence [Silence $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "it does not notice silence" $($rest)* }
+        $crate::__test! { @ignore "it does not detect silence" $($rest)* }
     };
     (@is $need:ident [$other:ident $(, $others:ident)* $(,)?] $($rest:tt)*) => {
         $crate::__test! { @is $need [$($others),*] $($rest)* }

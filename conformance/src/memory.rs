@@ -1,4 +1,4 @@
-//! A transport in memory, with a switch that cuts it: for tests of the core, and to measure other transports against.
+//! An in-memory transport with a switch that cuts it, for tests of the core and as a baseline for measurements.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use crate::runtime::lock;
 use connector_core::{ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError};
 
-/// Frames that may be on the way before a link pushes back.
-const ROOM: usize = 64;
+/// Frames that may be in transit before a link pushes back.
+const CAPACITY: usize = 64;
 
 /// A transport from engines to one plugin: the engine's end, the plugin's end, and the switch between them.
 pub fn memory() -> (MemoryPlugin, MemoryClient, Switch) {
-    let (dial, accept) = mpsc::channel(ROOM);
+    let (dial, accept) = mpsc::channel(CAPACITY);
     let switch = Switch(Arc::default());
     (MemoryPlugin { dial, switch: switch.clone() }, MemoryClient(accept), switch)
 }
@@ -43,7 +43,7 @@ impl std::fmt::Debug for MemoryClient {
     }
 }
 
-/// Cuts the links that are up, and decides whether others can be made.
+/// Cuts the links that are up, and controls whether new ones can be made.
 #[derive(Debug, Clone)]
 pub struct Switch(Arc<Mutex<State>>);
 
@@ -54,7 +54,7 @@ struct State {
 }
 
 impl Switch {
-    /// Cuts the links that are up; what is on its way is lost.
+    /// Cuts the links that are up. Frames in transit are lost.
     pub fn cut(&self) {
         for pipe in self.links() {
             let mut pipe = lock(&pipe);
@@ -63,24 +63,24 @@ impl Switch {
         }
     }
 
-    /// From now on no link can be made (`true`), or links can (`false`).
+    /// Prevents (`true`) or allows (`false`) new links.
     pub fn turn_off(&self, off: bool) {
         lock(&self.0).off = off;
     }
 
-    /// From now on nothing is carried by the links that are up, and nobody is told.
+    /// Stalls the links that are up: nothing is delivered, and neither end is notified.
     pub fn stall(&self) {
         for pipe in self.links() {
             lock(&pipe).stalled = true;
         }
     }
 
-    /// Puts a frame on its way to the plugin, as it is.
+    /// Sends a frame, unchanged, to the plugin.
     pub fn inject(&self, frame: &str) {
         self.inject_raw(frame.as_bytes());
     }
 
-    /// The same, for a frame that need not be text.
+    /// As [`inject`](Switch::inject), for a frame that need not be text.
     pub fn inject_raw(&self, frame: &[u8]) {
         if let Some(pipe) = self.links().last() {
             let mut pipe = lock(pipe);
@@ -106,13 +106,13 @@ impl PluginConnector for MemoryPlugin {
         {
             let mut state = lock(&self.switch.0);
             if state.off {
-                return Err(ConnectError::Refused("it is switched off".to_owned()));
+                return Err(ConnectError::Refused("the transport is switched off".to_owned()));
             }
             state.links.retain(|link| link.strong_count() > 0);
             state.links.push(Arc::downgrade(&pipe));
         }
         let (here, there) = (MemoryLink::boxed(&pipe, ENGINE), MemoryLink::boxed(&pipe, PLUGIN));
-        self.dial.send(there).await.map_err(|_| ConnectError::Refused("nobody accepts".to_owned()))?;
+        self.dial.send(there).await.map_err(|_| ConnectError::Refused("the plugin's end was dropped".to_owned()))?;
         Ok(here)
     }
 }
@@ -127,10 +127,10 @@ impl ClientConnector for MemoryClient {
 const ENGINE: usize = 0;
 const PLUGIN: usize = 1;
 
-/// What is between two ends; of each pair, the first is the engine's.
+/// The state shared by the two ends of a link. In each array, the engine's entry comes first.
 #[derive(Debug, Default)]
 struct Pipe {
-    /// What each end has sent and the other has not received.
+    /// Frames that each end has sent and the other has not received.
     frames: [VecDeque<Bytes>; 2],
     closed: [bool; 2],
     readers: [Option<Waker>; 2],
@@ -140,7 +140,7 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// Everybody is to look again.
+    /// Wakes both ends.
     fn wake(&mut self) {
         self.readers.iter_mut().chain(&mut self.writers).filter_map(Option::take).for_each(Waker::wake);
     }
@@ -148,16 +148,16 @@ impl Pipe {
 
 struct MemoryLink {
     pipe: Arc<Mutex<Pipe>>,
-    me: usize,
+    side: usize,
     end: Option<LinkEnd>,
 }
 
 impl MemoryLink {
-    fn boxed(pipe: &Arc<Mutex<Pipe>>, me: usize) -> Box<dyn Link> {
-        Box::new(MemoryLink { pipe: Arc::clone(pipe), me, end: None })
+    fn boxed(pipe: &Arc<Mutex<Pipe>>, side: usize) -> Box<dyn Link> {
+        Box::new(MemoryLink { pipe: Arc::clone(pipe), side, end: None })
     }
 
-    /// One look at the pipe: `look` is asked while it carries.
+    /// Polls the pipe with `look`, unless the link has ended or stalled.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -170,12 +170,12 @@ impl MemoryLink {
         let mut pipe = lock(&self.pipe);
         let looked = match &*pipe {
             Pipe { cut: true, .. } => Poll::Ready(Err(LinkEnd::lost("cut"))),
-            Pipe { closed, .. } if closed[self.me] => Poll::Ready(Err(LinkEnd::Disconnected)),
+            Pipe { closed, .. } if closed[self.side] => Poll::Ready(Err(LinkEnd::Disconnected)),
             Pipe { stalled: true, .. } => Poll::Pending,
-            _ => look(&mut pipe, self.me),
+            _ => look(&mut pipe, self.side),
         };
         match &looked {
-            Poll::Pending => wakers(&mut pipe)[self.me] = Some(cx.waker().clone()),
+            Poll::Pending => wakers(&mut pipe)[self.side] = Some(cx.waker().clone()),
             Poll::Ready(Err(end)) => self.end = Some(end.clone()),
             Poll::Ready(Ok(_)) => {}
         }
@@ -184,7 +184,7 @@ impl MemoryLink {
 
     fn close(&mut self) {
         let mut pipe = lock(&self.pipe);
-        pipe.closed[self.me] = true;
+        pipe.closed[self.side] = true;
         pipe.wake();
     }
 }
@@ -198,11 +198,11 @@ impl Link for MemoryLink {
         self.poll(
             cx,
             |pipe| &mut pipe.writers,
-            |pipe, me| match pipe.closed[1 - me] {
-                // What arrived before the end is handed out first; then the reader says it.
-                true if !pipe.frames[1 - me].is_empty() => Poll::Pending,
+            |pipe, side| match pipe.closed[1 - side] {
+                // The reader returns received frames first and then reports the end.
+                true if !pipe.frames[1 - side].is_empty() => Poll::Pending,
                 true => closed(),
-                false if pipe.frames[me].len() >= ROOM => Poll::Pending,
+                false if pipe.frames[side].len() >= CAPACITY => Poll::Pending,
                 false => Poll::Ready(Ok(())),
             },
         )
@@ -214,8 +214,8 @@ impl Link for MemoryLink {
             return Err(end.clone().into());
         }
         let mut pipe = lock(&self.pipe);
-        pipe.frames[self.me].push_back(frame);
-        if let Some(reader) = pipe.readers[1 - self.me].take() {
+        pipe.frames[self.side].push_back(frame);
+        if let Some(reader) = pipe.readers[1 - self.side].take() {
             reader.wake();
         }
         Ok(())
@@ -229,13 +229,13 @@ impl Link for MemoryLink {
         self.poll(
             cx,
             |pipe| &mut pipe.readers,
-            |pipe, me| match pipe.frames[1 - me].pop_front() {
+            |pipe, side| match pipe.frames[1 - side].pop_front() {
                 Some(frame) => {
-                    // There is room; and this end's own writer may have waited for the last to be read.
+                    // Wakes the peer's writer, and this end's, which may have waited for the last frame to be read.
                     pipe.writers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
                     Poll::Ready(Ok(Message::decode(frame)))
                 }
-                None if pipe.closed[1 - me] => closed(),
+                None if pipe.closed[1 - side] => closed(),
                 None => Poll::Pending,
             },
         )

@@ -1,4 +1,4 @@
-//! The two plugins of every script, the same as the published packages are tried with.
+//! The two plugins of every script, the same ones that the published packages are tested with.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,36 +10,36 @@ use crate::runtime;
 use crate::runtime::lock;
 use connector_core::{CallError, Context, Fault, Json, Payload, Plugin, Profile, Rest, Service};
 
-/// An event as a script or the probe has heard it.
+/// An event as the script or the probe received it.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Heard {
+pub(super) struct ReceivedEvent {
     pub(super) name: String,
     pub(super) key: String,
     pub(super) payload: Rest,
 }
 
-/// What was heard, in order.
+/// Records received events, in order.
 #[derive(Clone, Default)]
-pub(super) struct Ear(Arc<Mutex<Vec<Heard>>>);
+pub(super) struct Recorder(Arc<Mutex<Vec<ReceivedEvent>>>);
 
-impl Ear {
-    /// A listener that remembers an event of `name`.
+impl Recorder {
+    /// A listener that records an event of `name`.
     pub(super) fn listener(&self, name: String, key: String) -> impl Fn(Rest) + Send + Sync + use<> {
-        let heard = Arc::clone(&self.0);
-        move |payload: Rest| lock(&heard).push(Heard { name: name.clone(), key: key.clone(), payload })
+        let events = Arc::clone(&self.0);
+        move |payload: Rest| lock(&events).push(ReceivedEvent { name: name.clone(), key: key.clone(), payload })
     }
 
-    pub(super) fn drain(&self) -> Vec<Heard> {
+    pub(super) fn drain(&self) -> Vec<ReceivedEvent> {
         std::mem::take(&mut lock(&self.0))
     }
 }
 
-/// The plugin under test, with one method for each thing a plugin can do, and a service `tools`.
+/// The plugin under test, with a method for each feature of a plugin, and a service `tools`.
 ///
-/// Each has an ear of its own: make one for each engine.
+/// Each probe records its own events: make one for each engine.
 pub fn probe() -> Plugin {
-    let ear = Ear::default();
-    let (watches, watches_once, watched) = (ear.clone(), ear.clone(), ear);
+    let recorder = Recorder::default();
+    let (watches, watches_once, watched) = (recorder.clone(), recorder.clone(), recorder);
     Plugin::new("probe")
         .method("echo", echo)
         .method("add", add)
@@ -67,13 +67,13 @@ pub fn probe() -> Plugin {
             ctx.client().off(&name, &key).map(|()| true)
         })
         .method("watched", move || {
-            let heard = watched.drain();
-            async move { Ok::<_, CallError>(heard) }
+            let events = watched.drain();
+            async move { Ok::<_, CallError>(events) }
         })
         .service("tools", Service::new().method("ping", || async { "pong" }))
 }
 
-/// A plugin of the engine's own process: what the probe relays to and listens to.
+/// A plugin in the engine's process, which the probe relays calls to and listens to.
 pub fn local() -> Plugin {
     Plugin::new(Profile::new("local").with_events(["tick"]))
         .method("echo", echo)
@@ -91,7 +91,7 @@ async fn slow(ms: u64, value: Payload) -> Payload {
     value
 }
 
-/// `a + b` as JavaScript has it: numbers add, a string joins, anything else is not a number.
+/// `a + b` as in JavaScript: numbers add, strings concatenate, anything else is not a number.
 async fn add(a: Value, b: Value) -> Value {
     match (&a, &b) {
         (Value::String(_), _) | (_, Value::String(_)) => (text(&a) + &text(&b)).into(),
@@ -110,7 +110,7 @@ fn number(value: &Value) -> f64 {
     }
 }
 
-/// A value as JavaScript makes it a string.
+/// A value converted to a string as in JavaScript.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! Tasks, time and locks, as the suite uses them.
+//! Tasks, timers and locks for the suite.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-/// A task that ends when its handle is dropped.
+/// A task that is aborted when its handle is dropped.
 pub(crate) type Task = AbortOnDropHandle<()>;
 
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
@@ -18,7 +18,7 @@ pub(crate) fn sleep(length: Duration) -> Pin<Box<tokio::time::Sleep>> {
     Box::pin(tokio::time::sleep(length))
 }
 
-/// Locks, even if a case that failed has poisoned it.
+/// Locks a mutex that a failed case may have poisoned.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

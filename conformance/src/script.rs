@@ -1,4 +1,4 @@
-//! Runs a script of steps against an engine, and reports a line for each.
+//! Runs a script of steps against an engine and reports a line for each.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use serde_json::{Number, Value};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::probe::{Ear, Heard, local};
+use super::probe::{ReceivedEvent, Recorder, local};
 use crate::runtime::{self, Task};
 use connector_core::{CallError, Engine, Payload, PluginClient, PluginManager, Refusal, RegisterError, Rest};
 
-/// Steps, as in the scripts that the published engine is tried with: `activate`, `deactivate`, `isActive`, `methods`,
+/// Steps, as in the scripts that the published engine is tested with: `activate`, `deactivate`, `isActive`, `methods`,
 /// `call`, `start`, `join`, `cancel`, `on`, `once`, `off`, `heard`, `emit`, `wait`.
 #[derive(Debug, Clone)]
 pub struct Script(Vec<Step>);
 
-/// The script that the published packages are tried with, and the lines that it gives with them at both ends.
+/// The script that the published packages are tested with.
 pub const SCRIPT: &str = include_str!("script.json");
-/// The lines that [`SCRIPT`] gives.
+/// The lines that [`SCRIPT`] produces with the published packages at both ends.
 pub const EXPECTED: &str = include_str!("expected.ndjson");
 
 /// Why a script was not run.
@@ -85,14 +85,15 @@ impl Script {
     }
 }
 
-/// Registers [`local`] with the engine, runs the steps in its name one after the other, and reports a line of JSON for
+/// Registers [`local`] with the engine, runs the steps on its behalf one after the other, and reports a line of JSON for
 /// each: `{"step":3,"do":"call","ok":…}` or `{…,"error":…}`, then `{"event":"done","steps":…}`.
 ///
 /// # Errors
 /// The engine has a plugin `local` already.
 pub async fn run_script(engine: &Engine, script: &Script, mut report: impl FnMut(String)) -> Result<(), ScriptError> {
     let local = engine.register(local())?;
-    let mut run = Run { manager: engine.manager(), local, ear: Ear::default(), started: HashMap::new(), tasks: vec![] };
+    let mut run =
+        Run { manager: engine.manager(), local, recorder: Recorder::default(), started: HashMap::new(), tasks: vec![] };
     for (number, step) in script.0.iter().enumerate() {
         let outcome = run.step(step).await;
         report(line(number, &step.r#do, outcome));
@@ -101,14 +102,14 @@ pub async fn run_script(engine: &Engine, script: &Script, mut report: impl FnMut
     Ok(())
 }
 
-/// What a step gives, or the error it reports: text, or whatever a plugin threw.
+/// A step's result, or the error it reports: text, or the value that a plugin threw.
 type Outcome = Result<Payload, Payload>;
 type Ended = Option<Result<Payload, CallError>>;
 
 struct Run {
     manager: PluginManager,
     local: PluginClient,
-    ear: Ear,
+    recorder: Recorder,
     started: HashMap<String, watch::Receiver<Ended>>,
     tasks: Vec<Task>,
 }
@@ -133,15 +134,15 @@ impl Run {
             "join" => self.join(&step.id).await,
             "cancel" => self.local.cancel(target, method).await.map(|()| Payload::null()).map_err(thrown),
             "on" => {
-                let listener = self.ear.listener(name.one().to_owned(), key.clone());
+                let listener = self.recorder.listener(name.one().to_owned(), key.clone());
                 self.local.on(name.one(), key, listener).map(|()| Payload::new(true)).map_err(thrown)
             }
             "once" => {
-                let listener = self.ear.listener(name.one().to_owned(), key.clone());
+                let listener = self.recorder.listener(name.one().to_owned(), key.clone());
                 self.local.once(name.one(), key, listener).map(|()| Payload::new(true)).map_err(thrown)
             }
             "off" => self.local.off(name.one(), key).map(|()| Payload::new(true)).map_err(thrown),
-            "heard" => Ok(Payload::new::<Vec<Heard>>(self.ear.drain())),
+            "heard" => Ok(Payload::new::<Vec<ReceivedEvent>>(self.recorder.drain())),
             "emit" => {
                 let payload = step.payload.clone().ok_or_else(|| words(NO_PAYLOAD))?;
                 self.local.emit(key, Rest(payload)).await.map(|()| Payload::new(true)).map_err(thrown)
@@ -169,7 +170,7 @@ impl Run {
         .map_err(|error| words(&error.to_string()))
     }
 
-    /// The call goes on beside the script; a caller that may not call at all is told at once.
+    /// Starts a call that runs concurrently with the script. A caller that is not allowed to call gets its error at once.
     fn start(&mut self, step: &Step) -> Outcome {
         let args = step.args.clone().ok_or_else(|| words(NO_ARGS))?;
         let (local, target) = (self.local.clone(), step.target.clone());
@@ -182,11 +183,11 @@ impl Run {
             return Err(words(&refusal.to_string()));
         }
         let done = at_once.is_some();
-        let (tell, ended) = watch::channel(at_once);
+        let (done_tx, ended) = watch::channel(at_once);
         if !done {
             self.tasks.push(runtime::spawn(async move {
                 let outcome = call.await;
-                tell.send_replace(Some(outcome));
+                done_tx.send_replace(Some(outcome));
             }));
         }
         self.started.insert(step.id.to_string(), ended);
@@ -197,13 +198,13 @@ impl Run {
         let Some(ended) = self.started.get_mut(&id.to_string()) else {
             return Err(words("Cannot read properties of undefined (reading 'error')"));
         };
-        // The sender is dropped only after it has told.
+        // The sender is dropped only after it has sent the outcome.
         let outcome = ended.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         outcome.unwrap_or_else(|| Ok(Payload::null())).map_err(thrown)
     }
 }
 
-// What the published engine's own script runner says of steps that lack something.
+// The published script runner's errors for incomplete steps.
 const NO_ARGS: &str = "args is not iterable (cannot read property undefined)";
 const NO_PAYLOAD: &str = "payload is not iterable (cannot read property undefined)";
 
@@ -238,12 +239,12 @@ fn line(step: usize, what: &str, outcome: Outcome) -> String {
         .unwrap_or_else(|error| format!("{{\"step\":{step},\"error\":\"{error}\"}}"))
 }
 
-/// The same value in the form in which JavaScript would print it; text that is no Unicode stays as it came.
+/// The value as JavaScript prints it. Text that is not valid Unicode stays unchanged.
 fn as_javascript_prints(payload: Payload) -> Payload {
     payload.clone().read::<Printed>().map_or(payload, Payload::new)
 }
 
-/// JSON whose members keep their order, and whose whole numbers are written without a fraction.
+/// JSON that keeps the order of members and writes whole numbers without a fraction.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Printed {

@@ -1,4 +1,4 @@
-//! What a case is, and what runs it.
+//! Cases, and how they are run.
 
 use std::fmt;
 use std::future::Future;
@@ -7,19 +7,19 @@ use std::pin::Pin;
 use super::contract;
 use super::failure::Failure;
 use super::fixture::{Fixture, Need};
-use super::lab::within;
+use super::harness::within;
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
-/// One behaviour that every transport is tried for.
+/// One behaviour that every transport is tested for.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Case {
-    /// The case's name: its function's, in [`cases`](super::cases).
+    /// The name of its function in [`cases`](super::cases).
     pub name: &'static str,
-    /// What it is about: its module there.
+    /// The name of the function's module.
     pub theme: &'static str,
-    /// What a transport must be able to for it.
+    /// The capabilities that it requires.
     pub needs: &'static [Need],
     run: for<'a> fn(&'a dyn Fixture) -> Running<'a>,
 }
@@ -30,12 +30,12 @@ impl fmt::Debug for Case {
     }
 }
 
-/// How a case went.
+/// The outcome of a case.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// The promise is kept.
     Passed,
-    /// It was not tried, and why: the fixture does not declare what it needs.
+    /// Not run, with the reason: the fixture lacks a capability that the case requires.
     Skipped(&'static str),
     /// The promise is not kept.
     Failed(Failure),
@@ -47,27 +47,27 @@ impl Case {
         CASES.iter().find(|case| case.name == name)
     }
 
-    /// Tries it. Must be called within a tokio runtime that has its time enabled; ends within a bound.
+    /// Runs it in bounded time. Must be called within a tokio runtime that has its time driver enabled.
     pub async fn run(&self, fixture: &dyn Fixture) -> Verdict {
         let has = fixture.capabilities();
         if let Some(why) = self.needs.iter().find_map(|need| need.unmet(&has)) {
             return Verdict::Skipped(why);
         }
-        // Each wait has its own bound, and there are not so many of them.
-        let ran = within(has.patience.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
+        // Each wait has its own limit; this one bounds their sum.
+        let ran = within(has.timeout.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
         match ran.and_then(|outcome| outcome) {
             Ok(()) => Verdict::Passed,
-            Err(failure) => Verdict::Failed(failure.of_case(self.name).rule(contract::of_theme(self.theme))),
+            Err(failure) => Verdict::Failed(failure.of_case(self.name).rule(contract::default_for(self.theme))),
         }
     }
 }
 
-/// What became of every case.
+/// The outcome of every case.
 #[derive(Debug, Clone)]
 pub struct Report(Vec<(&'static Case, Verdict)>);
 
 impl Report {
-    /// Each case with how it went, in the order of [`CASES`].
+    /// Each case with its outcome, in the order of [`CASES`].
     pub fn verdicts(&self) -> impl Iterator<Item = (&'static Case, &Verdict)> {
         self.0.iter().map(|(case, verdict)| (*case, verdict))
     }
@@ -81,7 +81,7 @@ impl Report {
         })
     }
 
-    /// Those that failed.
+    /// The failures.
     pub fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.0.iter().filter_map(|(_, verdict)| match verdict {
             Verdict::Failed(failure) => Some(failure),
@@ -90,7 +90,7 @@ impl Report {
     }
 }
 
-/// A line for each case, and one with the counts.
+/// One line for each case, and one with the counts.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (case, verdict) in &self.0 {
@@ -106,7 +106,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs every case, one after the other. Must be called within a tokio runtime that has its time enabled.
+/// Runs every case, one after the other. Must be called within a tokio runtime that has its time driver enabled.
 pub async fn run_all(fixture: &dyn Fixture) -> Report {
     let mut verdicts = Vec::with_capacity(CASES.len());
     for case in CASES {
@@ -115,15 +115,15 @@ pub async fn run_all(fixture: &dyn Fixture) -> Report {
     Report(verdicts)
 }
 
-/// Runs one case as a test, in a runtime of its own: what [`suite!`](crate::suite) makes tests of. The
-/// runtime has one thread, or two for the theme `threads`.
+/// Runs one case as a test in its own runtime, for [`suite!`](crate::suite). The runtime has one thread, or two for the
+/// theme `threads`.
 ///
 /// # Panics
-/// The case fails though it should not, or passes though it is expected to fail: a strict list does not grow old.
+/// The case fails unexpectedly, or passes although it is expected to fail.
 #[doc(hidden)]
-#[allow(clippy::print_stderr, reason = "a test that was skipped has to say so")]
+#[allow(clippy::print_stderr, reason = "a skipped test must report that it was")]
 pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)]) {
-    let case = Case::find(name).unwrap_or_else(|| panic!("there is no case {name}"));
+    let case = Case::find(name).unwrap_or_else(|| panic!("unknown case {name}"));
     let runtime = match case.theme {
         "threads" => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -138,25 +138,25 @@ pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)])
         (Verdict::Failed(failure), None) => panic!("{failure}"),
         (Verdict::Failed(failure), Some(reason)) => eprintln!("failed as expected ({reason}): {failure}"),
         (Verdict::Passed | Verdict::Skipped(_), Some(reason)) => {
-            panic!("{name} was expected to fail ({reason}) and did not: take it off the list")
+            panic!("{name} was expected to fail ({reason}) and did not: remove it from the list")
         }
     }
 }
 
-/// That what a fixture does not declare is what its [`suite!`](crate::suite) says it is without, so that no
-/// case is skipped unseen.
+/// Checks that the capabilities a fixture lacks are those that its [`suite!`](crate::suite) lists after `without`, so that
+/// no case is skipped unnoticed.
 ///
 /// # Panics
-/// It is not.
+/// They differ.
 #[doc(hidden)]
 pub fn check_without(fixture: &impl Fixture, without: &[Need]) {
     let has = fixture.capabilities();
     for need in Need::ALL {
         match (need.unmet(&has), without.contains(need)) {
             (Some(why), false) => {
-                panic!("cases are skipped since {why}: say so with suite!(FIXTURE, without: [{need:?}, …])")
+                panic!("cases are skipped because {why}: declare it with suite!(FIXTURE, without: [{need:?}, …])")
             }
-            (None, true) => panic!("the fixture has {need:?} now: take it out of suite!(FIXTURE, without: […])"),
+            (None, true) => panic!("the fixture has {need:?} now: remove it from suite!(FIXTURE, without: […])"),
             _ => {}
         }
     }

@@ -8,13 +8,13 @@
 //! sandbox listens: "sandbox" may not listen to "opened" of "vault": the host's rule "sandbox-reads-files" does not allow it
 //! editor writes: 5 bytes
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
 use connector_core::{Access, Engine, Operation, Plugin};
 
-/// The engine asks this about each call, subscription, activation and deactivation, also when a call activates a plugin.
+/// The engine calls this for each call, subscription, activation and deactivation, also when a call activates a plugin.
 fn sandbox_reads_files(access: &Access<'_>) -> bool {
     match (access.from, access.to, access.operation) {
         ("sandbox", "files", Operation::Call { method, .. }) => method == "read",

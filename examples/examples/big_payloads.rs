@@ -1,4 +1,4 @@
-//! Large payloads: a plugin that passes a document on neither reads nor copies it.
+//! Large payloads: a plugin forwards a document without parsing or copying it.
 //!
 //! `cargo run -p examples --example big_payloads` prints:
 //!
@@ -7,19 +7,19 @@
 //! it came back with the same text, in the same memory: true
 //! its version is 1.10
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
 use connector_core::{CallError, Context, Engine, Payload, Plugin};
 use serde::Deserialize;
 
-/// A [`Payload`] is JSON that nobody has read: it goes on as it came, to any plugin over any transport.
+/// A [`Payload`] is unparsed JSON: it is forwarded unchanged, to any plugin over any transport.
 async fn relay(ctx: Context, document: Payload) -> Result<Payload, CallError> {
     ctx.client().call("store", "put", (document,)).await
 }
 
-/// The reader's types say what is read. Here one field is, and stays as it was written.
+/// The types decide what is parsed. Here it is one field, which stays as written.
 #[derive(Deserialize)]
 struct Head {
     version: Payload,

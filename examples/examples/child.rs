@@ -1,4 +1,4 @@
-//! A plugin in a child process, here this same program: it crashes, says why, and is started again.
+//! A plugin in a child process, here this same program: it crashes, reports why, and is restarted.
 //!
 //! `cargo run -p examples --example child` prints:
 //!
@@ -7,7 +7,7 @@
 //! it ended with exit code Some(3) and said ["out of paper"]
 //! it was started again, as a new process: true
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program prints to the terminal")]
 
 use std::{env, error::Error, process};
 

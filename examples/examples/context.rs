@@ -1,4 +1,4 @@
-//! A call's context: who calls, calling back, and how a cancelled call takes along what it has caused.
+//! A call's context: the caller, calling back, and how cancelling a call cancels the calls it made.
 //!
 //! `cargo run -p examples --example context` prints:
 //!
@@ -8,7 +8,7 @@
 //! app gives up
 //! sleeper: the call has ended
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 use std::future::pending;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 async fn greet(ctx: Context) -> Result<String, CallError> {
     println!("{}.{}, called by {}", ctx.path(), ctx.method(), ctx.from());
-    // The caller runs one call at a time and waits for this one, yet calling it back gets through.
+    // The caller runs one call at a time and waits for this one, but calling it back is allowed.
     let name: String = ctx.client().call(ctx.from(), "name", ()).await?;
     Ok(format!("hello, {name}"))
 }
@@ -27,7 +27,7 @@ async fn relay(ctx: Context) -> Result<(), CallError> {
     ctx.client().call("sleeper", "sleep", ()).await
 }
 
-/// When its call ends, the method is dropped where it waits. `ended` is for the tasks that it has spawned.
+/// When its call ends, the method is dropped at its current `await`. `ended` is for tasks that it has spawned.
 async fn sleep(ctx: Context, tell: Sender<&'static str>) {
     let tell_end = tell.clone();
     tokio::spawn(async move {
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", app.call::<String>("greeter", "greet", ()).await?);
     tokio::select! {
         outcome = app.call::<()>("greeter", "relay", ()) => outcome?,
-        _asleep = told.recv() => println!("app gives up"), // drops its call, and with it the relay's
+        _asleep = told.recv() => println!("app gives up"), // drops its call, and with it the relay's call
     }
     println!("sleeper: {}", told.recv().await.unwrap_or("nothing"));
 

@@ -1,4 +1,4 @@
-//! How a call can end: with a result, the plugin's own error as a type, bad arguments, refused, or too late.
+//! How a call can end: with a result, the plugin's typed error, bad arguments, a refusal, or a timeout.
 //!
 //! `cargo run -p examples --example errors` prints:
 //!
@@ -9,7 +9,7 @@
 //! refused: Cannot call shop from app, because shop is not registered
 //! too late: audit of bank did not answer within the 50ms its caller gave it
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::{error::Error, future::pending, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Events: a listener for quick work, a typed stream for work that takes time, and what happens if it takes too long.
+//! Events: a listener for quick work, a typed stream for slow work, and events that are missed because it is too slow.
 //!
 //! `cargo run -p examples --example events` prints:
 //!
@@ -11,7 +11,7 @@
 //! stream: 2 events did not fit
 //! the stream has ended
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -26,20 +26,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         engine.manager().activate(name).await?;
     }
 
-    // A listener runs where the event arrives, so it must be quick.
+    // A listener runs in the task that receives the event, so it must be quick.
     app.on("clock", "tick", |count: u64| println!("listener: {count}"))?;
     clock.emit("tick", (1,)).await?;
     clock.emit("tick", (2,)).await?;
     app.off("clock", "tick")?;
 
-    // Up to 3 events wait in this stream. The engine remembers the last event, so the stream begins with it.
+    // This stream buffers up to 3 events. The engine stores the last event, so the stream begins with it.
     let mut ticks = app.events::<(u64,)>("clock", "tick", 3)?;
     clock.emit("tick", (3,)).await?;
     clock.emit("tick", ("four",)).await?;
     clock.emit("tick", (5,)).await?;
     clock.emit("tick", (6,)).await?;
 
-    app.off("clock", "tick")?; // ends the stream, which still gives what waits
+    app.off("clock", "tick")?; // ends the stream, which still returns its buffered events
     while let Some(event) = ticks.recv().await {
         match event {
             Event::Args((count,)) => println!("stream: {count}"),

@@ -5,7 +5,7 @@
 //! ```text
 //! hello, world
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -20,7 +20,7 @@ async fn greet(name: String) -> String {
 async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new();
     engine.register(Plugin::new("greeter").method("greet", greet))?;
-    // The host takes part as a plugin, too: calls always come from one.
+    // The host is a plugin, too: every call comes from a plugin.
     let app = engine.register(Plugin::new("app"))?;
     engine.manager().activate("app").await?;
 

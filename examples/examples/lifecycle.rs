@@ -1,4 +1,4 @@
-//! A plugin's life: registered, activated on demand, deactivated, activated by the host, and stopped with the engine.
+//! A plugin's lifecycle: registered, activated on demand, deactivated, activated by the host, and stopped with the engine.
 //!
 //! `cargo run -p examples --example lifecycle` prints:
 //!
@@ -13,14 +13,14 @@
 //! journal notes that app said "goodbye"
 //! journal closes
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
 use connector_core::{Engine, Plugin, PluginClient};
 
-/// Runs at each activation, before the first call gets through. The place to subscribe to events: subscriptions end with
-/// the plugin's deactivation.
+/// Runs at each activation, before the first call arrives. Subscribe to events here: subscriptions end with the plugin's
+/// deactivation.
 async fn open(journal: PluginClient) {
     println!("journal opens");
     if let Err(error) = journal.on("app", "said", |what: String| println!("journal notes that app said {what:?}")) {

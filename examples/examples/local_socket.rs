@@ -9,7 +9,7 @@
 //! the second host: 3
 //! the plugin stops: closed by this end
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 use std::process;
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the second host: {}", second_app.call::<u64>("counter", "next", ()).await?);
     second.shutdown().await;
 
-    let _ = stop.send(()); // in a program by itself: `tokio::signal::ctrl_c`
+    let _ = stop.send(()); // in a separate program: `tokio::signal::ctrl_c`
     println!("the plugin stops: {}", program.await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A link that is lost heals: the engine dials again, and what the host listens to stays. The same on every transport.
+//! A lost link: the engine reconnects, and the host's subscriptions stay. The same on every transport.
 //!
 //! `cargo run -p examples --example lost_link` prints:
 //!
@@ -9,7 +9,7 @@
 //! the link is up
 //! event: notes.txt
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::{error::Error, process};
 
@@ -40,14 +40,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut link = engine.link_state("editor").ok_or("it has no link")?;
     println!("the link is {}", *link.borrow());
 
-    program.abort(); // the plugin's program is gone, and with it the link
+    program.abort(); // the plugin's program ends, and with it the link
     let _ = program.await;
-    link.wait_for(|state| !state.is_up()).await?; // the state also says why
+    link.wait_for(|state| !state.is_up()).await?; // the state also contains the reason
     println!("the link is down");
     let outcome = app.call::<()>("editor", "save", ("notes.txt",)).await;
     println!("a call meanwhile fails at once: {}", matches!(outcome, Err(CallError::LinkLost(_))));
 
-    let (_url, serving) = local::serve(&name, editor)?; // it is back
+    let (_url, serving) = local::serve(&name, editor)?; // it runs again
     tokio::spawn(serving);
     println!("the link is {}", *link.wait_for(LinkState::is_up).await?);
     app.call::<()>("editor", "save", ("notes.txt",)).await?;

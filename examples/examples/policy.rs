@@ -1,4 +1,4 @@
-//! A policy: who may activate and deactivate whom. The editor may, the game may not, and the compiler has its own say.
+//! A policy: which plugin may activate and deactivate which. The editor may, the game may not, and the compiler may veto.
 //!
 //! `cargo run -p examples --example policy` prints:
 //!
@@ -9,7 +9,7 @@
 //! editor deactivates: Plugin editor has no right to deactivate plugin compiler
 //! the host deactivates: done
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ use connector_core::{Engine, Plugin, PluginClient, Policy, Profile, async_trait}
 
 struct EditorDecides;
 
-/// The host asks as `manager`. A decision may wait, for example for the user's answer.
+/// The host appears as `manager`. A decision may wait, for example for the user's answer.
 #[async_trait]
 impl Policy for EditorDecides {
     async fn can_activate(&self, from: &Profile, _to: &Profile, _method: Option<&str>) -> bool {
@@ -29,7 +29,7 @@ impl Policy for EditorDecides {
     }
 }
 
-/// Plugins ask the engine's own plugin `manager`.
+/// Plugins call the engine's plugin `manager`.
 async fn ask(plugin: &PluginClient, what: &str, method: &str) {
     let outcome = plugin.call::<()>("manager", method, ("compiler",)).await;
     println!("{} {what}: {}", plugin.name(), outcome.map_or_else(|error| error.to_string(), |()| "done".to_owned()));

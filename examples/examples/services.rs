@@ -8,7 +8,7 @@
 //! files.trash.empty: 3 files
 //! exposed: ["list", "status", "empty"]
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -37,11 +37,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("files.list: {:?}", app.call::<Vec<String>>("files", "list", ()).await?);
     println!("files.cmd.git.status: {}", app.call::<String>("files.cmd.git", "status", ()).await?);
 
-    // A plugin adds a service with its own handle; in a method that is `ctx.client()`.
+    // A plugin adds a service with its handle; in a method that is `ctx.client()`.
     files.create_service("trash", Service::new().method("empty", || async { 3 })).await?;
     println!("files.trash.empty: {} files", app.call::<u64>("files.trash", "empty", ()).await?);
 
-    // The profile lists every method by its bare name, wherever it is.
+    // The profile lists every method by its bare name, without its path.
     let methods = engine.manager().profile("files").and_then(|profile| profile.methods).unwrap_or_default();
     println!("exposed: {methods:?}");
 

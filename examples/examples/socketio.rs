@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The engine's end builds against OpenSSL, see the workspace's README.
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = oneshot::channel();
     let program = tokio::spawn(serving.until(async { stopped.await.unwrap_or_default() }));
 
-    // The host's.
+    // The host's program.
     let engine = Engine::new();
     engine.register(transport_socketio::plugin("adder", &url))?;
     let app = engine.register(Plugin::new("app"))?;
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     engine.shutdown().await;
-    let _ = stop.send(()); // in a program by itself: `tokio::signal::ctrl_c`
+    let _ = stop.send(()); // in a separate program: `tokio::signal::ctrl_c`
     println!("the plugin stops: {}", program.await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sketch-thru-Plan: two services of a session, one of which informs and asks the other by way of a hub.
+//! Sketch-thru-Plan: two services of a session, one of which sends informs and requests to the other through a hub.
 //!
 //! `cargo run -p examples --example stp` prints:
 //!
@@ -8,7 +8,7 @@
 //! Map finds: recce
 //! Map finds nothing: there is no task patrol
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -22,7 +22,7 @@ struct Task {
     name: String,
 }
 
-/// Each handler takes the messages of one method. Their methods are the service's solvables.
+/// Each handler receives the messages of one method. These methods are the service's solvables.
 fn tasks(url: &str) -> StpClient {
     let stp = StpClient::new(StpWsConnector::new(url));
     stp.on("TaskAdded", |task: Task| println!("Tasks receives: {}", task.name));

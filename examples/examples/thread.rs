@@ -1,4 +1,4 @@
-//! A plugin in a thread of its own, which may block it: the host and all other plugins go on.
+//! A plugin in its own thread, which it may block: the host and all other plugins continue.
 //!
 //! `cargo run -p examples --example thread` prints:
 //!
@@ -6,7 +6,7 @@
 //! greeter: hello
 //! cruncher, in the thread "cruncher": 333283335000
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn crunch(numbers: Vec<u64>) -> (String, u64) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new();
-    // The function makes the plugin in its own thread, and again if it has to be started again.
+    // The function makes the plugin in the new thread, and again if the plugin is restarted.
     engine.register(transport_worker::worker("cruncher", || Plugin::new("cruncher").method("crunch", crunch)))?;
     engine.register(Plugin::new("greeter").method("greet", || async { "hello" }))?;
     let app = engine.register(Plugin::new("app"))?;
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         engine.manager().activate(name).await?;
     }
 
-    // The numbers are moved to the thread, not serialized, because they have the very type that the method takes.
+    // The numbers are moved to the thread, not serialized, because they have exactly the type that the method takes.
     let numbers: Vec<u64> = (0..10_000).collect();
     let crunching = app.call::<(String, u64)>("cruncher", "crunch", (numbers,));
     let greeting = async {

@@ -7,7 +7,7 @@
 //! with it: 20 + 22 = 42
 //! the plugin stops: closed by this end
 //! ```
-#![allow(clippy::print_stdout, reason = "this program talks on the terminal")]
+#![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
 use std::error::Error;
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let serving = serve(server, adder, ClientConfig::default());
     let program = tokio::spawn(serving.until(async { stopped.await.unwrap_or_default() }));
 
-    // The host's. Without a token `transport_ws::plugin` does the registration.
+    // The host's program. Without a token `transport_ws::plugin` does the registration.
     let engine = Engine::new();
     engine.register(transport_ws::plugin("locked", &url))?;
     let connector = WsConnector::new(WsConnectorConfig::default().token(TOKEN));
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("with it: 20 + 22 = {}", app.call::<i64>("adder", "add", (20, 22)).await?);
 
     engine.shutdown().await;
-    let _ = stop.send(()); // in a program by itself: `tokio::signal::ctrl_c`
+    let _ = stop.send(()); // in a separate program: `tokio::signal::ctrl_c`
     println!("the plugin stops: {}", program.await?);
     Ok(())
 }

@@ -1,6 +1,6 @@
 // An engine in a page of a real browser, at the origin http://127.0.0.1:N:
 // `node browser-engine.js --plugin ws|socketio --url URL [--script FILE] [--origin-port N]`, or `--version` to see which browser that is.
-// The page may fail in no way: whatever its console calls an error (as when the plugin refuses its origin) ends the program, with exit code 1.
+// The page must not fail: any error on its console (as when the plugin refuses its origin) ends the program with exit code 1.
 const { execFileSync } = require('child_process')
 const fs = require('fs')
 const http = require('http')
@@ -9,7 +9,7 @@ const { buildSync } = require('esbuild')
 const puppeteer = require('puppeteer-core')
 const { flag, script } = require('./lib/cli')
 
-/** No script takes longer, and no browser takes longer to start. */
+/** The time limit of a script, and of the browser's start. */
 const LIMIT = 90_000
 
 function chromium() {
@@ -34,7 +34,7 @@ async function main() {
   const origin = await serve()
   const browser = await puppeteer.launch({
     executablePath: chromium(),
-    pipe: true, // a browser whose pipe breaks leaves too: not even a kill of this process leaves it behind
+    pipe: true, // the browser exits when its pipe breaks, so that killing this process does not leave it behind
     args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
   })
   try {

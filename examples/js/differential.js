@@ -1,8 +1,8 @@
-// Sends the same envelopes, valid, odd and broken, to a published engine and to ours, and to a published plugin and to ours, and
-// compares what comes back: `node differential.js --plugin ws://OURS`; prints {"event":"ready","url"}, where our engine is to find
-// its plugin `probe`. Each envelope is followed by a call, the marker, and what comes up to its answer belongs to the envelope.
-// What differs for a reason stands in differential-classes.js; anything else, and a reason that is there no longer, ends with exit code 1.
-// DIFFERENTIAL_SEED and DIFFERENTIAL_CASES are for trying more.
+// Sends the same envelopes, valid, odd and broken, to a published and a native engine, and to a published and a native plugin,
+// and compares the responses: `node differential.js --plugin ws://NATIVE`; prints {"event":"ready","url"}, where the native engine
+// finds its plugin `probe`. Each envelope is followed by a call, the marker; messages up to its response belong to the envelope.
+// Known differences are listed in differential-classes.js; any other, and a listed one that no longer occurs, ends with exit code 1.
+// DIFFERENTIAL_SEED and DIFFERENTIAL_CASES run other or more cases.
 const { isDeepStrictEqual } = require('util')
 const WebSocket = require('ws')
 const { report, flag } = require('./lib/cli')
@@ -13,12 +13,12 @@ const classes = require('./lib/differential-classes')
 const seed = +(process.env.DIFFERENTIAL_SEED ?? 1)
 const cases = +(process.env.DIFFERENTIAL_CASES ?? 10_000)
 
-// What would end a published process is no answer.
+// Errors that would end a published process are not responses.
 process.on('uncaughtException', () => {})
 process.on('unhandledRejection', () => {})
 console.error = () => {}
 
-/** What an end under test has sent, and who waits for it. */
+/** The messages that an end under test has sent, and the waiting reader. */
 class Inbox {
   constructor() { this.messages = []; this.wake = () => {} }
   push(message) { this.messages.push(message); this.wake() }
@@ -36,16 +36,16 @@ class Inbox {
   }
 }
 
-/** Ours, behind a websocket. */
+/** The native end, behind a websocket. */
 function ours(socket) {
   const inbox = new Inbox()
-  // As JavaScript has it: an id like 1e400 is null to it, and -0 is 0.
+  // As in JavaScript: an id like 1e400 is null, and -0 is 0.
   socket.on('message', data => inbox.push(JSON.parse(JSON.stringify(JSON.parse(data)))))
   socket.on('close', () => inbox.push({ closed: true }))
   return { inbox, say: text => socket.send(text) }
 }
 
-/** One end of a link that is played by hand, and how its other end is made to call us. */
+/** A scripted peer, and how its other end is made to call it. */
 class Played {
   constructor(peer, role) {
     Object.assign(this, peer, role)
@@ -65,7 +65,7 @@ class Played {
     this.say(JSON.stringify({ action: 'request', id, name: this.target, key: method, payload, ...this.stamp }))
     return id
   }
-  /** What comes until a call made now is answered, handshakes answered meanwhile. */
+  /** The messages until a call made now is answered; answers handshakes meanwhile. */
   async marker(what) {
     const id = this.call('echo', 'marker')
     const came = []
@@ -78,17 +78,17 @@ class Played {
     }
   }
   answer({ id, name, key }, payload) { this.say(JSON.stringify({ action: 'response', id, name, key, payload })) }
-  /** A message without what each end numbers for itself, and what only native ends say. */
+  /** A message without the ids that each end assigns, and without fields that only native ends send. */
   seen({ id, extensions, ...message }) {
     return message.action === 'request' ? message : id === undefined ? message : { id, ...message }
   }
-  /** An envelope; what came of it. */
+  /** Sends an envelope and returns the responses. */
   async envelope(one) {
     if (one.kind !== 'response') {
       this.say(one.text)
       return this.marker(one.text)
     }
-    // A call of the other end's waits for the response, and in the end for one that is right.
+    // A call of the other end waits for the response, and finally for a correct one.
     const asked = this.next++
     this.say(JSON.stringify({ action: 'request', id: asked, ...this.ask, ...this.stamp }))
     const [request] = (await this.inbox.until(m => m.action === 'request', one.text)).slice(-1)

@@ -5,7 +5,7 @@ const { createConnectorClient } = require('@remixproject/plugin')
 const { report, flag } = require('./lib/cli')
 const { serveProbe } = require('./lib/probe')
 
-// Without CORS for its origin, a page's browser does not let it read a word of the answers.
+// Without CORS for its origin, a page's browser does not let it read the responses.
 const server = new Server(http, { cors: { origin: flag('allow-origin', false) } })
 server.on('connection', socket => {
   report({ event: 'connection' })

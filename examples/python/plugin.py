@@ -1,4 +1,4 @@
-"""A plugin in another language, with its standard library alone: each line of JSON is a message, on stdin and stdout.
+"""A plugin in another language, with only the standard library: each line of JSON on stdin and stdout is a message.
 
 An engine starts it: `transport_ipc::child("python", Program::new("python3").arg("plugin.py"))`.
 """
@@ -8,11 +8,11 @@ wire, sys.stdout = sys.stdout, sys.stderr  # a stray `print` cannot break a mess
 numbers, answers = itertools.count(), {}
 
 def send(**message):
-    wire.write(json.dumps(message, allow_nan=False) + "\n")  # raises what is no JSON, before a byte is written
+    wire.write(json.dumps(message, allow_nan=False) + "\n")  # raises on invalid JSON before it writes anything
     wire.flush()
 
 def read(line):
-    """A message; of one that Python cannot read (too deep, an integer of too many digits) what it takes to say so."""
+    """Decodes a message; one that Python cannot read (too deep, too many digits) becomes an error response."""
     try:
         message = json.loads(line)
         return message if isinstance(message, dict) else {}
@@ -24,7 +24,7 @@ def read(line):
         return {"action": action[1].decode(), "id": int(number[1]), "error": f"it cannot be read: {error!r:.200}"}
 
 def receive():
-    message = read(sys.stdin.buffer.readline() or sys.exit())  # no more lines: the engine is done with us
+    message = read(sys.stdin.buffer.readline() or sys.exit())  # end of input: the engine has closed the channel
     if message.get("action") == "response":
         answers[str(message.get("id"))] = message
     elif message.get("action") in ("request", "call"):
@@ -35,11 +35,11 @@ def receive():
             if message["key"] not in METHODS:
                 raise LookupError(f"Method {message['key']} doesn't exist on plugin {message.get('name')}")
             send(action="response", **answer, payload=METHODS[message["key"]](*message["payload"]))
-        except Exception as error:  # the method's own, or its result is no JSON
+        except Exception as error:  # the method's error, or its result is not JSON
             send(action="response", **answer, error=str(error) or repr(error))
 
 def call(plugin, method, *args):
-    """Calls another plugin; until it has answered, this one answers whatever it is asked."""
+    """Calls another plugin, and answers incoming requests until the response arrives."""
     number = next(numbers)
     send(action="request", id=number, name=plugin, key=method, payload=args)
     while str(number) not in answers:

@@ -1,5 +1,5 @@
-//! What the example programs share: lines on stdout, traces and errors on stderr.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these programs talk on the terminal")]
+//! Code shared by the example programs: lines on stdout, traces and errors on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these programs print to the terminal")]
 
 use std::error::Error;
 use std::future::{Future, pending};
@@ -16,10 +16,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-/// What a program may end with.
+/// The result of a program.
 pub type Done = Result<(), Box<dyn Error>>;
 
-/// Runs a program to its end, on as many threads as there are processors. Traces go to stderr: warnings by default, what `RUST_LOG` says otherwise.
+/// Runs a program to its end, on as many threads as there are processors. Traces go to stderr: warnings by default,
+/// otherwise as `RUST_LOG` says.
 pub fn run(program: impl Future<Output = Done>) -> ExitCode {
     run_on(true, program)
 }
@@ -29,7 +30,7 @@ pub fn run_on(many_threads: bool, program: impl Future<Output = Done>) -> ExitCo
     run_with("warn", many_threads, program)
 }
 
-/// As [`run`], for a program that makes trouble on purpose: `traces` alone by default, such as `error`.
+/// As [`run`], for a program that causes failures on purpose, with another default level such as `error`.
 pub fn run_quietly(traces: &str, program: impl Future<Output = Done>) -> ExitCode {
     run_with(traces, true, program)
 }
@@ -52,13 +53,13 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
     }
 }
 
-/// An error and what it comes from, unless its own text says that already.
+/// An error and its sources, unless its text already contains theirs.
 fn with_sources(error: &dyn Error) -> String {
     let (mut text, mut next) = (error.to_string(), error.source());
     while let Some(source) = next {
-        let said = source.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        let cause = source.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
         next = source.source();
     }
@@ -66,18 +67,18 @@ fn with_sources(error: &dyn Error) -> String {
 }
 
 #[derive(clap::Args)]
-#[allow(missing_docs, reason = "it would be the help of each program that has this option")]
+#[allow(missing_docs, reason = "it would replace the help text of each program with this option")]
 pub struct Steps {
-    /// A JSON array of steps; without it, the script that the published packages are tried with.
+    /// A JSON array of steps; by default the script that the published packages are tested with.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
 }
 
-/// What every engine program does once it knows where its plugin lives: registers it, runs the script of steps, prints a
-/// line for each step, and leaves in order.
+/// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, and
+/// shuts down gracefully.
 ///
 /// # Errors
-/// The script cannot be read, or a step that activates the plugin `probe` fails; the steps after it are run all the same.
+/// The script cannot be read, or a step that activates the plugin `probe` fails; the later steps run anyway.
 pub async fn drive(plugin: Registration, steps: Steps) -> Done {
     let script = match steps.script {
         Some(file) => {
@@ -89,16 +90,16 @@ pub async fn drive(plugin: Registration, steps: Steps) -> Done {
     engine.register(plugin)?;
     let (parsed, mut failed) = (Script::parse(&script)?, None);
     let steps: Vec<Value> = serde_json::from_str(&script)?;
-    let report_and_look = |line: String| {
+    let report_and_check = |line: String| {
         failed = failed.take().or_else(|| failed_activation(&steps, &line));
         report(line);
     };
-    run_script(&engine, &parsed, report_and_look).await?;
+    run_script(&engine, &parsed, report_and_check).await?;
     engine.shutdown().await;
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Why the plugin `probe` was not activated, if that is what this line of a script's says.
+/// The reason why the plugin `probe` was not activated, if this line of the script reports that.
 fn failed_activation(steps: &[Value], line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let (error, number) = (line.get("error")?, line.get("step")?.as_u64()?);
@@ -111,11 +112,11 @@ fn failed_activation(steps: &[Value], line: &str) -> Option<String> {
     })
 }
 
-/// Serves the plugin `probe` to every engine that connects, prints a line for each that comes and goes, and stops in order
-/// when it is interrupted. Without the lines it would be [`connector_core::serve`] and
+/// Serves the plugin `probe` to every engine that connects, prints a line for each connection and its end, and stops
+/// gracefully when it is interrupted. Without the lines it would be [`connector_core::serve`] with
 /// [`until`](connector_core::Serving::until).
 ///
-/// Each connection is cut after `cut_after`, without a close, if that is given.
+/// If `cut_after` is given, each connection is cut after that time, without a close.
 pub async fn serve_and_report(
     mut server: impl ClientConnector,
     cut_after: Option<Duration>,
@@ -140,7 +141,7 @@ pub async fn serve_and_report(
                 }
             };
             let finish = async {
-                // An error, the only outcome: the sender is gone.
+                // Resolves with an error when the sender is dropped.
                 let _ = stopping.changed().await;
                 client.finish().await;
                 pending::<()>().await;
@@ -158,7 +159,7 @@ pub async fn serve_and_report(
     Ok(())
 }
 
-/// Ready when this program is to stop: on Ctrl-C, and on Unix on `TERM`, which is how a service is stopped.
+/// Ready when this program must stop: on Ctrl-C, and on Unix on `TERM`, which stops services.
 pub async fn interrupted() {
     let ctrl_c = async {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -176,14 +177,14 @@ pub async fn interrupted() {
     ctrl_c.await;
 }
 
-/// Prints one line, at once: whoever reads may wait for it.
+/// Prints one line and flushes it, because the reader may wait for it.
 pub fn report(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
-    // If nobody reads any more, there is nobody to tell.
+    // Ignores a closed stdout.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// The programs of the workspace's README, compiled.
+/// Compiles the programs of the workspace's README.
 #[cfg(all(doctest, feature = "ipc", feature = "ws"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! The published engine in a page of a real browser: its lines are those of Node, and its origin must be an allowed one.
+//! The published engine in a page of a real browser: it prints the same lines as in Node, and its origin must be allowed.
 #![cfg(feature = "ws")]
 
 mod support;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::{End, NATIVE_PLUGIN, Plugin, assert_same, expected, failure, free_port, output, published_packages};
 
-/// What the page is told to dial it with, and the plugin.
+/// The page's connector, and the plugin it dials.
 const PLUGINS: &[(&str, End)] = &[
     ("ws", End::Native(NATIVE_PLUGIN)),
     #[cfg(feature = "socketio")]
@@ -16,7 +16,7 @@ const PLUGINS: &[(&str, End)] = &[
     ("socketio", End::JavaScript("socketio-plugin.js")),
 ];
 
-/// A refused page gives up well before this.
+/// A refused page fails well before this.
 const SOON: Duration = Duration::from_secs(20);
 
 fn engine(kind: &str, plugin: &Plugin, port: u16) -> Command {
@@ -28,7 +28,7 @@ fn engine(kind: &str, plugin: &Plugin, port: u16) -> Command {
 /// One test, for one browser at a time.
 #[test]
 #[cfg_attr(not(has_chromium), ignore = "needs Chromium and Node")]
-fn pages_of_an_allowed_origin_and_of_another() {
+fn only_pages_of_an_allowed_origin_connect() {
     published_packages();
     for &(kind, end) in PLUGINS {
         let (allowed, other) = (free_port(), free_port());
@@ -39,7 +39,7 @@ fn pages_of_an_allowed_origin_and_of_another() {
         assert!(error.contains(&format!("error: the page at http://127.0.0.1:{other}: ")), "{error}");
         assert!(started.elapsed() < SOON, "{:?}: {error}", started.elapsed());
 
-        // A refusal is the page's alone.
+        // A refusal affects only that page.
         assert_same(&output(&mut engine(kind, &plugin, allowed)), &expected());
     }
 }

@@ -1,7 +1,7 @@
-//! Ten thousand envelopes, valid, odd and broken: what a published end answers, ours does, but for what is listed with
-//! its reason in `js/lib/differential-classes.js`.
+//! Ten thousand envelopes, valid, odd and broken: native ends respond as the published ends do, except for the differences
+//! listed with their reasons in `js/lib/differential-classes.js`.
 #![cfg(feature = "ws")]
-#![allow(clippy::print_stderr, reason = "how often each difference was seen")]
+#![allow(clippy::print_stderr, reason = "prints how often each difference occurred")]
 
 mod support;
 
@@ -15,18 +15,18 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::time::timeout;
 use transport_ws::{WsServer, WsServerConfig};
 
-/// It takes seconds.
+/// The time limit; it usually takes seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
-async fn what_published_ends_answer_ours_do() {
+async fn native_ends_respond_like_published_ends() {
     published_packages();
     timeout(LIMIT, compare()).await.expect("the comparison hangs");
 }
 
 async fn compare() {
-    // Our plugin, for the comparison to dial.
+    // The native plugin, for the comparison to dial.
     let server = WsServer::bind("127.0.0.1:0", WsServerConfig::default()).await.unwrap();
     let url = server.url().to_owned();
     let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
@@ -35,9 +35,9 @@ async fn compare() {
     let node = node.args(["--plugin", &url]).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut node = node.spawn().unwrap();
     let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
-    let ready: Value = serde_json::from_str(&lines.next_line().await.unwrap().expect("it is ready")).unwrap();
+    let ready: Value = serde_json::from_str(&lines.next_line().await.unwrap().expect("no ready line")).unwrap();
 
-    // Our engine, which dials the comparison.
+    // The native engine, which dials the comparison.
     let engine = Engine::new();
     engine.register(local()).unwrap();
     engine.register(asker()).unwrap();
@@ -47,12 +47,12 @@ async fn compare() {
         manager.activate(plugin).await.unwrap();
     }
 
-    let mut said = String::new();
+    let mut errors = String::new();
     let mut stderr = node.stderr.take().unwrap();
-    let (done, _) = tokio::join!(lines.next_line(), stderr.read_to_string(&mut said));
+    let (done, _) = tokio::join!(lines.next_line(), stderr.read_to_string(&mut errors));
     let status = node.wait().await.unwrap();
-    assert!(status.success(), "{said}");
-    let done: Value = serde_json::from_str(&done.unwrap().expect("it is done")).unwrap();
+    assert!(status.success(), "{errors}");
+    let done: Value = serde_json::from_str(&done.unwrap().expect("no result line")).unwrap();
     eprintln!("{done:#}");
     engine.shutdown().await;
     serving.abort();

@@ -1,4 +1,4 @@
-//! An engine that is killed takes its plugins' processes with it, whatever they are.
+//! The plugins' processes end with an engine that is killed.
 #![cfg(all(feature = "ipc", target_os = "linux"))]
 
 mod support;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use support::{IPC_ENGINE, IPC_PLUGIN};
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A process under an engine's, in a script that does not end.
+/// An engine's process that runs a script without an end.
 struct Engine(Child);
 
 impl Engine {
@@ -27,11 +27,11 @@ impl Engine {
         command.args(args).arg("--script").arg(script).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut engine = Engine(command.spawn().unwrap());
         let lines = BufReader::new(engine.0.stdout.take().unwrap()).lines();
-        let (tell, told) = mpsc::channel();
+        let (sender, received) = mpsc::channel();
         // Ends with the engine.
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         for step in ["local", "probe"] {
-            let line: serde_json::Value = serde_json::from_str(&told.recv_timeout(LIMIT).unwrap()).unwrap();
+            let line: serde_json::Value = serde_json::from_str(&received.recv_timeout(LIMIT).unwrap()).unwrap();
             assert!(line.get("error").is_none(), "{step}: {line}");
         }
         engine
@@ -48,7 +48,7 @@ impl Engine {
         children
     }
 
-    /// Without a chance to say anything.
+    /// Kills it without a chance to clean up.
     fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -66,26 +66,26 @@ fn file(test: &str, extension: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.{extension}", std::process::id()))
 }
 
-/// A process's state and its parent.
+/// A process's state and parent.
 fn stat(pid: u32) -> Option<(char, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
-/// A zombie does: who has inherited it may be slow to reap.
+/// A zombie counts as gone: its new parent may be slow to reap it.
 fn until_gone(pid: u32) {
     let began = Instant::now();
     while stat(pid).is_some_and(|(state, _)| state != 'Z') {
-        assert!(began.elapsed() < LIMIT, "process {pid} has outlived its engine");
+        assert!(began.elapsed() < LIMIT, "process {pid} outlived its engine");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
-fn a_foreign_child_that_ignores_everything() {
+fn a_foreign_child_that_ignores_signals_ends_with_its_engine() {
     let pid_file = file("foreign", "pid");
-    // The first handshake of our engine has the id -2. What is ignored stays ignored across `exec`.
+    // The engine's first handshake has the id -2. Ignored signals stay ignored across `exec`.
     let script = r#"trap '' TERM HUP; echo $$ >"$1"
         printf '{"action":"response","id":-2,"key":"handshake","payload":[]}\n'
         exec sleep 600"#;
@@ -98,7 +98,7 @@ fn a_foreign_child_that_ignores_everything() {
     until_gone(pid);
 }
 
-fn a_child_of_ours(channel: &str) {
+fn a_native_child_ends_with_its_engine(channel: &str) {
     let engine = Engine::start(channel, &["--exec", IPC_PLUGIN, "--channel", channel]);
     let children = engine.children();
     let &[pid] = &children[..] else { panic!("{children:?}") };
@@ -107,21 +107,21 @@ fn a_child_of_ours(channel: &str) {
 }
 
 #[test]
-fn a_child_of_ours_over_stdio() {
-    a_child_of_ours("stdio");
+fn a_native_child_on_stdio_ends_with_its_engine() {
+    a_native_child_ends_with_its_engine("stdio");
 }
 
 #[test]
-fn a_child_of_ours_over_nodes_channel() {
-    a_child_of_ours("node");
+fn a_native_child_on_nodes_channel_ends_with_its_engine() {
+    a_native_child_ends_with_its_engine("node");
 }
 
-/// Whatever the plugin's program has started, and wherever that has gone.
+/// Including those that left the program's process group.
 #[test]
-fn what_a_child_has_started() {
+fn descendants_of_a_child_end_with_the_engine() {
     let ways = [
         ("in its group", "sleep 600 & echo $! >\"$1\""),
-        ("in a session of its own", "setsid sh -c 'echo $$ >\"$0\"; exec sleep 600' \"$1\" &"),
+        ("in its own session", "setsid sh -c 'echo $$ >\"$0\"; exec sleep 600' \"$1\" &"),
         ("a daemon", "(setsid sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >\"$0\"' \"$1\" &);"),
     ];
     for (n, (way, start)) in ways.into_iter().enumerate() {
@@ -143,9 +143,9 @@ fn what_a_child_has_started() {
     }
 }
 
-/// An engine within a plugin's program belongs to the family that it is in itself.
+/// An engine within a plugin's program passes on the mark of that program.
 #[test]
-fn what_an_engine_within_a_child_has_started() {
+fn descendants_of_a_nested_engine_end_with_the_outer_engine() {
     let (script, pid_file) = (file("inner", "json"), file("inner", "pid"));
     let _ = std::fs::remove_file(&pid_file);
     let steps = r#"[{"do":"activate","name":"local"},{"do":"activate","name":"probe"},{"do":"wait","ms":600000}]"#;

@@ -1,4 +1,4 @@
-//! A plugin on one transport calls one on another through one engine, and hears its events, for every two transports.
+//! For every pair of transports, a plugin on one calls a plugin on the other through one engine and receives its events.
 #![cfg(all(feature = "ipc", feature = "socketio", feature = "worker", feature = "ws"))]
 
 mod support;
@@ -13,17 +13,17 @@ use support::{End, IPC_PLUGIN, NATIVE_PLUGIN, Plugin as Process, SOCKETIO_PLUGIN
 use transport_ipc::{ChannelKind, Program, local};
 use transport_worker::{Placement, WorkerConfig};
 
-const PLACES: [&str; 9] =
+const LOCATIONS: [&str; 9] =
     ["here", "websocket", "socketio", "stdio child", "node child", "socket child", "local socket", "thread", "task"];
 
-/// The plugin `name` at a place, and what has to be kept for it to live there.
-async fn at(place: &str, name: &'static str) -> (Registration, Box<dyn std::any::Any>) {
+/// The plugin `name` at a location, and a guard that keeps it running.
+async fn at(location: &str, name: &'static str) -> (Registration, Box<dyn std::any::Any>) {
     let child = |kind| transport_ipc::child(name, Program::new(IPC_PLUGIN).channel(kind));
     let worker = |placement| {
         transport_worker::worker_with(name, WorkerConfig::default().placement(placement), move || named(name))
     };
     let alone = |registration| (registration, Box::new(()) as Box<dyn std::any::Any>);
-    match place {
+    match location {
         "here" => alone(Registration::from(named(name))),
         "websocket" => {
             let process = Process::start(End::Native(NATIVE_PLUGIN), 0);
@@ -57,10 +57,10 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Of the probe what is needed here, under another name.
+/// The methods of the probe that these tests use, under another name.
 fn named(name: &'static str) -> Plugin {
-    let heard = Arc::new(Mutex::new(Vec::<Value>::new()));
-    let ear = heard.clone();
+    let events = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let recorder = events.clone();
     Plugin::new(name)
         .method("echo", |value: Value| async move { Json(value) })
         .method("whoami", |ctx: Context| async move { Json(json!({ "from": ctx.from() })) })
@@ -71,18 +71,18 @@ fn named(name: &'static str) -> Plugin {
             ctx.client().emit(&key, payload).await.map(|()| true)
         })
         .method("watch", move |ctx: Context, name: String, key: String| {
-            let ear = ear.clone();
+            let recorder = recorder.clone();
             async move {
                 let (from, event) = (name.clone(), key.clone());
                 let listener = move |payload: Rest| {
-                    ear.lock().unwrap().push(json!({ "name": from, "key": event, "payload": payload }));
+                    recorder.lock().unwrap().push(json!({ "name": from, "key": event, "payload": payload }));
                 };
                 ctx.client().on(&name, &key, listener).map(|()| true)
             }
         })
         .method("watched", move || {
-            let heard = std::mem::take(&mut *heard.lock().unwrap());
-            async move { Json(Value::from(heard)) }
+            let events = std::mem::take(&mut *events.lock().unwrap());
+            async move { Json(Value::from(events)) }
         })
 }
 
@@ -93,9 +93,9 @@ async fn relayed(local: &PluginClient, from: &str, to: &str, method: &str, args:
 }
 
 #[tokio::test]
-async fn every_place_calls_every_other() {
-    for from in PLACES {
-        for to in PLACES {
+async fn a_plugin_on_any_transport_calls_a_plugin_on_any_other() {
+    for from in LOCATIONS {
+        for to in LOCATIONS {
             let engine = Engine::new();
             let local = engine.register(Plugin::new("local")).unwrap();
             let ((caller, _caller), (callee, _callee)) = (at(from, "caller").await, at(to, "callee").await);
@@ -109,17 +109,17 @@ async fn every_place_calls_every_other() {
             assert!(back == json!(text), "{from} → {to}: the text came back changed");
             let whoami = relayed(&local, "caller", "callee", "whoami", &[]).await;
             assert_eq!(whoami["from"], "caller", "{from} → {to}");
-            // The caller hears the callee's event: both are behind links of their own.
+            // The caller receives the callee's event; each is behind its own link.
             assert!(local.call::<bool>("caller", "watch", ("callee", "rang")).await.unwrap());
             relayed(&local, "caller", "callee", "fire", &[json!("rang"), json!(1), json!("two")]).await;
-            let heard = loop {
-                let heard = local.call::<Value>("caller", "watched", ()).await.unwrap();
-                if heard != json!([]) {
-                    break heard;
+            let events = loop {
+                let events = local.call::<Value>("caller", "watched", ()).await.unwrap();
+                if events != json!([]) {
+                    break events;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             };
-            assert_eq!(heard, json!([{ "name": "callee", "key": "rang", "payload": [1, "two"] }]), "{from} → {to}");
+            assert_eq!(events, json!([{ "name": "callee", "key": "rang", "payload": [1, "two"] }]), "{from} → {to}");
             engine.shutdown().await;
         }
     }

@@ -1,4 +1,4 @@
-//! The script over all four pairings with the published packages: the engines' lines are the same.
+//! The script over all four pairings with the published packages: the engines print the same lines.
 #![cfg(feature = "ws")]
 
 mod support;
@@ -18,7 +18,8 @@ fn run(plugin: End, engine: End, script: &Path) -> Vec<Value> {
     output(engine.command().arg("--url").arg(&plugin.url).arg("--script").arg(script))
 }
 
-/// The published websocket plugin never answers a service's method: it looks for `tools.ping` in a list of bare names.
+/// The published websocket plugin never answers a call of a service's method, because it searches for `tools.ping` in a list
+/// of bare names.
 fn expected(plugin: End) -> Vec<Value> {
     let mut lines = support::expected();
     if plugin == THEIR_PLUGIN {
@@ -58,10 +59,10 @@ fn published_engine_and_published_plugin() {
     bundled_script(THEIR_PLUGIN, THEIR_ENGINE);
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, all others do.
+/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs behave as the published pair.
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
-fn more_steps_go_as_with_the_published_pair() {
+fn more_steps_match_the_published_pair() {
     published_packages();
     let published = run(THEIR_PLUGIN, THEIR_ENGINE, &more());
     for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {

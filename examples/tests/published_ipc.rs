@@ -1,5 +1,5 @@
-//! The script over all four pairings of Node's channel with the published packages, and over our own channels: the
-//! engines' lines are the same.
+//! The script over all four pairings with the published packages on Node's channel, and over the native channels: the
+//! engines print the same lines.
 #![cfg(feature = "ipc")]
 
 mod support;
@@ -25,7 +25,7 @@ fn run(plugin: End, engine: End, channel: &str, script: &Path) -> Vec<Value> {
         (End::JavaScript(_), End::JavaScript(file)) => command.arg("--module").arg(js().join(file)),
     };
     let mut lines = output(command.arg("--script").arg(script));
-    // The published engine's child prints to the same standard output, and says there that its service was not taken.
+    // The published engine's child prints to the same standard output that its service was not accepted.
     lines.retain(|line| line["event"] != "error");
     lines
 }
@@ -37,7 +37,7 @@ fn bundled_script(plugin: End, engine: End, channel: &str) {
     assert_same(&run(plugin, engine, channel, &bundled()), &expected());
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, all others do.
+/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs behave as the published pair.
 fn more_steps(plugin: End, engine: End, channel: &str) {
     published_packages();
     let published = run(THEIR_PLUGIN, THEIR_ENGINE, "node", &more());

@@ -1,4 +1,4 @@
-//! The scripts over socket.io, in all four pairings with the published packages: the engines' lines are the same.
+//! The scripts over socket.io, in all four pairings with the published packages: the engines print the same lines.
 #![cfg(feature = "socketio")]
 
 mod support;
@@ -32,10 +32,10 @@ fn with_a_published_end() {
     }
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, all others do.
+/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs behave as the published pair.
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
-fn more_steps_go_as_with_the_published_pair() {
+fn more_steps_match_the_published_pair() {
     published_packages();
     let published = run(THEIR_PLUGIN, THEIR_ENGINE, &more());
     for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {

@@ -11,7 +11,7 @@ use support::need;
 use tokio::time::timeout;
 use transport_ipc::Program;
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -30,14 +30,14 @@ async fn a_plugin_in_python() {
         let mut greeted = local.events("python", "greeted", 8).unwrap();
         assert_eq!(local.call::<i64>("python", "add", (20, 22)).await.unwrap(), 42);
         assert_eq!(local.call::<String>("python", "greet", ("Zoë \u{1f40d}",)).await.unwrap(), "Hello, Zoë \u{1f40d}!");
-        let Some(Event::Args(Rest(args))) = greeted.recv().await else { panic!("the event is gone") };
+        let Some(Event::Args(Rest(args))) = greeted.recv().await else { panic!("the event is missing") };
         assert_eq!(args[0].clone().read::<String>().unwrap(), "Zoë \u{1f40d}");
 
-        // It calls back, and is called back in turn while it waits.
+        // It calls back, and is itself called while it waits.
         assert_eq!(local.call::<u8>("python", "relay", ("local", "add", 1, 2)).await.unwrap(), 3);
         assert_eq!(local.call::<u8>("python", "relay", ("python", "add", 3, 4)).await.unwrap(), 7);
 
-        // Its errors are errors to the caller alone.
+        // Its errors affect only the caller.
         let error = local.call::<u8>("python", "add", ("one", 2)).await.unwrap_err();
         assert!(matches!(&error, CallError::Plugin(fault) if fault.to_string().contains("str")), "{error:?}");
         let error = local.call::<u8>("python", "relay", ("local", "refuse")).await.unwrap_err();
@@ -46,7 +46,7 @@ async fn a_plugin_in_python() {
         let error = local.call::<bool>("python", "canDeactivate", ()).await.unwrap_err();
         assert_eq!(error.to_string(), "Method canDeactivate doesn't exist on plugin python");
 
-        // What is no JSON is an error at once, and so is what it cannot read; it lives on.
+        // Invalid JSON and unreadable values are errors at once, and the plugin continues.
         let odd = |text: String| (Payload::from_json(text).unwrap(), 1);
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         for (what, error) in [

@@ -1,4 +1,4 @@
-//! A plugin's process that is killed and started again, over and over, under a running engine.
+//! A plugin's process that is killed and restarted repeatedly under a running engine.
 #![cfg(feature = "ws")]
 
 mod support;
@@ -11,7 +11,7 @@ use connector_core::{CallError, Engine, Plugin, PluginOptions, Registration};
 use support::{End, NATIVE_PLUGIN};
 use tokio::time::timeout;
 
-/// Nothing may hang: no single wait is longer than this.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn over_socketio_with_the_published_plugin() {
     survives(5, End::JavaScript("socketio-plugin.js"), |url| transport_socketio::plugin("probe", url)).await;
 }
 
-/// Calls and subscriptions go on after each restart.
+/// Checks that calls and subscriptions continue after each restart.
 async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration) {
     let mut process = support::Plugin::start(end, 0);
     let port = process.port();
@@ -55,7 +55,7 @@ async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration
     for round in 0..restarts {
         let fired: bool = timeout(LIMIT, local.call("probe", "fire", ("changed", round))).await.unwrap().unwrap();
         assert!(fired);
-        // The event came before the answer.
+        // The event arrived before the response.
         assert_eq!(heard.load(Ordering::SeqCst), round + 1);
 
         let caller = local.clone();
@@ -70,7 +70,7 @@ async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration
         assert!(matches!(meanwhile, Err(CallError::LinkLost(_))), "{meanwhile:?}");
 
         process = support::Plugin::start(end, port);
-        timeout(LIMIT, link.wait_for(|state| state.is_up())).await.expect("the link heals").unwrap();
+        timeout(LIMIT, link.wait_for(|state| state.is_up())).await.expect("the link does not reconnect").unwrap();
     }
     assert_eq!(local.call::<u64>("probe", "echo", (7,)).await.unwrap(), 7);
     engine.shutdown().await;

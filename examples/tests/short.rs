@@ -1,16 +1,16 @@
-//! The short programs in `examples/`: each is short, and prints what its documentation says it does.
+//! The short programs in `examples/`: each is short and prints what its documentation says.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-/// The most lines that a program may have, comments included.
+/// The maximum number of lines of a program, including comments.
 const LINES: usize = 59;
-/// No program takes longer.
+/// The time limit of each program.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A test for each program; one that needs a feature says which.
+/// Makes a test for each program, with the feature that it needs, if any.
 macro_rules! programs {
     ($($name:ident $($feature:literal)?),* $(,)?) => {
         const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
@@ -18,7 +18,7 @@ macro_rules! programs {
             $(#[cfg(feature = $feature)])?
             #[tokio::test]
             async fn $name() {
-                prints_what_it_promises(stringify!($name)).await;
+                prints_the_documented_output(stringify!($name)).await;
             }
         )*
     };
@@ -33,7 +33,7 @@ fn source(name: &str) -> String {
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// Cargo puts examples beside the folder of the tests. `cargo test` builds them.
+/// Cargo puts examples beside the directory of the tests. `cargo test` builds them.
 fn executable(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built =
@@ -46,16 +46,16 @@ fn executable(name: &str) -> PathBuf {
     built
 }
 
-/// The block `text` of the documentation at the top.
+/// The `text` block of the documentation at the top.
 fn promised(source: &str) -> String {
     let documentation = source.lines().map_while(|line| line.strip_prefix("//!"));
     let block = documentation.map(str::trim).skip_while(|line| *line != "```text").skip(1);
     block.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
 }
 
-async fn prints_what_it_promises(name: &str) {
+async fn prints_the_documented_output(name: &str) {
     let promised = promised(&source(name));
-    assert!(!promised.is_empty(), "the documentation says what it prints");
+    assert!(!promised.is_empty(), "the documentation does not show the output");
     let mut program = tokio::process::Command::new(executable(name));
     let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(LIMIT, output).await.expect("it hangs").unwrap();
@@ -65,7 +65,7 @@ async fn prints_what_it_promises(name: &str) {
 }
 
 #[test]
-fn every_program_is_run_here_and_listed_in_the_readme() {
+fn every_program_has_a_test_and_is_listed_in_the_readme() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let there: BTreeSet<_> = files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
@@ -77,7 +77,7 @@ fn every_program_is_run_here_and_listed_in_the_readme() {
 }
 
 #[test]
-fn every_program_is_short_and_says_how_to_run_it() {
+fn every_program_is_short_and_documents_how_to_run_it() {
     for name in PROGRAMS {
         let source = source(name);
         let lines = source.lines().count();

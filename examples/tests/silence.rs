@@ -1,5 +1,4 @@
-//! Programs on every channel, native, published and in Python: they live while they are idle, and are found when they
-//! are stopped.
+//! Programs on every channel, native, published and in Python: they stay up while idle, and are detected when stopped.
 #![cfg(all(unix, feature = "ipc"))]
 
 mod support;
@@ -14,12 +13,12 @@ use support::{IPC_PLUGIN, js, need, published_packages};
 use tokio::time::timeout;
 use transport_ipc::{ChannelKind, Program};
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a plugin that is asked may take, also on a machine that is busy.
+/// How long a health check may take, even on a busy machine.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Stopped and continued by its id, which the shell writes down before it becomes the program.
+/// A program that can be stopped by its pid, which the shell records before it execs the program.
 struct Stoppable {
     folder: PathBuf,
 }
@@ -48,13 +47,13 @@ impl Drop for Stoppable {
 }
 
 async fn next(events: &mut EventStream) -> Vec<String> {
-    match timeout(LIMIT, events.recv()).await.expect("nobody notices") {
+    match timeout(LIMIT, events.recv()).await.expect("it is not detected") {
         Some(Event::Args(Rest(args))) => args.into_iter().map(|arg| arg.read().unwrap()).collect(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn lives_idle_and_is_found_stopped(name: &str, program: &str, args: &[OsString], channel: ChannelKind) {
+async fn stays_up_idle_and_is_detected_stopped(name: &str, program: &str, args: &[OsString], channel: ChannelKind) {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();
@@ -73,32 +72,32 @@ async fn lives_idle_and_is_found_stopped(name: &str, program: &str, args: &[OsSt
     let idle = async {
         tokio::select! { what = down.recv() => what, what = updated.recv() => what }
     };
-    // Asked many times; it would be down by then if it did not answer.
-    let heard = timeout(ANSWER + Duration::from_secs(1), idle).await;
-    assert!(heard.is_err() && state.borrow().is_up(), "{heard:?}");
+    // After many health checks; it would be down by now if it did not answer.
+    let event = timeout(ANSWER + Duration::from_secs(1), idle).await;
+    assert!(event.is_err() && state.borrow().is_up(), "{event:?}");
 
     let id = stoppable.id();
     assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
-    let told = next(&mut down).await;
-    assert!(told[0] == "p" && told[1].starts_with("silent"), "{told:?}");
-    timeout(LIMIT, state.wait_for(LinkState::is_up)).await.expect("it is never started again").unwrap();
+    let args = next(&mut down).await;
+    assert!(args[0] == "p" && args[1].starts_with("silent"), "{args:?}");
+    timeout(LIMIT, state.wait_for(LinkState::is_up)).await.expect("it is never restarted").unwrap();
     assert_ne!(stoppable.id(), id);
     timeout(LIMIT, engine.shutdown()).await.expect("the shutdown hangs");
 }
 
 #[tokio::test]
 async fn a_native_plugin_on_stdio() {
-    lives_idle_and_is_found_stopped("stdio", IPC_PLUGIN, &[], ChannelKind::Stdio).await;
+    stays_up_idle_and_is_detected_stopped("stdio", IPC_PLUGIN, &[], ChannelKind::Stdio).await;
 }
 
 #[tokio::test]
 async fn a_native_plugin_on_nodes_channel() {
-    lives_idle_and_is_found_stopped("node", IPC_PLUGIN, &[], ChannelKind::Node).await;
+    stays_up_idle_and_is_detected_stopped("node", IPC_PLUGIN, &[], ChannelKind::Node).await;
 }
 
 #[tokio::test]
 async fn a_native_plugin_on_a_local_socket() {
-    lives_idle_and_is_found_stopped("local", IPC_PLUGIN, &[], ChannelKind::Local).await;
+    stays_up_idle_and_is_detected_stopped("local", IPC_PLUGIN, &[], ChannelKind::Local).await;
 }
 
 #[tokio::test]
@@ -106,7 +105,7 @@ async fn a_native_plugin_on_a_local_socket() {
 async fn a_published_plugin() {
     published_packages();
     let script = js().join("fork-plugin.js").into();
-    lives_idle_and_is_found_stopped("published", "node", &[script], ChannelKind::Node).await;
+    stays_up_idle_and_is_detected_stopped("published", "node", &[script], ChannelKind::Node).await;
 }
 
 #[tokio::test]
@@ -114,5 +113,5 @@ async fn a_published_plugin() {
 async fn a_plugin_in_python() {
     need("python3");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py").into();
-    lives_idle_and_is_found_stopped("python", "python3", &[script], ChannelKind::Stdio).await;
+    stays_up_idle_and_is_detected_stopped("python", "python3", &[script], ChannelKind::Stdio).await;
 }

@@ -1,4 +1,4 @@
-//! A plugin's program that is interrupted: its host sees that the link was closed, and methods that run end.
+//! A plugin's program that is interrupted: running methods complete, and its host sees a closed link.
 #![cfg(all(unix, any(feature = "ipc", feature = "socketio", feature = "ws")))]
 
 mod support;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginOptions, Registration};
 use tokio::time::timeout;
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn interrupt(pid: u32, signal: &str) {
@@ -16,7 +16,7 @@ fn interrupt(pid: u32, signal: &str) {
     assert!(sent.success());
 }
 
-/// Interrupts the program while a method runs.
+/// Interrupts the program while a method runs, and returns the link's end.
 async fn interrupted(registration: Registration, pid: impl AsyncFnOnce(&Engine) -> u32, signal: &str) -> LinkEnd {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
@@ -27,10 +27,10 @@ async fn interrupted(registration: Registration, pid: impl AsyncFnOnce(&Engine) 
     let mut state = engine.link_state("probe").unwrap();
     let caller = local.clone();
     let running = tokio::spawn(async move { caller.call::<u64>("probe", "slow", (500, 7)).await });
-    // Calls are answered in order of their start: the slow one runs when this is answered.
+    // Calls start in order: the slow one runs when this one is answered.
     timeout(LIMIT, local.call::<u64>("probe", "echo", (1,))).await.unwrap().unwrap();
     interrupt(pid, signal);
-    assert_eq!(timeout(LIMIT, running).await.unwrap().unwrap().unwrap(), 7, "what runs ends");
+    assert_eq!(timeout(LIMIT, running).await.unwrap().unwrap().unwrap(), 7, "the running method completes");
     let down = |state: &LinkState| matches!(state, LinkState::Down { .. });
     let state = timeout(LIMIT, state.wait_for(down)).await.unwrap().unwrap().clone();
     let LinkState::Down { why, .. } = state else { unreachable!() };
@@ -46,7 +46,7 @@ async fn behind_a_websocket() {
         let registration = transport_ws::plugin("probe", &plugin.url);
         let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
         assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
-        assert!(plugin.ended_well(), "{signal}");
+        assert!(plugin.succeeded(), "{signal}");
     }
 }
 
@@ -59,7 +59,7 @@ async fn behind_socketio() {
         let registration = transport_socketio::plugin("probe", &plugin.url);
         let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
         assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
-        assert!(plugin.ended_well(), "{signal}");
+        assert!(plugin.succeeded(), "{signal}");
     }
 }
 
@@ -69,7 +69,7 @@ async fn in_a_child_on_every_channel() {
     use support::IPC_PLUGIN;
     use transport_ipc::{ChannelKind, Program};
 
-    /// The one child of this process that runs that program and is no zombie, and whose channel is that.
+    /// The child of this process with that mark in its environment.
     fn child(mark: &str) -> u32 {
         let mut pids =
             std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
@@ -77,7 +77,7 @@ async fn in_a_child_on_every_channel() {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
         };
-        pids.find(is).expect("there is such a child")
+        pids.find(is).expect("no such child")
     }
 
     for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
@@ -85,7 +85,7 @@ async fn in_a_child_on_every_channel() {
         let program = Program::new(IPC_PLUGIN).channel(channel).env("STOP_TEST", &mark);
         let registration = transport_ipc::child("probe", program);
         let end = interrupted(registration, async |_: &Engine| child(&format!("STOP_TEST={mark}")), "-TERM").await;
-        // It stays down afterwards, since it has ended well.
+        // It stays down afterwards, because it exited successfully.
         let text = end.to_string();
         assert!(text.contains("exit status: 0"), "{channel:?}: {text}");
         assert!(
@@ -97,7 +97,7 @@ async fn in_a_child_on_every_channel() {
 
 #[cfg(feature = "ipc")]
 #[tokio::test]
-async fn a_child_finds_its_engine_whatever_its_environment_says_of_folders() {
+async fn a_child_finds_its_engine_with_other_directories_in_its_environment() {
     use support::IPC_PLUGIN;
     use transport_ipc::{ChannelKind, Program};
 

@@ -1,4 +1,4 @@
-//! The programs of STP: two services that talk through the hub, and what the hub tells of itself.
+//! The STP programs: two services that exchange messages through the hub, and the hub's listing.
 #![cfg(feature = "stp")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use support::{failure, output};
 
-/// A program that goes on, and the lines it prints. Killed when dropped.
+/// A running program and the lines it prints. Killed when dropped.
 struct Running {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -23,7 +23,7 @@ impl Running {
     }
 
     fn next(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().expect("it goes on").unwrap()).unwrap()
+        serde_json::from_str(&self.lines.next().expect("it ended").unwrap()).unwrap()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client that asks our websocket server for a subprotocol: Node's `ws`, which is as strict as a browser.
+//! A client that requests a subprotocol from the websocket server: Node's `ws`, which is as strict as a browser.
 #![cfg(feature = "ws")]
 
 mod support;
@@ -10,7 +10,7 @@ use support::{js, published_packages};
 use tokio::process::Command;
 use transport_ws::{WsServer, WsServerConfig};
 
-/// Says what it speaks, or why it speaks nothing.
+/// Prints the negotiated subprotocol, or the error.
 const CLIENT: &str = "
     const [url, ...asked] = process.argv.slice(1)
     const socket = new (require('ws'))(url, asked)
@@ -20,7 +20,7 @@ const CLIENT: &str = "
 
 #[tokio::test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
-async fn a_client_that_asks_for_a_subprotocol_is_served() {
+async fn a_requested_subprotocol_is_negotiated() {
     published_packages();
     for (spoken, asked, told) in [
         (&[][..], &[][..], ""),

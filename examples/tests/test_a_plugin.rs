@@ -1,4 +1,4 @@
-//! The guide "Test your plugin": every block of Rust in `docs/test-a-plugin.md` stands here, and runs.
+//! The guide "Test your plugin": every Rust block of `docs/test-a-plugin.md` is copied here and run.
 
 use std::time::Duration;
 

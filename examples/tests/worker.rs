@@ -1,4 +1,4 @@
-//! The scripts with the plugin in a thread and in a task: the engines' lines are the published ones.
+//! The scripts with the plugin in a thread and in a task: the engines print the published lines.
 #![cfg(feature = "worker")]
 
 mod support;
@@ -23,7 +23,7 @@ fn the_bundled_script() {
     }
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: what the published pair does with them, this does.
+/// Refusals, the manager, `once`, double listeners, odd arguments: this pair behaves as the published pair.
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps() {

@@ -1,37 +1,37 @@
-//! Lines ⇄ messages; no I/O. One line is one message, on every channel.
+//! Converts lines to messages and back, without I/O. On every channel one line is one message.
 
 use bytes::{Buf, BytesMut};
 use connector_core::{DecodeError, LinkEnd, Message, PayloadError};
 
-/// What a line is that is no message.
-pub(crate) enum NoMessage {
-    /// Nobody's: it is skipped.
-    Nothing,
-    /// To be told in its place.
+/// The result of a line that is not a message.
+pub(crate) enum Undecoded {
+    /// Not meant for this end: skip it.
+    Skip,
+    /// A decoding error, to be reported in its position.
     Error(DecodeError),
     /// The end of the link.
     End(LinkEnd),
 }
 
-/// What a line that is not JSON means.
+/// How to treat a line that is not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stray {
-    /// Somebody printed to a stream that carries messages: the line is skipped, the link lives.
+    /// Something was printed to a stream that carries messages: the line is skipped, the link stays up.
     #[cfg(feature = "plugin")]
     Printed,
-    /// The line is skipped, the link lives.
+    /// The line is skipped, the link stays up.
     Skip,
-    /// It kills Node's own end of its channel (docs/protocol.md, section 7.4), so it ends ours.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "that channel is for Unix alone"))]
+    /// It kills a Node peer (docs/protocol.md, section 7.4), so it ends the link here too.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "Node's channel exists on Unix only"))]
     Fatal,
 }
 
-/// The codec of all channels.
+/// The codec of every channel.
 #[derive(Debug)]
 pub(crate) struct Lines {
     max_message: usize,
     stray: Stray,
-    /// What of the buffer is known to hold no line's end.
+    /// The length of the buffer's prefix that contains no newline.
     scanned: usize,
 }
 
@@ -40,10 +40,10 @@ impl Lines {
         Lines { max_message, stray, scanned: 0 }
     }
 
-    /// The length of the next line, if it is there to its end.
+    /// The length of the next line, if it is complete.
     ///
     /// # Errors
-    /// It is too long, even if its end has not come yet.
+    /// The line is too long, even if it is not complete yet.
     pub(crate) fn next(&mut self, buffer: &[u8]) -> Result<Option<usize>, LinkEnd> {
         let end = memchr::memchr(b'\n', &buffer[self.scanned..]).map(|found| self.scanned + found);
         self.scanned = if end.is_some() { 0 } else { buffer.len() };
@@ -53,11 +53,11 @@ impl Lines {
         }
     }
 
-    /// Takes a line of that length.
+    /// Decodes a line of that length and removes it from the buffer.
     ///
     /// # Errors
-    /// It is no message.
-    pub(crate) fn take(&self, buffer: &mut BytesMut, length: usize) -> Result<Message, NoMessage> {
+    /// The line is not a message.
+    pub(crate) fn take(&self, buffer: &mut BytesMut, length: usize) -> Result<Message, Undecoded> {
         if length > SHORT {
             let line = buffer.split_to(length).freeze();
             buffer.advance(1);
@@ -66,55 +66,55 @@ impl Lines {
         let line = &buffer[..length];
         if line.iter().all(u8::is_ascii_whitespace) {
             buffer.advance(length + 1);
-            return Err(NoMessage::Nothing);
+            return Err(Undecoded::Skip);
         }
         let message = Message::decode_copied(line).map_err(|error| self.stray(error, line));
         buffer.advance(length + 1);
         message
     }
 
-    fn stray(&self, error: DecodeError, line: &[u8]) -> NoMessage {
+    fn stray(&self, error: DecodeError, line: &[u8]) -> Undecoded {
         match (&error, self.stray) {
-            (DecodeError::NotAMessage(_), Stray::Fatal) if is_nodes_own(line) => NoMessage::Nothing,
-            // Node reads each byte that is not UTF-8 as U+FFFD, and lives.
+            (DecodeError::NotAMessage(_), Stray::Fatal) if is_node_internal(line) => Undecoded::Skip,
+            // Node reads each byte that is not UTF-8 as U+FFFD and continues.
             (DecodeError::Partial { .. }, Stray::Fatal) if std::str::from_utf8(line).is_err() => {
-                NoMessage::Error(error)
+                Undecoded::Error(error)
             }
             (DecodeError::NotJson(why), Stray::Fatal) => not_json(why, line),
             (DecodeError::Partial { why, .. }, Stray::Fatal) => match &**why {
                 DecodeError::NotJson(why) => not_json(why, line),
-                _ => NoMessage::Error(error),
+                _ => Undecoded::Error(error),
             },
             #[cfg(feature = "plugin")]
-            (DecodeError::NotJson(_), Stray::Printed) => NoMessage::Error(DecodeError::NotJson(format!(
-                "the plugin's program printed to its standard output, which carries messages alone; it should print to \
-                 its standard error: {}",
+            (DecodeError::NotJson(_), Stray::Printed) => Undecoded::Error(DecodeError::NotJson(format!(
+                "the plugin's program printed to its standard output, which carries only messages; it should print to \
+                its standard error: {}",
                 shown(line)
             ))),
-            _ => NoMessage::Error(error),
+            _ => Undecoded::Error(error),
         }
     }
 
-    /// What is left when no more will come: a line without an end, which was cut off in the middle.
+    /// The error for an incomplete last line at the end of the stream.
     pub(crate) fn last(&mut self, buffer: &mut BytesMut) -> Option<DecodeError> {
         let rest = std::mem::take(buffer);
         self.scanned = 0;
-        (!rest.is_empty()).then(|| DecodeError::NotJson(format!("cut off in the middle of a line: {}", shown(&rest))))
+        (!rest.is_empty())
+            .then(|| DecodeError::NotJson(format!("incomplete line at the end of the stream: {}", shown(&rest))))
     }
 
     /// Appends a message's line.
     ///
     /// # Errors
-    /// It cannot be serialized or is too long; `out` is left as it was.
+    /// It cannot be serialized or is too long; `out` is unchanged.
     pub(crate) fn encode(&self, message: &Message, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         let start = out.len();
         message.encode_into(out)?;
         let line = &mut out[start..];
-        // JSON as we write it holds no line's end, but a payload that came in as text may have been formatted over
-        // several lines.
+        // Serialized JSON contains no line breaks, but a payload received as text may be formatted over several lines.
         if memchr::memchr2(b'\n', b'\r', line).is_some() {
             for byte in line {
-                // Within a JSON string both must be escaped, so these can only be white space between its parts.
+                // Within a JSON string both must be escaped, so these are whitespace between tokens.
                 if matches!(byte, b'\n' | b'\r') {
                     *byte = b' ';
                 }
@@ -133,22 +133,23 @@ impl Lines {
     }
 }
 
-/// A line of so many bytes is read where it lies; a longer one is cut out of the buffer, and its payload with it.
+/// A line of up to this many bytes is decoded in place; a longer one is split off the buffer and shares its memory with
+/// the payload.
 const SHORT: usize = 16 * 1024;
 
-/// So much of a bad line is shown.
+/// The number of bytes of a bad line that are shown.
 const SHOWN: usize = 200;
 
 fn shown(line: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(SHOWN)]))
 }
 
-fn not_json(why: &str, line: &[u8]) -> NoMessage {
-    NoMessage::End(LinkEnd::BadFrame(format!("a line that is not JSON ({why}): {}", shown(line))))
+fn not_json(why: &str, line: &[u8]) -> Undecoded {
+    Undecoded::End(LinkEnd::BadFrame(format!("a line that is not JSON ({why}): {}", shown(line))))
 }
 
-/// Messages whose `cmd` begins with `NODE_` are between Node's own ends.
-fn is_nodes_own(line: &[u8]) -> bool {
+/// Messages whose `cmd` begins with `NODE_` are internal to Node.
+fn is_node_internal(line: &[u8]) -> bool {
     memchr::memmem::find(&line[..line.len().min(SHOWN)], b"\"cmd\":\"NODE_").is_some()
 }
 
@@ -162,7 +163,7 @@ mod tests {
         Lines::new(64, stray)
     }
 
-    /// All that comes of bytes that arrive in pieces.
+    /// Everything decoded from bytes that arrive in pieces.
     fn all(codec: &mut Lines, pieces: &[&str]) -> Result<Vec<Result<Action, String>>, LinkEnd> {
         let (mut buffer, mut got) = (BytesMut::new(), vec![]);
         for piece in pieces {
@@ -170,20 +171,20 @@ mod tests {
             while let Some(length) = codec.next(&buffer)? {
                 match codec.take(&mut buffer, length) {
                     Ok(message) => got.push(Ok(message)),
-                    Err(NoMessage::Nothing) => {}
-                    Err(NoMessage::Error(error)) => got.push(Err(error)),
-                    Err(NoMessage::End(end)) => return Err(end),
+                    Err(Undecoded::Skip) => {}
+                    Err(Undecoded::Error(error)) => got.push(Err(error)),
+                    Err(Undecoded::End(end)) => return Err(end),
                 }
             }
         }
         got.extend(codec.last(&mut buffer).map(Err));
-        let told =
+        let summary =
             |item: Result<Message, DecodeError>| item.map(|message| message.action).map_err(|error| error.to_string());
-        Ok(got.into_iter().map(told).collect())
+        Ok(got.into_iter().map(summary).collect())
     }
 
     #[test]
-    fn lines_come_whole_however_they_are_cut() {
+    fn lines_are_reassembled_from_any_pieces() {
         let text = "{\"action\":\"on\"}\n\n{\"action\":\"emit\"}\r\n  \n";
         for cut in 0..text.len() {
             let got = all(&mut codec(Stray::Skip), &[&text[..cut], &text[cut..]]).unwrap();
@@ -193,7 +194,7 @@ mod tests {
 
     #[cfg(feature = "plugin")]
     #[test]
-    fn what_is_no_message_is_an_error_in_its_place() {
+    fn a_line_that_is_not_a_message_is_an_error_in_order() {
         let text = ["hello\n{\"action\":\"on\"}\n5\n"];
         let got = all(&mut codec(Stray::Printed), &text).unwrap();
         assert!(got[0].as_ref().unwrap_err().contains("printed to its standard output"), "{got:?}");
@@ -204,49 +205,49 @@ mod tests {
 
     #[cfg(feature = "plugin")]
     #[test]
-    fn a_message_that_is_not_json_is_no_stray_print() {
+    fn a_message_with_invalid_json_is_not_reported_as_a_stray_print() {
         let mut buffer = BytesMut::from(&b"{\"action\":\"response\",\"id\":7,\"payload\":NaN}\n"[..]);
         let length = buffer.len() - 1;
         match codec(Stray::Printed).take(&mut buffer.clone(), length) {
-            Err(NoMessage::Error(error @ DecodeError::Partial { .. })) => {
+            Err(Undecoded::Error(error @ DecodeError::Partial { .. })) => {
                 assert!(!error.to_string().contains("printed"), "{error}");
             }
-            _ => panic!("it could be read in part"),
+            _ => panic!("it should be partly decoded"),
         }
-        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(NoMessage::End(_))));
+        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(Undecoded::End(_))));
         let mut buffer = BytesMut::from(&b"{\"action\":\"request\",\"id\":7,\"key\":\"\xff\"}\n"[..]);
         let length = buffer.len() - 1;
-        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(NoMessage::Error(_))));
+        assert!(matches!(codec(Stray::Fatal).take(&mut buffer, length), Err(Undecoded::Error(_))));
     }
 
     #[test]
-    fn half_a_surrogate_pair_ends_no_link() {
+    fn half_a_surrogate_pair_does_not_end_the_link() {
         let line = "{\"action\":\"on\",\"key\":\"\\ud83d\"}\n";
         assert_eq!(all(&mut codec(Stray::Fatal), &[line]).unwrap(), [Ok(Action::On)]);
     }
 
     #[test]
-    fn nodes_own_messages_are_nobodys() {
+    fn nodes_internal_messages_are_skipped() {
         let got = all(&mut codec(Stray::Fatal), &["{\"cmd\":\"NODE_HANDLE\"}\n{\"action\":\"on\"}\n"]).unwrap();
         assert_eq!(got, [Ok(Action::On)]);
     }
 
     #[test]
-    fn half_a_line_is_told() {
+    fn an_incomplete_last_line_is_an_error() {
         let got = all(&mut codec(Stray::Skip), &["{\"action\":\"on\"}\n{\"act"]).unwrap();
         assert_eq!(got[0], Ok(Action::On));
-        assert!(got[1].as_ref().unwrap_err().contains("cut off in the middle"));
+        assert!(got[1].as_ref().unwrap_err().contains("incomplete line"));
     }
 
     #[test]
-    fn a_line_over_the_limit_ends_the_link_without_waiting_for_its_end() {
+    fn a_line_over_the_limit_ends_the_link_before_it_is_complete() {
         for text in ["x".repeat(65), format!("\"{}\"\n", "x".repeat(63))] {
             assert!(matches!(all(&mut codec(Stray::Skip), &[&text]), Err(LinkEnd::TooLarge { limit: 64 })), "{text}");
         }
     }
 
     #[test]
-    fn a_message_is_one_line_whatever_its_payload_looks_like() {
+    fn a_message_is_one_line_however_its_payload_is_formatted() {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::from_json("[\n  \"a\\n\",\r\n  1\n]").unwrap());
         let mut line = vec![];

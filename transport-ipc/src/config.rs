@@ -1,12 +1,12 @@
-//! Limits and times, the same on every channel.
+//! Limits and timeouts, the same on every channel.
 
 use std::time::Duration;
 
-/// The environment variable that names the local socket which an engine serves for the program it starts.
+/// The environment variable that names the local socket that an engine serves for a program it starts.
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
 
-/// Limits and times of a link.
+/// Limits and timeouts of a link.
 ///
 /// ```
 /// use transport_ipc::IpcConfig;
@@ -16,14 +16,14 @@ pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IpcConfig {
-    /// The longest line, in bytes, that is taken or sent. A longer one that comes ends the link; a longer message to be
-    /// sent is an error to its sender alone. Default 16 MiB.
+    /// The longest line, in bytes, that is received or sent. A longer incoming line ends the link; a longer outgoing
+    /// message is an error for its sender only. Default 16 MiB.
     pub max_message: usize,
-    /// How long making a link over a local socket may take. Default 5 s.
+    /// How long connecting to a local socket may take. Default 5 s.
     pub connect_timeout: Duration,
-    /// How long closing in order may go without progress: what is left is written, and what comes is discarded until
-    /// the other end has closed too. In all it takes five times as long at most. Also how long reading goes on after a
-    /// write has failed. Default 1 s.
+    /// How long a graceful close may go without progress while it writes the remaining output and discards input until
+    /// the other end has closed too. In all it takes at most five times as long. Also how long reading continues after a
+    /// failed write. Default 1 s.
     pub close_timeout: Duration,
 }
 

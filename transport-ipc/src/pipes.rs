@@ -1,4 +1,4 @@
-//! A pipe each way as one stream.
+//! Two pipes, one for each direction, as one stream.
 
 use std::io;
 use std::pin::Pin;
@@ -6,12 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Unlike [`tokio::io::join`], shutting it down closes the pipe that is written to: a pipe has no other way to tell its
-/// reader that nothing more will come.
+/// Unlike [`tokio::io::join`], shutdown closes the writing pipe, which is the only way to signal end of file.
 #[derive(Debug)]
 pub(crate) struct Pipes<R, W> {
     read: R,
-    /// Gone once it is shut down.
+    /// `None` after shutdown.
     write: Option<W>,
 }
 

@@ -1,5 +1,5 @@
-//! Programs that misbehave in every way that programs do. What they do is written in the shell's language; the first
-//! handshake of an engine of ours has the id -2, so that even a shell can answer it.
+//! Misbehaving programs, written as shell scripts. An engine's first handshake always has the id -2, so that even a shell
+//! can answer it.
 #![cfg(all(unix, feature = "plugin"))]
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use connector_core::{
 use tokio::time::timeout;
 use transport_ipc::{ChannelKind, ChildEnd, Program, Restart, child};
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(30);
 const HANDSHAKE: &str = r#"printf '{"action":"response","id":-2,"key":"handshake","payload":["echo","other"]}\n'; "#;
 
@@ -40,7 +40,7 @@ impl Host {
 
     async fn until(&self, is: impl Fn(&LinkState) -> bool) -> LinkState {
         let mut state = self.engine.link_state("p").unwrap();
-        let state = timeout(LIMIT, state.wait_for(|state| is(state))).await.expect("the state never comes");
+        let state = timeout(LIMIT, state.wait_for(|state| is(state))).await.expect("the state is never reached");
         state.unwrap().clone()
     }
 }
@@ -49,12 +49,12 @@ fn shell(script: &str) -> Program {
     Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never)
 }
 
-/// A plugin that has shaken hands, and then does as the script says.
+/// A plugin that answers the handshake and then runs the script.
 fn loaded(script: &str) -> Registration {
     child("p", shell(&format!("{HANDSHAKE}{script}")))
 }
 
-/// How the program under a lost call ended.
+/// How the program of a lost call ended.
 fn child_end(error: &CallError) -> &ChildEnd {
     let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
     let LinkLost::Seen { end: LinkEnd::Lost(source), .. } = &**lost else { panic!("{lost:?}") };
@@ -62,7 +62,7 @@ fn child_end(error: &CallError) -> &ChildEnd {
     source.downcast_ref().unwrap_or_else(|| panic!("{source:?}"))
 }
 
-/// Whether a process is there, and is no zombie.
+/// Whether a process exists and is not a zombie.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
@@ -75,30 +75,30 @@ async fn until_gone(pid: &str) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("process {pid} is still there"));
+    timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("process {pid} is still alive"));
 }
 
 #[tokio::test]
-async fn a_program_that_does_not_exist() {
+async fn a_missing_program_fails_the_activation() {
     let error = Host::new().await.activate(child("p", Program::new("/no/such/program"))).await.unwrap_err().to_string();
     assert!(error.contains("/no/such/program cannot be started") && error.contains("is the path right"), "{error}");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_executable() {
+async fn a_program_that_is_not_executable_fails_the_activation() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Host::new().await.activate(child("p", Program::new(file.path()))).await.unwrap_err().to_string();
     assert!(error.contains("is it executable?"), "{error}");
 }
 
 #[tokio::test]
-async fn a_program_that_is_another_than_it_should_be() {
+async fn a_program_with_another_digest_fails_the_activation() {
     let error = Host::new().await.activate(child("p", shell("").sha256([7; 32]))).await.unwrap_err().to_string();
     assert!(error.contains("its SHA-256 is"), "{error}");
 }
 
 #[tokio::test]
-async fn a_program_that_ends_at_once_is_tried_until_its_budget_is_spent() {
+async fn a_program_that_ends_at_once_is_restarted_within_its_budget() {
     let program = shell("echo 'no database' >&2; exit 3").restart(Restart::OnFailure).crash_budget(3, LIMIT);
     let error = Host::new().await.activate(child("p", program)).await.unwrap_err().to_string();
     assert!(error.contains("ended 3 times within 30s") && error.contains("exit status: 3"), "{error}");
@@ -106,7 +106,7 @@ async fn a_program_that_ends_at_once_is_tried_until_its_budget_is_spent() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_plugin_is_said_to_be_none() {
+async fn a_program_that_is_not_a_plugin_is_reported() {
     let host = || async { Host::new().await };
     let error = host().await.activate(child("p", Program::new("/bin/true"))).await.unwrap_err().to_string();
     assert!(error.contains("given up: the program /bin/true ended with exit status: 0 without having sent"), "{error}");
@@ -121,7 +121,7 @@ async fn a_program_that_is_no_plugin_is_said_to_be_none() {
 }
 
 #[tokio::test]
-async fn a_program_that_never_shakes_hands() {
+async fn a_program_without_a_handshake_fails_the_activation() {
     let options = PluginOptions::default()
         .activation_timeout(Duration::from_millis(600))
         .handshake_timeout(Duration::from_millis(200));
@@ -132,17 +132,17 @@ async fn a_program_that_never_shakes_hands() {
 }
 
 #[tokio::test]
-async fn a_program_that_prints_to_its_channel_by_mistake() {
+async fn stray_prints_to_the_channel_are_skipped() {
     let host = Host::new().await;
     let echoes = r#"echo 'debug: starting'; echo '{"not":"a message"}'; read hello; read request; \
         printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
-    // Requests to the plugin are numbered from 0; its own hello is not needed.
+    // Requests to the plugin are numbered from 0; the plugin need not send a hello.
     host.activate(loaded(echoes)).await.unwrap();
     assert_eq!(host.call().await.unwrap(), "back");
 }
 
 #[tokio::test]
-async fn a_program_that_dies_in_the_middle_of_a_line() {
+async fn a_program_killed_within_a_line_loses_its_link() {
     let host = Host::new().await;
     host.activate(loaded(
         r#"read hello; read request; echo 'out of cheese' >&2; printf '{"action":"resp'; kill -9 $$"#,
@@ -154,11 +154,11 @@ async fn a_program_that_dies_in_the_middle_of_a_line() {
     assert_eq!(end.status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
     assert_eq!(end.stderr, ["out of cheese"]);
     let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await.to_string();
-    assert!(state.contains("not to be started again") && state.contains("signal: 9"), "{state}");
+    assert!(state.contains("it is not restarted") && state.contains("signal: 9"), "{state}");
 }
 
 #[tokio::test]
-async fn a_program_that_closes_its_output_but_lives() {
+async fn a_program_that_closes_its_output_without_ending_is_killed() {
     let host = Host::new().await;
     host.activate(loaded("echo $$ >&2; read hello; read request; exec 1>&-; exec sleep 1000")).await.unwrap();
     let error = host.call().await.unwrap_err();
@@ -168,11 +168,11 @@ async fn a_program_that_closes_its_output_but_lives() {
 }
 
 #[tokio::test]
-async fn a_program_that_writes_a_gigabyte_to_its_standard_error() {
+async fn a_gigabyte_on_standard_error_does_not_block_the_program() {
     let host = Host::new().await;
     let script = r#"head -c 1000000000 /dev/zero >&2; echo >&2; read hello; read request; echo done >&2; \
         printf '{"action":"response","id":0,"payload":"back"}\n'; exec sleep 1000"#;
-    // However long a busy machine takes for a gigabyte.
+    // A busy machine may take long for a gigabyte.
     let long = Duration::from_secs(600);
     host.activate(loaded(script).options(PluginOptions::default().queue_timeout(long))).await.unwrap();
     let back = timeout(long, host.local.call::<String>("p", "echo", ())).await.expect("the call hangs");
@@ -181,7 +181,7 @@ async fn a_program_that_writes_a_gigabyte_to_its_standard_error() {
 }
 
 #[tokio::test]
-async fn a_program_that_ignores_end_of_file_and_term() {
+async fn a_program_that_ignores_end_of_file_and_term_is_killed() {
     let host = Host::new().await;
     let script = format!(
         "{HANDSHAKE}trap '' TERM; read hello; read request; echo $$ >&2; \
@@ -196,7 +196,7 @@ async fn a_program_that_ignores_end_of_file_and_term() {
 }
 
 #[tokio::test]
-async fn a_program_that_leaves_a_grandchild_which_holds_its_pipes() {
+async fn a_grandchild_that_holds_the_pipes_is_killed() {
     let host = Host::new().await;
     host.activate(loaded("sleep 1000 & echo $! >&2; read hello; read request; exit 5")).await.unwrap();
     let error = host.call().await.unwrap_err();
@@ -206,7 +206,7 @@ async fn a_program_that_leaves_a_grandchild_which_holds_its_pipes() {
 }
 
 #[tokio::test]
-async fn grandchildren_go_with_a_deactivation_and_with_the_engine() {
+async fn grandchildren_end_with_a_deactivation_and_with_the_engine() {
     for drops in [false, true] {
         let host = Host::new().await;
         let script = "sleep 1000 & read hello; read request; \
@@ -223,7 +223,7 @@ async fn grandchildren_go_with_a_deactivation_and_with_the_engine() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_stopped_under_load() {
+async fn a_program_stopped_under_load_loses_its_link() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue_timeout(Duration::from_millis(500));
     let script = format!(
@@ -246,7 +246,7 @@ async fn a_program_that_is_stopped_under_load() {
 }
 
 #[tokio::test]
-async fn a_line_over_the_limit() {
+async fn a_line_over_the_limit_ends_the_link() {
     let host = Host::new().await;
     let script = "echo $$ >&2; read hello; read request; head -c 17000000 /dev/zero | tr '\\0' x; exec sleep 1000";
     host.activate(loaded(script)).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_line_over_the_limit() {
 
 /// The program floods its output and never reads its input, which the engine floods: neither waits for the other.
 #[tokio::test]
-async fn both_pipes_full_at_once() {
+async fn two_full_pipes_do_not_deadlock() {
     let host = Host::new().await;
     let script = "printf '{\"action\":\"on\",\"name\":\"local\",\"key\":\"tick\"}\\n'; \
         while :; do printf '{\"action\":\"emit\",\"key\":\"tock\",\"payload\":[1]}\\n'; done";
@@ -267,14 +267,14 @@ async fn both_pipes_full_at_once() {
     let flood = async {
         while host.engine.link_state("p").unwrap().borrow().is_up() {
             host.local.emit("tick", (text.clone(),)).await.unwrap();
-            timeout(LIMIT, tocks.recv()).await.expect("its events still come");
+            timeout(LIMIT, tocks.recv()).await.expect("its events stopped");
         }
     };
     timeout(LIMIT, flood).await.expect("a plugin that does not read keeps its link");
 }
 
 #[tokio::test]
-async fn restart_policies_and_what_the_state_says() {
+async fn the_link_state_explains_the_restart_policy() {
     let host = Host::new().await;
     host.activate(child(
         "p",
@@ -286,14 +286,14 @@ async fn restart_policies_and_what_the_state_says() {
     assert!(child_end(&error).status.unwrap().success());
     let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await.to_string();
     assert!(state.contains("only after a failure"), "{state}");
-    // An activation starts with a clean slate.
+    // An activation resets the record of past exits.
     host.engine.manager().deactivate("p").await.unwrap();
     timeout(LIMIT, host.engine.manager().activate("p")).await.unwrap().unwrap();
     host.until(LinkState::is_up).await;
 }
 
 #[tokio::test]
-async fn a_program_that_crashes_is_started_again_and_heard_again() {
+async fn a_crashed_program_is_restarted() {
     let host = Host::new().await;
     let script = format!("{HANDSHAKE}read hello; read request; exit 9");
     host.activate(child("p", shell(&script).restart(Restart::OnFailure).crash_budget(100, LIMIT))).await.unwrap();
@@ -305,7 +305,7 @@ async fn a_program_that_crashes_is_started_again_and_heard_again() {
 }
 
 #[tokio::test]
-async fn its_environment_and_folder() {
+async fn the_environment_and_directory_are_as_configured() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new().await;
     let script = format!(
@@ -318,7 +318,7 @@ async fn its_environment_and_folder() {
     assert_eq!(host.call().await.unwrap(), format!("1   {}", folder.display()));
 }
 
-/// Its answers name the plugin's process; whatever else it is asked, it answers as a handshake.
+/// Answers requests with the process's pid, and handshakes with its methods.
 const ANSWERS: &str = r#"while read line; do
     id=$(printf %s "$line" | sed 's/.*"id":\([-0-9]*\).*/\1/')
     case "$line" in
@@ -328,16 +328,18 @@ const ANSWERS: &str = r#"while read line; do
     esac
 done"#;
 
-/// By default: nothing is set, and it could be stopped for ever. Long after the calls that it answered, too.
+/// With the default options, and after it has answered a call.
 #[tokio::test]
-async fn a_program_that_is_stopped_is_found_and_started_again() {
+async fn a_stopped_program_is_detected_and_restarted() {
     let host = Host::new().await;
     host.activate(child("p", shell(ANSWERS).restart(Restart::OnFailure))).await.unwrap();
     let pid = host.call().await.unwrap();
     let mut down = host.local.events("manager", "linkDown", 8).unwrap();
     let stopped = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
     rustix::process::kill_process(stopped, rustix::process::Signal::STOP).unwrap();
-    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("nobody notices") else { panic!() };
+    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("it is not detected") else {
+        panic!()
+    };
     let why: String = args[1].clone().read().unwrap();
     assert!(why.starts_with("silent"), "{why}");
     host.until(LinkState::is_up).await;
@@ -345,9 +347,9 @@ async fn a_program_that_is_stopped_is_found_and_started_again() {
     assert_ne!(host.call().await.unwrap(), pid);
 }
 
-/// A shell has one thread: it reads nothing meanwhile.
+/// A shell has one thread: it reads nothing while it works.
 #[tokio::test]
-async fn a_program_at_work_within_its_limit_is_not_silent() {
+async fn a_busy_program_within_its_limit_keeps_its_link() {
     let host = Host::new().await;
     let options = PluginOptions::default()
         .health_interval(Duration::from_millis(100))

@@ -1,6 +1,6 @@
-//! A native child that prints to its standard output by mistake. This program is its own child.
+//! A native child that prints to its standard output by mistake. This program starts itself as the child.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "printing and starting itself is what it tries")]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "the test prints and starts itself")]
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const IS_CHILD: &str = "STRAY_PRINTS_CHILD";
 #[tokio::test]
 async fn stray_prints_do_not_corrupt_the_wire() {
     if std::env::var_os(IS_CHILD).is_some() {
-        // The test harness has printed to the channel already, before it was taken: that is skipped, too.
+        // The test harness has already printed to the channel; those lines are skipped, too.
         let plugin = Plugin::new("p").method("loud", |text: String| async move {
             println!("debug: {text}");
             print!("{{\"action\":\"half a mess");

@@ -1,40 +1,33 @@
 //! Runs the conformance suite over socket.io, through a proxy.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
-mod common {
-    /// A client's websocket frame with the event that carries `payload`, masked with zeroes.
-    pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-        let text = [b"42[\"message\",", payload, b"]"].concat();
-        let mut frame = vec![first];
-        match u16::try_from(text.len()) {
-            Ok(short @ 0..=125) => frame.push(0x80 | short as u8),
-            Ok(medium) => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&medium.to_be_bytes());
-            }
-            Err(_) => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(text.len() as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&[0; 4]);
-        frame.extend_from_slice(&text);
-        frame
-    }
-}
-// The proxy of the websocket tests.
-#[path = "../../transport-ws/tests/conformance/proxy.rs"]
-mod proxy;
-
 use std::time::Duration;
 
-use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Endpoints, Fixture, FixtureError, Proxy, suite};
 use connector_core::async_trait;
 use transport_socketio::{SocketIoConnector, SocketIoServer, SocketIoServerConfig};
 
-use self::proxy::Proxy;
-
 struct SocketIo;
+
+/// A websocket text frame with the event that carries `payload`, as a client sends it: masked with zeroes.
+fn masked(payload: &str) -> Vec<u8> {
+    let text = format!("42[\"message\",{payload}]");
+    let mut frame = vec![0x81];
+    match u16::try_from(text.len()) {
+        Ok(short @ 0..=125) => frame.push(0x80 | short as u8),
+        Ok(medium) => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&medium.to_be_bytes());
+        }
+        Err(_) => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
 
 #[async_trait]
 impl Fixture for SocketIo {
@@ -54,13 +47,13 @@ impl Fixture for SocketIo {
             .silence(Duration::from_secs(25))
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
-        // Pings queue behind full buffers, including the proxy's, which drain slowly on a busy machine.
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
+        // A ping waits behind what fills all buffers, the proxy's too: on a busy machine that takes its time.
         let config =
             SocketIoServerConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(18));
         let server = SocketIoServer::bind("127.0.0.1:0", config).await?;
-        let proxy = Proxy::start(server.local_addr()).await?;
-        Ok(Place::new(proxy.url(), server, SocketIoConnector::default).control(proxy))
+        let (proxy, address) = Proxy::tcp(server.local_addr(), masked).await?;
+        Ok(Endpoints::new(format!("ws://{address}"), server, SocketIoConnector::default).control(proxy))
     }
 }
 

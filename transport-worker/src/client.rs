@@ -1,14 +1,14 @@
-//! The plugin's end, for a plugin that its host serves where it likes.
+//! The plugin's end, for a plugin that its host serves on any thread.
 
 use std::fmt;
 
 use connector_core::{ClientConnector, Link, LinkEnd, async_trait};
 use tokio::sync::mpsc;
 
-/// The plugin's end of a [`pair`](crate::pair): to be served, with [`connector_core::serve`], on whatever thread or
-/// runtime the host has for it.
+/// The plugin's end of a [`pair`](crate::pair), to be served with [`connector_core::serve`] on any thread or runtime of
+/// the host.
 ///
-/// It gives a link each time the engine asks for one; once its connector is dropped, [`LinkEnd::Closed`].
+/// It returns a link each time the engine connects, and [`LinkEnd::Closed`] once the connector is dropped.
 pub struct WorkerClient(pub(crate) mpsc::Receiver<Box<dyn Link>>);
 
 #[async_trait]

@@ -7,8 +7,8 @@ use connector_core::ClientConfig;
 /// Where a plugin runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Placement {
-    /// In a thread of its own, named after the plugin, with a current-thread runtime of its own (all of tokio's drivers
-    /// that are compiled in): a method may block.
+    /// In its own thread, named after the plugin, with its own current-thread runtime (and all of tokio's drivers that are
+    /// compiled in): a method may block.
     #[default]
     Thread,
     /// In a task on the engine's runtime: cheaper to reach, but a method must not block.
@@ -28,14 +28,14 @@ pub enum Placement {
 pub struct WorkerConfig {
     /// Where the plugin runs. Default [`Placement::Thread`].
     pub placement: Placement,
-    /// Messages that may wait in the link, each way, before it pushes back on its sender; the receiver has taken up to
-    /// as many. 0 is taken as 1. Default 256.
+    /// Messages that may be queued in the link, each way, before it pushes back on its sender; the receiver may hold as many
+    /// again. 0 means 1. Default 256.
     pub capacity: usize,
-    /// How long the plugin may take to end once its link is closed, its `on_deactivation` and its `spawn_blocking` work
-    /// included. What waits (`await`) is dropped then; what still blocks its thread 100 ms later cannot be ended, and
-    /// is traced as a warning. The core waits for this up to 10 s. Default 2 s.
+    /// How long the plugin may take to end once its link is closed, including its `on_deactivation` and `spawn_blocking`
+    /// work. Pending futures are dropped then; code that still blocks its thread 100 ms later cannot be ended and is traced
+    /// as a warning. The core waits up to 10 s. Default 2 s.
     pub exit_timeout: Duration,
-    /// Bounds and times of the plugin's end.
+    /// Limits and timeouts of the plugin's end.
     pub client: ClientConfig,
 }
 

@@ -1,4 +1,4 @@
-//! A link that is two pipes. Messages cross it as the values they are.
+//! A link made of two pipes. Messages are moved and not serialized.
 
 use std::task::{Context, Poll, ready};
 
@@ -6,7 +6,7 @@ use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
 use crate::pipe::{Reader, Writer, Written, pipe};
 
-/// The two ends of one link, the same in every way.
+/// The two ends of one link.
 pub(crate) fn links(capacity: usize) -> (ChannelLink, ChannelLink) {
     let ((here, from_here), (there, from_there)) = (pipe(capacity), pipe(capacity));
     let link = |writer, reader| ChannelLink { writer, reader, end: None };
@@ -45,13 +45,13 @@ impl Link for ChannelLink {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
         self.open()?;
-        let how = match ready!(self.reader.poll_message(cx)) {
+        let written = match ready!(self.reader.poll_message(cx)) {
             Ok(message) => return Poll::Ready(Ok(Ok(message))),
-            Err(how) => how,
+            Err(written) => written,
         };
-        let end = match how {
+        let end = match written {
             Written::Closed => LinkEnd::Closed { code: None, reason: String::new() },
-            Written::Open | Written::Dropped => LinkEnd::lost("the other end went without closing"),
+            Written::Open | Written::Dropped => LinkEnd::lost("the other end was dropped without closing"),
         };
         Poll::Ready(Err(self.end.insert(end).clone()))
     }

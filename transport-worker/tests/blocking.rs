@@ -1,4 +1,4 @@
-//! A plugin may be code that blocks.
+//! Plugins that block their thread.
 #![cfg(feature = "plugin")]
 
 mod support;
@@ -14,9 +14,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use transport_worker::{Placement, WorkerConfig, worker, worker_with};
 
-/// The engine has one thread: were it held up, nothing could release the method.
+/// The engine has one thread: if it were blocked too, nothing could release the method.
 #[tokio::test]
-async fn a_method_that_blocks_its_thread_holds_up_nobody_else() {
+async fn a_blocking_method_does_not_delay_other_plugins() {
     let (release, wait) = mpsc::channel::<i64>();
     let wait = Arc::new(Mutex::new(wait));
     let host = Host::with("blocks", WorkerConfig::default(), move || {
@@ -40,9 +40,9 @@ async fn a_method_that_blocks_its_thread_holds_up_nobody_else() {
     assert_eq!(timeout(LIMIT, blocked).await.unwrap().unwrap().unwrap(), 42);
 }
 
-/// As the crate's documentation says.
+/// The pattern from the crate's documentation.
 #[tokio::test]
-async fn code_that_blocks_calls_back() {
+async fn blocking_code_can_call_back() {
     for placement in PLACEMENTS {
         let host = Host::with("p", placed(placement), || {
             Plugin::new("p")
@@ -68,12 +68,12 @@ async fn code_that_blocks_calls_back() {
     }
 }
 
-fn often() -> PluginOptions {
+fn frequent_health_checks() -> PluginOptions {
     let (short, answer) = (Duration::from_millis(100), Duration::from_secs(2));
     PluginOptions::default().health_interval(short).handshake_timeout(answer).queue_timeout(LIMIT)
 }
 
-/// It cannot answer while it blocks its thread, which a call may do within its limit.
+/// It cannot answer health checks while it blocks its thread, which a call may do within its limit.
 #[tokio::test]
 async fn a_method_that_blocks_within_its_limit_keeps_its_link() {
     let (release, wait) = mpsc::channel::<()>();
@@ -88,22 +88,22 @@ async fn a_method_that_blocks_within_its_limit_keeps_its_link() {
         })
     };
     let host = Host::new().await;
-    host.engine.register(worker("blocks", make).options(often())).unwrap();
+    host.engine.register(worker("blocks", make).options(frequent_health_checks())).unwrap();
     host.engine.manager().activate("blocks").await.unwrap();
     let number = made.load(Ordering::Relaxed) - 1;
     let local = host.local.clone();
     let blocked = tokio::spawn(async move { local.call::<usize>("blocks", "wait", ()).await });
-    // Longer than an idle plugin may be silent.
+    // Longer than an idle plugin may stay silent.
     tokio::time::sleep(Duration::from_secs(4)).await;
     release.send(()).unwrap();
     assert_eq!(timeout(LIMIT, blocked).await.unwrap().unwrap().unwrap(), number);
 }
 
-/// Nobody has given it the time, so it is found, and calls end.
+/// No call allows for it, so it is detected, and its calls end.
 #[tokio::test]
-async fn a_thread_that_is_blocked_outside_a_call_is_found() {
+async fn a_thread_blocked_outside_a_call_is_detected() {
     let (release, wait) = mpsc::channel::<()>();
-    // Once: the event is remembered, and the plugin that is started anew hears it too.
+    // Blocks only once: the event is stored, and the restarted plugin receives it too.
     let wait = Arc::new(Mutex::new(Some(wait)));
     let make = move || {
         let wait = Arc::clone(&wait);
@@ -120,12 +120,14 @@ async fn a_thread_that_is_blocked_outside_a_call_is_found() {
     };
     let host = Host::new().await;
     let config = WorkerConfig::default().exit_timeout(Duration::from_millis(100));
-    host.engine.register(worker_with("blocks", config, make).options(often())).unwrap();
+    host.engine.register(worker_with("blocks", config, make).options(frequent_health_checks())).unwrap();
     host.engine.manager().activate("blocks").await.unwrap();
     assert_eq!(host.local.call::<i64>("blocks", "one", ()).await.unwrap(), 1);
     let mut down = host.local.events("manager", "linkDown", 8).unwrap();
     host.local.emit("block", ()).await.unwrap();
-    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("nobody notices") else { panic!() };
+    let Some(Event::Args(Rest(args))) = timeout(LIMIT, down.recv()).await.expect("it is not detected") else {
+        panic!()
+    };
     let why: String = args[1].clone().read().unwrap();
     assert!(why.starts_with("silent"), "{why}");
     release.send(()).unwrap();

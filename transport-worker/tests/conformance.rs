@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Control, Endpoints, Fixture, FixtureError, suite};
 use connector_core::{
     ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, async_trait,
 };
@@ -18,17 +18,18 @@ impl Fixture for Worker {
         Capabilities::default().text(false).most_unread(1000).cut()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (connector, client) = pair(256);
         let threads = Threads::default();
         let (client, dialled) = (Accepting(client, threads.clone()), threads.clone());
-        Ok(Place::new("worker:probe", client, move || Dialling(connector.clone(), dialled.clone())).control(threads))
+        Ok(Endpoints::new("worker:probe", client, move || Dialling(connector.clone(), dialled.clone()))
+            .control(threads))
     }
 }
 
 suite!(Worker, without: [Text, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);
 
-/// The plugin's ends of links, as threads hold them: a thread that dies drops its own, whatever it was doing.
+/// The plugin's ends of links, as threads hold them: a dying thread drops its link, whatever it was doing.
 #[derive(Clone, Default)]
 struct Threads(Arc<Mutex<State>>);
 
@@ -41,7 +42,7 @@ struct State {
 #[derive(Clone)]
 struct Held(Arc<Mutex<Slot>>);
 
-/// The link, until the thread is dead, and who waits for it.
+/// The link, until the thread is dead, and the tasks that wait for it.
 type Slot = (Option<Box<dyn Link>>, Vec<Waker>);
 
 impl Threads {
@@ -90,7 +91,7 @@ impl PluginConnector for Dialling {
 }
 
 impl Held {
-    /// What the thread's link says, or that the thread is no more.
+    /// Polls the thread's link, or reports that the thread is dead.
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! How a plugin ends: by a panic, by itself, or when it is asked to.
+//! How a plugin ends: by a panic, on its own, or on request.
 #![cfg(feature = "plugin")]
 
 mod support;
@@ -21,7 +21,7 @@ fn lost(error: &CallError) -> String {
 }
 
 #[tokio::test]
-async fn a_methods_panic_is_that_calls_error() {
+async fn a_methods_panic_is_the_error_of_its_call() {
     for placement in PLACEMENTS {
         let made = Arc::new(AtomicUsize::new(0));
         let makes = Arc::clone(&made);
@@ -35,12 +35,12 @@ async fn a_methods_panic_is_that_calls_error() {
         let error = host.local.call::<i64>("p", "panic", ("ouch".to_owned(),)).await.unwrap_err();
         assert!(matches!(&error, CallError::Plugin(fault) if fault.to_string().contains("ouch")), "{error:?}");
         assert_eq!(host.local.call::<i64>("p", "one", ()).await.unwrap(), 1);
-        assert_eq!(made.load(Ordering::Relaxed), 1, "the plugin goes on");
+        assert_eq!(made.load(Ordering::Relaxed), 1, "the plugin continues");
     }
 }
 
 #[tokio::test]
-async fn a_plugin_that_panics_is_a_lost_link_that_says_why_and_is_started_anew() {
+async fn a_panicking_plugin_loses_its_link_and_is_restarted() {
     for placement in PLACEMENTS {
         let (panics, made) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (when, makes) = (Arc::clone(&panics), Arc::clone(&made));
@@ -76,7 +76,7 @@ async fn a_plugin_that_panics_is_a_lost_link_that_says_why_and_is_started_anew()
 }
 
 #[tokio::test]
-async fn a_function_that_panics_instead_of_making_its_plugin_is_asked_again() {
+async fn a_panic_while_making_the_plugin_is_retried() {
     for placement in PLACEMENTS {
         let asked = Arc::new(AtomicUsize::new(0));
         let asks = Arc::clone(&asked);
@@ -96,7 +96,7 @@ async fn a_function_that_panics_instead_of_making_its_plugin_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_disconnects_closes_in_order_and_is_started_anew() {
+async fn a_disconnecting_plugin_closes_its_link_and_is_restarted() {
     for placement in PLACEMENTS {
         let host = Host::with("leaves", placed(placement), || {
             Plugin::new("leaves").method("leave", |ctx: Context| async move {
@@ -116,7 +116,7 @@ async fn a_plugin_that_disconnects_closes_in_order_and_is_started_anew() {
     }
 }
 
-/// Whatever the plugin held is dropped by then, too.
+/// Everything that the plugin held is dropped by then, too.
 #[tokio::test]
 async fn a_deactivation_ends_the_plugin_and_joins_its_thread() {
     struct Held(Arc<AtomicUsize>);
@@ -135,7 +135,7 @@ async fn a_deactivation_ends_the_plugin_and_joins_its_thread() {
             Plugin::new(name)
                 .method("name", move || {
                     let name = std::thread::current().name().unwrap().to_owned();
-                    // It holds on to this for as long as it lives.
+                    // Keeps `held` alive for as long as the method exists.
                     let _ = &held;
                     async { name }
                 })
@@ -159,7 +159,7 @@ async fn a_deactivation_ends_the_plugin_and_joins_its_thread() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_ends_its_plugin() {
+async fn dropping_the_engine_ends_its_plugin() {
     for placement in PLACEMENTS {
         let ended = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&ended);
@@ -179,9 +179,9 @@ async fn what_is_dropped_ends_its_plugin() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(LIMIT, ended).await.expect("its hook is run");
+        timeout(LIMIT, ended).await.expect("its hook did not run");
     }
-    // Nor does a thread outlive the engine's runtime.
+    // A thread does not outlive the engine's runtime either.
     std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let host = runtime.block_on(async {
@@ -200,9 +200,9 @@ async fn what_is_dropped_ends_its_plugin() {
     until_threads("orphan", 0, LIMIT).await;
 }
 
-/// The function that makes the plugin blocks, and whoever activates it does not wait.
+/// The function that makes the plugin blocks, and the caller does not wait for the activation.
 #[tokio::test]
-async fn an_activation_that_is_given_up_leaves_no_thread() {
+async fn an_abandoned_activation_leaves_no_thread() {
     let (release, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let host = Host::with("slow", WorkerConfig::default(), move || {
@@ -213,14 +213,14 @@ async fn an_activation_that_is_given_up_leaves_no_thread() {
     let manager = host.engine.manager();
     timeout(Duration::from_millis(50), manager.activate("slow")).await.unwrap_err();
     until_threads("slow", 1, LIMIT).await;
-    // Dropping its future does not give it up.
+    // Dropping its future does not cancel it.
     timeout(LIMIT, manager.deactivate("slow")).await.unwrap().unwrap();
     drop(release);
     until_threads("slow", 0, LIMIT).await;
     timeout(LIMIT, manager.activate("slow")).await.unwrap().unwrap();
 }
 
-/// What blocks on a blocking thread of the plugin's runtime ends when its call does.
+/// Code that blocks on a blocking thread of the plugin's runtime ends when its call does.
 #[tokio::test]
 async fn blocking_code_that_calls_back_ends_with_its_link() {
     let host = Host::with("calls back", WorkerConfig::default(), || {

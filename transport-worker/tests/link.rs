@@ -1,4 +1,4 @@
-//! The contract of a link, seen without a core around it, and the order of much that is sent.
+//! The contract of a link without the core around it, and the order of many messages.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod support;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use transport_worker::{WorkerConfig, WorkerConnector, pair};
 
-async fn links(room: usize) -> [Box<dyn Link>; 2] {
-    let (mut connector, mut client) = pair(room);
+async fn links(capacity: usize) -> [Box<dyn Link>; 2] {
+    let (mut connector, mut client) = pair(capacity);
     let here = connector.connect("").await.unwrap();
     [here, client.accept().await.unwrap()]
 }
@@ -26,7 +26,7 @@ fn numbered(id: i64) -> Message {
     Message { id: Some(id.into()), ..Message::new(Action::Emit) }
 }
 
-/// Sends as many as there is room for.
+/// Sends until the link is full.
 fn fill(link: &mut dyn Link, from: i64) -> i64 {
     let mut cx = Cx::from_waker(Waker::noop());
     for id in from.. {
@@ -39,11 +39,11 @@ fn fill(link: &mut dyn Link, from: i64) -> i64 {
 }
 
 async fn receive(link: &mut dyn Link) -> Result<Message, LinkEnd> {
-    let received = timeout(LIMIT, poll_fn(|cx| link.poll_message(cx))).await.expect("nothing comes");
+    let received = timeout(LIMIT, poll_fn(|cx| link.poll_message(cx))).await.expect("nothing arrives");
     received.map(Result::unwrap)
 }
 
-/// All methods tell the same end as this one.
+/// Asserts that all methods report this end.
 fn assert_ended(link: &mut dyn Link, end: &LinkEnd) {
     let mut cx = Cx::from_waker(Waker::noop());
     let said = [
@@ -56,7 +56,7 @@ fn assert_ended(link: &mut dyn Link, end: &LinkEnd) {
         },
     ];
     for one in said {
-        let Poll::Ready(one) = one else { panic!("it says nothing") };
+        let Poll::Ready(one) = one else { panic!("a method is pending after the end") };
         assert_eq!(one.to_string(), end.to_string());
     }
     assert!(link.poll_disconnect(&mut cx).is_ready());
@@ -64,12 +64,12 @@ fn assert_ended(link: &mut dyn Link, end: &LinkEnd) {
 
 #[tokio::test]
 async fn a_full_link_pushes_back_both_ways_and_loses_nothing() {
-    for room in [0, 1, 10, 500] {
-        let [mut here, mut there] = links(room).await;
+    for capacity in [0, 1, 10, 500] {
+        let [mut here, mut there] = links(capacity).await;
         let sent = fill(&mut *here, 0);
-        assert_eq!(sent, room.max(1) as i64);
+        assert_eq!(sent, capacity.max(1) as i64);
         assert_eq!(fill(&mut *there, 0), sent, "full at both ends at once");
-        // Whoever waits for room is woken by whoever reads.
+        // Reading wakes a waiting sender.
         let waiting = tokio::spawn(async move {
             poll_fn(|cx| here.poll_ready(cx)).await.unwrap();
             here
@@ -88,14 +88,17 @@ async fn a_full_link_pushes_back_both_ways_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_a_close_arrives_before_it() {
+async fn messages_sent_before_a_close_arrive_before_it() {
     let [mut here, mut there] = links(100).await;
     let sent = fill(&mut *here, 0);
     poll_fn(|cx| here.poll_disconnect(cx)).await;
     assert_ended(&mut *here, &LinkEnd::Disconnected);
     drop(here);
     let mut cx = Cx::from_waker(Waker::noop());
-    assert!(there.poll_ready(&mut cx).map(Result::unwrap).is_ready(), "its end is not told before what has arrived");
+    assert!(
+        there.poll_ready(&mut cx).map(Result::unwrap).is_ready(),
+        "the end is not reported before the received messages"
+    );
     for id in 0..sent {
         assert_eq!(receive(&mut *there).await.unwrap().id, Some(id.into()));
         assert!(there.poll_flush(&mut cx).map(Result::unwrap).is_ready());
@@ -115,12 +118,12 @@ async fn a_close_flushes() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_dropped_is_lost() {
+async fn a_dropped_link_is_lost() {
     let [mut here, mut there] = links(1).await;
     fill(&mut *here, 0);
     drop(there);
     let mut cx = Cx::from_waker(Waker::noop());
-    assert!(here.poll_ready(&mut cx).is_pending(), "the end is the reader's to tell");
+    assert!(here.poll_ready(&mut cx).is_pending(), "the reader reports the end");
     let end = receive(&mut *here).await.unwrap_err();
     assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
     assert_ended(&mut *here, &end);
@@ -132,7 +135,7 @@ async fn a_link_that_is_dropped_is_lost() {
 }
 
 #[tokio::test]
-async fn connecting_to_nobody_is_refused_and_accepting_from_nobody_ends() {
+async fn a_dropped_end_refuses_connect_and_ends_accept() {
     let (mut connector, client) = pair(1);
     drop(client);
     assert!(matches!(connector.connect("").await, Err(ConnectError::Refused(_))));
@@ -141,16 +144,16 @@ async fn connecting_to_nobody_is_refused_and_accepting_from_nobody_ends() {
     assert!(matches!(client.accept().await, Err(LinkEnd::Closed { .. })));
 }
 
-/// Shakes hands by hand, hears all that the plugin had to say, then how it ended.
+/// Performs the handshake itself, receives all the plugin's messages, then its end.
 #[tokio::test]
-async fn what_a_plugin_sent_before_it_panicked_arrives_before_its_end() {
+async fn messages_sent_before_a_panic_arrive_before_the_end() {
     for placement in PLACEMENTS {
         let mut connector = WorkerConnector::new("p", placed(placement), || {
             Plugin::new("p").on_activation(|client| async move {
                 for n in 0..1000 {
                     client.emit("tick", (n,)).await.unwrap();
                 }
-                // What was emitted is sent while this waits.
+                // The emitted events are sent during this sleep.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 panic!("out of cheese")
             })
@@ -183,7 +186,7 @@ async fn what_a_plugin_sent_before_it_panicked_arrives_before_its_end() {
 async fn a_hundred_thousand_events_arrive_in_order() {
     const EVENTS: u64 = 100_000;
     for placement in PLACEMENTS {
-        // Less room than events in one go, so that both ends wait for each other time and again.
+        // A small capacity makes both ends wait for each other often.
         let config: WorkerConfig = placed(placement).capacity(16);
         let host = Host::with("p", config, || {
             Plugin::new("p").method("fire", |ctx: Context, n: u64| async move {
@@ -208,12 +211,12 @@ async fn a_hundred_thousand_events_arrive_in_order() {
             })
             .unwrap();
         host.local.call::<()>("p", "fire", (EVENTS,)).await.unwrap();
-        timeout(LIMIT, done).await.expect("not all have come").unwrap();
+        timeout(LIMIT, done).await.expect("not all events arrived").unwrap();
     }
 }
 
 #[test]
-fn neither_end_sleeps_through_what_the_other_does() {
+fn no_wake_up_between_the_ends_is_lost() {
     const MESSAGES: i64 = 100_000;
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let [mut here, mut there] = runtime().block_on(links(3));
@@ -221,9 +224,9 @@ fn neither_end_sleeps_through_what_the_other_does() {
         runtime().block_on(async move {
             for id in 0..MESSAGES {
                 let ready = timeout(LIMIT, poll_fn(|cx| here.poll_ready(cx))).await;
-                ready.unwrap_or_else(|_| panic!("no room after {id}")).unwrap();
+                ready.unwrap_or_else(|_| panic!("not ready after {id}")).unwrap();
                 here.send(numbered(id)).unwrap();
-                // Now one alone, now as many as there is room for.
+                // Alternates between single messages and full batches.
                 if id % 7 < 3 {
                     poll_fn(|cx| here.poll_flush(cx)).await.unwrap();
                 }
@@ -234,10 +237,10 @@ fn neither_end_sleeps_through_what_the_other_does() {
     runtime().block_on(async {
         for id in 0..MESSAGES {
             let message = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await;
-            let message = message.unwrap_or_else(|_| panic!("{id} did not come"));
+            let message = message.unwrap_or_else(|_| panic!("{id} did not arrive"));
             assert_eq!(message.unwrap().unwrap().id, Some(id.into()));
         }
-        let end = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await.expect("the end did not come");
+        let end = timeout(LIMIT, poll_fn(|cx| there.poll_message(cx))).await.expect("the end did not arrive");
         assert!(matches!(end, Err(LinkEnd::Closed { .. })), "{end:?}");
     });
     sender.join().unwrap();

@@ -1,28 +1,29 @@
-//! Plugins that do not end when they are asked to.
+//! Plugins that do not end on request.
 #![cfg(feature = "plugin")]
 
 mod support;
 
 use std::future::pending;
-use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use conformance::traces;
 use connector_core::Plugin;
 use support::{Host, LIMIT, MOMENT, PLACEMENTS, placed, threads, until_threads};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tracing::Level;
 use transport_worker::WorkerConfig;
 
-/// A plugin whose method `wait` blocks its thread until it is released, and says when it does.
+/// A plugin whose method `wait` notifies the test and blocks its thread until released.
 fn blocking(name: &'static str) -> (mpsc::Sender<()>, Arc<Notify>, impl Fn() -> Plugin + Send + Sync) {
     let (release, wait) = mpsc::channel::<()>();
     let (wait, blocks) = (Arc::new(Mutex::new(wait)), Arc::new(Notify::new()));
-    let tells = Arc::clone(&blocks);
+    let notify = Arc::clone(&blocks);
     let make = move || {
-        let (wait, tells) = (Arc::clone(&wait), Arc::clone(&tells));
+        let (wait, notify) = (Arc::clone(&wait), Arc::clone(&notify));
         Plugin::new(name).method("one", || async { 1 }).method("wait", move || {
-            tells.notify_one();
+            notify.notify_one();
             let _ = wait.lock().unwrap().recv();
             async {}
         })
@@ -30,34 +31,10 @@ fn blocking(name: &'static str) -> (mpsc::Sender<()>, Arc<Notify>, impl Fn() -> 
     (release, blocks, make)
 }
 
-/// Collects what is traced.
-#[derive(Clone, Default)]
-struct Traces(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Traces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Traces {
-    fn warnings(&self) -> Vec<String> {
-        let traces = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        traces.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
-    }
-}
-
 /// The engine has one thread: a join there would never end.
 #[tokio::test]
-async fn a_plugin_that_will_not_end_is_told_of_and_no_other_is_started() {
-    let traces = Traces::default();
-    let writer = traces.clone();
-    let to_writer = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _traced = tracing::subscriber::set_default(to_writer);
+async fn a_blocked_plugin_is_traced_and_no_other_is_started() {
+    let traces = traces(Level::WARN);
 
     let (release, blocks, make) = blocking("stuck");
     let host = Host::with("stuck", WorkerConfig::default().exit_timeout(Duration::from_millis(100)), make).await;
@@ -68,7 +45,7 @@ async fn a_plugin_that_will_not_end_is_told_of_and_no_other_is_started() {
     timeout(LIMIT, host.engine.manager().deactivate("stuck")).await.unwrap().unwrap();
     assert_eq!(threads("stuck"), usize::from(cfg!(target_os = "linux")));
     blocked.await.unwrap().unwrap_err();
-    let warnings = traces.warnings();
+    let warnings = traces.lines();
     assert!(
         warnings.iter().any(|line| line.contains("plugin=\"stuck\"") && line.contains("does not end")),
         "{warnings:?}"
@@ -84,11 +61,8 @@ async fn a_plugin_that_will_not_end_is_told_of_and_no_other_is_started() {
 }
 
 #[tokio::test]
-async fn a_hook_that_waits_for_ever_is_given_up() {
-    let traces = Traces::default();
-    let writer = traces.clone();
-    let to_writer = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _traced = tracing::subscriber::set_default(to_writer);
+async fn a_hook_that_never_completes_is_dropped() {
+    let traces = traces(Level::WARN);
     for placement in PLACEMENTS {
         let config = placed(placement).exit_timeout(Duration::from_millis(100));
         let host = Host::with("waits", config, || {
@@ -99,5 +73,5 @@ async fn a_hook_that_waits_for_ever_is_given_up() {
         timeout(LIMIT, host.engine.manager().deactivate("waits")).await.unwrap().unwrap();
         until_threads("waits", 0, MOMENT).await;
     }
-    assert_eq!(traces.warnings(), Vec::<String>::new());
+    assert_eq!(traces.lines(), Vec::<String>::new());
 }

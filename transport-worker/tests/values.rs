@@ -1,4 +1,4 @@
-//! Values move: what both ends know as one type is never serialized, anything else once.
+//! Values are moved: a value of the same type at both ends is never serialized, any other is serialized once.
 #![cfg(feature = "plugin")]
 
 mod support;
@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use connector_core::{CallError, Context, Json, Plugin};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use support::{Host, PLACEMENTS, place, placed};
+use support::{Host, PLACEMENTS, address, placed};
 
-/// Neither written nor read.
+/// Panics if it is serialized or deserialized.
 #[derive(Debug)]
 struct Sealed(String);
 
 impl Serialize for Sealed {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        panic!("it is serialized")
+        panic!("serialized")
     }
 }
 
 impl<'de> Deserialize<'de> for Sealed {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Sealed, D::Error> {
-        panic!("it is deserialized")
+        panic!("deserialized")
     }
 }
 
-/// Counts how often it is written.
+/// Counts how often it is serialized.
 #[derive(Clone, Default)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -39,10 +39,10 @@ impl Serialize for Counted {
 }
 
 #[tokio::test]
-async fn a_string_lies_where_it_lay() {
+async fn a_string_keeps_its_address() {
     for placement in PLACEMENTS {
         let host = Host::with("p", placed(placement), || {
-            Plugin::new("p").method("where", place).method("relay", |ctx: Context, text: String| async move {
+            Plugin::new("p").method("where", address).method("relay", |ctx: Context, text: String| async move {
                 let here = text.as_ptr() as usize;
                 let (there, text): (usize, String) = ctx.client().call("local", "where", (text,)).await?;
                 Ok::<_, CallError>((here, there, text))
@@ -59,7 +59,7 @@ async fn a_string_lies_where_it_lay() {
 }
 
 #[tokio::test]
-async fn a_value_that_both_ends_know_is_never_serialized() {
+async fn a_value_of_the_same_type_at_both_ends_is_never_serialized() {
     for placement in PLACEMENTS {
         let host = Host::with("p", placed(placement), || {
             Plugin::new("p").method("echo", |sealed: Sealed| async move { Json(sealed) })
@@ -71,7 +71,7 @@ async fn a_value_that_both_ends_know_is_never_serialized() {
 }
 
 #[tokio::test]
-async fn a_value_that_the_other_end_knows_as_another_type_is_serialized_once() {
+async fn a_value_of_another_type_at_the_other_end_is_serialized_once() {
     for placement in PLACEMENTS {
         let (argument, result) = (Counted::default(), Counted::default());
         let given = result.clone();
@@ -90,12 +90,12 @@ async fn a_value_that_the_other_end_knows_as_another_type_is_serialized_once() {
     }
 }
 
-/// The engine remembers an event, and two plugins and the host hear it.
+/// The engine stores the event, and two plugins and the host receive it.
 #[tokio::test]
-async fn an_event_is_serialized_once_however_many_hear_it_and_never_if_nobody_does() {
+async fn an_event_is_serialized_once_with_listeners_and_never_without() {
     for placement in PLACEMENTS {
-        let (told, heard) = (Counted::default(), Arc::new(AtomicUsize::new(0)));
-        let event = told.clone();
+        let (event_value, received) = (Counted::default(), Arc::new(AtomicUsize::new(0)));
+        let event = event_value.clone();
         let host = Host::with("emitter", placed(placement), move || {
             let event = event.clone();
             Plugin::new("emitter").method("fire", move |ctx: Context| {
@@ -105,35 +105,35 @@ async fn an_event_is_serialized_once_however_many_hear_it_and_never_if_nobody_do
         })
         .await;
         host.local.call::<()>("emitter", "fire", ()).await.unwrap();
-        assert_eq!(told.0.load(Ordering::Relaxed), 0, "nobody hears it");
+        assert_eq!(event_value.0.load(Ordering::Relaxed), 0, "there is no listener");
         for name in ["first", "second"] {
-            let hears = Arc::clone(&heard);
+            let count = Arc::clone(&received);
             host.register(name, placed(placement), move || {
-                let hears = Arc::clone(&hears);
+                let count = Arc::clone(&count);
                 Plugin::new(name).method("listen", move |ctx: Context| {
-                    let hears = Arc::clone(&hears);
+                    let count = Arc::clone(&count);
                     async move {
                         ctx.client().on("emitter", "tick", move |text: String| {
                             assert_eq!(text, "counted");
-                            hears.fetch_add(1, Ordering::Relaxed);
+                            count.fetch_add(1, Ordering::Relaxed);
                         })
                     }
                 })
             });
             host.local.call::<()>(name, "listen", ()).await.unwrap();
         }
-        let hears = Arc::clone(&heard);
+        let count = Arc::clone(&received);
         let listener = move |_: String| {
-            hears.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
         };
         host.local.on("emitter", "tick", listener).unwrap();
         host.local.call::<()>("emitter", "fire", ()).await.unwrap();
         let all = async {
-            while heard.load(Ordering::Relaxed) < 3 {
+            while received.load(Ordering::Relaxed) < 3 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(support::LIMIT, all).await.expect("all hear it");
-        assert_eq!(told.0.load(Ordering::Relaxed), 1);
+        tokio::time::timeout(support::LIMIT, all).await.expect("not all listeners received it");
+        assert_eq!(event_value.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A load on a hub: many services in many sessions that ask each other without a pause.
+//! A load test of a hub: many services in many sessions that send each other requests without a pause.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use tokio::task::JoinSet;
 use transport_ws::WsServerConfig;
 use transport_ws::stp::{StpHub, StpHubConfig, StpWsConnector};
 
-/// Lets services of a hub ask each other in a ring, one request each at a time, and prints a line of JSON: requests a
-/// second, errors, and the memory of this process, hub and services together, while it went on.
+/// Lets services of a hub send requests in a ring, one at a time each, and prints a line of JSON: requests per second,
+/// errors, and the memory of this process, hub and services together, during the run.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// How long to go on.
+    /// The duration in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How many services.
+    /// The number of services.
     #[arg(long, default_value_t = 1000)]
     services: usize,
-    /// Into how many sessions they are put.
+    /// The number of sessions they are distributed over.
     #[arg(long, default_value_t = 100)]
     sessions: usize,
 }
@@ -53,7 +53,7 @@ async fn load(args: Args) -> Done {
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut tasks = JoinSet::new();
     for (n, service) in services.iter().enumerate() {
-        // The next of its session; in a session of one it would ask itself, which nobody may.
+        // The next one of its session; a service alone in its session would send to itself, which is not allowed.
         let next = if n + sessions < args.services { n + sessions } else { n % sessions };
         let (service, stop, errors, asked) = (service.clone(), stop.clone(), errors.clone(), asked.clone());
         tasks.spawn(async move {
@@ -90,7 +90,7 @@ async fn load(args: Args) -> Done {
     serving.abort();
     match errors {
         0 => Ok(()),
-        _ => Err(format!("{errors} of {asked} requests did not have their answer").into()),
+        _ => Err(format!("{errors} of {asked} requests were not answered").into()),
     }
 }
 
@@ -102,7 +102,7 @@ async fn connect(url: &str, n: usize, sessions: usize) -> Result<StpWsConnector,
     Ok(connector)
 }
 
-/// The memory of this process, where Linux tells it.
+/// The resident memory of this process, on Linux.
 fn resident_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Calls over the link, in both directions: each gets its own answer, whole, whatever else is under way.
+//! Calls over the link, in both directions: each gets its own complete result, whatever else is in flight.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, request, welcomed};
+use crate::harness::{Harness, both, pair, within};
 use crate::host::{Host, Notes, all, call, options, subject};
-use crate::lab::{Lab, both, pair, within};
+use crate::scripted_peer::{ScriptedPluginHost, request, response, start_plugin};
 use crate::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
     Action, CallError, ClientConfig, ClientConnector, Engine, ExternalProfile, Message, Payload, Plugin, Refusal,
     Registration, Rest, serve,
 };
 
-const IDS: &str = "ids: an answer carries the id of its request, whatever the id is and whatever else is under way";
+const IDS: &str = "ids: a response carries the id of its request, whatever the id is and whatever else is in flight";
 
-/// The whole script that the published packages are tried with gives the lines that they give.
-pub async fn the_script_gives_its_lines(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let Lab { has, url, client, connector, control, another } = Lab::open(fixture).await?;
+/// The script that the published packages are tested with prints the same lines as with them.
+pub async fn the_script_prints_the_expected_lines(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let Harness { has, url, client, connector, control, another } = Harness::open(fixture).await?;
     let _kept = (control, another);
     let engine = Engine::new();
     let profile = ExternalProfile::new("probe", url.as_str());
@@ -31,7 +31,7 @@ pub async fn the_script_gives_its_lines(fixture: &dyn Fixture) -> Result<(), Fai
     let mut lines = vec![];
     let script = Script::parse(SCRIPT).map_err(|error| Failure::new("a script", error))?;
     let ran = run_script(&engine, &script, |line| lines.push(line));
-    let ran = within(has.patience, "the script to end", ran).await?;
+    let ran = within(has.timeout, "the script to end", ran).await?;
     ran.map_err(|error| Failure::new("a script that runs", error))?;
     for (line, expected) in lines.iter().zip(EXPECTED.lines()) {
         same("the script's line", &line.as_str(), &expected)?;
@@ -39,17 +39,17 @@ pub async fn the_script_gives_its_lines(fixture: &dyn Fixture) -> Result<(), Fai
     same("the script's lines", &lines.len(), &EXPECTED.lines().count())
 }
 
-/// A call gives the plugin's result.
-pub async fn a_call_gives_its_result(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+/// A call returns the plugin's result.
+pub async fn a_call_returns_its_result(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
     same("the sum", &host.call::<i64>("add", (2, 3)).await?, &5)?;
     same("null", &host.call::<Value>("echo", (Value::Null,)).await?, &Value::Null)?;
     same("text", &host.call::<String>("echo", ("é\u{2028}😀",)).await?.as_str(), &"é\u{2028}😀")
 }
 
-/// A result comes back as the text that the plugin gave, unread on its way.
-pub async fn results_are_not_read_on_their_way(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+/// A result arrives as the text that the plugin returned; nothing parses it in between.
+pub async fn results_are_forwarded_unparsed(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
     for odd in [
         r#"{"z":1,"a":[1.0,1e400,123456789012345678901234567890],"__proto__":null}"#,
         r#""\ud800\u0000""#,
@@ -61,98 +61,98 @@ pub async fn results_are_not_read_on_their_way(fixture: &dyn Fixture) -> Result<
         let result = host.call::<Payload>("echo", Rest(vec![argument])).await?;
         let result = result.to_json().map_err(|error| Failure::new("JSON", error))?;
         same("the same text", &String::from_utf8_lossy(&result).as_ref(), &odd)
-            .look_at("payloads that are parsed and written anew")?;
+            .look_at("payloads that are parsed and serialized again")?;
     }
     Ok(())
 }
 
-/// Answers may come in any order: each goes to its own call.
-pub async fn answers_may_come_in_any_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
+/// Responses may arrive in any order: each completes its own call.
+pub async fn responses_may_arrive_in_any_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let mut calls: Vec<_> = (0..20).map(|number| host.start("echo", (number,))).collect();
     let mut requests = vec![];
     for _ in 0..20 {
         requests.push(plugin.next().await?);
     }
-    for asked in requests.iter().rev() {
-        let args: Option<(i64,)> = asked.payload.clone().and_then(|args| args.read().ok());
-        let (number,) = args.ok_or_else(|| Failure::new("one argument", shown(asked)))?;
-        plugin.send(answer(asked, Some(Payload::new(number * 2)))).await?;
+    for request in requests.iter().rev() {
+        let args: Option<(i64,)> = request.payload.clone().and_then(|args| args.read().ok());
+        let (number,) = args.ok_or_else(|| Failure::new("one argument", shown(request)))?;
+        plugin.send(response(request, Some(Payload::new(number * 2)))).await?;
     }
     for (number, call) in calls.iter_mut().enumerate() {
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
         let result: i64 = result.read().map_err(|error| Failure::new("a number", error))?;
-        same("each call's own answer", &result, &(number as i64 * 2)).look_at(IDS)?;
+        same("each call's own result", &result, &(number as i64 * 2)).look_at(IDS)?;
     }
     Ok(())
 }
 
-/// A request with the id 0, or a negative one, is answered with it.
-pub async fn an_id_of_zero_is_answered(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (engine, plugin, _lab) = pair(fixture).await?;
-    let (mut engine, _client, _task) = welcomed(engine, plugin, subject(&Notes::default())).await?;
+/// The response to a request with the id 0, or a negative one, carries that id.
+pub async fn a_request_with_id_zero_is_answered(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (engine, plugin, _harness) = pair(fixture).await?;
+    let (mut engine, _client, _task) = start_plugin(engine, plugin, subject(&Notes::default())).await?;
     for id in [0, -7, 1, i64::MAX] {
         engine.send(request(id, "echo", Payload::new((id,)))).await?;
-        let came = engine.next().await?;
-        same("the answer's id", &came.id, &Some(id.into())).look_at(IDS)?;
-        same("the answer's action", &came.action, &Action::Response)?;
+        let received = engine.next().await?;
+        same("the response's id", &received.id, &Some(id.into())).look_at(IDS)?;
+        same("the response's action", &received.action, &Action::Response)?;
     }
     Ok(())
 }
 
-/// A response to nothing, and one that comes twice, harm nothing.
-pub async fn unknown_answers_harm_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
+/// A response to an unknown call, and a duplicate response, are ignored.
+pub async fn unknown_responses_are_ignored(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     plugin.send(Message { id: Some(999.into()), ..Message::new(Action::Response) }).await?;
     for number in 0..3 {
         let mut call = host.start("echo", (number,));
         let asked = plugin.next().await?;
-        plugin.send(answer(&asked, Some(Payload::new(number)))).await?;
-        plugin.send(answer(&asked, Some(Payload::new("again")))).await?;
+        plugin.send(response(&asked, Some(Payload::new(number)))).await?;
+        plugin.send(response(&asked, Some(Payload::new("again")))).await?;
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
-        same("the first answer", &result.read::<i64>().ok(), &Some(number)).look_at(IDS)?;
+        same("the first result", &result.read::<i64>().ok(), &Some(number)).look_at(IDS)?;
     }
     Ok(())
 }
 
-/// What a plugin's method throws is the plugin's error for its caller, with its words.
-pub async fn errors_are_errors(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+/// An error of a plugin's method reaches the caller as the plugin's error, with its text.
+pub async fn errors_keep_their_text(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
     for words in ["on purpose", "é\n\"\u{2028}"] {
         match host.start("fail", (words,)).outcome(&host.has).await? {
-            Err(CallError::Plugin(fault)) => same("the error's words", &fault.to_string().as_str(), &words)?,
+            Err(CallError::Plugin(fault)) => same("the error's text", &fault.to_string().as_str(), &words)?,
             other => return Err(Failure::new("the plugin's error", shown(&other))),
         }
     }
     match host.start("missing", ()).outcome(&host.has).await? {
         Err(CallError::Refused(refusal)) if matches!(*refusal, Refusal::NotExposed { .. }) => Ok(()),
-        other => Err(Failure::new("a refusal, since there is no such method", shown(&other))),
+        other => Err(Failure::new("a refusal, since the method does not exist", shown(&other))),
     }
 }
 
-/// A plugin learns who calls it and by which path.
-pub async fn a_plugin_learns_who_calls(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
-    same("who calls", &host.call::<Value>("whoami", ()).await?, &json!({"from": "local", "path": "probe"}))
-        .look_at("requestInfo: it goes with the request")?;
+/// A plugin sees its caller's name and the path of the call.
+pub async fn a_plugin_sees_its_caller(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
+    same("the caller", &host.call::<Value>("whoami", ()).await?, &json!({"from": "local", "path": "probe"}))
+        .look_at("requestInfo: it is part of the request")?;
     let pong: String = call(&host.has, &host.local, "probe.tools", "ping", ()).await?;
     same("a service's result", &pong.as_str(), &"pong").look_at("requestInfo.path, which names a service")
 }
 
-/// A plugin calls another by way of its engine, with results and errors.
+/// A plugin calls another through its engine, with results and errors.
 pub async fn a_plugin_calls_through_its_engine(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     same("the sum", &host.call::<i64>("relay", ("local", "add", 20, 22)).await?, &42)?;
     match host.start("relay", ("local", "refuse")).outcome(&host.has).await? {
         Err(CallError::Plugin(fault)) if fault.to_string().contains("local refuses") => Ok(()),
-        other => Err(Failure::new("the words of the other's error", shown(&other))),
+        other => Err(Failure::new("the text of the other plugin's error", shown(&other))),
     }
 }
 
 /// A plugin behind one link calls a plugin behind another.
 pub async fn plugins_behind_two_links_call_each_other(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
-    let Lab { url, client, connector, control, another, .. } = Lab::open(fixture).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
+    let Harness { url, client, connector, control, another, .. } = Harness::open(fixture).await?;
     let _kept = (control, another);
     let second = Registration::behind(ExternalProfile::new("second", url.as_str()), crate::fixture::Boxed(connector));
     host.engine.register(second.options(options())).map_err(|error| Failure::new("a second plugin", error))?;
@@ -165,49 +165,49 @@ pub async fn plugins_behind_two_links_call_each_other(fixture: &dyn Fixture) -> 
     same("each result", &results, &(0..100).map(|number| number * 2).collect())
 }
 
-/// 10,000 calls are under way at once, answered in another order than asked: each gets its own answer.
-pub async fn ten_thousand_calls_get_their_own_answers(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+/// 10,000 calls are in flight at once and complete out of order: each gets its own result.
+pub async fn ten_thousand_calls_get_their_own_results(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let one = async |number: usize| {
         let text = format!("{number} {}", "é".repeat(number % 50));
-        let came = match number % 3 {
-            // Those that wait let later ones overtake.
+        let received = match number % 3 {
+            // Later calls overtake the slow ones.
             0 => host.call::<String>("slow", (number % 17, text.clone())).await?,
             _ => host.call::<String>("echo", (text.clone(),)).await?,
         };
-        same("each call's own answer", &came, &text).look_at(IDS)
+        same("each call's own result", &received, &text).look_at(IDS)
     };
     all((0..10_000).map(one).collect()).await.map(drop)
 }
 
-/// Large arguments and results go both ways at once without either way waiting for the other.
+/// Large arguments and results go both ways at once, and neither direction waits for the other.
 pub async fn large_calls_go_both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let large = "x".repeat((host.has.largest / 4).min(200_000));
     let there = all((0..50).map(|_| host.call::<String>("echo", (large.clone(),))).collect());
     let back = all((0..50).map(|_| host.call::<String>("relay", ("local", "echo", large.clone()))).collect());
     let (there, back) = both(there, back).await?;
     check(there.iter().chain(&back).all(|result| *result == large), || {
-        Failure::new("100 results", "a result that is torn")
+        Failure::new("100 complete results", "a truncated or changed result")
     })
 }
 
-/// A result almost as large as the largest message arrives whole, and small calls go on meanwhile.
+/// A result almost as large as the largest message arrives whole, and small calls continue meanwhile.
 pub async fn a_big_result_arrives_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let bytes = host.has.largest - host.has.largest / 16;
     let small = all((0..20).map(|number| host.call::<i64>("echo", (number,))).collect());
     let (big, small) = both(host.call::<String>("big", (bytes,)), small).await?;
-    same("the result's length", &big.len(), &bytes).look_at("limits on frames, and buffers that are cut")?;
+    same("the result's length", &big.len(), &bytes).look_at("limits on frames, and truncated buffers")?;
     same("the small calls' results", &small, &(0..20).collect())
 }
 
-/// A call has the time that its caller gives it, and its plugin is free for others then.
-pub async fn a_call_has_its_time(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+/// A call ends at its caller's time limit, and its plugin is then free for other calls.
+pub async fn a_call_times_out(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let limit = Duration::from_millis(100);
     let call = host.local.call_within::<Value>(limit, "probe", "hang", ("one",));
-    match within(host.has.patience, "the caller's time limit", call).await? {
+    match within(host.has.timeout, "the caller's time limit", call).await? {
         Err(CallError::TimedOut(_)) => {}
         other => return Err(Failure::new("a call that timed out", shown(&other))),
     }
@@ -215,10 +215,10 @@ pub async fn a_call_has_its_time(fixture: &dyn Fixture) -> Result<(), Failure> {
     same("the next call", &host.call::<i64>("echo", (1,)).await?, &1)
 }
 
-/// A call that runs longer than its queue's time limit ends as timed out, and the late answer harms nothing.
-pub async fn a_queue_has_its_time(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// A call that runs longer than its queue's time limit ends as timed out, and the late response is ignored.
+pub async fn a_queued_call_times_out(fixture: &dyn Fixture) -> Result<(), Failure> {
     let limit = options().queue_timeout(Duration::from_millis(150));
-    let host = Host::with(Lab::open(fixture).await?, limit).await?;
+    let host = Host::with(Harness::open(fixture).await?, limit).await?;
     match host.start("slow", (400, "late")).outcome(&host.has).await? {
         Err(CallError::TimedOut(words)) if words.starts_with("[TIMEOUT] ") => {}
         other => return Err(Failure::new("a call that timed out", shown(&other))),
@@ -233,6 +233,6 @@ pub async fn a_queue_has_its_time(fixture: &dyn Fixture) -> Result<(), Failure> 
             }
         }
     };
-    let next = within(host.has.patience, "the next call", std::pin::pin!(next)).await?;
+    let next = within(host.has.timeout, "the next call", std::pin::pin!(next)).await?;
     same("the next call", &next.map_err(|error| Failure::new("a result", error))?, &1)
 }

@@ -1,47 +1,47 @@
-//! How a link ends: in order or not, with what was sent before it, the same whoever says it, and within a bound.
+//! How a link ends: gracefully or not, after the messages sent before it, reported alike by every method, within a bound.
 
 use crate::contract;
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{End, both, filled, moment, number_of, numbered, pair, pair_from, text};
+use crate::harness::{CheckedLink, both, filled, number_of, numbered, pair, pair_from, pause, text};
 use connector_core::{LinkEnd, Message};
 
-const BEFORE: &str = "what was sent before a close: poll_disconnect flushes it, and the other end hands it out first";
-const SAID: &str = "what is kept of the end once it is known";
+const BEFORE: &str = "messages sent before a close: poll_disconnect flushes them, and the other end returns them first";
+const STORED_END: &str = "where the end of a link is stored once it is known";
 
-fn are_numbered(messages: &[Message], many: i64) -> Result<(), Failure> {
+fn are_numbered(messages: &[Message], count: i64) -> Result<(), Failure> {
     let ids: Vec<_> = messages.iter().filter_map(number_of).collect();
-    same("all that was sent before the end", &ids, &(0..many).collect()).look_at(BEFORE).rule(contract::BEFORE)
+    same("all messages sent before the end", &ids, &(0..count).collect()).look_at(BEFORE).rule(contract::BEFORE)
 }
 
-/// Sends 50 without a flush and closes; what the other end received.
-async fn last_words(leaving: &mut End, other: &mut End) -> Result<LinkEnd, Failure> {
+/// Sends 50 messages without a flush and closes. Checks that all arrive, and returns the other end's `LinkEnd`.
+async fn send_and_close(leaving: &mut CheckedLink, other: &mut CheckedLink) -> Result<LinkEnd, Failure> {
     for number in 0..50 {
-        leaving.put(numbered(number)).await?;
+        leaving.queue(numbered(number)).await?;
     }
     let (_, (messages, end)) = both(leaving.disconnect(), other.rest()).await?;
     are_numbered(&messages, 50)?;
     Ok(end)
 }
 
-/// What the engine sent before it closes arrives before the end.
-pub async fn the_engines_last_words_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    last_words(&mut engine, &mut plugin).await.map(drop)
+/// Messages that the engine sends before it closes arrive before the end.
+pub async fn messages_before_the_engines_close_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
+    send_and_close(&mut engine, &mut plugin).await.map(drop)
 }
 
-/// What the plugin sent before it closes arrives before the end.
-pub async fn the_plugins_last_words_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    last_words(&mut plugin, &mut engine).await.map(drop)
+/// Messages that the plugin sends before it closes arrive before the end.
+pub async fn messages_before_the_plugins_close_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
+    send_and_close(&mut plugin, &mut engine).await.map(drop)
 }
 
-/// A large message that was sent before a close arrives whole, though its reader comes late.
-pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// A large message sent before a close arrives whole, even if it is read late.
+pub async fn a_large_message_before_a_close_arrives_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let message = filled(0, fixture.capabilities().largest * 3 / 4);
-        receiver.put(message.clone()).await?;
+        receiver.queue(message.clone()).await?;
         let (_, (messages, _)) = both(receiver.disconnect(), sender.rest()).await?;
         check(messages.len() == 1 && text(&messages[0]) == text(&message), || {
             Failure::new(
@@ -55,11 +55,11 @@ pub async fn large_last_words_arrive_whole(fixture: &dyn Fixture) -> Result<(), 
     Ok(())
 }
 
-/// Once the end has been said, every method says the same one, and nothing more arrives.
-pub async fn every_method_says_the_same_end(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// Once the end has been reported, every method reports the same one, and nothing more arrives.
+pub async fn every_method_reports_the_same_end(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         for drops in [true, false] {
-            let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+            let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
             receiver.send(numbered(0)).await?;
             let close = async {
                 match drops {
@@ -70,18 +70,18 @@ pub async fn every_method_says_the_same_end(fixture: &dyn Fixture) -> Result<(),
             };
             let (_, (messages, _)) = both(close, sender.rest()).await?;
             are_numbered(&messages, 1)?;
-            sender.stays_ended().await.look_at(SAID)?;
+            sender.stays_ended().await.look_at(STORED_END)?;
         }
     }
     Ok(())
 }
 
-/// One who only sends learns the end too, but not before what had arrived was handed out.
-pub async fn a_sender_does_not_swallow_what_arrived(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// An end that only sends is notified of the end too, but received messages are returned first.
+pub async fn a_failed_write_keeps_received_messages(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         for number in 0..20 {
-            receiver.put(numbered(number)).await?;
+            receiver.queue(numbered(number)).await?;
         }
         let leave = async {
             receiver.disconnect().await?;
@@ -89,50 +89,50 @@ pub async fn a_sender_does_not_swallow_what_arrived(fixture: &dyn Fixture) -> Re
             Ok(())
         };
         let send = async {
-            // It may be told by then, or not: messages meanwhile are received, not lost.
+            // The end may be reported at any time; messages received meanwhile must not be lost.
             for _ in 0..30 {
-                moment().await;
-                if sender.try_put(numbered(1)).await?.is_err() || sender.flushed().await?.is_err() {
+                pause().await;
+                if sender.try_queue(numbered(1)).await?.is_err() || sender.flushed().await?.is_err() {
                     break;
                 }
             }
             let (messages, _) = sender.rest().await?;
             are_numbered(&messages, 20)
         };
-        both(leave, send).await.look_at("a failed write: what had arrived is handed out before the end")?;
+        both(leave, send).await.look_at("a failed write: received messages are returned before the end")?;
         sender.stays_ended().await?;
     }
     Ok(())
 }
 
-/// Closing ends within a bound though the other end does nothing.
+/// Closing completes within a bound even if the other end does nothing.
 pub async fn disconnect_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, _plugin, _lab) = pair(fixture).await?;
+    let (mut engine, _plugin, _harness) = pair(fixture).await?;
     engine.send(numbered(1)).await?;
     engine.disconnect().await?;
-    let (_engine, mut plugin, _lab) = pair(fixture).await?;
+    let (_engine, mut plugin, _harness) = pair(fixture).await?;
     plugin.disconnect().await
 }
 
-/// Closing a link that is full ends within a bound though the other end does not read.
+/// Closing a full link completes within a bound even if the other end does not read.
 pub async fn disconnect_of_a_full_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, _receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, _receiver, _harness) = pair_from(fixture, from_engine).await?;
         for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
             if !sender.is_ready().await {
                 break;
             }
-            sender.take(filled(number, 60_000))?;
+            sender.send_now(filled(number, 60_000))?;
         }
         sender.disconnect().await?;
     }
     Ok(())
 }
 
-/// A second disconnect, and one after the end, is ready too.
-pub async fn disconnect_again_is_fine(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// A second disconnect, and one after the end, is ready as well.
+pub async fn disconnect_is_idempotent(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         both(sender.disconnect(), receiver.end()).await?;
         sender.disconnect().await?;
         receiver.disconnect().await?;
@@ -144,15 +144,15 @@ pub async fn disconnect_again_is_fine(fixture: &dyn Fixture) -> Result<(), Failu
 
 /// Both ends may close at once.
 pub async fn both_may_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    engine.put(numbered(1)).await?;
-    plugin.put(numbered(1)).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
+    engine.queue(numbered(1)).await?;
+    plugin.queue(numbered(1)).await?;
     both(engine.disconnect(), plugin.disconnect()).await.map(drop)
 }
 
-/// Dropping the engine's end closes the link: the plugin's end learns it.
+/// Dropping the engine's end closes the link at the plugin's end.
 pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     engine.send(numbered(0)).await?;
     same("the message", &plugin.next().await?.id, &Some(0.into()))?;
     drop(engine);
@@ -160,9 +160,9 @@ pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<()
     plugin.stays_ended().await
 }
 
-/// Dropping the plugin's end closes the link: the engine's end learns it.
+/// Dropping the plugin's end closes the link at the engine's end.
 pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     plugin.send(numbered(0)).await?;
     same("the message", &engine.next().await?.id, &Some(0.into()))?;
     drop(plugin);
@@ -170,48 +170,48 @@ pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<()
     engine.stays_ended().await
 }
 
-/// A link that is dropped while it is full closes too.
+/// Dropping a full link closes it too.
 pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
             if !sender.is_ready().await {
                 break;
             }
-            sender.take(filled(number, 60_000))?;
+            sender.send_now(filled(number, 60_000))?;
         }
         drop(sender);
         receiver
             .end()
             .await
-            .look_at("what happens when a link is dropped that has something left to send")
+            .look_at("what happens when a link with unsent messages is dropped")
             .rule(contract::DROP)?;
         receiver.stays_ended().await?;
     }
     Ok(())
 }
 
-/// A close in order is told as one, at either end.
-pub async fn a_close_is_told_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// Either end reports a graceful close as such.
+pub async fn a_close_is_reported_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
     for engine_leaves in [true, false] {
-        let (engine, plugin, _lab) = pair(fixture).await?;
+        let (engine, plugin, _harness) = pair(fixture).await?;
         let (mut leaving, mut other) = if engine_leaves { (engine, plugin) } else { (plugin, engine) };
-        let end = last_words(&mut leaving, &mut other).await?;
+        let end = send_and_close(&mut leaving, &mut other).await?;
         check(matches!(end, LinkEnd::Closed { .. }), || {
-            Failure::new("LinkEnd::Closed after a close in order", shown(&end))
+            Failure::new("LinkEnd::Closed after a graceful close", shown(&end))
         })
-        .look_at("poll_disconnect, and how the other end reads what it writes")
+        .look_at("poll_disconnect, and how the other end interprets it")
         .rule(contract::CLOSED)?;
     }
     Ok(())
 }
 
 /// One end closes while the other sends: both end within a bound.
-pub async fn a_close_ends_who_is_sending(fixture: &dyn Fixture) -> Result<(), Failure> {
+pub async fn a_close_ends_a_sending_peer(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
-        let most = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
-        let send = sender.send_until_end(3000, most);
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
+        let max = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
+        let send = sender.send_until_end(3000, max);
         let close = async {
             for number in 0..100 {
                 same("the next message", &receiver.next().await?.id, &Some(number.into()))?;
@@ -226,14 +226,14 @@ pub async fn a_close_ends_who_is_sending(fixture: &dyn Fixture) -> Result<(), Fa
     Ok(())
 }
 
-/// Once this end has closed the link it carries nothing more, and whatever is asked of it harms nothing.
-pub async fn nothing_is_carried_after_a_disconnect(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// Once an end has closed the link it sends nothing more, and calling its methods is harmless.
+pub async fn nothing_is_sent_after_a_disconnect(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         sender.send(numbered(0)).await?;
         let leave = async {
             sender.disconnect().await?;
-            sender.poke(numbered(1)).await;
+            sender.poll_everything(numbered(1)).await;
             sender.disconnect().await?;
             drop(sender);
             Ok(())

@@ -1,35 +1,35 @@
-//! Events over the link: each that is listened to arrives, once and in order, in both directions.
+//! Events over the link: each subscribed event arrives once and in order, in both directions.
 
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, listen};
+use crate::harness::{Harness, pause};
 use crate::host::{Host, Notes};
-use crate::lab::{Lab, moment};
+use crate::scripted_peer::{ScriptedPluginHost, subscribe};
 use connector_core::{Action, Message};
 
-const EVENTS: &str = "messages that are doubled, lost or overtaken; and the actions on, off, emit and notification";
+const EVENTS: &str = "duplicated, lost or reordered messages; and the actions on, off, emit and notification";
 
-/// 10,000 events of the plugin's arrive in order, each once.
+/// 10,000 of the plugin's events arrive in order, each once.
 pub async fn ten_thousand_events_arrive_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for number in 0..10_000 {
         let payload = Some(connector_core::Payload::new((number,)));
-        plugin.put(Message { key: Some("e".into()), payload, ..Message::new(Action::Emit) }).await?;
+        plugin.queue(Message { key: Some("e".into()), payload, ..Message::new(Action::Emit) }).await?;
     }
     plugin.flush().await?;
-    heard.wait(&host.has, 10_000).await?;
-    moment().await;
-    same("all events in order", &heard.all(), &(0..10_000).map(Value::from).collect()).look_at(EVENTS)
+    received.wait(&host.has, 10_000).await?;
+    pause().await;
+    same("all events in order", &received.all(), &(0..10_000).map(Value::from).collect()).look_at(EVENTS)
 }
 
 /// The engine's events arrive at the plugin in order, each once, however many there are.
 pub async fn events_arrive_at_the_plugin_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
-    listen(&mut plugin).await?;
+    let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
+    subscribe(&mut plugin).await?;
     for batch in 0..10 {
         for step in 0..200 {
             let emitted = host.local.emit("tick", (batch * 200 + step,)).await;
@@ -39,7 +39,7 @@ pub async fn events_arrive_at_the_plugin_in_order(fixture: &dyn Fixture) -> Resu
             same("the next event", &number(&plugin.next().await?), &json!(batch * 200 + step)).look_at(EVENTS)?;
         }
     }
-    moment().await;
+    pause().await;
     plugin.is_quiet().await.look_at(EVENTS)
 }
 
@@ -48,56 +48,58 @@ fn number(event: &Message) -> Value {
     args.and_then(|mut args| args.pop()).unwrap_or_default()
 }
 
-/// A listener hears an event until it is taken away, then no more.
-pub async fn off_ends_listening(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+/// A listener receives events until it is removed.
+pub async fn off_removes_the_listener(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     host.call::<bool>("fire", ("e", 1)).await?;
-    heard.wait(&host.has, 1).await?;
+    received.wait(&host.has, 1).await?;
     host.local.off("probe", "e").map_err(|error| Failure::new("off", error))?;
     host.call::<bool>("fire", ("e", 2)).await?;
-    moment().await;
-    same("what was heard", &heard.all(), &vec![json!(1)]).look_at(EVENTS)
+    pause().await;
+    same("the received events", &received.all(), &vec![json!(1)]).look_at(EVENTS)
 }
 
-/// A plugin listens to another's events, once or until it has enough.
+/// A plugin listens to another plugin's events, once or until it removes the listener.
 pub async fn a_plugin_listens(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let emit = async |number: i64| {
         host.local.emit("tick", (number,)).await.map_err(|error| Failure::new("an event", error))?;
-        // What was emitted before a call arrives before it.
+        // Events emitted before a call arrive before it.
         host.call::<Value>("echo", (number,)).await.map(drop)
     };
     host.call::<bool>("watchOnce", ("local", "tick")).await?;
-    moment().await;
+    pause().await;
     emit(1).await?;
     emit(2).await?;
-    let heard = |numbers: &[i64]| -> Vec<Value> {
+    let received = |numbers: &[i64]| -> Vec<Value> {
         numbers.iter().map(|number| json!({"name": "local", "key": "tick", "payload": [number]})).collect()
     };
-    same("what once hears", &host.call::<Vec<Value>>("watched", ()).await?, &heard(&[1])).look_at(EVENTS)?;
+    same("the events received with once", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[1]))
+        .look_at(EVENTS)?;
     host.call::<bool>("unwatch", ("local", "tick")).await?;
-    moment().await;
+    pause().await;
     emit(3).await?;
-    same("what nobody hears", &host.call::<Vec<Value>>("watched", ()).await?, &heard(&[])).look_at(EVENTS)?;
+    same("the events without a listener", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[]))
+        .look_at(EVENTS)?;
     host.call::<bool>("watch", ("local", "tick")).await?;
-    moment().await;
+    pause().await;
     emit(4).await?;
     emit(5).await?;
-    let came = host.call::<Vec<Value>>("watched", ()).await?;
-    let new: Vec<_> = came.into_iter().filter(|event| event["payload"] != json!([3])).collect();
-    same("what on hears", &new, &heard(&[4, 5])).look_at(EVENTS)
+    let watched = host.call::<Vec<Value>>("watched", ()).await?;
+    let new: Vec<_> = watched.into_iter().filter(|event| event["payload"] != json!([3])).collect();
+    same("the events received with on", &new, &received(&[4, 5])).look_at(EVENTS)
 }
 
-/// An event and the answer that follows it arrive in the order in which the plugin sent them.
-pub async fn an_answer_does_not_overtake_an_event(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+/// An event and the response that follows it arrive in the order in which the plugin sent them.
+pub async fn a_response_does_not_overtake_an_event(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for number in 0..200 {
         host.call::<bool>("fire", ("e", number)).await?;
-        same("the events heard when the call has ended", &heard.all().len(), &(number + 1)).look_at(EVENTS)?;
+        same("the events received when the call has ended", &received.all().len(), &(number + 1)).look_at(EVENTS)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A link that is lost ends what waited on it, at every stage of a call; it is made again, and everything goes on.
+//! A lost link ends the calls that depend on it, at every stage; the engine reconnects, and everything continues.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::hand::{HandHost, answer, listen};
-use crate::host::{Host, Notes, Started, link_is, options};
-use crate::lab::{Lab, moment};
+use crate::harness::{Harness, pause};
+use crate::host::{Host, Notes, PendingCall, link_is, options};
+use crate::scripted_peer::{ScriptedPluginHost, response, subscribe};
 use connector_core::{CallError, Message, Payload};
 
-const HEAL: &str = "connect and accept after a loss, and what of the old link appears on the new one";
+const HEAL: &str = "connect and accept after a loss, and state of the old link that appears on the new one";
 
 async fn cut(host: &Host) -> Result<(), Failure> {
     host.control.cut();
@@ -25,27 +25,27 @@ async fn heal(host: &Host) -> Result<(), Failure> {
 
 /// A call while the link is down ends at once as link lost.
 pub async fn a_call_while_the_link_is_down_is_lost(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     cut(&host).await?;
     host.start("echo", (1,)).is_lost(&host.has).await
 }
 
-/// A call that the plugin runs when its link is cut ends as link lost, and so does the method.
+/// A call that runs when its link is cut ends as link lost, and the plugin's method is dropped.
 pub async fn a_running_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let mut call = host.start("hang", ("one",));
     host.notes.wait(&host.has, 1).await?;
     host.control.cut();
     call.is_lost(&host.has).await?;
-    let noted = host.notes.wait(&host.has, 2).await.look_at("how the plugin's end notices a cut")?;
+    let noted = host.notes.wait(&host.has, 2).await.look_at("how the plugin's end detects a cut")?;
     same("the method", &noted[1], &json!("one dropped"))
 }
 
 /// A call whose request the plugin has not read when the link is cut ends as link lost.
 pub async fn an_unread_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (host, _plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
-    let mut calls: Vec<Started> = (0..200).map(|_| host.start("echo", ("x".repeat(10_000),))).collect();
-    moment().await;
+    let (host, _plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
+    let mut calls: Vec<PendingCall> = (0..200).map(|_| host.start("echo", ("x".repeat(10_000),))).collect();
+    pause().await;
     host.control.cut();
     for call in &mut calls {
         call.is_lost(&host.has).await?;
@@ -53,9 +53,9 @@ pub async fn an_unread_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<()
     Ok(())
 }
 
-/// A call whose large answer is on its way when the link is cut ends, with the whole answer or as link lost.
+/// A call whose large result is in transit when the link is cut ends with the whole result or as link lost.
 pub async fn a_call_is_answered_or_lost_at_a_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     let bytes = (host.has.largest / 2).min(500_000);
     for delay in [0, 1, 3, 10] {
         let mut calls: Vec<_> = (0..4).map(|_| host.start("big", (bytes,))).collect();
@@ -65,7 +65,7 @@ pub async fn a_call_is_answered_or_lost_at_a_cut(fixture: &dyn Fixture) -> Resul
             match call.outcome(&host.has).await? {
                 Ok(result) => {
                     let length = result.read::<String>().map(|text| text.len()).ok();
-                    same("the whole result", &length, &Some(bytes)).look_at("messages that are torn by a cut")?;
+                    same("the whole result", &length, &Some(bytes)).look_at("messages that are truncated by a cut")?;
                 }
                 Err(CallError::LinkLost(_)) => {}
                 other => return Err(Failure::new("the result, or a call that ends as link lost", shown(&other))),
@@ -77,27 +77,27 @@ pub async fn a_call_is_answered_or_lost_at_a_cut(fixture: &dyn Fixture) -> Resul
     Ok(())
 }
 
-/// A plugin's own call that is under way when its link is cut ends as link lost there.
+/// A plugin's own call that is in flight when its link is cut ends as link lost.
 pub async fn a_plugins_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut lab = Lab::open(fixture).await?;
-    let (engine, plugin) = lab.link().await?;
+    let mut harness = Harness::open(fixture).await?;
+    let (engine, plugin) = harness.link().await?;
     let made = crate::host::subject(&Notes::default());
-    let (mut engine, client, _task) = crate::hand::welcomed(engine, plugin, made).await?;
-    let mut call = Started::new(&client, "echo", (1,));
+    let (mut engine, client, _task) = crate::scripted_peer::start_plugin(engine, plugin, made).await?;
+    let mut call = PendingCall::new(&client, "echo", (1,));
     engine.next().await?;
-    lab.control.cut();
-    call.is_lost(&lab.has).await
+    harness.control.cut();
+    call.is_lost(&harness.has).await
 }
 
-/// Once links can be made again calls succeed, without anybody activating anything.
+/// Once links can be made again calls succeed, without another activation.
 pub async fn calls_succeed_after_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     for round in 0..4 {
         cut(&host).await?;
         check(host.manager().is_active("probe"), || {
-            Failure::new("an active plugin", "one that was deactivated by a loss")
+            Failure::new("an active plugin", "one that a loss has deactivated")
         })?;
-        moment().await;
+        pause().await;
         heal(&host).await?;
         same("the result", &host.call::<i64>("echo", (round,)).await.look_at(HEAL)?, &round)?;
         same("a call back", &host.call::<i64>("relay", ("local", "add", round, 1)).await.look_at(HEAL)?, &(round + 1))?;
@@ -105,13 +105,13 @@ pub async fn calls_succeed_after_a_loss(fixture: &dyn Fixture) -> Result<(), Fai
     Ok(())
 }
 
-/// An answer that belongs to a lost link answers no call of the next.
-pub async fn old_answers_do_not_answer_new_calls(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
+/// A response that belongs to a lost link does not complete a call on the next.
+pub async fn old_responses_do_not_answer_new_calls(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let mut lost = host.start("echo", ("old",));
     let old = plugin.next().await?;
-    // It may go out before the cut, or not at all.
-    plugin.put(answer(&old, Some(Payload::new("old")))).await?;
+    // It may be sent before the cut, or not at all.
+    plugin.queue(response(&old, Some(Payload::new("old")))).await?;
     host.control.cut();
     drop(lost.outcome(&host.has).await?);
     drop(plugin.end().await?);
@@ -121,38 +121,38 @@ pub async fn old_answers_do_not_answer_new_calls(fixture: &dyn Fixture) -> Resul
     let mut call = host.start("echo", ("new",));
     let new = plugin.next().await.look_at(HEAL)?;
     same("the request", &args(&new), &json!(["new"])).look_at(HEAL)?;
-    plugin.send(answer(&new, Some(Payload::new("new")))).await?;
-    let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("the new answer", error))?;
-    same("the new answer", &result.read::<String>().ok().as_deref(), &Some("new")).look_at(HEAL)
+    plugin.send(response(&new, Some(Payload::new("new")))).await?;
+    let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("the new response", error))?;
+    same("the new response", &result.read::<String>().ok().as_deref(), &Some("new")).look_at(HEAL)
 }
 
 fn args(message: &Message) -> Value {
     message.payload.clone().and_then(|args| args.read().ok()).unwrap_or_default()
 }
 
-/// The engine's listeners hear the plugin's events after a loss as before, each once.
-pub async fn listeners_hear_each_event_once_after_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
-    let heard = Notes::default();
-    host.local.on("probe", "e", heard.listener()).map_err(|error| Failure::new("a listener", error))?;
+/// The engine's listeners receive the plugin's events after a loss as before, each once.
+pub async fn listeners_receive_each_event_once_after_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let host = Host::new(Harness::open(fixture).await?).await?;
+    let received = Notes::default();
+    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for round in 0..4 {
         host.call::<bool>("fire", ("e", round)).await?;
-        heard.wait(&host.has, round + 1).await?;
+        received.wait(&host.has, round + 1).await?;
         cut(&host).await?;
         heal(&host).await?;
     }
     host.call::<bool>("fire", ("e", 4)).await?;
-    heard.wait(&host.has, 5).await.look_at(HEAL)?;
-    moment().await;
-    same("each event once", &heard.all(), &(0..5).map(Value::from).collect()).look_at(HEAL)
+    received.wait(&host.has, 5).await.look_at(HEAL)?;
+    pause().await;
+    same("each event once", &received.all(), &(0..5).map(Value::from).collect()).look_at(HEAL)
 }
 
-/// What a plugin listens to it hears on its next link, each event once, those during the loss included.
+/// A plugin's subscriptions continue on its next link: it receives each event once, including those during the loss.
 pub async fn subscriptions_survive_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
+    let (mut host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let local = host.local.clone();
     let emit = async |number: i64| local.emit("tick", (number,)).await.map_err(|error| Failure::new("an event", error));
-    listen(&mut plugin).await?;
+    subscribe(&mut plugin).await?;
     emit(0).await?;
     same("the first event", &args(&plugin.next().await?), &json!([0]))?;
     host.control.cut();
@@ -168,13 +168,13 @@ pub async fn subscriptions_survive_a_loss(fixture: &dyn Fixture) -> Result<(), F
     for number in 1..4 {
         same("the next event", &args(&plugin.next().await.look_at(HEAL)?), &json!([number])).look_at(HEAL)?;
     }
-    moment().await;
+    pause().await;
     plugin.is_quiet().await.look_at(HEAL)
 }
 
-/// A plugin's end that goes and comes again is dialled again.
+/// A plugin's end that closes and accepts again is dialled again.
 pub async fn a_link_that_the_plugin_closes_is_made_again(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut host, mut plugin) = HandHost::new(Lab::open(fixture).await?, true).await?;
+    let (mut host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     for number in 0..3 {
         if number % 2 == 0 {
             plugin.disconnect().await?;
@@ -183,8 +183,8 @@ pub async fn a_link_that_the_plugin_closes_is_made_again(fixture: &dyn Fixture) 
         plugin = host.next_link().await.look_at(HEAL)?;
         link_is(&host.has, &host.engine, true).await?;
         let mut call = host.start("echo", (number,));
-        let asked = plugin.next().await.look_at(HEAL)?;
-        plugin.send(answer(&asked, Some(Payload::new(number)))).await?;
+        let request = plugin.next().await.look_at(HEAL)?;
+        plugin.send(response(&request, Some(Payload::new(number)))).await?;
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
         same("the result", &result.read::<i64>().ok(), &Some(number))?;
     }
@@ -193,7 +193,7 @@ pub async fn a_link_that_the_plugin_closes_is_made_again(fixture: &dyn Fixture) 
 
 /// A plugin can be deactivated while its link is down, and activated once links can be made again.
 pub async fn a_plugin_is_deactivated_while_its_link_is_down(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let host = Host::new(Lab::open(fixture).await?).await?;
+    let host = Host::new(Harness::open(fixture).await?).await?;
     cut(&host).await?;
     super::shutdown::deactivate(&host).await?;
     host.control.heal();
@@ -201,11 +201,11 @@ pub async fn a_plugin_is_deactivated_while_its_link_is_down(fixture: &dyn Fixtur
     same("the result", &host.call::<i64>("echo", (1,)).await?, &1)
 }
 
-/// A plugin that falls silent while it runs no call is found by its engine, whether or not the transport looks after
-/// that itself; then the link is made again.
-pub async fn a_silent_plugin_is_found(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// The engine detects a plugin that falls silent while it runs no call, whether or not the transport does so itself, and
+/// reconnects.
+pub async fn a_silent_plugin_is_detected(fixture: &dyn Fixture) -> Result<(), Failure> {
     let often = options().health_interval(Duration::from_millis(300));
-    let host = Host::with(Lab::open(fixture).await?, often).await?;
+    let host = Host::with(Harness::open(fixture).await?, often).await?;
     let notes = host.notes.clone();
     let listener = move |_: String, why: String| notes.add(why);
     host.local.on("manager", "linkDown", listener).map_err(|error| Failure::new("a listener", error))?;
@@ -213,7 +213,8 @@ pub async fn a_silent_plugin_is_found(fixture: &dyn Fixture) -> Result<(), Failu
     host.control.stall();
     let why = host.notes.wait(&host.has, 1).await.look_at("a link that is stalled and dropped meanwhile")?;
     check(why[0].as_str().is_some_and(|why| why.starts_with("silent")), || {
-        Failure::new("a link that ended as LinkEnd::Silent", &why[0]).look_at("what a stall ends, and how that is told")
+        Failure::new("a link that ended as LinkEnd::Silent", &why[0])
+            .look_at("what a stall ends, and how that is reported")
     })?;
     if host.has.redial {
         heal(&host).await.look_at(HEAL)?;

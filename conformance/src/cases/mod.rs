@@ -1,4 +1,4 @@
-//! The cases, by what they are about. Each takes a fixture and says which promise was not kept.
+//! The cases, grouped by theme. Each takes a fixture and returns the promise that was broken, if any.
 
 pub mod calls;
 pub mod cancel;

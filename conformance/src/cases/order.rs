@@ -1,22 +1,22 @@
-//! Messages arrive in the order they were sent, each once, whole or not at all; both ways at once.
+//! Messages arrive in the order they were sent, each once, whole or not at all, in both directions at once.
 
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
-use crate::lab::{End, both, filled, moment, numbered, pair, pair_from, text};
+use crate::harness::{CheckedLink, both, filled, numbered, pair, pair_from, pause, text};
 
 const ORDER: &str =
-    "what is between send and poll_message: queues, buffers, tasks; nothing may overtake, double or lose";
+    "the path from send to poll_message: queues, buffers, tasks; nothing may be reordered, duplicated or lost";
 
-/// Sends so many messages without a flush between them, then flushes.
-async fn stream(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
+/// Sends numbered messages without a flush between them, then flushes.
+async fn stream(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
     for number in numbers {
-        end.put(filled(number, bytes)).await?;
+        end.queue(filled(number, bytes)).await?;
     }
     end.flush().await
 }
 
-/// Receives them, and sees that each is the next one and whole.
-async fn receive(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
+/// Receives them, and checks that each is the next one and whole.
+async fn receive(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
     for number in numbers {
         same("the next message", &text(&end.next().await?), &text(&filled(number, bytes))).look_at(ORDER)?;
     }
@@ -25,29 +25,29 @@ async fn receive(end: &mut End, numbers: std::ops::Range<i64>, bytes: usize) -> 
 
 /// The plugin's messages arrive at the engine in order, each once and whole.
 pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(stream(&mut plugin, 0..2000, 20), receive(&mut engine, 0..2000, 20)).await?;
-    moment().await;
+    pause().await;
     engine.is_quiet().await.look_at(ORDER)
 }
 
 /// The engine's messages arrive at the plugin in order, each once and whole.
 pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(stream(&mut engine, 0..2000, 20), receive(&mut plugin, 0..2000, 20)).await?;
-    moment().await;
+    pause().await;
     plugin.is_quiet().await.look_at(ORDER)
 }
 
 /// Messages of very different sizes keep their order: a small one does not overtake a large one.
 pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let largest = (fixture.capabilities().largest / 2).min(100_000);
         let message = |number: i64| filled(number, [0, largest, 1, 5000, 70_000.min(largest)][number as usize % 5]);
         let send = async {
             for number in 0..200 {
-                sender.put(message(number)).await?;
+                sender.queue(message(number)).await?;
             }
             sender.flush().await
         };
@@ -64,25 +64,25 @@ pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), 
 
 /// Both ends send and receive at once, and neither direction disturbs the other.
 pub async fn both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
-    async fn ping(end: &mut End, mine: i64, theirs: i64) -> Result<(), Failure> {
+    async fn exchange(end: &mut CheckedLink, local: i64, remote: i64) -> Result<(), Failure> {
         for step in 0..1000 {
-            end.put(filled(mine + step, 100)).await?;
+            end.queue(filled(local + step, 100)).await?;
             if step % 3 == 0 {
-                // What is not flushed may be kept back, and the other end waits for it.
+                // An unflushed message may be held back, and the other end waits for it.
                 end.flush().await?;
-                receive(end, theirs + step / 3..theirs + step / 3 + 1, 100).await?;
+                receive(end, remote + step / 3..remote + step / 3 + 1, 100).await?;
             }
         }
         end.flush().await?;
-        receive(end, theirs + 334..theirs + 1000, 100).await
+        receive(end, remote + 334..remote + 1000, 100).await
     }
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
-    both(ping(&mut engine, 0, 10_000), ping(&mut plugin, 10_000, 0)).await.map(drop)
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
+    both(exchange(&mut engine, 0, 10_000), exchange(&mut plugin, 10_000, 0)).await.map(drop)
 }
 
-/// One message goes to and fro a thousand times, so that nothing waits for more before it sends or hands out.
-pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+/// Two ends exchange a thousand single messages, so that nothing may wait for more before it sends or delivers.
+pub async fn one_message_at_a_time_in_alternation(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     for number in 0..1000 {
         engine.send(numbered(number)).await?;
         same("the message", &plugin.next().await?.id, &Some(number.into())).look_at(ORDER)?;
@@ -92,36 +92,36 @@ pub async fn one_message_to_and_fro(fixture: &dyn Fixture) -> Result<(), Failure
     Ok(())
 }
 
-/// Two messages that are sent before a flush arrive as two, not as one and not glued together.
-pub async fn messages_sent_together_arrive_apart(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// Messages sent before one flush arrive separately, not merged.
+pub async fn messages_sent_together_arrive_separately(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         for batch in 2..40 {
             for number in 0..batch {
-                sender.put(numbered(number)).await?;
+                sender.queue(numbered(number)).await?;
             }
             let receive = async {
                 for number in 0..batch {
-                    same("each message by itself", &text(&receiver.next().await?), &text(&numbered(number)))
+                    same("each message separately", &text(&receiver.next().await?), &text(&numbered(number)))
                         .look_at(ORDER)?;
                 }
                 Ok(())
             };
             both(sender.flush(), receive).await?;
         }
-        moment().await;
+        pause().await;
         receiver.is_quiet().await.look_at(ORDER)?;
     }
     Ok(())
 }
 
-/// Equal messages are not taken for repetitions: each arrives.
+/// Equal messages are not deduplicated: each arrives.
 pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let send = async {
             for _ in 0..100 {
-                sender.put(numbered(7)).await?;
+                sender.queue(numbered(7)).await?;
             }
             sender.send(numbered(8)).await
         };
@@ -136,20 +136,20 @@ pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Fail
     Ok(())
 }
 
-/// Messages of middling size and small ones keep their order though flushes between them are not waited for.
+/// Medium and small messages keep their order even if flushes between them are not awaited.
 pub async fn a_pending_flush_does_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let message = |number: i64| filled(number, [30_000, 0, 20_000, 1, 40_000, 100][number as usize % 6]);
         let send = async {
             for number in 0..180 {
-                sender.put(message(number)).await?;
+                sender.queue(message(number)).await?;
                 sender.start_flush().await;
             }
             sender.flush().await
         };
         let receive = async {
-            moment().await;
+            pause().await;
             for number in 0..180 {
                 same("the next message", &text(&receiver.next().await?), &text(&message(number))).look_at(ORDER)?;
             }
@@ -160,30 +160,29 @@ pub async fn a_pending_flush_does_not_change_the_order(fixture: &dyn Fixture) ->
     Ok(())
 }
 
-/// More messages than 16 bits count arrive over one link, both ways.
+/// More messages than 16 bits can count arrive over one link, both ways.
 pub async fn every_message_of_a_long_link_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
-    const MANY: i64 = (1 << 16) + 10;
-    async fn play(end: &mut End) -> Result<(), Failure> {
+    const COUNT: i64 = (1 << 16) + 10;
+    async fn play(end: &mut CheckedLink) -> Result<(), Failure> {
         let mut received = 0;
-        for number in 0..MANY {
-            end.put(numbered(number)).await?;
-            // Each end is at most so far ahead of the other, so that nothing is taken for a reader that is too slow.
+        for number in 0..COUNT {
+            end.queue(numbered(number)).await?;
+            // Limits how far each end is ahead, so that no end looks like a reader that is too slow.
             if number % 256 == 255 {
                 end.flush().await?;
                 receive_numbers(end, &mut received, number - 255).await?;
             }
         }
         end.flush().await?;
-        receive_numbers(end, &mut received, MANY).await
+        receive_numbers(end, &mut received, COUNT).await
     }
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(play(&mut engine), play(&mut plugin)).await.map(drop)
 }
 
-async fn receive_numbers(end: &mut End, next: &mut i64, until: i64) -> Result<(), Failure> {
+async fn receive_numbers(end: &mut CheckedLink, next: &mut i64, until: i64) -> Result<(), Failure> {
     while *next < until {
-        same("the next message", &end.next().await?.id, &Some((*next).into()))
-            .look_at("numbers that wrap, and what they number")?;
+        same("the next message", &end.next().await?.id, &Some((*next).into())).look_at("sequence numbers that wrap")?;
         *next += 1;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What is in a message arrives as it was: fields, and payloads to the byte where they are text.
+//! Messages arrive unchanged: their fields, and payloads to the byte if they are text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde::{Serialize, Serializer};
 use crate::contract::{BAD_FRAMES, MEMORY, PANICS, SIZE};
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::lab::{Lab, both, filled, numbered, pair, pair_from, text};
+use crate::harness::{Harness, both, filled, numbered, pair, pair_from, text};
 use crate::runtime;
 use connector_core::{Action, ErrorKind, Extensions, LinkEnd, Message, Name, Payload, RequestInfo};
 
 const BYTES: &str =
-    "how frames are written and read: a payload is passed on as it is (Message::encode and Message::decode)";
+    "how frames are written and read: payloads are forwarded unchanged (Message::encode and Message::decode)";
 
-/// Sends each from the engine and back from the plugin, and compares.
+/// Sends each message in both directions and compares.
 async fn there_and_back(fixture: &dyn Fixture, messages: Vec<Message>) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     for message in messages {
         let expected = text(&message);
         let there = both(engine.send(message.clone()), plugin.next()).await?.1;
@@ -39,7 +39,7 @@ async fn payloads(fixture: &dyn Fixture, json: &[&str]) -> Result<(), Failure> {
     there_and_back(fixture, messages.collect::<Result<_, _>>()?).await
 }
 
-/// Every field arrives, and what is absent stays absent; every action keeps its meaning.
+/// Every field arrives, absent fields stay absent, and every action keeps its meaning.
 pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     let actions = [
         Action::Request,
@@ -74,7 +74,7 @@ pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     there_and_back(fixture, messages).await
 }
 
-/// Who calls, and by which path, arrives with the request.
+/// The caller's name and the path of the call arrive with the request.
 pub async fn request_info_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     let info = |path: Option<&str>, is_from_native| RequestInfo {
         from: "localé".into(),
@@ -87,27 +87,28 @@ pub async fn request_info_arrives(fixture: &dyn Fixture) -> Result<(), Failure> 
     there_and_back(fixture, messages.collect()).await
 }
 
-/// Ids arrive as they are: zero, negative ones, and the largest.
-pub async fn ids_arrive_whatever_they_are(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// Ids arrive unchanged: zero, negative ones, and the largest.
+pub async fn every_id_arrives_unchanged(fixture: &dyn Fixture) -> Result<(), Failure> {
     let ids = [0, 1, -1, -2, 1 << 31, 1 << 53, (1 << 53) + 1, i64::MAX, i64::MIN];
     there_and_back(fixture, ids.into_iter().map(numbered).collect()).await
 }
 
-/// A payload that is null is not a payload that is missing, nor an empty one.
+/// A null payload is distinct from a missing and from an empty one.
 pub async fn null_is_not_missing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     let null = Message { payload: Some(Payload::null()), ..numbered(1) };
     engine.send(null).await?;
-    let came = plugin.next().await?;
-    let is_null = came.payload.as_ref().is_some_and(|payload| payload.to_json().is_ok_and(|json| &json[..] == b"null"));
-    check(is_null, || Failure::new("the payload null", shown(&came.payload))).look_at(BYTES)?;
+    let received = plugin.next().await?;
+    let is_null =
+        received.payload.as_ref().is_some_and(|payload| payload.to_json().is_ok_and(|json| &json[..] == b"null"));
+    check(is_null, || Failure::new("the payload null", shown(&received.payload))).look_at(BYTES)?;
     engine.send(numbered(2)).await?;
-    let came = plugin.next().await?;
-    check(came.payload.is_none(), || Failure::new("no payload", shown(&came.payload))).look_at(BYTES)?;
+    let received = plugin.next().await?;
+    check(received.payload.is_none(), || Failure::new("no payload", shown(&received.payload))).look_at(BYTES)?;
     payloads(fixture, &["[]", "{}", "\"\"", "[null]", "[[]]", "false", "0", "\"null\""]).await
 }
 
-/// Text of every script arrives, with the characters that some take for a line's end.
+/// Text in every script arrives, including characters that some parsers treat as line breaks.
 pub async fn unicode_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     let odd = [
         "héllo wörld",
@@ -128,7 +129,7 @@ pub async fn unicode_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
     there_and_back(fixture, vec![long]).await
 }
 
-/// Escapes arrive as they were written: lone surrogates, NUL, quotes, and those that need not be.
+/// Escapes arrive as written: lone surrogates, NUL, quotes, and unnecessary escapes.
 pub async fn escapes_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
     let odd = [
         r#"["\ud800"]"#,
@@ -142,7 +143,7 @@ pub async fn escapes_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Fail
     payloads(fixture, &odd).await
 }
 
-/// Numbers arrive as they were written: too large, too exact, or written in another way than usual.
+/// Numbers arrive as written: too large, too precise, or in an unusual notation.
 pub async fn numbers_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
     let odd = [
         "[1e400]",
@@ -156,7 +157,7 @@ pub async fn numbers_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Fail
     payloads(fixture, &odd).await
 }
 
-/// Objects arrive as they were written: the order of their keys, keys that are doubled, empty, escaped or special.
+/// Objects arrive as written: the order of keys, and keys that are duplicate, empty, escaped or special.
 pub async fn keys_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure> {
     let odd = [
         r#"[{"z":1,"a":2,"m":{"y":1,"b":2}}]"#,
@@ -173,36 +174,36 @@ pub async fn keys_arrive_as_written(fixture: &dyn Fixture) -> Result<(), Failure
     payloads(fixture, &odd).await
 }
 
-/// A payload that nests deeply passes unread.
+/// A deeply nested payload is forwarded unparsed.
 pub async fn deep_payloads_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
     let arrays = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
     payloads(fixture, &[&arrays, &objects]).await
 }
 
-/// A payload that was written over several lines arrives as the same value in one message.
-pub async fn white_space_breaks_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+/// A payload formatted over several lines arrives as the same value in one message.
+pub async fn whitespace_does_not_split_a_message(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     for odd in ["[\n  1,\r\n\t\"a b\\n\"\n]", " [ ] ", "{\r\"a\"\n:\n1\r\n}", "\n\n[1]\n\n"] {
-        engine.put(with_json(odd.as_bytes().to_vec())?).await?;
+        engine.queue(with_json(odd.as_bytes().to_vec())?).await?;
         engine.send(numbered(2)).await?;
-        let came = plugin.next().await?;
+        let received = plugin.next().await?;
         let read = |payload: Option<Payload>| payload.and_then(|payload| payload.read::<serde_json::Value>().ok());
-        same("the payload's value", &read(came.payload), &read(with_json(odd.as_bytes().to_vec())?.payload))
-            .look_at("frames that are split at white space, for example at a line's end")?;
+        same("the payload's value", &read(received.payload), &read(with_json(odd.as_bytes().to_vec())?.payload))
+            .look_at("frames that are split at whitespace, for example at line breaks")?;
         same("the next message", &plugin.next().await?.id, &Some(2.into()))
-            .look_at("frames that are split at a line's end")?;
+            .look_at("frames that are split at line breaks")?;
     }
     Ok(())
 }
 
-/// Messages of every size up to the largest that is promised arrive whole.
+/// Messages of every size up to the promised maximum arrive whole.
 pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
     let largest = fixture.capabilities().largest;
     let frame = text(&filled(1, 0)).len();
     let edges = (7..=20).map(|bits| 1 << bits).chain([126, 65_534]);
     let sizes = edges.flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
-    let (mut engine, mut plugin, _lab) = pair(fixture).await?;
+    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     for size in sizes.chain([largest]) {
         let message = filled(1, size - frame);
         let expected = text(&message);
@@ -210,28 +211,27 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
         check(text(&there) == expected, || {
             Failure::new(format_args!("a message of {size} bytes at the plugin"), shown(&text(&there)))
         })
-        .look_at("limits on frames, and buffers that are cut")?;
+        .look_at("limits on frames, and truncated buffers")?;
         let back = both(plugin.send(message), engine.next()).await?.1;
         check(text(&back) == expected, || {
             Failure::new(format_args!("a message of {size} bytes at the engine"), shown(&text(&back)))
         })
-        .look_at("limits on frames, and buffers that are cut")?;
+        .look_at("limits on frames, and truncated buffers")?;
     }
     Ok(())
 }
 
-/// A message that is larger than any that is promised is refused to its sender, arrives whole, or ends the link; it does
-/// not vanish.
+/// A message larger than the promised maximum is rejected by `send`, arrives whole, or ends the link; it does not vanish.
 pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn Fixture) -> Result<(), Failure> {
-    const HINT: &str = "send, and what is made of a message over the limit of either end";
+    const HINT: &str = "send, and how each end handles a message over its limit";
     let largest = fixture.capabilities().largest;
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let message = filled(1, largest + largest / 8);
         let send = async {
             let taken = sender.offer(message.clone()).await?;
-            // The link may end for it.
-            if sender.try_put(numbered(2)).await?.is_ok() {
+            // The link may end because of it.
+            if sender.try_queue(numbered(2)).await?.is_ok() {
                 drop(sender.flushed().await?);
             }
             Ok(taken)
@@ -243,27 +243,27 @@ pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn F
                 Ok(Ok(message)) => Ok((None, Some(message))),
                 Ok(Err(_)) => Ok((None, None)),
                 Err(end) => match end {
-                    LinkEnd::Closed { .. } => Err(Failure::new("an end that says what was wrong", shown(&end))),
+                    LinkEnd::Closed { .. } => Err(Failure::new("an end that gives the reason", shown(&end))),
                     _ => Ok((None, None)),
                 },
             }
         };
-        let (taken, came) = both(send, receive).await.look_at(HINT).rule(SIZE)?;
-        match (taken, came) {
+        let (taken, received) = both(send, receive).await.look_at(HINT).rule(SIZE)?;
+        match (taken, received) {
             (false, (None, Some(next))) => same("the message after", &next.id, &Some(2.into())).rule(SIZE)?,
             (true, (Some(whole), Some(next))) => {
                 check(text(&whole) == text(&message) && next.id == Some(2.into()), || {
-                    Failure::new("the whole message, and the next", shown(&text(&whole)))
+                    Failure::new("the whole message and the next", shown(&text(&whole)))
                 })
                 .look_at(HINT)
                 .rule(SIZE)?;
             }
             (true, (None, None)) => {}
-            (taken, (came, next)) => {
-                let came = (taken, came.map(|message| text(&message).len()), next.map(|message| message.id));
+            (taken, (received, next)) => {
+                let received = (taken, received.map(|message| text(&message).len()), next.map(|message| message.id));
                 let failure = Failure::new(
-                    "a message over the limit to be refused, or to arrive",
-                    format_args!("(taken, its length at the other end, the next message): {came:?}"),
+                    "a message over the limit to be rejected or to arrive",
+                    format_args!("(taken, its length at the other end, the next message): {received:?}"),
                 );
                 return Err(failure.look_at(HINT).rule(SIZE));
             }
@@ -272,8 +272,8 @@ pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn F
     Ok(())
 }
 
-/// Counts those of its kind that have not been dropped.
-struct Counted(#[expect(dead_code, reason = "it is counted by being held")] Arc<()>);
+/// Counts its live instances.
+struct Counted(#[expect(dead_code, reason = "its reference count is the counter")] Arc<()>);
 
 impl Serialize for Counted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -281,50 +281,50 @@ impl Serialize for Counted {
     }
 }
 
-/// A link keeps nothing of messages that have been sent and received.
-pub async fn what_was_sent_is_let_go(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// A link releases messages that have been sent and received.
+pub async fn delivered_messages_are_released(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let count = Arc::new(());
         for number in 0..200 {
             let message = Message { payload: Some(Payload::new(Counted(count.clone()))), ..numbered(number) };
             sender.send(message).await?;
             same("the message", &receiver.next().await?.id, &Some(number.into()))?;
         }
-        // What was last may be kept until the next takes its place.
+        // The last message may be kept until the next one replaces it.
         for number in 0..20 {
             sender.send(numbered(number)).await?;
             receiver.next().await?;
         }
-        same("how many of 200 messages are still held", &(Arc::strong_count(&count) - 1), &0)
+        same("the number of messages of 200 that are still held", &(Arc::strong_count(&count) - 1), &0)
             .look_at("queues and lists that only grow")
             .rule(MEMORY)?;
     }
     Ok(())
 }
 
-/// A message that cannot be serialized is refused to its sender, and harms neither the link nor what comes after it.
-pub async fn what_cannot_be_sent_harms_nothing(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// `send` rejects a message that cannot be serialized; the link and later messages are unaffected.
+pub async fn an_unserializable_message_leaves_the_link_intact(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _lab) = pair_from(fixture, from_engine).await?;
-        sender.put(numbered(1)).await?;
+        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
+        sender.queue(numbered(1)).await?;
         let bad = std::collections::HashMap::from([((1, 2), 3)]);
-        let refused = sender.is_refused(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
+        let refused = sender.is_rejected(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
         check(refused, || Failure::new("SendError::Payload", "another outcome"))
-            .look_at("send: it encodes before it takes")?;
+            .look_at("send: it encodes a message before it accepts it")?;
         sender.send(numbered(3)).await?;
         for number in [1, 3] {
             same("the next message", &receiver.next().await?.id, &Some(number.into()))
-                .look_at("send: nothing of a message that could not be encoded may be left")?;
+                .look_at("send: a message that could not be encoded must leave nothing behind")?;
         }
     }
     Ok(())
 }
 
-/// The old names of actions are read as the new ones.
-pub async fn old_names_are_read(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut lab = Lab::open(fixture).await?;
-    let (_engine, mut plugin) = lab.link().await?;
+/// Legacy names of actions are decoded as the current ones.
+pub async fn legacy_action_names_are_decoded(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut harness = Harness::open(fixture).await?;
+    let (_engine, mut plugin) = harness.link().await?;
     for (old, action) in [
         ("call", Action::Request),
         ("listen", Action::On),
@@ -333,54 +333,54 @@ pub async fn old_names_are_read(fixture: &dyn Fixture) -> Result<(), Failure> {
         ("on", Action::On),
         ("request", Action::Request),
     ] {
-        lab.control.inject(&format!(r#"{{"name":"a","action":"{old}","later":[1],"id":4,"payload":[2]}}"#));
-        let came = plugin.next().await?;
-        same("the action", &came.action, &action).look_at("Message::decode, which reads all names")?;
-        same("the id", &came.id, &Some(4.into())).look_at("Message::decode")?;
+        harness.control.inject(&format!(r#"{{"name":"a","action":"{old}","later":[1],"id":4,"payload":[2]}}"#));
+        let received = plugin.next().await?;
+        same("the action", &received.action, &action).look_at("Message::decode, which accepts all names")?;
+        same("the id", &received.id, &Some(4.into())).look_at("Message::decode")?;
     }
     Ok(())
 }
 
-/// A frame that is no message is handed out as an error in its place, and the link lives on.
-pub async fn bad_frames_come_in_their_place(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut lab = Lab::open(fixture).await?;
-    let (mut engine, mut plugin) = lab.link().await?;
+/// A frame that is not a message is returned as an error in its position, and the link stays up.
+pub async fn bad_frames_are_errors_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let mut harness = Harness::open(fixture).await?;
+    let (mut engine, mut plugin) = harness.link().await?;
     for bad in ["hello", "5", "{}", r#"{"action":"jump"}"#, r#"{"action":5,"id":"x"}"#, r#"{"action":"#, "[[[["] {
         engine.send(numbered(1)).await?;
         same("the message before", &plugin.next().await?.id, &Some(1.into()))?;
-        lab.control.inject(bad);
+        harness.control.inject(bad);
         match plugin.inbound().await? {
             Ok(Err(_)) => {}
             other => {
                 return Err(Failure::new(format_args!("the frame {bad} as an error"), shown(&other))
-                    .look_at("poll_message: a frame that is none is Ok(Err(_)), not the end and not dropped")
+                    .look_at("poll_message: a bad frame is Ok(Err(_)); it neither ends the link nor is dropped")
                     .rule(BAD_FRAMES));
             }
         }
         engine.send(numbered(2)).await?;
         same("the message after", &plugin.next().await?.id, &Some(2.into()))
-            .look_at("bad frames do not end the link")?;
+            .look_at("bad frames must not end the link")?;
     }
     plugin.send(numbered(3)).await?;
-    same("the other way", &engine.next().await?.id, &Some(3.into()))
+    same("the other direction", &engine.next().await?.id, &Some(3.into()))
 }
 
-/// Whatever comes in, the link does not panic, and the other end still learns how it went on.
-pub async fn nothing_that_comes_in_panics(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// No incoming frame makes the link panic or hang.
+pub async fn no_frame_causes_a_panic(fixture: &dyn Fixture) -> Result<(), Failure> {
     let deep = "[".repeat(100_000);
     let odd = ["\u{0}", "\u{feff}{}", "null", "\"", "{\"action\":\"request\",\"payload\":", &deep, "{\"id\":1e999}"];
     for frame in odd {
-        let mut lab = Lab::open(fixture).await?;
-        let (_engine, mut plugin) = lab.link().await?;
-        lab.control.inject(frame);
-        // A panic fails the case by itself; an error and an end are both fine.
+        let mut harness = Harness::open(fixture).await?;
+        let (_engine, mut plugin) = harness.link().await?;
+        harness.control.inject(frame);
+        // A panic fails the case anyway; an error and an end are both fine.
         drop(plugin.inbound().await.rule(PANICS)?);
     }
     Ok(())
 }
 
-/// No bytes make the link panic or hang, and it still ends when the engine goes.
-pub async fn no_bytes_that_come_in_panic(fixture: &dyn Fixture) -> Result<(), Failure> {
+/// No incoming bytes make the link panic or hang, and it still ends when the engine's end is dropped.
+pub async fn no_byte_sequence_causes_a_panic(fixture: &dyn Fixture) -> Result<(), Failure> {
     let every: Vec<u8> = (0..=255).collect();
     let odd: [&[u8]; 9] = [
         b"\0\0\0\0",
@@ -394,15 +394,15 @@ pub async fn no_bytes_that_come_in_panic(fixture: &dyn Fixture) -> Result<(), Fa
         &every,
     ];
     for bytes in odd {
-        let mut lab = Lab::open(fixture).await?;
-        let (mut engine, mut plugin) = lab.link().await?;
+        let mut harness = Harness::open(fixture).await?;
+        let (mut engine, mut plugin) = harness.link().await?;
         engine.send(numbered(1)).await?;
         same("the message before", &plugin.next().await?.id, &Some(1.into()))?;
-        lab.control.inject_raw(bytes);
+        harness.control.inject_raw(bytes);
         runtime::sleep(Duration::from_millis(5)).await;
         drop(engine);
-        // A panic fails the case by itself. Errors are fine, as many as there are, and so is any end.
-        plugin.rest().await.look_at("how bytes are read that are no frame").rule(PANICS)?;
+        // A panic fails the case anyway. Any number of errors and any end are fine.
+        plugin.rest().await.look_at("how bytes that are not a frame are handled").rule(PANICS)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-use conformance::{Capabilities, Fixture, Place, PlaceError};
+use conformance::{Capabilities, Endpoints, Fixture, FixtureError};
 use connector_core::async_trait;
 use tokio::net::TcpListener;
 
@@ -12,10 +12,10 @@ impl Fixture for Tcp {
         Capabilities::default().largest(16 << 20)
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("tcp://{}", listener.local_addr()?);
-        Ok(Place::new(url, TcpServer(listener), || TcpConnector))
+        Ok(Endpoints::new(url, TcpServer(listener), || TcpConnector))
     }
 }
 

@@ -1,14 +1,14 @@
-//! Transports that are wrong, each in one way: a case fails for each, or the suite does not see what it should.
+//! Faulty transports: for each fault, the suite must have a case that fails.
 
 use conformance::{Case, Verdict};
 
-use crate::faulty_place::Faulty;
+use crate::faulty_endpoints::Faulty;
 
-/// What is wrong with a transport.
+/// The fault of a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,
-    // What arrives.
+    // Delivery.
     SwapsTwo,
     Doubles,
     DropsSome,
@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     SmallOvertakesLarge,
     OvertakesAPendingFlush,
     LosesTheLastOf16Bits,
-    // What is in a message.
+    // Content.
     Truncates,
     Misframes,
     DropsTheTooLarge,
@@ -35,14 +35,14 @@ pub(crate) enum Fault {
     BadFrameEnds,
     RefusedMessageEnds,
     PanicsAtBytes,
-    // When it may be sent.
+    // Back-pressure.
     NeverPushesBack,
     Unbounded,
     TakesFew,
     FullMeansDeaf,
     KeepsTheLast,
     FlushNeverEnds,
-    // Who is woken.
+    // Wake-ups.
     ReaderSleepsOn,
     SenderSleepsOn,
     NeverSleeps,
@@ -50,7 +50,7 @@ pub(crate) enum Fault {
     SpinsWhileClosing,
     OneWakerSlot,
     KeepsTheFirstWaker,
-    // How it ends.
+    // Ends.
     AnotherEnd,
     SpeaksAfterTheEnd,
     LossIsClose,
@@ -67,7 +67,7 @@ pub(crate) enum Fault {
     DropLosesWhatWasFlushed,
     SilenceIsLoss,
     SaysNothing,
-    // How links are made.
+    // Connecting.
     ConnectHangs,
     ConnectLies,
     AcceptsOnce,
@@ -85,50 +85,50 @@ pub(crate) enum Fault {
 
 use Fault::*;
 
-/// The case that has to fail for each.
+/// The cases that must fail for each fault.
 const TABLE: &[(Fault, &str)] = &[
     (SwapsTwo, "the_engine_receives_in_order"),
     (SwapsTwo, "ten_thousand_events_arrive_in_order"),
     (Doubles, "the_plugin_receives_in_order"),
     (Doubles, "events_arrive_at_the_plugin_in_order"),
     (DropsSome, "the_engine_receives_in_order"),
-    (DropsSome, "ten_thousand_calls_get_their_own_answers"),
+    (DropsSome, "ten_thousand_calls_get_their_own_results"),
     (DropsEqual, "equal_messages_all_arrive"),
-    (Merges, "messages_sent_together_arrive_apart"),
+    (Merges, "messages_sent_together_arrive_separately"),
     (SmallOvertakesLarge, "sizes_do_not_change_the_order"),
     (OvertakesAPendingFlush, "a_pending_flush_does_not_change_the_order"),
     (LosesTheLastOf16Bits, "every_message_of_a_long_link_arrives"),
     (Truncates, "messages_of_every_size_arrive"),
     (Misframes, "messages_of_every_size_arrive"),
     (DropsTheTooLarge, "a_message_that_is_too_large_is_not_dropped_silently"),
-    (KeepsAll, "what_was_sent_is_let_go"),
+    (KeepsAll, "delivered_messages_are_released"),
     (Truncates, "a_big_result_arrives_whole"),
     (AsciiOnly, "unicode_arrives"),
     (Reparses, "numbers_arrive_as_written"),
-    (Reparses, "results_are_not_read_on_their_way"),
+    (Reparses, "results_are_forwarded_unparsed"),
     (Reparses, "escapes_arrive_as_written"),
     (SortsKeys, "keys_arrive_as_written"),
-    (IgnoresIdZero, "ids_arrive_whatever_they_are"),
-    (IgnoresIdZero, "an_id_of_zero_is_answered"),
-    (WrongId, "answers_may_come_in_any_order"),
-    (WrongId, "ten_thousand_calls_get_their_own_answers"),
+    (IgnoresIdZero, "every_id_arrives_unchanged"),
+    (IgnoresIdZero, "a_request_with_id_zero_is_answered"),
+    (WrongId, "responses_may_arrive_in_any_order"),
+    (WrongId, "ten_thousand_calls_get_their_own_results"),
     (LosesRequestInfo, "request_info_arrives"),
-    (LosesRequestInfo, "a_plugin_learns_who_calls"),
+    (LosesRequestInfo, "a_plugin_sees_its_caller"),
     (NullIsMissing, "null_is_not_missing"),
     (DropsCancels, "a_dropped_call_is_cancelled"),
-    (IgnoresOldNames, "old_names_are_read"),
-    (BadFrameIsDropped, "bad_frames_come_in_their_place"),
-    (BadFrameEnds, "bad_frames_come_in_their_place"),
-    (RefusedMessageEnds, "what_cannot_be_sent_harms_nothing"),
-    (PanicsAtBytes, "no_bytes_that_come_in_panic"),
-    (PanicsAtBytes, "nothing_that_comes_in_panics"),
+    (IgnoresOldNames, "legacy_action_names_are_decoded"),
+    (BadFrameIsDropped, "bad_frames_are_errors_in_order"),
+    (BadFrameEnds, "bad_frames_are_errors_in_order"),
+    (RefusedMessageEnds, "an_unserializable_message_leaves_the_link_intact"),
+    (PanicsAtBytes, "no_byte_sequence_causes_a_panic"),
+    (PanicsAtBytes, "no_frame_causes_a_panic"),
     (NeverPushesBack, "large_messages_are_pushed_back"),
     (Unbounded, "small_messages_are_pushed_back"),
     (Unbounded, "large_messages_are_pushed_back"),
-    (TakesFew, "fifty_small_messages_need_no_reader"),
-    (FullMeansDeaf, "two_full_ends_do_not_lock"),
+    (TakesFew, "fifty_small_messages_are_accepted_without_a_reader"),
+    (FullMeansDeaf, "two_full_ends_do_not_deadlock"),
     (FullMeansDeaf, "a_full_link_receives"),
-    (KeepsTheLast, "flushed_is_sent"),
+    (KeepsTheLast, "flushed_messages_are_on_their_way"),
     (FlushNeverEnds, "an_empty_flush_is_ready"),
     (ReaderSleepsOn, "a_waiting_reader_is_woken"),
     (ReaderSleepsOn, "the_end_wakes_a_reader"),
@@ -140,32 +140,32 @@ const TABLE: &[(Fault, &str)] = &[
     (KeepsTheFirstWaker, "the_latest_waker_is_woken"),
     (ReaderSleepsOn, "two_threads_answer_each_other"),
     (DropsSome, "two_threads_send_and_receive_at_once"),
-    (NoLastWords, "last_words_arrive_in_another_thread"),
-    (UnreadResets, "last_words_arrive_though_much_is_unread"),
-    (UnreadResets, "large_last_words_arrive_though_much_is_unread"),
-    (UnsentIsLoss, "a_close_is_told_as_closed_to_a_full_end"),
-    (NeverCloses, "two_full_ends_may_close_at_once"),
-    (HurriesItsClose, "a_slow_reader_gets_all_last_words"),
-    (DropLosesWhatWasFlushed, "what_was_flushed_arrives_though_the_link_is_dropped"),
-    (SilenceIsLoss, "silence_is_noticed"),
+    (NoLastWords, "messages_before_a_close_arrive_in_another_thread"),
+    (UnreadResets, "messages_before_a_close_arrive_despite_unread_input"),
+    (UnreadResets, "a_large_message_before_a_close_arrives_despite_unread_input"),
+    (UnsentIsLoss, "a_full_end_reports_the_peers_close_as_closed"),
+    (NeverCloses, "two_full_ends_can_close_at_once"),
+    (HurriesItsClose, "a_slow_reader_receives_everything_before_a_close"),
+    (DropLosesWhatWasFlushed, "flushed_messages_arrive_when_the_link_is_dropped"),
+    (SilenceIsLoss, "silence_is_detected"),
     (SaysNothing, "a_cut_ends_the_link"),
     (SaysNothing, "connect_fails_while_cut"),
-    (CancelLeaks, "a_dial_that_is_given_up_leaves_nothing"),
-    (CancelLeaks, "a_dial_that_is_given_up_leaves_nothing_open"),
-    (TimeOutIsRefusal, "a_dial_that_is_not_answered_is_told_as_timed_out"),
-    (StrangerBlocks, "a_stranger_holds_up_nobody"),
+    (CancelLeaks, "an_abandoned_dial_leaves_no_link"),
+    (CancelLeaks, "an_abandoned_dial_leaves_no_connection_open"),
+    (TimeOutIsRefusal, "an_unanswered_dial_times_out"),
+    (StrangerBlocks, "a_stranger_does_not_delay_other_connections"),
     (AcceptsTen, "link_after_link_is_accepted"),
-    (AcceptsTen, "engines_that_dial_at_once_get_a_link_each"),
-    (SwapsHalves, "engines_that_dial_at_once_get_a_link_each"),
-    (AnotherEnd, "every_method_says_the_same_end"),
-    (SpeaksAfterTheEnd, "every_method_says_the_same_end"),
-    (LossIsClose, "a_cut_is_not_told_as_closed"),
-    (CloseIsLoss, "a_close_is_told_as_closed"),
+    (AcceptsTen, "engines_dialling_at_once_each_get_a_link"),
+    (SwapsHalves, "engines_dialling_at_once_each_get_a_link"),
+    (AnotherEnd, "every_method_reports_the_same_end"),
+    (SpeaksAfterTheEnd, "every_method_reports_the_same_end"),
+    (LossIsClose, "a_cut_is_not_reported_as_closed"),
+    (CloseIsLoss, "a_close_is_reported_as_closed"),
     (NoEnd, "a_cut_ends_the_link"),
     (NoEnd, "dropping_the_engines_end_closes"),
     (NoEnd, "a_running_call_is_lost_at_a_cut"),
-    (NoLastWords, "the_engines_last_words_arrive"),
-    (EndsTooSoon, "the_plugins_last_words_arrive"),
+    (NoLastWords, "messages_before_the_engines_close_arrive"),
+    (EndsTooSoon, "messages_before_the_plugins_close_arrive"),
     (HalfAMessage, "a_cut_tears_no_message"),
     (NeverCloses, "disconnect_is_bounded"),
     (DropLeavesOpen, "dropping_the_plugins_end_closes"),
@@ -183,32 +183,32 @@ const TABLE: &[(Fault, &str)] = &[
     (GivesUpAtALoss, "calls_succeed_after_a_loss"),
 ];
 
-/// One case over one kind of transport, in virtual time: what hangs has failed at once. A panic is an error.
+/// Runs one case over one faulty transport in virtual time, so that a hang fails at once. A panic is an error.
 async fn verdict(fault: Fault, name: &'static str) -> Result<Verdict, tokio::task::JoinError> {
-    let case = Case::find(name).unwrap_or_else(|| panic!("there is no case {name}"));
+    let case = Case::find(name).unwrap_or_else(|| panic!("unknown case {name}"));
     tokio::spawn(async move { case.run(&Faulty(fault)).await }).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_fault_fails_the_case_named_for_it() {
-    let mut unseen = vec![];
+async fn every_fault_fails_its_cases() {
+    let mut undetected = vec![];
     for (fault, name) in TABLE {
         match verdict(*fault, name).await {
             Ok(Verdict::Failed(failure)) => {
                 let text = failure.to_string();
                 println!("{fault:?}: {text}");
-                assert!(text.contains("; the contract of "), "it does not say what is broken: {text}");
+                assert!(text.contains("; the contract of "), "the failure does not cite the contract: {text}");
             }
-            // As the harness shows it.
+            // The test runner reports a panic as a failure.
             Err(panic) if panic.is_panic() => println!("{fault:?}: {name}: {panic}"),
-            other => unseen.push(format!("{fault:?} by {name}: {other:?}")),
+            other => undetected.push(format!("{fault:?} by {name}: {other:?}")),
         }
     }
-    assert!(unseen.is_empty(), "not seen:\n{}", unseen.join("\n"));
+    assert!(undetected.is_empty(), "undetected:\n{}", undetected.join("\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_fault_these_cases_pass() {
+async fn the_same_cases_pass_without_a_fault() {
     let names: std::collections::BTreeSet<_> = TABLE.iter().map(|(_, name)| name).collect();
     for name in names {
         let verdict = verdict(Nothing, name).await;

@@ -1,11 +1,11 @@
-//! Two links whose halves got mixed up.
+//! Two links with swapped halves.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
-/// An end that reads of one link and writes to another.
+/// An end that reads from one link and writes to another.
 pub(crate) struct Halves {
     reads: Arc<Mutex<Box<dyn Link>>>,
     writes: Arc<Mutex<Box<dyn Link>>>,

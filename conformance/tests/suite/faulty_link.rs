@@ -1,4 +1,4 @@
-//! A link that is wrong in one way, around one that is right.
+//! A link with one fault, wrapped around a correct one.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Sleep;
 
 use crate::faulty::Fault;
-use crate::faulty_place::Shared;
+use crate::faulty_endpoints::Shared;
 use crate::faulty_wakers::Slot;
 
 type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
@@ -19,11 +19,11 @@ type Inbound = Result<Result<Message, DecodeError>, LinkEnd>;
 fn number(message: &Message) -> Option<i64> {
     message.id.as_ref()?.number()
 }
-/// After how long an end finds a link silent, where it does.
+/// How long a link must be silent before an end detects it.
 const SILENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct FaultyLink {
-    /// Gone only while this is dropped.
+    /// `None` only while this is dropped.
     inner: Option<Box<dyn Link>>,
     fault: Fault,
     shared: Shared,
@@ -36,12 +36,12 @@ pub(crate) struct FaultyLink {
     inbox: VecDeque<Message>,
     end: Option<LinkEnd>,
     after_end: usize,
-    /// Sent and not known to have been received, as far as a fault depends on it.
+    /// Messages sent and possibly not received, counted only for faults that depend on it.
     unsent: usize,
     kept: Vec<Message>,
     slots: [Slot; 2],
     timer: Option<Pin<Box<Sleep>>>,
-    /// It has been found silent, and ended.
+    /// Set once silence was detected.
     silent: Option<LinkEnd>,
 }
 
@@ -78,7 +78,7 @@ impl FaultyLink {
         self.inner.as_mut().unwrap()
     }
 
-    /// Sends what is held for as long as the link takes it.
+    /// Sends held messages for as long as the link is ready.
     fn release(&mut self, cx: &mut Context<'_>) {
         while !self.held.is_empty() && matches!(self.inner().poll_ready(cx), Poll::Ready(Ok(()))) {
             if let Some(message) = self.held.pop_front() {
@@ -87,7 +87,7 @@ impl FaultyLink {
         }
     }
 
-    fn noticed(&mut self, end: LinkEnd) -> Poll<LinkEnd> {
+    fn reported(&mut self, end: LinkEnd) -> Poll<LinkEnd> {
         match self.fault {
             Fault::NoEnd => return Poll::Pending,
             Fault::LossIsClose => return Poll::Ready(LinkEnd::Closed { code: None, reason: String::new() }),
@@ -105,13 +105,13 @@ impl FaultyLink {
 
     fn checked<T>(&mut self, polled: Poll<Result<T, LinkEnd>>) -> Poll<Result<T, LinkEnd>> {
         match polled {
-            Poll::Ready(Err(end)) => self.noticed(end).map(Err),
+            Poll::Ready(Err(end)) => self.reported(end).map(Err),
             other => other,
         }
     }
 
-    /// A message as this link makes it of one that came, if it hands it out at all.
-    fn changed(&mut self, mut message: Message) -> Option<Message> {
+    /// Applies the fault to a received message; `None` if it is dropped.
+    fn distort(&mut self, mut message: Message) -> Option<Message> {
         self.received += 1;
         let json = |message: &Message| message.payload.as_ref().map(|payload| payload.to_json().unwrap());
         let payload = |text: String| Payload::from_json(text).ok();
@@ -166,7 +166,7 @@ impl FaultyLink {
         Some(message)
     }
 
-    /// Ready once the place has been stalled for a while.
+    /// Ready once the transport has been stalled for a while.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
@@ -255,7 +255,7 @@ impl Link for FaultyLink {
                 self.inner().send(message)?;
             }
             Fault::SmallOvertakesLarge if message.encode()?.len() > 50_000 => self.held.push_back(message),
-            // It went no further than a flush that was pending, and the next is written before that goes on.
+            // A medium message stays behind a pending flush, and the next one is written before that continues.
             Fault::OvertakesAPendingFlush if (20_000..41_000).contains(&message.encode()?.len()) => {
                 self.held.push_back(message);
             }
@@ -325,7 +325,7 @@ impl Link for FaultyLink {
             return Poll::Ready(Err(end.clone()));
         }
         if self.shared.0.lock().unwrap().reset {
-            return self.noticed(LinkEnd::lost("reset")).map(Err);
+            return self.reported(LinkEnd::lost("reset")).map(Err);
         }
         if self.fault == Fault::FullMeansDeaf && self.inner().poll_ready(cx).is_pending() {
             return Poll::Pending;
@@ -342,9 +342,9 @@ impl Link for FaultyLink {
         loop {
             match self.poll_inner_message(cx) {
                 Poll::Ready(Ok(Ok(message))) => {
-                    let Some(message) = self.changed(message) else { continue };
+                    let Some(message) = self.distort(message) else { continue };
                     if self.fault == Fault::EndsTooSoon {
-                        // One behind: the last is handed out with the next, or never.
+                        // Delivers one message late: the last one with the next, or never.
                         self.inbox.push_back(message);
                         if self.inbox.len() < 2 {
                             continue;
@@ -367,7 +367,7 @@ impl Link for FaultyLink {
                     let half = Message { id: Some((1 << 40).into()), ..Message::new(Action::Emit) };
                     return Poll::Ready(Ok(Ok(half)));
                 }
-                Poll::Ready(Err(end)) => return self.noticed(end).map(Err),
+                Poll::Ready(Err(end)) => return self.reported(end).map(Err),
                 Poll::Pending => {
                     if self.fault == Fault::NeverSleeps {
                         cx.waker().wake_by_ref();
@@ -376,7 +376,7 @@ impl Link for FaultyLink {
                         std::task::ready!(self.poll_silence(cx));
                         let silent = match self.fault {
                             Fault::Nothing => LinkEnd::Silent(SILENCE),
-                            _ => LinkEnd::lost("nothing comes"),
+                            _ => LinkEnd::lost("nothing received"),
                         };
                         return Poll::Ready(Err(self.silent.insert(silent).clone()));
                     }
@@ -420,13 +420,13 @@ impl Drop for FaultyLink {
                 self.shared.0.lock().unwrap().reset = true;
             }
             Fault::NewLinkSpeaksOld if !self.is_engine => {
-                let mut past = self.shared.0.lock().unwrap();
-                // A cut has emptied the link; what it had is made up then.
+                let mut state = self.shared.0.lock().unwrap();
+                // A cut has emptied the link, so an unread message is made up.
                 let mut asleep = Context::from_waker(Waker::noop());
                 match inner.poll_message(&mut asleep) {
-                    Poll::Ready(Ok(Ok(message))) => past.unread.push(message),
+                    Poll::Ready(Ok(Ok(message))) => state.unread.push(message),
                     Poll::Ready(Err(LinkEnd::Lost(_))) => {
-                        past.unread.push(Message { id: Some((1 << 40).into()), ..Message::new(Action::Emit) });
+                        state.unread.push(Message { id: Some((1 << 40).into()), ..Message::new(Action::Emit) });
                     }
                     _ => {}
                 }

@@ -1,9 +1,9 @@
-//! Wakers that are kept in the wrong way.
+//! Faulty storage of wakers.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-/// One slot for a waker, whoever waits.
+/// One slot for a waker, shared by both directions.
 #[derive(Clone, Default)]
 pub(crate) struct Slot(Arc<OneWaker>);
 
@@ -11,13 +11,13 @@ pub(crate) struct Slot(Arc<OneWaker>);
 struct OneWaker(Mutex<Option<Waker>>);
 
 impl Slot {
-    /// What the transport is given to wake: whoever is in the slot, from now on this one.
+    /// A waker that wakes the slot's current waker, now set to this one.
     pub(crate) fn replace(&self, waker: &Waker) -> Waker {
         *self.0.0.lock().unwrap() = Some(waker.clone());
         self.0.clone().into()
     }
 
-    /// The same, but the first to come stays until it has been woken.
+    /// As [`replace`](Slot::replace), but an earlier waker stays until it has been woken.
     pub(crate) fn keep(&self, waker: &Waker) -> Waker {
         self.0.0.lock().unwrap().get_or_insert_with(|| waker.clone());
         self.0.clone().into()

@@ -1,12 +1,12 @@
-//! The conformance suite over the transport in memory, and over transports that are wrong.
+//! The conformance suite over the in-memory transport and over faulty ones.
 
-#![allow(clippy::print_stdout, reason = "a table of failures is there to be read")]
-#![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
+#![allow(clippy::print_stdout, reason = "prints a table of failures")]
+#![allow(clippy::disallowed_methods, reason = "tests use tokio directly")]
 
 mod faulty;
+mod faulty_endpoints;
 mod faulty_halves;
 mod faulty_link;
-mod faulty_place;
 mod faulty_wakers;
 mod suite;
 

@@ -1,30 +1,31 @@
-//! The suite as its users see it: reports, skipped cases, and lists of expected failures that are strict.
+//! The suite's own behaviour: reports, skipped cases, and strict lists of expected failures.
 
 use std::collections::HashSet;
 use std::panic::catch_unwind;
 
 use conformance::{
-    CASES, Capabilities, Case, Fixture, Memory, MemoryClient, Place, PlaceError, Verdict, memory, run_all, run_as_test,
+    CASES, Capabilities, Case, Endpoints, Fixture, FixtureError, Memory, MemoryClient, Verdict, memory, run_all,
+    run_as_test,
 };
 use connector_core::{ClientConnector, Link, LinkEnd, async_trait};
 
-/// Nothing but what every transport has.
+/// A transport without optional capabilities.
 struct Plain;
 
 #[async_trait]
 impl Fixture for Plain {
     fn capabilities(&self) -> Capabilities {
-        let little = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
-        little.text(false).redial(false).engines(false).tells_close_from_loss(false)
+        let bounded = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
+        bounded.text(false).redial(false).engines(false).tells_close_from_loss(false)
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (plugin, client, _) = memory();
-        Ok(Place::new("memory://", Once(Some(client)), move || plugin.clone()))
+        Ok(Endpoints::new("memory://", Once(Some(client)), move || plugin.clone()))
     }
 }
 
-/// Gives one link, and says that there will be no more.
+/// Returns one link, and then reports that there will be no more.
 struct Once(Option<MemoryClient>);
 
 #[async_trait]
@@ -39,7 +40,7 @@ impl ClientConnector for Once {
     }
 }
 
-/// A fixture that cannot be made.
+/// A fixture whose endpoints cannot be made.
 struct Broken;
 
 #[async_trait]
@@ -48,13 +49,13 @@ impl Fixture for Broken {
         Capabilities::default()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         Err("no port is free".into())
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_tells_every_case() {
+async fn a_report_lists_every_case() {
     let report = run_all(&Plain).await;
     let (passed, skipped, failed) = report.counts();
     println!("{report}");
@@ -85,8 +86,8 @@ fn names_are_unique() {
 fn lists_of_expected_failures_are_strict() {
     const NAME: &str = "an_empty_flush_is_ready";
     run_as_test(NAME, Memory, &[]);
-    run_as_test(NAME, Broken, &[(NAME, "there is no port")]);
+    run_as_test(NAME, Broken, &[(NAME, "no port is free")]);
     catch_unwind(|| run_as_test(NAME, Broken, &[])).unwrap_err();
     catch_unwind(|| run_as_test(NAME, Memory, &[(NAME, "it passes")])).unwrap_err();
-    catch_unwind(|| run_as_test("silence_is_noticed", Memory, &[("silence_is_noticed", "skipped")])).unwrap_err();
+    catch_unwind(|| run_as_test("silence_is_detected", Memory, &[("silence_is_detected", "skipped")])).unwrap_err();
 }

@@ -1,4 +1,4 @@
-// What every program here shares: flags, lines on stdout, and for an engine the script it runs.
+// Code shared by every program here: flags, lines on stdout, and an engine's script.
 const fs = require('fs')
 const path = require('path')
 const { runScript } = require('./engine')
@@ -11,7 +11,7 @@ const flag = exports.flag = (name, otherwise) => {
 const script = exports.script = () =>
   JSON.parse(fs.readFileSync(flag('script', path.join(__dirname, '../../../conformance/src/script.json'))))
 
-/** All that an engine's program does with its connector: runs the script and leaves. */
+/** The body of an engine's program: runs the script over its connector and exits. */
 exports.drive = async function (probe) {
   record(probe, flag('transcript'))
   await runScript(probe, script(), report)

@@ -1,17 +1,17 @@
-// Where our ends answer otherwise than the published ones, and why. Each class makes equal what it is about and nothing else: `level`
-// gets the envelope ({ end, kind, text, members }, the members only if it is JSON) and what came of it from both ends
-// ({ published, ours }), and gives whether it has changed anything.
+// The known differences between native and published ends, with their reasons. Each class removes one difference and nothing else:
+// `level` gets the envelope ({ end, kind, text, members }, the members only if it is JSON) and the responses of both ends
+// ({ published, ours }), and returns whether it has changed anything.
 
 const isOdd = name => typeof name !== 'string' || !name.isWellFormed()
 const fails = text => new RegExp(text)
 const hasError = message => message?.error !== undefined
 const says = (message, words) => typeof message.error === 'string' && message.error.includes(words)
 
-/** Looks at the messages of both ends side by side. */
+/** Visits the messages of both ends in pairs. */
 const each = level => (one, pair) =>
   pair.published.length === pair.ours.length && pair.published.map((theirs, n) => level(one, theirs, pair.ours[n])).some(Boolean)
 
-/** Takes messages out of one end's list. */
+/** Removes messages from one end's list. */
 const without = (end, isOut) => (one, pair) => {
   const kept = pair[end].filter(message => !isOut(one, message))
   const changed = kept.length < pair[end].length
@@ -20,7 +20,7 @@ const without = (end, isOut) => (one, pair) => {
 }
 
 const unread = message => message.action === 'response' && fails('^(Error from IDE : )?it cannot be read: ').test(message.error)
-/** What JavaScript says of a value it cannot use. */
+/** JavaScript's errors about unusable values. */
 const TYPE_ERROR = fails('is not a function|is not iterable|Cannot read prop|^Spread syntax|requires ...iterable')
 const take = (ours, theirs) => { delete ours.error; delete ours.payload; Object.assign(ours, theirs); return true }
 

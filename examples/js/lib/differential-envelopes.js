@@ -1,6 +1,6 @@
-// Envelopes by chance: the same for the same seed.
+// Random envelopes, the same for the same seed.
 
-/** A small generator of numbers from 0 to 1 (mulberry32). */
+/** A small random number generator from 0 to 1 (mulberry32). */
 const numbers = seed => () => {
   seed = (seed + 0x6d2b79f5) | 0
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
@@ -10,7 +10,7 @@ const numbers = seed => () => {
 
 const IDS = ['0', '7', '-3', '7.5', '1e2', '0.0', '-0', '1e400', '9007199254740993', '12345678901234567890', '"0"', '"7"', '"b3c1-uuid"', '""',
   '"\\ud83d"', '"\\u00e9\\n"', 'null', 'true', 'false', '[]', '[7]', '{}', '{"a":[1,{"b":null}]}', '"é😀"']
-/** Ids of the response to the call $ID, and some of no call. */
+/** The id of the call $ID, and some that belong to no call. */
 const PAIRING = ['$ID', '"$ID"', '$ID.0', '$IDe0', '[$ID]', '["$ID"]', ' $ID ', '" $ID"', '"0$ID"', '[$ID,1]', '{"a":$ID}', '$ID.5', 'null', '"x"']
 const ODD = ['"\\ud83d"', '"\\udc00x"', '"x\\ud83dy"', '5', 'null', 'true', 'false', '[1]', '{}', '["echo"]', '1.5', '0', '""']
 const PAYLOADS = ['[]', '[1]', '[1,2]', '["a","b"]', '["\\ud83d"]', '[null]', '[[1],{"a":2}]', '[1e400]', '["é😀\\u2028"]', '[{"a":1,"a":2}]', '[0.1,1e21,-0]']
@@ -22,7 +22,7 @@ const VALUES = ['1', 'null', '"x"', '[]', '{}', 'true', '"\\ud83d"', '{"message"
 const EXTRAS = ['later', 'errorKind', 'extensions', '\\ud83d', 'type', 'jsonrpc', '__proto__', 'error']
 const BROKEN = ['NaN', '-Infinity', '[NaN]', "'x'", '[1,]', '{"a":}', '01', '"\\x"', '"a\nb"', '[', '+1', 'undefined', '"\\u12"']
 
-/** Gives a function that makes the next envelope for an end: its text, what it is, and its members, if it is JSON. */
+/** Returns a function that makes the next envelope for an end: its text, its kind, and its members, if it is JSON. */
 exports.generator = function (seed) {
   const chance = numbers(seed)
   const maybe = share => chance() < share
@@ -73,11 +73,11 @@ exports.generator = function (seed) {
       return { end, kind, text, members: parsed(text) }
     }
     const members = { request: requests, response: responses, event: events, other: others, handshake: handshakes }[kind](end)
-    // Any member may be missing but for the action, which makes it what it is.
+    // Any member may be missing except the action, which determines its kind.
     if (maybe(0.15)) members.splice(1 + Math.floor(chance() * (members.length - 1)), 1)
     if (maybe(0.15)) members.push([pick(EXTRAS), pick(VALUES)])
     const [name, value] = pick(members)
-    // An event's characters as its arguments would be heard again by whoever listens later.
+    // A text as an event's payload would be replayed, character by character, to later listeners.
     const isRead = name === 'payload' && ['event', 'handshake'].includes(kind)
     if (maybe(0.1) && !isRead) {
       members.unshift([name, name === 'action' ? value : pick(VALUES)])

@@ -1,8 +1,8 @@
-// A published engine and a published plugin whose other end is played by hand, in memory.
+// A published engine and a published plugin, each with a scripted peer in memory.
 const { PluginManager, Engine, Plugin } = require('@remixproject/engine')
 const { createConnectorClient, PluginClient } = require('@remixproject/plugin')
 
-/** What goes over a wire is JSON. */
+/** Messages are JSON on the wire. */
 const sent = message => JSON.parse(JSON.stringify(message))
 
 /** An engine with the plugins `local` and `asker`, and its websocket connector to a plugin `probe`. */
@@ -33,7 +33,7 @@ exports.publishedEngine = async function (inbox) {
   return { inbox, say: data => hear({ data }) }
 }
 
-/** A plugin `probe` over the connector that all transports but the websocket have: it looks for a method before it answers. */
+/** A plugin `probe` over the connector of all transports but the websocket: it checks that a method exists before it responds. */
 exports.publishedPlugin = function (inbox) {
   let hear
   class Probe extends PluginClient {
@@ -48,7 +48,7 @@ exports.publishedPlugin = function (inbox) {
   const say = text => {
     let message
     try { message = JSON.parse(text) } catch { return }
-    try { hear(message) } catch { /* what would end its process */ }
+    try { hear(message) } catch { /* errors that would end its process */ }
   }
   return { inbox, say }
 }

@@ -1,7 +1,7 @@
 // The engine under test, the same over every transport and in a browser: a real Engine that runs a script of steps against the plugin `probe`.
 const { Engine, Plugin, PluginManager } = require('@remixproject/engine')
 
-/** A native plugin of the engine: what the probe relays to and listens to. */
+/** A local plugin of the engine, which the probe relays calls to and listens to. */
 class Local extends Plugin {
   constructor() { super({ name: 'local', methods: ['echo', 'add', 'refuse', 'slow'], events: ['tick'] }) }
   echo(value) { return value }
@@ -10,7 +10,7 @@ class Local extends Plugin {
   slow(ms, value) { return new Promise(done => setTimeout(() => done(value), ms)) }
 }
 
-/** `probe` is the connector to the plugin; `report` is told each step's line. */
+/** `probe` is the connector to the plugin; `report` receives each step's line. */
 exports.runScript = async function (probe, script, report) {
   const manager = new PluginManager()
   const local = new Local()

@@ -1,4 +1,4 @@
-// What `browser-engine.js` runs in its page: the same engine as in Node, on the browser's own sockets.
+// The page of `browser-engine.js`: the same engine as in Node, on the browser's sockets.
 const { WebsocketPlugin } = require('@remixproject/engine-web')
 const { runScript } = require('./engine')
 const { SocketIOPlugin } = require('./socketio')

@@ -1,4 +1,4 @@
-//! An engine that starts a program as its plugin and runs a script against it, with a plugin `local` beside it.
+//! An engine that starts a program as its plugin and runs a script against it, with a plugin `local` in its process.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ struct Args {
     /// An argument for the program; may be given several times.
     #[arg(long, allow_hyphen_values = true)]
     arg: Vec<String>,
-    /// How to talk to it.
+    /// The channel to it.
     #[arg(long, value_enum, default_value_t = Kind::Stdio)]
     channel: Kind,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! A plugin behind socket.io: serves `probe` to every engine that connects, and prints who comes and goes.
+//! A plugin behind socket.io: serves `probe` to every engine that connects, and prints each connection and its end.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use transport_socketio::{SocketIoServer, SocketIoServerConfig};
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The port to listen on; 0 takes a free one, which the `ready` line names.
+    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// An origin whose pages may connect, for example http://127.0.0.1:8080; may be given several times.

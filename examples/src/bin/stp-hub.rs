@@ -1,4 +1,4 @@
-//! A small STP: Sketch-thru-Plan services register with it and talk through it.
+//! A small STP hub: Sketch-thru-Plan services register with it and exchange messages through it.
 
 use std::process::ExitCode;
 
@@ -9,18 +9,18 @@ use serde_json::json;
 use transport_ws::stp::{StpHub, StpHubConfig, list};
 use transport_ws::{WsConnectorConfig, WsServerConfig};
 
-/// Serves Sketch-thru-Plan services on the loopback interface and routes what they say by solvable.
+/// Serves Sketch-thru-Plan services on the loopback interface and routes their messages by solvable.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The port to listen on; 0 takes a free one, which the `ready` line names.
+    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without
     /// it none may.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// Lists the sessions, services and solvables of the hub that runs at URL, and ends.
+    /// Lists the sessions, services and solvables of the hub at URL, and exits.
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "allow_origin"])]
     list: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A Sketch-thru-Plan service that says what it is told to, and prints what it sends, hears and answers.
+//! A Sketch-thru-Plan service that sends the messages given to it, and prints what it sends, receives and answers.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use examples::{Done, report};
 use serde_json::json;
 use transport_ws::stp::StpWsConnector;
 
-/// Connects a service to an STP, sends what it is given, and prints a line of JSON for each message. With solvables it
-/// stays until it is interrupted; without, it ends once it has sent everything and had its answer.
+/// Connects a service to an STP, sends the given messages, and prints a line of JSON for each message. With solvables it
+/// runs until it is interrupted; without, it exits once everything is sent and answered.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -19,19 +19,19 @@ struct Args {
     /// The service's name.
     #[arg(long)]
     name: String,
-    /// The methods of the messages it handles, with commas between them.
+    /// The methods of the messages it handles, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "")]
     solvables: Vec<String>,
-    /// The session to be in; by default the URL's path, or the machine's own session.
+    /// The session to join; by default the URL's path, or the machine's session.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
     #[arg(long, value_name = "JSON")]
     inform: Option<String>,
-    /// A message to send then, of which the answer is printed.
+    /// A message to send as a request, whose answer is printed.
     #[arg(long, value_name = "JSON")]
     request: Option<String>,
-    /// What it answers each request with; without it, requests are refused.
+    /// The answer to each request; without it, requests are refused.
     #[arg(long, value_name = "JSON")]
     answer: Option<String>,
     /// How long to wait for a connection and for an answer, in seconds.

@@ -1,4 +1,4 @@
-//! An engine with its plugin in a thread or a task beside it, which runs a script against it, with a plugin `local`.
+//! An engine that runs a script against a plugin in a thread or a task, with a plugin `local` in its process.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ struct Args {
 
 #[derive(ValueEnum, Clone, Copy)]
 enum Place {
-    /// In a thread of its own.
+    /// In its own thread.
     Thread,
     /// In a task on the engine's runtime.
     Task,

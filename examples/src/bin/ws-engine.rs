@@ -1,4 +1,4 @@
-//! An engine that dials a plugin behind a websocket and runs a script against it, with a plugin `local` beside it.
+//! An engine that dials a plugin behind a websocket and runs a script against it, with a plugin `local` in its process.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A plugin behind a websocket: serves `probe` to every engine that connects, and prints who comes and goes.
+//! A plugin behind a websocket: serves `probe` to every engine that connects, and prints each connection and its end.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use transport_ws::{WsServer, WsServerConfig};
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The port to listen on; 0 takes a free one, which the `ready` line names.
+    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Cuts each connection after so many milliseconds, without a close, to see engines come back.
+    /// Cuts each connection after this many milliseconds, without a close, to show that engines reconnect.
     #[arg(long, value_name = "MS")]
     close_after: Option<u64>,
-    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none may.
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none
+    /// may.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 }
@@ -36,7 +37,7 @@ async fn serve(args: Args) -> Done {
     serve_and_report(server, cut_after, |end| json!({ "event": "close", "code": close_code(end) })).await
 }
 
-/// The code that a browser would show: 1005 for a close without one, 1006 for none at all (RFC 6455, 7.4.1).
+/// The code that a browser would report: 1005 for a close without a code, 1006 without a close (RFC 6455, 7.4.1).
 fn close_code(end: &LinkEnd) -> u16 {
     match end {
         LinkEnd::Closed { code, .. } => code.unwrap_or(1005),

@@ -1,5 +1,5 @@
 //! The programs under test as child processes, and the published packages for the other end.
-#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
+#![allow(dead_code, reason = "each test program includes the whole file and uses a part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ pub(crate) const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
 #[cfg(feature = "ipc")]
 pub(crate) const IPC_ENGINE: &str = env!("CARGO_BIN_EXE_ipc-engine");
 
-/// No script takes longer.
+/// The time limit of a script.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A program: ours, or one of the published packages' in `js/`.
+/// A program: a native one, or one with the published packages in `js/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Native(&'static str),
@@ -43,17 +43,17 @@ impl End {
     }
 }
 
-/// Where the published packages are.
+/// The directory of the published packages.
 pub(crate) fn js() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("js")
 }
 
-/// The script that the published packages are tried with.
+/// The script that the published packages are tested with.
 pub(crate) fn bundled() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/src/script.json")
 }
 
-/// What [`bundled`] gives.
+/// The lines that [`bundled`] produces.
 pub(crate) fn expected() -> Vec<Value> {
     conformance::EXPECTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -70,8 +70,8 @@ pub(crate) fn assert_same(lines: &[Value], expected: &[Value]) {
     assert_eq!(lines.len(), expected.len());
 }
 
-/// Asks for a program that is not Rust's. A test that needs one is ignored without it (`build.rs` looks for them), unless
-/// it is required.
+/// Requires an external program. A test that needs one is ignored without it (`build.rs` looks for them), unless it is
+/// required.
 pub(crate) fn need(program: &str) {
     let version = Command::new(program).arg("--version").output();
     assert!(version.is_ok_and(|output| output.status.success()), "{program} is not installed");
@@ -90,21 +90,21 @@ pub(crate) fn published_packages() {
     });
 }
 
-/// Whether each package that `package.json` pins is there in that version.
+/// Whether each package that `package.json` pins is installed in that version.
 fn up_to_date() -> bool {
     let json = |file: PathBuf| std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let wanted = json(js().join("package.json")).expect("package.json is JSON");
     let wanted = ["dependencies", "devDependencies"].iter().flat_map(|kind| wanted[kind].as_object().unwrap());
-    let there = |name: &str| json(js().join("node_modules").join(name).join("package.json"));
-    wanted.into_iter().all(|(name, version)| there(name).is_some_and(|package| &package["version"] == version))
+    let installed = |name: &str| json(js().join("node_modules").join(name).join("package.json"));
+    wanted.into_iter().all(|(name, version)| installed(name).is_some_and(|package| &package["version"] == version))
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A plugin's process, which said where it listens. Killed when dropped.
+/// A plugin's process, with the URL it printed. Killed when dropped.
 pub(crate) struct Plugin {
     pub(crate) url: String,
     child: Child,
@@ -115,7 +115,7 @@ impl Plugin {
         Plugin::spawn(end.command().args(["--port", &port.to_string()]))
     }
 
-    /// One that lets the pages of this origin in.
+    /// Starts one that accepts pages of this origin.
     pub(crate) fn start_for(end: End, origin: &str) -> Plugin {
         Plugin::spawn(end.command().args(["--allow-origin", origin]))
     }
@@ -125,7 +125,7 @@ impl Plugin {
         let mut child = command.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        let ready: Value = serde_json::from_str(&ready).expect("the plugin says that it is ready");
+        let ready: Value = serde_json::from_str(&ready).expect("no ready line");
         assert_eq!(ready["event"], "ready");
         Plugin { url: ready["url"].as_str().unwrap().to_owned(), child }
     }
@@ -134,8 +134,8 @@ impl Plugin {
         self.child.id()
     }
 
-    /// Waits for its end: whether it was one with exit code 0.
-    pub(crate) fn ended_well(&mut self) -> bool {
+    /// Waits for its end. Returns whether the exit code is 0.
+    pub(crate) fn succeeded(&mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 
@@ -151,7 +151,7 @@ impl Drop for Plugin {
     }
 }
 
-/// The lines that a program prints until it ends well. Where its plugin lives is no difference: each `url` is `URL`.
+/// The lines that a program prints before it exits successfully, with each `url` replaced by `URL`.
 pub(crate) fn output(command: &mut Command) -> Vec<Value> {
     let program = format!("{command:?}");
     let output = run(command);
@@ -160,7 +160,7 @@ pub(crate) fn output(command: &mut Command) -> Vec<Value> {
     lines.lines().map(|line| without_urls(serde_json::from_str(line).unwrap())).collect()
 }
 
-/// What a program says on stderr that ends badly.
+/// The standard error of a program that fails.
 pub(crate) fn failure(command: &mut Command) -> String {
     let output = run(command);
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

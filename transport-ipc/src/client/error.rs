@@ -1,31 +1,29 @@
-//! Why a program has no channel to its engine.
+//! Errors of [`Channel::find`](super::Channel::find).
 
 use thiserror::Error;
 
-/// Why there is no channel.
+/// Why a program has no usable channel to its engine.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// The engine wants V8's own format.
-    #[error(
-        "the engine forks with `serialization: 'advanced'`, which is V8's own format: fork with 'json', the default"
-    )]
+    /// The engine uses V8's serialization format.
+    #[error("the engine forks with `serialization: 'advanced'`, which is V8's format: fork with 'json', the default")]
     Advanced,
-    /// `NODE_CHANNEL_FD` names no channel.
-    #[error("NODE_CHANNEL_FD is \"{value}\", which is no channel: {why}")]
+    /// `NODE_CHANNEL_FD` does not name a channel.
+    #[error("NODE_CHANNEL_FD is \"{value}\", which is not a channel: {why}")]
     NotAChannel {
-        /// What it says.
+        /// The variable's value.
         value: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// `PLUGIN_SOCKET` names no socket.
-    #[error("PLUGIN_SOCKET names no socket: {0}")]
+    /// `PLUGIN_SOCKET` does not name a socket.
+    #[error("PLUGIN_SOCKET does not name a socket: {0}")]
     BadSocket(String),
-    /// Threads run already, and taking the channel changes the environment.
+    /// Other threads already run, and taking the channel changes the environment.
     #[error(
-        "Channel::find came too late, threads run already: call it first thing in a plain `fn main`, which starts the \
-         runtime after it (in a `#[tokio::main]` the runtime runs from the beginning)"
+        "Channel::find was called too late, other threads already run: call it first in a plain `fn main`, and start the \
+        runtime after it (in a `#[tokio::main]` the runtime runs from the beginning)"
     )]
     TooLate,
 }

@@ -13,7 +13,7 @@ pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError>
     Ok(Box::new(line_link(Pipes::new(input, output), config, Stray::Skip)))
 }
 
-/// Without moving descriptors aside: a stray `print!` would corrupt the wire here.
+/// Descriptors are not moved here, so a stray `print!` can corrupt a message.
 #[cfg(not(unix))]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     Ok(Box::new(line_link(Pipes::new(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
@@ -35,12 +35,12 @@ mod unix {
     use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::unix::pipe;
 
-    use super::super::flags::Restoring;
+    use super::super::nonblocking::Restoring;
 
     type Input = Box<dyn AsyncRead + Send + Unpin>;
     type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-    /// The engine's ends of descriptors 0 and 1, which from now on are an empty input and standard error.
+    /// Takes descriptors 0 and 1 and replaces them with an empty input and standard error.
     pub(super) fn take() -> Result<(Input, Output), ConnectError> {
         static TAKEN: AtomicBool = AtomicBool::new(false);
         if TAKEN.swap(true, Ordering::AcqRel) {
@@ -50,7 +50,7 @@ mod unix {
         let output = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).map_err(io::Error::from)?;
         let nothing = File::options().read(true).write(true).open("/dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).map_err(io::Error::from)?;
-        // A program without a standard error prints to nowhere.
+        // Without a standard error, output is discarded.
         if rustix::stdio::dup2_stdout(io::stderr()).is_err() {
             rustix::stdio::dup2_stdout(&nothing).map_err(io::Error::from)?;
         }
@@ -61,10 +61,10 @@ mod unix {
         Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
     }
 
-    /// Pipes, or sockets as Node gives them; a terminal or a file is read in a thread.
+    /// Pipes, or sockets as Node passes them, are read asynchronously; a terminal or a file is read in a thread.
     fn reader(fd: OwnedFd) -> io::Result<Input> {
         Ok(match kind(&fd)? {
-            FileType::Fifo => match anew(&fd, |path| pipe::OpenOptions::new().open_receiver(path)) {
+            FileType::Fifo => match reopen(&fd, |path| pipe::OpenOptions::new().open_receiver(path)) {
                 Some(pipe) => Box::new(pipe),
                 None => Box::new(Restoring::new(fd, pipe::Receiver::from_owned_fd)?),
             },
@@ -75,7 +75,7 @@ mod unix {
 
     fn writer(fd: OwnedFd) -> io::Result<Output> {
         Ok(match kind(&fd)? {
-            FileType::Fifo => match anew(&fd, |path| pipe::OpenOptions::new().open_sender(path)) {
+            FileType::Fifo => match reopen(&fd, |path| pipe::OpenOptions::new().open_sender(path)) {
                 Some(pipe) => Box::new(pipe),
                 None => Box::new(Restoring::new(fd, pipe::Sender::from_owned_fd)?),
             },
@@ -84,15 +84,15 @@ mod unix {
         })
     }
 
-    /// Linux opens a pipe a second time: whether that blocks is nobody else's business.
+    /// On Linux, opens a pipe a second time, which has separate flags: making it non-blocking affects no other process.
     #[cfg(target_os = "linux")]
-    fn anew<T>(fd: &OwnedFd, open: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
+    fn reopen<T>(fd: &OwnedFd, open: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
         use std::os::fd::AsRawFd;
         open(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn anew<T>(_: &OwnedFd, _: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
+    fn reopen<T>(_: &OwnedFd, _: impl FnOnce(String) -> io::Result<T>) -> Option<T> {
         None
     }
 

@@ -1,6 +1,6 @@
-//! The conformance suite over lines in a stream that is no socket, as they go through a child's pipes.
+//! The conformance suite over lines in a stream that is not a socket, as in a child's pipes.
 
-use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Endpoints, Fixture, FixtureError, suite};
 use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, async_trait};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ fn link(stream: DuplexStream, stray: Stray) -> Box<dyn Link> {
 impl PluginConnector for Dial {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
         let (here, there) = tokio::io::duplex(4096);
-        self.0.send(there).await.map_err(|_| ConnectError::Refused("nobody accepts".to_owned()))?;
+        self.0.send(there).await.map_err(|_| ConnectError::Refused("the other end was dropped".to_owned()))?;
         Ok(link(here, self.1))
     }
 }
@@ -32,7 +32,8 @@ impl PluginConnector for Dial {
 #[async_trait]
 impl ClientConnector for Accept {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let stream = self.0.recv().await.ok_or_else(|| LinkEnd::lost("nobody dials"))?;
+        let stream =
+            self.0.recv().await.ok_or_else(|| ConnectError::Refused("the other end was dropped".to_owned()))?;
         Ok(link(stream, self.1))
     }
 }
@@ -43,10 +44,10 @@ impl Fixture for Lines {
         Capabilities::default().largest(15 << 20).most_unread(20_000).most_unread_bytes(4 << 20)
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (dial, accept) = mpsc::channel(8);
         let connector = Dial(dial, self.0);
-        Ok(Place::new("pipe:", Accept(accept, self.0), move || connector.clone()))
+        Ok(Endpoints::new("pipe:", Accept(accept, self.0), move || connector.clone()))
     }
 }
 

@@ -1,14 +1,15 @@
 use crate::config::IpcConfig;
 
-/// Limits and times of a server at a local socket.
+/// Limits and timeouts of a server at a local socket.
 ///
-/// Only the user's own processes are served; there is no setting for that.
+/// Only processes of the same user are served; this is not configurable.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LocalConfig {
-    /// Limits and times of each link.
+    /// Limits and timeouts of each link.
     pub ipc: IpcConfig,
-    /// Links alive at once; one more is closed as soon as it is accepted. A link counts until it is dropped. Default 64.
+    /// The maximum number of links at once; further connections are closed as soon as they are accepted. A link counts until
+    /// it is dropped. Default 64.
     pub max_connections: usize,
 }
 

@@ -4,11 +4,11 @@ use thiserror::Error;
 
 use super::name::NameError;
 
-/// Why a server was not bound.
+/// Why a server could not be bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The name is none.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
     /// A live server has the name.
@@ -17,29 +17,29 @@ pub enum BindError {
         /// The socket.
         at: String,
     },
-    /// A file or folder on the way is not what it has to be, or others could get at it. Nothing was changed.
+    /// A file or directory on the path is not as required, or accessible to others. Nothing was changed.
     #[error("{at} {why}: remove it, or serve under another name")]
     NotPrivate {
-        /// The file or folder.
+        /// The file or directory.
         at: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// The system refused.
+    /// The system reported an error.
     #[error("cannot listen at {at} ({error}){}", remedy(error))]
     Io {
-        /// The file, folder or pipe.
+        /// The file, directory or pipe.
         at: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// What to do about what the system refused.
+/// How to fix an error of the system.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => ": its folder does not exist; create it, or serve under another name",
-        io::ErrorKind::PermissionDenied => ": this user may not write to its folder; serve under another name",
+        io::ErrorKind::NotFound => ": its directory does not exist; create it, or serve under another name",
+        io::ErrorKind::PermissionDenied => ": this user may not write to its directory; serve under another name",
         _ => "",
     }
 }

@@ -1,17 +1,17 @@
-//! Local sockets: Unix sockets, and named pipes on Windows. The engine serves or the plugin does.
+//! Local sockets: Unix sockets, and named pipes on Windows. Either the plugin or the engine serves.
 //!
-//! - The plugin serves: [`serve`] there, [`plugin()`] at the engine. A plugin that is already running can be attached to,
-//!   by several engines at once, and survives them.
-//! - The engine serves: [`LocalServer::accept_link`] there under a name of its own ([`LocalName::unique`]), [`dial`] at
-//!   the plugin.
+//! - The plugin serves: [`serve`] in its program, [`plugin()`] at the engine. Several engines at once can attach to a
+//!   running plugin, which outlives them.
+//! - The engine serves: [`LocalServer::accept_link`] with a unique name ([`LocalName::unique`]), and the plugin calls
+//!   [`dial`].
 //!
 //! # Safe by default
-//! A bare name is a socket in a folder of the user's that nobody else may enter; the socket's own mode is 0600. Either
-//! end looks at the other's user and hangs up on another's. What a crashed server left behind is reclaimed, a live
-//! server is never displaced. Lines, connections and times are bounded.
+//! A bare name is a socket in a directory that only its user may enter; the socket's mode is 0600. Either end checks the
+//! other's user and disconnects from another user's process. A crashed server's socket is reclaimed; a live server is
+//! never displaced. Lines, connections and waits are bounded.
 //!
-//! On Windows only the creator of the pipe may open it, and a name that is taken cannot be taken again; who serves a
-//! name cannot be told there.
+//! On Windows only the creator of the pipe may open it, and a name in use cannot be taken again; the user behind a server
+//! cannot be checked there.
 //!
 //! # Example
 #![cfg_attr(all(feature = "client", feature = "plugin"), doc = "```")]
@@ -40,7 +40,7 @@
 //! ```
 
 mod config;
-mod dial;
+mod connector;
 mod error;
 mod name;
 #[cfg_attr(unix, path = "unix/mod.rs")]
@@ -50,9 +50,9 @@ mod server;
 
 pub use config::LocalConfig;
 #[cfg(feature = "client")]
-pub use dial::dial;
+pub use connector::dial;
 #[cfg(feature = "plugin")]
-pub use dial::{LocalConnector, plugin};
+pub use connector::{LocalConnector, plugin};
 pub use error::BindError;
 pub use name::{LocalName, NameError};
 pub use server::LocalServer;

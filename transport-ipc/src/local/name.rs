@@ -1,4 +1,4 @@
-//! What local sockets are called.
+//! Names of local sockets.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -16,10 +16,10 @@ const MAX_NAME: usize = 64;
 
 /// The name of a local socket.
 ///
-/// A bare name, of up to 64 of the characters `A-Z a-z 0-9 . _ -` and not beginning with a dot, is the user's own: on
-/// Unix the socket `plugin-connectors/NAME.sock` in `$XDG_RUNTIME_DIR` if that is a folder of the user's,
-/// else `plugin-connectors-UID/NAME.sock` in the folder for temporary files; on Windows the pipe
-/// `plugin-connectors-NAME`. On Unix an absolute path will do, too, and is taken as it is.
+/// A bare name has up to 64 of the characters `A-Z a-z 0-9 . _ -`, does not begin with a dot, and is private to the user:
+/// on Unix the socket `plugin-connectors/NAME.sock` in `$XDG_RUNTIME_DIR` if the user owns that directory, else
+/// `plugin-connectors-UID/NAME.sock` in the directory for temporary files; on Windows the pipe
+/// `plugin-connectors-NAME`. On Unix it may also be an absolute path, which is used unchanged.
 ///
 /// ```
 /// use transport_ipc::local::LocalName;
@@ -34,18 +34,18 @@ pub struct LocalName {
     fresh: bool,
 }
 
-/// Why a text is no local socket's name.
+/// Why a text is not the name of a local socket.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It is neither a name nor a path. What is kept of it is what may be shown ([`redacted_url`]).
+    /// It is neither a name nor a path. Only its [redacted](redacted_url) form is kept.
     #[error(
-        "\"{0}\" names no local socket: write up to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (no dot first) or, on \
-         Unix, an absolute path; as a URL, local: before it"
+        "\"{0}\" does not name a local socket: write up to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (no dot first) \
+        or, on Unix, an absolute path; as a URL, local: before it"
     )]
     Invalid(String),
-    /// The system's addresses have no room for it.
-    #[error("{path:?} is over the limit of {limit} bytes for a socket's path: choose a shorter name or folder")]
+    /// It is too long for a socket address of the system.
+    #[error("{path:?} is over the limit of {limit} bytes for a socket's path: choose a shorter name or directory")]
     TooLong {
         /// The socket's path.
         path: String,
@@ -67,7 +67,7 @@ impl LocalName {
         }
     }
 
-    /// A new bare name that nobody else uses, for an engine that serves one plugin.
+    /// A new bare name that is not in use, for an engine that serves one plugin.
     pub fn unique() -> LocalName {
         let random = RandomState::new().hash_one(std::process::id());
         LocalName { text: format!("{:x}-{random:016x}", std::process::id()), fresh: true }
@@ -82,7 +82,7 @@ impl LocalName {
         &self.text
     }
 
-    /// Whether it came of [`unique`](LocalName::unique).
+    /// Whether [`unique`](LocalName::unique) made it.
     #[cfg_attr(not(unix), allow(dead_code))]
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
@@ -118,7 +118,7 @@ fn is_bare(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Two slashes first are rather a URL that was misread.
+/// Two leading slashes are more likely part of a URL.
 fn is_path(name: &str) -> bool {
     name.starts_with('/')
         && !name.starts_with("//")
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_their_urls() {
+    fn names_round_trip_as_urls() {
         for good in ["calculator", "a", "A-1_b.c", &"x".repeat(64)] {
             let name = LocalName::parse(good).unwrap();
             assert_eq!(name.to_string(), good);
@@ -146,7 +146,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn paths_and_their_urls() {
+    fn paths_round_trip_as_urls() {
         for good in ["/a", "/run/a b/ä.sock"] {
             let name = LocalName::parse(good).unwrap();
             assert_eq!(LocalName::parse(&name.as_url()).unwrap().to_string(), good);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn unique_names_are_names_and_differ() {
+    fn unique_names_are_valid_and_differ() {
         let names: std::collections::HashSet<String> = (0..1000).map(|_| LocalName::unique().to_string()).collect();
         assert_eq!(names.len(), 1000);
         for name in names {

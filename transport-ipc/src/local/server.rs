@@ -1,4 +1,4 @@
-//! Who serves: a plugin for its engines, or an engine for its plugin.
+//! Serving a local socket: from a plugin for its engines, or from an engine for its plugin.
 
 use std::io;
 use std::pin::Pin;
@@ -19,21 +19,21 @@ use super::os;
 use crate::codec::Stray;
 use crate::link::{LineLink, line_link};
 
-/// How long to leave the listener alone when it fails, for example because no file descriptor is free.
+/// The delay after the listener fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// Listens at a local socket, and makes a link of each connection of the same user's.
+/// Listens at a local socket and makes a link from each connection of the same user.
 ///
-/// The plugin's end, as a [`ClientConnector`](connector_core::ClientConnector) (feature `client`), or an engine's that
-/// waits for its plugin to dial. Connections are taken while [`accept_link`](LocalServer::accept_link) is awaited; until
-/// then the system keeps some of them waiting. Another user's, and those past
+/// It is the plugin's end, as a [`ClientConnector`](connector_core::ClientConnector) (feature `client`), or the end of an
+/// engine that waits for its plugin to dial. Connections are accepted while [`accept_link`](LocalServer::accept_link) is
+/// awaited; until then they wait in the system's backlog. Connections of other users, and those past
 /// [`max_connections`](LocalConfig#structfield.max_connections), are closed and traced. Dropping the server stops
-/// listening and removes the socket; links that were handed out live on.
+/// listening and removes the socket; its links stay up.
 #[derive(Debug)]
 pub struct LocalServer {
     listener: os::Listener,
     name: LocalName,
-    /// The name as it is understood in any environment.
+    /// The name in a form that is valid in any environment.
     address: LocalName,
     config: LocalConfig,
     connections: Arc<Semaphore>,
@@ -45,11 +45,11 @@ impl LocalServer {
     /// Listens at `name`. Must be called within a tokio runtime.
     ///
     /// On Unix the socket's mode is 0600. The file `<socket>.lock` beside it is locked for as long as the server lives,
-    /// and stays when it is gone; a socket that a crashed server left is removed first.
+    /// and stays afterwards; a crashed server's socket is removed first.
     ///
     /// # Errors
-    /// [`BindError::InUse`] if a live server has the name, [`BindError::NotPrivate`] if others could get at the socket
-    /// or something else is in its place, [`BindError::Name`] if the path is too long, [`BindError::Io`].
+    /// [`BindError::InUse`] if a live server has the name, [`BindError::NotPrivate`] if others could access the socket or
+    /// the path is not a socket, [`BindError::Name`] if the path is too long, [`BindError::Io`].
     pub fn bind(name: &LocalName, config: LocalConfig) -> Result<LocalServer, BindError> {
         let listener = os::Listener::bind(name)?;
         // A semaphore panics above its maximum.
@@ -71,20 +71,20 @@ impl LocalServer {
         &self.name
     }
 
-    /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. So it is found by an engine
-    /// in whose environment a bare name would mean another folder (`TMPDIR`, `XDG_RUNTIME_DIR`).
+    /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. This way it also works for an
+    /// engine whose environment puts bare names in another directory (`TMPDIR`, `XDG_RUNTIME_DIR`).
     pub fn url(&self) -> String {
         self.address.as_url()
     }
 
-    /// What to dial from another environment.
+    /// The name to dial from another environment.
     #[cfg_attr(not(feature = "plugin"), allow(dead_code))]
     pub(crate) fn address(&self) -> &LocalName {
         &self.address
     }
 
-    /// The next connection's link. Failures are either one peer's or temporary, so they are traced. Cancel safe: no
-    /// connection is lost.
+    /// The next connection's link. Failures concern one peer or are temporary, and are traced. Cancel safe: no connection
+    /// is lost.
     pub async fn accept_link(&mut self) -> Box<dyn Link> {
         loop {
             if let Some(pause) = &mut self.pause {
@@ -97,7 +97,9 @@ impl LocalServer {
                         return link;
                     }
                 }
-                Err(error) if is_of_one_peer(&error) => tracing::debug!(%error, "a connection ended before it began"),
+                Err(error) if is_peer_error(&error) => {
+                    tracing::debug!(%error, "a connection failed before it was accepted")
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again in {BACKOFF:?}");
                     self.pause = Some(Box::pin(tokio::time::sleep(BACKOFF)));
@@ -109,24 +111,24 @@ impl LocalServer {
     fn admit(&self, stream: os::Stream) -> Option<Box<dyn Link>> {
         if let Err(error) = os::check_peer(&stream) {
             if let Some(left_out) = self.refusals.pass() {
-                tracing::warn!(name = %self.name, error, left_out, "a connection was closed");
+                tracing::warn!(name = %self.name, error, left_out, "closed a connection");
             }
             return None;
         }
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
             let limit = self.config.max_connections;
             if let Some(left_out) = self.refusals.pass() {
-                tracing::warn!(name = %self.name, limit, left_out, "a connection was closed: LocalConfig::max_connections is reached");
+                tracing::warn!(name = %self.name, limit, left_out, "closed a connection: LocalConfig::max_connections is reached");
             }
             return None;
         };
-        tracing::debug!(name = %self.name, "a connection has been accepted");
+        tracing::debug!(name = %self.name, "accepted a connection");
         let link = line_link(stream, &self.config.ipc, Stray::Skip);
         Some(Box::new(Counted { link, _permit: permit }))
     }
 }
 
-/// Links come as they are dialled. Never an error: what fails is one engine's, or passes.
+/// Returns links as engines dial. Never an error: failures either concern one engine or are temporary.
 #[cfg(feature = "client")]
 #[async_trait]
 impl ClientConnector for LocalServer {
@@ -135,15 +137,15 @@ impl ClientConnector for LocalServer {
     }
 }
 
-/// Serves a plugin at the local socket `name` (see [`LocalName::parse`]) with the defaults: gives the URL for engines,
-/// and the future that serves, to be spawned. `plugin` is asked for a plugin for each engine that connects. Must be
-/// called within a tokio runtime.
+/// Serves a plugin at the local socket `name` (see [`LocalName::parse`]) with the defaults. Returns the URL for engines
+/// and the serving future, which must be spawned. `plugin` is called for each engine that connects. Must be called within
+/// a tokio runtime.
 ///
-/// [`Serving::until`] stops it in order; dropping the future closes every link at once. Either way the socket is removed. For limits take [`LocalServer::bind`] and
-/// [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link at once. Either way the socket is
+/// removed. For other limits use [`LocalServer::bind`] and [`connector_core::serve`].
 ///
 /// # Errors
-/// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is none.
+/// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is invalid.
 #[cfg(feature = "client")]
 pub fn serve<P>(name: &str, plugin: P) -> Result<(String, Serving), BindError>
 where
@@ -153,12 +155,12 @@ where
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 
-fn is_of_one_peer(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// A link that counts among the server's for as long as it lives.
+/// A link that counts towards the server's limit until it is dropped.
 struct Counted {
     link: LineLink<os::Stream>,
     _permit: OwnedSemaphorePermit,

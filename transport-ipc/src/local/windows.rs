@@ -11,32 +11,32 @@ use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 
 use super::error::BindError;
 use super::name::LocalName;
-use crate::lasting::is_lasting;
+use crate::retry::is_permanent;
 
 pub(crate) type Stream = interprocess::local_socket::tokio::Stream;
 
-/// Full access for the pipe's owner, none for anybody else: by default everybody may read.
-const OWNER_ALONE: &widestring::U16CStr = widestring::u16cstr!("D:P(A;;GA;;;OW)");
+/// Full access for the pipe's owner and none for others; by default everyone may read.
+const OWNER_ONLY: &widestring::U16CStr = widestring::u16cstr!("D:P(A;;GA;;;OW)");
 
-/// How often to knock at a pipe all of whose instances are busy.
-const KNOCK: Duration = Duration::from_millis(10);
+/// The delay between attempts while all instances of a pipe are busy.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 const ERROR_PIPE_BUSY: i32 = 231;
 
-/// A pipe that is listened at.
+/// A listening pipe.
 #[derive(Debug)]
 pub(crate) struct Listener(PipeListener);
 
 impl Listener {
-    /// The system itself refuses a second server at a name, and forgets a dead one.
+    /// The system rejects a second server for a name, and removes a dead one.
     pub(crate) fn bind(name: &LocalName) -> Result<Listener, BindError> {
         let failed = |error: io::Error| match error.kind() {
-            // The first instance of a pipe that exists already.
+            // The pipe already exists.
             io::ErrorKind::PermissionDenied | io::ErrorKind::AddrInUse => BindError::InUse { at: name.to_string() },
             _ => BindError::io(name, error),
         };
-        let owner_alone = SecurityDescriptor::deserialize(OWNER_ALONE).map_err(failed)?;
+        let owner_only = SecurityDescriptor::deserialize(OWNER_ONLY).map_err(failed)?;
         let pipe = pipe(name).map_err(failed)?;
-        let options = ListenerOptions::new().name(pipe).security_descriptor(owner_alone);
+        let options = ListenerOptions::new().name(pipe).security_descriptor(owner_only);
         options.create_tokio().map(Listener).map_err(failed)
     }
 
@@ -63,19 +63,19 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, ConnectError> {
     loop {
         match Stream::connect(pipe.clone()).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => tokio::time::sleep(KNOCK).await,
+            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => tokio::time::sleep(RETRY_DELAY).await,
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => tokio::time::sleep(KNOCK).await,
+                io::ErrorKind::WouldBlock => tokio::time::sleep(RETRY_DELAY).await,
                 io::ErrorKind::NotFound => return Err(refused("there is no pipe")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not open the pipe")),
-                _ if is_lasting(&error) => return Err(refused(&format!("({error}) one cannot open the pipe"))),
+                _ if is_permanent(&error) => return Err(refused(&format!("cannot open ({error}) the pipe"))),
                 _ => return Err(ConnectError::failed(error)),
             },
         }
     }
 }
 
-/// The pipe lets nobody but its owner in.
+/// Only the pipe's owner can connect.
 pub(crate) fn check_peer(_: &Stream) -> Result<(), String> {
     Ok(())
 }

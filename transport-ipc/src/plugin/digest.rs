@@ -1,4 +1,4 @@
-//! The program's file, checked before it is started.
+//! Checks the digest of a program's file before it is started.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::program::Program;
 /// Checks the file that will be run.
 ///
 /// # Errors
-/// The file is not there, cannot be read, or is another than it should be.
+/// The file does not exist, cannot be read, or has another digest.
 pub(super) async fn check(program: &Program, file: &Path) -> Result<(), ConnectError> {
     let Some(expected) = program.sha256 else { return Ok(()) };
     let refused =
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_very_file_is_started() {
+    async fn only_a_file_with_the_right_digest_is_started() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("program");
         std::fs::write(&file, b"abc").unwrap();

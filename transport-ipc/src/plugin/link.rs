@@ -1,4 +1,4 @@
-//! A link to a program that is looked after.
+//! A link to a supervised program.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,69 +12,76 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::child::{Child, ChildEnd, Group};
-use super::history::History;
 use super::output::{LastLines, follow};
+use super::process::{Child, ChildEnd, Group};
 use super::program::{ChannelKind, Program};
+use super::restart::History;
 
-/// How long a program that has closed its channel may take to end, before it is killed; and how long what an ended
-/// program has left in its pipes may take to come.
+/// How long a program that has closed its channel may take to end before it is killed, and how long the remaining output
+/// of an ended program may take to arrive.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A program that runs, with what it prints. Dropping this kills it.
-pub(super) struct Attended {
+/// A running program and its output. Dropping this kills it.
+pub(super) struct Supervised {
     child: Child,
     end: Pin<Box<dyn Future<Output = ChildEnd> + Send>>,
     history: History,
-    /// Whether its end is to be put down to the program: it was neither asked to end nor has its end been noted.
-    unexplained: bool,
-    /// It has sent a message.
-    spoke: bool,
+    /// Whether its end is still unaccounted for: it was not asked to end, and no end has been recorded.
+    end_pending: bool,
+    /// Whether it has sent a message.
+    sent_message: bool,
     output: Option<JoinHandle<()>>,
 }
 
-impl Attended {
-    pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Attended {
+impl Supervised {
+    pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Supervised {
         let stderr = LastLines::default();
         let follow_errors = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stderr", Some(stderr.clone())));
         let errors = group.child.stderr().take().map(follow_errors);
         let follow_output = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stdout", None));
         let output = match program.channel {
             ChannelKind::Stdio => None,
-            // Only what is not the channel is the program's own to print to.
+            // On other channels the program may print to its standard output.
             _ => group.child.stdout().take().map(follow_output),
         };
-        let child = Child::look_after(group, program.exit_timeout, program.term_timeout);
+        let child = Child::supervise(group, program.exit_timeout, program.term_timeout);
         let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
-        Attended { child, end: Box::pin(end), history: history.clone(), unexplained: true, spoke: false, output }
+        Supervised {
+            child,
+            end: Box::pin(end),
+            history: history.clone(),
+            end_pending: true,
+            sent_message: false,
+            output,
+        }
     }
 
-    /// Ready when it has ended; polled no more after that.
+    /// Ready when it has ended; must not be polled again after that.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<ChildEnd> {
         self.end.as_mut().poll(cx)
     }
 
-    /// Its end, if it comes before there is a link.
+    /// Its end, if it ends before there is a link.
     pub(super) async fn ended(&mut self) -> ChildEnd {
         let end = (&mut self.end).await;
         self.note(&end);
         end
     }
 
-    /// It has ended by itself.
+    /// Records that it ended on its own.
     fn note(&mut self, end: &ChildEnd) {
-        self.unexplained = false;
-        tracing::debug!(end = end.how(), "a program has ended");
-        self.history.ended(end, self.spoke);
+        self.end_pending = false;
+        tracing::debug!(end = end.how(), "a program ended");
+        self.history.ended(end, self.sent_message);
     }
 }
 
-impl Drop for Attended {
+impl Drop for Supervised {
     fn drop(&mut self) {
         if let Some(output) = &self.output {
             output.abort();
         }
-        if self.unexplained {
+        if self.end_pending {
             self.history.killed();
         }
     }
@@ -86,10 +93,10 @@ async fn ended(
     stderr: LastLines,
     errors: Option<JoinHandle<()>>,
 ) -> ChildEnd {
-    // An error: the task that looks after it is gone, and has killed it.
+    // An error means that the supervising task is gone and has killed it.
     let status = status.wait_for(Option::is_some).await.ok().and_then(|status| *status).flatten();
     if let Some(mut errors) = errors {
-        // Its last words come with its end, unless something that it has started holds the pipe.
+        // Its last output arrives with its end, unless a descendant keeps the pipe open.
         if tokio::time::timeout(GRACE, &mut errors).await.is_err() {
             errors.abort();
         }
@@ -99,35 +106,35 @@ async fn ended(
 
 /// The link over a program's channel.
 pub(super) struct ChildLink {
-    /// Gone once it is closed: that is what the program sees.
+    /// `None` once closed, which the program sees as end of file.
     inner: Option<Box<dyn Link>>,
-    attended: Attended,
+    supervised: Supervised,
     state: State,
-    /// Requests that the program has not answered yet.
-    owed: usize,
+    /// The number of requests that the program has not answered yet.
+    unanswered: usize,
 }
 
 enum State {
     Open,
-    /// The channel has ended; so should the program.
-    Hung {
+    /// The channel has ended and the program should end too.
+    ChannelEnded {
         cause: LinkEnd,
-        patience: Option<Pin<Box<Sleep>>>,
+        timer: Option<Pin<Box<Sleep>>>,
     },
-    /// The program has ended; what it had written may still be on its way.
-    Over {
+    /// The program has ended; its remaining output may still arrive.
+    Exited {
         end: ChildEnd,
-        patience: Pin<Box<Sleep>>,
+        timer: Pin<Box<Sleep>>,
     },
     Ended(LinkEnd),
 }
 
 impl ChildLink {
-    pub(super) fn new(inner: Box<dyn Link>, attended: Attended) -> ChildLink {
-        ChildLink { inner: Some(inner), attended, state: State::Open, owed: 0 }
+    pub(super) fn new(inner: Box<dyn Link>, supervised: Supervised) -> ChildLink {
+        ChildLink { inner: Some(inner), supervised, state: State::Open, unanswered: 0 }
     }
 
-    /// The channel, for as long as it carries messages.
+    /// The channel, while it carries messages.
     fn open(&mut self) -> Result<&mut Box<dyn Link>, LinkEnd> {
         match (&self.state, &mut self.inner) {
             (State::Ended(end), _) => Err(end.clone()),
@@ -136,7 +143,7 @@ impl ChildLink {
         }
     }
 
-    /// What a writer says: a failed write is the reader's to tell, with how the program ended.
+    /// Polls a sending method. A failed write stays pending: the reader reports the end, with how the program ended.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -149,33 +156,33 @@ impl ChildLink {
         }
     }
 
-    /// What its end means for the link: a program that has answered everything, and ends well, has closed it.
-    fn meaning(&self, end: ChildEnd) -> LinkEnd {
-        match end.is_success() && self.owed == 0 {
+    /// The link's end for a program's end: a program that has answered everything and succeeds has closed the link.
+    fn end_for(&self, end: ChildEnd) -> LinkEnd {
+        match end.is_success() && self.unanswered == 0 {
             true => LinkEnd::Closed { code: None, reason: end.how() },
             false => LinkEnd::lost(end),
         }
     }
 
-    fn taken(&mut self, message: Result<Message, DecodeError>) -> Result<Message, DecodeError> {
-        self.attended.spoke |= message.is_ok();
+    fn count_received(&mut self, message: Result<Message, DecodeError>) -> Result<Message, DecodeError> {
+        self.supervised.sent_message |= message.is_ok();
         if message.as_ref().is_ok_and(|message| message.action == Action::Response) {
-            self.owed = self.owed.saturating_sub(1);
+            self.unanswered = self.unanswered.saturating_sub(1);
         }
         message
     }
 
-    /// Counts what the program owes, and what it does not any more.
-    fn count(&mut self, action: Action, has_id: bool) {
+    /// Updates the number of unanswered requests for a sent message.
+    fn count_sent(&mut self, action: Action, has_id: bool) {
         match action {
-            Action::Request if has_id => self.owed += 1,
-            // It need not be answered any more.
-            Action::Cancel if has_id => self.owed = self.owed.saturating_sub(1),
+            Action::Request if has_id => self.unanswered += 1,
+            // A cancelled request needs no response.
+            Action::Cancel if has_id => self.unanswered = self.unanswered.saturating_sub(1),
             _ => {}
         }
     }
 
-    fn said(&mut self, end: LinkEnd) -> LinkEnd {
+    fn end_with(&mut self, end: LinkEnd) -> LinkEnd {
         self.inner = None;
         self.state = State::Ended(end.clone());
         end
@@ -190,7 +197,7 @@ impl Link for ChildLink {
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         let (action, has_id) = (message.action, message.id.is_some());
         self.open()?.send(message)?;
-        self.count(action, has_id);
+        self.count_sent(action, has_id);
         Ok(())
     }
 
@@ -199,58 +206,58 @@ impl Link for ChildLink {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        let patience = || Box::pin(tokio::time::sleep(GRACE));
+        let timer = || Box::pin(tokio::time::sleep(GRACE));
         loop {
             match &mut self.state {
                 State::Ended(end) => return Poll::Ready(Err(end.clone())),
                 State::Open => {
                     let Some(inner) = &mut self.inner else { return Poll::Ready(Err(LinkEnd::Disconnected)) };
                     match inner.poll_message(cx) {
-                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.taken(message))),
-                        Poll::Ready(Err(cause)) => self.state = State::Hung { cause, patience: Some(patience()) },
+                        Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.count_received(message))),
+                        Poll::Ready(Err(cause)) => self.state = State::ChannelEnded { cause, timer: Some(timer()) },
                         Poll::Pending => {
-                            let end = ready!(self.attended.poll_end(cx));
-                            self.attended.note(&end);
-                            self.state = State::Over { end, patience: patience() };
+                            let end = ready!(self.supervised.poll_end(cx));
+                            self.supervised.note(&end);
+                            self.state = State::Exited { end, timer: timer() };
                         }
                     }
                 }
-                State::Hung { cause, patience } => {
-                    if let Poll::Ready(mut end) = self.attended.poll_end(cx) {
-                        if patience.is_none() {
+                State::ChannelEnded { cause, timer } => {
+                    if let Poll::Ready(mut end) = self.supervised.poll_end(cx) {
+                        if timer.is_none() {
                             end.status = None;
                         }
                         let cause = cause.clone();
-                        self.attended.note(&end);
-                        // What broke the link says more than that the program was killed for it.
+                        self.supervised.note(&end);
+                        // The reason why the link broke says more than the kill that followed.
                         let end = match cause {
                             LinkEnd::BadFrame(_) | LinkEnd::TooLarge { .. } => cause,
-                            _ => self.meaning(end),
+                            _ => self.end_for(end),
                         };
-                        return Poll::Ready(Err(self.said(end)));
+                        return Poll::Ready(Err(self.end_with(end)));
                     }
-                    let Some(timer) = patience else { return Poll::Pending };
-                    ready!(timer.as_mut().poll(cx));
-                    *patience = None;
-                    self.attended.child.kill();
+                    let Some(running) = timer else { return Poll::Pending };
+                    ready!(running.as_mut().poll(cx));
+                    *timer = None;
+                    self.supervised.child.kill();
                 }
-                State::Over { end, patience } => {
+                State::Exited { end, timer } => {
                     if let Some(inner) = &mut self.inner {
                         match inner.poll_message(cx) {
-                            Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.taken(message))),
+                            Poll::Ready(Ok(message)) => return Poll::Ready(Ok(self.count_received(message))),
                             Poll::Ready(Err(_)) => {}
-                            Poll::Pending => ready!(patience.as_mut().poll(cx)),
+                            Poll::Pending => ready!(timer.as_mut().poll(cx)),
                         }
                     }
                     let end = end.clone();
-                    let end = self.meaning(end);
-                    return Poll::Ready(Err(self.said(end)));
+                    let end = self.end_for(end);
+                    return Poll::Ready(Err(self.end_with(end)));
                 }
             }
         }
     }
 
-    /// Closes the channel and waits for the program's end: by itself, by `TERM` or by `KILL`.
+    /// Closes the channel and waits for the program to end, on its own, by `TERM` or by `KILL`.
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Ended(_) = self.state {
             return Poll::Ready(());
@@ -258,11 +265,11 @@ impl Link for ChildLink {
         if let Some(inner) = &mut self.inner {
             ready!(inner.poll_disconnect(cx));
             self.inner = None;
-            self.attended.unexplained = false;
-            self.attended.child.end();
+            self.supervised.end_pending = false;
+            self.supervised.child.end();
         }
-        if !matches!(self.state, State::Over { .. }) {
-            let _ = ready!(self.attended.poll_end(cx));
+        if !matches!(self.state, State::Exited { .. }) {
+            let _ = ready!(self.supervised.poll_end(cx));
         }
         self.state = State::Ended(LinkEnd::Disconnected);
         Poll::Ready(())

@@ -1,4 +1,4 @@
-//! What a program prints: traced line by line, and the last lines kept.
+//! Traces a program's output line by line, and keeps the last lines.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-/// So many last lines are kept, and so many bytes of each: a program that prints without end costs no memory.
+/// The number of last lines kept and the bytes of each, so that endless output needs no memory.
 const LAST_LINES: usize = 20;
 const LINE_BYTES: usize = 2048;
-/// So many are traced in a second; the others are counted.
+/// The number of lines traced per second; further lines are counted.
 const LINES_A_SECOND: u32 = 100;
 
 /// The last lines that a program has printed.
@@ -32,8 +32,8 @@ impl LastLines {
     }
 }
 
-/// What is traced of a program's output.
-struct Traced {
+/// Traces the output of one program, with a rate limit.
+struct Tracer {
     plugin: Arc<str>,
     output: &'static str,
     second: Instant,
@@ -41,10 +41,10 @@ struct Traced {
     left_out: u64,
 }
 
-impl Traced {
+impl Tracer {
     fn line(&mut self, line: &str) {
         if self.second.elapsed() >= Duration::from_secs(1) {
-            self.tell_left_out();
+            self.trace_left_out();
             (self.second, self.lines) = (Instant::now(), 0);
         }
         if self.lines >= LINES_A_SECOND {
@@ -55,15 +55,15 @@ impl Traced {
         tracing::info!(plugin = &*self.plugin, output = self.output, "{}", Printable(line));
     }
 
-    fn tell_left_out(&mut self) {
+    fn trace_left_out(&mut self) {
         let lines = std::mem::take(&mut self.left_out);
         if lines > 0 {
-            tracing::info!(plugin = &*self.plugin, output = self.output, lines, "more lines came than are traced");
+            tracing::info!(plugin = &*self.plugin, output = self.output, lines, "lines over the limit were not traced");
         }
     }
 }
 
-/// Without what a terminal, or a reader of lines, takes for more than text.
+/// Text with its control characters escaped.
 struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -75,18 +75,18 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Reads to the end, and ends with the stream. `kept` gets the last lines, if they are of interest.
+/// Reads the stream to its end. `kept` receives the last lines.
 pub(super) async fn follow(
     mut stream: impl AsyncRead + Unpin,
     plugin: Arc<str>,
     output: &'static str,
     kept: Option<LastLines>,
 ) {
-    let mut traced = Traced { plugin, output, second: Instant::now(), lines: 0, left_out: 0 };
-    let mut told = |line: &[u8]| {
+    let mut tracer = Tracer { plugin, output, second: Instant::now(), lines: 0, left_out: 0 };
+    let mut push_line = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
-        traced.line(line);
+        tracer.line(line);
         if let Some(kept) = &kept {
             kept.push(line);
         }
@@ -96,22 +96,22 @@ pub(super) async fn follow(
         if read == 0 {
             break;
         }
-        // What is too long is cut off, not kept for later.
+        // The excess of a long line is discarded.
         let add =
             |line: &mut Vec<u8>, text: &[u8]| line.extend_from_slice(&text[..text.len().min(LINE_BYTES - line.len())]);
         let mut rest = &buffer[..read];
         while let Some(end) = memchr::memchr(b'\n', rest) {
             add(&mut line, &rest[..end]);
-            told(&line);
+            push_line(&line);
             line.clear();
             rest = &rest[end + 1..];
         }
         add(&mut line, rest);
     }
     if !line.is_empty() {
-        told(&line);
+        push_line(&line);
     }
-    traced.tell_left_out();
+    tracer.trace_left_out();
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_last_lines_are_kept_and_long_ones_cut() {
+    async fn the_last_lines_are_kept_and_long_ones_truncated() {
         let kept = LastLines::default();
         let mut text: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
         text += &"x".repeat(1 << 20);

@@ -1,14 +1,14 @@
-//! What to start, and how to treat it.
+//! The program to start, and its settings.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::history::Restart;
+use super::restart::Restart;
 use crate::config::IpcConfig;
 
-/// How an engine and the program it starts talk.
+/// The channel between an engine and the program it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChannelKind {
     /// Lines on standard input and output, which carry nothing else: for any language.
@@ -16,7 +16,8 @@ pub enum ChannelKind {
     Stdio,
     /// Node's IPC channel, as `fork` makes it: standard input is empty, output is traced. Unix only.
     Node,
-    /// A local socket that the engine serves, its path (on Windows its name) in `PLUGIN_SOCKET`: standard input is empty, output is traced.
+    /// A local socket that the engine serves, with its path (on Windows its name) in `PLUGIN_SOCKET`: standard input is
+    /// empty, output is traced.
     Local,
 }
 
@@ -32,29 +33,29 @@ pub enum ChannelKind {
 pub struct Program {
     /// The program: a path, or a name that is looked up in `PATH`.
     ///
-    /// It means what it means to the program itself: the `PATH` is the child's, as [`env`](Program::env) and
-    /// [`inherit_env`](Program::inherit_env) make it, and what is relative, `./program` or an entry of the `PATH`, is so
-    /// to [`current_dir`](Program::current_dir). The file is looked for at each start, and run by its absolute path; its
-    /// argument 0 is what is written here. On Windows the ending `.exe` may be left out, and what is found neither so
-    /// nor in the `PATH` is left to the system to find.
+    /// It is resolved in the child's environment: the `PATH` is the child's, as set by [`env`](Program::env) and
+    /// [`inherit_env`](Program::inherit_env), and relative paths, `./program` or an entry of the `PATH`, are relative to
+    /// [`current_dir`](Program::current_dir). The file is looked up at each start and run by its absolute path; its argument
+    /// 0 is this text. On Windows the extension `.exe` may be omitted, and a name that is not found this way is left to
+    /// the system.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
     /// Its channel. Default [`ChannelKind::Stdio`].
     pub channel: ChannelKind,
-    /// Its working folder. Default the engine's.
+    /// Its working directory. Default the engine's.
     pub current_dir: Option<PathBuf>,
     /// Variables to set in its environment.
     pub env: Vec<(OsString, OsString)>,
     /// If set, the only variables of the engine's environment that it inherits. Default: it inherits all.
     pub inherit_env: Option<Vec<OsString>>,
-    /// If set, the SHA-256 that the program's file must have, in bytes. Before each start the very file that will be run
-    /// is read and checked. It guards against another file in the program's place, not against one who may write to its
-    /// file or folder, and changes it between the check and the start. Of a script, its interpreter is not checked.
+    /// If set, the SHA-256 digest of the program's file, in bytes. Before each start the file that will be run is read
+    /// and checked. This protects against a replaced file, but not against a change between the check and the start by
+    /// someone who may write to the file or its directory. A script's interpreter is not checked.
     pub sha256: Option<[u8; 32]>,
-    /// When to start it again. Default [`Restart::OnFailure`].
+    /// When to restart it. Default [`Restart::OnFailure`].
     pub restart: Restart,
-    /// So many ends within so much time, and it stays down. Default 5 within 3 minutes.
+    /// The number of exits within a time span after which it stays down. Default 5 within 3 minutes.
     pub crash_budget: (u32, Duration),
     /// How long it may take to end once its channel is closed, before `TERM`. Default 2 s.
     pub exit_timeout: Duration,
@@ -118,7 +119,7 @@ impl Program {
         self
     }
 
-    /// Sets [`inherit_env`](Program::inherit_env): of the engine's environment, these variables alone.
+    /// Sets [`inherit_env`](Program::inherit_env): only these variables of the engine's environment.
     #[must_use]
     pub fn inherit_env<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.inherit_env = Some(names.into_iter().map(Into::into).collect());
@@ -168,7 +169,7 @@ impl Program {
     }
 }
 
-/// Without the environment and the arguments, which may hold secrets.
+/// Omits the environment and the arguments, which may contain secrets.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")

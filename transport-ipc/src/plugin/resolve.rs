@@ -1,4 +1,4 @@
-//! Which file a program's name means, decided once: that file is checked, and that file is run.
+//! Resolves a program's name to a file, once, so that the file that is checked is the one that is run.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::program::Program;
 
-/// The file that the system would run: a name is looked for in the *child's* `PATH`, and what is relative is so to the
-/// *child's* folder, as `execvp` does it there. On Unix the path is absolute. Links are not resolved, since a program may
-/// go by the name it was called by.
+/// The file that the system would run: as with `execvp` in the child, a name is looked up in the *child's* `PATH`, and
+/// relative paths are relative to the *child's* directory. On Unix the path is absolute. Symbolic links are not resolved,
+/// since a program may depend on the name it is called by.
 ///
-/// Of a name with a slash nothing is looked at: what is wrong with it is seen when it is started.
+/// A name with a slash is not checked: errors appear when it is started.
 ///
 /// # Errors
-/// A name that is in no folder of the `PATH`, or nowhere executable.
+/// The name is in no directory of the `PATH`, or nowhere executable.
 pub(super) fn resolve(program: &Program) -> io::Result<PathBuf> {
     let name = Path::new(&program.program);
     if program.program.is_empty() {
@@ -25,13 +25,13 @@ pub(super) fn resolve(program: &Program) -> io::Result<PathBuf> {
     }
     let path = path_of(program).unwrap_or_else(|| DEFAULT_PATH.into());
     let mut error = io::ErrorKind::NotFound;
-    // An empty entry is the current folder.
+    // An empty entry is the current directory.
     for entry in std::env::split_paths(&path) {
         for file in candidates(&entry.join(name)) {
             let file = std::path::absolute(folder.join(file))?;
             match runnable(&file) {
                 Ok(()) => return Ok(file),
-                // As `execvp` does: goes on, and says so only if nothing better is found.
+                // As `execvp` does: continues, and reports this only if nothing else is found.
                 Err(io::ErrorKind::PermissionDenied) => error = io::ErrorKind::PermissionDenied,
                 Err(_) => {}
             }
@@ -40,7 +40,7 @@ pub(super) fn resolve(program: &Program) -> io::Result<PathBuf> {
     elsewhere(program, error)
 }
 
-/// The child's.
+/// The child's `PATH`.
 fn path_of(program: &Program) -> Option<OsString> {
     let is_path = |name: &OsString| match cfg!(windows) {
         true => name.eq_ignore_ascii_case("PATH"),
@@ -63,7 +63,7 @@ mod system {
 
     use super::*;
 
-    /// What the C library takes where there is no `PATH`.
+    /// The C library's default `PATH`.
     pub(super) const DEFAULT_PATH: &str = match () {
         () if cfg!(target_env = "musl") => "/usr/local/bin:/bin:/usr/bin",
         () if cfg!(target_vendor = "apple") => "/usr/bin:/bin",
@@ -78,7 +78,7 @@ mod system {
         [file.to_owned()]
     }
 
-    /// A file that this user may execute; a folder is none.
+    /// Checks that it is a file, not a directory, and that this user may execute it.
     pub(super) fn runnable(file: &Path) -> Result<(), io::ErrorKind> {
         if !file.metadata().map_err(|error| error.kind())?.is_file() {
             return Err(io::ErrorKind::PermissionDenied);
@@ -95,7 +95,7 @@ mod system {
     }
 }
 
-/// Windows looks in further folders, and for further endings. What it alone finds is run, but cannot be checked.
+/// Windows searches further directories and extensions. A program found only by the system is run, but cannot be checked.
 #[cfg(not(unix))]
 mod system {
     use super::*;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_for_in_the_childs_path_as_execvp_does() {
+    fn a_name_is_looked_up_in_the_childs_path_like_execvp() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("folder/x")).unwrap();
@@ -158,7 +158,7 @@ mod tests {
         let all = path(&[&at("missing"), &at("folder"), &at("not-executable"), &at("right"), &at("later")]);
         let with = |name: &str, path: &OsString| resolve(&Program::new(name).env("PATH", path));
         assert_eq!(with("x", &all).unwrap(), right);
-        assert_eq!(with("link", &all).unwrap(), at("right/link"), "its name stays");
+        assert_eq!(with("link", &all).unwrap(), at("right/link"), "links are not resolved");
         assert_eq!(with("dangling", &all).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(with("y", &all).unwrap_err().kind(), io::ErrorKind::NotFound);
         for only in ["folder", "not-executable"] {
@@ -166,13 +166,13 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{only}");
         }
         assert_eq!(with("", &all).unwrap_err().kind(), io::ErrorKind::NotFound);
-        // The last value counts.
+        // The last value wins.
         let twice = Program::new("x").env("PATH", at("later")).env("PATH", at("right"));
         assert_eq!(resolve(&twice).unwrap(), right);
     }
 
     #[test]
-    fn what_is_relative_is_so_to_the_childs_folder() {
+    fn relative_paths_are_relative_to_the_childs_directory() {
         let folder = tempfile::tempdir().unwrap();
         let here = put(folder.path(), "x", 0o755);
         let below = put(&folder.path().join("bin"), "y", 0o755);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_path_the_systems_own_is_taken() {
+    fn without_a_path_the_systems_default_is_used() {
         let program = Program::new("sh").inherit_env(["HOME"]);
         assert!(["/bin/sh", "/usr/bin/sh"].map(PathBuf::from).contains(&resolve(&program).unwrap()));
     }

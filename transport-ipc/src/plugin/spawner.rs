@@ -1,7 +1,7 @@
-//! The one thread that starts programs.
+//! The single thread that starts programs.
 //!
-//! On Linux a child that is to die with its parent dies with the *thread* that has started it (`prctl(2)`,
-//! `PR_SET_PDEATHSIG`). A runtime's threads come and go; this one stays.
+//! On Linux a child with a parent-death signal dies with the *thread* that started it (`prctl(2)`, `PR_SET_PDEATHSIG`). A
+//! runtime's threads may end at any time; this one does not.
 
 use std::io;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs `start` on the spawner's thread, within the caller's runtime.
 ///
 /// # Errors
-/// There is no such thread and none can be started.
+/// The thread does not exist and cannot be started.
 pub(super) async fn run<T: Send + 'static>(start: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     static SPAWNER: OnceLock<Option<Sender<Job>>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts programs cannot be started");
@@ -28,7 +28,7 @@ pub(super) async fn run<T: Send + 'static>(start: impl FnOnce() -> T + Send + 's
     let runtime = Handle::current();
     let job: Job = Box::new(move || {
         let _entered = runtime.enter();
-        // Whoever has given up waiting drops what was started.
+        // If the caller no longer waits, the started program is dropped.
         let _ = done.send(start());
     });
     spawner.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;

@@ -1,22 +1,21 @@
 //! The conformance suite over local sockets, with a proxy between the ends.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
 
-mod proxy;
+use std::path::{Path, PathBuf};
 
-use conformance::{Capabilities, Control, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Control, Endpoints, Fixture, FixtureError, Proxy, suite};
 use connector_core::async_trait;
 use tempfile::TempDir;
+use tokio::net::{UnixListener, UnixStream};
 use transport_ipc::IpcConfig;
 use transport_ipc::local::{LocalConfig, LocalConnector, LocalName, LocalServer};
 
-use self::proxy::Proxy;
-
 struct Local;
 
-/// The proxy, and the folder of both sockets.
-struct Between(Proxy, #[expect(dead_code, reason = "kept")] TempDir);
+/// The proxy, and the directory of both sockets.
+struct ProxyInDirectory(Proxy, #[expect(dead_code, reason = "removes the directory when dropped")] TempDir);
 
-impl Control for Between {
+impl Control for ProxyInDirectory {
     fn cut(&self) {
         self.0.cut();
     }
@@ -46,21 +45,36 @@ impl Control for Between {
     }
 }
 
+/// Starts a proxy at `path` to `target`. It runs until the runtime ends.
+fn start_proxy(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
+    let listener = UnixListener::bind(path)?;
+    let server = target.clone();
+    let proxy = Proxy::new(|frame| format!("{frame}\n").into_bytes())
+        .with_strangers(move || std::os::unix::net::UnixStream::connect(&server));
+    let carrier = proxy.clone();
+    tokio::spawn(async move {
+        while let Ok((engine, _)) = listener.accept().await {
+            carrier.carry(engine, UnixStream::connect(target.clone()));
+        }
+    });
+    Ok(proxy)
+}
+
 #[async_trait]
 impl Fixture for Local {
-    /// A stream that ends is all that a socket says, whoever ended it.
+    /// A socket reports only the end of its stream, whatever ended it.
     fn capabilities(&self) -> Capabilities {
         let has = Capabilities::default().largest(15 << 20).tells_close_from_loss(false);
         has.cut().stall().inject().inject_raw().strangers().counts()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
-        let folder = tempfile::tempdir()?;
-        let (socket, proxy) = (folder.path().join("s"), folder.path().join("p"));
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
+        let directory = tempfile::tempdir()?;
+        let (socket, proxy) = (directory.path().join("s"), directory.path().join("p"));
         let server = LocalServer::bind(&LocalName::parse(&socket.to_string_lossy())?, LocalConfig::default())?;
         let url = proxy.to_string_lossy().into_owned();
-        let between = Between(Proxy::start(&proxy, socket)?, folder);
-        Ok(Place::new(url, server, || LocalConnector::new(IpcConfig::default())).control(between))
+        let control = ProxyInDirectory(start_proxy(&proxy, socket)?, directory);
+        Ok(Endpoints::new(url, server, || LocalConnector::new(IpcConfig::default())).control(control))
     }
 }
 

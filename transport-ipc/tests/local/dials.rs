@@ -1,15 +1,15 @@
-//! Dialling, users, and engines.
+//! Dialling: refusals, time limits, other users, and engines at both ends.
 
 use crate::support::*;
 
 #[tokio::test]
-async fn accepting_may_be_given_up_at_any_time() {
-    let place = Place::new();
-    let mut server = place.bind().unwrap();
+async fn accept_is_cancel_safe() {
+    let dir = SocketDir::new();
+    let mut server = dir.bind().unwrap();
     let (mut dialled, mut ids) = (vec![], HashSet::new());
     assert!(poll!(server.accept()).is_pending());
     for id in 0..10 {
-        let mut link = local::dial(&place.name(), IpcConfig::default()).await.unwrap();
+        let mut link = local::dial(&dir.name(), IpcConfig::default()).await.unwrap();
         send(&mut link, emit(id, Payload::null())).await.unwrap();
         dialled.push(link);
     }
@@ -26,36 +26,36 @@ async fn accepting_may_be_given_up_at_any_time() {
 }
 
 #[tokio::test]
-async fn a_refused_dial_says_what_to_do() {
-    let place = Place::new();
+async fn a_refused_dial_explains_the_fix() {
+    let dir = SocketDir::new();
     let mut connector = LocalConnector::default();
     let mut refusal = async |url: &str| soon(connector.connect(url)).await.err().unwrap();
-    let url = place.name().as_url();
-    for part in ["there is no socket", "start the program that serves", place.path().to_str().unwrap()] {
+    let url = dir.name().as_url();
+    for part in ["there is no socket", "start the program that serves", dir.path().to_str().unwrap()] {
         assert_refused(&refusal(&url).await, part);
     }
-    place.crash();
-    assert_refused(&refusal(&url).await, "nobody listens");
+    dir.crash();
+    assert_refused(&refusal(&url).await, "no server listens");
     for odd in ["", "local:", "ws://localhost", "a b", "local://calculator"] {
-        assert_refused(&refusal(odd).await, "names no local socket");
+        assert_refused(&refusal(odd).await, "does not name a local socket");
     }
     assert_refused(&refusal("no-such-plugin").await, "no-such-plugin.sock");
-    fs::remove_file(place.path()).unwrap();
-    fs::write(place.path(), "").unwrap();
-    assert_refused(&refusal(&url).await, "nobody listens");
+    fs::remove_file(dir.path()).unwrap();
+    fs::write(dir.path(), "").unwrap();
+    assert_refused(&refusal(&url).await, "no server listens");
     assert_refused(&refusal(&format!("{url}/below")).await, "there is no socket");
 }
 
 #[tokio::test]
-async fn a_busy_server_is_waited_for_up_to_the_limit() {
-    let place = Place::new();
-    let listener = StdListener::bind(place.path()).unwrap();
+async fn a_dial_waits_for_a_busy_server_up_to_the_limit() {
+    let dir = SocketDir::new();
+    let listener = StdListener::bind(dir.path()).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
-    let waiting = fill(&place.path());
+    let waiting = fill(&dir.path());
     let limit = Duration::from_millis(50);
-    let end = soon(local::dial(&place.name(), IpcConfig::default().connect_timeout(limit))).await.err().unwrap();
+    let end = soon(local::dial(&dir.name(), IpcConfig::default().connect_timeout(limit))).await.err().unwrap();
     assert!(matches!(end, ConnectError::TimedOut(_)), "{end:?}");
-    let name = place.name();
+    let name = dir.name();
     let mut dialling =
         std::pin::pin!(local::dial(&name, IpcConfig::default().connect_timeout(Duration::from_secs(60))));
     assert!(poll!(&mut dialling).is_pending());
@@ -67,14 +67,14 @@ async fn a_busy_server_is_waited_for_up_to_the_limit() {
     accepted.unwrap();
 }
 
-/// This test starts itself again as another user, which takes root: elsewhere it shows nothing.
+/// This test starts itself again as another user, which requires root; otherwise it does nothing.
 #[tokio::test]
-async fn another_user_is_neither_served_nor_talked_to() {
+async fn another_user_is_neither_served_nor_dialled() {
     const NOBODY: u32 = 65534;
-    const PLACE: &str = "LOCAL_SOCKET_OF_ANOTHER_USER";
-    if let Ok(path) = std::env::var(PLACE) {
+    const SOCKET_PATH: &str = "LOCAL_SOCKET_OF_ANOTHER_USER";
+    if let Ok(path) = std::env::var(SOCKET_PATH) {
         use std::io::Read;
-        // The other user. All it gets is an end, at once.
+        // The other user gets only an end of the stream, at once.
         let nothing = |mut stream: StdStream| {
             let read = stream.read(&mut [0]);
             assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
@@ -88,22 +88,22 @@ async fn another_user_is_neither_served_nor_talked_to() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let place = Place::new();
-    // All that would keep the other out but the check of its user is taken away.
-    fs::set_permissions(place.0.path(), Permissions::from_mode(0o777)).unwrap();
-    let mut server = place.bind().unwrap();
-    fs::set_permissions(place.path(), Permissions::from_mode(0o666)).unwrap();
-    let program = place.0.path().join("again");
+    let dir = SocketDir::new();
+    // Removes every protection but the check of the peer's user.
+    fs::set_permissions(dir.0.path(), Permissions::from_mode(0o777)).unwrap();
+    let mut server = dir.bind().unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o666)).unwrap();
+    let program = dir.0.path().join("again");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut other = tokio::process::Command::new(program);
-    other.args(["--exact", "dials::another_user_is_neither_served_nor_talked_to"]).env(PLACE, place.path());
+    other.args(["--exact", "dials::another_user_is_neither_served_nor_dialled"]).env(SOCKET_PATH, dir.path());
     let other = other.uid(NOBODY).kill_on_drop(true).output();
-    let theirs = LocalName::parse(&format!("{}.theirs", place.path().display())).unwrap();
+    let theirs = LocalName::parse(&format!("{}.theirs", dir.path().display())).unwrap();
     let dialling = async {
         loop {
             match local::dial(&theirs, IpcConfig::default()).await {
                 Err(ConnectError::Refused(text)) if text.contains("runs as user 65534") => break,
-                // It is not there yet.
+                // It is not listening yet.
                 Err(ConnectError::Refused(_)) => tokio::task::yield_now().await,
                 other => panic!("{:?}", other.err()),
             }
@@ -117,16 +117,16 @@ async fn another_user_is_neither_served_nor_talked_to() {
     })
     .await;
     assert!(output.status.success(), "{output:?}");
-    // Nor is their socket removed.
+    // The other user's socket is not removed either.
     let error = LocalServer::bind(&theirs, LocalConfig::default()).unwrap_err();
     assert!(matches!(error, BindError::NotPrivate { .. }), "{error:?}");
-    assert_serves(&mut server, &place.name()).await;
+    assert_serves(&mut server, &dir.name()).await;
 }
 
 #[tokio::test]
-async fn the_script_gives_the_published_lines() {
-    let place = Place::new();
-    let (url, serving) = local::serve(place.path().to_str().unwrap(), probe).unwrap();
+async fn the_script_prints_the_published_lines() {
+    let dir = SocketDir::new();
+    let (url, serving) = local::serve(dir.path().to_str().unwrap(), probe).unwrap();
     let serving = tokio::spawn(serving);
     let engine = Engine::new();
     engine.register(local::plugin("probe", &url)).unwrap();
@@ -137,14 +137,14 @@ async fn the_script_gives_the_published_lines() {
 }
 
 #[tokio::test]
-async fn a_plugin_survives_its_engine() {
-    let place = Place::new();
+async fn a_plugin_outlives_its_engine() {
+    let dir = SocketDir::new();
     let count = Arc::new(AtomicU32::new(0));
     let counter = Plugin::new("counter").method("next", move || {
         let count = count.clone();
         async move { count.fetch_add(1, Ordering::Relaxed) }
     });
-    let (url, serving) = local::serve(place.path().to_str().unwrap(), move || counter.clone()).unwrap();
+    let (url, serving) = local::serve(dir.path().to_str().unwrap(), move || counter.clone()).unwrap();
     let serving = tokio::spawn(serving);
     for round in 0..3 {
         let engine = Engine::new();
@@ -156,21 +156,21 @@ async fn a_plugin_survives_its_engine() {
     assert!(!serving.is_finished());
     serving.abort();
     assert!(soon(serving).await.unwrap_err().is_cancelled());
-    assert!(!place.path().exists(), "the socket goes with the server");
+    assert!(!dir.path().exists(), "the socket is removed with the server");
 }
 
-/// The engine's end of a link that is there already.
+/// The engine's end of an existing link.
 struct Once(Option<TestLink>);
 
 #[async_trait]
 impl PluginConnector for Once {
-    async fn connect(&mut self, _: &str) -> Result<TestLink, ConnectError> {
-        self.0.take().ok_or(ConnectError::GivenUp("it was one link".to_owned()))
+    async fn connect(&mut self, _: &str) -> Result<TestLink, LinkEnd> {
+        self.0.take().ok_or(ConnectError::GivenUp("there was only one link".to_owned()))
     }
 }
 
 #[tokio::test]
-async fn an_engine_that_serves_is_dialled_by_its_plugin() {
+async fn a_plugin_can_dial_its_engine() {
     let mut server = LocalServer::bind(&LocalName::unique(), LocalConfig::default()).unwrap();
     let url = server.url();
     let plugin = async {

@@ -1,4 +1,4 @@
-//! What every link has to do.
+//! The contract of a link over a local socket.
 
 use crate::support::*;
 
@@ -15,7 +15,7 @@ async fn messages_go_both_ways_in_order() {
 }
 
 #[tokio::test]
-async fn a_large_message_comes_whole() {
+async fn a_large_message_arrives_whole() {
     let (mut a, mut b) = pair(IpcConfig::default()).await;
     let text = "ä".repeat(1 << 19);
     let (sent, got) = tokio::join!(send(&mut a, emit(1, Payload::new(text.clone()))), next(&mut b));
@@ -35,7 +35,7 @@ async fn a_line_over_the_limit_ends_the_link() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_its_senders_error_alone() {
+async fn a_message_over_the_limit_is_an_error_for_its_sender_only() {
     let (mut a, mut b) = pair(IpcConfig::default().max_message(1000)).await;
     soon(poll_fn(|cx| a.poll_ready(cx))).await.unwrap();
     let sent = a.send(emit(1, Payload::new("x".repeat(1000))));
@@ -45,7 +45,7 @@ async fn a_message_over_the_limit_is_its_senders_error_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_skipped() {
+async fn lines_that_are_not_json_are_skipped() {
     let (mut link, mut raw) = raw_pair(IpcConfig::default()).await;
     raw.write_all(b"hello\n\xff\xfe\0\n5\n{\"action\":\"on\"}\n").await.unwrap();
     for _ in 0..3 {
@@ -57,14 +57,14 @@ async fn what_is_no_json_is_skipped() {
 }
 
 #[tokio::test]
-async fn the_other_end_goes() {
-    for in_order in [true, false] {
-        for dialler_goes in [true, false] {
+async fn a_closed_or_dropped_peer_ends_the_link() {
+    for graceful in [true, false] {
+        for dialler_leaves in [true, false] {
             let (served, dialled) = pair(IpcConfig::default()).await;
-            let (mut going, mut staying) = if dialler_goes { (dialled, served) } else { (served, dialled) };
+            let (mut going, mut staying) = if dialler_leaves { (dialled, served) } else { (served, dialled) };
             send(&mut going, emit(1, Payload::null())).await.unwrap();
-            // In order: it is not dropped yet, and still the other end learns of it.
-            let _gone = match in_order {
+            // After a graceful close the other end sees the end even though this link is not dropped yet.
+            let _gone = match graceful {
                 true => {
                     going.send(emit(2, Payload::null())).unwrap();
                     disconnect(&mut going).await;
@@ -75,9 +75,9 @@ async fn the_other_end_goes() {
                     None
                 }
             };
-            assert_eq!(next_id(&mut staying).await, 1, "what came first is handed out");
-            if in_order {
-                assert_eq!(next_id(&mut staying).await, 2, "what was taken is flushed");
+            assert_eq!(next_id(&mut staying).await, 1, "received messages come first");
+            if graceful {
+                assert_eq!(next_id(&mut staying).await, 2, "accepted messages are flushed");
             }
             let end = next(&mut staying).await.unwrap_err();
             assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
@@ -87,7 +87,7 @@ async fn the_other_end_goes() {
 }
 
 #[tokio::test]
-async fn the_other_end_goes_without_having_read() {
+async fn a_peer_dropped_with_unread_input_ends_the_link() {
     let (mut link, raw) = raw_pair(IpcConfig::default()).await;
     send(&mut link, emit(1, Payload::null())).await.unwrap();
     drop(raw);
@@ -97,7 +97,7 @@ async fn the_other_end_goes_without_having_read() {
 }
 
 #[tokio::test]
-async fn the_other_end_goes_in_the_middle_of_a_line() {
+async fn a_peer_dropped_within_a_line_ends_the_link() {
     let (mut link, mut raw) = raw_pair(IpcConfig::default()).await;
     raw.write_all(b"{\"action\":\"on\"}\n{\"act").await.unwrap();
     drop(raw);
@@ -110,7 +110,7 @@ async fn the_other_end_goes_in_the_middle_of_a_line() {
 #[tokio::test]
 async fn closing_is_bounded_when_the_other_end_does_not_read() {
     let (mut link, _raw) = raw_pair(IpcConfig::default().close_timeout(Duration::from_millis(50))).await;
-    stuff(&mut link).await;
+    fill_link(&mut link).await;
     disconnect(&mut link).await;
 }
 
@@ -136,15 +136,15 @@ async fn full_pipes_both_ways_do_not_deadlock() {
         .await;
     }
     let (mut a, mut b) = pair(IpcConfig::default()).await;
-    // Neither takes any more, and nobody has read yet.
-    let sent = (stuff(&mut a).await, stuff(&mut b).await);
+    // Both are full, and neither end has read yet.
+    let sent = (fill_link(&mut a).await, fill_link(&mut b).await);
     assert!(sent.0 < MESSAGES && sent.1 < MESSAGES, "{sent:?}");
     soon(async { tokio::join!(talk(&mut a, sent.0), talk(&mut b, sent.1)) }).await;
 }
 
-/// What the leaving end has not read does not turn its close into a reset.
+/// Unread input of the closing end does not turn its close into a reset.
 #[tokio::test]
-async fn an_end_that_leaves_with_messages_unread_has_closed_in_order() {
+async fn a_close_with_unread_input_is_graceful() {
     for dialler_leaves in [false, true] {
         let (served, dialled) = pair(IpcConfig::default()).await;
         let (mut leaving, mut staying) = if dialler_leaves { (dialled, served) } else { (served, dialled) };

@@ -1,4 +1,4 @@
-//! Local sockets, with real ones.
+//! Local sockets of the system.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
 
 mod dials;

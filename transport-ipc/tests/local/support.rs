@@ -1,4 +1,4 @@
-//! Sockets in folders of their own, and links over them.
+//! Sockets in temporary directories, and links over them.
 
 pub(crate) use std::collections::HashSet;
 pub(crate) use std::fs::{self, Permissions};
@@ -26,17 +26,17 @@ pub(crate) use transport_ipc::local::{self, BindError, LocalConfig, LocalConnect
 
 pub(crate) type TestLink = Box<dyn Link>;
 
-/// Nothing here takes this long, unless it hangs.
+/// Waits with a time limit that only a hang exceeds.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
 }
 
-/// A folder with room for one socket.
-pub(crate) struct Place(pub(crate) TempDir);
+/// A directory for one socket.
+pub(crate) struct SocketDir(pub(crate) TempDir);
 
-impl Place {
-    pub(crate) fn new() -> Place {
-        Place(tempfile::tempdir().unwrap())
+impl SocketDir {
+    pub(crate) fn new() -> SocketDir {
+        SocketDir(tempfile::tempdir().unwrap())
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -55,30 +55,30 @@ impl Place {
         LocalServer::bind(&self.name(), LocalConfig::default())
     }
 
-    /// What a server that was killed leaves.
+    /// Leaves a socket behind as a killed server does.
     pub(crate) fn crash(&self) {
         drop(StdListener::bind(self.path()).unwrap());
         assert!(self.path().exists());
     }
 }
 
-/// Both ends of a link: the server's, the dialler's.
+/// Both ends of a link: the server's and the dialler's.
 pub(crate) async fn connected(server: &mut LocalServer, name: &LocalName, config: IpcConfig) -> (TestLink, TestLink) {
     let (served, dialled) = soon(async { tokio::join!(server.accept(), local::dial(name, config)) }).await;
     (served.unwrap(), dialled.unwrap())
 }
 
 pub(crate) async fn pair(config: IpcConfig) -> (TestLink, TestLink) {
-    let place = Place::new();
-    let mut server = LocalServer::bind(&place.name(), LocalConfig::default().ipc(config.clone())).unwrap();
-    connected(&mut server, &place.name(), config).await
+    let dir = SocketDir::new();
+    let mut server = LocalServer::bind(&dir.name(), LocalConfig::default().ipc(config.clone())).unwrap();
+    connected(&mut server, &dir.name(), config).await
 }
 
 /// The server's end of a link, and a raw socket.
 pub(crate) async fn raw_pair(config: IpcConfig) -> (TestLink, UnixStream) {
-    let place = Place::new();
-    let mut server = LocalServer::bind(&place.name(), LocalConfig::default().ipc(config)).unwrap();
-    let raw = UnixStream::connect(place.path()).await.unwrap();
+    let dir = SocketDir::new();
+    let mut server = LocalServer::bind(&dir.name(), LocalConfig::default().ipc(config)).unwrap();
+    let raw = UnixStream::connect(dir.path()).await.unwrap();
     (soon(server.accept()).await.unwrap(), raw)
 }
 
@@ -107,8 +107,8 @@ pub(crate) async fn disconnect(link: &mut TestLink) {
     soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
 }
 
-/// Sends until the link takes no more; how much it took.
-pub(crate) async fn stuff(link: &mut TestLink) -> i64 {
+/// Sends until the link is full. Returns how many messages it accepted.
+pub(crate) async fn fill_link(link: &mut TestLink) -> i64 {
     let mut sent = 0;
     while poll_fn(|cx| Poll::Ready(link.poll_ready(cx))).await.is_ready() {
         link.send(emit(sent, Payload::new("x".repeat(64 << 10)))).unwrap();
@@ -117,20 +117,22 @@ pub(crate) async fn stuff(link: &mut TestLink) -> i64 {
     sent
 }
 
-/// All methods say the same end.
+/// Asserts that all methods report the same end.
 pub(crate) async fn assert_ended(link: &mut TestLink, end: &LinkEnd) {
     let end = format!("{end:?}");
     let is = |other: LinkEnd| assert_eq!(format!("{other:?}"), end);
     is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
     is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
     is(next(link).await.unwrap_err());
-    let Err(SendError::Ended(other)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
+    let Err(SendError::Ended(other)) = link.send(Message::new(Action::Emit)) else {
+        panic!("send does not report the end")
+    };
     is(other);
     disconnect(link).await;
     is(next(link).await.unwrap_err());
 }
 
-/// Who dials the name gets to this server.
+/// Asserts that dialling the name reaches this server.
 pub(crate) async fn assert_serves(server: &mut LocalServer, name: &LocalName) {
     let (mut served, mut dialled) = connected(server, name, IpcConfig::default()).await;
     send(&mut dialled, emit(1, Payload::null())).await.unwrap();
@@ -147,7 +149,7 @@ pub(crate) fn assert_in_use(bound: Result<LocalServer, BindError>) {
     assert!(error.to_string().contains("stop that one"), "{error}");
 }
 
-/// Connections until the backlog is full.
+/// Opens connections until the backlog is full.
 pub(crate) fn fill(path: &Path) -> Vec<rustix::fd::OwnedFd> {
     let mut waiting = vec![];
     loop {

@@ -1,9 +1,9 @@
-//! Programs as plugins: which file runs, where it finds its engine, what ends with it, and what is said of it.
+//! Programs as plugins: which file runs, how it finds its engine, what ends with it, and how it is reported.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
-#![allow(clippy::disallowed_methods, reason = "starting processes is what is tried")]
+#![allow(clippy::disallowed_methods, reason = "these tests start processes")]
 
 #[cfg(target_os = "linux")]
-mod family;
+mod descendants;
 mod graceful;
 mod output;
 mod refusals;

@@ -1,4 +1,4 @@
-//! What cannot get better is not tried again: an activation that is tried again takes 15 s.
+//! Permanent failures are not retried: an activation with retries would take 15 s.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,13 +10,13 @@ use transport_ipc::{ChannelKind, Program, child};
 
 use crate::support::*;
 
-/// Long enough that who tries again until then is stopped by the test.
-fn patient(registration: Registration) -> Registration {
+/// Gives retries so much time that the test's own limit ends them.
+fn with_long_timeout(registration: Registration) -> Registration {
     registration.options(PluginOptions::default().activation_timeout(Duration::from_secs(600)))
 }
 
 async fn refused(registration: Registration) -> String {
-    let error = Host::new().await.activate(patient(registration)).await.unwrap_err();
+    let error = Host::new().await.activate(with_long_timeout(registration)).await.unwrap_err();
     match error {
         ActivateError::Connect { error: ConnectError::Refused(text), .. } => text,
         other => panic!("{other:?}"),
@@ -24,7 +24,7 @@ async fn refused(registration: Registration) -> String {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started() {
+async fn a_program_that_cannot_be_started_is_not_retried() {
     let folder = tempfile::tempdir().unwrap();
     symlink("loop", folder.path().join("loop")).unwrap();
     fs::write(folder.path().join("text"), "").unwrap();
@@ -37,9 +37,9 @@ async fn a_program_that_cannot_be_started() {
         (Program::new(""), "is the path right"),
         (Program::new("no-such-program"), "is the path right"),
         (Program::new("./no-such-program"), "is the path right"),
-        (Program::new(at("text")), "is it executable? If not, `chmod +x`"),
-        (Program::new(folder.path()), "it is a folder"),
-        (Program::new(at("script")), "the interpreter that its first line names"),
+        (Program::new(at("text")), "is it executable? If not, run `chmod +x`"),
+        (Program::new(folder.path()), "it is a directory"),
+        (Program::new(at("script")), "the interpreter named in its first line"),
         (Program::new(at("text").join("below")), "cannot be started"),
         (Program::new(at("loop")), "cannot be started"),
         (Program::new(at(&"x".repeat(300))), "cannot be started"),
@@ -47,7 +47,7 @@ async fn a_program_that_cannot_be_started() {
         (sh().arg("a\0b"), "cannot be started"),
         (sh().env("a", "b\0"), "cannot be started"),
         (sh().arg("x".repeat(4 << 20)), "cannot be started"),
-        (sh().current_dir(at("no")), "does its working folder exist"),
+        (sh().current_dir(at("no")), "does its working directory exist"),
         (sh().current_dir(at("text")), "cannot be started"),
         (Program::new(at("gone")).sha256([0; 32]), "its SHA-256 cannot be checked"),
     ];
@@ -59,7 +59,7 @@ async fn a_program_that_cannot_be_started() {
 }
 
 #[tokio::test]
-async fn a_socket_that_cannot_be() {
+async fn an_invalid_socket_is_not_retried() {
     let folder = tempfile::tempdir().unwrap();
     symlink("loop", folder.path().join("loop")).unwrap();
     let long = format!("/{}", "x".repeat(200));
@@ -70,20 +70,20 @@ async fn a_socket_that_cannot_be() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_no_sockets_shows_no_secret() {
+async fn an_invalid_url_is_redacted() {
     for url in ["ws://user:s3cret@127.0.0.1:9/t0ken", "local:user:s3cret@t0ken", "local://user:s3cret@h/t0ken"] {
         let profile = ExternalProfile::new("p", url);
         let host = Host::new().await;
         let error = host.activate(Registration::behind(profile, LocalConnector::default())).await.unwrap_err();
         let text = format!("{error} {error:?}");
-        assert!(text.contains("names no local socket"), "{text}");
+        assert!(text.contains("does not name a local socket"), "{text}");
         assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
     }
 }
 
-/// This program is its own engine: where sockets are is said by its environment.
+/// This program starts itself as the engine, because the environment determines the directory of sockets.
 #[tokio::test]
-async fn a_socket_folder_that_cannot_be() {
+async fn an_unusable_socket_directory_is_not_retried() {
     const IS_ENGINE: &str = "REFUSED_FOLDER_ENGINE";
     if let Some(part) = std::env::var_os(IS_ENGINE) {
         let program = this_program("nothing").channel(ChannelKind::Local);
@@ -101,7 +101,7 @@ async fn a_socket_folder_that_cannot_be() {
     let missing = folder.path().join("missing");
     for (temp, part) in [(long, "choose a shorter name"), (shared, "can be entered"), (missing, "cannot listen")] {
         let mut engine = tokio::process::Command::new(std::env::current_exe().unwrap());
-        engine.args(["--exact", "refusals::a_socket_folder_that_cannot_be"]).kill_on_drop(true);
+        engine.args(["--exact", "refusals::an_unusable_socket_directory_is_not_retried"]).kill_on_drop(true);
         let output = soon(engine.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", temp).env(IS_ENGINE, part).output()).await;
         let output = output.unwrap();
         assert!(output.status.success(), "{part}: {}", String::from_utf8_lossy(&output.stdout));

@@ -1,4 +1,4 @@
-//! The file that is checked is the file that runs.
+//! The file that is checked is the one that runs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use transport_ipc::{Program, Restart, child};
 
 use crate::support::*;
 
-/// An executable plugin that answers with what it is.
+/// Writes an executable plugin that answers with `what`.
 fn put(folder: &Path, name: &str, what: &str, mode: u32) {
     fs::create_dir_all(folder).unwrap();
     let script = format!("#!/bin/sh\n{HANDSHAKE}answer={what}; {ANSWER} exec sleep 1000\n");
@@ -21,7 +21,7 @@ async fn refusal(program: Program) -> String {
     Host::new().await.activate(child("p", program)).await.unwrap_err().to_string()
 }
 
-/// As a refusal tells it.
+/// Reads the digest from an error text.
 async fn sha256(file: &Path) -> [u8; 32] {
     let text = refusal(Program::new(file).sha256([0; 32])).await;
     let hex = text.split("its SHA-256 is ").nth(1).unwrap_or_else(|| panic!("{text}"));
@@ -37,7 +37,7 @@ async fn answer(program: Program) -> String {
 }
 
 #[tokio::test]
-async fn what_is_relative_to_the_childs_folder_is_checked_and_run_there() {
+async fn paths_relative_to_the_childs_directory_are_checked_and_run_there() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "x", "right", 0o755);
     put(&folder.path().join("bin"), "y", "below", 0o755);
@@ -54,21 +54,21 @@ async fn what_is_relative_to_the_childs_folder_is_checked_and_run_there() {
 }
 
 #[tokio::test]
-async fn a_name_is_the_one_of_the_childs_path() {
+async fn a_name_is_resolved_in_the_childs_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     put(&at("other"), "sh", "another", 0o755);
     put(&at("text"), "x", "text", 0o644);
     fs::create_dir_all(at("folder/x")).unwrap();
     put(&at("right"), "x", "right", 0o755);
-    // The engine's own `sh` has the right digest; it is not what would run.
+    // The engine's `sh` has the right digest, but another one would run.
     let own = sha256(Path::new("/bin/sh")).await;
     let path = format!("{}:/usr/bin:/bin", at("other").display());
     let error = refusal(Program::new("sh").env("PATH", &path).sha256(own)).await;
     assert!(error.contains("its SHA-256 is"), "{error}");
     let other = sha256(&at("other/sh")).await;
     assert_eq!(answer(Program::new("sh").env("PATH", path).sha256(other)).await, "another");
-    // What cannot be run is passed by.
+    // Entries that cannot be run are skipped.
     let all = ["folder", "text", "right"].map(|name| at(name).display().to_string()).join(":") + ":/usr/bin:/bin";
     let right = sha256(&at("right/x")).await;
     assert_eq!(answer(Program::new("x").env("PATH", all).sha256(right)).await, "right");

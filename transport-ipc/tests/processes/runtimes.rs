@@ -1,4 +1,4 @@
-//! A runtime that ends before the engine, and the other way round.
+//! A runtime that ends before the engine, and vice versa.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use transport_ipc::child;
 
 use crate::support::*;
 
-/// Whether a process is there at all, if only to be reaped.
+/// Whether a process exists, even as a zombie.
 fn exists(pid: &str) -> bool {
     std::path::Path::new("/proc").join(pid).exists()
 }

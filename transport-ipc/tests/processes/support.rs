@@ -1,5 +1,5 @@
-//! An engine, and programs written in the shell's language: the first handshake of an engine of ours has the id -2, so
-//! that even a shell can answer it.
+//! An engine, and programs written as shell scripts. An engine's first handshake always has the id -2, so that even a
+//! shell can answer it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use connector_core::{ActivateError, CallError, Engine, Plugin, PluginClient, Reg
 use tokio::time::timeout;
 use transport_ipc::{Program, Restart};
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const HANDSHAKE: &str =
     r#"printf '{"action":"response","id":-2,"key":"handshake","payload":["echo"]}\n'; read hello; read request; "#;
@@ -35,7 +35,7 @@ impl Host {
         soon(self.engine.manager().activate("p")).await
     }
 
-    /// The plugin's answer to the one call that the scripts here answer.
+    /// The plugin's answer to the single call that the scripts answer.
     pub(crate) async fn call(&self) -> Result<String, CallError> {
         soon(self.local.call("p", "echo", ())).await
     }
@@ -46,7 +46,7 @@ pub(crate) fn shell(script: &str) -> Program {
     Program::new("/bin/sh").arg("-c").arg(script).restart(Restart::Never).exit_timeout(short).term_timeout(short)
 }
 
-/// A script's answer to the first request; `$answer` has no quotes in it.
+/// Answers the first request with `$answer`, which contains no quotes.
 pub(crate) const ANSWER: &str = r#"printf '{"action":"response","id":0,"payload":"%s"}\n' "$answer"; "#;
 
 /// This test program, to run one of its tests as a child.

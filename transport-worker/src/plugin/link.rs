@@ -1,4 +1,4 @@
-//! A link to a plugin that is looked after.
+//! A link to a supervised plugin.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,36 +6,35 @@ use std::task::{Context, Poll, ready};
 
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
-use super::work::{Status, Work};
+use super::worker::{Status, Worker};
 use crate::link::ChannelLink;
 
 /// The engine's end. Dropping it closes the channel, and the plugin ends.
 pub(super) struct WorkerLink {
     inner: ChannelLink,
-    work: Work,
+    worker: Worker,
     settled: Pin<Box<dyn Future<Output = Status> + Send>>,
     state: State,
 }
 
 enum State {
     Open,
-    /// The channel has ended; so does the plugin.
-    Hung(LinkEnd),
+    /// The channel has ended and the plugin is ending.
+    ChannelEnded(LinkEnd),
     Ended(LinkEnd),
 }
 
 impl WorkerLink {
-    pub(super) fn new(inner: ChannelLink, work: Work) -> WorkerLink {
-        let settled = Box::pin(work.watch().settled());
-        WorkerLink { inner, work, settled, state: State::Open }
+    pub(super) fn new(inner: ChannelLink, worker: Worker) -> WorkerLink {
+        let settled = Box::pin(worker.watch().settled());
+        WorkerLink { inner, worker, settled, state: State::Open }
     }
 
-    /// The channel, for as long as it carries messages. That it has ended is the reader's to tell, with how the plugin
-    /// did.
+    /// The channel, while it carries messages. The reader reports its end, with how the plugin ended.
     fn poll_open(&mut self) -> Poll<Result<&mut ChannelLink, LinkEnd>> {
         match &self.state {
             State::Open => Poll::Ready(Ok(&mut self.inner)),
-            State::Hung(_) => Poll::Pending,
+            State::ChannelEnded(_) => Poll::Pending,
             State::Ended(end) => Poll::Ready(Err(end.clone())),
         }
     }
@@ -49,7 +48,7 @@ impl Link for WorkerLink {
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         match &self.state {
             State::Open => self.inner.send(message),
-            State::Hung(end) | State::Ended(end) => Err(end.clone().into()),
+            State::ChannelEnded(end) | State::Ended(end) => Err(end.clone().into()),
         }
     }
 
@@ -62,12 +61,12 @@ impl Link for WorkerLink {
             match &self.state {
                 State::Open => match self.inner.poll_message(cx) {
                     Poll::Ready(Err(end)) => {
-                        self.work.ask_to_end();
-                        self.state = State::Hung(end);
+                        self.worker.ask_to_end();
+                        self.state = State::ChannelEnded(end);
                     }
                     message => return message,
                 },
-                State::Hung(end) => {
+                State::ChannelEnded(end) => {
                     let end = match ready!(self.settled.as_mut().poll(cx)) {
                         Status::Ended(Some(panic)) => LinkEnd::lost(format!("the plugin panicked: {panic}")),
                         _ => end.clone(),
@@ -79,13 +78,13 @@ impl Link for WorkerLink {
         }
     }
 
-    /// Closes the channel and waits for the plugin's end.
+    /// Closes the channel and waits for the plugin to end.
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Ended(_) = self.state {
             return Poll::Ready(());
         }
         ready!(self.inner.poll_disconnect(cx));
-        self.work.ask_to_end();
+        self.worker.ask_to_end();
         ready!(self.settled.as_mut().poll(cx));
         self.state = State::Ended(LinkEnd::Disconnected);
         Poll::Ready(())

@@ -1,4 +1,4 @@
-//! A connector whose plugin its host serves.
+//! A connector for a plugin that its host serves.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::link::links;
 /// Links that may wait to be accepted.
 const BACKLOG: usize = 16;
 
-/// The two ends of a transport within the process, for a host that runs the plugin on a thread or runtime of its own;
+/// The two ends of a transport within the process, for a host that runs the plugin on its own thread or runtime;
 /// [`worker`](crate::worker) does all that for you. `capacity` is [`WorkerConfig::capacity`](crate::WorkerConfig::capacity).
 ///
 /// ```
@@ -35,8 +35,8 @@ pub fn pair(capacity: usize) -> (PairConnector, WorkerClient) {
     (PairConnector { dial, capacity }, WorkerClient(accept))
 }
 
-/// The engine's end of a [`pair`]. It starts nothing: a link goes to whoever serves the other end, and connecting is
-/// refused once that is dropped. Each clone may be another engine's.
+/// The engine's end of a [`pair`]. It starts nothing: its links go to the [`WorkerClient`], and connecting is refused once
+/// that is dropped. Each clone may belong to another engine.
 #[derive(Clone)]
 pub struct PairConnector {
     dial: mpsc::Sender<Box<dyn Link>>,
@@ -45,10 +45,10 @@ pub struct PairConnector {
 
 #[async_trait]
 impl PluginConnector for PairConnector {
-    /// The URL is not used: the other end is known.
+    /// Ignores the URL: the other end is known.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         let (here, there) = links(self.capacity);
-        let gone = |_| ConnectError::Refused("nobody serves the other end any more".to_owned());
+        let gone = |_| ConnectError::Refused("the other end is no longer served".to_owned());
         self.dial.send(Box::new(there)).await.map_err(gone)?;
         Ok(Box::new(here))
     }

@@ -1,5 +1,5 @@
-//! A host with plugins at work, and a look at the process's threads.
-#![allow(dead_code, reason = "each test program takes in the whole file and uses a part of it")]
+//! A host with workers as plugins, and a count of the process's threads.
+#![allow(dead_code, reason = "each test program includes the whole file and uses a part of it")]
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use connector_core::{Engine, LinkState, Plugin, PluginClient, PluginOptions};
 use tokio::time::timeout;
 use transport_worker::{Placement, WorkerConfig, worker_with};
 
-/// Nothing may take longer.
+/// The time limit of every wait.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-/// A joined thread may be listed for a moment, no longer.
+/// How long a joined thread may still be listed.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1500);
 pub(crate) const PLACEMENTS: [Placement; 2] = [Placement::Thread, Placement::Task];
 
@@ -21,12 +21,12 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) async fn new() -> Host {
         let engine = Engine::new();
-        let local = engine.register(Plugin::new("local").method("where", place)).unwrap();
+        let local = engine.register(Plugin::new("local").method("where", address)).unwrap();
         engine.manager().activate("local").await.unwrap();
         Host { engine, local }
     }
 
-    /// With a plugin of that name registered. A lost link is sought again at once.
+    /// With a plugin of that name registered. It reconnects at once after a loss.
     pub(crate) async fn with(
         name: &str,
         config: WorkerConfig,
@@ -45,7 +45,7 @@ impl Host {
 
     pub(crate) async fn until(&self, name: &str, is: impl Fn(&LinkState) -> bool) -> LinkState {
         let mut state = self.engine.link_state(name).unwrap();
-        timeout(LIMIT, state.wait_for(is)).await.expect("its link stays as it is").unwrap().clone()
+        timeout(LIMIT, state.wait_for(is)).await.expect("its link state does not change").unwrap().clone()
     }
 }
 
@@ -53,12 +53,12 @@ pub(crate) fn placed(placement: Placement) -> WorkerConfig {
     WorkerConfig::default().placement(placement)
 }
 
-/// Where a text lies, and the text itself.
-pub(crate) async fn place(text: String) -> (usize, String) {
+/// The address of a text, and the text itself.
+pub(crate) async fn address(text: String) -> (usize, String) {
     (text.as_ptr() as usize, text)
 }
 
-/// The process's threads of that name, of which Linux keeps 15 bytes.
+/// The number of the process's threads with that name, of which Linux keeps 15 bytes.
 #[cfg(target_os = "linux")]
 pub(crate) fn threads(name: &str) -> usize {
     let name = &name[..name.len().min(15)];
@@ -72,7 +72,7 @@ pub(crate) fn threads(_: &str) -> usize {
     0
 }
 
-/// A thread that is joined may be listed for a moment longer.
+/// Waits for that number of threads: a joined thread may still be listed for a moment.
 pub(crate) async fn until_threads(name: &str, count: usize, within: Duration) {
     let began = Instant::now();
     while cfg!(target_os = "linux") && threads(name) != count {

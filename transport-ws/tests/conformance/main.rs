@@ -3,15 +3,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod proxy;
 
 use std::time::Duration;
 
-use conformance::{Capabilities, Fixture, Place, PlaceError, suite};
+use conformance::{Capabilities, Endpoints, Fixture, FixtureError, Proxy, suite};
 use connector_core::async_trait;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
-use self::proxy::Proxy;
+use self::common::masked;
 
 struct Ws;
 
@@ -27,11 +26,11 @@ impl Fixture for Ws {
         has.cut().stall().inject().inject_raw().strangers().counts()
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let server = WsServer::bind("127.0.0.1:0", WsServerConfig::default().ws(config())).await?;
-        let proxy = Proxy::start(server.local_addr()).await?;
+        let (proxy, address) = Proxy::tcp(server.local_addr(), |frame| masked(0x81, frame.as_bytes())).await?;
         let connector = || WsConnector::new(WsConnectorConfig::default().ws(config()));
-        Ok(Place::new(proxy.url(), server, connector).control(proxy))
+        Ok(Endpoints::new(format!("ws://{address}"), server, connector).control(proxy))
     }
 }
 

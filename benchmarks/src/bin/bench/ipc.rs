@@ -1,4 +1,4 @@
-//! The plugin in a child process, over each channel that such a process may have.
+//! The plugin in a child process, over each kind of channel.
 
 use connector_core::{CallError, LinkEnd};
 use examples::Done;
@@ -6,7 +6,7 @@ use transport_ipc::{Channel, ChannelError, ChannelKind, Program};
 
 use crate::{Threads, Workload, engine, measure, options, plugin};
 
-/// The channel has to be found before the runtime is started.
+/// The channel must be found before the runtime starts.
 pub(crate) async fn serve(channel: Result<Channel, ChannelError>) -> Done {
     match channel?.serve(plugin()).await {
         LinkEnd::Closed { .. } | LinkEnd::Disconnected => Ok(()),

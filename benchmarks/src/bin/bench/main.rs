@@ -1,9 +1,9 @@
-//! The benchmark: a plugin here calls, or listens to, a plugin in another process, thread or task, through the engine
-//! and a transport. Prints one line of JSON, the median of the rounds.
+//! The benchmark: a plugin in this process calls, or listens to, a plugin in another process, thread or task, through the
+//! engine and a transport. Prints one line of JSON, the median of the rounds.
 //!
-//! `scale` measures how things grow, and prints tables.
+//! `scale` measures how costs grow, and prints tables.
 //!
-//! Only ratios of figures from one machine and run mean anything.
+//! Only ratios of figures from one machine and run are meaningful.
 
 mod ipc;
 mod measure;
@@ -47,13 +47,13 @@ enum What {
     Worker(Workload),
     /// To a task on the same runtime.
     WorkerSame(Workload),
-    /// How things grow: with plugins, with listeners, with links, with calls under way, and over two hops.
+    /// How costs grow with plugins, listeners, links and calls in flight, and over two hops.
     Scale(scale::Args),
 }
 
 #[derive(clap::Args, Clone)]
 struct Workload {
-    /// The plugin's process; started by the benchmark itself.
+    /// The plugin's process; the benchmark starts it.
     #[command(subcommand)]
     role: Option<Role>,
     /// Calls one after another, many calls in flight, or events pushed one way.
@@ -65,7 +65,7 @@ struct Workload {
     /// Calls in flight: 64 by default when pipelined, and always 1 for rtt.
     #[arg(long)]
     concurrency: Option<usize>,
-    /// Operations in a round; by default as many as take `--ms`.
+    /// Operations in a round; by default as many as fit into `--ms`.
     #[arg(long)]
     n: Option<usize>,
     /// How long a round should take, in milliseconds.
@@ -127,11 +127,11 @@ fn child(workload: Workload, kind: ChannelKind) -> ExitCode {
 }
 
 fn worker(workload: Workload, placement: Placement) -> ExitCode {
-    let serve = |()| async { Err("this plugin has no process of its own to serve in".into()) };
+    let serve = |()| async { Err("this plugin does not run in a separate process".into()) };
     run(workload, serve, move |workload| worker::measure(placement, workload), || ())
 }
 
-/// Serves or measures. `before` runs before there is a runtime, if this is the plugin's process.
+/// Serves or measures. In the plugin's process, `before` runs before the runtime starts.
 fn run<B, S, M>(
     workload: Workload,
     serve: impl FnOnce(B) -> S,
@@ -152,7 +152,7 @@ where
     }
 }
 
-/// The plugin that is called: `echo` gives back its text, `fire` emits it so many times; and what [`scale`] needs.
+/// The called plugin: `echo` returns its text, `fire` emits it `n` times, and the methods that [`scale`] needs.
 fn plugin() -> Plugin {
     scale::methods(Plugin::new("plugin"))
         .method("echo", |text: String| async move { text })
@@ -165,7 +165,7 @@ fn plugin() -> Plugin {
         })
 }
 
-/// Calls of this plugin may run together; a long `fire` is no call that hangs.
+/// Calls of this plugin may run concurrently; a long `fire` must not time out.
 fn options(workload: &Workload) -> PluginOptions {
     PluginOptions::default().concurrency(workload.in_flight()).queue_timeout(std::time::Duration::from_secs(120))
 }

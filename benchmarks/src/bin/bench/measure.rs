@@ -1,4 +1,4 @@
-//! The workload, and how it is measured; knows no transport.
+//! The workload and its measurement, independent of the transport.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -17,7 +17,7 @@ use crate::{Mode, Threads, Workload};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The plugin's process. It is killed with this, and ends by itself when this process does.
+/// The plugin's process. Dropping this kills it, and it ends when this process does.
 pub(crate) struct Server {
     pub(crate) address: String,
     child: Child,
@@ -37,7 +37,7 @@ impl Server {
         BufReader::new(stdout).read_line(&mut address).await?;
         let address = address.trim().to_owned();
         if address.is_empty() {
-            return Err("the plugin's process said no address".into());
+            return Err("the plugin's process printed no address".into());
         }
         Ok(Server { address, child })
     }
@@ -52,7 +52,7 @@ pub(crate) async fn until_stdin_ends() {
     while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
 }
 
-/// Longer than this a measurement never takes.
+/// The time limit of a measurement.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Warms up, measures the rounds, and reports the median one.
@@ -88,7 +88,7 @@ pub(crate) async fn run(peer: &str, workload: &Workload, local: &PluginClient, s
     Ok(())
 }
 
-/// So many bytes of text.
+/// A text of that many bytes.
 pub(crate) fn text(length: usize) -> String {
     ('a'..='z').chain('0'..='9').cycle().take(length).collect()
 }
@@ -104,7 +104,7 @@ struct Round {
 async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) -> Result<(usize, Vec<Round>)> {
     let text = text(workload.payload);
     let least = workload.in_flight().max(16);
-    // Twice as much each time, until a run is long enough to tell the rate.
+    // Doubles the operations until a run is long enough to measure the rate.
     let mut n = least;
     let rate = loop {
         let began = Instant::now();
@@ -140,11 +140,11 @@ async fn once(workload: &Workload, local: &PluginClient, n: usize, text: &str) -
     }
 }
 
-/// `n` echoes, so many at a time; the latency of each in nanoseconds.
+/// `n` echoes, `in_flight` at a time; returns the latency of each in nanoseconds.
 async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> Result<Vec<u64>> {
     let (latencies, started) = (RefCell::new(Vec::with_capacity(n)), Cell::new(0));
     let worker = async || -> Result<()> {
-        // What comes back goes out again, so that no copy is measured but the transport's own.
+        // Sends the returned text again, so that only the transport's copies are measured.
         let mut back = text.to_owned();
         while started.get() < n {
             started.set(started.get() + 1);
@@ -152,7 +152,7 @@ async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> 
             back = local.call("plugin", "echo", (back,)).await?;
             latencies.borrow_mut().push(at.elapsed().as_nanos() as u64);
             if back != text {
-                return Err("the echo came back changed".into());
+                return Err("the echo was changed".into());
             }
         }
         Ok(())
@@ -164,7 +164,7 @@ async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> 
     Ok(latencies.into_inner())
 }
 
-/// Has the plugin emit `n` events; ends when all have come.
+/// Makes the plugin emit `n` events, and waits until all have arrived.
 async fn events(local: &PluginClient, n: usize, text: &str) -> Result<()> {
     let (tell, done) = oneshot::channel();
     let (left, tell, expected) = (AtomicUsize::new(n), Arc::new(Mutex::new(Some(tell))), text.to_owned());
@@ -179,7 +179,7 @@ async fn events(local: &PluginClient, n: usize, text: &str) -> Result<()> {
     local.call::<bool>("plugin", "fire", (n, text.to_owned())).await?;
     let unchanged = done.await?;
     local.off("plugin", "tick")?;
-    if unchanged { Ok(()) } else { Err("the event came changed".into()) }
+    if unchanged { Ok(()) } else { Err("the event was changed".into()) }
 }
 
 pub(crate) fn round(figure: f64) -> f64 {
@@ -195,7 +195,7 @@ fn cpu(pid: u32) -> f64 {
     threads.filter_map(nanoseconds).sum::<f64>() / 1e9
 }
 
-/// The most memory a process has held, in MB.
+/// The peak memory of a process, in MB.
 fn memory(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let high_water =

@@ -1,4 +1,4 @@
-//! The plugin behind socket.io, in a process of its own.
+//! The plugin behind socket.io, in another process.
 
 use connector_core::{ClientConfig, serve as serve_plugin};
 use examples::{Done, report};

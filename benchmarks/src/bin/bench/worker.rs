@@ -1,4 +1,4 @@
-//! The plugin in a thread of its own, or in a task beside the engine.
+//! The plugin in its own thread, or in a task beside the engine.
 
 use examples::Done;
 use transport_worker::{Placement, WorkerConfig, worker_with};

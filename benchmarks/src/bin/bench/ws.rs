@@ -1,4 +1,4 @@
-//! The plugin behind a websocket, in a process of its own.
+//! The plugin behind a websocket, in another process.
 
 use connector_core::{ClientConfig, serve as serve_plugin};
 use examples::{Done, report};

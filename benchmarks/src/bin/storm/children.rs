@@ -1,5 +1,5 @@
 //! A storm on child processes: each is started as a plugin, called, and killed, deactivated or dropped with its engine at
-//! a random moment. Every call has to end, and nothing may be left: no process, no descriptor, no socket's file.
+//! a random moment. Every call must end, and nothing may be left behind: no process, no descriptor, no socket file.
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -19,10 +19,10 @@ use transport_ipc::{ChannelKind, Program};
 use crate::processes::{self, Left};
 use crate::{Channels, ChildrenArgs};
 
-/// What takes longer hangs. No call's work takes longer than [`WORK`].
+/// Anything that takes longer hangs. No call's work takes longer than [`WORK`].
 const LIMIT: Duration = Duration::from_secs(30);
 const WORK: u64 = 40;
-/// The first rounds open what stays open: the runtime's own descriptors.
+/// The first rounds open the runtime's permanent descriptors.
 const WARM_UP: usize = 10;
 
 pub(crate) async fn storm(args: ChildrenArgs) -> Done {
@@ -79,29 +79,29 @@ pub(crate) async fn storm(args: ChildrenArgs) -> Done {
     report(format_args!("{table}\nseed {seed}"));
     match harmed {
         false => Ok(()),
-        true => Err("a fault harmed more than what it hit".into()),
+        true => Err("a fault affected more than its target".into()),
     }
 }
 
-/// What came of one channel's rounds.
+/// The results of one channel's rounds.
 #[derive(Default)]
 struct Tally {
     activations: usize,
     killed: usize,
     deactivated: usize,
     dropped: usize,
-    /// Calls that ended with their result, for their link, or otherwise.
+    /// Calls that ended with their result, as link lost, or otherwise.
     results: usize,
     lost: usize,
     other: usize,
-    /// What did not end in time.
+    /// Operations that did not end in time.
     hangs: usize,
-    /// What failed in a way that no blow explains.
+    /// Failures that no fault explains.
     unexpected: usize,
     left: Left,
 }
 
-/// The program that the storm is on.
+/// The program under test.
 pub(crate) fn plugin() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let name = format!("ipc-plugin{}", std::env::consts::EXE_SUFFIX);
     let plugin = std::env::current_exe()?.with_file_name(name);
@@ -115,13 +115,13 @@ pub(crate) fn plugin() -> Result<PathBuf, Box<dyn std::error::Error>> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blow {
+enum Fault {
     Kill,
     Deactivate,
     Drop,
 }
 
-/// One process, from its start to its end.
+/// Runs one process from its start to its end.
 async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tally) -> Done {
     let engine = Engine::new();
     let caller = engine.register(local())?;
@@ -130,7 +130,7 @@ async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tal
     let options = PluginOptions::default().concurrency(8);
     engine.register(transport_ipc::child("probe", program).options(options))?;
 
-    let state = engine.link_state("probe").ok_or("it is registered, but has no link")?;
+    let state = engine.link_state("probe").ok_or("it is registered but has no link")?;
     let manager = engine.manager();
     let mut activation = tokio::spawn(async move { manager.activate("probe").await });
     let calls = calls(&caller, rng);
@@ -139,11 +139,11 @@ async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tal
         activated = tally.in_time("the activation", &mut activation).await;
     }
     sleep(Duration::from_micros(rng.u64(..8000))).await;
-    let blow = [Blow::Kill, Blow::Kill, Blow::Deactivate, Blow::Drop][rng.usize(..4)];
+    let fault = [Fault::Kill, Fault::Kill, Fault::Deactivate, Fault::Drop][rng.usize(..4)];
     let mut engine = Some(engine);
-    match (blow, &engine) {
-        (Blow::Kill, _) => tally.killed += usize::from(until(processes::kill_a_child).await),
-        (Blow::Deactivate, Some(engine)) => {
+    match (fault, &engine) {
+        (Fault::Kill, _) => tally.killed += usize::from(until(processes::kill_a_child).await),
+        (Fault::Deactivate, Some(engine)) => {
             tally.deactivated += 1;
             if let Some(Err(error)) = tally.in_time("the deactivation", engine.manager().deactivate("probe")).await {
                 tally.surprise(format_args!("the deactivation failed: {error}"));
@@ -158,18 +158,18 @@ async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tal
     tally.ended(calls).await;
     if tally.hangs > hung {
         let state = state.borrow().to_string();
-        report(format_args!("after {blow:?}, with the link {state}, {} calls hang", tally.hangs - hung));
+        report(format_args!("after {fault:?}, with the link {state}, {} calls hang", tally.hangs - hung));
     }
     if activated.is_none() {
         activated = tally.in_time("the activation", &mut activation).await;
     }
     match activated {
         Some(Ok(Ok(()))) => tally.activations += 1,
-        // It may have been given up with its engine, or by the deactivation.
-        Some(Ok(Err(_))) if blow == Blow::Drop => {}
-        Some(Ok(Err(ActivateError::Interrupted(_)))) if blow == Blow::Deactivate => {}
+        // It may have been cancelled with its engine, or by the deactivation.
+        Some(Ok(Err(_))) if fault == Fault::Drop => {}
+        Some(Ok(Err(ActivateError::Interrupted(_)))) if fault == Fault::Deactivate => {}
         Some(Ok(Err(error))) => {
-            tally.surprise(format_args!("after {blow:?}, the activation failed: {error}"));
+            tally.surprise(format_args!("after {fault:?}, the activation failed: {error}"));
         }
         Some(Err(panic)) => return Err(panic.into()),
         None => {}
@@ -179,7 +179,7 @@ async fn one(plugin: &Path, channel: ChannelKind, rng: &mut Rng, tally: &mut Tal
     }
     if !until(|| Left::now() == Left::default()).await {
         let left = Left::now();
-        report(format_args!("after {blow:?}: {left:?}"));
+        report(format_args!("after {fault:?}: {left:?}"));
         (tally.left.zombies, tally.left.strays) =
             (tally.left.zombies.max(left.zombies), tally.left.strays.max(left.strays));
     }
@@ -222,7 +222,7 @@ impl Tally {
             match end {
                 Ok(Ok(_)) => self.results += 1,
                 Ok(Err(CallError::LinkLost(_))) => self.lost += 1,
-                // None takes so long that it could but hang.
+                // No call takes this long unless it hangs.
                 Ok(Err(CallError::TimedOut(_))) => self.hangs += 1,
                 Ok(Err(CallError::Refused(_) | CallError::Cancelled(_) | CallError::Plugin(_))) => self.other += 1,
                 Ok(Err(error)) => self.surprise(format_args!("a call ended with {error}")),
@@ -233,7 +233,7 @@ impl Tally {
     }
 }
 
-/// Whether something comes true in time.
+/// Whether a condition becomes true in time.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool) -> bool {
     let came = async {
         while !holds() {
@@ -243,7 +243,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool) -> bool {
     timeout(LIMIT, came).await.is_ok()
 }
 
-#[allow(clippy::print_stderr, reason = "for whoever watches")]
+#[allow(clippy::print_stderr, reason = "progress for an interactive user")]
 pub(crate) fn progress(line: std::fmt::Arguments<'_>) {
     if std::io::stderr().is_terminal() {
         eprintln!("{line}");

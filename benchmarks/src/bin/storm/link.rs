@@ -1,7 +1,7 @@
 //! A storm on one websocket: a proxy between an engine and a plugin cuts, stalls or garbles the link once, at any byte
-//! and in either direction. Nothing may hang, and after each fault the link has to heal by itself.
+//! and in either direction. Nothing may hang, and after each fault the link must recover on its own.
 //!
-//! Prints a line for each fault that harmed more than itself, and a table. Fails if there was one.
+//! Prints a line for each fault with lasting effects, and a table. Fails if there was one.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ use crate::proxy::{Direction, Fault, Kind, Proxy};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The bytes of the stream at which to break it; by default a spread from the upgrade to the calls.
+    /// The byte offsets at which to break the stream; by default a range from the upgrade to the calls.
     #[arg(long, value_delimiter = ',')]
     at: Vec<u64>,
-    /// How to break it. The published plugin's process dies of some garbled frames, so it is tried with the others.
+    /// How to break it. Some garbled frames kill the published plugin's process, so test it with the other kinds only.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Cut, Kind::Stall, Kind::Garble])]
     kind: Vec<Kind>,
-    /// A command that serves the plugin `probe` and prints its `ready` line; by default it is served here.
+    /// A command that serves the plugin `probe` and prints its `ready` line; by default this process serves it.
     #[arg(long)]
     plugin: Option<String>,
     /// Faults at a time.
@@ -34,9 +34,9 @@ pub(crate) struct Args {
     side_by_side: usize,
 }
 
-/// From a fault to its healing: a silent link is found after 20 s, a garbled length at worst twice.
+/// The limit for recovery: a silent link is detected after 20 s, a garbled length at worst after twice that.
 const HEALED_WITHIN: Duration = Duration::from_secs(75);
-/// No single call takes longer than its queue allows, or the activation.
+/// The limit of the queue for a call, and of the activation.
 const NO_CALL_LONGER_THAN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn storm(args: Args) -> Done {
@@ -85,14 +85,14 @@ pub(crate) async fn storm(args: Args) -> Done {
     report(format_args!("{table}\n{} faults in {:.0} s", ends.len(), began.elapsed().as_secs_f64()));
     match harmed {
         0 => Ok(()),
-        harmed => Err(format!("{harmed} faults harmed more than themselves").into()),
+        harmed => Err(format!("{harmed} faults had lasting effects").into()),
     }
 }
 
-/// The plugin's URL, and its process if it has one of its own.
+/// The plugin's URL, and its process if it runs in another one.
 async fn plugin(command: Option<&str>) -> Result<(String, Option<Child>), Box<dyn std::error::Error>> {
     let Some(command) = command else {
-        // A stalled connection counts until its silence is found.
+        // A stalled connection counts until its silence is detected.
         let config = WsServerConfig::default().max_connections(10_000).max_handshakes(10_000);
         let server = WsServer::bind("127.0.0.1:0", config).await?;
         let url = server.url();
@@ -103,15 +103,15 @@ async fn plugin(command: Option<&str>) -> Result<(String, Option<Child>), Box<dy
     let mut command = Command::new(words.next().ok_or("--plugin needs a command")?);
     let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
-    let ready = lines.next_line().await?.ok_or("it ended without a line")?;
-    // A program that nobody listens to may end of it.
+    let ready = lines.next_line().await?.ok_or("it ended without output")?;
+    // Keeps reading, because a closed pipe may end the program.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let ready: serde_json::Value = serde_json::from_str(&ready)?;
-    let url = ready["url"].as_str().ok_or("its first line names no url")?.to_owned();
+    let url = ready["url"].as_str().ok_or("its first line contains no url")?.to_owned();
     Ok((url, Some(child)))
 }
 
-/// One fault: how long until everything went well again.
+/// Injects one fault and returns the time until everything works again.
 async fn one(fault: Fault, url: String) -> Result<Duration, String> {
     let proxy = Proxy::start(&url, Some(fault)).await.map_err(|error| error.to_string())?;
     let engine = Engine::new();
@@ -125,7 +125,7 @@ async fn one(fault: Fault, url: String) -> Result<Duration, String> {
             .map_err(|_| "the activation hangs")?
             .map_err(text)?;
         let mut well = 0;
-        // Well again: the fault is behind, and three exchanges in a row come out right.
+        // Recovered: the fault was injected, and three exchanges in a row succeed.
         while well < 3 {
             well = match timeout(NO_CALL_LONGER_THAN, exchange(&local)).await.map_err(|_| "a call hangs")? {
                 true if proxy.has_struck() => well + 1,
@@ -138,12 +138,12 @@ async fn one(fault: Fault, url: String) -> Result<Duration, String> {
         }
         Ok(began.elapsed())
     };
-    let outcome = timeout(HEALED_WITHIN, healed).await.unwrap_or_else(|_| Err("not healed".to_owned()));
+    let outcome = timeout(HEALED_WITHIN, healed).await.unwrap_or_else(|_| Err("not recovered".to_owned()));
     let ended = timeout(NO_CALL_LONGER_THAN, engine.shutdown()).await;
     ended.map_err(|_| "the shutdown hangs".to_owned()).and(outcome)
 }
 
-/// A call each way, whose results show every byte.
+/// A call each way, whose results reveal any changed byte.
 async fn exchange(local: &PluginClient) -> bool {
     let text = "the quick brown fox".to_owned();
     let echoed = local.call::<String>("probe", "echo", (text.clone(),)).await;

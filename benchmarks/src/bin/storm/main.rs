@@ -1,4 +1,4 @@
-//! Storms on what plugins live on: links that break, processes that die. Each fault may harm what it hits, and no more.
+//! Storms: stress tests with broken links and killed processes. Each fault may affect only its target.
 
 #[cfg(target_os = "linux")]
 mod children;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use examples::Done;
 
-/// Breaks links and kills plugins, and sees that nothing else comes to harm.
+/// Breaks links and kills plugins, and checks that nothing else is affected.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -25,13 +25,14 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Storm {
-    /// Breaks a websocket link in every way, and sees that it heals.
+    /// Breaks a websocket link in every way, and checks that it recovers.
     Link(link::Args),
-    /// Starts and kills a plugin's process over and over, and sees that every call ends and nothing is left behind. Linux
-    /// only, since it looks into /proc.
+    /// Starts and kills a plugin's process repeatedly, and checks that every call ends and nothing is left behind. Linux
+    /// only, because it reads /proc.
     Children(ChildrenArgs),
-    /// Activates, deactivates, removes and loses plugins on all transports at once, and sees that each request ends, that
-    /// each plugin becomes what the last one said, and that nothing is left. Linux only, since it looks into /proc.
+    /// Activates, deactivates, removes and loses plugins on all transports at once, and checks that each request ends, that
+    /// each plugin reaches the state of its last request, and that nothing is left behind. Linux only, because it reads
+    /// /proc.
     Lifecycle(LifecycleArgs),
     /// Reads mutated frames and writes random values, and compares with serde_json.
     Json(json::Args),
@@ -42,7 +43,7 @@ struct ChildrenArgs {
     /// How many processes to start over each channel.
     #[arg(long, default_value_t = 500)]
     times: usize,
-    /// How the engine and the process talk.
+    /// The channel between the engine and the process.
     #[arg(long, value_enum, default_value_t = Channels::All)]
     channel: Channels,
     /// Repeats the choices of a run, if not its timing; by default a new one, which is printed.
@@ -81,9 +82,9 @@ enum Channels {
 fn main() -> ExitCode {
     let Args { storm } = Args::parse();
     let traces = match storm {
-        // What it breaks and kills is told as a warning each time,
+        // Each deliberate fault is traced as a warning,
         Storm::Link(_) | Storm::Children(_) => "error",
-        // and a hook that fails on purpose as an error.
+        // and each deliberate failure of a hook as an error.
         Storm::Lifecycle(_) | Storm::Json(_) => "off",
     };
     examples::run_quietly(traces, async move {
@@ -103,7 +104,7 @@ async fn children(args: ChildrenArgs) -> Done {
 
 #[cfg(not(target_os = "linux"))]
 async fn children(_: ChildrenArgs) -> Done {
-    Err("what is left of processes is found by way of /proc, which is Linux's".into())
+    Err("leaked processes are detected through /proc, which exists on Linux only".into())
 }
 
 #[cfg(target_os = "linux")]
@@ -113,5 +114,5 @@ async fn lifecycle(args: LifecycleArgs) -> Done {
 
 #[cfg(not(target_os = "linux"))]
 async fn lifecycle(_: LifecycleArgs) -> Done {
-    Err("what is left of processes is found by way of /proc, which is Linux's".into())
+    Err("leaked processes are detected through /proc, which exists on Linux only".into())
 }

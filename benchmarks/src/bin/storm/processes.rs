@@ -1,11 +1,11 @@
-//! What this process has and has left behind, by way of `/proc`.
+//! Inspects this process, its children and its leaks through `/proc`.
 
 use std::fs;
 use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A variable in the environment of each process that a storm starts, so that one which has lost its parent is found, too.
+/// A variable in the environment of each process that a storm starts, so that orphans are found, too.
 pub(crate) const MARK: &str = "PLUGIN_STORM";
 
 /// A variable with the name of the plugin that a process is, where a storm has several.
@@ -14,9 +14,9 @@ pub(crate) const NAME: &str = "PLUGIN_STORM_NAME";
 /// The children of this process.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// Ended, but not waited for.
+    /// Zombies: ended, but not reaped.
     pub(crate) zombies: usize,
-    /// Those that run, and the ones marked by this process whoever is their parent now.
+    /// Running ones, and those marked by this process whatever their parent is now.
     pub(crate) strays: usize,
 }
 
@@ -36,7 +36,7 @@ impl Left {
     }
 }
 
-/// What [`MARK`] is set to.
+/// The value of [`MARK`].
 pub(crate) fn mark() -> String {
     std::process::id().to_string()
 }
@@ -57,9 +57,9 @@ fn all() -> impl Iterator<Item = Process> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     pids.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        // One that ends meanwhile is none.
+        // Skips processes that end meanwhile.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before may hold anything.
+        // Skips the name, which may contain anything.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split(' ');
         Some(Process { pid, state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
@@ -93,7 +93,7 @@ fn kill_it(process: Process) -> bool {
     pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }
 
-/// How many threads of this process have that name, of which Linux keeps 15 bytes.
+/// The number of this process's threads with that name, of which Linux keeps 15 bytes.
 pub(crate) fn threads(name: &str) -> usize {
     let name = &name.as_bytes()[..name.len().min(15)];
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
@@ -101,19 +101,19 @@ pub(crate) fn threads(name: &str) -> usize {
     names.filter(|comm| comm.strip_suffix(b"\n") == Some(name)).count()
 }
 
-/// The memory that this process holds, in KiB.
+/// The resident memory of this process, in KiB.
 pub(crate) fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-/// The descriptors that are open.
+/// The number of open descriptors.
 pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// The files of local sockets that this process has made: their names begin with its number.
+/// The socket files that this process has made: their names begin with its pid.
 pub(crate) fn socket_files() -> usize {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let roots = runtime.into_iter().chain([std::env::temp_dir()]);

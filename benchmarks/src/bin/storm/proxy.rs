@@ -1,4 +1,4 @@
-//! A TCP proxy that does one thing wrong, once, or cuts what it carries whenever it is asked to.
+//! A TCP proxy that injects one fault, or cuts its connections on request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 pub(crate) enum Kind {
     /// Both connections are reset.
     Cut,
-    /// Nothing passes any more, and nobody is told.
+    /// Nothing passes any more, and neither end is notified.
     Stall,
-    /// One byte is another.
+    /// One byte is changed.
     Garble,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Direction {
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
     pub(crate) direction: Direction,
-    /// The byte of that direction's stream, counted over all connections.
+    /// The byte offset in that direction's stream, counted over all connections.
     pub(crate) at: u64,
 }
 
@@ -71,7 +71,7 @@ impl Proxy {
         Ok(Proxy { url, struck, cut, accepting })
     }
 
-    /// Cuts all connections that it carries now.
+    /// Cuts all current connections.
     pub(crate) fn cut(&self) {
         self.cut.notify_waiters();
     }
@@ -94,7 +94,7 @@ async fn connection(
     struck: Arc<AtomicBool>,
     passed: Arc<AtomicU64>,
 ) {
-    // Dropped at a cut: the kernel resets what has unread bytes, and ends the rest.
+    // Dropped at a cut: the kernel resets a connection with unread bytes and closes the others.
     let (from_engine, to_engine) = engine.into_split();
     let (from_plugin, to_plugin) = plugin.into_split();
     let with = |direction| {

@@ -1,4 +1,4 @@
-//! The same calculator once more, in a child process for each channel that a child may have.
+//! The same calculator in child processes, one for each kind of channel.
 
 use std::process::ExitCode;
 
@@ -9,11 +9,11 @@ use transport_ipc::{Channel, ChannelKind, Program};
 use crate::plugins::calculator;
 use crate::show::Show;
 
-/// The child's part. It finds its channel by itself, before there is a runtime.
+/// The child's part. It finds its channel before the runtime starts.
 pub(crate) fn serve() -> ExitCode {
     let channel = Channel::find();
     examples::run(async {
-        // The engine closes the channel when it has no more use for the plugin.
+        // The engine closes the channel when it no longer needs the plugin.
         channel?.serve(calculator()).await;
         Ok(())
     })
@@ -29,7 +29,7 @@ pub(crate) async fn show(engine: &Engine, local: &PluginClient, show: &mut Show)
     ] {
         let program = Program::new(&this_program).arg("child").channel(channel);
         engine.register(transport_ipc::child(name, program))?;
-        // Nobody has activated it: the call does, which starts the process.
+        // The call activates the plugin, which starts the process.
         let sum = local.call::<f64>(name, "add", (20, 22)).await;
         show.step(&format!("a calculator in a child process, over {words}"), sum);
     }

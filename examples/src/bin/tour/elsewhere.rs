@@ -1,4 +1,4 @@
-//! The same calculator once more, wherever else a plugin may live. Each is registered in one line.
+//! The same calculator behind the other transports. Each is registered in one line.
 
 use connector_core::{Engine, PluginClient};
 use examples::Done;
@@ -15,7 +15,7 @@ pub(crate) async fn thread(engine: &Engine, local: &PluginClient, show: &mut Sho
     Ok(())
 }
 
-/// Behind socket.io, in a process of its own.
+/// Behind socket.io, in another process.
 #[cfg(feature = "socketio")]
 pub(crate) async fn socketio(engine: &Engine, local: &PluginClient, show: &mut Show) -> Done {
     let process = crate::host::Process::start("calculator", 0, crate::Over::Socketio).await?;

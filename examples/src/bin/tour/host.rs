@@ -1,4 +1,4 @@
-//! The host: says which plugin lives where, and calls them.
+//! The host: registers the plugins and calls them.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::show::Show;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// No step of the tour takes longer.
+/// The time limit of each step.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn tour() -> Done {
@@ -36,12 +36,12 @@ pub(crate) async fn tour() -> Done {
     let here = format!("here, process {}", std::process::id());
     show.connected(&engine, [("local", here), ("calculator", place(&calculator)), ("editor", place(&editor))]);
 
-    let (tell, mut saved) = mpsc::unbounded_channel();
-    local.on("editor", "saved", move |name: String, words: u64| drop(tell.send((name, words))))?;
+    let (sender, mut saved) = mpsc::unbounded_channel();
+    local.on("editor", "saved", move |name: String, words: u64| drop(sender.send((name, words))))?;
     calls(&local, &mut show).await;
     let event = timeout(LIMIT, saved.recv()).await?;
     show.step(
-        "local hears editor's event saved",
+        "local receives editor's event saved",
         event.map(|(name, words)| format!("{name}, {words} words")).ok_or("nothing"),
     );
     refusals(&local, &mut show).await;
@@ -49,7 +49,7 @@ pub(crate) async fn tour() -> Done {
     let editor = cut_and_heal(&engine, &local, editor, &mut show).await?;
     let event = timeout(LIMIT, saved.recv()).await?;
     show.step(
-        "local still hears the event",
+        "local still receives the event",
         event.map(|(name, words)| format!("{name}, {words} words")).ok_or("nothing"),
     );
 
@@ -89,10 +89,10 @@ async fn cancels(local: &PluginClient, show: &mut Show) {
     show.step("local cancels a call that would take an hour", cancelled.map(|()| "done"));
     show.step("… and the call ends", ended);
     let limited = local.call_within::<Vec<u64>>(Duration::from_millis(50), "calculator", "factorSlowly", (7,)).await;
-    show.step("a call with a time limit of its own", limited);
+    show.step("a call with its own time limit", limited);
 }
 
-/// Kills the editor's process, and starts it again on the same port.
+/// Kills the editor's process and restarts it on the same port.
 async fn cut_and_heal(engine: &Engine, local: &PluginClient, editor: Process, show: &mut Show) -> Result<Process> {
     let mut link = engine.link_state("editor").ok_or("the editor has no link")?;
     let (name, port) = (editor.name, editor.port());
@@ -111,7 +111,7 @@ async fn cut_and_heal(engine: &Engine, local: &PluginClient, editor: Process, sh
     Ok(editor)
 }
 
-/// A plugin's process: this same program. It is killed when this is dropped, and ends by itself when the tour does.
+/// A plugin's process: this same program. It is killed when this is dropped, and ends on its own when the tour does.
 pub(crate) struct Process {
     name: &'static str,
     pub(crate) url: String,

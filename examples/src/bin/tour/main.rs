@@ -1,6 +1,6 @@
-//! The tour: an engine here, plugins in processes of their own, and what passes between them over real websockets.
+//! The tour: an engine in this process, plugins in other processes, and real websockets between them.
 //!
-//! `plugins.rs` is what plugin authors write, `host.rs` what a host's author writes; this file only shows it.
+//! `plugins.rs` is the plugin author's code, `host.rs` the host author's; this file only parses the arguments.
 
 #[cfg(feature = "ipc")]
 mod children;
@@ -25,11 +25,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Role {
-    /// One of the tour's plugins, served in a process of its own; the tour starts them itself.
+    /// Serves one of the tour's plugins in a separate process; the tour starts these itself.
     Plugin {
         /// `calculator` or `editor`.
         name: String,
-        /// The port to listen on; 0 takes a free one, which is printed.
+        /// The port to listen on; 0 chooses a free one, which is printed.
         #[arg(long, default_value_t = 0)]
         port: u16,
         /// The transport.

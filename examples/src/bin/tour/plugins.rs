@@ -1,4 +1,4 @@
-//! The two plugins. Neither knows what transport it is served over, nor where the other is.
+//! The two plugins. They do not depend on the transport or on each other's location.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) fn calculator() -> Plugin {
         .service("units", Service::new().method("metres", |feet: f64| async move { feet * 0.3048 }))
 }
 
-/// Saves a text and tells everyone; how many words it has it asks the calculator, by way of the engine.
+/// Saves a text and emits an event. Counts its words by calling the calculator through the engine.
 async fn save(ctx: Context, name: String, words: Vec<String>) -> Result<u64, CallError> {
     let mut count = 0;
     for _ in &words {
@@ -45,12 +45,12 @@ fn editor() -> Plugin {
     Plugin::new(Profile::new("editor").with_events(["saved"])).method("save", save)
 }
 
-/// Serves a plugin until the process that started this one goes away.
+/// Serves a plugin until the process that started this one ends.
 pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
     let plugin = match name {
         "calculator" => calculator(),
         "editor" => editor(),
-        other => return Err(format!("there is no plugin \"{other}\": try calculator or editor").into()),
+        other => return Err(format!("unknown plugin \"{other}\": try calculator or editor").into()),
     };
     let (plugin, address) = (move || plugin.clone(), ("127.0.0.1", port));
     match over {
@@ -68,11 +68,11 @@ pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
 
 async fn serve_at(url: String, serving: Serving) -> Done {
     report(url);
-    let parent_is_gone = async {
+    let parent_ended = async {
         let (mut stdin, mut byte) = (stdin(), [0]);
         while stdin.read(&mut byte).await.is_ok_and(|read| read > 0) {}
     };
-    match serving.until(parent_is_gone).await {
+    match serving.until(parent_ended).await {
         LinkEnd::Disconnected => Ok(()),
         end => Err(end.into()),
     }

@@ -1,4 +1,4 @@
-//! What the tour prints: readable, and coloured only on a terminal.
+//! The tour's output, coloured only on a terminal.
 
 use std::fmt::{Debug, Display};
 use std::io::{IsTerminal, stdout};
@@ -20,7 +20,7 @@ impl Show {
         Show { began: Instant::now(), colour, steps: 0 }
     }
 
-    /// Who is connected, where, and what it offers.
+    /// Prints the connected plugins, their locations and their methods.
     pub(crate) fn connected<const N: usize>(&self, engine: &Engine, places: [(&str, String); N]) {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["plugin", "lives at", "methods"]);
@@ -31,7 +31,7 @@ impl Show {
         report(format_args!("{table}\n"));
     }
 
-    /// A step and how it went. An error is a part of the tour, too.
+    /// Prints a step and its outcome. Errors are part of the tour, too.
     pub(crate) fn step<T: Debug, E: Display>(&mut self, what: &str, how: Result<T, E>) {
         self.steps += 1;
         let (mark, colour, text) = match how {

@@ -1,4 +1,4 @@
-//! Who has a socket's path.
+//! Exclusive ownership of a socket's path.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -11,22 +11,22 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use super::super::error::BindError;
 
-/// The right to bind a path, and to remove what is there; given back when dropped.
+/// The exclusive right to bind a path and to remove a socket there; released when dropped.
 ///
-/// Servers agree by a lock on the file `<socket>.lock`. The system frees it when a server dies however it dies, so a
-/// socket whose lock is free is nobody's. To ask the socket alone would not do: two that find it dead would each
-/// remove it, the slower one the quicker one's new socket. The lock's file is never removed: one server could hold the
-/// lock of the removed file while another locks a new one.
+/// Servers coordinate through a lock on the file `<socket>.lock`. The system releases it however a server dies, so a
+/// socket whose lock is free has no owner. Checking the socket alone would not suffice: of two servers that find it dead,
+/// the slower one would remove the new socket of the faster one. The lock file is never removed: otherwise one server
+/// could hold the lock of the removed file while another locks a new one.
 #[derive(Debug)]
 pub(super) struct Claim {
     path: PathBuf,
     lock: Option<File>,
-    /// Device and number of the socket that was bound.
+    /// Device and inode of the bound socket.
     bound: Option<(u64, u64)>,
 }
 
 impl Claim {
-    /// Claims `path`. Without a lock, for a name that nobody had before, no file is left behind and none removed.
+    /// Claims `path`. Without a lock, for a unique name, no file is left behind and none removed.
     pub(super) fn new(path: PathBuf, with_lock: bool) -> Result<Claim, BindError> {
         let lock = if with_lock { Some(lock(&path)?) } else { None };
         let claim = Claim { path, lock, bound: None };
@@ -44,12 +44,12 @@ impl Claim {
         self.path.display().to_string()
     }
 
-    /// The socket at the path is this claim's, and removed with it.
+    /// Records that the socket at the path belongs to this claim, which removes it when dropped.
     pub(super) fn bound(&mut self) {
         self.bound = self.path.symlink_metadata().ok().map(|meta| id(&meta));
     }
 
-    /// Removes a socket that nobody listens at.
+    /// Removes a socket without a listener.
     fn clear(&self) -> Result<(), BindError> {
         let at = || self.at();
         let meta = match self.path.symlink_metadata() {
@@ -58,19 +58,19 @@ impl Claim {
             Err(error) => return Err(BindError::io(at(), error)),
         };
         if !meta.file_type().is_socket() {
-            return Err(BindError::NotPrivate { at: at(), why: "is no socket" });
+            return Err(BindError::NotPrivate { at: at(), why: "is not a socket" });
         }
         if meta.uid() != rustix::process::geteuid().as_raw() {
             return Err(BindError::NotPrivate { at: at(), why: "belongs to another user" });
         }
-        // A server that knows no lock, or whose lock's file somebody removed, is not to be displaced either.
-        if answers(&self.path).map_err(|error| BindError::io(at(), error))? {
+        // A server that uses no lock, or whose lock file was removed, must not be displaced either.
+        if is_alive(&self.path).map_err(|error| BindError::io(at(), error))? {
             return Err(BindError::InUse { at: at() });
         }
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BindError::io(at(), error)),
             _ => {
-                tracing::debug!(path = %self.path.display(), "removed the socket that a dead server left");
+                tracing::debug!(path = %self.path.display(), "removed the socket of a dead server");
                 Ok(())
             }
         }
@@ -84,7 +84,7 @@ impl Drop for Claim {
             let _ = std::fs::remove_file(&self.path);
         }
         if let Some(lock) = &self.lock {
-            // Closing would not do while a child that is being started still has the file.
+            // Closing the file would not release the lock while a starting child still has it open.
             let _ = flock(lock, FlockOperation::Unlock);
         }
     }
@@ -111,7 +111,7 @@ fn lock(socket: &Path) -> Result<File, BindError> {
         .map_err(|error| BindError::io(at(), error))?;
     let meta = file.metadata().map_err(|error| BindError::io(at(), error))?;
     if !meta.is_file() {
-        return Err(BindError::NotPrivate { at: at(), why: "is no file" });
+        return Err(BindError::NotPrivate { at: at(), why: "is not a file" });
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
         return Err(BindError::NotPrivate { at: at(), why: "belongs to another user" });
@@ -123,12 +123,13 @@ fn lock(socket: &Path) -> Result<File, BindError> {
     }
 }
 
-/// Whether somebody listens at the socket. Does not wait.
-fn answers(path: &Path) -> io::Result<bool> {
+/// Whether a server listens at the socket. Does not block.
+fn is_alive(path: &Path) -> io::Result<bool> {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
-        // The last two: its backlog is full. (Only Linux tells that from a dead server; elsewhere the lock decides.)
+        // The two errors mean that the backlog is full. (Only Linux distinguishes that from a dead server; elsewhere the lock
+        // decides.)
         Ok(()) | Err(Errno::WOULDBLOCK | Errno::INPROGRESS) => Ok(true),
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),

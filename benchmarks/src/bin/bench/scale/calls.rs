@@ -1,4 +1,4 @@
-//! A call in this process, with ever more plugins active.
+//! A call in this process, with a growing number of active plugins.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::measure::Result;
 
 const ABOUT: &str = "\
 Calls from one plugin to others in this process, one at a time, in random order. The ratio is to the first row;\n\
-of functions, to the first of those. Each row reads its targets' names from a list of 10,000, in order, so that\n\
-the list costs each row the same. Where one of 10,000 is called, what that takes less is the memory of the\n\
-others, which no longer fits into the processor's caches. A map from such names to boxed functions is the least\n\
-that has to be looked up.";
+for functions, to the first of those. Each row reads its targets' names from a list of 10,000, in order, so that\n\
+the list costs each row the same. A call of one plugin of 10,000 is faster than calls of all of them, because the\n\
+memory of all no longer fits into the processor's caches. A map from such names to boxed functions is the minimal\n\
+lookup.";
 
 const ACTIVE: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const MOST: usize = ACTIVE[ACTIVE.len() - 1];
@@ -63,7 +63,7 @@ pub(super) async fn measure(pace: Pace) -> Result<Table> {
     Ok(Table { theme: "calls", about: ABOUT, rows: rows.collect() })
 }
 
-/// Whom to call, in which order.
+/// The plugins to call, in order.
 struct Crowd {
     what: String,
     called: Called,
@@ -71,7 +71,7 @@ struct Crowd {
 }
 
 enum Called {
-    /// By one of them.
+    /// Plugins, called by one of them.
     Plugins(Engine, PluginClient),
     Functions(Functions),
 }
@@ -79,7 +79,7 @@ enum Called {
 type Functions = HashMap<String, Box<dyn Fn(usize) -> usize>>;
 
 impl Crowd {
-    /// Goes through the whole list so many times.
+    /// Calls the whole list `times` times.
     async fn visit(&self, times: usize) -> Result<()> {
         for _ in 0..times {
             for (n, name) in self.visits.iter().enumerate() {
@@ -88,21 +88,21 @@ impl Crowd {
                     Called::Functions(functions) => functions.get(name).map(|function| function(n)),
                 };
                 if answer != Some(n) {
-                    return Err("a call got the answer of another".into());
+                    return Err("a call got the result of another".into());
                 }
             }
-            // Such a call never waits: this is where the time limit can strike.
+            // Such calls never wait, so this is where the time limit can apply.
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 }
 
-/// Each of so many as often as the others.
+/// A list in random order with each of `size` names equally often.
 fn visits(size: usize, rng: &mut Rng) -> Vec<String> {
     let mut visits: Vec<_> = (0..MOST).map(|visit| visit % size).collect();
     rng.shuffle(&mut visits);
-    // Made in the order in which they are read, so that they lie in memory in that order.
+    // Created in the order in which they are read, so that they are in memory in that order.
     visits.into_iter().map(name).collect()
 }
 

@@ -1,4 +1,4 @@
-//! One event, with ever more listeners.
+//! One event, with a growing number of listeners.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,14 +12,14 @@ use crate::Threads;
 use crate::measure::{Result, Server, text};
 
 const ABOUT: &str = "\
-A plugin in this process emits 64 bytes of text. The ratio is of the time for each listener, to that with 10: 1\n\
-is linear. Reckoned over bursts of 256 events, each of which ends with a call to every listener, so that all\n\
-have heard them. However many listen, an event is to be serialized once.";
+A plugin in this process emits 64 bytes of text. The ratio compares the time for each listener with that for 10:\n\
+1 is linear. Measured over bursts of 256 events, each of which ends with a call to every listener, so that all\n\
+have received them. However many listen, an event must be serialized only once.";
 
-/// Where listeners are, and in what numbers.
+/// The locations and numbers of listeners.
 const AUDIENCES: &[(Place, &[usize])] =
     &[(Place::Here, &[1, 10, 100, 1_000]), (Place::Websockets, &[1, 10, 100]), (Place::Threads, &[1, 10, 100])];
-/// Fewer than a link's queue takes before it counts as full.
+/// Fewer than a link's queue holds before it counts as full.
 const BURST: usize = 256;
 
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ async fn grow(place: Place, sizes: &[usize], url: &str, pace: Pace) -> Result<Ve
     Ok(rows)
 }
 
-/// An engine with a plugin `emitter`, and those who listen to it.
+/// An engine with a plugin `emitter` and its listeners.
 struct Audience {
     engine: Engine,
     emitter: PluginClient,
@@ -107,7 +107,7 @@ impl Audience {
         Ok(Audience { engine, emitter, listeners })
     }
 
-    /// Emits so many bursts, and sees that everybody hears everything.
+    /// Emits `times` bursts, and checks that each listener receives each event.
     async fn bursts(&self, times: usize) -> Result<()> {
         let text = text(64);
         for _ in 0..times {
@@ -116,7 +116,7 @@ impl Audience {
             }
             let heard = self.listeners.iter().map(|name| self.emitter.call::<usize>(name, "heard", ()));
             if try_join_all(heard).await?.iter().any(|heard| *heard != BURST) {
-                return Err("a listener did not hear each event once".into());
+                return Err("a listener did not receive each event once".into());
             }
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! What the engine's process holds for a plugin that is idle, and for a call that waits.
+//! The memory of the engine's process for an idle plugin, and for a pending call.
 
 use std::future::{Future, poll_fn};
 use std::ops::Range;
@@ -16,9 +16,8 @@ use crate::Threads;
 use crate::measure::{Result, Server, text};
 
 const IDLE: &str = "\
-What the engine's process holds for each plugin behind a websocket while nothing comes or goes: heap and stacks\n\
-as far as they were ever touched, without what the kernel keeps for a socket. The plugins are in another\n\
-process.";
+The memory of the engine's process for each idle plugin behind a websocket: heap and stacks as far as they were\n\
+ever touched, without the kernel's memory for a socket. The plugins are in another process.";
 
 const PLUGINS: usize = 1_000;
 const FIRST_PLUGINS: usize = 100;
@@ -47,14 +46,14 @@ pub(super) async fn idle(rounds: usize) -> Result<Table> {
             *held += (memory()? - before) / each as f64 / 1024.0;
         }
         let row = Row::new(what, "KiB a plugin", held.clone());
-        // Of what a large message leaves behind nothing was promised.
+        // There is no target for memory after a large message.
         rows.push(if text.is_some_and(|text| text.len() > 64) { row } else { row.target(Target::Figure(40.0)) });
     }
     engine.shutdown().await;
     Ok(Table { theme: "idle", about: IDLE, rows })
 }
 
-/// Connects some plugins, or has each echo a text.
+/// Connects some plugins, or makes each echo a text.
 async fn visit(
     engine: &Engine,
     local: &PluginClient,
@@ -76,9 +75,9 @@ async fn visit(
 }
 
 const PENDING: &str = "\
-What the engine's process holds for each call of a plugin behind a websocket that waits for its answer. A call\n\
-made here is a future, which its caller holds; of a call that is routed from another plugin behind a websocket\n\
-all is the engine's. The plugins are in other processes.";
+The memory of the engine's process for each pending call of a plugin behind a websocket. A call made here is a\n\
+future, which its caller holds; the memory of a call routed from another plugin behind a websocket is all the\n\
+engine's. The plugins are in other processes.";
 
 const CALLS: usize = 10_000;
 const FIRST_CALLS: usize = 1_000;
@@ -95,15 +94,15 @@ pub(super) async fn pending(rounds: usize) -> Result<Table> {
             future = size_of_val(&call);
             calls.push(Box::pin(call));
         }
-        // Each sends its request when it is polled first.
+        // Each sends its request when first polled.
         match poll_fn(|cx| Poll::Ready(calls[first..].iter_mut().any(|call| call.as_mut().poll(cx).is_ready()))).await {
-            true => Err("a call ended that never should".into()),
+            true => Err("a call that should never end has ended".into()),
             false => Ok(()),
         }
     });
     let here = here.await?;
 
-    // Beside those, which hold on to their memory: what they gave up would be used again, and nothing be seen to grow.
+    // Keeps the first calls: reused memory would hide the growth.
     let other = Trio::start().await?;
     let routed =
         held("routed", &other, rounds, async |n| Ok(other.local.call("a", "park", ("b".to_owned(), n)).await?));
@@ -120,7 +119,7 @@ pub(super) async fn pending(rounds: usize) -> Result<Table> {
     Ok(Table { theme: "pending", about: PENDING, rows })
 }
 
-/// The memory for each call, of each round that `start`s so many more that wait.
+/// The memory for each call, for each round that `start`s more pending calls.
 async fn held(
     what: &str,
     trio: &Trio,

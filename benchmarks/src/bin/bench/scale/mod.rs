@@ -1,5 +1,5 @@
-//! How things grow. Each theme measures in rounds, the rows of a table taking turns, so that whatever else the machine
-//! does hits all of them alike; a ratio is the median of the rounds' own ratios.
+//! How costs grow. Each theme measures in rounds in which the rows of a table take turns, so that other load on the machine
+//! affects all of them alike; a ratio is the median of the rounds' ratios.
 
 mod calls;
 mod listeners;
@@ -24,10 +24,10 @@ use crate::measure::{Result, Server};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to measure; everything by default.
+    /// The themes to measure; all by default.
     #[arg(value_enum)]
     theme: Option<Theme>,
-    /// Rounds, of which the median, the least and the most are told.
+    /// Rounds, of which the median, the minimum and the maximum are reported.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How long a timed round takes for each row, in milliseconds.
@@ -42,20 +42,20 @@ pub(crate) struct Args {
 enum Theme {
     /// The time of a call in this process, with 1 to 10,000 plugins active.
     Calls,
-    /// The time of an event, with 1 to 1,000 listeners here and 1 to 100 behind links, and how often it is serialized.
+    /// The time of an event, with 1 to 1,000 local listeners and 1 to 100 behind links, and how often it is serialized.
     Listeners,
-    /// The memory of the engine for a plugin behind a websocket that is idle. Linux only.
+    /// The engine's memory for an idle plugin behind a websocket. Linux only.
     Idle,
-    /// The memory of the engine for a call that waits for its answer. Linux only.
+    /// The engine's memory for a pending call. Linux only.
     Pending,
     /// The time of a call from one plugin behind a websocket to another, and from this process to such a plugin. The
-    /// three processes share one processor (on Linux; elsewhere they have to be told to).
+    /// three processes share one processor (on Linux; elsewhere, pin them yourself).
     TwoHops,
 }
 
-/// What a theme may take beside its rounds: starting, warming up, connecting.
+/// The time a theme may take in addition to its rounds: starting, warming up, connecting.
 const BESIDE: Duration = Duration::from_secs(120);
-/// No theme has more rows.
+/// The maximum number of rows of a theme.
 const MOST_ROWS: u32 = 16;
 
 pub(crate) async fn run(args: Args) -> Done {
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Done {
     Ok(())
 }
 
-/// Memory that a theme has given up would be used again by the next, unseen.
+/// Runs each theme in its own process: memory released by one theme would be reused by the next, unnoticed.
 async fn each_in_a_process(args: &Args) -> Done {
     for theme in Theme::value_variants() {
         let mut command = Command::new(std::env::current_exe()?);
@@ -93,18 +93,18 @@ async fn each_in_a_process(args: &Args) -> Done {
 #[derive(Clone, Copy)]
 struct Pace {
     rounds: usize,
-    /// How long a round is to take, of one row.
+    /// The target duration of a round for one row.
     round: Duration,
 }
 
 impl Pace {
-    /// How often to do what took `once` to fill a round.
+    /// How often to repeat work of the duration `once` to fill a round.
     fn times(self, once: Duration) -> usize {
         (self.round.as_secs_f64() / once.as_secs_f64().max(1e-9)) as usize + 1
     }
 }
 
-/// An engine with a plugin `local` in this process, and `a` and `b`, each behind a websocket in a process of its own.
+/// An engine with a plugin `local` in this process, and `a` and `b`, each behind a websocket in its own process.
 struct Trio {
     engine: Engine,
     local: PluginClient,
@@ -126,15 +126,15 @@ impl Trio {
     }
 }
 
-/// How long some work takes.
+/// Measures how long some work takes.
 async fn timed(work: impl Future<Output = Result<()>>) -> Result<Duration> {
     let began = Instant::now();
     work.await?;
     Ok(began.elapsed())
 }
 
-/// For whoever waits.
-#[allow(clippy::print_stderr, reason = "for whoever watches")]
+/// Prints progress to standard error.
+#[allow(clippy::print_stderr, reason = "progress for an interactive user")]
 fn progress(line: std::fmt::Arguments<'_>) {
     eprintln!("{line}");
 }

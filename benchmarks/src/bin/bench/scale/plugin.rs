@@ -1,4 +1,4 @@
-//! What the plugin's process does for these measurements.
+//! The plugin's methods for these measurements.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use connector_core::{CallError, Context, Plugin, PluginClient};
 
-/// Calls of `hang` in this process that wait.
+/// The number of pending calls of `hang` in this process.
 static HANGING: AtomicUsize = AtomicUsize::new(0);
 
-/// - `relay` calls another plugin so many times, one after another, and gives the nanoseconds that took.
-/// - `hang` never answers, and `hanging` says how many calls of it wait.
-/// - `park` makes so many calls of another plugin's `hang`, and answers at once.
-/// - `listen` listens to a plugin's `tick`, and `heard` says how many came since it was asked last.
+/// - `relay` calls another plugin `n` times, one after another, and returns the duration in nanoseconds.
+/// - `hang` never returns, and `hanging` returns the number of its pending calls.
+/// - `park` starts `n` calls of another plugin's `hang`, and returns at once.
+/// - `listen` listens to a plugin's `tick`, and `heard` returns the number of events since its last call.
 pub(crate) fn methods(plugin: Plugin) -> Plugin {
     let heard = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&heard);
@@ -53,7 +53,7 @@ impl Drop for HangEnds {
     }
 }
 
-/// What comes back goes out again, so that no copy is measured but the transport's own.
+/// Sends the returned text again, so that only the transport's copies are measured.
 pub(super) async fn relay(client: &PluginClient, target: &str, n: usize, text: String) -> Result<u64, CallError> {
     let (began, mut back) = (Instant::now(), text);
     for _ in 0..n {

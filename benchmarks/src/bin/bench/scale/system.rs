@@ -1,4 +1,4 @@
-//! What only Linux is asked for: one processor, many descriptors, how much memory this process has.
+//! System settings and measurements, on Linux only: one processor, many descriptors, this process's memory.
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{memory, one_processor, open_many};
@@ -10,11 +10,11 @@ mod linux {
 
     use crate::measure::Result;
 
-    /// Bytes of this process's own: heap and stacks, as far as they were ever touched.
+    /// This process's private memory in bytes: heap and stacks, as far as they were ever touched.
     pub(crate) fn memory() -> Result<f64> {
         let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
         let anonymous = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")?.trim().strip_suffix(" kB"));
-        Ok(anonymous.ok_or("the kernel does not say how much memory is this process's own")?.parse::<f64>()? * 1024.0)
+        Ok(anonymous.ok_or("the kernel does not report this process's private memory")?.parse::<f64>()? * 1024.0)
     }
 
     /// Lets this process, and those it starts, open as many files as the system allows.
@@ -23,7 +23,7 @@ mod linux {
         Ok(setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit })?)
     }
 
-    /// While it lives, this thread and the processes that it starts run on one processor.
+    /// Pins this thread, and the processes that it starts, to one processor until dropped.
     pub(crate) struct OneProcessor(CpuSet);
 
     pub(crate) fn one_processor() -> Result<OneProcessor> {
@@ -36,7 +36,7 @@ mod linux {
 
     impl Drop for OneProcessor {
         fn drop(&mut self) {
-            // It was allowed before.
+            // The same mask was allowed before.
             let _ = sched_setaffinity(None, &self.0);
         }
     }
@@ -47,7 +47,7 @@ mod elsewhere {
     use crate::measure::Result;
 
     pub(crate) fn memory() -> Result<f64> {
-        Err("memory is read in /proc, which is Linux's".into())
+        Err("memory is read from /proc, which exists on Linux only".into())
     }
 
     pub(crate) fn open_many() -> Result<()> {
@@ -55,7 +55,7 @@ mod elsewhere {
     }
 
     pub(crate) fn one_processor() -> Result<()> {
-        crate::scale::progress(format_args!("not on one processor: only Linux is asked for that"));
+        crate::scale::progress(format_args!("not pinned to one processor: this is supported on Linux only"));
         Ok(())
     }
 }

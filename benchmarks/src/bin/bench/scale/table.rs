@@ -1,4 +1,4 @@
-//! What is printed: a table for whoever reads, lines of JSON for whoever reckons.
+//! The output: a table, or lines of JSON.
 
 use comfy_table::presets;
 use examples::report;
@@ -9,7 +9,7 @@ use crate::measure::round;
 pub(super) struct Table {
     /// The theme's name on the command line.
     pub(super) theme: &'static str,
-    /// What was measured, how, and what a ratio is a ratio to.
+    /// What was measured, how, and the base of the ratios.
     pub(super) about: &'static str,
     pub(super) rows: Vec<Row>,
 }
@@ -17,14 +17,14 @@ pub(super) struct Table {
 pub(super) struct Row {
     what: String,
     unit: &'static str,
-    /// Of each round.
+    /// One figure for each round.
     figures: Vec<f64>,
     ratio: Option<f64>,
     target: Option<Target>,
     note: String,
 }
 
-/// What a row is to stay within.
+/// The target of a row.
 #[derive(Clone, Copy)]
 pub(super) enum Target {
     Figure(f64),
@@ -36,7 +36,7 @@ impl Row {
         Row { what: what.into(), unit, figures, ratio: None, target: None, note: String::new() }
     }
 
-    /// The ratio to another row: the median of the rounds' ratios, since what disturbs a round disturbs both.
+    /// The ratio to another row: the median of the rounds' ratios, because a disturbance of a round affects both.
     pub(super) fn ratio_to(mut self, other: &[f64]) -> Row {
         let ratios = self.figures.iter().zip(other).map(|(mine, other)| mine / other).collect();
         self.ratio = Some(spread(ratios)[1]);
@@ -53,7 +53,7 @@ impl Row {
         self
     }
 
-    /// What it is to stay within, and whether it does.
+    /// The target, and whether it is met.
     fn judged(&self) -> Option<(f64, bool)> {
         let (most, is) = match self.target? {
             Target::Figure(most) => (most, spread(self.figures.clone())[1]),
@@ -63,7 +63,7 @@ impl Row {
     }
 }
 
-/// The least, the median and the most.
+/// The minimum, the median and the maximum.
 pub(super) fn spread(mut figures: Vec<f64>) -> [f64; 3] {
     figures.sort_by(f64::total_cmp);
     let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
@@ -120,7 +120,7 @@ impl Table {
     }
 }
 
-/// Three digits or more.
+/// At least three significant digits.
 fn shown(figure: f64) -> String {
     match figure.abs() {
         size if size.fract() == 0.0 => format!("{figure}"),

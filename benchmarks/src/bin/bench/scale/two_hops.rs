@@ -1,4 +1,4 @@
-//! A call from plugin to plugin through the engine, beside a call to a plugin.
+//! A call from plugin to plugin through the engine, compared with a call to a plugin.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use crate::measure::{Result, text};
 
 const ABOUT: &str = "\
 Calls of an echo, one at a time: from this process to a plugin behind a websocket, and from plugin to plugin\n\
-through this process. Each plugin has a process of its own, and all three share one processor. The ratio is to\n\
-one hop.\n\
-The last row is what the second hop takes longer with 64 KiB than with 64 bytes, there and back; its ratio is to\n\
-the same bytes written to a bare socket and read from it, there and back.";
+through this process. Each plugin has its own process, and all three share one processor. The ratio is to one\n\
+hop.\n\
+The last row is how much longer the second hop takes with 64 KiB than with 64 bytes, there and back; its ratio is\n\
+to the same bytes written to a bare socket and read from it, there and back.";
 
 /// One hop and two take turns within a round.
 const TURNS: usize = 10;
 const SIZES: [(&str, usize); 2] = [("64 bytes", 64), ("64 KiB", 64 << 10)];
 
 pub(super) async fn measure(pace: Pace) -> Result<Table> {
-    // The plugins' processes, too.
+    // Includes the plugins' processes.
     let _one = system::one_processor()?;
     let trio = Trio::start().await?;
     let mut sockets = Sockets::open().await?;
@@ -34,7 +34,7 @@ pub(super) async fn measure(pace: Pace) -> Result<Table> {
         *times = pace.times(Duration::from_secs_f64(two / 1e6)).div_ceil(TURNS);
     }
     sockets.carry(&text[1], 200).await?;
-    // Of each size one hop and two, in µs.
+    // One hop and two for each size, in µs.
     let (mut figures, mut bare) = ([[vec![], vec![]], [vec![], vec![]]], vec![]);
     for round in 0..pace.rounds {
         progress(format_args!("two-hops: round {} of {}", round + 1, pace.rounds));
@@ -82,7 +82,7 @@ impl Sockets {
         Ok(Sockets(here, listener.accept().await?.0))
     }
 
-    /// The time to carry a text there and back, in µs.
+    /// The round-trip time of a text, in µs.
     async fn carry(&mut self, text: &str, times: usize) -> Result<f64> {
         let Sockets(here, there) = self;
         let (began, mut read) = (Instant::now(), vec![0; text.len()]);

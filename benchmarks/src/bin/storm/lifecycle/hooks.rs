@@ -1,5 +1,5 @@
-//! The plugins that the storm is on, in this process or behind a link: slow hooks, hooks that fail, hooks that change
-//! other plugins' states. What ran is noted, to see that each activation has its deactivation.
+//! The plugins under test, in this process or behind a link: their hooks are slow, fail, or change other plugins' states.
+//! Hooks are recorded, to check that each activation is paired with a deactivation.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use connector_core::{Plugin, PluginClient, PluginManager};
 use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 
-/// A hook whose own requests take longer hangs: less than the activation's limit, so that it is seen here.
+/// A hook whose requests take longer hangs. Less than the activation's limit, so that it is detected here.
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub(crate) struct Hooks(Mutex<Noted>);
 
 #[derive(Debug)]
 struct Noted {
-    /// In this process hooks follow each other; behind links that follow each other, the next link's first hook may come
-    /// before the last link's last, so that they are but counted.
+    /// In this process hooks alternate strictly; behind links, the first hook of the next link may run before the last hook of
+    /// the previous one, so they are only counted.
     alternate: bool,
     last: Hook,
     activations: usize,
@@ -55,13 +55,13 @@ impl Hooks {
             noted.wrong = Some(format!("{hook:?} follows {:?}", noted.last));
         }
         noted.last = hook;
-        // Behind a link the hook runs beside, and a loss cuts it; the last hook runs all the same.
+        // Behind a link the hook runs concurrently, and a loss cancels it; the last hook runs anyway.
         let activates = if noted.alternate { Hook::Activated } else { Hook::Begun };
         noted.activations += usize::from(hook == activates);
         noted.deactivations += usize::from(hook == Hook::Deactivated);
     }
 
-    /// What is wrong with them for a plugin that is, or is not, active.
+    /// The mismatch of the hooks with the plugin's state, if any.
     pub(crate) fn wrong(&self, active: bool) -> Option<String> {
         let noted = lock(&self.0);
         let Noted { activations, deactivations, wrong, .. } = &*noted;
@@ -72,21 +72,21 @@ impl Hooks {
     }
 }
 
-/// What a plugin's hooks do.
+/// The behaviour of a plugin's hooks.
 pub(crate) struct Nature {
     pub(crate) name: String,
-    /// Milliseconds that a hook takes at most.
+    /// The maximum duration of a hook in milliseconds.
     pub(crate) takes: u64,
-    /// One in so many hooks fails; 0 for none.
+    /// One in this many hooks fails; 0 for none.
     pub(crate) fails: u32,
-    /// The plugins whose state its hooks change, and the host's handle to do so.
+    /// The plugins whose states its hooks change, and the host's handle for that.
     pub(crate) meddles: Option<(Vec<String>, PluginManager)>,
     pub(crate) dice: Mutex<Rng>,
     /// Behind a link: the newest link's handle.
     pub(crate) client: Mutex<Option<PluginClient>>,
 }
 
-/// The plugin of that nature, which notes its hooks there.
+/// A plugin with that behaviour, which records its hooks.
 pub(crate) fn plugin(nature: &Arc<Nature>, hooks: &Arc<Hooks>) -> Plugin {
     let (on, off) = ((Arc::clone(nature), Arc::clone(hooks)), (Arc::clone(nature), Arc::clone(hooks)));
     Plugin::new(nature.name.as_str())
@@ -119,8 +119,8 @@ impl Nature {
 
     pub(crate) fn may_fail(&self) {
         if self.fails > 0 && lock(&self.dice).u32(..self.fails) == 0 {
-            // Calls no panic hook, which would print.
-            resume_unwind(Box::new("a hook of the storm's"));
+            // Skips the panic hook, which would print.
+            resume_unwind(Box::new("a deliberate panic of a hook"));
         }
     }
 
@@ -136,13 +136,13 @@ impl Nature {
             (other, dice.u8(..6), (dice.u8(..4) == 0).then(|| Duration::from_micros(dice.u64(..5000))))
         };
         let what = match how {
-            0 => "has another activated",
-            1 => "has another deactivated",
+            0 => "activates another through the manager",
+            1 => "deactivates another through the manager",
             2 => "activates another",
             3 => "deactivates another",
             _ => "calls another",
         };
-        // Whether it is granted is not of interest: some of these wait for this very hook.
+        // The outcome is ignored: some of these wait for this hook itself.
         let work = async {
             match how {
                 0 => drop(client.call::<()>("manager", "activatePlugin", (other.clone(),)).await),

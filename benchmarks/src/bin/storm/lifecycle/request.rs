@@ -1,4 +1,4 @@
-//! What is asked for, and how it may end.
+//! Requests and their outcomes.
 
 use connector_core::{ActivateError, CallError, Refusal};
 use fastrand::Rng;
@@ -7,8 +7,8 @@ use fastrand::Rng;
 pub(crate) enum Op {
     Activate,
     Deactivate,
-    /// By another plugin, by way of the manager.
-    DeactivateFromAfar,
+    /// By another plugin, through the manager.
+    DeactivateRemotely,
     /// Registered again at once, under the same name.
     Remove,
     /// Activates on demand.
@@ -19,13 +19,13 @@ pub(crate) enum Op {
 
 impl Op {
     pub(crate) const OF_A_PLUGIN: [Op; 5] =
-        [Op::Activate, Op::Deactivate, Op::DeactivateFromAfar, Op::Remove, Op::Call];
+        [Op::Activate, Op::Deactivate, Op::DeactivateRemotely, Op::Remove, Op::Call];
 
     pub(crate) fn draw(rng: &mut Rng) -> Op {
         match rng.u32(..1000) {
             0..400 => Op::Activate,
             400..600 => Op::Deactivate,
-            600..680 => Op::DeactivateFromAfar,
+            600..680 => Op::DeactivateRemotely,
             680..750 => Op::Remove,
             750..998 => Op::Call,
             _ => Op::Shutdown,
@@ -36,7 +36,7 @@ impl Op {
         match self {
             Op::Activate => "activate",
             Op::Deactivate => "deactivate",
-            Op::DeactivateFromAfar => "deactivate from afar",
+            Op::DeactivateRemotely => "deactivate remotely",
             Op::Remove => "remove",
             Op::Call => "call",
             Op::Shutdown => "shutdown",
@@ -48,11 +48,11 @@ impl Op {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// As may happen to any request among others.
+    /// Failed in a way that concurrent requests explain.
     Failed,
-    /// With what no other request explains.
+    /// Failed in a way that no other request explains.
     Surprise(String),
-    /// Its future was.
+    /// Its future was dropped.
     Dropped,
     Hangs,
 }
@@ -68,7 +68,7 @@ pub(crate) fn activated(outcome: Result<(), ActivateError>) -> Outcome {
     }
 }
 
-/// How a call ended that should give what is expected.
+/// The outcome of a call with an expected result.
 pub(crate) fn called<T: PartialEq + std::fmt::Debug>(outcome: Result<T, CallError>, expected: T) -> Outcome {
     match outcome {
         Ok(result) if result == expected => Outcome::Done,

@@ -1,4 +1,4 @@
-//! A plugin that the storm is on: where it lives, how it is registered, and how its link is lost.
+//! A plugin under test: its transport, its registration, and how its link is lost.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ pub(crate) enum Transport {
     Channel,
 }
 
-/// The transports of plugins, over and over: those that are cheap are there more often.
+/// The transports of plugins, cyclically; cheap ones appear more often.
 pub(crate) const TRANSPORTS: &[Transport] = &[
     Transport::Here,
     Transport::Thread,
@@ -93,36 +93,36 @@ impl Transport {
 pub(crate) struct Subject {
     pub(crate) transport: Transport,
     pub(crate) nature: Arc<Nature>,
-    /// Whether hooks of other plugins change its state, so that nothing is known of it but what its own hooks say.
+    /// Whether other plugins' hooks change its state, so that it is known only from its own hooks.
     pub(crate) meddled_with: bool,
     pub(crate) hooks: Arc<Hooks>,
-    /// Those of plugins that were registered before it, under its name.
+    /// The hooks of plugins that were registered earlier under its name.
     pub(crate) past: Vec<Arc<Hooks>>,
     links: Links,
-    far: Far,
+    far: Peer,
 }
 
-/// Links dialled, or programs started, by now.
+/// Links dialled, or programs started, so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Links {
     /// Over the transport.
     pub(crate) of_transport: Arc<AtomicUsize>,
-    /// For programs, over all of their channels; and the most there may be.
+    /// For programs, over all channels; and their maximum.
     pub(crate) programs: Option<(Arc<AtomicUsize>, usize)>,
 }
 
-/// What is at the other end, for as long as the storm lasts.
-enum Far {
+/// The other end, for the duration of the storm.
+enum Peer {
     Nothing,
     Serving { url: String, proxy: Option<Proxy>, serving: JoinHandle<LinkEnd> },
     Memory { connector: MemoryPlugin, switch: Switch, serving: JoinHandle<LinkEnd> },
 }
 
-impl Drop for Far {
+impl Drop for Peer {
     fn drop(&mut self) {
         match self {
-            Far::Nothing => {}
-            Far::Serving { serving, .. } | Far::Memory { serving, .. } => serving.abort(),
+            Peer::Nothing => {}
+            Peer::Serving { serving, .. } | Peer::Memory { serving, .. } => serving.abort(),
         }
     }
 }
@@ -140,7 +140,7 @@ impl Subject {
         let nature = Arc::new(Nature {
             name: name(number),
             takes: [0, 0, 4, 20][rng.usize(..4)],
-            // Behind a link that harms nothing.
+            // Behind a link that is harmless.
             fails: if here && meddling.is_none() { [0, 0, 3][number % 3] } else { 8 * u32::from(!here) },
             meddles: meddling,
             dice: Mutex::new(rng.fork()),
@@ -150,8 +150,8 @@ impl Subject {
         let (nature_, hooks_) = (Arc::clone(&nature), Arc::clone(&hooks));
         let make = move || plugin(&nature_, &hooks_);
         let far = match transport {
-            Transport::Here | Transport::Thread | Transport::Task => Far::Nothing,
-            Transport::Stdio | Transport::Node | Transport::Channel => Far::Nothing,
+            Transport::Here | Transport::Thread | Transport::Task => Peer::Nothing,
+            Transport::Stdio | Transport::Node | Transport::Channel => Peer::Nothing,
             Transport::Websocket => {
                 let config = WsServerConfig::default().max_connections(MANY).max_handshakes(MANY);
                 let server = WsServer::bind("127.0.0.1:0", config).await?;
@@ -165,11 +165,11 @@ impl Subject {
             }
             Transport::LocalSocket => {
                 let server = LocalServer::bind(&LocalName::unique(), LocalConfig::default().max_connections(MANY))?;
-                Far::Serving { url: server.url(), proxy: None, serving: serving(server, make) }
+                Peer::Serving { url: server.url(), proxy: None, serving: serving(server, make) }
             }
             Transport::Memory => {
                 let (connector, accepts, switch) = memory();
-                Far::Memory { connector, switch, serving: serving(accepts, make) }
+                Peer::Memory { connector, switch, serving: serving(accepts, make) }
             }
         };
         Ok(Subject { transport, nature, meddled_with, hooks, past: Vec::new(), links, far })
@@ -179,7 +179,7 @@ impl Subject {
         &self.nature.name
     }
 
-    /// Whether an activation that nobody takes back succeeds.
+    /// Whether an activation succeeds unless another request reverts it.
     pub(crate) fn is_reliable(&self) -> bool {
         self.transport != Transport::Here || self.nature.fails == 0
     }
@@ -193,14 +193,14 @@ impl Subject {
             let (nature, hooks) = (Arc::clone(&self.nature), Arc::clone(&self.hooks));
             let config = WorkerConfig::default().placement(placement);
             WorkerConnector::new(self.name(), config, move || {
-                // Before there is a link: the thread or task ends of it.
+                // Before there is a link: this ends the thread or task.
                 nature.may_fail();
                 plugin(&nature, &hooks)
             })
         };
         let child = |channel| {
             let program = Program::new(program).channel(channel).env(processes::MARK, processes::mark());
-            // Most are killed: none may stay down for it.
+            // Most programs are killed; none may stay down because of that.
             let program = program.restart(Restart::Always).crash_budget(u32::MAX, Duration::from_secs(1));
             ChildConnector::new(program.env(processes::NAME, self.name()))
         };
@@ -216,16 +216,16 @@ impl Subject {
             Transport::Socketio => Box::new(transport_socketio::SocketIoConnector::default()),
             Transport::LocalSocket => Box::new(LocalConnector::default()),
             Transport::Memory => match &self.far {
-                Far::Memory { connector, .. } => Box::new(connector.clone()),
-                Far::Serving { .. } | Far::Nothing => unreachable!("it has a memory"),
+                Peer::Memory { connector, .. } => Box::new(connector.clone()),
+                Peer::Serving { .. } | Peer::Nothing => unreachable!("it uses the in-memory transport"),
             },
             Transport::Stdio => Box::new(child(ChannelKind::Stdio)),
             Transport::Node => Box::new(child(ChannelKind::Node)),
             Transport::Channel => Box::new(child(ChannelKind::Local)),
         };
         let url = match &self.far {
-            Far::Serving { url, proxy, .. } => proxy.as_ref().map_or(url, |proxy| &proxy.url),
-            Far::Memory { .. } | Far::Nothing => "storm:",
+            Peer::Serving { url, proxy, .. } => proxy.as_ref().map_or(url, |proxy| &proxy.url),
+            Peer::Memory { .. } | Peer::Nothing => "storm:",
         };
         let counted = Counted { connector, links: self.links.clone() };
         engine
@@ -237,11 +237,11 @@ impl Subject {
     pub(crate) fn lose(&self, rng: &mut Rng) -> bool {
         match &self.far {
             _ if self.transport.is_child() => processes::kill(self.name()),
-            Far::Serving { proxy: Some(proxy), .. } if rng.bool() => {
+            Peer::Serving { proxy: Some(proxy), .. } if rng.bool() => {
                 proxy.cut();
                 true
             }
-            Far::Memory { switch, .. } if rng.bool() => {
+            Peer::Memory { switch, .. } if rng.bool() => {
                 switch.cut();
                 true
             }
@@ -251,7 +251,7 @@ impl Subject {
 }
 
 impl Drop for Subject {
-    /// A handle that a plugin holds holds the plugin.
+    /// Breaks the cycle: a handle held by a plugin keeps the plugin alive.
     fn drop(&mut self) {
         lock(&self.nature.client).take();
     }
@@ -262,7 +262,7 @@ pub(crate) fn name(number: usize) -> String {
     format!("{}-{number}", TRANSPORTS[number % TRANSPORTS.len()].name())
 }
 
-/// Links of the past may end after those of the present have begun.
+/// Old links may end after new ones have started.
 const MANY: usize = 10_000;
 
 fn serving(
@@ -272,12 +272,12 @@ fn serving(
     tokio::spawn(serve(connector, make, ClientConfig::default()))
 }
 
-async fn proxied(url: String, serving: JoinHandle<LinkEnd>) -> std::io::Result<Far> {
+async fn proxied(url: String, serving: JoinHandle<LinkEnd>) -> std::io::Result<Peer> {
     let proxy = Some(Proxy::start(&url, None).await?);
-    Ok(Far::Serving { url, proxy, serving })
+    Ok(Peer::Serving { url, proxy, serving })
 }
 
-/// Counts links, and starts no more programs than it may.
+/// Counts links, and limits the number of programs started.
 struct Counted {
     connector: Box<dyn PluginConnector>,
     links: Links,
@@ -289,7 +289,7 @@ impl PluginConnector for Counted {
         if let Some((started, most)) = &self.links.programs
             && started.fetch_add(1, Ordering::Relaxed) >= *most
         {
-            return Err(ConnectError::Refused("the storm has started as many programs as it may".to_owned()));
+            return Err(ConnectError::Refused("the storm has reached its limit of programs".to_owned()));
         }
         self.links.of_transport.fetch_add(1, Ordering::Relaxed);
         self.connector.connect(url).await

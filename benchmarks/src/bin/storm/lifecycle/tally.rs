@@ -1,4 +1,4 @@
-//! What came of the storm, transport by transport.
+//! The results of the storm for each transport.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use super::subject::{Links, TRANSPORTS, Transport};
 #[derive(Default)]
 pub(crate) struct Tally {
     rows: Vec<(Transport, Row)>,
-    /// Ended well, failed, dropped.
+    /// Succeeded, failed, dropped.
     shutdowns: [usize; 3],
     programs: Arc<AtomicUsize>,
-    /// What was wrong with no plugin's name to it.
+    /// Faults that do not belong to a plugin.
     pub(crate) elsewhere: usize,
 }
 
@@ -53,7 +53,7 @@ impl Tally {
         Links { of_transport: Arc::clone(&self.row(transport).links), programs }
     }
 
-    /// Programs started by now.
+    /// Programs started so far.
     pub(crate) fn programs(&self) -> usize {
         self.programs.load(Ordering::Relaxed)
     }
@@ -87,7 +87,7 @@ impl Tally {
         self.row(transport).violations += 1;
     }
 
-    /// Whatever was wrong by now.
+    /// Faults found so far.
     pub(crate) fn faults(&self) -> usize {
         self.elsewhere + self.rows.iter().map(|(_, row)| row.hangs + row.violations).sum::<usize>()
     }

@@ -1,8 +1,8 @@
-//! Who dials: an engine that attaches to a plugin, or a plugin whose engine serves.
+//! Dialling a local socket: from an engine that attaches to a plugin, or from a plugin whose engine serves.
 
-use connector_core::Link;
+use connector_core::{ConnectError, Link};
 #[cfg(feature = "plugin")]
-use connector_core::{ConnectError, ExternalProfile, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ExternalProfile, PluginConnector, Profile, Registration, async_trait};
 
 use super::name::LocalName;
 use super::os;
@@ -18,12 +18,12 @@ async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, 
 
 /// Dials an engine that serves `name`: the plugin's end of a link, for [`connector_core::connect`].
 ///
-/// Bounded by [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout). Cancel safe: dropping the future drops
-/// what it had made. Must be called within a tokio runtime.
+/// Bounded by [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout). Cancel safe: dropping the future closes
+/// its connection. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// [`ConnectError::Refused`] if nothing listens there, or another user does; [`ConnectError::TimedOut`] if the server
-/// does not accept in time; [`ConnectError::Failed`] if the system fails.
+/// [`ConnectError::Refused`] if no server listens there or another user's does, [`ConnectError::TimedOut`] if the server does
+/// not accept in time, [`LinkEnd::Lost`] if the system fails.
 #[cfg(feature = "client")]
 pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     connect(name, &config).await
@@ -31,11 +31,11 @@ pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, 
 
 /// The engine's end: attaches to plugins that serve a local socket.
 ///
-/// The profile's `url` is `local:NAME`; a bare name or, on Unix, an absolute path will do, too.
+/// The profile's `url` is `local:NAME`, a bare name or, on Unix, an absolute path.
 /// [`connect`](PluginConnector::connect) is bounded by
-/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It returns
-/// [`ConnectError::Refused`] when something must be put right: the name is invalid, nothing listens there, or another
-/// user does; and [`ConnectError::TimedOut`] or [`ConnectError::Failed`] when the next attempt may succeed.
+/// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It returns [`ConnectError::Refused`]
+/// when something must be fixed: the name is invalid, or no server or another user's server listens there; and
+/// [`ConnectError::TimedOut`] or [`LinkEnd::Lost`] when a retry may succeed.
 #[cfg(feature = "plugin")]
 #[derive(Debug, Clone, Default)]
 pub struct LocalConnector {
@@ -59,8 +59,8 @@ impl PluginConnector for LocalConnector {
     }
 }
 
-/// The plugin `profile` (a name will do) that serves the local socket `name` (see [`LocalName::parse`]), to be
-/// registered with an engine. For other limits take [`Registration::behind`] with a [`LocalConnector`].
+/// The plugin `profile` (or just its name) that serves the local socket `name` (see [`LocalName::parse`]), to be
+/// registered with an engine. For other limits use [`Registration::behind`] with a [`LocalConnector`].
 #[cfg(feature = "plugin")]
 pub fn plugin(profile: impl Into<Profile>, name: &str) -> Registration {
     Registration::behind(ExternalProfile::new(profile, name), LocalConnector::default())

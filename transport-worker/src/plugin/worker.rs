@@ -1,4 +1,4 @@
-//! The task that looks after one thread, or task, of a plugin: asks it to end, gives it up, joins it.
+//! The task that supervises one plugin's thread or task: asks it to end, cancels it, joins it.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use futures_util::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long dropping what waits may take.
+/// How long dropping pending futures may take.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How a plugin's work stands.
+/// The status of a plugin's thread or task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
-    Runs,
-    /// It was told to end, and blocks its thread all the same.
-    WillNotEnd,
-    /// It has ended, and its thread is joined; maybe by a panic, of that text.
+    Running,
+    /// It was asked to end but still blocks its thread.
+    Blocked,
+    /// It has ended, and its thread is joined. If it panicked, the panic's text.
     Ended(Option<String>),
 }
 
-/// A plugin at work, looked after. Dropping this asks it to end.
-pub(super) struct Work {
+/// A supervised plugin. Dropping this asks it to end.
+pub(super) struct Worker {
     asked: Option<oneshot::Sender<()>>,
     status: watch::Receiver<Status>,
 }
 
-/// Sees how a plugin's work ends.
+/// Observes how a plugin ends.
 #[derive(Clone)]
 pub(super) struct Watch(watch::Receiver<Status>);
 
-impl Work {
-    /// `ended` tells of the work's end; dropping `give_up` drops whatever waits in it.
-    pub(super) fn look_after(
+impl Worker {
+    /// `ended` resolves when the plugin ends; dropping `give_up` drops its pending futures.
+    pub(super) fn supervise(
         name: &str,
         thread: Option<JoinHandle<()>>,
         mut ended: oneshot::Receiver<Option<String>>,
         give_up: oneshot::Sender<()>,
         exit_timeout: Duration,
-    ) -> Work {
+    ) -> Worker {
         let (asked, asks) = oneshot::channel::<()>();
-        let (tell, status) = watch::channel(Status::Runs);
+        let (status_tx, status) = watch::channel(Status::Running);
         let name = name.to_owned();
         tokio::spawn(async move {
             let panic = match select(&mut ended, asks).await {
@@ -49,21 +49,21 @@ impl Work {
                     Ok(panic) => panic,
                     Err(_) => {
                         drop(give_up);
-                        given_up(&name, &mut ended, &tell).await
+                        cancelled(&name, &mut ended, &status_tx).await
                     }
                 },
             };
             if let Some(thread) = thread {
-                // It has said that it is at its end, so this does not wait; and what it had to say of a panic is said.
+                // The thread has reached its end, so this does not block. A panic was reported already.
                 let _ = thread.join();
             }
-            // An error: its runtime is gone, and it with that.
-            tell.send_replace(Status::Ended(panic.ok().flatten()));
+            // An error means that its runtime is gone, and the plugin with it.
+            status_tx.send_replace(Status::Ended(panic.ok().flatten()));
         });
-        Work { asked: Some(asked), status }
+        Worker { asked: Some(asked), status }
     }
 
-    /// Its link is closed: its time runs.
+    /// Its link is closed, so its exit timeout starts.
     pub(super) fn ask_to_end(&mut self) {
         self.asked = None;
     }
@@ -73,26 +73,26 @@ impl Work {
     }
 }
 
-async fn given_up(
+async fn cancelled(
     name: &str,
     ended: &mut oneshot::Receiver<Option<String>>,
-    tell: &watch::Sender<Status>,
+    status: &watch::Sender<Status>,
 ) -> Result<Option<String>, oneshot::error::RecvError> {
     if let Ok(panic) = timeout(GRACE, &mut *ended).await {
         return panic;
     }
-    tracing::warn!(plugin = name, "it blocks its thread and does not end; the thread stays until it does");
-    tell.send_replace(Status::WillNotEnd);
+    tracing::warn!(plugin = name, "the plugin blocks its thread and does not end; the thread stays until it does");
+    status.send_replace(Status::Blocked);
     let panic = ended.await;
-    tracing::info!(plugin = name, "it has ended after all");
+    tracing::info!(plugin = name, "the blocked plugin has ended");
     panic
 }
 
 impl Watch {
-    /// Waits for its end, or until it is known that it will not end.
+    /// Waits until it has ended or is known to be blocked.
     pub(super) async fn settled(mut self) -> Status {
-        let status = self.0.wait_for(|status| *status != Status::Runs).await.map(|status| status.clone());
-        // An error: the engine's runtime is gone, and nobody looks any more.
+        let status = self.0.wait_for(|status| *status != Status::Running).await.map(|status| status.clone());
+        // An error means that the engine's runtime, and so the supervising task, is gone.
         status.unwrap_or(Status::Ended(None))
     }
 }

@@ -1,12 +1,12 @@
-//! All processes that come of one program, wherever they have gone.
+//! Finds and kills all descendants of a program, including those that left its process group.
 //!
-//! A process group holds those that stay in it. One that leaves it (`setsid`, a double fork) still has the environment
-//! that it was started with, and so a variable in it tells whose it is. On Linux everybody's environment can be read in
-//! `/proc`; elsewhere the group, or the job, has to do.
+//! A process that leaves the group (`setsid`, a double fork) keeps the environment that it was started with, so a variable
+//! there identifies its program. On Linux the environment of other processes can be read in `/proc`; elsewhere only the
+//! group, or the job, is killed.
 
 use std::ffi::OsString;
 
-/// The variable: the marks of the program, and before them of those whose family this engine belongs to itself.
+/// The variable holds the program's mark, after the marks of the programs that this engine itself descends from.
 pub(super) const VARIABLE: &str = "PLUGIN_FAMILY";
 
 #[cfg(target_os = "linux")]
@@ -30,15 +30,15 @@ mod linux {
 
     use super::{OsString, VARIABLE};
 
-    /// Looks for processes, at most, and between two: one may start another while it is being killed.
-    const LOOKS: usize = 50;
+    /// The maximum number of passes, and the pause between two: a process may start another while it is being killed.
+    const MAX_PASSES: usize = 50;
     const PAUSE: Duration = Duration::from_millis(5);
-    /// How much of an environment is read.
-    const MOST_BYTES: u64 = 8 << 20;
-    /// How long the end of a program waits for its family's.
+    /// How much of an environment is read, in bytes.
+    const MAX_ENVIRONMENT: u64 = 8 << 20;
+    /// How long the end of a program waits for the end of its descendants.
     const LIMIT: Duration = Duration::from_secs(2);
 
-    /// What one program's processes carry. Unless it was [swept](Mark::sweep), dropping it kills them in a thread.
+    /// Marks the processes of one program. Dropping it kills them in a thread, unless [`sweep`](Mark::sweep) already did.
     #[derive(Debug)]
     pub(in super::super) struct Mark(Option<String>);
 
@@ -46,7 +46,7 @@ mod linux {
         pub(in super::super) fn new() -> Mark {
             static NEXT: AtomicU64 = AtomicU64::new(0);
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            Mark(Some(format!("{}{number:x};", of_engine())))
+            Mark(Some(format!("{}{number:x};", engine_mark())))
         }
 
         /// The variable's value.
@@ -56,13 +56,13 @@ mod linux {
             value
         }
 
-        /// Kills whoever carries it, and waits for that.
+        /// Kills the marked processes, and waits for that.
         pub(in super::super) async fn sweep(mut self) {
             let Some(mark) = self.0.take() else { return };
-            let (done, told) = oneshot::channel();
+            let (done, finished) = oneshot::channel();
             queue(Job { mark, done: Some(done) });
-            // An error: there is no thread for it.
-            let _ = tokio::time::timeout(LIMIT, told).await;
+            // Fails if the thread could not be started.
+            let _ = tokio::time::timeout(LIMIT, finished).await;
         }
     }
 
@@ -74,8 +74,8 @@ mod linux {
         }
     }
 
-    /// What the marks of all programs of this process begin with.
-    pub(in super::super) fn of_engine() -> &'static str {
+    /// The common prefix of the marks of all programs of this process.
+    pub(in super::super) fn engine_mark() -> &'static str {
         static ENGINE: OnceLock<String> = OnceLock::new();
         ENGINE.get_or_init(|| {
             let random = RandomState::new().hash_one(std::process::id());
@@ -88,40 +88,40 @@ mod linux {
         done: Option<oneshot::Sender<()>>,
     }
 
-    /// To the one thread that looks, since reading in `/proc` blocks, and one look serves all who wait for one.
+    /// Sends a job to the single sweeper thread: reading `/proc` blocks, and one pass serves all queued jobs.
     fn queue(job: Job) {
         static SWEEPER: OnceLock<Option<Sender<Job>>> = OnceLock::new();
         let sweeper = SWEEPER.get_or_init(|| {
             let (jobs, queue) = channel();
             let thread = std::thread::Builder::new().name("plugin-sweeper".to_owned());
-            thread.spawn(move || work(&queue)).ok().map(|_| jobs)
+            thread.spawn(move || run(&queue)).ok().map(|_| jobs)
         });
         if sweeper.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
-            tracing::warn!("no thread can be started that looks for what an ended program has left");
+            tracing::warn!("cannot start the thread that finds the descendants of ended programs");
         }
     }
 
-    fn work(jobs: &Receiver<Job>) {
+    fn run(jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
             let due: Vec<Job> = std::iter::once(first).chain(jobs.try_iter()).collect();
             let marks: Vec<&str> = due.iter().map(|job| job.mark.as_str()).collect();
             kill_all(&marks);
-            // Nobody has to wait for it.
+            // The receiver may be dropped.
             due.into_iter().filter_map(|job| job.done).for_each(|done| done.send(()).unwrap_or_default());
         }
     }
 
     fn kill_all(marks: &[&str]) {
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_PASSES {
             let Ok(entries) = std::fs::read_dir("/proc") else { return };
             let names = entries.flatten().map(|entry| entry.file_name());
             let pids = names.filter_map(|name| Pid::from_raw(name.to_str()?.parse().ok()?));
             let mut again = false;
             for pid in pids {
-                again |= match look(pid, marks) {
-                    Look::Carries => kill(pid, marks),
-                    Look::Unclear => true,
-                    Look::IsNot => false,
+                again |= match inspect(pid, marks) {
+                    Match::Marked => kill(pid, marks),
+                    Match::Unknown => true,
+                    Match::Unmarked => false,
                 };
             }
             if !again {
@@ -129,46 +129,46 @@ mod linux {
             }
             std::thread::sleep(PAUSE);
         }
-        tracing::warn!("processes that an ended program has left start others faster than they are killed");
+        tracing::warn!("descendants of an ended program start processes faster than they are killed");
     }
 
     #[derive(Debug, PartialEq)]
-    enum Look {
-        Carries,
-        IsNot,
-        /// It is just becoming another program, and has no environment yet.
-        Unclear,
+    enum Match {
+        Marked,
+        Unmarked,
+        /// It is within `execve` and has no environment yet.
+        Unknown,
     }
 
-    fn look(pid: Pid, marks: &[&str]) -> Look {
+    fn inspect(pid: Pid, marks: &[&str]) -> Match {
         let mut environment = Vec::new();
         let path = format!("/proc/{}/environ", pid.as_raw_nonzero());
-        // What has ended, or is another user's, cannot be read.
-        let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut environment));
+        // Fails for a process that has ended or belongs to another user.
+        let read = File::open(path).and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut environment));
         match read {
-            Ok(0) if is_between_programs(pid) => Look::Unclear,
+            Ok(0) if is_between_programs(pid) => Match::Unknown,
             Ok(_) if marks.iter().any(|mark| memchr::memmem::find(&environment, mark.as_bytes()).is_some()) => {
-                Look::Carries
+                Match::Marked
             }
-            _ => Look::IsNot,
+            _ => Match::Unmarked,
         }
     }
 
-    /// It lives, is none of the kernel's own, and the place of its environment is not known (`proc_pid_stat(5)`).
+    /// Whether it is alive, not a kernel thread, and its environment's address is not known (`proc_pid_stat(5)`).
     fn is_between_programs(pid: Pid) -> bool {
-        const KERNELS_OWN: u64 = 0x20_0000;
+        const KERNEL_THREAD: u64 = 0x20_0000;
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return false };
-        // After the name, which may hold anything. The first of these is field 3.
+        // Skips the name, which may contain anything. The first of these is field 3.
         let fields: Vec<&str> = stat.rsplit_once(") ").map_or(Vec::new(), |(_, rest)| rest.split(' ').collect());
         let number = |field: usize| fields.get(field - 3).and_then(|text| text.trim().parse::<u64>().ok());
         let ended = fields.first().is_none_or(|state| matches!(*state, "Z" | "X"));
-        !ended && number(9).is_some_and(|flags| flags & KERNELS_OWN == 0) && number(50) == Some(0)
+        !ended && number(9).is_some_and(|flags| flags & KERNEL_THREAD == 0) && number(50) == Some(0)
     }
 
-    /// False if it has ended meanwhile. Another process may have got its number: so it is held, and looked at again.
+    /// Returns false if it has ended meanwhile. Its pid may have been reused, so it is pinned and inspected again.
     fn kill(pid: Pid, marks: &[&str]) -> bool {
         let killed = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(process) if look(pid, marks) == Look::Carries => {
+            Ok(process) if inspect(pid, marks) == Match::Marked => {
                 rustix::process::pidfd_send_signal(process, Signal::KILL)
             }
             Ok(_) => return false,
@@ -177,14 +177,14 @@ mod linux {
             Err(_) => return false,
         };
         if killed.is_ok() {
-            tracing::debug!(%pid, "killed what an ended program has left");
+            tracing::debug!(%pid, "killed a descendant of an ended program");
         }
         killed.is_ok()
     }
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::of_engine;
+pub(super) use linux::engine_mark;
 
 #[cfg(not(target_os = "linux"))]
 mod other {

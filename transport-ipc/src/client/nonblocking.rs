@@ -1,7 +1,7 @@
-//! Inherited descriptors.
+//! Restores the blocking mode of inherited descriptors.
 //!
-//! What says that a descriptor does not block is shared by all that have it: the shell that has started this program, or
-//! the next command on its line. So it is set back when the channel is closed.
+//! `O_NONBLOCK` is shared by every process that has the descriptor, such as the shell that started this program or the
+//! next command on its line. So it is restored when the channel is closed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,27 +11,27 @@ use std::task::{Context, Poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream over an inherited descriptor, which blocks again once this is dropped.
+/// A stream over an inherited descriptor, which restores the descriptor's flags when dropped.
 #[derive(Debug)]
 pub(super) struct Restoring<S> {
     stream: S,
-    _flags: Flags,
+    _flags: SavedFlags,
 }
 
 #[derive(Debug)]
-struct Flags(OwnedFd, OFlags);
+struct SavedFlags(OwnedFd, OFlags);
 
-impl Drop for Flags {
+impl Drop for SavedFlags {
     fn drop(&mut self) {
-        // Nothing can be done about it.
+        // An error cannot be handled here.
         let _ = fcntl_setfl(&self.0, self.1);
     }
 }
 
 impl<S> Restoring<S> {
-    /// `make` may set the descriptor not to block.
+    /// `make` may set the descriptor to non-blocking.
     pub(super) fn new(fd: OwnedFd, make: impl FnOnce(OwnedFd) -> io::Result<S>) -> io::Result<Restoring<S>> {
-        let flags = Flags(fd.try_clone()?, fcntl_getfl(&fd)?);
+        let flags = SavedFlags(fd.try_clone()?, fcntl_getfl(&fd)?);
         Ok(Restoring { stream: make(fd)?, _flags: flags })
     }
 }

@@ -1,4 +1,4 @@
-//! One end of a link, played by hand.
+//! One end of a link, driven by a case and checked against the contract.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,44 +7,44 @@ use std::time::Duration;
 
 use super::contract::{DISCONNECT, END, FLUSH, LIVES, ORDER, READY, SIZE, TEXT};
 use super::failure::{Failure, Hint, check, shown};
-use super::lab::{WAKERS, filled, numbered, within, yield_now};
+use super::harness::{WAKERS, filled, numbered, within, yield_now};
 use connector_core::{ConnectError, DecodeError, Link, LinkEnd, Message, SendError};
 
-/// What a link hands out.
+/// What a link yields: a message, or a frame that could not be decoded.
 pub(super) type Inbound = Result<Message, DecodeError>;
 
-/// One end of a link. While it waits to send it also receives, as the contract has one task do both.
-pub(super) struct End {
-    who: &'static str,
+/// One end of a link. It receives while it waits to send, since the contract has one task do both.
+pub(super) struct CheckedLink {
+    name: &'static str,
     link: Box<dyn Link>,
     inbox: VecDeque<Inbound>,
     end: Option<LinkEnd>,
     limit: Duration,
 }
 
-impl End {
-    pub(super) fn new(who: &'static str, link: Box<dyn Link>, limit: Duration) -> End {
-        End { who, link, inbox: VecDeque::new(), end: None, limit }
+impl CheckedLink {
+    pub(super) fn new(name: &'static str, link: Box<dyn Link>, limit: Duration) -> CheckedLink {
+        CheckedLink { name, link, inbox: VecDeque::new(), end: None, limit }
     }
 
-    /// The link alone, to be given to an engine or a plugin.
+    /// Unwraps the link, to pass it to an engine or a plugin.
     pub(super) fn into_link(self) -> Box<dyn Link> {
         self.link
     }
 
-    /// The end of the link must be the same whoever says it.
+    /// Checks that every method reports the same end.
     fn ended(&mut self, method: &str, end: LinkEnd) -> Result<LinkEnd, Failure> {
-        let said = self.end.get_or_insert_with(|| end.clone());
-        check(format!("{said:?}") == format!("{end:?}"), || {
+        let known = self.end.get_or_insert_with(|| end.clone());
+        check(format!("{known:?}") == format!("{end:?}"), || {
             Failure::new(
                 format_args!(
-                    "every method to say the same end of the link, and {} had said: {}",
-                    self.who,
-                    shown(said)
+                    "every method to report the same end of the link, and {} first reported: {}",
+                    self.name,
+                    shown(known)
                 ),
                 format_args!("{} from {method}", shown(&end)),
             )
-            .or_look_at("what keeps the end of a link once it is known")
+            .or_look_at("where the end of a link is stored once it is known")
             .rule(END)
         })?;
         has_text(&end).map(|()| end)
@@ -60,19 +60,19 @@ impl End {
         }
     }
 
-    /// Ready to send, or how the link ended.
+    /// Waits until the link is ready to send, or returns how it ended.
     pub(super) async fn ready(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, who) = (self.limit, self.who);
+        let (limit, name) = (self.limit, self.name);
         let outcome = within(
             limit,
-            format!("poll_ready of {who} end to be ready"),
+            format!("poll_ready of {name} end to be ready"),
             poll_fn(|cx| match self.link.poll_ready(cx) {
                 Poll::Pending => self.poll_inbox(cx).map(Err),
                 ready => ready,
             }),
         )
         .await
-        .or_look_at("poll_ready: it is ready once the other end has read, and it wakes the task that polled it")
+        .or_look_at("poll_ready: it becomes ready once the other end has read, and wakes the task that polled it")
         .rule(READY)?;
         match outcome {
             Ok(()) => Ok(Ok(())),
@@ -81,19 +81,17 @@ impl End {
     }
 
     pub(super) async fn flushed(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, who) = (self.limit, self.who);
+        let (limit, name) = (self.limit, self.name);
         let outcome = within(
             limit,
-            format!("poll_flush of {who} end to be ready"),
+            format!("poll_flush of {name} end to be ready"),
             poll_fn(|cx| match self.link.poll_flush(cx) {
                 Poll::Pending => self.poll_inbox(cx).map(Err),
                 ready => ready,
             }),
         )
         .await
-        .or_look_at(
-            "poll_flush: it is ready once everything is with the transport, and it wakes the task that polled it",
-        )
+        .or_look_at("poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it")
         .rule(FLUSH)?;
         match outcome {
             Ok(()) => Ok(Ok(())),
@@ -101,8 +99,8 @@ impl End {
         }
     }
 
-    /// Sends without a flush, or says how the link ended.
-    pub(super) async fn try_put(&mut self, message: Message) -> Result<Result<(), LinkEnd>, Failure> {
+    /// Sends without a flush, or returns how the link ended.
+    pub(super) async fn try_queue(&mut self, message: Message) -> Result<Result<(), LinkEnd>, Failure> {
         if let Err(end) = self.ready().await? {
             return Ok(Err(end));
         }
@@ -113,13 +111,13 @@ impl End {
         }
     }
 
-    /// Sends numbered messages of so many bytes until the link says its end; more than `most` it may not take.
-    pub(super) async fn send_until_end(&mut self, bytes: usize, most: usize) -> Result<(), Failure> {
-        for number in 0..most as i64 {
-            if self.try_put(filled(number, bytes)).await?.is_err() {
+    /// Sends numbered messages of `bytes` bytes until the link reports its end. It may accept at most `max` of them.
+    pub(super) async fn send_until_end(&mut self, bytes: usize, max: usize) -> Result<(), Failure> {
+        for number in 0..max as i64 {
+            if self.try_queue(filled(number, bytes)).await?.is_err() {
                 return Ok(());
             }
-            // Both ends get their turn, whatever the link thinks of its buffers; and one task polls both ways.
+            // Lets the other end run even if the link is always ready, and polls both directions from one task.
             if number % 16 == 0 {
                 yield_now().await;
                 let link = &mut self.link;
@@ -128,14 +126,14 @@ impl End {
                 }
             }
         }
-        let came = format!("one that has taken {most} messages of {bytes} bytes");
-        let failure = Failure::new("a link that tells its end to a sender", came);
+        let received = format!("one that accepted {max} messages of {bytes} bytes");
+        let failure = Failure::new("a link that reports its end to a sender", received);
         Err(failure.or_look_at("poll_ready once the link has ended").rule(END))
     }
 
-    pub(super) async fn put(&mut self, message: Message) -> Result<(), Failure> {
-        let ended = self.try_put(message).await?;
-        ended.map_err(|end| too_early("a link that takes a message", "poll_ready", &end))
+    pub(super) async fn queue(&mut self, message: Message) -> Result<(), Failure> {
+        let ended = self.try_queue(message).await?;
+        ended.map_err(|end| too_early("a link that accepts a message", "poll_ready", &end))
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
@@ -144,48 +142,48 @@ impl End {
     }
 
     pub(super) async fn send(&mut self, message: Message) -> Result<(), Failure> {
-        self.put(message).await?;
+        self.queue(message).await?;
         self.flush().await
     }
 
-    /// Waits until the link takes it, without receiving meanwhile and without a flush.
-    pub(super) async fn take_unread(&mut self, message: Message) -> Result<(), Failure> {
-        let what = format!("{} end to send without being read", self.who);
+    /// Waits until the link is ready and sends, without receiving meanwhile and without a flush.
+    pub(super) async fn send_when_ready(&mut self, message: Message) -> Result<(), Failure> {
+        let what = format!("{} end to send without being read", self.name);
         let link = &mut self.link;
         let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx))).await.rule(READY)?;
         ready.map_err(|end| too_early(&what, "poll_ready", &end))?;
-        self.take(message)
+        self.send_now(message)
     }
 
-    /// Waits until the link takes it, without receiving meanwhile.
-    pub(super) async fn take_when_ready(&mut self, message: Message) -> Result<(), Failure> {
-        let what = format!("{} end to send without being read", self.who);
-        self.take_unread(message).await?;
+    /// Waits until the link is ready, sends and flushes, without receiving meanwhile.
+    pub(super) async fn send_and_flush_when_ready(&mut self, message: Message) -> Result<(), Failure> {
+        let what = format!("{} end to send without being read", self.name);
+        self.send_when_ready(message).await?;
         let link = &mut self.link;
         let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx))).await.rule(FLUSH)?;
         flushed.map_err(|end| too_early(&what, "poll_flush", &end))
     }
 
-    /// Sends to a link that has been found ready.
-    pub(super) fn take(&mut self, message: Message) -> Result<(), Failure> {
+    /// Sends on a link that is known to be ready.
+    pub(super) fn send_now(&mut self, message: Message) -> Result<(), Failure> {
         let sent = self.link.send(message);
         sent.map_err(|error| {
-            Failure::new("a link that takes a message once it is ready", error).or_look_at("send").rule(READY)
+            Failure::new("a link that accepts a message once it is ready", error).or_look_at("send").rule(READY)
         })
     }
 
-    /// Whether a message is refused as one that cannot be serialized.
-    pub(super) async fn is_refused(&mut self, message: Message) -> Result<bool, Failure> {
+    /// Whether `send` rejects a message that cannot be serialized.
+    pub(super) async fn is_rejected(&mut self, message: Message) -> Result<bool, Failure> {
         self.offer(message).await.map(|taken| !taken)
     }
 
-    /// Flushes without waiting for it.
+    /// Polls the flush once.
     pub(super) async fn start_flush(&mut self) {
         let _ = poll_fn(|cx| Poll::Ready(self.link.poll_flush(cx))).await;
     }
 
-    /// Asks everything of the link once, whatever it says.
-    pub(super) async fn poke(&mut self, message: Message) {
+    /// Calls every method once and ignores the outcome.
+    pub(super) async fn poll_everything(&mut self, message: Message) {
         poll_fn(|cx| {
             let _ = self.link.poll_ready(cx);
             let _ = self.link.poll_flush(cx);
@@ -197,12 +195,12 @@ impl End {
         self.start_flush().await;
     }
 
-    /// Waits no longer than this from now on.
-    pub(super) fn bound(&mut self, limit: Duration) {
+    /// Sets the time limit of further waits.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
     }
 
-    /// Whether the link takes a message now, without waiting and without receiving.
+    /// Whether the link is ready now, without waiting and without receiving.
     pub(super) async fn is_ready(&mut self) -> bool {
         poll_fn(|cx| Poll::Ready(matches!(self.link.poll_ready(cx), Poll::Ready(Ok(()))))).await
     }
@@ -212,7 +210,7 @@ impl End {
         if let Some(inbound) = self.inbox.pop_front() {
             return Ok(Ok(inbound));
         }
-        let what = format!("a message or the link's end at {} end", self.who);
+        let what = format!("a message or the link's end at {} end", self.name);
         match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.or_look_at(WAKERS)? {
             Ok(inbound) => {
                 check(self.end.is_none(), || {
@@ -241,7 +239,7 @@ impl End {
         loop {
             match self.inbound().await? {
                 Ok(Ok(message)) => messages.push(message),
-                // What was cut off in the middle may be told as a frame that is none.
+                // A truncated message may be reported as a bad frame.
                 Ok(Err(_)) => {}
                 Err(end) => return Ok((messages, end)),
             }
@@ -252,7 +250,7 @@ impl End {
         Ok(self.rest().await?.1)
     }
 
-    /// Whether anything is there to be received now.
+    /// Checks that nothing can be received now.
     pub(super) async fn is_quiet(&mut self) -> Result<(), Failure> {
         match poll_fn(|cx| Poll::Ready(self.link.poll_message(cx))).await {
             Poll::Pending if self.inbox.is_empty() => Ok(()),
@@ -261,43 +259,43 @@ impl End {
     }
 
     pub(super) async fn disconnect(&mut self) -> Result<(), Failure> {
-        let what = format!("poll_disconnect of {} end to be ready", self.who);
+        let what = format!("poll_disconnect of {} end to be ready", self.name);
         within(self.limit, what, poll_fn(|cx| self.link.poll_disconnect(cx)))
             .await
             .or_look_at("poll_disconnect and its bound")
             .rule(DISCONNECT)
     }
 
-    /// Once the end is known every method says it, again and again.
+    /// Checks that every method keeps reporting the end.
     pub(super) async fn stays_ended(&mut self) -> Result<(), Failure> {
         for _ in 0..3 {
-            let ready = within(self.limit, "poll_ready to say the end", poll_fn(|cx| self.link.poll_ready(cx)))
+            let ready = within(self.limit, "poll_ready to report the end", poll_fn(|cx| self.link.poll_ready(cx)))
                 .await
                 .rule(END)?;
-            self.says_end("poll_ready", ready)?;
-            let flush = within(self.limit, "poll_flush to say the end", poll_fn(|cx| self.link.poll_flush(cx)))
+            self.reports_end("poll_ready", ready)?;
+            let flush = within(self.limit, "poll_flush to report the end", poll_fn(|cx| self.link.poll_flush(cx)))
                 .await
                 .rule(END)?;
-            self.says_end("poll_flush", flush)?;
+            self.reports_end("poll_flush", flush)?;
             let next = poll_fn(|cx| self.link.poll_message(cx));
-            let next = within(self.limit, "poll_message to say the end", next).await.rule(END)?;
-            self.says_end("poll_message", next)?;
+            let next = within(self.limit, "poll_message to report the end", next).await.rule(END)?;
+            self.reports_end("poll_message", next)?;
             match self.link.send(numbered(0)) {
                 Err(SendError::Ended(end)) => drop(self.ended("send", end)?),
                 other => {
-                    return Err(Failure::new("send to say the end", shown(&other)).or_look_at("send").rule(END));
+                    return Err(Failure::new("send to report the end", shown(&other)).or_look_at("send").rule(END));
                 }
             }
         }
         self.disconnect().await
     }
 
-    fn says_end<T: std::fmt::Debug>(&mut self, method: &str, came: Result<T, LinkEnd>) -> Result<(), Failure> {
-        match came {
+    fn reports_end<T: std::fmt::Debug>(&mut self, method: &str, received: Result<T, LinkEnd>) -> Result<(), Failure> {
+        match received {
             Err(end) => self.ended(method, end).map(drop),
-            Ok(came) => {
-                Err(Failure::new(format_args!("{method} to say the end"), shown(&came)).or_look_at(method).rule(END))
-            }
+            Ok(received) => Err(Failure::new(format_args!("{method} to report the end"), shown(&received))
+                .or_look_at(method)
+                .rule(END)),
         }
     }
 
@@ -317,31 +315,33 @@ impl End {
         self.link.poll_disconnect(cx)
     }
 
-    /// What the link says to a message that may be too large: `false` if it is refused.
+    /// Sends a message that may be too large. Returns `false` if the link rejects it.
     pub(super) async fn offer(&mut self, message: Message) -> Result<bool, Failure> {
         if let Err(end) = self.ready().await? {
             return Err(too_early("a link that is ready", "poll_ready", &end));
         }
         match self.link.send(message) {
             Ok(()) => Ok(true),
-            Err(SendError::Ended(end)) => Err(too_early("a link that takes or refuses a message", "send", &end)),
+            Err(SendError::Ended(end)) => Err(too_early("a link that accepts or rejects a message", "send", &end)),
             Err(error) => {
                 let text = error.to_string();
-                check(!text.trim().is_empty(), || Failure::new("a refusal that says why", "an empty text").rule(TEXT))?;
+                check(!text.trim().is_empty(), || {
+                    Failure::new("an error that gives a reason", "an empty text").rule(TEXT)
+                })?;
                 Ok(false)
             }
         }
     }
 }
 
-/// The link ended where it should have gone on.
+/// The link ended where it should have stayed up.
 fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> Failure {
-    let came = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
-    let hint = format!("{method}, and what makes it say that the link has ended");
-    Failure::new(expected, came).or_look_at(&hint).rule(LIVES)
+    let received = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
+    let hint = format!("{method}, and why it reports that the link has ended");
+    Failure::new(expected, received).or_look_at(&hint).rule(LIVES)
 }
 
-/// What an end says is of use to whoever reads it.
+/// Checks that the text of an end is not empty.
 pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
     let empty = match end {
         LinkEnd::Lost(error) | LinkEnd::Unreachable(ConnectError::Failed(error)) => error.to_string().trim().is_empty(),
@@ -353,8 +353,6 @@ pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
         _ => false,
     };
     check(!empty, || {
-        Failure::new("an end whose text says why", shown(end))
-            .look_at("the text of the LinkEnd or ConnectError")
-            .rule(TEXT)
+        Failure::new("an end whose text gives a reason", shown(end)).look_at("the text of the LinkEnd").rule(TEXT)
     })
 }

@@ -1,13 +1,13 @@
 //! A storm on the lifecycle of plugins, on all transports at once: activations, deactivations, removals, shutdowns and
-//! calls that activate on demand, many at a time, their futures dropped at random moments; meanwhile links are lost and
-//! programs killed, hooks are slow, fail, or change other plugins' states.
+//! calls that activate on demand, many at a time, with futures dropped at random moments. Meanwhile links are lost,
+//! programs are killed, and hooks are slow, fail, or change other plugins' states.
 //!
-//! Every request has to end. Whenever none is under way, each plugin's state has to be what the last request said and
-//! what its hooks, links, threads and processes say; in the end nothing may be left. Hooks of programs are not looked
-//! at: one that is killed runs none.
+//! Every request must end. Whenever none is in flight, each plugin's state must match the last request and its hooks,
+//! links, threads and processes; at the end nothing may be left behind. Hooks of programs are not checked, because a
+//! killed program runs none.
 //!
-//! The memory that is left may be [`MORE_MEMORY`] more than after the warm-up. What the allocator keeps for threads that
-//! come and go differs between runs by 1 or 2 MiB; 210 bytes lost with each of the 80,000 requests in between are more.
+//! The remaining memory may exceed that after the warm-up by [`MORE_MEMORY`]. The allocator's memory for short-lived threads
+//! differs between runs by 1 or 2 MiB; a leak of 210 bytes in each of the 80,000 requests in between is more than that.
 
 mod hooks;
 mod request;
@@ -35,18 +35,18 @@ use crate::processes::{self, Left};
 
 /// A request that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
-/// So many requests, then all end and everything is looked at.
+/// After this many requests, all must end and everything is checked.
 const ROUND: usize = 1000;
-/// The share of the requests that a first engine gets, to have all open that stays open.
+/// The share of the requests that the warm-up engine gets, which opens everything that stays open.
 const WARM_UP: usize = 5;
-/// What the process may hold at the end beyond what it held after the warm-up, in KiB.
+/// How much the memory at the end may exceed that after the warm-up, in KiB.
 const MORE_MEMORY: u64 = 16 * 1024;
-/// The most programs that are started, and one in so many requests may start one.
+/// The maximum number of programs started; one in this many requests may start one.
 const PROGRAMS: usize = 5000;
 const ONE_PROGRAM_IN: usize = 20;
-/// Programs that may be started before their time.
+/// Programs that may be started ahead of schedule.
 const AHEAD: usize = 16;
-/// The storm ends early after so many faults: each takes its time.
+/// The storm ends early after this many faults, because each takes time.
 const FAULTS: usize = 8;
 
 pub(crate) async fn storm(args: LifecycleArgs) -> Done {
@@ -66,15 +66,15 @@ pub(crate) async fn storm(args: LifecycleArgs) -> Done {
     report(format_args!("descriptors: {descriptors} → {}; memory: {memory} → {now} KiB", processes::descriptors()));
     report(format_args!("{number} requests in {seconds:.0} s, seed {seed}"));
     if now > memory + MORE_MEMORY {
-        return Err(format!("more than {MORE_MEMORY} KiB are left").into());
+        return Err(format!("more than {MORE_MEMORY} KiB leaked").into());
     }
     match tally.faults() {
         0 => Ok(()),
-        _ => Err("the lifecycle did not weather it".into()),
+        _ => Err("the lifecycle storm found faults".into()),
     }
 }
 
-/// An engine's life with some of the requests.
+/// Runs one engine with some of the requests.
 async fn one(
     args: &LifecycleArgs,
     program: &Path,
@@ -93,7 +93,7 @@ async fn one(
             progress(format_args!("{} of {}, {} children started", number + 1, args.n, world.tally.programs()));
         }
         if world.tally.faults() >= FAULTS {
-            report("these are enough");
+            report("too many faults: stopping");
             break;
         }
     }
@@ -102,21 +102,21 @@ async fn one(
 }
 
 /// Any plugin may deactivate any other.
-struct AnyoneMay;
+struct AllowAll;
 
 #[async_trait]
-impl Policy for AnyoneMay {
+impl Policy for AllowAll {
     async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
         true
     }
 }
 
-/// What must hold of a plugin once nothing is under way any more.
+/// The expected state of a plugin once no request is in flight.
 #[derive(Debug, Clone)]
 enum Expected {
     Inactive,
     Active,
-    /// As the outcome says; if nobody waited for it, either.
+    /// As the outcome says; either state if the request was dropped.
     As(Arc<OnceLock<bool>>),
     Either,
 }
@@ -130,7 +130,7 @@ struct World<'a> {
     local: PluginClient,
     subjects: Vec<Subject>,
     expected: Vec<Expected>,
-    /// Deactivations from afar under way, which ask the plugin first: when they are carried out is not known.
+    /// Remote deactivations in flight, which ask the plugin first: the time of their execution is unknown.
     asking: Vec<usize>,
     under_way: JoinSet<(usize, Op, Outcome)>,
 }
@@ -142,12 +142,12 @@ impl<'a> World<'a> {
         rng: &'a mut Rng,
         tally: &'a mut Tally,
     ) -> Result<World<'a>, Box<dyn std::error::Error>> {
-        let engine = Engine::builder().policy(AnyoneMay).build();
+        let engine = Engine::builder().policy(AllowAll).build();
         let local = engine.register(Plugin::new("local"))?;
         engine.manager().activate("local").await?;
         let transport = |number: usize| TRANSPORTS[number % TRANSPORTS.len()];
-        // A third of the plugins in this process meddle: with each other, with themselves, and with one behind each kind of
-        // link that starts no process.
+        // The hooks of a third of the plugins in this process change the states of each other, of themselves, and of one plugin
+        // behind each kind of link that starts no process.
         let first = |of: Transport| (0..args.plugins).find(|number| transport(*number) == of);
         let meddlers: Vec<usize> =
             (0..args.plugins).filter(|number| transport(*number) == Transport::Here).skip(1).step_by(3).collect();
@@ -167,7 +167,7 @@ impl<'a> World<'a> {
         Ok(World { args, program, rng, tally, engine, local, subjects, expected, asking, under_way })
     }
 
-    /// One request, and maybe a loss before it.
+    /// Makes one request, possibly after a loss.
     async fn one(&mut self, number: usize) -> Done {
         while self.under_way.len() >= self.args.side_by_side.max(1) {
             self.next_ended().await;
@@ -180,7 +180,7 @@ impl<'a> World<'a> {
         if self.rng.u8(..20) == 0 {
             let at = self.rng.usize(..self.subjects.len());
             let subject = &self.subjects[at];
-            // What is killed is started again.
+            // A killed program is restarted.
             if (may_start || !subject.transport.is_child()) && subject.lose(self.rng) {
                 self.tally.lost(subject.transport);
             }
@@ -196,7 +196,7 @@ impl<'a> World<'a> {
 
     async fn make(&mut self, at: usize, op: Op) -> Done {
         let subject = &self.subjects[at];
-        let asks_first = op == Op::DeactivateFromAfar && subject.transport != Transport::Here;
+        let asks_first = op == Op::DeactivateRemotely && subject.transport != Transport::Here;
         let mut dropped_after = (self.rng.u8(..4) == 0).then(|| Duration::from_micros(self.rng.u64(..10_000)));
         if asks_first && !subject.meddled_with {
             dropped_after = None;
@@ -204,14 +204,14 @@ impl<'a> World<'a> {
         let reliable = subject.is_reliable();
         let active = Arc::new(OnceLock::new());
         let mut request = Box::pin(self.request(at, op));
-        // Polled once here, so that requests are made in the order in which they were drawn.
+        // Polled once here, so that requests are made in their random order.
         let done = poll_immediate(unconstrained(&mut request)).await;
         match op {
             Op::Activate if reliable => self.expect(at, Expected::Active),
             Op::Activate => self.expect(at, Expected::As(Arc::clone(&active))),
             Op::Deactivate => self.expect(at, Expected::Inactive),
-            Op::DeactivateFromAfar if !asks_first => self.expect(at, Expected::Inactive),
-            Op::DeactivateFromAfar => {
+            Op::DeactivateRemotely if !asks_first => self.expect(at, Expected::Inactive),
+            Op::DeactivateRemotely => {
                 self.asking[at] += 1;
                 self.expect(at, Expected::Either);
             }
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
                     Ok(()) => Outcome::Done,
                     Err(error) => Outcome::Surprise(error.to_string()),
                 },
-                Op::DeactivateFromAfar => called(local.call("manager", "deactivatePlugin", (name,)).await, ()),
+                Op::DeactivateRemotely => called(local.call("manager", "deactivatePlugin", (name,)).await, ()),
                 Op::Remove => {
                     engine.remove(&name).await;
                     Outcome::Done
@@ -275,7 +275,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Waits for a request's end; false if none is under way.
+    /// Waits until a request ends; false if none is in flight.
     async fn next_ended(&mut self) -> bool {
         let next = self.under_way.join_next().await;
         next.map(|ended| self.ended(ended)).is_some()
@@ -290,7 +290,7 @@ impl<'a> World<'a> {
             }
         };
         let subject = &self.subjects[at];
-        if op == Op::DeactivateFromAfar && subject.transport != Transport::Here {
+        if op == Op::DeactivateRemotely && subject.transport != Transport::Here {
             self.asking[at] -= 1;
         }
         self.tally.ended(subject.transport, op, &outcome);
@@ -308,12 +308,11 @@ impl<'a> World<'a> {
         format!("{name} is active: {}{}", manager.is_active(name), link.unwrap_or_default())
     }
 
-    /// Lets all requests end, and looks whether each plugin is what it has to be.
+    /// Lets all requests end, and checks the state of each plugin.
     async fn settle(&mut self) {
         while self.next_ended().await {}
         until(|| self.wrongs().next().is_none()).await;
-        // What was given up and is carried out all the same may come late, as may a link's loss. So what is wrong is
-        // wrong only if it stays: looking again might find the next loss.
+        // Dropped requests may still be executed late, as may the loss of a link. So a mismatch counts only if it persists.
         sleep(Duration::from_millis(50)).await;
         let mut wrongs = Vec::new();
         until(|| {
@@ -327,7 +326,7 @@ impl<'a> World<'a> {
         }
         if let left @ Left { zombies: 1.., .. } = Left::now() {
             self.tally.elsewhere += 1;
-            report(format_args!("while nothing is under way: {left:?}"));
+            report(format_args!("while no request is in flight: {left:?}"));
         }
         let manager = self.engine.manager();
         for (at, subject) in self.subjects.iter_mut().enumerate() {
@@ -341,7 +340,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What is not as it has to be while nothing is under way.
+    /// The mismatches while no request is in flight.
     fn wrongs(&self) -> impl Iterator<Item = (usize, String)> {
         let manager = self.engine.manager();
         self.subjects.iter().enumerate().filter_map(move |(at, subject)| {
@@ -358,7 +357,7 @@ impl<'a> World<'a> {
             if let Some(state) = self.engine.link_state(subject.name())
                 && state.borrow().is_up() != active
             {
-                return Some((at, "its state is not its link's".to_owned()));
+                return Some((at, "its state does not match its link".to_owned()));
             }
             let (name, number) = (subject.name(), usize::from(active));
             let running = match subject.transport {
@@ -375,10 +374,10 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Shuts down, drops everything, and looks for what is left.
+    /// Shuts down, drops everything, and checks for leaks.
     async fn end(mut self, tasks: usize, descriptors: usize) {
         let all = async {
-            // Hooks activate others that are down already.
+            // Hooks may activate plugins that are already deactivated.
             while self.engine.manager().active_profiles().len() > 1 {
                 self.engine.shutdown().await;
             }

@@ -1,4 +1,4 @@
-//! What the cases are written with: links whose two ends are played by hand, and waits that end.
+//! Test harness of the cases: links whose two ends a case drives itself, and waits with a time limit.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -9,19 +9,19 @@ use std::time::Duration;
 use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+pub(super) use super::checked_link::CheckedLink;
+use super::checked_link::has_text;
 use super::contract::{ACCEPT, CONNECT};
-pub(super) use super::end::End;
-use super::end::has_text;
 use super::failure::{Failure, Hint, shown};
-use super::fixture::{Capabilities, Control, Fixture, MakeConnector, Place};
+use super::fixture::{Capabilities, Control, Endpoints, Fixture, MakeConnector};
 use crate::runtime;
 use connector_core::{Action, ClientConnector, Link, LinkEnd, Message, Name, Payload, PluginConnector};
 
 pub(super) const WAKERS: &str =
-    "a message that is lost or kept back, an end that is not told, or a waker that is not kept";
+    "a message that is lost or held back, an end that is not reported, or a waker that is not kept";
 
-/// A place of one case.
-pub(super) struct Lab {
+/// The endpoints of one case.
+pub(super) struct Harness {
     pub(super) has: Capabilities,
     pub(super) url: String,
     pub(super) client: Box<dyn ClientConnector>,
@@ -30,40 +30,40 @@ pub(super) struct Lab {
     pub(super) control: Box<dyn Control>,
 }
 
-impl Lab {
-    pub(super) async fn open(fixture: &dyn Fixture) -> Result<Lab, Failure> {
+impl Harness {
+    pub(super) async fn open(fixture: &dyn Fixture) -> Result<Harness, Failure> {
         let has = fixture.capabilities();
-        let place = within(has.patience, "a place from the fixture", fixture.place()).await?;
-        let Place { url, client, connector: another, control } =
-            place.map_err(|error| Failure::new("a place from the fixture", error).or_look_at("Fixture::place"))?;
-        Ok(Lab { has, url, client, connector: another(), another, control })
+        let endpoints = within(has.timeout, "endpoints from the fixture", fixture.endpoints()).await?;
+        let Endpoints { url, client, connector: another, control } = endpoints
+            .map_err(|error| Failure::new("endpoints from the fixture", error).or_look_at("Fixture::endpoints"))?;
+        Ok(Harness { has, url, client, connector: another(), another, control })
     }
 
-    /// The end of another engine.
+    /// The connector of another engine.
     pub(super) fn another_engine(&self) -> Box<dyn PluginConnector> {
         (self.another)()
     }
 
-    /// A link: the engine's end and the plugin's.
-    pub(super) async fn link(&mut self) -> Result<(End, End), Failure> {
-        let Lab { has, url, client, connector, .. } = self;
-        let limit = has.patience;
-        both(async { linked("the engine's", limit, connector.connect(url)).await }, async {
-            linked("the plugin's", limit, client.accept()).await
+    /// Makes a link: the engine's end and the plugin's.
+    pub(super) async fn link(&mut self) -> Result<(CheckedLink, CheckedLink), Failure> {
+        let Harness { has, url, client, connector, .. } = self;
+        let limit = has.timeout;
+        both(async { establish("the engine's", limit, connector.connect(url)).await }, async {
+            establish("the plugin's", limit, client.accept()).await
         })
         .await
     }
 }
 
-/// The plugin's end of the link on which this number comes first, and those of others that say nothing, as strangers do
-/// and dials that were given up.
+/// The plugin's end of the link whose first message has this number, and the ends of other links that stay silent, as
+/// those of strangers and of abandoned dials do.
 pub(super) async fn accept_numbered(
     has: &Capabilities,
     client: &mut dyn ClientConnector,
     number: i64,
-) -> Result<(End, Vec<End>), Failure> {
+) -> Result<(CheckedLink, Vec<CheckedLink>), Failure> {
     let search = async {
-        let mut waiting: Vec<End> = vec![];
+        let mut waiting: Vec<CheckedLink> = vec![];
         loop {
             let event = {
                 let mut accepting = client.accept();
@@ -81,7 +81,7 @@ pub(super) async fn accept_numbered(
                 .await
             };
             match event {
-                Either::Left(Ok(link)) => waiting.push(End::new("the plugin's", link, has.patience)),
+                Either::Left(Ok(link)) => waiting.push(CheckedLink::new("the plugin's", link, has.timeout)),
                 Either::Left(Err(end)) => return Err(Failure::new("another link", end)),
                 Either::Right((at, Ok(Ok(message)))) if message.id == Some(number.into()) => {
                     return Ok((waiting.swap_remove(at), waiting));
@@ -92,22 +92,22 @@ pub(super) async fn accept_numbered(
         }
     };
     let what = format!("the plugin's end of the link that carries message {number}");
-    let found = within(has.patience, what, search).await.and_then(|found| found);
-    found.or_look_at("accept: it goes on to the next connection, whatever this one does").rule(ACCEPT)
+    let found = within(has.timeout, what, search).await.and_then(|found| found);
+    found.or_look_at("accept: it continues with the next connection, whatever this one does").rule(ACCEPT)
 }
 
-pub(super) async fn linked<E: Into<LinkEnd>>(
+pub(super) async fn establish<E: Into<LinkEnd>>(
     who: &'static str,
     limit: Duration,
     making: impl Future<Output = Result<Box<dyn Link>, E>>,
-) -> Result<End, Failure> {
+) -> Result<CheckedLink, Failure> {
     let (method, rule) = match who.contains("engine") {
-        true => ("connect: it gives a link once the other end is there, without waiting for a message", CONNECT),
-        false => ("accept: it gives a link once an engine has dialled, without waiting for a message", ACCEPT),
+        true => ("connect: it returns a link once the other end is connected, without waiting for a message", CONNECT),
+        false => ("accept: it returns a link once an engine has dialled, without waiting for a message", ACCEPT),
     };
     let made = within(limit, format!("{who} end of a link"), making).await.or_look_at(method).rule(rule)?;
     match made {
-        Ok(link) => Ok(End::new(who, link, limit)),
+        Ok(link) => Ok(CheckedLink::new(who, link, limit)),
         Err(error) => {
             let end = error.into();
             has_text(&end)?;
@@ -116,63 +116,66 @@ pub(super) async fn linked<E: Into<LinkEnd>>(
     }
 }
 
-/// A link, the engine's end and the plugin's, and the place it is in, which is to be kept.
-pub(super) async fn pair(fixture: &dyn Fixture) -> Result<(End, End, Lab), Failure> {
-    let mut lab = Lab::open(fixture).await?;
-    let (engine, plugin) = lab.link().await?;
-    Ok((engine, plugin, lab))
+/// A link (the engine's end, the plugin's end) and its harness, which the caller must keep.
+pub(super) async fn pair(fixture: &dyn Fixture) -> Result<(CheckedLink, CheckedLink, Harness), Failure> {
+    let mut harness = Harness::open(fixture).await?;
+    let (engine, plugin) = harness.link().await?;
+    Ok((engine, plugin, harness))
 }
 
-/// The same, with the end that sends first: the engine's or the plugin's.
-pub(super) async fn pair_from(fixture: &dyn Fixture, from_engine: bool) -> Result<(End, End, Lab), Failure> {
-    let (engine, plugin, lab) = pair(fixture).await?;
-    Ok(if from_engine { (engine, plugin, lab) } else { (plugin, engine, lab) })
+/// As [`pair`], with the sending end first: the engine's or the plugin's.
+pub(super) async fn pair_from(
+    fixture: &dyn Fixture,
+    from_engine: bool,
+) -> Result<(CheckedLink, CheckedLink, Harness), Failure> {
+    let (engine, plugin, harness) = pair(fixture).await?;
+    Ok(if from_engine { (engine, plugin, harness) } else { (plugin, engine, harness) })
 }
 
-/// An event that is told by its number.
+/// An event identified by a number.
 pub(super) fn numbered(number: i64) -> Message {
     Message { id: Some(number.into()), key: Some(Name::new_static("e")), ..Message::new(Action::Emit) }
 }
 
-/// The number that an event is told by.
+/// The number that identifies an event.
 pub(super) fn number_of(message: &Message) -> Option<i64> {
     message.id.as_ref()?.number()
 }
 
-/// An event with a payload of so many bytes that depends on its number.
+/// An event with a payload of `bytes` bytes, derived from its number.
 pub(super) fn filled(number: i64, bytes: usize) -> Message {
     let letter = char::from(b'a' + (number.unsigned_abs() % 26) as u8);
     let payload = Payload::new(vec![letter.to_string().repeat(bytes)]);
     Message { payload: Some(payload), ..numbered(number) }
 }
 
-/// Fills a link to an end that does not read, up to 8 MiB; how many it took.
-pub(super) async fn fill(end: &mut End, most: usize) -> Result<i64, Failure> {
-    let most = most.min(8 << 20) as i64 / 60_000;
-    for number in 0..most {
+/// Fills a link whose other end does not read, up to 8 MiB. Returns how many messages it accepted.
+pub(super) async fn fill(end: &mut CheckedLink, max_bytes: usize) -> Result<i64, Failure> {
+    let max = max_bytes.min(8 << 20) as i64 / 60_000;
+    for number in 0..max {
         if !end.is_ready().await {
             return Ok(number);
         }
-        end.take(filled(number, 60_000))?;
+        end.send_now(filled(number, 60_000))?;
         end.start_flush().await;
     }
-    Ok(most)
+    Ok(max)
 }
 
-/// A message as text, to be compared: equal text is an equal message.
+/// A message as text: messages are equal if their texts are.
 pub(super) fn text(message: &Message) -> String {
     message.encode().map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Within the limit, or a failure. The limit is looked at first: what is ready only because the limit's own timer woke
-/// the task was not woken by whom it waited for.
+/// Runs `work` within the limit, or fails. Checks the limit first: work that becomes ready only because the limit's timer
+/// woke the task was not woken by its own waker.
 pub(super) fn within<T, F: Future<Output = T>, W: Display>(
     limit: Duration,
     what: W,
     work: F,
 ) -> impl Future<Output = Result<T, Failure>> {
-    /// Whoever is woken so often within one wait does not sleep.
-    const MOST_POLLS: usize = 20_000_000;
+    /// A task that is woken this often within one wait does not sleep.
+    const MAX_POLLS: usize = 20_000_000;
     let what = what.to_string();
     async move {
         let mut work = pin!(work);
@@ -180,7 +183,7 @@ pub(super) fn within<T, F: Future<Output = T>, W: Display>(
         let mut polls = 0;
         let done = poll_fn(|cx| {
             polls += 1;
-            if polls > MOST_POLLS {
+            if polls > MAX_POLLS {
                 return Poll::Ready(Err("a task that is woken again and again"));
             }
             if timer.as_mut().poll(cx).is_ready() {
@@ -189,14 +192,14 @@ pub(super) fn within<T, F: Future<Output = T>, W: Display>(
             work.as_mut().poll(cx).map(Ok)
         })
         .await;
-        done.map_err(|came| Failure::new(format_args!("{what} within {limit:?}"), came))
+        done.map_err(|received| Failure::new(format_args!("{what} within {limit:?}"), received))
     }
 }
 
 type Part<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// Both, side by side, or the first failure. Each is woken by what it waits for alone, so that a lost wake-up of one
-/// is not hidden by the other's.
+/// Runs both concurrently until the first failure. Each has its own waker, so that a lost wake-up of one is not hidden
+/// by a wake-up of the other.
 pub(super) async fn both<A: Send, B: Send>(
     a: impl Future<Output = Result<A, Failure>> + Send,
     b: impl Future<Output = Result<B, Failure>> + Send,
@@ -214,7 +217,7 @@ pub(super) async fn both<A: Send, B: Send>(
     first.zip(second).ok_or_else(|| Failure::new("both to end", "one of them"))
 }
 
-/// Lets others go on.
+/// Lets other tasks run.
 pub(super) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -227,7 +230,7 @@ pub(super) async fn yield_now() {
     .await;
 }
 
-/// A moment for what is under way.
-pub(super) async fn moment() {
+/// A pause for what is under way.
+pub(super) async fn pause() {
     runtime::sleep(Duration::from_millis(50)).await;
 }

@@ -1,17 +1,17 @@
-//! What outlives an engine that is killed, and ends what that has left.
+//! A process that outlives a killed engine and kills its programs' descendants.
 //!
-//! The kernel kills an engine's programs with it, but not what those have started. Nobody but another process can do
-//! that: a shell, the smallest that is everywhere, which reads a pipe that nobody writes to and whose end is the engine's.
-//! Where there is no shell, or no `grep`, there is no guard.
+//! The kernel kills an engine's programs with it, but not their descendants; only another process can do that. It is a
+//! shell, the smallest program available everywhere, which waits for end of file on a pipe whose writing end the engine
+//! holds. Without a shell or `grep` there is no watchdog.
 
 use std::io::{PipeWriter, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::family;
+use super::descendants;
 
-/// The shell that is started leaves another and ends, so that the engine has no child that it does not know of.
+/// The shell forks the watchdog and ends, so that the engine gets no unexpected child.
 const SCRIPT: &str = r#"
 exec 3<&0
 (
@@ -24,19 +24,19 @@ exec 3<&0
             process=${file#/proc/}
             kill -KILL "${process%/environ}" && quiet=0
         done
-        # What is just becoming another program has no environment yet.
+        # A process within execve has no environment yet.
         sleep 0.1 || sleep 1
     done
 ) &
 "#;
 
-/// Sees to it that there is one. Once a process; to be called before a program is started.
+/// Starts the watchdog, once per process. Must be called before a program is started.
 pub(super) fn ensure() {
-    static GUARD: OnceLock<Option<PipeWriter>> = OnceLock::new();
-    GUARD.get_or_init(|| match start() {
+    static WATCHDOG: OnceLock<Option<PipeWriter>> = OnceLock::new();
+    WATCHDOG.get_or_init(|| match start() {
         Ok(pipe) => Some(pipe),
         Err(error) => {
-            tracing::debug!(%error, "no guard: what programs have started may outlive an engine that is killed");
+            tracing::debug!(%error, "no watchdog: descendants of programs may outlive a killed engine");
             None
         }
     });
@@ -45,8 +45,8 @@ pub(super) fn ensure() {
 fn start() -> std::io::Result<PipeWriter> {
     let (read, write) = pipe()?;
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", SCRIPT, "plugin-guard", family::of_engine()]);
-    // Of its own group, since a terminal's signals go to a group, and nowhere that could be unmounted.
+    shell.args(["-c", SCRIPT, "plugin-watchdog", descendants::engine_mark()]);
+    // In its own group, because a terminal signals whole groups, and in a directory that is never unmounted.
     shell.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
     let status = shell.stdin(Stdio::from(read)).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     match status.success() {

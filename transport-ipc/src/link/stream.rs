@@ -1,8 +1,5 @@
 //! Lines over any byte stream as a [`Link`](connector_core::Link).
 
-#[cfg(all(test, feature = "client", feature = "plugin"))]
-mod conformance;
-
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,14 +10,14 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
-use crate::codec::{Lines, NoMessage, Stray};
+use crate::codec::{Lines, Stray, Undecoded};
 use crate::config::IpcConfig;
 
-/// Bytes that wait to be written before the link pushes back, and bytes read at once.
+/// The number of unwritten bytes at which the link pushes back, and the number of bytes read at once.
 const BUFFER: usize = 64 << 10;
 
-/// Lines that are nobody's, before other tasks get their turn.
-const MOST_SKIPPED: usize = 64;
+/// The number of skipped lines after which the task yields.
+const MAX_SKIPPED: usize = 64;
 
 /// A link over a byte stream.
 pub(crate) type LineLink<S> = FramedLink<LineStream<S>>;
@@ -34,8 +31,8 @@ where
     FramedLink::new(lines).count_traffic(|lines| lines.traffic).close_timeout(config.close_timeout)
 }
 
-/// The messages in a byte stream's lines. Not `tokio_util`'s `Framed`: short lines are read where they lie, and messages
-/// are written into the buffer that goes out.
+/// The messages in a byte stream's lines. Unlike `tokio_util`'s `Framed` it decodes short lines in place and serializes
+/// messages directly into the output buffer.
 #[derive(Debug)]
 pub(crate) struct LineStream<S> {
     stream: S,
@@ -43,7 +40,7 @@ pub(crate) struct LineStream<S> {
     inbound: BytesMut,
     read_all: bool,
     outbound: Vec<u8>,
-    /// What of `outbound` has gone.
+    /// The number of bytes of `outbound` that are written.
     written: usize,
     traffic: Traffic,
 }
@@ -61,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
         }
     }
 
-    /// The length of the next line; `None` when no more will come.
+    /// The length of the next line; `None` at the end of the stream.
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, LinkEnd>> {
         loop {
             if self.read_all {
@@ -93,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
         }
         self.written = 0;
         self.outbound.clear();
-        // One large message is no reason to keep its room for good.
+        // Releases the memory of a large message.
         self.outbound.shrink_to(2 * BUFFER);
         Pin::new(&mut self.stream).poll_flush(cx).map_err(SendError::from)
     }
@@ -104,15 +101,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for LineStream<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        for _ in 0..=MOST_SKIPPED {
+        for _ in 0..=MAX_SKIPPED {
             let Some(length) = ready!(this.poll_line(cx)).transpose() else {
                 return Poll::Ready(this.lines.last(&mut this.inbound).map(|error| Ok(Err(error))));
             };
             match length.map(|length| this.lines.take(&mut this.inbound, length)) {
                 Ok(Ok(message)) => return Poll::Ready(Some(Ok(Ok(message)))),
-                Ok(Err(NoMessage::Nothing)) => {}
-                Ok(Err(NoMessage::Error(error))) => return Poll::Ready(Some(Ok(Err(error)))),
-                Ok(Err(NoMessage::End(end))) | Err(end) => return Poll::Ready(Some(Err(end))),
+                Ok(Err(Undecoded::Skip)) => {}
+                Ok(Err(Undecoded::Error(error))) => return Poll::Ready(Some(Ok(Err(error)))),
+                Ok(Err(Undecoded::End(end))) | Err(end) => return Poll::Ready(Some(Err(end))),
             }
         }
         cx.waker().wake_by_ref();
@@ -139,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for LineStream<S> {
         self.poll_write_all(cx)
     }
 
-    /// Writes what is left and closes this end's half.
+    /// Writes the remaining output and closes this half of the stream.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         ready!(self.poll_write_all(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx).map_err(SendError::from)
@@ -156,20 +153,20 @@ mod tests {
 
     use super::*;
 
-    /// The task is woken for what it has not looked at yet.
+    /// After yielding, the task is woken again.
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_blank_lines_takes_turns_and_the_message_behind_it_comes() {
+    async fn a_flood_of_blank_lines_yields_and_the_message_behind_it_arrives() {
         let (mut there, here) = tokio::io::duplex(BUFFER);
         let mut link = line_link(here, &IpcConfig::default(), Stray::Skip);
-        let text = format!("{}{{\"action\":\"on\"}}\n", "\n".repeat(10 * MOST_SKIPPED));
+        let text = format!("{}{{\"action\":\"on\"}}\n", "\n".repeat(10 * MAX_SKIPPED));
         there.write_all(text.as_bytes()).await.unwrap();
-        let mut turns = 0;
+        let mut polls = 0;
         let message = poll_fn(|cx| {
-            turns += 1;
+            polls += 1;
             link.poll_message(cx)
         });
-        let message = tokio::time::timeout(Duration::from_secs(1), message).await.expect("nobody was woken");
+        let message = tokio::time::timeout(Duration::from_secs(1), message).await.expect("the task was not woken");
         assert_eq!(message.unwrap().unwrap().action, Action::On);
-        assert_eq!(turns, 10);
+        assert_eq!(polls, 10);
     }
 }

@@ -1,4 +1,4 @@
-//! The task that looks after one child process: ends it when asked, kills it when forgotten, always reaps it.
+//! The task that supervises one child process: ends it on request, kills it when its handle is dropped, always reaps it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -9,15 +9,15 @@ use std::time::Duration;
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
 
-use super::family::Mark;
+use super::descendants::Mark;
 
-/// How a program ended by itself, and what it said last.
+/// How a program ended on its own, and the last lines of its standard error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ChildEnd {
     /// The program.
     pub program: String,
-    /// Its exit code or signal; `None` if it had closed its channel but did not end, and was killed.
+    /// Its exit code or signal; `None` if it closed its channel without ending, and was killed.
     pub status: Option<ExitStatus>,
     /// The last 20 lines of its standard error, each up to 2 KiB.
     pub stderr: Vec<String>,
@@ -36,7 +36,7 @@ impl ChildEnd {
         }
     }
 
-    /// What it said last, to be appended to a text; empty if it said nothing.
+    /// The last lines, to be appended to a text; empty if there are none.
     pub(super) fn last_lines(&self) -> String {
         match self.stderr.is_empty() {
             true => String::new(),
@@ -53,48 +53,50 @@ impl fmt::Display for ChildEnd {
 
 impl std::error::Error for ChildEnd {}
 
-/// What is asked of the task.
+/// A request to the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Ask {
-    Nothing,
+enum Request {
+    None,
     /// Its channel has been closed: `TERM` and `KILL` follow if it does not end.
     End,
     Kill,
 }
 
-/// A child that is looked after. Dropping this kills it and what it has started.
+/// A supervised child. Dropping this kills it and its descendants.
 #[derive(Debug)]
 pub(super) struct Child {
-    ask: watch::Sender<Ask>,
-    /// Set once it has ended and is reaped; within, its status if that is known.
+    request: watch::Sender<Request>,
+    /// `Some` once it has ended and is reaped, with its status if that is known.
     pub(super) status: watch::Receiver<Option<Option<ExitStatus>>>,
 }
 
 impl Child {
-    pub(super) fn look_after(mut group: Group, exit_timeout: Duration, term_timeout: Duration) -> Child {
-        let (ask, asked) = watch::channel(Ask::Nothing);
+    pub(super) fn supervise(mut group: Group, exit_timeout: Duration, term_timeout: Duration) -> Child {
+        let (request, requests) = watch::channel(Request::None);
         let (ended, status) = watch::channel(None);
         tokio::spawn(async move {
-            let status = group.until_ended(asked, exit_timeout, term_timeout).await;
+            let status = group.until_ended(requests, exit_timeout, term_timeout).await;
             group.kill();
             if let Some(mark) = group.mark.take() {
                 mark.sweep().await;
             }
             ended.send_replace(Some(status));
         });
-        Child { ask, status }
+        Child { request, status }
     }
 
     pub(super) fn end(&self) {
-        self.ask.send_if_modified(|ask| *ask < Ask::End && std::mem::replace(ask, Ask::End) != Ask::End);
+        self.request.send_if_modified(|request| {
+            *request < Request::End && std::mem::replace(request, Request::End) != Request::End
+        });
     }
 
     pub(super) fn kill(&self) {
-        self.ask.send_replace(Ask::Kill);
+        self.request.send_replace(Request::Kill);
     }
 }
 
-/// The process group, or job, and the rest of the program's family. What is left of them is killed when this is dropped.
+/// The process group (or job) and the program's other descendants. Dropping this kills what is left of them.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) child: Leader,
@@ -102,7 +104,7 @@ pub(super) struct Group {
     mark: Option<Mark>,
 }
 
-/// The program itself, which is reaped even where no runtime is left to do it.
+/// The program itself, which is reaped even if no runtime is left to do so.
 #[derive(Debug)]
 pub(super) struct Leader(Option<Box<dyn ChildWrapper>>);
 
@@ -120,18 +122,18 @@ impl DerefMut for Leader {
     }
 }
 
-/// How long a killed program may take to end.
+/// How long to wait for a killed program to end.
 const REAP: Duration = Duration::from_secs(10);
 
 impl Drop for Leader {
     fn drop(&mut self) {
         let Some(mut child) = self.0.take() else { return };
-        // It may have ended just now.
+        // It may have just ended.
         let _ = child.start_kill();
         if !matches!(child.inner_mut().try_wait(), Ok(None)) {
             return;
         }
-        // tokio reaps what is dropped as long as a runtime lives; this may be because its runtime shuts down.
+        // tokio reaps dropped children only while a runtime lives, and this one may be shutting down.
         let reaper = std::thread::Builder::new().name("plugin-reaper".to_owned());
         let started = reaper.spawn(move || {
             let since = std::time::Instant::now();
@@ -140,7 +142,7 @@ impl Drop for Leader {
             }
         });
         if let Err(error) = started {
-            tracing::warn!(%error, "no thread can be started that waits for a killed program");
+            tracing::warn!(%error, "cannot start a thread to wait for a killed program");
         }
     }
 }
@@ -152,20 +154,20 @@ impl Group {
 
     async fn until_ended(
         &mut self,
-        mut asked: watch::Receiver<Ask>,
+        mut requests: watch::Receiver<Request>,
         exit_timeout: Duration,
         term_timeout: Duration,
     ) -> Option<ExitStatus> {
-        let ask = tokio::select! {
+        let request = tokio::select! {
             status = self.leader_ended() => return status,
-            ask = asked_for(&mut asked, Ask::End) => ask,
+            request = requested(&mut requests, Request::End) => request,
         };
-        if ask == Ask::End {
-            if let Some(status) = self.ended_within(exit_timeout, &mut asked).await {
+        if request == Request::End {
+            if let Some(status) = self.ended_within(exit_timeout, &mut requests).await {
                 return status;
             }
             self.terminate();
-            if let Some(status) = self.ended_within(term_timeout, &mut asked).await {
+            if let Some(status) = self.ended_within(term_timeout, &mut requests).await {
                 return status;
             }
         }
@@ -173,40 +175,44 @@ impl Group {
         self.leader_ended().await
     }
 
-    /// The end of the leader alone: what it leaves behind in its group is killed with this.
+    /// Waits for the leader only: the rest of its group is killed when this is dropped.
     async fn leader_ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.inner_mut().wait().await;
         status.inspect_err(|error| tracing::warn!(plugin = &*self.plugin, %error, "cannot wait for the program")).ok()
     }
 
-    /// `None` when time is up, or it is to be killed at once.
-    async fn ended_within(&mut self, limit: Duration, asked: &mut watch::Receiver<Ask>) -> Option<Option<ExitStatus>> {
+    /// `None` when the limit is reached, or a kill is requested.
+    async fn ended_within(
+        &mut self,
+        limit: Duration,
+        requests: &mut watch::Receiver<Request>,
+    ) -> Option<Option<ExitStatus>> {
         tokio::select! {
             status = self.leader_ended() => Some(status),
             () = tokio::time::sleep(limit) => None,
-            _ = asked_for(asked, Ask::Kill) => None,
+            _ = requested(requests, Request::Kill) => None,
         }
     }
 
     #[cfg(unix)]
     fn terminate(&self) {
-        // It may have ended just now.
+        // It may have just ended.
         let _ = self.child.signal(rustix::process::Signal::TERM.as_raw());
     }
 
-    /// There is no gentler way.
+    /// There is no equivalent of `TERM` here.
     #[cfg(not(unix))]
     fn terminate(&self) {}
 
     fn kill(&mut self) {
-        // It may have ended just now.
+        // It may have just ended.
         let _ = self.child.start_kill();
     }
 }
 
-/// What is asked, once it is at least that; if nobody is left to ask, to kill.
-async fn asked_for(asked: &mut watch::Receiver<Ask>, least: Ask) -> Ask {
-    asked.wait_for(|ask| *ask >= least).await.map_or(Ask::Kill, |ask| *ask)
+/// Waits for a request of at least `min`. A dropped sender counts as a request to kill.
+async fn requested(requests: &mut watch::Receiver<Request>, min: Request) -> Request {
+    requests.wait_for(|request| *request >= min).await.map_or(Request::Kill, |request| *request)
 }
 
 impl Drop for Group {

@@ -1,4 +1,4 @@
-//! What a program has started ends with it, wherever it has gone.
+//! A program's descendants end with it, even if they left its process group.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use transport_ipc::child;
 
 use crate::support::*;
 
-/// Ways to leave a process group. Each writes the number of a process that does not end by itself to the file `$file`.
+/// Ways to start a descendant. Each writes the pid of a process that does not end on its own to the file `$file`.
 const WAYS: [&str; 5] = [
     r#"setsid sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; exec sleep 1000' "$file" & "#,
     // A double fork, as a daemon does.
@@ -45,7 +45,7 @@ async fn pid_in(file: &Path) -> String {
     .await
 }
 
-/// A host whose plugin `p` has started something that is gone its way; then, as soon as it is called, `then`.
+/// A host whose plugin `p` has started a descendant, and runs `then` when it is called; and the descendant's pid.
 async fn started(way: &str, then: &str, file: &Path) -> (Host, String) {
     let host = Host::new().await;
     let script = format!("file='{}'; {way}{HANDSHAKE}{then}", file.display());
@@ -53,7 +53,7 @@ async fn started(way: &str, then: &str, file: &Path) -> (Host, String) {
     (host, pid_in(file).await)
 }
 
-async fn ends(way: &str, then: &str, end: impl AsyncFnOnce(Host)) {
+async fn assert_ends(way: &str, then: &str, end: impl AsyncFnOnce(Host)) {
     let folder = tempfile::tempdir().unwrap();
     let (host, pid) = started(way, then, &folder.path().join("pid")).await;
     assert!(lives(&pid), "{way}");
@@ -62,9 +62,9 @@ async fn ends(way: &str, then: &str, end: impl AsyncFnOnce(Host)) {
 }
 
 #[tokio::test]
-async fn with_its_plugins_deactivation() {
+async fn descendants_end_with_a_deactivation() {
     for way in WAYS {
-        ends(way, "exec sleep 1000", async |host: Host| {
+        assert_ends(way, "exec sleep 1000", async |host: Host| {
             soon(host.engine.manager().deactivate("p")).await.unwrap();
         })
         .await;
@@ -72,10 +72,10 @@ async fn with_its_plugins_deactivation() {
 }
 
 #[tokio::test]
-async fn with_the_program_however_it_ends() {
+async fn descendants_end_with_the_program_however_it_ends() {
     for way in WAYS {
         for then in ["exit 0", "exit 3", "kill -9 $$"] {
-            ends(way, then, async |host: Host| {
+            assert_ends(way, then, async |host: Host| {
                 host.call().await.unwrap_err();
             })
             .await;
@@ -84,16 +84,16 @@ async fn with_the_program_however_it_ends() {
 }
 
 #[tokio::test]
-async fn with_the_engine() {
+async fn descendants_end_with_the_engine() {
     for way in WAYS {
-        ends(way, "exec sleep 1000", async |host: Host| drop(host)).await;
-        ends(way, "exec sleep 1000", async |host: Host| soon(host.engine.shutdown()).await).await;
+        assert_ends(way, "exec sleep 1000", async |host: Host| drop(host)).await;
+        assert_ends(way, "exec sleep 1000", async |host: Host| soon(host.engine.shutdown()).await).await;
     }
 }
 
-/// Nothing of the runtime's is left to look after it.
+/// No task of the runtime is left to supervise it.
 #[test]
-fn with_the_engines_runtime() {
+fn descendants_end_with_the_engines_runtime() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
@@ -104,7 +104,7 @@ fn with_the_engines_runtime() {
 }
 
 #[tokio::test]
-async fn the_others_families_live_on_and_so_does_what_has_left_the_family() {
+async fn descendants_of_other_programs_and_unmarked_ones_survive() {
     let folder = tempfile::tempdir().unwrap();
     let (one, one_pid) = started(WAYS[1], "exec sleep 1000", &folder.path().join("one")).await;
     let left = WAYS[0].replace("setsid", "env -u PLUGIN_FAMILY setsid");

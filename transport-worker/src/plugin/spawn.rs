@@ -1,4 +1,4 @@
-//! Starts a plugin in its place.
+//! Starts a plugin in a thread or a task.
 
 use std::any::Any;
 use std::io;
@@ -11,55 +11,55 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::work::Work;
+use super::worker::Worker;
 use crate::config::{Placement, WorkerConfig};
 use crate::link::ChannelLink;
 
 type Make = Arc<dyn Fn() -> Plugin + Send + Sync>;
 
-/// Starts the plugin at the other end of `link`. Has to be called within the engine's runtime.
+/// Starts the plugin at the other end of `link`. Must be called within the engine's runtime.
 ///
 /// # Errors
-/// The system has no thread to give.
-pub(super) fn start(name: &str, make: Make, link: ChannelLink, config: &WorkerConfig) -> io::Result<Work> {
-    let (tell, ended) = oneshot::channel();
+/// The thread cannot be started.
+pub(super) fn spawn(name: &str, make: Make, link: ChannelLink, config: &WorkerConfig) -> io::Result<Worker> {
+    let (done, ended) = oneshot::channel();
     let (give_up, given_up) = oneshot::channel();
     let session = session(link, make, config.client.clone(), given_up);
     let thread = match config.placement {
         Placement::Thread => {
-            // The system's names end with a NUL, so one within is a panic.
+            // A NUL in a thread's name would panic.
             let name = name.replace('\0', "");
             let named = std::thread::Builder::new().name(name.clone());
             Some(named.spawn(move || {
                 let panic = catch_unwind(AssertUnwindSafe(|| run(&name, session)));
-                // The last thing it does. If nobody looks after it any more, nobody wants to know.
-                let _ = tell.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
+                // Must be the last action. The receiver may be gone.
+                let _ = done.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
             })?)
         }
         Placement::Task => {
             tokio::spawn(async move {
                 let panic = AssertUnwindSafe(session).catch_unwind().await;
-                let _ = tell.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
+                let _ = done.send(panic.unwrap_or_else(|panic| Some(panic_text(panic))));
             });
             None
         }
     };
-    Ok(Work::look_after(name, thread, ended, give_up, config.exit_timeout))
+    Ok(Worker::supervise(name, thread, ended, give_up, config.exit_timeout))
 }
 
-/// What a thread does. The runtime's end waits for what the plugin has it do on blocking threads.
+/// The body of the thread. Dropping the runtime waits for the plugin's blocking threads.
 fn run(name: &str, session: impl Future<Output = Option<String>>) -> Option<String> {
     match tokio::runtime::Builder::new_current_thread().enable_all().thread_name(name).build() {
         Ok(runtime) => runtime.block_on(session),
-        // The link goes with the session, and is sought again.
+        // Drops the session and its link, so that the engine reconnects.
         Err(error) => {
-            tracing::error!(plugin = name, %error, "its thread cannot have a runtime");
+            tracing::error!(plugin = name, %error, "cannot build a runtime for its thread");
             None
         }
     }
 }
 
-/// Gives the text of the plugin's panic, if that is how it ended.
+/// Runs the plugin. Returns the text of its panic, if that is how it ended.
 async fn session(
     link: ChannelLink,
     make: Make,

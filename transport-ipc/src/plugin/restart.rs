@@ -1,4 +1,4 @@
-//! Whether a program that has ended is started again.
+//! Restart policy: whether a program that has ended is started again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use connector_core::ConnectError;
 use tokio::time::Instant;
 
-use super::child::ChildEnd;
+use super::process::ChildEnd;
 
-/// When to start a program again that has ended by itself.
+/// When to restart a program that has ended on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Restart {
-    /// Never: it stays down until the plugin is activated anew.
+    /// Never: it stays down until the plugin is activated again.
     Never,
     /// Unless it ended with exit code 0.
     #[default]
@@ -21,16 +21,16 @@ pub enum Restart {
     Always,
 }
 
-/// How a program has fared since the plugin was activated. Its links write to it.
+/// How a program has ended since the plugin was activated. Its links update this.
 #[derive(Debug, Clone)]
 pub(super) struct History {
     restart: Restart,
     budget: (u32, Duration),
-    past: Arc<Mutex<Past>>,
+    record: Arc<Mutex<Record>>,
 }
 
 #[derive(Debug, Default)]
-struct Past {
+struct Record {
     ends: VecDeque<Instant>,
     last: Option<Last>,
 }
@@ -42,69 +42,69 @@ struct Last {
     /// The last lines of its standard error, as they are appended to a text.
     stderr: String,
     /// Whether it has sent a message.
-    spoke: bool,
+    sent_message: bool,
 }
 
 impl History {
     pub(super) fn new(restart: Restart, budget: (u32, Duration)) -> History {
-        History { restart, budget, past: Arc::default() }
+        History { restart, budget, record: Arc::default() }
     }
 
     pub(super) fn clear(&self) {
-        *self.past() = Past::default();
+        *self.record() = Record::default();
     }
 
-    /// The program has ended by itself. `spoke` is whether it has sent a message.
-    pub(super) fn ended(&self, end: &ChildEnd, spoke: bool) {
-        self.note(Last { success: end.is_success(), how: end.how(), stderr: end.last_lines(), spoke });
+    /// Records that the program ended on its own. `sent_message` is whether it has sent a message.
+    pub(super) fn ended(&self, end: &ChildEnd, sent_message: bool) {
+        self.note(Last { success: end.is_success(), how: end.how(), stderr: end.last_lines(), sent_message });
     }
 
-    /// It was killed, since its link was given up.
+    /// Records that it was killed because its link was dropped.
     pub(super) fn killed(&self) {
-        let how = "the program was killed, since its link was given up".to_owned();
-        self.note(Last { success: false, how, stderr: String::new(), spoke: true });
+        let how = "the program was killed because its link was dropped".to_owned();
+        self.note(Last { success: false, how, stderr: String::new(), sent_message: true });
     }
 
     fn note(&self, last: Last) {
-        let mut past = self.past();
-        past.ends.push_back(Instant::now());
-        past.last = Some(last);
+        let mut record = self.record();
+        record.ends.push_back(Instant::now());
+        record.last = Some(last);
     }
 
     /// # Errors
-    /// It stays down, and why.
+    /// It stays down; the text gives the reason.
     pub(super) fn may_start(&self) -> Result<(), ConnectError> {
-        let mut past = self.past();
+        let mut record = self.record();
         let (crashes, within) = self.budget;
-        while past.ends.front().is_some_and(|end| end.elapsed() > within) {
-            past.ends.pop_front();
+        while record.ends.front().is_some_and(|end| end.elapsed() > within) {
+            record.ends.pop_front();
         }
-        let Some(last) = &past.last else { return Ok(()) };
+        let Some(last) = &record.last else { return Ok(()) };
         let stays_down = match self.restart {
-            Restart::Never => Some("it is not to be started again (Restart::Never)".to_owned()),
+            Restart::Never => Some("it is not restarted (Restart::Never)".to_owned()),
             Restart::OnFailure if last.success => {
-                Some("it is started again only after a failure (Restart::OnFailure)".to_owned())
+                Some("it is restarted only after a failure (Restart::OnFailure)".to_owned())
             }
-            _ if past.ends.len() as u64 >= u64::from(crashes) => {
-                Some(format!("it has ended {} times within {within:?}", past.ends.len()))
+            _ if record.ends.len() as u64 >= u64::from(crashes) => {
+                Some(format!("it has ended {} times within {within:?}", record.ends.len()))
             }
             _ => None,
         };
         match stays_down {
-            Some(why) => Err(ConnectError::GivenUp(last.told(&why))),
+            Some(why) => Err(ConnectError::GivenUp(last.explain(&why))),
             None => Ok(()),
         }
     }
 
-    fn past(&self) -> std::sync::MutexGuard<'_, Past> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Last {
-    fn told(&self, stays_down: &str) -> String {
+    fn explain(&self, stays_down: &str) -> String {
         let Last { how, stderr, .. } = self;
-        match self.spoke {
+        match self.sent_message {
             true => format!("{stays_down}; the last time, {how}{stderr}"),
             false => format!(
                 "{how} without having sent a message (is it a plugin's program, with the right arguments? In Rust its \
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn last(success: bool, how: &str) -> Last {
-        Last { success, how: how.to_owned(), stderr: String::new(), spoke: true }
+        Last { success, how: how.to_owned(), stderr: String::new(), sent_message: true }
     }
 
     fn history(restart: Restart) -> History {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn policies() {
+    async fn each_policy_decides_by_the_last_exit() {
         for (restart, after_success, after_failure) in
             [(Restart::Never, false, false), (Restart::OnFailure, false, true), (Restart::Always, true, true)]
         {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn too_many_ends_in_too_little_time() {
+    async fn too_many_exits_within_the_budget_stop_restarts() {
         let history = history(Restart::Always);
         for _ in 0..2 {
             history.note(last(false, "exited with code 3"));

@@ -1,9 +1,9 @@
-//! The two ends of a transport that is wrong in one way, around the one in memory.
+//! The two ends of a transport with one fault, wrapped around the in-memory transport.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conformance::{Capabilities, Control, Fixture, Memory, MemoryClient, Place, PlaceError, Switch, memory};
+use conformance::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, MemoryClient, Switch, memory};
 use connector_core::{ClientConnector, ConnectError, Link, LinkEnd, Message, PluginConnector, async_trait};
 use futures_util::FutureExt;
 
@@ -11,22 +11,22 @@ use crate::faulty::Fault::{self, *};
 use crate::faulty_halves::Halves;
 use crate::faulty_link::FaultyLink;
 
-/// What the links of one place share, as only a wrong transport has it.
+/// State that the links of a faulty transport share.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(pub(crate) Arc<Mutex<Past>>);
+pub(crate) struct Shared(pub(crate) Arc<Mutex<SharedState>>);
 
 #[derive(Default)]
-pub(crate) struct Past {
+pub(crate) struct SharedState {
     links: usize,
     accepted: usize,
-    /// What the plugin's end of a link that is gone had not handed out.
+    /// Messages that the plugin's end of an ended link had not returned.
     pub(crate) unread: Vec<Message>,
-    /// Nothing is carried.
+    /// Nothing is delivered.
     pub(crate) stalled: bool,
     strangers: usize,
     /// Links are reset instead of closed.
     pub(crate) reset: bool,
-    /// Of two links that were accepted at once and got mixed up, the second.
+    /// The second of two links that were accepted at once and got mixed up.
     mixed: Option<Box<dyn Link>>,
 }
 
@@ -42,14 +42,14 @@ impl Fixture for Faulty {
         }
     }
 
-    async fn place(&self) -> Result<Place, PlaceError> {
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         let (plugin, client, switch) = memory();
         let (fault, shared) = (self.0, Shared::default());
         let accepts = FaultyEnd { inner: client, fault, shared: shared.clone(), switch: switch.clone() };
         let control = FaultyControl(fault, switch.clone(), shared.clone());
         let connector =
             move || FaultyEnd { inner: plugin.clone(), fault, shared: shared.clone(), switch: switch.clone() };
-        Ok(Place::new("memory://", accepts, connector).control(control))
+        Ok(Endpoints::new("memory://", accepts, connector).control(control))
     }
 }
 
@@ -105,17 +105,17 @@ impl<T> FaultyEnd<T> {
 #[async_trait]
 impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let many = {
-            let mut past = self.shared.0.lock().unwrap();
-            past.links += 1;
-            past.links
+        let count = {
+            let mut state = self.shared.0.lock().unwrap();
+            state.links += 1;
+            state.links
         };
         if self.fault == TimeOutIsRefusal && self.shared.0.lock().unwrap().stalled {
             tokio::time::sleep(Duration::from_secs(1)).await;
             return Err(ConnectError::Refused("no answer".to_owned()));
         }
-        if self.fault == GivesUpAtALoss && many > 1 {
-            return Err(ConnectError::GivenUp("it was lost once".to_owned()));
+        if self.fault == GivesUpAtALoss && count > 1 {
+            return Err(ConnectError::GivenUp("the link was lost once".to_owned()));
         }
         if self.fault == OneEngine {
             self.switch.cut();
@@ -131,9 +131,9 @@ impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
             (Ok(link), CancelLeaks) => {
                 let mut leak = Leak(Some(link));
                 tokio::task::yield_now().await;
-                Ok(self.link(leak.0.take().unwrap(), true, many == 1))
+                Ok(self.link(leak.0.take().unwrap(), true, count == 1))
             }
-            (made, _) => Ok(self.link(made?, true, many == 1)),
+            (made, _) => Ok(self.link(made?, true, count == 1)),
         }
     }
 }
@@ -141,13 +141,13 @@ impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
 #[async_trait]
 impl ClientConnector for FaultyEnd<MemoryClient> {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let many = self.shared.0.lock().unwrap().links;
-        if self.fault == AcceptsOnce && many > 1 {
+        let count = self.shared.0.lock().unwrap().links;
+        if self.fault == AcceptsOnce && count > 1 {
             std::future::pending::<()>().await;
         }
         let (accepted, strangers, mixed) = {
-            let mut past = self.shared.0.lock().unwrap();
-            (past.accepted, past.strangers, past.mixed.take())
+            let mut state = self.shared.0.lock().unwrap();
+            (state.accepted, state.strangers, state.mixed.take())
         };
         if (self.fault == AcceptsTen && accepted >= 10) || (self.fault == StrangerBlocks && strangers > 0) {
             std::future::pending::<()>().await;
@@ -167,12 +167,12 @@ impl ClientConnector for FaultyEnd<MemoryClient> {
         if self.fault == AcceptLosesLinks {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let many = self.shared.0.lock().unwrap().links;
-        Ok(self.link(made, false, many <= 1))
+        let count = self.shared.0.lock().unwrap().links;
+        Ok(self.link(made, false, count <= 1))
     }
 }
 
-/// A link that is forgotten, not closed, if nobody takes it out.
+/// A link that is leaked instead of closed, unless it is taken out.
 struct Leak(Option<Box<dyn Link>>);
 
 impl Drop for Leak {
