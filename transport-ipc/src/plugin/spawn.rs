@@ -152,7 +152,7 @@ impl Start<'_> {
                 ": it is a directory, not a program"
             }
             io::ErrorKind::NotFound if file.is_some_and(Path::is_file) => {
-                ": the file exists, so check its working directory and the interpreter named in its first line"
+                ": the file exists, so does its working directory exist, and the interpreter named in its first line?"
             }
             io::ErrorKind::NotFound => ": is it installed, is the path right, does its working directory exist?",
             io::ErrorKind::PermissionDenied => ": is it executable? If not, run `chmod +x`",
