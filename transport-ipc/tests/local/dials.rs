@@ -164,7 +164,7 @@ struct Once(Option<TestLink>);
 
 #[async_trait]
 impl PluginConnector for Once {
-    async fn connect(&mut self, _: &str) -> Result<TestLink, LinkEnd> {
+    async fn connect(&mut self, _: &str) -> Result<TestLink, ConnectError> {
         self.0.take().ok_or(ConnectError::GivenUp("there was only one link".to_owned()))
     }
 }
