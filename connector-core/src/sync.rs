@@ -1,8 +1,8 @@
-//! Locks that a panic elsewhere does not poison for everyone.
+//! Locks without poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks; what is guarded is left consistent by each holder, so a panic while it was held changes nothing.
+/// Locks. Each holder leaves the guarded data consistent, so a panic while the lock was held is harmless.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

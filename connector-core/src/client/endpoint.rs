@@ -1,4 +1,4 @@
-//! The plugin's side of a link at work.
+//! The plugin's endpoint of a link.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,18 +17,19 @@ use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError}
 pub(super) struct PluginEndpoint {
     home: Arc<RemoteClient>,
     session: PluginSession<Reply>,
-    /// Methods that run, and the activation hook, which nobody asked for.
+    /// Running methods, and the activation hook, which belongs to no request.
     tasks: TaskSet<Option<Asked>, Outcome>,
     answers: ResponseQueue<Answer>,
-    /// Activation hooks among the tasks.
+    /// The number of activation hooks among the tasks.
     hooks: usize,
-    /// No more calls are taken, and the link is closed once those that run have ended, or this has.
+    /// Set while stopping: no more calls are accepted, and the link is closed once running methods have completed or
+    /// this timer fires.
     finishing: Option<Timer>,
-    /// Why the link is of no use.
+    /// Why the link must be closed.
     broken: Option<LinkEnd>,
 }
 
-/// What the engine asked for.
+/// The envelope fields that the response echoes.
 struct Asked {
     name: Option<Name>,
     key: Name,
@@ -68,11 +69,11 @@ impl PluginEndpoint {
                             "the engine has registered this plugin under another name, by which others have to call it"
                         );
                     }
-                    // The hook's first part runs before the answer, so that a service it creates is listed there.
+                    // The hook is polled first, so that services it creates are listed in the handshake response.
                     if let Some(hook) = &self.home.instance.plugin.on_activation {
                         let client = PluginClient::behind(Arc::clone(&self.home));
                         let hook = Arc::clone(hook);
-                        // A panic of the hook's ends the link: half activated, the plugin would be of no use.
+                        // A panic in the hook ends the link: a half-activated plugin would be useless.
                         let hook = Box::pin(async move {
                             hook(client).await;
                             Ok(Payload::null())
@@ -82,8 +83,8 @@ impl PluginEndpoint {
                 }
                 self.session.answer_handshake(id, echo, self.home.instance.exposed());
             }
-            // An answer would be a refusal, which is final; after a frame that was garbled on its way, the engine
-            // connects again.
+            // A response would be a final refusal. A frame may be garbled in transit, so the link ends and the engine
+            // reconnects.
             PluginEvent::HandshakeUnreadable(why) => self.broken = Some(LinkEnd::BadFrame(why)),
             PluginEvent::Invoke(invocation) => {
                 let Invocation { id, name, key, from, path, args } = invocation;
@@ -109,7 +110,7 @@ impl PluginEndpoint {
             }
             PluginEvent::Notify { emitter, event, args } => self.home.hear(emitter, event, &args),
             PluginEvent::Ended { reply, outcome } => {
-                // Whoever dropped the call does not want to know.
+                // An error means that the caller has dropped the call.
                 let _ = reply.send(outcome);
             }
         }
@@ -122,7 +123,7 @@ impl PluginEndpoint {
         }
     }
 
-    /// Nothing that the engine has asked for runs or waits to be sent any more.
+    /// Whether all requests of the engine have completed and their responses are sent.
     fn is_finished(&self) -> bool {
         self.finishing.is_some()
             && self.tasks.len() == self.hooks
@@ -158,7 +159,7 @@ impl PluginEndpoint {
         }
     }
 
-    /// The link has ended: everybody who waits is told, and running handlers are dropped with this side.
+    /// The link has ended: ends all pending calls and drops running handlers.
     pub(super) fn end(mut self, end: LinkEnd) {
         let end = Arc::new(end);
         let lost = self.home.outbox.set_down(Arc::clone(&end));
@@ -171,7 +172,7 @@ impl PluginEndpoint {
             let _ = reply.send(Err(CallError::LinkLost(error)));
         }
         self.home.forget_listeners();
-        // Wakes who waits for the handshake.
+        // Wakes tasks that wait for the handshake.
         self.home.loaded.send_modify(|_| {});
     }
 }
@@ -203,7 +204,7 @@ impl Endpoint for PluginEndpoint {
             return Poll::Ready(message);
         }
         loop {
-            // Each time: a command that sends nothing may have been what an answer waited for.
+            // Checked in each round: a command that sends nothing may have unblocked a response.
             if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
                 return Poll::Ready(self.session.answer(id, name, Some(key), outcome));
             }
@@ -227,7 +228,7 @@ impl Endpoint for PluginEndpoint {
         self.home.outbox.watch(cx);
     }
 
-    /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
+    /// Commands in the outbox are subject to back-pressure on their callers; only responses count here.
     fn backlog(&self) -> (usize, bool) {
         let (_, too_many) = self.home.outbox.backlog();
         let answers = self.answers.len() + self.session.waiting_to_send();
@@ -262,7 +263,7 @@ mod tests {
     use crate::client::ClientConfig;
     use crate::plugin::Plugin;
 
-    /// Keeps the warnings.
+    /// Records warnings.
     #[derive(Clone, Default)]
     struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
 
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_than_the_plugins_own_is_warned_of_once() {
+    fn a_name_that_differs_from_the_plugins_own_is_warned_about_once() {
         for (given, warned) in [("probe", false), ("prope", true)] {
             let warnings = Warnings::default();
             let _guard = tracing::subscriber::set_default(warnings.clone());
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_sends_nothing_holds_up_no_answer() {
+    fn a_command_that_sends_nothing_does_not_delay_a_response() {
         let home =
             Arc::new(RemoteClient::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
         let mut side = PluginEndpoint::new(Arc::clone(&home));
@@ -323,7 +324,7 @@ mod tests {
             |side: &mut PluginEndpoint, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
         receive(&mut side, r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#);
         while side.poll_transmit(&mut cx).is_ready() {}
-        // A call that is over already, taken back.
+        // Withdraws a call that has already ended.
         home.outbox.push(ClientCommand::TakeBack { id: 99 }).unwrap();
         receive(&mut side, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };

@@ -1,4 +1,4 @@
-//! How a call gets through its target's queue. A call that would wait for itself is let through: see
+//! A call's passage through the queue of its target. A call that would wait for itself bypasses the queue: see
 //! [`reentrancy`](super::reentrancy).
 
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use crate::error::{CallError, Refusal};
 use crate::sync::lock;
 use crate::wire::Name;
 
-/// A call, from when it enters its target's queue until it has ended.
+/// A call, from entering its target's queue until its end.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
-    /// The plugin whose method makes it, if it makes it by another's handle.
+    /// The plugin whose method makes the call through another plugin's handle.
     by: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
-    /// When it was made (0: nobody asks) and when it started to run (0: not yet), on the engine's count of such moments.
+    /// When the call was created (0: irrelevant for reentrancy) and when it started to run (0: not yet), on the
+    /// engine's logical clock.
     pub(super) made: u64,
     started: AtomicU64,
     state: AtomicU8,
@@ -33,7 +34,7 @@ const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
 const CALLER_GONE: u8 = 3;
 
-/// Counts the moments at which work is asked for and started, to tell which came first.
+/// A logical clock that orders the creation and start of work.
 #[derive(Default)]
 pub(crate) struct Moments(AtomicU64);
 
@@ -54,24 +55,24 @@ impl Queueable for Arc<Call> {
 }
 
 impl Call {
-    /// Ends it as cancelled.
+    /// Ends the call as cancelled.
     pub(super) fn cancel(&self) {
         self.end_as(CANCELLED);
     }
 
-    /// Ends it because its target was deactivated.
+    /// Ends the call because its target was deactivated.
     pub(super) fn target_gone(&self) {
         self.end_as(TARGET_GONE);
     }
 
-    /// Ends it, if it waits, because its caller was deactivated.
+    /// Ends the call, unless it runs, because its caller was deactivated.
     pub(super) fn caller_gone(&self) {
         if !self.has_started() {
             self.end_as(CALLER_GONE);
         }
     }
 
-    /// The plugin on whose behalf it is made.
+    /// The plugin on whose behalf the call is made.
     pub(super) fn asker(&self) -> &Arc<Entry> {
         self.by.as_ref().unwrap_or(&self.caller)
     }
@@ -85,7 +86,7 @@ impl Call {
         self.started.store(moments.next(), Ordering::Release);
     }
 
-    /// How it was ended from outside, if it was.
+    /// The error with which the call was ended externally, if any.
     fn ended(&self) -> Option<CallError> {
         match self.state.load(Ordering::Acquire) {
             CANCELLED => Some(CallError::cancelled(&self.method, &self.caller.name)),
@@ -111,14 +112,14 @@ impl Call {
     }
 }
 
-/// A place in the target's queue, given up when this is dropped.
+/// A place in the target's queue, released on drop.
 pub(super) struct QueuedCall<'a> {
     call: Arc<Call>,
     moments: &'a Moments,
     recorded: bool,
 }
 
-/// What a call of a plugin that is not active ends with.
+/// The refusal of a call whose caller is not active.
 pub(super) fn caller_deactivated(caller: &Entry, method: &str, path: &str) -> Refusal {
     Refusal::Deactivated { name: caller.name.to_string(), what: cannot_call(method, path) }
 }
@@ -128,7 +129,7 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `by` is the plugin whose method makes the call, if it makes it by another's handle.
+    /// Enters the target's queue. `by` is the plugin whose method makes the call through another plugin's handle.
     ///
     /// # Errors
     /// The queue is full.
@@ -140,7 +141,7 @@ impl<'a> QueuedCall<'a> {
         method: Name,
     ) -> Result<QueuedCall<'a>, Refusal> {
         let asker = by.as_ref().unwrap_or(caller);
-        // A caller that runs nothing waits on nobody's behalf.
+        // A caller that runs nothing cannot be part of a cycle.
         let recorded = asker.status() != Status::Active || !lock(&asker.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
@@ -155,13 +156,13 @@ impl<'a> QueuedCall<'a> {
         if recorded {
             lock(&call.asker().made).push(Arc::clone(&call));
         }
-        // From here on, leaving is the guard's.
+        // From here on the guard leaves the queue on drop.
         let admission = QueuedCall { call, moments, recorded };
         let call = &admission.call;
         let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
         match entered {
             Entered::Runs => call.start(moments),
-            // Looked at after it has entered: of two calls that block each other, the later sees the earlier.
+            // Checked after entering the queue: of two calls that block each other, the later sees the earlier.
             Entered::Waits if recorded && call_closes_a_circle(call) => {
                 if lock(&target.queue).let_through(&call.method, call) {
                     call.start(moments);
@@ -184,7 +185,7 @@ impl<'a> QueuedCall<'a> {
         Ok(admission)
     }
 
-    /// Whether it runs.
+    /// Whether the call has started to run.
     pub(super) fn has_started(&self) -> bool {
         self.call.has_started()
     }
@@ -196,7 +197,7 @@ impl<'a> QueuedCall<'a> {
     /// Ready when the call may run.
     ///
     /// # Errors
-    /// It was ended from outside.
+    /// The call was ended externally.
     pub(super) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let started = || match self.call.ended() {
             Some(error) => Poll::Ready(Err(error)),
@@ -209,7 +210,7 @@ impl<'a> QueuedCall<'a> {
         started()
     }
 
-    /// Ready when the call has been ended from outside.
+    /// Ready when the call was ended externally.
     pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<CallError> {
         if self.call.ended().is_none() {
             self.call.waiter.register(cx.waker());

@@ -1,4 +1,4 @@
-//! The engine's side of a link at work.
+//! The engine's endpoint of a link.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -21,13 +21,13 @@ pub(super) struct EngineEndpoint<L> {
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     session: EngineSession<Reply>,
-    /// The plugin's calls of others.
+    /// Calls by the plugin to others.
     tasks: TaskSet<(), Outcome>,
     answers: ResponseQueue<Answer>,
-    /// What to do when the handshake is done.
+    /// Callback for the completed handshake.
     on_loaded: Option<L>,
     handshake: Handshake,
-    /// From the first handshake on, where it is the engine that looks after it.
+    /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
 }
 
@@ -36,24 +36,24 @@ enum Handshake {
         limit: Duration,
         timer: Timer,
     },
-    /// Answered just now: how the plugin fares is watched from here on.
+    /// Just answered: liveness is monitored from here on.
     Answered,
     Done,
     Failed(LinkEnd),
 }
 
-/// How a call of the plugin's has ended.
+/// A completed call by the plugin.
 struct Outcome {
     target: Name,
     method: Name,
     result: Result<Payload, CallError>,
 }
 
-/// That of the call of this id.
+/// With the id of its request.
 type Answer = (Option<Id>, Outcome);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
-    /// `on_loaded` gets the methods that the plugin lists in its first answer.
+    /// `on_loaded` receives the methods that the plugin lists in its first handshake response.
     pub(super) fn new(
         engine: Weak<Inner>,
         entry: Arc<Entry>,
@@ -78,7 +78,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         matches!(self.handshake, Handshake::Answered | Handshake::Done)
     }
 
-    /// The link has ended: the calls that wait for a response, to be ended.
+    /// The link has ended. Returns all pending calls.
     pub(super) fn end(mut self) -> Vec<Reply> {
         self.session.end()
     }
@@ -134,7 +134,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
                 self.trace(refused);
             }
             EngineEvent::Ended { reply, outcome } => {
-                // Whoever dropped the call does not want to know.
+                // An error means that the caller has dropped the call.
                 let _ = reply.send(outcome);
             }
         }
@@ -147,7 +147,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         }
     }
 
-    /// Ready when the plugin gives no sign of life; asks for one before.
+    /// Probes a silent plugin. Ready when it remains silent.
     fn poll_silent(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
         let alive = || signs.wrapping_add(link.traffic().received);
         if let Handshake::Answered = self.handshake {
@@ -161,7 +161,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         loop {
             match ready!(health.poll(cx, alive, self.session.calls_under_way())) {
                 Sign::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
-                // One that is not answered is not repeated.
+                // An unanswered probe is not repeated.
                 Sign::Ask if self.session.is_asking() => {}
                 Sign::Ask => {
                     self.session.handshake();
@@ -171,7 +171,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         }
     }
 
-    /// What the wire has no answer for.
+    /// Traces a refusal for which the wire has no response.
     fn trace(&self, refused: Option<Refusal>) {
         if let Some(refusal) = refused {
             tracing::warn!(plugin = &*self.entry.name, %refusal, "refused");
@@ -197,7 +197,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
                 Some(self.session.call(id, method, args, info, reply))
             }
             EngineCommand::TakeBack { id } => {
-                // It may be at work on that call for as long as it would have had.
+                // The plugin may work on that call for as long as it would have been allowed to.
                 if self.session.calls_under_way() > 0
                     && let Some(health) = &mut self.health
                 {
@@ -225,7 +225,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),
             Ok(None) => {}
-            // Common after a timeout or a cancel, whose answer comes late.
+            // Common after a timeout or a cancel, when the response arrives late.
             Err(dropped @ Dropped::UnknownResponse(_)) => {
                 tracing::debug!(plugin = &*self.entry.name, %dropped, "a message is dropped");
             }
@@ -245,13 +245,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
         }
         let loaded = self.is_loaded();
         loop {
-            // Each time: a command that sends nothing may have been what an answer waited for.
+            // Checked in each round: a command that sends nothing may have unblocked a response.
             let answer = if loaded { self.answers.pop(&self.remote.outbox) } else { self.answers.pop_any() };
             if let Some((id, Outcome { target, method, result })) = answer {
                 return Poll::Ready(self.session.answer(id, target, method, result));
             }
             if !loaded {
-                // What is kept from before a loss goes out once the plugin can take it.
+                // Events kept from before a loss are sent once the plugin is ready for them.
                 self.remote.outbox.watch(cx);
                 return Poll::Pending;
             }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_sends_nothing_holds_up_no_answer() {
+    async fn a_command_that_sends_nothing_does_not_delay_a_response() {
         let engine = Engine::new();
         engine.register(Registration::behind(ExternalProfile::new("probe", "nowhere"), Nowhere)).unwrap();
         let entry = engine.0.0.find("probe").unwrap();
@@ -333,7 +333,7 @@ mod tests {
             |side: &mut EngineEndpoint<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
         receive(&mut side, r#"{"action":"response","id":-2,"key":"handshake"}"#);
         assert!(side.is_loaded());
-        // A call that is over already, taken back.
+        // Withdraws a call that has already ended.
         assert!(remote.outbox.push(EngineCommand::TakeBack { id: 99 }).is_ok());
         receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };

@@ -1,4 +1,4 @@
-//! Events: who listens to what, what is remembered, and fan-out.
+//! Events: subscriptions, stored last occurrences and fan-out.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,38 +15,37 @@ use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
 use crate::wire::{Name, Payload};
 
-/// The events of one plugin, registered or not: one may listen to a plugin that is yet to come.
+/// The events of one plugin, which need not be registered: subscriptions may precede registration.
 #[derive(Default)]
 pub(crate) struct Emitter {
     events: Mutex<HashMap<Name, Heard>>,
 }
 
-/// An event that somebody has listened to; from then on its last occurrence is remembered.
+/// An event that has had a subscriber. From then on its last occurrence is stored.
 struct Heard {
     name: Name,
-    /// Shared with a fan-out under way, which so needs no lock.
+    /// Shared with a running fan-out, which therefore needs no lock.
     listeners: Arc<Vec<Subscription>>,
-    /// With the number of the plugin that emitted it: its name may have passed to another since.
+    /// With the number of its emitter, because a name may pass to another plugin.
     last: Option<(u64, Payload)>,
-    /// How often it has occurred.
+    /// Number of occurrences.
     occurred: u64,
 }
 
 #[derive(Clone)]
 struct Subscription {
     listener: Name,
-    /// The listener's number, since its name may pass to another.
+    /// The listener's number, because its name may pass to another plugin.
     owner: u64,
-    /// [`PUBLISHED`], or one of its own.
+    /// [`PUBLISHED`], or a unique id.
     id: u64,
     once: bool,
-    /// What is remembered is on its way to the listener, and nothing newer may overtake it: see
-    /// [`catch_up`](Inner::catch_up).
+    /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](Inner::catch_up).
     waits: bool,
     deliver: Delivery,
 }
 
-/// The one subscription that a listener may have to an event by `on` and `once`, as in the published engine.
+/// The single subscription per listener and event made by `on` and `once`, as in the published engine.
 const PUBLISHED: u64 = 0;
 
 /// How an event reaches a listener.
@@ -56,15 +55,15 @@ enum Delivery {
     Remote(Arc<RemotePlugin>),
 }
 
-/// Distinct events of one emitter that are remembered although nobody listens to them any more.
+/// Maximum number of stored events of one emitter, including those without subscribers.
 const MOST_EVENTS: usize = 4096;
 
-/// How often a new listener is given what is remembered, because there was something newer by the time it had the last.
-/// One that is slower than the event occurs then goes on with the next occurrence.
+/// Maximum deliveries of newer stored events to a new listener before it switches to live events. Reached only by a
+/// listener that is slower than the event occurs.
 const MOST_ROUNDS: usize = 64;
 
 impl Inner {
-    /// `on` and `once` of a plugin in this process.
+    /// Handles `on` and `once` of a plugin in this process.
     pub(crate) fn listen(
         &self,
         listener: &Arc<Entry>,
@@ -76,7 +75,7 @@ impl Inner {
         self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Delivery::Local(callback))
     }
 
-    /// A subscription of its own, which ends with [`end_subscription`](Inner::end_subscription) of the id that this gives.
+    /// A separate subscription, ended by [`end_subscription`](Inner::end_subscription) with the returned id.
     pub(crate) fn listen_apart(
         &self,
         listener: &Arc<Entry>,
@@ -89,7 +88,7 @@ impl Inner {
         Ok(id)
     }
 
-    /// `on` and `once` over a link.
+    /// Handles `on` and `once` over a link.
     pub(super) fn listen_over_link(
         &self,
         listener: &Arc<Entry>,
@@ -101,9 +100,9 @@ impl Inner {
         self.subscribe(listener, emitter, event, PUBLISHED, once, Delivery::Remote(link))
     }
 
-    /// One subscription for a listener, an event and an id: a second changes nothing, but what is remembered comes again.
-    /// Over a link, what was to end with the next occurrence lasts once `on` comes: it may have been a session's before
-    /// this one, and both callbacks may be there.
+    /// One subscription per listener, event and id. A second request only delivers the stored event again. Over a link,
+    /// `on` turns a one-time subscription into a lasting one: it may stem from an earlier session, and both callbacks
+    /// may exist.
     fn subscribe(
         &self,
         listener: &Arc<Entry>,
@@ -123,30 +122,31 @@ impl Inner {
         };
         let key = (emitter.clone(), event.clone(), id);
         let mut listens_to = lock(&listener.listens_to);
-        // Before anything is kept for it.
+        // Checked before anything is stored for the listener.
         if !listens_to.contains(&key) && listens_to.len() >= listener.options.max_subscriptions {
             return Err(too_many(listener.options.max_subscriptions));
         }
-        // Held until the subscription is in, or the emitter might be forgotten meanwhile.
+        // Held until the subscription is added, because the emitter might be removed meanwhile.
         let mut emitters = lock(&self.emitters);
         let source = Arc::clone(emitters.entry(emitter.clone()).or_default());
         let mut events = lock(&source.events);
         let mut forgotten = None;
         if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
-            // What nobody listens to any more gives way, memory and all. What is listened to is bounded by its listeners'
-            // own limits: one of them must not keep the others from listening.
+            // Evicts an event without subscribers. Events with subscribers are bounded by their listeners' own limits,
+            // so that one listener cannot prevent others from subscribing.
             let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
             forgotten = idle.and_then(|idle| events.remove(&idle));
         }
         let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
         let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
-            // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
+            // On a new subscription after an outage, the events kept for the plugin include the last one; it is not
+            // delivered twice.
             let kept = matches!(&deliver, Delivery::Remote(remote) if remote.keeps(&emitter, &event));
             once || !kept || !heard.has(listener.number, id)
         });
         let (mut removed, mut catches_up) = (Vec::new(), None);
         if once && last.is_some() {
-            // The next occurrence has been already: as published, this ends the listener's subscription.
+            // The next occurrence is the stored one: as in the published engine, this ends the subscription.
             removed = heard.remove(listener.number, id);
             listens_to.remove(&key);
         } else if !heard.has(listener.number, id) {
@@ -169,8 +169,8 @@ impl Inner {
         Ok(())
     }
 
-    /// A new listener has been given what was remembered when its event had occurred so often. Gives it what is remembered
-    /// by now, and again, until that is the newest; from then on it hears each occurrence.
+    /// After a new listener has received the stored event, delivers any newer ones until none is left; then switches it
+    /// to live events.
     fn catch_up(&self, source: &Emitter, emitter: &Name, event: &Name, (owner, id): (u64, u64), mut occurred: u64) {
         for round in 0.. {
             let mut events = lock(&source.events);
@@ -178,7 +178,7 @@ impl Inner {
             let newer = heard.last.as_ref().filter(|_| heard.occurred != occurred && round < MOST_ROUNDS);
             let newer = newer.map(|(_, args)| args.clone());
             occurred = heard.occurred;
-            // It may have ended meanwhile, by what the listener itself did.
+            // The listener itself may have unsubscribed meanwhile.
             let Some(subscription) = heard.find(owner, id) else { return };
             let Some(args) = newer else { return subscription.waits = false };
             let (listener, deliver) = (subscription.listener.clone(), subscription.deliver.clone());
@@ -217,7 +217,7 @@ impl Inner {
         self.forget_stranger(emitter);
     }
 
-    /// Of a plugin that is not registered nothing is kept once nobody listens to it.
+    /// Removes the events of an unregistered plugin without subscribers.
     pub(super) fn forget_stranger(&self, emitter: &Name) {
         let mut emitters = lock(&self.emitters);
         let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
@@ -228,7 +228,7 @@ impl Inner {
         }
     }
 
-    /// All subscriptions of a plugin that is deactivated, and what is remembered of its own events.
+    /// Removes all subscriptions of a deactivated plugin, and its stored events.
     pub(super) fn forget_events(&self, entry: &Entry) {
         let all: Vec<_> = lock(&entry.listens_to).iter().cloned().collect();
         for key in all {
@@ -238,11 +238,11 @@ impl Inner {
         let its = |heard: &mut Heard| heard.last.take_if(|(emitter, _)| *emitter == entry.number);
         let remembered: Vec<_> = events.values_mut().filter_map(its).collect();
         drop(events);
-        // As with callbacks: what a value does when it is dropped is its own affair.
+        // Dropped without a lock: a value's `Drop` may do anything.
         drop(remembered);
     }
 
-    /// Tells an event to all who listen, without waiting for any of them.
+    /// Delivers an event to all subscribers, without waiting for them.
     pub(crate) fn emit(&self, emitter: &Arc<Entry>, event: &str, args: Payload) -> Result<(), Refusal> {
         may_act(emitter, || format!("It cannot emit the event {event}"))?;
         let mut events = lock(&emitter.emitter.events);
@@ -256,7 +256,7 @@ impl Inner {
             Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
         }
         drop(events);
-        // As with callbacks: what a value does when it is dropped is its own affair.
+        // Dropped without a lock: a value's `Drop` may do anything.
         drop(before);
         let key = (emitter.name.clone(), event.clone(), PUBLISHED);
         let still_there = |(name, owner): &(Name, u64)| self.find(name).filter(|entry| entry.number == *owner);
@@ -287,7 +287,7 @@ impl Heard {
         Arc::make_mut(&mut self.listeners).iter_mut().find(|one| one.id == id && one.owner == owner)
     }
 
-    /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.
+    /// Returns what was removed: a callback may own anything, so it must be dropped without holding a lock.
     #[must_use]
     fn remove(&mut self, owner: u64, id: u64) -> Vec<Subscription> {
         Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.owner == owner).collect()

@@ -1,13 +1,13 @@
-//! Who waits for whom.
+//! Detects work that would wait for itself.
 //!
-//! A plugin runs one call at a time unless configured otherwise, so work that comes back to a plugin that is busy on its
-//! behalf (X calls A, A calls B, B calls A) would wait for itself. So would an activation hook that has its own plugin
-//! activated. A call that has to wait is therefore let through, and a request to change a plugin's state does not wait
-//! for its outcome, if what blocks it waits, directly or through others, for work that it belongs to.
+//! A plugin runs one call at a time by default, so a call that returns to a plugin busy on its behalf (X calls A, A
+//! calls B, B calls A) would deadlock. So would an activation hook that activates its own plugin. Therefore a queued
+//! call bypasses the queue, and a request to change a plugin's state does not wait for its outcome, if the work that
+//! blocks it waits, directly or transitively, for work that it belongs to.
 //!
-//! The wire does not say which of a plugin's calls another call belongs to. What a plugin asks for while it runs
-//! several calls, or a hook, is taken to belong to all of those that still run: too many are let through rather than one
-//! be stuck.
+//! The wire does not say which of a plugin's calls another call belongs to. Whatever a plugin requests while it runs
+//! several calls, or a hook, is attributed to all of those that still run: this admits too many calls rather than
+//! letting one deadlock.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,10 +17,10 @@ use super::entry::Entry;
 use super::request_queue::Queueable;
 use crate::sync::lock;
 
-/// Work that a plugin does and others may wait for.
+/// Work that a plugin performs and others may wait for.
 enum Work {
     Call(Arc<Call>),
-    /// The transition under way in a plugin's lifecycle, with the hook that runs for it.
+    /// The current transition of a plugin's lifecycle, including its hook.
     Transition(Arc<Entry>),
 }
 
@@ -33,7 +33,7 @@ impl Work {
         }
     }
 
-    /// The plugin that does it, and since when.
+    /// The plugin that performs the work, and when it started.
     fn worker(&self) -> (&Arc<Entry>, u64) {
         match self {
             Work::Call(call) => (&call.target, call.started()),
@@ -42,8 +42,7 @@ impl Work {
     }
 }
 
-/// A plugin's wish that another's state change, for as long as somebody waits for it. It is found under the plugin
-/// that asks.
+/// A plugin's request that another change its state, while the outcome is awaited. Stored with the requesting plugin.
 pub(super) struct Wish {
     target: Arc<Entry>,
     asker: Option<Arc<Entry>>,
@@ -51,7 +50,7 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// `asker` is the plugin in whose hook or method the request is made, if it is made in one.
+    /// `asker` is the plugin whose hook or method makes the request, if any.
     pub(super) fn new(moments: &Moments, asker: Option<Arc<Entry>>, target: &Arc<Entry>) -> Arc<Wish> {
         let wish = Arc::new(Wish { target: Arc::clone(target), made: moments.next(), asker });
         if let Some(asker) = &wish.asker {
@@ -60,12 +59,12 @@ impl Wish {
         wish
     }
 
-    /// Whether the plugin asks that its own state change.
+    /// Whether the plugin requests a change of its own state.
     pub(super) fn is_for_itself(&self) -> bool {
         self.asker.as_ref().is_some_and(|asker| Arc::ptr_eq(asker, &self.target))
     }
 
-    /// Nobody waits for it any more.
+    /// The outcome is no longer awaited.
     pub(super) fn forget(self: &Arc<Wish>) {
         if let Some(asker) = &self.asker {
             lock(&asker.wishes).retain(|wish| !Arc::ptr_eq(wish, self));
@@ -105,13 +104,13 @@ fn transition(entry: &Arc<Entry>) -> impl Iterator<Item = Work> {
     under_way.then(|| Work::Transition(Arc::clone(entry))).into_iter()
 }
 
-/// The work that something may have been asked for on behalf of: what the asker did at that moment, and still does.
+/// The work on whose behalf a request may have been made: what the requester was doing at that time and still does.
 fn causes_of(asker: &Arc<Entry>, made: u64) -> Vec<Work> {
     let calls = lock(&asker.queue).running().into_iter().map(Work::Call);
     calls.chain(transition(asker)).filter(|work| work.worker().1 < made).collect()
 }
 
-/// What work may wait for: what its plugin has asked for since it started, or what keeps that from running.
+/// What `work` may wait for: requests of its plugin since it started, or what blocks these.
 fn waits_for(work: &Work) -> Vec<Work> {
     let (worker, started) = work.worker();
     let calls: Vec<_> = lock(&worker.made).iter().filter(|call| call.made > started).cloned().collect();

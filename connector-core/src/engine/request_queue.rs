@@ -1,20 +1,20 @@
-//! A plugin's queue of calls: which may run, which wait. No I/O, no tasks, no clock.
+//! A plugin's queue of calls: which run and which wait. No I/O, no tasks, no clock.
 
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-/// What the queue needs to know of a call.
+/// A call, as seen by the queue.
 pub(super) trait Queueable: Clone {
     /// Whether both are the same call.
     fn is(&self, other: &Self) -> bool;
-    /// Whether a cancel by this caller, of this method or of all, means this call.
+    /// Whether a cancel by this caller, of this method or of all, applies to this call.
     fn matches(&self, caller: &str, method: Option<&str>) -> bool;
 }
 
-/// The lanes of one plugin: one for all methods, and one for each method that was given its own.
+/// The lanes of one plugin: one for all methods, and one for each method with separate limits.
 ///
-/// In each lane calls start in the order they came, at most so many at once; so many more may wait.
+/// In each lane, calls start in order of arrival, up to `limit` at once; up to `capacity` more may wait.
 #[derive(Debug)]
 pub(super) struct RequestQueue<C> {
     common: Lane<C>,
@@ -26,19 +26,19 @@ pub(super) struct RequestQueue<C> {
 struct Lane<C> {
     limit: usize,
     room: usize,
-    /// One, if nothing else was said.
+    /// Inline for the default limit of one.
     running: SmallVec<[C; 1]>,
     waiting: VecDeque<C>,
 }
 
-/// What became of a call that entered.
+/// The result of entering the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entered {
-    /// It runs.
+    /// The call runs.
     Runs,
-    /// It waits for its turn.
+    /// The call waits for its turn.
     Waits,
-    /// The lane is full; so many wait.
+    /// The lane is full; holds the number of waiting calls.
     Busy(usize),
 }
 
@@ -72,7 +72,7 @@ impl<C: Queueable> RequestQueue<C> {
         }
     }
 
-    /// Lets a waiting call run past the limit; false if it no longer waits.
+    /// Starts a waiting call beyond the limit. Returns `false` if it no longer waits.
     pub(super) fn let_through(&mut self, method: &str, call: &C) -> bool {
         let lane = self.lane(method);
         let Some(place) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
@@ -80,12 +80,12 @@ impl<C: Queueable> RequestQueue<C> {
         true
     }
 
-    /// Lets a call run that found the lane full.
+    /// Starts a new call beyond the limit, for a call that found the lane full.
     pub(super) fn force(&mut self, method: &str, call: C) {
         self.lane(method).running.push(call);
     }
 
-    /// A call has ended or goes away. Gives the calls that run from now on.
+    /// Removes a call that has ended or is dropped. Returns the calls that start to run.
     pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
         let lane = self.lane(method);
         match lane.running.iter().position(|running| running.is(call)) {
@@ -101,24 +101,24 @@ impl<C: Queueable> RequestQueue<C> {
         started
     }
 
-    /// The calls that a cancel means. They stay where they are until they [`leave`](RequestQueue::leave).
+    /// The calls that a cancel applies to. They stay in the queue until they [`leave`](RequestQueue::leave).
     pub(super) fn matching(&mut self, caller: &str, method: Option<&str>) -> Vec<C> {
         let lanes = self.lanes();
         let all = lanes.flat_map(|lane| lane.running.iter().chain(&lane.waiting));
         all.filter(|call| call.matches(caller, method)).cloned().collect()
     }
 
-    /// All calls, when the plugin goes away.
+    /// All calls, running and waiting.
     pub(super) fn all(&mut self) -> Vec<C> {
         self.lanes().flat_map(|lane| lane.running.iter().chain(&lane.waiting)).cloned().collect()
     }
 
-    /// What runs now, in any lane.
+    /// The running calls of all lanes.
     pub(super) fn running(&mut self) -> Vec<C> {
         self.lanes().flat_map(|lane| lane.running.iter()).cloned().collect()
     }
 
-    /// What runs now in a method's lane.
+    /// The running calls of a method's lane.
     pub(super) fn running_beside(&mut self, method: &str) -> Vec<C> {
         self.lane(method).running.to_vec()
     }
@@ -170,9 +170,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain model: two lists a lane, in order of arrival.
+        /// Compares with a simple model: two lists per lane, in order of arrival.
         #[test]
-        fn calls_start_in_order_and_never_too_many(
+        fn calls_start_in_order_within_the_limits(
             limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
             let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);

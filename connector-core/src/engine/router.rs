@@ -23,7 +23,7 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl Inner {
-    /// One call, from its caller's future to its target's answer. Dropping the future ends it wherever it is.
+    /// Performs a call. Dropping the future cancels it at any stage.
     pub(crate) async fn call(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
@@ -38,9 +38,9 @@ impl Inner {
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
         if !target.may_be_called() {
-            // Rare, and large: it would make every call's future larger.
+            // Boxed because it is rare, and would enlarge the future of every call.
             Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
-            // A deactivation may have been next, or its activation may wait for this call.
+            // It may have been deactivated since, or its activation may wait for this call.
             if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
             }
@@ -59,7 +59,7 @@ impl Inner {
         let admission = QueuedCall::enter(&self.moments, caller, by, &target, method)?;
         if !admission.has_started() {
             poll_fn(|cx| admission.poll_started(cx)).await?;
-            // It may have entered the queue just after its caller's deactivation had looked through it.
+            // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, admission.method(), &target.name)?;
         }
         let mut running = self.run(caller, &target, path, admission.method().clone(), args)?;
@@ -71,7 +71,7 @@ impl Inner {
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(admission.method(), &caller.name)))
     }
 
-    /// Starts a call that was let through.
+    /// Starts a call that has passed the queue.
     fn run<'a>(
         self: &Arc<Self>,
         caller: &Entry,
@@ -152,8 +152,8 @@ impl Inner {
         activated.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
-    /// The plugin whose method runs on this thread, if it is not the caller: it calls by another's handle, and it is
-    /// that method which waits.
+    /// The plugin whose method runs on this thread, if it is not the caller: it calls through another plugin's handle,
+    /// and its method is the one that waits.
     fn by(&self, caller: &Entry) -> Option<Arc<Entry>> {
         match current::plugin() {
             0 => None,
@@ -162,7 +162,7 @@ impl Inner {
         }
     }
 
-    /// Ends a caller's calls to a plugin, or those of one method.
+    /// Cancels a caller's calls to a plugin, or those of one method.
     pub(crate) fn cancel(&self, caller: &Arc<Entry>, path: &str, method: Option<&str>) -> Result<(), Refusal> {
         let named = method.unwrap_or("undefined");
         may_act(caller, || format!("It cannot cancel method {named} of plugin {path}."))?;
@@ -194,9 +194,9 @@ impl Inner {
     }
 }
 
-/// A call at work.
+/// A running call.
 enum Running<'a> {
-    /// With the numbers of the plugin whose method it is, and of its caller.
+    /// With the numbers of the target plugin and of the caller.
     Local(BoxFuture<Outcome>, u64, u64),
     Remote(&'a RemotePlugin, PendingCall<'a, EngineCommand>),
 }
@@ -223,7 +223,7 @@ fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
     may_act(caller, || cannot_call(method, path))
 }
 
-/// A plugin that is not active may not act.
+/// Refuses operations of an inactive plugin.
 pub(super) fn may_act(entry: &Entry, what: impl FnOnce() -> String) -> Result<(), Refusal> {
     match entry.status() {
         Status::Inactive => Err(Refusal::Deactivated { name: entry.name.to_string(), what: what() }),

@@ -1,4 +1,4 @@
-//! The one task that owns a link.
+//! The task that owns a link.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -9,42 +9,42 @@ use crate::connector::{Link, LinkEnd, SendError};
 use crate::runtime;
 use crate::wire::{Action, DecodeError, Id, Message, Name, PayloadError};
 
-/// One end's part of the work: its session, and what its events lead to.
+/// One end's share of the work: its session and the reactions to the session's events.
 pub(crate) trait Endpoint: Send {
-    /// The plugin, for traces.
+    /// The plugin's name, for traces.
     fn plugin(&self) -> Name;
 
     /// A message has arrived.
     fn receive(&mut self, message: Message);
 
-    /// A frame has arrived of which no more than its head could be read, and why.
+    /// A frame arrived of which only the head is readable; `why` is the reason.
     fn receive_head(&mut self, head: Message, why: &DecodeError);
 
     /// The next message to send.
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message>;
 
-    /// Goes on with what runs beside the link; true if anything came of it.
+    /// Makes progress on work that runs beside the link. Returns whether any completed.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// While the link takes nothing: wakes the task when more wait to be sent than may.
+    /// Registers the task to be woken when the queue exceeds its limits. Used while the link accepts no messages.
     fn watch_backlog(&self, cx: &mut Context<'_>);
 
-    /// Messages that wait to be sent, and whether they are more than may wait.
+    /// The number of messages waiting to be sent, and whether they exceed the hard limit.
     fn backlog(&self) -> (usize, bool);
 
     /// A message could not be serialized.
     fn unsendable(&mut self, head: Head, error: PayloadError);
 
-    /// Ready when this end wants the link closed, with what to call that. `signs` counts what shows that the other end
-    /// lives, beside the bytes that the link itself counts.
+    /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
+    /// addition to the bytes that the link counts.
     fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
 }
 
-/// What of a message is kept while it is sent, in case it cannot be.
+/// Fields retained so that a failed send can be reported.
 pub(crate) struct Head {
     pub(crate) action: Action,
     pub(crate) id: Option<Id>,
-    /// Of a response: what it answers, and whether it is an error already.
+    /// For a response: the name and key of its request, and whether it is already an error.
     pub(crate) answers: Option<(Name, Name)>,
     pub(crate) failed: bool,
 }
@@ -59,30 +59,30 @@ impl Head {
     }
 }
 
-/// Messages sent, and messages taken in, before it is the other's turn.
+/// Messages sent, and messages received, before switching to the other direction.
 const BATCH: usize = 8;
-/// Messages sent before the link is flushed although there is more to do, so that the other end need not wait for the
-/// last to begin with the first; twice as many each time, so that a long queue goes out in few writes.
+/// Messages sent before an early flush, so that the peer can start on the first while the last is still queued. Doubles
+/// each time, so that a long queue needs few writes.
 const BURST: usize = 8;
-/// A transport has a limit of its own for closing in order; this is for one that has forgotten it.
+/// Backstop for a transport that does not bound its own graceful close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-/// Rounds before other tasks of the runtime get their turn.
+/// Rounds before other tasks of the runtime get a turn.
 const ROUNDS: usize = 128;
-/// ResponseQueue taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
-/// each end doing nothing while the other does all.
+/// Responses received before their callers get a turn: what they do next keeps the peer busy, so that the two ends do
+/// not take turns being idle.
 const ANSWERS: usize = 32;
-/// Turns in a row that may end so before the link is looked at as if all had been heard.
+/// Consecutive turns cut short this way before the link is treated as fully read.
 const TURNS: usize = 32;
 
-/// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
-/// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
+/// Moves messages between a link and its endpoint until the link ends, and returns how it ended. Flushes when there is
+/// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
 pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
     let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
-    // Signs that the other end lives: frames that came, and a link that takes more after it had pushed back.
+    // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     let mut signs = 0u64;
-    // Messages that the link has taken, and flushes that were completed.
+    // Messages accepted by the link, plus completed flushes.
     let mut taken = 0u64;
-    // While the link pushes back: the bytes that it had sent when it last did.
+    // During back-pressure: the number of bytes sent when it was last observed.
     let mut pushed_back: Option<u64> = None;
     let mut stall: Option<StallDetector> = None;
     let end = poll_fn(|cx| {
@@ -146,7 +146,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 worked = true;
             }
             worked |= side.poll_work(cx);
-            // What has come and what was done may have led to something to send.
+            // Received messages and completed work may have produced something to send.
             if all_sent && !may_hear && !worked {
                 break;
             }
@@ -160,9 +160,10 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         if answers >= ANSWERS {
             runtime::give_way(cx);
         }
-        // After the messages: what was queued before goes out, what has come is heard, and may be the reason to stop.
+        // After the messages: queued messages are sent and received ones are processed first, and may be the reason to
+        // stop.
         if !unheard && let Poll::Ready(end) = side.poll_stop(cx, link, signs) {
-            // A silent end would answer no close either, and what it is asked for must not hang meanwhile.
+            // A silent peer would not complete a close either, and callers must not hang meanwhile.
             in_order = !matches!(end, LinkEnd::Silent(_));
             return Poll::Ready(end);
         }
@@ -192,7 +193,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
     end
 }
 
-/// Closes a link in order; false if it did not close in time.
+/// Closes a link gracefully. Returns `false` if it did not close in time.
 pub(crate) async fn close(link: &mut dyn Link) -> bool {
     runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_some()
 }

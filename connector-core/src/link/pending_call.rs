@@ -1,4 +1,4 @@
-//! One call over a link, seen from whoever waits for it.
+//! A pending call over a link, as its caller sees it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,13 +12,14 @@ use crate::connector::LinkEnd;
 use crate::error::CallError;
 use crate::wire::Payload;
 
-/// Tells a caller how its call ended; dropped without a word, the link's task is gone.
+/// Completes a pending call. Dropped without a result if the link's task ended.
 pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 
-/// Asks the link's task to forget a call, and to tell a native end.
+/// Requests that the link's task forget a call and notify a native peer.
 pub(crate) struct TakeBack(pub(crate) i64);
 
-/// A call that is queued or sent. Its outer error: the link is down, or its task is gone. Dropping it takes the call back.
+/// A queued or sent call. The outer error means that the link is down or its task has ended. Dropping it withdraws the
+/// call.
 pub(crate) struct PendingCall<'a, C: Queued + From<TakeBack>> {
     outbox: &'a Outbox<C>,
     id: i64,
@@ -27,7 +28,7 @@ pub(crate) struct PendingCall<'a, C: Queued + From<TakeBack>> {
 }
 
 impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
-    /// Queues a call, however full the queue is.
+    /// Queues a call regardless of the queue's capacity.
     ///
     /// # Errors
     /// The link is down.
@@ -55,7 +56,7 @@ impl<C: Queued + From<TakeBack>> Future for PendingCall<'_, C> {
 impl<C: Queued + From<TakeBack>> Drop for PendingCall<'_, C> {
     fn drop(&mut self) {
         if !self.ended {
-            // If the link is down there is nothing to take back.
+            // If the link is down, there is nothing to withdraw.
             let _ = self.outbox.push(TakeBack(self.id).into());
         }
     }

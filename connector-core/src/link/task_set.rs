@@ -1,4 +1,4 @@
-//! Work that a link's task runs beside moving messages: handlers at the plugin's end, calls at the engine's.
+//! Work that the link's task runs besides moving messages: method handlers on the plugin's side, calls on the engine's.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,25 +12,25 @@ use crate::runtime::BoxFuture;
 use crate::sync::lock;
 use crate::wire::Id;
 
-/// Futures, each with what it is for, of which each may be stopped by its id. Dropping this drops them all.
+/// A set of futures, each with a tag. A future can be cancelled by its request id. Dropping the set drops all of them.
 ///
-/// A future is polled when it is started, since most end at once; only those that wait are kept. Each has a place, whose
-/// waker serves one future after another: what waits costs no allocation of its own beyond its box.
+/// A future is polled when it is started, since most complete at once; only pending ones are stored. Each stored future
+/// occupies a slot, whose waker is reused, so that a pending future allocates nothing beyond its box.
 pub(crate) struct TaskSet<K, T> {
     places: Vec<Place<K, T>>,
     free: Vec<usize>,
-    /// Those whose id is a number; of several with one id, the last to start.
+    /// Slots by numeric id. If several share an id, the one started last.
     by_id: HashMap<i64, usize>,
-    /// The others of that id. No end that is known has two requests of one id under way.
+    /// The other slots with the same id. No known peer has two pending requests with one id.
     behind: Vec<(i64, usize)>,
     woken: Arc<Woken>,
-    /// Taken from `woken` and not looked at yet.
+    /// Taken from `woken` but not polled yet.
     due: VecDeque<usize>,
 }
 
 struct Place<K, T> {
     own: Arc<PlaceWaker>,
-    /// The same as a waker.
+    /// `state` as a waker.
     waker: Waker,
     task: Option<Task<K, T>>,
 }
@@ -41,7 +41,7 @@ struct Task<K, T> {
     work: BoxFuture<T>,
 }
 
-/// A future that has ended.
+/// A future that has completed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ended<K, T> {
     pub(crate) id: Option<Id>,
@@ -49,7 +49,7 @@ pub(crate) struct Ended<K, T> {
     pub(crate) output: T,
 }
 
-/// The places whose futures want to be polled.
+/// The slots whose futures were woken.
 #[derive(Default)]
 struct Woken {
     places: Mutex<VecDeque<usize>>,
@@ -58,8 +58,8 @@ struct Woken {
 
 struct PlaceWaker {
     place: usize,
-    /// Whether it is among the woken already, or was when another future had this place: then this one is polled once
-    /// more than it needs.
+    /// Whether the slot is already queued in `woken`. If a previous future of this slot was woken, the current one gets
+    /// one superfluous poll.
     woken: AtomicBool,
     all: Arc<Woken>,
 }
@@ -96,7 +96,7 @@ impl<K, T> TaskSet<K, T> {
         }
     }
 
-    /// Starts a future; gives it back if it ends at once.
+    /// Starts a future. Returns its output if it completes at once.
     pub(crate) fn start(&mut self, id: Option<Id>, of: K, mut work: BoxFuture<T>) -> Option<Ended<K, T>> {
         let at = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[at];
@@ -118,7 +118,7 @@ impl<K, T> TaskSet<K, T> {
         place
     }
 
-    /// Drops every future of that id that still waits; false if none does.
+    /// Drops all pending futures with this id. Returns `false` if there are none.
     pub(crate) fn stop(&mut self, id: &Id) -> bool {
         let mut stopped = false;
         while self.of_id(id).is_some_and(|at| self.end(at).is_some()) {
@@ -130,7 +130,7 @@ impl<K, T> TaskSet<K, T> {
     fn of_id(&self, id: &Id) -> Option<usize> {
         match id.number() {
             Some(number) => self.by_id.get(&number).copied(),
-            // Rare: no end that is known cancels by another id.
+            // Rare: no known peer cancels by a non-numeric id.
             None => self.places.iter().position(|place| place.task.as_ref().is_some_and(|task| task.is_of(id))),
         }
     }
@@ -154,7 +154,7 @@ impl<K, T> TaskSet<K, T> {
         self.places.len() - self.free.len()
     }
 
-    /// A future that has ended by itself.
+    /// The next future that completes.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Ended<K, T>> {
         if self.due.is_empty() {
             if self.len() == 0 {
@@ -165,8 +165,8 @@ impl<K, T> TaskSet<K, T> {
         }
         while let Some(at) = self.due.pop_front() {
             let place = &mut self.places[at];
-            // Before it is polled, or a wake-up meanwhile would be missed; and swapped, so that of this and a wake-up the
-            // later sees what the earlier did before.
+            // Cleared before the poll, so that a wake-up during the poll is not missed. The swap orders this with a
+            // concurrent wake-up: the later one sees the effects of the earlier.
             place.own.woken.swap(false, Ordering::AcqRel);
             let Some(task) = &mut place.task else { continue };
             if let Poll::Ready(output) = task.work.as_mut().poll(&mut Context::from_waker(&place.waker))
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_ends_at_once_is_given_back_and_what_waits_is_kept() {
+    async fn an_immediate_result_is_returned_and_a_pending_future_kept() {
         let mut tasks = TaskSet::new();
         assert_eq!(
             tasks.start(Some(1.into()), "a", Box::pin(async { 1 })),
@@ -203,8 +203,8 @@ mod tests {
     }
 
     #[tokio::test]
-    #[allow(clippy::disallowed_methods, reason = "what wakes from another thread")]
-    async fn a_place_serves_one_future_after_another_and_none_is_missed() {
+    #[allow(clippy::disallowed_methods, reason = "wakes from another thread")]
+    async fn slots_are_reused_and_no_wake_up_is_missed() {
         let mut tasks = TaskSet::new();
         for round in 0..3 {
             let (sends, waits): (Vec<_>, Vec<_>) = (0..10).map(|_| oneshot::channel::<i64>()).unzip();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_wakes_itself_lets_others_go_on() {
+    async fn a_self_waking_future_does_not_starve_others() {
         let mut tasks = TaskSet::new();
         assert!(
             tasks
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stopped_is_dropped() {
+    async fn a_cancelled_future_is_dropped() {
         for (asked, stopped) in [("7", "7"), ("7", r#""7""#), (r#""7""#, "7.0"), (r#""b3c1""#, r#""b3c1""#)] {
             stop_one(&Id::from_json(asked).unwrap(), &Id::from_json(stopped).unwrap());
         }

@@ -1,5 +1,5 @@
-//! The protocol as state machines: no I/O, no tasks, no clock. A driver feeds them what arrives and what its handles
-//! ask for, sends what they queue, and acts on the events they return.
+//! The protocol as state machines without I/O, tasks or a clock. A driver passes in received messages and local
+//! requests, sends the messages they queue, and acts on the events they return.
 
 mod engine;
 mod pending_replies;
@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::wire::{Id, Name, shown};
 
-/// A message that makes no sense now: dropped, with a trace; the link and everyone else are unharmed.
+/// A message that is invalid in the current state. It is dropped and traced; the link and other peers are unaffected.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum Dropped {
     #[error("a response to a call that nobody waits for (id {0:?})")]
@@ -33,12 +33,12 @@ pub(crate) enum Dropped {
     NoArray,
 }
 
-/// The number of the call that a response ends.
+/// The number of the call that a response belongs to.
 fn number(id: Option<&Id>) -> Option<i64> {
     id.and_then(Id::number)
 }
 
-/// The parts of an envelope as errors show them.
+/// Parts of the envelope for error messages.
 fn shown_name<'a>(name: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
     named(name, id.and_then(Id::odd).and_then(|odd| odd.name.as_deref()))
 }
@@ -47,7 +47,7 @@ fn shown_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
     named(key, id.and_then(Id::odd).and_then(|odd| odd.key.as_deref()))
 }
 
-/// As JavaScript calls what is not there.
+/// Absent values read `undefined`, as in JavaScript.
 fn named<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
     name.map_or_else(|| odd.map_or("undefined".into(), shown), |name| name.as_str().into())
 }

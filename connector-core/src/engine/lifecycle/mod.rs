@@ -1,4 +1,4 @@
-//! Registration, activation, deactivation, removal: who may ask for what, and how it is carried out.
+//! Registration, activation, deactivation and removal: permissions and execution.
 
 mod machine;
 mod transition;
@@ -37,12 +37,12 @@ pub(super) struct Waiter {
 
 impl Waiter {
     fn end(self, outcome: Result<(), ActivateError>) {
-        // Nobody may wait any more; what was asked for has been done all the same.
+        // An error means that the requester no longer waits; the change was carried out anyway.
         let _ = self.tell.send(outcome);
     }
 }
 
-/// Nobody waits for what it wishes once this is dropped.
+/// Unregisters the pending change on drop.
 struct ForgetOnDrop(Arc<Wish>);
 
 impl Drop for ForgetOnDrop {
@@ -59,7 +59,7 @@ impl Drop for EndShutdown {
     }
 }
 
-/// A change of a plugin's state that waits for permission.
+/// A state change that waits for permission.
 pub(super) struct Permission {
     entry: Arc<Entry>,
     deactivations: u64,
@@ -72,7 +72,7 @@ impl Permission {
     }
 
     /// # Errors
-    /// The plugin's deactivation was asked for meanwhile.
+    /// The plugin's deactivation was requested meanwhile.
     pub(super) fn still_wanted(&self) -> Result<(), ActivateError> {
         match self.entry.deactivations.load(Ordering::Acquire) == self.deactivations {
             true => Ok(()),
@@ -87,7 +87,7 @@ impl Drop for Permission {
     }
 }
 
-/// How long a plugin that does not list `canDeactivate` may take to answer it all the same.
+/// Time limit for `canDeactivate` of a plugin that does not list it.
 const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Inner {
@@ -105,7 +105,8 @@ impl Inner {
             }
         };
         let mut taken = false;
-        // Held until the plugin is in: the emitter of a stranger may be forgotten at any time.
+        // Held until the plugin is registered, because the emitter of an unregistered plugin may be removed at any
+        // time.
         let mut emitters = lock(&self.emitters);
         let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
         let entry = Arc::new(Entry::new(profile.clone(), host, options, emitter));
@@ -133,35 +134,35 @@ impl Inner {
         Ok(client)
     }
 
-    /// The plugin whose hook or method runs on this thread and asks for something by the host's own handle.
+    /// The plugin whose hook or method runs on this thread and makes a request through a handle of the host.
     fn asker(&self) -> Option<Arc<Entry>> {
         self.by_number(current::plugin())
     }
 
-    /// The plugin that has called the manager's method that runs on this thread.
+    /// The plugin that called the manager's method running on this thread.
     pub(super) fn caller(&self) -> Option<Arc<Entry>> {
         self.by_number(current::caller())
     }
 
-    /// A plugin by its number, also one that has been removed and is still being deactivated.
+    /// A plugin by its number, including one that has been removed and is still being deactivated.
     pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
         let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
         let registered = self.registry.load().values().find(is).cloned();
         registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
     }
 
-    /// The plugin of that name, as the plugin `asker` means it: its own name is its own, even once it has passed to another.
+    /// Resolves a name for `asker`: its own name refers to itself, even if the name has passed to another plugin.
     pub(super) fn find_for(&self, asker: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
         asker.filter(|asker| asker.name == name).cloned().or_else(|| self.find(name))
     }
 
-    /// Activates or deactivates a plugin in the host's name.
+    /// Activates or deactivates a plugin on behalf of the host.
     pub(super) async fn change_as_host(self: &Arc<Self>, change: Change, name: &str) -> Result<(), ActivateError> {
         self.change(change, self.profile_of(MANAGER), self.asker(), name).await
     }
 
-    /// Activates or deactivates a plugin in the name of another, if it may. Once permission is being asked, neither that nor
-    /// what follows ends with this future.
+    /// Activates or deactivates a plugin on behalf of another, if permitted. Once permission is requested, dropping
+    /// this future stops neither that nor what follows.
     pub(super) async fn change(
         self: &Arc<Self>,
         change: Change,
@@ -177,9 +178,9 @@ impl Inner {
         let state = lock(&entry.lifecycle).state();
         let is_so_already = match change {
             Change::Activate => state == State::Active,
-            // The manager stays.
+            // The manager is never deactivated.
             _ if entry.name == MANAGER => true,
-            // An activation that waits for permission is called off.
+            // A deactivation also revokes an activation that waits for permission.
             _ => matches!(state, State::Registered | State::Removed) && !entry.asks_permission(),
         };
         if is_so_already {
@@ -207,7 +208,7 @@ impl Inner {
         self.outcome(told).await
     }
 
-    /// Activates a plugin whose activation is allowed.
+    /// Activates a plugin whose activation is permitted.
     pub(super) async fn activate_for(
         self: &Arc<Self>,
         asker: &Arc<Entry>,
@@ -237,7 +238,7 @@ impl Inner {
         })
     }
 
-    /// Runs until it ends or the engine does. Dropped where there is no runtime.
+    /// Runs `work` until it completes or the engine is dropped. Without a runtime, `work` is dropped.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         runtime::spawn_until(&self.ended, work);
     }
@@ -269,10 +270,10 @@ impl Inner {
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }
 
-    /// Asks a plugin's `canDeactivate`. One that has none agrees; one that does not list it may have one all the same.
+    /// Asks a plugin's `canDeactivate`. A plugin without one agrees; a plugin that does not list it may still have one.
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
-        // Its link closes already, or is not up yet: the question would activate it, or wait for that.
+        // The link is closing or not up yet: the question would activate the plugin or wait for its activation.
         let unreachable = match entry.remote() {
             Some(_) => !entry.is_active(),
             None => entry.status() == Status::Inactive,
@@ -299,7 +300,7 @@ impl Inner {
                 false
             }
             Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
-            // It cannot object any more.
+            // It can no longer object.
             Err(CallError::LinkLost(_)) => true,
             Err(CallError::Plugin(error)) => {
                 tracing::warn!(plugin, %error, "it answered canDeactivate with an error, which counts as no");
@@ -317,7 +318,7 @@ impl Inner {
         let found = self.find_for(asker.as_ref(), name).filter(|entry| entry.name != MANAGER);
         let Some(entry) = found else { return };
         if !self.find(name).is_some_and(|registered| Arc::ptr_eq(&registered, &entry)) {
-            // It is being removed already.
+            // The removal is already in progress.
             return;
         }
         lock(&self.leaving).push(Arc::clone(&entry));
@@ -326,11 +327,12 @@ impl Inner {
             registry.remove(name);
             registry
         });
-        // A removal does not fail; without a runtime it is over, too.
+        // A removal does not fail; without a runtime it is complete as well.
         let _ = self.requested(Change::Remove, asker, &entry).await;
     }
 
-    /// Deactivates all plugins gracefully; the manager stays, to tell of it. Until they are, no call activates a plugin.
+    /// Deactivates all plugins gracefully, except the manager, which announces it. Until then, no call activates a
+    /// plugin.
     pub(super) async fn shutdown(self: &Arc<Self>) {
         let (engine, asker) = (Arc::clone(self), self.asker());
         let (tell, told) = oneshot::channel();
@@ -342,10 +344,10 @@ impl Inner {
             let requests = all.map(|entry| engine.requested(Change::Deactivate, asker.clone(), entry));
             futures_util::future::join_all(requests).await;
             drop(end);
-            // Nobody may wait any more.
+            // An error means that the requester no longer waits.
             let _ = tell.send(());
         });
-        // An error: the engine has gone, or there is no runtime.
+        // An error means that the engine is gone or there is no runtime.
         let _ = told.await;
     }
 
@@ -363,7 +365,7 @@ impl Inner {
             }
         }
         let emitters = std::mem::take(&mut *lock(&self.emitters));
-        // Remembered events may hold anything, so they are dropped only where no lock is held.
+        // Stored events may own anything, so they are dropped without holding a lock.
         drop(emitters);
         lock(&self.leaving).clear();
     }
@@ -377,9 +379,9 @@ fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
     ActivateError::NoRight { caller: caller.name.clone(), what, name: name.to_owned() }
 }
 
-/// How our plugins, the published ones and those in other languages say that they have no `canDeactivate`.
+/// How plugins of this crate, of the published packages and in other languages report a missing `canDeactivate`.
 fn says_unknown_method(error: &str) -> bool {
-    // Python's `KeyError` says nothing but the name.
+    // Python's `KeyError` contains only the name.
     error.trim_matches(['\'', '"', '`']) == CAN_DEACTIVATE
         || error.contains(CAN_DEACTIVATE)
             && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]

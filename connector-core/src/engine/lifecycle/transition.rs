@@ -21,7 +21,7 @@ use crate::runtime;
 use crate::sync::lock;
 
 impl Inner {
-    /// Queues a request on its plugin, and starts the plugin's task if none runs.
+    /// Queues a request for its plugin, and starts the plugin's worker if none runs.
     pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
         let wish = Arc::clone(&waiter.wish);
         if change != Change::Activate {
@@ -32,14 +32,14 @@ impl Inner {
             let task = Worker { engine: Arc::clone(self), entry: Arc::clone(entry), finished: false };
             self.spawn(task.run(transition));
         }
-        // Looked at after it has been queued: of two that block each other, the later sees the earlier.
+        // Checked after queueing: of two requests that block each other, the later sees the earlier.
         if wish.closes_a_circle() {
             self.end_early(entry, change, &wish);
         }
     }
 
-    /// Ends a request that its own plugin's transition would have to wait for. A deactivation follows; an activation is
-    /// either under way, or will not happen.
+    /// Completes a request that the current transition of its own plugin would have to wait for. A deactivation follows
+    /// later; an activation is either in progress or fails.
     fn end_early(&self, entry: &Entry, change: Change, wish: &Arc<Wish>) {
         let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.wish, wish);
         let mut lifecycle = lock(&entry.lifecycle);
@@ -54,7 +54,7 @@ impl Inner {
         }
     }
 
-    /// Ends the requests that have been carried out; gives the transition to run next.
+    /// Completes the requests that have been carried out. Returns the next transition.
     fn settle(&self, entry: &Entry, effects: Effects<Waiter, ActivateError>) -> Option<Transition> {
         let Effects { begin, interrupt, ended } = effects;
         if interrupt {
@@ -95,7 +95,7 @@ impl Inner {
             Location::Remote(remote) => self.connect(entry, remote).await?,
         };
         entry.set_status(Status::Active);
-        // The engine may have been dropped meanwhile, before there was a link to end.
+        // The engine may have been dropped before there was a link to close.
         if self.ended.is_cancelled() {
             if let Some(remote) = entry.remote() {
                 remote.abort();
@@ -106,13 +106,13 @@ impl Inner {
         Ok(())
     }
 
-    /// One that has been removed meanwhile is about to be deactivated, and its name may be another's: others are told
-    /// neither.
+    /// Announces an activation. A plugin that was removed meanwhile is about to be deactivated, and its name may belong
+    /// to another plugin: neither change is announced.
     fn tell_activated(&self, entry: &Arc<Entry>, updated: bool) {
         if !self.find(&entry.name).is_some_and(|registered| Arc::ptr_eq(&registered, entry)) {
             return;
         }
-        // To others a name is one plugin: what had it before ends first.
+        // To other plugins a name is one plugin, so the deactivation of its previous holder is announced first.
         let before: Vec<_> = lock(&self.leaving).iter().filter(|other| other.name == entry.name).cloned().collect();
         for namesake in before {
             self.tell_deactivated(&namesake);
@@ -126,7 +126,7 @@ impl Inner {
         }
     }
 
-    /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
+    /// Makes the plugin's link, unless a queued request supersedes the activation.
     async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) -> Result<bool, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
@@ -139,7 +139,7 @@ impl Inner {
         }
     }
 
-    /// `None` if it took too long, `Some(None)` if it panicked.
+    /// `None` after a timeout, `Some(None)` after a panic.
     async fn run_hook(self: &Arc<Self>, entry: &Arc<Entry>, what: &str, hook: &Hook) -> Option<Option<()>> {
         let client = PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
         let number = entry.number;
@@ -159,7 +159,7 @@ impl Inner {
             tracing::warn!(plugin = &*entry.name, ?limit, "the deactivation hook did not end in time and was dropped");
         }
         self.silence(entry);
-        // Such a request came over the link that closes next.
+        // Such a request arrived over the link that closes next.
         for waiter in lock(&entry.lifecycle).release(|waiter| waiter.wish.is_for_itself()) {
             waiter.end(Ok(()));
         }
@@ -182,7 +182,7 @@ impl Inner {
         self.manager_emits("pluginDeactivated", &profile);
     }
 
-    /// The task of an active plugin's link has ended without having been asked to, as when its runtime shuts down.
+    /// The link's task of an active plugin has ended unexpectedly, for example because its runtime shuts down.
     pub(in crate::engine) fn link_task_ended(&self, entry: &Entry) {
         if lock(&entry.lifecycle).lost() {
             self.silence(entry);
@@ -190,7 +190,7 @@ impl Inner {
         }
     }
 
-    /// From here on the plugin neither acts nor is called, and receives no events.
+    /// Isolates a plugin: from here on it neither acts nor is called, and receives no events.
     pub(in crate::engine) fn silence(&self, entry: &Entry) {
         entry.end_activation();
         entry.end_calls();
@@ -204,7 +204,7 @@ impl Inner {
     }
 }
 
-/// Runs one plugin's transitions, one after another, until no request waits.
+/// Runs one plugin's transitions one after another until no request is queued.
 struct Worker {
     engine: Arc<Inner>,
     entry: Arc<Entry>,
@@ -236,7 +236,7 @@ impl Worker {
                 None => break,
             }
         }
-        // Its link's task may have ended between the handshake and now.
+        // The link's task may have ended since the handshake.
         if self.entry.remote().is_some_and(|remote| remote.has_no_task()) {
             self.engine.link_task_ended(&self.entry);
         }
@@ -244,7 +244,7 @@ impl Worker {
     }
 }
 
-/// The engine or the runtime ends in the middle of a transition: the plugin is inactive then, and all who wait are told.
+/// If the engine or the runtime ends during a transition, the plugin becomes inactive and all waiters are notified.
 impl Drop for Worker {
     fn drop(&mut self) {
         if self.finished {
@@ -254,7 +254,7 @@ impl Drop for Worker {
         if let Some(remote) = self.entry.remote() {
             remote.abort();
         }
-        // Each finds the sender of its outcome dropped.
+        // Each waiter finds the sender of its outcome dropped.
         drop(self.entry.abandon());
     }
 }
