@@ -1,4 +1,4 @@
-//! A link made of any stream and sink of messages, and the closing that every such link needs.
+//! A link over any stream and sink of messages, including the graceful close that every such link needs.
 
 use std::fmt;
 use std::future::Future;
@@ -19,21 +19,21 @@ use crate::wire::{DecodeError, Message};
 
 type Inbound = Result<Message, DecodeError>;
 
-/// How long a close may go without progress, by default.
+/// How long a close may make no progress, by default.
 const CLOSE: Duration = Duration::from_secs(1);
-/// How many times as long a close may take in all.
+/// The overall limit for a close, as a multiple of that time.
 const MOST: u32 = 5;
 
-/// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
+/// A [`Link`] over any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
 ///
-/// - The stream's end (`None`) is a clean close by the other end. This end then flushes and closes its sink before it
-///   says [`LinkEnd::Closed`]. An error of the stream ends the link at once.
-/// - A failed write does not end reading. What the other end had sent is handed out first; the link ends when the
-///   stream does, or when nothing more has come for [`close_timeout`](FramedLink::close_timeout).
-/// - [`poll_disconnect`](Link::poll_disconnect) flushes, closes the sink, and then reads and discards until the other
-///   end has closed as well. Without that, a socket that is closed with data unread is reset, and the reset destroys
-///   what was sent last. It gives up once nothing has moved in either direction for
-///   [`close_timeout`](FramedLink::close_timeout), and in any case after five times as long.
+/// - The end of the stream (`None`) is a graceful close by the peer. This end then flushes and closes its sink before
+///   it reports [`LinkEnd::Closed`]. An error of the stream ends the link at once.
+/// - A failed write does not end reading. Messages already sent by the peer are delivered first. The link ends when the
+///   stream does, or when nothing has arrived for [`close_timeout`](FramedLink::close_timeout).
+/// - [`poll_disconnect`](Link::poll_disconnect) flushes, closes the sink, and then reads and discards until the peer
+///   has closed as well. Otherwise a socket closed with unread data would be reset, and the reset destroys the data
+///   sent last. It gives up if neither direction makes progress for [`close_timeout`](FramedLink::close_timeout), and
+///   in any case after five times as long.
 pub struct FramedLink<T> {
     inner: T,
     close_timeout: Duration,
@@ -43,11 +43,11 @@ pub struct FramedLink<T> {
 
 enum State {
     Open,
-    /// A write has failed with this. It is the end unless reading ends first, or once the timer has fired.
+    /// A write has failed with this error. The link ends with it unless reading ends first, or when the timer fires.
     WriteFailed(LinkEnd, Pin<Box<tokio::time::Sleep>>),
-    /// The other end has closed. This end closes too, and then says so.
+    /// The peer has closed. This end closes too, and then reports the end.
     Answering(LinkEnd, Closing),
-    /// This end closes.
+    /// This end is closing.
     Leaving(Closing),
     Ended(LinkEnd),
 }
@@ -67,15 +67,14 @@ where
         FramedLink { inner, close_timeout: CLOSE, count_traffic: |_| Traffic::default(), state: State::Open }
     }
 
-    /// Sets how long a close may go without progress, and how long reading goes on after a write has failed.
-    /// Default 1 s.
+    /// Sets how long a close may make no progress, and how long reading continues after a failed write. Default 1 s.
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> FramedLink<T> {
         self.close_timeout = limit;
         self
     }
 
-    /// Sets where the bytes are counted that [`Link::traffic`] gives. Default: nowhere.
+    /// Sets the source of [`Link::traffic`]. Default: no counting.
     #[must_use]
     pub fn count_traffic(mut self, count: fn(&T) -> Traffic) -> FramedLink<T> {
         self.count_traffic = count;
@@ -87,10 +86,10 @@ where
         Poll::Ready(Err(end))
     }
 
-    /// What a writer says of a link that is not open.
+    /// The result of the sending methods on a link that is not open.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         match &mut self.state {
-            // The reader says it, in its turn.
+            // The reading side reports the end.
             State::Open | State::WriteFailed(..) => Poll::Pending,
             State::Answering(end, closing) => {
                 let end = end.clone();
@@ -107,7 +106,7 @@ where
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.write_failed(error);
-                // Somebody has to read from here on.
+                // Reading must continue from here on.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -138,7 +137,7 @@ where
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         match &self.state {
             State::Open => match self.inner.start_send_unpin(message) {
-                // Said by the next method that can wait for what has arrived.
+                // Reported by the next method that can wait for received messages.
                 Err(error @ SendError::Ended(_)) => {
                     self.write_failed(error);
                     Ok(())
@@ -185,7 +184,7 @@ where
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Ended(_) => return Poll::Ready(()),
-            // What is left to send has no way out.
+            // Queued messages cannot be sent any more.
             State::WriteFailed(..) => {}
             State::Answering(..) => return self.poll_over(cx).map(drop),
             State::Leaving(closing) => ready!(closing.poll_left(&mut self.inner, cx)),
@@ -203,15 +202,15 @@ where
     }
 }
 
-/// A close in order that is under way.
+/// A graceful close in progress.
 struct Closing {
     timeout: Duration,
-    /// Fires once nothing has moved for that long.
+    /// Fires after this time without progress.
     still: Pin<Box<tokio::time::Sleep>>,
-    /// Fires when it has taken too long in all.
+    /// Fires at the overall limit.
     over: Pin<Box<tokio::time::Sleep>>,
     moved: Arc<Moved>,
-    /// Both directions, each once it is done: this end's sink, and the other end's stream.
+    /// Completion of the two directions: this end's sink, and the peer's stream.
     closed: bool,
     heard_all: bool,
 }
@@ -229,7 +228,7 @@ impl Closing {
         }
     }
 
-    /// Ready when this end has flushed and closed, or time is up.
+    /// Ready when this end has flushed and closed, or at the time limit.
     fn poll_answered<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
     where
         T: Sink<Message, Error = SendError> + Unpin,
@@ -240,12 +239,12 @@ impl Closing {
         if closed || late { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when both ends have closed, or time is up.
+    /// Ready when both ends have closed, or at the time limit.
     fn poll_left<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
     where
         T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Unpin,
     {
-        // Asked first: a peer that sends without end uses up the task's budget, and without budget no timer fires.
+        // Checked first: a peer that sends endlessly uses up the task's budget, and without budget no timer fires.
         if self.poll_late(cx).is_ready() {
             return Poll::Ready(());
         }
@@ -254,14 +253,14 @@ impl Closing {
         if !self.closed {
             match inner.poll_close_unpin(cx) {
                 Poll::Ready(Ok(())) => self.closed = true,
-                // It reads no more.
+                // The peer no longer reads.
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
         }
         for _ in 0..DISCARDED {
             if self.heard_all {
-                // It may still read what is left to send.
+                // The peer may still read queued messages.
                 return if self.closed { Poll::Ready(()) } else { Poll::Pending };
             }
             match ready!(inner.poll_next_unpin(cx)) {
@@ -285,12 +284,12 @@ impl Closing {
     }
 }
 
-/// Messages discarded before other tasks get their turn.
+/// Messages discarded before other tasks get a turn.
 const DISCARDED: usize = 64;
-/// As good as never, and no overflow.
+/// Effectively never, without overflow.
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Wakes the task, and remembers that the transport did: something has moved.
+/// Wakes the task, and records that the transport made progress.
 #[derive(Default)]
 struct Moved {
     woken: AtomicBool,

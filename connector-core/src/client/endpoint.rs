@@ -59,14 +59,14 @@ impl PluginEndpoint {
             PluginEvent::Handshake { id, name, echo, first } => {
                 if first {
                     self.home.loaded.send_replace(Some(name.clone()));
-                    tracing::debug!(plugin = &*name, "an engine has shaken hands");
+                    tracing::debug!(plugin = &*name, "an engine has performed the handshake");
                     let own = self.home.instance.plugin.name();
                     if *name != *own {
                         let given = crate::wire::shown(&name);
                         tracing::warn!(
                             plugin = own,
                             given = &*given,
-                            "the engine has registered this plugin under another name, by which others have to call it"
+                            "the engine has registered this plugin under another name; callers must use that name"
                         );
                     }
                     // The hook is polled first, so that services it creates are listed in the handshake response.
@@ -252,7 +252,7 @@ impl Endpoint for PluginEndpoint {
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         ready!(limit.as_mut().poll(cx));
         let plugin = self.home.name();
-        tracing::warn!(%plugin, limit = ?self.home.config.stop_timeout, "methods still run, and are dropped");
+        tracing::warn!(%plugin, limit = ?self.home.config.stop_timeout, "running methods are dropped");
         Poll::Ready(LinkEnd::Disconnected)
     }
 }

@@ -164,7 +164,7 @@ impl Inner {
     /// Merges an update into the profile it names, or else the caller's own.
     async fn update_profile(self: &Arc<Self>, from: &str, mut update: Map<String, Value>) -> Result<(), UpdateError> {
         let name = update.entry("name").or_insert_with(|| from.into()).as_str().map(str::to_owned);
-        let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is no string".to_owned()))?;
+        let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is not a string".to_owned()))?;
         let caller = self.caller().or_else(|| self.find(from));
         let found = self.find_for(caller.as_ref(), &name);
         let Some(entry) = found else { return Err(UpdateError::NotRegistered(name)) };

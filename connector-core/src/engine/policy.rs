@@ -23,7 +23,7 @@ pub(super) async fn decision<T>(asker: u64, plugin: &str, what: &str, decision: 
     let on_behalf = poll_fn(|cx| current::within(asker, 0, || decision.as_mut().poll(cx)));
     let decided = runtime::timeout(DECISION_LIMIT, on_behalf).await;
     if decided.is_none() {
-        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not decide, which counts as no");
+        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not complete, which counts as no");
     }
     decided.flatten()
 }

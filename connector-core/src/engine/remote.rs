@@ -175,7 +175,7 @@ impl RemotePlugin {
             let _ = reply.send(Err(self.lost(Arc::clone(end))));
         }
         if events > 0 {
-            tracing::warn!(plugin = &*self.name, dropped = events, "more events waited for the link than are kept");
+            tracing::warn!(plugin = &*self.name, dropped = events, "events beyond the queue's capacity are dropped");
         }
     }
 

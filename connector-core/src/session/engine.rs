@@ -307,7 +307,7 @@ fn handshake_answer<R>(key: Option<&str>, payload: Option<Payload>, error: Optio
     match payload.filter(|methods| !methods.is_false()).map(Payload::read_names) {
         None => EngineEvent::Loaded { methods: None },
         Some(Ok(methods)) => EngineEvent::Loaded { methods: Some(methods) },
-        Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its answer is no list of methods: {error}")),
+        Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its response is not a list of methods: {error}")),
     }
 }
 

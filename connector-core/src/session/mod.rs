@@ -17,9 +17,9 @@ use crate::wire::{Id, Name, shown};
 /// A message that is invalid in the current state. It is dropped and traced; the link and other peers are unaffected.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum Dropped {
-    #[error("a response to a call that nobody waits for (id {0:?})")]
+    #[error("a response to an unknown call (id {0:?})")]
     UnknownResponse(Option<Id>),
-    #[error("a {0} without its `{1}`, or with one that is no string of Unicode")]
+    #[error("a {0} without its `{1}`, or with one that is not a Unicode string")]
     Incomplete(&'static str, &'static str),
     #[error("a {0} before the handshake")]
     TooEarly(&'static str),
@@ -29,7 +29,7 @@ pub(crate) enum Dropped {
     HandshakeFlood,
     #[error("an event without a payload")]
     EmptyEvent,
-    #[error("an event whose payload is no array")]
+    #[error("an event whose payload is not an array")]
     NoArray,
 }
 

@@ -1,9 +1,9 @@
-//! Sketch-thru-Plan: the contract of a service's connection, and what both of its ends are made of.
+//! Sketch-thru-Plan: the contract of a service's connection, and the building blocks of both of its ends.
 //!
-//! - [`StpConnector`] is the contract. `transport-ws` (feature `stp`) implements it over websockets, and has a hub to
-//!   try services against; [`StpHandlers`] and [`StpTimeout`] are for whoever implements it over something else.
-//! - [`StpClient`] makes a service of typed handlers: set them, then connect.
-//! - [`StpPlugin`] is an STP service seen as a plugin of the engine, [`StpOffer`] a plugin offered to STP as a service.
+//! - [`StpConnector`] is the contract. `transport-ws` (feature `stp`) implements it over websockets, and has a hub for
+//!   testing services; [`StpHandlers`] and [`StpTimeout`] support other implementations.
+//! - [`StpClient`] is a service with typed handlers: set them, then connect.
+//! - [`StpPlugin`] makes an STP service a plugin of the engine, [`StpOffer`] offers a plugin to STP as a service.
 //! - [`frame`] and [`StpSession`] are the protocol without I/O (docs/protocol.md, section 8), used at both ends.
 //!
 //! # The contract
@@ -25,9 +25,10 @@
 //! | `machineId`, `sessionId` | [`machine_id`](StpConnector::machine_id), [`session_id`](StpConnector::session_id) | `connector::names_and_ids`, `losses::a_lost_connection_comes_back_with_what_it_had` |
 //! | timeouts: seconds, 30 by default and for 0 or less | [`StpTimeout`] | `core: frames::times_are_in_seconds_and_30_by_default` |
 //!
-//! Differences on purpose: cookies and pending requests belong to a connection, not to the process; a request that
-//! timed out is forgotten; `onRequest` is called; a `disconnect` is not followed by a redial; the listener is there
-//! before the Register is sent. docs/protocol.md, section 8.5, lists these slips of the published connector.
+//! Intentional differences: cookies and pending requests belong to a connection, not to the process; a request that
+//! timed out is forgotten; `onRequest` is called; a `disconnect` is not followed by a reconnect; the listener is
+//! installed before the Register message is sent. docs/protocol.md, section 8.5, lists these defects of the published
+//! connector.
 
 mod api;
 mod bridge;

@@ -41,7 +41,7 @@ pub enum DecodeError {
     #[error("the frame is not JSON: {0}")]
     NotJson(String),
     /// The frame is JSON, but not a message (docs/protocol.md, section 2).
-    #[error("the frame is no message: {0}")]
+    #[error("the frame is not a message: {0}")]
     NotAMessage(String),
     /// The frame is of a kind the transport does not carry messages in, for example binary.
     #[error("{0} carry no messages here")]

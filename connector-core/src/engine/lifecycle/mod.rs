@@ -296,18 +296,18 @@ impl Inner {
         match answer.map(Payload::read::<bool>) {
             Ok(Ok(agrees)) => agrees,
             Ok(Err(error)) => {
-                tracing::warn!(plugin, %error, "its answer to canDeactivate is neither true nor false");
+                tracing::warn!(plugin, %error, "the response to canDeactivate is neither true nor false");
                 false
             }
             Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
             // It can no longer object.
             Err(CallError::LinkLost(_)) => true,
             Err(CallError::Plugin(error)) => {
-                tracing::warn!(plugin, %error, "it answered canDeactivate with an error, which counts as no");
+                tracing::warn!(plugin, %error, "canDeactivate failed, which counts as no");
                 false
             }
             Err(error) => {
-                tracing::warn!(plugin, %error, "it did not answer canDeactivate");
+                tracing::warn!(plugin, %error, "canDeactivate was not answered");
                 !listed
             }
         }
