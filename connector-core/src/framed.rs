@@ -20,9 +20,9 @@ use crate::wire::{DecodeError, Message};
 type Inbound = Result<Message, DecodeError>;
 
 /// How long a close may make no progress, by default.
-const CLOSE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The overall limit for a close, as a multiple of that time.
-const MOST: u32 = 5;
+const MAX_TIMEOUTS: u32 = 5;
 
 /// A [`Link`] over any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
 ///
@@ -46,9 +46,9 @@ enum State {
     /// A write has failed with this error. The link ends with it unless reading ends first, or when the timer fires.
     WriteFailed(LinkEnd, Pin<Box<tokio::time::Sleep>>),
     /// The peer has closed. This end closes too, and then reports the end.
-    Answering(LinkEnd, Closing),
+    AnsweringClose(LinkEnd, Closing),
     /// This end is closing.
-    Leaving(Closing),
+    Disconnecting(Closing),
     Ended(LinkEnd),
 }
 
@@ -64,7 +64,7 @@ where
 {
     /// Wraps `inner`. Must be polled within a tokio runtime that has its time enabled.
     pub fn new(inner: T) -> FramedLink<T> {
-        FramedLink { inner, close_timeout: CLOSE, count_traffic: |_| Traffic::default(), state: State::Open }
+        FramedLink { inner, close_timeout: CLOSE_TIMEOUT, count_traffic: |_| Traffic::default(), state: State::Open }
     }
 
     /// Sets how long a close may make no progress, and how long reading continues after a failed write. Default 1 s.
@@ -87,16 +87,16 @@ where
     }
 
     /// The result of the sending methods on a link that is not open.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+    fn poll_not_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         match &mut self.state {
             // The reading side reports the end.
             State::Open | State::WriteFailed(..) => Poll::Pending,
-            State::Answering(end, closing) => {
+            State::AnsweringClose(end, closing) => {
                 let end = end.clone();
                 ready!(closing.poll_answered(&mut self.inner, cx));
                 self.ended(end)
             }
-            State::Leaving(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
+            State::Disconnecting(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
             State::Ended(end) => Poll::Ready(Err(end.clone())),
         }
     }
@@ -128,7 +128,7 @@ where
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
-            return self.poll_over(cx);
+            return self.poll_not_open(cx);
         }
         let ready = self.inner.poll_ready_unpin(cx);
         self.poll_wrote(ready, cx)
@@ -145,15 +145,15 @@ where
                 other => other,
             },
             // Lost, as it would be a moment later.
-            State::WriteFailed(..) | State::Answering(..) => Ok(()),
-            State::Leaving(_) => Err(LinkEnd::Disconnected.into()),
+            State::WriteFailed(..) | State::AnsweringClose(..) => Ok(()),
+            State::Disconnecting(_) => Err(LinkEnd::Disconnected.into()),
             State::Ended(end) => Err(end.clone().into()),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
-            return self.poll_over(cx);
+            return self.poll_not_open(cx);
         }
         let flushed = self.inner.poll_flush_unpin(cx);
         self.poll_wrote(flushed, cx)
@@ -161,7 +161,7 @@ where
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         if !matches!(self.state, State::Open | State::WriteFailed(..)) {
-            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+            return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
         let end = match self.inner.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(message))) => return Poll::Ready(Ok(message)),
@@ -175,8 +175,8 @@ where
             }
         };
         if matches!((&end, &self.state), (LinkEnd::Closed { .. }, State::Open)) {
-            self.state = State::Answering(end, Closing::new(self.close_timeout));
-            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+            self.state = State::AnsweringClose(end, Closing::new(self.close_timeout));
+            return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
         self.ended(end)
     }
@@ -186,10 +186,10 @@ where
             State::Ended(_) => return Poll::Ready(()),
             // Queued messages cannot be sent any more.
             State::WriteFailed(..) => {}
-            State::Answering(..) => return self.poll_over(cx).map(drop),
-            State::Leaving(closing) => ready!(closing.poll_left(&mut self.inner, cx)),
+            State::AnsweringClose(..) => return self.poll_not_open(cx).map(drop),
+            State::Disconnecting(closing) => ready!(closing.poll_disconnected(&mut self.inner, cx)),
             State::Open => {
-                self.state = State::Leaving(Closing::new(self.close_timeout));
+                self.state = State::Disconnecting(Closing::new(self.close_timeout));
                 return self.poll_disconnect(cx);
             }
         }
@@ -206,25 +206,25 @@ where
 struct Closing {
     timeout: Duration,
     /// Fires after this time without progress.
-    still: Pin<Box<tokio::time::Sleep>>,
+    stalled: Pin<Box<tokio::time::Sleep>>,
     /// Fires at the overall limit.
-    over: Pin<Box<tokio::time::Sleep>>,
-    moved: Arc<Moved>,
+    overall: Pin<Box<tokio::time::Sleep>>,
+    progress: Arc<Progress>,
     /// Completion of the two directions: this end's sink, and the peer's stream.
     closed: bool,
-    heard_all: bool,
+    read_all: bool,
 }
 
 impl Closing {
     fn new(timeout: Duration) -> Closing {
-        let over = runtime::sleep(timeout.saturating_mul(MOST));
+        let overall = runtime::sleep(timeout.saturating_mul(MAX_TIMEOUTS));
         Closing {
             timeout,
-            still: runtime::sleep(timeout),
-            over,
-            moved: Arc::default(),
+            stalled: runtime::sleep(timeout),
+            overall,
+            progress: Arc::default(),
             closed: false,
-            heard_all: false,
+            read_all: false,
         }
     }
 
@@ -233,22 +233,22 @@ impl Closing {
     where
         T: Sink<Message, Error = SendError> + Unpin,
     {
-        let late = self.poll_late(cx).is_ready();
-        let waker = self.moved.waker(cx);
+        let late = self.poll_timeout(cx).is_ready();
+        let waker = self.progress.waker(cx);
         let closed = inner.poll_close_unpin(&mut Context::from_waker(&waker)).is_ready();
         if closed || late { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when both ends have closed, or at the time limit.
-    fn poll_left<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
+    fn poll_disconnected<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
     where
         T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Unpin,
     {
         // Checked first: a peer that sends endlessly uses up the task's budget, and without budget no timer fires.
-        if self.poll_late(cx).is_ready() {
+        if self.poll_timeout(cx).is_ready() {
             return Poll::Ready(());
         }
-        let waker = self.moved.waker(cx);
+        let waker = self.progress.waker(cx);
         let cx = &mut Context::from_waker(&waker);
         if !self.closed {
             match inner.poll_close_unpin(cx) {
@@ -259,51 +259,51 @@ impl Closing {
             }
         }
         for _ in 0..DISCARDED {
-            if self.heard_all {
+            if self.read_all {
                 // The peer may still read queued messages.
                 return if self.closed { Poll::Ready(()) } else { Poll::Pending };
             }
             match ready!(inner.poll_next_unpin(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) => return Poll::Ready(()),
-                None => self.heard_all = true,
+                None => self.read_all = true,
             }
         }
         waker.wake();
         Poll::Pending
     }
 
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.over.as_mut().poll(cx).is_ready() {
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.overall.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if self.moved.woken.swap(false, Ordering::Relaxed) {
-            self.still.as_mut().reset(runtime::now() + self.timeout.min(LONG));
+        if self.progress.woken.swap(false, Ordering::Relaxed) {
+            self.stalled.as_mut().reset(runtime::now() + self.timeout.min(FOREVER));
         }
-        self.still.as_mut().poll(cx)
+        self.stalled.as_mut().poll(cx)
     }
 }
 
 /// Messages discarded before other tasks get a turn.
 const DISCARDED: usize = 64;
 /// Effectively never, without overflow.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Wakes the task, and records that the transport made progress.
 #[derive(Default)]
-struct Moved {
+struct Progress {
     woken: AtomicBool,
     task: AtomicWaker,
 }
 
-impl Moved {
+impl Progress {
     fn waker(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
         self.task.register(cx.waker());
         Arc::clone(self).into()
     }
 }
 
-impl Wake for Moved {
+impl Wake for Progress {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

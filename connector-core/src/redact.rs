@@ -1,7 +1,7 @@
 //! Hides the secret parts of URLs.
 
 /// Maximum length of a host that is shown.
-const MOST: usize = 200;
+const MAX_HOST: usize = 200;
 /// Replaces hidden parts.
 const HIDDEN: &str = "…";
 
@@ -24,14 +24,14 @@ const HIDDEN: &str = "…";
 pub fn redacted_url(url: &str) -> String {
     let (scheme, rest) = match url.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
-        _ if is_place(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
+        _ if is_local_name(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
         _ => return HIDDEN.to_owned(),
     };
     if let Some(rest) = rest.strip_prefix("//") {
         return with_authority(scheme, rest).unwrap_or_else(|| format!("{scheme}://{HIDDEN}"));
     }
     match scheme {
-        "local" | "exec" | "worker" if is_place(rest) => url.to_owned(),
+        "local" | "exec" | "worker" if is_local_name(rest) => url.to_owned(),
         "local" | "exec" | "worker" => format!("{scheme}:{HIDDEN}"),
         // The scheme of a text such as `user:password@host` is the user.
         _ => HIDDEN.to_owned(),
@@ -66,15 +66,18 @@ fn is_host(text: &str) -> bool {
     };
     let is_address = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
     let is_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
-    let is_right = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let is_valid = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => is_address(inner),
         None => host.chars().all(is_name),
     };
-    is_right && (1..=MOST).contains(&host.len()) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
+    is_valid
+        && (1..=MAX_HOST).contains(&host.len())
+        && port.len() <= 5
+        && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The name of a local socket or program, or a path.
-fn is_place(text: &str) -> bool {
+fn is_local_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 4096
         && !text.starts_with("//")
@@ -170,7 +173,7 @@ mod tests {
         let long = "x".repeat(1 << 20);
         for text in [format!("ws://{long}"), format!("{long}://h"), long.clone(), "local:\x1b[31m".to_owned()] {
             let shown = redacted_url(&text);
-            assert!(shown.len() <= 2 * MOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
+            assert!(shown.len() <= 2 * MAX_HOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
         }
     }
 }

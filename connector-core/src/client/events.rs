@@ -46,7 +46,7 @@ pub struct EventStream<T = Rest> {
 struct Shared {
     queue: Mutex<Queue>,
     reader: AtomicWaker,
-    room: usize,
+    capacity: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,15 +61,16 @@ impl<T: Parameters> EventStream<T> {
         client: PluginClient,
         emitter: &str,
         event: &str,
-        room: usize,
+        capacity: usize,
     ) -> Result<EventStream<T>, CallError> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), capacity: capacity.max(1) });
         let sink = Sink(Arc::clone(&shared));
         let push = move |args: &Payload| {
             sink.0.push(args.clone());
             Ok(())
         };
-        let subscription = client.listen_apart(emitter, event, Arc::new(push))?;
+        let subscription = client.listen_separately(emitter, event, Arc::new(push))?;
         let (emitter, event) = (emitter.to_owned(), event.to_owned());
         Ok(EventStream { client, emitter, event, subscription, shared, reads: PhantomData })
     }
@@ -93,7 +94,7 @@ impl Drop for Sink {
 impl Shared {
     fn push(&self, args: Payload) {
         let mut queue = lock(&self.queue);
-        match queue.waiting.len() < self.room {
+        match queue.waiting.len() < self.capacity {
             true => queue.waiting.push_back(args),
             false => queue.missed += 1,
         }

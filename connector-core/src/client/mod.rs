@@ -199,11 +199,11 @@ impl PluginClient {
     }
 
     /// A separate subscription, ended by [`end_subscription`](Self::end_subscription) with the returned id.
-    fn listen_apart(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
+    fn listen_separately(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
         match &self.0 {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("on")?;
-                engine.listen_apart(&entry, emitter, event, callback).map_err(CallError::from)
+                engine.listen_separately(&entry, emitter, event, callback).map_err(CallError::from)
             }
             Location::Remote(link) => link.listen(emitter, event, false, callback),
         }
@@ -261,7 +261,12 @@ impl PluginClient {
     ///
     /// # Errors
     /// Like [`on`](PluginClient::on).
-    pub fn events<T: Parameters>(&self, emitter: &str, event: &str, capacity: usize) -> Result<EventStream<T>, CallError> {
+    pub fn events<T: Parameters>(
+        &self,
+        emitter: &str,
+        event: &str,
+        capacity: usize,
+    ) -> Result<EventStream<T>, CallError> {
         EventStream::new(self.clone(), emitter, event, capacity)
     }
 

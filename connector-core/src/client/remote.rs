@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{ClientConfig, listen_action};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
+use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
 use crate::session::HANDSHAKE;
@@ -23,16 +23,16 @@ use crate::wire::{Action, Name, Payload};
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
     Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
-    TakeBack { id: i64 },
+    Withdraw { id: i64 },
     Cancel { target: Name, method: Option<Name> },
     Listen { action: Action, emitter: Name, event: Name },
     Emit { event: Name, args: Payload },
     Finish,
 }
 
-impl From<TakeBack> for ClientCommand {
-    fn from(TakeBack(id): TakeBack) -> ClientCommand {
-        ClientCommand::TakeBack { id }
+impl From<Withdraw> for ClientCommand {
+    fn from(Withdraw(id): Withdraw) -> ClientCommand {
+        ClientCommand::Withdraw { id }
     }
 }
 
@@ -134,7 +134,7 @@ impl RemoteClient {
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let answered = pin!(async {
-            self.outbox.room().await;
+            self.outbox.wait_for_capacity().await;
             let call = |reply| ClientCommand::Call { id, target: target.into(), method: method.into(), args, reply };
             PendingCall::start(&self.outbox, id, call)?.await
         });
@@ -176,13 +176,13 @@ impl RemoteClient {
         // The engine keeps one subscription per event, the first. A one-time subscription is replaced by a lasting one.
         let replace = !once && !all.lasting && !all.callbacks.is_empty();
         all.lasting |= !once;
-        let once_there = !all.lasting;
+        let once_at_engine = !all.lasting;
         all.callbacks.push(Registered { id, callback, once });
         // Queued under the lock, so that the engine's subscription matches `lasting`.
         if replace {
             self.push_listen(Action::Off, &key)?;
         }
-        self.push_listen(listen_action(once_there), &key)?;
+        self.push_listen(listen_action(once_at_engine), &key)?;
         Ok(id)
     }
 
@@ -220,7 +220,7 @@ impl RemoteClient {
 
     pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
         self.ready()?;
-        self.outbox.room().await;
+        self.outbox.wait_for_capacity().await;
         self.push(ClientCommand::Emit { event: event.into(), args })
     }
 
@@ -270,7 +270,7 @@ impl RemoteClient {
     }
 
     /// Runs the callbacks for an event, and removes the one-time ones.
-    pub(super) fn hear(&self, emitter: Name, event: Name, args: &Payload) {
+    pub(super) fn deliver(&self, emitter: Name, event: Name, args: &Payload) {
         let key = (emitter, event);
         let mut listeners = lock(&self.listeners);
         let Some(all) = listeners.get_mut(&key) else { return };

@@ -22,7 +22,7 @@ use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
 
-/// Limits of the plugin's side of a link.
+/// Limits of the plugin's endpoint of a link.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
@@ -119,39 +119,39 @@ pub fn connect(
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
     // At `debug` because of its cost: see the engine's span.
     let span = tracing::debug_span!("plugin", name = plugin.name());
-    let home = Arc::new(RemoteClient::new(plugin, config));
-    let client = PluginClient::behind(Arc::clone(&home));
-    (client, run(link, home).instrument(span))
+    let shared = Arc::new(RemoteClient::new(plugin, config));
+    let client = PluginClient::behind(Arc::clone(&shared));
+    (client, run(link, shared).instrument(span))
 }
 
 /// Limit for `on_deactivation` after the end of the link.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const DEACTIVATION_LIMIT: Duration = Duration::from_secs(10);
 
-async fn run(mut link: Box<dyn Link>, home: Arc<RemoteClient>) -> LinkEnd {
-    let mut guard = EndOnDrop { side: Some(PluginEndpoint::new(Arc::clone(&home))) };
-    let end = match &mut guard.side {
+async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
+    let mut guard = EndOnDrop { endpoint: Some(PluginEndpoint::new(Arc::clone(&shared))) };
+    let end = match &mut guard.endpoint {
         // This also runs the plugin's code: its activation hook, and the `Serialize` of its values.
-        Some(side) => {
-            let mut work = pin!(drive(&mut *link, side, home.outbox.limits()));
-            let work = poll_fn(|cx| home.driving(|| work.as_mut().poll(cx)));
-            let end = guard::catch(&home.name(), "the plugin", work).await;
+        Some(endpoint) => {
+            let mut work = pin!(drive(&mut *link, endpoint, shared.outbox.limits()));
+            let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
+            let end = guard::catch(&shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
         None => LinkEnd::Disconnected,
     };
     drop(link);
-    tracing::debug!(plugin = &*home.name(), %end, "the link has ended");
-    if let Some(side) = guard.side.take() {
-        side.end(end.clone());
+    tracing::debug!(plugin = &*shared.name(), %end, "the link has ended");
+    if let Some(endpoint) = guard.endpoint.take() {
+        endpoint.end(end.clone());
     }
     // A plugin that was never activated needs no deactivation.
-    if home.loaded.borrow().is_some()
-        && let Some(hook) = &home.instance.plugin.on_deactivation
+    if shared.loaded.borrow().is_some()
+        && let Some(hook) = &shared.instance.plugin.on_deactivation
     {
-        let (client, plugin) = (PluginClient::behind(Arc::clone(&home)), home.name());
+        let (client, plugin) = (PluginClient::behind(Arc::clone(&shared)), shared.name());
         let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
-        if runtime::timeout(LAST_WORDS, hook).await.is_none() {
-            tracing::warn!(%plugin, "the deactivation hook did not end within {LAST_WORDS:?} and was dropped");
+        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none() {
+            tracing::warn!(%plugin, "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
         }
     }
     end
@@ -159,13 +159,13 @@ async fn run(mut link: Box<dyn Link>, home: Arc<RemoteClient>) -> LinkEnd {
 
 /// Completes pending calls even if the future that drives the link is dropped.
 struct EndOnDrop {
-    side: Option<PluginEndpoint>,
+    endpoint: Option<PluginEndpoint>,
 }
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        if let Some(side) = self.side.take() {
-            side.end(LinkEnd::Disconnected);
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.end(LinkEnd::Disconnected);
         }
     }
 }
@@ -278,7 +278,7 @@ where
         }
     };
     let Some(end) = end else {
-        turn_away(connector, async { while sessions.next().await.is_some() {} }).await;
+        reject_engines(connector, async { while sessions.next().await.is_some() {} }).await;
         return LinkEnd::Disconnected;
     };
     while let Some(end) = sessions.next().await {
@@ -298,8 +298,8 @@ async fn session(
     mut stopping: watch::Receiver<bool>,
 ) -> LinkEnd {
     let (client, session) = connect(link, plugin, config);
-    let (tell, end) = oneshot::channel();
-    let mut task = runtime::spawn(async { drop(tell.send(session.await)) });
+    let (sender, end) = oneshot::channel();
+    let mut task = runtime::spawn(async { drop(sender.send(session.await)) });
     let stopped = async {
         let _ = stopping.wait_for(|stop| *stop).await;
         client.finish().await;
@@ -312,7 +312,7 @@ async fn session(
 
 /// Closes the link of each engine that connects before `all_gone` completes, so that the engine sees a close instead of
 /// waiting.
-async fn turn_away(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
+async fn reject_engines(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
     let mut leaving = FuturesUnordered::new();
     let mut all_gone = pin!(all_gone);
     while let Either::Right((accepted, _)) = select(all_gone.as_mut(), connector.accept()).await {

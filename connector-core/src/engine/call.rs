@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 
 use super::entry::{Entry, Status};
-use super::reentrancy::call_closes_a_circle;
+use super::reentrancy::call_is_circular;
 use super::request_queue::{Entered, Queueable};
 use crate::error::{CallError, Refusal};
 use crate::sync::lock;
@@ -18,28 +18,28 @@ use crate::wire::Name;
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
     /// The plugin whose method makes the call through another plugin's handle.
-    by: Option<Arc<Entry>>,
+    on_behalf_of: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
     /// When the call was created (0: irrelevant for reentrancy) and when it started to run (0: not yet), on the
     /// engine's logical clock.
-    pub(super) made: u64,
+    pub(super) created: u64,
     started: AtomicU64,
     state: AtomicU8,
     waiter: AtomicWaker,
 }
 
-const WANTED: u8 = 0;
+const PENDING: u8 = 0;
 const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
 const CALLER_GONE: u8 = 3;
 
 /// A logical clock that orders the creation and start of work.
 #[derive(Default)]
-pub(crate) struct Moments(AtomicU64);
+pub(crate) struct LogicalClock(AtomicU64);
 
-impl Moments {
-    pub(super) fn next(&self) -> u64 {
+impl LogicalClock {
+    pub(super) fn tick(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
@@ -61,20 +61,20 @@ impl Call {
     }
 
     /// Ends the call because its target was deactivated.
-    pub(super) fn target_gone(&self) {
+    pub(super) fn end_target_gone(&self) {
         self.end_as(TARGET_GONE);
     }
 
     /// Ends the call, unless it runs, because its caller was deactivated.
-    pub(super) fn caller_gone(&self) {
+    pub(super) fn end_caller_gone(&self) {
         if !self.has_started() {
             self.end_as(CALLER_GONE);
         }
     }
 
     /// The plugin on whose behalf the call is made.
-    pub(super) fn asker(&self) -> &Arc<Entry> {
-        self.by.as_ref().unwrap_or(&self.caller)
+    pub(super) fn requester(&self) -> &Arc<Entry> {
+        self.on_behalf_of.as_ref().unwrap_or(&self.caller)
     }
 
     fn end_as(&self, state: u8) {
@@ -82,8 +82,8 @@ impl Call {
         self.waiter.wake();
     }
 
-    fn start(&self, moments: &Moments) {
-        self.started.store(moments.next(), Ordering::Release);
+    fn start(&self, clock: &LogicalClock) {
+        self.started.store(clock.tick(), Ordering::Release);
     }
 
     /// The error with which the call was ended externally, if any.
@@ -115,7 +115,7 @@ impl Call {
 /// A place in the target's queue, released on drop.
 pub(super) struct QueuedCall<'a> {
     call: Arc<Call>,
-    moments: &'a Moments,
+    clock: &'a LogicalClock,
     recorded: bool,
 }
 
@@ -129,49 +129,49 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `by` is the plugin whose method makes the call through another plugin's handle.
+    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle.
     ///
     /// # Errors
     /// The queue is full.
     pub(super) fn enter(
-        moments: &'a Moments,
+        clock: &'a LogicalClock,
         caller: &Arc<Entry>,
-        by: Option<Arc<Entry>>,
+        on_behalf_of: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: Name,
     ) -> Result<QueuedCall<'a>, Refusal> {
-        let asker = by.as_ref().unwrap_or(caller);
+        let requester = on_behalf_of.as_ref().unwrap_or(caller);
         // A caller that runs nothing cannot be part of a cycle.
-        let recorded = asker.status() != Status::Active || !lock(&asker.queue).is_idle();
+        let recorded = requester.status() != Status::Active || !lock(&requester.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
-            by,
+            on_behalf_of,
             target: Arc::clone(target),
             method,
-            made: if recorded { moments.next() } else { 0 },
+            created: if recorded { clock.tick() } else { 0 },
             started: AtomicU64::new(0),
-            state: AtomicU8::new(WANTED),
+            state: AtomicU8::new(PENDING),
             waiter: AtomicWaker::new(),
         });
         if recorded {
-            lock(&call.asker().made).push(Arc::clone(&call));
+            lock(&call.requester().outgoing).push(Arc::clone(&call));
         }
         // From here on the guard leaves the queue on drop.
-        let admission = QueuedCall { call, moments, recorded };
-        let call = &admission.call;
+        let queued = QueuedCall { call, clock, recorded };
+        let call = &queued.call;
         let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
         match entered {
-            Entered::Runs => call.start(moments),
+            Entered::Runs => call.start(clock),
             // Checked after entering the queue: of two calls that block each other, the later sees the earlier.
-            Entered::Waits if recorded && call_closes_a_circle(call) => {
-                if lock(&target.queue).let_through(&call.method, call) {
-                    call.start(moments);
+            Entered::Waits if recorded && call_is_circular(call) => {
+                if lock(&target.queue).start_waiting(&call.method, call) {
+                    call.start(clock);
                 }
             }
             Entered::Waits => {}
-            Entered::Busy(_) if recorded && call_closes_a_circle(call) => {
-                lock(&target.queue).force(&call.method, Arc::clone(call));
-                call.start(moments);
+            Entered::Busy(_) if recorded && call_is_circular(call) => {
+                lock(&target.queue).start_new(&call.method, Arc::clone(call));
+                call.start(clock);
             }
             Entered::Busy(waiting) => {
                 return Err(Refusal::Busy {
@@ -182,7 +182,7 @@ impl<'a> QueuedCall<'a> {
                 });
             }
         }
-        Ok(admission)
+        Ok(queued)
     }
 
     /// Whether the call has started to run.
@@ -224,11 +224,11 @@ impl Drop for QueuedCall<'_> {
         let call = &self.call;
         let started = lock(&call.target.queue).leave(&call.method, call);
         for next in started {
-            next.start(self.moments);
+            next.start(self.clock);
             next.waiter.wake();
         }
         if self.recorded {
-            lock(&call.asker().made).retain(|made| !made.is(call));
+            lock(&call.requester().outgoing).retain(|other| !other.is(call));
         }
     }
 }

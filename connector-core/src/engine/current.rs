@@ -16,7 +16,7 @@ thread_local! {
 
 /// Maximum nesting of plugin code on one thread's stack: a call between plugins in this process runs within its
 /// caller's poll.
-pub(super) const MOST_DEPTH: u32 = 64;
+pub(super) const MAX_DEPTH: u32 = 64;
 
 /// Runs `code` as plugin number `plugin`, called by plugin number `caller` (0: the engine).
 pub(super) fn within<T>(plugin: u64, caller: u64, code: impl FnOnce() -> T) -> T {
@@ -43,5 +43,5 @@ pub(super) fn caller() -> u64 {
 }
 
 pub(super) fn is_too_deep() -> bool {
-    CURRENT.get().depth >= MOST_DEPTH
+    CURRENT.get().depth >= MAX_DEPTH
 }

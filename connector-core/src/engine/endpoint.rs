@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Inner;
 use super::entry::Entry;
-use super::health::{Health, Sign};
+use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Refusal};
@@ -22,8 +22,8 @@ pub(super) struct EngineEndpoint<L> {
     remote: Arc<RemotePlugin>,
     session: EngineSession<Reply>,
     /// Calls by the plugin to others.
-    tasks: TaskSet<(), Outcome>,
-    answers: ResponseQueue<Answer>,
+    tasks: TaskSet<(), CompletedCall>,
+    responses: ResponseQueue<Response>,
     /// Callback for the completed handshake.
     on_loaded: Option<L>,
     handshake: Handshake,
@@ -43,14 +43,14 @@ enum Handshake {
 }
 
 /// A completed call by the plugin.
-struct Outcome {
+struct CompletedCall {
     target: Name,
     method: Name,
     result: Result<Payload, CallError>,
 }
 
 /// With the id of its request.
-type Answer = (Option<Id>, Outcome);
+type Response = (Option<Id>, CompletedCall);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
     /// `on_loaded` receives the methods that the plugin lists in its first handshake response.
@@ -67,7 +67,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             entry,
             remote,
             tasks: TaskSet::new(),
-            answers: ResponseQueue::new(),
+            responses: ResponseQueue::new(),
             on_loaded: Some(on_loaded),
             handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
             health: None,
@@ -102,19 +102,19 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.max_calls {
                     let result = Err(self.busy(&target, &method).into());
-                    return self.answer((id, Outcome { target, method, result }));
+                    return self.respond((id, CompletedCall { target, method, result }));
                 }
                 let caller = Arc::clone(&self.entry);
                 let work = async move {
                     let result = engine.call(&caller, &target, &method, args).await;
-                    Outcome { target, method, result }
+                    CompletedCall { target, method, result }
                 };
                 if let Some(ended) = self.tasks.start(id, (), Box::pin(work)) {
-                    self.answer((ended.id, ended.output));
+                    self.respond((ended.id, ended.output));
                 }
             }
             EngineEvent::CancelOne { id } => {
-                self.tasks.stop(&id);
+                self.tasks.cancel(&id);
             }
             EngineEvent::CancelAll { target, method } => {
                 let refused = engine.cancel(&self.entry, &target, method.as_deref()).err();
@@ -160,10 +160,10 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         let Some(health) = &mut self.health else { return Poll::Pending };
         loop {
             match ready!(health.poll(cx, alive, self.session.calls_under_way())) {
-                Sign::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
+                LivenessEvent::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
                 // An unanswered probe is not repeated.
-                Sign::Ask if self.session.is_asking() => {}
-                Sign::Ask => {
+                LivenessEvent::Probe if self.session.has_unanswered_probes() => {}
+                LivenessEvent::Probe => {
                     self.session.handshake();
                     cx.waker().wake_by_ref();
                 }
@@ -178,8 +178,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
-        self.answers.push(&self.remote.outbox, answer);
+    fn respond(&mut self, response: Response) {
+        self.responses.push(&self.remote.outbox, response);
     }
 
     fn busy(&self, target: &str, method: &str) -> Refusal {
@@ -196,14 +196,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             EngineCommand::Call { id, method, args, info, reply } => {
                 Some(self.session.call(id, method, args, info, reply))
             }
-            EngineCommand::TakeBack { id } => {
+            EngineCommand::Withdraw { id } => {
                 // The plugin may work on that call for as long as it would have been allowed to.
                 if self.session.calls_under_way() > 0
                     && let Some(health) = &mut self.health
                 {
                     health.busy();
                 }
-                self.session.take_back(id)
+                self.session.withdraw_call(id)
             }
             EngineCommand::Notify { emitter, event, args } => {
                 let (name, key, payload) = (Some(emitter), Some(event), Some(args));
@@ -220,7 +220,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
 
     fn receive(&mut self, message: Message) {
         if let Some(health) = &mut self.health {
-            health.heard();
+            health.received();
         }
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),
@@ -246,9 +246,9 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
         let loaded = self.is_loaded();
         loop {
             // Checked in each round: a command that sends nothing may have unblocked a response.
-            let answer = if loaded { self.answers.pop(&self.remote.outbox) } else { self.answers.pop_any() };
-            if let Some((id, Outcome { target, method, result })) = answer {
-                return Poll::Ready(self.session.answer(id, target, method, result));
+            let response = if loaded { self.responses.pop(&self.remote.outbox) } else { self.responses.pop_any() };
+            if let Some((id, CompletedCall { target, method, result })) = response {
+                return Poll::Ready(self.session.response(id, target, method, result));
             }
             if !loaded {
                 // Events kept from before a loss are sent once the plugin is ready for them.
@@ -264,8 +264,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(ended) = self.tasks.poll_ended(cx) {
-            self.answer((ended.id, ended.output));
+        while let Poll::Ready(ended) = self.tasks.poll_completed(cx) {
+            self.respond((ended.id, ended.output));
             worked = true;
         }
         worked
@@ -276,12 +276,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
     }
 
     fn backlog(&self) -> (usize, bool) {
-        let answers = self.answers.len() + self.session.waiting_to_send();
+        let responses = self.responses.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
             true => self.remote.outbox.backlog(),
             false => (0, false),
         };
-        (answers + queued, too_many || answers >= self.entry.options.queue.max_messages)
+        (responses + queued, too_many || responses >= self.entry.options.queue.max_messages)
     }
 
     fn unsendable(&mut self, head: Head, error: PayloadError) {
@@ -326,17 +326,18 @@ mod tests {
         let entry = engine.0.0.find("probe").unwrap();
         let remote = Arc::clone(entry.remote().unwrap());
         remote.outbox.set_up();
-        let mut side = EngineEndpoint::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&remote), |_| {});
+        let mut endpoint = EngineEndpoint::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&remote), |_| {});
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        while side.poll_transmit(&mut cx).is_ready() {}
-        let receive =
-            |side: &mut EngineEndpoint<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
-        receive(&mut side, r#"{"action":"response","id":-2,"key":"handshake"}"#);
-        assert!(side.is_loaded());
+        while endpoint.poll_transmit(&mut cx).is_ready() {}
+        let receive = |endpoint: &mut EngineEndpoint<_>, text: &'static str| {
+            endpoint.receive(Message::decode(text.into()).unwrap())
+        };
+        receive(&mut endpoint, r#"{"action":"response","id":-2,"key":"handshake"}"#);
+        assert!(endpoint.is_loaded());
         // Withdraws a call that has already ended.
-        assert!(remote.outbox.push(EngineCommand::TakeBack { id: 99 }).is_ok());
-        receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
-        let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
+        assert!(remote.outbox.push(EngineCommand::Withdraw { id: 99 }).is_ok());
+        receive(&mut endpoint, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
+        let Poll::Ready(answer) = endpoint.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

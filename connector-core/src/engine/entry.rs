@@ -9,11 +9,11 @@ use foldhash::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::call::{Call, Moments};
+use super::call::{Call, LogicalClock};
 use super::events::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
 use super::options::PluginOptions;
-use super::reentrancy::Wish;
+use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
@@ -25,8 +25,8 @@ use crate::wire::Name;
 /// of a call.
 #[repr(C)]
 pub(crate) struct Entry {
-    known: ArcSwap<Known>,
-    pub(super) host: Location,
+    interface: ArcSwap<Interface>,
+    pub(super) location: Location,
     pub(super) name: Name,
     status: AtomicU8,
     pub(super) queue: Mutex<RequestQueue<Arc<Call>>>,
@@ -49,9 +49,9 @@ pub(crate) struct Entry {
     /// Whether the profile was updated during activation; announced once the plugin is active.
     pub(super) updated_early: AtomicBool,
     /// Calls by this plugin that calls it runs may have caused: see [`super::reentrancy`].
-    pub(super) made: Mutex<Vec<Arc<Call>>>,
+    pub(super) outgoing: Mutex<Vec<Arc<Call>>>,
     /// State changes of other plugins that this one waits for.
-    pub(super) wishes: Mutex<Vec<Arc<Wish>>>,
+    pub(super) pending_changes: Mutex<Vec<Arc<PendingChange>>>,
     pub(super) emitter: Arc<Emitter>,
     /// The events it subscribes to, by emitter and name, with the subscriptions' ids.
     pub(super) listens_to: Mutex<HashSet<(Name, Name, u64)>>,
@@ -65,7 +65,7 @@ pub(super) enum Location {
 
 /// A plugin's profile, with its methods prepared for lookup.
 #[repr(C)]
-pub(super) struct Known {
+pub(super) struct Interface {
     /// Sorted by name.
     methods: SmallVec<[Exposed; 4]>,
     pub(super) profile: Profile,
@@ -77,16 +77,16 @@ struct Exposed {
     handler: Option<Handler>,
 }
 
-impl Known {
-    fn new(profile: Profile, host: &Location) -> Known {
-        let handler = |method: &str| match host {
+impl Interface {
+    fn new(profile: Profile, location: &Location) -> Interface {
+        let handler = |method: &str| match location {
             Location::Local(instance) => instance.handler(method),
             Location::Remote(_) => None,
         };
         let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
         let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
         methods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Known { methods, profile }
+        Interface { methods, profile }
     }
 
     fn method(&self, method: &str) -> Option<&Exposed> {
@@ -137,11 +137,11 @@ fn next_number() -> u64 {
 }
 
 impl Entry {
-    pub(super) fn new(profile: Profile, host: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
+    pub(super) fn new(profile: Profile, location: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
         Entry {
             name: profile.name.as_str().into(),
-            known: ArcSwap::from_pointee(Known::new(profile, &host)),
-            host,
+            interface: ArcSwap::from_pointee(Interface::new(profile, &location)),
+            location,
             queue: Mutex::new(RequestQueue::new(
                 options.concurrency,
                 options.queue_length,
@@ -158,8 +158,8 @@ impl Entry {
             transition_since: AtomicU64::new(0),
             interrupt: Notify::new(),
             updated_early: AtomicBool::new(false),
-            made: Mutex::default(),
-            wishes: Mutex::default(),
+            outgoing: Mutex::default(),
+            pending_changes: Mutex::default(),
             emitter,
             listens_to: Mutex::default(),
         }
@@ -171,12 +171,12 @@ impl Entry {
         black_box((self.status(), self.queue.is_poisoned(), self.options.queue_timeout));
     }
 
-    pub(super) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
-        self.known.load()
+    pub(super) fn interface(&self) -> arc_swap::Guard<Arc<Interface>> {
+        self.interface.load()
     }
 
     pub(super) fn profile(&self) -> Profile {
-        self.known.load().profile.clone()
+        self.interface.load().profile.clone()
     }
 
     /// Replaces the profile with the result of `update`, which is called again after a concurrent update.
@@ -184,20 +184,20 @@ impl Entry {
     /// # Errors
     /// The error of `update`.
     pub(super) fn update_profile<E>(&self, update: impl Fn(&Profile) -> Result<Profile, E>) -> Result<(), E> {
-        let mut known = self.known.load();
+        let mut interface = self.interface.load();
         loop {
-            let updated = Arc::new(Known::new(update(&known.profile)?, &self.host));
-            let before = self.known.compare_and_swap(&*known, updated);
-            if Arc::ptr_eq(&before, &known) {
+            let updated = Arc::new(Interface::new(update(&interface.profile)?, &self.location));
+            let before = self.interface.compare_and_swap(&*interface, updated);
+            if Arc::ptr_eq(&before, &interface) {
                 return Ok(());
             }
-            known = before;
+            interface = before;
         }
     }
 
     /// Sets the methods from the handshake. Returns whether this changed anything.
     pub(super) fn set_methods(&self, methods: Vec<String>) -> bool {
-        if self.known().profile.methods.as_ref() == Some(&methods) {
+        if self.interface().profile.methods.as_ref() == Some(&methods) {
             return false;
         }
         let Ok(()) = self.update_profile(|profile| {
@@ -245,20 +245,20 @@ impl Entry {
         }
     }
 
-    pub(super) fn asks_permission(&self) -> bool {
+    pub(super) fn awaits_permission(&self) -> bool {
         self.permissions.load(Ordering::Acquire) > 0
     }
 
     /// Changes the lifecycle and the state derived from it atomically.
     pub(super) fn advance<E>(
         &self,
-        moments: &Moments,
+        clock: &LogicalClock,
         change: impl FnOnce(&mut Lifecycle<Waiter>) -> Effects<Waiter, E>,
     ) -> Effects<Waiter, E> {
         let mut lifecycle = lock(&self.lifecycle);
         let effects = change(&mut lifecycle);
         match effects.begin {
-            Some(_) => self.transition_since.store(moments.next(), Ordering::Release),
+            Some(_) => self.transition_since.store(clock.tick(), Ordering::Release),
             None if !lifecycle.in_transition() => self.transition_since.store(0, Ordering::Release),
             None => {}
         }
@@ -286,14 +286,14 @@ impl Entry {
     }
 
     pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
-        match &self.host {
+        match &self.location {
             Location::Local(instance) => Some(Arc::clone(instance)),
             Location::Remote(_) => None,
         }
     }
 
     pub(super) fn remote(&self) -> Option<&Arc<RemotePlugin>> {
-        match &self.host {
+        match &self.location {
             Location::Local(_) => None,
             Location::Remote(remote) => Some(remote),
         }
@@ -301,16 +301,16 @@ impl Entry {
 
     /// Ends the queued calls of a caller that has become inactive.
     pub(super) fn end_calls_by(&self, caller: &Entry) {
-        let meant = lock(&self.queue).matching(&caller.name, None);
-        for call in meant.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
-            call.caller_gone();
+        let matching = lock(&self.queue).matching(&caller.name, None);
+        for call in matching.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
+            call.end_caller_gone();
         }
     }
 
     /// Ends all calls to this plugin, running or queued.
     pub(super) fn end_calls(&self) {
         for call in lock(&self.queue).all() {
-            call.target_gone();
+            call.end_target_gone();
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::wire::{Name, Payload};
 /// The events of one plugin, which need not be registered: subscriptions may precede registration.
 #[derive(Default)]
 pub(crate) struct Emitter {
-    events: Mutex<HashMap<Name, Heard>>,
+    events: Mutex<HashMap<Name, EventState>>,
 }
 
 /// An event that has had a subscriber. From then on its last occurrence is stored.
-struct Heard {
+struct EventState {
     name: Name,
     /// Shared with a running fan-out, which therefore needs no lock.
     listeners: Arc<Vec<Subscription>>,
@@ -41,7 +41,7 @@ struct Subscription {
     id: u64,
     once: bool,
     /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](Inner::catch_up).
-    waits: bool,
+    catching_up: bool,
     deliver: Delivery,
 }
 
@@ -56,11 +56,11 @@ enum Delivery {
 }
 
 /// Maximum number of stored events of one emitter, including those without subscribers.
-const MOST_EVENTS: usize = 4096;
+const MAX_EVENTS: usize = 4096;
 
 /// Maximum deliveries of newer stored events to a new listener before it switches to live events. Reached only by a
 /// listener that is slower than the event occurs.
-const MOST_ROUNDS: usize = 64;
+const MAX_CATCH_UP_ROUNDS: usize = 64;
 
 impl Inner {
     /// Handles `on` and `once` of a plugin in this process.
@@ -76,14 +76,14 @@ impl Inner {
     }
 
     /// A separate subscription, ended by [`end_subscription`](Inner::end_subscription) with the returned id.
-    pub(crate) fn listen_apart(
+    pub(crate) fn listen_separately(
         &self,
         listener: &Arc<Entry>,
         emitter: &str,
         event: &str,
         callback: Callback,
     ) -> Result<u64, Refusal> {
-        let id = self.moments.next();
+        let id = self.clock.tick();
         self.subscribe(listener, emitter.into(), event.into(), id, false, Delivery::Local(callback))?;
         Ok(id)
     }
@@ -131,31 +131,31 @@ impl Inner {
         let source = Arc::clone(emitters.entry(emitter.clone()).or_default());
         let mut events = lock(&source.events);
         let mut forgotten = None;
-        if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
+        if !events.contains_key(&event) && events.len() >= MAX_EVENTS {
             // Evicts an event without subscribers. Events with subscribers are bounded by their listeners' own limits,
             // so that one listener cannot prevent others from subscribing.
-            let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
+            let idle = events.values().find(|state| state.listeners.is_empty()).map(|state| state.name.clone());
             forgotten = idle.and_then(|idle| events.remove(&idle));
         }
-        let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
-        let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
+        let state = events.entry(event.clone()).or_insert_with(|| EventState::new(event.clone()));
+        let last = state.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
             // On a new subscription after an outage, the events kept for the plugin include the last one; it is not
             // delivered twice.
-            let kept = matches!(&deliver, Delivery::Remote(remote) if remote.keeps(&emitter, &event));
-            once || !kept || !heard.has(listener.number, id)
+            let queued = matches!(&deliver, Delivery::Remote(remote) if remote.has_queued_event(&emitter, &event));
+            once || !queued || !state.has(listener.number, id)
         });
-        let (mut removed, mut catches_up) = (Vec::new(), None);
+        let (mut removed, mut catch_up_from) = (Vec::new(), None);
         if once && last.is_some() {
             // The next occurrence is the stored one: as in the published engine, this ends the subscription.
-            removed = heard.remove(listener.number, id);
+            removed = state.remove(listener.number, id);
             listens_to.remove(&key);
-        } else if !heard.has(listener.number, id) {
+        } else if !state.has(listener.number, id) {
             listens_to.insert(key);
-            let (name, owner, waits) = (listener.name.clone(), listener.number, last.is_some());
-            let subscription = Subscription { listener: name, owner, id, once, waits, deliver: deliver.clone() };
-            Arc::make_mut(&mut heard.listeners).push(subscription);
-            catches_up = waits.then_some(heard.occurred);
-        } else if let (Delivery::Remote(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
+            let (name, owner, catching_up) = (listener.name.clone(), listener.number, last.is_some());
+            let subscription = Subscription { listener: name, owner, id, once, catching_up, deliver: deliver.clone() };
+            Arc::make_mut(&mut state.listeners).push(subscription);
+            catch_up_from = catching_up.then_some(state.occurred);
+        } else if let (Delivery::Remote(_), false, Some(there)) = (&deliver, once, state.find(listener.number, id)) {
             there.once = false;
         }
         drop((events, emitters, listens_to));
@@ -163,7 +163,7 @@ impl Inner {
         if let Some(args) = last {
             deliver.event(&listener.name, &emitter, &event, &args);
         }
-        if let Some(occurred) = catches_up {
+        if let Some(occurred) = catch_up_from {
             self.catch_up(&source, &emitter, &event, (listener.number, id), occurred);
         }
         Ok(())
@@ -174,13 +174,13 @@ impl Inner {
     fn catch_up(&self, source: &Emitter, emitter: &Name, event: &Name, (owner, id): (u64, u64), mut occurred: u64) {
         for round in 0.. {
             let mut events = lock(&source.events);
-            let Some(heard) = events.get_mut(event) else { return };
-            let newer = heard.last.as_ref().filter(|_| heard.occurred != occurred && round < MOST_ROUNDS);
+            let Some(state) = events.get_mut(event) else { return };
+            let newer = state.last.as_ref().filter(|_| state.occurred != occurred && round < MAX_CATCH_UP_ROUNDS);
             let newer = newer.map(|(_, args)| args.clone());
-            occurred = heard.occurred;
+            occurred = state.occurred;
             // The listener itself may have unsubscribed meanwhile.
-            let Some(subscription) = heard.find(owner, id) else { return };
-            let Some(args) = newer else { return subscription.waits = false };
+            let Some(subscription) = state.find(owner, id) else { return };
+            let Some(args) = newer else { return subscription.catching_up = false };
             let (listener, deliver) = (subscription.listener.clone(), subscription.deliver.clone());
             drop(events);
             deliver.event(&listener, emitter, event, &args);
@@ -197,7 +197,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends a subscription made with [`listen_apart`](Inner::listen_apart), and no other.
+    /// Ends a subscription made with [`listen_separately`](Inner::listen_separately), and no other.
     pub(crate) fn end_subscription(&self, listener: &Entry, emitter: &str, event: &str, id: u64) {
         self.unsubscribe(listener, &(emitter.into(), event.into(), id));
     }
@@ -208,23 +208,24 @@ impl Inner {
         let mut listens_to = lock(&listener.listens_to);
         if listens_to.remove(key)
             && let Some(source) = lock(&self.emitters).get(emitter)
-            && let Some(heard) = lock(&source.events).get_mut(event)
+            && let Some(state) = lock(&source.events).get_mut(event)
         {
-            removed = heard.remove(listener.number, *id);
+            removed = state.remove(listener.number, *id);
         }
         drop(listens_to);
         drop(removed);
-        self.forget_stranger(emitter);
+        self.forget_unregistered(emitter);
     }
 
     /// Removes the events of an unregistered plugin without subscribers.
-    pub(super) fn forget_stranger(&self, emitter: &Name) {
+    pub(super) fn forget_unregistered(&self, emitter: &Name) {
         let mut emitters = lock(&self.emitters);
-        let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
-        if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(unheard) {
-            let stranger = emitters.remove(emitter);
+        let has_no_listeners =
+            |source: &Arc<Emitter>| lock(&source.events).values().all(|state| state.listeners.is_empty());
+        if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(has_no_listeners) {
+            let removed = emitters.remove(emitter);
             drop(emitters);
-            drop(stranger);
+            drop(removed);
         }
     }
 
@@ -235,8 +236,8 @@ impl Inner {
             self.unsubscribe(entry, &key);
         }
         let mut events = lock(&entry.emitter.events);
-        let its = |heard: &mut Heard| heard.last.take_if(|(emitter, _)| *emitter == entry.number);
-        let remembered: Vec<_> = events.values_mut().filter_map(its).collect();
+        let take_own = |state: &mut EventState| state.last.take_if(|(emitter, _)| *emitter == entry.number);
+        let remembered: Vec<_> = events.values_mut().filter_map(take_own).collect();
         drop(events);
         // Dropped without a lock: a value's `Drop` may do anything.
         drop(remembered);
@@ -246,14 +247,14 @@ impl Inner {
     pub(crate) fn emit(&self, emitter: &Arc<Entry>, event: &str, args: Payload) -> Result<(), Refusal> {
         may_act(emitter, || format!("It cannot emit the event {event}"))?;
         let mut events = lock(&emitter.emitter.events);
-        let Some(heard) = events.get_mut(event) else { return Ok(()) };
-        let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
-        let before = heard.last.replace((emitter.number, args.clone()));
-        heard.occurred += 1;
+        let Some(state) = events.get_mut(event) else { return Ok(()) };
+        let (event, listeners) = (state.name.clone(), Arc::clone(&state.listeners));
+        let before = state.last.replace((emitter.number, args.clone()));
+        state.occurred += 1;
         let once: SmallVec<[(Name, u64); 1]> =
             listeners.iter().filter(|one| one.once).map(|one| (one.listener.clone(), one.owner)).collect();
         if !once.is_empty() {
-            Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
+            Arc::make_mut(&mut state.listeners).retain(|one| !one.once);
         }
         drop(events);
         // Dropped without a lock: a value's `Drop` may do anything.
@@ -263,20 +264,20 @@ impl Inner {
         for listener in once.iter().filter_map(still_there) {
             let mut listens_to = lock(&listener.listens_to);
             // Unless it has subscribed again meanwhile.
-            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(listener.number, PUBLISHED)) {
+            if !lock(&emitter.emitter.events).get(&event).is_some_and(|state| state.has(listener.number, PUBLISHED)) {
                 listens_to.remove(&key);
             }
         }
-        for one in listeners.iter().filter(|one| !one.waits) {
+        for one in listeners.iter().filter(|one| !one.catching_up) {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
     }
 }
 
-impl Heard {
-    fn new(name: Name) -> Heard {
-        Heard { name, listeners: Arc::default(), last: None, occurred: 0 }
+impl EventState {
+    fn new(name: Name) -> EventState {
+        EventState { name, listeners: Arc::default(), last: None, occurred: 0 }
     }
 
     fn has(&self, owner: u64, id: u64) -> bool {

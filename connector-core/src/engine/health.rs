@@ -20,7 +20,7 @@ pub(super) struct Health {
     call_limit: Duration,
     state: State,
     /// Whether anything was received since a call last granted extra time.
-    heard: bool,
+    received: bool,
     /// End of the extra time granted by a call.
     busy_until: Option<Instant>,
 }
@@ -28,14 +28,14 @@ pub(super) struct Health {
 enum State {
     Quiet(StallDetector),
     /// A probe was sent, at this count of signs of life.
-    Asked(Timer, u64),
+    Probing(Timer, u64),
 }
 
 /// What the endpoint has to do.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sign {
+pub(super) enum LivenessEvent {
     /// Send a probe.
-    Ask,
+    Probe,
     /// The plugin was silent for at least this long.
     Silent(Duration),
 }
@@ -62,14 +62,14 @@ impl Health {
             answer_within: options.handshake_timeout,
             call_limit: options.queue_timeout,
             state: State::Quiet(StallDetector::new(interval, alive)),
-            heard: true,
+            received: true,
             busy_until: None,
         })
     }
 
     /// A message was received.
-    pub(super) fn heard(&mut self) {
-        self.heard = true;
+    pub(super) fn received(&mut self) {
+        self.received = true;
     }
 
     /// The plugin has responded; `alive` is the current count of signs of life.
@@ -79,24 +79,24 @@ impl Health {
 
     /// A call is pending or has just been withdrawn: the plugin may still be working on it.
     pub(super) fn busy(&mut self) {
-        if std::mem::take(&mut self.heard) {
+        if std::mem::take(&mut self.received) {
             self.busy_until = Some(runtime::now() + self.call_limit.min(Health::LONG));
         }
     }
 
     /// Ready when there is something to do. `alive` counts signs of life; `calls` is the number of pending calls.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, alive: impl Fn() -> u64, calls: usize) -> Poll<Sign> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, alive: impl Fn() -> u64, calls: usize) -> Poll<LivenessEvent> {
         loop {
             let before = match &mut self.state {
-                State::Quiet(standstill) => {
-                    ready!(standstill.poll(cx, &alive));
+                State::Quiet(stall) => {
+                    ready!(stall.poll(cx, &alive));
                     if calls > 0 {
                         self.busy();
                     }
-                    self.state = State::Asked(runtime::sleep(self.answer_within), alive());
-                    return Poll::Ready(Sign::Ask);
+                    self.state = State::Probing(runtime::sleep(self.answer_within), alive());
+                    return Poll::Ready(LivenessEvent::Probe);
                 }
-                State::Asked(timer, before) => {
+                State::Probing(timer, before) => {
                     ready!(timer.as_mut().poll(cx));
                     *before
                 }
@@ -106,9 +106,9 @@ impl Health {
             if now != before {
                 self.answered(now);
             } else if busy {
-                self.state = State::Asked(runtime::sleep(self.answer_within), before);
+                self.state = State::Probing(runtime::sleep(self.answer_within), before);
             } else {
-                return Poll::Ready(Sign::Silent(self.interval.saturating_add(self.answer_within)));
+                return Poll::Ready(LivenessEvent::Silent(self.interval.saturating_add(self.answer_within)));
             }
         }
     }

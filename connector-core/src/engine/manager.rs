@@ -96,7 +96,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
     };
     let profile =
         Profile::new(MANAGER).with_events(["pluginActivated", "pluginDeactivated", "profileAdded", "profileUpdated"]);
-    let (profiles, updates, activates, deactivates, asks, calls) =
+    let (profiles, updates, activates, deactivates, actives, permissions) =
         (get(engine), get(engine), get(engine), get(engine), get(engine), get(engine));
     Plugin::new(profile)
         .method("getProfile", move |name: String| {
@@ -120,16 +120,16 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             async move { engine?.change_all(Change::Deactivate, ctx.from(), names).await }
         })
         .method("isActive", move |name: String| {
-            let engine = asks();
+            let engine = actives();
             async move { Ok::<_, ActivateError>(engine?.find(&name).is_some_and(|entry| entry.is_active())) }
         })
         .method("canCall", move |from: String, to: String, method: String, message: Option<String>| {
-            let engine = calls();
+            let engine = permissions();
             async move {
                 let engine = engine?;
-                let asks = current::caller();
+                let requester = current::caller();
                 let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
-                let allowed = decision(asks, &from, "the policy's can_call", allowed).await;
+                let allowed = decision(requester, &from, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
         })
@@ -148,14 +148,14 @@ impl Inner {
         caller: &str,
         names: Names,
     ) -> Result<Option<[(); 0]>, ActivateError> {
-        let asker = self.caller().or_else(|| self.find(caller));
-        let caller = asker.as_ref().map_or_else(|| Profile::new(caller), |asker| asker.profile());
+        let requester = self.caller().or_else(|| self.find(caller));
+        let caller = requester.as_ref().map_or_else(|| Profile::new(caller), |requester| requester.profile());
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
         };
         // All start at the first poll, so that none is lost because another ends the caller's link.
-        let all = names.iter().map(|name| self.change(change, caller.clone(), asker.clone(), name));
+        let all = names.iter().map(|name| self.change(change, caller.clone(), requester.clone(), name));
         let done = futures_util::future::join_all(all).await;
         done.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(several.then_some([]))
@@ -173,11 +173,11 @@ impl Inner {
             update.remove("url");
         }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
-        let asks = current::caller();
+        let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
-        let allowed = decision(asks, &name, "the policy's can_update_profile", allowed).await;
+        let allowed = decision(requester, &name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
-        if let Location::Local(instance) = &entry.host
+        if let Location::Local(instance) = &entry.location
             && update.contains_key("methods")
         {
             // A plugin in this process exposes exactly the methods in its table, including services.
@@ -203,12 +203,12 @@ impl Inner {
     }
 
     /// An event in addition to the published ones.
-    pub(super) fn tell_link_down(&self, entry: &Entry, why: String) {
+    pub(super) fn announce_link_down(&self, entry: &Entry, why: String) {
         self.emit_as_manager("linkDown", Payload::new((entry.name.to_string(), why)));
     }
 
     /// An event in addition to the published ones.
-    pub(super) fn tell_link_up(&self, entry: &Entry) {
+    pub(super) fn announce_link_up(&self, entry: &Entry) {
         self.emit_as_manager("linkUp", Payload::new((entry.name.to_string(),)));
     }
 

@@ -37,7 +37,7 @@ pub use registration::Registration;
 pub use remote::LinkState;
 
 use self::access::Rule;
-use self::call::Moments;
+use self::call::LogicalClock;
 use self::entry::Registry;
 use self::events::Emitter;
 use crate::client::PluginClient;
@@ -80,10 +80,10 @@ pub(crate) struct Inner {
     registry: ArcSwap<Registry>,
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
     /// Plugins that have been removed and are still being deactivated.
-    leaving: Mutex<Vec<Arc<Entry>>>,
+    being_removed: Mutex<Vec<Arc<Entry>>>,
     /// Number of shutdowns in progress.
     shutdowns: AtomicUsize,
-    moments: Moments,
+    clock: LogicalClock,
     /// Cancelled when the engine is dropped; ends its tasks.
     ended: CancellationToken,
     policy: Box<dyn Policy>,
@@ -187,16 +187,16 @@ impl EngineBuilder {
             // Activations and permission requests have their own limits, and the caller's.
             let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
-            let host = entry::Location::Local(Arc::new(instance));
-            let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
+            let location = entry::Location::Local(Arc::new(instance));
+            let entry = Entry::new(manager.profile(), location, options, Arc::clone(&emitter));
             entry.begin_active();
             let name = Name::new_static(MANAGER);
             Inner {
                 registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
-                leaving: Mutex::default(),
+                being_removed: Mutex::default(),
                 shutdowns: AtomicUsize::new(0),
-                moments: Moments::default(),
+                clock: LogicalClock::default(),
                 ended: CancellationToken::new(),
                 policy,
                 plugin_options,

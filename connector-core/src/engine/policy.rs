@@ -17,10 +17,15 @@ use crate::runtime;
 const DECISION_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Runs a decision of the policy or of a plugin's rule. `None` if it panics or times out. Calls that it makes are
-/// attributed to `asker`, the plugin waiting for it (0: the host).
-pub(super) async fn decision<T>(asker: u64, plugin: &str, what: &str, decision: impl Future<Output = T>) -> Option<T> {
+/// attributed to `requester`, the plugin waiting for it (0: the host).
+pub(super) async fn decision<T>(
+    requester: u64,
+    plugin: &str,
+    what: &str,
+    decision: impl Future<Output = T>,
+) -> Option<T> {
     let mut decision = pin!(guard::run(plugin, what, decision));
-    let on_behalf = poll_fn(|cx| current::within(asker, 0, || decision.as_mut().poll(cx)));
+    let on_behalf = poll_fn(|cx| current::within(requester, 0, || decision.as_mut().poll(cx)));
     let decided = runtime::timeout(DECISION_LIMIT, on_behalf).await;
     if decided.is_none() {
         tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not complete, which counts as no");

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::call::{Call, Moments};
+use super::call::{Call, LogicalClock};
 use super::entry::Entry;
 use super::request_queue::Queueable;
 use crate::sync::lock;
@@ -43,58 +43,60 @@ impl Work {
 }
 
 /// A plugin's request that another change its state, while the outcome is awaited. Stored with the requesting plugin.
-pub(super) struct Wish {
+pub(super) struct PendingChange {
     target: Arc<Entry>,
-    asker: Option<Arc<Entry>>,
-    made: u64,
+    requester: Option<Arc<Entry>>,
+    created: u64,
 }
 
-impl Wish {
-    /// `asker` is the plugin whose hook or method makes the request, if any.
-    pub(super) fn new(moments: &Moments, asker: Option<Arc<Entry>>, target: &Arc<Entry>) -> Arc<Wish> {
-        let wish = Arc::new(Wish { target: Arc::clone(target), made: moments.next(), asker });
-        if let Some(asker) = &wish.asker {
-            lock(&asker.wishes).push(Arc::clone(&wish));
+impl PendingChange {
+    /// `requester` is the plugin whose hook or method makes the request, if any.
+    pub(super) fn new(clock: &LogicalClock, requester: Option<Arc<Entry>>, target: &Arc<Entry>) -> Arc<PendingChange> {
+        let pending = Arc::new(PendingChange { target: Arc::clone(target), created: clock.tick(), requester });
+        if let Some(requester) = &pending.requester {
+            lock(&requester.pending_changes).push(Arc::clone(&pending));
         }
-        wish
+        pending
     }
 
     /// Whether the plugin requests a change of its own state.
     pub(super) fn is_for_itself(&self) -> bool {
-        self.asker.as_ref().is_some_and(|asker| Arc::ptr_eq(asker, &self.target))
+        self.requester.as_ref().is_some_and(|requester| Arc::ptr_eq(requester, &self.target))
     }
 
     /// The outcome is no longer awaited.
-    pub(super) fn forget(self: &Arc<Wish>) {
-        if let Some(asker) = &self.asker {
-            lock(&asker.wishes).retain(|wish| !Arc::ptr_eq(wish, self));
+    pub(super) fn forget(self: &Arc<PendingChange>) {
+        if let Some(requester) = &self.requester {
+            lock(&requester.pending_changes).retain(|pending| !Arc::ptr_eq(pending, self));
         }
     }
 
     /// Whether the transition that this waits for waits for work that this belongs to.
-    pub(super) fn closes_a_circle(&self) -> bool {
-        self.asker.as_ref().is_some_and(|asker| closes_a_circle(asker, self.made, transition(&self.target).collect()))
+    pub(super) fn is_circular(&self) -> bool {
+        self.requester
+            .as_ref()
+            .is_some_and(|requester| is_circular(requester, self.created, transition(&self.target).collect()))
     }
 }
 
 /// Whether a call that blocks `call` waits for work that `call` belongs to.
-pub(super) fn call_closes_a_circle(call: &Call) -> bool {
-    let blocks = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
-    closes_a_circle(call.asker(), call.made, blocks.collect())
+pub(super) fn call_is_circular(call: &Call) -> bool {
+    let blocking = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
+    is_circular(call.requester(), call.created, blocking.collect())
 }
 
-fn closes_a_circle(asker: &Arc<Entry>, made: u64, mut look_at: Vec<Work>) -> bool {
-    let causes = causes_of(asker, made);
+fn is_circular(requester: &Arc<Entry>, created: u64, mut blockers: Vec<Work>) -> bool {
+    let causes = causes_of(requester, created);
     let mut seen: Vec<Work> = Vec::new();
-    while let Some(blocks) = look_at.pop() {
-        if seen.iter().any(|seen| seen.is(&blocks)) {
+    while let Some(work) = blockers.pop() {
+        if seen.iter().any(|seen| seen.is(&work)) {
             continue;
         }
-        if causes.iter().any(|cause| cause.is(&blocks)) {
+        if causes.iter().any(|cause| cause.is(&work)) {
             return true;
         }
-        look_at.extend(waits_for(&blocks));
-        seen.push(blocks);
+        blockers.extend(waits_for(&work));
+        seen.push(work);
     }
     false
 }
@@ -105,20 +107,21 @@ fn transition(entry: &Arc<Entry>) -> impl Iterator<Item = Work> {
 }
 
 /// The work on whose behalf a request may have been made: what the requester was doing at that time and still does.
-fn causes_of(asker: &Arc<Entry>, made: u64) -> Vec<Work> {
-    let calls = lock(&asker.queue).running().into_iter().map(Work::Call);
-    calls.chain(transition(asker)).filter(|work| work.worker().1 < made).collect()
+fn causes_of(requester: &Arc<Entry>, created: u64) -> Vec<Work> {
+    let calls = lock(&requester.queue).running().into_iter().map(Work::Call);
+    calls.chain(transition(requester)).filter(|work| work.worker().1 < created).collect()
 }
 
 /// What `work` may wait for: requests of its plugin since it started, or what blocks these.
 fn waits_for(work: &Work) -> Vec<Work> {
     let (worker, started) = work.worker();
-    let calls: Vec<_> = lock(&worker.made).iter().filter(|call| call.made > started).cloned().collect();
-    let wishes: Vec<_> = lock(&worker.wishes).iter().filter(|wish| wish.made > started).cloned().collect();
+    let calls: Vec<_> = lock(&worker.outgoing).iter().filter(|call| call.created > started).cloned().collect();
+    let pending_changes: Vec<_> =
+        lock(&worker.pending_changes).iter().filter(|pending| pending.created > started).cloned().collect();
     let blocking_call = |call: Arc<Call>| match call.started() {
         0 => lock(&call.target.queue).running_beside(&call.method),
         _ => vec![call],
     };
     let calls = calls.into_iter().flat_map(blocking_call).map(Work::Call);
-    calls.chain(wishes.iter().flat_map(|wish| transition(&wish.target))).collect()
+    calls.chain(pending_changes.iter().flat_map(|pending| transition(&pending.target))).collect()
 }

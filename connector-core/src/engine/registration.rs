@@ -11,7 +11,7 @@ use crate::profile::{ExternalProfile, Profile};
 /// elsewhere (each transport has a helper function that returns it).
 pub struct Registration {
     pub(super) profile: Profile,
-    pub(super) place: Source,
+    pub(super) source: Source,
     pub(super) options: Option<PluginOptions>,
 }
 
@@ -27,7 +27,7 @@ impl Registration {
         let mut profile = Profile::from(profile);
         // As in the published engine: no method can be called before the handshake lists the methods.
         profile.methods.get_or_insert_default();
-        Registration { profile, place: Source::Remote { connector: Box::new(connector), url }, options: None }
+        Registration { profile, source: Source::Remote { connector: Box::new(connector), url }, options: None }
     }
 
     /// Uses these options instead of the engine's defaults.
@@ -40,7 +40,7 @@ impl Registration {
 
 impl From<Plugin> for Registration {
     fn from(plugin: Plugin) -> Registration {
-        Registration { profile: plugin.profile(), place: Source::Local(Box::new(plugin)), options: None }
+        Registration { profile: plugin.profile(), source: Source::Local(Box::new(plugin)), options: None }
     }
 }
 

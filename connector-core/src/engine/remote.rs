@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
-use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
+use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::sync::lock;
@@ -18,13 +18,13 @@ use crate::wire::{Name, Payload, RequestInfo};
 /// A request to the link's task.
 pub(super) enum EngineCommand {
     Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
-    TakeBack { id: i64 },
+    Withdraw { id: i64 },
     Notify { emitter: Name, event: Name, args: Payload },
 }
 
-impl From<TakeBack> for EngineCommand {
-    fn from(TakeBack(id): TakeBack) -> EngineCommand {
-        EngineCommand::TakeBack { id }
+impl From<Withdraw> for EngineCommand {
+    fn from(Withdraw(id): Withdraw) -> EngineCommand {
+        EngineCommand::Withdraw { id }
     }
 }
 
@@ -32,7 +32,7 @@ impl Queued for EngineCommand {
     fn weight(&self) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
-            EngineCommand::TakeBack { .. } => 0,
+            EngineCommand::Withdraw { .. } => 0,
         }
     }
 
@@ -152,9 +152,11 @@ impl RemotePlugin {
     }
 
     /// Whether an occurrence of the event is queued for the link.
-    pub(super) fn keeps(&self, emitter: &str, event: &str) -> bool {
+    pub(super) fn has_queued_event(&self, emitter: &str, event: &str) -> bool {
         self.outbox.any(|command| match command {
-            EngineCommand::Notify { emitter: of, event: name, .. } => of == emitter && name == event,
+            EngineCommand::Notify { emitter: queued_emitter, event: name, .. } => {
+                queued_emitter == emitter && name == event
+            }
             _ => false,
         })
     }
@@ -164,7 +166,7 @@ impl RemotePlugin {
         let mut events = 0;
         let queued = self.outbox.set_down(Arc::clone(end)).into_iter().filter_map(|command| match command {
             EngineCommand::Call { reply, .. } => Some(reply),
-            EngineCommand::TakeBack { .. } => None,
+            EngineCommand::Withdraw { .. } => None,
             EngineCommand::Notify { .. } => {
                 events += 1;
                 None

@@ -19,13 +19,13 @@ pub(super) trait Queueable: Clone {
 pub(super) struct RequestQueue<C> {
     common: Lane<C>,
     /// Few plugins have any.
-    own: Box<[(String, Lane<C>)]>,
+    per_method: Box<[(String, Lane<C>)]>,
 }
 
 #[derive(Debug)]
 struct Lane<C> {
     limit: usize,
-    room: usize,
+    capacity: usize,
     /// Inline for the default limit of one.
     running: SmallVec<[C; 1]>,
     waiting: VecDeque<C>,
@@ -43,20 +43,24 @@ pub(super) enum Entered {
 }
 
 impl<C: Queueable> RequestQueue<C> {
-    pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
+    pub(super) fn new<'a>(
+        limit: usize,
+        capacity: usize,
+        own: impl IntoIterator<Item = (&'a String, &'a usize)>,
+    ) -> Self {
         let lane =
-            |limit: usize| Lane { limit: limit.max(1), room, running: SmallVec::new(), waiting: VecDeque::new() };
+            |limit: usize| Lane { limit: limit.max(1), capacity, running: SmallVec::new(), waiting: VecDeque::new() };
         let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        RequestQueue { common: lane(limit), own }
+        RequestQueue { common: lane(limit), per_method: own }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
-        let own = self.own.iter_mut().find(|(of, _)| of == method);
-        own.map_or(&mut self.common, |(_, lane)| lane)
+        let lane = self.per_method.iter_mut().find(|(name, _)| name == method);
+        lane.map_or(&mut self.common, |(_, lane)| lane)
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane<C>> {
-        std::iter::once(&mut self.common).chain(self.own.iter_mut().map(|(_, lane)| lane))
+        std::iter::once(&mut self.common).chain(self.per_method.iter_mut().map(|(_, lane)| lane))
     }
 
     pub(super) fn enter(&mut self, method: &str, call: C) -> Entered {
@@ -64,7 +68,7 @@ impl<C: Queueable> RequestQueue<C> {
         if lane.running.len() < lane.limit && lane.waiting.is_empty() {
             lane.running.push(call);
             Entered::Runs
-        } else if lane.waiting.len() < lane.room {
+        } else if lane.waiting.len() < lane.capacity {
             lane.waiting.push_back(call);
             Entered::Waits
         } else {
@@ -73,15 +77,15 @@ impl<C: Queueable> RequestQueue<C> {
     }
 
     /// Starts a waiting call beyond the limit. Returns `false` if it no longer waits.
-    pub(super) fn let_through(&mut self, method: &str, call: &C) -> bool {
+    pub(super) fn start_waiting(&mut self, method: &str, call: &C) -> bool {
         let lane = self.lane(method);
-        let Some(place) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
-        lane.running.extend(lane.waiting.remove(place));
+        let Some(position) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
+        lane.running.extend(lane.waiting.remove(position));
         true
     }
 
     /// Starts a new call beyond the limit, for a call that found the lane full.
-    pub(super) fn force(&mut self, method: &str, call: C) {
+    pub(super) fn start_new(&mut self, method: &str, call: C) {
         self.lane(method).running.push(call);
     }
 
@@ -89,7 +93,7 @@ impl<C: Queueable> RequestQueue<C> {
     pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
         let lane = self.lane(method);
         match lane.running.iter().position(|running| running.is(call)) {
-            Some(place) => drop(lane.running.swap_remove(place)),
+            Some(position) => drop(lane.running.swap_remove(position)),
             None => lane.waiting.retain(|waiting| !waiting.is(call)),
         }
         let mut started = Vec::new();
@@ -173,12 +177,12 @@ mod tests {
         /// Compares with a simple model: two lists per lane, in order of arrival.
         #[test]
         fn calls_start_in_order_within_the_limits(
-            limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
+            limits in (1..4usize, 1..4usize), capacity in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
             let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);
-            let mut queue = RequestQueue::new(limits.0, room, &own);
+            let mut queue = RequestQueue::new(limits.0, capacity, &own);
             let (mut running, mut waiting) = ([vec![], vec![]], [vec![], vec![]]);
-            let (mut let_through, mut next) = ([0, 0], 0);
+            let (mut start_waiting, mut next) = ([0, 0], 0);
             for step in steps {
                 let (limit, mut started) = ([limits.0, limits.1], vec![]);
                 match step {
@@ -189,7 +193,7 @@ mod tests {
                         if running[lane].len() < limit[lane] && waiting[lane].is_empty() {
                             prop_assert_eq!(entered, Entered::Runs);
                             running[lane].push(call);
-                        } else if waiting[lane].len() < room {
+                        } else if waiting[lane].len() < capacity {
                             prop_assert_eq!(entered, Entered::Waits);
                             waiting[lane].push(call);
                         } else {
@@ -215,18 +219,18 @@ mod tests {
                         let all: Vec<Call> = waiting.iter().flatten().cloned().collect();
                         if let Some(call) = all.get(n % all.len().max(1)) {
                             let lane = lane(call.2);
-                            prop_assert!(queue.let_through(call.2, call));
-                            prop_assert!(!queue.let_through(call.2, call));
+                            prop_assert!(queue.start_waiting(call.2, call));
+                            prop_assert!(!queue.start_waiting(call.2, call));
                             waiting[lane].retain(|other| other != call);
                             running[lane].push(call.clone());
-                            let_through[lane] += 1;
+                            start_waiting[lane] += 1;
                         }
                     }
                 }
                 prop_assert!(started.is_empty());
                 for lane in 0..2 {
-                    prop_assert!(running[lane].len() <= limit[lane] + let_through[lane]);
-                    prop_assert!(waiting[lane].len() <= room);
+                    prop_assert!(running[lane].len() <= limit[lane] + start_waiting[lane]);
+                    prop_assert!(waiting[lane].len() <= capacity);
                 }
                 let ids = |calls: Vec<Call>| { let mut ids: Vec<_> = calls.iter().map(|call| call.0).collect(); ids.sort(); ids };
                 prop_assert_eq!(ids(queue.running()), ids(running.concat()));

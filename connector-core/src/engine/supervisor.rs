@@ -26,7 +26,7 @@ use crate::sync::lock;
 #[derive(Default)]
 struct Activation {
     /// Completed once: whether the handshake listed methods, or why it failed.
-    tell: Option<oneshot::Sender<Result<bool, ActivateError>>>,
+    sender: Option<oneshot::Sender<Result<bool, ActivateError>>>,
     /// How the last attempt ended.
     last: Option<Arc<LinkEnd>>,
 }
@@ -45,15 +45,15 @@ pub(super) async fn start(
     remote.forget();
     remote.outbox.unstop();
     remote.state.send_replace(LinkState::Connecting);
-    let (tell, answer) = oneshot::channel();
-    let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
+    let (sender, receiver) = oneshot::channel();
+    let activation = Arc::new(Mutex::new(Activation { sender: Some(sender), last: None }));
     // Entered at each poll of the link's task, so it must be free when disabled. Traces above `debug` therefore name
     // the plugin themselves.
     let span = tracing::debug_span!("link", plugin = &*entry.name, url = remote.redacted_url);
-    let (entry, remote_) = (Arc::clone(entry), Arc::clone(remote));
+    let (entry, remote_clone) = (Arc::clone(entry), Arc::clone(remote));
     let limit = entry.options.activation_timeout;
     let activation_ = Arc::clone(&activation);
-    let supervisor = Supervisor { engine, entry, remote: remote_, activation: activation_, down_for_good: false };
+    let supervisor = Supervisor { engine, entry, remote: remote_clone, activation: activation_, gave_up: false };
     let (running, ended) = watch::channel(());
     let work = async move {
         let _running = running;
@@ -62,14 +62,14 @@ pub(super) async fn start(
     *lock(&remote.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
     // If this future is dropped, so is the activation, and the supervisor is aborted.
     let mut on_drop = AbortUnlessKept(Some(remote));
-    let answer = match runtime::timeout(limit, answer).await {
-        Some(answer) => answer.unwrap_or(Err(ActivateError::EngineGone)),
+    let result = match runtime::timeout(limit, receiver).await {
+        Some(result) => result.unwrap_or(Err(ActivateError::EngineGone)),
         None => Err(failure(remote, limit, lock(&activation).last.clone())),
     };
-    if answer.is_ok() {
+    if result.is_ok() {
         on_drop.0 = None;
     }
-    answer
+    result
 }
 
 fn failure(remote: &RemotePlugin, within: Duration, last: Option<Arc<LinkEnd>>) -> ActivateError {
@@ -107,14 +107,14 @@ struct Supervisor {
     remote: Arc<RemotePlugin>,
     activation: Arc<Mutex<Activation>>,
     /// The state explains the reason and must be kept.
-    down_for_good: bool,
+    gave_up: bool,
 }
 
 /// Completes waiting activations and calls on every exit. An abort comes from another thread and may happen just before
 /// the link is reported as up.
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if !self.down_for_good {
+        if !self.gave_up {
             self.remote.state.send_replace(LinkState::Inactive);
             self.remote.set_down(&Arc::new(LinkEnd::Disconnected), Vec::new());
             if !self.remote.outbox.is_stopped()
@@ -123,7 +123,7 @@ impl Drop for Supervisor {
                 engine.link_task_ended(&self.entry);
             }
         }
-        lock(&self.activation).tell = None;
+        lock(&self.activation).sender = None;
     }
 }
 
@@ -139,12 +139,12 @@ impl Supervisor {
                 None => break,
                 Some(Err(end)) => (end, false, Vec::new()),
                 Some(Ok(mut link)) => {
-                    let mut side = self.side();
+                    let mut endpoint = self.endpoint();
                     // This also runs the host's code: its rules, and the `Serialize` of its values.
-                    let work = drive(&mut *link, &mut side, &self.entry.options.queue);
+                    let work = drive(&mut *link, &mut endpoint, &self.entry.options.queue);
                     let end = guard::run(&self.entry.name, "the link's task", work).await;
                     let end = end.unwrap_or_else(|| LinkEnd::lost("its task panicked"));
-                    (end, side.is_loaded(), side.end())
+                    (end, endpoint.is_loaded(), endpoint.end())
                 }
             };
             if matches!(end, LinkEnd::Disconnected) {
@@ -161,7 +161,7 @@ impl Supervisor {
                 break;
             }
             if given_up {
-                self.down_for_good = true;
+                self.gave_up = true;
                 return;
             }
             let delay = delays.next().unwrap_or(self.entry.options.reconnect_max_delay).mul_f64(fastrand::f64());
@@ -178,7 +178,7 @@ impl Supervisor {
     fn failed(&self, end: Arc<LinkEnd>, tries: u32, was_up: bool, waiting: Vec<Reply>) -> Result<(), ()> {
         let mut activation = lock(&self.activation);
         let last = activation.last.replace(Arc::clone(&end));
-        if activation.tell.is_some() {
+        if activation.sender.is_some() {
             self.remote.set_down(&end, waiting);
             tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
             let is_final = match &*end {
@@ -190,7 +190,7 @@ impl Supervisor {
             if is_final {
                 let error = failure(&self.remote, self.entry.options.activation_timeout, Some(end));
                 // An error means that the activation was abandoned.
-                let _ = activation.tell.take().map(|tell| tell.send(Err(error)));
+                let _ = activation.sender.take().map(|sender| sender.send(Err(error)));
                 return Err(());
             }
             return Ok(());
@@ -212,7 +212,7 @@ impl Supervisor {
         }
         tracing::warn!(plugin, url, %end, "the link is down");
         if let Some(engine) = self.engine.upgrade() {
-            engine.tell_link_down(&self.entry, end.to_string());
+            engine.announce_link_down(&self.entry, end.to_string());
         }
         Ok(())
     }
@@ -243,7 +243,7 @@ impl Supervisor {
         .await
     }
 
-    fn side(&self) -> EngineEndpoint<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
+    fn endpoint(&self) -> EngineEndpoint<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
         let (engine, entry, remote) = (self.engine.clone(), Arc::clone(&self.entry), Arc::clone(&self.remote));
         let activation = Arc::clone(&self.activation);
         let on_loaded = {
@@ -257,11 +257,11 @@ impl Supervisor {
                 }
                 remote.outbox.set_up();
                 remote.state.send_replace(LinkState::Up);
-                let tell = lock(&activation).tell.take();
-                match tell {
+                let sender = lock(&activation).sender.take();
+                match sender {
                     // Completes the activation.
-                    Some(tell) => drop(tell.send(Ok(listed))),
-                    None => healed(&engine, &entry, listed),
+                    Some(sender) => drop(sender.send(Ok(listed))),
+                    None => link_recovered(&engine, &entry, listed),
                 }
             }
         };
@@ -270,13 +270,13 @@ impl Supervisor {
 }
 
 /// A lost link is up again; `listed` if its handshake listed the plugin's methods.
-fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
+fn link_recovered(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
     let Some(engine) = engine.upgrade() else { return };
     tracing::info!(plugin = &*entry.name, "the link is up again");
     if listed {
         engine.profile_updated(entry);
     }
-    engine.tell_link_up(entry);
+    engine.announce_link_up(entry);
 }
 
 /// Upper bounds of the delays: doubling, capped, unlimited attempts. The caller applies full jitter, because backon's

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CallError;
-use crate::wire::{ErrorKind, Payload, PayloadError, is_false_in_javascript};
+use crate::wire::{ErrorKind, Payload, PayloadError, is_falsy_in_javascript};
 
 /// What a method threw: a string, or any JSON value, as the plugin gave it.
 ///
@@ -76,7 +76,7 @@ impl Fault {
 
     /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
     pub fn from_payload(error: Payload) -> Fault {
-        match error.text().is_ok_and(is_false_in_javascript) {
+        match error.text().is_ok_and(is_falsy_in_javascript) {
             true => Fault::new(""),
             false => Fault::of_payload(error),
         }

@@ -70,14 +70,14 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 128;
 /// Responses received before their callers get a turn: what they do next keeps the peer busy, so that the two ends do
 /// not take turns being idle.
-const ANSWERS: usize = 32;
+const RESPONSE_BATCH: usize = 32;
 /// Consecutive turns cut short this way before the link is treated as fully read.
-const TURNS: usize = 32;
+const MAX_CUT_TURNS: usize = 32;
 
 /// Moves messages between a link and its endpoint until the link ends, and returns how it ended. Flushes when there is
 /// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
-pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
-    let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
+pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
+    let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
     // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     let mut signs = 0u64;
     // Messages accepted by the link, plus completed flushes.
@@ -86,7 +86,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
     let mut pushed_back: Option<u64> = None;
     let mut stall: Option<StallDetector> = None;
     let end = poll_fn(|cx| {
-        let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
+        let (mut burst, mut may_receive, mut answers) = (BURST, true, 0);
         for round in 0.. {
             let (mut all_sent, mut worked) = (false, false);
             for _ in 0..BATCH {
@@ -96,12 +96,12 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                     Poll::Pending => {
                         let sent = link.traffic().sent;
                         signs += u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
-                        side.watch_backlog(cx);
+                        endpoint.watch_backlog(cx);
                         all_sent = true;
                         break;
                     }
                 }
-                let Poll::Ready(message) = side.poll_transmit(cx) else {
+                let Poll::Ready(message) = endpoint.poll_transmit(cx) else {
                     all_sent = true;
                     break;
                 };
@@ -110,7 +110,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 let head = Head::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
-                    Err(SendError::Payload(error)) => side.unsendable(head, error),
+                    Err(SendError::Payload(error)) => endpoint.unsendable(head, error),
                     Err(SendError::Ended(end)) => return Poll::Ready(end),
                 }
             }
@@ -121,33 +121,33 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 burst *= 2;
             }
             for _ in 0..BATCH {
-                if !may_hear {
+                if !may_receive {
                     break;
                 }
                 match link.poll_message(cx) {
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
-                        may_hear = answers < ANSWERS;
-                        side.receive(message);
+                        may_receive = answers < RESPONSE_BATCH;
+                        endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
-                        tracing::warn!(plugin = %side.plugin(), %error, "a frame is dropped");
+                        tracing::warn!(plugin = %endpoint.plugin(), %error, "a frame is dropped");
                         if let DecodeError::Partial { head, why } = error {
-                            side.receive_head(*head, &why);
+                            endpoint.receive_head(*head, &why);
                         }
                     }
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {
-                        may_hear = false;
+                        may_receive = false;
                         break;
                     }
                 }
                 signs += 1;
                 worked = true;
             }
-            worked |= side.poll_work(cx);
+            worked |= endpoint.poll_work(cx);
             // Received messages and completed work may have produced something to send.
-            if all_sent && !may_hear && !worked {
+            if all_sent && !may_receive && !worked {
                 break;
             }
             if round >= ROUNDS {
@@ -155,16 +155,16 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 break;
             }
         }
-        let unheard = answers >= ANSWERS && turns < TURNS;
-        turns = if unheard { turns + 1 } else { 0 };
-        if answers >= ANSWERS {
+        let unread = answers >= RESPONSE_BATCH && turns < MAX_CUT_TURNS;
+        turns = if unread { turns + 1 } else { 0 };
+        if answers >= RESPONSE_BATCH {
             runtime::give_way(cx);
         }
         // After the messages: queued messages are sent and received ones are processed first, and may be the reason to
         // stop.
-        if !unheard && let Poll::Ready(end) = side.poll_stop(cx, link, signs) {
+        if !unread && let Poll::Ready(end) = endpoint.poll_stop(cx, link, signs) {
             // A silent peer would not complete a close either, and callers must not hang meanwhile.
-            in_order = !matches!(end, LinkEnd::Silent(_));
+            graceful = !matches!(end, LinkEnd::Silent(_));
             return Poll::Ready(end);
         }
         if unflushed > 0
@@ -172,7 +172,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         {
             return Poll::Ready(end);
         }
-        let (waiting, too_many) = side.backlog();
+        let (waiting, too_many) = endpoint.backlog();
         let progress = || taken.wrapping_add(link.traffic().sent);
         if waiting == 0 || waiting < limits.capacity {
             stall = None;
@@ -186,8 +186,8 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         Poll::Pending
     })
     .await;
-    if in_order && !close(link).await {
-        let plugin = side.plugin();
+    if graceful && !close(link).await {
+        let plugin = endpoint.plugin();
         tracing::warn!(%plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end

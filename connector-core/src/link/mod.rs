@@ -9,10 +9,10 @@ mod task_set;
 
 pub(crate) use drive::{Endpoint, Head, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
-pub(crate) use pending_call::{PendingCall, Reply, TakeBack};
+pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
 pub(crate) use response_queue::ResponseQueue;
 pub use stall::StallDetector;
-pub(crate) use task_set::{Ended, TaskSet};
+pub(crate) use task_set::{Completed, TaskSet};
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ pub(crate) struct Outbox<C> {
     stop: AtomicBool,
     /// Identifies the waker in `state`, so that the owner need not register it again. Written under the lock.
     owner: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
-    room: Notify,
+    capacity_freed: Notify,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl<C: Queued> Outbox<C> {
             overflowed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             owner: Default::default(),
-            room: Notify::new(),
+            capacity_freed: Notify::new(),
         }
     }
 
@@ -103,21 +103,21 @@ impl<C: Queued> Outbox<C> {
         let waiting = state.queue.len();
         // The owner continues until the queue is empty or the link is not ready; in the latter case it must know when
         // the queue becomes full.
-        let tell = waiting == 1 || waiting == self.limits.capacity;
-        let owner = if tell { state.owner.clone() } else { None };
+        let wake = waiting == 1 || waiting == self.limits.capacity;
+        let owner = if wake { state.owner.clone() } else { None };
         drop(state);
         owner.into_iter().for_each(Waker::wake);
         Ok(oldest)
     }
 
     /// Waits until the queue is not full. Cancel safe.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_capacity(&self) {
         loop {
-            let room = self.room.notified();
+            let capacity_freed = self.capacity_freed.notified();
             if !self.is_full() {
                 return;
             }
-            room.await;
+            capacity_freed.await;
         }
     }
 
@@ -173,10 +173,10 @@ impl<C: Queued> Outbox<C> {
         state.bytes -= item.weight();
         count(&self.gone, 1);
         // Wakes producers only when the queue is half empty, not for each freed place.
-        let roomy = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
-        if roomy && std::mem::take(&mut state.was_full) {
+        let has_capacity = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
+        if has_capacity && std::mem::take(&mut state.was_full) {
             drop(state);
-            self.room.notify_waiters();
+            self.capacity_freed.notify_waiters();
         }
         Some(item)
     }
@@ -249,7 +249,7 @@ impl<C: Queued> Outbox<C> {
         count(&self.gone, before - state.queue.len());
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);
-        self.room.notify_waiters();
+        self.capacity_freed.notify_waiters();
         lost
     }
 
@@ -339,8 +339,8 @@ mod tests {
                 scope.spawn(move || {
                     on_one_thread().block_on(async {
                         for n in 0..EACH {
-                            let room = timeout(Duration::from_secs(10), pin!(outbox.room())).await;
-                            assert!(room.is_some(), "no capacity after {n}");
+                            let capacity = timeout(Duration::from_secs(10), pin!(outbox.wait_for_capacity())).await;
+                            assert!(capacity.is_some(), "no capacity after {n}");
                             assert!(outbox.push(Item(n)).is_ok());
                         }
                     });

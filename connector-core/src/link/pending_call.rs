@@ -16,18 +16,18 @@ use crate::wire::Payload;
 pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 
 /// Requests that the link's task forget a call and notify a native peer.
-pub(crate) struct TakeBack(pub(crate) i64);
+pub(crate) struct Withdraw(pub(crate) i64);
 
 /// A queued or sent call. The outer error means that the link is down or its task has ended. Dropping it withdraws the
 /// call.
-pub(crate) struct PendingCall<'a, C: Queued + From<TakeBack>> {
+pub(crate) struct PendingCall<'a, C: Queued + From<Withdraw>> {
     outbox: &'a Outbox<C>,
     id: i64,
-    answer: oneshot::Receiver<Result<Payload, CallError>>,
+    outcome: oneshot::Receiver<Result<Payload, CallError>>,
     ended: bool,
 }
 
-impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
+impl<'a, C: Queued + From<Withdraw>> PendingCall<'a, C> {
     /// Queues a call regardless of the queue's capacity.
     ///
     /// # Errors
@@ -37,27 +37,27 @@ impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
         id: i64,
         call: impl FnOnce(Reply) -> C,
     ) -> Result<PendingCall<'a, C>, Arc<LinkEnd>> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, outcome) = oneshot::channel();
         outbox.push(call(reply))?;
-        Ok(PendingCall { outbox, id, answer, ended: false })
+        Ok(PendingCall { outbox, id, outcome, ended: false })
     }
 }
 
-impl<C: Queued + From<TakeBack>> Future for PendingCall<'_, C> {
+impl<C: Queued + From<Withdraw>> Future for PendingCall<'_, C> {
     type Output = Result<Result<Payload, CallError>, Arc<LinkEnd>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let outcome = ready!(Pin::new(&mut self.outcome).poll(cx));
         self.ended = true;
-        Poll::Ready(answer.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())))
+        Poll::Ready(outcome.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected.into())))
     }
 }
 
-impl<C: Queued + From<TakeBack>> Drop for PendingCall<'_, C> {
+impl<C: Queued + From<Withdraw>> Drop for PendingCall<'_, C> {
     fn drop(&mut self) {
         if !self.ended {
             // If the link is down, there is nothing to withdraw.
-            let _ = self.outbox.push(TakeBack(self.id).into());
+            let _ = self.outbox.push(Withdraw(self.id).into());
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::runtime;
 
 /// Number of checks per limit.
-const LOOKS: u32 = 4;
+const CHECKS: u32 = 4;
 
 /// Detects that a counter has not changed for a given time. Used for messages sent and bytes received.
 ///
@@ -23,7 +23,7 @@ pub struct StallDetector {
     timer: Pin<Box<tokio::time::Sleep>>,
     count: u64,
     /// Consecutive checks without a change.
-    still: u32,
+    unchanged: u32,
     /// Set while the timer will wake this waker; nothing needs to be polled before.
     waker: Option<Waker>,
 }
@@ -31,7 +31,7 @@ pub struct StallDetector {
 impl StallDetector {
     /// Watches a counter whose current value is `count`. Must be called within a runtime that has its time enabled.
     pub fn new(limit: Duration, count: u64) -> StallDetector {
-        StallDetector { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
+        StallDetector { limit, timer: runtime::sleep(limit / CHECKS), count, unchanged: 0, waker: None }
     }
 
     /// Ready once the counter has not changed for the limit. May be polled again afterwards, which starts a new limit.
@@ -46,9 +46,9 @@ impl StallDetector {
                 return Poll::Pending;
             }
             let now = count();
-            let still = if now == self.count { self.still + 1 } else { 0 };
-            *self = StallDetector { still: still % LOOKS, ..StallDetector::new(self.limit, now) };
-            if still == LOOKS {
+            let unchanged = if now == self.count { self.unchanged + 1 } else { 0 };
+            *self = StallDetector { unchanged: unchanged % CHECKS, ..StallDetector::new(self.limit, now) };
+            if unchanged == CHECKS {
                 return Poll::Ready(());
             }
         }
@@ -73,9 +73,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_unchanged_count_is_a_stall_after_each_limit() {
         let start = runtime::now();
-        let mut standstill = StallDetector::new(LIMIT, 7);
+        let mut stall = StallDetector::new(LIMIT, 7);
         for times in 1..4 {
-            poll_fn(|cx| standstill.poll(cx, || 7)).await;
+            poll_fn(|cx| stall.poll(cx, || 7)).await;
             assert_eq!(start.elapsed().as_secs(), times * 10);
         }
     }
@@ -83,14 +83,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_count_that_changes_within_the_limit_is_not_a_stall() {
         let count = AtomicU64::new(0);
-        let mut standstill = StallDetector::new(LIMIT, 0);
+        let mut stall = StallDetector::new(LIMIT, 0);
         for _ in 0..50 {
-            let mut stands = poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)));
+            let mut stands = poll_fn(|cx| stall.poll(cx, || count.load(Ordering::Relaxed)));
             assert!(runtime::timeout(Duration::from_secs(9), &mut stands).await.is_none());
             count.fetch_add(1, Ordering::Relaxed);
         }
         let start = runtime::now();
-        poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed))).await;
+        poll_fn(|cx| stall.poll(cx, || count.load(Ordering::Relaxed))).await;
         assert!((10..13).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     }
 
@@ -105,9 +105,9 @@ mod tests {
     /// The detector may move to another task while pending.
     #[tokio::test(start_paused = true)]
     async fn the_task_that_polled_last_is_woken() {
-        let mut standstill = StallDetector::new(LIMIT, 0);
-        assert!(standstill.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
-        let mut waits = runtime::spawn(async move { poll_fn(|cx| standstill.poll(cx, || 0)).await });
+        let mut stall = StallDetector::new(LIMIT, 0);
+        assert!(stall.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
+        let mut waits = runtime::spawn(async move { poll_fn(|cx| stall.poll(cx, || 0)).await });
         let woken = runtime::timeout(2 * LIMIT, std::pin::pin!(waits.ended())).await;
         assert!(woken.is_some());
     }

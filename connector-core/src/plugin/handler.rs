@@ -20,10 +20,10 @@ use crate::guard::panic_text;
 use crate::runtime::BoxFuture;
 use crate::wire::{Name, Payload, PayloadError};
 
-pub(crate) type Outcome = Result<Payload, Fault>;
+pub(crate) type MethodResult = Result<Payload, Fault>;
 
 /// A method with its parameter types erased.
-pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<Outcome> + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<MethodResult> + Send + Sync>;
 
 /// An event callback with its parameter types erased.
 pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Send + Sync>;
@@ -43,7 +43,7 @@ pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Se
 )]
 pub trait Method<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome>;
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<MethodResult>;
 }
 
 // The only implementation, with its requirements listed individually, so that compilers name the one that is violated.
@@ -54,11 +54,11 @@ where
     Func::Output: Future + Send + 'static,
     <Func::Output as Future>::Output: Reply,
 {
-    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<MethodResult> {
         match read::<Params::Args>(context.method(), args) {
             Ok(args) => {
-                let (kept, of, running) = Params::keep(context);
-                run(of, || self.call(Params::gather(kept, args)), running)
+                let (kept, owner, running) = Params::keep(context);
+                run(owner, || self.call(Params::gather(kept, args)), running)
             }
             Err(fault) => Box::pin(ready(Err(fault))),
         }
@@ -77,7 +77,7 @@ where
 )]
 pub trait Listener<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn hear(&self, args: &Payload) -> Result<(), PayloadError>;
+    fn deliver(&self, args: &Payload) -> Result<(), PayloadError>;
 }
 
 impl<Func, Params> Listener<Params> for Func
@@ -86,7 +86,7 @@ where
     Params: Parameters,
     Func::Output: Nothing,
 {
-    fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
+    fn deliver(&self, args: &Payload) -> Result<(), PayloadError> {
         self.call(Params::parse(args)?);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl<T> Returns for fn() -> T {
 )]
 pub trait Reply: Send + 'static {
     #[doc(hidden)]
-    fn into_outcome(self) -> Outcome;
+    fn into_result(self) -> MethodResult;
 }
 
 /// A reply of any serializable type. As a method's error, the caller can read it back as that type: see [`Reply`].
@@ -156,19 +156,19 @@ impl<T> From<T> for Json<T> {
 }
 
 impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         Ok(Payload::new(self.0))
     }
 }
 
 impl<T: Serialize + Send + Sync + 'static, E: Display + Send + 'static> Reply for Result<T, E> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         self.map(Payload::new).map_err(Fault::of)
     }
 }
 
 impl<T: Serialize + Send + Sync + 'static, E: Serialize + Send + Sync + 'static> Reply for Result<T, Json<E>> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         self.map(Payload::new).map_err(|Json(error)| Fault::typed(error))
     }
 }
@@ -176,7 +176,7 @@ impl<T: Serialize + Send + Sync + 'static, E: Serialize + Send + Sync + 'static>
 macro_rules! replies {
     ($([$($G:ident),*] $T:ty;)*) => {$(
         impl <$($G: Serialize + Send + Sync + 'static),*> Reply for $T {
-            fn into_outcome(self) -> Outcome {
+            fn into_result(self) -> MethodResult {
                 Ok(Payload::new(self))
             }
         }
@@ -199,14 +199,14 @@ fn run<Fut>(
     (client, method): (PluginClient, Name),
     start: impl FnOnce() -> Fut,
     running: Option<DropGuard>,
-) -> BoxFuture<Outcome>
+) -> BoxFuture<MethodResult>
 where
     Fut: Future<Output: Reply> + Send + 'static,
 {
     match catch_unwind(AssertUnwindSafe(start)) {
         Ok(work) => Box::pin(async move {
             // Converted inside the guard, because an error's `Display` may panic as well.
-            let outcome = AssertUnwindSafe(async { work.await.into_outcome() }).catch_unwind().await;
+            let outcome = AssertUnwindSafe(async { work.await.into_result() }).catch_unwind().await;
             drop(running);
             outcome.unwrap_or_else(|panic| Err(panicked(&client, &method, &*panic)))
         }),
@@ -225,7 +225,9 @@ fn panicked(client: &PluginClient, method: &str, panic: &(dyn Any + Send)) -> Fa
 pub(crate) fn run_callback(callback: &Callback, listener: &str, emitter: &str, event: &str, args: &Payload) {
     match catch_unwind(AssertUnwindSafe(|| callback(args))) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(listener, emitter, event, %error, "the arguments of an event do not fit the listener"),
+        Ok(Err(error)) => {
+            tracing::warn!(listener, emitter, event, %error, "the arguments of an event do not fit the listener")
+        }
         Err(panic) => tracing::error!(listener, emitter, event, panic = panic_text(&*panic), "a listener panicked"),
     }
 }
@@ -235,5 +237,5 @@ pub(crate) fn handler<M>(method: impl Method<M>) -> Handler {
 }
 
 pub(crate) fn callback<M>(listener: impl Listener<M>) -> Callback {
-    Arc::new(move |args| listener.hear(args))
+    Arc::new(move |args| listener.deliver(args))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::{CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
+use super::{CAN_DEACTIVATE, Context, Handler, MethodResult, Plugin, Service};
 use crate::error::{Fault, ServiceError};
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
@@ -43,7 +43,7 @@ impl Instance {
         context: Context,
         args: Payload,
         missing: fn(&str, &str) -> String,
-    ) -> BoxFuture<Outcome> {
+    ) -> BoxFuture<MethodResult> {
         let table = self.table.load();
         let found = match context.path().split_once('.') {
             None => table.handlers.get(context.method()),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use args::{IntoArgs, Parameter, Parameters, Rest};
 pub use context::Context;
-pub(crate) use handler::{Callback, Handler, Outcome, callback, run_callback};
+pub(crate) use handler::{Callback, Handler, MethodResult, callback, run_callback};
 pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
 

@@ -106,8 +106,8 @@ macro_rules! signatures {
 
             fn keep(mut context: Context) -> (Context, (PluginClient, Name), Option<DropGuard>) {
                 let running = context.running();
-                let of = (context.client().clone(), context.method_name());
-                (context, of, Some(running))
+                let owner = (context.client().clone(), context.method_name());
+                (context, owner, Some(running))
             }
 
             fn gather(context: Context, args: ($($T,)*)) -> (Context, ($($T,)*)) {

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, display_key, display_name, number};
 use crate::error::{CallError, Fault, Refusal};
 use crate::link::Head;
-use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_false_in_javascript};
+use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
 
 /// The engine's session with one plugin over one link. `R` is the driver's handle for completing a pending call.
 pub(crate) struct EngineSession<R> {
@@ -28,7 +28,7 @@ pub(crate) enum EngineEvent<R> {
     HandshakeFailed(String),
     /// One end could not read the other's handshake message; holds the reason.
     HandshakeUnreadable(String),
-    /// The plugin calls another plugin; respond with [`EngineSession::answer`].
+    /// The plugin calls another plugin; respond with [`EngineSession::response`].
     Call { id: Option<Id>, target: Name, method: Name, args: Payload },
     /// The plugin cancels all its calls to a plugin, or those of one method.
     CancelAll { target: Name, method: Option<Name> },
@@ -47,7 +47,7 @@ pub(crate) enum EngineEvent<R> {
 /// Limit for a plugin that requests handshakes without answering them.
 const MAX_HANDSHAKES: usize = 16;
 /// Limit for liveness probes: one lost probe must not prevent the next.
-const MOST_ASKED: usize = 4;
+const MAX_PROBES: usize = 4;
 
 impl<R> EngineSession<R> {
     /// A session for a new link. Performs the handshake on its own. Handshakes are numbered downwards from -2, separate
@@ -82,8 +82,8 @@ impl<R> EngineSession<R> {
     }
 
     /// Whether too many handshakes are unanswered.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.handshakes.len() >= MOST_ASKED
+    pub(crate) fn has_unanswered_probes(&self) -> bool {
+        self.handshakes.len() >= MAX_PROBES
     }
 
     /// The number of calls that the plugin has not answered.
@@ -157,8 +157,8 @@ impl<R> EngineSession<R> {
                 }
             }
             Action::Cancel => {
-                let odd_key = id.as_ref().and_then(Id::odd).and_then(|odd| odd.key.as_deref());
-                let unreadable = odd_key.is_some_and(|key| !is_false_in_javascript(key));
+                let raw_key = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.key.as_deref());
+                let unreadable = raw_key.is_some_and(|key| !is_falsy_in_javascript(key));
                 match (id, name) {
                     // A missing key means all calls to a plugin; an unreadable key must not.
                     (_, Some(_)) if unreadable => Err(Dropped::Incomplete("cancel", "key")),
@@ -188,7 +188,7 @@ impl<R> EngineSession<R> {
                 Some(EngineEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })
             }
             _ => {
-                let answer = self.respond(id, name, key, Err(CallError::Plugin(fault)));
+                let answer = self.response_to(id, name, key, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
                 None
             }
@@ -197,13 +197,13 @@ impl<R> EngineSession<R> {
 
     /// Whether the id belongs to an unanswered handshake, which is then removed.
     fn take_handshake(&mut self, id: Option<&Id>) -> bool {
-        let asked = number(id).and_then(|id| self.handshakes.iter().position(|asked| *asked == id));
-        asked.map(|asked| self.handshakes.swap_remove(asked)).is_some()
+        let position = number(id).and_then(|id| self.handshakes.iter().position(|handshake| *handshake == id));
+        position.map(|position| self.handshakes.swap_remove(position)).is_some()
     }
 
     /// Responds to a request that names no possible plugin or method.
     fn refuse(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>) {
-        let (target, method) = (shown_name(name.as_ref(), id.as_ref()), shown_key(key.as_ref(), id.as_ref()));
+        let (target, method) = (display_name(name.as_ref(), id.as_ref()), display_key(key.as_ref(), id.as_ref()));
         let caller = self.name.to_string();
         let refusal = match name {
             None => Refusal::NotRegistered { target: target.into_owned(), caller },
@@ -212,7 +212,7 @@ impl<R> EngineSession<R> {
                 "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
             )),
         };
-        let answer = self.respond(id, name, key, Err(refusal.into()));
+        let answer = self.response_to(id, name, key, Err(refusal.into()));
         self.out.push_back(answer);
     }
 
@@ -230,23 +230,23 @@ impl<R> EngineSession<R> {
     }
 
     /// Forgets a call if it is still pending. Notifies a native plugin; a published one does not support it.
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+    pub(crate) fn withdraw_call(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
         self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
 
     /// The response to a call by the plugin, echoing the target and method.
-    pub(crate) fn answer(
+    pub(crate) fn response(
         &self,
         id: Option<Id>,
         target: Name,
         method: Name,
         outcome: Result<Payload, CallError>,
     ) -> Message {
-        self.respond(id, Some(target), Some(method), outcome)
+        self.response_to(id, Some(target), Some(method), outcome)
     }
 
-    fn respond(
+    fn response_to(
         &self,
         id: Option<Id>,
         name: Option<Name>,
@@ -278,7 +278,7 @@ impl<R> EngineSession<R> {
                 };
                 let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
                 let (target, method) = named.filter(|_| !failed).unwrap_or_default();
-                let answer = self.answer(id, target, method, Err(CallError::Plugin(fault)));
+                let answer = self.response(id, target, method, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
                 None
             }
@@ -395,7 +395,7 @@ mod tests {
         let Some(EngineEvent::Call { id, target, method, .. }) = session.receive(message(call)).unwrap() else {
             panic!()
         };
-        let answer = session.answer(id, target, method, Err(CallError::run_timeout("add", "probe")));
+        let answer = session.response(id, target, method, Err(CallError::run_timeout("add", "probe")));
         let answer: serde_json::Value = serde_json::from_slice(&answer.encode().unwrap()).unwrap();
         let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
         assert_eq!(answer, expected);
@@ -405,7 +405,7 @@ mod tests {
     fn a_response_that_cannot_be_sent_is_abandoned_after_two_attempts() {
         let mut session = session();
         sent(&mut session);
-        let mut answer = session.answer(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
+        let mut answer = session.response(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
         for name in [Some("local"), Some("")] {
             assert!(session.unsendable(Head::of(&answer), "too long").is_none());
             answer = session.transmit().unwrap();

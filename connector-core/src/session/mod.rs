@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::wire::{Id, Name, shown};
+use crate::wire::{Id, Name, display_json};
 
 /// A message that is invalid in the current state. It is dropped and traced; the link and other peers are unaffected.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -39,17 +39,17 @@ fn number(id: Option<&Id>) -> Option<i64> {
 }
 
 /// Parts of the envelope for error messages.
-fn shown_name<'a>(name: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
-    named(name, id.and_then(Id::odd).and_then(|odd| odd.name.as_deref()))
+fn display_name<'a>(name: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
+    display_or_undefined(name, id.and_then(Id::raw_members).and_then(|odd| odd.name.as_deref()))
 }
 
-fn shown_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
-    named(key, id.and_then(Id::odd).and_then(|odd| odd.key.as_deref()))
+fn display_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
+    display_or_undefined(key, id.and_then(Id::raw_members).and_then(|odd| odd.key.as_deref()))
 }
 
 /// Absent values read `undefined`, as in JavaScript.
-fn named<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
-    name.map_or_else(|| odd.map_or("undefined".into(), shown), |name| name.as_str().into())
+fn display_or_undefined<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
+    name.map_or_else(|| odd.map_or("undefined".into(), display_json), |name| name.as_str().into())
 }
 
 pub(crate) const HANDSHAKE: &str = "handshake";

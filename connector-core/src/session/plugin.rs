@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, display_key, display_name, number};
 use crate::error::{CallError, Fault};
 use crate::link::Head;
-use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, shown};
+use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, display_json};
 
 /// A plugin's session with one engine. `R` is the driver's handle for completing a pending call.
 pub(crate) struct PluginSession<R> {
@@ -24,7 +24,7 @@ pub(crate) enum PluginEvent<R> {
     Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
     /// The first handshake is unreadable; holds the reason.
     HandshakeUnreadable(String),
-    /// Run a method and respond with [`PluginSession::answer`].
+    /// Run a method and respond with [`PluginSession::response`].
     Invoke(Invocation),
     /// The engine withdraws its request with this id.
     Stop { id: Id },
@@ -92,14 +92,14 @@ impl<R> PluginSession<R> {
                 Err(Dropped::TooEarly("request"))
             }
             Action::Request => {
-                let odd_path = id.as_ref().and_then(Id::odd).and_then(|odd| odd.path.as_deref());
-                if key.is_none() || odd_path.is_some() {
-                    let path = odd_path.map_or("".into(), shown);
+                let raw_path = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.path.as_deref());
+                if key.is_none() || raw_path.is_some() {
+                    let path = raw_path.map_or("".into(), display_json);
                     // The first part of a path is the plugin.
                     let service = path.split_once('.').map_or(&*path, |(_, service)| service);
                     let dot = if service.is_empty() { "" } else { "." };
-                    let method = shown_key(key.as_ref(), id.as_ref());
-                    let plugin = shown_name(name.as_ref(), id.as_ref());
+                    let method = display_key(key.as_ref(), id.as_ref());
+                    let plugin = display_name(name.as_ref(), id.as_ref());
                     let fault =
                         Fault::new(format_args!("Method {service}{dot}{method} doesn't exist on plugin {plugin}"));
                     let missing = if key.is_none() { "key" } else { "path" };
@@ -172,12 +172,12 @@ impl<R> PluginSession<R> {
     }
 
     fn fail(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>, fault: Fault) {
-        let answer = self.answer(id, name, key, Err(fault));
+        let answer = self.response(id, name, key, Err(fault));
         self.out.push_back(answer);
     }
 
     /// The response to a request, echoing its name and key.
-    pub(crate) fn answer(
+    pub(crate) fn response(
         &self,
         id: Option<Id>,
         name: Option<Name>,
@@ -188,8 +188,8 @@ impl<R> PluginSession<R> {
         match outcome {
             Ok(result) => response.payload = Some(result),
             Err(fault) => {
-                let told = self.peer.error_kind && fault.is_bad_arguments();
-                response.error_kind = told.then_some(ErrorKind::BadArguments);
+                let send_kind = self.peer.error_kind && fault.is_bad_arguments();
+                response.error_kind = send_kind.then_some(ErrorKind::BadArguments);
                 response.error = Some(Box::new(fault.payload().clone()));
             }
         }
@@ -205,7 +205,7 @@ impl<R> PluginSession<R> {
 
     /// Forgets a call if it is still pending. Notifies a native engine, but not a published one, whose `cancel` would
     /// end every call of that method (docs/protocol.md, section 3.9).
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+    pub(crate) fn withdraw_call(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
         self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
@@ -331,9 +331,9 @@ mod tests {
         for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
             let mut session = loaded(engine);
             session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
-            let cancel = session.take_back(3);
+            let cancel = session.withdraw_call(3);
             assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), told);
-            assert!(session.take_back(3).is_none());
+            assert!(session.withdraw_call(3).is_none());
         }
     }
 }

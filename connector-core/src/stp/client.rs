@@ -19,9 +19,9 @@ use crate::runtime::BoxFuture;
 use crate::sync::lock;
 use crate::wire::PayloadError;
 
-type Hears = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
-type Answers = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;
-type HearsOther = Arc<dyn Fn(String) + Send + Sync>;
+type InformFn = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
+type RequestFn = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;
+type OtherInformFn = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A service defined by its handlers. Each handles the informs or requests of one method; together they determine the
 /// service's solvables. Set the handlers, then connect, as in the published quick start.
@@ -52,9 +52,9 @@ pub struct StpClient {
 struct Table {
     /// In the order of registration.
     solvables: Vec<String>,
-    hears: HashMap<String, Hears>,
-    answers: HashMap<String, Answers>,
-    other: Option<HearsOther>,
+    informs: HashMap<String, InformFn>,
+    requests: HashMap<String, RequestFn>,
+    other: Option<OtherInformFn>,
 }
 
 impl StpClient {
@@ -66,21 +66,21 @@ impl StpClient {
     /// Like [`new`](StpClient::new), for a shared connector.
     pub fn of(connector: Arc<dyn StpConnector>) -> StpClient {
         let table: Arc<Mutex<Table>> = Arc::default();
-        let (hears, answers) = (Arc::clone(&table), Arc::clone(&table));
-        connector.on_inform(InformHandler::new(move |message| hear(&hears, message)));
-        connector.on_request(RequestHandler::new(move |message| answer(&answers, &message)));
+        let (informs, requests) = (Arc::clone(&table), Arc::clone(&table));
+        connector.on_inform(InformHandler::new(move |message| handle_inform(&informs, message)));
+        connector.on_request(RequestHandler::new(move |message| handle_request(&requests, &message)));
         StpClient { connector, table }
     }
 
     /// Handles informs of a method. Params that do not fit are traced and dropped. The handler runs where the message
     /// arrives, so it must not block. A later handler of the same method replaces an earlier one.
     pub fn on<P: DeserializeOwned>(&self, method: &str, handler: impl Fn(P) + Send + Sync + 'static) {
-        let hears: Hears = Arc::new(move |envelope| envelope.read().map(&handler));
+        let informs: InformFn = Arc::new(move |envelope| envelope.read().map(&handler));
         let mut table = lock(&self.table);
         table.solve(method);
-        let before = table.hears.insert(method.to_owned(), hears);
+        let previous = table.informs.insert(method.to_owned(), informs);
         drop(table);
-        drop(before);
+        drop(previous);
     }
 
     /// Answers requests of a method. The result is sent as JSON. The text of an error, including params that do not
@@ -92,7 +92,7 @@ impl StpClient {
         E: fmt::Display,
         F: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let answers: Answers = Arc::new(move |envelope| match envelope.read() {
+        let requests: RequestFn = Arc::new(move |envelope| match envelope.read() {
             Ok(params) => {
                 let work = handler(params);
                 Box::pin(async move {
@@ -104,15 +104,15 @@ impl StpClient {
         });
         let mut table = lock(&self.table);
         table.solve(method);
-        let before = table.answers.insert(method.to_owned(), answers);
+        let previous = table.requests.insert(method.to_owned(), requests);
         drop(table);
-        drop(before);
+        drop(previous);
     }
 
     /// Handles informs of methods without their own handler.
     pub fn on_other(&self, handler: impl Fn(String) + Send + Sync + 'static) {
-        let before = lock(&self.table).other.replace(Arc::new(handler));
-        drop(before);
+        let previous = lock(&self.table).other.replace(Arc::new(handler));
+        drop(previous);
     }
 
     /// Called when the connection is lost.
@@ -188,18 +188,18 @@ impl Table {
     }
 }
 
-fn hear(table: &Mutex<Table>, message: String) {
+fn handle_inform(table: &Mutex<Table>, message: String) {
     let envelope = match Envelope::parse(&message) {
         Ok(envelope) => envelope,
         Err(error) => return tracing::warn!(%error, "an inform is not an API message"),
     };
-    let (hears, other) = {
+    let (informs, other) = {
         let table = lock(table);
-        (table.hears.get(&*envelope.method).cloned(), table.other.clone())
+        (table.informs.get(&*envelope.method).cloned(), table.other.clone())
     };
-    match (hears, other) {
-        (Some(hears), _) => {
-            if let Err(error) = hears(&envelope) {
+    match (informs, other) {
+        (Some(informs), _) => {
+            if let Err(error) = informs(&envelope) {
                 tracing::warn!(method = &*envelope.method, %error, "the params of an inform do not fit its handler");
             }
         }
@@ -208,14 +208,14 @@ fn hear(table: &Mutex<Table>, message: String) {
     }
 }
 
-fn answer(table: &Mutex<Table>, message: &str) -> BoxFuture<Result<String, String>> {
+fn handle_request(table: &Mutex<Table>, message: &str) -> BoxFuture<Result<String, String>> {
     let envelope = match Envelope::parse(message) {
         Ok(envelope) => envelope,
         Err(error) => return Box::pin(ready(Err(error.to_string()))),
     };
-    let answers = lock(table).answers.get(&*envelope.method).cloned();
-    match answers {
-        Some(answers) => answers(&envelope),
+    let requests = lock(table).requests.get(&*envelope.method).cloned();
+    match requests {
+        Some(requests) => requests(&envelope),
         None => Box::pin(ready(Err(format!("this service does not answer {}", envelope.method)))),
     }
 }

@@ -49,12 +49,12 @@ pub enum BadService {
     #[error("a service registers with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
     NotAService(String),
     /// A name, id or solvable is too long, or there are too many solvables.
-    #[error("a service registers with at most {MOST_SOLVABLES} solvables, names and ids of at most {MOST_NAME} bytes")]
+    #[error("a service registers with at most {MAX_SOLVABLES} solvables, names and ids of at most {MAX_NAME} bytes")]
     TooLarge,
 }
 
-const MOST_SOLVABLES: usize = 4096;
-const MOST_NAME: usize = 1024;
+const MAX_SOLVABLES: usize = 4096;
+const MAX_NAME: usize = 1024;
 
 impl StpService {
     /// A service with this name that handles messages of these methods.
@@ -106,7 +106,7 @@ impl StpService {
         }
         let ids = [&self.machine_id, &self.session_id].into_iter().flatten();
         let mut texts = ids.chain(&self.solvables).chain([&self.service_name, &self.language]);
-        match self.solvables.len() > MOST_SOLVABLES || texts.any(|text| text.len() > MOST_NAME) {
+        match self.solvables.len() > MAX_SOLVABLES || texts.any(|text| text.len() > MAX_NAME) {
             true => Err(BadService::TooLarge),
             false => Ok(()),
         }

@@ -14,7 +14,7 @@ use thiserror::Error;
 #[derive(Debug)]
 pub struct StpSession<R> {
     next: i64,
-    most: usize,
+    max: usize,
     waiting: HashMap<i64, (Instant, R)>,
     deadlines: BTreeSet<(Instant, i64)>,
 }
@@ -29,8 +29,8 @@ pub struct StpBusy {
 
 impl<R> StpSession<R> {
     /// A session of a new connection with at most `max` pending requests.
-    pub fn new(most: usize) -> StpSession<R> {
-        StpSession { next: 0, most, waiting: HashMap::new(), deadlines: BTreeSet::new() }
+    pub fn new(max: usize) -> StpSession<R> {
+        StpSession { next: 0, max, waiting: HashMap::new(), deadlines: BTreeSet::new() }
     }
 
     /// Adds a request that is about to be sent, and returns its cookie.
@@ -38,7 +38,7 @@ impl<R> StpSession<R> {
     /// # Errors
     /// The limit is reached. `reply` is dropped.
     pub fn request(&mut self, reply: R, deadline: Instant) -> Result<i64, StpBusy> {
-        if self.waiting.len() >= self.most {
+        if self.waiting.len() >= self.max {
             return Err(StpBusy { waiting: self.waiting.len() });
         }
         let cookie = self.next;

@@ -17,9 +17,9 @@ pub struct StpTimeout(Duration);
 
 const DEFAULT: Duration = Duration::from_secs(30);
 /// A limit set by a peer is bounded too.
-const MOST: Duration = Duration::from_secs(24 * 3600);
+const MAX: Duration = Duration::from_secs(24 * 3600);
 /// Prevents a frame from ending a request before it is sent.
-const LEAST: Duration = Duration::from_millis(1);
+const MIN: Duration = Duration::from_millis(1);
 
 /// 30 s.
 impl Default for StpTimeout {
@@ -32,7 +32,7 @@ impl StpTimeout {
     /// The given number of seconds, clamped to 1 ms and a day. 0, negative values and NaN are the default.
     pub fn from_seconds(seconds: f64) -> StpTimeout {
         match seconds > 0.0 {
-            true => StpTimeout(Duration::from_secs_f64(seconds.min(MOST.as_secs_f64())).clamp(LEAST, MOST)),
+            true => StpTimeout(Duration::from_secs_f64(seconds.min(MAX.as_secs_f64())).clamp(MIN, MAX)),
             false => StpTimeout::default(),
         }
     }

@@ -21,12 +21,12 @@ pub struct Id(Repr);
 enum Repr {
     Number(i64),
     /// Boxed because it is rare and ids are moved often.
-    Odd(Box<Odd<Box<str>>>),
+    Raw(Box<RawMembers<Box<str>>>),
 }
 
 /// The JSON of the envelope members that do not have their usual type.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Odd<T> {
+pub(crate) struct RawMembers<T> {
     /// An id that is not an integer.
     pub(crate) id: Option<T>,
     /// A name, a key and a path that are not Unicode strings.
@@ -35,7 +35,7 @@ pub(crate) struct Odd<T> {
     pub(crate) path: Option<T>,
 }
 
-impl<T> Odd<T> {
+impl<T> RawMembers<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.id.is_none() && self.name.is_none() && self.key.is_none() && self.path.is_none()
     }
@@ -55,16 +55,16 @@ impl Id {
     pub(crate) fn of_valid_json(text: &str) -> Id {
         match integer(text) {
             Some(number) => Id::from(number),
-            None => Id(Repr::Odd(Box::new(Odd { id: Some(text.into()), ..Odd::default() }))),
+            None => Id(Repr::Raw(Box::new(RawMembers { id: Some(text.into()), ..RawMembers::default() }))),
         }
     }
 
     /// The id of an envelope with odd members. `number` is its id if that is a number.
     #[cold]
-    pub(crate) fn of_odd(number: Option<Id>, odd: Odd<&str>) -> Id {
+    pub(crate) fn with_raw_members(number: Option<Id>, raw: RawMembers<&str>) -> Id {
         let own = |text: Option<&str>| text.map(Box::from);
-        let id = own(odd.id).or_else(|| number.and_then(|id| id.number()).map(|number| number.to_string().into()));
-        Id(Repr::Odd(Box::new(Odd { id, name: own(odd.name), key: own(odd.key), path: own(odd.path) })))
+        let id = own(raw.id).or_else(|| number.and_then(|id| id.number()).map(|number| number.to_string().into()));
+        Id(Repr::Raw(Box::new(RawMembers { id, name: own(raw.name), key: own(raw.key), path: own(raw.path) })))
     }
 
     /// The number that this id denotes as a property name of a JavaScript object. The published packages look up
@@ -72,7 +72,7 @@ impl Id {
     pub fn number(&self) -> Option<i64> {
         match &self.0 {
             Repr::Number(number) => Some(*number),
-            Repr::Odd(odd) => property(odd.id.as_deref()?),
+            Repr::Raw(raw) => property(raw.id.as_deref()?),
         }
     }
 
@@ -80,36 +80,36 @@ impl Id {
     pub(crate) fn is_given(&self) -> bool {
         match &self.0 {
             Repr::Number(_) => true,
-            Repr::Odd(odd) => odd.id.is_some(),
+            Repr::Raw(raw) => raw.id.is_some(),
         }
     }
 
     /// Whether both ids are the same value, regardless of the odd names they carry.
     pub(crate) fn is_same(&self, other: &Id) -> bool {
         match (&self.0, &other.0) {
-            (Repr::Odd(one), Repr::Odd(other)) => one.id.is_some() && one.id == other.id,
+            (Repr::Raw(one), Repr::Raw(other)) => one.id.is_some() && one.id == other.id,
             (one, other) => one == other,
         }
     }
 
     /// The odd members of the envelope.
-    pub(crate) fn odd(&self) -> Option<&Odd<Box<str>>> {
+    pub(crate) fn raw_members(&self) -> Option<&RawMembers<Box<str>>> {
         self.parts().err()
     }
 
     /// `Ok` with the number if the id is a plain number, `Err` with the odd members otherwise.
-    pub(crate) fn parts(&self) -> Result<&i64, &Odd<Box<str>>> {
+    pub(crate) fn parts(&self) -> Result<&i64, &RawMembers<Box<str>>> {
         match &self.0 {
             Repr::Number(number) => Ok(number),
-            Repr::Odd(odd) => Err(odd),
+            Repr::Raw(raw) => Err(raw),
         }
     }
 
     /// The id without the names, for a response that was too long with them; `None` if it carries none.
     pub(crate) fn without_names(self) -> Option<Id> {
         match self.0 {
-            Repr::Odd(odd) if odd.name.is_some() || odd.key.is_some() => {
-                Some(Id(Repr::Odd(Box::new(Odd { id: odd.id, ..Odd::default() }))))
+            Repr::Raw(raw) if raw.name.is_some() || raw.key.is_some() => {
+                Some(Id(Repr::Raw(Box::new(RawMembers { id: raw.id, ..RawMembers::default() }))))
             }
             _ => None,
         }
@@ -127,7 +127,7 @@ impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Number(number) => number.fmt(f),
-            Repr::Odd(odd) => f.write_str(&odd.id.as_deref().map_or("none".into(), shown)),
+            Repr::Raw(raw) => f.write_str(&raw.id.as_deref().map_or("none".into(), display_json)),
         }
     }
 }
@@ -140,7 +140,7 @@ impl fmt::Debug for Id {
 
 /// JSON text for errors and traces: a string without its quotes and with its escapes unchanged, so that two different
 /// names never look the same. Long text is truncated.
-pub(crate) fn shown(json: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn display_json(json: &str) -> std::borrow::Cow<'_, str> {
     const MOST: usize = 200;
     let text = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
     match text.len() {
@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn an_id_must_be_valid_json() {
-        for odd in ["", "7 8", "NaN", "+7", "07", "'7'"] {
-            assert!(Id::from_json(odd).is_err(), "{odd}");
+        for text in ["", "7 8", "NaN", "+7", "07", "'7'"] {
+            assert!(Id::from_json(text).is_err(), "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::id::{Id, Odd, integer, shown};
+use super::id::{Id, RawMembers, display_json, integer};
 use super::{DecodeError, Payload, PayloadError};
 use crate::wire::json::{self, Reader};
 
@@ -76,20 +76,20 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// Reads the members that have the expected type. `odd_path` receives a path that cannot name a service.
-    fn read<'a>(json: &mut Reader<'a>, odd_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
-        *odd_path = None;
+    /// Reads the members that have the expected type. `raw_path` receives a path that cannot name a service.
+    fn read<'a>(json: &mut Reader<'a>, raw_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
+        *raw_path = None;
         if !json.at_object() {
             return json.skip().map(|()| None);
         }
         let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
         json.object(|member, json| {
             match member {
-                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(half_a_name),
+                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(escaped_name),
                 "path" => {
-                    (path, *odd_path) = match json.string(|text| Name::from(text))? {
+                    (path, *raw_path) = match json.string(|text| Name::from(text))? {
                         Ok(path) => (Some(path), None),
-                        Err(raw) => odd_path_of(raw),
+                        Err(raw) => parse_unusual_path(raw),
                     }
                 }
                 "isFromNative" => is_from_native = serde_json::from_str(json.raw()?).ok(),
@@ -119,19 +119,19 @@ impl RequestInfo {
 /// The display form of a name that is not a Unicode string: its text with escapes unchanged, so that it equals no other
 /// name. A value that is not a string has an empty name.
 #[cold]
-fn half_a_name(raw: &str) -> Name {
+fn escaped_name(raw: &str) -> Name {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(Name::from).unwrap_or_default()
 }
 
 /// The path if it can name services, otherwise its text. The published plugin treats a falsy path as absent, and
 /// ignores the first part of a path.
 #[cold]
-fn odd_path_of(raw: &str) -> (Option<Name>, Option<&str>) {
+fn parse_unusual_path(raw: &str) -> (Option<Name>, Option<&str>) {
     let services = raw.split_once('.').map_or("", |(_, services)| services.strip_suffix('"').unwrap_or(services));
     match () {
-        () if is_false_in_javascript(raw) => (None, None),
+        () if is_falsy_in_javascript(raw) => (None, None),
         () if raw.starts_with('"') && serde_json::from_str::<String>(&format!("\"{services}\"")).is_ok() => {
-            (Some(half_a_name(raw)), None)
+            (Some(escaped_name(raw)), None)
         }
         () => (None, Some(raw)),
     }
@@ -250,20 +250,20 @@ impl Message {
     /// `payload` creates a payload from part of the frame.
     fn read(frame: &str, payload: impl Fn(&str) -> Payload) -> Result<Message, DecodeError> {
         // `action` is `None` if absent and `Some(None)` if unknown.
-        let (mut action, mut message, mut odd) = (None, Message::new(Action::Request), Odd::default());
+        let (mut action, mut message, mut raw) = (None, Message::new(Action::Request), RawMembers::default());
         let mut json = Reader::new(frame);
         let read = json.object(|member, json| {
             match member {
                 "action" => action = Some(json.string(Action::read)?.unwrap_or_default()),
-                "id" => read_id(json, &mut message.id, &mut odd.id)?,
-                "name" => read_name(json, &mut message.name, &mut odd.name)?,
-                "key" => read_name(json, &mut message.key, &mut odd.key)?,
+                "id" => read_id(json, &mut message.id, &mut raw.id)?,
+                "name" => read_name(json, &mut message.name, &mut raw.name)?,
+                "key" => read_name(json, &mut message.key, &mut raw.key)?,
                 // `null` is a payload; only a missing member means no payload.
                 "payload" => message.payload = Some(payload(json.raw()?)),
-                "requestInfo" => message.request_info = RequestInfo::read(json, &mut odd.path)?.map(Box::new),
+                "requestInfo" => message.request_info = RequestInfo::read(json, &mut raw.path)?.map(Box::new),
                 "error" => {
                     message.error = Some(json.raw()?)
-                        .filter(|text| !is_false_in_javascript(text))
+                        .filter(|text| !is_falsy_in_javascript(text))
                         .map(|text| Box::new(payload(text)))
                 }
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
@@ -277,8 +277,8 @@ impl Message {
         }
         let Some(Some(action)) = action else { return Err(no_action(frame)) };
         message.action = action;
-        if !odd.is_empty() {
-            message.id = Some(Id::of_odd(message.id, odd));
+        if !raw.is_empty() {
+            message.id = Some(Id::with_raw_members(message.id, raw));
         }
         Ok(message)
     }
@@ -313,7 +313,7 @@ impl Message {
         if let Some(id) = &self.id {
             match id.parts() {
                 Ok(number) => field(out, "id", number)?,
-                Err(odd) => echo(out, odd),
+                Err(raw) => echo(out, raw),
             }
         }
         if let Some(name) = &self.name {
@@ -353,8 +353,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
 
 /// Echoes what the peer has sent, unchanged.
 #[cold]
-fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
-    for (name, json) in [("id", &odd.id), ("name", &odd.name), ("key", &odd.key)] {
+fn echo(out: &mut Vec<u8>, raw: &RawMembers<Box<str>>) {
+    for (name, json) in [("id", &raw.id), ("name", &raw.name), ("key", &raw.key)] {
         if let Some(json) = json {
             out.extend_from_slice(format!(",\"{name}\":{json}").as_bytes());
         }
@@ -362,21 +362,21 @@ fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
 }
 
 /// An integer as an id, any other value as its text.
-fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    *odd = None;
+fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    *raw = None;
     if let Some(number) = json.integer() {
         *id = Some(number.into());
         return Ok(());
     }
     let text = json.raw()?;
     *id = integer(text).map(Id::from);
-    *odd = id.is_none().then_some(text);
+    *raw = id.is_none().then_some(text);
     Ok(())
 }
 
 /// A Unicode string as a name, any other value as its text.
-fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    (*name, *odd) = match json.string(|text| Name::from(text))? {
+fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    (*name, *raw) = match json.string(|text| Name::from(text))? {
         Ok(read) => (Some(read), None),
         Err(raw) => (None, Some(raw)),
     };
@@ -421,13 +421,13 @@ fn no_message(frame: &str, why: DecodeError) -> DecodeError {
 
 fn quoted(json: &str) -> String {
     match json.starts_with('"') {
-        true => format!("\"{}\"", shown(json)),
-        false => shown(json).into_owned(),
+        true => format!("\"{}\"", display_json(json)),
+        false => display_json(json).into_owned(),
     }
 }
 
 /// The published packages evaluate `error ? reject : resolve`.
-pub(crate) fn is_false_in_javascript(json: &str) -> bool {
+pub(crate) fn is_falsy_in_javascript(json: &str) -> bool {
     match json.as_bytes() {
         [b'-' | b'0'..=b'9', ..] => json.parse() == Ok(0.0_f64),
         _ => matches!(json, "null" | "false" | "\"\""),
@@ -449,7 +449,8 @@ impl Extensions {
     /// A peer that uses the field differently announces no extensions.
     fn read(json: &str) -> Extensions {
         let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
-        let has = |wanted: &str| names.iter().any(|name| shown(name.get()) == wanted && name.get().starts_with('"'));
+        let has =
+            |wanted: &str| names.iter().any(|name| display_json(name.get()) == wanted && name.get().starts_with('"'));
         Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
     }
 }

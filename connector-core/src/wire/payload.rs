@@ -11,7 +11,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Name, PayloadError, is_false_in_javascript, json, shown};
+use crate::wire::{Name, PayloadError, display_json, is_falsy_in_javascript, json};
 
 /// A JSON value that has not been parsed yet.
 ///
@@ -179,7 +179,7 @@ impl Payload {
         let text = self.text().ok()?;
         match serde_json::from_str::<String>(text) {
             Ok(name) => Some(name.into()),
-            Err(_) => text.starts_with('"').then(|| shown(text).into()),
+            Err(_) => text.starts_with('"').then(|| display_json(text).into()),
         }
     }
 
@@ -202,7 +202,7 @@ impl Payload {
 
     /// Whether this is JSON text that is falsy in JavaScript.
     pub(crate) fn is_false(&self) -> bool {
-        !matches!(self.0, Repr::Value(_)) && self.text().is_ok_and(is_false_in_javascript)
+        !matches!(self.0, Repr::Value(_)) && self.text().is_ok_and(is_falsy_in_javascript)
     }
 
     /// Whether this is an array; `true` if unknown without serializing.

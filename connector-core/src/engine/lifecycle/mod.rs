@@ -16,7 +16,7 @@ use super::access::Operation;
 use super::current;
 use super::entry::{Entry, Location, Registry, Status};
 use super::policy::decision;
-use super::reentrancy::Wish;
+use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
 use super::{Inner, MANAGER};
@@ -31,19 +31,19 @@ use crate::wire::{Name, Payload};
 
 /// A request that waits for its outcome.
 pub(super) struct Waiter {
-    wish: Arc<Wish>,
-    tell: oneshot::Sender<Result<(), ActivateError>>,
+    pending: Arc<PendingChange>,
+    sender: oneshot::Sender<Result<(), ActivateError>>,
 }
 
 impl Waiter {
     fn end(self, outcome: Result<(), ActivateError>) {
         // An error means that the requester no longer waits; the change was carried out anyway.
-        let _ = self.tell.send(outcome);
+        let _ = self.sender.send(outcome);
     }
 }
 
 /// Unregisters the pending change on drop.
-struct ForgetOnDrop(Arc<Wish>);
+struct ForgetOnDrop(Arc<PendingChange>);
 
 impl Drop for ForgetOnDrop {
     fn drop(&mut self) {
@@ -92,13 +92,13 @@ const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Inner {
     pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
-        let Registration { profile, place, options } = registration;
+        let Registration { profile, source, options } = registration;
         if profile.name.is_empty() || profile.name.contains('.') {
             return Err(RegisterError::BadName(profile.name));
         }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
-        let host = match place {
+        let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
             Source::Remote { connector, url } => {
                 Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options)))
@@ -109,7 +109,7 @@ impl Inner {
         // time.
         let mut emitters = lock(&self.emitters);
         let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
-        let entry = Arc::new(Entry::new(profile.clone(), host, options, emitter));
+        let entry = Arc::new(Entry::new(profile.clone(), location, options, emitter));
         self.registry.rcu(|registry| {
             taken = registry.contains_key(&name);
             let mut registry = Registry::clone(registry);
@@ -135,7 +135,7 @@ impl Inner {
     }
 
     /// The plugin whose hook or method runs on this thread and makes a request through a handle of the host.
-    fn asker(&self) -> Option<Arc<Entry>> {
+    fn requester(&self) -> Option<Arc<Entry>> {
         self.by_number(current::plugin())
     }
 
@@ -148,17 +148,17 @@ impl Inner {
     pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
         let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
         let registered = self.registry.load().values().find(is).cloned();
-        registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
+        registered.or_else(|| lock(&self.being_removed).iter().find(is).cloned())
     }
 
-    /// Resolves a name for `asker`: its own name refers to itself, even if the name has passed to another plugin.
-    pub(super) fn find_for(&self, asker: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
-        asker.filter(|asker| asker.name == name).cloned().or_else(|| self.find(name))
+    /// Resolves a name for `requester`: its own name refers to itself, even if the name has passed to another plugin.
+    pub(super) fn find_for(&self, requester: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
+        requester.filter(|requester| requester.name == name).cloned().or_else(|| self.find(name))
     }
 
     /// Activates or deactivates a plugin on behalf of the host.
     pub(super) async fn change_as_host(self: &Arc<Self>, change: Change, name: &str) -> Result<(), ActivateError> {
-        self.change(change, self.profile_of(MANAGER), self.asker(), name).await
+        self.change(change, self.profile_of(MANAGER), self.requester(), name).await
     }
 
     /// Activates or deactivates a plugin on behalf of another, if permitted. Once permission is requested, dropping
@@ -167,10 +167,10 @@ impl Inner {
         self: &Arc<Self>,
         change: Change,
         caller: Profile,
-        asker: Option<Arc<Entry>>,
+        requester: Option<Arc<Entry>>,
         name: &str,
     ) -> Result<(), ActivateError> {
-        let entry = match (self.find_for(asker.as_ref(), name), change) {
+        let entry = match (self.find_for(requester.as_ref(), name), change) {
             (Some(entry), _) => entry,
             (None, Change::Activate) => return Err(ActivateError::NotRegistered(name.to_owned())),
             (None, _) => return Ok(()),
@@ -181,16 +181,16 @@ impl Inner {
             // The manager is never deactivated.
             _ if entry.name == MANAGER => true,
             // A deactivation also revokes an activation that waits for permission.
-            _ => matches!(state, State::Registered | State::Removed) && !entry.asks_permission(),
+            _ => matches!(state, State::Registered | State::Removed) && !entry.awaits_permission(),
         };
         if is_so_already {
             return Ok(());
         }
         let permission = Permission::new(&entry);
-        let number = asker.as_ref().map_or(0, |asker| asker.number);
-        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, &entry));
-        let (tell, told) = oneshot::channel();
-        let waiter = Waiter { wish: Arc::clone(&wish.0), tell };
+        let number = requester.as_ref().map_or(0, |requester| requester.number);
+        let pending = ForgetOnDrop(PendingChange::new(&self.clock, requester, &entry));
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter { pending: Arc::clone(&pending.0), sender };
         let engine = Arc::clone(self);
         self.spawn(async move {
             let allowed = match change {
@@ -205,32 +205,32 @@ impl Inner {
                 Err(error) => waiter.end(Err(error)),
             }
         });
-        self.outcome(told).await
+        self.outcome(receiver).await
     }
 
     /// Activates a plugin whose activation is permitted.
     pub(super) async fn activate_for(
         self: &Arc<Self>,
-        asker: &Arc<Entry>,
+        requester: &Arc<Entry>,
         entry: &Arc<Entry>,
     ) -> Result<(), ActivateError> {
-        self.requested(Change::Activate, Some(Arc::clone(asker)), entry).await
+        self.requested(Change::Activate, Some(Arc::clone(requester)), entry).await
     }
 
     async fn requested(
         self: &Arc<Self>,
         change: Change,
-        asker: Option<Arc<Entry>>,
+        requester: Option<Arc<Entry>>,
         entry: &Arc<Entry>,
     ) -> Result<(), ActivateError> {
-        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, entry));
-        let (tell, told) = oneshot::channel();
-        self.request(entry, change, Waiter { wish: Arc::clone(&wish.0), tell });
-        self.outcome(told).await
+        let pending = ForgetOnDrop(PendingChange::new(&self.clock, requester, entry));
+        let (sender, receiver) = oneshot::channel();
+        self.request(entry, change, Waiter { pending: Arc::clone(&pending.0), sender });
+        self.outcome(receiver).await
     }
 
-    async fn outcome(&self, told: oneshot::Receiver<Result<(), ActivateError>>) -> Result<(), ActivateError> {
-        told.await.unwrap_or_else(|_| {
+    async fn outcome(&self, receiver: oneshot::Receiver<Result<(), ActivateError>>) -> Result<(), ActivateError> {
+        receiver.await.unwrap_or_else(|_| {
             Err(match self.ended.is_cancelled() {
                 true => ActivateError::EngineGone,
                 false => ActivateError::NoRuntime,
@@ -243,11 +243,11 @@ impl Inner {
         runtime::spawn_until(&self.ended, work);
     }
 
-    async fn may_activate(&self, asker: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+    async fn may_activate(&self, requester: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
         self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match decision(asker, &entry.name, "the policy's can_activate", allowed).await {
+        match decision(requester, &entry.name, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
@@ -255,7 +255,7 @@ impl Inner {
 
     async fn may_deactivate(
         self: &Arc<Self>,
-        asker: u64,
+        requester: u64,
         caller: &Profile,
         entry: &Entry,
     ) -> Result<(), ActivateError> {
@@ -265,7 +265,7 @@ impl Inner {
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = decision(asker, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(requester, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }
@@ -281,7 +281,7 @@ impl Inner {
         if unreachable {
             return true;
         }
-        let (plugin, listed) = (&*entry.name, entry.known().lists(CAN_DEACTIVATE));
+        let (plugin, listed) = (&*entry.name, entry.interface().lists(CAN_DEACTIVATE));
         if !listed && entry.instance().is_some() {
             return true;
         }
@@ -314,41 +314,41 @@ impl Inner {
     }
 
     pub(super) async fn remove(self: &Arc<Self>, name: &str) {
-        let asker = self.asker();
-        let found = self.find_for(asker.as_ref(), name).filter(|entry| entry.name != MANAGER);
+        let requester = self.requester();
+        let found = self.find_for(requester.as_ref(), name).filter(|entry| entry.name != MANAGER);
         let Some(entry) = found else { return };
         if !self.find(name).is_some_and(|registered| Arc::ptr_eq(&registered, &entry)) {
             // The removal is already in progress.
             return;
         }
-        lock(&self.leaving).push(Arc::clone(&entry));
+        lock(&self.being_removed).push(Arc::clone(&entry));
         self.registry.rcu(|registry| {
             let mut registry = Registry::clone(registry);
             registry.remove(name);
             registry
         });
         // A removal does not fail; without a runtime it is complete as well.
-        let _ = self.requested(Change::Remove, asker, &entry).await;
+        let _ = self.requested(Change::Remove, requester, &entry).await;
     }
 
     /// Deactivates all plugins gracefully, except the manager, which announces it. Until then, no call activates a
     /// plugin.
     pub(super) async fn shutdown(self: &Arc<Self>) {
-        let (engine, asker) = (Arc::clone(self), self.asker());
-        let (tell, told) = oneshot::channel();
+        let (engine, requester) = (Arc::clone(self), self.requester());
+        let (sender, receiver) = oneshot::channel();
         self.shutdowns.fetch_add(1, Ordering::AcqRel);
         let end = EndShutdown(Arc::clone(self));
         self.spawn(async move {
             let registry = engine.registry.load_full();
             let all = registry.values().filter(|entry| entry.name != MANAGER);
-            let requests = all.map(|entry| engine.requested(Change::Deactivate, asker.clone(), entry));
+            let requests = all.map(|entry| engine.requested(Change::Deactivate, requester.clone(), entry));
             futures_util::future::join_all(requests).await;
             drop(end);
             // An error means that the requester no longer waits.
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
         // An error means that the engine is gone or there is no runtime.
-        let _ = told.await;
+        let _ = receiver.await;
     }
 
     pub(super) fn is_shutting_down(&self) -> bool {
@@ -359,7 +359,7 @@ impl Inner {
     pub(super) fn abort(&self) {
         self.ended.cancel();
         for entry in self.registry.swap(Arc::default()).values() {
-            self.silence(entry);
+            self.isolate(entry);
             if let Some(remote) = entry.remote() {
                 remote.abort();
             }
@@ -367,7 +367,7 @@ impl Inner {
         let emitters = std::mem::take(&mut *lock(&self.emitters));
         // Stored events may own anything, so they are dropped without holding a lock.
         drop(emitters);
-        lock(&self.leaving).clear();
+        lock(&self.being_removed).clear();
     }
 }
 

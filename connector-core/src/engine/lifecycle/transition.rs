@@ -11,7 +11,7 @@ use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
 use crate::engine::entry::{Entry, Location, Status};
-use crate::engine::reentrancy::Wish;
+use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::{LinkState, RemotePlugin};
 use crate::engine::{Inner, current, supervisor};
 use crate::error::ActivateError;
@@ -23,25 +23,25 @@ use crate::sync::lock;
 impl Inner {
     /// Queues a request for its plugin, and starts the plugin's worker if none runs.
     pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
-        let wish = Arc::clone(&waiter.wish);
+        let pending = Arc::clone(&waiter.pending);
         if change != Change::Activate {
             entry.deactivations.fetch_add(1, Ordering::AcqRel);
         }
-        let effects = entry.advance(&self.moments, |lifecycle| lifecycle.request(change, waiter));
+        let effects = entry.advance(&self.clock, |lifecycle| lifecycle.request(change, waiter));
         if let Some(transition) = self.settle(entry, effects) {
             let task = Worker { engine: Arc::clone(self), entry: Arc::clone(entry), finished: false };
             self.spawn(task.run(transition));
         }
         // Checked after queueing: of two requests that block each other, the later sees the earlier.
-        if wish.closes_a_circle() {
-            self.end_early(entry, change, &wish);
+        if pending.is_circular() {
+            self.end_early(entry, change, &pending);
         }
     }
 
     /// Completes a request that the current transition of its own plugin would have to wait for. A deactivation follows
     /// later; an activation is either in progress or fails.
-    fn end_early(&self, entry: &Entry, change: Change, wish: &Arc<Wish>) {
-        let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.wish, wish);
+    fn end_early(&self, entry: &Entry, change: Change, pending: &Arc<PendingChange>) {
+        let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.pending, pending);
         let mut lifecycle = lock(&entry.lifecycle);
         let withdrawn = if change == Change::Activate { lifecycle.withdraw(is) } else { None };
         let waiting = if withdrawn.is_none() { lifecycle.take(is) } else { None };
@@ -68,11 +68,11 @@ impl Inner {
             });
         }
         if begin.is_none() {
-            self.forget_stranger(&entry.name);
+            self.forget_unregistered(&entry.name);
             if lock(&entry.lifecycle).state() == State::Removed {
-                let mut leaving = lock(&self.leaving);
-                let gone = leaving.extract_if(.., |other| std::ptr::eq(&**other, entry)).collect::<Vec<_>>();
-                drop(leaving);
+                let mut being_removed = lock(&self.being_removed);
+                let gone = being_removed.extract_if(.., |other| std::ptr::eq(&**other, entry)).collect::<Vec<_>>();
+                drop(being_removed);
                 drop(gone);
             }
         }
@@ -80,7 +80,7 @@ impl Inner {
     }
 
     async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
-        let listed = match &entry.host {
+        let listed = match &entry.location {
             Location::Local(instance) => {
                 if let Some(hook) = &instance.plugin.on_activation {
                     let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
@@ -102,20 +102,21 @@ impl Inner {
             }
             return Err(ActivateError::EngineGone);
         }
-        self.tell_activated(entry, listed);
+        self.announce_activated(entry, listed);
         Ok(())
     }
 
     /// Announces an activation. A plugin that was removed meanwhile is about to be deactivated, and its name may belong
     /// to another plugin: neither change is announced.
-    fn tell_activated(&self, entry: &Arc<Entry>, updated: bool) {
+    fn announce_activated(&self, entry: &Arc<Entry>, updated: bool) {
         if !self.find(&entry.name).is_some_and(|registered| Arc::ptr_eq(&registered, entry)) {
             return;
         }
         // To other plugins a name is one plugin, so the deactivation of its previous holder is announced first.
-        let before: Vec<_> = lock(&self.leaving).iter().filter(|other| other.name == entry.name).cloned().collect();
+        let before: Vec<_> =
+            lock(&self.being_removed).iter().filter(|other| other.name == entry.name).cloned().collect();
         for namesake in before {
-            self.tell_deactivated(&namesake);
+            self.announce_deactivated(&namesake);
         }
         entry.announced.store(true, Ordering::Release);
         let profile = entry.profile();
@@ -151,29 +152,29 @@ impl Inner {
     }
 
     async fn run_deactivation(self: &Arc<Self>, entry: &Arc<Entry>) {
-        if let Location::Local(instance) = &entry.host
+        if let Location::Local(instance) = &entry.location
             && let Some(hook) = &instance.plugin.on_deactivation
             && self.run_hook(entry, "the deactivation hook", hook).await.is_none()
         {
             let limit = entry.options.activation_timeout;
             tracing::warn!(plugin = &*entry.name, ?limit, "the deactivation hook did not end in time and was dropped");
         }
-        self.silence(entry);
+        self.isolate(entry);
         // Such a request arrived over the link that closes next.
-        for waiter in lock(&entry.lifecycle).release(|waiter| waiter.wish.is_for_itself()) {
+        for waiter in lock(&entry.lifecycle).release(|waiter| waiter.pending.is_for_itself()) {
             waiter.end(Ok(()));
         }
         if let Some(remote) = entry.remote() {
             remote.outbox.stop();
         }
-        self.tell_deactivated(entry);
+        self.announce_deactivated(entry);
         if let Some(remote) = entry.remote() {
             supervisor::stopped(remote).await;
             remote.state.send_replace(LinkState::Inactive);
         }
     }
 
-    fn tell_deactivated(&self, entry: &Entry) {
+    fn announce_deactivated(&self, entry: &Entry) {
         if !entry.announced.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -185,18 +186,18 @@ impl Inner {
     /// The link's task of an active plugin has ended unexpectedly, for example because its runtime shuts down.
     pub(in crate::engine) fn link_task_ended(&self, entry: &Entry) {
         if lock(&entry.lifecycle).lost() {
-            self.silence(entry);
-            self.tell_deactivated(entry);
+            self.isolate(entry);
+            self.announce_deactivated(entry);
         }
     }
 
     /// Isolates a plugin: from here on it neither acts nor is called, and receives no events.
-    pub(in crate::engine) fn silence(&self, entry: &Entry) {
+    pub(in crate::engine) fn isolate(&self, entry: &Entry) {
         entry.end_activation();
         entry.end_calls();
         let registry = self.registry.load_full();
-        let leaving = lock(&self.leaving).clone();
-        for target in registry.values().chain(&leaving) {
+        let being_removed = lock(&self.being_removed).clone();
+        for target in registry.values().chain(&being_removed) {
             target.end_calls_by(entry);
         }
         self.forget_events(entry);
@@ -227,10 +228,10 @@ impl Worker {
                 Ok(()) => tracing::debug!(plugin, ?transition, "done"),
                 Err(error) => {
                     tracing::debug!(plugin, ?transition, %error, "failed");
-                    self.engine.silence(&self.entry);
+                    self.engine.isolate(&self.entry);
                 }
             }
-            let effects = self.entry.advance(&self.engine.moments, |lifecycle| lifecycle.finished(result));
+            let effects = self.entry.advance(&self.engine.clock, |lifecycle| lifecycle.finished(result));
             match self.engine.settle(&self.entry, effects) {
                 Some(next) => transition = next,
                 None => break,
@@ -250,7 +251,7 @@ impl Drop for Worker {
         if self.finished {
             return;
         }
-        self.engine.silence(&self.entry);
+        self.engine.isolate(&self.entry);
         if let Some(remote) = self.entry.remote() {
             remote.abort();
         }

@@ -23,7 +23,7 @@ use crate::error::CallError;
 
 /// Capacity for informs waiting for the engine, and for events of each kind waiting for STP. Overflow is dropped and
 /// traced.
-const ROOM: usize = 1024;
+const CAPACITY: usize = 1024;
 
 /// Engine events forwarded to STP, by name.
 type Events = SelectAll<BoxStream<'static, (String, Event)>>;
@@ -35,7 +35,7 @@ fn events<'a>(
 ) -> Result<Events, CallError> {
     let mut all = SelectAll::new();
     for (emitter, event) in named {
-        let stream = client.events(emitter, event, ROOM)?;
+        let stream = client.events(emitter, event, CAPACITY)?;
         let event = event.clone();
         all.push(stream.map(move |what| (event.clone(), what)).boxed());
     }
@@ -44,10 +44,10 @@ fn events<'a>(
 
 /// Redirects informs to a queue: the connector's handler must not wait.
 fn informs(connector: &dyn StpConnector) -> mpsc::Receiver<String> {
-    let (queue, informs) = mpsc::channel(ROOM);
+    let (queue, informs) = mpsc::channel(CAPACITY);
     connector.on_inform(InformHandler::new(move |message| {
         if queue.try_send(message).is_err() {
-            tracing::warn!("an inform is dropped: {ROOM} are queued already");
+            tracing::warn!("an inform is dropped: {CAPACITY} are queued already");
         }
     }));
     informs
@@ -58,26 +58,26 @@ async fn pump<F: Future<Output = ()>>(
     connector: Arc<dyn StpConnector>,
     mut informs: mpsc::Receiver<String>,
     mut events: Events,
-    heard: impl Fn(String) -> F,
+    on_inform: impl Fn(String) -> F,
 ) {
-    let hearing = async {
+    let informs_to_engine = async {
         while let Some(message) = informs.recv().await {
-            heard(message).await;
+            on_inform(message).await;
         }
     };
-    let telling = async {
+    let events_to_stp = async {
         while let Some((event, what)) = events.next().await {
             match what {
-                Event::Args(args) => tell(&*connector, &event, &args.0).await,
+                Event::Args(args) => send_event(&*connector, &event, &args.0).await,
                 Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be sent to STP"),
                 Event::Missed(missed) => tracing::warn!(event, missed, "events are dropped: STP does not take them"),
             }
         }
     };
-    futures_util::future::join(hearing, telling).await;
+    futures_util::future::join(informs_to_engine, events_to_stp).await;
 }
 
-async fn tell(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
+async fn send_event(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
     let message = match message_of(event, args) {
         Ok(message) => message,
         Err(error) => return tracing::warn!(event, %error, "an event cannot be sent to STP"),

@@ -100,17 +100,17 @@ impl StpOffer {
         let events = events(&client, &named)?;
         let informs = informs(&*connector);
         let call = Arc::new(Call { target, client, methods: service.solvables.clone() });
-        let asked = Arc::clone(&call);
-        connector.on_request(RequestHandler::new(move |message| Arc::clone(&asked).run(message)));
+        let request_call = Arc::clone(&call);
+        connector.on_request(RequestHandler::new(move |message| Arc::clone(&request_call).run(message)));
         let session_id = connector.connect(service, timeout).await?;
-        let heard = move |message| {
+        let on_inform = move |message| {
             Arc::clone(&call).run(message).map(|outcome| {
                 if let Err(error) = outcome {
                     tracing::warn!(%error, "an inform's call failed");
                 }
             })
         };
-        let pump = runtime::spawn(pump(Arc::clone(&connector), informs, events, heard));
+        let pump = runtime::spawn(pump(Arc::clone(&connector), informs, events, on_inform));
         Ok(StpOffered { connector, session_id, _pump: pump })
     }
 }

@@ -18,11 +18,11 @@ use crate::sync::lock;
 use crate::wire::Payload;
 
 /// Delay between connection attempts.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long an activation waits for the first attempt.
-const FIRST_TRY: Duration = Duration::from_secs(5);
+const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 /// How long a deactivation waits for a graceful close.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A service of an STP session as a plugin of the engine.
 ///
@@ -124,7 +124,8 @@ impl StpPlugin {
         let mut plugin = Plugin::new(profile);
         for method in methods {
             let (connector, name) = (Arc::clone(&connector), method.clone());
-            plugin = plugin.method(&method, move |args: Rest| ask(Arc::clone(&connector), name.clone(), args, timeout));
+            plugin =
+                plugin.method(&method, move |args: Rest| request(Arc::clone(&connector), name.clone(), args, timeout));
         }
         let running: Arc<Mutex<Option<Task>>> = Arc::default();
         let started = Arc::clone(&running);
@@ -141,8 +142,8 @@ impl StpPlugin {
                 // A call right after the activation succeeds if STP is reachable.
                 async move {
                     let mut undo = undo;
-                    if runtime::timeout(FIRST_TRY, first).await.is_none() {
-                        tracing::warn!(%plugin, "STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
+                    if runtime::timeout(FIRST_ATTEMPT, first).await.is_none() {
+                        tracing::warn!(%plugin, "STP has not answered within {FIRST_ATTEMPT:?}; the plugin is active without it");
                     }
                     undo.0 = None;
                 }
@@ -152,7 +153,7 @@ impl StpPlugin {
                 drop(task);
                 let connector = Arc::clone(&disconnects);
                 async move {
-                    if let Err(error) = connector.disconnect(LAST_WORDS.into()).await {
+                    if let Err(error) = connector.disconnect(CLOSE_LIMIT.into()).await {
                         tracing::warn!(plugin = %client.name(), %error, "the connection to STP did not close gracefully");
                     }
                 }
@@ -177,7 +178,7 @@ impl Drop for Undo {
     }
 }
 
-async fn ask(
+async fn request(
     connector: Arc<dyn StpConnector>,
     method: String,
     args: Rest,
@@ -193,10 +194,10 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
     let informs = informs(&*connector);
     let mut tried = Some(tried);
     while let Err(error) = connector.connect(service.clone(), *timeout).await {
-        tracing::warn!(plugin = &*client.name(), %error, "not connected to STP; retrying in {AGAIN:?}");
+        tracing::warn!(plugin = &*client.name(), %error, "not connected to STP; retrying in {RETRY_DELAY:?}");
         // The activation waits for one attempt only.
         drop(tried.take());
-        runtime::sleep(AGAIN).await;
+        runtime::sleep(RETRY_DELAY).await;
     }
     // Signalled first, because only an active plugin may subscribe.
     drop(tried.take());
@@ -204,13 +205,15 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
     let events = loop {
         match events(&client, tells) {
             Ok(events) => break events,
-            Err(error) if pause < AGAIN => tracing::debug!(%error, "not active yet"),
-            Err(error) => tracing::warn!(%error, "cannot subscribe to the events for STP; trying again in {AGAIN:?}"),
+            Err(error) if pause < RETRY_DELAY => tracing::debug!(%error, "not active yet"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot subscribe to the events for STP; trying again in {RETRY_DELAY:?}")
+            }
         }
         runtime::sleep(pause).await;
-        pause = (pause * 4).min(AGAIN);
+        pause = (pause * 4).min(RETRY_DELAY);
     };
-    let heard = |message: String| {
+    let on_inform = |message: String| {
         let client = &client;
         async move {
             let Ok(envelope) = Envelope::parse(&message) else { return };
@@ -219,7 +222,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
             }
         }
     };
-    pump(Arc::clone(&connector), informs, events, heard).await;
+    pump(Arc::clone(&connector), informs, events, on_inform).await;
 }
 
 impl fmt::Debug for StpPlugin {
