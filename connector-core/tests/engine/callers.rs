@@ -36,7 +36,7 @@ fn is_deactivated(outcome: &Result<(), CallError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
+async fn a_queued_call_ends_with_its_callers_deactivation() {
     for linked in [false, true] {
         for remove in [false, true] {
             let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
@@ -70,7 +70,7 @@ async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_an_activation_ends_with_its_callers_activation() {
+async fn a_call_waiting_for_an_activation_ends_with_its_callers_deactivation() {
     for again in [false, true] {
         let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
         let hook = go.clone();
@@ -97,7 +97,7 @@ async fn a_call_that_waits_for_an_activation_ends_with_its_callers_activation() 
 
 /// The manager's own decision may take its time, too.
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_activation_waits_for_the_policy_ends_with_its_callers_activation() {
+async fn a_call_waiting_for_the_policy_ends_with_its_callers_deactivation() {
     struct Asks(Arc<Notify>);
     #[async_trait]
     impl Policy for Asks {
@@ -124,7 +124,7 @@ async fn a_call_whose_activation_waits_for_the_policy_ends_with_its_callers_acti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() {
+async fn a_call_through_another_plugins_handle_belongs_to_the_calling_method() {
     let host = Host::new().await;
     let friend = host.engine.register(Plugin::new("friend")).unwrap();
     host.engine.manager().activate("friend").await.unwrap();
@@ -149,7 +149,7 @@ async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() 
 
 /// Its own calls are not mistaken for the method's, and wait their turn.
 #[tokio::test(start_paused = true)]
-async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
+async fn calls_through_a_handle_are_not_attributed_to_its_plugin() {
     let (host, notes, go) = (Host::new().await, Notes::default(), Arc::new(Notify::new()));
     host.engine.register(target(&notes, &go)).unwrap();
     let handle = host.local.clone();
@@ -171,7 +171,7 @@ async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_method_named_as_the_handshake_is_refused_at_once_over_a_link() {
+async fn a_method_named_handshake_is_refused_over_a_link() {
     use connector_core::{ClientConfig, Service};
 
     let shakes = |name: &str| {
@@ -197,7 +197,8 @@ async fn a_method_named_as_the_handshake_is_refused_at_once_over_a_link() {
         assert!(asked.0 && asked.1.contains("\"handshake\"") && asked.1.contains("reserved"), "{asked:?}");
     }
     // The link shook hands no more than once.
-    let (client, mut engine) = crate::hand::plugin_by_hand(shakes("p"), ClientConfig::default(), false).await;
+    let (client, mut engine) =
+        crate::scripted_peer::plugin_with_scripted_engine(shakes("p"), ClientConfig::default(), false).await;
     soon(client.call::<i64>("x", "handshake", ())).await.unwrap_err();
     assert!(engine.all().await.is_empty());
 }

@@ -68,7 +68,7 @@ impl Link for AtOnce {
 }
 
 #[tokio::test]
-async fn who_has_its_answer_goes_on_while_more_answers_come() {
+async fn a_caller_continues_while_more_responses_arrive() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     let link = AtOnce::default();

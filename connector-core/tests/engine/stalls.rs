@@ -26,8 +26,8 @@ fn why(state: &LinkState) -> String {
 async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
@@ -36,23 +36,23 @@ async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
     for number in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(state.borrow().is_up(), "after {number}: {}", *state.borrow());
-        assert_eq!(peer.hear().await["payload"], json!([number]));
+        assert_eq!(peer.recv().await["payload"], json!([number]));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_stops_reading_later_is_closed_as_well() {
+async fn a_plugin_that_stops_reading_later_is_also_closed() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
     }
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(9)).await;
-        peer.hear().await;
+        peer.recv().await;
     }
     let mut state = host.engine.link_state("slow").unwrap();
     let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
@@ -129,7 +129,7 @@ impl Link for Trickle {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_bytes_leave_slowly_is_progress_until_they_stop() {
+async fn slowly_sent_bytes_of_a_message_are_progress() {
     let host = Host::new().await;
     let link = Trickle::default();
     let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::document::Block;
-use crate::hand::{Peer, Peers, by_hand};
+use crate::scripted_peer::{Peer, Peers, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
 /// One conversation: the end under test, and the end that the test plays.
@@ -58,10 +58,10 @@ impl Play {
         let host = Host { engine, local: app.clone() };
         let options = PluginOptions::default().queue_timeout(Duration::from_secs(5));
         let (peers, peer) = match handshake {
-            None => (host.register_by_hand("calculator", options), None),
+            None => (host.register_scripted("calculator", options), None),
             Some(native) => {
                 let methods = ["add", "divide", "recall"];
-                let (peer, peers) = host.add_by_hand_with(options, "calculator", &methods, native).await;
+                let (peer, peers) = host.add_scripted_with(options, "calculator", &methods, native).await;
                 (peers, Some(peer))
             }
         };
@@ -69,11 +69,11 @@ impl Play {
     }
 
     async fn plugin(handshake: Option<bool>) -> Play {
-        let (mut peer, link): (Peer, Box<dyn Link>) = by_hand();
+        let (mut peer, link): (Peer, Box<dyn Link>) = scripted_link();
         let (code, link) = connect(link, calculator(), ClientConfig::default());
         tokio::spawn(link);
         if let Some(native) = handshake {
-            peer.welcome("calculator", native).await;
+            peer.perform_handshake("calculator", native).await;
         }
         Play::new(End::Plugin, code, Some(peer))
     }
@@ -105,12 +105,12 @@ impl Play {
                 assert_eq!(self.events.take(), [value(event)]);
             }
             (who, "ends the link") if who == played => {
-                self.peer().hang_up();
+                self.peer().close();
                 self.peer = None;
                 settle().await;
             }
             (who, frame) if who == played => {
-                self.peer().say_text(frame.to_owned());
+                self.peer().send_text(frame.to_owned());
                 settle().await;
             }
             ("engine>" | "plugin>", "ends the link") => {
@@ -118,7 +118,7 @@ impl Play {
                 self.peer = None;
             }
             ("engine>" | "plugin>", frame) => {
-                let said = self.peer().hear().await;
+                let said = self.peer().recv().await;
                 assert!(is_like(&said, &value(frame)), "it says {said}");
             }
             (who, _) => panic!("nobody is called {who}"),

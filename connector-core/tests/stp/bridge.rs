@@ -26,7 +26,7 @@ fn notes(client: &PluginClient, emitter: &str, event: &str) -> std::sync::mpsc::
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_stp_service_is_a_plugin() {
+async fn an_stp_service_acts_as_a_plugin() {
     let (engine, local) = host().await;
     let editor = engine.register(Plugin::new("editor")).unwrap();
     engine.manager().activate("editor").await.unwrap();
@@ -62,9 +62,9 @@ async fn an_stp_service_is_a_plugin() {
     // An inform is an event, and an event an inform.
     let heard = notes(&local, "tasks", "TaskAdded");
     settle().await;
-    fake.hear(r#"{"method":"TaskAdded","params":{"name":"patrol"}}"#);
-    fake.hear("not JSON");
-    fake.hear(r#"{"method":"TaskAdded"}"#);
+    fake.inform_service(r#"{"method":"TaskAdded","params":{"name":"patrol"}}"#);
+    fake.inform_service("not JSON");
+    fake.inform_service(r#"{"method":"TaskAdded"}"#);
     editor.emit("placed", (7,)).await.unwrap();
     settle().await;
     assert_eq!(heard.try_iter().collect::<Vec<_>>(), [json!([{"name": "patrol"}]), json!([])]);
@@ -75,7 +75,7 @@ async fn an_stp_service_is_a_plugin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_of_an_stp_that_is_away_says_so_and_tries_again() {
+async fn a_plugin_reports_an_unreachable_stp_and_retries() {
     let (engine, local) = host().await;
     let fake = Fake::echo().failing(3);
     engine.register(StpPlugin::new("tasks", fake.clone()).methods(["GetTasks"]).into_plugin()).unwrap();
@@ -91,7 +91,7 @@ async fn a_plugin_of_an_stp_that_is_away_says_so_and_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_is_an_stp_service() {
+async fn a_plugin_acts_as_an_stp_service() {
     let (engine, local) = host().await;
     let calculator = Plugin::new("calculator")
         .method("add", |a: i64, b: i64| async move { a + b })
@@ -104,14 +104,17 @@ async fn a_plugin_is_an_stp_service() {
     assert_eq!(offered.session_id(), "demo");
     assert_eq!(fake.service().unwrap().0.solvables, ["add", "name"]);
 
-    assert_eq!(fake.asked(r#"{"method":"add","params":[20,22]}"#).await.unwrap(), "42");
-    assert_eq!(fake.asked(r#"{"method":"name","params":{"x":1}}"#).await.unwrap(), r#""it is {\"x\":1}""#);
-    assert_eq!(fake.asked(r#"{"method":"secret"}"#).await.unwrap_err(), "secret is not offered by calculator");
-    assert!(fake.asked(r#"{"method":"add","params":["x"]}"#).await.unwrap_err().contains("argument 1"));
-    fake.asked("not JSON").await.unwrap_err();
+    assert_eq!(fake.request_service(r#"{"method":"add","params":[20,22]}"#).await.unwrap(), "42");
+    assert_eq!(fake.request_service(r#"{"method":"name","params":{"x":1}}"#).await.unwrap(), r#""it is {\"x\":1}""#);
+    assert_eq!(
+        fake.request_service(r#"{"method":"secret"}"#).await.unwrap_err(),
+        "secret is not offered by calculator"
+    );
+    assert!(fake.request_service(r#"{"method":"add","params":["x"]}"#).await.unwrap_err().contains("argument 1"));
+    fake.request_service("not JSON").await.unwrap_err();
 
     // An inform is a call that nobody waits for, an event an inform.
-    fake.hear(r#"{"method":"add","params":[1,2]}"#);
+    fake.inform_service(r#"{"method":"add","params":[1,2]}"#);
     calculator.emit("overflowed", ("add",)).await.unwrap();
     settle().await;
     assert_eq!(fake.informs(), [r#"{"method":"overflowed","params":"add"}"#]);
@@ -124,7 +127,7 @@ async fn a_plugin_is_an_stp_service() {
 
 /// From one engine over STP to another, and back: what was given comes out.
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_is_offered_answers_a_plugin_that_asks() {
+async fn an_offered_plugin_answers_another_plugin_over_stp() {
     let (there, caller) = host().await;
     there.register(Plugin::new("echo").method("same", |args: Rest| async move { args })).unwrap();
     let service = Fake::echo();

@@ -45,7 +45,7 @@ impl Fake {
         Fake::of(Box::new(move |message| {
             let other = other.clone();
             Box::pin(async move {
-                let answer = other.asked(&message).await;
+                let answer = other.request_service(&message).await;
                 answer.map(|answer| vec![answer]).map_err(StpRequestError::Refused)
             })
         }))
@@ -71,12 +71,12 @@ impl Fake {
     }
 
     /// STP informs the service.
-    pub(crate) fn hear(&self, message: &str) {
+    pub(crate) fn inform_service(&self, message: &str) {
         self.0.handlers.inform(message.to_owned());
     }
 
     /// STP asks the service.
-    pub(crate) async fn asked(&self, message: &str) -> Result<String, String> {
+    pub(crate) async fn request_service(&self, message: &str) -> Result<String, String> {
         self.0.handlers.request(message.to_owned()).await
     }
 

@@ -3,7 +3,7 @@
 use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
 
 #[tokio::test]
-async fn a_request_is_answered_whatever_its_handler_does() {
+async fn a_request_is_always_answered() {
     let handlers = StpHandlers::default();
     assert_eq!(handlers.request("x".into()).await, Err("this service answers no requests".to_owned()));
     handlers.set_request(RequestHandler::new(|message: String| async move {
@@ -24,7 +24,7 @@ async fn a_request_is_answered_whatever_its_handler_does() {
 }
 
 #[test]
-fn informs_and_errors_go_on_after_a_panic() {
+fn handlers_keep_working_after_a_panic() {
     let handlers = StpHandlers::default();
     handlers.inform("nobody hears".into());
     handlers.error("nobody hears".into());

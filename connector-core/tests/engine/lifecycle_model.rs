@@ -269,7 +269,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_asked_for_ends_once_and_leaves_what_the_last_request_says(steps in prop::collection::vec(step(), 1..60)) {
+    fn each_request_ends_once_and_the_last_one_determines_the_state(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(scenario(&steps));
     }

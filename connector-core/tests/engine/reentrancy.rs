@@ -49,7 +49,7 @@ async fn a_plugin_may_call_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_comes_back_is_let_through() {
+async fn reentrant_calls_bypass_the_queue() {
     for places in PLACES {
         let host = plugins(places).await;
         let trail: Value = soon(host.local.call("a", "via", path(&["b", "a"]))).await.unwrap();
@@ -72,7 +72,7 @@ fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_cross_do_not_wait_for_each_other() {
+async fn crossing_calls_do_not_deadlock() {
     for linked in [false, true] {
         let host = Host::new().await;
         let barrier = std::sync::Arc::new(Barrier::new(2));
@@ -135,7 +135,7 @@ async fn an_unrelated_call_still_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_circle_through_a_call_that_waited_in_between_is_seen() {
+async fn a_cycle_through_a_queued_call_is_detected() {
     let cross = |name: &'static str, other: &'static str| {
         Plugin::new(name)
             .method("nap", || async { tokio::time::sleep(Duration::from_millis(50)).await })
@@ -157,7 +157,7 @@ async fn a_circle_through_a_call_that_waited_in_between_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_may_be_asked_by_the_manager_it_waits_for() {
+async fn the_manager_may_ask_a_plugin_that_waits_for_it() {
     use connector_core::{Engine, Policy, Profile, async_trait};
     struct AnyoneMay;
     #[async_trait]
@@ -181,7 +181,7 @@ async fn a_plugin_may_be_asked_by_the_manager_it_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_comes_back_is_let_through_a_full_queue() {
+async fn reentrant_calls_bypass_a_full_queue() {
     let host = Host::new().await;
     host.engine.register(relay("a").options(PluginOptions::default().queue_length(1))).unwrap();
     host.engine.register(relay("b").options(PluginOptions::default().queue_length(1))).unwrap();
@@ -202,7 +202,7 @@ async fn work_that_comes_back_is_let_through_a_full_queue() {
 
 /// A policy asks a plugin, which calls the plugin that waits for the policy.
 #[tokio::test(start_paused = true)]
-async fn a_decision_may_ask_a_plugin_that_calls_the_one_that_waits_for_it() {
+async fn a_decision_may_call_a_plugin_that_calls_the_waiting_one() {
     use std::sync::{Arc, OnceLock};
 
     use connector_core::{Engine, PluginClient, Policy, Profile, async_trait};

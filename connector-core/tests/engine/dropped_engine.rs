@@ -49,7 +49,7 @@ impl Link for Last {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_call_hangs_on_a_link_that_comes_up_while_the_engine_goes() {
+async fn no_call_hangs_if_the_engine_is_dropped_while_a_link_comes_up() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();
