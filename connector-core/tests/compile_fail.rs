@@ -1,4 +1,4 @@
-//! What the compiler says to common slips.
+//! Compiler errors for common mistakes.
 
 #[rustversion::attr(not(stable(1.95)), ignore = "compilers word it differently: these are the words of Rust 1.95")]
 #[test]

@@ -1,5 +1,5 @@
-//! Runs the examples of `docs/protocol.md`, whose section 1.4 says what each kind of block is, and checks what the sources
-//! cite of it.
+//! Runs the examples of `docs/protocol.md`, whose section 1.4 defines the kinds of blocks, and checks the sources'
+//! citations of it.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 

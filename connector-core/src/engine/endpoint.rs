@@ -336,7 +336,7 @@ mod tests {
         assert!(endpoint.is_loaded());
         // Withdraws a call that has already ended.
         assert!(remote.outbox.push(EngineCommand::Withdraw { id: 99 }).is_ok());
-        receive(&mut endpoint, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
+        receive(&mut endpoint, r#"{"action":"request","id":1,"name":"missing","key":"echo","payload":[7]}"#);
         let Poll::Ready(answer) = endpoint.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }

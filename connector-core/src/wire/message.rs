@@ -497,8 +497,8 @@ mod tests {
             assert_eq!(read.encode().unwrap(), head.as_bytes());
             assert!(!matches!(*why, DecodeError::Partial { .. }));
         }
-        for nobodys in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
-            assert!(matches!(decode(nobodys).unwrap_err(), DecodeError::NotJson(_)), "{nobodys}");
+        for unanswerable in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
+            assert!(matches!(decode(unanswerable).unwrap_err(), DecodeError::NotJson(_)), "{unanswerable}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Access rules of the host's, which the router enforces.
+//! The host's access rules, enforced by the router.
 
 use connector_core::{Access, ActivateError, CallError, Context, Engine, Operation, Plugin, Refusal};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn reads(name: &str) -> Plugin {
         .method("relay", |ctx: Context, to: String| async move { ctx.client().call::<i64>(&to, "read", ()).await })
 }
 
-/// `far` may reach `files` and the manager only.
+/// `far` may access only `files` and the manager.
 async fn host() -> Host {
     let rule = |access: &Access<'_>| access.from != "far" || ["files", "manager"].contains(&access.to);
     let host = Host::with(Engine::builder().access_rule("far-sees-files-only", rule).build()).await;
@@ -41,7 +41,7 @@ async fn a_plugin_restricted_to_another_cannot_reach_more() {
     manager.activate("secret").await.unwrap();
     let refused = ask("manager", "deactivatePlugin", json!(["secret"])).await;
     assert!(refused["error"].as_str().unwrap().contains("may not deactivate \"secret\""), "{refused}");
-    // By way of another it is the other who asks.
+    // For an indirect call, the intermediate plugin is the caller.
     assert_eq!(ask("files", "relay", json!(["secret"])).await["payload"], 1);
 }
 
@@ -88,8 +88,8 @@ async fn rules_see_requests_of_plugins_but_not_of_the_engine() {
     assert_eq!(anyone(&asked), [call, "local near Activate"]);
     host.local.on("near", "e", notes.listener()).unwrap();
     assert_eq!(anyone(&asked), ["local near Listen { event: \"e\" }"]);
-    host.local.call::<()>("nobody", "m", ()).await.unwrap_err();
-    assert_eq!(anyone(&asked), ["local nobody Call { method: \"m\", path: \"nobody\" }"]);
+    host.local.call::<()>("missing", "m", ()).await.unwrap_err();
+    assert_eq!(anyone(&asked), ["local missing Call { method: \"m\", path: \"missing\" }"]);
     host.engine.manager().deactivate("near").await.unwrap();
     assert_eq!(anyone(&asked), ["manager near Deactivate"]);
 }
@@ -104,7 +104,7 @@ async fn asking_a_plugin_for_agreement_is_not_subject_to_rules() {
         }
     }
     let rule = |access: &Access<'_>| access.from != "manager" || !matches!(access.operation, Operation::Call { .. });
-    let host = Host::with(Engine::builder().policy(Anyone).access_rule("manager-calls-nobody", rule).build()).await;
+    let host = Host::with(Engine::builder().policy(Anyone).access_rule("manager-calls-nothing", rule).build()).await;
     host.add(|| Plugin::new("far").can_deactivate(|| async { false })).await;
     host.local.call::<()>("manager", "deactivatePlugin", ("far",)).await.unwrap_err();
     assert!(host.engine.manager().is_active("far"), "it has been asked, and does not agree");

@@ -1,4 +1,4 @@
-//! Activation, deactivation and removal that cross each other, fail, or are given up.
+//! Activations, deactivations and removals that overlap, fail, or are abandoned.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ async fn a_linked_plugin_may_remove_itself() {
     assert!(!host.engine.is_registered("far"));
 }
 
-/// Says yes once it is told to.
+/// Grants permission when notified.
 struct Undecided(Arc<Notify>);
 
 #[async_trait]
@@ -130,7 +130,7 @@ async fn an_abandoned_deactivation_does_not_leave_the_link_up() {
     let (_peer, _peers) = host.add_scripted("far", &[], true).await;
     let state = host.engine.link_state("far").unwrap();
     let manager = host.engine.manager();
-    // Polled once: the link has been asked to close, and nobody waits for it.
+    // Polled once: the link was asked to close, and nothing awaits it.
     drop(futures_util::future::poll_immediate(manager.deactivate("far")).await);
     settle().await;
     assert!(!host.engine.manager().is_active("far") && !state.borrow().is_up(), "{:?}", *state.borrow());

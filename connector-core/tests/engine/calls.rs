@@ -1,4 +1,4 @@
-//! How calls end: each once, and in whose words.
+//! The outcomes of calls: each ends once, with the documented text.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn refusals_use_the_published_words() {
     host.engine.register(named("off").can_activate(|_, _| async { false })).unwrap();
     let local = &host.local;
     let call = async |target: &str, method: &str| words(local.call::<()>(target, method, ()).await);
-    assert_eq!(call("nobody.at.all", "x").await, "Cannot call nobody from local, because nobody is not registered");
+    assert_eq!(call("missing.at.all", "x").await, "Cannot call missing from local, because missing is not registered");
     assert_eq!(call("off", "echo").await, "local cannot call echo of off, because off is not activated yet");
     assert_eq!(
         call("near", "secret").await,
@@ -129,12 +129,12 @@ async fn refusals_use_the_published_words() {
     );
     let cancel = async |target: &str, method: Option<&str>| words(local.cancel(target, method).await);
     assert_eq!(
-        cancel("nobody", Some("x")).await,
-        "Cannot cancel x on nobody from local, because nobody is not registered"
+        cancel("missing", Some("x")).await,
+        "Cannot cancel x on missing from local, because missing is not registered"
     );
     assert_eq!(
-        cancel("nobody", None).await,
-        "Cannot cancel undefined on nobody from local, because nobody is not registered"
+        cancel("missing", None).await,
+        "Cannot cancel undefined on missing from local, because missing is not registered"
     );
     assert_eq!(cancel("off", Some("echo")).await, "local cannot cancel echo of off, because off is not activated");
     assert_eq!(cancel("off", None).await, "local cannot cancel calls onoff, because off is not activated");
@@ -180,10 +180,10 @@ async fn only_native_callers_receive_the_kind_of_a_refusal() {
     let host = Host::new().await;
     for (name, native) in [("native", true), ("published", false)] {
         let (mut peer, _peers) = host.add_scripted(name, &[], native).await;
-        peer.send(json!({"action": "call", "id": 9, "name": "nobody.sub", "key": "x", "payload": [1]}));
+        peer.send(json!({"action": "call", "id": 9, "name": "missing.sub", "key": "x", "payload": [1]}));
         let mut expected = json!({
-            "action": "response", "id": 9, "name": "nobody.sub", "key": "x",
-            "error": format!("Cannot call nobody from {name}, because nobody is not registered"),
+            "action": "response", "id": 9, "name": "missing.sub", "key": "x",
+            "error": format!("Cannot call missing from {name}, because missing is not registered"),
         });
         if native {
             expected["errorKind"] = "refused".into();

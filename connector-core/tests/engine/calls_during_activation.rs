@@ -1,4 +1,4 @@
-//! Calls that come back to a plugin behind a link which is being activated.
+//! Reentrant calls to a plugin behind a link during its activation.
 
 use connector_core::{Context, Plugin, PluginClient, PluginOptions};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn a_plugin_may_call_but_not_be_called_before_its_handshake() {
     assert_eq!(answers[0]["payload"], json!(1));
     assert_eq!(answers[1]["error"], "near cannot call m of far, because far is not activated yet");
     assert_eq!(answers[2]["error"], "far cannot call m of far, because far is not activated yet");
-    // From its answer on it may be, although nobody has been told yet that it is active.
+    // Once it has answered the handshake it may be called, although its activation is not announced yet.
     peer.answer(&ask, json!(["m"]));
     peer.send(call(4, "near", "back"));
     let request = peer.recv().await;

@@ -1,4 +1,4 @@
-//! Calls that are given up, by dropping their future or by name.
+//! Calls cancelled by dropping their future or by name.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, OnDrop, settle, soon};
 
-/// `hang` notes its start and its end; `via` calls another's `hang`.
+/// `hang` records its start and end; `via` calls another plugin's `hang`.
 fn hanging(name: &str, notes: &Notes) -> Plugin {
     let (hangs, via) = (notes.clone(), notes.clone());
     Plugin::new(name)
@@ -47,7 +47,7 @@ async fn dropping_a_call_drops_the_handlers_along_the_whole_chain() {
     dropped.sort_by_key(Value::to_string);
     assert_eq!(dropped, ["dropped", "via dropped"], "both handlers of one chain");
     other.await.unwrap().unwrap();
-    assert!(notes.take().contains(&json!("two ends")), "another call of the same method goes on");
+    assert!(notes.take().contains(&json!("two ends")), "another call of the same method continues");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +223,7 @@ async fn deactivating_the_target_ends_calls_to_it() {
     assert_eq!(notes.take(), ["runs starts", "dropped"]);
 }
 
-/// No end that is known does this: whoever does gets all or nothing.
+/// No known peer reuses an id; if one does, all its calls are cancelled.
 #[tokio::test(start_paused = true)]
 async fn a_cancel_by_id_ends_every_request_of_that_id() {
     for id in [json!(1), json!("b3c1")] {
@@ -251,7 +251,7 @@ async fn a_cancel_by_id_ends_every_request_of_that_id() {
             settle().await;
             let expected = vec![json!("dropped"); if first_ends { 1 } else { 2 }];
             assert_eq!(notes.take(), expected, "at the plugin's end: {id}");
-            // And at the engine's.
+            // At the engine's end.
             let host = Host::new().await;
             host.engine.register(plugin().options(PluginOptions::default().concurrency(2))).unwrap();
             let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;

@@ -1,4 +1,4 @@
-//! Corners of events, errors, profiles and services.
+//! Corner cases of events, errors, profiles and services.
 
 use connector_core::{
     CallError, ClientConfig, Event, Fault, Payload, Plugin, PluginOptions, QueueLimits, Rest, Service,
@@ -42,7 +42,7 @@ async fn events_emitted_before_a_graceful_close_arrive() {
     let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     client.emit("last words", (1,)).await.unwrap();
     client.disconnect();
-    let words = engine.next().await.expect("closed in order");
+    let words = engine.next().await.expect("closed gracefully");
     assert_eq!(words["key"], "last words");
     assert!(engine.next().await.is_none());
 }
@@ -156,11 +156,11 @@ async fn the_newest_events_within_the_byte_limit_are_kept_during_an_outage() {
     settle().await;
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
-    let heard: Vec<Value> = peer.all().await.iter().map(|event| event["payload"][0].clone()).collect();
-    assert_eq!(heard, [8, 9]);
+    let received: Vec<Value> = peer.all().await.iter().map(|event| event["payload"][0].clone()).collect();
+    assert_eq!(received, [8, 9]);
 }
 
-/// Dropping the stream listens no more, which needs the locks that its callback is kept under.
+/// Dropping the stream unsubscribes, which takes the locks that guard its callback.
 #[tokio::test(start_paused = true)]
 async fn a_callback_may_own_a_stream() {
     let host = Host::new().await;

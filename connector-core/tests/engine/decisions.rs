@@ -1,4 +1,4 @@
-//! Decisions that never come, and what others see of plugins that follow each other under one name.
+//! Decisions that never complete, and the view of others on successive plugins with one name.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_decision_that_never_completes_counts_as_no() {
         ask("updateProfile", json!([{"name": "local"}])),
         ask("canCall", json!(["local", "rule", "one"])),
     ];
-    // Long enough for somebody who is asked.
+    // Long enough to ask a user.
     tokio::time::sleep(Duration::from_secs(1800)).await;
     assert!(!activation.is_finished() && calls.iter().all(|call| !call.is_finished()));
     tokio::time::sleep(Duration::from_secs(1801)).await;

@@ -1,5 +1,5 @@
-//! Envelopes with odd members: they are answered, and echoed as they came, and who waits for one that cannot be
-//! understood gets an error at once.
+//! Envelopes with unusual members: they are answered and echoed unchanged, and a peer waiting for an unintelligible one
+//! gets an error at once.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
-/// Any JSON may be an id.
+/// Any JSON value may be an id.
 const IDS: [&str; 14] = [
     "0",
     "-0",
@@ -28,10 +28,10 @@ const IDS: [&str; 14] = [
     r#""""#,
 ];
 
-/// Names that are no strings of Unicode.
+/// Names that are not Unicode strings.
 const NAMES: [&str; 8] = [r#""\ud83d""#, r#""\udc00x\n""#, "null", "5", "true", "[]", r#"{"a":1}"#, "7.50"];
 
-/// What an envelope may hold beside what it needs.
+/// Members that an envelope may contain in addition to the required ones.
 const EXTRAS: [&str; 16] = [
     r#""requestInfo":5"#,
     r#""requestInfo":[]"#,
@@ -55,7 +55,7 @@ fn text(answer: Value) -> String {
     answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)
 }
 
-/// The next frame as it was written, its answer's error left out.
+/// The next frame as it was written, without its error.
 async fn head(peer: &mut Peer) -> String {
     let text = peer.recv_text().await;
     match text.split_once(r#","error""#) {
@@ -128,7 +128,7 @@ async fn a_handshake_may_be_answered_with_any_form_of_its_id() {
         let activated = tokio::spawn(async move { manager.activate(name).await });
         let mut peer = peers.next().await;
         assert_eq!(peer.recv().await["id"], -2);
-        // A method whose name is no string of Unicode is one that nobody can call.
+        // A method whose name is not a Unicode string cannot be called.
         peer.send_text(format!(r#"{{"action":"response","id":{id},"key":5,"payload":["m","\ud83d"]}}"#));
         soon(activated).await.unwrap().unwrap();
         assert_eq!(host.engine.manager().profile(name).unwrap().methods.unwrap(), ["m"]);
@@ -184,7 +184,7 @@ async fn a_handshake_with_any_content_is_answered() {
         engine.send_text(format!(r#"{{"action":"request","id":"h","key":"handshake","payload":{payload}}}"#));
         let answer = engine.recv().await;
         assert_eq!((&answer["id"], answer["error"].is_null()), (&json!("h"), fine), "{payload}");
-        // The name in its envelope will do.
+        // The name in the envelope is sufficient.
         engine.send_text(format!(
             r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#
         ));
@@ -193,7 +193,7 @@ async fn a_handshake_with_any_content_is_answered() {
             (&answer["id"], &answer["name"], &answer["payload"][0]),
             (&json!(1), &json!("probe"), &json!("echo"))
         );
-        // One that comes again needs none.
+        // A repeated handshake needs no name.
         engine.send_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
         let answer = engine.recv().await;
         assert_eq!((&answer["id"], &answer["payload"][0]), (&json!(2), &json!("echo")));
@@ -209,7 +209,7 @@ async fn a_request_with_an_invalid_name_is_refused_and_echoed_unchanged() {
         let envelope = |action, name, key| format!(r#"{{"action":"{action}","id":"a","name":{name},"key":{key}"#);
         for (name, key) in [(odd, r#""echo""#), (r#""near""#, odd), (odd, odd)] {
             far.send_text(envelope("request", name, key) + r#","payload":[1]}"#);
-            // What is odd is written first.
+            // Unusual members are written first.
             let answer = far.recv_text().await;
             let (answer, error) = answer.split_once(r#","error":"#).unwrap();
             let parts =
@@ -218,7 +218,7 @@ async fn a_request_with_an_invalid_name_is_refused_and_echoed_unchanged() {
             let why = if name == odd { "is not registered" } else { "is not exposed" };
             assert!(error.contains(why), "{error}");
         }
-        // To a plugin its own name is an echo and no more.
+        // A plugin only echoes its own name.
         engine.send_text(envelope("request", odd, r#""echo""#) + r#","payload":[1]}"#);
         let answer = engine.recv_text().await;
         assert!(answer.contains(&format!(r#""name":{odd}"#)) && answer.contains(r#""payload":1"#), "{answer}");
@@ -241,7 +241,7 @@ async fn a_request_without_names_is_refused_at_once() {
     assert_eq!(head(&mut engine).await, r#"{"action":"response","id":3,"name":"probe"}"#);
 }
 
-/// The escaped form of half a surrogate pair is text that a real name may have.
+/// The escaped form of half a surrogate pair is text that a real name may contain.
 #[tokio::test(start_paused = true)]
 async fn a_lone_surrogate_does_not_match_another_name() {
     let host = host().await;
@@ -333,7 +333,7 @@ async fn the_last_of_duplicate_members_counts() {
     assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":null,"key":"echo"}"#);
 }
 
-/// Requests that are broken in a way of their own.
+/// Requests that are broken in various ways.
 const BROKEN: [&str; 10] = [
     r#"{"action":"request","id":"a","name":"n","key":"k","payload":[NaN]}"#,
     r#"{"action":"request","id":"a","name":"n","key":"k","payload":[1e999,-Infinity],"later":1}"#,
@@ -391,7 +391,7 @@ async fn a_call_ends_at_once_if_its_response_is_unreadable() {
             );
         }
     }
-    // What nobody waits for, and what is neither, leaves others alone.
+    // Unsolicited and unrecognizable messages affect nothing else.
     let call = host.start::<i64>("far", "m", ());
     let id = far.recv().await["id"].take();
     for text in [
@@ -448,7 +448,7 @@ async fn any_id_can_be_cancelled_and_an_unreadable_cancel_cancels_nothing() {
         assert_eq!(notes.take(), [json!("dropped")], "{asked}");
     }
     assert!(far.all().await.is_empty());
-    // A published plugin's cancel is by name, whatever else it says.
+    // A published plugin cancels by name, whatever else the message contains.
     let (mut old, _peers) = host.add_scripted("old", &["m"], false).await;
     old.send_text(call("1"));
     settle().await;

@@ -1,4 +1,4 @@
-//! Events: who hears what, when, and in which order.
+//! Delivery of events: recipients, timing and order.
 
 use connector_core::{ClientConfig, Context, Event, Plugin, PluginClient, PluginOptions, Refusal, Rest};
 use futures_util::StreamExt;
@@ -35,7 +35,7 @@ async fn on_receives_every_event_once_the_next_and_off_none() {
 #[tokio::test(start_paused = true)]
 async fn off_without_a_subscription_does_nothing() {
     let host = Host::new().await;
-    host.local.off("nobody", "nothing").unwrap();
+    host.local.off("missing", "nothing").unwrap();
     active(&host, "speaker").await;
     host.local.off("speaker", "nothing").unwrap();
     let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
@@ -69,7 +69,7 @@ async fn a_stored_event_is_delivered_at_once_to_a_new_listener() {
     emit(&speaker, 0).await;
     host.local.on("speaker", "e", |_: i64| ()).unwrap();
     other.on("speaker", "e", notes.listener()).unwrap();
-    assert_eq!(notes.take(), Vec::<Value>::new(), "what nobody listened to is not remembered");
+    assert_eq!(notes.take(), Vec::<Value>::new(), "an event without subscribers is not stored");
     other.off("speaker", "e").unwrap();
     emit(&speaker, 1).await;
     other.once("speaker", "e", notes.listener()).unwrap();
@@ -99,7 +99,7 @@ async fn behind_a_link_each_on_adds_a_callback_and_off_removes_all() {
     client.on("x", "e", first.listener()).unwrap();
     client.once("x", "e", second.listener()).unwrap();
     let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
-    // `once` would end what `on` began as soon as the engine remembers an event.
+    // `once` would end the subscription of `on` as soon as the engine stores an event.
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);
     for number in 1..=2 {
         engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [number]}));
@@ -176,15 +176,15 @@ async fn a_stream_delivers_events_in_order_and_counts_missed_ones() {
     for number in 1..=5 {
         emit(&speaker, number).await;
     }
-    let mut heard = vec![];
+    let mut received = vec![];
     for _ in 0..3 {
-        heard.push(match soon(stream.next()).await.unwrap() {
+        received.push(match soon(stream.next()).await.unwrap() {
             Event::Args(args) => serde_json::to_value(&args).unwrap(),
             Event::Missed(count) => json!({ "missed": count }),
             Event::Unreadable(error) => panic!("{error}"),
         });
     }
-    assert_eq!(heard, [json!([1]), json!([2]), json!({"missed": 3})]);
+    assert_eq!(received, [json!([1]), json!([2]), json!({"missed": 3})]);
     emit(&speaker, 6).await;
     assert!(matches!(soon(stream.next()).await, Some(Event::Args(_))));
     drop(stream);

@@ -1,4 +1,4 @@
-//! A plugin's program that stops in order.
+//! Graceful stop of a plugin's program.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
-/// A method that takes so many milliseconds, and one that never ends.
+/// A method that takes the given number of milliseconds, and one that never ends.
 fn plugin(notes: &Notes) -> Plugin {
     let (ended, deactivated) = (notes.clone(), notes.clone());
     Plugin::new("p")
@@ -34,7 +34,7 @@ fn plugin(notes: &Notes) -> Plugin {
         })
 }
 
-/// An engine with `p`, and what stops the program that serves it.
+/// An engine with `p`, and the signal that stops the program serving it.
 async fn served(host: &Host, notes: &Notes) -> (oneshot::Sender<()>, JoinHandle<LinkEnd>) {
     let (connector, accepts, _) = memory();
     let options = PluginOptions::default().concurrency(8);
@@ -87,7 +87,7 @@ async fn a_method_that_does_not_end_is_dropped_at_the_limit() {
     assert_eq!(notes.take(), ["deactivated"]);
 }
 
-/// The engine's end is never read or written: nothing can be sent in order.
+/// The engine's end is never read or written, so nothing can be sent gracefully.
 #[tokio::test(start_paused = true)]
 async fn an_unresponsive_engine_does_not_delay_the_stop() {
     let (mut connector, accepts, _) = memory();
@@ -172,7 +172,7 @@ async fn the_first_of_several_signals_counts() {
     }
 }
 
-/// A signal that comes before the first poll, and one that comes while nothing is connected.
+/// A signal before the first poll, and one without any connection.
 #[tokio::test(start_paused = true)]
 async fn it_stops_at_once_without_connections() {
     let (_connector, accepts, _) = memory();
@@ -201,12 +201,12 @@ async fn a_plugin_that_finishes_its_own_link_does_not_deadlock() {
         assert_eq!((&answer["id"], &answer["payload"]), (&json!(2), &json!(7)), "hangs: {hangs}");
         engine.send(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
         assert!(engine.recv().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
-        assert!(!engine.has_ended(), "what runs goes on; hangs: {hangs}");
+        assert!(!engine.has_ended(), "the running method continues; hangs: {hangs}");
         tokio::time::sleep(limit).await;
         assert!(engine.has_ended(), "hangs: {hangs}");
         assert!(client.emit("e", ()).await.is_err());
     }
-    // In its hook and in a listener's, too: nobody else drives the link.
+    // The same in its hook and in a listener, where nothing else drives the link.
     let p = Plugin::new("p").on_activation(|client: PluginClient| async move {
         client.finish().await;
         std::future::pending::<()>().await

@@ -1,4 +1,4 @@
-//! Plain functions as methods: arguments, results, panics; the same here and behind a link.
+//! Plain functions as methods: arguments, results and panics, in the process and behind a link.
 
 use std::collections::HashMap;
 
@@ -152,7 +152,7 @@ async fn unserializable_arguments_are_an_error_of_their_call_only() {
     let outcome = host.local.call::<Value>("far", "rest", unwritable()).await;
     assert!(matches!(outcome, Err(CallError::Arguments(_))), "{outcome:?}");
     assert_eq!(host.local.call::<i64>("far", "add", (1, 2)).await.unwrap(), 3);
-    // In the engine nothing need be written until the handler reads another type.
+    // In the engine, serialization happens only if the handler reads another type.
     assert!(error_of(host.local.call::<Value>("near", "rest", unwritable()).await).contains("not serializable"));
 
     let (client, mut engine) =

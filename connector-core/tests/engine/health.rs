@@ -1,4 +1,4 @@
-//! Signs of life, and connectors that give up.
+//! Liveness checks, and connectors that give up.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn an_unresponsive_plugin_loses_its_link() {
     assert!(state.borrow().is_up(), "dialled again");
 }
 
-/// Gives one link, whose other end is gone, and then no more.
+/// Provides one link whose peer is gone, and then no more.
 struct GivesUp {
     activations: u32,
 }
@@ -60,7 +60,7 @@ async fn a_connector_that_gives_up_fails_the_current_activation() {
     }
 }
 
-/// Gives one good link, then gives up.
+/// Provides one working link, then gives up.
 struct OnlyOnce(Option<Box<dyn Link>>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! A plugin that falls silent is found, whatever it is behind; one that works, or says anything, is left alone.
+//! A silent plugin is detected on any transport; one that is busy or sends anything keeps its link.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use crate::scripted_peer::{Peer, scripted_link};
 use crate::support::{Host, Notes, settle};
 
-/// Within this a silent plugin is found by default.
+/// The default limit for detecting a silent plugin.
 const FOUND: Duration = Duration::from_secs(20);
 
 async fn until_down(host: &Host, name: &str, within: Duration) -> LinkEnd {
     let mut state = host.engine.link_state(name).unwrap();
     let down = tokio::time::timeout(within, state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await;
-    match &*down.expect("nobody notices").unwrap() {
+    match &*down.expect("not detected").unwrap() {
         LinkState::Down { why, .. } => LinkEnd::clone(why),
         other => panic!("{other}"),
     }
@@ -103,10 +103,10 @@ async fn any_message_is_a_sign_of_life() {
         peer.send_text(signs[round % signs.len()].to_owned());
         assert!(is_up(&host, "far"), "after {round}");
     }
-    assert!(peer.all().await.is_empty(), "nobody asks");
+    assert!(peer.all().await.is_empty(), "no probe");
 }
 
-/// It cannot answer meanwhile, for example because it has one thread.
+/// For example a single-threaded plugin, which cannot respond meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_busy_with_a_call_is_not_silent() {
     let host = Host::new().await;
@@ -125,7 +125,7 @@ async fn a_plugin_busy_with_a_call_is_not_silent() {
     }
 }
 
-/// The caller does not want it any more, but the plugin is at work all the same.
+/// The caller has abandoned the call, but the plugin still works on it.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_busy_with_a_cancelled_call_is_not_silent() {
     let host = Host::new().await;
@@ -144,7 +144,7 @@ async fn a_plugin_busy_with_a_cancelled_call_is_not_silent() {
     assert!(is_up(&host, "far"));
 }
 
-/// Each call has its time, but a dead plugin does not live by being called.
+/// Each call grants time, but repeated calls do not keep a dead plugin alive.
 #[tokio::test(start_paused = true)]
 async fn a_silent_plugin_is_detected_despite_constant_calls() {
     let host = Host::new().await;
@@ -163,7 +163,7 @@ async fn a_silent_plugin_is_detected_despite_constant_calls() {
     assert!(matches!(calls.await.unwrap(), Err(CallError::LinkLost(_))));
 }
 
-/// Events are taken by the link's buffers, which says nothing about the plugin.
+/// Events are accepted by the link's buffers, which proves nothing about the plugin.
 #[tokio::test(start_paused = true)]
 async fn a_silent_plugin_is_detected_despite_outgoing_events() {
     let host = Host::new().await;
@@ -190,7 +190,7 @@ async fn an_infinite_interval_disables_probes() {
     assert!(is_up(&host, "far") && peer.all().await.is_empty());
 }
 
-/// A link whose transport looks after silence, or counts bytes.
+/// A link whose transport detects silence, or counts bytes.
 struct Told {
     link: Option<Box<dyn Link>>,
     notices: bool,
@@ -268,7 +268,7 @@ async fn a_transport_with_keepalive_is_not_probed_unless_an_interval_is_set() {
     }
 }
 
-/// A large message takes its time to arrive, and what it waits for behind it too.
+/// A large message takes time to arrive, and delays the messages behind it.
 #[tokio::test(start_paused = true)]
 async fn received_bytes_are_a_sign_of_life_before_the_message_is_complete() {
     let host = Host::new().await;

@@ -1,4 +1,4 @@
-//! Registration, activation, deactivation, the end of an engine.
+//! Registration, activation, deactivation, and the end of an engine.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, OnDrop, settle, soon};
 
-/// Notes its hooks.
+/// Records its hooks.
 fn noting(name: &str, notes: &Notes) -> Plugin {
     let [registered, on, off] = [(); 3].map(|()| notes.clone());
     Plugin::new(name)
@@ -138,8 +138,8 @@ async fn another_plugin_may_deactivate_if_policy_and_plugin_allow() {
 async fn activation_fails_with_a_reason() {
     let host = Host::new().await;
     let manager = host.engine.manager();
-    let error = manager.activate("nobody").await.unwrap_err();
-    assert_eq!(error.to_string(), "Cannot active plugin nobody because it's not registered yet");
+    let error = manager.activate("missing").await.unwrap_err();
+    assert_eq!(error.to_string(), "Cannot active plugin missing because it's not registered yet");
 
     let switch = host.register(PluginOptions::default(), || Plugin::new("refused"));
     switch.turn_off(true);

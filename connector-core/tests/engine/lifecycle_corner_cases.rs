@@ -1,4 +1,4 @@
-//! Lifecycle requests in odd places: in hooks and methods, by plugins that have been removed, while permission is asked.
+//! Lifecycle requests in unusual situations: in hooks and methods, by removed plugins, and during permission requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ async fn hooks_that_remove_each_other_complete_at_once() {
     soon(host.engine.manager().deactivate("a")).await.unwrap();
 }
 
-/// q's method waits for p's removal; p's deactivation hook has r activated by the manager; r's hook calls q.
+/// q's method waits for p's removal; p's deactivation hook activates r through the manager; r's hook calls q.
 #[tokio::test(start_paused = true)]
 async fn a_removed_plugins_hook_may_activate_a_plugin_that_calls_the_remover() {
     for remove in [false, true] {
@@ -94,7 +94,7 @@ async fn no_method_runs_in_an_inactive_plugin() {
             async move { noted.add(format!("{:?}", ctx.client().emit("e", ()).await.map_err(|e| e.to_string()))) }
         });
     host.engine.register(p).unwrap();
-    // Not called while its hook runs: that is let in. It waits for permission... so call before it starts.
+    // Called before its hook starts: calls during the hook are admitted.
     let manager = host.engine.manager();
     let other = host.engine.clone();
     let call = host.start::<()>("p", "m", ());
@@ -285,7 +285,7 @@ async fn a_plugin_with_one_unanswered_handshake_is_still_probed_before_its_link_
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     let _second = peer.recv().await;
-    // It answers whatever it is asked from here on.
+    // It answers every request from here on.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         for asked in peer.all().await {
@@ -295,7 +295,7 @@ async fn a_plugin_with_one_unanswered_handshake_is_still_probed_before_its_link_
     }
 }
 
-/// Nested calls are polled inside each other: how deep may they be?
+/// Nested calls are polled inside each other, so their depth must be bounded.
 #[test]
 fn a_deep_chain_of_calls_fails_without_a_stack_overflow() {
     let relay = |name: &'static str, other: &'static str| {
@@ -323,7 +323,7 @@ async fn a_plugin_busy_with_an_unlimited_call_is_not_silent() {
     for limit in [Duration::from_secs(3600), Duration::MAX] {
         let host = host().await;
         let options = PluginOptions::default().queue_timeout(limit);
-        // A published plugin with one thread: it answers nothing while it works.
+        // A published, single-threaded plugin: it answers nothing while it works.
         let (mut peer, _peers) = host.add_scripted_with(options, "far", &["work"], false).await;
         let call = host.start::<i64>("far", "work", ());
         let asked = peer.recv().await;
@@ -336,7 +336,7 @@ async fn a_plugin_busy_with_an_unlimited_call_is_not_silent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_plugin_cannot_act_for_its_successor() {
-    // With the published defaults: a plugin may change itself alone.
+    // With the published defaults, a plugin may only change itself.
     let (host, go, notes) = (Host::new().await, Arc::new(Notify::new()), Notes::default());
     let (waits, noted) = (go.clone(), notes.clone());
     let old = Plugin::new("p").on_deactivation(move |client: PluginClient| {

@@ -1,4 +1,4 @@
-//! Links that are lost, heal, or are too slow.
+//! Links that are lost, recover, or are too slow.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::scripted_peer::{Peer, plugin_with_scripted_engine};
 use crate::support::{Host, Notes, settle, short_queue, soon};
 
-/// Longer than the longest delay of a redial.
+/// Longer than the maximum reconnect delay.
 const HEALED: Duration = Duration::from_secs(3);
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,7 @@ async fn queued_calls_fail_at_once_when_the_link_is_lost() {
     }
 }
 
-/// Records what the link's state is when the task that waits for a call is woken.
+/// Records the link's state when the task waiting for a call is woken.
 struct Woken(watch::Receiver<LinkState>, Mutex<Vec<bool>>);
 
 impl Wake for Woken {
@@ -87,7 +87,7 @@ async fn the_link_is_down_when_its_loss_ends_a_call() {
     assert!(matches!(call.await, Err(CallError::LinkLost(_))));
 }
 
-/// A subscriber that is cut off, the events meanwhile, and its next link.
+/// A subscriber that is disconnected, the events meanwhile, and its next link.
 async fn through_an_outage(kept: usize, events: std::ops::Range<i64>) -> (Host, Peer, Vec<Value>) {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(kept));
@@ -101,14 +101,14 @@ async fn through_an_outage(kept: usize, events: std::ops::Range<i64>) -> (Host, 
     }
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
-    let heard = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
-    (host, peer, heard)
+    let received = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    (host, peer, received)
 }
 
 #[tokio::test(start_paused = true)]
 async fn subscriptions_survive_an_outage_and_missed_events_are_delivered() {
-    let (host, mut peer, heard) = through_an_outage(10, 0..3).await;
-    assert_eq!(heard, [0, 1, 2]);
+    let (host, mut peer, received) = through_an_outage(10, 0..3).await;
+    assert_eq!(received, [0, 1, 2]);
     host.local.emit("e", (3,)).await.unwrap();
     assert_eq!(peer.recv().await["payload"], json!([3]));
     assert!(peer.all().await.is_empty());
@@ -116,8 +116,8 @@ async fn subscriptions_survive_an_outage_and_missed_events_are_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_events_are_kept_during_an_outage() {
-    let (_host, _peer, heard) = through_an_outage(4, 0..10).await;
-    assert_eq!(heard, [6, 7, 8, 9]);
+    let (_host, _peer, received) = through_an_outage(4, 0..10).await;
+    assert_eq!(received, [6, 7, 8, 9]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,7 +206,7 @@ async fn a_plugins_emit_waits_while_its_link_is_full() {
             client.emit("e", (number,)).await.unwrap();
         }
     });
-    // Far longer than the limit for a peer that does not read: who waits here does so for its own link.
+    // Far longer than the stall timeout of a peer: a plugin waits for its own link without that limit.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!emitter.is_finished());
     for number in 0..100 {
@@ -251,7 +251,7 @@ async fn a_dropped_link_ends_calls_and_refuses_new_ones() {
     assert!(peer.has_ended());
 }
 
-/// The link takes nothing any more before its queue is full, and each event comes alone.
+/// The link stops accepting before its queue is full, and events arrive one at a time.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_stopped_reading_is_detected_even_if_its_queue_fills_slowly() {
     let host = Host::new().await;
@@ -268,7 +268,7 @@ async fn a_plugin_that_stopped_reading_is_detected_even_if_its_queue_fills_slowl
     assert!(peer.has_ended());
 }
 
-/// Whether it keeps its callbacks (as the published packages do) or begins with none.
+/// With callbacks kept across links (as in the published packages) and without.
 #[tokio::test(start_paused = true)]
 async fn a_new_link_may_turn_a_one_time_subscription_into_a_lasting_one() {
     let host = Host::new().await;
@@ -279,14 +279,14 @@ async fn a_new_link_may_turn_a_one_time_subscription_into_a_lasting_one() {
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
     peer.send(json!({"action": "on", "name": "local", "key": "e"}));
-    // And what is to last is not cut short by one more that wants it once.
+    // A lasting subscription is not shortened by a later one-time one.
     peer.send(json!({"action": "once", "name": "local", "key": "e"}));
     settle().await;
     for number in 1..=3 {
         host.local.emit("e", (number,)).await.unwrap();
     }
-    let heard: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
-    assert_eq!(heard, [1, 2, 3]);
+    let received: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    assert_eq!(received, [1, 2, 3]);
 
     let (notes, sessions) = (Notes::default(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
     let noted = notes.clone();

@@ -1,4 +1,4 @@
-//! The engine and its plugins over links in memory, on virtual time.
+//! The engine and its plugins over in-memory links, on virtual time.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 

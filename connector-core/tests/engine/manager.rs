@@ -24,21 +24,21 @@ async fn the_managers_methods_work_over_a_link() {
     let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     let peer = &mut peer;
     assert_eq!(ask(peer, "getProfile", json!(["one"])).await, json!({"name": "one", "methods": ["m"]}));
-    assert_eq!(ask(peer, "getProfile", json!(["nobody"])).await, json!(null));
+    assert_eq!(ask(peer, "getProfile", json!(["missing"])).await, json!(null));
     assert_eq!(ask(peer, "isActive", json!(["one"])).await, json!(false));
     assert_eq!(ask(peer, "activatePlugin", json!(["one"])).await, json!(null));
     assert_eq!(ask(peer, "isActive", json!(["one"])).await, json!(true));
-    assert_eq!(ask(peer, "isActive", json!(["nobody"])).await, json!(false));
+    assert_eq!(ask(peer, "isActive", json!(["missing"])).await, json!(false));
     assert_eq!(ask(peer, "activatePlugin", json!([["one", "two"]])).await, json!([]));
     assert_eq!(ask(peer, "isActive", json!(["two"])).await, json!(true));
     assert_eq!(
         ask(peer, "deactivatePlugin", json!(["two"])).await,
         json!("Plugin far has no right to deactivate plugin two")
     );
-    assert_eq!(ask(peer, "deactivatePlugin", json!(["nobody"])).await, json!(null));
+    assert_eq!(ask(peer, "deactivatePlugin", json!(["missing"])).await, json!(null));
     assert_eq!(
-        ask(peer, "activatePlugin", json!(["nobody"])).await,
-        json!("Cannot active plugin nobody because it's not registered yet")
+        ask(peer, "activatePlugin", json!(["missing"])).await,
+        json!("Cannot active plugin missing because it's not registered yet")
     );
     assert_eq!(ask(peer, "canCall", json!(["a", "b", "m", "please"])).await, json!(true));
     assert_eq!(ask(peer, "updateProfile", json!([{"description": "far off"}])).await, json!(null));
@@ -49,8 +49,8 @@ async fn the_managers_methods_work_over_a_link() {
 async fn several_names_are_all_processed_and_the_first_error_is_returned() {
     let host = Host::new().await;
     host.engine.register(Plugin::new("one")).unwrap();
-    let outcome = host.local.call::<Value>("manager", "activatePlugin", (["nobody", "one", "no one"],)).await;
-    assert_eq!(outcome.unwrap_err().to_string(), "Cannot active plugin nobody because it's not registered yet");
+    let outcome = host.local.call::<Value>("manager", "activatePlugin", (["missing", "one", "no one"],)).await;
+    assert_eq!(outcome.unwrap_err().to_string(), "Cannot active plugin missing because it's not registered yet");
     assert!(host.engine.manager().is_active("one"));
 }
 
@@ -62,8 +62,8 @@ async fn a_plugin_may_update_only_its_own_profile_and_not_its_url() {
     let update = async |peer: &mut Peer, update: Value| ask(peer, "updateProfile", json!([update])).await;
     assert_eq!(update(peer, json!({"name": "local", "kind": "x"})).await, json!("A plugin cannot change its name."));
     assert_eq!(
-        update(peer, json!({"name": "nobody"})).await,
-        json!("Plugin nobody is not register, you cannot update it's profile.")
+        update(peer, json!({"name": "missing"})).await,
+        json!("Plugin missing is not register, you cannot update it's profile.")
     );
     assert_eq!(update(peer, json!({"url": "ws://evil"})).await, json!("Url from Profile cannot be updated."));
     assert_eq!(update(peer, json!({"url": "scripted://", "kind": "k", "new": [1]})).await, json!(null));

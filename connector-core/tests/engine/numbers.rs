@@ -1,4 +1,4 @@
-//! Whole numbers that are written as floats, as JavaScript and Python may send them: arguments, results, events.
+//! Whole numbers written as floats, as JavaScript and Python may send them: arguments, results, events.
 
 use std::collections::HashMap;
 
@@ -70,7 +70,7 @@ async fn a_result_is_read_as_an_integer_too() {
         assert_eq!(host.local.call::<Option<u8>>(target, "half", (6,)).await.unwrap(), Some(3), "{target}");
         let error = host.local.call::<i64>(target, "half", (7,)).await.unwrap_err();
         assert!(matches!(&error, CallError::Result(wrong) if wrong.to_string().contains("3.5")), "{target} {error:?}");
-        // What is no integer is what it was.
+        // Other numbers are unchanged.
         assert_eq!(host.local.call::<Value>(target, "same", (3.0,)).await.unwrap(), json!(3.0), "{target}");
     }
 }
@@ -80,8 +80,8 @@ async fn an_events_arguments_are_read_as_integers_too() {
     let (host, notes) = (Host::new().await, Notes::default());
     let speaker = host.engine.register(Plugin::new("speaker")).unwrap();
     host.engine.manager().activate("speaker").await.unwrap();
-    let (heard, noted) = (notes.clone(), notes.clone());
-    host.local.on("speaker", "e", move |n: i64, more: Option<Vec<u16>>| heard.add(json!([n, more]))).unwrap();
+    let (received, noted) = (notes.clone(), notes.clone());
+    host.local.on("speaker", "e", move |n: i64, more: Option<Vec<u16>>| received.add(json!([n, more]))).unwrap();
     speaker.emit("e", (3.0, vec![1.0, 2.0])).await.unwrap();
     let (client, engine) = plugin_with_scripted_engine(Plugin::new("p"), Default::default(), true).await;
     client.on("x", "e", move |n: u8| noted.add(n)).unwrap();

@@ -1,4 +1,4 @@
-//! Hooks, rules and factories that panic harm nobody but themselves.
+//! Panics in hooks, rules and factories are contained.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -50,7 +50,7 @@ async fn a_panic_in_an_activation_hook_fails_that_activation() {
     assert!(!host.engine.manager().is_active("p"));
 }
 
-/// Panics whatever it is asked.
+/// Panics in every decision.
 struct Panics;
 
 #[async_trait]

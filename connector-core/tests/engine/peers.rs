@@ -1,4 +1,4 @@
-//! Published, old and hostile peers at either end of a link.
+//! Published, outdated and hostile peers at either end of a link.
 
 use conformance::probe;
 use connector_core::{CallError, ClientConfig, Payload, Plugin, connect};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
-/// Nobody waits for any of these.
+/// None of these expects a response.
 const NONSENSE: [&str; 10] = [
     "",
     "not JSON",

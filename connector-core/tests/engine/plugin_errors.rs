@@ -1,4 +1,4 @@
-//! A plugin's own errors, as its caller reads them; the same here and behind a link.
+//! A plugin's errors as read by its caller, in the process and behind a link.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,7 +20,7 @@ fn too_large() -> MathError {
     MathError::TooLarge { message: "too large".to_owned(), most: 100 }
 }
 
-/// As anyhow's: its causes are shown in the alternate form.
+/// Like an anyhow error, which shows its causes in the alternate form.
 struct Anyhow;
 
 impl fmt::Display for Anyhow {
@@ -43,13 +43,13 @@ fn calculator(name: &str) -> Plugin {
         .method("value", || async { Err::<(), _>(json!({"code": 7})) })
         .method("text", || async { Err::<(), _>("only words") })
         .method("causes", || async { Err::<(), _>(Anyhow) })
-        // A caller of its own, which makes of another's error its own.
+        // A separate caller that converts another plugin's error into its own.
         .method("forward", |ctx: Context, to: String, method: String, args: Payload| async move {
             ctx.client().call::<Value>(&to, &method, args).await
         })
 }
 
-/// A plugin in the engine, one behind a link, and a caller at each place.
+/// A plugin in the engine, one behind a link, and a caller in each location.
 async fn everywhere() -> (Host, [PluginClient; 2], [&'static str; 2]) {
     let host = Host::new().await;
     host.engine.register(calculator("near")).unwrap();
@@ -113,7 +113,7 @@ async fn a_typed_error_survives_being_passed_on() {
             soon(caller.call::<()>(through, "forward", (target, "fault", Payload::no_args()))).await.unwrap_err();
         assert_eq!(error.plugin_error(), Some(too_large()), "{} → {through} → {target}", caller.name());
     }
-    // A text says by which way it came, as in the published packages.
+    // A text names the plugins it passed through, as in the published packages.
     let error = callers[0].call::<()>("far", "forward", ("near", "text", Payload::no_args())).await.unwrap_err();
     assert_eq!(error.to_string(), "Error from IDE : only words");
 }
@@ -127,7 +127,7 @@ async fn bad_arguments_are_distinct_from_the_plugins_errors() {
         assert!(error.is_bad_arguments(), "{at}");
         assert!(error.to_string().contains("divide: argument 1: invalid type: string"), "{at}");
         assert!(error.plugin_error::<Value>().is_none(), "{at}");
-        // The bad arguments of a call that a plugin makes are that plugin's error, not its caller's.
+        // Bad arguments of a call that a plugin makes are that plugin's error, not its caller's.
         let args = ("near", "divide", ("one", 2));
         let error = caller.call::<f64>(target, "forward", args).await.unwrap_err();
         assert!(matches!(&error, CallError::Plugin(_)) && !error.is_bad_arguments(), "{error:?}");

@@ -1,4 +1,4 @@
-//! A plugin's queue: order, bounds, limits of time.
+//! A plugin's queue: order, bounds, time limits.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::{Host, Notes, settle};
 
-/// Its methods note when they start and end, and take a second.
+/// Methods that record their start and end, and take a second.
 fn worker(notes: &Notes) -> Plugin {
     let job = |notes: Notes| {
         move |what: String| {

@@ -1,4 +1,4 @@
-//! Work that comes back to a plugin that is busy on its behalf does not wait for itself.
+//! Reentrant work does not wait for itself.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn relay(name: &str) -> Plugin {
     })
 }
 
-/// The plugins a, b and c: here, behind links, or mixed.
+/// The plugins a, b and c: in the process, behind links, or mixed.
 async fn plugins(linked: [bool; 3]) -> Host {
     let host = Host::new().await;
     for (name, linked) in ["a", "b", "c"].into_iter().zip(linked) {
@@ -59,8 +59,8 @@ async fn reentrant_calls_bypass_the_queue() {
     }
 }
 
-/// Two callers at once: X calls A which calls B, Y calls B which calls A; each inner call is made while the other plugin
-/// is busy.
+/// Two simultaneous callers: X calls A which calls B, Y calls B which calls A. Each inner call is made while the other
+/// plugin is busy.
 fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier>) -> Plugin {
     Plugin::new(name).method("inner", || async { 1 }).method("cross", move |ctx: Context| {
         let barrier = barrier.clone();
@@ -119,7 +119,7 @@ async fn an_unrelated_call_still_waits_its_turn() {
             true => drop(host.add(plugin).await),
             false => drop(host.engine.register(plugin()).unwrap()),
         }
-        // One caller is idle, the other is at work for somebody else.
+        // One caller is idle, the other is busy on behalf of another plugin.
         let busy = Plugin::new("busy")
             .method("ask", |ctx: Context| async move { ctx.client().call::<()>("a", "note", ("busy",)).await });
         host.engine.register(busy).unwrap();
@@ -175,7 +175,7 @@ async fn the_manager_may_ask_a_plugin_that_waits_for_it() {
     let asks = Plugin::new("busy")
         .method("stopMe", |ctx: Context| async move { ctx.client().call::<()>("a", "stop", ("busy",)).await });
     host.engine.register(asks).unwrap();
-    // Whether it ends with its result or with the deactivation, it does not wait.
+    // It ends with its result or with the deactivation, but does not wait.
     drop(soon(host.local.call::<()>("busy", "stopMe", ())).await);
     assert!(!host.engine.manager().is_active("busy"));
 }
@@ -200,7 +200,7 @@ async fn reentrant_calls_bypass_a_full_queue() {
     assert!(soon(host.local.call::<bool>("x", "go", ())).await.unwrap());
 }
 
-/// A policy asks a plugin, which calls the plugin that waits for the policy.
+/// A policy calls a plugin, which calls the plugin that waits for the policy.
 #[tokio::test(start_paused = true)]
 async fn a_decision_may_call_a_plugin_that_calls_the_waiting_one() {
     use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! The script that the published packages are tried with prints the same lines.
+//! The script used to test the published packages prints the same lines.
 
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{Engine, Plugin, PluginOptions};
@@ -20,7 +20,7 @@ async fn script_over_an_in_memory_link() {
     }
 }
 
-/// The same plugin in the engine's own process; only the words for calls it makes itself differ, as there is no link.
+/// The same plugin in the engine's process; only the text of errors in its own calls differs, because there is no link.
 #[tokio::test(start_paused = true)]
 async fn script_in_the_engine() {
     let engine = Engine::new();

@@ -1,4 +1,4 @@
-//! Links whose other end the test plays by hand: a published, a native or a hostile peer.
+//! Links whose other end the test scripts: a published, a native or a hostile peer.
 
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio_util::sync::PollSender;
 
 use crate::support::{Host, settle, soon};
 
-/// One end of a link, played by hand: frames of text.
+/// The scripted end of a link, which sends and receives text frames.
 pub(crate) struct Peer {
     to: Option<mpsc::UnboundedSender<Bytes>>,
     from: mpsc::Receiver<Bytes>,
 }
 
-/// A link and the peer at its other end. The link takes 64 frames that the peer has not read.
+/// A link and its scripted peer. The link accepts up to 64 frames that the peer has not read.
 pub(crate) fn scripted_link() -> (Peer, Box<dyn Link>) {
     let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
     (Peer { to: Some(to), from }, Box::new(HandLink { send: PollSender::new(send), receive, ended: false }))
@@ -51,7 +51,7 @@ impl Peer {
         String::from_utf8(frame.to_vec()).unwrap()
     }
 
-    /// All that comes without anything more being said.
+    /// All messages that arrive without further input.
     pub(crate) async fn all(&mut self) -> Vec<Value> {
         settle().await;
         std::iter::from_fn(|| self.from.try_recv().ok()).map(|frame| serde_json::from_slice(&frame).unwrap()).collect()
@@ -72,7 +72,7 @@ impl Peer {
         self.from.close();
     }
 
-    /// Answers the engine's handshake as a plugin of the published packages, or as a native one.
+    /// Answers the engine's handshake as a published or a native plugin.
     pub(crate) async fn answer_handshake(&mut self, methods: &[&str], native: bool) {
         let ask = self.recv().await;
         assert_eq!((&ask["action"], &ask["key"]), (&"request".into(), &"handshake".into()));
@@ -86,7 +86,7 @@ impl Peer {
         settle().await;
     }
 
-    /// Shakes hands as an engine with a plugin.
+    /// Performs the handshake as an engine with a plugin.
     pub(crate) async fn perform_handshake(&mut self, name: &str, native: bool) {
         assert_eq!(self.recv().await["id"], -1);
         let mut ask =
@@ -145,24 +145,24 @@ impl Link for HandLink {
     }
 }
 
-/// Hands out a link for every dial, and its other end to the test.
+/// Returns a link for every connection attempt, and passes its other end to the test.
 pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>);
 
 #[async_trait]
 impl PluginConnector for ByHand {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, LinkEnd> {
         let (peer, link) = scripted_link();
-        self.0.send(peer).map_err(|_| LinkEnd::Refused("nobody is there".to_owned()))?;
+        self.0.send(peer).map_err(|_| LinkEnd::Refused("unreachable".to_owned()))?;
         Ok(link)
     }
 }
 
-/// The peers of a plugin's links, one for each dial.
+/// The peers of a plugin's links, one per connection attempt.
 pub(crate) struct Peers(mpsc::UnboundedReceiver<Peer>);
 
 impl Peers {
     pub(crate) async fn next(&mut self) -> Peer {
-        // Longer than the longest delay of a redial.
+        // Longer than the maximum reconnect delay.
         tokio::time::timeout(Duration::from_secs(3), self.0.recv()).await.expect("it is dialled").unwrap()
     }
 
@@ -172,7 +172,7 @@ impl Peers {
 }
 
 impl Host {
-    /// Registers a plugin whose end of each link the test plays.
+    /// Registers a plugin whose end of each link is scripted.
     pub(crate) fn register_scripted(&self, name: &str, options: PluginOptions) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
         let profile = ExternalProfile::new(name, "scripted://");
@@ -180,7 +180,7 @@ impl Host {
         Peers(peers)
     }
 
-    /// A plugin played by hand, active.
+    /// An active plugin with a scripted peer.
     pub(crate) async fn add_scripted(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
         self.add_scripted_with(PluginOptions::default(), name, methods, native).await
     }
@@ -202,7 +202,7 @@ impl Host {
     }
 }
 
-/// The plugin's end of a link, with the engine played by hand.
+/// The plugin's end of a link, with a scripted engine.
 pub(crate) async fn plugin_with_scripted_engine(
     plugin: Plugin,
     config: ClientConfig,

@@ -1,4 +1,4 @@
-//! Services: methods by path.
+//! Services: methods called by path.
 
 use connector_core::{Context, Plugin, Profile, Service, ServiceError};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Links that are slow, and links that stand still.
+//! Slow links and stalled links.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ fn why(state: &LinkState) -> String {
     }
 }
 
-/// Its queue is full all the time.
+/// The queue is always full.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
     let host = Host::new().await;
@@ -60,7 +60,7 @@ async fn a_plugin_that_stops_reading_later_is_also_closed() {
     assert!(why.starts_with("too slow"), "{why}");
 }
 
-/// More than a link's queue holds before it counts as full, on one thread for both ends.
+/// Exceeds the queue's capacity, with both ends on one thread.
 #[tokio::test]
 async fn thirty_thousand_calls_at_once_all_succeed() {
     const CALLS: usize = 30_000;
@@ -74,7 +74,7 @@ async fn thirty_thousand_calls_at_once_all_succeed() {
     }
 }
 
-/// Answers handshakes at once. Another message takes for ever to leave, but some of its bytes do now and then.
+/// Answers handshakes at once. Other messages never finish sending, but some of their bytes leave now and then.
 #[derive(Clone, Default)]
 struct Trickle(Arc<State>);
 

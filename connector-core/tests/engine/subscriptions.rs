@@ -1,4 +1,4 @@
-//! Several subscriptions of one plugin to one event: each ends on its own.
+//! Several subscriptions of one plugin to one event: each ends separately.
 
 use conformance::Switch;
 use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
-/// A listener in the engine's process or behind a link, with what emits the event `tick`.
+/// A listener in the engine's process or behind a link, with the emitter of the event `tick`.
 struct Place {
     listener: PluginClient,
     clock: PluginClient,
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// What waits in a stream, without waiting for more.
+/// The buffered items of a stream, without waiting for more.
 fn waiting(stream: &mut EventStream) -> Vec<String> {
     std::iter::from_fn(|| futures_util::FutureExt::now_or_never(stream.recv()).flatten())
         .map(|event| match event {
@@ -102,7 +102,7 @@ async fn off_ends_all_subscriptions_to_the_event() {
         place.tick(1).await;
         assert!(soon(one.recv()).await.is_none() && soon(two.recv()).await.is_none(), "linked: {linked}");
         assert!(on.take().is_empty(), "linked: {linked}");
-        // And a new one works.
+        // A new subscription works.
         let mut again = place.stream();
         place.tick(2).await;
         assert_eq!(waiting(&mut again), ["[1]", "[2]"], "what is remembered, and what is new; linked: {linked}");
@@ -119,7 +119,7 @@ async fn the_engines_subscription_ends_with_the_plugins_last_one() {
     assert!(engine.all().await.is_empty());
     drop(two);
     assert_eq!(engine.all().await, [asked("off")]);
-    // A `once` whose subscription lasts at the engine ends it when it has been served.
+    // A `once` whose engine subscription is lasting ends it when it has fired.
     let lasting = client.events::<Rest>("x", "e", 1).unwrap();
     client.once("x", "e", |_: i64| {}).unwrap();
     drop(lasting);

@@ -1,4 +1,4 @@
-//! Requests to change a plugin's state that cross each other, lose their caller, or wait for each other.
+//! State changes that overlap, lose their requester, or wait for each other.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::support::{Host, Notes, permissive_host as host, settle, soon};
 
-/// A hook that notes its beginning, does something, and notes how that ended.
+/// A hook that records its start, does some work, and records the outcome.
 fn noting<F>(
     notes: &Notes,
     what: &'static str,
@@ -101,7 +101,7 @@ async fn every_kind_of_deactivation_reverses_a_pending_activation() {
             });
             settle().await;
             go.notify_one();
-            // A plugin that may be asked whether it agrees is given a second.
+            // A plugin that may be asked for agreement gets a second to answer.
             tokio::time::timeout(Duration::from_secs(3), ended).await.expect(way).unwrap();
             let activated = soon(activated).await.unwrap();
             assert_eq!(activated.is_err(), linked, "{way}, linked: {linked}");
@@ -138,7 +138,7 @@ async fn lifecycle_work_finishes_although_its_callers_link_closes() {
         host.engine.register(Plugin::new(name)).unwrap();
         host.engine.manager().activate(name).await.unwrap();
     }
-    // Each takes its time to agree.
+    // Each takes time to agree.
     let (mut slow, _slows) = host.add_scripted("slow", &["canDeactivate"], false).await;
     let (peer, _peers) = host.add_scripted("far", &[], false).await;
     let names = json!([["far", "one", "slow", "two"]]);
@@ -191,7 +191,7 @@ async fn a_plugin_receives_the_response_to_its_own_deactivation_before_its_link_
     assert!(peer.has_ended() && !host.engine.manager().is_active("far"));
 }
 
-/// Two plugins whose hooks change each other's state, or one that changes its own, in each way.
+/// Two plugins whose hooks change each other's state, or one that changes its own, in all combinations.
 #[tokio::test(start_paused = true)]
 async fn hooks_that_change_each_others_state_complete_at_once() {
     #[derive(Clone, Copy, PartialEq)]
@@ -319,7 +319,7 @@ async fn concurrent_activations_of_a_dead_plugin_all_fail() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unanswered_can_deactivate_counts_as_yes() {
-    // What it lists, what it answers, and whether that is a yes.
+    // The listed methods, the response, and whether that counts as yes.
     let answers = [
         (&[][..], None, true),
         (&[][..], Some(json!({"error": "Method canDeactivate doesn't exist on plugin far"})), true),
@@ -359,7 +359,7 @@ async fn a_plugin_whose_link_is_lost_does_not_object() {
     soon(asked).await.unwrap().unwrap();
 }
 
-/// Links that take a second to close, counted.
+/// Counted links that take a second to close.
 struct Slow(MemoryPlugin, Arc<AtomicUsize>);
 
 #[async_trait]

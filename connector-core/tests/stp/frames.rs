@@ -1,4 +1,4 @@
-//! Envelopes, registrations, times: docs/protocol.md, section 8, line by line.
+//! Envelopes, registrations and timeouts: docs/protocol.md, section 8, line by line.
 
 use connector_core::stp::frame::{items, pass_on, refusal, request, response, response_text};
 use connector_core::stp::{BadService, Envelope, Frame, FrameError, StpService, StpTimeout, unique_name};

@@ -1,4 +1,4 @@
-//! Cookies, pending requests and deadlines; time is a number here.
+//! Cookies, pending requests and deadlines, with time as a number.
 
 use std::time::{Duration, Instant};
 

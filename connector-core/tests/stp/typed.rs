@@ -1,4 +1,4 @@
-//! API messages as serde types, and a service made of its handlers.
+//! API messages as serde types, and a service made of handlers.
 
 use std::sync::{Arc, Mutex};
 
@@ -51,8 +51,8 @@ fn responses_are_json_or_text() {
     read_response::<u8>("plain").unwrap_err();
 }
 
-/// As the published quick start: handlers first, solvables derived from them, connected with a 10 s timeout, a machine
-/// id and a session id.
+/// Like the published quick start: handlers first, solvables derived from them, connected with a timeout of 10 s, a
+/// machine id and a session id.
 #[tokio::test]
 async fn a_client_connects_with_the_solvables_of_its_handlers() {
     let fake = Fake::echo();
