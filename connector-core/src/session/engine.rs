@@ -122,7 +122,7 @@ impl<R> EngineSession<R> {
                     };
                     let outcome = match error {
                         None => Ok(payload.unwrap_or_else(Payload::null)),
-                        Some(error) => Err(CallError::Plugin(Fault::told_by_plugin(error_kind, *error))),
+                        Some(error) => Err(CallError::Plugin(Fault::from_plugin(error_kind, *error))),
                     };
                     Ok(Some(EngineEvent::Ended { reply, outcome }))
                 }

@@ -118,7 +118,7 @@ impl<R> PluginSession<R> {
                 };
                 let outcome = match error {
                     None => Ok(payload.unwrap_or_else(Payload::null)),
-                    Some(error) => Err(CallError::told(error_kind, *error)),
+                    Some(error) => Err(CallError::from_engine(error_kind, *error)),
                 };
                 Ok(Some(PluginEvent::Ended { reply, outcome }))
             }
@@ -328,11 +328,11 @@ mod tests {
     fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
         let mut native = published();
         native["extensions"] = serde_json::json!(["cancelById"]);
-        for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
+        for (engine, expected) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
             let mut session = loaded(engine);
             session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
             let cancel = session.withdraw_call(3);
-            assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), told);
+            assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), expected);
             assert!(session.withdraw_call(3).is_none());
         }
     }
