@@ -8,10 +8,10 @@ use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, LinkLost};
-use crate::link::{Completed, Endpoint, Head, Reply, ResponseQueue, TaskSet};
+use crate::link::{Completed, Endpoint, Reply, ResponseQueue, TaskSet};
 use crate::plugin::{Context, MethodResult};
 use crate::runtime::{self, Timer};
-use crate::session::{Dropped, Invocation, PluginEvent, PluginSession};
+use crate::session::{Dropped, Head, Invocation, PluginEvent, PluginSession};
 use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
 
 pub(super) struct PluginEndpoint {

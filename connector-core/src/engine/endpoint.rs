@@ -11,9 +11,9 @@ use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Refusal};
-use crate::link::{Endpoint, Head, Reply, ResponseQueue, TaskSet};
+use crate::link::{Endpoint, Reply, ResponseQueue, TaskSet};
 use crate::runtime::{self, Timer};
-use crate::session::{Dropped, EngineEvent, EngineSession};
+use crate::session::{Dropped, EngineEvent, EngineSession, Head};
 use crate::wire::{Action, DecodeError, Id, Message, Name, Payload, PayloadError};
 
 pub(super) struct EngineEndpoint<L> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{QueueLimits, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
 use crate::runtime;
-use crate::wire::{Action, DecodeError, Id, Message, Name, PayloadError};
+use crate::session::Head;
+use crate::wire::{Action, DecodeError, Message, Name, PayloadError};
 
 /// One end's share of the work: its session and the reactions to the session's events.
 pub(crate) trait Endpoint: Send {
@@ -38,25 +39,6 @@ pub(crate) trait Endpoint: Send {
     /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
     /// addition to the bytes that the link counts.
     fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
-}
-
-/// Fields retained so that a failed send can be reported.
-pub(crate) struct Head {
-    pub(crate) action: Action,
-    pub(crate) id: Option<Id>,
-    /// For a response: the name and key of its request, and whether it is already an error.
-    pub(crate) answers: Option<(Name, Name)>,
-    pub(crate) failed: bool,
-}
-
-impl Head {
-    pub(crate) fn of(message: &Message) -> Head {
-        let answers = match message.action {
-            Action::Response => message.name.clone().zip(message.key.clone()),
-            _ => None,
-        };
-        Head { action: message.action, id: message.id.clone(), answers, failed: message.error.is_some() }
-    }
 }
 
 /// Messages sent, and messages received, before switching to the other direction.

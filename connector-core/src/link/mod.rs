@@ -7,7 +7,7 @@ mod response_queue;
 mod stall;
 mod task_set;
 
-pub(crate) use drive::{Endpoint, Head, close, drive};
+pub(crate) use drive::{Endpoint, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
 pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
 pub(crate) use response_queue::ResponseQueue;

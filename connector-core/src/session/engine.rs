@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, display_key, display_name, number};
+use super::{Dropped, HANDSHAKE, Head, display_key, display_name, number};
 use crate::error::{CallError, Fault, Refusal};
-use crate::link::Head;
 use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
 
 /// The engine's session with one plugin over one link. `R` is the driver's handle for completing a pending call.

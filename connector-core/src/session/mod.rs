@@ -12,7 +12,26 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::wire::{Id, Name, display_json};
+use crate::wire::{Action, Id, Message, Name, display_json};
+
+/// Fields retained so that a failed send can be reported.
+pub(crate) struct Head {
+    pub(crate) action: Action,
+    pub(crate) id: Option<Id>,
+    /// For a response: the name and key of its request, and whether it is already an error.
+    pub(crate) answers: Option<(Name, Name)>,
+    pub(crate) failed: bool,
+}
+
+impl Head {
+    pub(crate) fn of(message: &Message) -> Head {
+        let answers = match message.action {
+            Action::Response => message.name.clone().zip(message.key.clone()),
+            _ => None,
+        };
+        Head { action: message.action, id: message.id.clone(), answers, failed: message.error.is_some() }
+    }
+}
 
 /// A message that is invalid in the current state. It is dropped and traced; the link and other peers are unaffected.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, display_key, display_name, number};
+use super::{Dropped, HANDSHAKE, Head, display_key, display_name, number};
 use crate::error::{CallError, Fault};
-use crate::link::Head;
 use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, display_json};
 
 /// A plugin's session with one engine. `R` is the driver's handle for completing a pending call.
