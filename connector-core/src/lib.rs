@@ -57,7 +57,7 @@
 //! - [`Plugin`], [`Service`]; [`Method`] documents which functions can be methods, [`Reply`] what they can return, and
 //!   [`Json`] returns any type, also as a typed error. [`Context`] describes a call, [`Rest`] takes any arguments.
 //! - [`PluginClient`] to call others ([`call`](PluginClient::call)), to emit ([`emit`](PluginClient::emit)) and to
-//!   listen ([`on`](PluginClient::on), or [`events`](PluginClient::events), which gives an [`EventStream`]).
+//!   listen ([`on`](PluginClient::on), or [`events`](PluginClient::events), which returns an [`EventStream`]).
 //! - [`serve()`] and [`connect()`] put it behind a transport, [`Serving::until`] stops it gracefully, [`ClientConfig`]
 //!   has its limits.
 //!

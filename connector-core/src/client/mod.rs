@@ -100,7 +100,7 @@ impl PluginClient {
         &self,
         target: &str,
         method: &str,
-        args: impl IntoArgs, // owned values: `(text.to_owned(),)`, not `(&text,)`
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
         let result = self.call_unread(target, method, args.into_args()).await?;
         result.read().map_err(|source| {
@@ -120,7 +120,7 @@ impl PluginClient {
         limit: Duration,
         target: &str,
         method: &str,
-        args: impl IntoArgs, // owned values: `(text.to_owned(),)`, not `(&text,)`
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
         let call = pin!(self.call(target, method, args));
         runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
@@ -236,7 +236,7 @@ impl PluginClient {
         }
     }
 
-    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `capacity` events (at
+    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `room` events (at
     /// least 1). Further events are dropped, counted, and reported as [`Event::Missed`]. Each stream is a separate
     /// subscription, which ends when the stream is dropped. If the subscription ends in another way
     /// ([`on`](PluginClient::on)), so does the stream.
@@ -261,13 +261,8 @@ impl PluginClient {
     ///
     /// # Errors
     /// Like [`on`](PluginClient::on).
-    pub fn events<T: Parameters>(
-        &self,
-        emitter: &str,
-        event: &str,
-        capacity: usize,
-    ) -> Result<EventStream<T>, CallError> {
-        EventStream::new(self.clone(), emitter, event, capacity)
+    pub fn events<T: Parameters>(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream<T>, CallError> {
+        EventStream::new(self.clone(), emitter, event, room)
     }
 
     /// Emits an event to all its subscribers, without waiting for them. Behind a link this waits while the link's own
@@ -280,7 +275,7 @@ impl PluginClient {
     pub async fn emit(
         &self,
         event: &str,
-        args: impl IntoArgs, // owned values: `(text.to_owned(),)`, not `(&text,)`
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<(), CallError> {
         match &self.0 {
             Location::Local { .. } => {

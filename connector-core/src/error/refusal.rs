@@ -48,7 +48,7 @@ pub enum Refusal {
         target: String,
         /// The caller.
         caller: String,
-        /// The method named; `undefined` if none, as the published engine says.
+        /// The method named; `undefined` if none, as in the published engine.
         method: String,
     },
     /// [`cancel`](crate::PluginClient::cancel) of a plugin that is not active.

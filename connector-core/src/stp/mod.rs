@@ -15,7 +15,7 @@
 //! | `baseName: string` | [`base_name`](StpConnector::base_name) | `connector::names_and_ids` |
 //! | `name: string`, different if there are concurrent instances | [`name`](StpConnector::name): the base name and a random suffix ([`unique_name`]) | `connector::names_and_ids`, `core: frames::names_are_unique_among_instances` |
 //! | `isConnected: boolean` | [`is_connected`](StpConnector::is_connected): registered and not lost | `losses::a_lost_connection_comes_back_with_what_it_had` |
-//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, gives the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::what_is_written`, `losses::a_connect_that_fails_says_why_and_leaves_nothing_behind` |
+//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, returns the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::what_is_written`, `losses::a_connect_that_fails_says_why_and_leaves_nothing_behind` |
 //! | `disconnect(timeout?)` | [`disconnect`](StpConnector::disconnect), which stays one | `losses::a_disconnect_stays_one`, `losses::a_disconnect_while_the_hub_is_away_ends_the_dialling` |
 //! | `inform(message, timeout?)` | [`inform`](StpConnector::inform): the text untouched | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `connector::requests_as_a_service_sees_them` |
 //! | `request(message, timeout?): string[]` | [`request`](StpConnector::request), ends once | `connector::requests_as_a_service_sees_them`, `core: session::a_request_ends_once`, `core: frames::any_result_becomes_an_array_of_strings` |

@@ -134,7 +134,7 @@ async fn a_url_cannot_be_removed() {
         let update = json!([{"url": nothing}]);
         peer.send(json!({"action": "request", "id": 1, "name": "manager", "key": "updateProfile", "payload": update}));
         peer.recv().await;
-        assert_eq!(host.engine.manager().profile("far").unwrap().url.as_deref(), Some("scripted://"));
+        assert_eq!(host.engine.manager().profile("far").unwrap().url.as_deref(), Some("hand://"));
     }
 }
 

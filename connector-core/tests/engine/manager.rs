@@ -66,12 +66,12 @@ async fn a_plugin_may_update_only_its_own_profile_and_not_its_url() {
         json!("Plugin missing is not register, you cannot update it's profile.")
     );
     assert_eq!(update(peer, json!({"url": "ws://evil"})).await, json!("Url from Profile cannot be updated."));
-    assert_eq!(update(peer, json!({"url": "scripted://", "kind": "k", "new": [1]})).await, json!(null));
+    assert_eq!(update(peer, json!({"url": "hand://", "kind": "k", "new": [1]})).await, json!(null));
     assert!(update(peer, json!({"kind": 5})).await.as_str().unwrap().starts_with("the update is no profile: "));
     assert!(update(peer, json!({"name": 5})).await.as_str().unwrap().starts_with("the update is no profile: "));
     assert_eq!(ask(peer, "updateProfile", json!([null])).await, json!(null));
     let profile = host.engine.manager().profile("far").unwrap();
-    assert_eq!((profile.url.as_deref(), profile.kind.as_deref()), (Some("scripted://"), Some("k")));
+    assert_eq!((profile.url.as_deref(), profile.kind.as_deref()), (Some("hand://"), Some("k")));
     assert_eq!(profile.other["new"], json!([1]));
 }
 

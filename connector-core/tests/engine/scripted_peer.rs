@@ -175,7 +175,7 @@ impl Host {
     /// Registers a plugin whose end of each link is scripted.
     pub(crate) fn register_scripted(&self, name: &str, options: PluginOptions) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
-        let profile = ExternalProfile::new(name, "scripted://");
+        let profile = ExternalProfile::new(name, "hand://");
         self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
         Peers(peers)
     }

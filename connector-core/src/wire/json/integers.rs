@@ -42,7 +42,7 @@ pub(crate) fn read_again<T>(
     read(false).or_else(|error| read(true).map_err(|_| error))
 }
 
-/// The error text without the position, which is useless to a reader who does not see the input.
+/// The error text without the position, which is useless without the input.
 pub(crate) fn without_position(error: &impl fmt::Display) -> String {
     let mut text = error.to_string();
     if let Some(at) = text.rfind(" at line ") {
