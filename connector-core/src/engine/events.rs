@@ -55,7 +55,7 @@ enum Delivery {
     Remote(Arc<RemotePlugin>),
 }
 
-/// Maximum number of stored events of one emitter, including those without subscribers.
+/// When an emitter has this many events, one without subscribers is evicted to make room for a new one.
 const MAX_EVENTS: usize = 4096;
 
 /// Maximum deliveries of newer stored events to a new listener before it switches to live events. Reached only by a

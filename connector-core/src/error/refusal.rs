@@ -24,7 +24,7 @@ pub enum Refusal {
         /// The method called.
         method: String,
     },
-    /// The plugin is not active, and its activation by this call failed: see [`ActivateError`].
+    /// The plugin is not active, and its activation by this call failed: see [`ActivateError`](crate::ActivateError).
     #[error("{0}")]
     NotActivatable(String),
     /// The method is not in the plugin's profile.
