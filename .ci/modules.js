@@ -1,35 +1,51 @@
-// Checks that the modules of connector-core depend on each other as docs/architecture.md says: a module may use those of the
-// lines below its own in the block `text layers`, and, on a line that begins with `circle:`, its neighbours.
+// Checks that the modules of connector-core depend on each other as docs/architecture.md says in its table of layers: on
+// modules of their own or an earlier row, and without a cycle, but for the row that the page names as the only one.
 'use strict'
 const fs = require('fs')
 const path = require('path')
 
 const root = path.join(__dirname, '..', 'connector-core', 'src')
 const page = fs.readFileSync(path.join(__dirname, '..', 'docs', 'architecture.md'), 'utf8')
-const block = page.match(/```text layers\n([\s\S]*?)```/)
-if (!block) fail(['docs/architecture.md has no block `text layers`'])
-const lines = block[1].trim().split('\n').map(line => line.trim()).reverse()
-const layers = lines.map(line => ({ circle: line.startsWith('circle:'), modules: line.replace('circle:', '').trim().split(/\s+/) }))
-const layerOf = new Map(layers.flatMap(({ modules }, number) => modules.map(module => [module, number])))
+const layerOf = new Map()
+for (const [, layer, modules] of page.matchAll(/^\| (\d+) \| ((?:`[a-z_]+`(?:, )?)+) \|/gm)) {
+  for (const [, module] of modules.matchAll(/`([a-z_]+)`/g)) layerOf.set(module, Number(layer))
+}
+const cyclic = Number(page.match(/^Layer (\d+) is the only cycle/m)?.[1])
 
-const faults = []
+const faults = new Set()
+const uses = new Map()
 for (const file of sources(root)) {
   const module = path.relative(root, file).split(path.sep)[0].replace(/\.rs$/, '')
   if (module === 'lib') continue
-  const own = layerOf.get(module)
-  if (own === undefined) {
-    faults.push(`docs/architecture.md does not place the module \`${module}\``)
-    continue
-  }
-  const code = fs.readFileSync(file, 'utf8').split(/#\[cfg\(test\)\]\s*mod tests/)[0].replace(/^\s*\/\/.*$/gm, '')
+  if (!layerOf.has(module)) faults.add(`docs/architecture.md does not place the module \`${module}\` in a layer`)
+  const code = fs.readFileSync(file, 'utf8').split(/#\[cfg\((?:all\()?test\b.*\)\]\s*mod tests/)[0].replace(/^\s*\/\/.*$/gm, '')
   for (const [, used] of code.matchAll(/\bcrate::\{?([a-z_]+)\b/g)) {
-    const other = layerOf.get(used)
-    if (used === module || other === undefined) continue
-    if (other < own || (other === own && layers[own].circle)) continue
-    faults.push(`${path.relative(root, file)} uses \`${used}\`, which docs/architecture.md does not allow to \`${module}\``)
+    if (used === module || !layerOf.has(used)) continue
+    if (layerOf.get(used) > layerOf.get(module)) {
+      faults.add(`${path.relative(root, file)} uses \`${used}\`, which is in a later layer than \`${module}\``)
+    }
+    if (!uses.has(module)) uses.set(module, new Set())
+    uses.get(module).add(used)
   }
 }
-if (faults.length > 0) fail([...new Set(faults)])
+for (const module of uses.keys()) {
+  if (layerOf.get(module) !== cyclic && reaches(module, module)) faults.add(`\`${module}\` depends on itself, through others`)
+}
+if (layerOf.size === 0) faults.add('docs/architecture.md has no table of layers')
+if (faults.size > 0) {
+  console.error([...faults].join('\n'))
+  process.exit(1)
+}
+
+function reaches(from, to, seen = new Set()) {
+  for (const used of uses.get(from) ?? []) {
+    if (used === to) return true
+    if (seen.has(used)) continue
+    seen.add(used)
+    if (reaches(used, to, seen)) return true
+  }
+  return false
+}
 
 function sources(folder) {
   return fs.readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
@@ -37,9 +53,4 @@ function sources(folder) {
     if (entry.isDirectory()) return sources(whole)
     return entry.name.endsWith('.rs') ? [whole] : []
   })
-}
-
-function fail(texts) {
-  console.error(texts.join('\n'))
-  process.exit(1)
 }

@@ -20,65 +20,65 @@ rules! {
     ORDER: "`send` and `poll_message`",
         "messages arrive in the order they were sent, each once, whole or not at all";
     READY: "`poll_ready`",
-        "a link that is not ready pushes back on its sender; it does not buffer without bound";
+        "a link that is not ready blocks its sender and does not buffer without bound";
     FIFTY: "`poll_ready` and `send`",
-        "It takes at least 50 small messages that the other end has not read";
+        "It accepts at least 50 small messages that the peer has not read";
     SIZE: "`send`",
-        "a message that is too large to be sent is refused by `send`";
+        "`send` rejects a message that exceeds the size limit";
     FLUSH: "`poll_flush`",
-        "once `poll_flush` is ready, what was taken is on its way; nothing more has to be asked of the sender";
+        "once `poll_flush` is ready, all accepted messages are on their way without further calls by the sender";
     BOTH_WAYS: "`poll_ready` and `poll_message`",
-        "receiving goes on while sending is not ready, and the other way round";
+        "receiving continues while sending is not ready, and vice versa";
     WAKERS: "`poll_ready`, `poll_flush`, `poll_message` and `poll_disconnect`",
-        "a method that is pending wakes the task that polled it last";
+        "a pending method wakes the task that polled it last";
     TWO_WAKERS: "`poll_ready` and `poll_message`",
-        "keeps another, since the two may be polled with different ones";
+        "keeps a separate one, since the two may be polled with different wakers";
     SLEEP: "`poll_ready`, `poll_message` and `poll_disconnect`",
-        "timers aside, it is woken only when something has changed";
+        "apart from timers, it wakes the task only when something has changed";
     MEMORY: "`send` and `poll_message`",
-        "a link keeps nothing of a message that has been sent and received";
+        "a link retains nothing of a message that has been sent and received";
     LIVES: "`poll_message` and the sending methods",
         "a link lives until one end closes it or it breaks";
     END: "`poll_message`, and of every other method,",
-        "once any method has said how the link ended, so do all others, and nothing more arrives";
+        "Once any method has reported the end, all others report the same end, and nothing more arrives";
     BEFORE: "`poll_message` and `poll_disconnect`",
-        "What arrived before the end is handed out first";
+        "Messages that arrived before the end are delivered first";
     CLOSED: "`poll_message` and `poll_disconnect`",
-        "whatever was unread or unsent at either end";
+        "even with unread or unsent messages at either end";
     KINDS: "`LinkEnd`",
-        "A broken link is [`LinkEnd::Lost`], a peer that stays silent is [`LinkEnd::Silent`]";
+        "A broken link is [`LinkEnd::Lost`], a silent peer is [`LinkEnd::Silent`]";
     TEXT: "`LinkEnd`",
         "The text of an end is never empty";
     DISCONNECT: "`poll_disconnect`",
-        "flushes, closes in order and is ready within a bound of the transport's own, whatever the other end does";
+        "flushes, closes gracefully and is ready within a time limit of the transport, whatever the peer does";
     FINAL_MESSAGES: "`poll_disconnect`",
-        "What this end has not read does not matter: it is discarded, and destroys nothing on its way out";
+        "Unread messages at this end are discarded and do not destroy outgoing ones";
     SLOW: "`poll_disconnect`",
-        "As long as the other end goes on taking something at least every 500 ms, all of it arrives";
+        "As long as the peer keeps reading at least every 500 ms, everything arrives";
     DROP: "`drop` of a link",
         "dropping the link closes it at once, without waiting";
     FLUSHED_DROP: "`drop` of a link",
-        "What was flushed arrives even then";
+        "Flushed messages still arrive";
     BAD_FRAMES: "`poll_message`",
-        "are handed out as errors, in their place";
+        "are delivered as errors, in order";
     PANICS: "`poll_message`",
-        "on anything that comes in, and no unbounded allocation";
+        "on any input, and no unbounded allocation";
     TOO_SLOW: "`poll_ready` (the core ends a link that stops taking messages)",
-        "it ends a link only if the other end has taken nothing for a while";
+        "the core ends a link only if the peer makes no progress for a while";
     ACCEPT: "`ClientConnector::accept`",
-        "The next engine's link, as often as it is asked for";
+        "Returns the next engine's link";
     STRANGER: "`ClientConnector::accept`",
-        "a connection that stays silent is left waiting while others are accepted";
+        "a silent connection stays pending while others are accepted";
     CONNECT: "`PluginConnector::connect`",
         "Bounded by the transport's own time limit";
     OWN_LINKS: "`PluginConnector::connect` and `ClientConnector::accept`",
-        "Engines that dial at the same time get a link each, and both ends of a link are each other's";
+        "Engines that connect concurrently get separate links, each with a matching pair of ends";
     CANCEL: "`PluginConnector::connect`",
-        "dropping the future drops what it had made, and leaves nothing open";
+        "dropping the future releases everything it has opened";
     UNREACHABLE: "`PluginConnector::connect`",
-        "If the plugin cannot be reached, connecting fails within that limit";
+        "If no peer is reachable, connecting fails within that limit";
     DIAL_TIMED_OUT: "`PluginConnector::connect`",
-        "An attempt that is not answered in time is [`ConnectError::TimedOut`]";
+        "A connection attempt without an answer in time is [`ConnectError::TimedOut`]";
 }
 
 /// The rule that a theme's failures cite by default.

@@ -1,8 +1,8 @@
-//! The pure parts by the number of instructions they take, which, unlike their time, a busy machine does not change.
+//! Instruction counts of the pure parts. Unlike their time, a busy machine does not change them.
 //!
-//! `cargo bench -p connector-core --bench instructions` compares with the committed `instructions.json`, and with
-//! `-- --save` replaces that. Valgrind counts. (Not by way of `gungraun`: it keeps baselines in the target directory
-//! and needs a runner of its very version installed.)
+//! `cargo bench -p connector-core --bench instructions` compares with the committed `instructions.json`; `-- --save`
+//! replaces it. Counted by Valgrind. (Without `gungraun`, which stores baselines in the target directory and needs a
+//! runner of exactly the same version.)
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table is there to be read")]
 #![allow(clippy::disallowed_types, reason = "it runs itself under valgrind")]
 
@@ -15,14 +15,14 @@ use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-/// How far a count may be from the baseline, in percent. Runs of one build agree to 0.1, but code that has nothing to
-/// do with a case has moved it by 2.5: the compiler inlines the rest differently.
+/// Tolerance of a single count, in percent. Runs of one build agree to 0.1, but unrelated code has changed a count by
+/// 2.5 because of different inlining.
 const TOLERANCE: f64 = 5.0;
 
-/// How far the geometric mean of all cases may be from the baseline's, in percent.
+/// Tolerance of the geometric mean of all cases, in percent.
 const MEAN_TOLERANCE: f64 = 2.0;
 
-/// Before anything is counted, so that what is made at first use is there.
+/// Runs before counting, so that lazily initialized state exists.
 const WARM_UP: u64 = 10;
 const COUNTED: u64 = 100;
 
@@ -32,9 +32,9 @@ const SAVE: &str = "cargo bench -p connector-core --bench instructions -- --save
 
 #[derive(Default, Serialize, Deserialize)]
 struct Counts {
-    /// The compiler, its target and valgrind.
+    /// Versions of the compiler and valgrind, and the target.
     counted_with: String,
-    /// One run of each case.
+    /// Instructions of one run, by case.
     instructions: BTreeMap<String, u64>,
 }
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         ["--count", case] => under_valgrind(case),
         ["--bench"] => compare(),
         ["--save", "--bench"] => save(),
-        // `cargo test --benches`, `cargo bench -- --test`: only whether all of them run.
+        // `cargo test --benches`, `cargo bench -- --test`: only checks that all cases run.
         _ if args.contains(&"--test") || !args.contains(&"--bench") => {
             cases::cases().into_iter().for_each(|case| case.set_up()());
             Ok(())
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn compare() -> Result<()> {
-    // As tests do that need what is not installed.
+    // Skipped like tests whose programs are not installed.
     if env::var_os("REQUIRE_VALGRIND").is_none() && stdout_of("valgrind", "--version").is_err() {
         println!("skipped: {NEEDED}");
         return Ok(());
@@ -108,7 +108,7 @@ fn change(before: u64, now: u64) -> f64 {
     (now as f64 / before as f64 - 1.0) * 100.0
 }
 
-/// Counts every case, and prints how it compares.
+/// Counts every case and prints the comparison.
 fn count_all(baseline: &Counts) -> Result<Counts> {
     let mut now = Counts { counted_with: tools()?, instructions: BTreeMap::new() };
     println!("counted with {}", now.counted_with);
@@ -129,15 +129,15 @@ fn count_all(baseline: &Counts) -> Result<Counts> {
     Ok(now)
 }
 
-/// One run's instructions.
+/// The instructions of one run.
 fn count(case: &str) -> Result<u64> {
     let done = Command::new("valgrind")
         .args(["--tool=callgrind", "--cache-sim=no", "--callgrind-out-file=/dev/null"])
         .arg("--toggle-collect=*counted_runs*")
         .arg(env::current_exe()?)
         .args(["--count", case])
-        // Valgrind takes `rep movsb`, by which long copies are made, for an instruction a byte. Without it, whether a
-        // buffer happens to grow in its place matters as little as it does to time.
+        // Valgrind counts `rep movsb`, used for long copies, as one instruction per byte. Without it, whether a buffer
+        // happens to grow in place matters as little as it does to time.
         .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=0x40000000")
         .output()?;
     let said = String::from_utf8_lossy(&done.stderr);
@@ -148,7 +148,7 @@ fn count(case: &str) -> Result<u64> {
     }
 }
 
-/// What `count` has valgrind run.
+/// The part of `count` that valgrind runs.
 fn under_valgrind(case: &str) -> Result<()> {
     let case = cases::cases().into_iter().find(|one| one.name == case).ok_or("no such case")?;
     let mut run = case.set_up();
@@ -157,7 +157,7 @@ fn under_valgrind(case: &str) -> Result<()> {
     Ok(())
 }
 
-/// The one function, found by its name, in which valgrind counts.
+/// The function, found by name, in which valgrind counts.
 #[inline(never)]
 fn counted_runs(run: &mut dyn FnMut()) {
     for _ in 0..COUNTED {

@@ -1,4 +1,4 @@
-//! The pure parts by the clock: `cargo bench -p connector-core --bench pure`.
+//! The pure parts by time: `cargo bench -p connector-core --bench pure`.
 
 mod cases;
 

@@ -1,4 +1,4 @@
-//! A link made of any stream and sink of messages, and the closing that every such link needs.
+//! A link over any stream and sink of messages, including the graceful close that every such link needs.
 
 use std::fmt;
 use std::future::Future;
@@ -19,21 +19,21 @@ use crate::wire::{DecodeError, Message};
 
 type Inbound = Result<Message, DecodeError>;
 
-/// How long a close may go without progress, by default.
-const CLOSE: Duration = Duration::from_secs(1);
-/// How many times as long a close may take in all.
-const MOST: u32 = 5;
+/// How long a close may make no progress, by default.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The overall limit for a close, as a multiple of that time.
+const MAX_TIMEOUTS: u32 = 5;
 
-/// A [`Link`] of any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
+/// A [`Link`] over any stream and sink of messages, for example `tokio_util`'s `Framed` with a codec.
 ///
-/// - The stream's end (`None`) is a clean close by the other end. This end then flushes and closes its sink before it
-///   says [`LinkEnd::Closed`]. An error of the stream ends the link at once.
-/// - A failed write does not end reading. What the other end had sent is handed out first; the link ends when the
-///   stream does, or when nothing more has come for [`close_timeout`](FramedLink::close_timeout).
-/// - [`poll_disconnect`](Link::poll_disconnect) flushes, closes the sink, and then reads and discards until the other
-///   end has closed as well. Without that, a socket that is closed with data unread is reset, and the reset destroys
-///   what was sent last. It gives up once nothing has moved in either direction for
-///   [`close_timeout`](FramedLink::close_timeout), and in any case after five times as long.
+/// - The end of the stream (`None`) is a graceful close by the peer. This end then flushes and closes its sink before
+///   it reports [`LinkEnd::Closed`]. An error of the stream ends the link at once.
+/// - A failed write does not end reading. Messages already sent by the peer are delivered first. The link ends when the
+///   stream does, or when nothing has arrived for [`close_timeout`](FramedLink::close_timeout).
+/// - [`poll_disconnect`](Link::poll_disconnect) flushes, closes the sink, and then reads and discards until the peer
+///   has closed as well. Otherwise a socket closed with unread data would be reset, and the reset destroys the data
+///   sent last. It gives up if neither direction makes progress for [`close_timeout`](FramedLink::close_timeout), and
+///   in any case after five times as long.
 pub struct FramedLink<T> {
     inner: T,
     close_timeout: Duration,
@@ -43,12 +43,12 @@ pub struct FramedLink<T> {
 
 enum State {
     Open,
-    /// A write has failed with this. It is the end unless reading ends first, or once the timer has fired.
+    /// A write has failed with this error. The link ends with it unless reading ends first, or when the timer fires.
     WriteFailed(LinkEnd, Pin<Box<tokio::time::Sleep>>),
-    /// The other end has closed. This end closes too, and then says so.
-    Answering(LinkEnd, Closing),
-    /// This end closes.
-    Leaving(Closing),
+    /// The peer has closed. This end closes too, and then reports the end.
+    AnsweringClose(LinkEnd, Closing),
+    /// This end is closing.
+    Disconnecting(Closing),
     Ended(LinkEnd),
 }
 
@@ -64,18 +64,17 @@ where
 {
     /// Wraps `inner`. Must be polled within a tokio runtime that has its time enabled.
     pub fn new(inner: T) -> FramedLink<T> {
-        FramedLink { inner, close_timeout: CLOSE, count_traffic: |_| Traffic::default(), state: State::Open }
+        FramedLink { inner, close_timeout: CLOSE_TIMEOUT, count_traffic: |_| Traffic::default(), state: State::Open }
     }
 
-    /// Sets how long a close may go without progress, and how long reading goes on after a write has failed.
-    /// Default 1 s.
+    /// Sets how long a close may make no progress, and how long reading continues after a failed write. Default 1 s.
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> FramedLink<T> {
         self.close_timeout = limit;
         self
     }
 
-    /// Sets where the bytes are counted that [`Link::traffic`] gives. Default: nowhere.
+    /// Sets the source of [`Link::traffic`]. Default: no counting.
     #[must_use]
     pub fn count_traffic(mut self, count: fn(&T) -> Traffic) -> FramedLink<T> {
         self.count_traffic = count;
@@ -87,17 +86,17 @@ where
         Poll::Ready(Err(end))
     }
 
-    /// What a writer says of a link that is not open.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+    /// The result of the sending methods on a link that is not open.
+    fn poll_not_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         match &mut self.state {
-            // The reader says it, in its turn.
+            // The reading side reports the end.
             State::Open | State::WriteFailed(..) => Poll::Pending,
-            State::Answering(end, closing) => {
+            State::AnsweringClose(end, closing) => {
                 let end = end.clone();
                 ready!(closing.poll_answered(&mut self.inner, cx));
                 self.ended(end)
             }
-            State::Leaving(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
+            State::Disconnecting(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
             State::Ended(end) => Poll::Ready(Err(end.clone())),
         }
     }
@@ -107,7 +106,7 @@ where
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.write_failed(error);
-                // Somebody has to read from here on.
+                // Reading must continue from here on.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -129,7 +128,7 @@ where
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
-            return self.poll_over(cx);
+            return self.poll_not_open(cx);
         }
         let ready = self.inner.poll_ready_unpin(cx);
         self.poll_wrote(ready, cx)
@@ -138,7 +137,7 @@ where
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         match &self.state {
             State::Open => match self.inner.start_send_unpin(message) {
-                // Said by the next method that can wait for what has arrived.
+                // Reported by the next method that can wait for received messages.
                 Err(error @ SendError::Ended(_)) => {
                     self.write_failed(error);
                     Ok(())
@@ -146,15 +145,15 @@ where
                 other => other,
             },
             // Lost, as it would be a moment later.
-            State::WriteFailed(..) | State::Answering(..) => Ok(()),
-            State::Leaving(_) => Err(LinkEnd::Disconnected.into()),
+            State::WriteFailed(..) | State::AnsweringClose(..) => Ok(()),
+            State::Disconnecting(_) => Err(LinkEnd::Disconnected.into()),
             State::Ended(end) => Err(end.clone().into()),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
-            return self.poll_over(cx);
+            return self.poll_not_open(cx);
         }
         let flushed = self.inner.poll_flush_unpin(cx);
         self.poll_wrote(flushed, cx)
@@ -162,7 +161,7 @@ where
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         if !matches!(self.state, State::Open | State::WriteFailed(..)) {
-            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+            return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
         let end = match self.inner.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(message))) => return Poll::Ready(Ok(message)),
@@ -176,8 +175,8 @@ where
             }
         };
         if matches!((&end, &self.state), (LinkEnd::Closed { .. }, State::Open)) {
-            self.state = State::Answering(end, Closing::new(self.close_timeout));
-            return self.poll_over(cx).map(|over| Err(over.err().unwrap_or(LinkEnd::Disconnected)));
+            self.state = State::AnsweringClose(end, Closing::new(self.close_timeout));
+            return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
         self.ended(end)
     }
@@ -185,12 +184,12 @@ where
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Ended(_) => return Poll::Ready(()),
-            // What is left to send has no way out.
+            // Queued messages cannot be sent any more.
             State::WriteFailed(..) => {}
-            State::Answering(..) => return self.poll_over(cx).map(drop),
-            State::Leaving(closing) => ready!(closing.poll_left(&mut self.inner, cx)),
+            State::AnsweringClose(..) => return self.poll_not_open(cx).map(drop),
+            State::Disconnecting(closing) => ready!(closing.poll_disconnected(&mut self.inner, cx)),
             State::Open => {
-                self.state = State::Leaving(Closing::new(self.close_timeout));
+                self.state = State::Disconnecting(Closing::new(self.close_timeout));
                 return self.poll_disconnect(cx);
             }
         }
@@ -203,108 +202,108 @@ where
     }
 }
 
-/// A close in order that is under way.
+/// A graceful close in progress.
 struct Closing {
     timeout: Duration,
-    /// Fires once nothing has moved for that long.
-    still: Pin<Box<tokio::time::Sleep>>,
-    /// Fires when it has taken too long in all.
-    over: Pin<Box<tokio::time::Sleep>>,
-    moved: Arc<Moved>,
-    /// Both directions, each once it is done: this end's sink, and the other end's stream.
+    /// Fires after this time without progress.
+    stalled: Pin<Box<tokio::time::Sleep>>,
+    /// Fires at the overall limit.
+    overall: Pin<Box<tokio::time::Sleep>>,
+    progress: Arc<Progress>,
+    /// Completion of the two directions: this end's sink, and the peer's stream.
     closed: bool,
-    heard_all: bool,
+    read_all: bool,
 }
 
 impl Closing {
     fn new(timeout: Duration) -> Closing {
-        let over = runtime::sleep(timeout.saturating_mul(MOST));
+        let overall = runtime::sleep(timeout.saturating_mul(MAX_TIMEOUTS));
         Closing {
             timeout,
-            still: runtime::sleep(timeout),
-            over,
-            moved: Arc::default(),
+            stalled: runtime::sleep(timeout),
+            overall,
+            progress: Arc::default(),
             closed: false,
-            heard_all: false,
+            read_all: false,
         }
     }
 
-    /// Ready when this end has flushed and closed, or time is up.
+    /// Ready when this end has flushed and closed, or at the time limit.
     fn poll_answered<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
     where
         T: Sink<Message, Error = SendError> + Unpin,
     {
-        let late = self.poll_late(cx).is_ready();
-        let waker = self.moved.waker(cx);
+        let late = self.poll_timeout(cx).is_ready();
+        let waker = self.progress.waker(cx);
         let closed = inner.poll_close_unpin(&mut Context::from_waker(&waker)).is_ready();
         if closed || late { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when both ends have closed, or time is up.
-    fn poll_left<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
+    /// Ready when both ends have closed, or at the time limit.
+    fn poll_disconnected<T>(&mut self, inner: &mut T, cx: &mut Context<'_>) -> Poll<()>
     where
         T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Unpin,
     {
-        // Asked first: a peer that sends without end uses up the task's budget, and without budget no timer fires.
-        if self.poll_late(cx).is_ready() {
+        // Checked first: a peer that sends endlessly uses up the task's budget, and without budget no timer fires.
+        if self.poll_timeout(cx).is_ready() {
             return Poll::Ready(());
         }
-        let waker = self.moved.waker(cx);
+        let waker = self.progress.waker(cx);
         let cx = &mut Context::from_waker(&waker);
         if !self.closed {
             match inner.poll_close_unpin(cx) {
                 Poll::Ready(Ok(())) => self.closed = true,
-                // It reads no more.
+                // The peer no longer reads.
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
         }
         for _ in 0..DISCARDED {
-            if self.heard_all {
-                // It may still read what is left to send.
+            if self.read_all {
+                // The peer may still read queued messages.
                 return if self.closed { Poll::Ready(()) } else { Poll::Pending };
             }
             match ready!(inner.poll_next_unpin(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(_)) => return Poll::Ready(()),
-                None => self.heard_all = true,
+                None => self.read_all = true,
             }
         }
         waker.wake();
         Poll::Pending
     }
 
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.over.as_mut().poll(cx).is_ready() {
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.overall.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if self.moved.woken.swap(false, Ordering::Relaxed) {
-            self.still.as_mut().reset(runtime::now() + self.timeout.min(LONG));
+        if self.progress.woken.swap(false, Ordering::Relaxed) {
+            self.stalled.as_mut().reset(runtime::now() + self.timeout.min(FOREVER));
         }
-        self.still.as_mut().poll(cx)
+        self.stalled.as_mut().poll(cx)
     }
 }
 
-/// Messages discarded before other tasks get their turn.
+/// Messages discarded before other tasks get a turn.
 const DISCARDED: usize = 64;
-/// As good as never, and no overflow.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Effectively never, without overflow.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Wakes the task, and remembers that the transport did: something has moved.
+/// Wakes the task, and records that the transport made progress.
 #[derive(Default)]
-struct Moved {
+struct Progress {
     woken: AtomicBool,
     task: AtomicWaker,
 }
 
-impl Moved {
+impl Progress {
     fn waker(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
         self.task.register(cx.waker());
         Arc::clone(self).into()
     }
 }
 
-impl Wake for Moved {
+impl Wake for Progress {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -1,12 +1,12 @@
-//! An engine and its plugins, wherever they live, call each other's methods and listen to each other's events.
+//! An engine and its plugins call each other's methods and subscribe to each other's events, wherever they run.
 //!
-//! This crate is everything but the transports. Those are crates of their own: `transport-ws` (websockets),
+//! This crate contains everything except the transports, which are separate crates: `transport-ws` (websockets),
 //! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io) and `transport-worker`
 //! (threads).
 //!
-//! # From nothing to a call
+//! # Quick start
 //!
-//! In `Cargo.toml`, beside this crate: `tokio` with its features `macros` and `rt-multi-thread`.
+//! `Cargo.toml` also needs `tokio` with the features `macros` and `rt-multi-thread`.
 //!
 //! ```
 //! use connector_core::{Engine, Plugin};
@@ -19,7 +19,7 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let engine = Engine::new();
 //!     engine.register(Plugin::new("calculator").method("divide", divide))?;
-//!     // The host takes part as a plugin, too: calls and subscriptions always come from a plugin.
+//!     // The host acts as a plugin too: calls and subscriptions always come from a plugin.
 //!     let app = engine.register(Plugin::new("app"))?;
 //!     engine.manager().activate("app").await?;
 //!
@@ -33,48 +33,47 @@
 //! }
 //! ```
 //!
-//! Here the calculator runs in the host's process. To move it behind a websocket, its program serves it with
-//! `transport_ws::serve("127.0.0.1:4000", calculator)`, and the host registers
-//! `transport_ws::plugin("calculator", "ws://127.0.0.1:4000")` in its place. Nothing else changes.
+//! Here the calculator runs in the host's process. To move it behind a websocket, serve it from another program with
+//! `transport_ws::serve("127.0.0.1:4000", calculator)`, and register
+//! `transport_ws::plugin("calculator", "ws://127.0.0.1:4000")` with the engine instead. Nothing else changes.
 //!
 //! # Concepts
 //!
-//! - A [`Plugin`] is a value: a name, a table of methods, and hooks. The same value is registered with an engine, or
-//!   served by a program of its own.
-//! - An [`Engine`] knows plugins by their names, and routes every call and event between them. A registered plugin is
-//!   inactive; it is activated by the host ([`PluginManager::activate`]), by another plugin, or by the first call to
-//!   it.
-//! - A [`PluginClient`] is a plugin's handle: it calls, emits and listens in that plugin's name, in the engine's
-//!   process as well as at the other end of a link.
-//! - A *connector* makes [`Link`]s: [`PluginConnector`] is the engine's end of a transport, [`ClientConnector`] the
-//!   plugin's. "Client" is the published packages' word: the plugin is the engine's client, even where it runs the
-//!   server.
-//! - The *manager* is a plugin that every engine has. Plugins ask it for profiles and activations; the host has
+//! - A [`Plugin`] is a value: a name, a table of methods, and hooks. The same value can be registered with an engine or
+//!   served by a separate program.
+//! - An [`Engine`] finds plugins by name, and routes every call and event between them. A registered plugin is inactive
+//!   until it is activated by the host ([`PluginManager::activate`]), by another plugin, or by the first call to it.
+//! - A [`PluginClient`] is a plugin's handle: it calls, emits and listens in that plugin's name, both in the engine's
+//!   process and at the other end of a link.
+//! - A *connector* makes [`Link`]s: [`PluginConnector`] is the engine's side of a transport, [`ClientConnector`] the
+//!   plugin's. "Client" is the term of the published packages: the plugin is the engine's client, even where it runs
+//!   the server.
+//! - The *manager* is a built-in plugin of every engine. Plugins request profiles and activations from it; the host uses
 //!   [`Engine::manager`].
 //!
 //! # Where to look
 //!
 //! To write a plugin:
-//! - [`Plugin`], [`Service`]; [`Method`] says what functions can be methods, [`Reply`] what they can return, and
-//!   [`Json`] returns any type, also as a typed error. [`Context`] is a call's own, [`Rest`] takes any arguments.
+//! - [`Plugin`], [`Service`]; [`Method`] documents which functions can be methods, [`Reply`] what they can return, and
+//!   [`Json`] returns any type, also as a typed error. [`Context`] describes a call, [`Rest`] takes any arguments.
 //! - [`PluginClient`] to call others ([`call`](PluginClient::call)), to emit ([`emit`](PluginClient::emit)) and to
-//!   listen ([`on`](PluginClient::on), or [`events`](PluginClient::events), which gives an [`EventStream`]).
-//! - [`serve()`] and [`connect()`] put it behind a transport, [`Serving::until`] stops it in order, [`ClientConfig`]
+//!   listen ([`on`](PluginClient::on), or [`events`](PluginClient::events), which returns an [`EventStream`]).
+//! - [`serve()`] and [`connect()`] put it behind a transport, [`Serving::until`] stops it gracefully, [`ClientConfig`]
 //!   has its limits.
 //!
 //! To write a host:
 //! - [`Engine`], [`EngineBuilder`], [`PluginManager`], [`Registration`], and [`PluginOptions`] with the limits of one
 //!   plugin.
-//! - Who may do what: [`EngineBuilder::access_rule`] with [`Access`] and [`Operation`]; [`Policy`].
-//! - [`LinkState`] says whether a plugin's link is up, [`LinkEnd`] how it ended, and [`ConnectError`] why it could not be
-//!   made.
+//! - Permissions: [`EngineBuilder::access_rule`] with [`Access`] and [`Operation`]; [`Policy`].
+//! - [`LinkState`] is the state of a plugin's link, [`LinkEnd`] how it ended.
 //!
-//! Errors: [`CallError`] says how a call ended, [`Refusal`] why it was not let through, [`Fault`] what a method threw.
-//! [`RegisterError`], [`ActivateError`], [`UpdateError`] and [`ServiceError`] are those of other operations.
+//! Errors: [`CallError`] is the error of a call, [`Refusal`] the reason why the engine refused it, [`Fault`] an error
+//! returned by a method. [`RegisterError`], [`ActivateError`], [`UpdateError`] and [`ServiceError`] belong to other
+//! operations.
 //!
 //! To write a transport:
-//! - [`Link`] and its contract; [`FramedLink`] makes one of any stream and sink; [`Message`], [`Id`] and [`Payload`]
-//!   cross it. [`StallDetector`] and [`redacted_url()`] are there to share.
+//! - [`Link`] and its contract; [`FramedLink`] makes one from any stream and sink; it carries [`Message`]s with [`Id`]s
+//!   and [`Payload`]s. [`StallDetector`] and [`redacted_url()`] are shared utilities.
 //!
 //! Sketch-thru-Plan: module [`stp`].
 //!
@@ -82,15 +81,15 @@
 //!
 //! In the workspace, `docs/`:
 //!
-//! - Test your plugin: `test-a-plugin.md`, with the crate `conformance`, which has a transport in memory.
-//! - Write your own connector: `write-your-own-connector.md`, with the suite of the crate `conformance`.
-//! - How this crate is built, and which invariants hold: `architecture.md`.
+//! - Test your plugin: `test-a-plugin.md`, with the in-memory transport of the crate `conformance`.
+//! - Write your own connector: `write-your-own-connector.md`, with the test suite of the crate `conformance`.
+//! - Structure and invariants of this crate: `architecture.md`.
 //!
 //! # Runtime
 //!
-//! Everything runs on a tokio runtime with its time enabled. Nothing here needs tokio's I/O.
+//! Requires a tokio runtime with its time enabled. Tokio's I/O driver is not needed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// From other crates' pages: Cargo may document them before this one, and rustdoc then finds no page to link to.
+// For links from other crates' pages: Cargo may document them before this crate exists, and rustdoc cannot resolve them.
 #![doc(html_root_url = "../")]
 
 mod client;

@@ -1,4 +1,4 @@
-//! What an engine knows of a plugin.
+//! What an engine knows about a plugin.
 
 use std::fmt;
 
@@ -7,23 +7,24 @@ use serde_json::{Map, Value};
 
 use crate::redact::redacted_url;
 
-/// Describes a plugin. Every field of the published packages, and whatever else a host puts there, survives a round
-/// trip; only the name is needed. `Debug` shows its URL as [`redacted_url`](crate::redacted_url()) does.
+/// Describes a plugin. Only the name is required. All fields of the published packages, and any other field that a host
+/// adds, survive a round trip. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "the published field names speak for themselves; the others say more below")]
+#[allow(missing_docs, reason = "the published field names are self-explanatory; the others are documented")]
 pub struct Profile {
     /// Unique in an engine, and the first part of every path.
     pub name: String,
-    /// Where an external plugin lives; set by [`ExternalProfile`].
+    /// Where an external plugin runs; set by [`ExternalProfile`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// What others may call. The handshake and services set it; a native plugin's own table does.
+    /// The methods that others may call. Set by the handshake and by services; for a native plugin, by its method
+    /// table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
-    /// What it emits, for the reader: any event may be emitted and listened to.
+    /// The events that the plugin emits. Informational only: any event may be emitted and listened to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +39,7 @@ pub struct Profile {
     pub version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Plugins this one may activate; a policy's to honour.
+    /// Plugins that this one may activate. Honoured by the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_activate: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +52,7 @@ pub struct Profile {
     pub repo: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_contact: Option<String>,
-    /// Where a view goes (the published `LocationProfile`).
+    /// Where a view is placed (the published `LocationProfile`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// All other fields.
@@ -60,19 +61,19 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// A profile with a name and nothing else.
+    /// A profile with only a name.
     pub fn new(name: impl Into<String>) -> Profile {
         Profile { name: name.into(), ..Profile::default() }
     }
 
-    /// Sets the events it says it emits.
+    /// Sets the declared events.
     #[must_use]
     pub fn with_events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> Profile {
         self.events = Some(events.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The profile with the fields of `update` laid over it, as `{...profile, ...update}` does.
+    /// This profile overlaid with the fields of `update`, like JavaScript's `{...profile, ...update}`.
     pub(crate) fn merged(&self, update: Map<String, Value>) -> Result<Profile, serde_json::Error> {
         let mut merged = serde_json::to_value(self)?;
         if let Value::Object(fields) = &mut merged {
@@ -82,7 +83,7 @@ impl Profile {
     }
 }
 
-/// As JSON, since most fields are absent.
+/// Formats as JSON, because most fields are absent.
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = Profile { url: self.url.as_deref().map(redacted_url), ..self.clone() };
@@ -105,18 +106,18 @@ impl From<String> for Profile {
     }
 }
 
-/// A profile with the place where its plugin lives. `Debug` shows its URL as [`redacted_url`](crate::redacted_url()) does.
+/// A profile with the URL of its plugin. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Profile", try_from = "Profile")]
 pub struct ExternalProfile {
     /// The plugin.
     pub profile: Profile,
-    /// What the transport connects to, after [`transform_url`].
+    /// The URL that the transport connects to, after [`transform_url`].
     pub url: String,
 }
 
 impl ExternalProfile {
-    /// The plugin `profile` (a name will do) at `url`.
+    /// The plugin `profile` (a name is enough) at `url`.
     pub fn new(profile: impl Into<Profile>, url: impl Into<String>) -> ExternalProfile {
         ExternalProfile { profile: profile.into(), url: url.into() }
     }
@@ -144,8 +145,8 @@ impl TryFrom<Profile> for ExternalProfile {
     }
 }
 
-/// Where a plugin's URL really leads: `ipfs://` and `swarm://` go through a gateway, anything else is itself.
-/// Replaceable by [`PluginOptions::transform_url`](crate::PluginOptions).
+/// The effective URL of a plugin: `ipfs://` and `swarm://` go through a gateway, any other URL is unchanged.
+/// Replaceable with [`PluginOptions::transform_url`](crate::PluginOptions).
 pub fn transform_url(name: &str, url: &str) -> String {
     if let Some(rest) = url.strip_prefix("ipfs://") {
         format!("https://{name}.dyn.plugin.remixproject.org/ipfs/{rest}")
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_not_printed_with_its_secrets() {
+    fn debug_output_hides_the_secrets_of_a_url() {
         let external = ExternalProfile::new("p", "ws://user:s3cret@127.0.0.1:9/t0ken");
         for text in [format!("{external:?}"), format!("{:?}", Profile::from(external))] {
             assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn gateways() {
+    fn ipfs_and_swarm_urls_go_through_a_gateway() {
         assert_eq!(transform_url("p", "ipfs://Qm1"), "https://p.dyn.plugin.remixproject.org/ipfs/Qm1");
         assert_eq!(transform_url("p", "swarm://ab"), "https://swarm-gateways.net/bzz-raw://ab");
         assert_eq!(transform_url("p", "ws://localhost:1"), "ws://localhost:1");

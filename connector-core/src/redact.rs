@@ -1,18 +1,18 @@
-//! What may be shown of a URL.
+//! Hides the secret parts of URLs.
 
-/// The longest text that is shown.
-const MOST: usize = 200;
-/// What stands for the part that is left out.
+/// Maximum length of a host that is shown.
+const MAX_HOST: usize = 200;
+/// Replaces hidden parts.
 const HIDDEN: &str = "…";
 
-/// A URL as errors, traces and `Debug` output show it: scheme, host and port, never what may be a secret.
+/// A URL for errors, traces and `Debug` output: shows scheme, host and port, and hides everything that may be a secret.
 ///
-/// User name, password, query and fragment are left out; so is the path, which may be a token. An ellipsis marks a path
-/// or query that was left out. The names of local sockets and programs (`local:`, `exec:` and `worker:`, a bare name, an
-/// absolute path) stay as they are. A text that is none of these, or whose host is not clearly a host, is hidden but for
-/// its scheme: a URL with a mistake in it shows no more than one without.
+/// User name, password, query, fragment and path are removed; an ellipsis marks a removed path or query. The names of
+/// local sockets and programs (`local:`, `exec:` and `worker:`, a bare name, an absolute path) are unchanged. Of any
+/// other text, or a URL whose host is not clearly a host, only the scheme is shown: a URL with a typo reveals no more
+/// than a correct one.
 ///
-/// Connectors use it wherever they show the URL they were given.
+/// Connectors use this wherever they show the URL they were given.
 ///
 /// ```
 /// use connector_core::redacted_url;
@@ -24,26 +24,26 @@ const HIDDEN: &str = "…";
 pub fn redacted_url(url: &str) -> String {
     let (scheme, rest) = match url.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
-        _ if is_place(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
+        _ if is_local_name(url) && (url.starts_with('/') || !url.contains('/')) => return url.to_owned(),
         _ => return HIDDEN.to_owned(),
     };
     if let Some(rest) = rest.strip_prefix("//") {
         return with_authority(scheme, rest).unwrap_or_else(|| format!("{scheme}://{HIDDEN}"));
     }
     match scheme {
-        "local" | "exec" | "worker" if is_place(rest) => url.to_owned(),
+        "local" | "exec" | "worker" if is_local_name(rest) => url.to_owned(),
         "local" | "exec" | "worker" => format!("{scheme}:{HIDDEN}"),
         // The scheme of a text such as `user:password@host` is the user.
         _ => HIDDEN.to_owned(),
     }
 }
 
-/// `None` if its host is not clearly one.
+/// `None` if the host is not clearly a host name or address.
 fn with_authority(scheme: &str, rest: &str) -> Option<String> {
-    // A backslash is a slash to browsers.
+    // Browsers treat a backslash as a slash.
     let (authority, after) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
     let path = after.split(['?', '#']).next().unwrap_or_default();
-    // A password that holds a slash: what looks like host and port is its beginning.
+    // A password that contains a slash: the apparent host and port are its beginning.
     if path.contains('@') {
         return None;
     }
@@ -58,7 +58,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// A name or an address, with or without a port.
+/// A host name or an address, with or without a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
@@ -66,21 +66,24 @@ fn is_host(text: &str) -> bool {
     };
     let is_address = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
     let is_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
-    let is_right = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let is_valid = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => is_address(inner),
         None => host.chars().all(is_name),
     };
-    is_right && (1..=MOST).contains(&host.len()) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
+    is_valid
+        && (1..=MAX_HOST).contains(&host.len())
+        && port.len() <= 5
+        && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A name of something on this machine, or a path.
-fn is_place(text: &str) -> bool {
+/// The name of a local socket or program, or a path.
+fn is_local_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 4096
         && !text.starts_with("//")
         && !text.contains(['?', '#', '='])
         && !text.chars().any(char::is_control)
-        // `python@3.11` is a folder's name; user and password have a colon as well.
+        // `python@3.11` is a directory name; a user with a password also contains a colon.
         && !(text.contains('@') && (text.contains(':') || !text.starts_with('/')))
 }
 
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_local_is_shown() {
+    fn local_names_are_shown() {
         for text in [
             "local:calculator",
             "local:/run/user/1000/a b.sock",
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_shown_whatever_the_text_looks_like() {
+    fn no_secret_is_shown_in_malformed_urls() {
         let secrets = [
             "ws://user:s3cret@127.0.0.1:9/t0ken",
             "ws://s3cret@host",
@@ -166,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_long_or_unprintable_is_shown() {
+    fn long_and_unprintable_texts_are_hidden() {
         let long = "x".repeat(1 << 20);
         for text in [format!("ws://{long}"), format!("{long}://h"), long.clone(), "local:\x1b[31m".to_owned()] {
             let shown = redacted_url(&text);
-            assert!(shown.len() <= 2 * MOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
+            assert!(shown.len() <= 2 * MAX_HOST && !shown.contains('\x1b'), "{}", &shown[..shown.len().min(100)]);
         }
     }
 }

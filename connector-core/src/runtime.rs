@@ -1,7 +1,7 @@
-//! The one seam to the runtime: everything in this crate that needs a clock or a task goes through here.
+//! The crate's only access to the async runtime: everything that needs a clock or a task goes through here.
 //!
-//! Today it is tokio's runtime. A browser has neither its clock nor its tasks, so a port to
-//! `wasm32-unknown-unknown` replaces these functions and nothing else (`clippy.toml` forbids the rest).
+//! Today the runtime is tokio. A browser has neither tokio's clock nor its tasks, so a port to `wasm32-unknown-unknown`
+//! replaces only these functions (`clippy.toml` forbids direct use of tokio elsewhere).
 #![allow(clippy::disallowed_methods)]
 
 use std::future::{Future, poll_fn};
@@ -13,19 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use tokio::time::Instant;
 
-/// A future of its own on the heap, to be kept among others.
+/// A boxed future that can be stored with others.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(crate) type Timer = Pin<Box<tokio::time::Sleep>>;
 
-/// A task that ends when this handle is dropped.
+/// A task that is aborted when this handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Task(tokio::task::JoinHandle<()>);
 
 impl Task {
-    /// Waits for the task's own end.
+    /// Waits until the task ends on its own.
     pub(crate) async fn ended(&mut self) {
-        // The only errors are a panic, which the runtime has reported, and an abort: either way it has ended.
+        // The only errors are a panic, which the runtime has reported, and an abort. Either way the task has ended.
         let _ = (&mut self.0).await;
     }
 }
@@ -44,13 +44,13 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Task {
     Task(tokio::spawn(task))
 }
 
-/// Runs `task` until it ends or `until` is cancelled: as far as it gets at once, and the rest in a task of the runtime's.
-/// Where there is no runtime, or none any more, it is dropped.
+/// Runs `task` until it ends or `until` is cancelled. The first poll happens here; if the task is still pending, it
+/// moves to a spawned task. Without a running runtime the task is dropped.
 pub(crate) fn spawn_until(until: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let mut task = Box::pin(until.clone().run_until_cancelled_owned(task));
     if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-        // The task's own first poll finds what happened since.
+        // The first poll in the spawned task picks up any wake-up since.
         runtime.spawn(task);
     }
 }
@@ -59,15 +59,17 @@ pub(crate) fn sleep(length: Duration) -> Timer {
     Box::pin(tokio::time::sleep(length))
 }
 
-/// Wakes the task again after others that are ready in its thread, also the future that the runtime itself was given.
+/// Reschedules the current task behind the others that are ready on its thread, including the future that `block_on`
+/// runs.
 pub(crate) fn give_way(cx: &mut Context<'_>) {
-    // Its first poll sees to that. Waking the task itself would leave the runtime's own future waiting for long.
+    // The first poll of `yield_now` does this. Waking the task directly would starve the `block_on` future.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
-/// The future's output, or `None` once `limit` has passed. The timer is only set when the future does not end at once.
+/// The future's output, or `None` once `limit` has passed. The timer is only created when the future does not complete
+/// at once.
 ///
-/// `work` is pinned by the caller: a future that is handed on is kept twice, and moved.
+/// The caller pins `work`: passing the future by value would store it twice and move it.
 pub(crate) async fn timeout<T>(limit: Duration, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
     let mut timer = pin!(None);
     poll_fn(|cx| {

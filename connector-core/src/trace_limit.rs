@@ -1,4 +1,4 @@
-//! Traces at a bounded rate.
+//! Rate-limited traces.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::runtime::{self, Instant};
 use crate::sync::lock;
 
-/// Lets one trace a second through and counts the others: for what a peer can cause without end, such as being refused.
+/// Lets one trace per second pass and counts the rest. For events that a peer can cause without limit, such as rejected
+/// connections.
 ///
 /// ```
 /// let refusals = connector_core::TraceLimit::default();
 /// for _ in 0..1000 {
 ///     if let Some(left_out) = refusals.pass() {
-///         tracing::warn!(left_out, "a client was refused");
+///         tracing::warn!(left_out, "a client was rejected");
 ///     }
 /// }
 /// ```
@@ -28,7 +29,8 @@ struct State {
 impl TraceLimit {
     const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// Whether to trace now: how many were left out since the last time, or `None` if this one is left out as well.
+    /// Whether to trace now: `Some` with the number of traces skipped since the last one, or `None` if this one must be
+    /// skipped too.
     pub fn pass(&self) -> Option<u64> {
         let (mut state, now) = (lock(&self.0), runtime::now());
         if state.last.is_some_and(|last| now.duration_since(last) < TraceLimit::INTERVAL) {

@@ -1,5 +1,5 @@
-//! Runs the examples of `docs/protocol.md`, whose section 1.4 says what each kind of block is, and checks what the sources
-//! cite of it.
+//! Runs the examples of `docs/protocol.md`, whose section 1.4 defines the kinds of blocks, and checks the sources'
+//! citations of it.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
@@ -7,11 +7,11 @@
 mod document;
 #[path = "protocol/exchange.rs"]
 mod exchange;
-#[allow(dead_code, reason = "more than these tests need")]
-#[path = "engine/hand.rs"]
-mod hand;
 #[path = "protocol/refusals.rs"]
 mod refusals;
+#[allow(dead_code, reason = "more than these tests need")]
+#[path = "engine/scripted_peer.rs"]
+mod scripted_peer;
 #[allow(dead_code, reason = "more than these tests need")]
 #[path = "engine/support.rs"]
 mod support;
@@ -44,14 +44,14 @@ fn every_block_is_of_a_kind_that_is_checked() {
 }
 
 #[test]
-fn messages_are_the_same_when_they_are_written_again() {
+fn messages_survive_a_round_trip() {
     for (line, text) in Document::read().of_kind("json message").flat_map(Block::numbered) {
         assert_eq!(rewritten(text), value(text), "line {line}");
     }
 }
 
 #[test]
-fn messages_are_read_as_the_page_says() {
+fn messages_are_decoded_as_documented() {
     let document = Document::read();
     for block in document.of_kind("json reads-as") {
         for (pair, line) in block.lines.chunks(2).zip((block.line + 1..).step_by(2)) {
@@ -62,7 +62,7 @@ fn messages_are_read_as_the_page_says() {
 }
 
 #[test]
-fn what_is_not_a_message_is_dropped() {
+fn invalid_messages_are_dropped() {
     for (line, text) in Document::read().of_kind("json invalid").flat_map(Block::numbered) {
         let error = Message::decode(text.to_owned().into()).expect_err(text);
         assert!(!matches!(error, DecodeError::Partial { .. }), "line {line}: it is answered");
@@ -94,7 +94,7 @@ fn frames_of_sketch_thru_plan_are_read_and_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exchanges_take_place_as_the_page_says() {
+async fn exchanges_match_the_documentation() {
     let document = Document::read();
     for block in document.of_kind("text exchange") {
         exchange::play(block).await;
@@ -102,7 +102,7 @@ async fn exchanges_take_place_as_the_page_says() {
 }
 
 #[test]
-fn the_page_has_the_refusals_word_for_word() {
+fn the_document_lists_all_refusal_texts() {
     let document = Document::read();
     for text in refusals::all() {
         assert!(document.text.contains(&format!("| `{text}` |")), "section 4 does not have: {text}");
@@ -110,7 +110,7 @@ fn the_page_has_the_refusals_word_for_word() {
 }
 
 #[test]
-fn sections_are_numbered_in_order() {
+fn sections_are_numbered_consecutively() {
     let sections = Document::read().sections();
     let mut expected = (0, 0);
     for (chapter, section) in sections {
@@ -124,7 +124,7 @@ fn sections_are_numbered_in_order() {
 }
 
 #[test]
-fn whatever_cites_a_section_cites_one_that_is_there() {
+fn cited_sections_exist() {
     let document = Document::read();
     let sections = document.sections();
     let mut cited = document.own_references();
@@ -137,6 +137,6 @@ fn whatever_cites_a_section_cites_one_that_is_there() {
 }
 
 #[test]
-fn each_class_of_the_differential_test_is_in_the_table() {
+fn each_class_of_the_differential_test_is_documented() {
     assert_eq!(Document::read().rows("### 9.1"), document::differential_classes());
 }

@@ -1,4 +1,4 @@
-//! The router and the queues of calls: an engine whose plugins are all in this process.
+//! The router and the call queues: an engine whose plugins are all in this process.
 
 use std::hint::black_box;
 use std::mem;
@@ -31,7 +31,7 @@ fn call(name: &'static str) -> Case {
     })
 }
 
-/// Within the process a text is moved there and back: a copy would stand out.
+/// Within the process a text is moved both ways, so a copy would show.
 fn call_with_text(name: &'static str, length: usize) -> Case {
     Case::new(name, move || {
         let host = Host::new();
@@ -55,7 +55,7 @@ fn emit(name: &'static str, listeners: usize) -> Case {
     })
 }
 
-/// Calls that are under way together: each gives way once while it runs, so the others find the plugin busy.
+/// Concurrent calls: each yields once while it runs, so the others find the plugin busy.
 fn calls(name: &'static str, concurrency: usize) -> Case {
     Case::new(name, move || {
         let host = Host::new();

@@ -1,4 +1,4 @@
-//! Messages to JSON and back, and payloads that are read.
+//! Encoding and decoding of messages, and reading of payloads.
 
 use std::hint::black_box;
 
@@ -50,7 +50,7 @@ fn decode(name: &str, message: fn() -> Message) -> Case {
     })
 }
 
-/// As a method reads the arguments that came over a link.
+/// As a method reads arguments received over a link.
 fn read(name: &str, payload: fn() -> Payload) -> Case {
     Case::new(format!("read/{name}"), move || {
         let payload = passed_on(payload());
@@ -63,13 +63,13 @@ fn read(name: &str, payload: fn() -> Payload) -> Case {
 const PLAIN: &str = "All of this is plain text. ";
 const ESCAPES: &str = "\"Half\"\tof\\this\nis\u{1}not\r\n";
 
-/// Arguments that nobody has serialized yet: one text of so many bytes.
+/// Unserialized arguments: one text of the given length.
 fn text(of: &str, length: usize) -> Payload {
     let text: String = of.chars().cycle().take(length).collect();
     Payload::new((text,))
 }
 
-/// The payload as it is when it has come over a link: JSON.
+/// The payload as received over a link: JSON.
 fn passed_on(payload: Payload) -> Payload {
     Payload::from_json(payload.to_json().unwrap()).unwrap()
 }

@@ -1,15 +1,15 @@
-//! What is measured: the one list, for the clock (`pure`) and for the count of instructions (`instructions`).
+//! The list of benchmarks, shared by `pure` (time) and `instructions`.
 
 mod engine;
 mod message;
 
-/// One thing to measure.
+/// A benchmark.
 pub(crate) struct Case {
     pub(crate) name: String,
     set_up: Box<dyn FnOnce() -> Run>,
 }
 
-/// Does it once.
+/// Runs it once.
 pub(crate) type Run = Box<dyn FnMut()>;
 
 impl Case {
@@ -17,7 +17,7 @@ impl Case {
         Case { name: name.into(), set_up: Box::new(|| Box::new(set_up())) }
     }
 
-    /// Only where it is measured: what others leave on the heap decides whether a buffer grows in its place.
+    /// Set up only when measured: other heap contents decide whether a buffer grows in place.
     pub(crate) fn set_up(self) -> Run {
         (self.set_up)()
     }

@@ -1,4 +1,4 @@
-//! The plugin's side of a link at work.
+//! The plugin's endpoint of a link.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,45 +8,46 @@ use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, LinkLost};
-use crate::link::{Ended, Endpoint, Reply, ResponseQueue, TaskSet};
-use crate::plugin::{Context, Outcome};
+use crate::link::{Completed, Endpoint, Reply, ResponseQueue, TaskSet};
+use crate::plugin::{Context, MethodResult};
 use crate::runtime::{self, Timer};
 use crate::session::{Dropped, Invocation, PluginEvent, PluginSession, Retained};
 use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
 
 pub(super) struct PluginEndpoint {
-    home: Arc<RemoteClient>,
+    shared: Arc<RemoteClient>,
     session: PluginSession<Reply>,
-    /// Methods that run, and the activation hook, which nobody asked for.
-    tasks: TaskSet<Option<Asked>, Outcome>,
-    answers: ResponseQueue<Answer>,
-    /// Activation hooks among the tasks.
+    /// Running methods, and the activation hook, which belongs to no request.
+    tasks: TaskSet<Option<RequestEcho>, MethodResult>,
+    responses: ResponseQueue<Response>,
+    /// The number of activation hooks among the tasks.
     hooks: usize,
-    /// No more calls are taken, and the link is closed once those that run have ended, or this has.
+    /// Set while stopping: no more calls are accepted, and the link is closed once running methods have completed or
+    /// this timer fires.
     finishing: Option<Timer>,
-    /// Why the link is of no use.
+    /// Why the link must be closed.
     broken: Option<LinkEnd>,
 }
 
-/// What the engine asked for.
-struct Asked {
+/// The envelope fields that the response echoes.
+struct RequestEcho {
     name: Option<Name>,
     key: Name,
 }
 
-struct Answer {
+struct Response {
     id: Option<Id>,
-    asked: Asked,
-    outcome: Outcome,
+    request: RequestEcho,
+    result: MethodResult,
 }
 
 impl PluginEndpoint {
-    pub(super) fn new(home: Arc<RemoteClient>) -> PluginEndpoint {
+    pub(super) fn new(shared: Arc<RemoteClient>) -> PluginEndpoint {
         PluginEndpoint {
-            home,
+            shared,
             session: PluginSession::new(),
             tasks: TaskSet::new(),
-            answers: ResponseQueue::new(),
+            responses: ResponseQueue::new(),
             hooks: 0,
             finishing: None,
             broken: None,
@@ -57,22 +58,22 @@ impl PluginEndpoint {
         match event {
             PluginEvent::Handshake { id, name, echo, first } => {
                 if first {
-                    self.home.loaded.send_replace(Some(name.clone()));
-                    tracing::debug!(plugin = &*name, "an engine has shaken hands");
-                    let own = self.home.instance.plugin.name();
+                    self.shared.loaded.send_replace(Some(name.clone()));
+                    tracing::debug!(plugin = &*name, "an engine has performed the handshake");
+                    let own = self.shared.instance.plugin.name();
                     if *name != *own {
-                        let given = crate::wire::shown(&name);
+                        let given = crate::wire::display_json(&name);
                         tracing::warn!(
                             plugin = own,
                             given = &*given,
-                            "the engine has registered this plugin under another name, by which others have to call it"
+                            "the engine has registered this plugin under another name; callers must use that name"
                         );
                     }
-                    // The hook's first part runs before the answer, so that a service it creates is listed there.
-                    if let Some(hook) = &self.home.instance.plugin.on_activation {
-                        let client = PluginClient::behind(Arc::clone(&self.home));
+                    // The hook is polled first, so that services it creates are listed in the handshake response.
+                    if let Some(hook) = &self.shared.instance.plugin.on_activation {
+                        let client = PluginClient::behind(Arc::clone(&self.shared));
                         let hook = Arc::clone(hook);
-                        // A panic of the hook's ends the link: half activated, the plugin would be of no use.
+                        // A panic in the hook ends the link: a half-activated plugin would be useless.
                         let hook = Box::pin(async move {
                             hook(client).await;
                             Ok(Payload::null())
@@ -80,71 +81,79 @@ impl PluginEndpoint {
                         self.hooks += usize::from(self.tasks.start(None, None, hook).is_none());
                     }
                 }
-                self.session.answer_handshake(id, echo, self.home.instance.exposed());
+                self.session.answer_handshake(id, echo, self.shared.instance.exposed());
             }
-            // An answer would be a refusal, which is final; after a frame that was garbled on its way, the engine
-            // connects again.
+            // A response would be a final refusal. A frame may be garbled in transit, so the link ends and the engine
+            // reconnects.
             PluginEvent::HandshakeUnreadable(why) => self.broken = Some(LinkEnd::BadFrame(why)),
             PluginEvent::Invoke(invocation) => {
                 let Invocation { id, name, key, from, path, args } = invocation;
-                if self.tasks.len() >= self.home.config.max_running {
-                    let busy = self.home.busy(&self.home.name(), &key, self.tasks.len());
-                    return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(busy)) });
+                if self.tasks.len() >= self.shared.config.max_running {
+                    let busy = self.shared.busy(&self.shared.name(), &key, self.tasks.len());
+                    return self.respond(Completed {
+                        id,
+                        tag: Some(RequestEcho { name, key }),
+                        output: Err(Fault::new(busy)),
+                    });
                 }
                 if self.finishing.is_some() {
-                    let stopping = format!("Cannot call {key} of {}, because it is stopping", self.home.name());
-                    return self.answer(Ended { id, of: Some(Asked { name, key }), output: Err(Fault::new(stopping)) });
+                    let stopping = format!("Cannot call {key} of {}, because it is stopping", self.shared.name());
+                    return self.respond(Completed {
+                        id,
+                        tag: Some(RequestEcho { name, key }),
+                        output: Err(Fault::new(stopping)),
+                    });
                 }
-                let client = PluginClient::behind(Arc::clone(&self.home));
+                let client = PluginClient::behind(Arc::clone(&self.shared));
                 let context = Context::new(from, path, key.clone(), client, None);
-                let work = self.home.instance.invoke(context, args, |method, plugin| {
+                let work = self.shared.instance.invoke(context, args, |method, plugin| {
                     format!("Method {method} doesn't exist on plugin {plugin}")
                 });
-                if let Some(ended) = self.tasks.start(id, Some(Asked { name, key }), work) {
-                    self.answer(ended);
+                if let Some(ended) = self.tasks.start(id, Some(RequestEcho { name, key }), work) {
+                    self.respond(ended);
                 }
             }
             PluginEvent::Stop { id } => {
-                self.tasks.stop(&id);
+                self.tasks.cancel(&id);
             }
-            PluginEvent::Notify { emitter, event, args } => self.home.hear(emitter, event, &args),
+            PluginEvent::Notify { emitter, event, args } => self.shared.deliver(emitter, event, &args),
             PluginEvent::Ended { reply, outcome } => {
-                // Whoever dropped the call does not want to know.
+                // An error means that the caller has dropped the call.
                 let _ = reply.send(outcome);
             }
         }
     }
 
-    fn answer(&mut self, Ended { id, of, output: outcome }: Ended<Option<Asked>, Outcome>) {
-        match of {
-            Some(asked) => self.answers.push(&self.home.outbox, Answer { id, asked, outcome }),
+    fn respond(&mut self, Completed { id, tag, output: result }: Completed<Option<RequestEcho>, MethodResult>) {
+        match tag {
+            Some(request) => self.responses.push(&self.shared.outbox, Response { id, request, result }),
             None => self.hooks -= 1,
         }
     }
 
-    /// Nothing that the engine has asked for runs or waits to be sent any more.
+    /// Whether all requests of the engine have completed and their responses are sent.
     fn is_finished(&self) -> bool {
         self.finishing.is_some()
             && self.tasks.len() == self.hooks
-            && self.answers.len() + self.session.waiting_to_send() + self.home.outbox.backlog().0 == 0
+            && self.responses.len() + self.session.waiting_to_send() + self.shared.outbox.backlog().0 == 0
     }
 
     fn command(&mut self, command: ClientCommand) -> Option<Message> {
         match command {
             ClientCommand::Call { id, target, method, args, reply } => {
-                if self.session.calls_under_way() >= self.home.config.max_calls {
-                    let busy = self.home.busy(&target, &method, self.session.calls_under_way());
+                if self.session.calls_under_way() >= self.shared.config.max_calls {
+                    let busy = self.shared.busy(&target, &method, self.session.calls_under_way());
                     let _ = reply.send(Err(busy));
                     None
                 } else {
                     Some(self.session.call(id, target, method, args, reply))
                 }
             }
-            ClientCommand::TakeBack { id } => self.session.take_back(id),
+            ClientCommand::Withdraw { id } => self.session.withdraw_call(id),
             ClientCommand::Cancel { target, method } => Some(self.session.cancel_all(target, method)),
             ClientCommand::Listen { action, emitter, event } => Some(self.session.subscribe(action, emitter, event)),
             ClientCommand::Finish => {
-                let limit = self.home.config.stop_timeout;
+                let limit = self.shared.config.stop_timeout;
                 self.finishing.get_or_insert_with(|| runtime::sleep(limit));
                 None
             }
@@ -152,9 +161,9 @@ impl PluginEndpoint {
         }
     }
 
-    /// The link has ended: everybody who waits is told, and running handlers are dropped with this side.
+    /// The link has ended: ends all pending calls and drops running handlers.
     pub(super) fn end(mut self, end: LinkEnd) {
-        let lost = self.home.outbox.set_down(end.clone());
+        let lost = self.shared.outbox.set_down(end.clone());
         let lost = lost.into_iter().filter_map(|command| match command {
             ClientCommand::Call { reply, .. } => Some(reply),
             _ => None,
@@ -163,15 +172,15 @@ impl PluginEndpoint {
             let lost = LinkLost::Seen { plugin: Name::new_static("engine"), end: end.clone() };
             let _ = reply.send(Err(lost.into()));
         }
-        self.home.forget_listeners();
-        // Wakes who waits for the handshake.
-        self.home.loaded.send_modify(|_| {});
+        self.shared.forget_listeners();
+        // Wakes tasks that wait for the handshake.
+        self.shared.loaded.send_modify(|_| {});
     }
 }
 
 impl Endpoint for PluginEndpoint {
     fn plugin(&self) -> Name {
-        self.home.name()
+        self.shared.name()
     }
 
     fn receive(&mut self, message: Message) {
@@ -179,9 +188,9 @@ impl Endpoint for PluginEndpoint {
             Ok(Some(event)) => self.act(event),
             Ok(None) => {}
             Err(dropped @ Dropped::UnknownResponse(_)) => {
-                tracing::debug!(plugin = &*self.home.name(), %dropped, "a message is dropped")
+                tracing::debug!(plugin = &*self.shared.name(), %dropped, "a message is dropped")
             }
-            Err(dropped) => tracing::warn!(plugin = &*self.home.name(), %dropped, "a message is dropped"),
+            Err(dropped) => tracing::warn!(plugin = &*self.shared.name(), %dropped, "a message is dropped"),
         }
     }
 
@@ -196,11 +205,13 @@ impl Endpoint for PluginEndpoint {
             return Poll::Ready(message);
         }
         loop {
-            // Each time: a command that sends nothing may have been what an answer waited for.
-            if let Some(Answer { id, asked: Asked { name, key }, outcome }) = self.answers.pop(&self.home.outbox) {
-                return Poll::Ready(self.session.answer(id, name, Some(key), outcome));
+            // Checked in each round: a command that sends nothing may have unblocked a response.
+            if let Some(Response { id, request: RequestEcho { name, key }, result }) =
+                self.responses.pop(&self.shared.outbox)
+            {
+                return Poll::Ready(self.session.response(id, name, Some(key), result));
             }
-            let command = ready!(self.home.outbox.poll_pop(cx));
+            let command = ready!(self.shared.outbox.poll_pop(cx));
             if let Some(message) = self.command(command) {
                 return Poll::Ready(message);
             }
@@ -209,27 +220,27 @@ impl Endpoint for PluginEndpoint {
 
     fn poll_work(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(ended) = self.tasks.poll_ended(cx) {
+        while let Poll::Ready(ended) = self.tasks.poll_completed(cx) {
             worked = true;
-            self.answer(ended);
+            self.respond(ended);
         }
         worked
     }
 
     fn watch_backlog(&self, cx: &mut Cx<'_>) {
-        self.home.outbox.watch(cx);
+        self.shared.outbox.watch(cx);
     }
 
-    /// What waits in the outbox waits for its own emitters, who wait for it; what the engine asked for counts.
+    /// Commands in the outbox are subject to back-pressure on their callers; only responses count here.
     fn backlog(&self) -> (usize, bool) {
-        let (_, too_many) = self.home.outbox.backlog();
-        let answers = self.answers.len() + self.session.waiting_to_send();
-        (answers, too_many || answers >= self.home.outbox.limits().max_messages)
+        let (_, too_many) = self.shared.outbox.backlog();
+        let responses = self.responses.len() + self.session.waiting_to_send();
+        (responses, too_many || responses >= self.shared.outbox.limits().max_messages)
     }
 
-    fn unsendable(&mut self, retained: Retained, error: PayloadError) {
-        tracing::warn!(plugin = &*self.home.name(), %error, "a message cannot be serialized");
-        if let Some(reply) = self.session.unsendable(retained, &error.to_string()) {
+    fn unsendable(&mut self, head: Retained, error: PayloadError) {
+        tracing::warn!(plugin = &*self.shared.name(), %error, "a message cannot be serialized");
+        if let Some(reply) = self.session.unsendable(head, &error.to_string()) {
             let _ = reply.send(Err(CallError::Arguments(error)));
         }
     }
@@ -238,13 +249,13 @@ impl Endpoint for PluginEndpoint {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(broken);
         }
-        if self.home.outbox.is_stopped() || self.is_finished() {
+        if self.shared.outbox.is_stopped() || self.is_finished() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         ready!(limit.as_mut().poll(cx));
-        let plugin = self.home.name();
-        tracing::warn!(%plugin, limit = ?self.home.config.stop_timeout, "methods still run, and are dropped");
+        let plugin = self.shared.name();
+        tracing::warn!(%plugin, limit = ?self.shared.config.stop_timeout, "running methods are dropped");
         Poll::Ready(LinkEnd::Disconnected)
     }
 }
@@ -256,7 +267,7 @@ mod tests {
     use crate::plugin::Plugin;
     use crate::wire::Action;
 
-    /// Keeps the warnings.
+    /// Records warnings.
     #[derive(Clone, Default)]
     struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
 
@@ -289,17 +300,17 @@ mod tests {
     }
 
     #[test]
-    fn another_name_than_the_plugins_own_is_warned_of_once() {
+    fn a_name_that_differs_from_the_plugins_own_is_warned_about_once() {
         for (given, warned) in [("probe", false), ("prope", true)] {
             let warnings = Warnings::default();
             let _guard = tracing::subscriber::set_default(warnings.clone());
-            let home = Arc::new(RemoteClient::new(Plugin::new("probe"), ClientConfig::default()));
-            let mut side = PluginEndpoint::new(home);
+            let shared = Arc::new(RemoteClient::new(Plugin::new("probe"), ClientConfig::default()));
+            let mut endpoint = PluginEndpoint::new(shared);
             for id in 0..2 {
                 let text = format!(
                     r#"{{"action":"request","id":{id},"name":"{given}","key":"handshake","payload":["{given}"]}}"#
                 );
-                side.receive(Message::decode(text.into()).unwrap());
+                endpoint.receive(Message::decode(text.into()).unwrap());
             }
             let all = warnings.0.lock().unwrap().clone();
             let names = all.iter().filter(|field| *field == "plugin=\"probe\"" || *field == "given=\"prope\"");
@@ -308,19 +319,22 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_sends_nothing_holds_up_no_answer() {
-        let home =
+    fn a_command_that_sends_nothing_does_not_delay_a_response() {
+        let shared =
             Arc::new(RemoteClient::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
-        let mut side = PluginEndpoint::new(Arc::clone(&home));
+        let mut endpoint = PluginEndpoint::new(Arc::clone(&shared));
         let mut cx = Cx::from_waker(std::task::Waker::noop());
         let receive =
-            |side: &mut PluginEndpoint, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
-        receive(&mut side, r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#);
-        while side.poll_transmit(&mut cx).is_ready() {}
-        // A call that is over already, taken back.
-        home.outbox.push(ClientCommand::TakeBack { id: 99 }).unwrap();
-        receive(&mut side, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
-        let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
+            |endpoint: &mut PluginEndpoint, text: &'static str| endpoint.receive(Message::decode(text.into()).unwrap());
+        receive(
+            &mut endpoint,
+            r#"{"action":"request","id":0,"name":"probe","key":"handshake","payload":["probe",null]}"#,
+        );
+        while endpoint.poll_transmit(&mut cx).is_ready() {}
+        // Withdraws a call that has already ended.
+        shared.outbox.push(ClientCommand::Withdraw { id: 99 }).unwrap();
+        receive(&mut endpoint, r#"{"action":"request","id":1,"name":"probe","key":"echo","payload":[7]}"#);
+        let Poll::Ready(answer) = endpoint.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

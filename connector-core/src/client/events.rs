@@ -21,18 +21,17 @@ use crate::wire::{Payload, PayloadError};
 pub enum Event<T = Rest> {
     /// The event's arguments.
     Args(T),
-    /// An event whose arguments are of other types, and what does not fit. More events may follow.
+    /// An event with arguments of other types, and the mismatch. More events may follow.
     Unreadable(PayloadError),
-    /// This many events were dropped, because the stream was full. Reported once what waits has been taken.
+    /// The number of events dropped because the stream was full. Reported after the buffered events.
     Missed(u64),
 }
 
 /// The occurrences of one event, in order: see [`PluginClient::events`]. `T` is a tuple such as `(i64, String)`, or
-/// [`Rest`] for any arguments, unread. Arguments are read when an item is taken.
+/// [`Rest`] for any arguments, unparsed. Arguments are parsed when an item is taken.
 ///
-/// The stream ends when its subscription does: with [`off`](PluginClient::off) of the event, the plugin's deactivation,
-/// or, in a plugin behind a link, the link. What still waits is given out first. Dropping the stream ends this
-/// subscription and no other.
+/// The stream ends with its subscription: with [`off`](PluginClient::off) for the event, the plugin's deactivation, or,
+/// behind a link, the link. Buffered events are delivered first. Dropping the stream ends only this subscription.
 #[derive(Debug)]
 pub struct EventStream<T = Rest> {
     client: PluginClient,
@@ -47,7 +46,7 @@ pub struct EventStream<T = Rest> {
 struct Shared {
     queue: Mutex<Queue>,
     reader: AtomicWaker,
-    room: usize,
+    capacity: usize,
 }
 
 #[derive(Debug, Default)]
@@ -62,26 +61,27 @@ impl<T: Parameters> EventStream<T> {
         client: PluginClient,
         emitter: &str,
         event: &str,
-        room: usize,
+        capacity: usize,
     ) -> Result<EventStream<T>, CallError> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), room: room.max(1) });
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), reader: AtomicWaker::new(), capacity: capacity.max(1) });
         let sink = Sink(Arc::clone(&shared));
         let push = move |args: &Payload| {
             sink.0.push(args.clone());
             Ok(())
         };
-        let subscription = client.listen_apart(emitter, event, Arc::new(push))?;
+        let subscription = client.listen_separately(emitter, event, Arc::new(push))?;
         let (emitter, event) = (emitter.to_owned(), event.to_owned());
         Ok(EventStream { client, emitter, event, subscription, shared, reads: PhantomData })
     }
 
-    /// The next event; `None` once no more can come. Cancel safe.
+    /// The next event; `None` after the end of the subscription. Cancel safe.
     pub async fn recv(&mut self) -> Option<Event<T>> {
         self.next().await
     }
 }
 
-/// The listener's end: the stream ends when it is dropped, with the subscription or with the link.
+/// The listener's end. The stream ends when this is dropped, with the subscription or the link.
 struct Sink(Arc<Shared>);
 
 impl Drop for Sink {
@@ -94,7 +94,7 @@ impl Drop for Sink {
 impl Shared {
     fn push(&self, args: Payload) {
         let mut queue = lock(&self.queue);
-        match queue.waiting.len() < self.room {
+        match queue.waiting.len() < self.capacity {
             true => queue.waiting.push_back(args),
             false => queue.missed += 1,
         }
@@ -102,7 +102,7 @@ impl Shared {
         self.reader.wake();
     }
 
-    /// What was missed is told after what waited before it.
+    /// Missed events are reported after the events buffered before them.
     fn pop<T: Parameters>(&self) -> Poll<Option<Event<T>>> {
         let mut queue = lock(&self.queue);
         if let Some(args) = queue.waiting.pop_front() {

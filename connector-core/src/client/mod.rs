@@ -1,4 +1,4 @@
-//! A plugin's own handle: to call others, to emit and to listen, wherever the plugin runs.
+//! The plugin's handle for calls and events, in the engine's process and behind a link.
 
 mod endpoint;
 mod events;
@@ -22,18 +22,19 @@ use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service,
 use crate::runtime;
 use crate::wire::{Action, Name, Payload};
 
-/// A plugin's handle: calls, emits and listens in the plugin's name, by way of the engine. Cheap to clone.
+/// A plugin's handle. Makes calls, emits events and subscribes in the plugin's name, through the engine. Cheap to
+/// clone.
 ///
 /// A method gets it from its [`Context`](crate::Context::client), a hook as its argument;
 /// [`Engine::register`](crate::Engine::register) and [`connect`] return it. It works the same in the engine's process
-/// and behind a link. While the plugin is inactive, once the engine is gone or has removed the plugin, and once the
-/// link has ended, its operations fail.
+/// and behind a link. Its operations fail while the plugin is inactive, once the engine is gone or has removed the
+/// plugin, and once the link has ended.
 #[derive(Clone, Debug)]
 pub struct PluginClient(Location);
 
 #[derive(Clone, Debug)]
 enum Location {
-    /// Weak, since plugins may keep their own handle: it must not keep the engine alive.
+    /// Weak, so that a plugin that stores its own handle does not keep the engine alive.
     Local {
         name: Name,
         engine: Weak<Inner>,
@@ -51,8 +52,8 @@ impl PluginClient {
         PluginClient(Location::Remote(link))
     }
 
-    /// The plugin's name: the one it was registered with. Behind a link, the engine says that name in the handshake;
-    /// before that, it is the plugin's own.
+    /// The name under which the plugin is registered. A plugin behind a link learns it in the handshake; until then
+    /// this is the plugin's own name.
     pub fn name(&self) -> Name {
         match &self.0 {
             Location::Local { name, .. } => name.clone(),
@@ -60,8 +61,8 @@ impl PluginClient {
         }
     }
 
-    /// Waits for the engine's handshake, before which a plugin behind a link cannot call or emit. In the engine's
-    /// process it returns at once. Cancel safe.
+    /// Waits for the engine's handshake, before which a plugin behind a link cannot call or emit. Returns at once in
+    /// the engine's process. Cancel safe.
     ///
     /// # Errors
     /// The link ended first.
@@ -72,21 +73,20 @@ impl PluginClient {
         }
     }
 
-    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`: `()` for
-    /// a method that returns nothing, [`serde::de::IgnoredAny`] for any result.
+    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`. Use `()`
+    /// for a method that returns nothing, and [`serde::de::IgnoredAny`] to ignore the result.
     ///
-    /// If the target is inactive, the call activates it first. Then it waits its turn, since a plugin runs one call at
-    /// a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10 s).
-    /// The wait itself has no limit; [`call_within`](PluginClient::call_within) has one for all of it.
+    /// An inactive target is activated first. The call then waits in the target's queue, since a plugin runs one call
+    /// at a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10
+    /// s). The time in the queue is unlimited; [`call_within`](PluginClient::call_within) limits the total.
     ///
-    /// A call that comes back to a plugin which is busy on its behalf does not wait for itself: the engine lets it
-    /// through. It takes a call for that of the plugin whose method, hook or decision makes it, whichever handle is used.
-    /// One thing it does not see: a method or hook that waits for a task which it has spawned and which calls by
-    /// another plugin's handle.
+    /// Reentrant calls do not deadlock: a call to a plugin that is busy on behalf of the caller bypasses the queue. The
+    /// engine attributes a call to the plugin whose method, hook or decision makes it, whichever handle is used. It
+    /// cannot see one case: a method or hook that waits for a spawned task which calls through another plugin's handle.
     ///
     /// If this plugin is deactivated while the call waits, the call ends as [`Refusal::Deactivated`].
     ///
-    /// Dropping the future cancels this one call, and the calls that it has caused in turn.
+    /// Dropping the future cancels this call, and the calls that it has caused in turn.
     ///
     /// ```no_run
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -95,7 +95,7 @@ impl PluginClient {
     /// ```
     ///
     /// # Errors
-    /// How else the call ended: see [`CallError`]. If the plugin's link is down, the call fails at once.
+    /// See [`CallError`] for all outcomes. If the plugin's link is down, the call fails at once.
     pub async fn call<T: CallResult>(
         &self,
         target: &str,
@@ -109,12 +109,12 @@ impl PluginClient {
         })
     }
 
-    /// Like [`call`](PluginClient::call), with a time limit for everything: activation, the wait in queues, and the
-    /// run. The target's own limit still holds.
+    /// Like [`call`](PluginClient::call), with a limit for the total time: activation, queueing and execution. The
+    /// target's own limit still applies.
     ///
     /// # Errors
-    /// As [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed. The call is cancelled
-    /// then.
+    /// Like [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed, which also cancels the
+    /// call.
     pub async fn call_within<T: CallResult>(
         &self,
         limit: Duration,
@@ -136,12 +136,12 @@ impl PluginClient {
         }
     }
 
-    /// Cancels all of this plugin's calls to `target` that wait or run, or only those of one method, as in the
-    /// published packages. Each ends as [`CallError::Cancelled`]. To cancel one call, drop its future.
+    /// Cancels all pending calls of this plugin to `target`, or only those of one method, as in the published packages.
+    /// Each ends as [`CallError::Cancelled`]. To cancel a single call, drop its future.
     ///
     /// # Errors
-    /// The target is unknown or inactive, or the method is not exposed. Behind a link it is the engine that finds this
-    /// out, and only a link that is down, or has had no handshake yet, is an error here.
+    /// The target is unknown or inactive, or the method is not exposed. Behind a link only the engine detects this;
+    /// errors here are limited to a link that is down or has not completed its handshake.
     pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
         match &self.0 {
             Location::Local { .. } => {
@@ -152,20 +152,19 @@ impl PluginClient {
         }
     }
 
-    /// Listens to an event of another plugin. The engine remembers the last occurrence of an event that anybody has
-    /// listened to, and delivers it at once. The other plugin need not be active, or registered yet.
+    /// Subscribes to an event of another plugin. The engine stores the last occurrence of each event that has had a
+    /// subscriber, and delivers it at once. The other plugin need not be active or registered yet.
     ///
-    /// The listener runs where the event arrives, so it must be quick and must not block. For work that takes time, use
+    /// The listener runs where the event arrives, so it must be quick and must not block. For longer work, use
     /// [`events`](PluginClient::events).
     ///
-    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and the remembered
-    /// event is delivered again, to all callbacks and streams of that event: the wire does not say whom it is for. In
-    /// the engine's process a second `on` changes nothing, except that the remembered event is delivered again, to the
-    /// second callback.
+    /// As in the published packages, a second `on` for the same event adds a callback behind a link, and the stored
+    /// event is delivered again to all callbacks and streams of that event, because the wire does not say which one it
+    /// is for. In the engine's process, a second `on` only delivers the stored event again, to the second callback.
     ///
-    /// A subscription ends with [`off`](PluginClient::off), with the plugin's deactivation, and, in a plugin behind a
-    /// link, with the link. When the engine has reconnected, that plugin begins with its activation hook, so subscribe
-    /// there ([`Plugin::on_activation`](crate::Plugin::on_activation)) and not in a method.
+    /// A subscription ends with [`off`](PluginClient::off), with the plugin's deactivation, and, behind a link, with
+    /// the link. After a reconnect the plugin starts again with its activation hook, so subscribe there
+    /// ([`Plugin::on_activation`](crate::Plugin::on_activation)) and not in a method.
     ///
     /// ```no_run
     /// # fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -174,17 +173,17 @@ impl PluginClient {
     /// ```
     ///
     /// # Errors
-    /// This plugin is not active, its link is down, an access rule does not allow it, or it has too many subscriptions
-    /// ([`PluginOptions::max_subscriptions`](crate::PluginOptions::max_subscriptions)). Behind a link, what the engine does not allow
-    /// is traced there and not an error here.
+    /// This plugin is not active, its link is down, an access rule denies it, or it has too many subscriptions
+    /// ([`PluginOptions::max_subscriptions`](crate::PluginOptions::max_subscriptions)). Behind a link, a refusal by the
+    /// engine is traced there and is not an error here.
     pub fn on<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
         self.listen(emitter, event, callback(listener), false)
     }
 
-    /// Listens to one occurrence of an event: the remembered one if there is one, otherwise the next.
+    /// Subscribes to one occurrence of an event: the stored one if there is one, otherwise the next.
     ///
     /// # Errors
-    /// As [`on`](PluginClient::on).
+    /// Like [`on`](PluginClient::on).
     pub fn once<M>(&self, emitter: &str, event: &str, listener: impl Listener<M>) -> Result<(), CallError> {
         self.listen(emitter, event, callback(listener), true)
     }
@@ -199,12 +198,12 @@ impl PluginClient {
         }
     }
 
-    /// A subscription that ends with [`end_subscription`](Self::end_subscription) of the id that this gives.
-    fn listen_apart(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
+    /// A separate subscription, ended by [`end_subscription`](Self::end_subscription) with the returned id.
+    fn listen_separately(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
         match &self.0 {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("on")?;
-                engine.listen_apart(&entry, emitter, event, callback).map_err(CallError::from)
+                engine.listen_separately(&entry, emitter, event, callback).map_err(CallError::from)
             }
             Location::Remote(link) => link.listen(emitter, event, false, callback),
         }
@@ -213,7 +212,7 @@ impl PluginClient {
     fn end_subscription(&self, emitter: &str, event: &str, id: u64) {
         match &self.0 {
             Location::Local { .. } => {
-                // Once the engine is gone there is nothing to end.
+                // Once the engine is gone, there is no subscription to end.
                 if let Ok((engine, entry)) = self.engine("off") {
                     engine.end_subscription(&entry, emitter, event, id);
                 }
@@ -222,7 +221,7 @@ impl PluginClient {
         }
     }
 
-    /// Stops listening to an event: removes this plugin's callbacks for it and ends its streams. Does nothing if there
+    /// Unsubscribes from an event: removes this plugin's callbacks for it and ends its streams. Does nothing if there
     /// are none.
     ///
     /// # Errors
@@ -237,12 +236,13 @@ impl PluginClient {
         }
     }
 
-    /// Listens to an event as a stream, for work that takes time. Up to `room` events wait (at least 1); those that do
-    /// not fit are dropped, counted, and reported as [`Event::Missed`]. Each stream is a subscription by itself, which
-    /// ends when the stream is dropped, and otherwise as with [`on`](PluginClient::on): the stream then ends, too.
+    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `room` events (at
+    /// least 1). Further events are dropped, counted, and reported as [`Event::Missed`]. Each stream is a separate
+    /// subscription, which ends when the stream is dropped. If the subscription ends in another way
+    /// ([`on`](PluginClient::on)), so does the stream.
     ///
-    /// `T` is a tuple with a type for each argument, or [`Rest`](crate::Rest) for any arguments, unread. An event whose
-    /// arguments do not fit is an item too, [`Event::Unreadable`], and does not end the stream.
+    /// `T` is a tuple with a type for each argument, or [`Rest`](crate::Rest) for any arguments, unparsed. An event
+    /// whose arguments do not fit is delivered as [`Event::Unreadable`] and does not end the stream.
     ///
     /// ```no_run
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
@@ -260,18 +260,18 @@ impl PluginClient {
     /// ```
     ///
     /// # Errors
-    /// As [`on`](PluginClient::on).
+    /// Like [`on`](PluginClient::on).
     pub fn events<T: Parameters>(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream<T>, CallError> {
         EventStream::new(self.clone(), emitter, event, room)
     }
 
-    /// Emits an event to all plugins that listen to it, without waiting for them. Behind a link this waits while the
-    /// link's own queue is full.
+    /// Emits an event to all its subscribers, without waiting for them. Behind a link this waits while the link's own
+    /// queue is full.
     ///
     /// Cancel safe: if the future is dropped while it waits, the event is not emitted.
     ///
     /// # Errors
-    /// The plugin is not active, or its link is down or has had no handshake yet.
+    /// The plugin is not active, or its link is down or has not completed its handshake.
     pub async fn emit(
         &self,
         event: &str,
@@ -286,21 +286,21 @@ impl PluginClient {
         }
     }
 
-    /// Closes the plugin's link gracefully, and drops the methods that run; [`finish`](PluginClient::finish) waits for
-    /// those. In the engine's process it does nothing: deactivate the plugin instead.
+    /// Closes the plugin's link gracefully, dropping running methods; [`finish`](PluginClient::finish) waits for them.
+    /// Does nothing in the engine's process: deactivate the plugin instead.
     pub fn disconnect(&self) {
         if let Location::Remote(link) = &self.0 {
             link.disconnect();
         }
     }
 
-    /// Closes the plugin's link gracefully once the methods that run have ended and their answers are sent, and waits
-    /// for that. Calls that arrive in the meantime are refused. Methods that still run after
+    /// Closes the plugin's link gracefully once running methods have completed and their responses are sent, and waits
+    /// for the link to close. Calls that arrive in the meantime are refused. Methods that still run after
     /// [`ClientConfig::stop_timeout`](crate::ClientConfig#structfield.stop_timeout) are dropped, and their callers see
-    /// that the link was closed. In the engine's process this does nothing: deactivate the plugin instead.
+    /// that the link was closed. Does nothing in the engine's process: deactivate the plugin instead.
     ///
-    /// In a method, hook or listener of this very link it does not wait, since the link cannot end before that code
-    /// does: it returns at once, and the link closes later. So a method may `finish` and still return a result.
+    /// Called from a method, hook or listener of the same link, it returns at once, because the link cannot end before
+    /// that code does; the link closes later. So a method may `finish` and still return a result.
     ///
     /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
@@ -309,13 +309,13 @@ impl PluginClient {
         }
     }
 
-    /// Adds a service to this plugin while it runs, and tells the engine. From then on its methods can be called by
+    /// Adds a service to this plugin while it runs, and notifies the engine. From then on its methods can be called by
     /// path. `name` may be a path below another service.
     ///
     /// If the future is dropped, the service may have been added without the engine knowing it yet.
     ///
     /// # Errors
-    /// A method has that name, or the engine does not accept the new list of methods.
+    /// A method has that name, or the engine rejects the new list of methods.
     pub async fn create_service(&self, name: &str, service: Service) -> Result<(), ServiceError> {
         let instance = self.instance()?;
         instance.add_service(name, &service)?;
@@ -323,7 +323,7 @@ impl PluginClient {
         Ok(self.call("manager", "updateProfile", (update,)).await?)
     }
 
-    /// Prepares a service, which [`activate_service`](PluginClient::activate_service) makes and adds later.
+    /// Registers a factory for a service, which [`activate_service`](PluginClient::activate_service) runs later.
     ///
     /// # Errors
     /// The plugin is gone.
@@ -339,10 +339,10 @@ impl PluginClient {
         Ok(())
     }
 
-    /// Makes a prepared service and adds it. It is made once.
+    /// Runs the factory of a prepared service and adds the service. A factory runs at most once.
     ///
     /// # Errors
-    /// As [`create_service`](PluginClient::create_service), or nothing was prepared under that name.
+    /// Like [`create_service`](PluginClient::create_service), or nothing was prepared under that name.
     pub async fn activate_service(&self, name: &str) -> Result<(), ServiceError> {
         let service = self.instance()?.make_prepared(name).await?;
         self.create_service(name, service).await
@@ -373,7 +373,7 @@ impl PluginClient {
     }
 }
 
-/// A type that a call's result can be read as: any owned type that can be deserialized.
+/// A type that a call's result can be read as: any owned, deserializable type.
 #[diagnostic::on_unimplemented(
     message = "a call's result cannot be read as `{Self}`",
     label = "the result's type is `{Self}`, which is not `serde::de::DeserializeOwned`",
@@ -381,7 +381,7 @@ impl PluginClient {
 )]
 pub trait CallResult: DeserializeOwned + 'static {}
 
-// The compiler is to speak of results, not of what makes a type one.
+// Makes compiler errors mention `CallResult` instead of its supertraits.
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + 'static> CallResult for T {}
 

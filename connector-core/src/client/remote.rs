@@ -1,4 +1,4 @@
-//! A plugin behind a link: what its handles share with the task that owns the link.
+//! A plugin behind a link: the state that its handles share with the task that owns the link.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -12,27 +12,27 @@ use tokio::sync::watch;
 use super::{ClientConfig, listen_action};
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
+use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
 use crate::session::HANDSHAKE;
 use crate::sync::lock;
 use crate::wire::{Action, Name, Payload};
 
-/// What a handle asks of the link's task.
+/// A request from a handle to the link's task.
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
     Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
-    TakeBack { id: i64 },
+    Withdraw { id: i64 },
     Cancel { target: Name, method: Option<Name> },
     Listen { action: Action, emitter: Name, event: Name },
     Emit { event: Name, args: Payload },
     Finish,
 }
 
-impl From<TakeBack> for ClientCommand {
-    fn from(TakeBack(id): TakeBack) -> ClientCommand {
-        ClientCommand::TakeBack { id }
+impl From<Withdraw> for ClientCommand {
+    fn from(Withdraw(id): Withdraw) -> ClientCommand {
+        ClientCommand::Withdraw { id }
     }
 }
 
@@ -44,19 +44,19 @@ impl Queued for ClientCommand {
         }
     }
 
-    /// A plugin's link is not healed by the plugin: the engine makes a new one, with a new session.
+    /// The plugin does not restore its link: the engine makes a new one, with a new session.
     fn survives_loss(&self) -> bool {
         false
     }
 }
 
 thread_local! {
-    /// The address of the link whose task runs on this thread; 0 if none does. What runs in that task (methods, hooks,
-    /// listeners) cannot wait for its end.
+    /// The address of the link whose task runs on this thread; 0 if none. Code that runs in that task (methods, hooks,
+    /// listeners) cannot wait for the task's end.
     static DRIVEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How long a link may take to close, at the very most.
+/// Upper bound for the close of a link.
 const CLOSING: Duration = Duration::from_secs(15);
 
 pub(crate) struct RemoteClient {
@@ -65,16 +65,16 @@ pub(crate) struct RemoteClient {
     pub(super) config: ClientConfig,
     next_id: AtomicI64,
     next_listener: AtomicU64,
-    /// The name, once an engine has shaken hands.
+    /// The plugin's registered name, once an engine has performed the handshake.
     pub(super) loaded: watch::Sender<Option<Name>>,
     listeners: Mutex<HashMap<(Name, Name), Listeners>>,
 }
 
-/// What listens to one event.
+/// The listeners of one event.
 #[derive(Default)]
 struct Listeners {
     callbacks: Vec<Registered>,
-    /// Whether the engine's subscription outlives the next occurrence.
+    /// Whether the engine's subscription lasts beyond the next occurrence.
     lasting: bool,
 }
 
@@ -115,7 +115,7 @@ impl RemoteClient {
             if loaded.borrow_and_update().is_some() {
                 return Ok(());
             }
-            // The sender lives in `self`; the link's task marks a change at the end, too.
+            // The sender is owned by `self`. The link's task also signals a change at its end.
             let _ = loaded.changed().await;
         }
     }
@@ -134,7 +134,7 @@ impl RemoteClient {
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let answered = pin!(async {
-            self.outbox.room().await;
+            self.outbox.wait_for_capacity().await;
             let call = |reply| ClientCommand::Call { id, target: target.into(), method: method.into(), args, reply };
             PendingCall::start(&self.outbox, id, call)?.await
         });
@@ -155,7 +155,7 @@ impl RemoteClient {
         self.push(ClientCommand::Cancel { target: target.into(), method: method.map(Name::from) })
     }
 
-    /// Adds a callback; gives its id.
+    /// Adds a callback and returns its id.
     pub(super) fn listen(&self, emitter: &str, event: &str, once: bool, callback: Callback) -> Result<u64, CallError> {
         if let Some(end) = self.outbox.down() {
             return Err(self.lost(end));
@@ -173,16 +173,16 @@ impl RemoteClient {
         }
         let id = self.next_listener.fetch_add(1, Ordering::Relaxed);
         let all = listeners.entry(key.clone()).or_default();
-        // The engine keeps one subscription an event: the first. One that ends with the next occurrence is replaced.
+        // The engine keeps one subscription per event, the first. A one-time subscription is replaced by a lasting one.
         let replace = !once && !all.lasting && !all.callbacks.is_empty();
         all.lasting |= !once;
-        let once_there = !all.lasting;
+        let once_at_engine = !all.lasting;
         all.callbacks.push(Registered { id, callback, once });
-        // Queued while this is locked, so that the engine's subscription becomes what `lasting` says.
+        // Queued under the lock, so that the engine's subscription matches `lasting`.
         if replace {
             self.push_listen(Action::Off, &key)?;
         }
-        self.push_listen(listen_action(once_there), &key)?;
+        self.push_listen(listen_action(once_at_engine), &key)?;
         Ok(id)
     }
 
@@ -197,12 +197,12 @@ impl RemoteClient {
         let removed = listeners.remove(&key);
         let queued = self.push_listen(Action::Off, &key);
         drop(listeners);
-        // A callback may own anything, so it is dropped only where no lock is held.
+        // A callback may own anything, so it is dropped without holding a lock.
         drop(removed);
         queued
     }
 
-    /// Removes one callback; the engine's subscription ends with the last.
+    /// Removes one callback. Removing the last one ends the engine's subscription.
     pub(super) fn off_one(&self, emitter: &str, event: &str, id: u64) {
         let key = (Name::from(emitter), Name::from(event));
         let mut listeners = lock(&self.listeners);
@@ -211,7 +211,7 @@ impl RemoteClient {
         let removed = all.callbacks.remove(at);
         if all.callbacks.is_empty() {
             listeners.remove(&key);
-            // If the link is down, the subscription is gone already.
+            // If the link is down, the subscription is already gone.
             let _ = self.push_listen(Action::Off, &key);
         }
         drop(listeners);
@@ -220,7 +220,7 @@ impl RemoteClient {
 
     pub(super) async fn emit(&self, event: &str, args: Payload) -> Result<(), CallError> {
         self.ready()?;
-        self.outbox.room().await;
+        self.outbox.wait_for_capacity().await;
         self.push(ClientCommand::Emit { event: event.into(), args })
     }
 
@@ -228,19 +228,20 @@ impl RemoteClient {
         self.outbox.stop();
     }
 
-    /// Waits until the link has ended, unless it is the link's own task that asks.
+    /// Waits until the link has ended, unless called from the link's own task.
     pub(super) async fn finish(&self) {
-        // An error: it has ended already.
+        // An error means that the link has already ended.
         let _ = self.push(ClientCommand::Finish);
         if DRIVEN.get() == self.address() {
             return;
         }
-        // The link's task has the first limit and the transport the second, unless nobody drives the link.
+        // The link's task enforces the first limit and the transport the second, unless the link's future is not
+        // polled.
         let _ = runtime::timeout(self.config.stop_timeout.saturating_add(CLOSING), pin!(self.ended())).await;
         self.disconnect();
     }
 
-    /// Polls the future that drives this link.
+    /// Runs a poll of the future that drives this link.
     pub(super) fn driving<T>(&self, poll: impl FnOnce() -> T) -> T {
         struct Restore(usize);
         impl Drop for Restore {
@@ -259,7 +260,7 @@ impl RemoteClient {
     async fn ended(&self) {
         let mut loaded = self.loaded.subscribe();
         while self.outbox.down().is_none() {
-            // The link's task marks a change at the end, too.
+            // The link's task also signals a change at its end.
             let _ = loaded.changed().await;
         }
     }
@@ -268,8 +269,8 @@ impl RemoteClient {
         self.outbox.push(command).map(drop).map_err(|end| self.lost(end))
     }
 
-    /// Runs the callbacks for an event that has come; those for its next occurrence are removed.
-    pub(super) fn hear(&self, emitter: Name, event: Name, args: &Payload) {
+    /// Runs the callbacks for an event, and removes the one-time ones.
+    pub(super) fn deliver(&self, emitter: Name, event: Name, args: &Payload) {
         let key = (emitter, event);
         let mut listeners = lock(&self.listeners);
         let Some(all) = listeners.get_mut(&key) else { return };
@@ -277,7 +278,7 @@ impl RemoteClient {
         all.callbacks.retain(|one| !one.once);
         if all.callbacks.is_empty() {
             if all.lasting {
-                // If the link is down, the subscription is gone already.
+                // If the link is down, the subscription is already gone.
                 let _ = self.push_listen(Action::Off, &key);
             }
             listeners.remove(&key);
@@ -288,7 +289,7 @@ impl RemoteClient {
         }
     }
 
-    /// No event comes once the link has ended.
+    /// No event arrives after the end of the link.
     pub(super) fn forget_listeners(&self) {
         let all = std::mem::take(&mut *lock(&self.listeners));
         drop(all);

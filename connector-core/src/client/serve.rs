@@ -1,4 +1,4 @@
-//! A plugin behind connectors: one session a link.
+//! A plugin behind connectors, with one session per link.
 
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
@@ -22,26 +22,25 @@ use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
 
-/// Limits of a plugin's end of a link.
+/// Limits of the plugin's endpoint of a link.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// How long a call waits for the engine's answer. The engine has a limit too, usually a much shorter one, so this
-    /// is for an engine that never answers. Default 5 minutes.
+    /// How long a call waits for the engine's response. The engine usually enforces a much shorter limit, so this one
+    /// covers an engine that never responds. Default 5 minutes.
     pub call_timeout: Duration,
-    /// How many calls may wait for their answers; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default
-    /// 16,384.
+    /// How many calls may be pending; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 16,384.
     pub max_calls: usize,
     /// How many methods may run at once for one engine; more are refused as [`Refusal::Busy`](crate::Refusal::Busy).
     /// Default 16,384.
     pub max_running: usize,
-    /// How many callbacks and streams may listen; more are refused as
+    /// How many callbacks and streams may be subscribed; more are refused as
     /// [`Refusal::TooManyListeners`](crate::Refusal::TooManyListeners). Default 4,096.
     pub max_listeners: usize,
     /// Limits of the queue in front of the link.
     pub queue: QueueLimits,
-    /// How long methods may go on running when the plugin is stopped gracefully ([`Serving::until`],
-    /// [`PluginClient::finish`]). Those that still run then are dropped, and their callers see that the link was
+    /// How long methods may keep running when the plugin is stopped gracefully ([`Serving::until`],
+    /// [`PluginClient::finish`]). Methods that still run then are dropped, and their callers see that the link was
     /// closed. Default 5 s.
     pub stop_timeout: Duration,
 }
@@ -67,21 +66,21 @@ impl ClientConfig {
         self
     }
 
-    /// Sets [`calls`](ClientConfig::max_calls).
+    /// Sets [`max_calls`](ClientConfig::max_calls).
     #[must_use]
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
         self
     }
 
-    /// Sets [`running`](ClientConfig::max_running).
+    /// Sets [`max_running`](ClientConfig::max_running).
     #[must_use]
     pub fn max_running(mut self, methods: usize) -> Self {
         self.max_running = methods;
         self
     }
 
-    /// Sets [`listeners`](ClientConfig::max_listeners).
+    /// Sets [`max_listeners`](ClientConfig::max_listeners).
     #[must_use]
     pub fn max_listeners(mut self, callbacks: usize) -> Self {
         self.max_listeners = callbacks;
@@ -105,77 +104,77 @@ impl ClientConfig {
 
 /// Connects a plugin to the engine at the other end of one link.
 ///
-/// Returns the plugin's handle, and the future that owns the link. Nothing happens unless the future is polled, so
-/// spawn it. It ends with the link, after the deactivation hook, and gives how the link ended. Dropping it closes the
-/// link at once; [`PluginClient::disconnect`] closes it gracefully, and [`PluginClient::finish`] once the methods that
-/// run have ended.
+/// Returns the plugin's handle and the future that drives the link. Nothing happens until the future is polled, so
+/// spawn it. It completes after the end of the link and the deactivation hook, and returns how the link ended. Dropping
+/// it closes the link at once. [`PluginClient::disconnect`] closes the link gracefully, and [`PluginClient::finish`]
+/// does so once running methods have completed.
 ///
-/// Methods run in that future, side by side, so one that blocks its thread holds up the others and the link: use
-/// `spawn_blocking` for long computations. Their traces are in the span `plugin`, which has the plugin's name, if the
-/// level `debug` is enabled.
+/// Methods run concurrently in that future, so a method that blocks its thread holds up the others and the link: use
+/// `spawn_blocking` for long computations. At level `debug`, traces are in the span `plugin`, which carries the
+/// plugin's name.
 pub fn connect(
     link: Box<dyn Link>,
     plugin: Plugin,
     config: ClientConfig,
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
-    // At this level for what it costs: see the engine's.
+    // At `debug` because of its cost: see the engine's span.
     let span = tracing::debug_span!("plugin", name = plugin.name());
-    let home = Arc::new(RemoteClient::new(plugin, config));
-    let client = PluginClient::behind(Arc::clone(&home));
-    (client, run(link, home).instrument(span))
+    let shared = Arc::new(RemoteClient::new(plugin, config));
+    let client = PluginClient::behind(Arc::clone(&shared));
+    (client, run(link, shared).instrument(span))
 }
 
-/// How long `on_deactivation` may take once the link has ended.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// Limit for `on_deactivation` after the end of the link.
+const DEACTIVATION_LIMIT: Duration = Duration::from_secs(10);
 
-async fn run(mut link: Box<dyn Link>, home: Arc<RemoteClient>) -> LinkEnd {
-    let mut guard = EndOnDrop { side: Some(PluginEndpoint::new(Arc::clone(&home))) };
-    let end = match &mut guard.side {
-        // The plugin's own code runs here, too: its activation hook, its values' `Serialize`.
-        Some(side) => {
-            let mut work = pin!(drive(&mut *link, side, home.outbox.limits()));
-            let work = poll_fn(|cx| home.driving(|| work.as_mut().poll(cx)));
-            let end = guard::catch(&home.name(), "the plugin", work).await;
+async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
+    let mut guard = EndOnDrop { endpoint: Some(PluginEndpoint::new(Arc::clone(&shared))) };
+    let end = match &mut guard.endpoint {
+        // This also runs the plugin's code: its activation hook, and the `Serialize` of its values.
+        Some(endpoint) => {
+            let mut work = pin!(drive(&mut *link, endpoint, shared.outbox.limits()));
+            let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
+            let end = guard::catch(&shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
         None => LinkEnd::Disconnected,
     };
     drop(link);
-    tracing::debug!(plugin = &*home.name(), %end, "the link has ended");
-    if let Some(side) = guard.side.take() {
-        side.end(end.clone());
+    tracing::debug!(plugin = &*shared.name(), %end, "the link has ended");
+    if let Some(endpoint) = guard.endpoint.take() {
+        endpoint.end(end.clone());
     }
-    // One that was never activated has nothing to end.
-    if home.loaded.borrow().is_some()
-        && let Some(hook) = &home.instance.plugin.on_deactivation
+    // A plugin that was never activated needs no deactivation.
+    if shared.loaded.borrow().is_some()
+        && let Some(hook) = &shared.instance.plugin.on_deactivation
     {
-        let (client, plugin) = (PluginClient::behind(Arc::clone(&home)), home.name());
+        let (client, plugin) = (PluginClient::behind(Arc::clone(&shared)), shared.name());
         let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
-        if runtime::timeout(LAST_WORDS, hook).await.is_none() {
-            tracing::warn!(%plugin, "the deactivation hook did not end within {LAST_WORDS:?} and was given up");
+        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none() {
+            tracing::warn!(%plugin, "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
         }
     }
     end
 }
 
-/// Whoever waits is told even when the future that drives the link is dropped.
+/// Completes pending calls even if the future that drives the link is dropped.
 struct EndOnDrop {
-    side: Option<PluginEndpoint>,
+    endpoint: Option<PluginEndpoint>,
 }
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        if let Some(side) = self.side.take() {
-            side.end(LinkEnd::Disconnected);
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.end(LinkEnd::Disconnected);
         }
     }
 }
 
 /// Serves a plugin to every engine that a connector accepts, until the connector ends or the signal of
-/// [`Serving::until`] comes. Await the future, or spawn it: nothing is served before it is polled.
+/// [`Serving::until`] fires. Await or spawn the future: nothing is served before it is polled.
 ///
-/// `plugin` is called for each link. Clone one plugin to share its state between engines, or make a new one each time
-/// to keep engines apart. An engine that reconnects counts as a new one. Each link is served in a task of its own.
+/// `plugin` is called for each link. Clone one plugin to share its state between engines, or create a new one each time
+/// to isolate engines. An engine that reconnects counts as a new one. Each link is served in its own task.
 pub fn serve<P>(connector: impl ClientConnector, plugin: P, config: ClientConfig) -> Serving
 where
     P: Fn() -> Plugin + Send + 'static,
@@ -184,10 +183,10 @@ where
     Serving { work: Box::pin(accept(connector, plugin, config, stopping)), stop, signal: None }
 }
 
-/// A plugin being served: see [`serve`]. The future gives how the connector ended or, if the connector just had no more
-/// links to give, how the last link ended.
+/// A plugin being served: see [`serve`]. The future returns how the connector ended or, if the connector just has no
+/// more links, how the last link ended.
 ///
-/// Dropping it closes every link at once, and engines see a link that was lost. To stop gracefully, give it a signal:
+/// Dropping it closes every link at once, and engines see a lost link. To stop gracefully, pass a signal:
 ///
 /// ```no_run
 /// # async fn example(connector: impl connector_core::ClientConnector, interrupted: impl Future<Output = ()> + Send + 'static) {
@@ -205,13 +204,13 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Stops gracefully once `stop` is ready: methods that run may end, new calls are refused, each engine's link is
-    /// closed (as [`PluginClient::finish`] does), and the deactivation hook runs. An engine that connects in the
-    /// meantime has its link closed. The connector is dropped when all links are closed. The future then gives
+    /// Stops gracefully once `stop` is ready: running methods may complete, new calls are refused, each engine's link
+    /// is closed (as by [`PluginClient::finish`]), and the deactivation hook runs. The link of an engine that connects
+    /// in the meantime is closed. The connector is dropped when all links are closed. The future then returns
     /// [`LinkEnd::Disconnected`].
     ///
-    /// All of that takes no longer than [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), the
-    /// transport's own time limit for closing a link, and 10 s for the hook.
+    /// This takes no longer than [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), plus the
+    /// transport's own limit for closing a link, plus 10 s for the hook.
     ///
     /// If this is called several times, the first signal counts.
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Serving {
@@ -279,7 +278,7 @@ where
         }
     };
     let Some(end) = end else {
-        turn_away(connector, async { while sessions.next().await.is_some() {} }).await;
+        reject_engines(connector, async { while sessions.next().await.is_some() {} }).await;
         return LinkEnd::Disconnected;
     };
     while let Some(end) = sessions.next().await {
@@ -291,7 +290,7 @@ where
     }
 }
 
-/// One engine's session. Once this is to stop, the session finishes what it has begun.
+/// One engine's session. When stopping, the session finishes its running methods.
 async fn session(
     link: Box<dyn Link>,
     plugin: Plugin,
@@ -299,20 +298,21 @@ async fn session(
     mut stopping: watch::Receiver<bool>,
 ) -> LinkEnd {
     let (client, session) = connect(link, plugin, config);
-    let (tell, end) = oneshot::channel();
-    let mut task = runtime::spawn(async { drop(tell.send(session.await)) });
+    let (sender, end) = oneshot::channel();
+    let mut task = runtime::spawn(async { drop(sender.send(session.await)) });
     let stopped = async {
         let _ = stopping.wait_for(|stop| *stop).await;
         client.finish().await;
         pending::<()>().await
     };
     let _ = select(pin!(task.ended()), pin!(stopped)).await;
-    // An error: it has panicked, which the runtime has reported.
+    // An error means that the task has panicked, which the runtime has reported.
     end.await.unwrap_or_else(|_| LinkEnd::lost("its task panicked"))
 }
 
-/// Closes the link of each engine that connects before `all_gone`, so that it sees a close at once instead of waiting.
-async fn turn_away(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
+/// Closes the link of each engine that connects before `all_gone` completes, so that the engine sees a close instead of
+/// waiting.
+async fn reject_engines(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
     let mut leaving = FuturesUnordered::new();
     let mut all_gone = pin!(all_gone);
     while let Either::Right((accepted, _)) = select(all_gone.as_mut(), connector.accept()).await {

@@ -1,43 +1,44 @@
-//! Who may reach whom: the host's own rules, which the router enforces.
+//! Access rules, which the host sets and the router enforces.
 
 use super::{Inner, MANAGER};
 use crate::error::Refusal;
 use crate::guard;
 use crate::plugin::CAN_DEACTIVATE;
 
-/// What one plugin asks of another, as an access rule sees it: see
+/// An operation that one plugin requests of another, as seen by an access rule: see
 /// [`EngineBuilder::access_rule`](super::EngineBuilder::access_rule).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access<'a> {
-    /// The plugin that asks. What the host asks of [`Engine::manager`](super::Engine::manager), it asks as `manager`.
+    /// The requesting plugin. For requests of the host through [`Engine::manager`](super::Engine::manager) this is
+    /// `manager`.
     pub from: &'a str,
-    /// The plugin that it asks something of. It need not be registered.
+    /// The plugin that the request is for. It need not be registered.
     pub to: &'a str,
-    /// What it asks for.
+    /// The requested operation.
     pub operation: Operation<'a>,
 }
 
-/// What is asked for: see [`Access`].
+/// A requested operation: see [`Access`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation<'a> {
-    /// A call of one of its methods. If the call would activate the plugin, the rules are asked about that as an
-    /// [`Activate`](Operation::Activate), too.
+    /// A method call. If the call would activate the plugin, the rules are also evaluated for
+    /// [`Activate`](Operation::Activate).
     Call {
         /// The method.
         method: &'a str,
-        /// The path called: the plugin's name, then the services', for example `remixd.cmd.git`.
+        /// The path called: the plugin's name followed by the services' names, for example `remixd.cmd.git`.
         path: &'a str,
     },
-    /// A subscription to one of its events.
+    /// A subscription to an event.
     Listen {
         /// The event.
         event: &'a str,
     },
-    /// Its activation.
+    /// Activation.
     Activate,
-    /// Its deactivation.
+    /// Deactivation.
     Deactivate,
 }
 
@@ -47,10 +48,10 @@ pub(super) struct Rule {
 }
 
 impl Inner {
-    /// Asks every access rule.
+    /// Evaluates all access rules.
     ///
     /// # Errors
-    /// Names the first rule that does not allow it.
+    /// Names the first rule that denies the access.
     pub(super) fn check_access(&self, from: &str, to: &str, operation: Operation<'_>) -> Result<(), Refusal> {
         if self.access_rules.is_empty() {
             return Ok(());

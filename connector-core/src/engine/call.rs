@@ -1,4 +1,4 @@
-//! How a call gets through its target's queue. A call that would wait for itself is let through: see
+//! A call's passage through the queue of its target. A call that would wait for itself bypasses the queue: see
 //! [`reentrancy`](super::reentrancy).
 
 use std::sync::Arc;
@@ -8,37 +8,38 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 
 use super::entry::{Entry, Status};
-use super::reentrancy::call_closes_a_circle;
+use super::reentrancy::call_is_circular;
 use super::request_queue::{Entered, Queueable};
 use crate::error::{CallError, Refusal};
 use crate::sync::lock;
 use crate::wire::Name;
 
-/// A call, from when it enters its target's queue until it has ended.
+/// A call, from entering its target's queue until its end.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
-    /// The plugin whose method makes it, if it makes it by another's handle.
-    by: Option<Arc<Entry>>,
+    /// The plugin whose method makes the call through another plugin's handle.
+    on_behalf_of: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
-    /// When it was made (0: nobody asks) and when it started to run (0: not yet), on the engine's count of such moments.
-    pub(super) made: u64,
+    /// When the call was created (0: irrelevant for reentrancy) and when it started to run (0: not yet), on the
+    /// engine's logical clock.
+    pub(super) created: u64,
     started: AtomicU64,
     state: AtomicU8,
     waiter: AtomicWaker,
 }
 
-const WANTED: u8 = 0;
+const PENDING: u8 = 0;
 const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
 const CALLER_GONE: u8 = 3;
 
-/// Counts the moments at which work is asked for and started, to tell which came first.
+/// A logical clock that orders the creation and start of work.
 #[derive(Default)]
-pub(crate) struct Moments(AtomicU64);
+pub(crate) struct LogicalClock(AtomicU64);
 
-impl Moments {
-    pub(super) fn next(&self) -> u64 {
+impl LogicalClock {
+    pub(super) fn tick(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
@@ -54,26 +55,26 @@ impl Queueable for Arc<Call> {
 }
 
 impl Call {
-    /// Ends it as cancelled.
+    /// Ends the call as cancelled.
     pub(super) fn cancel(&self) {
         self.end_as(CANCELLED);
     }
 
-    /// Ends it because its target was deactivated.
-    pub(super) fn target_gone(&self) {
+    /// Ends the call because its target was deactivated.
+    pub(super) fn end_target_gone(&self) {
         self.end_as(TARGET_GONE);
     }
 
-    /// Ends it, if it waits, because its caller was deactivated.
-    pub(super) fn caller_gone(&self) {
+    /// Ends the call, unless it runs, because its caller was deactivated.
+    pub(super) fn end_caller_gone(&self) {
         if !self.has_started() {
             self.end_as(CALLER_GONE);
         }
     }
 
-    /// The plugin on whose behalf it is made.
-    pub(super) fn asker(&self) -> &Arc<Entry> {
-        self.by.as_ref().unwrap_or(&self.caller)
+    /// The plugin on whose behalf the call is made.
+    pub(super) fn requester(&self) -> &Arc<Entry> {
+        self.on_behalf_of.as_ref().unwrap_or(&self.caller)
     }
 
     fn end_as(&self, state: u8) {
@@ -81,11 +82,11 @@ impl Call {
         self.waiter.wake();
     }
 
-    fn start(&self, moments: &Moments) {
-        self.started.store(moments.next(), Ordering::Release);
+    fn start(&self, clock: &LogicalClock) {
+        self.started.store(clock.tick(), Ordering::Release);
     }
 
-    /// How it was ended from outside, if it was.
+    /// The error with which the call was ended externally, if any.
     fn ended(&self) -> Option<CallError> {
         match self.state.load(Ordering::Acquire) {
             CANCELLED => Some(CallError::cancelled(&self.method, &self.caller.name)),
@@ -111,14 +112,14 @@ impl Call {
     }
 }
 
-/// A place in the target's queue, given up when this is dropped.
+/// A place in the target's queue, released on drop.
 pub(super) struct QueuedCall<'a> {
     call: Arc<Call>,
-    moments: &'a Moments,
+    clock: &'a LogicalClock,
     recorded: bool,
 }
 
-/// What a call of a plugin that is not active ends with.
+/// The refusal of a call whose caller is not active.
 pub(super) fn caller_deactivated(caller: &Entry, method: &str, path: &str) -> Refusal {
     Refusal::Deactivated { name: caller.name.to_string(), what: cannot_call(method, path) }
 }
@@ -128,49 +129,49 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `by` is the plugin whose method makes the call, if it makes it by another's handle.
+    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle.
     ///
     /// # Errors
     /// The queue is full.
     pub(super) fn enter(
-        moments: &'a Moments,
+        clock: &'a LogicalClock,
         caller: &Arc<Entry>,
-        by: Option<Arc<Entry>>,
+        on_behalf_of: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: Name,
     ) -> Result<QueuedCall<'a>, Refusal> {
-        let asker = by.as_ref().unwrap_or(caller);
-        // A caller that runs nothing waits on nobody's behalf.
-        let recorded = asker.status() != Status::Active || !lock(&asker.queue).is_idle();
+        let requester = on_behalf_of.as_ref().unwrap_or(caller);
+        // A caller that runs nothing cannot be part of a cycle.
+        let recorded = requester.status() != Status::Active || !lock(&requester.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
-            by,
+            on_behalf_of,
             target: Arc::clone(target),
             method,
-            made: if recorded { moments.next() } else { 0 },
+            created: if recorded { clock.tick() } else { 0 },
             started: AtomicU64::new(0),
-            state: AtomicU8::new(WANTED),
+            state: AtomicU8::new(PENDING),
             waiter: AtomicWaker::new(),
         });
         if recorded {
-            lock(&call.asker().made).push(Arc::clone(&call));
+            lock(&call.requester().outgoing).push(Arc::clone(&call));
         }
-        // From here on, leaving is the guard's.
-        let admission = QueuedCall { call, moments, recorded };
-        let call = &admission.call;
+        // From here on the guard leaves the queue on drop.
+        let queued = QueuedCall { call, clock, recorded };
+        let call = &queued.call;
         let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
         match entered {
-            Entered::Runs => call.start(moments),
-            // Looked at after it has entered: of two calls that block each other, the later sees the earlier.
-            Entered::Waits if recorded && call_closes_a_circle(call) => {
-                if lock(&target.queue).let_through(&call.method, call) {
-                    call.start(moments);
+            Entered::Runs => call.start(clock),
+            // Checked after entering the queue: of two calls that block each other, the later sees the earlier.
+            Entered::Waits if recorded && call_is_circular(call) => {
+                if lock(&target.queue).start_waiting(&call.method, call) {
+                    call.start(clock);
                 }
             }
             Entered::Waits => {}
-            Entered::Busy(_) if recorded && call_closes_a_circle(call) => {
-                lock(&target.queue).force(&call.method, Arc::clone(call));
-                call.start(moments);
+            Entered::Busy(_) if recorded && call_is_circular(call) => {
+                lock(&target.queue).start_new(&call.method, Arc::clone(call));
+                call.start(clock);
             }
             Entered::Busy(waiting) => {
                 return Err(Refusal::Busy {
@@ -181,10 +182,10 @@ impl<'a> QueuedCall<'a> {
                 });
             }
         }
-        Ok(admission)
+        Ok(queued)
     }
 
-    /// Whether it runs.
+    /// Whether the call has started to run.
     pub(super) fn has_started(&self) -> bool {
         self.call.has_started()
     }
@@ -196,7 +197,7 @@ impl<'a> QueuedCall<'a> {
     /// Ready when the call may run.
     ///
     /// # Errors
-    /// It was ended from outside.
+    /// The call was ended externally.
     pub(super) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let started = || match self.call.ended() {
             Some(error) => Poll::Ready(Err(error)),
@@ -209,7 +210,7 @@ impl<'a> QueuedCall<'a> {
         started()
     }
 
-    /// Ready when the call has been ended from outside.
+    /// Ready when the call was ended externally.
     pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<CallError> {
         if self.call.ended().is_none() {
             self.call.waiter.register(cx.waker());
@@ -223,11 +224,11 @@ impl Drop for QueuedCall<'_> {
         let call = &self.call;
         let started = lock(&call.target.queue).leave(&call.method, call);
         for next in started {
-            next.start(self.moments);
+            next.start(self.clock);
             next.waiter.wake();
         }
         if self.recorded {
-            lock(&call.asker().made).retain(|made| !made.is(call));
+            lock(&call.requester().outgoing).retain(|other| !other.is(call));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which plugin's code runs on this thread now, and for whom, so that what it asks of the engine directly, by a handle that
-//! the host gave it, is known to be asked by the plugin.
+//! Tracks which plugin's code runs on this thread, and on whose behalf. Requests that a plugin makes through a handle
+//! of the host are thereby attributed to the plugin.
 
 use std::cell::Cell;
 
@@ -14,11 +14,11 @@ thread_local! {
     static CURRENT: Cell<Frame> = const { Cell::new(Frame { plugin: 0, caller: 0, depth: 0 }) };
 }
 
-/// How deep plugins' code may be nested on one thread's stack: a call between plugins in this process runs within its
-/// caller's.
-pub(super) const MOST_DEPTH: u32 = 64;
+/// Maximum nesting of plugin code on one thread's stack: a call between plugins in this process runs within its
+/// caller's poll.
+pub(super) const MAX_DEPTH: u32 = 64;
 
-/// Runs code of the plugin that has this number, called by the plugin of that number (0: by the engine).
+/// Runs `code` as plugin number `plugin`, called by plugin number `caller` (0: the engine).
 pub(super) fn within<T>(plugin: u64, caller: u64, code: impl FnOnce() -> T) -> T {
     struct Restore(Frame);
     impl Drop for Restore {
@@ -32,16 +32,16 @@ pub(super) fn within<T>(plugin: u64, caller: u64, code: impl FnOnce() -> T) -> T
     code()
 }
 
-/// The number of the plugin whose code runs; 0 if none does.
+/// The number of the plugin whose code runs; 0 if none.
 pub(super) fn plugin() -> u64 {
     CURRENT.get().plugin
 }
 
-/// The number of the plugin that has called the code that runs; 0 if none has.
+/// The number of the plugin that called the running code; 0 if none.
 pub(super) fn caller() -> u64 {
     CURRENT.get().caller
 }
 
 pub(super) fn is_too_deep() -> bool {
-    CURRENT.get().depth >= MOST_DEPTH
+    CURRENT.get().depth >= MAX_DEPTH
 }

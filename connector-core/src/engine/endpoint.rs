@@ -1,4 +1,4 @@
-//! The engine's side of a link at work.
+//! The engine's endpoint of a link.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Inner;
 use super::entry::Entry;
-use super::health::{Health, Sign};
+use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Refusal};
@@ -21,13 +21,13 @@ pub(super) struct EngineEndpoint<L> {
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     session: EngineSession<Reply>,
-    /// The plugin's calls of others.
-    tasks: TaskSet<(), Outcome>,
-    answers: ResponseQueue<Answer>,
-    /// What to do when the handshake is done.
+    /// Calls by the plugin to others.
+    tasks: TaskSet<(), CompletedCall>,
+    responses: ResponseQueue<Response>,
+    /// Callback for the completed handshake.
     on_loaded: Option<L>,
     handshake: Handshake,
-    /// From the first handshake on, where it is the engine that looks after it.
+    /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
 }
 
@@ -36,24 +36,24 @@ enum Handshake {
         limit: Duration,
         timer: Timer,
     },
-    /// Answered just now: how the plugin fares is watched from here on.
+    /// Just answered: liveness is monitored from here on.
     Answered,
     Done,
     Failed(LinkEnd),
 }
 
-/// How a call of the plugin's has ended.
-struct Outcome {
+/// A completed call by the plugin.
+struct CompletedCall {
     target: Name,
     method: Name,
     result: Result<Payload, CallError>,
 }
 
-/// That of the call of this id.
-type Answer = (Option<Id>, Outcome);
+/// With the id of its request.
+type Response = (Option<Id>, CompletedCall);
 
 impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
-    /// `on_loaded` gets the methods that the plugin lists in its first answer.
+    /// `on_loaded` receives the methods that the plugin lists in its first handshake response.
     pub(super) fn new(
         engine: Weak<Inner>,
         entry: Arc<Entry>,
@@ -67,7 +67,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             entry,
             remote,
             tasks: TaskSet::new(),
-            answers: ResponseQueue::new(),
+            responses: ResponseQueue::new(),
             on_loaded: Some(on_loaded),
             handshake: Handshake::Waiting { limit, timer: runtime::sleep(limit) },
             health: None,
@@ -78,7 +78,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         matches!(self.handshake, Handshake::Answered | Handshake::Done)
     }
 
-    /// The link has ended: the calls that wait for a response, to be ended.
+    /// The link has ended. Returns all pending calls.
     pub(super) fn end(mut self) -> Vec<Reply> {
         self.session.end()
     }
@@ -102,19 +102,19 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             EngineEvent::Call { id, target, method, args } => {
                 if self.tasks.len() >= self.entry.options.max_calls {
                     let result = Err(self.busy(&target, &method).into());
-                    return self.answer((id, Outcome { target, method, result }));
+                    return self.respond((id, CompletedCall { target, method, result }));
                 }
                 let caller = Arc::clone(&self.entry);
                 let work = async move {
                     let result = engine.call(&caller, &target, &method, args).await;
-                    Outcome { target, method, result }
+                    CompletedCall { target, method, result }
                 };
                 if let Some(ended) = self.tasks.start(id, (), Box::pin(work)) {
-                    self.answer((ended.id, ended.output));
+                    self.respond((ended.id, ended.output));
                 }
             }
             EngineEvent::CancelOne { id } => {
-                self.tasks.stop(&id);
+                self.tasks.cancel(&id);
             }
             EngineEvent::CancelAll { target, method } => {
                 let refused = engine.cancel(&self.entry, &target, method.as_deref()).err();
@@ -134,7 +134,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
                 self.trace(refused);
             }
             EngineEvent::Ended { reply, outcome } => {
-                // Whoever dropped the call does not want to know.
+                // An error means that the caller has dropped the call.
                 let _ = reply.send(outcome);
             }
         }
@@ -147,7 +147,7 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         }
     }
 
-    /// Ready when the plugin gives no sign of life; asks for one before.
+    /// Probes a silent plugin. Ready when it remains silent.
     fn poll_silent(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
         let alive = || signs.wrapping_add(link.traffic().received);
         if let Handshake::Answered = self.handshake {
@@ -160,10 +160,10 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         let Some(health) = &mut self.health else { return Poll::Pending };
         loop {
             match ready!(health.poll(cx, alive, self.session.calls_under_way())) {
-                Sign::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
-                // One that is not answered is not repeated.
-                Sign::Ask if self.session.is_asking() => {}
-                Sign::Ask => {
+                LivenessEvent::Silent(time) => return Poll::Ready(LinkEnd::Silent(time)),
+                // An unanswered probe is not repeated.
+                LivenessEvent::Probe if self.session.has_unanswered_probes() => {}
+                LivenessEvent::Probe => {
                     self.session.handshake();
                     cx.waker().wake_by_ref();
                 }
@@ -171,15 +171,15 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
         }
     }
 
-    /// What the wire has no answer for.
+    /// Traces a refusal for which the wire has no response.
     fn trace(&self, refused: Option<Refusal>) {
         if let Some(refusal) = refused {
             tracing::warn!(plugin = &*self.entry.name, %refusal, "refused");
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
-        self.answers.push(&self.remote.outbox, answer);
+    fn respond(&mut self, response: Response) {
+        self.responses.push(&self.remote.outbox, response);
     }
 
     fn busy(&self, target: &str, method: &str) -> Refusal {
@@ -196,14 +196,14 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
             EngineCommand::Call { id, method, args, info, reply } => {
                 Some(self.session.call(id, method, args, info, reply))
             }
-            EngineCommand::TakeBack { id } => {
-                // It may be at work on that call for as long as it would have had.
+            EngineCommand::Withdraw { id } => {
+                // The plugin may work on that call for as long as it would have been allowed to.
                 if self.session.calls_under_way() > 0
                     && let Some(health) = &mut self.health
                 {
                     health.busy();
                 }
-                self.session.take_back(id)
+                self.session.withdraw_call(id)
             }
             EngineCommand::Notify { emitter, event, args } => Some(self.session.notify(emitter, event, args)),
         }
@@ -217,12 +217,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
 
     fn receive(&mut self, message: Message) {
         if let Some(health) = &mut self.health {
-            health.heard();
+            health.received();
         }
         match self.session.receive(message) {
             Ok(Some(event)) => self.act(event),
             Ok(None) => {}
-            // Common after a timeout or a cancel, whose answer comes late.
+            // Common after a timeout or a cancel, when the response arrives late.
             Err(dropped @ Dropped::UnknownResponse(_)) => {
                 tracing::debug!(plugin = &*self.entry.name, %dropped, "a message is dropped");
             }
@@ -242,13 +242,13 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
         }
         let loaded = self.is_loaded();
         loop {
-            // Each time: a command that sends nothing may have been what an answer waited for.
-            let answer = if loaded { self.answers.pop(&self.remote.outbox) } else { self.answers.pop_any() };
-            if let Some((id, Outcome { target, method, result })) = answer {
-                return Poll::Ready(self.session.answer(id, target, method, result));
+            // Checked in each round: a command that sends nothing may have unblocked a response.
+            let response = if loaded { self.responses.pop(&self.remote.outbox) } else { self.responses.pop_any() };
+            if let Some((id, CompletedCall { target, method, result })) = response {
+                return Poll::Ready(self.session.response(id, target, method, result));
             }
             if !loaded {
-                // What is kept from before a loss goes out once the plugin can take it.
+                // Events kept from before a loss are sent once the plugin is ready for them.
                 self.remote.outbox.watch(cx);
                 return Poll::Pending;
             }
@@ -261,8 +261,8 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
-        while let Poll::Ready(ended) = self.tasks.poll_ended(cx) {
-            self.answer((ended.id, ended.output));
+        while let Poll::Ready(ended) = self.tasks.poll_completed(cx) {
+            self.respond((ended.id, ended.output));
             worked = true;
         }
         worked
@@ -273,12 +273,12 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Endpoint for EngineEndpoint<L> {
     }
 
     fn backlog(&self) -> (usize, bool) {
-        let answers = self.answers.len() + self.session.waiting_to_send();
+        let responses = self.responses.len() + self.session.waiting_to_send();
         let (queued, too_many) = match self.is_loaded() {
             true => self.remote.outbox.backlog(),
             false => (0, false),
         };
-        (answers + queued, too_many || answers >= self.entry.options.queue.max_messages)
+        (responses + queued, too_many || responses >= self.entry.options.queue.max_messages)
     }
 
     fn unsendable(&mut self, retained: Retained, error: PayloadError) {
@@ -318,23 +318,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_sends_nothing_holds_up_no_answer() {
+    async fn a_command_that_sends_nothing_does_not_delay_a_response() {
         let engine = Engine::new();
         engine.register(Registration::behind(ExternalProfile::new("probe", "nowhere"), Nowhere)).unwrap();
         let entry = engine.0.0.find("probe").unwrap();
         let remote = Arc::clone(entry.remote().unwrap());
         remote.outbox.set_up();
-        let mut side = EngineEndpoint::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&remote), |_| {});
+        let mut endpoint = EngineEndpoint::new(Arc::downgrade(&engine.0.0), entry, Arc::clone(&remote), |_| {});
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        while side.poll_transmit(&mut cx).is_ready() {}
-        let receive =
-            |side: &mut EngineEndpoint<_>, text: &'static str| side.receive(Message::decode(text.into()).unwrap());
-        receive(&mut side, r#"{"action":"response","id":-2,"key":"handshake"}"#);
-        assert!(side.is_loaded());
-        // A call that is over already, taken back.
-        assert!(remote.outbox.push(EngineCommand::TakeBack { id: 99 }).is_ok());
-        receive(&mut side, r#"{"action":"request","id":1,"name":"nobody","key":"echo","payload":[7]}"#);
-        let Poll::Ready(answer) = side.poll_transmit(&mut cx) else { panic!("nothing to send") };
+        while endpoint.poll_transmit(&mut cx).is_ready() {}
+        let receive = |endpoint: &mut EngineEndpoint<_>, text: &'static str| {
+            endpoint.receive(Message::decode(text.into()).unwrap())
+        };
+        receive(&mut endpoint, r#"{"action":"response","id":-2,"key":"handshake"}"#);
+        assert!(endpoint.is_loaded());
+        // Withdraws a call that has already ended.
+        assert!(remote.outbox.push(EngineCommand::Withdraw { id: 99 }).is_ok());
+        receive(&mut endpoint, r#"{"action":"request","id":1,"name":"missing","key":"echo","payload":[7]}"#);
+        let Poll::Ready(answer) = endpoint.poll_transmit(&mut cx) else { panic!("nothing to send") };
         assert_eq!((answer.action, answer.id), (Action::Response, Some(1.into())));
     }
 }

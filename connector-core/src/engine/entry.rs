@@ -1,4 +1,4 @@
-//! One registered plugin, as the engine keeps it.
+//! A registered plugin, as stored by the engine.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -9,11 +9,11 @@ use foldhash::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::call::{Call, Moments};
+use super::call::{Call, LogicalClock};
 use super::events::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
 use super::options::PluginOptions;
-use super::reentrancy::Wish;
+use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
@@ -21,39 +21,39 @@ use crate::profile::Profile;
 use crate::sync::lock;
 use crate::wire::Name;
 
-/// What every call reads comes first, side by side: where there are thousands of plugins, most of what a call to one of
-/// them costs is fetching its memory, piece by piece.
+/// The fields that every call reads come first: with thousands of plugins, fetching them from memory dominates the cost
+/// of a call.
 #[repr(C)]
 pub(crate) struct Entry {
-    known: ArcSwap<Known>,
-    pub(super) host: Location,
+    interface: ArcSwap<Interface>,
+    pub(super) location: Location,
     pub(super) name: Name,
     status: AtomicU8,
     pub(super) queue: Mutex<RequestQueue<Arc<Call>>>,
     pub(super) options: PluginOptions,
-    /// Its number in [`current`](super::current).
+    /// The plugin's number in [`current`](super::current).
     pub(super) number: u64,
     pub(super) lifecycle: Mutex<Lifecycle<Waiter>>,
-    /// Changes of its state that wait for permission.
+    /// State changes that wait for permission.
     pub(super) permissions: AtomicUsize,
-    /// How often it has become inactive: tells one activation from the next.
+    /// Incremented at each deactivation, to tell activations apart.
     activations: AtomicU64,
-    /// Whether others were told that it is active.
+    /// Whether the activation was announced to other plugins.
     pub(super) announced: AtomicBool,
-    /// How often its deactivation was asked for.
+    /// Number of deactivation requests.
     pub(super) deactivations: AtomicU64,
-    /// When the transition under way began, on the engine's count of such moments; 0 if there is none.
+    /// When the current transition began, on the engine's logical clock; 0 if there is none.
     pub(super) transition_since: AtomicU64,
-    /// Wakes an activation that may no longer be wanted.
+    /// Wakes an activation that may have been superseded.
     pub(super) interrupt: Notify,
-    /// Whether its profile was updated while it was being activated; told once it is active.
+    /// Whether the profile was updated during activation; announced once the plugin is active.
     pub(super) updated_early: AtomicBool,
-    /// Its calls of others that some call it runs may have caused, see [`super::reentrancy`].
-    pub(super) made: Mutex<Vec<Arc<Call>>>,
-    /// The changes of a plugin's state that it waits for.
-    pub(super) wishes: Mutex<Vec<Arc<Wish>>>,
+    /// Calls by this plugin that calls it runs may have caused: see [`super::reentrancy`].
+    pub(super) outgoing: Mutex<Vec<Arc<Call>>>,
+    /// State changes of other plugins that this one waits for.
+    pub(super) pending_changes: Mutex<Vec<Arc<PendingChange>>>,
     pub(super) emitter: Arc<Emitter>,
-    /// The events it listens to, by emitter and name, with the ids of the subscriptions.
+    /// The events it subscribes to, by emitter and name, with the subscriptions' ids.
     pub(super) listens_to: Mutex<HashSet<(Name, Name, u64)>>,
 }
 
@@ -63,30 +63,30 @@ pub(super) enum Location {
     Remote(Arc<RemotePlugin>),
 }
 
-/// What is known of a plugin, with its methods ready to be looked up.
+/// A plugin's profile, with its methods prepared for lookup.
 #[repr(C)]
-pub(super) struct Known {
-    /// Sorted by their names.
+pub(super) struct Interface {
+    /// Sorted by name.
     methods: SmallVec<[Exposed; 4]>,
     pub(super) profile: Profile,
 }
 
 struct Exposed {
     name: Name,
-    /// What runs it, if the plugin is in this process and it is not a service's.
+    /// Set if the plugin is in this process and the method does not belong to a service.
     handler: Option<Handler>,
 }
 
-impl Known {
-    fn new(profile: Profile, host: &Location) -> Known {
-        let handler = |method: &str| match host {
+impl Interface {
+    fn new(profile: Profile, location: &Location) -> Interface {
+        let handler = |method: &str| match location {
             Location::Local(instance) => instance.handler(method),
             Location::Remote(_) => None,
         };
         let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
         let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
         methods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Known { methods, profile }
+        Interface { methods, profile }
     }
 
     fn method(&self, method: &str) -> Option<&Exposed> {
@@ -94,7 +94,7 @@ impl Known {
         self.methods.get(at)
     }
 
-    /// The method's name as the engine keeps it, if it may be called.
+    /// The method's name as stored here, if it may be called.
     pub(super) fn exposed(&self, method: &str) -> Option<Name> {
         match self.method(method) {
             Some(exposed) => Some(exposed.name.clone()),
@@ -102,17 +102,17 @@ impl Known {
         }
     }
 
-    /// What runs a method of the plugin's own, if the plugin is in this process.
+    /// The handler of a method of the plugin itself, if the plugin is in this process.
     pub(super) fn handler(&self, method: &str) -> Option<&Handler> {
         self.method(method)?.handler.as_ref()
     }
 
-    /// Whether the plugin itself says that it has the method.
+    /// Whether the plugin's profile lists the method.
     pub(super) fn lists(&self, method: &str) -> bool {
         self.method(method).is_some()
     }
 
-    /// The list that refusals show.
+    /// The list of methods for refusals.
     pub(super) fn exposed_list(&self) -> String {
         let always = (!self.lists(CAN_DEACTIVATE)).then_some(CAN_DEACTIVATE);
         let methods = self.profile.methods.iter().flatten().map(String::as_str).chain(always);
@@ -124,10 +124,10 @@ impl Known {
 #[repr(u8)]
 pub(super) enum Status {
     Inactive,
-    /// It may act, and be called once [`may_be_called`](Entry::may_be_called) says so.
+    /// May act, and be called once [`may_be_called`](Entry::may_be_called) returns `true`.
     Activating,
     Active,
-    /// Its hook runs: it still acts and may be called.
+    /// The deactivation hook runs: still acts and may be called.
     Deactivating,
 }
 
@@ -137,11 +137,11 @@ fn next_number() -> u64 {
 }
 
 impl Entry {
-    pub(super) fn new(profile: Profile, host: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
+    pub(super) fn new(profile: Profile, location: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
         Entry {
             name: profile.name.as_str().into(),
-            known: ArcSwap::from_pointee(Known::new(profile, &host)),
-            host,
+            interface: ArcSwap::from_pointee(Interface::new(profile, &location)),
+            location,
             queue: Mutex::new(RequestQueue::new(
                 options.concurrency,
                 options.queue_length,
@@ -158,46 +158,46 @@ impl Entry {
             transition_since: AtomicU64::new(0),
             interrupt: Notify::new(),
             updated_early: AtomicBool::new(false),
-            made: Mutex::default(),
-            wishes: Mutex::default(),
+            outgoing: Mutex::default(),
+            pending_changes: Mutex::default(),
             emitter,
             listens_to: Mutex::default(),
         }
     }
 
-    /// Touches several pieces of what a call reads of this, for the processor to fetch them at once: an atomic change, and
-    /// a call makes many, lets no read begin before it has its own piece.
+    /// Touches several cache lines that a call reads, so that the processor fetches them concurrently: the atomic
+    /// operations of a call would otherwise serialize these reads.
     pub(super) fn fetch(&self) {
         black_box((self.status(), self.queue.is_poisoned(), self.options.queue_timeout));
     }
 
-    pub(super) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
-        self.known.load()
+    pub(super) fn interface(&self) -> arc_swap::Guard<Arc<Interface>> {
+        self.interface.load()
     }
 
     pub(super) fn profile(&self) -> Profile {
-        self.known.load().profile.clone()
+        self.interface.load().profile.clone()
     }
 
-    /// Replaces the profile by what `update` makes of it; asked again if another update comes between.
+    /// Replaces the profile with the result of `update`, which is called again after a concurrent update.
     ///
     /// # Errors
-    /// The update's own.
+    /// The error of `update`.
     pub(super) fn update_profile<E>(&self, update: impl Fn(&Profile) -> Result<Profile, E>) -> Result<(), E> {
-        let mut known = self.known.load();
+        let mut interface = self.interface.load();
         loop {
-            let updated = Arc::new(Known::new(update(&known.profile)?, &self.host));
-            let before = self.known.compare_and_swap(&*known, updated);
-            if Arc::ptr_eq(&before, &known) {
+            let updated = Arc::new(Interface::new(update(&interface.profile)?, &self.location));
+            let before = self.interface.compare_and_swap(&*interface, updated);
+            if Arc::ptr_eq(&before, &interface) {
                 return Ok(());
             }
-            known = before;
+            interface = before;
         }
     }
 
-    /// Sets what the plugin said in its handshake; true if that changed anything.
+    /// Sets the methods from the handshake. Returns whether this changed anything.
     pub(super) fn set_methods(&self, methods: Vec<String>) -> bool {
-        if self.known().profile.methods.as_ref() == Some(&methods) {
+        if self.interface().profile.methods.as_ref() == Some(&methods) {
             return false;
         }
         let Ok(()) = self.update_profile(|profile| {
@@ -219,12 +219,12 @@ impl Entry {
         self.status.store(status as u8, Ordering::Release);
     }
 
-    /// A number that is another for each activation.
+    /// A number that differs for each activation.
     pub(super) fn activation(&self) -> u64 {
         self.activations.load(Ordering::Acquire)
     }
 
-    /// From here on it may not act.
+    /// Ends the activation: from here on the plugin may not act.
     pub(super) fn end_activation(&self) {
         self.set_status(Status::Inactive);
         self.activations.fetch_add(1, Ordering::AcqRel);
@@ -234,8 +234,9 @@ impl Entry {
         matches!(self.status(), Status::Active | Status::Deactivating)
     }
 
-    /// The activation hook of a plugin may wait for work that comes back to it. As in the published engine, which does not
-    /// wait for hooks, it may be called as soon as that has started: behind a link, once it has answered the handshake.
+    /// Whether calls may reach the plugin. An activation hook may wait for work that calls back, so, as in the
+    /// published engine, which does not wait for hooks, calls are allowed as soon as the hook has started; behind a
+    /// link, once the handshake is answered.
     pub(super) fn may_be_called(&self) -> bool {
         match self.status() {
             Status::Inactive => false,
@@ -244,20 +245,20 @@ impl Entry {
         }
     }
 
-    pub(super) fn asks_permission(&self) -> bool {
+    pub(super) fn awaits_permission(&self) -> bool {
         self.permissions.load(Ordering::Acquire) > 0
     }
 
-    /// Changes the lifecycle, and what is derived from it, together.
+    /// Changes the lifecycle and the state derived from it atomically.
     pub(super) fn advance<E>(
         &self,
-        moments: &Moments,
+        clock: &LogicalClock,
         change: impl FnOnce(&mut Lifecycle<Waiter>) -> Effects<Waiter, E>,
     ) -> Effects<Waiter, E> {
         let mut lifecycle = lock(&self.lifecycle);
         let effects = change(&mut lifecycle);
         match effects.begin {
-            Some(_) => self.transition_since.store(moments.next(), Ordering::Release),
+            Some(_) => self.transition_since.store(clock.tick(), Ordering::Release),
             None if !lifecycle.in_transition() => self.transition_since.store(0, Ordering::Release),
             None => {}
         }
@@ -271,13 +272,13 @@ impl Entry {
         effects
     }
 
-    /// The manager is active from the beginning.
+    /// The manager is active from the start.
     pub(super) fn begin_active(&self) {
         *lock(&self.lifecycle) = Lifecycle::active();
         self.set_status(Status::Active);
     }
 
-    /// Ends a transition that nothing carries out any more; gives all who wait.
+    /// Abandons the current transition and returns all waiters.
     pub(super) fn abandon(&self) -> Vec<Waiter> {
         let mut lifecycle = lock(&self.lifecycle);
         self.transition_since.store(0, Ordering::Release);
@@ -285,31 +286,31 @@ impl Entry {
     }
 
     pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
-        match &self.host {
+        match &self.location {
             Location::Local(instance) => Some(Arc::clone(instance)),
             Location::Remote(_) => None,
         }
     }
 
     pub(super) fn remote(&self) -> Option<&Arc<RemotePlugin>> {
-        match &self.host {
+        match &self.location {
             Location::Local(_) => None,
             Location::Remote(remote) => Some(remote),
         }
     }
 
-    /// Ends the calls that a plugin which has become inactive made of this one and that wait to run.
+    /// Ends the queued calls of a caller that has become inactive.
     pub(super) fn end_calls_by(&self, caller: &Entry) {
-        let meant = lock(&self.queue).matching(&caller.name, None);
-        for call in meant.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
-            call.caller_gone();
+        let matching = lock(&self.queue).matching(&caller.name, None);
+        for call in matching.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
+            call.end_caller_gone();
         }
     }
 
-    /// Ends all calls to this plugin, those that run and those that wait.
+    /// Ends all calls to this plugin, running or queued.
     pub(super) fn end_calls(&self) {
         for call in lock(&self.queue).all() {
-            call.target_gone();
+            call.end_target_gone();
         }
     }
 }
@@ -320,5 +321,5 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// The registry: a snapshot that a call reads without waiting.
+/// The registry: an immutable snapshot, read without locking.
 pub(super) type Registry = HashMap<Name, Arc<Entry>>;

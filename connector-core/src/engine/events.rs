@@ -1,4 +1,4 @@
-//! Events: who listens to what, what is remembered, and fan-out.
+//! Events: subscriptions, stored last occurrences and fan-out.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,38 +15,37 @@ use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
 use crate::wire::{Name, Payload};
 
-/// The events of one plugin, registered or not: one may listen to a plugin that is yet to come.
+/// The events of one plugin, which need not be registered: subscriptions may precede registration.
 #[derive(Default)]
 pub(crate) struct Emitter {
-    events: Mutex<HashMap<Name, Heard>>,
+    events: Mutex<HashMap<Name, EventState>>,
 }
 
-/// An event that somebody has listened to; from then on its last occurrence is remembered.
-struct Heard {
+/// An event that has had a subscriber. From then on its last occurrence is stored.
+struct EventState {
     name: Name,
-    /// Shared with a fan-out under way, which so needs no lock.
+    /// Shared with a running fan-out, which therefore needs no lock.
     listeners: Arc<Vec<Subscription>>,
-    /// With the number of the plugin that emitted it: its name may have passed to another since.
+    /// With the number of its emitter, because a name may pass to another plugin.
     last: Option<(u64, Payload)>,
-    /// How often it has occurred.
+    /// Number of occurrences.
     occurred: u64,
 }
 
 #[derive(Clone)]
 struct Subscription {
     listener: Name,
-    /// The listener's number, since its name may pass to another.
+    /// The listener's number, because its name may pass to another plugin.
     owner: u64,
-    /// [`PUBLISHED`], or one of its own.
+    /// [`PUBLISHED`], or a unique id.
     id: u64,
     once: bool,
-    /// What is remembered is on its way to the listener, and nothing newer may overtake it: see
-    /// [`catch_up`](Inner::catch_up).
-    waits: bool,
+    /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](Inner::catch_up).
+    catching_up: bool,
     deliver: Delivery,
 }
 
-/// The one subscription that a listener may have to an event by `on` and `once`, as in the published engine.
+/// The single subscription per listener and event made by `on` and `once`, as in the published engine.
 const PUBLISHED: u64 = 0;
 
 /// How an event reaches a listener.
@@ -56,15 +55,15 @@ enum Delivery {
     Remote(Arc<RemotePlugin>),
 }
 
-/// Distinct events of one emitter that are remembered although nobody listens to them any more.
-const MOST_EVENTS: usize = 4096;
+/// When an emitter has this many events, one without subscribers is evicted to make room for a new one.
+const MAX_EVENTS: usize = 4096;
 
-/// How often a new listener is given what is remembered, because there was something newer by the time it had the last.
-/// One that is slower than the event occurs then goes on with the next occurrence.
-const MOST_ROUNDS: usize = 64;
+/// Maximum deliveries of newer stored events to a new listener before it switches to live events. Reached only by a
+/// listener that is slower than the event occurs.
+const MAX_CATCH_UP_ROUNDS: usize = 64;
 
 impl Inner {
-    /// `on` and `once` of a plugin in this process.
+    /// Handles `on` and `once` of a plugin in this process.
     pub(crate) fn listen(
         &self,
         listener: &Arc<Entry>,
@@ -76,20 +75,20 @@ impl Inner {
         self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Delivery::Local(callback))
     }
 
-    /// A subscription of its own, which ends with [`end_subscription`](Inner::end_subscription) of the id that this gives.
-    pub(crate) fn listen_apart(
+    /// A separate subscription, ended by [`end_subscription`](Inner::end_subscription) with the returned id.
+    pub(crate) fn listen_separately(
         &self,
         listener: &Arc<Entry>,
         emitter: &str,
         event: &str,
         callback: Callback,
     ) -> Result<u64, Refusal> {
-        let id = self.moments.next();
+        let id = self.clock.tick();
         self.subscribe(listener, emitter.into(), event.into(), id, false, Delivery::Local(callback))?;
         Ok(id)
     }
 
-    /// `on` and `once` over a link.
+    /// Handles `on` and `once` over a link.
     pub(super) fn listen_over_link(
         &self,
         listener: &Arc<Entry>,
@@ -101,9 +100,9 @@ impl Inner {
         self.subscribe(listener, emitter, event, PUBLISHED, once, Delivery::Remote(link))
     }
 
-    /// One subscription for a listener, an event and an id: a second changes nothing, but what is remembered comes again.
-    /// Over a link, what was to end with the next occurrence lasts once `on` comes: it may have been a session's before
-    /// this one, and both callbacks may be there.
+    /// One subscription per listener, event and id. A second request only delivers the stored event again. Over a link,
+    /// `on` turns a one-time subscription into a lasting one: it may stem from an earlier session, and both callbacks
+    /// may exist.
     fn subscribe(
         &self,
         listener: &Arc<Entry>,
@@ -123,39 +122,40 @@ impl Inner {
         };
         let key = (emitter.clone(), event.clone(), id);
         let mut listens_to = lock(&listener.listens_to);
-        // Before anything is kept for it.
+        // Checked before anything is stored for the listener.
         if !listens_to.contains(&key) && listens_to.len() >= listener.options.max_subscriptions {
             return Err(too_many(listener.options.max_subscriptions));
         }
-        // Held until the subscription is in, or the emitter might be forgotten meanwhile.
+        // Held until the subscription is added, because the emitter might be removed meanwhile.
         let mut emitters = lock(&self.emitters);
         let source = Arc::clone(emitters.entry(emitter.clone()).or_default());
         let mut events = lock(&source.events);
         let mut forgotten = None;
-        if !events.contains_key(&event) && events.len() >= MOST_EVENTS {
-            // What nobody listens to any more gives way, memory and all. What is listened to is bounded by its listeners'
-            // own limits: one of them must not keep the others from listening.
-            let idle = events.values().find(|heard| heard.listeners.is_empty()).map(|heard| heard.name.clone());
+        if !events.contains_key(&event) && events.len() >= MAX_EVENTS {
+            // Evicts an event without subscribers. Events with subscribers are bounded by their listeners' own limits,
+            // so that one listener cannot prevent others from subscribing.
+            let idle = events.values().find(|state| state.listeners.is_empty()).map(|state| state.name.clone());
             forgotten = idle.and_then(|idle| events.remove(&idle));
         }
-        let heard = events.entry(event.clone()).or_insert_with(|| Heard::new(event.clone()));
-        let last = heard.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
-            // One that subscribes again after an outage hears what was kept for it, and the last of that not twice.
-            let kept = matches!(&deliver, Delivery::Remote(remote) if remote.keeps(&emitter, &event));
-            once || !kept || !heard.has(listener.number, id)
+        let state = events.entry(event.clone()).or_insert_with(|| EventState::new(event.clone()));
+        let last = state.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
+            // On a new subscription after an outage, the events kept for the plugin include the last one; it is not
+            // delivered twice.
+            let queued = matches!(&deliver, Delivery::Remote(remote) if remote.has_queued_event(&emitter, &event));
+            once || !queued || !state.has(listener.number, id)
         });
-        let (mut removed, mut catches_up) = (Vec::new(), None);
+        let (mut removed, mut catch_up_from) = (Vec::new(), None);
         if once && last.is_some() {
-            // The next occurrence has been already: as published, this ends the listener's subscription.
-            removed = heard.remove(listener.number, id);
+            // The next occurrence is the stored one: as in the published engine, this ends the subscription.
+            removed = state.remove(listener.number, id);
             listens_to.remove(&key);
-        } else if !heard.has(listener.number, id) {
+        } else if !state.has(listener.number, id) {
             listens_to.insert(key);
-            let (name, owner, waits) = (listener.name.clone(), listener.number, last.is_some());
-            let subscription = Subscription { listener: name, owner, id, once, waits, deliver: deliver.clone() };
-            Arc::make_mut(&mut heard.listeners).push(subscription);
-            catches_up = waits.then_some(heard.occurred);
-        } else if let (Delivery::Remote(_), false, Some(there)) = (&deliver, once, heard.find(listener.number, id)) {
+            let (name, owner, catching_up) = (listener.name.clone(), listener.number, last.is_some());
+            let subscription = Subscription { listener: name, owner, id, once, catching_up, deliver: deliver.clone() };
+            Arc::make_mut(&mut state.listeners).push(subscription);
+            catch_up_from = catching_up.then_some(state.occurred);
+        } else if let (Delivery::Remote(_), false, Some(there)) = (&deliver, once, state.find(listener.number, id)) {
             there.once = false;
         }
         drop((events, emitters, listens_to));
@@ -163,24 +163,24 @@ impl Inner {
         if let Some(args) = last {
             deliver.event(&listener.name, &emitter, &event, &args);
         }
-        if let Some(occurred) = catches_up {
+        if let Some(occurred) = catch_up_from {
             self.catch_up(&source, &emitter, &event, (listener.number, id), occurred);
         }
         Ok(())
     }
 
-    /// A new listener has been given what was remembered when its event had occurred so often. Gives it what is remembered
-    /// by now, and again, until that is the newest; from then on it hears each occurrence.
+    /// After a new listener has received the stored event, delivers any newer ones until none is left; then switches it
+    /// to live events.
     fn catch_up(&self, source: &Emitter, emitter: &Name, event: &Name, (owner, id): (u64, u64), mut occurred: u64) {
         for round in 0.. {
             let mut events = lock(&source.events);
-            let Some(heard) = events.get_mut(event) else { return };
-            let newer = heard.last.as_ref().filter(|_| heard.occurred != occurred && round < MOST_ROUNDS);
+            let Some(state) = events.get_mut(event) else { return };
+            let newer = state.last.as_ref().filter(|_| state.occurred != occurred && round < MAX_CATCH_UP_ROUNDS);
             let newer = newer.map(|(_, args)| args.clone());
-            occurred = heard.occurred;
-            // It may have ended meanwhile, by what the listener itself did.
-            let Some(subscription) = heard.find(owner, id) else { return };
-            let Some(args) = newer else { return subscription.waits = false };
+            occurred = state.occurred;
+            // The listener itself may have unsubscribed meanwhile.
+            let Some(subscription) = state.find(owner, id) else { return };
+            let Some(args) = newer else { return subscription.catching_up = false };
             let (listener, deliver) = (subscription.listener.clone(), subscription.deliver.clone());
             drop(events);
             deliver.event(&listener, emitter, event, &args);
@@ -197,7 +197,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends a subscription made with [`listen_apart`](Inner::listen_apart), and no other.
+    /// Ends a subscription made with [`listen_separately`](Inner::listen_separately), and no other.
     pub(crate) fn end_subscription(&self, listener: &Entry, emitter: &str, event: &str, id: u64) {
         self.unsubscribe(listener, &(emitter.into(), event.into(), id));
     }
@@ -208,75 +208,76 @@ impl Inner {
         let mut listens_to = lock(&listener.listens_to);
         if listens_to.remove(key)
             && let Some(source) = lock(&self.emitters).get(emitter)
-            && let Some(heard) = lock(&source.events).get_mut(event)
+            && let Some(state) = lock(&source.events).get_mut(event)
         {
-            removed = heard.remove(listener.number, *id);
+            removed = state.remove(listener.number, *id);
         }
         drop(listens_to);
         drop(removed);
-        self.forget_stranger(emitter);
+        self.forget_unregistered(emitter);
     }
 
-    /// Of a plugin that is not registered nothing is kept once nobody listens to it.
-    pub(super) fn forget_stranger(&self, emitter: &Name) {
+    /// Removes the events of an unregistered plugin without subscribers.
+    pub(super) fn forget_unregistered(&self, emitter: &Name) {
         let mut emitters = lock(&self.emitters);
-        let unheard = |source: &Arc<Emitter>| lock(&source.events).values().all(|heard| heard.listeners.is_empty());
-        if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(unheard) {
-            let stranger = emitters.remove(emitter);
+        let has_no_listeners =
+            |source: &Arc<Emitter>| lock(&source.events).values().all(|state| state.listeners.is_empty());
+        if self.find(emitter).is_none() && emitters.get(emitter).is_some_and(has_no_listeners) {
+            let removed = emitters.remove(emitter);
             drop(emitters);
-            drop(stranger);
+            drop(removed);
         }
     }
 
-    /// All subscriptions of a plugin that is deactivated, and what is remembered of its own events.
+    /// Removes all subscriptions of a deactivated plugin, and its stored events.
     pub(super) fn forget_events(&self, entry: &Entry) {
         let all: Vec<_> = lock(&entry.listens_to).iter().cloned().collect();
         for key in all {
             self.unsubscribe(entry, &key);
         }
         let mut events = lock(&entry.emitter.events);
-        let its = |heard: &mut Heard| heard.last.take_if(|(emitter, _)| *emitter == entry.number);
-        let remembered: Vec<_> = events.values_mut().filter_map(its).collect();
+        let take_own = |state: &mut EventState| state.last.take_if(|(emitter, _)| *emitter == entry.number);
+        let remembered: Vec<_> = events.values_mut().filter_map(take_own).collect();
         drop(events);
-        // As with callbacks: what a value does when it is dropped is its own affair.
+        // Dropped without a lock: a value's `Drop` may do anything.
         drop(remembered);
     }
 
-    /// Tells an event to all who listen, without waiting for any of them.
+    /// Delivers an event to all subscribers, without waiting for them.
     pub(crate) fn emit(&self, emitter: &Arc<Entry>, event: &str, args: Payload) -> Result<(), Refusal> {
         may_act(emitter, || format!("It cannot emit the event {event}"))?;
         let mut events = lock(&emitter.emitter.events);
-        let Some(heard) = events.get_mut(event) else { return Ok(()) };
-        let (event, listeners) = (heard.name.clone(), Arc::clone(&heard.listeners));
-        let before = heard.last.replace((emitter.number, args.clone()));
-        heard.occurred += 1;
+        let Some(state) = events.get_mut(event) else { return Ok(()) };
+        let (event, listeners) = (state.name.clone(), Arc::clone(&state.listeners));
+        let before = state.last.replace((emitter.number, args.clone()));
+        state.occurred += 1;
         let once: SmallVec<[(Name, u64); 1]> =
             listeners.iter().filter(|one| one.once).map(|one| (one.listener.clone(), one.owner)).collect();
         if !once.is_empty() {
-            Arc::make_mut(&mut heard.listeners).retain(|one| !one.once);
+            Arc::make_mut(&mut state.listeners).retain(|one| !one.once);
         }
         drop(events);
-        // As with callbacks: what a value does when it is dropped is its own affair.
+        // Dropped without a lock: a value's `Drop` may do anything.
         drop(before);
         let key = (emitter.name.clone(), event.clone(), PUBLISHED);
         let still_there = |(name, owner): &(Name, u64)| self.find(name).filter(|entry| entry.number == *owner);
         for listener in once.iter().filter_map(still_there) {
             let mut listens_to = lock(&listener.listens_to);
             // Unless it has subscribed again meanwhile.
-            if !lock(&emitter.emitter.events).get(&event).is_some_and(|heard| heard.has(listener.number, PUBLISHED)) {
+            if !lock(&emitter.emitter.events).get(&event).is_some_and(|state| state.has(listener.number, PUBLISHED)) {
                 listens_to.remove(&key);
             }
         }
-        for one in listeners.iter().filter(|one| !one.waits) {
+        for one in listeners.iter().filter(|one| !one.catching_up) {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
     }
 }
 
-impl Heard {
-    fn new(name: Name) -> Heard {
-        Heard { name, listeners: Arc::default(), last: None, occurred: 0 }
+impl EventState {
+    fn new(name: Name) -> EventState {
+        EventState { name, listeners: Arc::default(), last: None, occurred: 0 }
     }
 
     fn has(&self, owner: u64, id: u64) -> bool {
@@ -287,7 +288,7 @@ impl Heard {
         Arc::make_mut(&mut self.listeners).iter_mut().find(|one| one.id == id && one.owner == owner)
     }
 
-    /// Gives back what was removed: a callback may own anything, so it is dropped only where no lock is held.
+    /// Returns what was removed: a callback may own anything, so it must be dropped without holding a lock.
     #[must_use]
     fn remove(&mut self, owner: u64, id: u64) -> Vec<Subscription> {
         Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.owner == owner).collect()

@@ -1,4 +1,4 @@
-//! Whether the plugin at the other end of a link still lives, where the transport does not look after that itself.
+//! Liveness checks for links whose transport does not detect a silent peer itself.
 
 use std::future::Future;
 use std::task::{Context, Poll, ready};
@@ -8,48 +8,49 @@ use super::options::PluginOptions;
 use crate::link::StallDetector;
 use crate::runtime::{self, Instant, Timer};
 
-/// Asks a plugin that has said nothing for a while for a sign of life, and says when it gives none.
+/// Probes a plugin that has been silent for a while, and reports when it does not respond.
 ///
-/// Whatever arrives is one, and so is a link that takes more after it had pushed back: somebody reads. A plugin with a single thread cannot answer while it runs a method, so a call gives it the
-/// call's own time limit, counted from when its silence was noticed. Calls that follow give it no more time: otherwise a
-/// dead plugin that is called again and again would never be found.
+/// Any received data is a sign of life, and so is a link that accepts messages again after back-pressure. A
+/// single-threaded plugin cannot respond while it runs a method, so a pending call grants it the call's own time limit,
+/// counted from when the silence was noticed. Further calls do not extend this; otherwise a dead plugin that is called
+/// repeatedly would never be detected.
 pub(super) struct Health {
     interval: Duration,
     answer_within: Duration,
     call_limit: Duration,
     state: State,
-    /// Something has arrived since a call last gave the plugin time.
-    heard: bool,
-    /// Until when a call gives it time.
+    /// Whether anything was received since a call last granted extra time.
+    received: bool,
+    /// End of the extra time granted by a call.
     busy_until: Option<Instant>,
 }
 
 enum State {
     Quiet(StallDetector),
-    /// It was asked, after so many signs of life.
-    Asked(Timer, u64),
+    /// A probe was sent, at this count of signs of life.
+    Probing(Timer, u64),
 }
 
-/// What to do about a plugin that says nothing.
+/// What the endpoint has to do.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sign {
-    /// Ask for a sign of life.
-    Ask,
-    /// There was none for at least this long.
+pub(super) enum LivenessEvent {
+    /// Send a probe.
+    Probe,
+    /// The plugin was silent for at least this long.
     Silent(Duration),
 }
 
 impl Health {
-    /// How often a plugin on a transport that does not notice silence is asked, unless its options say otherwise: with
-    /// the default `handshake_timeout`, silence is found within 20 s.
+    /// Default interval on a transport that does not detect silence: with the default `handshake_timeout`, silence is
+    /// detected within 20 s.
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// As good as for ever, and no overflow.
+    /// Effectively forever, without overflow.
     const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
     const SHORTEST: Duration = Duration::from_millis(1);
 
-    /// For a link with so many signs of life until now; `None` if nobody needs to look.
+    /// For a link with `alive` signs of life so far. `None` if no checks are needed.
     pub(super) fn new(options: &PluginOptions, notices_silence: bool, alive: u64) -> Option<Health> {
         let interval = match options.health_interval {
             Some(interval) => interval.max(Health::SHORTEST),
@@ -61,41 +62,41 @@ impl Health {
             answer_within: options.handshake_timeout,
             call_limit: options.queue_timeout,
             state: State::Quiet(StallDetector::new(interval, alive)),
-            heard: true,
+            received: true,
             busy_until: None,
         })
     }
 
-    /// A message has come.
-    pub(super) fn heard(&mut self) {
-        self.heard = true;
+    /// A message was received.
+    pub(super) fn received(&mut self) {
+        self.received = true;
     }
 
-    /// It has answered, after so many signs of life.
+    /// The plugin has responded; `alive` is the current count of signs of life.
     pub(super) fn answered(&mut self, alive: u64) {
         self.state = State::Quiet(StallDetector::new(self.interval, alive));
     }
 
-    /// A call is under way that the plugin has not answered, or was until now: it may still be at work on it.
+    /// A call is pending or has just been withdrawn: the plugin may still be working on it.
     pub(super) fn busy(&mut self) {
-        if std::mem::take(&mut self.heard) {
+        if std::mem::take(&mut self.received) {
             self.busy_until = Some(runtime::now() + self.call_limit.min(Health::LONG));
         }
     }
 
-    /// Ready when there is something to do. `alive` counts signs of life; `calls` are those that the plugin has not answered.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, alive: impl Fn() -> u64, calls: usize) -> Poll<Sign> {
+    /// Ready when there is something to do. `alive` counts signs of life; `calls` is the number of pending calls.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, alive: impl Fn() -> u64, calls: usize) -> Poll<LivenessEvent> {
         loop {
             let before = match &mut self.state {
-                State::Quiet(standstill) => {
-                    ready!(standstill.poll(cx, &alive));
+                State::Quiet(stall) => {
+                    ready!(stall.poll(cx, &alive));
                     if calls > 0 {
                         self.busy();
                     }
-                    self.state = State::Asked(runtime::sleep(self.answer_within), alive());
-                    return Poll::Ready(Sign::Ask);
+                    self.state = State::Probing(runtime::sleep(self.answer_within), alive());
+                    return Poll::Ready(LivenessEvent::Probe);
                 }
-                State::Asked(timer, before) => {
+                State::Probing(timer, before) => {
                     ready!(timer.as_mut().poll(cx));
                     *before
                 }
@@ -105,9 +106,9 @@ impl Health {
             if now != before {
                 self.answered(now);
             } else if busy {
-                self.state = State::Asked(runtime::sleep(self.answer_within), before);
+                self.state = State::Probing(runtime::sleep(self.answer_within), before);
             } else {
-                return Poll::Ready(Sign::Silent(self.interval.saturating_add(self.answer_within)));
+                return Poll::Ready(LivenessEvent::Silent(self.interval.saturating_add(self.answer_within)));
             }
         }
     }

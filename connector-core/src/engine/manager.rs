@@ -1,4 +1,4 @@
-//! The plugin `manager`, and the host's own handle on it (docs/protocol.md, section 5.2).
+//! The plugin `manager`, and the host's handle to it (docs/protocol.md, section 5.2).
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -15,46 +15,45 @@ use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
 use crate::wire::Payload;
 
-/// The host's handle on the plugin manager: activates and deactivates plugins, and knows their profiles. Policies and
+/// The host's handle to the plugin manager: activates and deactivates plugins, and reads their profiles. Policies and
 /// access rules see the host as the plugin `manager`.
 #[derive(Clone, Debug)]
 pub struct PluginManager(pub(super) Arc<Inner>);
 
 impl PluginManager {
-    /// Activates a plugin; does nothing if it is active. When this returns, calls to the plugin work: one in this
-    /// process has finished its activation hook, one behind a connector has answered the handshake.
+    /// Activates a plugin. Does nothing if it is active. When this returns `Ok`, calls to the plugin work: a plugin in
+    /// this process has finished its activation hook, one behind a connector has answered the handshake.
     ///
-    /// Requests to change a plugin's state are carried out one after another, and a request for an activation that is
-    /// under way joins it. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate
-    /// the plugin.
+    /// State changes of a plugin are carried out one after another, and a request for an activation in progress joins
+    /// it. Once polled, an activation finishes even if this future is dropped; to undo it, deactivate the plugin.
     ///
-    /// "Active" is what the plugin is now: while its deactivation waits for permission, for example for its own
-    /// [`can_deactivate`](crate::Plugin::can_deactivate), it is still active. This returns `Ok` then, and the plugin is
+    /// A plugin whose deactivation waits for permission, for example for its own
+    /// [`can_deactivate`](crate::Plugin::can_deactivate), is still active. This returns `Ok` then, and the plugin is
     /// deactivated later if that is allowed.
     ///
     /// In an activation hook, activating the hook's own plugin, or one whose activation waits for it, returns `Ok` at
-    /// once. The engine knows the hook by the task that polls this future. A task that the hook has spawned asks as the
-    /// host does: do not wait in a hook for a task that waits for this.
+    /// once. The engine recognizes the hook by the task that polls this future. A task spawned by the hook counts as
+    /// the host, so a hook must not wait for a task that waits for this.
     ///
     /// # Errors
-    /// The plugin is unknown, a rule or policy does not allow it, it cannot be reached, or it does not answer within
-    /// [`activation_timeout`](crate::PluginOptions::activation_timeout); it is inactive then. Or it was deactivated
-    /// meanwhile ([`ActivateError::Interrupted`]), or its deactivation waits for this very activation
+    /// The plugin is unknown, a rule or policy denies the activation, it cannot be reached, or it does not respond
+    /// within [`activation_timeout`](crate::PluginOptions::activation_timeout); it is inactive then. Or it was
+    /// deactivated meanwhile ([`ActivateError::Interrupted`]), or its deactivation waits for this activation
     /// ([`ActivateError::Circular`]).
     pub async fn activate(&self, name: &str) -> Result<(), ActivateError> {
         self.0.change_as_host(Change::Activate, name).await
     }
 
     /// Deactivates a plugin: its deactivation hook runs, calls to it end, its subscriptions end, and its link is closed
-    /// gracefully, within the transport's time limit. Does nothing if it is unknown or inactive. An activation under
-    /// way is given up, or, in this process, its hook finishes and the plugin is deactivated then.
+    /// gracefully, within the transport's time limit. Does nothing if the plugin is unknown or inactive. An activation
+    /// in progress is abandoned or, in this process, its hook finishes and the plugin is deactivated then.
     ///
     /// Once polled, it is carried out even if this future is dropped. In the plugin's own hooks it does not wait: the
     /// deactivation follows when the hook has ended.
     ///
     /// # Errors
-    /// An access rule does not allow it (a policy is not asked about the host), or the engine or its runtime ended
-    /// before the plugin was inactive.
+    /// An access rule denies it (the policy is not consulted for the host), or the engine or its runtime ended before
+    /// the plugin was inactive.
     pub async fn deactivate(&self, name: &str) -> Result<(), ActivateError> {
         self.0.change_as_host(Change::Deactivate, name).await
     }
@@ -64,17 +63,17 @@ impl PluginManager {
         self.0.find(name).is_some_and(|entry| entry.is_active())
     }
 
-    /// A plugin's profile as it is now.
+    /// A plugin's current profile.
     pub fn profile(&self, name: &str) -> Option<Profile> {
         self.0.find(name).map(|entry| entry.profile())
     }
 
-    /// All profiles, in no order.
+    /// All profiles, in no particular order.
     pub fn profiles(&self) -> Vec<Profile> {
         self.0.registry.load().values().map(|entry| entry.profile()).collect()
     }
 
-    /// The profiles of the active plugins, in no order.
+    /// The profiles of the active plugins, in no particular order.
     pub fn active_profiles(&self) -> Vec<Profile> {
         let registry = self.0.registry.load();
         registry.values().filter(|entry| entry.is_active()).map(|entry| entry.profile()).collect()
@@ -89,7 +88,7 @@ enum Names {
     Several(Vec<String>),
 }
 
-/// The manager as a plugin; its methods run together, since one may wait for another.
+/// The manager as a plugin. Its methods run concurrently, since one may wait for another.
 pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
     let get = |engine: &Weak<Inner>| {
         let engine = engine.clone();
@@ -97,7 +96,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
     };
     let profile =
         Profile::new(MANAGER).with_events(["pluginActivated", "pluginDeactivated", "profileAdded", "profileUpdated"]);
-    let (profiles, updates, activates, deactivates, asks, calls) =
+    let (profiles, updates, activates, deactivates, actives, permissions) =
         (get(engine), get(engine), get(engine), get(engine), get(engine), get(engine));
     Plugin::new(profile)
         .method("getProfile", move |name: String| {
@@ -121,16 +120,16 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             async move { engine?.change_all(Change::Deactivate, ctx.from(), names).await }
         })
         .method("isActive", move |name: String| {
-            let engine = asks();
+            let engine = actives();
             async move { Ok::<_, ActivateError>(engine?.find(&name).is_some_and(|entry| entry.is_active())) }
         })
         .method("canCall", move |from: String, to: String, method: String, message: Option<String>| {
-            let engine = calls();
+            let engine = permissions();
             async move {
                 let engine = engine?;
-                let asks = current::caller();
+                let requester = current::caller();
                 let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
-                let allowed = decision(asks, &from, "the policy's can_call", allowed).await;
+                let allowed = decision(requester, &from, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
         })
@@ -141,47 +140,47 @@ impl Inner {
         self.find(name).map_or_else(|| Profile::new(name), |entry| entry.profile())
     }
 
-    /// Nothing for one name, an empty list for several: the published results. Of several errors the first is told,
-    /// once all are done.
+    /// Returns nothing for one name and an empty list for several, as the published manager does. Of several errors,
+    /// the first is returned once all changes are done.
     async fn change_all(
         self: &Arc<Self>,
         change: Change,
         caller: &str,
         names: Names,
     ) -> Result<Option<[(); 0]>, ActivateError> {
-        let asker = self.caller().or_else(|| self.find(caller));
-        let caller = asker.as_ref().map_or_else(|| Profile::new(caller), |asker| asker.profile());
+        let requester = self.caller().or_else(|| self.find(caller));
+        let caller = requester.as_ref().map_or_else(|| Profile::new(caller), |requester| requester.profile());
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
         };
-        // All begin when this is first polled: none is cut because another ends the caller's link.
-        let all = names.iter().map(|name| self.change(change, caller.clone(), asker.clone(), name));
+        // All start at the first poll, so that none is lost because another ends the caller's link.
+        let all = names.iter().map(|name| self.change(change, caller.clone(), requester.clone(), name));
         let done = futures_util::future::join_all(all).await;
         done.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(several.then_some([]))
     }
 
-    /// Lays an update over the profile it names, or else the caller's own.
+    /// Merges an update into the profile it names, or else the caller's own.
     async fn update_profile(self: &Arc<Self>, from: &str, mut update: Map<String, Value>) -> Result<(), UpdateError> {
         let name = update.entry("name").or_insert_with(|| from.into()).as_str().map(str::to_owned);
-        let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is no string".to_owned()))?;
+        let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is not a string".to_owned()))?;
         let caller = self.caller().or_else(|| self.find(from));
         let found = self.find_for(caller.as_ref(), &name);
         let Some(entry) = found else { return Err(UpdateError::NotRegistered(name)) };
-        // Nothing is no address; the published manager lets it pass, and then has none.
+        // An empty URL is not a URL. The published manager accepts it and then has none.
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
         }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
-        let asks = current::caller();
+        let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
-        let allowed = decision(asks, &name, "the policy's can_update_profile", allowed).await;
+        let allowed = decision(requester, &name, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
-        if let Location::Local(instance) = &entry.host
+        if let Location::Local(instance) = &entry.location
             && update.contains_key("methods")
         {
-            // A plugin here exposes what its table holds, services included, and nothing else.
+            // A plugin in this process exposes exactly the methods in its table, including services.
             update.insert("methods".to_owned(), instance.exposed().into());
         }
         entry
@@ -191,7 +190,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells of an updated profile, once the plugin is active.
+    /// Announces an updated profile, once the plugin is active.
     pub(super) fn profile_updated(&self, entry: &Entry) {
         match entry.status() {
             Status::Activating => entry.updated_early.store(true, Ordering::Release),
@@ -203,13 +202,13 @@ impl Inner {
         self.emit_as_manager(event, Payload::new((profile.clone(),)));
     }
 
-    /// An event of ours beside the published ones.
-    pub(super) fn tell_link_down(&self, entry: &Entry, why: String) {
+    /// An event in addition to the published ones.
+    pub(super) fn announce_link_down(&self, entry: &Entry, why: String) {
         self.emit_as_manager("linkDown", Payload::new((entry.name.to_string(), why)));
     }
 
-    /// An event of ours beside the published ones.
-    pub(super) fn tell_link_up(&self, entry: &Entry) {
+    /// An event in addition to the published ones.
+    pub(super) fn announce_link_up(&self, entry: &Entry) {
         self.emit_as_manager("linkUp", Payload::new((entry.name.to_string(),)));
     }
 

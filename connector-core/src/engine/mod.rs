@@ -1,4 +1,4 @@
-//! The engine: who is registered, who may do what, and the way from each plugin to each other.
+//! The engine: registration, permissions, and routing between plugins.
 
 mod access;
 mod call;
@@ -37,7 +37,7 @@ pub use registration::Registration;
 pub use remote::LinkState;
 
 use self::access::Rule;
-use self::call::Moments;
+use self::call::LogicalClock;
 use self::entry::Registry;
 use self::events::Emitter;
 use crate::client::PluginClient;
@@ -45,11 +45,11 @@ use crate::error::RegisterError;
 use crate::profile::Profile;
 use crate::wire::Name;
 
-/// The host's end of everything: plugins are registered with it, wherever they live, and reach each other through it.
+/// The host's central object: plugins are registered with it, wherever they run, and reach each other through it.
 ///
 /// Cheap to clone. Handles such as [`PluginClient`] do not keep an engine alive. When the last clone is dropped, every
 /// link is closed at once and every call ends; await [`shutdown`](Engine::shutdown) first to stop gracefully. An engine
-/// needs a tokio runtime with its time enabled.
+/// requires a tokio runtime with its time enabled.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -66,7 +66,7 @@ use crate::wire::Name;
 #[derive(Clone, Debug)]
 pub struct Engine(Arc<Owner>);
 
-/// Handles of plugins do not keep the engine alive; this does.
+/// Keeps the engine alive, unlike the handles of plugins.
 #[derive(Debug)]
 struct Owner(Arc<Inner>);
 
@@ -80,11 +80,11 @@ pub(crate) struct Inner {
     registry: ArcSwap<Registry>,
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
     /// Plugins that have been removed and are still being deactivated.
-    leaving: Mutex<Vec<Arc<Entry>>>,
-    /// Shutdowns that are under way.
+    being_removed: Mutex<Vec<Arc<Entry>>>,
+    /// Number of shutdowns in progress.
     shutdowns: AtomicUsize,
-    moments: Moments,
-    /// Cancelled when the engine is dropped; its tasks end with it.
+    clock: LogicalClock,
+    /// Cancelled when the engine is dropped; ends its tasks.
     ended: CancellationToken,
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
@@ -115,16 +115,17 @@ impl EngineBuilder {
     }
 
     /// Adds a rule that every call, event subscription, activation and deactivation must pass, including those that the
-    /// host asks for as `manager`. What one rule does not allow is refused, whatever the [`Policy`] says, as
-    /// [`Refusal::Denied`](crate::Refusal::Denied), which names the rule. Default: no rules.
+    /// host requests as `manager`. An operation that a rule denies is refused as
+    /// [`Refusal::Denied`](crate::Refusal::Denied), which names the rule, regardless of the [`Policy`]. Default: no
+    /// rules.
     ///
-    /// A rule runs in the caller's task, so it must be quick and must not block. A rule that panics does not allow.
-    /// Rules do not see what the engine does itself: handshakes, the question whether a plugin agrees to its
-    /// deactivation (`canDeactivate`), [`Engine::remove`] and [`Engine::shutdown`]. Nor do they see events: who may
-    /// receive one is decided when somebody subscribes.
+    /// A rule runs in the caller's task, so it must be quick and must not block. A rule that panics denies. Rules do
+    /// not apply to what the engine itself does: handshakes, the question whether a plugin agrees to its deactivation
+    /// (`canDeactivate`), [`Engine::remove`] and [`Engine::shutdown`]. Nor do they apply to the delivery of events:
+    /// access is checked at subscription.
     ///
-    /// "X may call only Y": the plugin `sandboxed` may call, listen to and activate `files`, and nothing else but
-    /// itself and the manager, which updates its profile:
+    /// "X may call only Y": the plugin `sandboxed` may call, listen to and activate only `files`, itself, and the
+    /// manager, which updates its profile:
     ///
     /// ```
     /// use connector_core::{Access, Engine};
@@ -136,7 +137,7 @@ impl EngineBuilder {
     ///     .build();
     /// ```
     ///
-    /// To let it read files but not write them, look at the operation:
+    /// To let it read files but not write them, match on the operation:
     ///
     /// ```
     /// use connector_core::{Access, Engine, Operation};
@@ -158,7 +159,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the options of each plugin that is registered without its own. Default: [`PluginOptions::default`].
+    /// Sets the default options, for plugins registered without their own. Default: [`PluginOptions::default`].
     #[must_use]
     pub fn plugin_options(
         mut self,
@@ -168,7 +169,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets a hook that runs whenever a plugin has been registered, after the plugin's own hook. A panic in it is
+    /// Sets a hook that runs after each plugin's registration, following the plugin's own hook. A panic in it is
     /// traced.
     #[must_use]
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
@@ -183,19 +184,19 @@ impl EngineBuilder {
         let inner = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
             let emitter = Arc::new(Emitter::default());
-            // Activations and the user's permission have limits of their own, and the caller's.
+            // Activations and permission requests have their own limits, and the caller's.
             let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
-            let host = entry::Location::Local(Arc::new(instance));
-            let entry = Entry::new(manager.profile(), host, options, Arc::clone(&emitter));
+            let location = entry::Location::Local(Arc::new(instance));
+            let entry = Entry::new(manager.profile(), location, options, Arc::clone(&emitter));
             entry.begin_active();
             let name = Name::new_static(MANAGER);
             Inner {
                 registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
-                leaving: Mutex::default(),
+                being_removed: Mutex::default(),
                 shutdowns: AtomicUsize::new(0),
-                moments: Moments::default(),
+                clock: LogicalClock::default(),
                 ended: CancellationToken::new(),
                 policy,
                 plugin_options,
@@ -220,7 +221,7 @@ impl Engine {
         Engine::builder().build()
     }
 
-    /// Builds an engine with other rules or options.
+    /// Starts building an engine with other rules or options.
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             policy: Box::new(DefaultPolicy),
@@ -231,11 +232,11 @@ impl Engine {
     }
 
     /// Registers a plugin: a [`Plugin`](crate::Plugin) value, or a [`Registration`] for one behind a connector. It is
-    /// inactive at first. Returns the plugin's handle, with which the host calls, emits and listens in its name; it
-    /// works once the plugin is active.
+    /// inactive at first. Returns the plugin's handle, with which the host calls, emits and listens in its name once
+    /// the plugin is active.
     ///
     /// # Errors
-    /// The name is taken, empty, or has a dot.
+    /// The name is taken, is empty, or contains a dot.
     pub fn register(&self, plugin: impl Into<Registration>) -> Result<PluginClient, RegisterError> {
         self.0.0.register(plugin.into())
     }
@@ -245,9 +246,9 @@ impl Engine {
         PluginManager(Arc::clone(&self.0.0))
     }
 
-    /// Deactivates a plugin and forgets it. Does nothing if there is none of that name, or for the manager. The name is
-    /// free as soon as this is polled. If another plugin takes the name and becomes active before this one has been
-    /// deactivated, policies and listeners are told of this one's deactivation first.
+    /// Deactivates and unregisters a plugin. Does nothing if no plugin has that name, or for the manager. The name is
+    /// free as soon as this is polled. If another plugin takes the name and becomes active before this one is
+    /// deactivated, policies and listeners are notified of this one's deactivation first.
     ///
     /// Once polled, it is carried out even if this future is dropped.
     pub async fn remove(&self, name: &str) {
@@ -259,16 +260,16 @@ impl Engine {
         self.0.0.find(name).is_some()
     }
 
-    /// The state of a plugin's link, to read and to await; `None` if the plugin is unknown or in this process. The
-    /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) say the same.
+    /// The state of a plugin's link, to read and to await. `None` if the plugin is unknown or in this process. The
+    /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) report the same changes.
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
         self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
     }
 
-    /// Deactivates every plugin gracefully, all at the same time: deactivation hooks run, and links are closed. Each
-    /// plugin has its hook's time limit ([`activation_timeout`](PluginOptions::activation_timeout)) and its
-    /// transport's. An activation under way is given up, or finished and reversed, and until this ends no call activates a
-    /// plugin. The engine can be used afterwards.
+    /// Deactivates every plugin gracefully and concurrently: deactivation hooks run, and links are closed. Each plugin
+    /// is limited by its hook's time limit ([`activation_timeout`](PluginOptions::activation_timeout)) and its
+    /// transport's. An activation in progress is abandoned, or finished and reversed, and until this completes no call
+    /// activates a plugin. The engine can be used afterwards.
     ///
     /// Once polled, it is carried out even if this future is dropped. In a plugin's activation or deactivation hook it
     /// does not wait for that plugin.

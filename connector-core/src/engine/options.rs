@@ -1,4 +1,4 @@
-//! What a host may set for each plugin.
+//! Per-plugin options.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,52 +19,53 @@ use crate::link::QueueLimits;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PluginOptions {
-    /// How long a call may run, counted from when it starts to run and not while it waits in the queue: the published
-    /// `queueTimeout`. The call then ends as [`CallError::TimedOut`](crate::CallError::TimedOut). Default 10 s.
+    /// How long a call may run, not counting its time in the queue: the published `queueTimeout`. The call then ends as
+    /// [`CallError::TimedOut`](crate::CallError::TimedOut). Default 10 s.
     ///
-    /// A method in the engine's process runs in its caller's own task, so the limit takes effect only where the method
-    /// awaits. A method that blocks its thread past the limit holds up that task for as long, and then its call ends
-    /// with the method's result, not as timed out. Run blocking code elsewhere: with `spawn_blocking`, or in a worker.
+    /// A method in the engine's process runs in its caller's task, so the limit takes effect only where the method
+    /// awaits. A method that blocks its thread past the limit holds up that task, and its call then ends with the
+    /// method's result, not as timed out. Run blocking code elsewhere: with `spawn_blocking`, or in a worker.
     pub queue_timeout: Duration,
-    /// How many calls may wait to run; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
+    /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
     pub queue_length: usize,
     /// How many calls may run at once. Default 1, as in the published engine.
     pub concurrency: usize,
-    /// Methods with their own queues: this many calls of the method may run at once, whatever else runs, and up to
-    /// `queue_length` more may wait. Meant for a few methods, since each call searches the list. Default none.
+    /// Methods with separate queues: this many calls of the method may run at once, independently of other calls, and
+    /// up to `queue_length` more may be queued. Intended for a few methods, since each call searches the list. Default
+    /// none.
     pub method_concurrency: HashMap<String, usize>,
-    /// How long activation may take. For a plugin behind a link that is connecting and the handshake, with all tries;
-    /// for one in the process it is the activation hook, and the deactivation hook has as long. Default 15 s.
+    /// How long activation may take. Behind a link this covers all connection attempts and the handshake. In the
+    /// process it limits the activation hook and, separately, the deactivation hook. Default 15 s.
     pub activation_timeout: Duration,
-    /// How long a new link waits for the answer to its handshake before the engine dials again. Default 5 s.
+    /// How long a new link waits for the handshake response before the engine reconnects. Default 5 s.
     pub handshake_timeout: Duration,
-    /// How long a plugin behind a link may say nothing before the engine asks it for a sign of life, with a repeated
-    /// handshake, which every plugin answers. If nothing comes within `handshake_timeout` either, the link ends as
+    /// How long a plugin behind a link may be silent before the engine probes it with a repeated handshake, which every
+    /// plugin answers. If nothing arrives within `handshake_timeout` either, the link ends as
     /// [`LinkEnd::Silent`](crate::LinkEnd::Silent) and the engine makes another, which restarts a child process or a
     /// worker.
     ///
-    /// Default (`None`): 10 s where the transport does not notice silence by itself (pipes, local sockets, threads), so
-    /// that silence is found within 20 s; never where it does (websockets, socket.io), see
-    /// [`Link::notices_silence`](crate::Link::notices_silence). A value holds for every transport, and also finds a
-    /// program that hangs while its transport still answers pings. [`Duration::MAX`] never asks. At least 1 ms; the
-    /// engine asks at most a quarter of the interval late.
+    /// Default (`None`): 10 s if the transport does not detect silence itself (pipes, local sockets, threads), so that
+    /// silence is detected within 20 s; no probes otherwise (websockets, socket.io), see
+    /// [`Link::notices_silence`](crate::Link::notices_silence). An explicit value applies to every transport, and also
+    /// detects a program that hangs while its transport still answers pings. [`Duration::MAX`] disables probes. At
+    /// least 1 ms; a probe is at most a quarter of the interval late.
     ///
-    /// Anything that arrives is a sign of life, and so is reading from a link that was full. A plugin with one thread
-    /// cannot answer while it runs a method, so a call gives it until `queue_timeout` has passed since its silence was
+    /// Any received data is a sign of life, and so is progress of a link that was full. A single-threaded plugin cannot
+    /// respond while it runs a method, so a call grants it time until `queue_timeout` has passed since its silence was
     /// noticed. Code that blocks the thread elsewhere, in an event's callback or a hook, must be quicker or needs a
     /// longer interval.
     pub health_interval: Option<Duration>,
-    /// The longest delay before the first redial of a lost link. It doubles with each try, up to `reconnect_max_delay`, and
-    /// starts over after a success. Each delay is drawn evenly between nothing and its bound (full jitter). Default 50
-    /// ms.
+    /// The upper bound of the delay before the first reconnect attempt. It doubles with each attempt, up to
+    /// `reconnect_max_delay`, and is reset after a success. Each delay is drawn uniformly between zero and its bound
+    /// (full jitter). Default 50 ms.
     pub reconnect_min_delay: Duration,
-    /// The longest delay before any redial. Default 1 s, what the published engine waits.
+    /// The upper bound of any reconnect delay. Default 1 s, as in the published engine.
     pub reconnect_max_delay: Duration,
-    /// Turns the profile's URL into the one to connect to; see [`transform_url`](crate::transform_url), the default.
+    /// Maps the profile's URL to the one to connect to. Default: [`transform_url`](crate::transform_url).
     pub transform_url: Option<UrlTransform>,
-    /// The engine's name, which the handshake tells the plugin. Default none.
+    /// The engine's name, sent to the plugin in the handshake. Default none.
     pub engine_name: Option<String>,
-    /// How many calls a plugin behind a link may have under way; more are refused as
+    /// How many calls by a plugin behind a link may be pending; more are refused as
     /// [`Refusal::Busy`](crate::Refusal::Busy). Default 16,384.
     pub max_calls: usize,
     /// How many subscriptions the plugin may have; more are refused as
@@ -74,7 +75,7 @@ pub struct PluginOptions {
     pub queue: QueueLimits,
 }
 
-/// From a plugin's name and its profile's URL to the URL to connect to.
+/// Maps a plugin's name and its profile's URL to the URL to connect to.
 pub type UrlTransform = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
 
 impl Default for PluginOptions {
@@ -148,10 +149,11 @@ impl PluginOptions {
         self
     }
 
-    /// Sets [`reconnect_min_delay`](PluginOptions::reconnect_min_delay) and [`reconnect_max_delay`](PluginOptions::reconnect_max_delay).
+    /// Sets [`reconnect_min_delay`](PluginOptions::reconnect_min_delay) and
+    /// [`reconnect_max_delay`](PluginOptions::reconnect_max_delay).
     #[must_use]
-    pub fn reconnect_delay(mut self, first: Duration, most: Duration) -> Self {
-        (self.reconnect_min_delay, self.reconnect_max_delay) = (first, most);
+    pub fn reconnect_delay(mut self, min: Duration, max: Duration) -> Self {
+        (self.reconnect_min_delay, self.reconnect_max_delay) = (min, max);
         self
     }
 
@@ -176,7 +178,7 @@ impl PluginOptions {
         self
     }
 
-    /// Sets [`listeners`](PluginOptions::max_subscriptions).
+    /// Sets [`max_subscriptions`](PluginOptions::max_subscriptions).
     #[must_use]
     pub fn max_subscriptions(mut self, events: usize) -> Self {
         self.max_subscriptions = events;

@@ -1,4 +1,4 @@
-//! Who may do what: the part of the published `PluginManager` that hosts replace.
+//! Permissions: the replaceable part of the published `PluginManager`.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -13,32 +13,36 @@ use crate::guard;
 use crate::profile::Profile;
 use crate::runtime;
 
-/// How long a decision may take: as long as somebody who is asked may need to answer, and yet not for ever.
+/// Limit for a decision: long enough to ask the user, but finite.
 const DECISION_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Runs a decision of the host's or of a plugin's rule: `None` if it panics, or never comes. What it calls, it calls on
-/// behalf of the plugin that waits for it, `asker` (0: the host).
-pub(super) async fn decision<T>(asker: u64, plugin: &str, what: &str, decision: impl Future<Output = T>) -> Option<T> {
+/// Runs a decision of the policy or of a plugin's rule. `None` if it panics or times out. Calls that it makes are
+/// attributed to `requester`, the plugin waiting for it (0: the host).
+pub(super) async fn decision<T>(
+    requester: u64,
+    plugin: &str,
+    what: &str,
+    decision: impl Future<Output = T>,
+) -> Option<T> {
     let mut decision = pin!(guard::run(plugin, what, decision));
-    let on_behalf = poll_fn(|cx| current::within(asker, 0, || decision.as_mut().poll(cx)));
+    let on_behalf = poll_fn(|cx| current::within(requester, 0, || decision.as_mut().poll(cx)));
     let decided = runtime::timeout(DECISION_LIMIT, on_behalf).await;
     if decided.is_none() {
-        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not decide, which counts as no");
+        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not complete, which counts as no");
     }
     decided.flatten()
 }
 
-/// The manager's decisions. Each has the published default, and can be replaced by itself.
+/// The manager's decisions. Each defaults to the published behaviour and can be replaced individually.
 ///
-/// A policy decides on activations, deactivations and updates of profiles, and may take its time, for example to ask
-/// the user. It does not see calls and subscriptions: [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule)
-/// restricts those. A decision that panics is a no, and so is one that takes longer than an hour; a caller that cannot
-/// wait so long uses [`call_within`](crate::PluginClient::call_within).
+/// A policy decides on activations, deactivations and profile updates, and may take its time, for example to ask the
+/// user. It does not see calls and subscriptions: [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule)
+/// restricts those. A decision that panics or takes longer than an hour counts as no; a caller that cannot wait so long
+/// uses [`call_within`](crate::PluginClient::call_within).
 ///
-/// A decision may call plugins, also those that call the plugin that asks: such a call does not wait for itself
-/// ([`PluginClient::call`](crate::PluginClient::call)). A task that a decision spawns and waits for must not: the engine
-/// does not see that the decision waits for it.
-///
+/// A decision may call plugins, including plugins that call the requesting plugin: such a call does not deadlock
+/// ([`PluginClient::call`](crate::PluginClient::call)). A task that a decision spawns and waits for must not do so: the
+/// engine does not see that the decision waits for it.
 /// ```
 /// use connector_core::{Engine, Policy, Profile, async_trait};
 ///
@@ -55,24 +59,25 @@ pub(super) async fn decision<T>(asker: u64, plugin: &str, what: &str, decision: 
 /// ```
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
-    /// Whether `from` may activate `to`; `method` is the one whose call would activate it on demand, if a call does.
-    /// The host is `manager`. Default: yes.
+    /// Whether `from` may activate `to`. `method` is set if a call of that method would activate `to` on demand. The
+    /// host is `manager`. Default: yes.
     async fn can_activate(&self, from: &Profile, to: &Profile, method: Option<&str>) -> bool {
         let _ = (from, to, method);
         true
     }
 
-    /// Whether `from` may deactivate `to`. If so, and they are not the same, `to` is asked as well
-    /// ([`Plugin::can_deactivate`](crate::Plugin::can_deactivate)). The host always may, so this is not asked for
-    /// `manager`. Default: only the plugin itself.
+    /// Whether `from` may deactivate `to`. If so, and they differ, `to` is asked as well
+    /// ([`Plugin::can_deactivate`](crate::Plugin::can_deactivate)). Not consulted for the host, which always may.
+    /// Default: only the plugin itself.
     async fn can_deactivate(&self, from: &Profile, to: &Profile) -> bool {
         from.name == to.name
     }
 
-    /// Whether `from` may lay `update` over the profile `current`. Default: only over its own, and never its `url`.
+    /// Whether `from` may merge `update` into the profile `current`. Default: only into its own, and without changing
+    /// its `url`.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for a denial.
     async fn can_update_profile(
         &self,
         from: &Profile,
@@ -90,11 +95,11 @@ pub trait Policy: Send + Sync + 'static {
         }
     }
 
-    /// ResponseQueue a plugin `to` that asks whether `from` may call its `method`
+    /// Answers the plugin `to`, which asks whether `from` may call its `method`
     /// ([`Context::ask_user_permission`](crate::Context::ask_user_permission)), with a message for the user. Default:
     /// yes.
     ///
-    /// This alone restricts nothing: it is asked only when the plugin that is called asks. To say "X may call only Y",
+    /// This alone restricts nothing, because it is consulted only when the called plugin asks. For "X may call only Y",
     /// add an [`access_rule`](crate::EngineBuilder::access_rule).
     async fn can_call(&self, from: &str, to: &str, method: &str, message: Option<&str>) -> bool {
         let _ = (from, to, method, message);

@@ -1,26 +1,26 @@
-//! Who waits for whom.
+//! Detects work that would wait for itself.
 //!
-//! A plugin runs one call at a time unless configured otherwise, so work that comes back to a plugin that is busy on its
-//! behalf (X calls A, A calls B, B calls A) would wait for itself. So would an activation hook that has its own plugin
-//! activated. A call that has to wait is therefore let through, and a request to change a plugin's state does not wait
-//! for its outcome, if what blocks it waits, directly or through others, for work that it belongs to.
+//! A plugin runs one call at a time by default, so a call that returns to a plugin busy on its behalf (X calls A, A
+//! calls B, B calls A) would deadlock. So would an activation hook that activates its own plugin. Therefore a queued
+//! call bypasses the queue, and a request to change a plugin's state does not wait for its outcome, if the work that
+//! blocks it waits, directly or transitively, for work that it belongs to.
 //!
-//! The wire does not say which of a plugin's calls another call belongs to. What a plugin asks for while it runs
-//! several calls, or a hook, is taken to belong to all of those that still run: too many are let through rather than one
-//! be stuck.
+//! The wire does not say which of a plugin's calls another call belongs to. Whatever a plugin requests while it runs
+//! several calls, or a hook, is attributed to all of those that still run: this admits too many calls rather than
+//! letting one deadlock.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::call::{Call, Moments};
+use super::call::{Call, LogicalClock};
 use super::entry::Entry;
 use super::request_queue::Queueable;
 use crate::sync::lock;
 
-/// Work that a plugin does and others may wait for.
+/// Work that a plugin performs and others may wait for.
 enum Work {
     Call(Arc<Call>),
-    /// The transition under way in a plugin's lifecycle, with the hook that runs for it.
+    /// The current transition of a plugin's lifecycle, including its hook.
     Transition(Arc<Entry>),
 }
 
@@ -33,7 +33,7 @@ impl Work {
         }
     }
 
-    /// The plugin that does it, and since when.
+    /// The plugin that performs the work, and when it started.
     fn worker(&self) -> (&Arc<Entry>, u64) {
         match self {
             Work::Call(call) => (&call.target, call.started()),
@@ -42,60 +42,61 @@ impl Work {
     }
 }
 
-/// A plugin's wish that another's state change, for as long as somebody waits for it. It is found under the plugin
-/// that asks.
-pub(super) struct Wish {
+/// A plugin's request that another change its state, while the outcome is awaited. Stored with the requesting plugin.
+pub(super) struct PendingChange {
     target: Arc<Entry>,
-    asker: Option<Arc<Entry>>,
-    made: u64,
+    requester: Option<Arc<Entry>>,
+    created: u64,
 }
 
-impl Wish {
-    /// `asker` is the plugin in whose hook or method the request is made, if it is made in one.
-    pub(super) fn new(moments: &Moments, asker: Option<Arc<Entry>>, target: &Arc<Entry>) -> Arc<Wish> {
-        let wish = Arc::new(Wish { target: Arc::clone(target), made: moments.next(), asker });
-        if let Some(asker) = &wish.asker {
-            lock(&asker.wishes).push(Arc::clone(&wish));
+impl PendingChange {
+    /// `requester` is the plugin whose hook or method makes the request, if any.
+    pub(super) fn new(clock: &LogicalClock, requester: Option<Arc<Entry>>, target: &Arc<Entry>) -> Arc<PendingChange> {
+        let pending = Arc::new(PendingChange { target: Arc::clone(target), created: clock.tick(), requester });
+        if let Some(requester) = &pending.requester {
+            lock(&requester.pending_changes).push(Arc::clone(&pending));
         }
-        wish
+        pending
     }
 
-    /// Whether the plugin asks that its own state change.
+    /// Whether the plugin requests a change of its own state.
     pub(super) fn is_for_itself(&self) -> bool {
-        self.asker.as_ref().is_some_and(|asker| Arc::ptr_eq(asker, &self.target))
+        self.requester.as_ref().is_some_and(|requester| Arc::ptr_eq(requester, &self.target))
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn forget(self: &Arc<Wish>) {
-        if let Some(asker) = &self.asker {
-            lock(&asker.wishes).retain(|wish| !Arc::ptr_eq(wish, self));
+    /// The outcome is no longer awaited.
+    pub(super) fn forget(self: &Arc<PendingChange>) {
+        if let Some(requester) = &self.requester {
+            lock(&requester.pending_changes).retain(|pending| !Arc::ptr_eq(pending, self));
         }
     }
 
     /// Whether the transition that this waits for waits for work that this belongs to.
-    pub(super) fn closes_a_circle(&self) -> bool {
-        self.asker.as_ref().is_some_and(|asker| closes_a_circle(asker, self.made, transition(&self.target).collect()))
+    pub(super) fn is_circular(&self) -> bool {
+        self.requester
+            .as_ref()
+            .is_some_and(|requester| is_circular(requester, self.created, transition(&self.target).collect()))
     }
 }
 
 /// Whether a call that blocks `call` waits for work that `call` belongs to.
-pub(super) fn call_closes_a_circle(call: &Call) -> bool {
-    let blocks = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
-    closes_a_circle(call.asker(), call.made, blocks.collect())
+pub(super) fn call_is_circular(call: &Call) -> bool {
+    let blocking = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
+    is_circular(call.requester(), call.created, blocking.collect())
 }
 
-fn closes_a_circle(asker: &Arc<Entry>, made: u64, mut look_at: Vec<Work>) -> bool {
-    let causes = causes_of(asker, made);
+fn is_circular(requester: &Arc<Entry>, created: u64, mut blockers: Vec<Work>) -> bool {
+    let causes = causes_of(requester, created);
     let mut seen: Vec<Work> = Vec::new();
-    while let Some(blocks) = look_at.pop() {
-        if seen.iter().any(|seen| seen.is(&blocks)) {
+    while let Some(work) = blockers.pop() {
+        if seen.iter().any(|seen| seen.is(&work)) {
             continue;
         }
-        if causes.iter().any(|cause| cause.is(&blocks)) {
+        if causes.iter().any(|cause| cause.is(&work)) {
             return true;
         }
-        look_at.extend(waits_for(&blocks));
-        seen.push(blocks);
+        blockers.extend(waits_for(&work));
+        seen.push(work);
     }
     false
 }
@@ -105,21 +106,22 @@ fn transition(entry: &Arc<Entry>) -> impl Iterator<Item = Work> {
     under_way.then(|| Work::Transition(Arc::clone(entry))).into_iter()
 }
 
-/// The work that something may have been asked for on behalf of: what the asker did at that moment, and still does.
-fn causes_of(asker: &Arc<Entry>, made: u64) -> Vec<Work> {
-    let calls = lock(&asker.queue).running().into_iter().map(Work::Call);
-    calls.chain(transition(asker)).filter(|work| work.worker().1 < made).collect()
+/// The work on whose behalf a request may have been made: what the requester was doing at that time and still does.
+fn causes_of(requester: &Arc<Entry>, created: u64) -> Vec<Work> {
+    let calls = lock(&requester.queue).running().into_iter().map(Work::Call);
+    calls.chain(transition(requester)).filter(|work| work.worker().1 < created).collect()
 }
 
-/// What work may wait for: what its plugin has asked for since it started, or what keeps that from running.
+/// What `work` may wait for: requests of its plugin since it started, or what blocks these.
 fn waits_for(work: &Work) -> Vec<Work> {
     let (worker, started) = work.worker();
-    let calls: Vec<_> = lock(&worker.made).iter().filter(|call| call.made > started).cloned().collect();
-    let wishes: Vec<_> = lock(&worker.wishes).iter().filter(|wish| wish.made > started).cloned().collect();
+    let calls: Vec<_> = lock(&worker.outgoing).iter().filter(|call| call.created > started).cloned().collect();
+    let pending_changes: Vec<_> =
+        lock(&worker.pending_changes).iter().filter(|pending| pending.created > started).cloned().collect();
     let blocking_call = |call: Arc<Call>| match call.started() {
         0 => lock(&call.target.queue).running_beside(&call.method),
         _ => vec![call],
     };
     let calls = calls.into_iter().flat_map(blocking_call).map(Work::Call);
-    calls.chain(wishes.iter().flat_map(|wish| transition(&wish.target))).collect()
+    calls.chain(pending_changes.iter().flat_map(|pending| transition(&pending.target))).collect()
 }

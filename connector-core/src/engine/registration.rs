@@ -1,4 +1,4 @@
-//! What is registered with an engine: a plugin here, or one behind a connector.
+//! Registration of a plugin in this process or behind a connector.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use crate::connector::PluginConnector;
 use crate::plugin::Plugin;
 use crate::profile::{ExternalProfile, Profile};
 
-/// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that lives
-/// elsewhere (each transport has a one-line helper that gives it).
+/// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that runs
+/// elsewhere (each transport has a helper function that returns it).
 pub struct Registration {
     pub(super) profile: Profile,
-    pub(super) place: Source,
+    pub(super) source: Source,
     pub(super) options: Option<PluginOptions>,
 }
 
@@ -25,12 +25,12 @@ impl Registration {
     pub fn behind(profile: ExternalProfile, connector: impl PluginConnector) -> Registration {
         let url = profile.url.clone();
         let mut profile = Profile::from(profile);
-        // As in the published engine: nothing can be called before the handshake has said what.
+        // As in the published engine: no method can be called before the handshake lists the methods.
         profile.methods.get_or_insert_default();
-        Registration { profile, place: Source::Remote { connector: Box::new(connector), url }, options: None }
+        Registration { profile, source: Source::Remote { connector: Box::new(connector), url }, options: None }
     }
 
-    /// With these options instead of the engine's defaults.
+    /// Uses these options instead of the engine's defaults.
     #[must_use]
     pub fn options(mut self, options: PluginOptions) -> Registration {
         self.options = Some(options);
@@ -40,12 +40,12 @@ impl Registration {
 
 impl From<Plugin> for Registration {
     fn from(plugin: Plugin) -> Registration {
-        Registration { profile: plugin.profile(), place: Source::Local(Box::new(plugin)), options: None }
+        Registration { profile: plugin.profile(), source: Source::Local(Box::new(plugin)), options: None }
     }
 }
 
 impl Plugin {
-    /// To be registered with these options instead of the engine's defaults.
+    /// Registers with these options instead of the engine's defaults.
     pub fn options(self, options: PluginOptions) -> Registration {
         Registration::from(self).options(options)
     }

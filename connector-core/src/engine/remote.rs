@@ -1,4 +1,4 @@
-//! A plugin behind a link: what callers and emitters share with the task that supervises the link.
+//! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -9,22 +9,22 @@ use tokio::sync::watch;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
-use crate::link::{Outbox, PendingCall, Queued, Reply, TakeBack};
+use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
-/// What the engine asks of a link's task.
+/// A request to the link's task.
 pub(super) enum EngineCommand {
     Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
-    TakeBack { id: i64 },
+    Withdraw { id: i64 },
     Notify { emitter: Name, event: Name, args: Payload },
 }
 
-impl From<TakeBack> for EngineCommand {
-    fn from(TakeBack(id): TakeBack) -> EngineCommand {
-        EngineCommand::TakeBack { id }
+impl From<Withdraw> for EngineCommand {
+    fn from(Withdraw(id): Withdraw) -> EngineCommand {
+        EngineCommand::Withdraw { id }
     }
 }
 
@@ -32,7 +32,7 @@ impl Queued for EngineCommand {
     fn weight(&self) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
-            EngineCommand::TakeBack { .. } => 0,
+            EngineCommand::Withdraw { .. } => 0,
         }
     }
 
@@ -41,29 +41,28 @@ impl Queued for EngineCommand {
     }
 }
 
-/// Whether a plugin's link is up.
+/// The state of a plugin's link.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LinkState {
     /// The plugin is not active, so there is no link.
     Inactive,
-    /// A link is being made for the first time since activation.
+    /// The first link since activation is being made.
     Connecting,
-    /// The link is up and the handshake done.
+    /// The link is up and the handshake complete.
     Up,
-    /// The link is down. The engine dials again until the link is up or the plugin is deactivated, unless `why` is
-    /// [`LinkEnd::Unreachable`] with a [`ConnectError::GivenUp`](crate::ConnectError::GivenUp): then it stays down until
-    /// the plugin is deactivated and activated again.
+    /// The link is down. The engine keeps reconnecting until the link is up or the plugin is deactivated, unless `why`
+    /// is [`LinkEnd::GivenUp`]: then the link stays down until the plugin is deactivated and activated again.
     Down {
-        /// How the link ended, or, as [`LinkEnd::Unreachable`], why the last attempt to connect again failed.
+        /// How the link ended, or why the last attempt failed.
         why: LinkEnd,
-        /// How often dialling has failed since.
+        /// The number of failed attempts since.
         tries: u32,
     },
 }
 
 impl LinkState {
-    /// Whether calls get through.
+    /// Whether calls reach the plugin.
     pub fn is_up(&self) -> bool {
         matches!(self, LinkState::Up)
     }
@@ -83,12 +82,12 @@ impl fmt::Display for LinkState {
 pub(super) struct RemotePlugin {
     pub(super) name: Name,
     pub(super) url: String,
-    /// The URL as errors and traces show it.
+    /// The URL as shown in errors and traces.
     pub(super) redacted_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<EngineCommand>,
     pub(super) state: watch::Sender<LinkState>,
-    /// The task that keeps the link up, unless it has been aborted, and what closes with it.
+    /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     next_id: AtomicI64,
 }
@@ -136,7 +135,7 @@ impl RemotePlugin {
         LinkLost::Seen { plugin: self.name.clone(), end }.into()
     }
 
-    /// Passes an event on; while the link is down it is kept, up to a bound.
+    /// Forwards an event. While the link is down it is kept, up to a limit.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
         let plugin = &*self.name;
         match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
@@ -152,48 +151,50 @@ impl RemotePlugin {
         }
     }
 
-    /// Whether an occurrence of the event still waits for the link.
-    pub(super) fn keeps(&self, emitter: &str, event: &str) -> bool {
+    /// Whether an occurrence of the event is queued for the link.
+    pub(super) fn has_queued_event(&self, emitter: &str, event: &str) -> bool {
         self.outbox.any(|command| match command {
-            EngineCommand::Notify { emitter: of, event: name, .. } => of == emitter && name == event,
+            EngineCommand::Notify { emitter: queued_emitter, event: name, .. } => {
+                queued_emitter == emitter && name == event
+            }
             _ => false,
         })
     }
 
-    /// The link is gone: whoever waited is told, by `waiting` and by what was queued.
+    /// The link is gone: ends the calls in `waiting` and the queued ones.
     pub(super) fn set_down(&self, end: &LinkEnd, waiting: Vec<Reply>) {
         let mut events = 0;
         let queued = self.outbox.set_down(end.clone()).into_iter().filter_map(|command| match command {
             EngineCommand::Call { reply, .. } => Some(reply),
-            EngineCommand::TakeBack { .. } => None,
+            EngineCommand::Withdraw { .. } => None,
             EngineCommand::Notify { .. } => {
                 events += 1;
                 None
             }
         });
         for reply in waiting.into_iter().chain(queued) {
-            // Whoever dropped the call does not want to know.
+            // An error means that the caller has dropped the call.
             let _ = reply.send(Err(self.lost(end.clone())));
         }
         if events > 0 {
-            tracing::warn!(plugin = &*self.name, dropped = events, "more events waited for the link than are kept");
+            tracing::warn!(plugin = &*self.name, dropped = events, "events beyond the queue's capacity are dropped");
         }
     }
 
-    /// Drops whatever still waits from before: a new activation starts with nothing.
+    /// Drops everything queued: a new activation starts empty.
     pub(super) fn forget(&self) {
         self.set_down(&LinkEnd::Disconnected, Vec::new());
         self.outbox.clear();
     }
 
-    /// Whether the task that keeps the link up has ended.
+    /// Whether the supervisor has ended.
     pub(super) fn has_no_task(&self) -> bool {
         lock(&self.supervisor).as_ref().is_none_or(|(_, ended)| ended.has_changed().is_err())
     }
 
-    /// Ends everything at once, without a word to the plugin.
+    /// Ends everything at once, without notifying the plugin.
     pub(super) fn abort(&self) {
-        // It may be running on another thread right now: it can still be waited for, and sets down what it sets up.
+        // The task may be running on another thread. It can still be awaited, and cleans up after itself.
         let task = lock(&self.supervisor).as_mut().and_then(|(task, _)| task.take());
         drop(task);
         self.set_down(&LinkEnd::Disconnected, Vec::new());

@@ -1,62 +1,66 @@
-//! A plugin's queue of calls: which may run, which wait. No I/O, no tasks, no clock.
+//! A plugin's queue of calls: which run and which wait. No I/O, no tasks, no clock.
 
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-/// What the queue needs to know of a call.
+/// A call, as seen by the queue.
 pub(super) trait Queueable: Clone {
     /// Whether both are the same call.
     fn is(&self, other: &Self) -> bool;
-    /// Whether a cancel by this caller, of this method or of all, means this call.
+    /// Whether a cancel by this caller, of this method or of all, applies to this call.
     fn matches(&self, caller: &str, method: Option<&str>) -> bool;
 }
 
-/// The lanes of one plugin: one for all methods, and one for each method that was given its own.
+/// The lanes of one plugin: one for all methods, and one for each method with separate limits.
 ///
-/// In each lane calls start in the order they came, at most so many at once; so many more may wait.
+/// In each lane, calls start in order of arrival, up to `limit` at once; up to `capacity` more may wait.
 #[derive(Debug)]
 pub(super) struct RequestQueue<C> {
     common: Lane<C>,
     /// Few plugins have any.
-    own: Box<[(String, Lane<C>)]>,
+    per_method: Box<[(String, Lane<C>)]>,
 }
 
 #[derive(Debug)]
 struct Lane<C> {
     limit: usize,
-    room: usize,
-    /// One, if nothing else was said.
+    capacity: usize,
+    /// Inline for the default limit of one.
     running: SmallVec<[C; 1]>,
     waiting: VecDeque<C>,
 }
 
-/// What became of a call that entered.
+/// The result of entering the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entered {
-    /// It runs.
+    /// The call runs.
     Runs,
-    /// It waits for its turn.
+    /// The call waits for its turn.
     Waits,
-    /// The lane is full; so many wait.
+    /// The lane is full; holds the number of waiting calls.
     Busy(usize),
 }
 
 impl<C: Queueable> RequestQueue<C> {
-    pub(super) fn new<'a>(limit: usize, room: usize, own: impl IntoIterator<Item = (&'a String, &'a usize)>) -> Self {
+    pub(super) fn new<'a>(
+        limit: usize,
+        capacity: usize,
+        own: impl IntoIterator<Item = (&'a String, &'a usize)>,
+    ) -> Self {
         let lane =
-            |limit: usize| Lane { limit: limit.max(1), room, running: SmallVec::new(), waiting: VecDeque::new() };
+            |limit: usize| Lane { limit: limit.max(1), capacity, running: SmallVec::new(), waiting: VecDeque::new() };
         let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        RequestQueue { common: lane(limit), own }
+        RequestQueue { common: lane(limit), per_method: own }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
-        let own = self.own.iter_mut().find(|(of, _)| of == method);
-        own.map_or(&mut self.common, |(_, lane)| lane)
+        let lane = self.per_method.iter_mut().find(|(name, _)| name == method);
+        lane.map_or(&mut self.common, |(_, lane)| lane)
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut Lane<C>> {
-        std::iter::once(&mut self.common).chain(self.own.iter_mut().map(|(_, lane)| lane))
+        std::iter::once(&mut self.common).chain(self.per_method.iter_mut().map(|(_, lane)| lane))
     }
 
     pub(super) fn enter(&mut self, method: &str, call: C) -> Entered {
@@ -64,7 +68,7 @@ impl<C: Queueable> RequestQueue<C> {
         if lane.running.len() < lane.limit && lane.waiting.is_empty() {
             lane.running.push(call);
             Entered::Runs
-        } else if lane.waiting.len() < lane.room {
+        } else if lane.waiting.len() < lane.capacity {
             lane.waiting.push_back(call);
             Entered::Waits
         } else {
@@ -72,24 +76,24 @@ impl<C: Queueable> RequestQueue<C> {
         }
     }
 
-    /// Lets a waiting call run past the limit; false if it no longer waits.
-    pub(super) fn let_through(&mut self, method: &str, call: &C) -> bool {
+    /// Starts a waiting call beyond the limit. Returns `false` if it no longer waits.
+    pub(super) fn start_waiting(&mut self, method: &str, call: &C) -> bool {
         let lane = self.lane(method);
-        let Some(place) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
-        lane.running.extend(lane.waiting.remove(place));
+        let Some(position) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
+        lane.running.extend(lane.waiting.remove(position));
         true
     }
 
-    /// Lets a call run that found the lane full.
-    pub(super) fn force(&mut self, method: &str, call: C) {
+    /// Starts a new call beyond the limit, for a call that found the lane full.
+    pub(super) fn start_new(&mut self, method: &str, call: C) {
         self.lane(method).running.push(call);
     }
 
-    /// A call has ended or goes away. Gives the calls that run from now on.
+    /// Removes a call that has ended or is dropped. Returns the calls that start to run.
     pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
         let lane = self.lane(method);
         match lane.running.iter().position(|running| running.is(call)) {
-            Some(place) => drop(lane.running.swap_remove(place)),
+            Some(position) => drop(lane.running.swap_remove(position)),
             None => lane.waiting.retain(|waiting| !waiting.is(call)),
         }
         let mut started = Vec::new();
@@ -101,24 +105,24 @@ impl<C: Queueable> RequestQueue<C> {
         started
     }
 
-    /// The calls that a cancel means. They stay where they are until they [`leave`](RequestQueue::leave).
+    /// The calls that a cancel applies to. They stay in the queue until they [`leave`](RequestQueue::leave).
     pub(super) fn matching(&mut self, caller: &str, method: Option<&str>) -> Vec<C> {
         let lanes = self.lanes();
         let all = lanes.flat_map(|lane| lane.running.iter().chain(&lane.waiting));
         all.filter(|call| call.matches(caller, method)).cloned().collect()
     }
 
-    /// All calls, when the plugin goes away.
+    /// All calls, running and waiting.
     pub(super) fn all(&mut self) -> Vec<C> {
         self.lanes().flat_map(|lane| lane.running.iter().chain(&lane.waiting)).cloned().collect()
     }
 
-    /// What runs now, in any lane.
+    /// The running calls of all lanes.
     pub(super) fn running(&mut self) -> Vec<C> {
         self.lanes().flat_map(|lane| lane.running.iter()).cloned().collect()
     }
 
-    /// What runs now in a method's lane.
+    /// The running calls of a method's lane.
     pub(super) fn running_beside(&mut self, method: &str) -> Vec<C> {
         self.lane(method).running.to_vec()
     }
@@ -170,15 +174,15 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain model: two lists a lane, in order of arrival.
+        /// Compares with a simple model: two lists per lane, in order of arrival.
         #[test]
-        fn calls_start_in_order_and_never_too_many(
-            limits in (1..4usize, 1..4usize), room in 0..5usize, steps in prop::collection::vec(step(), 0..120),
+        fn calls_start_in_order_within_the_limits(
+            limits in (1..4usize, 1..4usize), capacity in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
             let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);
-            let mut queue = RequestQueue::new(limits.0, room, &own);
+            let mut queue = RequestQueue::new(limits.0, capacity, &own);
             let (mut running, mut waiting) = ([vec![], vec![]], [vec![], vec![]]);
-            let (mut let_through, mut next) = ([0, 0], 0);
+            let (mut start_waiting, mut next) = ([0, 0], 0);
             for step in steps {
                 let (limit, mut started) = ([limits.0, limits.1], vec![]);
                 match step {
@@ -189,7 +193,7 @@ mod tests {
                         if running[lane].len() < limit[lane] && waiting[lane].is_empty() {
                             prop_assert_eq!(entered, Entered::Runs);
                             running[lane].push(call);
-                        } else if waiting[lane].len() < room {
+                        } else if waiting[lane].len() < capacity {
                             prop_assert_eq!(entered, Entered::Waits);
                             waiting[lane].push(call);
                         } else {
@@ -215,18 +219,18 @@ mod tests {
                         let all: Vec<Call> = waiting.iter().flatten().cloned().collect();
                         if let Some(call) = all.get(n % all.len().max(1)) {
                             let lane = lane(call.2);
-                            prop_assert!(queue.let_through(call.2, call));
-                            prop_assert!(!queue.let_through(call.2, call));
+                            prop_assert!(queue.start_waiting(call.2, call));
+                            prop_assert!(!queue.start_waiting(call.2, call));
                             waiting[lane].retain(|other| other != call);
                             running[lane].push(call.clone());
-                            let_through[lane] += 1;
+                            start_waiting[lane] += 1;
                         }
                     }
                 }
                 prop_assert!(started.is_empty());
                 for lane in 0..2 {
-                    prop_assert!(running[lane].len() <= limit[lane] + let_through[lane]);
-                    prop_assert!(waiting[lane].len() <= room);
+                    prop_assert!(running[lane].len() <= limit[lane] + start_waiting[lane]);
+                    prop_assert!(waiting[lane].len() <= capacity);
                 }
                 let ids = |calls: Vec<Call>| { let mut ids: Vec<_> = calls.iter().map(|call| call.0).collect(); ids.sort(); ids };
                 prop_assert_eq!(ids(queue.running()), ids(running.concat()));

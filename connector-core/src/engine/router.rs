@@ -15,7 +15,7 @@ use super::{Inner, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
 use crate::link::PendingCall;
-use crate::plugin::{Context, Outcome};
+use crate::plugin::{Context, MethodResult};
 use crate::runtime;
 use crate::runtime::BoxFuture;
 use crate::session::HANDSHAKE;
@@ -23,7 +23,7 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl Inner {
-    /// One call, from its caller's future to its target's answer. Dropping the future ends it wherever it is.
+    /// Performs a call. Dropping the future cancels it at any stage.
     pub(crate) async fn call(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
@@ -38,40 +38,40 @@ impl Inner {
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
         if !target.may_be_called() {
-            // Rare, and large: it would make every call's future larger.
+            // Boxed because it is rare, and would enlarge the future of every call.
             Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
-            // A deactivation may have been next, or its activation may wait for this call.
+            // It may have been deactivated since, or its activation may wait for this call.
             if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
             }
         }
-        let Some(method) = target.known().exposed(method) else {
+        let Some(method) = target.interface().exposed(method) else {
             return Err(Refusal::NotExposed {
                 target: root.to_owned(),
                 caller: caller.name.to_string(),
                 method: method.to_owned(),
-                exposed: target.known().exposed_list(),
+                exposed: target.interface().exposed_list(),
             }
             .into());
         };
         let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let by = self.by(caller);
-        let admission = QueuedCall::enter(&self.moments, caller, by, &target, method)?;
-        if !admission.has_started() {
-            poll_fn(|cx| admission.poll_started(cx)).await?;
-            // It may have entered the queue just after its caller's deactivation had looked through it.
-            may_call(caller, admission.method(), &target.name)?;
+        let on_behalf_of = self.on_behalf_of(caller);
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, method)?;
+        if !queued.has_started() {
+            poll_fn(|cx| queued.poll_started(cx)).await?;
+            // The caller may have been deactivated just before the call entered the queue.
+            may_call(caller, queued.method(), &target.name)?;
         }
-        let mut running = self.run(caller, &target, path, admission.method().clone(), args)?;
+        let mut running = self.run(caller, &target, path, queued.method().clone(), args)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
-            Poll::Pending => admission.poll_ended(cx).map(Err),
+            Poll::Pending => queued.poll_ended(cx).map(Err),
         });
         let outcome = runtime::timeout(target.options.queue_timeout, until_ended).await;
-        outcome.unwrap_or_else(|| Err(CallError::run_timeout(admission.method(), &caller.name)))
+        outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
     }
 
-    /// Starts a call that was let through.
+    /// Starts a call that has passed the queue.
     fn run<'a>(
         self: &Arc<Self>,
         caller: &Entry,
@@ -80,18 +80,18 @@ impl Inner {
         method: Name,
         args: Payload,
     ) -> Result<Running<'a>, CallError> {
-        match &target.host {
+        match &target.location {
             Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());
-                let (method, limit) = (method.to_string(), current::MOST_DEPTH);
+                let (method, limit) = (method.to_string(), current::MAX_DEPTH);
                 Err(Refusal::TooDeep { target, caller, method, limit }.into())
             }
             Location::Local(instance) => {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
                 let deadline = runtime::now().checked_add(target.options.queue_timeout);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
-                let known = target.known();
-                let handler = if context.path() == target.name { known.handler(context.method()) } else { None };
+                let interface = target.interface();
+                let handler = if context.path() == target.name { interface.handler(context.method()) } else { None };
                 let method = current::within(target.number, caller.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
@@ -117,7 +117,7 @@ impl Inner {
         method: &str,
         path: &str,
     ) -> Result<(), CallError> {
-        let asker = self.by(caller).unwrap_or_else(|| Arc::clone(caller));
+        let requester = self.on_behalf_of(caller).unwrap_or_else(|| Arc::clone(caller));
         let activation = caller.activation();
         let may_still_call = || match caller.activation() == activation {
             true => may_call(caller, method, path),
@@ -135,11 +135,11 @@ impl Inner {
         let (from, to) = (caller.profile(), target.profile());
         let manager_allows = async { self.policy.can_activate(&from, &to, Some(method)).await };
         let mut allowed =
-            decision(asker.number, &target.name, "the policy's can_activate", manager_allows).await == Some(true);
+            decision(requester.number, &target.name, "the policy's can_activate", manager_allows).await == Some(true);
         if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
             let from = from.clone();
             let rule = async { rule(from, Some(method.to_owned())).await };
-            allowed = decision(asker.number, &target.name, "its can_activate rule", rule).await == Some(true);
+            allowed = decision(requester.number, &target.name, "its can_activate rule", rule).await == Some(true);
         }
         if !allowed {
             return Err(not_activated(caller, target, method));
@@ -147,14 +147,14 @@ impl Inner {
         permission.still_wanted().map_err(|error| Refusal::NotActivatable(error.to_string()))?;
         may_still_call()?;
         drop(permission);
-        let activated = self.activate_for(&asker, target).await;
+        let activated = self.activate_for(&requester, target).await;
         may_still_call()?;
         activated.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
-    /// The plugin whose method runs on this thread, if it is not the caller: it calls by another's handle, and it is
-    /// that method which waits.
-    fn by(&self, caller: &Entry) -> Option<Arc<Entry>> {
+    /// The plugin whose method runs on this thread, if it is not the caller: it calls through another plugin's handle,
+    /// and its method is the one that waits.
+    fn on_behalf_of(&self, caller: &Entry) -> Option<Arc<Entry>> {
         match current::plugin() {
             0 => None,
             number if number == caller.number => None,
@@ -162,7 +162,7 @@ impl Inner {
         }
     }
 
-    /// Ends a caller's calls to a plugin, or those of one method.
+    /// Cancels a caller's calls to a plugin, or those of one method.
     pub(crate) fn cancel(&self, caller: &Arc<Entry>, path: &str, method: Option<&str>) -> Result<(), Refusal> {
         let named = method.unwrap_or("undefined");
         may_act(caller, || format!("It cannot cancel method {named} of plugin {path}."))?;
@@ -180,24 +180,24 @@ impl Inner {
             return Err(Refusal::CancelNotActivated { target: target_name, caller: caller_name, what });
         }
         if let Some(method) = method
-            && target.known().exposed(method).is_none()
+            && target.interface().exposed(method).is_none()
         {
-            let exposed = target.known().exposed_list();
+            let exposed = target.interface().exposed_list();
             let method = method.to_owned();
             return Err(Refusal::CancelNotExposed { target: target_name, caller: caller_name, method, exposed });
         }
-        let meant = lock(&target.queue).matching(&caller.name, method);
-        for call in meant {
+        let matching = lock(&target.queue).matching(&caller.name, method);
+        for call in matching {
             call.cancel();
         }
         Ok(())
     }
 }
 
-/// A call at work.
+/// A running call.
 enum Running<'a> {
-    /// With the numbers of the plugin whose method it is, and of its caller.
-    Local(BoxFuture<Outcome>, u64, u64),
+    /// With the numbers of the target plugin and of the caller.
+    Local(BoxFuture<MethodResult>, u64, u64),
     Remote(&'a RemotePlugin, PendingCall<'a, EngineCommand>),
 }
 
@@ -223,7 +223,7 @@ fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
     may_act(caller, || cannot_call(method, path))
 }
 
-/// A plugin that is not active may not act.
+/// Refuses operations of an inactive plugin.
 pub(super) fn may_act(entry: &Entry, what: impl FnOnce() -> String) -> Result<(), Refusal> {
     match entry.status() {
         Status::Inactive => Err(Refusal::Deactivated { name: entry.name.to_string(), what: what() }),

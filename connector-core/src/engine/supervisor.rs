@@ -1,4 +1,4 @@
-//! The task that keeps a plugin's link up for as long as the plugin is active.
+//! The task that keeps a plugin's link up while the plugin is active.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -22,19 +22,20 @@ use crate::link::{Reply, drive};
 use crate::runtime;
 use crate::sync::lock;
 
-/// What an activation that waits for its first handshake shares with the supervisor.
+/// State shared between the supervisor and an activation that waits for the first handshake.
 #[derive(Default)]
 struct Activation {
-    /// Told once: whether the handshake listed methods, or why there is none.
-    tell: Option<oneshot::Sender<Result<bool, ActivateError>>>,
+    /// Completed once: whether the handshake listed methods, or why it failed.
+    sender: Option<oneshot::Sender<Result<bool, ActivateError>>>,
     /// How the last attempt ended.
     last: Option<LinkEnd>,
 }
 
-/// Starts the link of a plugin and waits for its handshake; true if that listed the plugin's methods.
+/// Starts a plugin's link and waits for its handshake. Returns whether the handshake listed the plugin's methods.
 ///
 /// # Errors
-/// It is refused, or there is no handshake within the activation's time. The supervisor has ended then.
+/// The connection is rejected, or there is no handshake within the activation's time limit. The supervisor has ended
+/// then.
 pub(super) async fn start(
     engine: Weak<Inner>,
     entry: &Arc<Entry>,
@@ -44,31 +45,31 @@ pub(super) async fn start(
     remote.forget();
     remote.outbox.unstop();
     remote.state.send_replace(LinkState::Connecting);
-    let (tell, answer) = oneshot::channel();
-    let activation = Arc::new(Mutex::new(Activation { tell: Some(tell), last: None }));
-    // Entered at every turn of the link's task, so it has to cost nothing where nobody looks closely: what the crate
-    // traces at a higher level names its plugin itself.
+    let (sender, receiver) = oneshot::channel();
+    let activation = Arc::new(Mutex::new(Activation { sender: Some(sender), last: None }));
+    // Entered at each poll of the link's task, so it must be free when disabled. Traces above `debug` therefore name
+    // the plugin themselves.
     let span = tracing::debug_span!("link", plugin = &*entry.name, url = remote.redacted_url);
-    let (entry, remote_) = (Arc::clone(entry), Arc::clone(remote));
+    let (entry, remote_clone) = (Arc::clone(entry), Arc::clone(remote));
     let limit = entry.options.activation_timeout;
     let activation_ = Arc::clone(&activation);
-    let supervisor = Supervisor { engine, entry, remote: remote_, activation: activation_, down_for_good: false };
+    let supervisor = Supervisor { engine, entry, remote: remote_clone, activation: activation_, gave_up: false };
     let (running, ended) = watch::channel(());
     let work = async move {
         let _running = running;
         supervisor.run().await;
     };
     *lock(&remote.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
-    // If this is dropped, the activation is: what was started goes with it.
+    // If this future is dropped, so is the activation, and the supervisor is aborted.
     let mut on_drop = AbortUnlessKept(Some(remote));
-    let answer = match runtime::timeout(limit, answer).await {
-        Some(answer) => answer.unwrap_or(Err(ActivateError::EngineGone)),
+    let result = match runtime::timeout(limit, receiver).await {
+        Some(result) => result.unwrap_or(Err(ActivateError::EngineGone)),
         None => Err(failure(remote, limit, lock(&activation).last.clone())),
     };
-    if answer.is_ok() {
+    if result.is_ok() {
         on_drop.0 = None;
     }
-    answer
+    result
 }
 
 fn failure(remote: &RemotePlugin, within: Duration, last: Option<LinkEnd>) -> ActivateError {
@@ -96,12 +97,12 @@ impl Drop for AbortUnlessKept<'_> {
     }
 }
 
-/// Waits until a supervisor that was asked to stop has closed its link, which the transport bounds.
+/// Waits until a stopped supervisor has closed its link, which the transport bounds.
 pub(super) async fn stopped(remote: &RemotePlugin) {
-    // The task stays where it is: others may wait too, and whoever stops waiting leaves it to close its link.
+    // The task stays in place: others may wait as well, and if this wait is dropped the task still closes its link.
     let ended = lock(&remote.supervisor).as_ref().map(|(_, ended)| ended.clone());
     if let Some(mut ended) = ended {
-        // An error, the only outcome: the sender went with the task.
+        // Always an error: the sender is dropped with the task.
         let _ = ended.changed().await;
     }
 }
@@ -111,15 +112,15 @@ struct Supervisor {
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     activation: Arc<Mutex<Activation>>,
-    /// Its state says why, and is to stay.
-    down_for_good: bool,
+    /// The state explains the reason and must be kept.
+    gave_up: bool,
 }
 
-/// Whoever waits for an activation or a call is told when this goes, however it does: an abort comes from another thread
-/// and may find this about to say that the link is up.
+/// Completes waiting activations and calls on every exit. An abort comes from another thread and may happen just before
+/// the link is reported as up.
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if !self.down_for_good {
+        if !self.gave_up {
             self.remote.state.send_replace(LinkState::Inactive);
             self.remote.set_down(&LinkEnd::Disconnected, Vec::new());
             if !self.remote.outbox.is_stopped()
@@ -128,7 +129,7 @@ impl Drop for Supervisor {
                 engine.link_task_ended(&self.entry);
             }
         }
-        lock(&self.activation).tell = None;
+        lock(&self.activation).sender = None;
     }
 }
 
@@ -144,12 +145,12 @@ impl Supervisor {
                 None => break,
                 Some(Err(error)) => (error.into(), false, Vec::new()),
                 Some(Ok(mut link)) => {
-                    let mut side = self.side();
-                    // The host's own code runs here too: its rules, its values' `Serialize`.
-                    let work = drive(&mut *link, &mut side, &self.entry.options.queue);
+                    let mut endpoint = self.endpoint();
+                    // This also runs the host's code: its rules, and the `Serialize` of its values.
+                    let work = drive(&mut *link, &mut endpoint, &self.entry.options.queue);
                     let end = guard::run(&self.entry.name, "the link's task", work).await;
                     let end = end.unwrap_or_else(|| LinkEnd::lost("its task panicked"));
-                    (end, side.is_loaded(), side.end())
+                    (end, endpoint.is_loaded(), endpoint.end())
                 }
             };
             if matches!(end, LinkEnd::Disconnected) {
@@ -166,7 +167,7 @@ impl Supervisor {
                 break;
             }
             if given_up {
-                self.down_for_good = true;
+                self.gave_up = true;
                 return;
             }
             let delay = delays.next().unwrap_or(self.entry.options.reconnect_max_delay).mul_f64(fastrand::f64());
@@ -176,34 +177,34 @@ impl Supervisor {
         }
     }
 
-    /// There is no link now, or no longer; `waiting` are the calls that it ends.
+    /// Handles a failed or ended link; `waiting` are the calls that it ends.
     ///
     /// # Errors
-    /// The plugin is being activated, and trying again makes no sense.
+    /// The plugin is being activated and a retry is pointless.
     fn failed(&self, end: LinkEnd, tries: u32, was_up: bool, waiting: Vec<Reply>) -> Result<(), ()> {
         let mut activation = lock(&self.activation);
         let last = activation.last.replace(end.clone());
-        if activation.tell.is_some() {
+        if activation.sender.is_some() {
             self.remote.set_down(&end, waiting);
             tracing::debug!(plugin = &*self.entry.name, %end, tries, "not connected yet");
             let is_final = match &end {
                 LinkEnd::BadHandshake(_) => true,
                 LinkEnd::Unreachable(error) if !error.is_retryable() => true,
-                // One frame may have been garbled on its way, but hardly two in a row.
+                // One frame may have been corrupted in transit, but hardly two in a row.
                 end => breaks_protocol(end) && last.as_ref().is_some_and(breaks_protocol),
             };
             if is_final {
                 let error = failure(&self.remote, self.entry.options.activation_timeout, Some(end));
-                // If nobody waits any more, the activation was given up too.
-                let _ = activation.tell.take().map(|tell| tell.send(Err(error)));
+                // An error means that the activation was abandoned.
+                let _ = activation.sender.take().map(|sender| sender.send(Err(error)));
                 return Err(());
             }
             return Ok(());
         }
         drop(activation);
-        // First: a caller whose call fails may wait for the link to be up again.
+        // Updated first: a caller whose call fails may wait for the link to be up again.
         self.remote.state.send_replace(LinkState::Down { why: end.clone(), tries });
-        // From here on calls end with the newest reason.
+        // From here on, calls end with the newest reason.
         self.remote.set_down(&end, waiting);
         let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
         if !was_up {
@@ -217,7 +218,7 @@ impl Supervisor {
         }
         tracing::warn!(plugin, url, %end, "the link is down");
         if let Some(engine) = self.engine.upgrade() {
-            engine.tell_link_down(&self.entry, end.to_string());
+            engine.announce_link_down(&self.entry, end.to_string());
         }
         Ok(())
     }
@@ -225,7 +226,7 @@ impl Supervisor {
     async fn dial(&self) -> Result<Box<dyn Link>, ConnectError> {
         let mut connector = self.remote.connector.lock().await;
         tracing::debug!("connecting");
-        // A transport has a limit of its own; this is for one that has forgotten it.
+        // Backstop for a transport that does not bound its own connection attempts.
         let limit = self.entry.options.activation_timeout;
         let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.remote.url)));
         match runtime::timeout(limit, dial).await {
@@ -235,7 +236,7 @@ impl Supervisor {
         }
     }
 
-    /// The future's output, or `None` once this is asked to stop.
+    /// The future's output, or `None` once a stop is requested.
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         poll_fn(|cx| {
@@ -248,7 +249,7 @@ impl Supervisor {
         .await
     }
 
-    fn side(&self) -> EngineEndpoint<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
+    fn endpoint(&self) -> EngineEndpoint<impl FnOnce(Option<Vec<String>>) + Send + use<>> {
         let (engine, entry, remote) = (self.engine.clone(), Arc::clone(&self.entry), Arc::clone(&self.remote));
         let activation = Arc::clone(&self.activation);
         let on_loaded = {
@@ -256,17 +257,17 @@ impl Supervisor {
             move |methods: Option<Vec<String>>| {
                 tracing::debug!(methods = methods.as_ref().map(Vec::len), "the link is up");
                 let listed = methods.is_some();
-                // Before the link is up: from then on it may be called.
+                // Set before the link is reported as up, because calls may arrive from then on.
                 if let Some(methods) = methods {
                     entry.set_methods(methods);
                 }
                 remote.outbox.set_up();
                 remote.state.send_replace(LinkState::Up);
-                let tell = lock(&activation).tell.take();
-                match tell {
-                    // Whoever activates goes on from here.
-                    Some(tell) => drop(tell.send(Ok(listed))),
-                    None => healed(&engine, &entry, listed),
+                let sender = lock(&activation).sender.take();
+                match sender {
+                    // Completes the activation.
+                    Some(sender) => drop(sender.send(Ok(listed))),
+                    None => link_recovered(&engine, &entry, listed),
                 }
             }
         };
@@ -274,18 +275,18 @@ impl Supervisor {
     }
 }
 
-/// A link that was lost is up again; `listed` if its handshake listed the plugin's methods.
-fn healed(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
+/// A lost link is up again; `listed` if its handshake listed the plugin's methods.
+fn link_recovered(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
     let Some(engine) = engine.upgrade() else { return };
     tracing::info!(plugin = &*entry.name, "the link is up again");
     if listed {
         engine.profile_updated(entry);
     }
-    engine.tell_link_up(entry);
+    engine.announce_link_up(entry);
 }
 
-/// Bounds of the delays: doubling, capped, without end. Full jitter is drawn by the caller, since backon's own jitter
-/// adds to the delay instead of spreading it down to nothing.
+/// Upper bounds of the delays: doubling, capped, unlimited attempts. The caller applies full jitter, because backon's
+/// jitter only adds to the delay.
 fn delays(options: &PluginOptions) -> impl Iterator<Item = Duration> + Send + use<> {
     ExponentialBuilder::default()
         .with_min_delay(options.reconnect_min_delay)

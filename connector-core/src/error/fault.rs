@@ -1,4 +1,4 @@
-//! A plugin's own error.
+//! Errors returned by methods.
 
 use std::any::Any;
 use std::fmt;
@@ -7,21 +7,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CallError;
-use crate::wire::{ErrorKind, Payload, PayloadError, is_false_in_javascript};
+use crate::wire::{ErrorKind, Payload, PayloadError, is_falsy_in_javascript};
 
-/// What a method threw: a string, or any JSON value, as the plugin gave it.
+/// An error returned by a method: a string or any JSON value, unchanged.
 ///
-/// `Display` gives a string as it is, an object's `message`, anything else as JSON. At a plugin behind a link it begins,
-/// as in the published packages, with `Error from IDE : `; the value itself never does.
+/// `Display` shows a string unchanged, an object's `message`, and any other value as JSON. In a plugin behind a link the
+/// text has the prefix `Error from IDE : `, as in the published packages; the value itself does not.
 #[derive(Clone)]
 pub struct Fault(Box<Thrown>);
 
-/// Boxed, as what is rare: an outcome is moved from hand to hand.
+/// Boxed because it is rare, and results are moved often.
 #[derive(Clone)]
 struct Thrown {
     error: Payload,
-    /// Whether an engine at the other end of a link told it.
-    told: bool,
+    /// Whether it was received from an engine over a link.
+    from_engine: bool,
     bad_arguments: bool,
 }
 
@@ -33,27 +33,27 @@ impl Fault {
 
     fn of_text(message: String) -> Fault {
         Fault::of_payload(match message.is_empty() {
-            // The published ends take an empty error for none, and themselves write `{}` for one.
+            // The published packages treat an empty error as no error, and send `{}` instead.
             true => Payload::from_valid_json("{}"),
             false => Payload::new(message),
         })
     }
 
     fn of_payload(error: Payload) -> Fault {
-        Fault(Box::new(Thrown { error, told: false, bad_arguments: false }))
+        Fault(Box::new(Thrown { error, from_engine: false, bad_arguments: false }))
     }
 
-    /// A fault that is a value of a type of your own, for the caller to [`read`](Fault::read) back. As a method's error
-    /// [`Json`](crate::Json)`(error)` does the same.
+    /// A fault with a typed value, which the caller can [`read`](Fault::read) back. Returning
+    /// [`Json`](crate::Json)`(error)` as a method's error is equivalent.
     ///
-    /// Give it a field `message` for those who only show it: published peers, logs. A value that JavaScript takes for
-    /// false (`null`, `false`, `0`, `""`) would be no error there and becomes `{}`.
+    /// Include a field `message` for published peers and logs, which only display errors. A value that is falsy in
+    /// JavaScript (`null`, `false`, `0`, `""`) would not be an error there and becomes `{}`.
     pub fn typed<E: Serialize + Send + Sync + 'static>(error: E) -> Fault {
         Fault::from_payload(Payload::new(error))
     }
 
-    /// What a method's error type says. What is JSON already stays what it is, and so does what another plugin threw,
-    /// unless that was only text.
+    /// Converts a method's error. JSON values are kept unchanged, and so are errors of other plugins unless they are only
+    /// text.
     pub(crate) fn of<E: fmt::Display + 'static>(error: E) -> Fault {
         let any = &error as &dyn Any;
         if let Some(fault) = any.downcast_ref::<Fault>().or_else(|| any.downcast_ref::<CallError>()?.fault()) {
@@ -62,13 +62,13 @@ impl Fault {
         if let Some(value) = any.downcast_ref::<serde_json::Value>() {
             return Fault::typed(value.clone());
         }
-        // In this form anyhow's and eyre's errors tell their causes, too.
+        // The alternate form of anyhow's and eyre's errors includes their causes.
         Fault::of_text(format!("{error:#}"))
     }
 
-    /// As the error of the method that got it from another. A text says by which ways it came.
+    /// This fault as the error of a method that received it from another plugin. A text keeps its prefix.
     fn passed_on(&self) -> Fault {
-        match self.0.told && self.read::<String>().is_ok() {
+        match self.0.from_engine && self.read::<String>().is_ok() {
             true => Fault::new(self),
             false => Fault::of_payload(self.0.error.clone()),
         }
@@ -76,42 +76,42 @@ impl Fault {
 
     /// A fault that is a JSON value, such as `{"code": 5, "message": "…"}`.
     pub fn from_payload(error: Payload) -> Fault {
-        match error.text().is_ok_and(is_false_in_javascript) {
+        match error.text().is_ok_and(is_falsy_in_javascript) {
             true => Fault::new(""),
             false => Fault::of_payload(error),
         }
     }
 
-    /// What an engine at the other end of a link told.
-    pub(crate) fn told(error: Payload) -> Fault {
+    /// An error received from an engine over a link.
+    pub(crate) fn from_engine(error: Payload) -> Fault {
         let mut fault = Fault::from_payload(error);
-        fault.0.told = true;
+        fault.0.from_engine = true;
         fault
     }
 
     pub(crate) fn bad_arguments(method: &str, error: &PayloadError) -> Fault {
-        Fault::new(format_args!("{method}: {error}")).of_arguments()
+        Fault::new(format_args!("{method}: {error}")).into_bad_arguments()
     }
 
-    pub(crate) fn of_arguments(mut self) -> Fault {
+    pub(crate) fn into_bad_arguments(mut self) -> Fault {
         self.0.bad_arguments = true;
         self
     }
 
-    /// What a plugin at the other end of a link told. Of all kinds of errors only this is for it to judge.
-    pub(crate) fn told_by_plugin(kind: Option<ErrorKind>, error: Payload) -> Fault {
+    /// An error received from a plugin over a link. The only error kind that a plugin may set is `BadArguments`.
+    pub(crate) fn from_plugin(kind: Option<ErrorKind>, error: Payload) -> Fault {
         let fault = Fault::from_payload(error);
-        if kind == Some(ErrorKind::BadArguments) { fault.of_arguments() } else { fault }
+        if kind == Some(ErrorKind::BadArguments) { fault.into_bad_arguments() } else { fault }
     }
 
-    /// Whether the plugin could not take the arguments: its method did not run, and the text names the argument, as in
-    /// `add: missing argument 2: expected i64`. Told over links between native ends alone; what a published
-    /// plugin makes of bad arguments is its own error.
+    /// Whether the plugin rejected the arguments: its method did not run, and the text names the argument, as in
+    /// `add: missing argument 2: expected i64`. Transferred only over links between native peers; a published plugin
+    /// reports bad arguments as an error of its own choice.
     pub fn is_bad_arguments(&self) -> bool {
         self.0.bad_arguments
     }
 
-    /// The error as JSON: what the plugin sent.
+    /// The error as JSON, as the plugin sent it.
     pub fn payload(&self) -> &Payload {
         &self.0.error
     }
@@ -119,13 +119,13 @@ impl Fault {
     /// The error as an `E`; see also [`CallError::plugin_error`].
     ///
     /// # Errors
-    /// The plugin sent something else.
+    /// The error is of another type.
     pub fn read<E: DeserializeOwned + 'static>(&self) -> Result<E, PayloadError> {
         self.payload().clone().read()
     }
 
-    /// Without the words of the published client.
-    pub(crate) fn words(&self) -> String {
+    /// The message without the published client's prefix.
+    pub(crate) fn message(&self) -> String {
         match self.read::<serde_json::Value>() {
             Ok(serde_json::Value::String(text)) => text,
             Ok(value) => match value.get("message").and_then(|message| message.as_str()) {
@@ -139,9 +139,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The published client's words.
-        f.write_str(if self.0.told { "Error from IDE : " } else { "" })?;
-        f.write_str(&self.words())
+        // The published client's prefix.
+        f.write_str(if self.0.from_engine { "Error from IDE : " } else { "" })?;
+        f.write_str(&self.message())
     }
 }
 

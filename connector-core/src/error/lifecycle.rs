@@ -1,4 +1,4 @@
-//! What can go wrong when a plugin is registered, activated or changed.
+//! Errors of registration, activation and updates.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum RegisterError {
     /// The name is taken.
     #[error("Plugin {0} is already register.")]
     AlreadyRegistered(String),
-    /// A profile lists a method that its library lacks.
+    /// The profile lists a method that the library does not have.
     #[error("Method {method} is exposed by LibraryPlugin {plugin}. But library doesn't expose this method")]
     NotInLibrary {
         /// The method listed.
@@ -22,7 +22,7 @@ pub enum RegisterError {
         /// The plugin.
         plugin: String,
     },
-    /// Names are parts of paths such as `plugin.service`.
+    /// The name is invalid, because names are parts of paths such as `plugin.service`.
     #[error("a plugin cannot be named \"{0}\": a name is not empty and holds no dot")]
     BadName(String),
 }
@@ -34,18 +34,18 @@ pub enum ActivateError {
     /// No plugin of that name.
     #[error("Cannot active plugin {0} because it's not registered yet")]
     NotRegistered(String),
-    /// The policy or the plugin itself does not allow it: see [`Policy`](crate::Policy) and
+    /// The policy or the plugin itself denies it: see [`Policy`](crate::Policy) and
     /// [`Plugin::can_deactivate`](crate::Plugin::can_deactivate).
     #[error("Plugin {caller} has no right to {what} plugin {name}")]
     NoRight {
-        /// Who asked.
+        /// The requesting plugin.
         caller: String,
         /// `activate` or `deactivate`.
         what: &'static str,
         /// The plugin named.
         name: String,
     },
-    /// The host has a rule against it: a [`Refusal::Denied`].
+    /// An access rule denies it: a [`Refusal::Denied`].
     #[error("{0}")]
     Denied(Box<Refusal>),
     /// No link could be made.
@@ -53,17 +53,17 @@ pub enum ActivateError {
     Connect {
         /// The plugin.
         name: String,
-        /// Where it should be, after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it.
+        /// The URL after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it.
         url: String,
         /// Why the last attempt failed.
         error: ConnectError,
     },
-    /// A link was made, but ended before the plugin had answered the handshake.
+    /// A link was made, but ended before the plugin answered the handshake.
     #[error("the link to plugin \"{name}\" at {url} ended before its handshake: {end}")]
     Link {
         /// The plugin.
         name: String,
-        /// Where it is, as [`redacted_url`](crate::redacted_url()) shows it.
+        /// The URL, as [`redacted_url`](crate::redacted_url()) shows it.
         url: String,
         /// How the last link ended.
         end: LinkEnd,
@@ -73,7 +73,7 @@ pub enum ActivateError {
     NoHandshake {
         /// The plugin.
         name: String,
-        /// Where it is, as [`redacted_url`](crate::redacted_url()) shows it.
+        /// The URL, as [`redacted_url`](crate::redacted_url()) shows it.
         url: String,
         /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
         within: Duration,
@@ -83,10 +83,10 @@ pub enum ActivateError {
     Handshake {
         /// The plugin.
         name: String,
-        /// What it said.
+        /// The plugin's error.
         error: String,
     },
-    /// Its activation hook did not end in time.
+    /// The activation hook did not complete in time.
     #[error("plugin \"{name}\" did not finish its activation hook within {within:?}")]
     Hook {
         /// The plugin.
@@ -94,19 +94,19 @@ pub enum ActivateError {
         /// The limit ([`PluginOptions::activation_timeout`](crate::PluginOptions)).
         within: Duration,
     },
-    /// Its activation hook panicked.
+    /// The activation hook panicked.
     #[error("the activation hook of plugin \"{0}\" panicked")]
     HookPanicked(String),
-    /// It was deactivated or removed before its activation had finished.
+    /// The plugin was deactivated or removed before its activation had finished.
     #[error("plugin \"{0}\" was deactivated before its activation had finished")]
     Interrupted(String),
-    /// It is being deactivated, and its deactivation waits for the plugin that asks for this activation.
+    /// The plugin is being deactivated, and its deactivation waits for the plugin that requests this activation.
     #[error("plugin \"{0}\" cannot be activated now: its deactivation, which is under way, waits for this activation")]
     Circular(String),
     /// The engine is gone.
     #[error("the engine has been dropped")]
     EngineGone,
-    /// The tokio runtime that worked on it has shut down, or the call was made outside of one.
+    /// The tokio runtime has shut down, or the call was made outside of one.
     #[error(
         "there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns"
     )]
@@ -120,16 +120,16 @@ pub enum UpdateError {
     /// No plugin of that name.
     #[error("Plugin {0} is not register, you cannot update it's profile.")]
     NotRegistered(String),
-    /// Only a plugin itself updates its profile.
+    /// A plugin may only update its own profile.
     #[error("A plugin cannot change its name.")]
     NotItsOwn,
-    /// Where a plugin lives is the host's to say.
+    /// Only the host determines a plugin's URL.
     #[error("Url from Profile cannot be updated.")]
     Url,
     /// The result would not be a profile.
     #[error("the update is no profile: {0}")]
     NotAProfile(String),
-    /// The host's policy does not allow it, and why.
+    /// The host's policy denies it; holds the reason.
     #[error("{0}")]
     Denied(String),
 }
@@ -138,13 +138,13 @@ pub enum UpdateError {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The name is a method's.
+    /// A method has this name.
     #[error("A service cannot have the same name as an exposed method")]
     NameTaken,
     /// No service was prepared under that name.
     #[error("no service \"{0}\" has been prepared")]
     NotPrepared(String),
-    /// The engine did not accept the new list of methods.
+    /// The engine rejected the new list of methods.
     #[error("the engine did not take the service: {0}")]
     Engine(CallError),
 }

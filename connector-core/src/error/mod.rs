@@ -1,7 +1,4 @@
-//! What can go wrong, one type for each operation. `Display` gives the published engine's words where it has any.
-//!
-//! The text of an error includes its cause, so `source()` does not return it as well: a reporter that prints the chain
-//! prints each text once.
+//! Error types, one per operation. `Display` uses the published engine's text where there is one.
 
 mod fault;
 mod lifecycle;
@@ -18,39 +15,38 @@ pub use self::refusal::Refusal;
 use crate::connector::LinkEnd;
 use crate::wire::{ErrorKind, Name, Payload, PayloadError};
 
-/// How a call ended, other than with its result. Every call ends once.
+/// Why a call failed. Every call ends once.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The plugin's own error, which [`plugin_error`](CallError::plugin_error) reads; or what it says of
+    /// An error returned by the method, readable with [`plugin_error`](CallError::plugin_error), or a report of
     /// [bad arguments](CallError::is_bad_arguments).
     #[error("{0}")]
     Plugin(Fault),
-    /// The call did not reach the method, and why: the plugin is unknown or busy, a rule does not allow it, and so on.
-    /// One exception: a call that is under way when its plugin is deactivated ends as
-    /// [`Refusal::NotActivated`], as in the published engine, and its method may have run.
+    /// The call did not reach the method: the plugin is unknown or busy, a rule denies the call, and so on. One
+    /// exception: a running call whose plugin is deactivated ends as [`Refusal::NotActivated`], as in the published
+    /// engine, and its method may have run.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// The call took longer than the plugin's [`queue_timeout`](crate::PluginOptions::queue_timeout), or than the
-    /// caller's own limit. The text says which.
+    /// The call exceeded the plugin's [`queue_timeout`](crate::PluginOptions::queue_timeout) or the caller's limit. The
+    /// text says which.
     #[error("{0}")]
     TimedOut(String),
-    /// The call was cancelled, with [`PluginClient::cancel`](crate::PluginClient::cancel).
+    /// The call was cancelled with [`PluginClient::cancel`](crate::PluginClient::cancel).
     #[error("{0}")]
     Cancelled(String),
-    /// The link to the plugin, or the caller's own, is down or ended while the call was under way. The method may have
-    /// run.
+    /// The link to the plugin, or the caller's own, is down or ended during the call. The method may have run.
     #[error("{0}")]
     LinkLost(Box<LinkLost>),
     /// The arguments could not be serialized; the call was not made.
     #[error("the arguments cannot be sent: {0}")]
     Arguments(PayloadError),
-    /// The call succeeded, but its result is not of the type asked for.
+    /// The call succeeded, but its result is not of the requested type.
     #[error("{0}")]
     Result(Box<WrongResult>),
 }
 
-/// A result of another type than its caller asked for.
+/// A result of an unexpected type.
 #[derive(Debug, Clone, Error)]
 #[error("{method} of {target} gave another result than asked for: {error}")]
 pub struct WrongResult {
@@ -58,13 +54,11 @@ pub struct WrongResult {
     pub target: String,
     /// The method called.
     pub method: String,
-    /// What does not fit.
+    /// The mismatch.
     pub error: PayloadError,
 }
 
-// Rare and large errors are boxed, since an outcome is moved often.
-const _: () = assert!(size_of::<Result<Payload, CallError>>() <= 40);
-
+/// Boxed because it is rare and large, and results are moved often.
 impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> CallError {
         CallError::Refused(Box::new(refusal))
@@ -78,7 +72,7 @@ impl From<LinkLost> for CallError {
 }
 
 impl CallError {
-    /// The error as the published engine writes it: a plugin's own error as it came, anything else as its words.
+    /// The error as the published engine sends it: a plugin's error unchanged, anything else as its text.
     pub fn to_payload(&self) -> Payload {
         match self {
             CallError::Plugin(fault) => fault.payload().clone(),
@@ -86,7 +80,7 @@ impl CallError {
         }
     }
 
-    /// What the plugin said, if that is how the call ended.
+    /// The plugin's error, if the call ended with one.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             CallError::Plugin(fault) => Some(fault),
@@ -94,8 +88,8 @@ impl CallError {
         }
     }
 
-    /// The plugin's own error as an `E`, if it is one: what its method returned as the error
-    /// [`Json`](crate::Json)`(error)` or [`Fault::typed`]`(error)`, wherever the plugin is.
+    /// The plugin's error as an `E`, if it is one: the value that the method returned as [`Json`](crate::Json)`(error)`
+    /// or [`Fault::typed`]`(error)`, wherever the plugin runs.
     ///
     /// ```
     /// # use connector_core::{Engine, Json, Plugin};
@@ -125,7 +119,7 @@ impl CallError {
         self.fault().filter(|fault| !fault.is_bad_arguments())?.read().ok()
     }
 
-    /// Whether the plugin could not take the arguments, so that the method did not run: see
+    /// Whether the plugin rejected the arguments, so that the method did not run: see
     /// [`Fault::is_bad_arguments`].
     pub fn is_bad_arguments(&self) -> bool {
         self.fault().is_some_and(Fault::is_bad_arguments)
@@ -142,11 +136,11 @@ impl CallError {
         }
     }
 
-    /// The error that a response from the engine tells. `kind` is named by native engines; the published engine's
-    /// fixed words tell the rest.
-    pub(crate) fn told(kind: Option<ErrorKind>, error: Payload) -> CallError {
-        let fault = Fault::told(error);
-        let kind = kind.unwrap_or_else(|| match fault.words().as_str() {
+    /// The error in a response from the engine. Native engines send its `kind`; for the published engine it is derived
+    /// from the text.
+    pub(crate) fn from_engine(kind: Option<ErrorKind>, error: Payload) -> CallError {
+        let fault = Fault::from_engine(error);
+        let kind = kind.unwrap_or_else(|| match fault.message().as_str() {
             w if w.starts_with("[TIMEOUT] ") => ErrorKind::TimedOut,
             w if w.starts_with("[CANCEL] ") => ErrorKind::Cancelled,
             w if w.starts_with("Cannot call ") || w.ends_with(" is not activated yet") => ErrorKind::Refused,
@@ -154,7 +148,7 @@ impl CallError {
         });
         match kind {
             ErrorKind::Plugin => CallError::Plugin(fault),
-            ErrorKind::BadArguments => CallError::Plugin(fault.of_arguments()),
+            ErrorKind::BadArguments => CallError::Plugin(fault.into_bad_arguments()),
             ErrorKind::Refused => Refusal::Told(fault.to_string()).into(),
             ErrorKind::TimedOut => CallError::TimedOut(fault.to_string()),
             ErrorKind::Cancelled => CallError::Cancelled(fault.to_string()),
@@ -175,19 +169,19 @@ impl CallError {
     }
 }
 
-/// A link ended under a call, or is down.
+/// A link ended during a call, or is down.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum LinkLost {
     /// The link ended at this end.
     #[error("the link to \"{plugin}\" was lost: {end}")]
     Seen {
-        /// The plugin at the other end (for a plugin's own link: `engine`).
+        /// The plugin at the other end, or `engine` for a plugin's own link.
         plugin: Name,
         /// How it ended.
         end: LinkEnd,
     },
-    /// Another plugin's link ended at the engine, which says so over this plugin's link.
+    /// Another plugin's link ended at the engine, which reported it over this plugin's link.
     #[error("{0}")]
     Told(String),
 }

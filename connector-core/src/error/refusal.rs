@@ -1,8 +1,8 @@
-//! Why a call, a cancel, a listener or an emit was not let through.
+//! Reasons why the engine refuses an operation.
 
 use thiserror::Error;
 
-/// Why a call, a cancel, a listener or an emit was not let through, in the published engine's words where it has any.
+/// Why a call, a cancel, a subscription or an emit was refused. Uses the published engine's text where there is one.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -11,7 +11,7 @@ pub enum Refusal {
     NotRegistered {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
     },
     /// The plugin is not active and may not be activated by this call.
@@ -19,13 +19,12 @@ pub enum Refusal {
     NotActivated {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
         /// The method called.
         method: String,
     },
-    /// The plugin is not active, may be activated by this call, but could not be: see
-    /// [`ActivateError`](crate::ActivateError).
+    /// The plugin is not active, and its activation by this call failed: see [`ActivateError`](crate::ActivateError).
     #[error("{0}")]
     NotActivatable(String),
     /// The method is not in the plugin's profile.
@@ -35,21 +34,21 @@ pub enum Refusal {
     NotExposed {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
         /// The method called.
         method: String,
-        /// What may be called: `"a","b"`.
+        /// The callable methods: `"a","b"`.
         exposed: String,
     },
-    /// [`cancel`](crate::PluginClient::cancel) of a plugin that is not there.
+    /// [`cancel`](crate::PluginClient::cancel) of an unknown plugin.
     #[error("Cannot cancel {method} on {target} from {caller}, because {target} is not registered")]
     CancelNotRegistered {
         /// The plugin named.
         target: String,
-        /// Who cancels.
+        /// The caller.
         caller: String,
-        /// The method named; `undefined` if none, as the published engine says.
+        /// The method named; `undefined` if none, as in the published engine.
         method: String,
     },
     /// [`cancel`](crate::PluginClient::cancel) of a plugin that is not active.
@@ -57,7 +56,7 @@ pub enum Refusal {
     CancelNotActivated {
         /// The plugin named.
         target: String,
-        /// Who cancels.
+        /// The caller.
         caller: String,
         /// `method of `, or `calls on`.
         what: String,
@@ -69,11 +68,11 @@ pub enum Refusal {
     CancelNotExposed {
         /// The plugin named.
         target: String,
-        /// Who cancels.
+        /// The caller.
         caller: String,
         /// The method named.
         method: String,
-        /// What may be called: `"a","b"`.
+        /// The callable methods: `"a","b"`.
         exposed: String,
     },
     /// The caller itself is not active.
@@ -81,38 +80,38 @@ pub enum Refusal {
     Deactivated {
         /// The caller.
         name: String,
-        /// What it cannot do now.
+        /// The operation that it cannot perform.
         what: String,
     },
-    /// A queue is full: the target's, or the number of calls a link may have under way.
+    /// The target's queue is full, or the limit of a link's pending calls is reached.
     #[error(
         "Cannot call {method} of {target} from {caller}, because {target} is busy: {waiting} calls are waiting. Try again later."
     )]
     Busy {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
         /// The method called.
         method: String,
-        /// How many calls wait or run.
+        /// The number of pending calls.
         waiting: usize,
     },
-    /// Plugins in the engine's process call each other so deep that their stack might not suffice.
+    /// Calls between plugins in the engine's process are nested so deeply that the stack might overflow.
     #[error(
         "Cannot call {method} of {target} from {caller}: it would be the call number {limit} within calls of plugins that wait for each other"
     )]
     TooDeep {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
         /// The method called.
         method: String,
         /// The bound.
         limit: u32,
     },
-    /// A method named `handshake` of a plugin behind a link, or called by one: the other end would take the call for the
+    /// The method `handshake` of a plugin behind a link, or called by one: the other end would confuse the call with the
     /// link's own handshake.
     #[error(
         "Cannot call \"handshake\" of {target} from {caller} over a link: the name is reserved for the link's own handshake"
@@ -120,46 +119,46 @@ pub enum Refusal {
     Reserved {
         /// The plugin called.
         target: String,
-        /// Who called.
+        /// The caller.
         caller: String,
     },
-    /// Too many listeners or too many events to remember.
+    /// There are too many listeners or stored events.
     #[error(
         "{name} cannot listen to {event} of {emitter}: {limit} is the most there may be. Call off for events no longer wanted."
     )]
     TooManyListeners {
-        /// Who wants to listen.
+        /// The subscribing plugin.
         name: String,
         /// The event.
         event: String,
-        /// Whose event.
+        /// The emitter of the event.
         emitter: String,
         /// The bound.
         limit: usize,
     },
-    /// No engine has made its handshake with this plugin yet: see
+    /// No engine has performed the handshake with this plugin yet: see
     /// [`PluginClient::onload`](crate::PluginClient::onload).
     #[error("Not connected to the IDE. Wait for the handshake (`onload`) before you call or emit")]
     NotConnected,
-    /// The engine this plugin was registered with is gone, or has removed it.
+    /// The plugin's engine is gone, or has removed the plugin.
     #[error("Cannot use method \"{operation}\" from plugin \"{name}\". It is not registered in the engine.")]
     EngineGone {
         /// The plugin.
         name: String,
-        /// What it cannot do any more.
+        /// The operation that failed.
         operation: &'static str,
     },
-    /// The host has a rule against it: see [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule).
+    /// An access rule denies it: see [`EngineBuilder::access_rule`](crate::EngineBuilder::access_rule).
     #[error("\"{from}\" may not {what}: the host's rule \"{rule}\" does not allow it")]
     Denied {
-        /// Who asked.
+        /// The requesting plugin.
         from: String,
-        /// For what, such as `call "add" of "calculator"`.
+        /// The operation, such as `call "add" of "calculator"`.
         what: String,
         /// The rule's name.
         rule: String,
     },
-    /// Any refusal by an engine at the other end of a link, in its own words.
+    /// A refusal received from an engine over a link, with its text.
     #[error("{0}")]
     Told(String),
 }

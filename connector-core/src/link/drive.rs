@@ -1,4 +1,4 @@
-//! The one task that owns a link.
+//! The task that owns a link.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,65 +10,65 @@ use crate::runtime;
 use crate::session::Retained;
 use crate::wire::{Action, DecodeError, Message, Name, PayloadError};
 
-/// One end's part of the work: its session, and what its events lead to.
+/// One end's share of the work: its session and the reactions to the session's events.
 pub(crate) trait Endpoint: Send {
-    /// The plugin, for traces.
+    /// The plugin's name, for traces.
     fn plugin(&self) -> Name;
 
     /// A message has arrived.
     fn receive(&mut self, message: Message);
 
-    /// A frame has arrived of which no more than its head could be read, and why.
+    /// A frame arrived of which only the head is readable; `why` is the reason.
     fn receive_head(&mut self, head: Message, why: &DecodeError);
 
     /// The next message to send.
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message>;
 
-    /// Goes on with what runs beside the link; true if anything came of it.
+    /// Makes progress on work that runs beside the link. Returns whether any completed.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// While the link takes nothing: wakes the task when more wait to be sent than may.
+    /// Registers the task to be woken when the queue exceeds its limits. Used while the link accepts no messages.
     fn watch_backlog(&self, cx: &mut Context<'_>);
 
-    /// Messages that wait to be sent, and whether they are more than may wait.
+    /// The number of messages waiting to be sent, and whether they exceed the hard limit.
     fn backlog(&self) -> (usize, bool);
 
     /// A message could not be serialized.
     fn unsendable(&mut self, retained: Retained, error: PayloadError);
 
-    /// Ready when this end wants the link closed, with what to call that. `signs` counts what shows that the other end
-    /// lives, beside the bytes that the link itself counts.
+    /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
+    /// addition to the bytes that the link counts.
     fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
 }
 
-/// Messages sent, and messages taken in, before it is the other's turn.
+/// Messages sent, and messages received, before switching to the other direction.
 const BATCH: usize = 8;
-/// Messages sent before the link is flushed although there is more to do, so that the other end need not wait for the
-/// last to begin with the first; twice as many each time, so that a long queue goes out in few writes.
+/// Messages sent before an early flush, so that the peer can start on the first while the last is still queued. Doubles
+/// each time, so that a long queue needs few writes.
 const BURST: usize = 8;
-/// A transport has a limit of its own for closing in order; this is for one that has forgotten it.
+/// Backstop for a transport that does not bound its own graceful close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-/// Rounds before other tasks of the runtime get their turn.
+/// Rounds before other tasks of the runtime get a turn.
 const ROUNDS: usize = 128;
-/// ResponseQueue taken in before those who waited for them get theirs: what they do next keeps the other end at work, instead of
-/// each end doing nothing while the other does all.
-const ANSWERS: usize = 32;
-/// Turns in a row that may end so before the link is looked at as if all had been heard.
-const TURNS: usize = 32;
+/// Responses received before their callers get a turn: what they do next keeps the peer busy, so that the two ends do
+/// not take turns being idle.
+const RESPONSE_BATCH: usize = 32;
+/// Consecutive turns cut short this way before the link is treated as fully read.
+const MAX_CUT_TURNS: usize = 32;
 
-/// Moves messages between a link and its side until the link ends, and says how. The link is flushed when there is
-/// nothing left to do, and after a burst. Cancel safe as far as dropping the link is.
-pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
-    let (mut unflushed, mut in_order, mut turns) = (0, false, 0);
-    // Signs that the other end lives: frames that came, and a link that takes more after it had pushed back.
+/// Moves messages between a link and its endpoint until the link ends, and returns how it ended. Flushes when there is
+/// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
+pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
+    let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
+    // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     let mut signs = 0u64;
-    // Messages that the link has taken, and flushes that were completed.
+    // Messages accepted by the link, plus completed flushes.
     let mut taken = 0u64;
-    // While the link pushes back: the bytes that it had sent when it last did.
+    // During back-pressure: the number of bytes sent when it was last observed.
     let mut pushed_back: Option<u64> = None;
     let mut stall: Option<StallDetector> = None;
     let end = poll_fn(|cx| {
-        let (mut burst, mut may_hear, mut answers) = (BURST, true, 0);
+        let (mut burst, mut may_receive, mut answers) = (BURST, true, 0);
         for round in 0.. {
             let (mut all_sent, mut worked) = (false, false);
             for _ in 0..BATCH {
@@ -78,12 +78,12 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                     Poll::Pending => {
                         let sent = link.traffic().sent;
                         signs += u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
-                        side.watch_backlog(cx);
+                        endpoint.watch_backlog(cx);
                         all_sent = true;
                         break;
                     }
                 }
-                let Poll::Ready(message) = side.poll_transmit(cx) else {
+                let Poll::Ready(message) = endpoint.poll_transmit(cx) else {
                     all_sent = true;
                     break;
                 };
@@ -92,7 +92,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 let retained = Retained::of(&message);
                 match link.send(message) {
                     Ok(()) => {}
-                    Err(SendError::Payload(error)) => side.unsendable(retained, error),
+                    Err(SendError::Payload(error)) => endpoint.unsendable(retained, error),
                     Err(SendError::Ended(end)) => return Poll::Ready(end),
                 }
             }
@@ -103,33 +103,33 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 burst *= 2;
             }
             for _ in 0..BATCH {
-                if !may_hear {
+                if !may_receive {
                     break;
                 }
                 match link.poll_message(cx) {
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
-                        may_hear = answers < ANSWERS;
-                        side.receive(message);
+                        may_receive = answers < RESPONSE_BATCH;
+                        endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
-                        tracing::warn!(plugin = %side.plugin(), %error, "a frame is dropped");
+                        tracing::warn!(plugin = %endpoint.plugin(), %error, "a frame is dropped");
                         if let DecodeError::Partial { head, why } = error {
-                            side.receive_head(*head, &why);
+                            endpoint.receive_head(*head, &why);
                         }
                     }
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {
-                        may_hear = false;
+                        may_receive = false;
                         break;
                     }
                 }
                 signs += 1;
                 worked = true;
             }
-            worked |= side.poll_work(cx);
-            // What has come and what was done may have led to something to send.
-            if all_sent && !may_hear && !worked {
+            worked |= endpoint.poll_work(cx);
+            // Received messages and completed work may have produced something to send.
+            if all_sent && !may_receive && !worked {
                 break;
             }
             if round >= ROUNDS {
@@ -137,15 +137,16 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
                 break;
             }
         }
-        let unheard = answers >= ANSWERS && turns < TURNS;
-        turns = if unheard { turns + 1 } else { 0 };
-        if answers >= ANSWERS {
+        let unread = answers >= RESPONSE_BATCH && turns < MAX_CUT_TURNS;
+        turns = if unread { turns + 1 } else { 0 };
+        if answers >= RESPONSE_BATCH {
             runtime::give_way(cx);
         }
-        // After the messages: what was queued before goes out, what has come is heard, and may be the reason to stop.
-        if !unheard && let Poll::Ready(end) = side.poll_stop(cx, link, signs) {
-            // A silent end would answer no close either, and what it is asked for must not hang meanwhile.
-            in_order = !matches!(end, LinkEnd::Silent(_));
+        // After the messages: queued messages are sent and received ones are processed first, and may be the reason to
+        // stop.
+        if !unread && let Poll::Ready(end) = endpoint.poll_stop(cx, link, signs) {
+            // A silent peer would not complete a close either, and callers must not hang meanwhile.
+            graceful = !matches!(end, LinkEnd::Silent(_));
             return Poll::Ready(end);
         }
         if unflushed > 0
@@ -153,7 +154,7 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         {
             return Poll::Ready(end);
         }
-        let (waiting, too_many) = side.backlog();
+        let (waiting, too_many) = endpoint.backlog();
         let progress = || taken.wrapping_add(link.traffic().sent);
         if waiting == 0 || waiting < limits.capacity {
             stall = None;
@@ -167,14 +168,14 @@ pub(crate) async fn drive(link: &mut dyn Link, side: &mut impl Endpoint, limits:
         Poll::Pending
     })
     .await;
-    if in_order && !close(link).await {
-        let plugin = side.plugin();
+    if graceful && !close(link).await {
+        let plugin = endpoint.plugin();
         tracing::warn!(%plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
 }
 
-/// Closes a link in order; false if it did not close in time.
+/// Closes a link gracefully. Returns `false` if it did not close in time.
 pub(crate) async fn close(link: &mut dyn Link) -> bool {
     runtime::timeout(CLOSE_LIMIT, poll_fn(|cx| link.poll_disconnect(cx))).await.is_some()
 }

@@ -1,4 +1,4 @@
-//! What both ends of a link share: the queue in front of it, and the task that owns it.
+//! What both ends of a link share: the queue in front of the link, and the task that drives it.
 
 mod drive;
 mod outbox;
@@ -9,39 +9,39 @@ mod task_set;
 
 pub(crate) use drive::{Endpoint, close, drive};
 pub(crate) use outbox::{Outbox, Queued};
-pub(crate) use pending_call::{PendingCall, Reply, TakeBack};
+pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
 pub(crate) use response_queue::ResponseQueue;
 pub use stall::StallDetector;
-pub(crate) use task_set::{Ended, TaskSet};
+pub(crate) use task_set::{Completed, TaskSet};
 
 use std::time::Duration;
 
-/// Limits of the queue in front of a link. The defaults suit links of any speed.
+/// Limits of the queue in front of a link. The defaults suit fast and slow links.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QueueLimits {
-    /// How many messages may wait for the link before the queue counts as full. From then on a plugin's own `call` and
-    /// `emit` wait for room. While a plugin's link is down, the engine keeps this many events for it, the newest.
-    /// Default 1,024.
+    /// How many messages may wait before the queue counts as full. From then on, a plugin's own `call` and `emit` wait
+    /// for capacity. While a plugin's link is down, the engine keeps this many events for it, the newest ones. Default
+    /// 1,024.
     pub capacity: usize,
-    /// How many messages may wait at the very most. Past that the link is closed at once, as
-    /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow), because a reader of another link that has to pass a message on
-    /// cannot wait. Default 65,536.
+    /// The hard limit for waiting messages. Beyond it the link is closed immediately with
+    /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow), because the reader of another link that forwards a message cannot
+    /// wait. Default 65,536.
     pub max_messages: usize,
-    /// How many bytes of payload may wait at the very most, with the same consequence. Counts what is JSON already; a
-    /// value handed over within the process counts nothing before it is serialized. Default 64 MiB.
+    /// The hard limit for the payload bytes of waiting messages, with the same consequence. Counts payloads that are
+    /// already JSON; a value passed within the process does not count until it is serialized. Default 64 MiB.
     pub max_bytes: usize,
-    /// How long a link whose queue is full may take nothing at all before it is closed as
+    /// How long a link with a full queue may make no progress before it is closed with
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). Default 10 s.
     ///
-    /// A link that makes progress, however slowly, is not closed. A message that it takes counts as progress, a flush
-    /// that completes, and every byte that it reports in [`Link::traffic`](crate::Link::traffic). If the transport
-    /// reports no bytes, each message has this long to leave. A standstill is noticed at most a quarter of this late;
-    /// [`Duration::MAX`] waits for ever, up to the limits above.
+    /// A link that makes progress, however slowly, is not closed. Progress is a message accepted by the link, a
+    /// completed flush, or any byte counted in [`Link::traffic`](crate::Link::traffic). If the transport does not count
+    /// bytes, each message has this long to leave. A stall is detected at most a quarter of this time late.
+    /// [`Duration::MAX`] waits forever, up to the limits above.
     pub stall_timeout: Duration,
 }
 
-/// 1,024 messages, at the very most 65,536 or 64 MiB, and 10 s without progress.
+/// 1,024 messages, hard limits of 65,536 messages and 64 MiB, and 10 s without progress.
 impl Default for QueueLimits {
     fn default() -> Self {
         QueueLimits {
@@ -54,7 +54,7 @@ impl Default for QueueLimits {
 }
 
 impl QueueLimits {
-    /// Sets [`messages`](QueueLimits::capacity).
+    /// Sets [`capacity`](QueueLimits::capacity).
     #[must_use]
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;

@@ -1,5 +1,5 @@
-//! The queue in front of a link: pushed to from anywhere, popped by the task that owns the link; and how that task is
-//! asked to stop.
+//! The queue in front of a link. Any thread may push; the task that owns the link pops. Also carries the request to
+//! stop that task.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
@@ -10,11 +10,11 @@ use super::QueueLimits;
 use crate::connector::LinkEnd;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Mutex, Ordering, lock};
 
-/// What waits for a link.
+/// An item that can wait for a link.
 pub(crate) trait Queued {
-    /// The bytes it holds, as far as they are known.
+    /// The known size in bytes.
     fn weight(&self) -> usize;
-    /// Whether it outlives a loss of the link: notifications do, calls and answers do not.
+    /// Whether the item survives the loss of the link: notifications do, calls and responses do not.
     fn survives_loss(&self) -> bool;
 }
 
@@ -22,26 +22,26 @@ pub(crate) trait Queued {
 pub(crate) struct Outbox<C> {
     limits: QueueLimits,
     state: Mutex<State<C>>,
-    /// How many have ever been queued, and how many of them have been popped or dropped: places in the queue's history.
-    /// These three are changed under the lock, and read without.
+    /// Total number of items ever queued, and of items popped or dropped. Both are positions in the queue's history.
+    /// These three are written under the lock and read without it.
     queued: AtomicU64,
     gone: AtomicU64,
     overflowed: AtomicBool,
     stop: AtomicBool,
-    /// Of the waker in `state`, for its owner to know it again. Changed under the lock.
+    /// Identifies the waker in `state`, so that the owner need not register it again. Written under the lock.
     owner: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
-    room: Notify,
+    capacity_freed: Notify,
 }
 
 #[derive(Debug)]
 struct State<C> {
     queue: VecDeque<C>,
     bytes: usize,
-    /// Set while there is no link: how the last one ended.
+    /// How the last link ended; set while there is no link.
     down: Option<LinkEnd>,
-    /// Stays when it is woken: it need not come again each time it finds the queue empty.
+    /// Kept when woken, so that the owner need not register again each time the queue is empty.
     owner: Option<Waker>,
-    /// Somebody has found the queue full, and may wait for room.
+    /// A producer has found the queue full and may be waiting for capacity.
     was_full: bool,
 }
 
@@ -61,13 +61,14 @@ impl<C: Queued> Outbox<C> {
             overflowed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             owner: Default::default(),
-            room: Notify::new(),
+            capacity_freed: Notify::new(),
         }
     }
 
-    /// Queues without waiting. Past the very most that may wait, the link is marked as too slow to live.
+    /// Queues without waiting. Beyond the hard limit the link is marked as too slow.
     ///
-    /// While the link is down, what survives a loss is kept up to the limit, the newest first: gives those that made room.
+    /// While the link is down, items that survive a loss are kept up to the limit, the newest first. Returns the items
+    /// dropped to make room.
     pub(crate) fn push(&self, item: C) -> Result<Vec<C>, LinkEnd> {
         let mut oldest = Vec::new();
         let mut state = lock(&self.state);
@@ -88,7 +89,7 @@ impl<C: Queued> Outbox<C> {
         let too_much =
             state.queue.len() >= self.limits.max_messages || (bytes > self.limits.max_bytes && !state.queue.is_empty());
         if too_much {
-            // Kept out; the owner closes the link, which ends all that waited.
+            // Rejected. The owner closes the link, which ends everything queued.
             self.overflowed.store(true, Ordering::Release);
             drop(state);
             self.wake_owner();
@@ -98,22 +99,23 @@ impl<C: Queued> Outbox<C> {
         state.queue.push_back(item);
         count(&self.queued, 1);
         let waiting = state.queue.len();
-        // The owner goes on until the queue is empty, or the link is not ready: then it has to know when it is full.
-        let tell = waiting == 1 || waiting == self.limits.capacity;
-        let owner = if tell { state.owner.clone() } else { None };
+        // The owner continues until the queue is empty or the link is not ready; in the latter case it must know when
+        // the queue becomes full.
+        let wake = waiting == 1 || waiting == self.limits.capacity;
+        let owner = if wake { state.owner.clone() } else { None };
         drop(state);
         owner.into_iter().for_each(Waker::wake);
         Ok(oldest)
     }
 
     /// Waits until the queue is not full. Cancel safe.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_capacity(&self) {
         loop {
-            let room = self.room.notified();
+            let capacity_freed = self.capacity_freed.notified();
             if !self.is_full() {
                 return;
             }
-            room.await;
+            capacity_freed.await;
         }
     }
 
@@ -124,26 +126,26 @@ impl<C: Queued> Outbox<C> {
         full && state.down.is_none()
     }
 
-    /// The owner's: the next item.
+    /// For the owner: the next item.
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<C> {
         if let Some(item) = self.pop() {
             return Poll::Ready(item);
         }
         match self.register(cx.waker()) {
             true => self.pop().map_or(Poll::Pending, Poll::Ready),
-            // What is pushed from here on wakes it.
+            // Later pushes wake the owner.
             false => Poll::Pending,
         }
     }
 
-    /// The owner's: it is woken from now on. False if it was before.
+    /// For the owner: registers its waker. Returns `false` if it was already registered.
     fn register(&self, waker: &Waker) -> bool {
         let parts = |waker: &Waker| (waker.data().cast_mut(), std::ptr::from_ref(waker.vtable()).cast_mut());
-        // As long as the one that is kept lives, no other has its address.
+        // As long as the stored waker lives, no other waker has its address.
         if parts(waker) == (self.owner.0.load(Ordering::Relaxed), self.owner.1.load(Ordering::Relaxed)) {
             return false;
         }
-        // A clone need not have the parts of what it was cloned from.
+        // A clone may have other parts than its original.
         let kept = waker.clone();
         let (data, vtable) = parts(&kept);
         let mut state = lock(&self.state);
@@ -168,70 +170,72 @@ impl<C: Queued> Outbox<C> {
         let item = state.queue.pop_front()?;
         state.bytes -= item.weight();
         count(&self.gone, 1);
-        // Half empty, so that who waits is not woken for every single place.
-        let roomy = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
-        if roomy && std::mem::take(&mut state.was_full) {
+        // Wakes producers only when the queue is half empty, not for each freed place.
+        let has_capacity = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
+        if has_capacity && std::mem::take(&mut state.was_full) {
             drop(state);
-            self.room.notify_waiters();
+            self.capacity_freed.notify_waiters();
         }
         Some(item)
     }
 
-    /// The place behind all that is queued now.
+    /// The position behind everything queued now.
     pub(crate) fn mark(&self) -> u64 {
         self.queued.load(Ordering::Acquire)
     }
 
-    /// Whether all that was queued before that place is gone.
+    /// Whether everything queued before that position is gone.
     pub(crate) fn has_passed(&self, mark: u64) -> bool {
         self.gone.load(Ordering::Acquire) >= mark
     }
 
-    /// Whether such an item waits.
+    /// Whether a matching item is queued.
     pub(crate) fn any(&self, is: impl Fn(&C) -> bool) -> bool {
         lock(&self.state).queue.iter().any(is)
     }
 
-    /// Asks the owner to close its link in order.
+    /// Asks the owner to close its link gracefully.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.wake_owner();
     }
 
-    /// Takes that back, before a new start.
+    /// Cancels the stop request, before a restart.
     pub(crate) fn unstop(&self) {
         self.stop.store(false, Ordering::Release);
     }
 
-    /// Whether the owner was asked to stop. It is woken for that once it has found the queue empty, or watches.
+    /// Whether the owner was asked to stop. The owner is woken for that if it has found the queue empty or watches the
+    /// backlog.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// The owner's, while it takes nothing from the queue: it is woken when the backlog changes for the worse.
+    /// For the owner, while it pops nothing: registers to be woken when the backlog exceeds a limit.
     pub(crate) fn watch(&self, cx: &mut Context<'_>) {
         self.register(cx.waker());
     }
 
-    /// How many wait, and whether they are more than may.
+    /// The number of queued items, and whether the hard limit was exceeded.
     pub(crate) fn backlog(&self) -> (usize, bool) {
         (self.waiting(), self.overflowed.load(Ordering::Acquire))
     }
 
     fn waiting(&self) -> usize {
-        // What is gone was queued before: read in this order, the difference is never negative.
+        // Every item gone was queued before: read in this order, the difference is never negative.
         let gone = self.gone.load(Ordering::Acquire);
         (self.queued.load(Ordering::Acquire) - gone) as usize
     }
 
-    /// The link is up: what is queued from now on will be sent.
+    /// The link is up; items queued from now on will be sent.
     pub(crate) fn set_up(&self) {
         let mut state = lock(&self.state);
         state.down = None;
         self.overflowed.store(false, Ordering::Release);
     }
 
-    /// The link is down: what does not survive is given back, with what is more than is kept, and refused from now on.
+    /// The link is down. Returns the items that do not survive the loss or exceed the capacity; such items are rejected
+    /// from now on.
     pub(crate) fn set_down(&self, end: LinkEnd) -> Vec<C> {
         let mut state = lock(&self.state);
         state.down = Some(end);
@@ -243,11 +247,11 @@ impl<C: Queued> Outbox<C> {
         count(&self.gone, before - state.queue.len());
         state.bytes = state.queue.iter().map(Queued::weight).sum();
         drop(state);
-        self.room.notify_waiters();
+        self.capacity_freed.notify_waiters();
         lost
     }
 
-    /// Drops all that waits.
+    /// Drops everything queued.
     pub(crate) fn clear(&self) {
         let mut state = lock(&self.state);
         let dropped = std::mem::take(&mut state.queue);
@@ -257,7 +261,7 @@ impl<C: Queued> Outbox<C> {
         drop(dropped);
     }
 
-    /// How the link ended, while there is none.
+    /// How the last link ended, while there is no link.
     pub(crate) fn down(&self) -> Option<LinkEnd> {
         lock(&self.state).down.clone()
     }
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_woken_each_time_the_queue_is_no_longer_empty_and_the_newest_is() {
+    fn the_latest_owner_is_woken_each_time_the_queue_becomes_non_empty() {
         let (outbox, first, second) = (outbox(100), Arc::new(Woken::default()), Arc::new(Woken::default()));
         for (owner, waker) in [(&first, Arc::clone(&first).into()), (&second, Arc::clone(&second).into())] {
             for times in 1..4 {
@@ -322,9 +326,9 @@ mod tests {
         assert_eq!(first.0.load(Ordering::Relaxed), 3);
     }
 
-    /// Every thread waits for room before it pushes, and the owner for what they push.
+    /// Every thread waits for capacity before it pushes; the owner waits for items.
     #[test]
-    fn nobody_sleeps_through_what_it_waits_for() {
+    fn no_wake_up_is_lost() {
         const THREADS: usize = 3;
         const EACH: usize = 20_000;
         let on_one_thread = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -334,8 +338,8 @@ mod tests {
                 scope.spawn(move || {
                     on_one_thread().block_on(async {
                         for n in 0..EACH {
-                            let room = timeout(Duration::from_secs(10), pin!(outbox.room())).await;
-                            assert!(room.is_some(), "no room after {n}");
+                            let capacity = timeout(Duration::from_secs(10), pin!(outbox.wait_for_capacity())).await;
+                            assert!(capacity.is_some(), "no capacity after {n}");
                             assert!(outbox.push(Item(n)).is_ok());
                         }
                     });
@@ -344,7 +348,7 @@ mod tests {
             on_one_thread().block_on(async {
                 for had in 0..THREADS * EACH {
                     let next = timeout(Duration::from_secs(20), poll_fn(|cx| outbox.poll_pop(cx)));
-                    assert!(next.await.is_some(), "nothing came after {had}");
+                    assert!(next.await.is_some(), "nothing arrived after {had}");
                 }
             });
         });

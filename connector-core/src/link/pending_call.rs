@@ -1,4 +1,4 @@
-//! One call over a link, seen from whoever waits for it.
+//! A pending call over a link, as its caller sees it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,22 +11,23 @@ use crate::connector::LinkEnd;
 use crate::error::CallError;
 use crate::wire::Payload;
 
-/// Tells a caller how its call ended; dropped without a word, the link's task is gone.
+/// Completes a pending call. Dropped without a result if the link's task ended.
 pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 
-/// Asks the link's task to forget a call, and to tell a native end.
-pub(crate) struct TakeBack(pub(crate) i64);
+/// Requests that the link's task forget a call and notify a native peer.
+pub(crate) struct Withdraw(pub(crate) i64);
 
-/// A call that is queued or sent. Its outer error: the link is down, or its task is gone. Dropping it takes the call back.
-pub(crate) struct PendingCall<'a, C: Queued + From<TakeBack>> {
+/// A queued or sent call. The outer error means that the link is down or its task has ended. Dropping it withdraws the
+/// call.
+pub(crate) struct PendingCall<'a, C: Queued + From<Withdraw>> {
     outbox: &'a Outbox<C>,
     id: i64,
-    answer: oneshot::Receiver<Result<Payload, CallError>>,
+    outcome: oneshot::Receiver<Result<Payload, CallError>>,
     ended: bool,
 }
 
-impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
-    /// Queues a call, however full the queue is.
+impl<'a, C: Queued + From<Withdraw>> PendingCall<'a, C> {
+    /// Queues a call regardless of the queue's capacity.
     ///
     /// # Errors
     /// The link is down.
@@ -35,27 +36,27 @@ impl<'a, C: Queued + From<TakeBack>> PendingCall<'a, C> {
         id: i64,
         call: impl FnOnce(Reply) -> C,
     ) -> Result<PendingCall<'a, C>, LinkEnd> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, outcome) = oneshot::channel();
         outbox.push(call(reply))?;
-        Ok(PendingCall { outbox, id, answer, ended: false })
+        Ok(PendingCall { outbox, id, outcome, ended: false })
     }
 }
 
-impl<C: Queued + From<TakeBack>> Future for PendingCall<'_, C> {
+impl<C: Queued + From<Withdraw>> Future for PendingCall<'_, C> {
     type Output = Result<Result<Payload, CallError>, LinkEnd>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let outcome = ready!(Pin::new(&mut self.outcome).poll(cx));
         self.ended = true;
-        Poll::Ready(answer.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected)))
+        Poll::Ready(outcome.map_err(|_| self.outbox.down().unwrap_or_else(|| LinkEnd::Disconnected)))
     }
 }
 
-impl<C: Queued + From<TakeBack>> Drop for PendingCall<'_, C> {
+impl<C: Queued + From<Withdraw>> Drop for PendingCall<'_, C> {
     fn drop(&mut self) {
         if !self.ended {
-            // If the link is down there is nothing to take back.
-            let _ = self.outbox.push(TakeBack(self.id).into());
+            // If the link is down, there is nothing to withdraw.
+            let _ = self.outbox.push(Withdraw(self.id).into());
         }
     }
 }

@@ -1,11 +1,11 @@
-//! ResponseQueue that are ready, each behind what was queued before it.
+//! Responses that are ready, ordered behind the messages queued before them.
 
 use std::collections::VecDeque;
 
 use super::{Outbox, Queued};
 
-/// A handler's events are heard before its answer is: an answer goes out once everything that had been queued when it
-/// was ready has gone.
+/// Ensures that the events a handler emitted arrive before its response: a response is sent once everything queued
+/// before it is gone.
 pub(crate) struct ResponseQueue<A>(VecDeque<(u64, A)>);
 
 impl<A> ResponseQueue<A> {
@@ -13,19 +13,19 @@ impl<A> ResponseQueue<A> {
         ResponseQueue(VecDeque::new())
     }
 
-    pub(crate) fn push<C: Queued>(&mut self, outbox: &Outbox<C>, answer: A) {
-        self.0.push_back((outbox.mark(), answer));
+    pub(crate) fn push<C: Queued>(&mut self, outbox: &Outbox<C>, response: A) {
+        self.0.push_back((outbox.mark(), response));
     }
 
-    /// The next answer, if its turn has come.
+    /// The next response, if everything queued before it is gone.
     pub(crate) fn pop<C: Queued>(&mut self, outbox: &Outbox<C>) -> Option<A> {
         let (mark, _) = self.0.front()?;
-        if outbox.has_passed(*mark) { self.0.pop_front().map(|(_, answer)| answer) } else { None }
+        if outbox.has_passed(*mark) { self.0.pop_front().map(|(_, response)| response) } else { None }
     }
 
-    /// The next answer, whatever is queued: for as long as nothing queued is sent.
+    /// The next response regardless of queued messages, for use while none of these are sent.
     pub(crate) fn pop_any(&mut self) -> Option<A> {
-        self.0.pop_front().map(|(_, answer)| answer)
+        self.0.pop_front().map(|(_, response)| response)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Noticing that a count stands still, without a look at the clock for each change.
+//! Detects that a counter has stopped changing, without reading the clock on each change.
 
 use std::fmt;
 use std::future::Future;
@@ -8,33 +8,33 @@ use std::time::Duration;
 
 use crate::runtime;
 
-/// How often it looks in each limit.
-const LOOKS: u32 = 4;
+/// Number of checks per limit.
+const CHECKS: u32 = 4;
 
-/// Notices when a count has not changed for a while: messages taken, bytes received.
+/// Detects that a counter has not changed for a given time. Used for messages sent and bytes received.
 ///
-/// It looks at the count four times in each limit, so that counting itself costs no look at the clock. A standstill is
-/// noticed once it has lasted for the limit, and at most a quarter of the limit late.
+/// It checks the counter four times per limit, so that counting itself does not read the clock. A stall is detected
+/// after the limit, at most a quarter of the limit late.
 ///
-/// A process that was stopped, or that a busy machine kept waiting, finds all its timers due at once: that alone is
-/// not a standstill, because looks that are apart in time must all find the same count.
+/// If the process was suspended or starved of CPU, all its timers expire at once. That alone is not a stall, because
+/// several checks at different times must all see the same count.
 pub struct StallDetector {
     limit: Duration,
     timer: Pin<Box<tokio::time::Sleep>>,
     count: u64,
-    /// Looks in a row that found no change.
-    still: u32,
-    /// Set while the timer would wake it: nothing is to be done before.
+    /// Consecutive checks without a change.
+    unchanged: u32,
+    /// Set while the timer will wake this waker; nothing needs to be polled before.
     waker: Option<Waker>,
 }
 
 impl StallDetector {
-    /// Watches a count that is `count` now. Must be called within a runtime whose time is enabled.
+    /// Watches a counter whose current value is `count`. Must be called within a runtime that has its time enabled.
     pub fn new(limit: Duration, count: u64) -> StallDetector {
-        StallDetector { limit, timer: runtime::sleep(limit / LOOKS), count, still: 0, waker: None }
+        StallDetector { limit, timer: runtime::sleep(limit / CHECKS), count, unchanged: 0, waker: None }
     }
 
-    /// Ready once the count has stood still for the limit; it may be polled again after that, and begins a new limit.
+    /// Ready once the counter has not changed for the limit. May be polled again afterwards, which starts a new limit.
     pub fn poll(&mut self, cx: &mut Context<'_>, count: impl Fn() -> u64) -> Poll<()> {
         loop {
             let waits = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -46,9 +46,9 @@ impl StallDetector {
                 return Poll::Pending;
             }
             let now = count();
-            let still = if now == self.count { self.still + 1 } else { 0 };
-            *self = StallDetector { still: still % LOOKS, ..StallDetector::new(self.limit, now) };
-            if still == LOOKS {
+            let unchanged = if now == self.count { self.unchanged + 1 } else { 0 };
+            *self = StallDetector { unchanged: unchanged % CHECKS, ..StallDetector::new(self.limit, now) };
+            if unchanged == CHECKS {
                 return Poll::Ready(());
             }
         }
@@ -71,43 +71,43 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn a_count_that_never_changes_stands_still_after_the_limit() {
+    async fn an_unchanged_count_is_a_stall_after_each_limit() {
         let start = runtime::now();
-        let mut standstill = StallDetector::new(LIMIT, 7);
+        let mut stall = StallDetector::new(LIMIT, 7);
         for times in 1..4 {
-            poll_fn(|cx| standstill.poll(cx, || 7)).await;
+            poll_fn(|cx| stall.poll(cx, || 7)).await;
             assert_eq!(start.elapsed().as_secs(), times * 10);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_count_that_changes_within_the_limit_does_not_stand_still() {
+    async fn a_count_that_changes_within_the_limit_is_not_a_stall() {
         let count = AtomicU64::new(0);
-        let mut standstill = StallDetector::new(LIMIT, 0);
+        let mut stall = StallDetector::new(LIMIT, 0);
         for _ in 0..50 {
-            let mut stands = poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed)));
+            let mut stands = poll_fn(|cx| stall.poll(cx, || count.load(Ordering::Relaxed)));
             assert!(runtime::timeout(Duration::from_secs(9), &mut stands).await.is_none());
             count.fetch_add(1, Ordering::Relaxed);
         }
         let start = runtime::now();
-        poll_fn(|cx| standstill.poll(cx, || count.load(Ordering::Relaxed))).await;
+        poll_fn(|cx| stall.poll(cx, || count.load(Ordering::Relaxed))).await;
         assert!((10..13).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn extremes_neither_panic_nor_spin() {
+    async fn extreme_limits_neither_panic_nor_spin() {
         let mut never = StallDetector::new(Duration::MAX, 0);
         assert!(poll_fn(|cx| Poll::Ready(never.poll(cx, || 0))).await.is_pending());
         let mut at_once = StallDetector::new(Duration::ZERO, 0);
         poll_fn(|cx| at_once.poll(cx, || 0)).await;
     }
 
-    /// It may be moved from one task to another while it waits.
+    /// The detector may move to another task while pending.
     #[tokio::test(start_paused = true)]
     async fn the_task_that_polled_last_is_woken() {
-        let mut standstill = StallDetector::new(LIMIT, 0);
-        assert!(standstill.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
-        let mut waits = runtime::spawn(async move { poll_fn(|cx| standstill.poll(cx, || 0)).await });
+        let mut stall = StallDetector::new(LIMIT, 0);
+        assert!(stall.poll(&mut Context::from_waker(Waker::noop()), || 0).is_pending());
+        let mut waits = runtime::spawn(async move { poll_fn(|cx| stall.poll(cx, || 0)).await });
         let woken = runtime::timeout(2 * LIMIT, std::pin::pin!(waits.ended())).await;
         assert!(woken.is_some());
     }

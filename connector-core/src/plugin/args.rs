@@ -1,4 +1,4 @@
-//! Arguments: tuples at the caller, typed parameters at the handler.
+//! Arguments: tuples at the caller, typed parameters in the handler.
 
 use std::marker::PhantomData;
 
@@ -8,11 +8,11 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 use crate::wire::json::{read_again, without_position};
 use crate::wire::{Payload, PayloadError};
 
-/// What a call or an event carries: a tuple with a value for each argument.
+/// The arguments of a call or an event: a tuple with one value per argument.
 ///
-/// `()` is no arguments, `(x,)` one, `(1, "two")` two. [`Rest`] passes on arguments that nobody has read, and a
-/// [`Payload`] that is an array is taken as it is. Values must own what they hold (`Send + Sync + 'static`), since they
-/// may be moved to a plugin in another thread without being serialized.
+/// `()` is no arguments, `(x,)` one, `(1, "two")` two. [`Rest`] forwards unparsed arguments, and a [`Payload`] that is
+/// an array is passed unchanged. Values must be owned (`Send + Sync + 'static`), since they may be moved to a plugin in
+/// another thread without being serialized.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of arguments",
     label = "arguments are a tuple: `()`, `(x,)`, `(1, \"two\")` …",
@@ -42,7 +42,7 @@ impl IntoArgs for Rest {
     }
 }
 
-/// All arguments from here on, unread: the last parameter of a method that takes any number, as `...rest` in JavaScript.
+/// All remaining arguments, unparsed: the last parameter of a variadic method, like `...rest` in JavaScript.
 #[derive(Debug, Clone, Default)]
 pub struct Rest(pub Vec<Payload>);
 
@@ -56,7 +56,7 @@ impl Serialize for Rest {
     }
 }
 
-/// One parameter of a handler: any owned type that can be deserialized, or [`Rest`] at the end.
+/// A parameter of a handler: any owned, deserializable type, or [`Rest`] in the last position.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter here",
     label = "its parameter of type `{Self}` cannot be read from a call's or an event's arguments",
@@ -68,14 +68,14 @@ pub trait Parameter: Sized + 'static {
     fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<Self, S::Error>;
 }
 
-// The compiler is to speak of parameters, not of what makes a type one.
+// Makes compiler errors mention `Parameter` instead of its supertraits.
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned + 'static> Parameter for T {
     fn next<'de, S: SeqAccess<'de>>(seq: &mut S, place: usize) -> Result<T, S::Error> {
         let at_place = |error: String| S::Error::custom(format_args!("argument {place}: {error}"));
         match seq.next_element::<T>() {
             Ok(Some(value)) => Ok(value),
-            // As in JavaScript, an argument that is not given is `null`, where that will do.
+            // As in JavaScript, a missing argument is `null`, if the type accepts that.
             Ok(None) => serde_json::from_str("null").map_err(|error| {
                 let error = without_position(&error);
                 let expected = error.strip_prefix("invalid type: null, ").unwrap_or(&error);
@@ -96,8 +96,8 @@ impl Parameter for Rest {
     }
 }
 
-/// The parameters of a handler, or what an [`EventStream`](crate::EventStream) gives: a tuple with a type for each
-/// argument, or [`Rest`].
+/// The parameters of a handler, or the item type of an [`EventStream`](crate::EventStream): a tuple with a type for
+/// each argument, or [`Rest`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of parameters",
     label = "parameters are a tuple of up to 8 types: `()`, `(String,)`, `(i64, String)` …, or a `Rest`"
@@ -106,12 +106,12 @@ pub trait Parameters: Sized + 'static {
     #[doc(hidden)]
     fn from_seq<'de, S: SeqAccess<'de>>(seq: S) -> Result<Self, S::Error>;
 
-    /// Reads the arguments: moved when they were handed over as this very tuple, parsed once otherwise. Extra arguments
-    /// are ignored. A missing one is `null`, which an `Option` takes as `None`, and most types do not take. For an integer any whole number will do, `3.0` and `1e3` too, as long as it
-    /// is in range.
+    /// Reads the arguments: moves them if they were passed as this very tuple, and parses them once otherwise. Extra
+    /// arguments are ignored. A missing one is `null`, which an `Option` reads as `None` and most types reject. An
+    /// integer accepts any notation of a whole number in range, such as `3.0` and `1e3`.
     ///
     /// # Errors
-    /// Names the argument's place, counted from 1, what was expected, and whether the argument is missing.
+    /// Contains the argument's position, counted from 1, what was expected, and whether the argument is missing.
     fn from_args(args: Payload) -> Result<Self, PayloadError> {
         match args.take_as::<Self>() {
             Ok(parameters) => Ok(parameters),
@@ -119,10 +119,10 @@ pub trait Parameters: Sized + 'static {
         }
     }
 
-    /// As [`from_args`](Parameters::from_args), for arguments that others read too.
+    /// Like [`from_args`](Parameters::from_args), for shared arguments.
     ///
     /// # Errors
-    /// As [`from_args`](Parameters::from_args).
+    /// Like [`from_args`](Parameters::from_args).
     fn parse(args: &Payload) -> Result<Self, PayloadError> {
         let text = args.text()?;
         let seed = Args(PhantomData);
@@ -132,7 +132,7 @@ pub trait Parameters: Sized + 'static {
     }
 }
 
-/// All arguments, unread.
+/// All arguments, unparsed.
 impl Parameters for Rest {
     fn from_seq<'de, S: SeqAccess<'de>>(mut seq: S) -> Result<Rest, S::Error> {
         Rest::next(&mut seq, 1)
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_place_and_what_was_expected() {
+    fn errors_name_the_position_and_the_expected_type() {
         assert_eq!(
             read::<(i64, i64)>(r#"[1, "x"]"#).unwrap_err(),
             r#"argument 2: invalid type: string "x", expected i64"#
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_integers_however_they_are_written() {
+    fn whole_numbers_in_any_notation_are_integers() {
         assert_eq!(read::<(i64, Option<u8>)>("[3.0, 1e2]").unwrap(), (3, Some(100)));
         assert_eq!(
             read::<(i64, i64)>("[3.0, 3.5]").unwrap_err(),
@@ -240,14 +240,14 @@ mod tests {
             read::<(i64, u8)>("[3.0, 256.0]").unwrap_err(),
             "argument 2: invalid value: integer `256`, expected u8"
         );
-        // What is handed over as another type goes through JSON.
+        // A value of another type is converted through JSON.
         assert_eq!(<(i64,)>::from_args((3.0,).into_args()).unwrap(), (3,));
         let (first, Rest(rest)) = read::<(u8, Rest)>("[3.0, 4.0]").unwrap();
         assert_eq!((first, &rest[0].to_json().unwrap()[..]), (3, &b"4.0"[..]));
     }
 
     #[test]
-    fn rest_takes_what_is_left_unread() {
+    fn rest_takes_the_remaining_arguments_unparsed() {
         let (first, Rest(rest)) = read::<(String, Rest)>(r#"["a", 1, "\ud800"]"#).unwrap();
         assert_eq!(first, "a");
         let back = Rest(rest).into_args().to_json().unwrap();
@@ -255,12 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tuple_handed_over_is_moved() {
+    fn a_tuple_of_the_same_type_is_moved() {
         let text = "x".repeat(1000);
         let place = text.as_ptr();
         let (back,) = <(String,)>::from_args((text,).into_args()).unwrap();
         assert_eq!(back.as_ptr(), place);
-        // Another type of the same shape goes through JSON.
+        // Another type of the same shape is converted through JSON.
         assert_eq!(<(String,)>::from_args(("two",).into_args()).unwrap().0, "two");
     }
 }

@@ -1,4 +1,4 @@
-//! What a call knows of itself.
+//! The context of a call.
 
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use crate::error::CallError;
 use crate::runtime::{self, Instant};
 use crate::wire::Name;
 
-/// What a method knows of the call that it runs for: who calls, by which path, and how long is left. It also has the
-/// plugin's own handle.
+/// The context of a method call: the caller, the path, and the time left. Also gives access to the plugin's own handle.
 ///
-/// A method that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`. It belongs to that one
-/// call, and can be cloned and moved into whatever works for the call.
+/// A method that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`. The context belongs to
+/// that one call, and can be cloned and moved into tasks that work for the call.
 #[derive(Debug, Clone)]
 pub struct Context {
     from: Name,
@@ -35,12 +34,12 @@ impl Context {
         Context { from, path, method, client, deadline, ended: None }
     }
 
-    /// The plugin that calls; empty if the engine itself does.
+    /// The calling plugin; empty if the engine itself calls.
     pub fn from(&self) -> &str {
         &self.from
     }
 
-    /// The path called: this plugin's name, then the services', for example `remixd.cmd.git`.
+    /// The path called: this plugin's name followed by the services' names, for example `remixd.cmd.git`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -50,13 +49,13 @@ impl Context {
         &self.method
     }
 
-    /// The plugin's own handle: to call others, to emit, to listen.
+    /// The plugin's own handle.
     pub fn client(&self) -> &PluginClient {
         &self.client
     }
 
-    /// The time left until the engine gives up this call, if the plugin is in the engine's process. Behind a link it is
-    /// `None`: the engine knows the limit, and [`ended`](Context::ended) tells when it has passed.
+    /// The time left until the engine ends this call, if the plugin is in the engine's process. `None` behind a link,
+    /// where only the engine knows the limit and [`ended`](Context::ended) completes when it has passed.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(runtime::now()))
     }
@@ -70,11 +69,11 @@ impl Context {
         }
     }
 
-    /// Asks the host ([`Policy::can_call`](crate::Policy::can_call)) whether this call's caller may call `method` of
-    /// this plugin, with a message for the user. The answer is no for a method that this plugin does not have.
+    /// Asks the host ([`Policy::can_call`](crate::Policy::can_call)) whether the caller may call `method` of this
+    /// plugin, with a message for the user. Returns `false` for a method that this plugin does not have.
     ///
     /// # Errors
-    /// As [`PluginClient::call`]: the host has not answered.
+    /// The host did not answer: see [`PluginClient::call`].
     pub async fn ask_user_permission(&self, method: &str, message: Option<&str>) -> Result<bool, CallError> {
         if !self.client.exposes(method) {
             return Ok(false);
@@ -92,7 +91,7 @@ impl Context {
         (self.client, self.method)
     }
 
-    /// What [`ended`](Context::ended) waits for, until it is dropped.
+    /// Creates the guard that completes [`ended`](Context::ended) when dropped.
     pub(crate) fn running(&mut self) -> DropGuard {
         let ended = CancellationToken::new();
         self.ended = Some(ended.clone());

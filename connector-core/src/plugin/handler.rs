@@ -20,22 +20,22 @@ use crate::guard::panic_text;
 use crate::runtime::BoxFuture;
 use crate::wire::{Name, Payload, PayloadError};
 
-pub(crate) type Outcome = Result<Payload, Fault>;
+pub(crate) type MethodResult = Result<Payload, Fault>;
 
-/// A method, its parameter types forgotten.
-pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<Outcome> + Send + Sync>;
+/// A method with its parameter types erased.
+pub(crate) type Handler = Arc<dyn Fn(Context, Payload) -> BoxFuture<MethodResult> + Send + Sync>;
 
-/// An event's callback, its parameter types forgotten.
+/// An event callback with its parameter types erased.
 pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Send + Sync>;
 
-/// A plain async function over typed arguments, maybe with the call's [`Context`] before them:
-/// `async fn add(a: f64, b: f64) -> f64`, `|ctx: Context, text: String| async move { … }`.
+/// An async function with typed parameters, optionally preceded by the call's [`Context`]: `async fn add(a: f64, b:
+/// f64) -> f64`, `|ctx: Context, text: String| async move { … }`.
 ///
-/// It returns a [`Reply`]. Up to eight parameters beside the `Context`; the last may be a [`Rest`].
+/// It returns a [`Reply`]. Up to eight parameters in addition to the `Context`; the last may be a [`Rest`].
 ///
-/// Parameters own what they hold: `|name: String|`, not `|name: &str|`, for which compilers only say
-/// `lifetime may not live long enough`, or that `Deserialize` is `not general enough`. The method's future is `Send`,
-/// so what it holds while it waits is, too.
+/// Parameters must be owned: `|name: String|`, not `|name: &str|`, for which compilers only report `lifetime may not
+/// live long enough`, or that `Deserialize` is `not general enough`. The method's future must be `Send`, and so must
+/// everything it holds across an await.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a method",
     label = "not a method",
@@ -43,10 +43,10 @@ pub(crate) type Callback = Arc<dyn Fn(&Payload) -> Result<(), PayloadError> + Se
 )]
 pub trait Method<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome>;
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<MethodResult>;
 }
 
-// The one implementation, its requirements one by one, so that compilers name the one that is missed.
+// The only implementation, with its requirements listed individually, so that compilers name the one that is violated.
 impl<Func, Params> Method<Params> for Func
 where
     Func: Function<Params> + Send + Sync + 'static,
@@ -54,22 +54,22 @@ where
     Func::Output: Future + Send + 'static,
     <Func::Output as Future>::Output: Reply,
 {
-    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<Outcome> {
+    fn invoke(&self, context: Context, args: Payload) -> BoxFuture<MethodResult> {
         match read::<Params::Args>(context.method(), args) {
             Ok(args) => {
-                let (kept, of, running) = Params::keep(context);
-                run(of, || self.call(Params::gather(kept, args)), running)
+                let (kept, owner, running) = Params::keep(context);
+                run(owner, || self.call(Params::gather(kept, args)), running)
             }
             Err(fault) => Box::pin(ready(Err(fault))),
         }
     }
 }
 
-/// A plain function over an event's typed arguments: see [`PluginClient::on`](crate::PluginClient::on). It runs where
-/// the event arrives, so it must be quick and must not block; for work that takes time, use
-/// [`PluginClient::events`](crate::PluginClient::events). An event whose arguments do not fit, and a panic, are traced.
+/// A function with typed event arguments: see [`PluginClient::on`](crate::PluginClient::on). It runs where the event
+/// arrives, so it must be quick and must not block; for longer work, use
+/// [`PluginClient::events`](crate::PluginClient::events). Arguments that do not fit, and panics, are traced.
 ///
-/// Up to eight parameters, which own what they hold; the last may be a [`Rest`].
+/// Up to eight owned parameters; the last may be a [`Rest`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a listener",
     label = "not a listener",
@@ -77,7 +77,7 @@ where
 )]
 pub trait Listener<Marker>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn hear(&self, args: &Payload) -> Result<(), PayloadError>;
+    fn deliver(&self, args: &Payload) -> Result<(), PayloadError>;
 }
 
 impl<Func, Params> Listener<Params> for Func
@@ -86,13 +86,13 @@ where
     Params: Parameters,
     Func::Output: Nothing,
 {
-    fn hear(&self, args: &Payload) -> Result<(), PayloadError> {
+    fn deliver(&self, args: &Payload) -> Result<(), PayloadError> {
         self.call(Params::parse(args)?);
         Ok(())
     }
 }
 
-/// What a listener returns.
+/// The return type of a listener.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a listener returns nothing, but this one returns `{Self}`",
@@ -104,7 +104,7 @@ pub trait Nothing {}
 
 impl Nothing for () {}
 
-/// One that only panics has the type `!`, which has no name of its own on stable compilers.
+/// A closure that only panics has the type `!`, which cannot be named on stable Rust.
 #[diagnostic::do_not_recommend]
 impl Nothing for <fn() -> ! as Returns>::Output {}
 
@@ -116,21 +116,21 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
-/// What a method returns.
+/// The return type of a method.
 ///
-/// Numbers, strings, `()`, options, vectors, maps, [`serde_json::Value`], [`Payload`]; any other type that serializes
-/// as [`Json`]`(value)`; and `Result<T, E>` with any `T` that serializes.
+/// Numbers, strings, `()`, options, vectors, maps, [`serde_json::Value`], [`Payload`]; any other serializable type as
+/// [`Json`]`(value)`; and `Result<T, E>` with any serializable `T`.
 ///
 /// # Errors of a method
 /// - `Result<T, E>` with any `E: Display`: the caller gets the text of `{error:#}`, which for errors of anyhow and eyre
-///   includes their causes. For your own type it is what its `Display` says, so name a source there that people should
-///   see.
+///   includes their causes. For your own type it is the output of its `Display`, so include a source there that users
+///   should see.
 /// - `Result<T, Json<E>>` with any `E: Serialize`: the caller gets the value, and reads it back with
-///   [`CallError::plugin_error`](crate::CallError::plugin_error), wherever the two plugins are. `?` turns an `E` into a
-///   `Json<E>`.
-/// - A [`Fault`] or a [`serde_json::Value`] is passed on as it is. So is the value that another plugin threw, if a
-///   method returns the [`CallError`](crate::CallError) of a call that it has made; if that plugin threw a text, the
-///   text is passed on.
+///   [`CallError::plugin_error`](crate::CallError::plugin_error), wherever the two plugins run. `?` converts an `E`
+///   into a `Json<E>`.
+/// - A [`Fault`] or a [`serde_json::Value`] is passed on unchanged. So is the value that another plugin returned as its
+///   error, if a method returns the [`CallError`](crate::CallError) of a call that it has made; if that plugin returned
+///   a text, the text is passed on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a method",
     label = "this method returns something that is not a `Reply`",
@@ -141,15 +141,14 @@ impl<T> Returns for fn() -> T {
 )]
 pub trait Reply: Send + 'static {
     #[doc(hidden)]
-    fn into_outcome(self) -> Outcome;
+    fn into_result(self) -> MethodResult;
 }
 
-/// A reply of any type that serializes; as a method's error, one that its caller can read back as that type: see
-/// [`Reply`].
+/// A reply of any serializable type. As a method's error, the caller can read it back as that type: see [`Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// So that `?` makes one of an error.
+/// Lets `?` convert an error.
 impl<T> From<T> for Json<T> {
     fn from(value: T) -> Json<T> {
         Json(value)
@@ -157,19 +156,19 @@ impl<T> From<T> for Json<T> {
 }
 
 impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         Ok(Payload::new(self.0))
     }
 }
 
 impl<T: Serialize + Send + Sync + 'static, E: Display + Send + 'static> Reply for Result<T, E> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         self.map(Payload::new).map_err(Fault::of)
     }
 }
 
 impl<T: Serialize + Send + Sync + 'static, E: Serialize + Send + Sync + 'static> Reply for Result<T, Json<E>> {
-    fn into_outcome(self) -> Outcome {
+    fn into_result(self) -> MethodResult {
         self.map(Payload::new).map_err(|Json(error)| Fault::typed(error))
     }
 }
@@ -177,7 +176,7 @@ impl<T: Serialize + Send + Sync + 'static, E: Serialize + Send + Sync + 'static>
 macro_rules! replies {
     ($([$($G:ident),*] $T:ty;)*) => {$(
         impl <$($G: Serialize + Send + Sync + 'static),*> Reply for $T {
-            fn into_outcome(self) -> Outcome {
+            fn into_result(self) -> MethodResult {
                 Ok(Payload::new(self))
             }
         }
@@ -194,19 +193,20 @@ fn read<P: Parameters>(method: &str, args: Payload) -> Result<P, Fault> {
     P::from_args(args).map_err(|error| Fault::bad_arguments(method, &error))
 }
 
-/// Starts a handler; whatever it returns or throws becomes the call's outcome. `running` lives as long as it runs.
+/// Starts a handler and converts its result or panic into the call's outcome. `running` is dropped when the handler
+/// completes.
 fn run<Fut>(
     (client, method): (PluginClient, Name),
     start: impl FnOnce() -> Fut,
     running: Option<DropGuard>,
-) -> BoxFuture<Outcome>
+) -> BoxFuture<MethodResult>
 where
     Fut: Future<Output: Reply> + Send + 'static,
 {
     match catch_unwind(AssertUnwindSafe(start)) {
         Ok(work) => Box::pin(async move {
-            // The reply is made within, since an error's `Display` may panic too.
-            let outcome = AssertUnwindSafe(async { work.await.into_outcome() }).catch_unwind().await;
+            // Converted inside the guard, because an error's `Display` may panic as well.
+            let outcome = AssertUnwindSafe(async { work.await.into_result() }).catch_unwind().await;
             drop(running);
             outcome.unwrap_or_else(|panic| Err(panicked(&client, &method, &*panic)))
         }),
@@ -214,18 +214,20 @@ where
     }
 }
 
-/// A panic is that call's error; the panic hook has had its say by then.
+/// A panic becomes the call's error; the panic hook has already run.
 fn panicked(client: &PluginClient, method: &str, panic: &(dyn Any + Send)) -> Fault {
     let what = panic_text(panic);
     tracing::error!(plugin = %client.name(), method, panic = what, "a method panicked");
     Fault::new(format_args!("{method} panicked: {what}"))
 }
 
-/// Runs a callback; what it cannot read or a panic is traced and harms nobody else.
+/// Runs a callback. Argument mismatches and panics are traced and do not affect the caller.
 pub(crate) fn run_callback(callback: &Callback, listener: &str, emitter: &str, event: &str, args: &Payload) {
     match catch_unwind(AssertUnwindSafe(|| callback(args))) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(listener, emitter, event, %error, "the listener cannot take this event"),
+        Ok(Err(error)) => {
+            tracing::warn!(listener, emitter, event, %error, "the arguments of an event do not fit the listener")
+        }
         Err(panic) => tracing::error!(listener, emitter, event, panic = panic_text(&*panic), "a listener panicked"),
     }
 }
@@ -235,5 +237,5 @@ pub(crate) fn handler<M>(method: impl Method<M>) -> Handler {
 }
 
 pub(crate) fn callback<M>(listener: impl Listener<M>) -> Callback {
-    Arc::new(move |args| listener.hear(args))
+    Arc::new(move |args| listener.deliver(args))
 }

@@ -1,4 +1,4 @@
-//! A plugin at work: its table, which services may extend while it runs.
+//! A running plugin and its method table, which services may extend.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, ready};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::{CAN_DEACTIVATE, Context, Handler, Outcome, Plugin, Service};
+use super::{CAN_DEACTIVATE, Context, Handler, MethodResult, Plugin, Service};
 use crate::error::{Fault, ServiceError};
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
@@ -14,7 +14,7 @@ use crate::wire::{Name, Payload};
 
 type Factory = Arc<dyn Fn() -> BoxFuture<Service> + Send + Sync>;
 
-/// One running copy of a plugin: registered with an engine, or at the end of one link.
+/// A running instance of a plugin: registered with an engine, or at the end of one link.
 pub(crate) struct Instance {
     pub(crate) plugin: Plugin,
     table: ArcSwap<Table>,
@@ -23,8 +23,8 @@ pub(crate) struct Instance {
 
 #[derive(Clone)]
 struct Table {
-    /// By full path without the plugin's name: `add`, `tools.ping`. A tree: a few names lie in one piece of memory and are
-    /// found in less time than it takes to hash one.
+    /// By full path without the plugin's name: `add`, `tools.ping`. A B-tree, because a few names fit one node and are
+    /// found faster than one is hashed.
     handlers: BTreeMap<Name, Handler>,
     /// Bare names, in the order in which they were exposed.
     exposed: Vec<Name>,
@@ -37,13 +37,13 @@ impl Instance {
         Instance { plugin, table: ArcSwap::from_pointee(table), prepared: Mutex::default() }
     }
 
-    /// Runs a method. `missing` words the error when the table has none of that name.
+    /// Runs a method. `missing` formats the error if the table does not contain it.
     pub(crate) fn invoke(
         &self,
         context: Context,
         args: Payload,
         missing: fn(&str, &str) -> String,
-    ) -> BoxFuture<Outcome> {
+    ) -> BoxFuture<MethodResult> {
         let table = self.table.load();
         let found = match context.path().split_once('.') {
             None => table.handlers.get(context.method()),
@@ -59,7 +59,7 @@ impl Instance {
         }
     }
 
-    /// What runs a method of the plugin's own, not of a service.
+    /// The handler of a method of the plugin itself, not of a service.
     pub(crate) fn handler(&self, method: &str) -> Option<Handler> {
         self.table.load().handlers.get(method).cloned()
     }
@@ -72,7 +72,7 @@ impl Instance {
         self.table.load().exposed.iter().map(Name::to_string).collect()
     }
 
-    /// Adds a service to the table; the engine is to be told.
+    /// Adds a service to the table. The caller must notify the engine.
     pub(crate) fn add_service(&self, name: &str, service: &Service) -> Result<(), ServiceError> {
         if self.exposes(name) {
             return Err(ServiceError::NameTaken);
@@ -94,14 +94,14 @@ impl Instance {
         lock(&self.prepared).insert(name.to_owned(), Arc::new(move || Box::pin(factory())));
     }
 
-    /// The service prepared under that name, made now; it is prepared no longer.
+    /// Removes the factory prepared under that name and runs it.
     pub(crate) async fn make_prepared(&self, name: &str) -> Result<Service, ServiceError> {
         let factory = lock(&self.prepared).remove(name).ok_or_else(|| ServiceError::NotPrepared(name.to_owned()))?;
         Ok(factory().await)
     }
 }
 
-/// `cmd.git` and `status` for the path `remixd.cmd.git`: the first part is the plugin.
+/// A method's path without the plugin: `cmd.git.status` for the method `status` of the path `remixd.cmd.git`.
 fn method_path(path: &str, method: &str) -> String {
     match path.split_once('.') {
         None => method.to_owned(),

@@ -1,4 +1,4 @@
-//! What a plugin is, wherever it runs: a table of methods with their names, services, and hooks.
+//! Plugins: named methods, services and hooks.
 
 mod args;
 mod context;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use args::{IntoArgs, Parameter, Parameters, Rest};
 pub use context::Context;
-pub(crate) use handler::{Callback, Handler, Outcome, callback, run_callback};
+pub(crate) use handler::{Callback, Handler, MethodResult, callback, run_callback};
 pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
 
@@ -45,7 +45,7 @@ pub(crate) type ActivationRule = Arc<dyn Fn(Profile, Option<String>) -> BoxFutur
 /// assert_eq!(plugin.profile().methods.as_deref().unwrap(), ["add", "divide", "whoami", "recall"]);
 /// ```
 ///
-/// Cloning shares the methods and whatever they capture.
+/// Clones share the methods and whatever they capture.
 #[derive(Clone)]
 pub struct Plugin {
     pub(crate) profile: Profile,
@@ -60,8 +60,8 @@ pub struct Plugin {
 impl Plugin {
     /// A plugin with a profile, or just a name, and no methods yet.
     ///
-    /// The profile's own `methods` are replaced by what [`method`](Plugin::method) and [`service`](Plugin::service)
-    /// add.
+    /// The profile's own `methods` are replaced by those added with [`method`](Plugin::method) and
+    /// [`service`](Plugin::service).
     pub fn new(profile: impl Into<Profile>) -> Plugin {
         Plugin {
             profile: profile.into(),
@@ -74,11 +74,11 @@ impl Plugin {
         }
     }
 
-    /// A plugin of a plain set of methods (the published `LibraryPlugin`): all of them, or, if the profile has
-    /// `methods`, those that it lists.
+    /// A plugin made of a plain set of methods (the published `LibraryPlugin`): all of them, or those listed in the
+    /// profile's `methods`.
     ///
     /// # Errors
-    /// The profile lists a method that is not there.
+    /// The profile lists a method that does not exist.
     pub fn library(profile: impl Into<Profile>, methods: Service) -> Result<Plugin, RegisterError> {
         let mut plugin = Plugin::new(profile);
         let Some(listed) = plugin.profile.methods.take() else {
@@ -99,10 +99,10 @@ impl Plugin {
     /// Adds a method that others can call: see [`Method`] for what can be one. A second method of the same name
     /// replaces the first.
     ///
-    /// As in JavaScript, a call may give more arguments than the method has parameters; the method does not see them (a
-    /// last parameter [`Rest`] takes them). A parameter that is given no argument is `None` if it is an `Option`, `null`
-    /// if it is a `serde_json::Value`; for most other types the call ends with an error such as `missing argument 2:
-    /// expected u64`, and the method does not run.
+    /// As in JavaScript, a call may pass more arguments than the method has parameters; the method does not see them (a
+    /// last parameter [`Rest`] receives them). A parameter without an argument is `None` if it is an `Option`, and
+    /// `null` if it is a `serde_json::Value`; for most other types the call ends with an error such as `missing
+    /// argument 2: expected u64`, and the method does not run.
     #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Plugin {
         let name = Name::from(name);
@@ -120,20 +120,20 @@ impl Plugin {
         self
     }
 
-    /// Sets the method that answers whether another plugin may deactivate this one, with `true` or `false`. It is the
-    /// published `canDeactivate`, and appears in the profile's list of methods. An error counts as no. Its argument is
-    /// the profile of the plugin that asks. It is asked after the [`Policy`](crate::Policy::can_deactivate) has agreed,
-    /// and not about the host or the plugin itself.
+    /// Sets the method that decides whether another plugin may deactivate this one, returning `true` or `false`. It is
+    /// the published `canDeactivate`, and appears in the profile's list of methods. An error counts as no. Its argument
+    /// is the profile of the requesting plugin. It is called after the [`Policy`](crate::Policy::can_deactivate) has
+    /// agreed, and not for the host or the plugin itself.
     ///
-    /// A plugin without this method agrees. So does a published plugin that does not list it and does not answer within
-    /// 1 s.
+    /// A plugin without this method agrees. So does a published plugin that does not list it and does not respond
+    /// within 1 s.
     #[must_use]
     pub fn can_deactivate<M>(self, method: impl Method<M>) -> Plugin {
         self.method(CAN_DEACTIVATE, method)
     }
 
     /// Sets a rule that decides whether a call may activate this plugin on demand, given the caller's profile and the
-    /// method. Default: yes. It is asked only if the plugin is in the engine's process, after the
+    /// method. Default: yes. It applies only if the plugin is in the engine's process, and after the
     /// [`Policy`](crate::Policy::can_activate) has agreed.
     #[must_use]
     pub fn can_activate<Fut>(mut self, rule: impl Fn(Profile, Option<String>) -> Fut + Send + Sync + 'static) -> Plugin
@@ -144,19 +144,19 @@ impl Plugin {
         self
     }
 
-    /// Sets a hook that runs when the plugin has been registered with an engine in its process.
+    /// Sets a hook that runs after the plugin's registration with an engine in its process.
     #[must_use]
     pub fn on_registration(mut self, hook: impl Fn() + Send + Sync + 'static) -> Plugin {
         self.on_registration = Some(Arc::new(hook));
         self
     }
 
-    /// Sets a hook that runs when the plugin is activated, or, behind a connector, at an engine's handshake, and so
+    /// Sets a hook that runs when the plugin is activated or, behind a connector, at an engine's handshake, and so
     /// again each time an engine reconnects. Subscribe to events here.
     ///
     /// In the engine's process the activation waits for the hook, up to
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout), and fails if it panics. Behind a connector the
-    /// hook runs side by side with calls, and a panic ends the link, which the engine makes again.
+    /// hook runs concurrently with calls, and a panic ends the link, which the engine makes again.
     #[must_use]
     pub fn on_activation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
     where
@@ -166,8 +166,8 @@ impl Plugin {
         self
     }
 
-    /// Sets a hook that runs when the plugin is deactivated, or, behind a connector, when a link has ended; there its
-    /// handle can no longer reach anybody. The hook is dropped after
+    /// Sets a hook that runs when the plugin is deactivated or, behind a connector, when a link has ended; in the
+    /// latter case its handle no longer works. The hook is dropped after
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout) (behind a connector: after 10 s).
     #[must_use]
     pub fn on_deactivation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
@@ -183,13 +183,13 @@ impl Plugin {
         &self.profile.name
     }
 
-    /// The profile, with the methods it exposes.
+    /// The profile, including the exposed methods.
     pub fn profile(&self) -> Profile {
         Profile { methods: Some(self.exposed.iter().map(Name::to_string).collect()), ..self.profile.clone() }
     }
 }
 
-/// Always callable, never listed (docs/protocol.md, section 5.4).
+/// Always callable, but not listed (docs/protocol.md, section 5.4).
 pub(crate) const CAN_DEACTIVATE: &str = "canDeactivate";
 
 impl fmt::Debug for Plugin {
@@ -221,14 +221,14 @@ impl Service {
         self
     }
 
-    /// Adds a service below this one: `plugin.this.name`.
+    /// Adds a nested service: `plugin.this.name`.
     #[must_use]
     pub fn service(mut self, name: &str, service: Service) -> Service {
         self.services.push((name.to_owned(), service));
         self
     }
 
-    /// Adds the methods, by path, to a table, and their bare names to the list of what is exposed.
+    /// Adds the methods to a table by path, and their bare names to the list of exposed methods.
     pub(crate) fn add_to(&self, path: &str, methods: &mut Vec<(Name, Handler)>, exposed: &mut Vec<Name>) {
         for (name, handler) in &self.methods {
             methods.push((format!("{path}.{name}").into(), handler.clone()));

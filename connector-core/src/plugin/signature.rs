@@ -1,4 +1,4 @@
-//! The parameters of functions, as tuples.
+//! Function parameters as tuples.
 
 use tokio_util::sync::DropGuard;
 
@@ -7,8 +7,8 @@ use super::context::Context;
 use crate::client::PluginClient;
 use crate::wire::Name;
 
-/// A function whose parameters are the tuple `Params`, whatever they are: what a method or a listener demands of them is
-/// looked at afterwards, so that compilers can say what is wrong with which.
+/// A function with parameters `Params`, unconstrained: the requirements on them are checked separately, so that
+/// compilers can report which one is violated.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function of up to 8 parameters",
     label = "not a function, or one of too many parameters",
@@ -22,14 +22,15 @@ pub trait Function<Params> {
     fn call(&self, params: Params) -> Self::Output;
 }
 
-/// A method's parameters.
+/// The parameters of a method.
 #[diagnostic::on_unimplemented(message = "`{Self}` cannot be the parameters of a method")]
 pub trait Signature: Sized {
-    /// Those that are read from the call's arguments.
+    /// Parameters read from the call's arguments.
     type Args: Parameters;
     type Kept;
 
-    /// What is kept of the call's context for the method; whose method it is; and what lives as long as it runs.
+    /// Splits the call's context: the part passed to the method, the plugin's handle with the method's name, and a
+    /// guard that lives as long as the method runs.
     fn keep(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
     fn gather(kept: Self::Kept, args: Self::Args) -> Self;
 }
@@ -45,7 +46,7 @@ impl Signature for () {
     fn gather((): (), (): ()) {}
 }
 
-/// A method's first parameter, before `Others`: a [`Context`], or as the others.
+/// The first parameter of a method, before `Others`: a [`Context`] or an argument.
 #[diagnostic::on_unimplemented(
     message = "a method takes up to 8 parameters, and a `Context` before them",
     label = "this method takes more",
@@ -68,7 +69,7 @@ macro_rules! signatures {
         signatures!(@plain $($done)*);
         signatures!(@ [$($done)* $next] $($rest)*);
     };
-    // Functions of a first parameter and these others.
+    // Functions with a first parameter and these others.
     (@function $($T:ident)*) => {
         #[allow(non_snake_case)]
         impl<Func, Output, First, $($T),*> Function<(First, $($T,)*)> for Func
@@ -98,15 +99,15 @@ macro_rules! signatures {
         }
     };
     (@context $($T:ident)*) => {
-        #[allow(clippy::unused_unit, reason = "for none")]
+        #[allow(clippy::unused_unit, reason = "expands to `()` without parameters")]
         impl<$($T: Parameter),*> First<($($T,)*)> for Context {
             type Args = ($($T,)*);
             type Kept = Context;
 
             fn keep(mut context: Context) -> (Context, (PluginClient, Name), Option<DropGuard>) {
                 let running = context.running();
-                let of = (context.client().clone(), context.method_name());
-                (context, of, Some(running))
+                let owner = (context.client().clone(), context.method_name());
+                (context, owner, Some(running))
             }
 
             fn gather(context: Context, args: ($($T,)*)) -> (Context, ($($T,)*)) {

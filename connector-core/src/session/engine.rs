@@ -1,13 +1,13 @@
-//! The engine's side of a link to one plugin.
+//! The engine's side of the protocol on one link.
 
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, Retained, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, Retained, display_key, display_name, number};
 use crate::error::{CallError, Fault, Refusal};
-use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_false_in_javascript};
+use crate::wire::{Action, DecodeError, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
 
-/// One link's session with its plugin. `R` is whatever the driver needs to tell a caller how its call ended.
+/// The engine's session with one plugin over one link. `R` is the driver's handle for completing a pending call.
 pub(crate) struct EngineSession<R> {
     name: Name,
     engine: Option<String>,
@@ -18,39 +18,39 @@ pub(crate) struct EngineSession<R> {
     out: VecDeque<Message>,
 }
 
-/// What the driver has to do.
+/// Instructs the driver.
 #[derive(Debug)]
 pub(crate) enum EngineEvent<R> {
-    /// The plugin has answered a handshake, with its methods if it lists any.
+    /// The plugin answered a handshake, with its methods if it lists them.
     Loaded { methods: Option<Vec<String>> },
-    /// The plugin has answered a handshake with an error, or with something that is no list of methods.
+    /// The plugin answered a handshake with an error or with something other than a list of methods.
     HandshakeFailed(String),
-    /// One end could not read what the other sent of a handshake, and why.
+    /// One end could not read the other's handshake message; holds the reason.
     HandshakeUnreadable(String),
-    /// The plugin calls another; answer with [`EngineSession::answer`].
+    /// The plugin calls another plugin; respond with [`EngineSession::response`].
     Call { id: Option<Id>, target: Name, method: Name, args: Payload },
     /// The plugin cancels all its calls to a plugin, or those of one method.
     CancelAll { target: Name, method: Option<Name> },
-    /// The plugin no longer wants the answer to its request of this id.
+    /// The plugin withdraws its request with this id.
     CancelOne { id: Id },
-    /// The plugin wants to hear an event, maybe only once.
+    /// The plugin subscribes to an event, possibly for one occurrence.
     Listen { emitter: Name, event: Name, once: bool },
-    /// The plugin no longer wants to hear an event.
+    /// The plugin unsubscribes from an event.
     Unlisten { emitter: Name, event: Name },
-    /// The plugin emits.
+    /// The plugin emits an event.
     Emit { event: Name, args: Payload },
     /// A call to the plugin has ended.
     Ended { reply: R, outcome: Result<Payload, CallError> },
 }
 
-/// A plugin that asks for handshakes without answering any is not asked more often than this.
+/// Limit for a plugin that requests handshakes without answering them.
 const MAX_HANDSHAKES: usize = 16;
-/// Nor asked for a sign of life: one that was lost must not keep the next from being sent.
-const MOST_ASKED: usize = 4;
+/// Limit for liveness probes: one lost probe must not prevent the next.
+const MAX_PROBES: usize = 4;
 
 impl<R> EngineSession<R> {
-    /// The session of a link that is up, which shakes hands on its own. Handshakes are numbered downwards from -2, away
-    /// from the calls' ids.
+    /// A session for a new link. Performs the handshake on its own. Handshakes are numbered downwards from -2, separate
+    /// from call ids.
     pub(crate) fn new(name: Name, engine: Option<String>) -> Self {
         let mut session = EngineSession {
             name,
@@ -65,7 +65,7 @@ impl<R> EngineSession<R> {
         session
     }
 
-    /// Shakes hands again, to see that the plugin answers.
+    /// Performs another handshake, as a liveness probe.
     pub(crate) fn handshake(&mut self) {
         let id = self.next_handshake;
         self.next_handshake -= 1;
@@ -80,17 +80,17 @@ impl<R> EngineSession<R> {
         });
     }
 
-    /// Whether a handshake has not been answered.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.handshakes.len() >= MOST_ASKED
+    /// Whether too many handshakes are unanswered.
+    pub(crate) fn has_unanswered_probes(&self) -> bool {
+        self.handshakes.len() >= MAX_PROBES
     }
 
-    /// Calls that the plugin has not answered.
+    /// The number of calls that the plugin has not answered.
     pub(crate) fn calls_under_way(&self) -> usize {
         self.pending.len()
     }
 
-    /// The next message that the session itself has to send.
+    /// The next message of the session itself.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
         self.out.pop_front()
     }
@@ -121,7 +121,7 @@ impl<R> EngineSession<R> {
                     };
                     let outcome = match error {
                         None => Ok(payload.unwrap_or_else(Payload::null)),
-                        Some(error) => Err(CallError::Plugin(Fault::told_by_plugin(error_kind, *error))),
+                        Some(error) => Err(CallError::Plugin(Fault::from_plugin(error_kind, *error))),
                     };
                     Ok(Some(EngineEvent::Ended { reply, outcome }))
                 }
@@ -156,12 +156,12 @@ impl<R> EngineSession<R> {
                 }
             }
             Action::Cancel => {
-                let odd_key = id.as_ref().and_then(Id::odd).and_then(|odd| odd.key.as_deref());
-                let unreadable = odd_key.is_some_and(|key| !is_false_in_javascript(key));
+                let raw_key = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.key.as_deref());
+                let unreadable = raw_key.is_some_and(|key| !is_falsy_in_javascript(key));
                 match (id, name) {
-                    // Without a key all calls of a plugin are meant: never by one that cannot be read.
+                    // A missing key means all calls to a plugin; an unreadable key must not.
                     (_, Some(_)) if unreadable => Err(Dropped::Incomplete("cancel", "key")),
-                    // The published engine does not look at the id.
+                    // The published engine ignores the id.
                     (id, Some(target)) if id.is_none() || !self.peer.cancel_by_id => {
                         let method = key.filter(|key| !key.is_empty());
                         Ok(Some(EngineEvent::CancelAll { target, method }))
@@ -173,7 +173,8 @@ impl<R> EngineSession<R> {
         }
     }
 
-    /// A frame has come of which no more than its head could be read: its sender is told, or whoever waits for it.
+    /// Handles a frame of which only the head is readable: reports the error to the sender of a request, or to the
+    /// caller waiting for a response.
     pub(crate) fn receive_head(&mut self, head: Message, why: &DecodeError) -> Option<EngineEvent<R>> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
@@ -186,35 +187,35 @@ impl<R> EngineSession<R> {
                 Some(EngineEvent::Ended { reply, outcome: Err(CallError::Plugin(fault)) })
             }
             _ => {
-                let answer = self.respond(id, name, key, Err(CallError::Plugin(fault)));
+                let answer = self.response_to(id, name, key, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
                 None
             }
         }
     }
 
-    /// Whether it is the answer to a handshake.
+    /// Whether the id belongs to an unanswered handshake, which is then removed.
     fn take_handshake(&mut self, id: Option<&Id>) -> bool {
-        let asked = number(id).and_then(|id| self.handshakes.iter().position(|asked| *asked == id));
-        asked.map(|asked| self.handshakes.swap_remove(asked)).is_some()
+        let position = number(id).and_then(|id| self.handshakes.iter().position(|handshake| *handshake == id));
+        position.map(|position| self.handshakes.swap_remove(position)).is_some()
     }
 
-    /// ResponseQueue a request for a plugin or a method that none can have.
+    /// Responds to a request that names no possible plugin or method.
     fn refuse(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>) {
-        let (target, method) = (shown_name(name.as_ref(), id.as_ref()), shown_key(key.as_ref(), id.as_ref()));
+        let (target, method) = (display_name(name.as_ref(), id.as_ref()), display_key(key.as_ref(), id.as_ref()));
         let caller = self.name.to_string();
         let refusal = match name {
             None => Refusal::NotRegistered { target: target.into_owned(), caller },
-            // In the published engine's words, but for the list that only the router has.
+            // In the published engine's words, except for the list of methods, which only the router has.
             Some(_) => Refusal::Told(format!(
                 "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
             )),
         };
-        let answer = self.respond(id, name, key, Err(refusal.into()));
+        let answer = self.response_to(id, name, key, Err(refusal.into()));
         self.out.push_back(answer);
     }
 
-    /// The request of a call to the plugin. `id` is new to this session and not negative.
+    /// The request of a call to the plugin. `id` must be unused in this session and not negative.
     pub(crate) fn call(&mut self, id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: R) -> Message {
         self.pending.insert(id, reply);
         Message {
@@ -232,24 +233,24 @@ impl<R> EngineSession<R> {
         Message { name: Some(emitter), key: Some(event), payload: Some(args), ..Message::new(Action::Notification) }
     }
 
-    /// Forgets a call, if it is still under way; a native plugin is told, a published one would not understand.
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+    /// Forgets a call if it is still pending. Notifies a native plugin; a published one does not support it.
+    pub(crate) fn withdraw_call(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
         self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
 
-    /// The answer to a call of the plugin's, echoing what it called.
-    pub(crate) fn answer(
+    /// The response to a call by the plugin, echoing the target and method.
+    pub(crate) fn response(
         &self,
         id: Option<Id>,
         target: Name,
         method: Name,
         outcome: Result<Payload, CallError>,
     ) -> Message {
-        self.respond(id, Some(target), Some(method), outcome)
+        self.response_to(id, Some(target), Some(method), outcome)
     }
 
-    fn respond(
+    fn response_to(
         &self,
         id: Option<Id>,
         name: Option<Name>,
@@ -267,21 +268,21 @@ impl<R> EngineSession<R> {
         response
     }
 
-    /// A message could not be serialized: whoever waits for it, here or there, is told.
+    /// A message could not be serialized. Returns the pending call of a request, or queues an error response.
     pub(crate) fn unsendable(&mut self, retained: Retained, why: &str) -> Option<R> {
         let Retained { action, id, answers, failed } = retained;
         let named = answers.filter(|(target, method)| !(target.is_empty() && method.is_empty()));
         match action {
             Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
             Action::Response => {
-                // The names are the caller's, and may be what is too long.
+                // The names are the caller's and may be what exceeds the limit.
                 let id = match failed && named.is_none() {
                     true => Some(id?.without_names()?),
                     false => id,
                 };
                 let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
                 let (target, method) = named.filter(|_| !failed).unwrap_or_default();
-                let answer = self.answer(id, target, method, Err(CallError::Plugin(fault)));
+                let answer = self.response(id, target, method, Err(CallError::Plugin(fault)));
                 self.out.push_back(answer);
                 None
             }
@@ -289,7 +290,7 @@ impl<R> EngineSession<R> {
         }
     }
 
-    /// The link has ended: all that waited.
+    /// The link has ended; returns all pending calls.
     pub(crate) fn end(&mut self) -> Vec<R> {
         self.pending.drain()
     }
@@ -300,7 +301,7 @@ fn handshake_answer<R>(key: Option<&str>, payload: Option<Payload>, error: Optio
         let error = Fault::from_payload(*error);
         return match key {
             None | Some(HANDSHAKE) => EngineEvent::HandshakeFailed(error.to_string()),
-            // Echoed: the handshake did not arrive as it was sent.
+            // The key is an echo: the handshake did not arrive as it was sent.
             Some(key) => {
                 let key = key.escape_debug();
                 EngineEvent::HandshakeUnreadable(format!("the handshake was answered as a call of \"{key}\": {error}"))
@@ -310,7 +311,7 @@ fn handshake_answer<R>(key: Option<&str>, payload: Option<Payload>, error: Optio
     match payload.filter(|methods| !methods.is_false()).map(Payload::read_names) {
         None => EngineEvent::Loaded { methods: None },
         Some(Ok(methods)) => EngineEvent::Loaded { methods: Some(methods) },
-        Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its answer is no list of methods: {error}")),
+        Some(Err(error)) => EngineEvent::HandshakeFailed(format!("its response is not a list of methods: {error}")),
     }
 }
 
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shakes_hands_on_its_own_and_again_when_asked() {
+    fn the_handshake_is_performed_at_start_and_on_request() {
         let mut session = session();
         let hello = sent(&mut session).remove(0);
         assert_eq!(hello["payload"], serde_json::json!(["probe", null]));
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_ends_once_whatever_order_answers_come_in() {
+    fn each_call_ends_once_in_any_order_of_responses() {
         let mut session = session();
         for id in 0..3 {
             let info = RequestInfo { from: "local".into(), path: Some("probe".into()), is_from_native: None };
@@ -391,24 +392,24 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_echoed_and_errors_worded() {
+    fn a_response_echoes_its_request_and_carries_the_error_text() {
         let mut session = session();
         sent(&mut session);
         let call = serde_json::json!({"action": "request", "id": 9, "name": "local.sub", "key": "add", "payload": [1]});
         let Some(EngineEvent::Call { id, target, method, .. }) = session.receive(message(call)).unwrap() else {
             panic!()
         };
-        let answer = session.answer(id, target, method, Err(CallError::run_timeout("add", "probe")));
+        let answer = session.response(id, target, method, Err(CallError::run_timeout("add", "probe")));
         let answer: serde_json::Value = serde_json::from_slice(&answer.encode().unwrap()).unwrap();
         let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
         assert_eq!(answer, expected);
     }
 
     #[test]
-    fn an_answer_that_cannot_be_sent_is_given_up_in_the_end() {
+    fn a_response_that_cannot_be_sent_is_abandoned_after_two_attempts() {
         let mut session = session();
         sent(&mut session);
-        let mut answer = session.answer(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
+        let mut answer = session.response(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
         for name in [Some("local"), Some("")] {
             assert!(session.unsendable(Retained::of(&answer), "too long").is_none());
             answer = session.transmit().unwrap();
@@ -419,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_came_alone_is_answered_or_ends_its_call() {
+    fn an_unreadable_frame_is_answered_or_ends_its_call() {
         let mut session = session();
         sent(&mut session);
         let info = RequestInfo { from: "local".into(), path: None, is_from_native: None };
@@ -442,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_incomplete_is_dropped() {
+    fn incomplete_messages_are_dropped() {
         let mut session = session();
         for odd in [
             serde_json::json!({"action": "request", "key": "x"}),

@@ -1,8 +1,8 @@
-//! Calls that wait for their response.
+//! Calls that wait for their responses.
 
 use foldhash::{HashMap, HashMapExt};
 
-/// What waits, by id. Each is given back exactly once: when it is answered, taken back, or when the link ends.
+/// Pending calls by id. Each is returned exactly once: when it is answered, withdrawn, or when the link ends.
 #[derive(Debug)]
 pub(super) struct PendingReplies<R>(HashMap<i64, R>);
 
@@ -13,7 +13,7 @@ impl<R> PendingReplies<R> {
 
     pub(super) fn insert(&mut self, id: i64, reply: R) {
         let before = self.0.insert(id, reply);
-        debug_assert!(before.is_none(), "ids are never used twice");
+        debug_assert!(before.is_none(), "ids are unique");
     }
 
     pub(super) fn take(&mut self, id: i64) -> Option<R> {

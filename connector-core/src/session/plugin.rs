@@ -1,13 +1,13 @@
-//! The plugin's side of a link (docs/protocol.md, section 3).
+//! The plugin's side of the protocol on one link (docs/protocol.md, section 3).
 
 use std::collections::VecDeque;
 
 use super::pending_replies::PendingReplies;
-use super::{Dropped, HANDSHAKE, Retained, number, shown_key, shown_name};
+use super::{Dropped, HANDSHAKE, Retained, display_key, display_name, number};
 use crate::error::{CallError, Fault};
-use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, shown};
+use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, display_json};
 
-/// One plugin's session with one engine. `R` is whatever the driver needs to tell a caller how its call ended.
+/// A plugin's session with one engine. `R` is the driver's handle for completing a pending call.
 pub(crate) struct PluginSession<R> {
     loaded: bool,
     peer: Extensions,
@@ -15,21 +15,21 @@ pub(crate) struct PluginSession<R> {
     out: VecDeque<Message>,
 }
 
-/// What the driver has to do.
+/// Instructs the driver.
 #[derive(Debug)]
 pub(crate) enum PluginEvent<R> {
-    /// The engine shakes hands. Answer with [`PluginSession::answer_handshake`], every time.
-    /// The name counts the first time; `echo` is the one in the request's own envelope.
+    /// The engine performs a handshake. Respond to each with [`PluginSession::answer_handshake`]. Only the name in the
+    /// first one counts; `echo` is the name in the request's own envelope.
     Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
-    /// The first handshake cannot be read, and why.
+    /// The first handshake is unreadable; holds the reason.
     HandshakeUnreadable(String),
-    /// Run a method, and answer with [`PluginSession::answer`].
+    /// Run a method and respond with [`PluginSession::response`].
     Invoke(Invocation),
-    /// The engine no longer wants the answer to its request of this id.
+    /// The engine withdraws its request with this id.
     Stop { id: Id },
-    /// An event has come.
+    /// An event arrived.
     Notify { emitter: Name, event: Name, args: Payload },
-    /// A call of ours has ended.
+    /// A call by this plugin has ended.
     Ended { reply: R, outcome: Result<Payload, CallError> },
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Invocation {
 }
 
 impl<R> PluginSession<R> {
-    /// The session of a link that is up: it asks for the handshake at once.
+    /// A session for a new link. Requests the handshake immediately.
     pub(crate) fn new() -> Self {
         let hello = Message {
             id: Some((-1).into()),
@@ -61,7 +61,7 @@ impl<R> PluginSession<R> {
         }
     }
 
-    /// The next message that the session itself has to send.
+    /// The next message of the session itself.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
         self.out.pop_front()
     }
@@ -77,7 +77,7 @@ impl<R> PluginSession<R> {
                 self.peer = extensions.unwrap_or_default();
                 let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
                 let given = names.into_iter().next().and_then(|name| name.read_name());
-                // One that comes again changes nothing.
+                // A repeated handshake does not change the name.
                 let again = self.loaded.then(Name::default);
                 let Some(given) = given.or_else(|| name.clone()).or(again) else {
                     self.fail(id, name, key, Fault::new("the handshake gives the plugin no name"));
@@ -91,14 +91,14 @@ impl<R> PluginSession<R> {
                 Err(Dropped::TooEarly("request"))
             }
             Action::Request => {
-                let odd_path = id.as_ref().and_then(Id::odd).and_then(|odd| odd.path.as_deref());
-                if key.is_none() || odd_path.is_some() {
-                    let path = odd_path.map_or("".into(), shown);
+                let raw_path = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.path.as_deref());
+                if key.is_none() || raw_path.is_some() {
+                    let path = raw_path.map_or("".into(), display_json);
                     // The first part of a path is the plugin.
                     let service = path.split_once('.').map_or(&*path, |(_, service)| service);
                     let dot = if service.is_empty() { "" } else { "." };
-                    let method = shown_key(key.as_ref(), id.as_ref());
-                    let plugin = shown_name(name.as_ref(), id.as_ref());
+                    let method = display_key(key.as_ref(), id.as_ref());
+                    let plugin = display_name(name.as_ref(), id.as_ref());
                     let fault =
                         Fault::new(format_args!("Method {service}{dot}{method} doesn't exist on plugin {plugin}"));
                     let missing = if key.is_none() { "key" } else { "path" };
@@ -117,7 +117,7 @@ impl<R> PluginSession<R> {
                 };
                 let outcome = match error {
                     None => Ok(payload.unwrap_or_else(Payload::null)),
-                    Some(error) => Err(CallError::told(error_kind, *error)),
+                    Some(error) => Err(CallError::from_engine(error_kind, *error)),
                 };
                 Ok(Some(PluginEvent::Ended { reply, outcome }))
             }
@@ -138,7 +138,8 @@ impl<R> PluginSession<R> {
         }
     }
 
-    /// A frame has come of which no more than its head could be read: its sender is told, or whoever waits for it.
+    /// Handles a frame of which only the head is readable: reports the error to the sender of a request, or to the
+    /// caller waiting for a response.
     pub(crate) fn receive_head(&mut self, head: Message, why: &DecodeError) -> Option<PluginEvent<R>> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
@@ -170,12 +171,12 @@ impl<R> PluginSession<R> {
     }
 
     fn fail(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>, fault: Fault) {
-        let answer = self.answer(id, name, key, Err(fault));
+        let answer = self.response(id, name, key, Err(fault));
         self.out.push_back(answer);
     }
 
-    /// The answer to a request, echoing what was called.
-    pub(crate) fn answer(
+    /// The response to a request, echoing its name and key.
+    pub(crate) fn response(
         &self,
         id: Option<Id>,
         name: Option<Name>,
@@ -186,15 +187,15 @@ impl<R> PluginSession<R> {
         match outcome {
             Ok(result) => response.payload = Some(result),
             Err(fault) => {
-                let told = self.peer.error_kind && fault.is_bad_arguments();
-                response.error_kind = told.then_some(ErrorKind::BadArguments);
+                let send_kind = self.peer.error_kind && fault.is_bad_arguments();
+                response.error_kind = send_kind.then_some(ErrorKind::BadArguments);
                 response.error = Some(Box::new(fault.payload().clone()));
             }
         }
         response
     }
 
-    /// The request of a call. `id` is new to this session.
+    /// The request of a call. `id` must be unused in this session.
     pub(crate) fn call(&mut self, id: i64, target: Name, method: Name, args: Payload, reply: R) -> Message {
         self.pending.insert(id, reply);
         let (name, key, payload) = (Some(target), Some(method), Some(args));
@@ -215,20 +216,20 @@ impl<R> PluginSession<R> {
         Message { key: Some(event), payload: Some(args), ..Message::new(Action::Emit) }
     }
 
-    /// Forgets a call, if it is still under way. A native engine is told; a published one is not, since its `cancel`
-    /// would end every call of that method (docs/protocol.md, section 3.9).
-    pub(crate) fn take_back(&mut self, id: i64) -> Option<Message> {
+    /// Forgets a call if it is still pending. Notifies a native engine, but not a published one, whose `cancel` would
+    /// end every call of that method (docs/protocol.md, section 3.9).
+    pub(crate) fn withdraw_call(&mut self, id: i64) -> Option<Message> {
         self.pending.take(id)?;
         self.peer.cancel_by_id.then(|| Message { id: Some(id.into()), ..Message::new(Action::Cancel) })
     }
 
-    /// A message could not be serialized: whoever waits for it, here or there, is told.
+    /// A message could not be serialized. Returns the pending call of a request, or queues an error response.
     pub(crate) fn unsendable(&mut self, retained: Retained, why: &str) -> Option<R> {
         let Retained { action, id, answers, failed } = retained;
         match action {
             Action::Request => number(id.as_ref()).and_then(|id| self.pending.take(id)),
             Action::Response => {
-                // The names are the caller's, and may be what is too long.
+                // The names are the caller's and may be what exceeds the limit.
                 let id = match failed && answers.is_none() {
                     true => Some(id?.without_names()?),
                     false => id,
@@ -245,7 +246,7 @@ impl<R> PluginSession<R> {
         self.pending.len()
     }
 
-    /// The link has ended: all that waited.
+    /// The link has ended; returns all pending calls.
     pub(crate) fn end(&mut self) -> Vec<R> {
         self.pending.drain()
     }
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_for_the_handshake_and_answers_each() {
+    fn the_handshake_is_requested_and_each_one_answered() {
         let mut session: PluginSession<u32> = PluginSession::new();
         assert_eq!(sent(&mut session)[0]["id"], -1);
         for (id, expected) in [(0, true), (1, false)] {
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_handshake_requests_are_refused_and_events_dropped() {
+    fn requests_before_the_handshake_are_refused_and_events_dropped() {
         let mut session: PluginSession<u32> = PluginSession::new();
         sent(&mut session);
         let early =
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_carry_the_published_words_and_a_type() {
+    fn errors_have_the_published_text_and_a_type() {
         let mut session = loaded(published());
         let mut fail = |error: serde_json::Value| {
             session.call(1, "a".into(), "b".into(), Payload::no_args(), 0);
@@ -337,15 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_native_engine_is_told_of_a_call_taken_back() {
+    fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
         let mut native = published();
         native["extensions"] = serde_json::json!(["cancelById"]);
-        for (engine, told) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
+        for (engine, expected) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
             let mut session = loaded(engine);
             session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
-            let cancel = session.take_back(3);
-            assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), told);
-            assert!(session.take_back(3).is_none());
+            let cancel = session.withdraw_call(3);
+            assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), expected);
+            assert!(session.withdraw_call(3).is_none());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! API messages as serde types: `{method, params}` built and read.
+//! Serde support for API messages of the form `{method, params}`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,10 +8,10 @@ use super::error::{StpInformError, StpRequestError};
 use super::frame::Envelope;
 use crate::wire::{PayloadError, json};
 
-/// An API message of any serializable params.
+/// An API message with any serializable params.
 ///
-/// A whole API as one type needs no help: serde writes an enum with `#[serde(tag = "method", content = "params")]` the
-/// same way.
+/// To represent a whole API as one type, use an enum with `#[serde(tag = "method", content = "params")]`, which serde
+/// writes in the same form.
 ///
 /// ```
 /// use connector_core::stp::api_message;
@@ -22,7 +22,7 @@ use crate::wire::{PayloadError, json};
 /// ```
 ///
 /// # Errors
-/// The params cannot be written as JSON.
+/// The params cannot be serialized.
 pub fn api_message(method: &str, params: &(impl Serialize + ?Sized)) -> Result<String, PayloadError> {
     #[derive(Serialize)]
     struct Message<'a, P: ?Sized> {
@@ -33,17 +33,17 @@ pub fn api_message(method: &str, params: &(impl Serialize + ?Sized)) -> Result<S
 }
 
 impl Envelope<'_> {
-    /// The params as a `P`; params that are absent are read as `null`.
+    /// The params as a `P`; absent params are read as `null`.
     ///
     /// # Errors
-    /// They do not fit.
+    /// The params do not fit.
     pub fn read<P: DeserializeOwned>(&self) -> Result<P, PayloadError> {
         let params = self.params.map_or("null", serde_json::value::RawValue::get);
         json::read(params).map_err(PayloadError::unexpected)
     }
 }
 
-/// An API response as an `R`: JSON is parsed, text that is no JSON of that type is read as a string.
+/// An API response as an `R`: parsed as JSON or, if it is not JSON of that type, read as a string.
 ///
 /// # Errors
 /// It is neither.
@@ -58,7 +58,7 @@ pub fn read_response<R: DeserializeOwned>(response: &str) -> Result<R, PayloadEr
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StpSendError {
-    /// The params cannot be written as JSON; nothing was sent.
+    /// The params cannot be serialized; nothing was sent.
     #[error("the params cannot be sent: {0}")]
     Params(PayloadError),
     /// See [`StpInformError`].
@@ -66,22 +66,22 @@ pub enum StpSendError {
     Inform(#[from] StpInformError),
 }
 
-/// How a typed request ended, other than with its answer.
+/// Why a typed request failed.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum StpAskError {
-    /// The params cannot be written as JSON; nothing was sent.
+    /// The params cannot be serialized; nothing was sent.
     #[error("the params cannot be sent: {0}")]
     Params(PayloadError),
     /// See [`StpRequestError`].
     #[error(transparent)]
     Request(#[from] StpRequestError),
-    /// The request was answered, but not with the type asked for.
-    #[error("{method} was answered with something else than asked for: {error}")]
+    /// The response is not of the requested type.
+    #[error("{method} returned a response of an unexpected type: {error}")]
     Response {
-        /// The method asked for.
+        /// The requested method.
         method: String,
-        /// What does not fit.
+        /// The mismatch.
         error: PayloadError,
     },
 }

@@ -1,4 +1,4 @@
-//! A service made of typed handlers.
+//! A service with typed handlers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,12 +19,12 @@ use crate::runtime::BoxFuture;
 use crate::sync::lock;
 use crate::wire::PayloadError;
 
-type Hears = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
-type Answers = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;
-type HearsOther = Arc<dyn Fn(String) + Send + Sync>;
+type InformFn = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
+type RequestFn = Arc<dyn Fn(&Envelope<'_>) -> BoxFuture<Result<String, String>> + Send + Sync>;
+type OtherInformFn = Arc<dyn Fn(String) + Send + Sync>;
 
-/// A service by its handlers: each hears or answers the messages of one method, and together they are what the service
-/// solves. Set the handlers, then connect, as the published quick start does.
+/// A service defined by its handlers. Each handles the informs or requests of one method; together they determine the
+/// service's solvables. Set the handlers, then connect, as in the published quick start.
 ///
 /// ```no_run
 /// # async fn example(connector: impl connector_core::stp::StpConnector) -> Result<(), Box<dyn std::error::Error>> {
@@ -50,11 +50,11 @@ pub struct StpClient {
 
 #[derive(Default)]
 struct Table {
-    /// In the order in which they were first named.
+    /// In the order of registration.
     solvables: Vec<String>,
-    hears: HashMap<String, Hears>,
-    answers: HashMap<String, Answers>,
-    other: Option<HearsOther>,
+    informs: HashMap<String, InformFn>,
+    requests: HashMap<String, RequestFn>,
+    other: Option<OtherInformFn>,
 }
 
 impl StpClient {
@@ -63,28 +63,28 @@ impl StpClient {
         StpClient::of(Arc::new(connector))
     }
 
-    /// As [`new`](StpClient::new), of a connector that is shared.
+    /// Like [`new`](StpClient::new), for a shared connector.
     pub fn of(connector: Arc<dyn StpConnector>) -> StpClient {
         let table: Arc<Mutex<Table>> = Arc::default();
-        let (hears, answers) = (Arc::clone(&table), Arc::clone(&table));
-        connector.on_inform(InformHandler::new(move |message| hear(&hears, message)));
-        connector.on_request(RequestHandler::new(move |message| answer(&answers, &message)));
+        let (informs, requests) = (Arc::clone(&table), Arc::clone(&table));
+        connector.on_inform(InformHandler::new(move |message| handle_inform(&informs, message)));
+        connector.on_request(RequestHandler::new(move |message| handle_request(&requests, &message)));
         StpClient { connector, table }
     }
 
-    /// Hears informs of a method. Params that do not fit are traced and dropped. It runs where the message arrives, so
-    /// it must not block. A later handler of the same method takes the place of an earlier one.
+    /// Handles informs of a method. Params that do not fit are traced and dropped. The handler runs where the message
+    /// arrives, so it must not block. A later handler of the same method replaces an earlier one.
     pub fn on<P: DeserializeOwned>(&self, method: &str, handler: impl Fn(P) + Send + Sync + 'static) {
-        let hears: Hears = Arc::new(move |envelope| envelope.read().map(&handler));
+        let informs: InformFn = Arc::new(move |envelope| envelope.read().map(&handler));
         let mut table = lock(&self.table);
         table.solve(method);
-        let before = table.hears.insert(method.to_owned(), hears);
+        let previous = table.informs.insert(method.to_owned(), informs);
         drop(table);
-        drop(before);
+        drop(previous);
     }
 
-    /// Answers requests of a method; the answer is written as JSON, an error's text is told to the asker, as are params
-    /// that do not fit.
+    /// Answers requests of a method. The result is sent as JSON. The text of an error, including params that do not
+    /// fit, is sent to the requester.
     pub fn answer<P, R, E, F>(&self, method: &str, handler: impl Fn(P) -> F + Send + Sync + 'static)
     where
         P: DeserializeOwned,
@@ -92,7 +92,7 @@ impl StpClient {
         E: fmt::Display,
         F: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let answers: Answers = Arc::new(move |envelope| match envelope.read() {
+        let requests: RequestFn = Arc::new(move |envelope| match envelope.read() {
             Ok(params) => {
                 let work = handler(params);
                 Box::pin(async move {
@@ -104,31 +104,31 @@ impl StpClient {
         });
         let mut table = lock(&self.table);
         table.solve(method);
-        let before = table.answers.insert(method.to_owned(), answers);
+        let previous = table.requests.insert(method.to_owned(), requests);
         drop(table);
-        drop(before);
+        drop(previous);
     }
 
-    /// Hears informs of methods that no handler is set for.
+    /// Handles informs of methods without their own handler.
     pub fn on_other(&self, handler: impl Fn(String) + Send + Sync + 'static) {
-        let before = lock(&self.table).other.replace(Arc::new(handler));
-        drop(before);
+        let previous = lock(&self.table).other.replace(Arc::new(handler));
+        drop(previous);
     }
 
-    /// Is told when the connection is lost.
+    /// Called when the connection is lost.
     pub fn on_error(&self, handler: impl Fn(String) + Send + Sync + 'static) {
         self.connector.on_error(ErrorHandler::new(handler));
     }
 
-    /// What the handlers that are set solve, in the order in which they were set.
+    /// The methods with handlers, in the order of registration.
     pub fn solvables(&self) -> Vec<String> {
         lock(&self.table).solvables.clone()
     }
 
-    /// Connects the service with the solvables of its handlers; gives the session's id.
+    /// Connects the service with the solvables of its handlers, and returns the session's id.
     ///
     /// # Errors
-    /// As [`StpConnector::connect`].
+    /// Like [`StpConnector::connect`].
     pub async fn connect(
         &self,
         name: &str,
@@ -142,10 +142,10 @@ impl StpClient {
         self.connector.connect(service, timeout).await
     }
 
-    /// Tells whoever solves `method`.
+    /// Sends an inform to every service that solves `method`.
     ///
     /// # Errors
-    /// The params cannot be written, or as [`StpConnector::inform`].
+    /// The params cannot be serialized, or see [`StpConnector::inform`].
     pub async fn inform(
         &self,
         method: &str,
@@ -156,10 +156,10 @@ impl StpClient {
         Ok(self.connector.inform(&message, timeout).await?)
     }
 
-    /// Asks whoever solves `method`, and reads each response as an `R`; see [`read_response`].
+    /// Sends a request to the services that solve `method`, and reads each response as an `R`; see [`read_response`].
     ///
     /// # Errors
-    /// The params cannot be written, a response is not an `R`, or as [`StpConnector::request`].
+    /// The params cannot be serialized, a response is not an `R`, or see [`StpConnector::request`].
     pub async fn request<R: DeserializeOwned>(
         &self,
         method: &str,
@@ -174,7 +174,7 @@ impl StpClient {
         responses.into_iter().map(read).collect()
     }
 
-    /// The connector: for what is not typed.
+    /// The connector, for untyped access.
     pub fn connector(&self) -> &dyn StpConnector {
         &*self.connector
     }
@@ -188,34 +188,34 @@ impl Table {
     }
 }
 
-fn hear(table: &Mutex<Table>, message: String) {
+fn handle_inform(table: &Mutex<Table>, message: String) {
     let envelope = match Envelope::parse(&message) {
         Ok(envelope) => envelope,
-        Err(error) => return tracing::warn!(%error, "an inform is no API message"),
+        Err(error) => return tracing::warn!(%error, "an inform is not an API message"),
     };
-    let (hears, other) = {
+    let (informs, other) = {
         let table = lock(table);
-        (table.hears.get(&*envelope.method).cloned(), table.other.clone())
+        (table.informs.get(&*envelope.method).cloned(), table.other.clone())
     };
-    match (hears, other) {
-        (Some(hears), _) => {
-            if let Err(error) = hears(&envelope) {
-                tracing::warn!(method = &*envelope.method, %error, "the handler cannot take this inform");
+    match (informs, other) {
+        (Some(informs), _) => {
+            if let Err(error) = informs(&envelope) {
+                tracing::warn!(method = &*envelope.method, %error, "the params of an inform do not fit its handler");
             }
         }
         (None, Some(other)) => other(message),
-        (None, None) => tracing::debug!(method = &*envelope.method, "an inform that nobody handles"),
+        (None, None) => tracing::debug!(method = &*envelope.method, "an inform is dropped: its method has no handler"),
     }
 }
 
-fn answer(table: &Mutex<Table>, message: &str) -> BoxFuture<Result<String, String>> {
+fn handle_request(table: &Mutex<Table>, message: &str) -> BoxFuture<Result<String, String>> {
     let envelope = match Envelope::parse(message) {
         Ok(envelope) => envelope,
         Err(error) => return Box::pin(ready(Err(error.to_string()))),
     };
-    let answers = lock(table).answers.get(&*envelope.method).cloned();
-    match answers {
-        Some(answers) => answers(&envelope),
+    let requests = lock(table).requests.get(&*envelope.method).cloned();
+    match requests {
+        Some(requests) => requests(&envelope),
         None => Box::pin(ready(Err(format!("this service does not answer {}", envelope.method)))),
     }
 }

@@ -1,4 +1,4 @@
-//! Envelopes: text frames ⇄ what they mean (docs/protocol.md, section 8.1). Pure.
+//! Envelopes: parsing and writing of text frames (docs/protocol.md, section 8.1). Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -12,23 +12,22 @@ use super::timeout::StpTimeout;
 const REQUEST: &str = "Request";
 const RESPONSE: &str = "RequestResponse";
 
-/// An object that says what it is about: `{method, params}`, the shape of every frame and of every API message. Parsed
-/// no further than that.
+/// An object `{method, params}`, the form of every frame and of every API message. The params are not parsed.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
-    /// What it is about: what solvables name.
+    /// The method, as listed in solvables.
     #[serde(borrow)]
     pub method: Cow<'a, str>,
-    /// The rest, unread; `None` if absent or `null`.
+    /// The params, unparsed; `None` if absent or `null`.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope of a text.
+    /// Parses the envelope of a text.
     ///
     /// # Errors
-    /// The text is not JSON, or no object with a string `method`.
+    /// The text is not JSON, or not an object with a string `method`.
     pub fn parse(text: &'a str) -> Result<Envelope<'a>, FrameError> {
         serde_json::from_str(text).map_err(|error| match error.is_data() {
             true => FrameError::NoMethod,
@@ -37,54 +36,53 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// What a text frame means; borrows from it.
+/// A parsed text frame. Borrows from the text.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Frame<'a> {
-    /// The other end asks.
+    /// A request by the peer.
     Request {
-        /// Pairs the answer with the request; means something on one connection only.
+        /// Pairs the response with the request; valid on one connection only.
         cookie: i64,
         /// The API message.
         message: Cow<'a, str>,
-        /// The API message as it stands in the frame: a JSON string, escapes and all.
+        /// The API message as it appears in the frame: a JSON string with its escapes.
         raw: &'a RawValue,
-        /// How long the asker waits.
+        /// How long the requester waits.
         timeout: StpTimeout,
     },
-    /// The other end answers.
+    /// A response by the peer.
     Response {
-        /// The request's.
+        /// The request's cookie.
         cookie: i64,
-        /// Whether `result` is an answer or a refusal.
+        /// Whether `result` is a result or a refusal.
         success: bool,
-        /// Unread; `None` if absent or `null`.
+        /// Unparsed; `None` if absent or `null`.
         result: Option<&'a RawValue>,
     },
     /// Anything else is an inform: the frame itself is the API message.
     Inform(Envelope<'a>),
 }
 
-/// A frame that means nothing. It is dropped, or refused if it is a request; its connection and everybody else are
-/// unharmed.
+/// An invalid frame. It is dropped, or refused if it is a request; the connection is unaffected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FrameError {
     /// It is not JSON.
     #[error("the frame is not JSON: {0}")]
     NotJson(String),
-    /// It is JSON, but no object with a string `method`.
-    #[error("the frame is no object with a \"method\"")]
+    /// The frame is JSON, but not an object with a string `method`.
+    #[error("the frame is not an object with a \"method\"")]
     NoMethod,
-    /// A request that cannot be read; it can be refused if it has a cookie.
+    /// An unreadable request. It can be refused if it has a cookie.
     #[error("a Request's params are not {{\"jsonRequest\": string, \"cookie\": integer, \"timeout\": seconds}}: {why}")]
     BadRequest {
-        /// The request's cookie, if that much could be read.
+        /// The request's cookie, if it is readable.
         cookie: Option<i64>,
-        /// What does not fit.
+        /// The mismatch.
         why: String,
     },
-    /// An answer that cannot be read.
+    /// An unreadable response.
     #[error("a RequestResponse's params are not {{\"cookie\": integer, \"success\": boolean, \"result\": any}}: {0}")]
     BadResponse(String),
 }
@@ -113,10 +111,10 @@ struct ResponseParams<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame as far as its envelope.
+    /// Parses a frame up to its envelope.
     ///
     /// # Errors
-    /// It means nothing; see [`FrameError`].
+    /// The frame is invalid; see [`FrameError`].
     pub fn parse(text: &'a str) -> Result<Frame<'a>, FrameError> {
         let envelope = Envelope::parse(text)?;
         let params = envelope.params.map_or("null", RawValue::get);
@@ -141,7 +139,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Borrows where there are no escapes.
+/// Borrows if there are no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -149,12 +147,12 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// The frame of a request whose API message is `message`.
+/// The frame of a request with the API message `message`.
 pub fn request(message: &str, cookie: i64, timeout: StpTimeout) -> String {
     request_of(&json_string(message), cookie, timeout)
 }
 
-/// The frame of a request that is passed on: `raw` is the API message as it stood in the asker's frame, untouched.
+/// The frame of a forwarded request: `raw` is the API message from the requester's frame, unchanged.
 pub fn pass_on(raw: &RawValue, cookie: i64, timeout: StpTimeout) -> String {
     request_of(raw.get(), cookie, timeout)
 }
@@ -162,7 +160,7 @@ pub fn pass_on(raw: &RawValue, cookie: i64, timeout: StpTimeout) -> String {
 fn request_of(message: &str, cookie: i64, timeout: StpTimeout) -> String {
     let mut frame = String::with_capacity(message.len() + 96);
     let seconds = timeout.seconds();
-    // Writing into a string does not fail.
+    // Writing to a string does not fail.
     let _ = write!(
         frame,
         r#"{{"method":"{REQUEST}","params":{{"jsonRequest":{message},"cookie":{cookie},"timeout":{seconds}}}}}"#
@@ -170,12 +168,12 @@ fn request_of(message: &str, cookie: i64, timeout: StpTimeout) -> String {
     frame
 }
 
-/// The frame of an answer; `result` is any JSON value.
+/// The frame of a response; `result` is any JSON value.
 pub fn response(cookie: i64, success: bool, result: Option<&RawValue>) -> String {
     response_of(cookie, success, result.map_or("null", RawValue::get))
 }
 
-/// The frame of an answer that is a text: what a handler has returned, or why a request is refused.
+/// The frame of a text response: a handler's result, or the reason of a refusal.
 pub fn response_text(cookie: i64, outcome: Result<&str, &str>) -> String {
     let (Ok(text) | Err(text)) = outcome;
     response_of(cookie, outcome.is_ok(), &json_string(text))
@@ -183,7 +181,7 @@ pub fn response_text(cookie: i64, outcome: Result<&str, &str>) -> String {
 
 fn response_of(cookie: i64, success: bool, result: &str) -> String {
     let mut frame = String::with_capacity(result.len() + 96);
-    // Writing into a string does not fail.
+    // Writing to a string does not fail.
     let _ = write!(
         frame,
         r#"{{"method":"{RESPONSE}","params":{{"cookie":{cookie},"success":{success},"result":{result}}}}}"#
@@ -192,12 +190,12 @@ fn response_of(cookie: i64, success: bool, result: &str) -> String {
 }
 
 fn json_string(text: &str) -> String {
-    // A `str` always is a JSON string once it is escaped.
+    // Serializing a `str` does not fail.
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// The API responses in an answer's `result`: an array gives its items, a string as it is and anything else as JSON
-/// text; another value gives one item, none gives none (docs/protocol.md, section 8.1).
+/// The API responses in a response's `result`. An array yields its items, strings unchanged and other values as JSON
+/// text. Another value yields one item, and no value yields none (docs/protocol.md, section 8.1).
 pub fn items(result: Option<&RawValue>) -> Vec<String> {
     let Some(result) = result else { return Vec::new() };
     match serde_json::from_str::<Vec<&RawValue>>(result.get()) {
@@ -206,7 +204,7 @@ pub fn items(result: Option<&RawValue>) -> Vec<String> {
     }
 }
 
-/// What a refusal's `result` says: a string as it is, anything else as JSON text.
+/// The reason in a refusal's `result`: a string unchanged, any other value as JSON text.
 pub fn refusal(result: Option<&RawValue>) -> String {
     result.map_or_else(|| "no reason was given".to_owned(), item)
 }

@@ -1,4 +1,4 @@
-//! What a service does when STP turns to it.
+//! The handlers of a service.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use crate::guard::panic_text;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
 
-/// Hears the informs that match the service's solvables (the seed's `onInform`).
+/// Receives the informs that match the service's solvables (the seed's `onInform`).
 #[derive(Clone)]
 pub struct InformHandler(Arc<dyn Fn(String) + Send + Sync>);
 
@@ -19,19 +19,19 @@ pub struct InformHandler(Arc<dyn Fn(String) + Send + Sync>);
 #[derive(Clone)]
 pub struct RequestHandler(Arc<dyn Fn(String) -> BoxFuture<Result<String, String>> + Send + Sync>);
 
-/// Is told of a connection's loss, and of what keeps it from coming back (the seed's `onError`).
+/// Called when a connection is lost, and when it cannot be restored (the seed's `onError`).
 #[derive(Clone)]
 pub struct ErrorHandler(Arc<dyn Fn(String) + Send + Sync>);
 
 impl InformHandler {
-    /// A function over the API message, as it came. It runs where the message arrives, so it must not block.
+    /// A function of the unchanged API message. It runs where the message arrives, so it must not block.
     pub fn new(handler: impl Fn(String) + Send + Sync + 'static) -> InformHandler {
         InformHandler(Arc::new(handler))
     }
 }
 
 impl RequestHandler {
-    /// An async function from the API message, as it came, to the API response; an error's text is told to the asker.
+    /// An async function from the unchanged API message to the API response. An error's text is sent to the requester.
     /// It runs on the connection's task, so it may wait but must not block.
     pub fn new<F, E>(handler: impl Fn(String) -> F + Send + Sync + 'static) -> RequestHandler
     where
@@ -46,16 +46,17 @@ impl RequestHandler {
 }
 
 impl ErrorHandler {
-    /// A function over a description. It must not block.
+    /// A function of an error description. It must not block.
     pub fn new(handler: impl Fn(String) + Send + Sync + 'static) -> ErrorHandler {
         ErrorHandler(Arc::new(handler))
     }
 }
 
-/// The three handlers of a connector: for who implements [`StpConnector`](super::StpConnector). They may be set at any
-/// time, before `connect` too, and stay through every connection; a later one takes the place of an earlier one.
+/// The three handlers of a connector, for implementations of [`StpConnector`](super::StpConnector). They may be set at
+/// any time, including before `connect`, and persist across connections; a later one replaces an earlier one.
 ///
-/// What a handler throws harms nobody else: a panic is traced, and is an error to the asker where there is one.
+/// Panics in handlers are contained: a panic is traced and, in a request handler, reported to the requester as an
+/// error.
 #[derive(Default)]
 pub struct StpHandlers {
     inform: Mutex<Option<InformHandler>>,
@@ -64,35 +65,35 @@ pub struct StpHandlers {
 }
 
 impl StpHandlers {
-    /// Sets who hears informs.
+    /// Sets the handler of informs.
     pub fn set_inform(&self, handler: InformHandler) {
-        // An earlier handler may own anything, so it is dropped only where no lock is held.
+        // An earlier handler may own anything, so it is dropped without holding a lock.
         let before = lock(&self.inform).replace(handler);
         drop(before);
     }
 
-    /// Sets who answers requests.
+    /// Sets the handler of requests.
     pub fn set_request(&self, handler: RequestHandler) {
         let before = lock(&self.request).replace(handler);
         drop(before);
     }
 
-    /// Sets who is told of errors.
+    /// Sets the handler of errors.
     pub fn set_error(&self, handler: ErrorHandler) {
         let before = lock(&self.error).replace(handler);
         drop(before);
     }
 
-    /// Hands an inform over; without a handler it is dropped, with a trace.
+    /// Passes an inform to its handler. Without one it is dropped and traced.
     pub fn inform(&self, message: String) {
         let handler = lock(&self.inform).clone();
         match handler {
             Some(InformHandler(handler)) => guarded("onInform", || handler(message)),
-            None => tracing::debug!("an inform came, but nobody has set a handler"),
+            None => tracing::debug!("an inform is dropped: no handler is set"),
         }
     }
 
-    /// Answers a request. It always has an answer: without a handler, and for one that panics, an error.
+    /// Answers a request. There is always a response: without a handler, and after a panic, it is an error.
     pub fn request(&self, message: String) -> impl Future<Output = Result<String, String>> + Send + 'static {
         let handler = lock(&self.request).clone();
         let work = async move {
@@ -110,7 +111,7 @@ impl StpHandlers {
         })
     }
 
-    /// Tells of an error.
+    /// Passes an error to its handler.
     pub fn error(&self, error: String) {
         let handler = lock(&self.error).clone();
         if let Some(ErrorHandler(handler)) = handler {

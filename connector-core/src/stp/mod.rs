@@ -1,9 +1,9 @@
-//! Sketch-thru-Plan: the contract of a service's connection, and what both of its ends are made of.
+//! Sketch-thru-Plan: the contract of a service's connection, and the building blocks of both of its ends.
 //!
-//! - [`StpConnector`] is the contract. `transport-ws` (feature `stp`) implements it over websockets, and has a hub to
-//!   try services against; [`StpHandlers`] and [`StpTimeout`] are for whoever implements it over something else.
-//! - [`StpClient`] makes a service of typed handlers: set them, then connect.
-//! - [`StpPlugin`] is an STP service seen as a plugin of the engine, [`StpOffer`] a plugin offered to STP as a service.
+//! - [`StpConnector`] is the contract. `transport-ws` (feature `stp`) implements it over websockets, and has a hub for
+//!   testing services; [`StpHandlers`] and [`StpTimeout`] support other implementations.
+//! - [`StpClient`] is a service with typed handlers: set them, then connect.
+//! - [`StpPlugin`] makes an STP service a plugin of the engine, [`StpOffer`] offers a plugin to STP as a service.
 //! - [`frame`] and [`StpSession`] are the protocol without I/O (docs/protocol.md, section 8), used at both ends.
 //!
 //! # The contract
@@ -15,19 +15,20 @@
 //! | `baseName: string` | [`base_name`](StpConnector::base_name) | `connector::names_and_ids` |
 //! | `name: string`, different if there are concurrent instances | [`name`](StpConnector::name): the base name and a random suffix ([`unique_name`]) | `connector::names_and_ids`, `core: frames::names_are_unique_among_instances` |
 //! | `isConnected: boolean` | [`is_connected`](StpConnector::is_connected): registered and not lost | `losses::a_lost_connection_comes_back_with_what_it_had` |
-//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, gives the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::what_is_written`, `losses::a_connect_that_fails_says_why_and_leaves_nothing_behind` |
+//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, returns the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::what_is_written`, `losses::a_connect_that_fails_says_why_and_leaves_nothing_behind` |
 //! | `disconnect(timeout?)` | [`disconnect`](StpConnector::disconnect), which stays one | `losses::a_disconnect_stays_one`, `losses::a_disconnect_while_the_hub_is_away_ends_the_dialling` |
 //! | `inform(message, timeout?)` | [`inform`](StpConnector::inform): the text untouched | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `connector::requests_as_a_service_sees_them` |
-//! | `request(message, timeout?): string[]` | [`request`](StpConnector::request), ends once | `connector::requests_as_a_service_sees_them`, `core: session::a_request_ends_once`, `core: frames::a_result_is_an_array_of_strings_whatever_it_was` |
-//! | `onInform: (message) => void` | [`on_inform`](StpConnector::on_inform) with an [`InformHandler`] | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `core: handlers::informs_and_errors_go_on_after_a_panic` |
+//! | `request(message, timeout?): string[]` | [`request`](StpConnector::request), ends once | `connector::requests_as_a_service_sees_them`, `core: session::a_request_ends_once`, `core: frames::any_result_becomes_an_array_of_strings` |
+//! | `onInform: (message) => void` | [`on_inform`](StpConnector::on_inform) with an [`InformHandler`] | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `core: handlers::handlers_keep_working_after_a_panic` |
 //! | `onRequest: (message) => string` | [`on_request`](StpConnector::on_request) with a [`RequestHandler`], async, and it may fail | `connector::requests_are_answered_in_order_of_arrival`, `faults::a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone` |
 //! | `onError: (error) => void` | [`on_error`](StpConnector::on_error) with an [`ErrorHandler`] | `losses::a_lost_connection_comes_back_with_what_it_had` |
 //! | `machineId`, `sessionId` | [`machine_id`](StpConnector::machine_id), [`session_id`](StpConnector::session_id) | `connector::names_and_ids`, `losses::a_lost_connection_comes_back_with_what_it_had` |
 //! | timeouts: seconds, 30 by default and for 0 or less | [`StpTimeout`] | `core: frames::times_are_in_seconds_and_30_by_default` |
 //!
-//! Differences on purpose: cookies and pending requests belong to a connection, not to the process; a request that
-//! timed out is forgotten; `onRequest` is called; a `disconnect` is not followed by a redial; the listener is there
-//! before the Register is sent. docs/protocol.md, section 8.5, lists these slips of the published connector.
+//! Intentional differences: cookies and pending requests belong to a connection, not to the process; a request that
+//! timed out is forgotten; `onRequest` is called; a `disconnect` is not followed by a reconnect; the listener is
+//! installed before the Register message is sent. docs/protocol.md, section 8.5, lists these defects of the published
+//! connector.
 
 mod api;
 mod bridge;

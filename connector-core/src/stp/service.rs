@@ -1,4 +1,4 @@
-//! What a service says of itself when it registers.
+//! The description with which a service registers.
 
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use thiserror::Error;
 /// The method of the message that registers a service (docs/protocol.md, section 8.2).
 pub const REGISTER: &str = "Register";
 
-/// A service as it registers: its name, what it solves, and where it belongs.
+/// A service's registration: its name, its solvables, its machine and its session.
 ///
 /// ```
 /// use connector_core::stp::StpService;
@@ -20,44 +20,44 @@ pub const REGISTER: &str = "Register";
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StpService {
-    /// The service's name; a connector adds a suffix of its own, so that no two instances share it.
+    /// The service's name. A connector appends a suffix, so that no two instances share it.
     #[serde(default)]
     pub service_name: String,
-    /// What the service is written in. Default: `rust`.
+    /// The service's programming language. Default: `rust`.
     #[serde(default)]
     pub language: String,
     /// The methods of the messages that it handles. Read from an array or from one comma-separated string.
     #[serde(default, deserialize_with = "solvables")]
     pub solvables: Vec<String>,
-    /// The machine it runs on: its session's id if neither [`session_id`](StpService::session_id) nor the connection's
-    /// URL names one. Default: none.
+    /// The machine it runs on. Used as the session's id if neither [`session_id`](StpService::session_id) nor the
+    /// connection's URL contains one. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
-    /// The session it wants to be in. Default: none.
+    /// The requested session. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 
-/// A registration that no service can be made of.
+/// An invalid registration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BadService {
-    /// It has no name.
+    /// The name is missing.
     #[error("a service registers with a \"serviceName\", which is not empty")]
     NoName,
-    /// It is not what docs/protocol.md, section 8.2, says.
+    /// The params do not match docs/protocol.md, section 8.2.
     #[error("a service registers with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
     NotAService(String),
-    /// A name, id or solvable is too long, or the solvables are too many.
-    #[error("a service registers with at most {MOST_SOLVABLES} solvables, names and ids of at most {MOST_NAME} bytes")]
+    /// A name, id or solvable is too long, or there are too many solvables.
+    #[error("a service registers with at most {MAX_SOLVABLES} solvables, names and ids of at most {MAX_NAME} bytes")]
     TooLarge,
 }
 
-const MOST_SOLVABLES: usize = 4096;
-const MOST_NAME: usize = 1024;
+const MAX_SOLVABLES: usize = 4096;
+const MAX_NAME: usize = 1024;
 
 impl StpService {
-    /// A service of this name that handles messages of these methods.
+    /// A service with this name that handles messages of these methods.
     pub fn new<S: Into<String>>(name: impl Into<String>, solvables: impl IntoIterator<Item = S>) -> StpService {
         StpService {
             service_name: name.into(),
@@ -82,10 +82,10 @@ impl StpService {
         self
     }
 
-    /// Reads the `params` of a Register, of either form. Ids that are empty are none.
+    /// Reads the `params` of a Register message in either form. Empty ids count as absent.
     ///
     /// # Errors
-    /// There is no name, or the params are of another shape or too large.
+    /// The name is missing, or the params have another shape or are too large.
     pub fn from_params(params: Option<&RawValue>) -> Result<StpService, BadService> {
         let params = params.map_or("{}", RawValue::get);
         let mut service: StpService =
@@ -96,30 +96,30 @@ impl StpService {
         Ok(service)
     }
 
-    /// Whether a hub would take it.
+    /// Whether a hub would accept this service.
     ///
     /// # Errors
-    /// As [`from_params`](StpService::from_params).
+    /// Like [`from_params`](StpService::from_params).
     pub fn check(&self) -> Result<(), BadService> {
         if self.service_name.is_empty() {
             return Err(BadService::NoName);
         }
         let ids = [&self.machine_id, &self.session_id].into_iter().flatten();
         let mut texts = ids.chain(&self.solvables).chain([&self.service_name, &self.language]);
-        match self.solvables.len() > MOST_SOLVABLES || texts.any(|text| text.len() > MOST_NAME) {
+        match self.solvables.len() > MAX_SOLVABLES || texts.any(|text| text.len() > MAX_NAME) {
             true => Err(BadService::TooLarge),
             false => Ok(()),
         }
     }
 
-    /// The API message that registers it: the later form's (docs/protocol.md, section 8.2).
+    /// The API message that registers the service, in the later form (docs/protocol.md, section 8.2).
     pub fn to_message(&self) -> String {
-        // Strings, and keys that are strings: that is always JSON.
+        // Strings with string keys always serialize.
         serde_json::json!({ "method": REGISTER, "params": self }).to_string()
     }
 }
 
-/// A name that no other instance has: the base name and a random suffix, as the published connector makes it.
+/// A name unique among instances: the base name and a random suffix, as in the published connector.
 pub fn unique_name(base_name: &str) -> String {
     let suffix: String = std::iter::repeat_with(fastrand::alphanumeric).take(9).collect();
     format!("{base_name}_{suffix}")

@@ -1,9 +1,9 @@
-//! Times to wait, in seconds.
+//! Timeouts in seconds.
 
 use std::time::Duration;
 
-/// How long an operation may take: seconds, 30 by default and for 0 or less (docs/protocol.md, section 8.1), at most a
-/// day.
+/// The time limit of an operation in seconds: 30 by default and for 0 or less (docs/protocol.md, section 8.1), at most
+/// a day.
 ///
 /// ```
 /// use connector_core::stp::StpTimeout;
@@ -16,10 +16,10 @@ use std::time::Duration;
 pub struct StpTimeout(Duration);
 
 const DEFAULT: Duration = Duration::from_secs(30);
-/// A wait that somebody else asks for is bounded, too.
-const MOST: Duration = Duration::from_secs(24 * 3600);
-/// A frame must not be able to say "at once": a timer of no length would end a request before it is sent.
-const LEAST: Duration = Duration::from_millis(1);
+/// A limit set by a peer is bounded too.
+const MAX: Duration = Duration::from_secs(24 * 3600);
+/// Prevents a frame from ending a request before it is sent.
+const MIN: Duration = Duration::from_millis(1);
 
 /// 30 s.
 impl Default for StpTimeout {
@@ -29,15 +29,15 @@ impl Default for StpTimeout {
 }
 
 impl StpTimeout {
-    /// So many seconds; the default for 0, less, or what is no number. Kept between 1 ms and a day.
+    /// The given number of seconds, clamped to 1 ms and a day. 0, negative values and NaN are the default.
     pub fn from_seconds(seconds: f64) -> StpTimeout {
         match seconds > 0.0 {
-            true => StpTimeout(Duration::from_secs_f64(seconds.min(MOST.as_secs_f64())).clamp(LEAST, MOST)),
+            true => StpTimeout(Duration::from_secs_f64(seconds.min(MAX.as_secs_f64())).clamp(MIN, MAX)),
             false => StpTimeout::default(),
         }
     }
 
-    /// In seconds, as it is written on the wire.
+    /// In seconds, as written on the wire.
     pub fn seconds(self) -> f64 {
         self.0.as_secs_f64()
     }
@@ -48,14 +48,14 @@ impl StpTimeout {
     }
 }
 
-/// As [`from_seconds`](StpTimeout::from_seconds).
+/// Like [`from_seconds`](StpTimeout::from_seconds).
 impl From<Duration> for StpTimeout {
     fn from(time: Duration) -> StpTimeout {
         StpTimeout::from_seconds(time.as_secs_f64())
     }
 }
 
-/// As [`from_seconds`](StpTimeout::from_seconds); `None` is the default.
+/// Like [`from_seconds`](StpTimeout::from_seconds); `None` is the default.
 impl From<Option<f64>> for StpTimeout {
     fn from(seconds: Option<f64>) -> StpTimeout {
         seconds.map_or_else(StpTimeout::default, StpTimeout::from_seconds)

@@ -1,10 +1,10 @@
-//! What is wrong with a payload or a frame.
+//! Errors of payloads and frames.
 
 use thiserror::Error;
 
 use super::Message;
 
-/// A payload that is not what it should be.
+/// An invalid or unexpected payload.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum PayloadError {
@@ -14,7 +14,7 @@ pub enum PayloadError {
     /// The value cannot be written as JSON.
     #[error("not serializable: {0}")]
     NotSerializable(String),
-    /// The JSON is of another type than the one asked for.
+    /// The JSON does not match the requested type.
     #[error("{0}")]
     Unexpected(String),
 }
@@ -41,17 +41,17 @@ pub enum DecodeError {
     #[error("the frame is not JSON: {0}")]
     NotJson(String),
     /// The frame is JSON, but not a message (docs/protocol.md, section 2).
-    #[error("the frame is no message: {0}")]
+    #[error("the frame is not a message: {0}")]
     NotAMessage(String),
     /// The frame is of a kind the transport does not carry messages in, for example binary.
     #[error("{0} carry no messages here")]
     WrongFrame(&'static str),
-    /// The frame is not a message, but somebody may wait for it: its action and its id could be read. The core answers
-    /// a request with the error, and ends the call that a response was for.
+    /// The frame is not a message, but a peer or a caller may be waiting for it: its action and id are readable. The
+    /// core answers a request with the error, and ends the call that a response belongs to.
     #[error("{why}")]
     Partial {
-        /// What could be read: a request or a response, its id, and its name and key if they could be. What asks for
-        /// something unknown is a request.
+        /// The readable part: a request or a response, its id, and its name and key if they are readable. An unknown
+        /// action is reported as a request.
         head: Box<Message>,
         /// Why it is not a message.
         why: Box<DecodeError>,

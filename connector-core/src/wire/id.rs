@@ -1,4 +1,4 @@
-//! What pairs a request with its response.
+//! The id that pairs a request with its response.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,42 +7,42 @@ use serde_json::value::RawValue;
 
 use crate::wire::PayloadError;
 
-/// What pairs a request with its response: a number of ours, or whatever JSON the other end has chosen, which is
-/// echoed to it as it came.
+/// Pairs a request with its response: a number for the ids of this crate, or any JSON value that the peer has chosen,
+/// which is echoed unchanged.
 ///
-/// The ends of this crate number their requests. Others may use any value, such as `"b3c1…"` or `7.5`, and may name
-/// plugins and methods by what is no string, or by a string that is not valid Unicode (`"\ud83d"`, half of a surrogate
-/// pair). Such a name is no [`Name`](crate::Name), so it is missing from its [`Message`](crate::Message) and matches
-/// nothing; the id carries its text, so that the answer echoes it.
+/// The endpoints of this crate number their requests. Other peers may use any value, such as `"b3c1…"` or `7.5`. They
+/// may also name plugins and methods by values that are not strings, or by strings that are not valid Unicode
+/// (`"\ud83d"`, half of a surrogate pair). Such a name cannot be a [`Name`](crate::Name), so it is absent from its
+/// [`Message`](crate::Message) and matches nothing; the id carries its text so that the response can echo it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Id(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Number(i64),
-    /// What is rare is boxed: an id is moved from hand to hand.
-    Odd(Box<Odd<Box<str>>>),
+    /// Boxed because it is rare and ids are moved often.
+    Raw(Box<RawMembers<Box<str>>>),
 }
 
-/// The JSON of those members of an envelope that are not what they mostly are.
+/// The JSON of the envelope members that do not have their usual type.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Odd<T> {
-    /// An id that is no integer.
+pub(crate) struct RawMembers<T> {
+    /// An id that is not an integer.
     pub(crate) id: Option<T>,
-    /// A name, a key and a path that are no strings of Unicode.
+    /// A name, a key and a path that are not Unicode strings.
     pub(crate) name: Option<T>,
     pub(crate) key: Option<T>,
     pub(crate) path: Option<T>,
 }
 
-impl<T> Odd<T> {
+impl<T> RawMembers<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.id.is_none() && self.name.is_none() && self.key.is_none() && self.path.is_none()
     }
 }
 
 impl Id {
-    /// An id that is this JSON value.
+    /// An id from a JSON value.
     ///
     /// # Errors
     /// The text is not exactly one JSON value.
@@ -55,61 +55,61 @@ impl Id {
     pub(crate) fn of_valid_json(text: &str) -> Id {
         match integer(text) {
             Some(number) => Id::from(number),
-            None => Id(Repr::Odd(Box::new(Odd { id: Some(text.into()), ..Odd::default() }))),
+            None => Id(Repr::Raw(Box::new(RawMembers { id: Some(text.into()), ..RawMembers::default() }))),
         }
     }
 
-    /// The id of an envelope of which something is odd. `number` is its id if that is a number.
+    /// The id of an envelope with odd members. `number` is its id if that is a number.
     #[cold]
-    pub(crate) fn of_odd(number: Option<Id>, odd: Odd<&str>) -> Id {
+    pub(crate) fn with_raw_members(number: Option<Id>, raw: RawMembers<&str>) -> Id {
         let own = |text: Option<&str>| text.map(Box::from);
-        let id = own(odd.id).or_else(|| number.and_then(|id| id.number()).map(|number| number.to_string().into()));
-        Id(Repr::Odd(Box::new(Odd { id, name: own(odd.name), key: own(odd.key), path: own(odd.path) })))
+        let id = own(raw.id).or_else(|| number.and_then(|id| id.number()).map(|number| number.to_string().into()));
+        Id(Repr::Raw(Box::new(RawMembers { id, name: own(raw.name), key: own(raw.key), path: own(raw.path) })))
     }
 
-    /// The number that this id names as a property of a JavaScript object, which is how the published ends find the
-    /// call that a response ends: 7, 7.0, `"7"` and `[7]` are the same there.
+    /// The number that this id denotes as a property name of a JavaScript object. The published packages look up
+    /// pending calls this way: 7, 7.0, `"7"` and `[7]` are the same property.
     pub fn number(&self) -> Option<i64> {
         match &self.0 {
             Repr::Number(number) => Some(*number),
-            Repr::Odd(odd) => property(odd.id.as_deref()?),
+            Repr::Raw(raw) => property(raw.id.as_deref()?),
         }
     }
 
-    /// Whether there is an id at all: an envelope without one may have a name that is to be echoed.
+    /// Whether the envelope has an id: one without may still carry a name to echo.
     pub(crate) fn is_given(&self) -> bool {
         match &self.0 {
             Repr::Number(_) => true,
-            Repr::Odd(odd) => odd.id.is_some(),
+            Repr::Raw(raw) => raw.id.is_some(),
         }
     }
 
-    /// Whether both say the same, whatever else is odd of their envelopes.
+    /// Whether both ids are the same value, regardless of the odd names they carry.
     pub(crate) fn is_same(&self, other: &Id) -> bool {
         match (&self.0, &other.0) {
-            (Repr::Odd(one), Repr::Odd(other)) => one.id.is_some() && one.id == other.id,
+            (Repr::Raw(one), Repr::Raw(other)) => one.id.is_some() && one.id == other.id,
             (one, other) => one == other,
         }
     }
 
-    /// What is odd of the envelope.
-    pub(crate) fn odd(&self) -> Option<&Odd<Box<str>>> {
+    /// The odd members of the envelope.
+    pub(crate) fn raw_members(&self) -> Option<&RawMembers<Box<str>>> {
         self.parts().err()
     }
 
-    /// The number, if that is all there is.
-    pub(crate) fn parts(&self) -> Result<&i64, &Odd<Box<str>>> {
+    /// `Ok` with the number if the id is a plain number, `Err` with the odd members otherwise.
+    pub(crate) fn parts(&self) -> Result<&i64, &RawMembers<Box<str>>> {
         match &self.0 {
             Repr::Number(number) => Ok(number),
-            Repr::Odd(odd) => Err(odd),
+            Repr::Raw(raw) => Err(raw),
         }
     }
 
-    /// The id without the names, for an answer that was too long with them; `None` if it has none.
+    /// The id without the names, for a response that was too long with them; `None` if it carries none.
     pub(crate) fn without_names(self) -> Option<Id> {
         match self.0 {
-            Repr::Odd(odd) if odd.name.is_some() || odd.key.is_some() => {
-                Some(Id(Repr::Odd(Box::new(Odd { id: odd.id, ..Odd::default() }))))
+            Repr::Raw(raw) if raw.name.is_some() || raw.key.is_some() => {
+                Some(Id(Repr::Raw(Box::new(RawMembers { id: raw.id, ..RawMembers::default() }))))
             }
             _ => None,
         }
@@ -122,12 +122,12 @@ impl From<i64> for Id {
     }
 }
 
-/// As JSON; of a long one the beginning.
+/// Formats as JSON; a long id is truncated.
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Number(number) => number.fmt(f),
-            Repr::Odd(odd) => f.write_str(&odd.id.as_deref().map_or("none".into(), shown)),
+            Repr::Raw(raw) => f.write_str(&raw.id.as_deref().map_or("none".into(), display_json)),
         }
     }
 }
@@ -138,9 +138,9 @@ impl fmt::Debug for Id {
     }
 }
 
-/// JSON text as errors show it: a string without its quotes, its escapes left as they are, so that no two names look the
-/// same; of a long one the beginning.
-pub(crate) fn shown(json: &str) -> std::borrow::Cow<'_, str> {
+/// JSON text for errors and traces: a string without its quotes and with its escapes unchanged, so that two different
+/// names never look the same. Long text is truncated.
+pub(crate) fn display_json(json: &str) -> std::borrow::Cow<'_, str> {
     const MOST: usize = 200;
     let text = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
     match text.len() {
@@ -154,16 +154,16 @@ pub(crate) fn shown(json: &str) -> std::borrow::Cow<'_, str> {
 
 /// An integer as JavaScript writes it.
 pub(crate) fn integer(text: &str) -> Option<i64> {
-    // `-0` is 0 to JavaScript, but to be echoed as it came; what else is not written so is no JSON.
+    // `-0` equals 0 in JavaScript but must be echoed as it was sent. No other spelling is valid JSON.
     i64::from_str(text).ok().filter(|_| text != "-0" && !text.starts_with('+'))
 }
 
-/// The integer that JSON names as a property.
+/// The integer that a JSON value denotes as a property name.
 fn property(json: &str) -> Option<i64> {
-    /// Below, every integer is a number of JavaScript's.
+    /// Up to this value, every integer is exact as a JavaScript number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let mut json = json;
-    // An array of one is its element. Of an array of several no number is left.
+    // An array of one element converts to that element. An array of several converts to no number.
     while let Some(element) = json.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         json = element.trim_ascii();
     }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_names_the_number_that_it_names_in_javascript() {
+    fn an_id_denotes_the_same_number_as_in_javascript() {
         for (zero, json) in [
             (true, "0"),
             (true, "-0"),
@@ -219,20 +219,20 @@ mod tests {
         assert_eq!(id(r#""-2""#).number(), Some(-2));
         assert_eq!(id("7.5").number(), None);
         assert_eq!(id("1e400").number(), None);
-        assert_eq!(id("9007199254740993000").number(), Some(9_007_199_254_740_993_000), "one of ours");
+        assert_eq!(id("9007199254740993000").number(), Some(9_007_199_254_740_993_000), "an id of this crate");
         let deep = "[".repeat(100_000) + "7" + &"]".repeat(100_000);
         assert_eq!(id(&deep).number(), Some(7));
     }
 
     #[test]
-    fn only_json_is_an_id() {
-        for odd in ["", "7 8", "NaN", "+7", "07", "'7'"] {
-            assert!(Id::from_json(odd).is_err(), "{odd}");
+    fn an_id_must_be_valid_json() {
+        for text in ["", "7 8", "NaN", "+7", "07", "'7'"] {
+            assert!(Id::from_json(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_long_id_is_not_shown_whole() {
+    fn a_long_id_is_truncated_in_messages() {
         let long = id(&format!("\"{}\"", "é".repeat(10_000)));
         assert!(long.to_string().len() < 300);
     }

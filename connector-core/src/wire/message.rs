@@ -1,4 +1,4 @@
-//! The one message that crosses every transport, and its JSON.
+//! The message that crosses every transport, and its JSON encoding.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -6,37 +6,36 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::id::{Id, Odd, integer, shown};
+use super::id::{Id, RawMembers, display_json, integer};
 use super::{DecodeError, Payload, PayloadError};
 use crate::wire::json::{self, Reader};
 
-/// A name on the wire: of a plugin, a method or an event. Up to 23 bytes are held in place, a longer one is shared by
-/// its clones.
+/// The name of a plugin, a method or an event. Up to 23 bytes are stored inline; a longer name is shared by its clones.
 pub type Name = SmolStr;
 
-/// What a message asks for (docs/protocol.md, section 2.2).
+/// The kind of a message (docs/protocol.md, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A call. Also read as `call`.
+    /// A call. `call` is accepted as well.
     Request,
-    /// The answer to a call.
+    /// The response to a call.
     Response,
-    /// Subscribe to an event. Also read as `listen`.
+    /// Subscribe to an event. `listen` is accepted as well.
     On,
     /// Subscribe to an event's next occurrence.
     Once,
     /// Unsubscribe.
     Off,
-    /// An event: what a plugin writes.
+    /// An event, as a plugin sends it.
     Emit,
-    /// An event: what an engine writes. Either side reads both.
+    /// An event, as an engine sends it. Both sides accept both.
     Notification,
-    /// End calls: by name and method, or by id between native ends.
+    /// Cancel calls: by name and method, or by id between native peers.
     Cancel,
 }
 
 impl Action {
-    /// The name written on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Request => "request",
@@ -65,32 +64,32 @@ impl Action {
     }
 }
 
-/// Who calls, by which path. Stamped by the engine, never believed from a plugin.
+/// The caller of a request and the path called. Set by the engine; a value sent by a plugin is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestInfo {
-    /// The plugin that calls.
+    /// The calling plugin.
     pub from: Name,
-    /// The path called: the plugin's name, then the services', for example `remixd.cmd.git`.
+    /// The path called: the plugin's name followed by the services' names, for example `remixd.cmd.git`.
     pub path: Option<Name>,
-    /// Whether the caller is native to the engine; deprecated in the published packages, passed on when present.
+    /// Whether the caller is native to the engine. Deprecated in the published packages; forwarded when present.
     pub is_from_native: Option<bool>,
 }
 
 impl RequestInfo {
-    /// Reads what of it is what it should be. `odd_path` gets a path that names no service a plugin could have.
-    fn read<'a>(json: &mut Reader<'a>, odd_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
-        *odd_path = None;
+    /// Reads the members that have the expected type. `raw_path` receives a path that cannot name a service.
+    fn read<'a>(json: &mut Reader<'a>, raw_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
+        *raw_path = None;
         if !json.at_object() {
             return json.skip().map(|()| None);
         }
         let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
         json.object(|member, json| {
             match member {
-                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(half_a_name),
+                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(escaped_name),
                 "path" => {
-                    (path, *odd_path) = match json.string(|text| Name::from(text))? {
+                    (path, *raw_path) = match json.string(|text| Name::from(text))? {
                         Ok(path) => (Some(path), None),
-                        Err(raw) => odd_path_of(raw),
+                        Err(raw) => parse_unusual_path(raw),
                     }
                 }
                 "isFromNative" => is_from_native = serde_json::from_str(json.raw()?).ok(),
@@ -117,92 +116,93 @@ impl RequestInfo {
     }
 }
 
-/// A name that is no string of Unicode as it is shown: its text, escapes and all, so that it equals no other; what is no
-/// string is nobody's name.
+/// The display form of a name that is not a Unicode string: its text with escapes unchanged, so that it equals no other
+/// name. A value that is not a string has an empty name.
 #[cold]
-fn half_a_name(raw: &str) -> Name {
+fn escaped_name(raw: &str) -> Name {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(Name::from).unwrap_or_default()
 }
 
-/// The path, if the services it names can be; else its text. The published plugin takes what is false for no path, and
-/// does not look at a path's first part.
+/// The path if it can name services, otherwise its text. The published plugin treats a falsy path as absent, and
+/// ignores the first part of a path.
 #[cold]
-fn odd_path_of(raw: &str) -> (Option<Name>, Option<&str>) {
+fn parse_unusual_path(raw: &str) -> (Option<Name>, Option<&str>) {
     let services = raw.split_once('.').map_or("", |(_, services)| services.strip_suffix('"').unwrap_or(services));
     match () {
-        () if is_false_in_javascript(raw) => (None, None),
+        () if is_falsy_in_javascript(raw) => (None, None),
         () if raw.starts_with('"') && serde_json::from_str::<String>(&format!("\"{services}\"")).is_ok() => {
-            (Some(half_a_name(raw)), None)
+            (Some(escaped_name(raw)), None)
         }
         () => (None, Some(raw)),
     }
 }
 
-/// What two native ends agree on beyond the published wire, announced in their handshakes
-/// (docs/protocol.md, section 6.1); a published peer ignores the field and announces nothing.
+/// Protocol extensions that two native peers announce in their handshakes (docs/protocol.md, section 6.1). A published
+/// peer ignores the field and announces nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// `cancel` with an `id` ends that one call, in both directions.
+    /// `cancel` with an `id` cancels that one call, in both directions.
     pub cancel_by_id: bool,
     /// A failed response names the kind of its error in `errorKind`.
     pub error_kind: bool,
 }
 
 impl Extensions {
-    /// All that this version knows.
+    /// All extensions that this version supports.
     pub const NATIVE: Extensions = Extensions { cancel_by_id: true, error_kind: true };
 }
 
-/// How a call failed, as native engines tell it beside the error's text.
+/// The kind of a call's failure, which native engines send with the error's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ErrorKind {
-    /// The plugin's own error.
+    /// An error returned by the plugin.
     Plugin,
-    /// The plugin cannot take the arguments.
+    /// The plugin rejected the arguments.
     BadArguments,
-    /// Not let through.
+    /// The engine refused the call.
     Refused,
-    /// Took too long.
+    /// The call timed out.
     TimedOut,
-    /// Cancelled.
+    /// The call was cancelled.
     Cancelled,
-    /// A link ended.
+    /// A link was lost.
     LinkLost,
 }
 
 /// One message between an engine and a plugin.
 ///
-/// Absent fields are absent on the wire, as JavaScript drops `undefined`. What few messages have is boxed, since each is
-/// moved from hand to hand.
+/// Absent fields are omitted on the wire, as JavaScript omits `undefined`. Rare fields are boxed because messages are
+/// moved often.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// What it asks for.
+    /// The kind of message.
     pub action: Action,
-    /// Pairs a request with its response; each side numbers its own.
+    /// Pairs a request with its response. Each side assigns its own ids.
     pub id: Option<Id>,
-    /// To the engine: the plugin addressed, maybe a path `cmd.git`. To a plugin: its own name, or an event's emitter.
-    /// Absent too where the other end has sent what is no string of Unicode: see [`Id`].
+    /// To the engine: the plugin addressed, or a path such as `cmd.git`. To a plugin: its own name, or the emitter of
+    /// an event. Also absent if the peer has sent something other than a Unicode string: see [`Id`].
     pub name: Option<Name>,
-    /// The method's or event's name; absent as [`name`](Message::name) is.
+    /// The name of the method or event. May be absent for the same reason as [`name`](Message::name).
     pub key: Option<Name>,
-    /// Arguments (an array) of a request or event, or a response's result (any value).
+    /// The arguments (an array) of a request or event, or the result (any value) of a response.
     pub payload: Option<Payload>,
-    /// Engine to plugin: who calls.
+    /// Engine to plugin: the caller.
     pub request_info: Option<Box<RequestInfo>>,
-    /// A failed response's error: a string or any value. What JavaScript takes for false is no error.
+    /// The error of a failed response: a string or any other value. A falsy value in the JavaScript sense is not an
+    /// error.
     pub error: Option<Box<Payload>>,
-    /// Of a failed response between native ends.
+    /// Only in failed responses between native peers.
     pub error_kind: Option<ErrorKind>,
-    /// Of a handshake between native ends.
+    /// Only in handshakes between native peers.
     pub extensions: Option<Extensions>,
 }
 
-/// A payload of so many bytes is copied out of its frame.
+/// Payloads up to this size are copied out of their frame.
 const SHORT: usize = 16 * 1024;
 
 impl Message {
-    /// A message with nothing but its action.
+    /// A message with only an action.
     pub fn new(action: Action) -> Message {
         Message {
             action,
@@ -217,16 +217,16 @@ impl Message {
         }
     }
 
-    /// Reads one frame of JSON. A long payload stays a slice of it; a short one is copied, since a frame may be a slice
-    /// in turn, of a large buffer that would be kept with it.
+    /// Decodes one JSON frame. A long payload stays a slice of the frame. A short one is copied, because the frame may
+    /// itself be a slice of a large buffer that would be kept alive.
     ///
-    /// An odd member costs the message nothing: an id may be any JSON, a name that is no string of Unicode is absent but
-    /// for its echo ([`Id`]), what of `requestInfo`, `extensions` and `errorKind` means nothing to us is left out, and of
-    /// two members of one name the later is taken, as in JavaScript.
+    /// Decoding is lenient about members with unexpected types. An id may be any JSON value, and a name that is not a
+    /// Unicode string is absent but can be echoed ([`Id`]). Unusable parts of `requestInfo`, `extensions` and
+    /// `errorKind` are ignored. Of duplicate members the last one counts, as in JavaScript.
     ///
     /// # Errors
-    /// The frame is not JSON, or JSON that is no message: the frame is to be dropped, the link lives on.
-    /// [`DecodeError::Partial`] if somebody may wait for it.
+    /// The frame is not JSON, or not a message. Drop the frame; the link remains usable. Returns
+    /// [`DecodeError::Partial`] if a peer or a caller may be waiting for the message.
     pub fn decode(frame: Bytes) -> Result<Message, DecodeError> {
         if frame.len() <= SHORT {
             return Message::decode_copied(&frame);
@@ -238,7 +238,7 @@ impl Message {
         })
     }
 
-    /// As [`decode`](Message::decode), of a frame in somebody's buffer: the payload is copied.
+    /// Like [`decode`](Message::decode), for a borrowed frame: the payload is copied.
     ///
     /// # Errors
     /// As [`decode`](Message::decode).
@@ -247,23 +247,23 @@ impl Message {
         Message::read(frame, |text| Payload::from_valid_json(text))
     }
 
-    /// `payload` makes one of part of the frame.
+    /// `payload` creates a payload from part of the frame.
     fn read(frame: &str, payload: impl Fn(&str) -> Payload) -> Result<Message, DecodeError> {
-        // The action: absent, unknown, known.
-        let (mut action, mut message, mut odd) = (None, Message::new(Action::Request), Odd::default());
+        // `action` is `None` if absent and `Some(None)` if unknown.
+        let (mut action, mut message, mut raw) = (None, Message::new(Action::Request), RawMembers::default());
         let mut json = Reader::new(frame);
         let read = json.object(|member, json| {
             match member {
                 "action" => action = Some(json.string(Action::read)?.unwrap_or_default()),
-                "id" => read_id(json, &mut message.id, &mut odd.id)?,
-                "name" => read_name(json, &mut message.name, &mut odd.name)?,
-                "key" => read_name(json, &mut message.key, &mut odd.key)?,
-                // `null` is a payload; only a missing member is none.
+                "id" => read_id(json, &mut message.id, &mut raw.id)?,
+                "name" => read_name(json, &mut message.name, &mut raw.name)?,
+                "key" => read_name(json, &mut message.key, &mut raw.key)?,
+                // `null` is a payload; only a missing member means no payload.
                 "payload" => message.payload = Some(payload(json.raw()?)),
-                "requestInfo" => message.request_info = RequestInfo::read(json, &mut odd.path)?.map(Box::new),
+                "requestInfo" => message.request_info = RequestInfo::read(json, &mut raw.path)?.map(Box::new),
                 "error" => {
                     message.error = Some(json.raw()?)
-                        .filter(|text| !is_false_in_javascript(text))
+                        .filter(|text| !is_falsy_in_javascript(text))
                         .map(|text| Box::new(payload(text)))
                 }
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
@@ -277,16 +277,16 @@ impl Message {
         }
         let Some(Some(action)) = action else { return Err(no_action(frame)) };
         message.action = action;
-        if !odd.is_empty() {
-            message.id = Some(Id::of_odd(message.id, odd));
+        if !raw.is_empty() {
+            message.id = Some(Id::with_raw_members(message.id, raw));
         }
         Ok(message)
     }
 
-    /// Writes the message as JSON into `out`, after what is already there.
+    /// Appends the message to `out` as JSON.
     ///
     /// # Errors
-    /// The payload holds a value that cannot be serialized; `out` is left as it was.
+    /// The payload contains a value that cannot be serialized. `out` is left unchanged.
     pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         let start = out.len();
         let done = self.write(out);
@@ -313,7 +313,7 @@ impl Message {
         if let Some(id) = &self.id {
             match id.parts() {
                 Ok(number) => field(out, "id", number)?,
-                Err(odd) => echo(out, odd),
+                Err(raw) => echo(out, raw),
             }
         }
         if let Some(name) = &self.name {
@@ -351,10 +351,10 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
     json::write(out, value).map_err(PayloadError::not_serializable)
 }
 
-/// What the other end has sent goes back as it came.
+/// Echoes what the peer has sent, unchanged.
 #[cold]
-fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
-    for (name, json) in [("id", &odd.id), ("name", &odd.name), ("key", &odd.key)] {
+fn echo(out: &mut Vec<u8>, raw: &RawMembers<Box<str>>) {
+    for (name, json) in [("id", &raw.id), ("name", &raw.name), ("key", &raw.key)] {
         if let Some(json) = json {
             out.extend_from_slice(format!(",\"{name}\":{json}").as_bytes());
         }
@@ -362,21 +362,21 @@ fn echo(out: &mut Vec<u8>, odd: &Odd<Box<str>>) {
 }
 
 /// An integer as an id, any other value as its text.
-fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    *odd = None;
+fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    *raw = None;
     if let Some(number) = json.integer() {
         *id = Some(number.into());
         return Ok(());
     }
     let text = json.raw()?;
     *id = integer(text).map(Id::from);
-    *odd = id.is_none().then_some(text);
+    *raw = id.is_none().then_some(text);
     Ok(())
 }
 
-/// A string of Unicode as a name, any other value as its text.
-fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, odd: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    (*name, *odd) = match json.string(|text| Name::from(text))? {
+/// A Unicode string as a name, any other value as its text.
+fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
+    (*name, *raw) = match json.string(|text| Name::from(text))? {
         Ok(read) => (Some(read), None),
         Err(raw) => (None, Some(raw)),
     };
@@ -393,7 +393,7 @@ fn no_action(frame: &str) -> DecodeError {
     no_message(frame, DecodeError::NotAMessage("it has no `action`".to_owned()))
 }
 
-/// `why`, with what can still be read of the frame if somebody may wait for it: there is an action and an id.
+/// Wraps `why` with the readable part of the frame if a response may be expected: it needs an action and an id.
 #[cold]
 fn no_message(frame: &str, why: DecodeError) -> DecodeError {
     let (mut action, mut head) = (None, String::new());
@@ -405,7 +405,7 @@ fn no_message(frame: &str, why: DecodeError) -> DecodeError {
     let Some(action) = action else { return why };
     let (known, why) = match serde_json::from_str::<String>(action).ok().and_then(|text| Action::read(&text)) {
         Some(known) => (known, why),
-        // Whatever is asked for, it will not be done.
+        // An unknown action is reported to the sender like a failed request.
         None => (Action::Request, DecodeError::NotAMessage(format!("unknown action {}", quoted(action)))),
     };
     let head = Message::read(&format!("{{\"action\":\"{}\"{head}}}", known.as_str()), |_| Payload::null());
@@ -421,13 +421,13 @@ fn no_message(frame: &str, why: DecodeError) -> DecodeError {
 
 fn quoted(json: &str) -> String {
     match json.starts_with('"') {
-        true => format!("\"{}\"", shown(json)),
-        false => shown(json).into_owned(),
+        true => format!("\"{}\"", display_json(json)),
+        false => display_json(json).into_owned(),
     }
 }
 
-/// The published ends ask `error ? reject : resolve`.
-pub(crate) fn is_false_in_javascript(json: &str) -> bool {
+/// The published packages evaluate `error ? reject : resolve`.
+pub(crate) fn is_falsy_in_javascript(json: &str) -> bool {
     match json.as_bytes() {
         [b'-' | b'0'..=b'9', ..] => json.parse() == Ok(0.0_f64),
         _ => matches!(json, "null" | "false" | "\"\""),
@@ -437,7 +437,7 @@ pub(crate) fn is_false_in_javascript(json: &str) -> bool {
 const CANCEL_BY_ID: &str = "cancelById";
 const ERROR_KIND: &str = "errorKind";
 
-/// A list of names; unknown ones are a later version's.
+/// A list of names. Unknown names belong to later versions.
 impl Serialize for Extensions {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let known = [(self.cancel_by_id, CANCEL_BY_ID), (self.error_kind, ERROR_KIND)];
@@ -446,10 +446,11 @@ impl Serialize for Extensions {
 }
 
 impl Extensions {
-    /// A peer that means something else by the field has announced nothing to us.
+    /// A peer that uses the field differently announces no extensions.
     fn read(json: &str) -> Extensions {
         let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
-        let has = |wanted: &str| names.iter().any(|name| shown(name.get()) == wanted && name.get().starts_with('"'));
+        let has =
+            |wanted: &str| names.iter().any(|name| display_json(name.get()) == wanted && name.get().starts_with('"'));
         Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
     }
 }
@@ -465,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn old_names_are_read_and_new_ones_written() {
+    fn old_action_names_are_accepted_and_new_ones_written() {
         for (read, written) in
             [("call", "request"), ("listen", "on"), ("emit", "emit"), ("notification", "notification")]
         {
@@ -475,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_says_why() {
+    fn an_invalid_message_is_rejected_with_a_reason() {
         let why = |text: &str| decode(text).unwrap_err();
         assert!(matches!(why("hello"), DecodeError::NotJson(_)));
         assert!(matches!(why(r#"{"action":"request""#), DecodeError::NotJson(_)));
@@ -486,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_of_it_comes_with_the_reason_where_somebody_may_wait() {
+    fn the_readable_head_is_returned_if_a_response_may_be_expected() {
         for (text, head) in [
             (r#"{"action":"jump","id":7,"key":5}"#, r#"{"action":"request","id":7,"key":5}"#),
             (r#"{"action":"response","payload":NaN,"id":7}"#, r#"{"action":"response","id":7}"#),
@@ -496,18 +497,18 @@ mod tests {
             assert_eq!(read.encode().unwrap(), head.as_bytes());
             assert!(!matches!(*why, DecodeError::Partial { .. }));
         }
-        for nobodys in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
-            assert!(matches!(decode(nobodys).unwrap_err(), DecodeError::NotJson(_)), "{nobodys}");
+        for unanswerable in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
+            assert!(matches!(decode(unanswerable).unwrap_err(), DecodeError::NotJson(_)), "{unanswerable}");
         }
     }
 
     #[test]
-    fn a_message_is_no_larger_than_two_lines_of_a_cache() {
+    fn a_message_fits_two_cache_lines() {
         assert_eq!((size_of::<Message>(), size_of::<Option<Id>>()), (128, 16));
     }
 
     #[test]
-    fn a_long_payload_is_a_slice_of_the_frame_and_a_short_one_does_not_keep_it() {
+    fn long_payloads_share_the_frame_and_short_ones_are_copied() {
         for (length, shared) in [(10, false), (SHORT, false), (SHORT + 1, true)] {
             let json = format!(r#"["{}\ud800"]"#, "x".repeat(length - 10));
             let frame = Bytes::from(format!(r#"{{"action":"request","payload":{json}  }}"#));
@@ -518,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_a_payload_and_false_is_no_error() {
+    fn null_is_a_payload_and_false_is_not_an_error() {
         assert!(decode(r#"{"action":"response","payload":null}"#).unwrap().payload.is_some());
         for no_error in ["null", "false", "0", r#""""#] {
             assert!(decode(&format!(r#"{{"action":"response","error":{no_error}}}"#)).unwrap().error.is_none());
@@ -527,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_of_others_are_ignored() {
+    fn unknown_extensions_are_ignored() {
         let read = |text: &str| decode(&format!(r#"{{"action":"request","extensions":{text}}}"#)).unwrap().extensions;
         assert_eq!(read(r#"["cancelById","warp"]"#), Some(Extensions { cancel_by_id: true, error_kind: false }));
         assert_eq!(read(r#""yes""#), Some(Extensions::default()));

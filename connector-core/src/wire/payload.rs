@@ -1,4 +1,4 @@
-//! Arguments, results and event data, opaque until somebody reads them.
+//! Arguments, results and event data, unparsed until they are read.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -11,31 +11,31 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Name, PayloadError, is_false_in_javascript, json, shown};
+use crate::wire::{Name, PayloadError, display_json, is_falsy_in_javascript, json};
 
-/// A JSON value that nobody has read yet.
+/// A JSON value that has not been parsed yet.
 ///
-/// It is either the very text that came off a wire, or a value that was handed over inside the process and has not been
-/// serialized. [`Payload::read`] turns both into a type: the text by parsing it once, the value by moving it out when it
-/// already is of that type. Cloning shares; a value that several hold is serialized once for all of them.
+/// Holds either the JSON text received from a peer, or a value passed within the process that has not been serialized.
+/// [`Payload::read`] converts both into a type: it parses the text once, or moves the value out if it already has that
+/// type. Clones share the content; a shared value is serialized once for all clones.
 #[derive(Clone)]
 pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// One JSON value: a slice of the frame it came in.
+    /// A JSON value as a slice of the frame it arrived in.
     Slice(ByteString),
-    /// One JSON value, on its own.
+    /// A JSON value in its own allocation.
     Text(Arc<str>),
     Value(Arc<dyn Erased>),
 }
 
-/// A value whose type is forgotten until a reader names it again.
+/// A type-erased value.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
     fn holds(&self) -> TypeId;
-    /// Moves the value into an `Option` of its type, if this is its only holder.
+    /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
 }
 
@@ -65,9 +65,9 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
 }
 
 impl Payload {
-    /// Holds `value` as it is; it is serialized when, and only when, it has to cross a wire.
+    /// Stores `value` unserialized. It is serialized only if it must cross a link.
     ///
-    /// A `Payload` given as the value stays the payload it is.
+    /// A value that is already a `Payload` is returned unchanged.
     pub fn new<T: Serialize + Send + Sync + 'static>(value: T) -> Payload {
         let mut value = Some(value);
         if let Some(payload) = (&mut value as &mut dyn Any).downcast_mut::<Option<Payload>>().and_then(Option::take) {
@@ -79,43 +79,43 @@ impl Payload {
         }
     }
 
-    /// Takes JSON text as it is.
+    /// A payload from JSON text.
     ///
     /// # Errors
-    /// The text is not UTF-8 or not exactly one JSON value. Nesting has no limit here, and escapes such as a lone
-    /// surrogate pass: both are judged where the text is parsed.
+    /// The text is not UTF-8 or not exactly one JSON value. Nesting is not limited here, and escapes such as a lone
+    /// surrogate are accepted; both are checked when the text is parsed.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
         let text = ByteString::try_from(text.into()).map_err(|_| PayloadError::NotJson("not UTF-8".to_owned()))?;
         let _: &RawValue = serde_json::from_str(&text).map_err(PayloadError::not_json)?;
         Ok(Payload(Repr::Slice(text)))
     }
 
-    /// `text` must be one JSON value: part of what was parsed before, or a constant.
+    /// `text` must be one valid JSON value: part of a parsed text, or a constant.
     pub(crate) fn from_valid_json(text: impl Into<Arc<str>>) -> Payload {
         Payload(Repr::Text(text.into()))
     }
 
-    /// `text` must be one JSON value: part of a frame that was parsed, and is kept with it.
+    /// `text` must be one valid JSON value: part of a parsed frame, which it keeps alive.
     pub(crate) fn from_part(text: ByteString) -> Payload {
         Payload(Repr::Slice(text))
     }
 
-    /// JSON's `null`.
+    /// JSON `null`.
     pub fn null() -> Payload {
         Payload(Repr::Slice(ByteString::from_static("null")))
     }
 
-    /// No arguments: `[]`.
+    /// An empty argument list: `[]`.
     pub fn no_args() -> Payload {
         Payload(Repr::Slice(ByteString::from_static("[]")))
     }
 
-    /// The payload as a `T`: moved out if it was handed over as one and nobody else holds it, parsed otherwise. Where `T`
-    /// has an integer, any whole number in its range will do, however it is written: `3.0`, `1e3`.
+    /// Reads the payload as a `T`: moves the value out if it is a `T` without other references, and parses the JSON
+    /// otherwise. Where `T` contains an integer, any notation of a whole number in range is accepted: `3.0`, `1e3`.
     ///
     /// # Errors
-    /// The JSON does not fit `T`, nests deeper than 128 levels where `T` recurses, or holds an escape that is no
-    /// character; or the value handed over cannot be serialized.
+    /// The JSON does not fit `T`, is nested deeper than 128 levels where `T` recurses, or contains an escape that is
+    /// not a character; or the stored value cannot be serialized.
     pub fn read<T: DeserializeOwned + 'static>(self) -> Result<T, PayloadError> {
         let mut this = Some(self);
         if let Some(same) = (&mut this as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take) {
@@ -128,23 +128,23 @@ impl Payload {
         }
     }
 
-    /// Moves a `T` out, if that is what was handed over and this is its only holder; else gives the payload back.
+    /// Moves a `T` out if the payload holds one and this is the only reference; otherwise returns the payload.
     pub(crate) fn take_as<T: 'static>(self) -> Result<T, Payload> {
         match self.0 {
             Repr::Value(value) if value.holds() == TypeId::of::<T>() && Arc::strong_count(&value) == 1 => {
                 let mut slot: Option<T> = None;
                 value.take_into(&mut slot);
-                // `holds` named the type, and a sole holder that is owned here cannot be cloned meanwhile.
+                // `holds` has confirmed the type, and the only reference, owned here, cannot be cloned meanwhile.
                 Ok(slot.expect("the only holder of a T"))
             }
             repr => Err(Payload(repr)),
         }
     }
 
-    /// The payload as JSON text; a value is serialized once, however often this is called.
+    /// The payload as JSON text. A value is serialized at most once.
     ///
     /// # Errors
-    /// The value cannot be serialized, for example a map whose keys are no strings.
+    /// The value cannot be serialized, for example a map whose keys are not strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
         match &self.0 {
             Repr::Slice(text) => Ok(text.as_bytes().clone()),
@@ -161,7 +161,7 @@ impl Payload {
         }
     }
 
-    /// Appends the JSON text. A value that others hold too is serialized into a copy that they will share.
+    /// Appends the JSON text. A shared value is serialized into a cached copy for all its references.
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         match &self.0 {
             Repr::Value(value) if Arc::strong_count(value) == 1 && value.cached().get().is_none() => {
@@ -174,19 +174,19 @@ impl Payload {
         }
     }
 
-    /// A string as a name, its escapes left as they are if it is no string of Unicode; `None` for anything else.
+    /// A string as a name. If it is not valid Unicode, its escapes are kept. `None` for any other value.
     pub(crate) fn read_name(self) -> Option<Name> {
         let text = self.text().ok()?;
         match serde_json::from_str::<String>(text) {
             Ok(name) => Some(name.into()),
-            Err(_) => text.starts_with('"').then(|| shown(text).into()),
+            Err(_) => text.starts_with('"').then(|| display_json(text).into()),
         }
     }
 
-    /// A list of names. Those that are no strings of Unicode are left out: nobody can call them.
+    /// A list of names. Names that are not valid Unicode are skipped: they cannot be called.
     ///
     /// # Errors
-    /// It is no array of strings.
+    /// Not an array of strings.
     pub(crate) fn read_names(self) -> Result<Vec<String>, PayloadError> {
         let names = match self.take_as::<Vec<String>>() {
             Ok(names) => return Ok(names),
@@ -200,12 +200,12 @@ impl Payload {
         names.collect()
     }
 
-    /// Whether it is JSON text that JavaScript takes for false.
+    /// Whether this is JSON text that is falsy in JavaScript.
     pub(crate) fn is_false(&self) -> bool {
-        !matches!(self.0, Repr::Value(_)) && self.text().is_ok_and(is_false_in_javascript)
+        !matches!(self.0, Repr::Value(_)) && self.text().is_ok_and(is_falsy_in_javascript)
     }
 
-    /// Whether it is an array, as far as is known without serializing it.
+    /// Whether this is an array; `true` if unknown without serializing.
     pub(crate) fn may_be_array(&self) -> bool {
         match &self.0 {
             Repr::Slice(text) => text.starts_with('['),
@@ -214,7 +214,7 @@ impl Payload {
         }
     }
 
-    /// Whether it is JSON text that says `null`.
+    /// Whether this is the JSON text `null`.
     pub(crate) fn is_null(&self) -> bool {
         match &self.0 {
             Repr::Slice(text) => text == "null",
@@ -223,7 +223,7 @@ impl Payload {
         }
     }
 
-    /// The bytes held, as far as they are known: what bounds on memory count.
+    /// The number of bytes held, as counted by memory limits; 0 for a value not yet serialized.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
             Repr::Slice(text) => text.len(),
@@ -233,7 +233,7 @@ impl Payload {
     }
 }
 
-/// The value's text, which is made once.
+/// The value's JSON text, serialized on first use.
 fn written(value: &dyn Erased) -> Result<&ByteString, PayloadError> {
     let serialize = || {
         let mut out = Vec::with_capacity(128);
@@ -255,7 +255,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Inside another value a payload is written as the JSON it stands for.
+/// Serializes as the JSON that the payload stands for.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.text().map_err(S::Error::custom)?;
@@ -264,7 +264,7 @@ impl Serialize for Payload {
     }
 }
 
-/// Any JSON value fits, unread. Works with `serde_json` alone.
+/// Accepts any JSON value, unparsed. Works only with `serde_json`.
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_moved_to_a_reader_of_its_type() {
+    fn reading_the_stored_type_moves_the_value() {
         let text = "x".repeat(1 << 16);
         let place = text.as_ptr();
         let back: (String,) = Payload::new((text,)).read().unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_others_hold_is_copied_for_a_reader() {
+    fn reading_a_shared_value_copies_it() {
         let payload = Payload::new((1, "two".to_owned()));
         let kept = payload.clone();
         assert_eq!(payload.read::<(i64, String)>().unwrap(), (1, "two".to_owned()));
@@ -300,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "what two threads do at once")]
+    #[allow(clippy::disallowed_methods, reason = "tests concurrent use")]
     fn a_value_shared_by_two_threads_is_serialized_once() {
         use std::sync::{Mutex, mpsc};
         use std::time::Duration;
 
-        /// The first to serialize it says so, and watches whether a second begins.
+        /// The first serialization reports its start and checks that no second one begins.
         struct Watched {
             begins: mpsc::SyncSender<()>,
             first: Mutex<Option<mpsc::Receiver<()>>>,
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_text_passes_unread_and_fails_where_it_is_parsed() {
+    fn invalid_content_is_accepted_unread_and_fails_when_parsed() {
         for odd in [r#""\ud800""#.to_owned(), format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
             let payload = Payload::from_json(odd.clone()).unwrap();
             assert_eq!(&payload.to_json().unwrap()[..], odd.as_bytes());

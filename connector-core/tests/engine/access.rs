@@ -1,4 +1,4 @@
-//! Access rules of the host's, which the router enforces.
+//! The host's access rules, enforced by the router.
 
 use connector_core::{Access, ActivateError, CallError, Context, Engine, Operation, Plugin, Refusal};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn reads(name: &str) -> Plugin {
         .method("relay", |ctx: Context, to: String| async move { ctx.client().call::<i64>(&to, "read", ()).await })
 }
 
-/// `far` may reach `files` and the manager only.
+/// `far` may access only `files` and the manager.
 async fn host() -> Host {
     let rule = |access: &Access<'_>| access.from != "far" || ["files", "manager"].contains(&access.to);
     let host = Host::with(Engine::builder().access_rule("far-sees-files-only", rule).build()).await;
@@ -22,13 +22,13 @@ async fn host() -> Host {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_may_call_only_one_other_reaches_no_more() {
+async fn a_plugin_restricted_to_another_cannot_reach_more() {
     let host = host().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
     let manager = host.engine.manager();
     let mut ask = async |name: &str, key: &str, payload: Value| {
-        peer.say(json!({"action": "request", "id": 1, "name": name, "key": key, "payload": payload}));
-        peer.hear().await
+        peer.send(json!({"action": "request", "id": 1, "name": name, "key": key, "payload": payload}));
+        peer.recv().await
     };
     assert_eq!(ask("files", "read", json!([])).await["payload"], 1);
     let refused = ask("secret", "read", json!([])).await;
@@ -41,7 +41,7 @@ async fn a_plugin_that_may_call_only_one_other_reaches_no_more() {
     manager.activate("secret").await.unwrap();
     let refused = ask("manager", "deactivatePlugin", json!(["secret"])).await;
     assert!(refused["error"].as_str().unwrap().contains("may not deactivate \"secret\""), "{refused}");
-    // By way of another it is the other who asks.
+    // For an indirect call, the intermediate plugin is the caller.
     assert_eq!(ask("files", "relay", json!(["secret"])).await["payload"], 1);
 }
 
@@ -49,9 +49,9 @@ async fn a_plugin_that_may_call_only_one_other_reaches_no_more() {
 async fn a_refused_subscription_receives_nothing() {
     let rule = |access: &Access<'_>| !matches!(access.operation, Operation::Listen { event: "secret" });
     let host = Host::with(Engine::builder().access_rule("no-secrets", rule).build()).await;
-    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
     for (action, key) in [("on", "secret"), ("once", "secret"), ("on", "open")] {
-        peer.say(json!({"action": action, "name": "local", "key": key}));
+        peer.send(json!({"action": action, "name": "local", "key": key}));
     }
     settle().await;
     for event in ["secret", "open"] {
@@ -67,7 +67,7 @@ async fn a_refused_subscription_receives_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rules_see_who_whom_and_what_and_nothing_of_the_engines_own() {
+async fn rules_see_requests_of_plugins_but_not_of_the_engine() {
     let (asked, notes) = (Notes::default(), Notes::default());
     let seen = asked.clone();
     let rule = move |access: &Access<'_>| {
@@ -88,14 +88,14 @@ async fn rules_see_who_whom_and_what_and_nothing_of_the_engines_own() {
     assert_eq!(anyone(&asked), [call, "local near Activate"]);
     host.local.on("near", "e", notes.listener()).unwrap();
     assert_eq!(anyone(&asked), ["local near Listen { event: \"e\" }"]);
-    host.local.call::<()>("nobody", "m", ()).await.unwrap_err();
-    assert_eq!(anyone(&asked), ["local nobody Call { method: \"m\", path: \"nobody\" }"]);
+    host.local.call::<()>("missing", "m", ()).await.unwrap_err();
+    assert_eq!(anyone(&asked), ["local missing Call { method: \"m\", path: \"missing\" }"]);
     host.engine.manager().deactivate("near").await.unwrap();
     assert_eq!(anyone(&asked), ["manager near Deactivate"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_whether_a_plugin_agrees_is_the_engines_own() {
+async fn asking_a_plugin_for_agreement_is_not_subject_to_rules() {
     struct Anyone;
     #[connector_core::async_trait]
     impl connector_core::Policy for Anyone {
@@ -104,14 +104,14 @@ async fn asking_whether_a_plugin_agrees_is_the_engines_own() {
         }
     }
     let rule = |access: &Access<'_>| access.from != "manager" || !matches!(access.operation, Operation::Call { .. });
-    let host = Host::with(Engine::builder().policy(Anyone).access_rule("manager-calls-nobody", rule).build()).await;
+    let host = Host::with(Engine::builder().policy(Anyone).access_rule("manager-calls-nothing", rule).build()).await;
     host.add(|| Plugin::new("far").can_deactivate(|| async { false })).await;
     host.local.call::<()>("manager", "deactivatePlugin", ("far",)).await.unwrap_err();
     assert!(host.engine.manager().is_active("far"), "it has been asked, and does not agree");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_of_the_hosts_binds_the_host_and_one_that_panics_does_not_allow() {
+async fn a_rule_applies_to_the_host_and_a_panicking_rule_denies() {
     let rule = |access: &Access<'_>| match access.operation {
         Operation::Activate if access.to == "odd" => panic!("no idea"),
         Operation::Activate => access.to != "never",

@@ -1,4 +1,4 @@
-//! Activation, deactivation and removal that cross each other, fail, or are given up.
+//! Activations, deactivations and removals that overlap, fail, or are abandoned.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use connector_core::{ClientConfig, Context, Engine, Plugin, PluginOptions, Polic
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::hand::by_hand;
+use crate::scripted_peer::scripted_link;
 use crate::support::{Host, Notes, settle, soon};
 
 #[tokio::test(start_paused = true)]
-async fn events_kept_for_a_lost_link_are_gone_after_deactivation() {
+async fn events_kept_for_a_lost_link_are_dropped_at_deactivation() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
-    peer.hang_up();
+    peer.close();
     settle().await;
     host.local.emit("e", ("stale",)).await.unwrap();
     host.engine.manager().deactivate("far").await.unwrap();
@@ -23,13 +23,13 @@ async fn events_kept_for_a_lost_link_are_gone_after_deactivation() {
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
-    peer.shake_hands(&[], false).await;
+    peer.answer_handshake(&[], false).await;
     activated.await.unwrap().unwrap();
     assert_eq!(peer.all().await, Vec::<Value>::new(), "it listens to nothing any more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_linked_plugin_may_have_itself_removed() {
+async fn a_linked_plugin_may_remove_itself() {
     let host = Host::new().await;
     let engine = host.engine.clone();
     let remover = Plugin::new("remover").method("remove", move |name: String| {
@@ -37,14 +37,14 @@ async fn a_linked_plugin_may_have_itself_removed() {
         async move { engine.remove(&name).await }
     });
     host.engine.register(remover).unwrap();
-    let (peer, _peers) = host.add_by_hand("far", &[], true).await;
-    peer.say(json!({"action": "request", "id": 1, "name": "remover", "key": "remove", "payload": ["far"]}));
+    let (peer, _peers) = host.add_scripted("far", &[], true).await;
+    peer.send(json!({"action": "request", "id": 1, "name": "remover", "key": "remove", "payload": ["far"]}));
     settle().await;
     assert!(!host.engine.manager().is_active("far"));
     assert!(!host.engine.is_registered("far"));
 }
 
-/// Says yes once it is told to.
+/// Grants permission when notified.
 struct Undecided(Arc<Notify>);
 
 #[async_trait]
@@ -58,10 +58,10 @@ impl Policy for Undecided {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_was_removed_while_permission_was_asked_is_not_activated() {
+async fn a_plugin_removed_during_a_permission_request_is_not_activated() {
     let yes = Arc::new(Notify::new());
     let host = Host::with(Engine::builder().policy(Undecided(yes.clone())).build()).await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     settle().await;
@@ -73,9 +73,9 @@ async fn a_plugin_that_was_removed_while_permission_was_asked_is_not_activated()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_under_way_ends_with_the_engine() {
+async fn a_pending_activation_ends_with_the_engine() {
     let host = Host::new().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let _peer = peers.next().await;
@@ -84,20 +84,20 @@ async fn an_activation_under_way_ends_with_the_engine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_hook_is_that_activations_error_and_harms_no_caller() {
+async fn a_panicking_hook_is_an_error_of_its_activation_only() {
     let host = Host::new().await;
     host.engine
         .register(Plugin::new("near").method("m", || async {}).on_activation(|_| async { panic!("in the hook") }))
         .unwrap();
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
-    peer.say(json!({"action": "request", "id": 1, "name": "near", "key": "m", "payload": []}));
-    let answer = peer.hear().await;
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
+    peer.send(json!({"action": "request", "id": 1, "name": "near", "key": "m", "payload": []}));
+    let answer = peer.recv().await;
     assert_eq!(answer["id"], 1);
     assert!(answer["error"].is_string(), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_hook_may_call_what_calls_back() {
+async fn an_activation_hook_may_call_a_plugin_that_calls_back() {
     let host = Host::new().await;
     host.engine
         .register(
@@ -117,27 +117,27 @@ async fn an_activation_hook_may_call_what_calls_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_deadline_of_the_plugins_own_holds_through_the_manager_too() {
+async fn a_plugins_own_activation_timeout_applies_to_the_manager() {
     let host = Host::new().await;
-    let _peers = host.register_by_hand("silent", PluginOptions::default());
+    let _peers = host.register_scripted("silent", PluginOptions::default());
     let error = host.local.call::<()>("manager", "activatePlugin", ("silent",)).await.unwrap_err();
     assert!(error.to_string().contains("did not answer its handshake"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deactivation_that_is_given_up_leaves_no_link_state_up() {
+async fn an_abandoned_deactivation_does_not_leave_the_link_up() {
     let host = Host::new().await;
-    let (_peer, _peers) = host.add_by_hand("far", &[], true).await;
+    let (_peer, _peers) = host.add_scripted("far", &[], true).await;
     let state = host.engine.link_state("far").unwrap();
     let manager = host.engine.manager();
-    // Polled once: the link has been asked to close, and nobody waits for it.
+    // Polled once: the link was asked to close, and nothing awaits it.
     drop(futures_util::future::poll_immediate(manager.deactivate("far")).await);
     settle().await;
     assert!(!host.engine.manager().is_active("far") && !state.borrow().is_up(), "{:?}", *state.borrow());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_activated_while_its_link_still_closes_gets_a_new_one() {
+async fn a_plugin_activated_while_its_link_closes_gets_a_new_link() {
     let host = Host::new().await;
     host.add(|| Plugin::new("far").method("m", || async { 1 })).await;
     let manager = host.engine.manager();
@@ -148,15 +148,15 @@ async fn a_plugin_activated_while_its_link_still_closes_gets_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_handshake_is_noticed_at_once() {
+async fn a_refused_handshake_is_detected_at_once() {
     let host = Host::new().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
-    let ask = peer.hear().await;
+    let ask = peer.recv().await;
     settle().await;
-    peer.say(json!({"action": "response", "id": ask["id"], "key": "handshake", "error": "not you"}));
+    peer.send(json!({"action": "response", "id": ask["id"], "key": "handshake", "error": "not you"}));
     soon(activated).await.unwrap().unwrap_err();
 }
 
@@ -164,13 +164,13 @@ async fn a_refused_handshake_is_noticed_at_once() {
 async fn a_plugin_that_was_never_activated_is_not_deactivated() {
     let notes = Notes::default();
     let noted = notes.clone();
-    let (mut engine, link) = by_hand();
+    let (mut engine, link) = scripted_link();
     let plugin = Plugin::new("p").on_deactivation(move |_| {
         noted.add("deactivated");
         async {}
     });
     let (_client, link) = connect(link, plugin, ClientConfig::default());
-    engine.hang_up();
+    engine.close();
     soon(link).await;
     assert_eq!(notes.take(), Vec::<Value>::new());
 }

@@ -1,4 +1,4 @@
-//! Who a call is made by: callers that are deactivated while it waits, handles used in another plugin's method.
+//! Attribution of calls: callers deactivated while a call waits, and handles used in another plugin's method.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Host, Notes, permissive_host, settle, soon};
 
-/// A plugin that notes each run; `hang` ends when the test says so.
+/// A plugin that records each run; `hang` ends when the test notifies it.
 fn target(notes: &Notes, go: &Arc<Notify>) -> Plugin {
     let (notes, go) = (notes.clone(), go.clone());
     let noted = notes.clone();
@@ -36,7 +36,7 @@ fn is_deactivated(outcome: &Result<(), CallError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
+async fn a_queued_call_ends_with_its_callers_deactivation() {
     for linked in [false, true] {
         for remove in [false, true] {
             let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
@@ -58,7 +58,7 @@ async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
             let outcome = soon(waits).await.unwrap();
             assert!(is_deactivated(&outcome), "linked: {linked}, remove: {remove}: {outcome:?}");
             if !remove {
-                // Its next activation does not bring the call back.
+                // Its next activation does not restore the call.
                 host.engine.manager().activate("caller").await.unwrap();
             }
             go.notify_one();
@@ -70,7 +70,7 @@ async fn a_call_that_waits_in_a_queue_ends_with_its_callers_activation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_an_activation_ends_with_its_callers_activation() {
+async fn a_call_waiting_for_an_activation_ends_with_its_callers_deactivation() {
     for again in [false, true] {
         let (host, notes, go) = (permissive_host().await, Notes::default(), Arc::new(Notify::new()));
         let hook = go.clone();
@@ -95,9 +95,9 @@ async fn a_call_that_waits_for_an_activation_ends_with_its_callers_activation() 
     }
 }
 
-/// The manager's own decision may take its time, too.
+/// The manager's own decision may take time as well.
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_activation_waits_for_the_policy_ends_with_its_callers_activation() {
+async fn a_call_waiting_for_the_policy_ends_with_its_callers_deactivation() {
     struct Asks(Arc<Notify>);
     #[async_trait]
     impl Policy for Asks {
@@ -120,11 +120,11 @@ async fn a_call_whose_activation_waits_for_the_policy_ends_with_its_callers_acti
     let outcome = soon(waits).await.unwrap();
     assert!(is_deactivated(&outcome), "{outcome:?}");
     assert!(notes.take().is_empty());
-    assert!(!host.engine.manager().is_active("target"), "nobody wants it active any more");
+    assert!(!host.engine.manager().is_active("target"), "no request for it is left");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() {
+async fn a_call_through_another_plugins_handle_belongs_to_the_calling_method() {
     let host = Host::new().await;
     let friend = host.engine.register(Plugin::new("friend")).unwrap();
     host.engine.manager().activate("friend").await.unwrap();
@@ -135,7 +135,7 @@ async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() 
     });
     host.engine.register(p).unwrap();
     assert_eq!(soon(host.local.call::<i64>("p", "two", ())).await.unwrap(), 1);
-    // By way of a third, too, which makes the call that comes back with its own handle.
+    // Also through a third plugin, which makes the reentrant call with its own handle.
     let q =
         Plugin::new("q").method("back", |ctx: Context| async move { ctx.client().call::<i64>("r", "one", ()).await });
     let r = Plugin::new("r").method("one", || async { 1 }).method("go", move || {
@@ -147,9 +147,9 @@ async fn a_call_by_another_plugins_handle_belongs_to_the_method_that_makes_it() 
     assert_eq!(soon(host.local.call::<i64>("r", "go", ())).await.unwrap(), 1);
 }
 
-/// Its own calls are not mistaken for the method's, and wait their turn.
+/// Its own calls are not attributed to the method, and wait in the queue.
 #[tokio::test(start_paused = true)]
-async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
+async fn calls_through_a_handle_are_not_attributed_to_its_plugin() {
     let (host, notes, go) = (Host::new().await, Notes::default(), Arc::new(Notify::new()));
     host.engine.register(target(&notes, &go)).unwrap();
     let handle = host.local.clone();
@@ -163,7 +163,7 @@ async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
     let waits = host.start::<()>("p", "note", ());
     settle().await;
     assert!(notes.take().is_empty(), "it waits");
-    // A cancel in the handle's name means it all the same.
+    // A cancel through the handle still applies to it.
     host.local.cancel("target", Some("note")).await.unwrap();
     assert!(matches!(soon(waits).await.unwrap(), Err(CallError::Plugin(_))));
     go.notify_one();
@@ -171,7 +171,7 @@ async fn a_handles_own_plugin_is_not_blamed_for_what_another_does_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_method_named_as_the_handshake_is_refused_at_once_over_a_link() {
+async fn a_method_named_handshake_is_refused_over_a_link() {
     use connector_core::{ClientConfig, Service};
 
     let shakes = |name: &str| {
@@ -186,18 +186,19 @@ async fn a_method_named_as_the_handshake_is_refused_at_once_over_a_link() {
     let host = Host::new().await;
     host.engine.register(shakes("here")).unwrap();
     host.add(move || shakes("there")).await;
-    // Inside a process there is no link to mistake it.
+    // Within a process there is no link that could confuse it.
     assert_eq!(host.local.call::<i64>("here", "handshake", ()).await.unwrap(), 1);
     for path in ["there", "there.hands"] {
         let error = soon(host.local.call::<i64>(path, "handshake", ())).await.unwrap_err();
         assert!(matches!(error, CallError::Refused(_)) && error.to_string().contains("reserved"), "{error:?}");
     }
-    for target in ["here", "there", "nobody"] {
+    for target in ["here", "there", "missing"] {
         let asked = soon(host.local.call::<(bool, String)>("there", "ask", (target,))).await.unwrap();
         assert!(asked.0 && asked.1.contains("\"handshake\"") && asked.1.contains("reserved"), "{asked:?}");
     }
-    // The link shook hands no more than once.
-    let (client, mut engine) = crate::hand::plugin_by_hand(shakes("p"), ClientConfig::default(), false).await;
+    // The link performed only one handshake.
+    let (client, mut engine) =
+        crate::scripted_peer::plugin_with_scripted_engine(shakes("p"), ClientConfig::default(), false).await;
     soon(client.call::<i64>("x", "handshake", ())).await.unwrap_err();
     assert!(engine.all().await.is_empty());
 }

@@ -1,11 +1,11 @@
-//! How calls end: each once, and in whose words.
+//! The outcomes of calls: each ends once, with the documented text.
 
 use std::time::Duration;
 
 use connector_core::{CallError, ClientConfig, LinkLost, Payload, Plugin, PluginOptions, Refusal, connect};
 use serde_json::{Value, json};
 
-use crate::hand::{by_hand, plugin_by_hand};
+use crate::scripted_peer::{plugin_with_scripted_engine, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
 fn named(name: &str) -> Plugin {
@@ -43,59 +43,59 @@ async fn a_call_in_flight_at_a_loss_ends_at_once() {
 async fn a_call_by_a_linked_plugin_ends_at_once_when_the_targets_link_or_its_own_is_lost() {
     let host = Host::new().await;
     let switch = host.add(|| named("far")).await;
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
-    caller.say(json!({"action": "request", "id": 1, "name": "far", "key": "hang", "payload": []}));
+    let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;
+    caller.send(json!({"action": "request", "id": 1, "name": "far", "key": "hang", "payload": []}));
     settle().await;
     switch.cut();
-    let answer = caller.hear().await;
+    let answer = caller.recv().await;
     assert_eq!((&answer["id"], &answer["errorKind"]), (&json!(1), &json!("linkLost")));
 
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     let call = tokio::spawn(async move { client.call::<()>("x", "y", ()).await });
-    engine.hear().await;
-    engine.hang_up();
+    engine.recv().await;
+    engine.close();
     assert!(matches!(soon(call).await.unwrap(), Err(CallError::LinkLost(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_with_an_unknown_id_is_dropped_and_the_link_lives() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
-    peer.say(json!({"action": "response", "id": 77, "name": "far", "key": "echo", "payload": 1}));
-    peer.say(json!({"action": "response", "name": "far", "key": "echo"}));
+    let (mut peer, _peers) = host.add_scripted("far", &["echo"], false).await;
+    peer.send(json!({"action": "response", "id": 77, "name": "far", "key": "echo", "payload": 1}));
+    peer.send(json!({"action": "response", "name": "far", "key": "echo"}));
     let call = host.start::<i64>("far", "echo", (5,));
-    let request = peer.hear().await;
+    let request = peer.recv().await;
     peer.answer(&request, json!(5));
     peer.answer(&request, json!(6));
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), false).await;
-    engine.say(json!({"action": "response", "id": 77, "name": "x", "key": "y", "payload": 1}));
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), false).await;
+    engine.send(json!({"action": "response", "id": 77, "name": "x", "key": "y", "payload": 1}));
     let call = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
-    let request = engine.hear().await;
+    let request = engine.recv().await;
     engine.answer(&request, json!(5));
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_right_after_activation_works_however_late_the_handshake_is_answered() {
+async fn a_call_right_after_activation_works_despite_a_late_handshake() {
     let host = Host::new().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!activated.is_finished() && !host.engine.manager().is_active("far"));
-    peer.shake_hands(&["echo"], false).await;
+    peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     let call = host.start::<i64>("far", "echo", (5,));
-    let request = peer.hear().await;
+    let request = peer.recv().await;
     peer.answer(&request, json!(5));
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugins_own_error_comes_as_it_was_thrown() {
+async fn a_plugins_error_arrives_unchanged() {
     let host = Host::new().await;
     host.add(|| named("far")).await;
     host.engine.register(named("near")).unwrap();
@@ -105,10 +105,10 @@ async fn a_plugins_own_error_comes_as_it_was_thrown() {
             other => panic!("{target}: {other:?}"),
         }
     }
-    let (mut peer, _peers) = host.add_by_hand("hand", &["fail"], false).await;
+    let (mut peer, _peers) = host.add_scripted("hand", &["fail"], false).await;
     let call = host.start::<()>("hand", "fail", ());
-    let request = peer.hear().await;
-    peer.say(json!({"action": "response", "id": request["id"], "error": {"code": 5, "message": "no"}}));
+    let request = peer.recv().await;
+    peer.send(json!({"action": "response", "id": request["id"], "error": {"code": 5, "message": "no"}}));
     let CallError::Plugin(fault) = call.await.unwrap().unwrap_err() else { panic!("not the plugin's") };
     assert_eq!(fault.payload().clone().read::<Value>().unwrap(), json!({"code": 5, "message": "no"}));
 }
@@ -120,7 +120,7 @@ async fn refusals_use_the_published_words() {
     host.engine.register(named("off").can_activate(|_, _| async { false })).unwrap();
     let local = &host.local;
     let call = async |target: &str, method: &str| words(local.call::<()>(target, method, ()).await);
-    assert_eq!(call("nobody.at.all", "x").await, "Cannot call nobody from local, because nobody is not registered");
+    assert_eq!(call("missing.at.all", "x").await, "Cannot call missing from local, because missing is not registered");
     assert_eq!(call("off", "echo").await, "local cannot call echo of off, because off is not activated yet");
     assert_eq!(
         call("near", "secret").await,
@@ -129,12 +129,12 @@ async fn refusals_use_the_published_words() {
     );
     let cancel = async |target: &str, method: Option<&str>| words(local.cancel(target, method).await);
     assert_eq!(
-        cancel("nobody", Some("x")).await,
-        "Cannot cancel x on nobody from local, because nobody is not registered"
+        cancel("missing", Some("x")).await,
+        "Cannot cancel x on missing from local, because missing is not registered"
     );
     assert_eq!(
-        cancel("nobody", None).await,
-        "Cannot cancel undefined on nobody from local, because nobody is not registered"
+        cancel("missing", None).await,
+        "Cannot cancel undefined on missing from local, because missing is not registered"
     );
     assert_eq!(cancel("off", Some("echo")).await, "local cannot cancel echo of off, because off is not activated");
     assert_eq!(cancel("off", None).await, "local cannot cancel calls onoff, because off is not activated");
@@ -146,7 +146,7 @@ async fn refusals_use_the_published_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deactivated_plugin_is_told_so_in_the_published_words() {
+async fn operations_of_a_deactivated_plugin_fail_with_the_published_text() {
     let host = Host::new().await;
     let idle = host.engine.register(named("idle")).unwrap();
     let told = |what: &str| format!("Plugin \"idle\" is currently deactivated. {what}. Activate \"idle\" first.");
@@ -159,8 +159,8 @@ async fn a_deactivated_plugin_is_told_so_in_the_published_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_is_not_connected_or_whose_engine_is_gone_is_told_so() {
-    let (_peer, link) = by_hand();
+async fn operations_without_a_connection_or_engine_fail() {
+    let (_peer, link) = scripted_link();
     let (client, _link) = connect(link, named("p"), ClientConfig::default());
     assert!(words(client.call::<()>("x", "y", ()).await).starts_with("Not connected to the IDE. "));
     assert!(words(client.emit("e", ()).await).starts_with("Not connected to the IDE. "));
@@ -176,25 +176,25 @@ async fn a_plugin_that_is_not_connected_or_whose_engine_is_gone_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_reach_a_linked_caller_with_their_kind_and_a_published_one_without() {
+async fn only_native_callers_receive_the_kind_of_a_refusal() {
     let host = Host::new().await;
     for (name, native) in [("native", true), ("published", false)] {
-        let (mut peer, _peers) = host.add_by_hand(name, &[], native).await;
-        peer.say(json!({"action": "call", "id": 9, "name": "nobody.sub", "key": "x", "payload": [1]}));
+        let (mut peer, _peers) = host.add_scripted(name, &[], native).await;
+        peer.send(json!({"action": "call", "id": 9, "name": "missing.sub", "key": "x", "payload": [1]}));
         let mut expected = json!({
-            "action": "response", "id": 9, "name": "nobody.sub", "key": "x",
-            "error": format!("Cannot call nobody from {name}, because nobody is not registered"),
+            "action": "response", "id": 9, "name": "missing.sub", "key": "x",
+            "error": format!("Cannot call missing from {name}, because missing is not registered"),
         });
         if native {
             expected["errorKind"] = "refused".into();
         }
-        assert_eq!(peer.hear().await, expected);
+        assert_eq!(peer.recv().await, expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_published_engines_words_tell_a_plugin_how_its_call_ended() {
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), false).await;
+async fn the_outcome_is_derived_from_a_published_engines_text() {
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), false).await;
     for (error, kind) in [
         ("[TIMEOUT] Timeout for call y from p", "TimedOut"),
         ("[CANCEL] Canceled call y from p", "Cancelled"),
@@ -204,8 +204,8 @@ async fn a_published_engines_words_tell_a_plugin_how_its_call_ended() {
     ] {
         let caller = client.clone();
         let call = tokio::spawn(async move { caller.call::<()>("x", "y", ()).await });
-        let request = engine.hear().await;
-        engine.say(json!({"action": "response", "id": request["id"], "name": "x", "key": "y", "error": error}));
+        let request = engine.recv().await;
+        engine.send(json!({"action": "response", "id": request["id"], "name": "x", "key": "y", "error": error}));
         let outcome = call.await.unwrap().unwrap_err();
         assert!(format!("{outcome:?}").starts_with(kind), "{outcome:?}");
         assert_eq!(outcome.to_string(), format!("Error from IDE : {error}"));
@@ -213,11 +213,11 @@ async fn a_published_engines_words_tell_a_plugin_how_its_call_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_never_answers_is_given_up() {
+async fn a_call_to_an_unresponsive_engine_times_out() {
     let mut config = ClientConfig::default();
     config.call_timeout = Duration::from_secs(7);
     config.max_calls = 1;
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), config, true).await;
     let caller = client.clone();
     let began = tokio::time::Instant::now();
     let call = tokio::spawn(async move { caller.call::<()>("x", "y", ()).await });
@@ -225,7 +225,7 @@ async fn an_engine_that_never_answers_is_given_up() {
     assert!(matches!(refusal(client.call::<()>("x", "z", ()).await), Refusal::Busy { waiting: 1, .. }));
     assert!(matches!(call.await.unwrap(), Err(CallError::TimedOut(_))));
     assert_eq!(began.elapsed().as_secs(), 7);
-    let id = engine.hear().await["id"].clone();
+    let id = engine.recv().await["id"].clone();
     assert_eq!(engine.all().await, [json!({"action": "cancel", "id": id})]);
 }
 
@@ -239,19 +239,19 @@ async fn a_result_of_another_type_names_target_and_method() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_false_in_javascript_is_no_error() {
+async fn a_falsy_error_is_not_an_error() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["echo"], false).await;
     for nothing in [json!(null), json!(""), json!(0), json!(false)] {
         let call = host.start::<Payload>("far", "echo", ());
-        let request = peer.hear().await;
-        peer.say(json!({"action": "response", "id": request["id"], "payload": 1, "error": nothing}));
+        let request = peer.recv().await;
+        peer.send(json!({"action": "response", "id": request["id"], "payload": 1, "error": nothing}));
         assert_eq!(call.await.unwrap().unwrap().read::<i64>().unwrap(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_the_user_names_the_right_caller_after_an_inner_call() {
+async fn asking_the_user_names_the_correct_caller_after_a_nested_call() {
     use connector_core::{Context, Engine, Policy, async_trait};
     struct OnlyFriend(Notes);
     #[async_trait]

@@ -1,14 +1,14 @@
-//! Calls that are given up, by dropping their future or by name.
+//! Calls cancelled by dropping their future or by name.
 
 use std::time::Duration;
 
 use connector_core::{CallError, ClientConfig, Context, Payload, Plugin, PluginOptions, Refusal, Rest};
 use serde_json::{Value, json};
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, OnDrop, settle, soon};
 
-/// `hang` notes its start and its end; `via` calls another's `hang`.
+/// `hang` records its start and end; `via` calls another plugin's `hang`.
 fn hanging(name: &str, notes: &Notes) -> Plugin {
     let (hangs, via) = (notes.clone(), notes.clone());
     Plugin::new(name)
@@ -47,43 +47,43 @@ async fn dropping_a_call_drops_the_handlers_along_the_whole_chain() {
     dropped.sort_by_key(Value::to_string);
     assert_eq!(dropped, ["dropped", "via dropped"], "both handlers of one chain");
     other.await.unwrap().unwrap();
-    assert!(notes.take().contains(&json!("two ends")), "another call of the same method goes on");
+    assert!(notes.take().contains(&json!("two ends")), "another call of the same method continues");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_native_plugin_is_told_by_id_and_a_late_answer_is_dropped() {
+async fn a_native_plugin_receives_a_cancel_by_id_and_its_late_response_is_dropped() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand_with(PluginOptions::default().concurrency(2), "far", &["m"], true).await;
+    let (mut peer, _peers) = host.add_scripted_with(PluginOptions::default().concurrency(2), "far", &["m"], true).await;
     let (given_up, other) = (host.start::<i64>("far", "m", ()), host.start::<i64>("far", "m", ()));
-    let (first, second) = (peer.hear().await, peer.hear().await);
+    let (first, second) = (peer.recv().await, peer.recv().await);
     given_up.abort();
-    assert_eq!(peer.hear().await, json!({"action": "cancel", "id": first["id"]}));
+    assert_eq!(peer.recv().await, json!({"action": "cancel", "id": first["id"]}));
     peer.answer(&first, json!(1));
     peer.answer(&second, json!(2));
     assert_eq!(soon(other).await.unwrap().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_published_plugin_is_told_nothing_and_its_late_answer_is_dropped() {
+async fn a_published_plugin_receives_no_cancel_and_its_late_response_is_dropped() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     let given_up = host.start::<i64>("far", "m", ());
-    let first = peer.hear().await;
+    let first = peer.recv().await;
     given_up.abort();
     assert_eq!(peer.all().await, Vec::<Value>::new());
     peer.answer(&first, json!(1));
     let other = host.start::<i64>("far", "m", ());
-    let second = peer.hear().await;
+    let second = peer.recv().await;
     peer.answer(&second, json!(2));
     assert_eq!(soon(other).await.unwrap().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_tells_a_native_engine_by_id_and_a_published_one_nothing() {
+async fn a_plugin_sends_a_cancel_by_id_only_to_a_native_engine() {
     for native in [true, false] {
-        let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), native).await;
+        let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), native).await;
         let call = tokio::spawn(async move { client.call::<()>("x", "y", ()).await });
-        let id = engine.hear().await["id"].clone();
+        let id = engine.recv().await["id"].clone();
         call.abort();
         let expected = if native { vec![json!({"action": "cancel", "id": id})] } else { vec![] };
         assert_eq!(engine.all().await, expected);
@@ -93,13 +93,13 @@ async fn a_plugin_tells_a_native_engine_by_id_and_a_published_one_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_native_engines_cancel_drops_that_one_handler() {
     let notes = Notes::default();
-    let (_client, mut engine) = plugin_by_hand(hanging("p", &notes), ClientConfig::default(), true).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(hanging("p", &notes), ClientConfig::default(), true).await;
     for id in [1, 2] {
-        engine.say(json!({"action": "request", "id": id, "name": "p", "key": "hang", "payload": [id.to_string()]}));
+        engine.send(json!({"action": "request", "id": id, "name": "p", "key": "hang", "payload": [id.to_string()]}));
     }
-    engine.say(json!({"action": "cancel", "id": 1}));
-    engine.say(json!({"action": "cancel", "id": 99}));
-    engine.say(json!({"action": "cancel", "name": "p", "key": "hang"}));
+    engine.send(json!({"action": "cancel", "id": 1}));
+    engine.send(json!({"action": "cancel", "id": 99}));
+    engine.send(json!({"action": "cancel", "name": "p", "key": "hang"}));
     settle().await;
     assert_eq!(notes.take(), ["1 starts", "2 starts", "dropped"]);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -112,12 +112,12 @@ async fn a_native_engines_cancel_drops_that_one_handler() {
 async fn a_native_plugins_cancel_by_id_ends_that_one_call() {
     let (host, notes) = (Host::new().await, Notes::default());
     host.engine.register(hanging("near", &notes).options(PluginOptions::default().concurrency(2))).unwrap();
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
+    let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;
     for id in [1, 2] {
         let call = json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": [id.to_string()]});
-        caller.say(call);
+        caller.send(call);
     }
-    caller.say(json!({"action": "cancel", "id": 1}));
+    caller.send(json!({"action": "cancel", "id": 1}));
     settle().await;
     assert_eq!(notes.take(), ["1 starts", "2 starts", "dropped"]);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -126,7 +126,7 @@ async fn a_native_plugins_cancel_by_id_ends_that_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancel_ends_the_callers_calls_of_that_method_and_nobody_elses() {
+async fn cancel_ends_only_the_callers_calls_of_that_method() {
     let (host, notes) = (Host::new().await, Notes::default());
     let plugin = hanging("far", &notes);
     host.add_with(PluginOptions::default().concurrency(2), move || plugin.clone()).await;
@@ -153,11 +153,11 @@ async fn cancel_ends_the_callers_calls_of_that_method_and_nobody_elses() {
 async fn a_linked_plugin_cancels_by_name_as_published() {
     let (host, notes) = (Host::new().await, Notes::default());
     host.engine.register(hanging("near", &notes)).unwrap();
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], false).await;
+    let (mut caller, _peers) = host.add_scripted("caller", &[], false).await;
     for id in [1, 2] {
-        caller.say(json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": ["x"]}));
+        caller.send(json!({"action": "request", "id": id, "name": "near", "key": "hang", "payload": ["x"]}));
     }
-    caller.say(json!({"action": "cancel", "name": "near"}));
+    caller.send(json!({"action": "cancel", "name": "near"}));
     let answers = caller.all().await;
     assert_eq!(answers.len(), 2);
     for answer in answers {
@@ -167,7 +167,7 @@ async fn a_linked_plugin_cancels_by_name_as_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handlers_spawned_work_learns_of_the_end_of_its_call() {
+async fn a_handlers_spawned_task_is_notified_of_the_end_of_its_call() {
     let (host, notes) = (Host::new().await, Notes::default());
     let noted = notes.clone();
     let plugin = Plugin::new("p").method("work", move |ctx: Context, hang: bool| {
@@ -223,7 +223,7 @@ async fn deactivating_the_target_ends_calls_to_it() {
     assert_eq!(notes.take(), ["runs starts", "dropped"]);
 }
 
-/// No end that is known does this: whoever does gets all or nothing.
+/// No known peer reuses an id; if one does, all its calls are cancelled.
 #[tokio::test(start_paused = true)]
 async fn a_cancel_by_id_ends_every_request_of_that_id() {
     for id in [json!(1), json!("b3c1")] {
@@ -241,26 +241,26 @@ async fn a_cancel_by_id_ends_every_request_of_that_id() {
             let quick =
                 |name: &str| json!({"action": "request", "id": id, "name": name, "key": "quick", "payload": []});
             // At the plugin's end.
-            let (_client, mut engine) = plugin_by_hand(plugin(), ClientConfig::default(), true).await;
-            engine.say(request("one", "near"));
-            engine.say(if first_ends { quick("near") } else { request("two", "near") });
+            let (_client, mut engine) = plugin_with_scripted_engine(plugin(), ClientConfig::default(), true).await;
+            engine.send(request("one", "near"));
+            engine.send(if first_ends { quick("near") } else { request("two", "near") });
             tokio::time::sleep(Duration::from_millis(10)).await;
             engine.all().await;
             notes.take();
-            engine.say(cancel());
+            engine.send(cancel());
             settle().await;
             let expected = vec![json!("dropped"); if first_ends { 1 } else { 2 }];
             assert_eq!(notes.take(), expected, "at the plugin's end: {id}");
-            // And at the engine's.
+            // At the engine's end.
             let host = Host::new().await;
             host.engine.register(plugin().options(PluginOptions::default().concurrency(2))).unwrap();
-            let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
-            caller.say(request("one", "near"));
-            caller.say(if first_ends { quick("near") } else { request("two", "near") });
+            let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;
+            caller.send(request("one", "near"));
+            caller.send(if first_ends { quick("near") } else { request("two", "near") });
             tokio::time::sleep(Duration::from_millis(10)).await;
             caller.all().await;
             notes.take();
-            caller.say(cancel());
+            caller.send(cancel());
             settle().await;
             assert_eq!(notes.take(), expected, "at the engine's end: {id}");
             assert!(caller.all().await.is_empty());

@@ -65,13 +65,13 @@ async fn other_errors_are_retried_until_the_activation_times_out() {
 async fn links_that_end_before_their_handshake_fail_an_activation_as_such() {
     let host = Host::new().await;
     let options = PluginOptions::default().activation_timeout(Duration::from_secs(20));
-    let mut peers = host.register_by_hand("far", options);
+    let mut peers = host.register_scripted("far", options);
     let manager = host.engine.manager();
     let mut activated = tokio::spawn(async move { manager.activate("far").await });
     let error = loop {
         tokio::select! {
             ended = &mut activated => break ended.unwrap().unwrap_err(),
-            mut peer = peers.next() => peer.hang_up(),
+            mut peer = peers.next() => peer.close(),
         }
     };
     assert!(matches!(error, ActivateError::Link { .. }), "{error:?}");

@@ -1,4 +1,4 @@
-//! Decisions that never come, and what others see of plugins that follow each other under one name.
+//! Decisions that never complete, and the view of others on successive plugins with one name.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Policy for Undecided {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_that_never_comes_is_a_no_in_the_end() {
+async fn a_decision_that_never_completes_counts_as_no() {
     let host = Host::with(Engine::builder().policy(Undecided).build()).await;
     host.engine.register(Plugin::new("never").method("one", || async { 1 })).unwrap();
     let rule = Plugin::new("rule").method("one", || async { 1 }).can_activate(|_, _| std::future::pending());
@@ -48,7 +48,7 @@ async fn a_decision_that_never_comes_is_a_no_in_the_end() {
         ask("updateProfile", json!([{"name": "local"}])),
         ask("canCall", json!(["local", "rule", "one"])),
     ];
-    // Long enough for somebody who is asked.
+    // Long enough to ask a user.
     tokio::time::sleep(Duration::from_secs(1800)).await;
     assert!(!activation.is_finished() && calls.iter().all(|call| !call.is_finished()));
     tokio::time::sleep(Duration::from_secs(1801)).await;
@@ -67,7 +67,7 @@ async fn a_decision_that_never_comes_is_a_no_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namesakes_activation_is_seen_after_the_end_of_the_plugin_before() {
+async fn a_namesakes_activation_is_announced_after_its_predecessors_deactivation() {
     for activating in [false, true] {
         let (host, notes) = (Host::new().await, Notes::default());
         for event in ["pluginActivated", "pluginDeactivated"] {

@@ -1,10 +1,10 @@
-//! Events: who hears what, when, and in which order.
+//! Delivery of events: recipients, timing and order.
 
 use connector_core::{ClientConfig, Context, Event, Plugin, PluginClient, PluginOptions, Refusal, Rest};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
 async fn active(host: &Host, name: &str) -> PluginClient {
@@ -18,7 +18,7 @@ async fn emit(emitter: &PluginClient, number: i64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_hears_every_event_once_the_next_and_off_none() {
+async fn on_receives_every_event_once_the_next_and_off_none() {
     let (host, all, next) = (Host::new().await, Notes::default(), Notes::default());
     let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
     host.local.on("speaker", "e", all.listener()).unwrap();
@@ -33,15 +33,15 @@ async fn on_hears_every_event_once_the_next_and_off_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn off_is_fine_for_an_event_nobody_was_ever_on_for() {
+async fn off_without_a_subscription_does_nothing() {
     let host = Host::new().await;
-    host.local.off("nobody", "nothing").unwrap();
+    host.local.off("missing", "nothing").unwrap();
     active(&host, "speaker").await;
     host.local.off("speaker", "nothing").unwrap();
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
-    peer.say(json!({"action": "off", "name": "speaker", "key": "nothing"}));
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
+    peer.send(json!({"action": "off", "name": "speaker", "key": "nothing"}));
     let call = host.start::<i64>("far", "m", ());
-    let request = peer.hear().await;
+    let request = peer.recv().await;
     peer.answer(&request, json!(1));
     assert_eq!(soon(call).await.unwrap().unwrap(), 1);
 }
@@ -50,11 +50,11 @@ async fn off_is_fine_for_an_event_nobody_was_ever_on_for() {
 async fn a_dead_link_in_a_fan_out_stops_neither_emit_nor_other_listeners() {
     let (host, notes) = (Host::new().await, Notes::default());
     let (speaker, last) = (active(&host, "speaker").await, active(&host, "last").await);
-    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
-    peer.say(json!({"action": "on", "name": "speaker", "key": "e"}));
+    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
+    peer.send(json!({"action": "on", "name": "speaker", "key": "e"}));
     settle().await;
     last.on("speaker", "e", notes.listener()).unwrap();
-    peer.hang_up();
+    peer.close();
     emit(&speaker, 1).await;
     settle().await;
     emit(&speaker, 2).await;
@@ -63,13 +63,13 @@ async fn a_dead_link_in_a_fan_out_stops_neither_emit_nor_other_listeners() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_remembered_comes_at_once_to_a_new_listener_once_or_on() {
+async fn a_stored_event_is_delivered_at_once_to_a_new_listener() {
     let (host, notes) = (Host::new().await, Notes::default());
     let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
     emit(&speaker, 0).await;
     host.local.on("speaker", "e", |_: i64| ()).unwrap();
     other.on("speaker", "e", notes.listener()).unwrap();
-    assert_eq!(notes.take(), Vec::<Value>::new(), "what nobody listened to is not remembered");
+    assert_eq!(notes.take(), Vec::<Value>::new(), "an event without subscribers is not stored");
     other.off("speaker", "e").unwrap();
     emit(&speaker, 1).await;
     other.once("speaker", "e", notes.listener()).unwrap();
@@ -81,7 +81,7 @@ async fn what_is_remembered_comes_at_once_to_a_new_listener_once_or_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_on_keeps_the_first_in_the_engine_but_hears_what_is_remembered() {
+async fn a_second_on_in_the_engine_only_receives_the_stored_event() {
     let (host, first, second) = (Host::new().await, Notes::default(), Notes::default());
     let speaker = active(&host, "speaker").await;
     host.local.on("speaker", "e", first.listener()).unwrap();
@@ -95,20 +95,20 @@ async fn a_second_on_keeps_the_first_in_the_engine_but_hears_what_is_remembered(
 #[tokio::test(start_paused = true)]
 async fn behind_a_link_each_on_adds_a_callback_and_off_removes_all() {
     let (first, second) = (Notes::default(), Notes::default());
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), false).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), false).await;
     client.on("x", "e", first.listener()).unwrap();
     client.once("x", "e", second.listener()).unwrap();
     let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
-    // `once` would end what `on` began as soon as the engine remembers an event.
+    // `once` would end the subscription of `on` as soon as the engine stores an event.
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);
     for number in 1..=2 {
-        engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [number]}));
+        engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [number]}));
     }
     settle().await;
     assert_eq!((first.take(), second.take()), (vec![json!([1]), json!([2])], vec![json!([1])]));
     client.off("x", "e").unwrap();
     assert_eq!(engine.all().await, [asked("off")]);
-    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [3]}));
+    engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [3]}));
     settle().await;
     assert_eq!(first.take(), Vec::<Value>::new());
 }
@@ -117,21 +117,21 @@ async fn behind_a_link_each_on_adds_a_callback_and_off_removes_all() {
 async fn a_linked_listener_gets_notifications_under_either_name_of_on() {
     let host = Host::new().await;
     let speaker = active(&host, "speaker").await;
-    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
     for old_or_new in ["on", "listen", "on"] {
-        peer.say(json!({"action": old_or_new, "name": "speaker", "key": "e", "id": 0}));
+        peer.send(json!({"action": old_or_new, "name": "speaker", "key": "e", "id": 0}));
     }
     settle().await;
     emit(&speaker, 1).await;
     assert_eq!(peer.all().await, [json!({"action": "notification", "name": "speaker", "key": "e", "payload": [1]})]);
-    peer.say(json!({"action": "off", "name": "speaker", "key": "e"}));
+    peer.send(json!({"action": "off", "name": "speaker", "key": "e"}));
     settle().await;
     emit(&speaker, 2).await;
     assert!(peer.all().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn deactivation_clears_memory_and_listeners() {
+async fn a_deactivation_clears_stored_events_and_listeners() {
     let (host, notes) = (Host::new().await, Notes::default());
     let (speaker, other) = (active(&host, "speaker").await, active(&host, "other").await);
     let manager = host.engine.manager();
@@ -148,7 +148,7 @@ async fn deactivation_clears_memory_and_listeners() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_may_listen_to_a_plugin_that_is_yet_to_come() {
+async fn subscriptions_may_precede_registration() {
     let (host, notes) = (Host::new().await, Notes::default());
     host.local.on("speaker", "e", notes.listener()).unwrap();
     let speaker = active(&host, "speaker").await;
@@ -157,34 +157,34 @@ async fn one_may_listen_to_a_plugin_that_is_yet_to_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_emits_comes_before_its_answer() {
+async fn events_emitted_by_a_handler_arrive_before_its_response() {
     let host = Host::new().await;
     host.add(|| Plugin::new("far").method("fire", |ctx: Context| async move { ctx.client().emit("e", (1,)).await }))
         .await;
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], false).await;
-    caller.say(json!({"action": "on", "name": "far", "key": "e"}));
-    caller.say(json!({"action": "request", "id": 1, "name": "far", "key": "fire", "payload": []}));
-    let (first, second) = (caller.hear().await, caller.hear().await);
+    let (mut caller, _peers) = host.add_scripted("caller", &[], false).await;
+    caller.send(json!({"action": "on", "name": "far", "key": "e"}));
+    caller.send(json!({"action": "request", "id": 1, "name": "far", "key": "fire", "payload": []}));
+    let (first, second) = (caller.recv().await, caller.recv().await);
     assert_eq!((&first["action"], &second["action"]), (&json!("notification"), &json!("response")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
+async fn a_stream_delivers_events_in_order_and_counts_missed_ones() {
     let host = Host::new().await;
     let speaker = active(&host, "speaker").await;
     let mut stream = host.local.events::<Rest>("speaker", "e", 2).unwrap();
     for number in 1..=5 {
         emit(&speaker, number).await;
     }
-    let mut heard = vec![];
+    let mut received = vec![];
     for _ in 0..3 {
-        heard.push(match soon(stream.next()).await.unwrap() {
+        received.push(match soon(stream.next()).await.unwrap() {
             Event::Args(args) => serde_json::to_value(&args).unwrap(),
             Event::Missed(count) => json!({ "missed": count }),
             Event::Unreadable(error) => panic!("{error}"),
         });
     }
-    assert_eq!(heard, [json!([1]), json!([2]), json!({"missed": 3})]);
+    assert_eq!(received, [json!([1]), json!([2]), json!({"missed": 3})]);
     emit(&speaker, 6).await;
     assert!(matches!(soon(stream.next()).await, Some(Event::Args(_))));
     drop(stream);
@@ -195,15 +195,15 @@ async fn a_stream_gives_events_in_order_and_tells_how_many_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_reads_events_as_a_type_and_what_does_not_fit_is_an_item() {
+async fn a_typed_stream_delivers_unreadable_events_as_items() {
     let host = Host::new().await;
     let speaker = active(&host, "speaker").await;
-    let (client, engine) = plugin_by_hand(Plugin::new("p"), Default::default(), true).await;
+    let (client, engine) = plugin_with_scripted_engine(Plugin::new("p"), Default::default(), true).await;
     let here = host.local.events::<(i64, String)>("speaker", "e", 8).unwrap();
     let behind = client.events::<(i64, String)>("speaker", "e", 8).unwrap();
     for args in [json!([1, "one"]), json!(["two", 2]), json!([3.0, "three", "more"])] {
         speaker.emit("e", connector_core::Payload::new(args.clone())).await.unwrap();
-        engine.say(json!({"action": "notification", "name": "speaker", "key": "e", "payload": args}));
+        engine.send(json!({"action": "notification", "name": "speaker", "key": "e", "payload": args}));
     }
     for mut stream in [here, behind] {
         let Some(Event::Args(first)) = soon(stream.recv()).await else { panic!("no event") };
@@ -216,7 +216,7 @@ async fn a_stream_reads_events_as_a_type_and_what_does_not_fit_is_an_item() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_listeners_all_hear() {
+async fn all_of_many_listeners_receive_an_event() {
     let (host, notes) = (Host::new().await, Notes::default());
     let speaker = active(&host, "speaker").await;
     for number in 0..200 {
@@ -246,7 +246,7 @@ async fn listeners_are_bounded() {
 
 /// A listener subscribes while another thread emits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_remembered_never_comes_after_what_is_newer() {
+async fn a_stored_event_is_never_delivered_after_a_newer_one() {
     let host = Host::new().await;
     host.local.on("clock", "e", |_: i64| {}).unwrap();
     let clock = active(&host, "clock").await;
@@ -279,7 +279,7 @@ async fn what_is_remembered_never_comes_after_what_is_newer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_may_end_its_subscription_or_emit_when_what_is_remembered_comes() {
+async fn a_listener_may_unsubscribe_or_emit_when_it_receives_the_stored_event() {
     let (host, notes) = (Host::new().await, Notes::default());
     let clock = active(&host, "clock").await;
     host.local.on("clock", "e", |_: i64| {}).unwrap();

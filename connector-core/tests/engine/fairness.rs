@@ -1,4 +1,4 @@
-//! A link that has much to tell keeps nobody from going on.
+//! A busy link does not starve other tasks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 const CALLS: usize = 500;
 
-/// Answers everything itself, but calls only once it has had all of them.
+/// Responds to everything immediately, but makes calls only after receiving all of them.
 #[derive(Clone, Default)]
 struct AtOnce(Arc<State>);
 
@@ -68,7 +68,7 @@ impl Link for AtOnce {
 }
 
 #[tokio::test]
-async fn who_has_its_answer_goes_on_while_more_answers_come() {
+async fn a_caller_continues_while_more_responses_arrive() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     let link = AtOnce::default();

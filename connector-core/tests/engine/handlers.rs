@@ -1,4 +1,4 @@
-//! Plain functions as methods: arguments, results, panics; the same here and behind a link.
+//! Plain functions as methods: arguments, results and panics, in the process and behind a link.
 
 use std::collections::HashMap;
 
@@ -62,7 +62,7 @@ async fn extra_arguments_are_ignored_and_missing_ones_are_null() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_argument_is_named_with_method_place_and_type() {
+async fn a_wrong_argument_is_reported_with_method_position_and_type() {
     let (host, targets) = both().await;
     for target in targets {
         let wrong = error(&host, target, "add", json!([1, "two"])).await;
@@ -81,7 +81,7 @@ async fn a_wrong_argument_is_named_with_method_place_and_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rest_takes_whatever_is_left() {
+async fn rest_takes_the_remaining_arguments() {
     let (host, targets) = both().await;
     for target in targets {
         let back: Value = host.local.call(target, "rest", ("a", 1, vec![2])).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_result_type_gives_its_value_or_the_errors_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_is_passed_on_as_the_object_it_is() {
+async fn a_fault_is_passed_on_unchanged() {
     let (host, targets) = both().await;
     for target in targets {
         let CallError::Plugin(fault) = host.local.call::<()>(target, "fault", ()).await.unwrap_err() else {
@@ -121,7 +121,7 @@ async fn an_empty_error_is_still_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_that_calls_error_and_the_plugin_lives() {
+async fn a_panic_is_an_error_of_its_call_only() {
     let (host, targets) = both().await;
     for target in targets {
         assert_eq!(error(&host, target, "panics", json!([])).await, "panics panicked: at the disco");
@@ -131,14 +131,14 @@ async fn a_panic_is_that_calls_error_and_the_plugin_lives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_cannot_be_written_is_an_error_to_the_caller_and_the_link_lives() {
+async fn an_unserializable_result_is_an_error_of_its_call_only() {
     let (host, targets) = both().await;
     let told = error(&host, "far", "unwritable", json!([])).await;
     assert!(told.starts_with("the result cannot be sent: not serializable: "), "{told}");
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], true).await;
+    let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;
     for target in targets {
-        caller.say(json!({"action": "request", "id": 3, "name": target, "key": "unwritable", "payload": []}));
-        let answer = caller.hear().await;
+        caller.send(json!({"action": "request", "id": 3, "name": target, "key": "unwritable", "payload": []}));
+        let answer = caller.recv().await;
         assert!(answer["error"].as_str().unwrap().starts_with("the result cannot be sent: "), "{answer}");
         assert_eq!((&answer["id"], &answer["errorKind"]), (&json!(3), &json!("plugin")));
         assert_eq!(host.local.call::<i64>(target, "add", (1, 2)).await.unwrap(), 3);
@@ -146,16 +146,17 @@ async fn a_result_that_cannot_be_written_is_an_error_to_the_caller_and_the_link_
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_that_cannot_be_written_are_an_error_to_the_caller_and_the_link_lives() {
+async fn unserializable_arguments_are_an_error_of_their_call_only() {
     let (host, _) = both().await;
     let unwritable = || (HashMap::from([((1, 2), 3)]),);
     let outcome = host.local.call::<Value>("far", "rest", unwritable()).await;
     assert!(matches!(outcome, Err(CallError::Arguments(_))), "{outcome:?}");
     assert_eq!(host.local.call::<i64>("far", "add", (1, 2)).await.unwrap(), 3);
-    // In the engine nothing need be written until the handler reads another type.
+    // In the engine, serialization happens only if the handler reads another type.
     assert!(error_of(host.local.call::<Value>("near", "rest", unwritable()).await).contains("not serializable"));
 
-    let (client, mut engine) = crate::hand::plugin_by_hand(methods("p"), Default::default(), true).await;
+    let (client, mut engine) =
+        crate::scripted_peer::plugin_with_scripted_engine(methods("p"), Default::default(), true).await;
     let outcome = client.call::<Value>("x", "y", unwritable()).await;
     assert!(matches!(outcome, Err(CallError::Arguments(_))), "{outcome:?}");
     client.emit("e", unwritable()).await.unwrap();
@@ -168,7 +169,7 @@ fn error_of(outcome: Result<Value, CallError>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_listener_harms_nobody() {
+async fn a_panic_in_a_listener_is_contained() {
     let host = Host::new().await;
     let (notes, speaker) = (Notes::default(), host.engine.register(Plugin::new("speaker")).unwrap());
     host.engine.manager().activate("speaker").await.unwrap();
@@ -180,11 +181,12 @@ async fn a_panicking_listener_harms_nobody() {
     speaker.emit("e", (2,)).await.unwrap();
     assert_eq!(notes.take(), [json!([1]), json!([2])]);
 
-    let (client, engine) = crate::hand::plugin_by_hand(methods("p"), Default::default(), true).await;
+    let (client, engine) =
+        crate::scripted_peer::plugin_with_scripted_engine(methods("p"), Default::default(), true).await;
     client.on("x", "e", |_: Rest| panic!("not now")).unwrap();
     client.on("x", "e", notes.listener()).unwrap();
     client.on("x", "e", |_: Vec<u8>| ()).unwrap();
-    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [3]}));
+    engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [3]}));
     settle().await;
     assert_eq!(notes.take(), [json!([3])]);
 }

@@ -1,4 +1,4 @@
-//! Signs of life, and connectors that give up.
+//! Liveness checks, and connectors that give up.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use serde_json::json;
 use crate::support::{Host, settle};
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_gives_no_sign_of_life_loses_its_link() {
+async fn an_unresponsive_plugin_loses_its_link() {
     let host = Host::new().await;
     let options = PluginOptions::default().health_interval(Duration::from_secs(60));
-    let (mut peer, mut peers) = host.add_by_hand_with(options, "probe", &["echo"], false).await;
+    let (mut peer, mut peers) = host.add_scripted_with(options, "probe", &["echo"], false).await;
     for _ in 0..3 {
         assert!(peer.all().await.is_empty());
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let asked = peer.hear().await;
+        let asked = peer.recv().await;
         assert_eq!(asked["key"], "handshake");
         peer.answer(&asked, json!(["echo"]));
         settle().await;
     }
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(peer.hear().await["key"], "handshake");
+    assert_eq!(peer.recv().await["key"], "handshake");
     let state = host.engine.link_state("probe").unwrap();
     assert!(state.borrow().is_up(), "it has five seconds to answer");
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(peer.has_ended());
-    peers.next().await.shake_hands(&["echo"], false).await;
+    peers.next().await.answer_handshake(&["echo"], false).await;
     assert!(state.borrow().is_up(), "dialled again");
 }
 
-/// Gives one link, whose other end is gone, and then no more.
+/// Provides one link whose peer is gone, and then no more.
 struct GivesUp {
     activations: u32,
 }
@@ -50,7 +50,7 @@ impl PluginConnector for GivesUp {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_gives_up_fails_its_activation_until_the_next() {
+async fn a_connector_that_gives_up_fails_the_current_activation() {
     let host = Host::new().await;
     let registration = Registration::behind(ExternalProfile::new("gone", "x:"), GivesUp { activations: 0 });
     host.engine.register(registration).unwrap();
@@ -60,7 +60,7 @@ async fn a_connector_that_gives_up_fails_its_activation_until_the_next() {
     }
 }
 
-/// Gives one good link, then gives up.
+/// Provides one working link, then gives up.
 struct OnlyOnce(Option<Box<dyn Link>>);
 
 #[async_trait]
@@ -71,16 +71,16 @@ impl PluginConnector for OnlyOnce {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_that_is_given_up_stays_down_and_says_why() {
+async fn a_given_up_link_stays_down_with_its_reason() {
     let host = Host::new().await;
-    let (mut peer, link) = crate::hand::by_hand();
+    let (mut peer, link) = crate::scripted_peer::scripted_link();
     let registration = Registration::behind(ExternalProfile::new("frail", "x:"), OnlyOnce(Some(link)));
     host.engine.register(registration).unwrap();
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("frail").await });
-    peer.shake_hands(&["echo"], false).await;
+    peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
-    peer.hang_up();
+    peer.close();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let state = host.engine.link_state("frail").unwrap();
     assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));

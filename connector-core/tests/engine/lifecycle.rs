@@ -1,4 +1,4 @@
-//! Registration, activation, deactivation, the end of an engine.
+//! Registration, activation, deactivation, and the end of an engine.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use connector_core::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, OnDrop, settle, soon};
 
-/// Notes its hooks.
+/// Records its hooks.
 fn noting(name: &str, notes: &Notes) -> Plugin {
     let [registered, on, off] = [(); 3].map(|()| notes.clone());
     Plugin::new(name)
@@ -29,7 +29,7 @@ fn noting(name: &str, notes: &Notes) -> Plugin {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hooks_run_once_each_in_order() {
+async fn hooks_run_once_each_in_sequence() {
     let notes = Notes::default();
     let engines = notes.clone();
     let engine = Engine::builder().on_registration(move |profile| engines.add(profile.name.as_str())).build();
@@ -48,9 +48,9 @@ async fn hooks_run_once_each_in_order() {
 #[tokio::test(start_paused = true)]
 async fn behind_a_link_hooks_run_at_the_handshake_and_at_the_end() {
     let notes = Notes::default();
-    let (client, mut engine) = plugin_by_hand(noting("p", &notes), Default::default(), true).await;
-    engine.say(json!({"action": "request", "id": 5, "key": "handshake", "payload": ["p"]}));
-    assert_eq!(engine.hear().await["payload"], json!(["ping"]), "answered again");
+    let (client, mut engine) = plugin_with_scripted_engine(noting("p", &notes), Default::default(), true).await;
+    engine.send(json!({"action": "request", "id": 5, "key": "handshake", "payload": ["p"]}));
+    assert_eq!(engine.recv().await["payload"], json!(["ping"]), "answered again");
     assert_eq!(notes.take(), ["activated p"]);
     client.disconnect();
     assert!(engine.next().await.is_none());
@@ -135,11 +135,11 @@ async fn another_plugin_may_deactivate_if_policy_and_plugin_allow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activation_fails_and_says_why() {
+async fn activation_fails_with_a_reason() {
     let host = Host::new().await;
     let manager = host.engine.manager();
-    let error = manager.activate("nobody").await.unwrap_err();
-    assert_eq!(error.to_string(), "Cannot active plugin nobody because it's not registered yet");
+    let error = manager.activate("missing").await.unwrap_err();
+    assert_eq!(error.to_string(), "Cannot active plugin missing because it's not registered yet");
 
     let switch = host.register(PluginOptions::default(), || Plugin::new("refused"));
     switch.turn_off(true);
@@ -149,14 +149,14 @@ async fn activation_fails_and_says_why() {
     let answers =
         [json!({"error": "not you"}), json!({"payload": "nonsense"}), json!({"payload": [1]}), json!({"error": {}})];
     for answer in answers {
-        let mut peers = host.register_by_hand("hand", PluginOptions::default());
+        let mut peers = host.register_scripted("hand", PluginOptions::default());
         let activates = manager.clone();
         let activated = tokio::spawn(async move { activates.activate("hand").await });
         let mut peer = peers.next().await;
         let mut whole = answer.clone();
         whole["action"] = "response".into();
-        whole["id"] = peer.hear().await["id"].clone();
-        peer.say(whole);
+        whole["id"] = peer.recv().await["id"].clone();
+        peer.send(whole);
         let error = soon(activated).await.unwrap().unwrap_err();
         assert!(matches!(error, ActivateError::Handshake { .. }), "{answer}: {error:?}");
         assert!(!manager.is_active("hand") && peer.has_ended());
@@ -170,10 +170,10 @@ async fn activation_fails_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_plugin_is_given_up_in_time() {
+async fn activation_of_a_silent_plugin_times_out() {
     let host = Host::new().await;
     let options = PluginOptions::default().activation_timeout(Duration::from_secs(4));
-    let mut peers = host.register_by_hand("silent", options);
+    let mut peers = host.register_scripted("silent", options);
     let began = Instant::now();
     let error = host.engine.manager().activate("silent").await.unwrap_err();
     assert!(matches!(error, ActivateError::NoHandshake { .. }), "{error:?}");
@@ -186,7 +186,7 @@ async fn a_silent_plugin_is_given_up_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_hangs_fails_the_activation_which_is_undone() {
+async fn a_hanging_hook_fails_the_activation_and_reverts_it() {
     let (host, notes) = (Host::new().await, Notes::default());
     let noted = notes.clone();
     let hanging = Plugin::new("p").on_activation(move |client| {
@@ -204,13 +204,13 @@ async fn a_hook_that_hangs_fails_the_activation_which_is_undone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_finishes_although_its_caller_has_gone() {
+async fn an_activation_finishes_after_its_caller_is_dropped() {
     let host = Host::new().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
-    let ask = peer.hear().await;
+    let ask = peer.recv().await;
     activated.abort();
     settle().await;
     assert!(!peer.has_ended());
@@ -233,7 +233,7 @@ async fn a_dropped_engine_ends_its_links_and_all_calls() {
         }
     };
     host.engine.register(Plugin::new("near").method("hang", hang)).unwrap();
-    let (mut peer, mut peers) = host.add_by_hand("far", &["hang"], true).await;
+    let (mut peer, mut peers) = host.add_scripted("far", &["hang"], true).await;
     let calls = ["near", "far"].map(|target| host.start::<()>(target, "hang", ()));
     settle().await;
     drop(host);
@@ -248,7 +248,7 @@ async fn a_dropped_engine_ends_its_links_and_all_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_deactivates_all_in_order() {
+async fn shutdown_deactivates_all_gracefully() {
     let (host, notes) = (Host::new().await, Notes::default());
     host.engine.register(noting("near", &notes)).unwrap();
     host.engine.manager().activate("near").await.unwrap();
@@ -263,7 +263,7 @@ async fn shutdown_deactivates_all_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_may_deactivate_itself_over_its_own_link_and_come_back() {
+async fn a_plugin_may_deactivate_itself_over_its_link_and_be_activated_again() {
     let host = Host::new().await;
     let quits = |ctx: Context| async move { ctx.client().call::<()>("manager", "deactivatePlugin", ("far",)).await };
     host.add(move || Plugin::new("far").method("quit", quits)).await;

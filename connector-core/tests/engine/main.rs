@@ -1,4 +1,4 @@
-//! The engine and its plugins over links in memory, on virtual time.
+//! The engine and its plugins over in-memory links, on virtual time.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on tokio, not behind the crate's seam")]
 
@@ -6,35 +6,35 @@ mod access;
 mod activation;
 mod callers;
 mod calls;
+mod calls_during_activation;
 mod cancel;
 mod connect_errors;
+mod corner_cases;
 mod decisions;
-mod early;
-mod edges;
+mod dropped_engine;
+mod envelopes;
 mod events;
 mod fairness;
-mod faults;
-mod gone;
-mod hand;
 mod handlers;
 mod health;
 mod lifecycle;
-mod loss;
+mod lifecycle_model;
+mod link_loss;
 mod manager;
-mod model;
 mod numbers;
-mod odd;
 mod panics;
+mod plugin_errors;
 mod queue;
-mod reentry;
+mod reentrancy;
+mod scripted_peer;
 
+mod graceful_stop;
+mod keepalive;
+mod lifecycle_corner_cases;
+mod peers;
 mod script;
 mod services;
-mod silence;
 mod stalls;
-mod stop;
 mod subscriptions;
 mod support;
 mod transitions;
-mod variants;
-mod wire;

@@ -3,12 +3,12 @@
 use connector_core::{CallError, Plugin};
 use serde_json::{Value, json};
 
-use crate::hand::Peer;
+use crate::scripted_peer::Peer;
 use crate::support::{Host, Notes, settle};
 
 async fn ask(peer: &mut Peer, method: &str, args: Value) -> Value {
-    peer.say(json!({"action": "request", "id": 1, "name": "manager", "key": method, "payload": args}));
-    let mut answer = peer.hear().await;
+    peer.send(json!({"action": "request", "id": 1, "name": "manager", "key": method, "payload": args}));
+    let mut answer = peer.recv().await;
     match answer.get_mut("error") {
         Some(error) => error.take(),
         None => answer["payload"].take(),
@@ -16,29 +16,29 @@ async fn ask(peer: &mut Peer, method: &str, args: Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_methods_answer_over_a_link() {
+async fn the_managers_methods_work_over_a_link() {
     let host = Host::new().await;
     for name in ["one", "two"] {
         host.engine.register(Plugin::new(name).method("m", || async {})).unwrap();
     }
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     let peer = &mut peer;
     assert_eq!(ask(peer, "getProfile", json!(["one"])).await, json!({"name": "one", "methods": ["m"]}));
-    assert_eq!(ask(peer, "getProfile", json!(["nobody"])).await, json!(null));
+    assert_eq!(ask(peer, "getProfile", json!(["missing"])).await, json!(null));
     assert_eq!(ask(peer, "isActive", json!(["one"])).await, json!(false));
     assert_eq!(ask(peer, "activatePlugin", json!(["one"])).await, json!(null));
     assert_eq!(ask(peer, "isActive", json!(["one"])).await, json!(true));
-    assert_eq!(ask(peer, "isActive", json!(["nobody"])).await, json!(false));
+    assert_eq!(ask(peer, "isActive", json!(["missing"])).await, json!(false));
     assert_eq!(ask(peer, "activatePlugin", json!([["one", "two"]])).await, json!([]));
     assert_eq!(ask(peer, "isActive", json!(["two"])).await, json!(true));
     assert_eq!(
         ask(peer, "deactivatePlugin", json!(["two"])).await,
         json!("Plugin far has no right to deactivate plugin two")
     );
-    assert_eq!(ask(peer, "deactivatePlugin", json!(["nobody"])).await, json!(null));
+    assert_eq!(ask(peer, "deactivatePlugin", json!(["missing"])).await, json!(null));
     assert_eq!(
-        ask(peer, "activatePlugin", json!(["nobody"])).await,
-        json!("Cannot active plugin nobody because it's not registered yet")
+        ask(peer, "activatePlugin", json!(["missing"])).await,
+        json!("Cannot active plugin missing because it's not registered yet")
     );
     assert_eq!(ask(peer, "canCall", json!(["a", "b", "m", "please"])).await, json!(true));
     assert_eq!(ask(peer, "updateProfile", json!([{"description": "far off"}])).await, json!(null));
@@ -46,24 +46,24 @@ async fn its_methods_answer_over_a_link() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_names_all_are_tried_and_the_first_error_is_told() {
+async fn several_names_are_all_processed_and_the_first_error_is_returned() {
     let host = Host::new().await;
     host.engine.register(Plugin::new("one")).unwrap();
-    let outcome = host.local.call::<Value>("manager", "activatePlugin", (["nobody", "one", "no one"],)).await;
-    assert_eq!(outcome.unwrap_err().to_string(), "Cannot active plugin nobody because it's not registered yet");
+    let outcome = host.local.call::<Value>("manager", "activatePlugin", (["missing", "one", "no one"],)).await;
+    assert_eq!(outcome.unwrap_err().to_string(), "Cannot active plugin missing because it's not registered yet");
     assert!(host.engine.manager().is_active("one"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_updates_its_own_profile_alone_and_never_its_url() {
+async fn a_plugin_may_update_only_its_own_profile_and_not_its_url() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     let peer = &mut peer;
     let update = async |peer: &mut Peer, update: Value| ask(peer, "updateProfile", json!([update])).await;
     assert_eq!(update(peer, json!({"name": "local", "kind": "x"})).await, json!("A plugin cannot change its name."));
     assert_eq!(
-        update(peer, json!({"name": "nobody"})).await,
-        json!("Plugin nobody is not register, you cannot update it's profile.")
+        update(peer, json!({"name": "missing"})).await,
+        json!("Plugin missing is not register, you cannot update it's profile.")
     );
     assert_eq!(update(peer, json!({"url": "ws://evil"})).await, json!("Url from Profile cannot be updated."));
     assert_eq!(update(peer, json!({"url": "hand://", "kind": "k", "new": [1]})).await, json!(null));
@@ -76,21 +76,21 @@ async fn a_plugin_updates_its_own_profile_alone_and_never_its_url() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_in_the_engine_exposes_its_table_whatever_it_says() {
+async fn a_plugin_in_the_engine_exposes_exactly_its_method_table() {
     let host = Host::new().await;
     host.local.call::<()>("manager", "updateProfile", (json!({"methods": ["ghost"]}),)).await.unwrap();
     assert_eq!(host.engine.manager().profile("local").unwrap().methods, Some(vec![]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_events_carry_the_profile() {
+async fn the_managers_events_carry_the_profile() {
     let (host, notes) = (Host::new().await, Notes::default());
     for event in ["profileAdded", "profileUpdated", "pluginActivated", "pluginDeactivated"] {
         let notes = notes.clone();
         let listener = move |profile: Value| notes.add(json!([event, profile["name"], profile["methods"]]));
         host.local.on("manager", event, listener).unwrap();
     }
-    let (peer, _peers) = host.add_by_hand("far", &["m"], false).await;
+    let (peer, _peers) = host.add_scripted("far", &["m"], false).await;
     assert_eq!(
         notes.take(),
         [
@@ -99,7 +99,7 @@ async fn its_events_carry_the_profile() {
             json!(["profileUpdated", "far", ["m"]]),
         ]
     );
-    peer.say(
+    peer.send(
         json!({"action": "request", "id": 1, "name": "manager", "key": "updateProfile", "payload": [{"kind": "k"}]}),
     );
     settle().await;
@@ -121,7 +121,7 @@ async fn a_host_sees_all_profiles_and_the_active_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_arguments_are_its_callers_error() {
+async fn wrong_arguments_are_reported_to_the_caller() {
     let host = Host::new().await;
     for (method, args) in [("activatePlugin", json!([5])), ("isActive", json!([])), ("updateProfile", json!(["x"]))] {
         let outcome = host.local.call::<Value>("manager", method, connector_core::Payload::new(args)).await;
@@ -130,7 +130,7 @@ async fn wrong_arguments_are_its_callers_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_manager_stays() {
+async fn the_manager_cannot_be_removed() {
     let host = Host::new().await;
     host.engine.manager().deactivate("manager").await.unwrap();
     host.engine.remove("manager").await;

@@ -1,11 +1,11 @@
-//! Whole numbers that are written as floats, as JavaScript and Python may send them: arguments, results, events.
+//! Whole numbers written as floats, as JavaScript and Python may send them: arguments, results, events.
 
 use std::collections::HashMap;
 
 use connector_core::{CallError, Json, Payload, Plugin};
 use serde_json::{Value, json};
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle};
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -32,13 +32,13 @@ async fn both() -> (Host, [&'static str; 2]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_integer_parameter_takes_a_whole_number_however_it_is_written() {
+async fn integer_parameters_accept_any_notation_of_a_whole_number() {
     let (host, targets) = both().await;
-    let (mut caller, _peers) = host.add_by_hand("caller", &[], false).await;
+    let (mut caller, _peers) = host.add_scripted("caller", &[], false).await;
     for target in targets {
         assert_eq!(host.local.call::<i64>(target, "add", (3.0, 1e2)).await.unwrap(), 103, "{target}");
-        caller.say_text(format!(r#"{{"action":"request","id":1,"name":"{target}","key":"add","payload":[1e3,2.0]}}"#));
-        assert_eq!(caller.hear().await["payload"], 1002, "{target}");
+        caller.send_text(format!(r#"{{"action":"request","id":1,"name":"{target}","key":"add","payload":[1e3,2.0]}}"#));
+        assert_eq!(caller.recv().await["payload"], 1002, "{target}");
         let order = json!({"id": 7.0, "pieces": [1.0, 2, 3e0], "at": [-4.0, 5.0], "left": {"a": 6.0}});
         let order: Value = host.local.call(target, "order", (order,)).await.unwrap();
         assert_eq!(order, json!({"id": 7, "pieces": [1, 2, 3], "at": [-4, 5], "left": {"a": 6}}), "{target}");
@@ -46,7 +46,7 @@ async fn an_integer_parameter_takes_a_whole_number_however_it_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_that_is_not_whole_or_out_of_range_is_refused_by_the_arguments_place() {
+async fn invalid_integers_are_rejected_with_the_arguments_position() {
     let (host, targets) = both().await;
     for target in targets {
         for (args, why) in [
@@ -70,7 +70,7 @@ async fn a_result_is_read_as_an_integer_too() {
         assert_eq!(host.local.call::<Option<u8>>(target, "half", (6,)).await.unwrap(), Some(3), "{target}");
         let error = host.local.call::<i64>(target, "half", (7,)).await.unwrap_err();
         assert!(matches!(&error, CallError::Result(wrong) if wrong.to_string().contains("3.5")), "{target} {error:?}");
-        // What is no integer is what it was.
+        // Other numbers are unchanged.
         assert_eq!(host.local.call::<Value>(target, "same", (3.0,)).await.unwrap(), json!(3.0), "{target}");
     }
 }
@@ -80,12 +80,12 @@ async fn an_events_arguments_are_read_as_integers_too() {
     let (host, notes) = (Host::new().await, Notes::default());
     let speaker = host.engine.register(Plugin::new("speaker")).unwrap();
     host.engine.manager().activate("speaker").await.unwrap();
-    let (heard, noted) = (notes.clone(), notes.clone());
-    host.local.on("speaker", "e", move |n: i64, more: Option<Vec<u16>>| heard.add(json!([n, more]))).unwrap();
+    let (received, noted) = (notes.clone(), notes.clone());
+    host.local.on("speaker", "e", move |n: i64, more: Option<Vec<u16>>| received.add(json!([n, more]))).unwrap();
     speaker.emit("e", (3.0, vec![1.0, 2.0])).await.unwrap();
-    let (client, engine) = plugin_by_hand(Plugin::new("p"), Default::default(), true).await;
+    let (client, engine) = plugin_with_scripted_engine(Plugin::new("p"), Default::default(), true).await;
     client.on("x", "e", move |n: u8| noted.add(n)).unwrap();
-    engine.say_text(r#"{"action":"notification","name":"x","key":"e","payload":[4.0]}"#);
+    engine.send_text(r#"{"action":"notification","name":"x","key":"e","payload":[4.0]}"#);
     settle().await;
     assert_eq!(notes.take(), [json!([3, [1, 2]]), json!(4)]);
 }

@@ -1,4 +1,4 @@
-//! Hooks, rules and factories that panic harm nobody but themselves.
+//! Panics in hooks, rules and factories are contained.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -12,11 +12,11 @@ use connector_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::hand::by_hand;
+use crate::scripted_peer::scripted_link;
 use crate::support::{Host, Notes, settle, soon};
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_deactivation_hook_stops_no_deactivation() {
+async fn a_panic_in_a_deactivation_hook_does_not_stop_the_deactivation() {
     let (host, notes) = (Host::new().await, Notes::default());
     let off = notes.clone();
     let fine = Plugin::new("fine").on_deactivation(move |_| {
@@ -50,7 +50,7 @@ async fn a_panic_in_an_activation_hook_fails_that_activation() {
     assert!(!host.engine.manager().is_active("p"));
 }
 
-/// Panics whatever it is asked.
+/// Panics in every decision.
 struct Panics;
 
 #[async_trait]
@@ -80,12 +80,12 @@ impl Policy for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_hosts_rules_is_a_refusal_and_costs_no_link() {
+async fn a_panic_in_the_hosts_rules_is_a_refusal_and_keeps_the_link() {
     let builder = Engine::builder().policy(Panics).on_registration(|profile| assert_ne!(profile.name, "near"));
     let host = Host::with(builder.build()).await;
     let near = Plugin::new("near").method("m", || async {}).on_registration(|| panic!("registered"));
     host.engine.register(near).unwrap();
-    let (mut peer, mut peers) = host.add_by_hand("far", &["m"], false).await;
+    let (mut peer, mut peers) = host.add_scripted("far", &["m"], false).await;
     let asks = [
         ("near", "m", json!([])),
         ("manager", "activatePlugin", json!(["near"])),
@@ -93,12 +93,12 @@ async fn a_panic_in_the_hosts_rules_is_a_refusal_and_costs_no_link() {
         ("manager", "updateProfile", json!([{"kind": "k"}])),
     ];
     for (id, (name, key, payload)) in asks.into_iter().enumerate() {
-        peer.say(json!({"action": "request", "id": id, "name": name, "key": key, "payload": payload}));
-        let answer = peer.hear().await;
+        peer.send(json!({"action": "request", "id": id, "name": name, "key": key, "payload": payload}));
+        let answer = peer.recv().await;
         assert!(answer["id"] == id && answer["error"].is_string(), "{answer}");
     }
-    peer.say(json!({"action": "request", "id": 9, "name": "manager", "key": "canCall", "payload": ["a", "b", "m"]}));
-    assert_eq!(peer.hear().await["payload"], json!(false));
+    peer.send(json!({"action": "request", "id": 9, "name": "manager", "key": "canCall", "payload": ["a", "b", "m"]}));
+    assert_eq!(peer.recv().await["payload"], json!(false));
     host.engine.manager().activate("near").await.unwrap();
     soon(host.engine.shutdown()).await;
     assert!(peer.has_ended() && peers.none());
@@ -114,7 +114,7 @@ async fn a_panic_in_a_plugins_own_rule_refuses_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_link_a_panic_in_a_hook_or_a_factory_costs_that_link_alone() {
+async fn a_panic_in_a_hook_or_factory_ends_only_that_link() {
     let (connector, accepts, switch) = memory();
     let host = Host::new().await;
     host.engine.register(Registration::behind(ExternalProfile::new("far", "memory://"), connector)).unwrap();
@@ -141,11 +141,11 @@ async fn behind_a_link_a_panic_in_a_hook_or_a_factory_costs_that_link_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_plugins_hook_is_how_its_link_ends() {
-    let (mut engine, link) = by_hand();
+async fn a_panic_in_a_plugins_hook_is_the_end_of_its_link() {
+    let (mut engine, link) = scripted_link();
     let plugin = Plugin::new("p").on_activation(|_| async { panic!("of glass") });
     let (_client, session) = connect(link, plugin, ClientConfig::default());
-    engine.say(json!({"action": "request", "id": 0, "key": "handshake", "name": "p", "payload": ["p"]}));
+    engine.send(json!({"action": "request", "id": 0, "key": "handshake", "name": "p", "payload": ["p"]}));
     assert_eq!(soon(session).await.to_string(), "the plugin panicked: of glass");
     assert!(engine.has_ended());
 }

@@ -1,4 +1,4 @@
-//! A plugin's queue: order, bounds, limits of time.
+//! A plugin's queue: order, bounds, time limits.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::{Host, Notes, settle};
 
-/// Its methods note when they start and end, and take a second.
+/// Methods that record their start and end, and take a second.
 fn worker(notes: &Notes) -> Plugin {
     let job = |notes: Notes| {
         move |what: String| {
@@ -33,7 +33,7 @@ fn one(name: &str) -> (String,) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_without_end_is_none() {
+async fn an_infinite_limit_is_no_limit() {
     let (host, _) = with(PluginOptions::default().queue_timeout(Duration::MAX)).await;
     host.start::<()>("worker", "job", one("a")).await.unwrap().unwrap();
 }
@@ -49,7 +49,7 @@ async fn calls_run_one_at_a_time_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn they_run_one_at_a_time_behind_a_link_too() {
+async fn calls_run_one_at_a_time_behind_a_link_too() {
     let (host, notes) = (Host::new().await, Notes::default());
     let plugin = worker(&notes);
     host.add(move || plugin.clone()).await;
@@ -61,7 +61,7 @@ async fn they_run_one_at_a_time_behind_a_link_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrency_lets_that_many_run_together() {
+async fn concurrency_is_the_number_of_concurrent_calls() {
     let (host, notes) = with(PluginOptions::default().concurrency(2)).await;
     let _calls: Vec<_> = ["a", "b", "c"].map(|name| host.start::<()>("worker", "job", one(name))).into();
     settle().await;
@@ -71,7 +71,7 @@ async fn concurrency_lets_that_many_run_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_method_with_a_lane_of_its_own_waits_for_no_other() {
+async fn a_method_with_its_own_lane_does_not_wait_for_others() {
     let (host, notes) = with(PluginOptions::default().method_concurrency("quick", 2)).await;
     let _jobs = ["a", "b"].map(|name| host.start::<()>("worker", "job", one(name)));
     let _quick = ["x", "y", "z"].map(|name| host.start::<()>("worker", "quick", one(name)));
@@ -110,7 +110,7 @@ async fn the_time_limit_counts_from_the_start_of_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_past_the_limit_ends_in_the_published_words_and_the_next_runs() {
+async fn a_timeout_has_the_published_text_and_the_next_call_runs() {
     let (host, notes) = with(PluginOptions::default().queue_timeout(Duration::from_millis(500))).await;
     let began = Instant::now();
     let (first, second) = (host.start::<()>("worker", "job", one("a")), host.start::<()>("worker", "job", one("b")));

@@ -1,4 +1,4 @@
-//! The script that the published packages are tried with prints the same lines.
+//! The script used to test the published packages prints the same lines.
 
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{Engine, Plugin, PluginOptions};
@@ -12,7 +12,7 @@ async fn lines(engine: &Engine, script: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_link_in_memory() {
+async fn script_over_an_in_memory_link() {
     let engine = Engine::new();
     behind_memory(&engine, PluginOptions::default(), probe);
     for (line, expected) in lines(&engine, SCRIPT).await.iter().zip(EXPECTED.lines()) {
@@ -20,9 +20,9 @@ async fn behind_a_link_in_memory() {
     }
 }
 
-/// The same plugin in the engine's own process; only the words for calls it makes itself differ, as there is no link.
+/// The same plugin in the engine's process; only the text of errors in its own calls differs, because there is no link.
 #[tokio::test(start_paused = true)]
-async fn in_the_engine() {
+async fn script_in_the_engine() {
     let engine = Engine::new();
     engine.register(probe()).unwrap();
     for (line, expected) in lines(&engine, SCRIPT).await.iter().zip(EXPECTED.lines()) {
@@ -31,7 +31,7 @@ async fn in_the_engine() {
 }
 
 #[tokio::test]
-async fn what_is_no_script_is_refused() {
+async fn an_invalid_script_is_rejected() {
     assert!(Script::parse("{}").unwrap_err().to_string().contains("not a JSON array of steps"));
     let engine = Engine::new();
     engine.register(Plugin::new("local")).unwrap();

@@ -1,4 +1,4 @@
-//! Services: methods by path.
+//! Services: methods called by path.
 
 use connector_core::{Context, Plugin, Profile, Service, ServiceError};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn eager_and_nested_services_are_called_by_path() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_created_at_run_time_is_called_from_then_on() {
+async fn a_service_created_at_run_time_can_be_called() {
     let (host, targets) = both().await;
     for name in targets {
         assert!(call(&host, format!("{name}.new"), "ping", &[]).await.is_err());
@@ -62,7 +62,7 @@ async fn one_created_at_run_time_is_called_from_then_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_prepared_is_made_when_activated_and_once() {
+async fn a_prepared_service_is_created_once_on_activation() {
     let (host, targets) = both().await;
     for name in targets {
         assert!(call(&host, name.to_owned(), "activate", &["lazy"]).await.is_err());
@@ -88,7 +88,7 @@ async fn a_method_and_a_service_do_not_share_a_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_created_in_the_activation_hook_is_listed_in_the_handshake() {
+async fn a_service_created_in_the_activation_hook_is_listed_in_the_handshake() {
     let host = Host::new().await;
     host.add(|| {
         Plugin::new("far")
@@ -99,7 +99,7 @@ async fn one_created_in_the_activation_hook_is_listed_in_the_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_set_of_methods_is_a_plugin() {
+async fn a_plain_set_of_methods_becomes_a_plugin() {
     let host = Host::new().await;
     let methods = || Service::new().method("one", || async { 1 }).method("two", || async { 2 });
     host.engine.register(Plugin::library("all", methods()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Links that are slow, and links that stand still.
+//! Slow links and stalled links.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,13 +21,13 @@ fn why(state: &LinkState) -> String {
     }
 }
 
-/// Its queue is full all the time.
+/// The queue is always full.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
@@ -36,23 +36,23 @@ async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
     for number in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(state.borrow().is_up(), "after {number}: {}", *state.borrow());
-        assert_eq!(peer.hear().await["payload"], json!([number]));
+        assert_eq!(peer.recv().await["payload"], json!([number]));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_stops_reading_later_is_closed_as_well() {
+async fn a_plugin_that_stops_reading_later_is_also_closed() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
     }
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(9)).await;
-        peer.hear().await;
+        peer.recv().await;
     }
     let mut state = host.engine.link_state("slow").unwrap();
     let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
@@ -60,7 +60,7 @@ async fn a_plugin_that_stops_reading_later_is_closed_as_well() {
     assert!(why.starts_with("too slow"), "{why}");
 }
 
-/// More than a link's queue holds before it counts as full, on one thread for both ends.
+/// Exceeds the queue's capacity, with both ends on one thread.
 #[tokio::test]
 async fn thirty_thousand_calls_at_once_all_succeed() {
     const CALLS: usize = 30_000;
@@ -74,7 +74,7 @@ async fn thirty_thousand_calls_at_once_all_succeed() {
     }
 }
 
-/// Answers handshakes at once. Another message takes for ever to leave, but some of its bytes do now and then.
+/// Answers handshakes at once. Other messages never finish sending, but some of their bytes leave now and then.
 #[derive(Clone, Default)]
 struct Trickle(Arc<State>);
 
@@ -129,7 +129,7 @@ impl Link for Trickle {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_bytes_leave_slowly_is_progress_until_they_stop() {
+async fn slowly_sent_bytes_of_a_message_are_progress() {
     let host = Host::new().await;
     let link = Trickle::default();
     let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());

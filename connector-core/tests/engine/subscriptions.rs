@@ -1,13 +1,13 @@
-//! Several subscriptions of one plugin to one event: each ends on its own.
+//! Several subscriptions of one plugin to one event: each ends separately.
 
 use conformance::Switch;
 use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
 use serde_json::json;
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
-/// A listener in the engine's process or behind a link, with what emits the event `tick`.
+/// A listener in the engine's process or behind a link, with the emitter of the event `tick`.
 struct Place {
     listener: PluginClient,
     clock: PluginClient,
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// What waits in a stream, without waiting for more.
+/// The buffered items of a stream, without waiting for more.
 fn waiting(stream: &mut EventStream) -> Vec<String> {
     std::iter::from_fn(|| futures_util::FutureExt::now_or_never(stream.recv()).flatten())
         .map(|event| match event {
@@ -57,7 +57,7 @@ fn waiting(stream: &mut EventStream) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_stream_ends_that_subscription_alone() {
+async fn dropping_a_stream_ends_only_its_subscription() {
     for linked in [false, true] {
         let (place, on) = (place(linked).await, Notes::default());
         place.listener.on("clock", "tick", on.listener()).unwrap();
@@ -102,7 +102,7 @@ async fn off_ends_all_subscriptions_to_the_event() {
         place.tick(1).await;
         assert!(soon(one.recv()).await.is_none() && soon(two.recv()).await.is_none(), "linked: {linked}");
         assert!(on.take().is_empty(), "linked: {linked}");
-        // And a new one works.
+        // A new subscription works.
         let mut again = place.stream();
         place.tick(2).await;
         assert_eq!(waiting(&mut again), ["[1]", "[2]"], "what is remembered, and what is new; linked: {linked}");
@@ -110,8 +110,8 @@ async fn off_ends_all_subscriptions_to_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_engines_subscription_ends_with_the_last_of_the_plugins() {
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), Default::default(), false).await;
+async fn the_engines_subscription_ends_with_the_plugins_last_one() {
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), Default::default(), false).await;
     let asked = |action: &str| json!({"action": action, "name": "x", "key": "e"});
     let (one, two) = (client.events::<Rest>("x", "e", 1).unwrap(), client.events::<Rest>("x", "e", 1).unwrap());
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);
@@ -119,18 +119,18 @@ async fn the_engines_subscription_ends_with_the_last_of_the_plugins() {
     assert!(engine.all().await.is_empty());
     drop(two);
     assert_eq!(engine.all().await, [asked("off")]);
-    // A `once` whose subscription lasts at the engine ends it when it has been served.
+    // A `once` whose engine subscription is lasting ends it when it has fired.
     let lasting = client.events::<Rest>("x", "e", 1).unwrap();
     client.once("x", "e", |_: i64| {}).unwrap();
     drop(lasting);
     assert_eq!(engine.all().await, [asked("on"), asked("on")]);
-    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
+    engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
     assert_eq!(engine.all().await, [asked("off")]);
 }
 
 /// A plugin whose name passes to another while its deactivation hook still runs.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_removed_plugin_costs_its_namesake_nothing() {
+async fn the_end_of_a_removed_plugin_does_not_affect_its_namesake() {
     let (host, notes) = (Host::new().await, Notes::default());
     let slow =
         || Plugin::new("p").on_deactivation(|_| async { tokio::time::sleep(std::time::Duration::from_secs(1)).await });

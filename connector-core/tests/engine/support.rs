@@ -1,4 +1,4 @@
-//! An engine with a plugin `local` here and plugins behind links in memory.
+//! An engine with a plugin `local` in this process and plugins behind in-memory links.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ impl Host {
         Host { engine, local }
     }
 
-    /// A plugin behind a link, active.
+    /// An active plugin behind a link.
     pub(crate) async fn add(&self, plugin: impl Fn() -> Plugin + Send + 'static) -> Switch {
         self.add_with(PluginOptions::default(), plugin).await
     }
@@ -73,17 +73,17 @@ pub(crate) async fn permissive_host() -> Host {
     Host::with(Engine::builder().policy(AnyoneMay).build()).await
 }
 
-/// Lets everything that can happen now happen; a moment of virtual time passes.
+/// Runs everything that can make progress now; a short virtual time passes.
 pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// The work's result, which must come long before any time limit of the crate's.
+/// The result of `work`, which must complete long before any time limit of the crate.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(1), work).await.expect("it waits for a time limit")
 }
 
-/// What was noted, in order.
+/// Recorded values, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
@@ -96,7 +96,7 @@ impl Notes {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// A listener that notes an event's arguments.
+    /// A listener that records an event's arguments.
     pub(crate) fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
         let notes = self.clone();
         move |args: Rest| notes.add(json(&args))
@@ -107,7 +107,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap()
 }
 
-/// Notes when it is dropped.
+/// Records when it is dropped.
 pub(crate) struct OnDrop(pub(crate) Notes, pub &'static str);
 
 impl Drop for OnDrop {
@@ -117,7 +117,7 @@ impl Drop for OnDrop {
 }
 
 impl Host {
-    /// A call in `local`'s name that goes on beside the test.
+    /// A call in `local`'s name, running concurrently with the test.
     pub(crate) fn start<T: serde::de::DeserializeOwned + Send + 'static>(
         &self,
         target: &'static str,
@@ -129,7 +129,7 @@ impl Host {
     }
 }
 
-/// A queue in front of a link that holds few messages.
+/// Limits for a link's queue that holds few messages.
 pub(crate) fn short_queue(messages: usize) -> QueueLimits {
     let mut limits = QueueLimits::default();
     limits.capacity = messages;

@@ -1,4 +1,4 @@
-//! Requests to change a plugin's state that cross each other, lose their caller, or wait for each other.
+//! State changes that overlap, lose their requester, or wait for each other.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::support::{Host, Notes, permissive_host as host, settle, soon};
 
-/// A hook that notes its beginning, does something, and notes how that ended.
+/// A hook that records its start, does some work, and records the outcome.
 fn noting<F>(
     notes: &Notes,
     what: &'static str,
@@ -46,12 +46,12 @@ async fn ask(client: PluginClient, method: &'static str, name: &'static str) -> 
 #[tokio::test(start_paused = true)]
 async fn deactivating_during_an_activation_ends_the_activation() {
     let host = host().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activates = manager.clone();
     let activated = tokio::spawn(async move { activates.activate("far").await });
     let mut peer = peers.next().await;
-    let shake = peer.hear().await;
+    let shake = peer.recv().await;
     soon(manager.deactivate("far")).await.unwrap();
     let error = soon(activated).await.unwrap().unwrap_err();
     assert!(matches!(error, ActivateError::Interrupted(_)), "{error:?}");
@@ -63,7 +63,7 @@ async fn deactivating_during_an_activation_ends_the_activation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_way_to_make_a_plugin_inactive_reverses_an_activation_under_way() {
+async fn every_kind_of_deactivation_reverses_a_pending_activation() {
     for way in ["manager", "call", "remove", "shutdown"] {
         for linked in [false, true] {
             let (host, notes) = (host().await, Notes::default());
@@ -84,7 +84,7 @@ async fn every_way_to_make_a_plugin_inactive_reverses_an_activation_under_way() 
                 });
             let mut peers = None;
             match linked {
-                true => peers = Some(host.register_by_hand("p", PluginOptions::default())),
+                true => peers = Some(host.register_scripted("p", PluginOptions::default())),
                 false => drop(host.engine.register(plugin).unwrap()),
             }
             let manager = host.engine.manager();
@@ -101,7 +101,7 @@ async fn every_way_to_make_a_plugin_inactive_reverses_an_activation_under_way() 
             });
             settle().await;
             go.notify_one();
-            // A plugin that may be asked whether it agrees is given a second.
+            // A plugin that may be asked for agreement gets a second to answer.
             tokio::time::timeout(Duration::from_secs(3), ended).await.expect(way).unwrap();
             let activated = soon(activated).await.unwrap();
             assert_eq!(activated.is_err(), linked, "{way}, linked: {linked}");
@@ -138,12 +138,12 @@ async fn lifecycle_work_finishes_although_its_callers_link_closes() {
         host.engine.register(Plugin::new(name)).unwrap();
         host.engine.manager().activate(name).await.unwrap();
     }
-    // Each takes its time to agree.
-    let (mut slow, _slows) = host.add_by_hand("slow", &["canDeactivate"], false).await;
-    let (peer, _peers) = host.add_by_hand("far", &[], false).await;
+    // Each takes time to agree.
+    let (mut slow, _slows) = host.add_scripted("slow", &["canDeactivate"], false).await;
+    let (peer, _peers) = host.add_scripted("far", &[], false).await;
     let names = json!([["far", "one", "slow", "two"]]);
-    peer.say(json!({"action": "request", "id": 1, "name": "manager", "key": "deactivatePlugin", "payload": names}));
-    let asked = slow.hear().await;
+    peer.send(json!({"action": "request", "id": 1, "name": "manager", "key": "deactivatePlugin", "payload": names}));
+    let asked = slow.recv().await;
     settle().await;
     assert!(!host.engine.manager().is_active("far"));
     slow.answer(&asked, json!(true));
@@ -153,7 +153,7 @@ async fn lifecycle_work_finishes_although_its_callers_link_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_linked_plugin_may_have_the_engine_shut_down() {
+async fn a_linked_plugin_may_trigger_an_engine_shutdown() {
     let (host, notes) = (host().await, Notes::default());
     let engine = host.engine.clone();
     let closer = Plugin::new("closer").method("close", move || {
@@ -171,8 +171,8 @@ async fn a_linked_plugin_may_have_the_engine_shut_down() {
     });
     host.engine.register(slow).unwrap();
     host.engine.manager().activate("slow").await.unwrap();
-    let (peer, _peers) = host.add_by_hand("far", &[], false).await;
-    peer.say(json!({"action": "request", "id": 1, "name": "closer", "key": "close", "payload": []}));
+    let (peer, _peers) = host.add_scripted("far", &[], false).await;
+    peer.send(json!({"action": "request", "id": 1, "name": "closer", "key": "close", "payload": []}));
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(notes.take(), ["off"]);
     for name in ["far", "slow", "closer", "local"] {
@@ -181,19 +181,19 @@ async fn a_linked_plugin_may_have_the_engine_shut_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_has_the_answer_to_its_own_deactivation_before_its_link_closes() {
+async fn a_plugin_receives_the_response_to_its_own_deactivation_before_its_link_closes() {
     let host = host().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
-    peer.say(json!({"action": "request", "id": 1, "name": "manager", "key": "deactivatePlugin", "payload": ["far"]}));
-    let answer = peer.hear().await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
+    peer.send(json!({"action": "request", "id": 1, "name": "manager", "key": "deactivatePlugin", "payload": ["far"]}));
+    let answer = peer.recv().await;
     assert_eq!((&answer["id"], answer.get("error")), (&json!(1), None), "{answer}");
     settle().await;
     assert!(peer.has_ended() && !host.engine.manager().is_active("far"));
 }
 
-/// Two plugins whose hooks change each other's state, or one that changes its own, in each way.
+/// Two plugins whose hooks change each other's state, or one that changes its own, in all combinations.
 #[tokio::test(start_paused = true)]
-async fn hooks_that_change_each_others_state_end_at_once() {
+async fn hooks_that_change_each_others_state_complete_at_once() {
     #[derive(Clone, Copy, PartialEq)]
     enum How {
         Call,
@@ -250,7 +250,7 @@ async fn hooks_that_change_each_others_state_end_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_may_call_a_plugin_whose_work_waits_for_the_hook() {
+async fn a_hook_may_call_a_plugin_that_waits_for_the_hook() {
     let host = host().await;
     // b's method waits for a's activation, whose hook calls b, which is busy with that method.
     let b = Plugin::new("b")
@@ -275,7 +275,7 @@ async fn a_hook_may_call_a_plugin_whose_work_waits_for_the_hook() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_activation_joins_the_one_under_way_after_its_own_permission() {
+async fn a_second_activation_joins_the_pending_one_after_its_own_permission() {
     struct NotLocal;
     #[async_trait]
     impl Policy for NotLocal {
@@ -286,7 +286,7 @@ async fn a_second_activation_joins_the_one_under_way_after_its_own_permission() 
     let host = Host::with(Engine::builder().policy(NotLocal).build()).await;
     let stranger = host.engine.register(Plugin::new("stranger")).unwrap();
     host.engine.manager().activate("stranger").await.unwrap();
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let all: Vec<_> = (0..20)
         .map(|_| {
             let manager = host.engine.manager();
@@ -296,7 +296,7 @@ async fn a_second_activation_joins_the_one_under_way_after_its_own_permission() 
     let mut peer = peers.next().await;
     let error = soon(stranger.call::<()>("manager", "activatePlugin", ("far",))).await.unwrap_err();
     assert_eq!(error.to_string(), "Plugin stranger has no right to activate plugin far");
-    peer.shake_hands(&[], false).await;
+    peer.answer_handshake(&[], false).await;
     for activated in all {
         soon(activated).await.unwrap().unwrap();
     }
@@ -304,9 +304,9 @@ async fn a_second_activation_joins_the_one_under_way_after_its_own_permission() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_plugin_fails_all_who_have_it_activated_at_the_same_time() {
+async fn concurrent_activations_of_a_dead_plugin_all_fail() {
     let host = host().await;
-    let _peers = host.register_by_hand("silent", PluginOptions::default());
+    let _peers = host.register_scripted("silent", PluginOptions::default());
     let began = Instant::now();
     let all = (0..30).map(|_| host.start::<()>("manager", "activatePlugin", ("silent",)));
     let all: Vec<_> = all.collect();
@@ -318,8 +318,8 @@ async fn a_dead_plugin_fails_all_who_have_it_activated_at_the_same_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn can_deactivate_unanswered_is_a_yes() {
-    // What it lists, what it answers, and whether that is a yes.
+async fn an_unanswered_can_deactivate_counts_as_yes() {
+    // The listed methods, the response, and whether that counts as yes.
     let answers = [
         (&[][..], None, true),
         (&[][..], Some(json!({"error": "Method canDeactivate doesn't exist on plugin far"})), true),
@@ -333,14 +333,14 @@ async fn can_deactivate_unanswered_is_a_yes() {
     ];
     for (listed, answer, agrees) in answers {
         let host = host().await;
-        let (mut peer, _peers) = host.add_by_hand("far", listed, false).await;
+        let (mut peer, _peers) = host.add_scripted("far", listed, false).await;
         let (began, asked) = (Instant::now(), host.start::<Value>("manager", "deactivatePlugin", ("far",)));
-        let request = peer.hear().await;
+        let request = peer.recv().await;
         assert_eq!(request["key"], "canDeactivate");
         let limit = if listed.is_empty() { 1 } else { 10 };
         if let Some(mut answer) = answer.clone() {
             (answer["action"], answer["id"]) = ("response".into(), request["id"].clone());
-            peer.say(answer);
+            peer.send(answer);
         }
         let outcome = asked.await.unwrap();
         assert_eq!(outcome.is_ok(), agrees, "{listed:?} {answer:?}: {outcome:?}");
@@ -352,14 +352,14 @@ async fn can_deactivate_unanswered_is_a_yes() {
 #[tokio::test(start_paused = true)]
 async fn a_plugin_whose_link_is_lost_does_not_object() {
     let host = host().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["canDeactivate"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["canDeactivate"], false).await;
     let asked = host.start::<Value>("manager", "deactivatePlugin", ("far",));
-    peer.hear().await;
-    peer.hang_up();
+    peer.recv().await;
+    peer.close();
     soon(asked).await.unwrap().unwrap();
 }
 
-/// Links that take a second to close, counted.
+/// Counted links that take a second to close.
 struct Slow(MemoryPlugin, Arc<AtomicUsize>);
 
 #[async_trait]
@@ -401,7 +401,7 @@ impl Link for SlowLink {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_whose_link_closes_is_not_activated_to_be_asked_whether_it_agrees() {
+async fn a_plugin_with_a_closing_link_is_not_activated_to_ask_for_agreement() {
     let host = host().await;
     let (connector, accepts, _switch) = memory();
     tokio::spawn(serve(accepts, || Plugin::new("far"), ClientConfig::default()));
@@ -420,7 +420,7 @@ async fn a_plugin_whose_link_closes_is_not_activated_to_be_asked_whether_it_agre
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_without_a_runtime_says_so() {
+async fn an_engine_without_a_runtime_returns_an_error() {
     let engine = Engine::new();
     engine.register(Plugin::new("p")).unwrap();
     let outcome = std::thread::spawn(move || futures_util::FutureExt::now_or_never(engine.manager().activate("p")));
@@ -442,7 +442,7 @@ fn an_engine_outlives_its_runtime() {
         });
         host.engine.register(near).unwrap();
         host.engine.manager().activate("near").await.unwrap();
-        let _silent = host.register_by_hand("silent", PluginOptions::default());
+        let _silent = host.register_scripted("silent", PluginOptions::default());
         let manager = host.engine.manager();
         tokio::spawn(async move { manager.activate("silent").await });
         settle().await;
@@ -464,7 +464,7 @@ fn an_engine_outlives_its_runtime() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_in_the_deactivation_hook_reach_others_and_come_back() {
+async fn calls_in_the_deactivation_hook_may_be_reentrant() {
     let (host, notes) = (host().await, Notes::default());
     let back = |ctx: Context| async move { ctx.client().call::<i64>("a", "one", ()).await };
     host.engine.register(Plugin::new("b").method("back", back)).unwrap();

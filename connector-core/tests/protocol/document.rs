@@ -1,9 +1,9 @@
-//! The page: its blocks and its sections, and who cites them.
+//! The document: its blocks, its sections, and the citations of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A chapter, and a section of it or 0.
+/// A chapter and a section, or 0.
 pub(crate) type Section = (u32, u32);
 
 pub(crate) struct Document {
@@ -13,9 +13,9 @@ pub(crate) struct Document {
 
 /// A fenced block.
 pub(crate) struct Block {
-    /// That of its opening fence.
+    /// The line of its opening fence.
     pub(crate) line: usize,
-    /// What follows the fence, such as `json message`.
+    /// The text after the fence, such as `json message`.
     pub(crate) info: String,
     pub(crate) lines: Vec<String>,
 }
@@ -61,14 +61,14 @@ impl Document {
         headings.map(|line| number(line.trim_start_matches(['#', ' '])).expect(line)).collect()
     }
 
-    /// How many rows the table under a heading has, but for its head.
+    /// The number of rows of the table under a heading, without its header.
     pub(crate) fn rows(&self, heading: &str) -> usize {
         let under = self.text.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
         let section = under.take_while(|line| !line.starts_with('#'));
         section.filter(|line| line.starts_with('|')).count() - 2
     }
 
-    /// What the page itself refers to: `section 2.4` and, in tables, `(2.4)`.
+    /// The document's own references: `section 2.4` and, in tables, `(2.4)`.
     pub(crate) fn own_references(&self) -> Vec<(String, Option<Section>)> {
         let mut all = Vec::new();
         for (line, text) in (1..).zip(self.text.lines()) {
@@ -85,13 +85,13 @@ impl Document {
     }
 }
 
-/// How many classes of differences the test against the published ends accepts.
+/// The number of difference classes that the test against the published packages accepts.
 pub(crate) fn differential_classes() -> usize {
     let text = fs::read_to_string(workspace().join("examples/js/lib/differential-classes.js")).unwrap();
     text.lines().filter(|line| line.trim_start().starts_with("why: ")).count()
 }
 
-/// `2.4` or `2`, at the beginning of a text.
+/// `2.4` or `2` at the start of a text.
 fn number(text: &str) -> Option<Section> {
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
     let chapter = digits(text);
@@ -99,7 +99,8 @@ fn number(text: &str) -> Option<Section> {
     Some((chapter.parse().ok()?, section.parse().unwrap_or(0)))
 }
 
-/// Where the workspace's sources and pages cite `protocol.md`, and which section. A link to the page as such is fine.
+/// The places in the workspace's sources and documents that cite a section of `protocol.md`. A link to the whole
+/// document is not a citation.
 pub(crate) fn citations() -> Vec<(String, Option<Section>)> {
     let (mut all, mut folders) = (Vec::new(), vec![workspace()]);
     while let Some(folder) = folders.pop() {
@@ -118,12 +119,12 @@ pub(crate) fn citations() -> Vec<(String, Option<Section>)> {
 }
 
 fn cited_in(path: &Path) -> Vec<(String, Option<Section>)> {
-    // This file's own tests speak of the page as such.
+    // This file's own tests mention the document itself.
     if path.ends_with("tests/protocol.rs") {
         return Vec::new();
     }
     let text = fs::read_to_string(path).unwrap();
-    // A comment may go on in the next line.
+    // A comment may continue on the next line.
     let lines = text.lines().map(|line| line.trim_start().trim_start_matches(['/', '!']).trim());
     let text = lines.collect::<Vec<_>>().join(" ");
     let after = text.split("protocol.md").skip(1);

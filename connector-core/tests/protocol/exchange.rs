@@ -1,4 +1,4 @@
-//! Plays a conversation of the page's with a real engine or a real plugin.
+//! Plays a conversation of the document with a real engine or a real plugin.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::document::Block;
-use crate::hand::{Peer, Peers, by_hand};
+use crate::scripted_peer::{Peer, Peers, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
-/// One conversation: the end under test, and the end that the test plays.
+/// One conversation: the end under test and the scripted end.
 struct Play {
     under_test: End,
     /// Acts in the name of `app` in the engine, or of the plugin `calculator`.
@@ -31,7 +31,7 @@ enum End {
 }
 
 /// # Panics
-/// The conversation takes another course.
+/// The conversation differs from the document.
 #[allow(clippy::print_stderr, reason = "a failure shows how far it came")]
 pub(crate) async fn play(block: &Block) {
     let words: Vec<&str> = block.info.split(' ').collect();
@@ -58,10 +58,10 @@ impl Play {
         let host = Host { engine, local: app.clone() };
         let options = PluginOptions::default().queue_timeout(Duration::from_secs(5));
         let (peers, peer) = match handshake {
-            None => (host.register_by_hand("calculator", options), None),
+            None => (host.register_scripted("calculator", options), None),
             Some(native) => {
                 let methods = ["add", "divide", "recall"];
-                let (peer, peers) = host.add_by_hand_with(options, "calculator", &methods, native).await;
+                let (peer, peers) = host.add_scripted_with(options, "calculator", &methods, native).await;
                 (peers, Some(peer))
             }
         };
@@ -69,11 +69,11 @@ impl Play {
     }
 
     async fn plugin(handshake: Option<bool>) -> Play {
-        let (mut peer, link): (Peer, Box<dyn Link>) = by_hand();
+        let (mut peer, link): (Peer, Box<dyn Link>) = scripted_link();
         let (code, link) = connect(link, calculator(), ClientConfig::default());
         tokio::spawn(link);
         if let Some(native) = handshake {
-            peer.welcome("calculator", native).await;
+            peer.perform_handshake("calculator", native).await;
         }
         Play::new(End::Plugin, code, Some(peer))
     }
@@ -105,12 +105,12 @@ impl Play {
                 assert_eq!(self.events.take(), [value(event)]);
             }
             (who, "ends the link") if who == played => {
-                self.peer().hang_up();
+                self.peer().close();
                 self.peer = None;
                 settle().await;
             }
             (who, frame) if who == played => {
-                self.peer().say_text(frame.to_owned());
+                self.peer().send_text(frame.to_owned());
                 settle().await;
             }
             ("engine>" | "plugin>", "ends the link") => {
@@ -118,10 +118,10 @@ impl Play {
                 self.peer = None;
             }
             ("engine>" | "plugin>", frame) => {
-                let said = self.peer().hear().await;
+                let said = self.peer().recv().await;
                 assert!(is_like(&said, &value(frame)), "it says {said}");
             }
-            (who, _) => panic!("nobody is called {who}"),
+            (who, _) => panic!("unknown participant {who}"),
         }
     }
 
@@ -138,7 +138,7 @@ impl Play {
                 self.start(async move { code.call::<Value>(&target, &method, args).await });
             }
             ["activate", name] => {
-                let End::Engine(host, _) = &self.under_test else { panic!("a plugin activates nobody") };
+                let End::Engine(host, _) = &self.under_test else { panic!("a plugin cannot activate others") };
                 let (manager, name) = (host.engine.manager(), name.to_owned());
                 self.start(async move { manager.activate(&name).await.map(|()| Value::Null) });
             }
@@ -156,13 +156,13 @@ impl Play {
         self.calls.push_back(tokio::spawn(async move { work.await.map_err(|error| error.to_string()) }));
     }
 
-    /// That of the earliest call, within any limit of the crate's.
+    /// The outcome of the earliest call, within any limit of the crate.
     async fn outcome(&mut self) -> Result<Value, String> {
         let call = pin!(self.calls.pop_front().expect("a call is under way"));
         tokio::time::timeout(Duration::from_secs(60), call).await.expect("it ends").unwrap()
     }
 
-    /// No further message or event has come, and no call has ended unnoticed.
+    /// Checks that no further message or event has arrived and no call has ended unnoticed.
     async fn finish(mut self) {
         settle().await;
         if let Some(peer) = &mut self.peer {
@@ -195,7 +195,7 @@ fn calculator() -> Plugin {
         .service("memory", Service::new().method("recall", async || 42))
 }
 
-/// The published rules, or that any plugin may deactivate any other.
+/// The published rules, or a policy where any plugin may deactivate any other.
 struct Rules {
     permissive: bool,
 }
@@ -215,7 +215,7 @@ fn arguments(text: &str) -> impl IntoArgs + use<> {
     Payload::from_json(text.to_owned()).unwrap()
 }
 
-/// Whether it is what the page says, where a string that ends in `…` stands for all that begin with it.
+/// Whether it matches the document, where a string ending in `…` matches any string with that prefix.
 fn is_like(told: &Value, page: &Value) -> bool {
     match (told, page) {
         (Value::String(told), Value::String(page)) => match page.strip_suffix('…') {

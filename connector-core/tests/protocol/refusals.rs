@@ -1,12 +1,12 @@
-//! The texts of section 4 that have a type.
+//! The typed refusal texts of section 4.
 
 use connector_core::{ActivateError, Refusal, UpdateError};
 
-/// Each with its parts as the page names them.
+/// All refusals, with their parts named as in the document.
 pub(crate) fn all() -> Vec<String> {
     let s = str::to_owned;
     let (target, caller, method, exposed) = (s("<target>"), s("<caller>"), s("<method>"), s("<methods>"));
-    /// A number that no text has by itself.
+    /// A number that occurs in no text by itself.
     const N: u32 = 987_654;
     let refusals = [
         Refusal::NotRegistered { target: target.clone(), caller: caller.clone() },

@@ -1,4 +1,4 @@
-//! STP services as plugins, plugins as STP services; virtual time.
+//! STP services as plugins, and plugins as STP services, on virtual time.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn notes(client: &PluginClient, emitter: &str, event: &str) -> std::sync::mpsc::
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_stp_service_is_a_plugin() {
+async fn an_stp_service_acts_as_a_plugin() {
     let (engine, local) = host().await;
     let editor = engine.register(Plugin::new("editor")).unwrap();
     engine.manager().activate("editor").await.unwrap();
@@ -43,7 +43,7 @@ async fn an_stp_service_is_a_plugin() {
     engine.register(plugin.into_plugin()).unwrap();
     engine.manager().activate("tasks").await.unwrap();
 
-    // Solvables are what can be listened to.
+    // Solvables are the events that plugins can subscribe to.
     let (service, _) = fake.service().expect("connected once it is active");
     assert_eq!(
         (&*service.service_name, &service.solvables[..]),
@@ -51,7 +51,7 @@ async fn an_stp_service_is_a_plugin() {
     );
     assert_eq!((service.machine_id.as_deref(), service.session_id.as_deref()), (Some("m"), Some("demo")));
 
-    // A call is a request.
+    // A call becomes a request.
     let answer: Value = local.call("tasks", "GetTasks", (json!({"open": true}),)).await.unwrap();
     assert_eq!(answer, json!({"method": "GetTasks", "params": {"open": true}}));
     let answer: Value = local.call("tasks", "GetTasks", (1, "two")).await.unwrap();
@@ -59,15 +59,15 @@ async fn an_stp_service_is_a_plugin() {
     let error = local.call::<Value>("tasks", "Refused", ()).await.unwrap_err();
     assert!(matches!(&error, CallError::Plugin(fault) if fault.to_string() == "not today"), "{error}");
 
-    // An inform is an event, and an event an inform.
-    let heard = notes(&local, "tasks", "TaskAdded");
+    // An inform becomes an event, and an event an inform.
+    let received = notes(&local, "tasks", "TaskAdded");
     settle().await;
-    fake.hear(r#"{"method":"TaskAdded","params":{"name":"patrol"}}"#);
-    fake.hear("not JSON");
-    fake.hear(r#"{"method":"TaskAdded"}"#);
+    fake.inform_service(r#"{"method":"TaskAdded","params":{"name":"patrol"}}"#);
+    fake.inform_service("not JSON");
+    fake.inform_service(r#"{"method":"TaskAdded"}"#);
     editor.emit("placed", (7,)).await.unwrap();
     settle().await;
-    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [json!([{"name": "patrol"}]), json!([])]);
+    assert_eq!(received.try_iter().collect::<Vec<_>>(), [json!([{"name": "patrol"}]), json!([])]);
     assert_eq!(fake.informs(), [r#"{"method":"placed","params":7}"#]);
 
     engine.manager().deactivate("tasks").await.unwrap();
@@ -75,7 +75,7 @@ async fn an_stp_service_is_a_plugin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_of_an_stp_that_is_away_says_so_and_tries_again() {
+async fn a_plugin_reports_an_unreachable_stp_and_retries() {
     let (engine, local) = host().await;
     let fake = Fake::echo().failing(3);
     engine.register(StpPlugin::new("tasks", fake.clone()).methods(["GetTasks"]).into_plugin()).unwrap();
@@ -91,7 +91,7 @@ async fn a_plugin_of_an_stp_that_is_away_says_so_and_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_is_an_stp_service() {
+async fn a_plugin_acts_as_an_stp_service() {
     let (engine, local) = host().await;
     let calculator = Plugin::new("calculator")
         .method("add", |a: i64, b: i64| async move { a + b })
@@ -104,14 +104,17 @@ async fn a_plugin_is_an_stp_service() {
     assert_eq!(offered.session_id(), "demo");
     assert_eq!(fake.service().unwrap().0.solvables, ["add", "name"]);
 
-    assert_eq!(fake.asked(r#"{"method":"add","params":[20,22]}"#).await.unwrap(), "42");
-    assert_eq!(fake.asked(r#"{"method":"name","params":{"x":1}}"#).await.unwrap(), r#""it is {\"x\":1}""#);
-    assert_eq!(fake.asked(r#"{"method":"secret"}"#).await.unwrap_err(), "secret is not offered by calculator");
-    assert!(fake.asked(r#"{"method":"add","params":["x"]}"#).await.unwrap_err().contains("argument 1"));
-    fake.asked("not JSON").await.unwrap_err();
+    assert_eq!(fake.request_service(r#"{"method":"add","params":[20,22]}"#).await.unwrap(), "42");
+    assert_eq!(fake.request_service(r#"{"method":"name","params":{"x":1}}"#).await.unwrap(), r#""it is {\"x\":1}""#);
+    assert_eq!(
+        fake.request_service(r#"{"method":"secret"}"#).await.unwrap_err(),
+        "secret is not offered by calculator"
+    );
+    assert!(fake.request_service(r#"{"method":"add","params":["x"]}"#).await.unwrap_err().contains("argument 1"));
+    fake.request_service("not JSON").await.unwrap_err();
 
-    // An inform is a call that nobody waits for, an event an inform.
-    fake.hear(r#"{"method":"add","params":[1,2]}"#);
+    // An inform becomes a call whose result is ignored, and an event an inform.
+    fake.inform_service(r#"{"method":"add","params":[1,2]}"#);
     calculator.emit("overflowed", ("add",)).await.unwrap();
     settle().await;
     assert_eq!(fake.informs(), [r#"{"method":"overflowed","params":"add"}"#]);
@@ -122,9 +125,9 @@ async fn a_plugin_is_an_stp_service() {
     assert_eq!(fake.informs().len(), 1);
 }
 
-/// From one engine over STP to another, and back: what was given comes out.
+/// From one engine over STP to another and back: values are unchanged.
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_is_offered_answers_a_plugin_that_asks() {
+async fn an_offered_plugin_answers_another_plugin_over_stp() {
     let (there, caller) = host().await;
     there.register(Plugin::new("echo").method("same", |args: Rest| async move { args })).unwrap();
     let service = Fake::echo();

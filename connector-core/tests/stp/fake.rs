@@ -1,5 +1,5 @@
-//! A connector without a socket: the contract as a third party implements it. What it sends is noted; what is asked of
-//! STP is answered by a function.
+//! A connector without a socket, as a third party would implement the contract. It records what it sends; requests to
+//! STP are answered by a function.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -27,7 +27,7 @@ struct Inner {
 struct State {
     connected: Option<(StpService, StpTimeout, String)>,
     informs: Vec<String>,
-    /// So many connects fail first.
+    /// The number of connection attempts that fail first.
     fails: usize,
 }
 
@@ -40,12 +40,12 @@ impl Fake {
         Fake(Arc::new(Inner { handlers: StpHandlers::default(), state: Mutex::default(), answer }))
     }
 
-    /// What it asks is asked of another's service.
+    /// Forwards its requests to another connector's service.
     pub(crate) fn asking(other: Fake) -> Fake {
         Fake::of(Box::new(move |message| {
             let other = other.clone();
             Box::pin(async move {
-                let answer = other.asked(&message).await;
+                let answer = other.request_service(&message).await;
                 answer.map(|answer| vec![answer]).map_err(StpRequestError::Refused)
             })
         }))
@@ -60,7 +60,7 @@ impl Fake {
         self
     }
 
-    /// What was given to `connect`.
+    /// The arguments of `connect`.
     pub(crate) fn service(&self) -> Option<(StpService, StpTimeout)> {
         let state = self.0.state.lock().unwrap();
         state.connected.clone().map(|(service, timeout, _)| (service, timeout))
@@ -70,13 +70,13 @@ impl Fake {
         self.0.state.lock().unwrap().informs.clone()
     }
 
-    /// STP informs the service.
-    pub(crate) fn hear(&self, message: &str) {
+    /// STP sends the service an inform.
+    pub(crate) fn inform_service(&self, message: &str) {
         self.0.handlers.inform(message.to_owned());
     }
 
-    /// STP asks the service.
-    pub(crate) async fn asked(&self, message: &str) -> Result<String, String> {
+    /// STP sends the service a request.
+    pub(crate) async fn request_service(&self, message: &str) -> Result<String, String> {
         self.0.handlers.request(message.to_owned()).await
     }
 

@@ -1,4 +1,4 @@
-//! Envelopes, registrations, times: docs/protocol.md, section 8, line by line.
+//! Envelopes, registrations and timeouts: docs/protocol.md, section 8, line by line.
 
 use connector_core::stp::frame::{items, pass_on, refusal, request, response, response_text};
 use connector_core::stp::{BadService, Envelope, Frame, FrameError, StpService, StpTimeout, unique_name};
@@ -10,7 +10,7 @@ fn raw(text: &str) -> Box<RawValue> {
 }
 
 #[test]
-fn the_frames_are_written_as_the_published_connector_reads_them() {
+fn frames_are_written_as_the_published_connector_expects() {
     let api = r#"{"method":"Add","params":{"text":"é \" \\ \n"}}"#;
     let wire: Value = serde_json::from_str(&request(api, 7, StpTimeout::default())).unwrap();
     assert_eq!(wire, json!({"method": "Request", "params": {"jsonRequest": api, "cookie": 7, "timeout": 30.0 as i64}}));
@@ -29,7 +29,7 @@ fn the_frames_are_written_as_the_published_connector_reads_them() {
 }
 
 #[test]
-fn a_request_is_read_and_passed_on_untouched() {
+fn a_request_is_parsed_and_forwarded_unchanged() {
     let raw_message = r#""{\"method\":\"A\u0041\",  \"x\":1}""#;
     let frame = format!(r#"{{"params":{{"cookie":4,"timeout":2.5,"jsonRequest":{raw_message}}},"method":"Request"}}"#);
     let Frame::Request { cookie, message, raw, timeout } = Frame::parse(&frame).unwrap() else { panic!("no request") };
@@ -52,7 +52,7 @@ fn any_other_frame_is_an_inform() {
 }
 
 #[test]
-fn what_means_nothing_says_why() {
+fn invalid_frames_are_rejected_with_a_reason() {
     for text in ["", "{", "hello", "{\"method\":\"a\"} x", "{\"method\":\"\\ud800\"}", "\u{feff}{}"] {
         assert!(matches!(Frame::parse(text), Err(FrameError::NotJson(_))), "{text}");
     }
@@ -89,7 +89,7 @@ fn deep_nesting_does_not_overflow() {
 }
 
 #[test]
-fn a_result_is_an_array_of_strings_whatever_it_was() {
+fn any_result_becomes_an_array_of_strings() {
     let items = |text: &str| items(Some(&raw(text)));
     assert_eq!(items(r#"["a", "é\n", 1, {"b": 2}]"#), ["a", "é\n", "1", r#"{"b": 2}"#]);
     assert_eq!(items(r#""one""#), ["one"]);
@@ -143,7 +143,7 @@ fn both_forms_of_register_are_read_and_the_later_is_written() {
 }
 
 #[test]
-fn a_register_that_is_none_is_refused() {
+fn an_invalid_register_is_rejected() {
     let read = |params: &str| StpService::from_params(Some(&raw(params)));
     for params in ["{}", r#"{"serviceName":""}"#, r#"{"solvables":["A"]}"#] {
         assert_eq!(read(params), Err(BadService::NoName), "{params}");

@@ -1,9 +1,9 @@
-//! Handlers that fail harm their asker alone.
+//! Handlers that fail affect only their requester.
 
 use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
 
 #[tokio::test]
-async fn a_request_is_answered_whatever_its_handler_does() {
+async fn a_request_is_always_answered() {
     let handlers = StpHandlers::default();
     assert_eq!(handlers.request("x".into()).await, Err("this service answers no requests".to_owned()));
     handlers.set_request(RequestHandler::new(|message: String| async move {
@@ -24,10 +24,10 @@ async fn a_request_is_answered_whatever_its_handler_does() {
 }
 
 #[test]
-fn informs_and_errors_go_on_after_a_panic() {
+fn handlers_keep_working_after_a_panic() {
     let handlers = StpHandlers::default();
-    handlers.inform("nobody hears".into());
-    handlers.error("nobody hears".into());
+    handlers.inform("no handler".into());
+    handlers.error("no handler".into());
     let (tell, told) = std::sync::mpsc::channel();
     let also = tell.clone();
     handlers.set_inform(InformHandler::new(move |message| match &*message {
@@ -38,9 +38,9 @@ fn informs_and_errors_go_on_after_a_panic() {
         also.send(error).unwrap();
         panic!("no");
     }));
-    for message in ["panic", "heard"] {
+    for message in ["panic", "received"] {
         handlers.inform(message.into());
     }
     handlers.error("lost".into());
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["heard", "lost"]);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["received", "lost"]);
 }

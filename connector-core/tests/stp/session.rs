@@ -1,4 +1,4 @@
-//! Cookies, pending requests and deadlines; time is a number here.
+//! Cookies, pending requests and deadlines, with time as a number.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ fn at(start: Instant, seconds: u64) -> Instant {
 }
 
 #[test]
-fn each_connection_has_cookies_of_its_own() {
+fn each_connection_has_its_own_cookies() {
     let now = Instant::now();
     let (mut one, mut two) = (StpSession::new(8), StpSession::new(8));
     assert_eq!(one.request("a", at(now, 30)), Ok(0));
@@ -39,7 +39,7 @@ fn a_request_ends_once() {
 }
 
 #[test]
-fn deadlines_come_in_their_order_and_not_early() {
+fn deadlines_expire_in_order_and_not_early() {
     let now = Instant::now();
     let mut session = StpSession::new(8);
     for seconds in [3, 1, 2] {
@@ -54,7 +54,7 @@ fn deadlines_come_in_their_order_and_not_early() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_what_nobody_waits_for_makes_room() {
+fn pending_requests_are_bounded_and_abandoned_ones_free_capacity() {
     let now = Instant::now();
     let mut session = StpSession::new(2);
     assert_eq!((session.request("a", now), session.request("b", now)), (Ok(0), Ok(1)));
@@ -66,7 +66,7 @@ fn what_waits_is_bounded_and_what_nobody_waits_for_makes_room() {
 }
 
 #[test]
-fn what_a_lost_link_ends_is_told_in_order() {
+fn a_lost_link_ends_pending_requests_in_order() {
     let now = Instant::now();
     let mut session = StpSession::new(64);
     for n in 0..50 {

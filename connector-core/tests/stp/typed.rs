@@ -1,4 +1,4 @@
-//! API messages as serde types, and a service made of its handlers.
+//! API messages as serde types, and a service made of handlers.
 
 use std::sync::{Arc, Mutex};
 
@@ -51,8 +51,8 @@ fn responses_are_json_or_text() {
     read_response::<u8>("plain").unwrap_err();
 }
 
-/// As the published quick start: handlers first, solvables derived from them, connected with a 10 s timeout, a machine
-/// id and a session id.
+/// Like the published quick start: handlers first, solvables derived from them, connected with a timeout of 10 s, a
+/// machine id and a session id.
 #[tokio::test]
 async fn a_client_connects_with_the_solvables_of_its_handlers() {
     let fake = Fake::echo();
@@ -75,25 +75,28 @@ async fn a_client_connects_with_the_solvables_of_its_handlers() {
     assert_eq!((service.machine_id.as_deref(), service.session_id.as_deref()), (Some("box"), Some("demo")));
     assert!(stp.connector().is_connected());
 
-    fake.hear(r#"{"method":"TaskAdded","params":{"name":"patrol","priority":2}}"#);
+    fake.inform_service(r#"{"method":"TaskAdded","params":{"name":"patrol","priority":2}}"#);
     for bad in [r#"{"method":"TaskAdded","params":{"name":5}}"#, "not JSON", r#"{"method":"Unknown"}"#] {
-        fake.hear(bad);
+        fake.inform_service(bad);
     }
     fake.lose();
     assert_eq!(*added.lock().unwrap(), [patrol()]);
     assert_eq!(*other.lock().unwrap(), [r#"{"method":"Unknown"}"#]);
     assert_eq!(*errors.lock().unwrap(), ["lost"]);
 
-    let ask = async |priority: u8| fake.asked(&api_message("Rate", &Task { priority, ..patrol() }).unwrap()).await;
+    let ask =
+        async |priority: u8| fake.request_service(&api_message("Rate", &Task { priority, ..patrol() }).unwrap()).await;
     assert_eq!(ask(4).await.unwrap(), r#"{"rate":8}"#);
     assert_eq!(ask(0).await.unwrap_err(), "no priority");
-    assert!(fake.asked(r#"{"method":"Rate","params":7}"#).await.unwrap_err().contains("expected struct Task"));
-    assert_eq!(fake.asked(r#"{"method":"Nope"}"#).await.unwrap_err(), "this service does not answer Nope");
-    fake.asked("not JSON").await.unwrap_err();
+    assert!(
+        fake.request_service(r#"{"method":"Rate","params":7}"#).await.unwrap_err().contains("expected struct Task")
+    );
+    assert_eq!(fake.request_service(r#"{"method":"Nope"}"#).await.unwrap_err(), "this service does not answer Nope");
+    fake.request_service("not JSON").await.unwrap_err();
 }
 
 #[tokio::test]
-async fn a_client_informs_and_asks_in_types() {
+async fn a_client_sends_typed_informs_and_requests() {
     let fake = Fake::new(|_| Ok(vec![r#"{"name":"patrol","priority":2}"#.to_owned()]));
     let stp = StpClient::new(fake.clone());
     let timeout = StpTimeout::default();

@@ -1,9 +1,9 @@
-//! A plugin's lifecycle: which requests wait, which transition runs, and how each request ends. No I/O, no tasks, no
-//! clock.
+//! The lifecycle state machine of a plugin: queued requests, the current transition, and the outcome of each request.
+//! No I/O, no tasks, no clock.
 
 use std::collections::VecDeque;
 
-/// Where a plugin is in its lifecycle.
+/// The state of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum State {
     Registered,
@@ -18,44 +18,44 @@ pub(in crate::engine) enum State {
 pub(in crate::engine) enum Change {
     Activate,
     Deactivate,
-    /// Deactivates the plugin for good.
+    /// Deactivates the plugin permanently.
     Remove,
 }
 
-/// Work for the driver, which reports its end with [`Lifecycle::finished`].
+/// Work for the driver, which reports its completion with [`Lifecycle::finished`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Transition {
     Activate,
     Deactivate,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) enum Ended<E> {
     Done,
     /// The activation failed.
     Failed(E),
-    /// An activation of a plugin that has been removed.
+    /// Activation of a plugin that has been removed.
     Gone,
 }
 
-/// What follows from a request or from the end of a transition.
+/// The consequences of a request or of a completed transition.
 #[derive(Debug)]
 pub(in crate::engine) struct Effects<W, E> {
     pub(in crate::engine) begin: Option<Transition>,
-    /// The activation under way is no longer wanted.
+    /// The current activation is superseded.
     pub(in crate::engine) interrupt: bool,
     pub(in crate::engine) ended: Vec<(W, Ended<E>)>,
 }
 
-/// Requests are carried out one after another, in the order they came. One that asks for what is being done already
-/// joins it, and neighbours in the queue that ask for the same share one transition.
+/// Requests are carried out one after another, in order of arrival. A request for the transition in progress joins it,
+/// and adjacent equal requests in the queue share one transition.
 ///
-/// `W` stands for whoever waits for a request.
+/// `W` identifies the waiter of a request.
 #[derive(Debug)]
 pub(in crate::engine) struct Lifecycle<W> {
     state: State,
-    /// Served by the transition under way.
+    /// Waiters of the current transition.
     joined: Vec<W>,
     queue: VecDeque<(Change, Vec<W>)>,
 }
@@ -73,7 +73,7 @@ impl<W> Lifecycle<W> {
         self.state
     }
 
-    /// Whether the driver runs a transition.
+    /// Whether a transition is in progress.
     pub(in crate::engine) fn in_transition(&self) -> bool {
         matches!(self.state, State::Activating | State::Deactivating)
     }
@@ -89,7 +89,7 @@ impl<W> Lifecycle<W> {
         self.advance(Vec::new())
     }
 
-    /// The transition that was begun has ended. A deactivation cannot fail.
+    /// The current transition has completed. A deactivation cannot fail.
     pub(in crate::engine) fn finished<E: Clone>(&mut self, result: Result<(), E>) -> Effects<W, E> {
         let (state, ended) = match (self.state, result) {
             (State::Activating, Ok(())) => (State::Active, Ended::Done),
@@ -102,7 +102,7 @@ impl<W> Lifecycle<W> {
         self.advance(ended)
     }
 
-    /// Carries out what waits, up to the next transition.
+    /// Processes the queue up to the next transition.
     fn advance<E: Clone>(&mut self, mut ended: Vec<(W, Ended<E>)>) -> Effects<W, E> {
         let mut begin = None;
         while !self.in_transition() {
@@ -133,7 +133,7 @@ impl<W> Lifecycle<W> {
         Effects { begin, interrupt: self.is_interrupted(), ended }
     }
 
-    /// Gives back the waiters that a deactivation under way need not keep until it has ended.
+    /// Returns the waiters that need not wait until the current deactivation completes.
     pub(in crate::engine) fn release(&mut self, is: impl Fn(&W) -> bool) -> Vec<W> {
         let mut released: Vec<W> = self.joined.extract_if(.., |waiter| is(waiter)).collect();
         if let Some((Change::Remove, waiters)) = self.queue.front_mut() {
@@ -142,8 +142,8 @@ impl<W> Lifecycle<W> {
         released
     }
 
-    /// Takes back a request that has joined nothing yet; `None` if it has, or has ended. With its last waiter it is
-    /// forgotten.
+    /// Withdraws a queued request that has joined no transition. `None` if it has, or has ended. Without waiters the
+    /// request is removed.
     pub(in crate::engine) fn withdraw(&mut self, is: impl Fn(&W) -> bool) -> Option<W> {
         for (place, (_, waiters)) in self.queue.iter_mut().enumerate() {
             if let Some(at) = waiters.iter().position(&is) {
@@ -157,7 +157,7 @@ impl<W> Lifecycle<W> {
         None
     }
 
-    /// Gives back a waiter whose request stays what it is.
+    /// Removes a waiter without changing its request.
     pub(in crate::engine) fn take(&mut self, is: impl Fn(&W) -> bool) -> Option<W> {
         let queued = self.queue.iter_mut().map(|(_, waiters)| waiters);
         std::iter::once(&mut self.joined).chain(queued).find_map(|waiters| {
@@ -166,12 +166,12 @@ impl<W> Lifecycle<W> {
         })
     }
 
-    /// Whether the activation under way is no longer wanted.
+    /// Whether the current activation is superseded.
     pub(in crate::engine) fn is_interrupted(&self) -> bool {
         self.state == State::Activating && !self.queue.is_empty()
     }
 
-    /// What kept an active plugin active is gone, without having been asked to go.
+    /// An active plugin became inactive without a request. Returns whether it was active.
     pub(in crate::engine) fn lost(&mut self) -> bool {
         let was_active = self.state == State::Active;
         if was_active {
@@ -180,7 +180,7 @@ impl<W> Lifecycle<W> {
         was_active
     }
 
-    /// The driver is gone in the middle of a transition: gives all who wait. Nothing that was asked for happens any more.
+    /// The driver was dropped during a transition. Returns all waiters; no queued request is carried out.
     pub(in crate::engine) fn abandon(&mut self) -> Vec<W> {
         let removed = self.state == State::Removed || self.queue.iter().any(|(change, _)| *change == Change::Remove);
         self.state = if removed { State::Removed } else { State::Registered };
@@ -231,9 +231,9 @@ mod tests {
     }
 
     proptest! {
-        /// Every request ends exactly once; requests end in the order of their transitions; transitions alternate.
+        /// Every request ends exactly once, in the order of the transitions, and transitions alternate.
         #[test]
-        fn each_request_ends_once_and_as_the_state_says(steps in prop::collection::vec(step(), 0..80)) {
+        fn each_request_ends_once_and_matches_the_state(steps in prop::collection::vec(step(), 0..80)) {
             let mut plugin = Lifecycle::new();
             let (mut next, mut open, mut running) = (0u32, Vec::new(), None);
             let mut last_kind = std::collections::HashMap::new();
@@ -296,7 +296,7 @@ mod tests {
                     Some(state) => prop_assert_eq!(plugin.state(), state),
                     None => prop_assert!(!plugin.in_transition()),
                 }
-                // Nothing waits for nothing.
+                // Requests wait only during a transition.
                 prop_assert!(running.is_some() || open.is_empty());
             }
             while running.take().is_some() {

@@ -1,4 +1,4 @@
-//! Registration, activation, deactivation, removal: who may ask for what, and how it is carried out.
+//! Registration, activation, deactivation and removal: permissions and execution.
 
 mod machine;
 mod transition;
@@ -16,7 +16,7 @@ use super::access::Operation;
 use super::current;
 use super::entry::{Entry, Location, Registry, Status};
 use super::policy::decision;
-use super::reentrancy::Wish;
+use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
 use super::{Inner, MANAGER};
@@ -31,19 +31,19 @@ use crate::wire::{Name, Payload};
 
 /// A request that waits for its outcome.
 pub(super) struct Waiter {
-    wish: Arc<Wish>,
-    tell: oneshot::Sender<Result<(), ActivateError>>,
+    pending: Arc<PendingChange>,
+    sender: oneshot::Sender<Result<(), ActivateError>>,
 }
 
 impl Waiter {
     fn end(self, outcome: Result<(), ActivateError>) {
-        // Nobody may wait any more; what was asked for has been done all the same.
-        let _ = self.tell.send(outcome);
+        // An error means that the requester no longer waits; the change was carried out anyway.
+        let _ = self.sender.send(outcome);
     }
 }
 
-/// Nobody waits for what it wishes once this is dropped.
-struct ForgetOnDrop(Arc<Wish>);
+/// Unregisters the pending change on drop.
+struct ForgetOnDrop(Arc<PendingChange>);
 
 impl Drop for ForgetOnDrop {
     fn drop(&mut self) {
@@ -59,7 +59,7 @@ impl Drop for EndShutdown {
     }
 }
 
-/// A change of a plugin's state that waits for permission.
+/// A state change that waits for permission.
 pub(super) struct Permission {
     entry: Arc<Entry>,
     deactivations: u64,
@@ -72,7 +72,7 @@ impl Permission {
     }
 
     /// # Errors
-    /// The plugin's deactivation was asked for meanwhile.
+    /// The plugin's deactivation was requested meanwhile.
     pub(super) fn still_wanted(&self) -> Result<(), ActivateError> {
         match self.entry.deactivations.load(Ordering::Acquire) == self.deactivations {
             true => Ok(()),
@@ -87,28 +87,29 @@ impl Drop for Permission {
     }
 }
 
-/// How long a plugin that does not list `canDeactivate` may take to answer it all the same.
+/// Time limit for `canDeactivate` of a plugin that does not list it.
 const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Inner {
     pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
-        let Registration { profile, place, options } = registration;
+        let Registration { profile, source, options } = registration;
         if profile.name.is_empty() || profile.name.contains('.') {
             return Err(RegisterError::BadName(profile.name));
         }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
-        let host = match place {
+        let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
             Source::Remote { connector, url } => {
                 Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options)))
             }
         };
         let mut taken = false;
-        // Held until the plugin is in: the emitter of a stranger may be forgotten at any time.
+        // Held until the plugin is registered, because the emitter of an unregistered plugin may be removed at any
+        // time.
         let mut emitters = lock(&self.emitters);
         let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
-        let entry = Arc::new(Entry::new(profile.clone(), host, options, emitter));
+        let entry = Arc::new(Entry::new(profile.clone(), location, options, emitter));
         self.registry.rcu(|registry| {
             taken = registry.contains_key(&name);
             let mut registry = Registry::clone(registry);
@@ -133,43 +134,43 @@ impl Inner {
         Ok(client)
     }
 
-    /// The plugin whose hook or method runs on this thread and asks for something by the host's own handle.
-    fn asker(&self) -> Option<Arc<Entry>> {
+    /// The plugin whose hook or method runs on this thread and makes a request through a handle of the host.
+    fn requester(&self) -> Option<Arc<Entry>> {
         self.by_number(current::plugin())
     }
 
-    /// The plugin that has called the manager's method that runs on this thread.
+    /// The plugin that called the manager's method running on this thread.
     pub(super) fn caller(&self) -> Option<Arc<Entry>> {
         self.by_number(current::caller())
     }
 
-    /// A plugin by its number, also one that has been removed and is still being deactivated.
+    /// A plugin by its number, including one that has been removed and is still being deactivated.
     pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
         let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
         let registered = self.registry.load().values().find(is).cloned();
-        registered.or_else(|| lock(&self.leaving).iter().find(is).cloned())
+        registered.or_else(|| lock(&self.being_removed).iter().find(is).cloned())
     }
 
-    /// The plugin of that name, as the plugin `asker` means it: its own name is its own, even once it has passed to another.
-    pub(super) fn find_for(&self, asker: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
-        asker.filter(|asker| asker.name == name).cloned().or_else(|| self.find(name))
+    /// Resolves a name for `requester`: its own name refers to itself, even if the name has passed to another plugin.
+    pub(super) fn find_for(&self, requester: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
+        requester.filter(|requester| requester.name == name).cloned().or_else(|| self.find(name))
     }
 
-    /// Activates or deactivates a plugin in the host's name.
+    /// Activates or deactivates a plugin on behalf of the host.
     pub(super) async fn change_as_host(self: &Arc<Self>, change: Change, name: &str) -> Result<(), ActivateError> {
-        self.change(change, self.profile_of(MANAGER), self.asker(), name).await
+        self.change(change, self.profile_of(MANAGER), self.requester(), name).await
     }
 
-    /// Activates or deactivates a plugin in the name of another, if it may. Once permission is being asked, neither that nor
-    /// what follows ends with this future.
+    /// Activates or deactivates a plugin on behalf of another, if permitted. Once permission is requested, dropping
+    /// this future stops neither that nor what follows.
     pub(super) async fn change(
         self: &Arc<Self>,
         change: Change,
         caller: Profile,
-        asker: Option<Arc<Entry>>,
+        requester: Option<Arc<Entry>>,
         name: &str,
     ) -> Result<(), ActivateError> {
-        let entry = match (self.find_for(asker.as_ref(), name), change) {
+        let entry = match (self.find_for(requester.as_ref(), name), change) {
             (Some(entry), _) => entry,
             (None, Change::Activate) => return Err(ActivateError::NotRegistered(name.to_owned())),
             (None, _) => return Ok(()),
@@ -177,19 +178,19 @@ impl Inner {
         let state = lock(&entry.lifecycle).state();
         let is_so_already = match change {
             Change::Activate => state == State::Active,
-            // The manager stays.
+            // The manager is never deactivated.
             _ if entry.name == MANAGER => true,
-            // An activation that waits for permission is called off.
-            _ => matches!(state, State::Registered | State::Removed) && !entry.asks_permission(),
+            // A deactivation also revokes an activation that waits for permission.
+            _ => matches!(state, State::Registered | State::Removed) && !entry.awaits_permission(),
         };
         if is_so_already {
             return Ok(());
         }
         let permission = Permission::new(&entry);
-        let number = asker.as_ref().map_or(0, |asker| asker.number);
-        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, &entry));
-        let (tell, told) = oneshot::channel();
-        let waiter = Waiter { wish: Arc::clone(&wish.0), tell };
+        let number = requester.as_ref().map_or(0, |requester| requester.number);
+        let pending = ForgetOnDrop(PendingChange::new(&self.clock, requester, &entry));
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter { pending: Arc::clone(&pending.0), sender };
         let engine = Arc::clone(self);
         self.spawn(async move {
             let allowed = match change {
@@ -204,32 +205,32 @@ impl Inner {
                 Err(error) => waiter.end(Err(error)),
             }
         });
-        self.outcome(told).await
+        self.outcome(receiver).await
     }
 
-    /// Activates a plugin whose activation is allowed.
+    /// Activates a plugin whose activation is permitted.
     pub(super) async fn activate_for(
         self: &Arc<Self>,
-        asker: &Arc<Entry>,
+        requester: &Arc<Entry>,
         entry: &Arc<Entry>,
     ) -> Result<(), ActivateError> {
-        self.requested(Change::Activate, Some(Arc::clone(asker)), entry).await
+        self.requested(Change::Activate, Some(Arc::clone(requester)), entry).await
     }
 
     async fn requested(
         self: &Arc<Self>,
         change: Change,
-        asker: Option<Arc<Entry>>,
+        requester: Option<Arc<Entry>>,
         entry: &Arc<Entry>,
     ) -> Result<(), ActivateError> {
-        let wish = ForgetOnDrop(Wish::new(&self.moments, asker, entry));
-        let (tell, told) = oneshot::channel();
-        self.request(entry, change, Waiter { wish: Arc::clone(&wish.0), tell });
-        self.outcome(told).await
+        let pending = ForgetOnDrop(PendingChange::new(&self.clock, requester, entry));
+        let (sender, receiver) = oneshot::channel();
+        self.request(entry, change, Waiter { pending: Arc::clone(&pending.0), sender });
+        self.outcome(receiver).await
     }
 
-    async fn outcome(&self, told: oneshot::Receiver<Result<(), ActivateError>>) -> Result<(), ActivateError> {
-        told.await.unwrap_or_else(|_| {
+    async fn outcome(&self, receiver: oneshot::Receiver<Result<(), ActivateError>>) -> Result<(), ActivateError> {
+        receiver.await.unwrap_or_else(|_| {
             Err(match self.ended.is_cancelled() {
                 true => ActivateError::EngineGone,
                 false => ActivateError::NoRuntime,
@@ -237,16 +238,16 @@ impl Inner {
         })
     }
 
-    /// Runs until it ends or the engine does. Dropped where there is no runtime.
+    /// Runs `work` until it completes or the engine is dropped. Without a runtime, `work` is dropped.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         runtime::spawn_until(&self.ended, work);
     }
 
-    async fn may_activate(&self, asker: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
+    async fn may_activate(&self, requester: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
         self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match decision(asker, &entry.name, "the policy's can_activate", allowed).await {
+        match decision(requester, &entry.name, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
@@ -254,7 +255,7 @@ impl Inner {
 
     async fn may_deactivate(
         self: &Arc<Self>,
-        asker: u64,
+        requester: u64,
         caller: &Profile,
         entry: &Entry,
     ) -> Result<(), ActivateError> {
@@ -264,15 +265,15 @@ impl Inner {
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = decision(asker, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(requester, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }
 
-    /// Asks a plugin's `canDeactivate`. One that has none agrees; one that does not list it may have one all the same.
+    /// Asks a plugin's `canDeactivate`. A plugin without one agrees; a plugin that does not list it may still have one.
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
-        // Its link closes already, or is not up yet: the question would activate it, or wait for that.
+        // The link is closing or not up yet: the question would activate the plugin or wait for its activation.
         let unreachable = match entry.remote() {
             Some(_) => !entry.is_active(),
             None => entry.status() == Status::Inactive,
@@ -280,7 +281,7 @@ impl Inner {
         if unreachable {
             return true;
         }
-        let (plugin, listed) = (&*entry.name, entry.known().lists(CAN_DEACTIVATE));
+        let (plugin, listed) = (&*entry.name, entry.interface().lists(CAN_DEACTIVATE));
         if !listed && entry.instance().is_some() {
             return true;
         }
@@ -295,58 +296,59 @@ impl Inner {
         match answer.map(Payload::read::<bool>) {
             Ok(Ok(agrees)) => agrees,
             Ok(Err(error)) => {
-                tracing::warn!(plugin, %error, "its answer to canDeactivate is neither true nor false");
+                tracing::warn!(plugin, %error, "the response to canDeactivate is neither true nor false");
                 false
             }
             Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
-            // It cannot object any more.
+            // It can no longer object.
             Err(CallError::LinkLost(_)) => true,
             Err(CallError::Plugin(error)) => {
-                tracing::warn!(plugin, %error, "it answered canDeactivate with an error, which counts as no");
+                tracing::warn!(plugin, %error, "canDeactivate failed, which counts as no");
                 false
             }
             Err(error) => {
-                tracing::warn!(plugin, %error, "it did not answer canDeactivate");
+                tracing::warn!(plugin, %error, "canDeactivate was not answered");
                 !listed
             }
         }
     }
 
     pub(super) async fn remove(self: &Arc<Self>, name: &str) {
-        let asker = self.asker();
-        let found = self.find_for(asker.as_ref(), name).filter(|entry| entry.name != MANAGER);
+        let requester = self.requester();
+        let found = self.find_for(requester.as_ref(), name).filter(|entry| entry.name != MANAGER);
         let Some(entry) = found else { return };
         if !self.find(name).is_some_and(|registered| Arc::ptr_eq(&registered, &entry)) {
-            // It is being removed already.
+            // The removal is already in progress.
             return;
         }
-        lock(&self.leaving).push(Arc::clone(&entry));
+        lock(&self.being_removed).push(Arc::clone(&entry));
         self.registry.rcu(|registry| {
             let mut registry = Registry::clone(registry);
             registry.remove(name);
             registry
         });
-        // A removal does not fail; without a runtime it is over, too.
-        let _ = self.requested(Change::Remove, asker, &entry).await;
+        // A removal does not fail; without a runtime it is complete as well.
+        let _ = self.requested(Change::Remove, requester, &entry).await;
     }
 
-    /// Deactivates all plugins gracefully; the manager stays, to tell of it. Until they are, no call activates a plugin.
+    /// Deactivates all plugins gracefully, except the manager, which announces it. Until then, no call activates a
+    /// plugin.
     pub(super) async fn shutdown(self: &Arc<Self>) {
-        let (engine, asker) = (Arc::clone(self), self.asker());
-        let (tell, told) = oneshot::channel();
+        let (engine, requester) = (Arc::clone(self), self.requester());
+        let (sender, receiver) = oneshot::channel();
         self.shutdowns.fetch_add(1, Ordering::AcqRel);
         let end = EndShutdown(Arc::clone(self));
         self.spawn(async move {
             let registry = engine.registry.load_full();
             let all = registry.values().filter(|entry| entry.name != MANAGER);
-            let requests = all.map(|entry| engine.requested(Change::Deactivate, asker.clone(), entry));
+            let requests = all.map(|entry| engine.requested(Change::Deactivate, requester.clone(), entry));
             futures_util::future::join_all(requests).await;
             drop(end);
-            // Nobody may wait any more.
-            let _ = tell.send(());
+            // An error means that the requester no longer waits.
+            let _ = sender.send(());
         });
-        // An error: the engine has gone, or there is no runtime.
-        let _ = told.await;
+        // An error means that the engine is gone or there is no runtime.
+        let _ = receiver.await;
     }
 
     pub(super) fn is_shutting_down(&self) -> bool {
@@ -357,15 +359,15 @@ impl Inner {
     pub(super) fn abort(&self) {
         self.ended.cancel();
         for entry in self.registry.swap(Arc::default()).values() {
-            self.silence(entry);
+            self.isolate(entry);
             if let Some(remote) = entry.remote() {
                 remote.abort();
             }
         }
         let emitters = std::mem::take(&mut *lock(&self.emitters));
-        // Remembered events may hold anything, so they are dropped only where no lock is held.
+        // Stored events may own anything, so they are dropped without holding a lock.
         drop(emitters);
-        lock(&self.leaving).clear();
+        lock(&self.being_removed).clear();
     }
 }
 
@@ -377,9 +379,9 @@ fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
     ActivateError::NoRight { caller: caller.name.clone(), what, name: name.to_owned() }
 }
 
-/// How our plugins, the published ones and those in other languages say that they have no `canDeactivate`.
+/// How plugins of this crate, of the published packages and in other languages report a missing `canDeactivate`.
 fn says_unknown_method(error: &str) -> bool {
-    // Python's `KeyError` says nothing but the name.
+    // Python's `KeyError` contains only the name.
     error.trim_matches(['\'', '"', '`']) == CAN_DEACTIVATE
         || error.contains(CAN_DEACTIVATE)
             && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]

@@ -11,7 +11,7 @@ use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
 use crate::engine::entry::{Entry, Location, Status};
-use crate::engine::reentrancy::Wish;
+use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::{LinkState, RemotePlugin};
 use crate::engine::{Inner, current, supervisor};
 use crate::error::ActivateError;
@@ -21,27 +21,27 @@ use crate::runtime;
 use crate::sync::lock;
 
 impl Inner {
-    /// Queues a request on its plugin, and starts the plugin's task if none runs.
+    /// Queues a request for its plugin, and starts the plugin's worker if none runs.
     pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
-        let wish = Arc::clone(&waiter.wish);
+        let pending = Arc::clone(&waiter.pending);
         if change != Change::Activate {
             entry.deactivations.fetch_add(1, Ordering::AcqRel);
         }
-        let effects = entry.advance(&self.moments, |lifecycle| lifecycle.request(change, waiter));
+        let effects = entry.advance(&self.clock, |lifecycle| lifecycle.request(change, waiter));
         if let Some(transition) = self.settle(entry, effects) {
             let task = Worker { engine: Arc::clone(self), entry: Arc::clone(entry), finished: false };
             self.spawn(task.run(transition));
         }
-        // Looked at after it has been queued: of two that block each other, the later sees the earlier.
-        if wish.closes_a_circle() {
-            self.end_early(entry, change, &wish);
+        // Checked after queueing: of two requests that block each other, the later sees the earlier.
+        if pending.is_circular() {
+            self.end_early(entry, change, &pending);
         }
     }
 
-    /// Ends a request that its own plugin's transition would have to wait for. A deactivation follows; an activation is
-    /// either under way, or will not happen.
-    fn end_early(&self, entry: &Entry, change: Change, wish: &Arc<Wish>) {
-        let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.wish, wish);
+    /// Completes a request that the current transition of its own plugin would have to wait for. A deactivation follows
+    /// later; an activation is either in progress or fails.
+    fn end_early(&self, entry: &Entry, change: Change, pending: &Arc<PendingChange>) {
+        let is = |waiter: &Waiter| Arc::ptr_eq(&waiter.pending, pending);
         let mut lifecycle = lock(&entry.lifecycle);
         let withdrawn = if change == Change::Activate { lifecycle.withdraw(is) } else { None };
         let waiting = if withdrawn.is_none() { lifecycle.take(is) } else { None };
@@ -54,7 +54,7 @@ impl Inner {
         }
     }
 
-    /// Ends the requests that have been carried out; gives the transition to run next.
+    /// Completes the requests that have been carried out. Returns the next transition.
     fn settle(&self, entry: &Entry, effects: Effects<Waiter, ActivateError>) -> Option<Transition> {
         let Effects { begin, interrupt, ended } = effects;
         if interrupt {
@@ -68,11 +68,11 @@ impl Inner {
             });
         }
         if begin.is_none() {
-            self.forget_stranger(&entry.name);
+            self.forget_unregistered(&entry.name);
             if lock(&entry.lifecycle).state() == State::Removed {
-                let mut leaving = lock(&self.leaving);
-                let gone = leaving.extract_if(.., |other| std::ptr::eq(&**other, entry)).collect::<Vec<_>>();
-                drop(leaving);
+                let mut being_removed = lock(&self.being_removed);
+                let gone = being_removed.extract_if(.., |other| std::ptr::eq(&**other, entry)).collect::<Vec<_>>();
+                drop(being_removed);
                 drop(gone);
             }
         }
@@ -80,7 +80,7 @@ impl Inner {
     }
 
     async fn run_activation(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), ActivateError> {
-        let listed = match &entry.host {
+        let listed = match &entry.location {
             Location::Local(instance) => {
                 if let Some(hook) = &instance.plugin.on_activation {
                     let (name, within) = (entry.name.to_string(), entry.options.activation_timeout);
@@ -95,27 +95,28 @@ impl Inner {
             Location::Remote(remote) => self.connect(entry, remote).await?,
         };
         entry.set_status(Status::Active);
-        // The engine may have been dropped meanwhile, before there was a link to end.
+        // The engine may have been dropped before there was a link to close.
         if self.ended.is_cancelled() {
             if let Some(remote) = entry.remote() {
                 remote.abort();
             }
             return Err(ActivateError::EngineGone);
         }
-        self.tell_activated(entry, listed);
+        self.announce_activated(entry, listed);
         Ok(())
     }
 
-    /// One that has been removed meanwhile is about to be deactivated, and its name may be another's: others are told
-    /// neither.
-    fn tell_activated(&self, entry: &Arc<Entry>, updated: bool) {
+    /// Announces an activation. A plugin that was removed meanwhile is about to be deactivated, and its name may belong
+    /// to another plugin: neither change is announced.
+    fn announce_activated(&self, entry: &Arc<Entry>, updated: bool) {
         if !self.find(&entry.name).is_some_and(|registered| Arc::ptr_eq(&registered, entry)) {
             return;
         }
-        // To others a name is one plugin: what had it before ends first.
-        let before: Vec<_> = lock(&self.leaving).iter().filter(|other| other.name == entry.name).cloned().collect();
+        // To other plugins a name is one plugin, so the deactivation of its previous holder is announced first.
+        let before: Vec<_> =
+            lock(&self.being_removed).iter().filter(|other| other.name == entry.name).cloned().collect();
         for namesake in before {
-            self.tell_deactivated(&namesake);
+            self.announce_deactivated(&namesake);
         }
         entry.announced.store(true, Ordering::Release);
         let profile = entry.profile();
@@ -126,7 +127,7 @@ impl Inner {
         }
     }
 
-    /// Makes the plugin's link, unless a request behind this one wants the plugin inactive.
+    /// Makes the plugin's link, unless a queued request supersedes the activation.
     async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) -> Result<bool, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
@@ -139,7 +140,7 @@ impl Inner {
         }
     }
 
-    /// `None` if it took too long, `Some(None)` if it panicked.
+    /// `None` after a timeout, `Some(None)` after a panic.
     async fn run_hook(self: &Arc<Self>, entry: &Arc<Entry>, what: &str, hook: &Hook) -> Option<Option<()>> {
         let client = PluginClient::in_engine(entry.name.clone(), Arc::downgrade(self), Arc::downgrade(entry));
         let number = entry.number;
@@ -151,29 +152,29 @@ impl Inner {
     }
 
     async fn run_deactivation(self: &Arc<Self>, entry: &Arc<Entry>) {
-        if let Location::Local(instance) = &entry.host
+        if let Location::Local(instance) = &entry.location
             && let Some(hook) = &instance.plugin.on_deactivation
             && self.run_hook(entry, "the deactivation hook", hook).await.is_none()
         {
             let limit = entry.options.activation_timeout;
             tracing::warn!(plugin = &*entry.name, ?limit, "the deactivation hook did not end in time and was dropped");
         }
-        self.silence(entry);
-        // Such a request came over the link that closes next.
-        for waiter in lock(&entry.lifecycle).release(|waiter| waiter.wish.is_for_itself()) {
+        self.isolate(entry);
+        // Such a request arrived over the link that closes next.
+        for waiter in lock(&entry.lifecycle).release(|waiter| waiter.pending.is_for_itself()) {
             waiter.end(Ok(()));
         }
         if let Some(remote) = entry.remote() {
             remote.outbox.stop();
         }
-        self.tell_deactivated(entry);
+        self.announce_deactivated(entry);
         if let Some(remote) = entry.remote() {
             supervisor::stopped(remote).await;
             remote.state.send_replace(LinkState::Inactive);
         }
     }
 
-    fn tell_deactivated(&self, entry: &Entry) {
+    fn announce_deactivated(&self, entry: &Entry) {
         if !entry.announced.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -182,21 +183,21 @@ impl Inner {
         self.manager_emits("pluginDeactivated", &profile);
     }
 
-    /// The task of an active plugin's link has ended without having been asked to, as when its runtime shuts down.
+    /// The link's task of an active plugin has ended unexpectedly, for example because its runtime shuts down.
     pub(in crate::engine) fn link_task_ended(&self, entry: &Entry) {
         if lock(&entry.lifecycle).lost() {
-            self.silence(entry);
-            self.tell_deactivated(entry);
+            self.isolate(entry);
+            self.announce_deactivated(entry);
         }
     }
 
-    /// From here on the plugin neither acts nor is called, and receives no events.
-    pub(in crate::engine) fn silence(&self, entry: &Entry) {
+    /// Isolates a plugin: from here on it neither acts nor is called, and receives no events.
+    pub(in crate::engine) fn isolate(&self, entry: &Entry) {
         entry.end_activation();
         entry.end_calls();
         let registry = self.registry.load_full();
-        let leaving = lock(&self.leaving).clone();
-        for target in registry.values().chain(&leaving) {
+        let being_removed = lock(&self.being_removed).clone();
+        for target in registry.values().chain(&being_removed) {
             target.end_calls_by(entry);
         }
         self.forget_events(entry);
@@ -204,7 +205,7 @@ impl Inner {
     }
 }
 
-/// Runs one plugin's transitions, one after another, until no request waits.
+/// Runs one plugin's transitions one after another until no request is queued.
 struct Worker {
     engine: Arc<Inner>,
     entry: Arc<Entry>,
@@ -227,16 +228,16 @@ impl Worker {
                 Ok(()) => tracing::debug!(plugin, ?transition, "done"),
                 Err(error) => {
                     tracing::debug!(plugin, ?transition, %error, "failed");
-                    self.engine.silence(&self.entry);
+                    self.engine.isolate(&self.entry);
                 }
             }
-            let effects = self.entry.advance(&self.engine.moments, |lifecycle| lifecycle.finished(result));
+            let effects = self.entry.advance(&self.engine.clock, |lifecycle| lifecycle.finished(result));
             match self.engine.settle(&self.entry, effects) {
                 Some(next) => transition = next,
                 None => break,
             }
         }
-        // Its link's task may have ended between the handshake and now.
+        // The link's task may have ended since the handshake.
         if self.entry.remote().is_some_and(|remote| remote.has_no_task()) {
             self.engine.link_task_ended(&self.entry);
         }
@@ -244,17 +245,17 @@ impl Worker {
     }
 }
 
-/// The engine or the runtime ends in the middle of a transition: the plugin is inactive then, and all who wait are told.
+/// If the engine or the runtime ends during a transition, the plugin becomes inactive and all waiters are notified.
 impl Drop for Worker {
     fn drop(&mut self) {
         if self.finished {
             return;
         }
-        self.engine.silence(&self.entry);
+        self.engine.isolate(&self.entry);
         if let Some(remote) = self.entry.remote() {
             remote.abort();
         }
-        // Each finds the sender of its outcome dropped.
+        // Each waiter finds the sender of its outcome dropped.
         drop(self.entry.abandon());
     }
 }

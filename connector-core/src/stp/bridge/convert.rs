@@ -1,14 +1,14 @@
-//! Arguments ⇄ params, results ⇄ responses.
+//! Conversion between arguments and params, and between results and responses.
 //!
-//! An engine's calls and events have an array of arguments, API messages have params of any kind, mostly an object. One
-//! argument that is no array is the params themselves, none are absent params, anything else is the array; so each side
-//! gets back what it gave.
+//! An engine's calls and events have an array of arguments; API messages have params of any kind, mostly an object. A
+//! single argument that is not an array becomes the params, no arguments become absent params, and anything else
+//! becomes an array. Each side thus gets back what it sent.
 
 use serde_json::value::RawValue;
 
 use crate::wire::{Payload, PayloadError};
 
-/// The API message of a method's or event's arguments.
+/// The API message for a method's or event's arguments.
 pub(super) fn message_of(method: &str, args: &[Payload]) -> Result<String, PayloadError> {
     let method = serde_json::to_string(method).map_err(PayloadError::not_serializable)?;
     let mut texts = Vec::with_capacity(args.len());
@@ -23,7 +23,7 @@ pub(super) fn message_of(method: &str, args: &[Payload]) -> Result<String, Paylo
     })
 }
 
-/// The arguments that an API message's params are.
+/// The arguments for an API message's params.
 pub(super) fn args_of(params: Option<&RawValue>) -> Payload {
     match params.map(RawValue::get) {
         None => Payload::no_args(),
@@ -32,7 +32,7 @@ pub(super) fn args_of(params: Option<&RawValue>) -> Payload {
     }
 }
 
-/// The result of a call that API responses are: JSON as it is, other text as a string; several as an array, none as
+/// The call result for API responses: JSON unchanged, other text as a string; several responses as an array, none as
 /// `null`.
 pub(super) fn result_of(responses: Vec<String>) -> Payload {
     let mut values = responses.into_iter().map(|response| match Payload::from_json(response.clone()) {
@@ -46,7 +46,7 @@ pub(super) fn result_of(responses: Vec<String>) -> Payload {
     }
 }
 
-/// The API response that a call's result is: its JSON.
+/// The API response for a call's result: its JSON.
 pub(super) fn response_of(result: &Payload) -> Result<String, PayloadError> {
     result.to_json().map(|text| String::from_utf8_lossy(&text).into_owned())
 }
@@ -57,20 +57,20 @@ mod tests {
     use crate::stp::Envelope;
 
     #[test]
-    fn arguments_come_back_as_they_were() {
+    fn arguments_survive_a_round_trip() {
         for args in ["[]", "[1]", r#"[{"a":1}]"#, "[[1,2]]", "[[]]", r#"["x",2]"#, "[null,null]"] {
             let given: Vec<Payload> = Payload::from_json(args).unwrap().read().unwrap();
             let message = message_of("m", &given).unwrap();
             let envelope = Envelope::parse(&message).unwrap();
             assert_eq!(args_of(envelope.params).to_json().unwrap(), args, "{message}");
         }
-        // `null` alone is no params, as in JavaScript.
+        // A single `null` becomes absent params, as in JavaScript.
         let nothing = message_of("m", &[Payload::null()]).unwrap();
         assert_eq!(args_of(Envelope::parse(&nothing).unwrap().params).to_json().unwrap(), "[]");
     }
 
     #[test]
-    fn results_come_back_as_they_were() {
+    fn results_survive_a_round_trip() {
         for result in ["null", "5", r#""text""#, r#"{"a":[1]}"#, "[1,2]"] {
             let payload = Payload::from_json(result).unwrap();
             let back = result_of(vec![response_of(&payload).unwrap()]);

@@ -21,69 +21,70 @@ use super::timeout::StpTimeout;
 use crate::client::{Event, PluginClient};
 use crate::error::CallError;
 
-/// Informs that may wait for the engine, and events of each kind that may wait for STP; more are dropped, with a trace.
-const ROOM: usize = 1024;
+/// Capacity for informs waiting for the engine, and for events of each kind waiting for STP. Overflow is dropped and
+/// traced.
+const CAPACITY: usize = 1024;
 
-/// Events of the engine's that go to STP, by name.
+/// Engine events forwarded to STP, by name.
 type Events = SelectAll<BoxStream<'static, (String, Event)>>;
 
-/// Listens to events of `emitter`, in `client`'s name.
+/// Subscribes to the named events on behalf of `client`.
 fn events<'a>(
     client: &PluginClient,
     named: impl IntoIterator<Item = &'a (String, String)>,
 ) -> Result<Events, CallError> {
     let mut all = SelectAll::new();
     for (emitter, event) in named {
-        let stream = client.events(emitter, event, ROOM)?;
+        let stream = client.events(emitter, event, CAPACITY)?;
         let event = event.clone();
         all.push(stream.map(move |what| (event.clone(), what)).boxed());
     }
     Ok(all)
 }
 
-/// From here on informs wait in the queue that this gives; the connector's handler must not wait itself.
+/// Redirects informs to a queue: the connector's handler must not wait.
 fn informs(connector: &dyn StpConnector) -> mpsc::Receiver<String> {
-    let (queue, informs) = mpsc::channel(ROOM);
+    let (queue, informs) = mpsc::channel(CAPACITY);
     connector.on_inform(InformHandler::new(move |message| {
         if queue.try_send(message).is_err() {
-            tracing::warn!("an inform is dropped: {ROOM} wait for the engine already");
+            tracing::warn!("an inform is dropped: {CAPACITY} are queued already");
         }
     }));
     informs
 }
 
-/// Moves informs one way and events the other, until it is dropped.
+/// Forwards informs in one direction and events in the other, until dropped.
 async fn pump<F: Future<Output = ()>>(
     connector: Arc<dyn StpConnector>,
     mut informs: mpsc::Receiver<String>,
     mut events: Events,
-    heard: impl Fn(String) -> F,
+    on_inform: impl Fn(String) -> F,
 ) {
-    let hearing = async {
+    let informs_to_engine = async {
         while let Some(message) = informs.recv().await {
-            heard(message).await;
+            on_inform(message).await;
         }
     };
-    let telling = async {
+    let events_to_stp = async {
         while let Some((event, what)) = events.next().await {
             match what {
-                Event::Args(args) => tell(&*connector, &event, &args.0).await,
-                Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be told to STP"),
+                Event::Args(args) => send_event(&*connector, &event, &args.0).await,
+                Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be sent to STP"),
                 Event::Missed(missed) => tracing::warn!(event, missed, "events are dropped: STP does not take them"),
             }
         }
     };
-    futures_util::future::join(hearing, telling).await;
+    futures_util::future::join(informs_to_engine, events_to_stp).await;
 }
 
-async fn tell(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
+async fn send_event(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
     let message = match message_of(event, args) {
         Ok(message) => message,
-        Err(error) => return tracing::warn!(event, %error, "an event cannot be told to STP"),
+        Err(error) => return tracing::warn!(event, %error, "an event cannot be sent to STP"),
     };
     match connector.inform(&message, StpTimeout::default()).await {
         Ok(()) => {}
-        Err(StpInformError::NotConnected) => tracing::debug!(event, "an event is dropped: there is no STP now"),
-        Err(error) => tracing::warn!(event, %error, "an event is not told to STP"),
+        Err(StpInformError::NotConnected) => tracing::debug!(event, "an event is dropped: STP is not connected"),
+        Err(error) => tracing::warn!(event, %error, "an event is not sent to STP"),
     }
 }

@@ -14,14 +14,14 @@ use crate::runtime::{self, Task};
 use crate::stp::{Envelope, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpService, StpTimeout};
 use crate::wire::Payload;
 
-/// A plugin, wherever it lives, offered to an STP session as a service.
+/// A plugin, wherever it runs, offered to an STP session as a service.
 ///
-/// - Its [`methods`](StpOffer::methods) are the solvables: a request of one is a call, an inform of one a call whose
-///   result nobody waits for.
-/// - Its [`events`](StpOffer::events) are informs.
+/// - Its [`methods`](StpOffer::methods) are the solvables: a request becomes a call, and an inform becomes a call whose
+///   result is ignored.
+/// - Its [`events`](StpOffer::events) become informs.
 ///
-/// Calls are made in the name of the plugin whose handle is given, so the engine's rules hold for them. A request whose
-/// asker's time is up cancels its call.
+/// Calls are made in the name of the plugin whose handle is passed, so the engine's rules apply to them. When the
+/// timeout of a request passes, its call is cancelled.
 ///
 /// ```no_run
 /// # async fn example(local: connector_core::PluginClient, connector: impl connector_core::stp::StpConnector)
@@ -48,8 +48,8 @@ pub enum StpOfferError {
     /// See [`StpConnectError`].
     #[error(transparent)]
     Connect(#[from] StpConnectError),
-    /// Its events cannot be listened to.
-    #[error("the plugin's events cannot be heard: {0}")]
+    /// The events cannot be subscribed to.
+    #[error("cannot subscribe to the plugin's events: {0}")]
     Listen(CallError),
 }
 
@@ -60,21 +60,21 @@ impl From<CallError> for StpOfferError {
 }
 
 impl StpOffer {
-    /// Offers the plugin `target`, a name or a path, as a service of its name; calls are made in `client`'s name.
+    /// Offers the plugin `target`, a name or a path, as a service of the same name; calls are made in `client`'s name.
     pub fn new(target: impl Into<String>, client: PluginClient) -> StpOffer {
         let target = target.into();
         let service = StpService::new(target.clone(), [""; 0]);
         StpOffer { target, client, service, events: Vec::new() }
     }
 
-    /// Methods that services may ask for.
+    /// Methods that services may request.
     #[must_use]
     pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> StpOffer {
         self.service.solvables.extend(methods.into_iter().map(Into::into));
         self
     }
 
-    /// Events that services are told.
+    /// Events forwarded to services.
     #[must_use]
     pub fn events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> StpOffer {
         let target = self.target.clone();
@@ -82,7 +82,7 @@ impl StpOffer {
         self
     }
 
-    /// The session to be in; see [`StpService::session_id`].
+    /// The requested session; see [`StpService::session_id`].
     #[must_use]
     pub fn session_id(mut self, id: impl Into<String>) -> StpOffer {
         self.service = self.service.session_id(id);
@@ -96,27 +96,27 @@ impl StpOffer {
         self
     }
 
-    /// Connects the service. It takes over the connector's handlers of informs and requests.
+    /// Connects the service. Takes over the connector's handlers of informs and requests.
     ///
     /// # Errors
-    /// As [`StpConnector::connect`], or the events cannot be listened to: `client` is not active.
+    /// Like [`StpConnector::connect`], or the events cannot be subscribed to because `client` is not active.
     pub async fn connect(self, connector: impl StpConnector, timeout: StpTimeout) -> Result<StpOffered, StpOfferError> {
         let StpOffer { target, client, service, events: named } = self;
         let connector: Arc<dyn StpConnector> = Arc::new(connector);
         let events = events(&client, &named)?;
         let informs = informs(&*connector);
         let call = Arc::new(Call { target, client, methods: service.solvables.clone() });
-        let asked = Arc::clone(&call);
-        connector.on_request(RequestHandler::new(move |message| Arc::clone(&asked).run(message)));
+        let request_call = Arc::clone(&call);
+        connector.on_request(RequestHandler::new(move |message| Arc::clone(&request_call).run(message)));
         let session_id = connector.connect(service, timeout).await?;
-        let heard = move |message| {
+        let on_inform = move |message| {
             Arc::clone(&call).run(message).map(|outcome| {
                 if let Err(error) = outcome {
                     tracing::warn!(%error, "an inform's call failed");
                 }
             })
         };
-        let pump = runtime::spawn(pump(Arc::clone(&connector), informs, events, heard));
+        let pump = runtime::spawn(pump(Arc::clone(&connector), informs, events, on_inform));
         Ok(StpOffered { connector, session_id, _pump: pump })
     }
 }
@@ -139,7 +139,7 @@ impl Call {
     }
 }
 
-/// A plugin that is offered, until this is dropped.
+/// An offered plugin; dropping it ends the offer.
 pub struct StpOffered {
     connector: Arc<dyn StpConnector>,
     session_id: String,
@@ -147,7 +147,7 @@ pub struct StpOffered {
 }
 
 impl StpOffered {
-    /// The id of the session it was offered in.
+    /// The id of the session in which the plugin is offered.
     pub fn session_id(&self) -> &str {
         &self.session_id
     }
@@ -157,10 +157,10 @@ impl StpOffered {
         &*self.connector
     }
 
-    /// Offers it no more, in order.
+    /// Ends the offer gracefully.
     ///
     /// # Errors
-    /// As [`StpConnector::disconnect`]; it is not offered any more all the same.
+    /// Like [`StpConnector::disconnect`]; the offer ends anyway.
     pub async fn disconnect(self, timeout: StpTimeout) -> Result<(), StpDisconnectError> {
         self.connector.disconnect(timeout).await
     }

@@ -17,23 +17,24 @@ use crate::stp::{Envelope, StpConnector, StpService, StpTimeout};
 use crate::sync::lock;
 use crate::wire::Payload;
 
-/// How long until a connection that could not be made is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How long an activation waits for the first try.
-const FIRST_TRY: Duration = Duration::from_secs(5);
-/// How long a deactivation waits for the connection to close in order.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// Delay between connection attempts.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How long an activation waits for the first attempt.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
+/// How long a deactivation waits for a graceful close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A service of an STP session, seen as a plugin of the engine.
+/// A service of an STP session as a plugin of the engine.
 ///
-/// - A call of one of its [`methods`](StpPlugin::methods) is a request to whoever solves it.
-/// - An inform of one of its [`events`](StpPlugin::events) is emitted, for the plugins that listen to it: those are the
-///   service's solvables.
-/// - What other plugins emit and it [`tells`](StpPlugin::tells) is an inform.
+/// - A call of one of its [`methods`](StpPlugin::methods) is sent as a request to the services that solve it.
+/// - An inform of one of its [`events`](StpPlugin::events), the service's solvables, is emitted to the plugins that
+///   subscribe to it.
+/// - Events of other plugins listed with [`tells`](StpPlugin::tells) are sent as informs.
 ///
-/// It connects when it is activated, again and again if there is no STP yet, and disconnects when it is deactivated;
-/// calls meanwhile end in an error that says so. One argument that is no array is a message's params, none are none,
-/// more are an array; a response that is JSON is the result, other text is a string.
+/// The plugin connects when it is activated, retrying while STP is unreachable, and disconnects when it is deactivated;
+/// calls without a connection fail with an error that says so. A single argument that is not an array becomes a
+/// message's params, no arguments become absent params, and several become an array. A JSON response is the call's
+/// result; other text is a string.
 ///
 /// ```no_run
 /// # fn example(engine: connector_core::Engine, connector: impl connector_core::stp::StpConnector)
@@ -59,7 +60,7 @@ pub struct StpPlugin {
 }
 
 impl StpPlugin {
-    /// A plugin with a profile, or just a name, which is also the service's. It takes over the connector's handler of
+    /// A plugin with a profile, or just a name, which is also the service's name. Takes over the connector's handler of
     /// informs.
     pub fn new(profile: impl Into<Profile>, connector: impl StpConnector) -> StpPlugin {
         let profile = profile.into();
@@ -74,28 +75,28 @@ impl StpPlugin {
         }
     }
 
-    /// Messages that can be asked of it: calls.
+    /// Messages that can be requested: methods.
     #[must_use]
     pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> StpPlugin {
         self.methods.extend(methods.into_iter().map(Into::into));
         self
     }
 
-    /// Messages that plugins may listen to: events.
+    /// Messages that plugins may subscribe to: events.
     #[must_use]
     pub fn events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> StpPlugin {
         self.service.solvables.extend(events.into_iter().map(Into::into));
         self
     }
 
-    /// Events of another plugin that STP is told.
+    /// Events of another plugin that are sent to STP.
     #[must_use]
     pub fn tells<S: Into<String>>(mut self, emitter: &str, events: impl IntoIterator<Item = S>) -> StpPlugin {
         self.tells.extend(events.into_iter().map(|event| (emitter.to_owned(), event.into())));
         self
     }
 
-    /// The session to be in; see [`StpService::session_id`].
+    /// The requested session; see [`StpService::session_id`].
     #[must_use]
     pub fn session_id(mut self, id: impl Into<String>) -> StpPlugin {
         self.service = self.service.session_id(id);
@@ -109,21 +110,22 @@ impl StpPlugin {
         self
     }
 
-    /// How long to wait for a connection, and for each answer; the engine gives a call up after its own queue's timeout
-    /// all the same. Default 30 s.
+    /// How long to wait for a connection, and for each response. The engine's own queue timeout applies as well.
+    /// Default 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: StpTimeout) -> StpPlugin {
         self.timeout = timeout;
         self
     }
 
-    /// The plugin, to be registered with one engine.
+    /// The plugin, for registration with one engine.
     pub fn into_plugin(self) -> Plugin {
         let StpPlugin { connector, profile, service, methods, tells, timeout } = self;
         let mut plugin = Plugin::new(profile);
         for method in methods {
             let (connector, name) = (Arc::clone(&connector), method.clone());
-            plugin = plugin.method(&method, move |args: Rest| ask(Arc::clone(&connector), name.clone(), args, timeout));
+            plugin =
+                plugin.method(&method, move |args: Rest| request(Arc::clone(&connector), name.clone(), args, timeout));
         }
         let running: Arc<Mutex<Option<Task>>> = Arc::default();
         let started = Arc::clone(&running);
@@ -137,11 +139,11 @@ impl StpPlugin {
                 let before = lock(&started).replace(task);
                 drop(before);
                 let undo = Undo(Some(Arc::clone(&started)));
-                // A call right after the activation works, if there is an STP.
+                // A call right after the activation succeeds if STP is reachable.
                 async move {
                     let mut undo = undo;
-                    if runtime::timeout(FIRST_TRY, first).await.is_none() {
-                        tracing::warn!(%plugin, "STP has not answered within {FIRST_TRY:?}; the plugin is active without it");
+                    if runtime::timeout(FIRST_ATTEMPT, first).await.is_none() {
+                        tracing::warn!(%plugin, "STP has not answered within {FIRST_ATTEMPT:?}; the plugin is active without it");
                     }
                     undo.0 = None;
                 }
@@ -151,22 +153,22 @@ impl StpPlugin {
                 drop(task);
                 let connector = Arc::clone(&disconnects);
                 async move {
-                    if let Err(error) = connector.disconnect(LAST_WORDS.into()).await {
-                        tracing::warn!(plugin = %client.name(), %error, "the connection to STP did not end in order");
+                    if let Err(error) = connector.disconnect(CLOSE_LIMIT.into()).await {
+                        tracing::warn!(plugin = %client.name(), %error, "the connection to STP did not close gracefully");
                     }
                 }
             })
     }
 }
 
-/// What each activation is for.
+/// The parameters of each activation.
 struct Work {
     service: StpService,
     tells: Vec<(String, String)>,
     timeout: StpTimeout,
 }
 
-/// An activation that is given up leaves nothing behind.
+/// Aborts the task of an abandoned activation.
 struct Undo(Option<Arc<Mutex<Option<Task>>>>);
 
 impl Drop for Undo {
@@ -176,7 +178,7 @@ impl Drop for Undo {
     }
 }
 
-async fn ask(
+async fn request(
     connector: Arc<dyn StpConnector>,
     method: String,
     args: Rest,
@@ -186,30 +188,32 @@ async fn ask(
     connector.request(&message, timeout).await.map(result_of).map_err(Fault::new)
 }
 
-/// From the activation to the deactivation.
+/// Runs from activation to deactivation.
 async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginClient, tried: oneshot::Sender<()>) {
     let Work { service, tells, timeout } = &*work;
     let informs = informs(&*connector);
     let mut tried = Some(tried);
     while let Err(error) = connector.connect(service.clone(), *timeout).await {
-        tracing::warn!(plugin = &*client.name(), %error, "no connection to STP; trying again in {AGAIN:?}");
-        // Whoever activates does not wait for more than one try.
+        tracing::warn!(plugin = &*client.name(), %error, "not connected to STP; retrying in {RETRY_DELAY:?}");
+        // The activation waits for one attempt only.
         drop(tried.take());
-        runtime::sleep(AGAIN).await;
+        runtime::sleep(RETRY_DELAY).await;
     }
-    // Told first: only an active plugin may listen.
+    // Signalled first, because only an active plugin may subscribe.
     drop(tried.take());
     let mut pause = Duration::from_millis(10);
     let events = loop {
         match events(&client, tells) {
             Ok(events) => break events,
-            Err(error) if pause < AGAIN => tracing::debug!(%error, "not active yet"),
-            Err(error) => tracing::warn!(%error, "what STP is to be told cannot be heard; trying again in {AGAIN:?}"),
+            Err(error) if pause < RETRY_DELAY => tracing::debug!(%error, "not active yet"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot subscribe to the events for STP; trying again in {RETRY_DELAY:?}")
+            }
         }
         runtime::sleep(pause).await;
-        pause = (pause * 4).min(AGAIN);
+        pause = (pause * 4).min(RETRY_DELAY);
     };
-    let heard = |message: String| {
+    let on_inform = |message: String| {
         let client = &client;
         async move {
             let Ok(envelope) = Envelope::parse(&message) else { return };
@@ -218,7 +222,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
             }
         }
     };
-    pump(Arc::clone(&connector), informs, events, heard).await;
+    pump(Arc::clone(&connector), informs, events, on_inform).await;
 }
 
 impl fmt::Debug for StpPlugin {

@@ -1,8 +1,8 @@
-//! Reading values of a type, with whole numbers in whatever way they are written.
+//! Typed deserialization that accepts any notation of whole numbers.
 //!
-//! JavaScript and Python may write a whole number as `3.0` or `1e+18`, which serde_json does not take for an integer. Text
-//! is read plainly first, so that what fits costs nothing more; what does not fit, and holds such a number, is read again
-//! by a deserializer that takes it where an integer is asked for.
+//! JavaScript and Python may write a whole number as `3.0` or `1e+18`, which serde_json does not accept as an integer.
+//! Text is first read normally, so the common case costs nothing extra. If that fails and the text contains such a
+//! number, it is read again with a deserializer that accepts these notations for integers.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,11 +19,11 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     serde_json::from_str(text).or_else(|plain| read_again(text, plain, PhantomData::<T>))
 }
 
-/// Reads what did not fit when it was read `plain`ly.
+/// Second attempt, for text that failed to deserialize with the error `plain`.
 ///
-/// Where a type looks at a value before it knows what it is to be (untagged enums, flattened fields, tags that stand
-/// last), nothing says that an integer is asked for. Whole numbers become integers there only if the text does not fit
-/// otherwise: a [`serde_json::Value`] beside them would turn from `1.0` into `1`.
+/// Types that buffer a value before they know its type (untagged enums, flattened fields, trailing tags) do not ask for
+/// an integer. There, whole numbers are converted only if the text does not fit otherwise: converting always would turn
+/// a `1.0` in a neighbouring [`serde_json::Value`] into `1`.
 #[cold]
 #[inline(never)]
 pub(crate) fn read_again<T>(
@@ -42,7 +42,7 @@ pub(crate) fn read_again<T>(
     read(false).or_else(|error| read(true).map_err(|_| error))
 }
 
-/// A position within a text means nothing to those who do not see it.
+/// The error text without the position, which is useless without the input.
 pub(crate) fn without_position(error: &impl fmt::Display) -> String {
     let mut text = error.to_string();
     if let Some(at) = text.rfind(" at line ") {
@@ -58,8 +58,8 @@ fn has_fraction_or_exponent(text: &str) -> bool {
 /// More digits than the widest integer has.
 const TOO_LONG: usize = 40;
 
-/// The digits of a JSON number, if it is whole and not longer than any integer: `30` for `3.0e1`. Exact, whatever a
-/// float would make of it.
+/// The digits of a JSON number if it is whole and not longer than any integer: `30` for `3.0e1`. Exact, with no
+/// conversion through floats.
 fn digits(number: &str) -> Option<String> {
     let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
@@ -69,7 +69,7 @@ fn digits(number: &str) -> Option<String> {
     }
     let fraction = fraction.trim_end_matches('0');
     let mut digits = format!("{whole}{fraction}");
-    // How many zeros follow these digits, or, below zero, how many of them stand behind the point.
+    // The number of zeros after these digits or, if negative, the number of digits after the decimal point.
     let shift = exponent.parse::<i64>().ok().map(|exponent| exponent.saturating_sub_unsigned(fraction.len() as u64));
     match shift {
         _ if digits.bytes().all(|digit| digit == b'0') => return Some("0".to_owned()),
@@ -87,13 +87,13 @@ fn digits(number: &str) -> Option<String> {
     (digits.len() < TOO_LONG).then(|| format!("{sign}{digits}"))
 }
 
-/// A part of a deserializer, or of what one reads into, within which whole numbers are integers.
+/// Wraps a deserializer, visitor, seed or access so that whole numbers are read as integers.
 #[derive(Clone, Copy)]
 struct Whole<T> {
     inner: T,
-    /// Also where nothing in particular is asked for.
+    /// Whether to convert even where no specific type is requested.
     anywhere: bool,
-    /// Of an object's key, where a number stands in quotes.
+    /// Whether this is an object key, where numbers are quoted.
     key: bool,
 }
 
@@ -109,9 +109,9 @@ macro_rules! integers {
             let text = <&RawValue>::deserialize(self.inner)?.get();
             let number = if self.key { text.trim_matches('"') } else { text };
             let read = match digits(number) {
-                // Of a reader, since the text does not live as long as what is read.
+                // `from_reader`, because the text does not live as long as the value.
                 Some(digits) => serde_json::Deserializer::from_reader(digits.as_bytes()).$method(visitor),
-                // The visitor says what is wrong with it.
+                // The visitor reports the error.
                 None => serde_json::Deserializer::from_str(text).deserialize_any(visitor),
             };
             read.map_err(|error| D::Error::custom(without_position(&error)))
@@ -153,7 +153,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
     }
 }
 
-/// Beyond this a float does not say which integer it was.
+/// Beyond this, a float no longer identifies an integer exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 macro_rules! visited {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_an_integer_however_it_is_written() {
+    fn whole_numbers_in_any_notation_are_integers() {
         for text in ["3", "3.0", "3.000", "3e0", "0.3e1", "30e-1", "3.0E+0", "300.0e-2", "0.003e3"] {
             assert_eq!(read::<i64>(text).unwrap(), 3, "{text}");
             assert_eq!(read::<u8>(text).unwrap(), 3, "{text}");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_exact_where_a_float_is_not() {
+    fn integers_beyond_float_precision_are_exact() {
         assert_eq!(read::<i64>("9007199254740993.0").unwrap(), 9_007_199_254_740_993);
         assert_eq!(read::<u64>("1.8446744073709551615e19").unwrap(), u64::MAX);
         assert_eq!(read::<i64>("-9.223372036854775808e+18").unwrap(), i64::MIN);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_or_out_of_range_is_refused_as_ever() {
+    fn fractions_and_out_of_range_numbers_are_rejected() {
         assert_eq!(fails::<i64>("3.5"), "invalid type: floating point `3.5`, expected i64");
         assert_eq!(fails::<i128>("3.5"), "invalid type: floating point `3.5`, expected i128");
         assert_eq!(fails::<u8>("256.0"), "invalid value: integer `256`, expected u8");
@@ -350,7 +350,7 @@ mod tests {
         }
         assert_eq!(fails::<(i64, i64)>(r#"[3.0, "x"]"#), r#"invalid type: string "x", expected i64"#);
         assert_eq!(fails::<(i64, i64)>("[3.0, null]"), "invalid type: null, expected i64");
-        // A text that looks like a number is none.
+        // A string that looks like a number is not one.
         assert_eq!(fails::<(i64, i64)>(r#"[3.0, "4.0"]"#), r#"invalid type: string "4.0", expected i64"#);
         assert!(fails::<Vec<i64>>("[3.0").starts_with("EOF"), "{}", fails::<Vec<i64>>("[3.0"));
     }
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_stand_anywhere_within() {
+    fn integers_may_be_nested_anywhere() {
         let point = Point { x: 1, y: Some(2), by_number: [(3, vec![4, 5])].into() };
         assert_eq!(read::<Point>(r#"{"x":1.0,"y":2e0,"by_number":{"3.0":[4,5.0]}}"#).unwrap(), point);
         assert_eq!(read::<HashMap<String, i64>>(r#"{"a":1.0,"b":2}"#).unwrap()["a"], 1);
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_stand_where_the_type_looks_before_it_asks() {
+    fn integers_work_in_buffered_types() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
         #[serde(untagged)]
         enum Names {
@@ -413,19 +413,19 @@ mod tests {
         assert_eq!(read::<Tagged>(r#"{"x":-3.0,"kind":"Moved"}"#).unwrap(), Tagged::Moved { x: -3 });
         assert_eq!(read::<Outer>(r#"{"a":1.0,"b":2.0}"#).unwrap(), Outer { a: 1, inner: Inner { b: 2 } });
         assert!(fails::<Outer>(r#"{"a":1.0,"b":2.5}"#).contains("2.5"));
-        // Nobody can tell which integer that float was.
+        // This float does not identify an integer.
         read::<Names>("9007199254740993.0").unwrap_err();
     }
 
     #[test]
-    fn what_is_no_integer_stays_as_it_was_written() {
+    fn untyped_values_keep_their_notation() {
         let (n, value, raw) = read::<(i64, Value, Box<RawValue>)>("[1.0, {\"x\":2.0}, [3.0 ,4e0]]").unwrap();
         assert_eq!((n, value, raw.get()), (1, json!({"x": 2.0}), "[3.0 ,4e0]"));
         assert_eq!(read::<Value>("3.0").unwrap(), json!(3.0));
     }
 
     #[test]
-    fn the_limit_of_depth_holds_when_it_is_read_again() {
+    fn the_recursion_limit_applies_to_the_second_attempt() {
         let deep = format!("[3.0,{}{}]", "[".repeat(100_000), "]".repeat(100_000));
         assert!(fails::<(i64, Value)>(&deep).contains("recursion limit"), "{}", fails::<(i64, Value)>(&deep));
     }

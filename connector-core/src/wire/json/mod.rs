@@ -1,6 +1,6 @@
-//! JSON as messages need it: envelopes read in one pass, text written without a look at every byte.
+//! JSON for messages: envelopes are parsed in one pass, and strings are written without inspecting every byte.
 //!
-//! What is read and written is what serde_json reads and writes, and wherever it is as fast it does the work.
+//! The accepted and produced JSON is exactly serde_json's, which does the work wherever it is equally fast.
 
 mod integers;
 mod read;

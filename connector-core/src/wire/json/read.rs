@@ -1,4 +1,4 @@
-//! Reading: one pass over an object whose members the reader knows.
+//! A one-pass reader for objects with known members.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::DecodeError;
 
-/// A place in a text of JSON.
+/// A position in a JSON text.
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -17,10 +17,10 @@ impl<'a> Reader<'a> {
         Reader { text, at: 0 }
     }
 
-    /// Reads an object. `member` is called with the name of each member and has to read its value.
+    /// Reads an object. Calls `member` with the name of each member; it must read the value.
     ///
     /// # Errors
-    /// What is there is no JSON, or something other than an object; or the member's own.
+    /// The input is not JSON or not an object, or `member` failed.
     pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&str, &mut Reader<'a>) -> Result<(), DecodeError>,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
             let name = match self.plain() {
                 Some(name) => name,
                 None => {
-                    // A name that is no string of Unicode is nobody's.
+                    // A name that is not a Unicode string matches no member.
                     escaped = self.string(|text| text.to_owned())?.unwrap_or_default();
                     &escaped
                 }
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads any value; serde_json does it.
+    /// Reads any value with serde_json.
     pub(crate) fn value<T: Deserialize<'a>>(&mut self) -> Result<T, DecodeError> {
         let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<T>();
         let value = values.next().unwrap_or_else(|| serde_json::from_str("")).map_err(DecodeError::of)?;
@@ -66,22 +66,22 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// The text of any value, without white space around it.
+    /// The text of any value, without surrounding white space.
     pub(crate) fn raw(&mut self) -> Result<&'a str, DecodeError> {
         self.value::<&RawValue>().map(RawValue::get)
     }
 
-    /// Whether an object stands there.
+    /// Whether an object starts at this position.
     pub(crate) fn at_object(&mut self) -> bool {
         self.peek() == Some(b'{')
     }
 
-    /// Passes over any value.
+    /// Skips any value.
     pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
         self.value::<IgnoredAny>().map(drop)
     }
 
-    /// The string that stands here, if it holds no escape.
+    /// The string at this position, if it contains no escapes.
     pub(crate) fn plain(&mut self) -> Option<&'a str> {
         if self.peek() != Some(b'"') {
             return None;
@@ -95,11 +95,11 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..start + plain])
     }
 
-    /// Reads a string, and makes something of it; of any other value, and of a string that is not valid Unicode (half of
-    /// a surrogate pair), the JSON text.
+    /// Reads a string and converts it with `make`. For any other value, and for a string that is not valid Unicode
+    /// (half of a surrogate pair), returns the JSON text.
     ///
     /// # Errors
-    /// What is there is no JSON.
+    /// The input is not JSON.
     pub(crate) fn string<T>(&mut self, make: impl FnOnce(&str) -> T) -> Result<Result<T, &'a str>, DecodeError> {
         if let Some(plain) = self.plain() {
             return Ok(Ok(make(plain)));
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         Ok(serde_json::from_str::<String>(text).map(|string| make(&string)).map_err(|_| text))
     }
 
-    /// Reads an integer, if one stands there that is short enough to fit whatever its digits are.
+    /// Reads an integer if there is one short enough to fit `i64` whatever its digits are.
     pub(crate) fn integer(&mut self) -> Option<i64> {
         let negative = self.peek() == Some(b'-');
         let digits = &self.text.as_bytes()[self.at + usize::from(negative)..];
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             length += 1;
         }
         let ends = !matches!(digits.get(length), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
-        // 0 is the only number that begins with it, and -0 is another.
+        // 0 is the only number with a leading zero, and -0 is left to the slow path.
         let usual = length > 0 && ends && if digits[0] == b'0' { length == 1 && !negative } else { true };
         if !usual {
             return None;
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         Some(if negative { -number } else { number })
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Result<(), DecodeError> {
         match self.peek() {
             None => Ok(()),
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at)? {
@@ -158,8 +158,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many of the first bytes are neither a quote nor a backslash nor a control character. Eight are looked at together:
-/// most strings of an envelope are not much longer.
+/// The number of leading bytes that are neither a quote, a backslash nor a control character. Checks eight bytes at a
+/// time: most strings of an envelope are not much longer.
 fn plain_length(bytes: &[u8]) -> usize {
     let (eights, rest) = bytes.as_chunks();
     for (place, eight) in eights.iter().enumerate() {
@@ -172,8 +172,8 @@ fn plain_length(bytes: &[u8]) -> usize {
     eights.len() * 8 + plain.count()
 }
 
-/// The lowest bit set is the highest of the first such byte; those above it mean nothing: a byte from which more is taken
-/// than it is worth borrows from the next.
+/// The lowest set bit marks the first special byte. Higher bits are meaningless, because the subtraction borrows from
+/// the next byte.
 fn special_of(eight: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     const HIGHEST: u64 = EACH << 7;
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_ends_where_serde_json_says_whatever_stands_in_it_and_where() {
+    fn strings_end_where_serde_json_ends_them() {
         for code in (0..0x100).chain([0x2028, 0xd7ff, 0x1f600]) {
             let Some(odd) = char::from_u32(code) else { continue };
             for before in 0..18 {

@@ -1,13 +1,13 @@
-//! What can still be read of an object that is no JSON.
+//! Reads the intact members of an object that is not valid JSON.
 
 use serde_json::value::RawValue;
 
-/// Calls `member` with the name and the value of each member of the object that `text` begins with, as far as they are
-/// JSON themselves: `{"id":7,"payload":[NaN],"name":"x"}` has an id and a name. Takes time in proportion to the text.
+/// Calls `member` with the name and value of each top-level member of the object that `text` begins with, as long as
+/// these are valid JSON: `{"id":7,"payload":[NaN],"name":"x"}` has an id and a name. Runs in linear time.
 pub(crate) fn members<'a>(text: &'a str, mut member: impl FnMut(&'a str, &'a str)) {
     let bytes = text.as_bytes();
     let Some(start) = text.find('{').filter(|at| text[..*at].trim_ascii().is_empty()) else { return };
-    // Of the member at hand: where it begins, and where its colon is.
+    // Start of the current member, and the position of its colon.
     let (mut at, mut depth, mut begin, mut colon) = (start + 1, 0_usize, start + 1, None);
     let mut end_of = |begin: usize, colon: Option<usize>, end: usize| {
         let Some(colon) = colon else { return };
@@ -34,7 +34,7 @@ pub(crate) fn members<'a>(text: &'a str, mut member: impl FnMut(&'a str, &'a str
     end_of(begin, colon, at.min(bytes.len()));
 }
 
-/// The place of the quote that ends the string which begins at `at`, or of the text's end.
+/// The position of the quote that ends the string starting at `at`, or the end of the text.
 fn end_of_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while let Some(byte) = bytes.get(at) {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_in_itself_is_read_whatever_stands_beside_it() {
+    fn valid_members_are_read_beside_invalid_ones() {
         let (id, key) = ((r#""id""#, "7"), (r#""key""#, r#""k""#));
         for text in [
             r#"{"id":7,"payload":NaN,"key":"k"}"#,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_has_no_members() {
+    fn a_text_that_is_not_an_object_has_no_members() {
         for text in ["", "5", r#"[{"id":7}]"#, r#"printed: {"id":7}"#, r#""id":7"#] {
             assert!(of(text).is_empty(), "{text}");
         }

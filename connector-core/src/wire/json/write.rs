@@ -1,19 +1,19 @@
-//! Writing. serde_json looks at every byte of a string for what must be escaped, which for long texts costs more than
-//! everything else that is done with them; here many bytes are looked at at once.
+//! JSON serialization. serde_json checks every byte of a string for escapes, which dominates the cost of long texts;
+//! this writer checks many bytes at once.
 
 use serde::Serialize;
 use serde::ser::{self, Error as _, Serializer};
 use serde_json::Error;
 
-/// Appends `value` as serde_json would write it.
+/// Appends `value` exactly as serde_json would write it.
 ///
 /// # Errors
-/// The value cannot be serialized; what has been appended by then is left to the caller.
+/// The value cannot be serialized. The caller must discard what has been appended.
 pub(crate) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
     value.serialize(Writer { out, verbatim: false })
 }
 
-/// Appends a string, in quotes.
+/// Appends a quoted string.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
@@ -34,7 +34,7 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// What stands behind the backslash, by byte; 0 for those that need none.
+/// The character after the backslash, by byte; 0 for bytes that need no escape.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut control = 0;
@@ -52,12 +52,12 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// So many bytes are looked at together, in a loop without a branch, which compilers turn into a few instructions.
+/// Number of bytes checked together, in a branch-free loop that compilers vectorize.
 const TOGETHER: usize = 32;
-/// After so many that were plain: where one in a few is not, looking at each is quicker.
+/// Number of leading bytes checked one by one: if escapes are frequent, this is faster.
 const ALONE: usize = 16;
 
-/// How many of the first bytes need no escape.
+/// The number of leading bytes that need no escape.
 fn plain_length(bytes: &[u8]) -> usize {
     let first_special = |bytes: &[u8]| bytes.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0);
     let (alone, others) = bytes.split_at(bytes.len().min(ALONE));
@@ -73,15 +73,15 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// A string is JSON already.
+    /// Whether strings are already JSON.
     verbatim: bool,
 }
 
-/// How serde_json's own types hand over text that is JSON already: as a struct of such a name with the text in it.
+/// serde_json's own types pass raw JSON as a struct whose name has this prefix.
 const VERBATIM: &str = "$serde_json::private::";
 
 impl<'a> Writer<'a> {
-    /// What serde_json is as fast at.
+    /// Values that serde_json writes equally fast.
     fn scalar(self, value: impl Serialize) -> Result<(), Error> {
         serde_json::to_writer(self.out, &value)
     }
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
         Ok(Members { out: self.out, first: true, verbatim: false, end })
     }
 
-    /// `{"variant":`, to be closed behind the value.
+    /// Writes `{"variant":`; the caller closes it after the value.
     fn variant(&mut self, variant: &str) {
         self.out.push(b'{');
         write_str(self.out, variant);
@@ -251,7 +251,7 @@ impl Members<'_> {
         write(self.out, key)?;
         match self.out.get(start) {
             Some(b'"') => return Ok(()),
-            // Numbers and truth values are keys in quotes.
+            // Numbers and booleans become quoted keys.
             Some(b'0'..=b'9' | b'-' | b't' | b'f') => {}
             _ => return Err(Error::custom("key must be a string")),
         }

@@ -1,4 +1,4 @@
-//! A plugin's program that stops in order.
+//! Graceful stop of a plugin's program.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
-/// A method that takes so many milliseconds, and one that never ends.
+/// A method that takes the given number of milliseconds, and one that never ends.
 fn plugin(notes: &Notes) -> Plugin {
     let (ended, deactivated) = (notes.clone(), notes.clone());
     Plugin::new("p")
@@ -34,7 +34,7 @@ fn plugin(notes: &Notes) -> Plugin {
         })
 }
 
-/// An engine with `p`, and what stops the program that serves it.
+/// An engine with `p`, and the signal that stops the program serving it.
 async fn served(host: &Host, notes: &Notes) -> (oneshot::Sender<()>, JoinHandle<LinkEnd>) {
     let (connector, accepts, _) = memory();
     let options = PluginOptions::default().concurrency(8);
@@ -56,7 +56,7 @@ async fn end_of(host: &Host) -> LinkEnd {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_ends_what_comes_is_refused_and_the_link_is_closed_in_order() {
+async fn running_calls_finish_new_ones_are_refused_and_the_link_closes_gracefully() {
     let (host, notes) = (Host::new().await, Notes::default());
     let (stop, serving) = served(&host, &notes).await;
     let running = host.start::<u64>("p", "work", (100,));
@@ -73,7 +73,7 @@ async fn what_runs_ends_what_comes_is_refused_and_the_link_is_closed_in_order() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_method_that_does_not_end_is_dropped_after_a_while() {
+async fn a_method_that_does_not_end_is_dropped_at_the_limit() {
     let (host, notes) = (Host::new().await, Notes::default());
     let (stop, serving) = served(&host, &notes).await;
     let running = host.start::<()>("p", "stuck", ());
@@ -87,9 +87,9 @@ async fn a_method_that_does_not_end_is_dropped_after_a_while() {
     assert_eq!(notes.take(), ["deactivated"]);
 }
 
-/// The engine's end is never read or written: nothing can be sent in order.
+/// The engine's end is never read or written, so nothing can be sent gracefully.
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_does_nothing_holds_nothing_up() {
+async fn an_unresponsive_engine_does_not_delay_the_stop() {
     let (mut connector, accepts, _) = memory();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async { drop(stopped.await) });
@@ -103,7 +103,7 @@ async fn an_engine_that_does_nothing_holds_nothing_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_comes_too_late_has_its_link_closed_at_once() {
+async fn the_link_of_an_engine_that_connects_during_the_stop_is_closed() {
     let (mut connector, accepts, _) = memory();
     let (stop, stopped) = oneshot::channel::<()>();
     let notes = Notes::default();
@@ -137,7 +137,7 @@ impl PluginConnector for Once {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_link_can_be_finished_by_its_own_handle() {
+async fn a_handle_can_finish_its_own_link() {
     let host = Host::new().await;
     let (connector, mut accepts, _) = memory();
     host.engine.register(Registration::behind(ExternalProfile::new("p", ""), connector)).unwrap();
@@ -157,7 +157,7 @@ async fn one_link_can_be_finished_by_its_own_handle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_signals_the_first_counts() {
+async fn the_first_of_several_signals_counts() {
     for first in [true, false] {
         let (_connector, accepts, _) = memory();
         let (one, other) = (oneshot::channel::<()>(), oneshot::channel::<()>());
@@ -172,16 +172,16 @@ async fn of_several_signals_the_first_counts() {
     }
 }
 
-/// A signal that comes before the first poll, and one that comes while nothing is connected.
+/// A signal before the first poll, and one without any connection.
 #[tokio::test(start_paused = true)]
-async fn it_stops_at_once_with_nobody_connected() {
+async fn it_stops_at_once_without_connections() {
     let (_connector, accepts, _) = memory();
     let end = soon(serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async {})).await;
     assert!(matches!(end, LinkEnd::Disconnected), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_finishes_its_own_link_does_not_wait_for_itself() {
+async fn a_plugin_that_finishes_its_own_link_does_not_deadlock() {
     for (hangs, limit) in [(false, Duration::from_millis(200)), (true, Duration::from_secs(6))] {
         let p = Plugin::new("p")
             .method("work", move || async move {
@@ -194,24 +194,24 @@ async fn a_plugin_that_finishes_its_own_link_does_not_wait_for_itself() {
                 ctx.client().finish().await;
                 7
             });
-        let (client, mut engine) = plugin_by_hand(p, ClientConfig::default(), true).await;
-        engine.say(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
-        engine.say(json!({"action": "request", "id": 2, "name": "p", "key": "leave", "payload": []}));
-        let answer = engine.hear().await;
+        let (client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), true).await;
+        engine.send(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
+        engine.send(json!({"action": "request", "id": 2, "name": "p", "key": "leave", "payload": []}));
+        let answer = engine.recv().await;
         assert_eq!((&answer["id"], &answer["payload"]), (&json!(2), &json!(7)), "hangs: {hangs}");
-        engine.say(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
-        assert!(engine.hear().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
-        assert!(!engine.has_ended(), "what runs goes on; hangs: {hangs}");
+        engine.send(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
+        assert!(engine.recv().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
+        assert!(!engine.has_ended(), "the running method continues; hangs: {hangs}");
         tokio::time::sleep(limit).await;
         assert!(engine.has_ended(), "hangs: {hangs}");
         assert!(client.emit("e", ()).await.is_err());
     }
-    // In its hook and in a listener's, too: nobody else drives the link.
+    // The same in its hook and in a listener, where nothing else drives the link.
     let p = Plugin::new("p").on_activation(|client: PluginClient| async move {
         client.finish().await;
         std::future::pending::<()>().await
     });
-    let (_client, mut engine) = plugin_by_hand(p, ClientConfig::default(), true).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), true).await;
     settle().await;
     assert!(engine.has_ended());
 }

@@ -1,4 +1,4 @@
-//! An engine that is dropped in the very moment in which a link comes up.
+//! An engine dropped at the moment when a link comes up.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use connector_core::{
     PluginConnector, Registration, SendError, async_trait,
 };
 
-/// The engine, and whoever drops it.
+/// The engine, held by the link that drops it.
 #[derive(Clone, Default)]
 struct Last(Arc<Mutex<Option<Engine>>>);
 
@@ -20,7 +20,7 @@ impl PluginConnector for Last {
     }
 }
 
-/// Drops the engine, as another thread may at any time, hands out the answer to the handshake, and then is silent.
+/// Drops the engine, as another thread may at any time, delivers the handshake response, and then stays silent.
 impl Link for Last {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         Poll::Ready(Ok(()))
@@ -49,7 +49,7 @@ impl Link for Last {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_call_hangs_on_a_link_that_comes_up_while_the_engine_goes() {
+async fn no_call_hangs_if_the_engine_is_dropped_while_a_link_comes_up() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();

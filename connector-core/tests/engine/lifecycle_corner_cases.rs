@@ -1,4 +1,4 @@
-//! Lifecycle requests in odd places: in hooks and methods, by plugins that have been removed, while permission is asked.
+//! Lifecycle requests in unusual situations: in hooks and methods, by removed plugins, and during permission requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::support::{Host, Notes, permissive_host as host, settle, soon};
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_removes_itself_in_its_own_hook_does_not_wait_for_itself() {
+async fn a_plugin_that_removes_itself_in_its_hook_does_not_deadlock() {
     for activation in [true, false] {
         let host = host().await;
         let engine = host.engine.clone();
@@ -37,7 +37,7 @@ async fn a_plugin_that_removes_itself_in_its_own_hook_does_not_wait_for_itself()
 }
 
 #[tokio::test(start_paused = true)]
-async fn hooks_that_remove_each_other_end_at_once() {
+async fn hooks_that_remove_each_other_complete_at_once() {
     let host = host().await;
     for (name, other) in [("a", "b"), ("b", "a")] {
         let engine = host.engine.clone();
@@ -51,9 +51,9 @@ async fn hooks_that_remove_each_other_end_at_once() {
     soon(host.engine.manager().deactivate("a")).await.unwrap();
 }
 
-/// q's method waits for p's removal; p's deactivation hook has r activated by the manager; r's hook calls q.
+/// q's method waits for p's removal; p's deactivation hook activates r through the manager; r's hook calls q.
 #[tokio::test(start_paused = true)]
-async fn a_removed_plugins_hook_may_have_others_activated_that_call_whoever_removes_it() {
+async fn a_removed_plugins_hook_may_activate_a_plugin_that_calls_the_remover() {
     for remove in [false, true] {
         let host = host().await;
         let p = Plugin::new("p").on_deactivation(|client: PluginClient| async move {
@@ -81,7 +81,7 @@ async fn a_removed_plugins_hook_may_have_others_activated_that_call_whoever_remo
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_method_runs_in_a_plugin_that_is_inactive() {
+async fn no_method_runs_in_an_inactive_plugin() {
     let (host, notes, go) = (host().await, Notes::default(), Arc::new(Notify::new()));
     let (noted, waits) = (notes.clone(), go.clone());
     let p = Plugin::new("p")
@@ -94,7 +94,7 @@ async fn no_method_runs_in_a_plugin_that_is_inactive() {
             async move { noted.add(format!("{:?}", ctx.client().emit("e", ()).await.map_err(|e| e.to_string()))) }
         });
     host.engine.register(p).unwrap();
-    // Not called while its hook runs: that is let in. It waits for permission... so call before it starts.
+    // Called before its hook starts: calls during the hook are admitted.
     let manager = host.engine.manager();
     let other = host.engine.clone();
     let call = host.start::<()>("p", "m", ());
@@ -125,7 +125,7 @@ impl Policy for AsksTheUser {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deactivating_while_permission_is_asked_is_not_lost() {
+async fn a_deactivation_during_a_permission_request_is_not_lost() {
     let mut wrong = Vec::new();
     for begun in ["manager", "call"] {
         for way in ["deactivate", "shutdown"] {
@@ -200,7 +200,7 @@ async fn remembers(host: &Host) {
 }
 
 #[test]
-fn a_remembered_value_may_use_the_engine_when_its_plugin_is_deactivated() {
+fn a_stored_value_may_use_the_engine_when_dropped_by_a_deactivation() {
     without_deadlock(async {
         let host = host().await;
         remembers(&host).await;
@@ -209,7 +209,7 @@ fn a_remembered_value_may_use_the_engine_when_its_plugin_is_deactivated() {
 }
 
 #[test]
-fn or_when_the_engine_goes() {
+fn a_stored_value_may_use_the_engine_when_dropped_with_it() {
     without_deadlock(async {
         let host = host().await;
         remembers(&host).await;
@@ -235,7 +235,7 @@ impl PluginConnector for Bad {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_when_it_is_told_of_an_activation_is_named_as_the_cause() {
+async fn a_panic_in_a_connectors_activated_hook_names_the_connector() {
     let host = host().await;
     host.engine.register(Registration::behind(ExternalProfile::new("bad", "x:"), Bad(true))).unwrap();
     let error = soon(host.engine.manager().activate("bad")).await.unwrap_err();
@@ -264,7 +264,7 @@ impl Policy for SyncPanic {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hand_written_policy_that_panics_is_a_no() {
+async fn a_panic_in_a_manually_implemented_policy_counts_as_no() {
     let host = Host::with(Engine::builder().policy(SyncPanic).build()).await;
     host.engine.register(Plugin::new("p").method("m", || async {})).unwrap();
     let (manager, local) = (host.engine.manager(), host.local.clone());
@@ -274,18 +274,18 @@ async fn a_hand_written_policy_that_panics_is_a_no() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_left_one_of_two_handshakes_unanswered_is_still_asked_before_it_is_given_up() {
+async fn a_plugin_with_one_unanswered_handshake_is_still_probed_before_its_link_ends() {
     let host = host().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default().health_interval(Duration::from_secs(10)));
+    let mut peers = host.register_scripted("far", PluginOptions::default().health_interval(Duration::from_secs(10)));
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
-    peer.say(json!({"action": "request", "id": -1, "key": "handshake"}));
+    peer.send(json!({"action": "request", "id": -1, "key": "handshake"}));
     settle().await;
-    peer.shake_hands(&["echo"], false).await;
+    peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
-    let _second = peer.hear().await;
-    // It answers whatever it is asked from here on.
+    let _second = peer.recv().await;
+    // It answers every request from here on.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         for asked in peer.all().await {
@@ -295,9 +295,9 @@ async fn a_plugin_that_left_one_of_two_handshakes_unanswered_is_still_asked_befo
     }
 }
 
-/// Nested calls are polled inside each other: how deep may they be?
+/// Nested calls are polled inside each other, so their depth must be bounded.
 #[test]
-fn a_chain_of_calls_ends_with_an_error_rather_than_the_stack() {
+fn a_deep_chain_of_calls_fails_without_a_stack_overflow() {
     let relay = |name: &'static str, other: &'static str| {
         Plugin::new(name).method("down", move |ctx: Context, depth: u32| async move {
             match depth {
@@ -310,23 +310,23 @@ fn a_chain_of_calls_ends_with_an_error_rather_than_the_stack() {
         let host = host().await;
         host.engine.register(relay("a", "b")).unwrap();
         host.engine.register(relay("b", "a")).unwrap();
-        let (peer, _peers) = host.add_by_hand("far", &[], false).await;
+        let (peer, _peers) = host.add_scripted("far", &[], false).await;
         for depth in [10, 100, 300, 1000, 3000, 10_000] {
-            peer.say(json!({"action": "request", "id": depth, "name": "a", "key": "down", "payload": [depth]}));
+            peer.send(json!({"action": "request", "id": depth, "name": "a", "key": "down", "payload": [depth]}));
             settle().await;
         }
     });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_at_work_on_a_call_without_a_limit_is_not_silent() {
+async fn a_plugin_busy_with_an_unlimited_call_is_not_silent() {
     for limit in [Duration::from_secs(3600), Duration::MAX] {
         let host = host().await;
         let options = PluginOptions::default().queue_timeout(limit);
-        // A published plugin with one thread: it answers nothing while it works.
-        let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["work"], false).await;
+        // A published, single-threaded plugin: it answers nothing while it works.
+        let (mut peer, _peers) = host.add_scripted_with(options, "far", &["work"], false).await;
         let call = host.start::<i64>("far", "work", ());
-        let asked = peer.hear().await;
+        let asked = peer.recv().await;
         tokio::time::sleep(Duration::from_secs(60)).await;
         peer.answer(&asked, json!(1));
         let outcome = soon(call).await.unwrap();
@@ -335,8 +335,8 @@ async fn a_plugin_at_work_on_a_call_without_a_limit_is_not_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_plugin_does_not_speak_for_its_successor() {
-    // With the published defaults: a plugin may change itself alone.
+async fn a_removed_plugin_cannot_act_for_its_successor() {
+    // With the published defaults, a plugin may only change itself.
     let (host, go, notes) = (Host::new().await, Arc::new(Notify::new()), Notes::default());
     let (waits, noted) = (go.clone(), notes.clone());
     let old = Plugin::new("p").on_deactivation(move |client: PluginClient| {
@@ -368,14 +368,14 @@ async fn a_removed_plugin_does_not_speak_for_its_successor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_under_way_is_given_up_also_if_the_plugin_once_listed_can_deactivate() {
+async fn a_pending_activation_is_abandoned_even_if_the_plugin_listed_can_deactivate() {
     let host = host().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activates = manager.clone();
     let activated = tokio::spawn(async move { activates.activate("far").await });
     let mut peer = peers.next().await;
-    peer.shake_hands(&["canDeactivate"], false).await;
+    peer.answer_handshake(&["canDeactivate"], false).await;
     activated.await.unwrap().unwrap();
     manager.deactivate("far").await.unwrap();
     let activates = manager.clone();

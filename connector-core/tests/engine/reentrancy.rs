@@ -1,4 +1,4 @@
-//! Work that comes back to a plugin that is busy on its behalf does not wait for itself.
+//! Reentrant work does not wait for itself.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn relay(name: &str) -> Plugin {
     })
 }
 
-/// The plugins a, b and c: here, behind links, or mixed.
+/// The plugins a, b and c: in the process, behind links, or mixed.
 async fn plugins(linked: [bool; 3]) -> Host {
     let host = Host::new().await;
     for (name, linked) in ["a", "b", "c"].into_iter().zip(linked) {
@@ -49,7 +49,7 @@ async fn a_plugin_may_call_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_comes_back_is_let_through() {
+async fn reentrant_calls_bypass_the_queue() {
     for places in PLACES {
         let host = plugins(places).await;
         let trail: Value = soon(host.local.call("a", "via", path(&["b", "a"]))).await.unwrap();
@@ -59,8 +59,8 @@ async fn work_that_comes_back_is_let_through() {
     }
 }
 
-/// Two callers at once: X calls A which calls B, Y calls B which calls A; each inner call is made while the other plugin
-/// is busy.
+/// Two simultaneous callers: X calls A which calls B, Y calls B which calls A. Each inner call is made while the other
+/// plugin is busy.
 fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier>) -> Plugin {
     Plugin::new(name).method("inner", || async { 1 }).method("cross", move |ctx: Context| {
         let barrier = barrier.clone();
@@ -72,7 +72,7 @@ fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_cross_do_not_wait_for_each_other() {
+async fn crossing_calls_do_not_deadlock() {
     for linked in [false, true] {
         let host = Host::new().await;
         let barrier = std::sync::Arc::new(Barrier::new(2));
@@ -119,7 +119,7 @@ async fn an_unrelated_call_still_waits_its_turn() {
             true => drop(host.add(plugin).await),
             false => drop(host.engine.register(plugin()).unwrap()),
         }
-        // One caller is idle, the other is at work for somebody else.
+        // One caller is idle, the other is busy on behalf of another plugin.
         let busy = Plugin::new("busy")
             .method("ask", |ctx: Context| async move { ctx.client().call::<()>("a", "note", ("busy",)).await });
         host.engine.register(busy).unwrap();
@@ -135,7 +135,7 @@ async fn an_unrelated_call_still_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_circle_through_a_call_that_waited_in_between_is_seen() {
+async fn a_cycle_through_a_queued_call_is_detected() {
     let cross = |name: &'static str, other: &'static str| {
         Plugin::new(name)
             .method("nap", || async { tokio::time::sleep(Duration::from_millis(50)).await })
@@ -157,7 +157,7 @@ async fn a_circle_through_a_call_that_waited_in_between_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_may_be_asked_by_the_manager_it_waits_for() {
+async fn the_manager_may_ask_a_plugin_that_waits_for_it() {
     use connector_core::{Engine, Policy, Profile, async_trait};
     struct AnyoneMay;
     #[async_trait]
@@ -175,13 +175,13 @@ async fn a_plugin_may_be_asked_by_the_manager_it_waits_for() {
     let asks = Plugin::new("busy")
         .method("stopMe", |ctx: Context| async move { ctx.client().call::<()>("a", "stop", ("busy",)).await });
     host.engine.register(asks).unwrap();
-    // Whether it ends with its result or with the deactivation, it does not wait.
+    // It ends with its result or with the deactivation, but does not wait.
     drop(soon(host.local.call::<()>("busy", "stopMe", ())).await);
     assert!(!host.engine.manager().is_active("busy"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_comes_back_is_let_through_a_full_queue() {
+async fn reentrant_calls_bypass_a_full_queue() {
     let host = Host::new().await;
     host.engine.register(relay("a").options(PluginOptions::default().queue_length(1))).unwrap();
     host.engine.register(relay("b").options(PluginOptions::default().queue_length(1))).unwrap();
@@ -200,9 +200,9 @@ async fn work_that_comes_back_is_let_through_a_full_queue() {
     assert!(soon(host.local.call::<bool>("x", "go", ())).await.unwrap());
 }
 
-/// A policy asks a plugin, which calls the plugin that waits for the policy.
+/// A policy calls a plugin, which calls the plugin that waits for the policy.
 #[tokio::test(start_paused = true)]
-async fn a_decision_may_ask_a_plugin_that_calls_the_one_that_waits_for_it() {
+async fn a_decision_may_call_a_plugin_that_calls_the_waiting_one() {
     use std::sync::{Arc, OnceLock};
 
     use connector_core::{Engine, PluginClient, Policy, Profile, async_trait};

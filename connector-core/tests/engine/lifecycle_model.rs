@@ -1,4 +1,4 @@
-//! Random interleavings of everything that changes a plugin's state, against a simple model.
+//! Random interleavings of all operations that change a plugin's state, compared with a simple model.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 enum Op {
     Activate,
     Deactivate,
-    /// Registered again at once, under the same name.
+    /// Immediately registered again under the same name.
     Remove,
     Shutdown,
     /// A call, which activates on demand.
     Call,
-    /// By way of another plugin.
+    /// Through another plugin.
     DeactivateFromAfar,
     Cut,
     Off(bool),
@@ -30,7 +30,7 @@ struct Step {
     wait: u64,
     plugin: usize,
     op: Op,
-    /// The future is dropped after so many milliseconds.
+    /// The future is dropped after this many milliseconds.
     dropped_after: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         .prop_map(|(wait, plugin, op, dropped_after)| Step { wait, plugin, op, dropped_after })
 }
 
-/// How long each hook takes, in ms; whether it fails each second time; whether the plugin is behind a link.
+/// Duration of each hook in ms, whether every second hook fails, and whether the plugin is behind a link.
 const PLUGINS: [(&str, u64, bool, bool); 5] = [
     ("quick", 0, false, false),
     ("slow", 20, false, false),
@@ -65,7 +65,7 @@ enum Hook {
     Off,
 }
 
-/// The hooks of one plugin, in the order in which they ran; a new list for each time it is registered.
+/// The hooks of one plugin in order of execution; a new list for each registration.
 type Hooks = Arc<Mutex<Vec<Hook>>>;
 
 fn plugin(name: &'static str, takes: u64, flaky: bool, hooks: &Hooks) -> Plugin {
@@ -78,7 +78,7 @@ fn plugin(name: &'static str, takes: u64, flaky: bool, hooks: &Hooks) -> Plugin 
                 hooks.lock().unwrap().push(Hook::On);
                 sleep(Duration::from_millis(takes)).await;
                 let ran = hooks.lock().unwrap().iter().filter(|hook| **hook == Hook::On).count();
-                // `resume_unwind` calls no panic hook, which would print.
+                // `resume_unwind` does not call the panic hook, which would print.
                 if flaky && ran % 2 == 0 {
                     std::panic::resume_unwind(Box::new("flaky"));
                 }
@@ -121,11 +121,11 @@ impl World {
     }
 }
 
-/// What must hold of a plugin once nothing is under way any more.
+/// The required state of a plugin once nothing is in progress.
 #[derive(Clone)]
 enum Expected {
     Inactive,
-    /// As the outcome says; if nobody waited for it, either.
+    /// As the outcome says; either state if nothing awaited it.
     As(Arc<Mutex<Option<Result<(), String>>>>),
     Either,
 }
@@ -163,7 +163,7 @@ impl World {
     }
 }
 
-/// Hooks in this process: a deactivation for each activation that was completed, and nothing between.
+/// For hooks in this process: one deactivation for each completed activation, without overlap.
 fn assert_paired(hooks: &[Hook]) {
     let mut state = Hook::Off;
     for hook in hooks {
@@ -253,7 +253,7 @@ async fn scenario(steps: &[Step]) {
         let hooks = hooks.lock().unwrap();
         match PLUGINS[at].3 {
             false => assert_paired(&hooks),
-            // Links follow each other faster than their last hooks end, and a loss may cut the first.
+            // Links follow each other faster than their last hooks end, and a loss may interrupt the first one.
             true => {
                 let count = |which| hooks.iter().filter(|hook| **hook == which).count();
                 assert_eq!(count(Hook::On), count(Hook::Off), "{hooks:?}");
@@ -269,7 +269,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_asked_for_ends_once_and_leaves_what_the_last_request_says(steps in prop::collection::vec(step(), 1..60)) {
+    fn each_request_ends_once_and_the_last_one_determines_the_state(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(scenario(&steps));
     }

@@ -1,4 +1,4 @@
-//! A plugin's own errors, as its caller reads them; the same here and behind a link.
+//! A plugin's errors as read by its caller, in the process and behind a link.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,7 +20,7 @@ fn too_large() -> MathError {
     MathError::TooLarge { message: "too large".to_owned(), most: 100 }
 }
 
-/// As anyhow's: its causes are shown in the alternate form.
+/// Like an anyhow error, which shows its causes in the alternate form.
 struct Anyhow;
 
 impl fmt::Display for Anyhow {
@@ -43,13 +43,13 @@ fn calculator(name: &str) -> Plugin {
         .method("value", || async { Err::<(), _>(json!({"code": 7})) })
         .method("text", || async { Err::<(), _>("only words") })
         .method("causes", || async { Err::<(), _>(Anyhow) })
-        // A caller of its own, which makes of another's error its own.
+        // A separate caller that converts another plugin's error into its own.
         .method("forward", |ctx: Context, to: String, method: String, args: Payload| async move {
             ctx.client().call::<Value>(&to, &method, args).await
         })
 }
 
-/// A plugin in the engine, one behind a link, and a caller at each place.
+/// A plugin in the engine, one behind a link, and a caller in each location.
 async fn everywhere() -> (Host, [PluginClient; 2], [&'static str; 2]) {
     let host = Host::new().await;
     host.engine.register(calculator("near")).unwrap();
@@ -90,7 +90,7 @@ async fn a_typed_error_is_read_back_as_its_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_is_the_published_words_to_those_who_show_it_and_itself_to_those_who_read_it() {
+async fn a_text_error_is_displayed_with_the_published_prefix_and_read_without_it() {
     let (_host, callers, targets) = everywhere().await;
     for (caller, words) in callers.iter().zip(["", "Error from IDE : "]) {
         for target in targets {
@@ -104,7 +104,7 @@ async fn a_text_is_the_published_words_to_those_who_show_it_and_itself_to_those_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_passes_on_a_typed_error_does_not_lose_it() {
+async fn a_typed_error_survives_being_passed_on() {
     let (_host, callers, _) = everywhere().await;
     for (caller, through, target) in
         callers.iter().flat_map(|caller| [("near", "far"), ("far", "near")].map(|(a, b)| (caller, a, b)))
@@ -113,13 +113,13 @@ async fn a_plugin_that_passes_on_a_typed_error_does_not_lose_it() {
             soon(caller.call::<()>(through, "forward", (target, "fault", Payload::no_args()))).await.unwrap_err();
         assert_eq!(error.plugin_error(), Some(too_large()), "{} → {through} → {target}", caller.name());
     }
-    // A text says by which way it came, as in the published packages.
+    // A text names the plugins it passed through, as in the published packages.
     let error = callers[0].call::<()>("far", "forward", ("near", "text", Payload::no_args())).await.unwrap_err();
     assert_eq!(error.to_string(), "Error from IDE : only words");
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_arguments_are_not_the_plugins_own_error() {
+async fn bad_arguments_are_distinct_from_the_plugins_errors() {
     let (_host, callers, targets) = everywhere().await;
     for (caller, target) in callers.iter().flat_map(|caller| targets.map(|target| (caller, target))) {
         let error = caller.call::<f64>(target, "divide", ("one", 2)).await.unwrap_err();
@@ -127,7 +127,7 @@ async fn bad_arguments_are_not_the_plugins_own_error() {
         assert!(error.is_bad_arguments(), "{at}");
         assert!(error.to_string().contains("divide: argument 1: invalid type: string"), "{at}");
         assert!(error.plugin_error::<Value>().is_none(), "{at}");
-        // The bad arguments of a call that a plugin makes are that plugin's error, not its caller's.
+        // Bad arguments of a call that a plugin makes are that plugin's error, not its caller's.
         let args = ("near", "divide", ("one", 2));
         let error = caller.call::<f64>(target, "forward", args).await.unwrap_err();
         assert!(matches!(&error, CallError::Plugin(_)) && !error.is_bad_arguments(), "{error:?}");
@@ -138,10 +138,10 @@ async fn bad_arguments_are_not_the_plugins_own_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn published_peers_see_the_words_and_the_value_and_nothing_more() {
+async fn published_peers_receive_only_the_text_and_the_value() {
     let (host, ..) = everywhere().await;
     for native in [false, true] {
-        let (mut caller, _peers) = host.add_by_hand(if native { "new" } else { "old" }, &[], native).await;
+        let (mut caller, _peers) = host.add_scripted(if native { "new" } else { "old" }, &[], native).await;
         for (id, method, args, error, kind) in [
             (1, "divide", json!([1, 0]), json!({"kind": "DividedByZero"}), "plugin"),
             (2, "text", json!([]), json!("only words"), "plugin"),
@@ -154,10 +154,10 @@ async fn published_peers_see_the_words_and_the_value_and_nothing_more() {
             ),
         ] {
             for target in ["near", "far"] {
-                caller.say(
+                caller.send(
                     json!({"action": "request", "id": id, "name": target, "key": method, "payload": args.clone()}),
                 );
-                let answer = caller.hear().await;
+                let answer = caller.recv().await;
                 assert_eq!(answer["error"], error);
                 let kind = if native { json!(kind) } else { Value::Null };
                 assert_eq!(answer["errorKind"], kind, "{answer}");
@@ -167,21 +167,22 @@ async fn published_peers_see_the_words_and_the_value_and_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_to_a_native_engine_a_plugin_names_the_kind_and_only_that_one_is_believed() {
+async fn the_error_kind_is_exchanged_only_between_native_peers() {
     for native in [false, true] {
-        let (_client, mut engine) = crate::hand::plugin_by_hand(calculator("p"), Default::default(), native).await;
-        engine.say(json!({"action": "request", "id": 1, "name": "p", "key": "divide", "payload": [true]}));
-        engine.say(json!({"action": "request", "id": 2, "name": "p", "key": "divide", "payload": [1, 0]}));
-        let (bad, own) = (engine.hear().await, engine.hear().await);
+        let (_client, mut engine) =
+            crate::scripted_peer::plugin_with_scripted_engine(calculator("p"), Default::default(), native).await;
+        engine.send(json!({"action": "request", "id": 1, "name": "p", "key": "divide", "payload": [true]}));
+        engine.send(json!({"action": "request", "id": 2, "name": "p", "key": "divide", "payload": [1, 0]}));
+        let (bad, own) = (engine.recv().await, engine.recv().await);
         assert_eq!(bad["errorKind"], if native { json!("badArguments") } else { Value::Null });
         assert_eq!((&own["errorKind"], &own["error"]), (&Value::Null, &json!({"kind": "DividedByZero"})));
     }
     let host = Host::new().await;
-    let (mut liar, _peers) = host.add_by_hand("liar", &["lie"], true).await;
+    let (mut liar, _peers) = host.add_scripted("liar", &["lie"], true).await;
     for (kind, is_bad) in [("linkLost", false), ("refused", false), ("badArguments", true), ("of the future", false)] {
         let call = host.start::<()>("liar", "lie", ());
-        let request = liar.hear().await;
-        liar.say(json!({"action": "response", "id": request["id"], "error": "no", "errorKind": kind}));
+        let request = liar.recv().await;
+        liar.send(json!({"action": "response", "id": request["id"], "error": "no", "errorKind": kind}));
         let error = soon(call).await.unwrap().unwrap_err();
         assert_eq!(error.is_bad_arguments(), is_bad, "{error:?}");
         assert!(matches!(error, CallError::Plugin(_)), "{error:?}");

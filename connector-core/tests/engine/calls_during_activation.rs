@@ -1,4 +1,4 @@
-//! Calls that come back to a plugin behind a link which is being activated.
+//! Reentrant calls to a plugin behind a link during its activation.
 
 use connector_core::{Context, Plugin, PluginClient, PluginOptions};
 use serde_json::{Value, json};
@@ -17,34 +17,34 @@ async fn host() -> Host {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_its_handshake_a_plugin_may_call_but_not_be_called() {
+async fn a_plugin_may_call_but_not_be_called_before_its_handshake() {
     let host = host().await;
-    let mut peers = host.register_by_hand("far", PluginOptions::default());
+    let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
     let mut peer = peers.next().await;
-    let ask = peer.hear().await;
+    let ask = peer.recv().await;
     let call = |id: i64, name: &str, key: &str| json!({"action": "request", "id": id, "name": name, "key": key});
     for (id, name, key) in [(1, "near", "one"), (2, "near", "back"), (3, "far", "m")] {
-        peer.say(call(id, name, key));
+        peer.send(call(id, name, key));
         settle().await;
     }
     let answers = peer.all().await;
     assert_eq!(answers[0]["payload"], json!(1));
     assert_eq!(answers[1]["error"], "near cannot call m of far, because far is not activated yet");
     assert_eq!(answers[2]["error"], "far cannot call m of far, because far is not activated yet");
-    // From its answer on it may be, although nobody has been told yet that it is active.
+    // Once it has answered the handshake it may be called, although its activation is not announced yet.
     peer.answer(&ask, json!(["m"]));
-    peer.say(call(4, "near", "back"));
-    let request = peer.hear().await;
+    peer.send(call(4, "near", "back"));
+    let request = peer.recv().await;
     assert_eq!(request["key"], "m");
     peer.answer(&request, json!(7));
-    assert_eq!(peer.hear().await["payload"], json!(7));
+    assert_eq!(peer.recv().await["payload"], json!(7));
     activated.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activation_hook_behind_a_link_may_wait_for_work_that_comes_back() {
+async fn an_activation_hook_behind_a_link_may_wait_for_reentrant_work() {
     let (host, notes) = (host().await, Notes::default());
     let noted = notes.clone();
     let plugin = move || {

@@ -1,5 +1,5 @@
-//! Envelopes with odd members: they are answered, and echoed as they came, and who waits for one that cannot be
-//! understood gets an error at once.
+//! Envelopes with unusual members: they are answered and echoed unchanged, and a peer waiting for an unintelligible one
+//! gets an error at once.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use conformance::probe;
 use connector_core::{CallError, ClientConfig, Context, LinkEnd, Payload, Plugin, connect};
 use serde_json::{Value, json};
 
-use crate::hand::{Peer, by_hand, plugin_by_hand};
+use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
 use crate::support::{Host, Notes, settle, soon};
 
-/// Any JSON may be an id.
+/// Any JSON value may be an id.
 const IDS: [&str; 14] = [
     "0",
     "-0",
@@ -28,10 +28,10 @@ const IDS: [&str; 14] = [
     r#""""#,
 ];
 
-/// Names that are no strings of Unicode.
+/// Names that are not Unicode strings.
 const NAMES: [&str; 8] = [r#""\ud83d""#, r#""\udc00x\n""#, "null", "5", "true", "[]", r#"{"a":1}"#, "7.50"];
 
-/// What an envelope may hold beside what it needs.
+/// Members that an envelope may contain in addition to the required ones.
 const EXTRAS: [&str; 16] = [
     r#""requestInfo":5"#,
     r#""requestInfo":[]"#,
@@ -55,9 +55,9 @@ fn text(answer: Value) -> String {
     answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)
 }
 
-/// The next frame as it was written, its answer's error left out.
+/// The next frame as it was written, without its error.
 async fn head(peer: &mut Peer) -> String {
-    let text = peer.hear_text().await;
+    let text = peer.recv_text().await;
     match text.split_once(r#","error""#) {
         Some((head, _)) => format!("{head}}}"),
         None => text,
@@ -71,25 +71,25 @@ async fn host() -> Host {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_id_is_echoed_as_it_came() {
+async fn any_id_is_echoed_unchanged() {
     let host = host().await;
-    let (mut caller, _callers) = host.add_by_hand("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut caller, _callers) = host.add_scripted("far", &["m"], false).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for id in IDS {
         for (peer, target) in [(&mut caller, "near"), (&mut engine, "probe")] {
             let envelope =
                 |action, rest| format!(r#"{{"action":"{action}","id":{id},"name":"{target}","key":"echo",{rest}}}"#);
-            peer.say_text(envelope("request", r#""payload":[[1]]"#));
-            assert_eq!(peer.hear_text().await, envelope("response", r#""payload":[1]"#));
+            peer.send_text(envelope("request", r#""payload":[[1]]"#));
+            assert_eq!(peer.recv_text().await, envelope("response", r#""payload":[1]"#));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_ends_the_call_that_its_id_names_in_javascript() {
+async fn a_response_ends_the_call_that_its_id_denotes_in_javascript() {
     let host = host().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     let forms: [fn(i64) -> String; 7] = [
         |id| id.to_string(),
         |id| format!("{id}.0"),
@@ -104,16 +104,16 @@ async fn a_response_ends_the_call_that_its_id_names_in_javascript() {
         let client = client.clone();
         let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
         for (peer, call) in [(&mut peer, at_engine), (&mut engine, at_plugin)] {
-            let request = peer.hear().await;
+            let request = peer.recv().await;
             let id = request["id"].as_i64().unwrap();
             for other in
                 [format!("\" {id}\""), format!("\"{id}.0\""), format!("[{id},1]"), format!("{id}.5"), "{}".to_owned()]
             {
-                peer.say_text(format!(r#"{{"action":"response","id":{other},"payload":0}}"#));
+                peer.send_text(format!(r#"{{"action":"response","id":{other},"payload":0}}"#));
             }
             settle().await;
             assert!(!call.is_finished());
-            peer.say_text(format!(r#"{{"action":"response","id":{},"payload":42}}"#, form(id)));
+            peer.send_text(format!(r#"{{"action":"response","id":{},"payload":42}}"#, form(id)));
             assert_eq!(soon(call).await.unwrap().unwrap(), 42, "{}", form(id));
         }
     }
@@ -123,23 +123,23 @@ async fn a_response_ends_the_call_that_its_id_names_in_javascript() {
 async fn a_handshake_may_be_answered_with_any_form_of_its_id() {
     let host = host().await;
     for (name, id) in [("one", r#""-2""#), ("two", "-2.0"), ("three", "[-2]")] {
-        let mut peers = host.register_by_hand(name, Default::default());
+        let mut peers = host.register_scripted(name, Default::default());
         let manager = host.engine.manager();
         let activated = tokio::spawn(async move { manager.activate(name).await });
         let mut peer = peers.next().await;
-        assert_eq!(peer.hear().await["id"], -2);
-        // A method whose name is no string of Unicode is one that nobody can call.
-        peer.say_text(format!(r#"{{"action":"response","id":{id},"key":5,"payload":["m","\ud83d"]}}"#));
+        assert_eq!(peer.recv().await["id"], -2);
+        // A method whose name is not a Unicode string cannot be called.
+        peer.send_text(format!(r#"{{"action":"response","id":{id},"key":5,"payload":["m","\ud83d"]}}"#));
         soon(activated).await.unwrap().unwrap();
         assert_eq!(host.engine.manager().profile(name).unwrap().methods.unwrap(), ["m"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_whose_answer_cannot_be_read_is_tried_once_more() {
+async fn a_handshake_with_an_unreadable_response_is_retried_once() {
     for heals in [true, false] {
         let host = host().await;
-        let mut peers = host.register_by_hand("far", Default::default());
+        let mut peers = host.register_scripted("far", Default::default());
         let manager = host.engine.manager();
         let activated = tokio::spawn(async move { manager.activate("far").await });
         let mut links = Vec::new();
@@ -148,8 +148,8 @@ async fn a_handshake_whose_answer_cannot_be_read_is_tried_once_more() {
         let readable = r#"{"action":"response","id":-2,"key":"handshake","payload":["m"]}"#;
         for answer in [unreadable, if heals { readable } else { of_another }] {
             let mut peer = peers.next().await;
-            peer.hear().await;
-            peer.say_text(answer);
+            peer.recv().await;
+            peer.send_text(answer);
             links.push(peer);
         }
         let activated = soon(activated).await.unwrap();
@@ -161,55 +161,56 @@ async fn a_handshake_whose_answer_cannot_be_read_is_tried_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_handshake_that_cannot_be_read_ends_the_link() {
-    let (mut engine, link) = by_hand();
+async fn an_unreadable_first_handshake_ends_the_link() {
+    let (mut engine, link) = scripted_link();
     let (_client, link) = connect(link, probe(), ClientConfig::default());
     let served = tokio::spawn(link);
-    engine.hear().await;
-    engine.say_text(r#"{"action":"request","id":-2,"name":"probe","key":"handshake","payload":[NaN]}"#);
+    engine.recv().await;
+    engine.send_text(r#"{"action":"request","id":-2,"name":"probe","key":"handshake","payload":[NaN]}"#);
     assert!(matches!(soon(served).await.unwrap(), LinkEnd::BadFrame(_)));
     assert_eq!(engine.next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_is_answered_whatever_it_says() {
+async fn a_handshake_with_any_content_is_answered() {
     let names = [r#"["probe"]"#, r#"["probe",5]"#, r#"["probe","\ud83d"]"#, r#"["\ud83d"]"#];
     for (payload, fine) in
         names.map(|names| (names, true)).into_iter().chain([("5", false), ("[]", false), ("[5]", false)])
     {
-        let (mut engine, link) = by_hand();
+        let (mut engine, link) = scripted_link();
         let (_client, link) = connect(link, probe(), ClientConfig::default());
         tokio::spawn(link);
-        engine.hear().await;
-        engine.say_text(format!(r#"{{"action":"request","id":"h","key":"handshake","payload":{payload}}}"#));
-        let answer = engine.hear().await;
+        engine.recv().await;
+        engine.send_text(format!(r#"{{"action":"request","id":"h","key":"handshake","payload":{payload}}}"#));
+        let answer = engine.recv().await;
         assert_eq!((&answer["id"], answer["error"].is_null()), (&json!("h"), fine), "{payload}");
-        // The name in its envelope will do.
-        engine
-            .say_text(format!(r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#));
-        let answer = engine.hear().await;
+        // The name in the envelope is sufficient.
+        engine.send_text(format!(
+            r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#
+        ));
+        let answer = engine.recv().await;
         assert_eq!(
             (&answer["id"], &answer["name"], &answer["payload"][0]),
             (&json!(1), &json!("probe"), &json!("echo"))
         );
-        // One that comes again needs none.
-        engine.say_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
-        let answer = engine.hear().await;
+        // A repeated handshake needs no name.
+        engine.send_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
+        let answer = engine.recv().await;
         assert_eq!((&answer["id"], &answer["payload"][0]), (&json!(2), &json!("echo")));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_for_what_is_no_name_is_refused_at_once_and_echoed_as_it_came() {
+async fn a_request_with_an_invalid_name_is_refused_and_echoed_unchanged() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for odd in NAMES {
         let envelope = |action, name, key| format!(r#"{{"action":"{action}","id":"a","name":{name},"key":{key}"#);
         for (name, key) in [(odd, r#""echo""#), (r#""near""#, odd), (odd, odd)] {
-            far.say_text(envelope("request", name, key) + r#","payload":[1]}"#);
-            // What is odd is written first.
-            let answer = far.hear_text().await;
+            far.send_text(envelope("request", name, key) + r#","payload":[1]}"#);
+            // Unusual members are written first.
+            let answer = far.recv_text().await;
             let (answer, error) = answer.split_once(r#","error":"#).unwrap();
             let parts =
                 [r#""action":"response""#, r#""id":"a""#, &format!(r#""name":{name}"#), &format!(r#""key":{key}"#)];
@@ -217,32 +218,32 @@ async fn a_request_for_what_is_no_name_is_refused_at_once_and_echoed_as_it_came(
             let why = if name == odd { "is not registered" } else { "is not exposed" };
             assert!(error.contains(why), "{error}");
         }
-        // To a plugin its own name is an echo and no more.
-        engine.say_text(envelope("request", odd, r#""echo""#) + r#","payload":[1]}"#);
-        let answer = engine.hear_text().await;
+        // A plugin only echoes its own name.
+        engine.send_text(envelope("request", odd, r#""echo""#) + r#","payload":[1]}"#);
+        let answer = engine.recv_text().await;
         assert!(answer.contains(&format!(r#""name":{odd}"#)) && answer.contains(r#""payload":1"#), "{answer}");
-        engine.say_text(envelope("request", r#""probe""#, odd) + r#","payload":[1]}"#);
-        let answer = engine.hear_text().await;
+        engine.send_text(envelope("request", r#""probe""#, odd) + r#","payload":[1]}"#);
+        let answer = engine.recv_text().await;
         assert!(answer.contains(&format!(r#""key":{odd}"#)) && answer.contains("doesn't exist"), "{answer}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_its_names_is_refused_at_once() {
+async fn a_request_without_names_is_refused_at_once() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for rest in ["", r#","name":"near""#, r#","key":"echo""#] {
-        far.say_text(format!(r#"{{"action":"call","id":3{rest}}}"#));
+        far.send_text(format!(r#"{{"action":"call","id":3{rest}}}"#));
         assert_eq!(head(&mut far).await, format!(r#"{{"action":"response","id":3{rest}}}"#));
     }
-    engine.say_text(r#"{"action":"call","id":3,"name":"probe"}"#);
+    engine.send_text(r#"{"action":"call","id":3,"name":"probe"}"#);
     assert_eq!(head(&mut engine).await, r#"{"action":"response","id":3,"name":"probe"}"#);
 }
 
-/// The escaped form of half a surrogate pair is text that a real name may have.
+/// The escaped form of half a surrogate pair is text that a real name may contain.
 #[tokio::test(start_paused = true)]
-async fn half_a_surrogate_pair_is_no_other_name() {
+async fn a_lone_surrogate_does_not_match_another_name() {
     let host = host().await;
     for name in ["\u{fffd}", r"\ud83d"] {
         host.engine.register(Plugin::new(name).method("m", async || 1)).unwrap();
@@ -252,87 +253,87 @@ async fn half_a_surrogate_pair_is_no_other_name() {
         .into_iter()
         .fold(Plugin::new("taken"), |plugin, (name, run)| plugin.method(name, run));
     host.engine.register(plugin.clone()).unwrap();
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (client, mut engine) = plugin_by_hand(plugin, ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (client, mut engine) = plugin_with_scripted_engine(plugin, ClientConfig::default(), false).await;
     let notes = Notes::default();
     for name in ["\u{fffd}", r"\ud83d"] {
         host.local.on("far", name, notes.listener()).unwrap();
         client.on("far", name, notes.listener()).unwrap();
         client.on(name, "e", notes.listener()).unwrap();
-        engine.hear().await;
-        engine.hear().await;
+        engine.recv().await;
+        engine.recv().await;
     }
     for (name, key) in [(r#""\ud83d""#, r#""m""#), (r#""taken""#, r#""\ud83d""#)] {
-        far.say_text(format!(r#"{{"action":"request","id":1,"name":{name},"key":{key},"payload":[]}}"#));
-        assert!(far.hear_text().await.contains(r#""error""#));
+        far.send_text(format!(r#"{{"action":"request","id":1,"name":{name},"key":{key},"payload":[]}}"#));
+        assert!(far.recv_text().await.contains(r#""error""#));
     }
-    engine.say_text(r#"{"action":"request","id":1,"name":"taken","key":"\ud83d","payload":[]}"#);
-    assert!(engine.hear_text().await.contains(r#""error""#));
+    engine.send_text(r#"{"action":"request","id":1,"name":"taken","key":"\ud83d","payload":[]}"#);
+    assert!(engine.recv_text().await.contains(r#""error""#));
     for path in [r#""taken.\ud83d""#, r#""taken.tools.\ud83d""#, "5", "{}"] {
-        engine.say_text(format!(
+        engine.send_text(format!(
             r#"{{"action":"request","id":1,"name":"taken","key":"\ufffd","payload":[],"requestInfo":{{"path":{path}}}}}"#
         ));
-        assert!(engine.hear_text().await.contains("doesn't exist"), "{path}");
+        assert!(engine.recv_text().await.contains("doesn't exist"), "{path}");
     }
-    far.say_text(r#"{"action":"emit","key":"\ud83d","payload":[1]}"#);
-    engine.say_text(r#"{"action":"notification","name":"far","key":"\ud83d","payload":[1]}"#);
-    engine.say_text(r#"{"action":"notification","name":"\ud83d","key":"e","payload":[1]}"#);
+    far.send_text(r#"{"action":"emit","key":"\ud83d","payload":[1]}"#);
+    engine.send_text(r#"{"action":"notification","name":"far","key":"\ud83d","payload":[1]}"#);
+    engine.send_text(r#"{"action":"notification","name":"\ud83d","key":"e","payload":[1]}"#);
     settle().await;
     assert_eq!(notes.take(), Vec::<Value>::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_calls_is_never_mistaken_for_another() {
+async fn the_caller_is_never_confused_with_another_plugin() {
     let plugin = Plugin::new("p").method("who", |ctx: Context| async move { ctx.from().to_owned() });
-    let (_client, mut engine) = plugin_by_hand(plugin, ClientConfig::default(), false).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(plugin, ClientConfig::default(), false).await;
     for (from, shown) in
         [(r#""admin""#, "admin"), (r#""\ud83d""#, r"\ud83d"), (r#"["admin"]"#, ""), ("5", ""), ("null", "")]
     {
-        engine.say_text(format!(
+        engine.send_text(format!(
             r#"{{"action":"request","id":1,"name":"p","key":"who","payload":[],"requestInfo":{{"from":{from},"path":"p"}}}}"#
         ));
-        assert_eq!(engine.hear().await["payload"], shown);
+        assert_eq!(engine.recv().await["payload"], shown);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn odd_members_cost_an_envelope_nothing() {
+async fn unexpected_members_do_not_invalidate_an_envelope() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for extra in EXTRAS {
         for (peer, target) in [(&mut far, "near"), (&mut engine, "probe")] {
-            peer.say_text(format!(
+            peer.send_text(format!(
                 r#"{{{extra},"action":"request","id":1,"name":"{target}","key":"echo","payload":[1],{extra}}}"#
             ));
-            assert_eq!(peer.hear().await["payload"], 1, "{extra}");
+            assert_eq!(peer.recv().await["payload"], 1, "{extra}");
         }
         let at_engine = host.start::<i64>("far", "m", ());
         let client = client.clone();
         let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
         for (peer, call) in [(&mut far, at_engine), (&mut engine, at_plugin)] {
-            let id = peer.hear().await["id"].take();
-            peer.say_text(format!(r#"{{"action":"response","id":{id},"payload":1,{extra}}}"#));
+            let id = peer.recv().await["id"].take();
+            peer.send_text(format!(r#"{{"action":"response","id":{id},"payload":1,{extra}}}"#));
             assert_eq!(soon(call).await.unwrap().unwrap(), 1, "{extra}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_members_of_one_name_the_later_is_taken() {
+async fn the_last_of_duplicate_members_counts() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    far.say_text(
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    far.send_text(
         r#"{"action":"dance","id":"a","name":5,"key":"\ud83d","payload":0,"action":"request","id":2,"name":"near","key":"echo","payload":[1]}"#,
     );
-    assert_eq!(far.hear().await, json!({"action": "response", "id": 2, "name": "near", "key": "echo", "payload": 1}));
-    far.say_text(
+    assert_eq!(far.recv().await, json!({"action": "response", "id": 2, "name": "near", "key": "echo", "payload": 1}));
+    far.send_text(
         r#"{"action":"request","id":2,"name":"near","id":"a","name":null,"action":5,"action":"call","key":"echo"}"#,
     );
     assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":null,"key":"echo"}"#);
 }
 
-/// Requests that are broken in a way of their own.
+/// Requests that are broken in various ways.
 const BROKEN: [&str; 10] = [
     r#"{"action":"request","id":"a","name":"n","key":"k","payload":[NaN]}"#,
     r#"{"action":"request","id":"a","name":"n","key":"k","payload":[1e999,-Infinity],"later":1}"#,
@@ -347,14 +348,14 @@ const BROKEN: [&str; 10] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_read_is_answered_at_once() {
+async fn an_unreadable_request_is_answered_at_once() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for broken in BROKEN {
         for peer in [&mut far, &mut engine] {
-            peer.say_text(broken);
-            let answer = peer.hear().await;
+            peer.send_text(broken);
+            let answer = peer.recv().await;
             let error = answer["error"].as_str().unwrap().to_owned();
             assert!(error.starts_with("it cannot be read: "), "{broken}: {error}");
             let expected = json!({"action": "response", "id": "a", "name": "n", "key": "k", "error": error});
@@ -363,17 +364,17 @@ async fn a_request_that_cannot_be_read_is_answered_at_once() {
     }
     let invalid = b"{\"action\":\"request\",\"id\":\"a\",\"name\":\"n\",\"key\":\"k\",\"payload\":[\"\xff\"]}";
     for padding in [0, 100_000] {
-        far.say_text([&invalid[..], &b" ".repeat(padding)].concat());
+        far.send_text([&invalid[..], &b" ".repeat(padding)].concat());
         assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":"n","key":"k"}"#);
     }
     assert!(far.all().await.is_empty() && engine.all().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_at_once_if_its_answer_cannot_be_read() {
+async fn a_call_ends_at_once_if_its_response_is_unreadable() {
     let host = host().await;
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], false).await;
-    let (client, mut engine) = plugin_by_hand(probe(), ClientConfig::default(), false).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
+    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
     for rest in
         [r#","payload":NaN}"#, r#","payload":[Infinity],"name":"far"}"#, r#","payload":[""#, r#","payload":1}}"#]
     {
@@ -381,8 +382,8 @@ async fn a_call_ends_at_once_if_its_answer_cannot_be_read() {
         let client = client.clone();
         let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
         for (peer, call) in [(&mut far, at_engine), (&mut engine, at_plugin)] {
-            let id = peer.hear().await["id"].take();
-            peer.say_text(format!(r#"{{"action":"response","id":{id}{rest}"#));
+            let id = peer.recv().await["id"].take();
+            peer.send_text(format!(r#"{{"action":"response","id":{id}{rest}"#));
             let error = soon(call).await.unwrap().unwrap_err();
             assert!(
                 matches!(&error, CallError::Plugin(_)) && error.to_string().contains("it cannot be read"),
@@ -390,35 +391,35 @@ async fn a_call_ends_at_once_if_its_answer_cannot_be_read() {
             );
         }
     }
-    // What nobody waits for, and what is neither, leaves others alone.
+    // Unsolicited and unrecognizable messages affect nothing else.
     let call = host.start::<i64>("far", "m", ());
-    let id = far.hear().await["id"].take();
+    let id = far.recv().await["id"].take();
     for text in [
         r#"{"action":"response","id":"x","payload":NaN}"#.to_owned(),
         format!(r#"{{"action":"emit","id":{id},"payload":NaN}}"#),
     ] {
-        far.say_text(text);
+        far.send_text(text);
     }
     assert!(far.all().await.is_empty() && !call.is_finished());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    far.say(json!({"action": "response", "id": id, "payload": 1}));
+    far.send(json!({"action": "response", "id": id, "payload": 1}));
     assert_eq!(soon(call).await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_carries_no_arguments_is_dropped() {
+async fn an_event_without_arguments_is_dropped() {
     let (host, notes) = (Host::new().await, Notes::default());
-    let (peer, _peers) = host.add_by_hand("far", &[], false).await;
+    let (peer, _peers) = host.add_scripted("far", &[], false).await;
     host.local.on("far", "e", notes.listener()).unwrap();
     for payload in ["5", "{}", r#""ab""#, "true", "null", "[1]"] {
-        peer.say_text(format!(r#"{{"action":"emit","key":"e","payload":{payload}}}"#));
+        peer.send_text(format!(r#"{{"action":"emit","key":"e","payload":{payload}}}"#));
     }
     settle().await;
     assert_eq!(notes.take(), [json!([1])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_any_id_can_be_cancelled_and_a_cancel_that_cannot_be_read_cancels_nothing() {
+async fn any_id_can_be_cancelled_and_an_unreadable_cancel_cancels_nothing() {
     let host = host().await;
     let notes = Notes::default();
     let noted = notes.clone();
@@ -430,27 +431,27 @@ async fn a_call_of_any_id_can_be_cancelled_and_a_cancel_that_cannot_be_read_canc
         }
     };
     host.engine.register(Plugin::new("slow").method("hang", hang)).unwrap();
-    let (mut far, _peers) = host.add_by_hand("far", &["m"], true).await;
+    let (mut far, _peers) = host.add_scripted("far", &["m"], true).await;
     let call = |id: &str| format!(r#"{{"action":"request","id":{id},"name":"slow","key":"hang","payload":[]}}"#);
     for (asked, cancelled) in [(r#""b3c1""#, r#""b3c1""#), ("7", r#""7""#), ("null", "null")] {
-        far.say_text(call(asked));
+        far.send_text(call(asked));
         settle().await;
         for harmless in
             [r#""id":"other""#, r#""name":"slow","key":"\ud83d""#, r#""name":5"#, r#""name":"slow","key":5"#]
         {
-            far.say_text(format!(r#"{{"action":"cancel",{harmless}}}"#));
+            far.send_text(format!(r#"{{"action":"cancel",{harmless}}}"#));
         }
         settle().await;
         assert_eq!(notes.take(), Vec::<Value>::new());
-        far.say_text(format!(r#"{{"action":"cancel","id":{cancelled}}}"#));
+        far.send_text(format!(r#"{{"action":"cancel","id":{cancelled}}}"#));
         settle().await;
         assert_eq!(notes.take(), [json!("dropped")], "{asked}");
     }
     assert!(far.all().await.is_empty());
-    // A published plugin's cancel is by name, whatever else it says.
-    let (mut old, _peers) = host.add_by_hand("old", &["m"], false).await;
-    old.say_text(call("1"));
+    // A published plugin cancels by name, whatever else the message contains.
+    let (mut old, _peers) = host.add_scripted("old", &["m"], false).await;
+    old.send_text(call("1"));
     settle().await;
-    old.say_text(r#"{"action":"cancel","id":9,"name":"slow","key":null}"#);
-    assert_eq!(text(old.hear().await["error"].take()), "[CANCEL] Canceled call hang from old");
+    old.send_text(r#"{"action":"cancel","id":9,"name":"slow","key":null}"#);
+    assert_eq!(text(old.recv().await["error"].take()), "[CANCEL] Canceled call hang from old");
 }

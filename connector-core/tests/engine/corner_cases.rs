@@ -1,4 +1,4 @@
-//! Corners of events, errors, profiles and services.
+//! Corner cases of events, errors, profiles and services.
 
 use connector_core::{
     CallError, ClientConfig, Event, Fault, Payload, Plugin, PluginOptions, QueueLimits, Rest, Service,
@@ -6,15 +6,15 @@ use connector_core::{
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use crate::hand::plugin_by_hand;
+use crate::scripted_peer::plugin_with_scripted_engine;
 use crate::support::{Host, Notes, settle, soon};
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_listens_to_much_keeps_nobody_else_from_listening() {
+async fn a_plugin_with_many_subscriptions_does_not_block_others() {
     let host = Host::new().await;
-    let (peer, _peers) = host.add_by_hand("greedy", &[], false).await;
+    let (peer, _peers) = host.add_scripted("greedy", &[], false).await;
     for number in 0..4096 {
-        peer.say(json!({"action": "on", "name": "manager", "key": format!("e{number}")}));
+        peer.send(json!({"action": "on", "name": "manager", "key": format!("e{number}")}));
     }
     settle().await;
     host.local.on("manager", "pluginActivated", || ()).unwrap();
@@ -38,18 +38,18 @@ async fn an_error_that_is_false_in_javascript_is_an_error_behind_a_link_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_emitted_before_an_orderly_close_arrives() {
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+async fn events_emitted_before_a_graceful_close_arrive() {
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     client.emit("last words", (1,)).await.unwrap();
     client.disconnect();
-    let words = engine.next().await.expect("closed in order");
+    let words = engine.next().await.expect("closed gracefully");
     assert_eq!(words["key"], "last words");
     assert!(engine.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orderly_close_loses_neither_events_nor_answers_however_many_there_are() {
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+async fn a_graceful_close_loses_neither_events_nor_responses() {
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     let mut calls: Vec<_> = (0..50).map(|n| Box::pin(client.call::<usize>("other", "echo", (n,)))).collect();
     for call in &mut calls {
         assert!(call.as_mut().now_or_never().is_none());
@@ -62,7 +62,7 @@ async fn an_orderly_close_loses_neither_events_nor_answers_however_many_there_ar
     }
     client.disconnect();
     for n in 0..50 {
-        assert_eq!(engine.hear().await["payload"], json!([n]));
+        assert_eq!(engine.recv().await["payload"], json!([n]));
     }
     assert!(engine.next().await.is_none());
     for (n, call) in calls.into_iter().enumerate() {
@@ -72,11 +72,11 @@ async fn an_orderly_close_loses_neither_events_nor_answers_however_many_there_ar
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_with_its_plugins_link() {
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     let mut stream = client.events::<Rest>("x", "e", 8).unwrap();
-    engine.say(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
+    engine.send(json!({"action": "notification", "name": "x", "key": "e", "payload": [1]}));
     settle().await;
-    engine.hang_up();
+    engine.close();
     assert!(matches!(soon(stream.next()).await, Some(Event::Args(_))));
     assert!(soon(stream.next()).await.is_none());
 }
@@ -95,7 +95,7 @@ async fn an_error_that_panics_when_displayed_is_that_calls_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_made_anew_is_listed_once() {
+async fn a_recreated_service_is_listed_once() {
     let host = Host::new().await;
     let ping = || Service::new().method("ping", || async { "pong" });
     for _ in 0..2 {
@@ -105,7 +105,7 @@ async fn a_service_made_anew_is_listed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_during_an_outage_comes_once_to_a_plugin_that_subscribes_again() {
+async fn an_event_during_an_outage_is_delivered_once_after_resubscription() {
     let (host, notes) = (Host::new().await, Notes::default());
     let noted = notes.clone();
     let switch = host
@@ -127,40 +127,40 @@ async fn an_event_during_an_outage_comes_once_to_a_plugin_that_subscribes_again(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_url_cannot_be_taken_away_either() {
+async fn a_url_cannot_be_removed() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &[], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
     for nothing in [json!(null), json!("")] {
         let update = json!([{"url": nothing}]);
-        peer.say(json!({"action": "request", "id": 1, "name": "manager", "key": "updateProfile", "payload": update}));
-        peer.hear().await;
+        peer.send(json!({"action": "request", "id": 1, "name": "manager", "key": "updateProfile", "payload": update}));
+        peer.recv().await;
         assert_eq!(host.engine.manager().profile("far").unwrap().url.as_deref(), Some("hand://"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_too_many_bytes_during_an_outage_the_newest_are_kept_too() {
+async fn the_newest_events_within_the_byte_limit_are_kept_during_an_outage() {
     let host = Host::new().await;
     let mut limits = QueueLimits::default();
     limits.max_bytes = 100;
     let options = PluginOptions::default().queue(limits);
-    let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &[], false).await;
-    let (speaker, _peers) = host.add_by_hand("speaker", &[], false).await;
-    peer.say(json!({"action": "on", "name": "speaker", "key": "e"}));
+    let (mut peer, mut peers) = host.add_scripted_with(options, "far", &[], false).await;
+    let (speaker, _peers) = host.add_scripted("speaker", &[], false).await;
+    peer.send(json!({"action": "on", "name": "speaker", "key": "e"}));
     settle().await;
-    peer.hang_up();
+    peer.close();
     settle().await;
     for number in 0..10 {
-        speaker.say(json!({"action": "emit", "key": "e", "payload": [number, "x".repeat(40)]}));
+        speaker.send(json!({"action": "emit", "key": "e", "payload": [number, "x".repeat(40)]}));
     }
     settle().await;
     let mut peer = peers.next().await;
-    peer.shake_hands(&[], false).await;
-    let heard: Vec<Value> = peer.all().await.iter().map(|event| event["payload"][0].clone()).collect();
-    assert_eq!(heard, [8, 9]);
+    peer.answer_handshake(&[], false).await;
+    let received: Vec<Value> = peer.all().await.iter().map(|event| event["payload"][0].clone()).collect();
+    assert_eq!(received, [8, 9]);
 }
 
-/// Dropping the stream listens no more, which needs the locks that its callback is kept under.
+/// Dropping the stream unsubscribes, which takes the locks that guard its callback.
 #[tokio::test(start_paused = true)]
 async fn a_callback_may_own_a_stream() {
     let host = Host::new().await;
@@ -168,7 +168,7 @@ async fn a_callback_may_own_a_stream() {
     host.local.on("x", "outer", move |_: Rest| drop(format!("{stream:?}"))).unwrap();
     host.local.off("x", "outer").unwrap();
 
-    let (client, _engine) = plugin_by_hand(Plugin::new("p"), ClientConfig::default(), true).await;
+    let (client, _engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), true).await;
     let stream = client.events::<Rest>("x", "inner", 8).unwrap();
     client.on("x", "outer", move |_: Rest| drop(format!("{stream:?}"))).unwrap();
     client.off("x", "outer").unwrap();

@@ -1,4 +1,4 @@
-//! A plugin that falls silent is found, whatever it is behind; one that works, or says anything, is left alone.
+//! A silent plugin is detected on any transport; one that is busy or sends anything keeps its link.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,16 @@ use connector_core::{
 };
 use serde_json::{Value, json};
 
-use crate::hand::{Peer, by_hand};
+use crate::scripted_peer::{Peer, scripted_link};
 use crate::support::{Host, Notes, settle};
 
-/// Within this a silent plugin is found by default.
+/// The default limit for detecting a silent plugin.
 const FOUND: Duration = Duration::from_secs(20);
 
 async fn until_down(host: &Host, name: &str, within: Duration) -> LinkEnd {
     let mut state = host.engine.link_state(name).unwrap();
     let down = tokio::time::timeout(within, state.wait_for(|state| matches!(state, LinkState::Down { .. }))).await;
-    match &*down.expect("nobody notices").unwrap() {
+    match &*down.expect("not detected").unwrap() {
         LinkState::Down { why, .. } => LinkEnd::clone(why),
         other => panic!("{other}"),
     }
@@ -37,25 +37,25 @@ fn answers_handshakes(peer: &Peer, messages: &[Value]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_falls_silent_is_found_by_default() {
+async fn a_silent_plugin_is_detected_by_default() {
     for seconds_of_life in [0, 1, 4, 7, 12, 30] {
         let host = Host::new().await;
-        let (mut peer, mut peers) = host.add_by_hand("far", &["echo"], false).await;
+        let (mut peer, mut peers) = host.add_scripted("far", &["echo"], false).await;
         for _ in 0..seconds_of_life {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            peer.say(json!({"action": "emit", "key": "e", "payload": []}));
+            peer.send(json!({"action": "emit", "key": "e", "payload": []}));
         }
         settle().await;
         let end = until_down(&host, "far", FOUND).await;
         assert!(matches!(end, LinkEnd::Silent(time) if time == Duration::from_secs(15)), "{end:?}");
         assert_eq!(peer.all().await.len(), 1, "it is asked once");
-        peers.next().await.shake_hands(&["echo"], false).await;
+        peers.next().await.answer_handshake(&["echo"], false).await;
         assert!(is_up(&host, "far"), "it is dialled again");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_link_is_found_and_made_again() {
+async fn a_stalled_link_is_detected_and_replaced() {
     let host = Host::new().await;
     let switch = host.add(|| Plugin::new("p").method("one", || async { 1 })).await;
     let one = || host.local.call::<i64>("p", "one", ());
@@ -70,7 +70,7 @@ async fn a_stalled_link_is_found_and_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_plugin_that_answers_lives_and_nobody_hears_of_it() {
+async fn an_idle_responsive_plugin_keeps_its_link_unnoticed() {
     let (host, notes) = (Host::new().await, Notes::default());
     for event in ["profileUpdated", "linkDown", "linkUp", "pluginActivated"] {
         host.local.on("manager", event, notes.listener()).unwrap();
@@ -93,28 +93,28 @@ async fn an_idle_plugin_that_answers_lives_and_nobody_hears_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_arrives_is_a_sign_of_life() {
+async fn any_message_is_a_sign_of_life() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    let (mut peer, _peers) = host.add_scripted("far", &["echo"], false).await;
     let signs =
         [r#"{"action":"emit","key":"e","payload":[]}"#, "no message at all", r#"{"action":"response","id":77}"#];
     for round in 0..60 {
         tokio::time::sleep(Duration::from_secs(4)).await;
-        peer.say_text(signs[round % signs.len()].to_owned());
+        peer.send_text(signs[round % signs.len()].to_owned());
         assert!(is_up(&host, "far"), "after {round}");
     }
-    assert!(peer.all().await.is_empty(), "nobody asks");
+    assert!(peer.all().await.is_empty(), "no probe");
 }
 
-/// It cannot answer meanwhile, for example because it has one thread.
+/// For example a single-threaded plugin, which cannot respond meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_plugin_at_work_on_a_call_is_not_silent() {
+async fn a_plugin_busy_with_a_call_is_not_silent() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue_timeout(Duration::from_secs(600));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    let (mut peer, _peers) = host.add_scripted_with(options, "far", &["echo"], false).await;
     for _ in 0..3 {
         let call = host.start::<i64>("far", "echo", ());
-        let request = peer.hear().await;
+        let request = peer.recv().await;
         tokio::time::sleep(Duration::from_secs(599)).await;
         assert!(is_up(&host, "far"));
         peer.answer(&request, json!(7));
@@ -125,14 +125,14 @@ async fn a_plugin_at_work_on_a_call_is_not_silent() {
     }
 }
 
-/// The caller does not want it any more, but the plugin is at work all the same.
+/// The caller has abandoned the call, but the plugin still works on it.
 #[tokio::test(start_paused = true)]
-async fn a_plugin_at_work_on_a_call_that_was_cancelled_is_not_silent() {
+async fn a_plugin_busy_with_a_cancelled_call_is_not_silent() {
     let host = Host::new().await;
     let options = PluginOptions::default().queue_timeout(Duration::from_secs(600));
-    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    let (mut peer, _peers) = host.add_scripted_with(options, "far", &["echo"], false).await;
     let call = host.start::<i64>("far", "echo", ());
-    let request = peer.hear().await;
+    let request = peer.recv().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     call.abort();
     tokio::time::sleep(Duration::from_secs(590)).await;
@@ -144,11 +144,11 @@ async fn a_plugin_at_work_on_a_call_that_was_cancelled_is_not_silent() {
     assert!(is_up(&host, "far"));
 }
 
-/// Each call has its time, but a dead plugin does not live by being called.
+/// Each call grants time, but repeated calls do not keep a dead plugin alive.
 #[tokio::test(start_paused = true)]
-async fn a_silent_plugin_that_is_called_all_the_time_is_found() {
+async fn a_silent_plugin_is_detected_despite_constant_calls() {
     let host = Host::new().await;
-    let (_peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
+    let (_peer, _peers) = host.add_scripted("far", &["echo"], false).await;
     let local = host.local.clone();
     let calls = tokio::spawn(async move {
         loop {
@@ -163,12 +163,12 @@ async fn a_silent_plugin_that_is_called_all_the_time_is_found() {
     assert!(matches!(calls.await.unwrap(), Err(CallError::LinkLost(_))));
 }
 
-/// Events are taken by the link's buffers, which says nothing about the plugin.
+/// Events are accepted by the link's buffers, which proves nothing about the plugin.
 #[tokio::test(start_paused = true)]
-async fn a_silent_plugin_that_is_sent_events_is_found() {
+async fn a_silent_plugin_is_detected_despite_outgoing_events() {
     let host = Host::new().await;
-    let (peer, _peers) = host.add_by_hand("far", &["echo"], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (peer, _peers) = host.add_scripted("far", &["echo"], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     let local = host.local.clone();
     tokio::spawn(async move {
@@ -182,15 +182,15 @@ async fn a_silent_plugin_that_is_sent_events_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interval_of_for_ever_asks_never() {
+async fn an_infinite_interval_disables_probes() {
     let host = Host::new().await;
     let options = PluginOptions::default().health_interval(Duration::MAX);
-    let (mut peer, _peers) = host.add_by_hand_with(options, "far", &["echo"], false).await;
+    let (mut peer, _peers) = host.add_scripted_with(options, "far", &["echo"], false).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(is_up(&host, "far") && peer.all().await.is_empty());
 }
 
-/// A link whose transport looks after silence, or counts bytes.
+/// A link whose transport detects silence, or counts bytes.
 struct Told {
     link: Option<Box<dyn Link>>,
     notices: bool,
@@ -242,20 +242,20 @@ impl Link for ToldLink {
 }
 
 async fn told(host: &Host, notices: bool, options: PluginOptions) -> (Peer, Arc<AtomicU64>) {
-    let (mut peer, link) = by_hand();
+    let (mut peer, link) = scripted_link();
     let received = Arc::default();
     let connector = Told { link: Some(link), notices, received: Arc::clone(&received) };
     let registration = Registration::behind(ExternalProfile::new("far", "x:"), connector).options(options);
     host.engine.register(registration).unwrap();
     let manager = host.engine.manager();
     let activated = tokio::spawn(async move { manager.activate("far").await });
-    peer.shake_hands(&["echo"], false).await;
+    peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     (peer, received)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_notices_silence_is_left_to_it_unless_an_interval_is_set() {
+async fn a_transport_with_keepalive_is_not_probed_unless_an_interval_is_set() {
     for set in [false, true] {
         let host = Host::new().await;
         let options = PluginOptions::default();
@@ -268,9 +268,9 @@ async fn a_transport_that_notices_silence_is_left_to_it_unless_an_interval_is_se
     }
 }
 
-/// A large message takes its time to arrive, and what it waits for behind it too.
+/// A large message takes time to arrive, and delays the messages behind it.
 #[tokio::test(start_paused = true)]
-async fn bytes_that_arrive_are_a_sign_of_life_before_the_message_is_whole() {
+async fn received_bytes_are_a_sign_of_life_before_the_message_is_complete() {
     let host = Host::new().await;
     let (mut peer, received) = told(&host, false, PluginOptions::default()).await;
     for _ in 0..60 {

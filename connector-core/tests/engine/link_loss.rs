@@ -1,4 +1,4 @@
-//! Links that are lost, heal, or are too slow.
+//! Links that are lost, recover, or are too slow.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,14 @@ use connector_core::{CallError, ClientConfig, LinkState, Plugin, PluginOptions, 
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::hand::{Peer, plugin_by_hand};
+use crate::scripted_peer::{Peer, plugin_with_scripted_engine};
 use crate::support::{Host, Notes, settle, short_queue, soon};
 
-/// Longer than the longest delay of a redial.
+/// Longer than the maximum reconnect delay.
 const HEALED: Duration = Duration::from_secs(3);
 
 #[tokio::test(start_paused = true)]
-async fn a_link_goes_down_and_up_and_both_are_told() {
+async fn link_loss_and_recovery_are_announced() {
     let (host, notes) = (Host::new().await, Notes::default());
     let switch = host.add(probe).await;
     host.local.on("manager", "linkDown", notes.listener()).unwrap();
@@ -51,7 +51,7 @@ async fn calls_while_the_link_is_down_fail_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_wait_in_the_queue_at_a_loss_fail_at_once_too() {
+async fn queued_calls_fail_at_once_when_the_link_is_lost() {
     let host = Host::new().await;
     let switch = host.add(probe).await;
     switch.turn_off(true);
@@ -63,7 +63,7 @@ async fn calls_that_wait_in_the_queue_at_a_loss_fail_at_once_too() {
     }
 }
 
-/// Records what the link's state is when the task that waits for a call is woken.
+/// Records the link's state when the task waiting for a call is woken.
 struct Woken(watch::Receiver<LinkState>, Mutex<Vec<bool>>);
 
 impl Wake for Woken {
@@ -73,7 +73,7 @@ impl Wake for Woken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_a_call_ends_by_a_loss_the_link_is_not_up_any_more() {
+async fn the_link_is_down_when_its_loss_ends_a_call() {
     let host = Host::new().await;
     let switch = host.add(probe).await;
     let woken = Arc::new(Woken(host.engine.link_state("probe").unwrap(), Mutex::default()));
@@ -87,84 +87,84 @@ async fn when_a_call_ends_by_a_loss_the_link_is_not_up_any_more() {
     assert!(matches!(call.await, Err(CallError::LinkLost(_))));
 }
 
-/// A subscriber that is cut off, the events meanwhile, and its next link.
+/// A subscriber that is disconnected, the events meanwhile, and its next link.
 async fn through_an_outage(kept: usize, events: std::ops::Range<i64>) -> (Host, Peer, Vec<Value>) {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(kept));
-    let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (mut peer, mut peers) = host.add_scripted_with(options, "far", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
-    peer.hang_up();
+    peer.close();
     settle().await;
     for number in events {
         host.local.emit("e", (number,)).await.unwrap();
     }
     let mut peer = peers.next().await;
-    peer.shake_hands(&[], false).await;
-    let heard = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
-    (host, peer, heard)
+    peer.answer_handshake(&[], false).await;
+    let received = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    (host, peer, received)
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscriptions_survive_and_what_happened_meanwhile_is_delivered() {
-    let (host, mut peer, heard) = through_an_outage(10, 0..3).await;
-    assert_eq!(heard, [0, 1, 2]);
+async fn subscriptions_survive_an_outage_and_missed_events_are_delivered() {
+    let (host, mut peer, received) = through_an_outage(10, 0..3).await;
+    assert_eq!(received, [0, 1, 2]);
     host.local.emit("e", (3,)).await.unwrap();
-    assert_eq!(peer.hear().await["payload"], json!([3]));
+    assert_eq!(peer.recv().await["payload"], json!([3]));
     assert!(peer.all().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_events_during_an_outage_the_newest_are_kept() {
-    let (_host, _peer, heard) = through_an_outage(4, 0..10).await;
-    assert_eq!(heard, [6, 7, 8, 9]);
+async fn the_newest_events_are_kept_during_an_outage() {
+    let (_host, _peer, received) = through_an_outage(4, 0..10).await;
+    assert_eq!(received, [6, 7, 8, 9]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribing_again_after_an_outage_doubles_nothing() {
+async fn resubscribing_after_an_outage_duplicates_nothing() {
     let (host, mut peer, _) = through_an_outage(4, 0..0).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     host.local.emit("e", (1,)).await.unwrap();
     assert_eq!(peer.all().await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_link_that_is_not_answered_is_tried_anew() {
+async fn a_new_link_without_a_handshake_response_is_retried() {
     let host = Host::new().await;
     let options = PluginOptions::default().handshake_timeout(Duration::from_secs(1));
-    let (mut peer, mut peers) = host.add_by_hand_with(options, "far", &["m"], false).await;
+    let (mut peer, mut peers) = host.add_scripted_with(options, "far", &["m"], false).await;
     let state = host.engine.link_state("far").unwrap();
-    peer.hang_up();
+    peer.close();
     let mut silent = peers.next().await;
-    silent.hear().await;
+    silent.recv().await;
     let mut peer = peers.next().await;
     assert!(silent.has_ended() && !state.borrow().is_up());
-    peer.shake_hands(&["m"], false).await;
+    peer.answer_handshake(&["m"], false).await;
     assert!(state.borrow().is_up());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_learns_what_the_healed_plugin_offers() {
+async fn the_profile_is_updated_after_a_reconnect() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_by_hand("far", &["old"], false).await;
-    peer.hang_up();
+    let (mut peer, mut peers) = host.add_scripted("far", &["old"], false).await;
+    peer.close();
     let mut peer = peers.next().await;
-    peer.shake_hands(&["new"], false).await;
+    peer.answer_handshake(&["new"], false).await;
     let call = host.start::<i64>("far", "new", ());
-    let request = peer.hear().await;
+    let request = peer.recv().await;
     peer.answer(&request, json!(1));
     assert_eq!(soon(call).await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_does_not_read_is_closed_as_too_slow_and_others_are_unharmed() {
+async fn a_plugin_that_does_not_read_is_closed_as_too_slow_without_affecting_others() {
     let (host, notes) = (Host::new().await, Notes::default());
     let options = PluginOptions::default().queue(short_queue(16));
-    let (peer, _peers) = host.add_by_hand_with(options, "slow", &[], false).await;
+    let (peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
     let listener = host.engine.register(Plugin::new("listener")).unwrap();
     host.engine.manager().activate("listener").await.unwrap();
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     listener.on("local", "e", notes.listener()).unwrap();
     let mut state = host.engine.link_state("slow").unwrap();
@@ -181,12 +181,12 @@ async fn a_plugin_that_does_not_read_is_closed_as_too_slow_and_others_are_unharm
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_very_most_a_slow_link_is_closed_at_once() {
+async fn a_slow_link_is_closed_at_once_beyond_the_hard_limit() {
     let host = Host::new().await;
     let mut limits = short_queue(16);
     limits.max_messages = 100;
-    let (peer, _peers) = host.add_by_hand_with(PluginOptions::default().queue(limits), "slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
+    let (peer, _peers) = host.add_scripted_with(PluginOptions::default().queue(limits), "slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     let state = host.engine.link_state("slow").unwrap();
     for number in 0..300 {
@@ -197,29 +197,29 @@ async fn past_the_very_most_a_slow_link_is_closed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugins_own_emit_waits_at_its_full_link_and_goes_on_with_it() {
+async fn a_plugins_emit_waits_while_its_link_is_full() {
     let mut config = ClientConfig::default();
     config.queue = short_queue(4);
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), config, true).await;
     let emitter = tokio::spawn(async move {
         for number in 0..100 {
             client.emit("e", (number,)).await.unwrap();
         }
     });
-    // Far longer than the limit for a peer that does not read: who waits here does so for its own link.
+    // Far longer than the stall timeout of a peer: a plugin waits for its own link without that limit.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!emitter.is_finished());
     for number in 0..100 {
-        assert_eq!(engine.hear().await["payload"], json!([number]));
+        assert_eq!(engine.recv().await["payload"], json!([number]));
     }
     soon(emitter).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_at_a_full_link_ends_with_the_link() {
+async fn operations_waiting_at_a_full_link_end_with_it() {
     let mut config = ClientConfig::default();
     config.queue = short_queue(1);
-    let (client, mut engine) = plugin_by_hand(Plugin::new("p"), config, true).await;
+    let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), config, true).await;
     let emitter = tokio::spawn(async move {
         loop {
             if let Err(error) = client.emit("e", ()).await {
@@ -228,16 +228,16 @@ async fn what_waits_at_a_full_link_ends_with_the_link() {
         }
     });
     settle().await;
-    engine.hang_up();
+    engine.close();
     assert!(matches!(soon(emitter).await.unwrap(), CallError::LinkLost(_)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_link_ends_calls_and_refuses_more() {
-    let (mut peer, link) = crate::hand::by_hand();
+async fn a_dropped_link_ends_calls_and_refuses_new_ones() {
+    let (mut peer, link) = crate::scripted_peer::scripted_link();
     let (client, link) = connect(link, Plugin::new("p"), ClientConfig::default());
     let link = tokio::spawn(link);
-    peer.welcome("p", true).await;
+    peer.perform_handshake("p", true).await;
     let caller = client.clone();
     let call = tokio::spawn(async move { caller.call::<()>("x", "y", ()).await });
     settle().await;
@@ -251,12 +251,12 @@ async fn a_dropped_link_ends_calls_and_refuses_more() {
     assert!(peer.has_ended());
 }
 
-/// The link takes nothing any more before its queue is full, and each event comes alone.
+/// The link stops accepting before its queue is full, and events arrive one at a time.
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_stopped_reading_is_found_however_slowly_its_queue_fills() {
+async fn a_plugin_that_stopped_reading_is_detected_even_if_its_queue_fills_slowly() {
     let host = Host::new().await;
-    let (mut peer, _peers) = host.add_by_hand("slow", &[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "tick"}));
+    let (mut peer, _peers) = host.add_scripted("slow", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "tick"}));
     settle().await;
     let state = host.engine.link_state("slow").unwrap();
     for _ in 0..2000 {
@@ -268,25 +268,25 @@ async fn a_plugin_that_stopped_reading_is_found_however_slowly_its_queue_fills()
     assert!(peer.has_ended());
 }
 
-/// Whether it keeps its callbacks (as the published packages do) or begins with none.
+/// With callbacks kept across links (as in the published packages) and without.
 #[tokio::test(start_paused = true)]
-async fn a_new_link_may_listen_for_good_to_what_the_last_one_wanted_once() {
+async fn a_new_link_may_turn_a_one_time_subscription_into_a_lasting_one() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_by_hand("far", &[], false).await;
-    peer.say(json!({"action": "once", "name": "local", "key": "e"}));
+    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
+    peer.send(json!({"action": "once", "name": "local", "key": "e"}));
     settle().await;
-    peer.hang_up();
+    peer.close();
     let mut peer = peers.next().await;
-    peer.shake_hands(&[], false).await;
-    peer.say(json!({"action": "on", "name": "local", "key": "e"}));
-    // And what is to last is not cut short by one more that wants it once.
-    peer.say(json!({"action": "once", "name": "local", "key": "e"}));
+    peer.answer_handshake(&[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
+    // A lasting subscription is not shortened by a later one-time one.
+    peer.send(json!({"action": "once", "name": "local", "key": "e"}));
     settle().await;
     for number in 1..=3 {
         host.local.emit("e", (number,)).await.unwrap();
     }
-    let heard: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
-    assert_eq!(heard, [1, 2, 3]);
+    let received: Vec<_> = peer.all().await.into_iter().map(|event| event["payload"][0].clone()).collect();
+    assert_eq!(received, [1, 2, 3]);
 
     let (notes, sessions) = (Notes::default(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
     let noted = notes.clone();

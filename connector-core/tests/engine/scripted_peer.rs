@@ -1,4 +1,4 @@
-//! Links whose other end the test plays by hand: a published, a native or a hostile peer.
+//! Links whose other end the test scripts: a published, a native or a hostile peer.
 
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
@@ -14,24 +14,24 @@ use tokio_util::sync::PollSender;
 
 use crate::support::{Host, settle, soon};
 
-/// One end of a link, played by hand: frames of text.
+/// The scripted end of a link, which sends and receives text frames.
 pub(crate) struct Peer {
     to: Option<mpsc::UnboundedSender<Bytes>>,
     from: mpsc::Receiver<Bytes>,
 }
 
-/// A link and the peer at its other end. The link takes 64 frames that the peer has not read.
-pub(crate) fn by_hand() -> (Peer, Box<dyn Link>) {
+/// A link and its scripted peer. The link accepts up to 64 frames that the peer has not read.
+pub(crate) fn scripted_link() -> (Peer, Box<dyn Link>) {
     let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
     (Peer { to: Some(to), from }, Box::new(HandLink { send: PollSender::new(send), receive, ended: false }))
 }
 
 impl Peer {
-    pub(crate) fn say(&self, message: Value) {
-        self.say_text(message.to_string());
+    pub(crate) fn send(&self, message: Value) {
+        self.send_text(message.to_string());
     }
 
-    pub(crate) fn say_text(&self, frame: impl Into<Bytes>) {
+    pub(crate) fn send_text(&self, frame: impl Into<Bytes>) {
         let _ = self.to.as_ref().unwrap().send(frame.into());
     }
 
@@ -41,17 +41,17 @@ impl Peer {
         Some(serde_json::from_slice(&frame).unwrap_or_else(|_| String::from_utf8_lossy(&frame).into()))
     }
 
-    pub(crate) async fn hear(&mut self) -> Value {
+    pub(crate) async fn recv(&mut self) -> Value {
         self.next().await.expect("the link has ended")
     }
 
     /// The next message as it was written.
-    pub(crate) async fn hear_text(&mut self) -> String {
+    pub(crate) async fn recv_text(&mut self) -> String {
         let frame = soon(self.from.recv()).await.expect("the link has ended");
         String::from_utf8(frame.to_vec()).unwrap()
     }
 
-    /// All that comes without anything more being said.
+    /// All messages that arrive without further input.
     pub(crate) async fn all(&mut self) -> Vec<Value> {
         settle().await;
         std::iter::from_fn(|| self.from.try_recv().ok()).map(|frame| serde_json::from_slice(&frame).unwrap()).collect()
@@ -67,14 +67,14 @@ impl Peer {
     }
 
     /// Closes this end.
-    pub(crate) fn hang_up(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.to = None;
         self.from.close();
     }
 
-    /// Answers the engine's handshake as a plugin of the published packages, or as a native one.
-    pub(crate) async fn shake_hands(&mut self, methods: &[&str], native: bool) {
-        let ask = self.hear().await;
+    /// Answers the engine's handshake as a published or a native plugin.
+    pub(crate) async fn answer_handshake(&mut self, methods: &[&str], native: bool) {
+        let ask = self.recv().await;
         assert_eq!((&ask["action"], &ask["key"]), (&"request".into(), &"handshake".into()));
         let mut answer = serde_json::json!({
             "action": "response", "id": ask["id"], "key": "handshake", "name": ask["name"], "payload": methods,
@@ -82,26 +82,26 @@ impl Peer {
         if native {
             answer["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
         }
-        self.say(answer);
+        self.send(answer);
         settle().await;
     }
 
-    /// Shakes hands as an engine with a plugin.
-    pub(crate) async fn welcome(&mut self, name: &str, native: bool) {
-        assert_eq!(self.hear().await["id"], -1);
+    /// Performs the handshake as an engine with a plugin.
+    pub(crate) async fn perform_handshake(&mut self, name: &str, native: bool) {
+        assert_eq!(self.recv().await["id"], -1);
         let mut ask =
             serde_json::json!({"action": "request", "id": 0, "key": "handshake", "name": name, "payload": [name]});
         if native {
             ask["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
         }
-        self.say(ask);
-        let answer = self.hear().await;
+        self.send(ask);
+        let answer = self.recv().await;
         assert_eq!((&answer["action"], &answer["id"]), (&"response".into(), &0.into()));
     }
 
     pub(crate) fn answer(&self, request: &Value, result: Value) {
         let (id, name, key) = (&request["id"], &request["name"], &request["key"]);
-        self.say(serde_json::json!({"action": "response", "id": id, "name": name, "key": key, "payload": result}));
+        self.send(serde_json::json!({"action": "response", "id": id, "name": name, "key": key, "payload": result}));
     }
 }
 
@@ -145,24 +145,24 @@ impl Link for HandLink {
     }
 }
 
-/// Hands out a link for every dial, and its other end to the test.
+/// Returns a link for every connection attempt, and passes its other end to the test.
 pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>);
 
 #[async_trait]
 impl PluginConnector for ByHand {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let (peer, link) = by_hand();
-        self.0.send(peer).map_err(|_| ConnectError::Refused("nobody is there".to_owned()))?;
+        let (peer, link) = scripted_link();
+        self.0.send(peer).map_err(|_| ConnectError::Refused("unreachable".to_owned()))?;
         Ok(link)
     }
 }
 
-/// The peers of a plugin's links, one for each dial.
+/// The peers of a plugin's links, one per connection attempt.
 pub(crate) struct Peers(mpsc::UnboundedReceiver<Peer>);
 
 impl Peers {
     pub(crate) async fn next(&mut self) -> Peer {
-        // Longer than the longest delay of a redial.
+        // Longer than the maximum reconnect delay.
         tokio::time::timeout(Duration::from_secs(3), self.0.recv()).await.expect("it is dialled").unwrap()
     }
 
@@ -172,42 +172,46 @@ impl Peers {
 }
 
 impl Host {
-    /// Registers a plugin whose end of each link the test plays.
-    pub(crate) fn register_by_hand(&self, name: &str, options: PluginOptions) -> Peers {
+    /// Registers a plugin whose end of each link is scripted.
+    pub(crate) fn register_scripted(&self, name: &str, options: PluginOptions) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
         let profile = ExternalProfile::new(name, "hand://");
         self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
         Peers(peers)
     }
 
-    /// A plugin played by hand, active.
-    pub(crate) async fn add_by_hand(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
-        self.add_by_hand_with(PluginOptions::default(), name, methods, native).await
+    /// An active plugin with a scripted peer.
+    pub(crate) async fn add_scripted(&self, name: &'static str, methods: &[&str], native: bool) -> (Peer, Peers) {
+        self.add_scripted_with(PluginOptions::default(), name, methods, native).await
     }
 
-    pub(crate) async fn add_by_hand_with(
+    pub(crate) async fn add_scripted_with(
         &self,
         options: PluginOptions,
         name: &'static str,
         methods: &[&str],
         native: bool,
     ) -> (Peer, Peers) {
-        let mut peers = self.register_by_hand(name, options);
+        let mut peers = self.register_scripted(name, options);
         let manager = self.engine.manager();
         let activated = tokio::spawn(async move { manager.activate(name).await });
         let mut peer = peers.next().await;
-        peer.shake_hands(methods, native).await;
+        peer.answer_handshake(methods, native).await;
         activated.await.unwrap().unwrap();
         (peer, peers)
     }
 }
 
-/// The plugin's end of a link, with the engine played by hand.
-pub(crate) async fn plugin_by_hand(plugin: Plugin, config: ClientConfig, native: bool) -> (PluginClient, Peer) {
-    let (mut peer, link) = by_hand();
+/// The plugin's end of a link, with a scripted engine.
+pub(crate) async fn plugin_with_scripted_engine(
+    plugin: Plugin,
+    config: ClientConfig,
+    native: bool,
+) -> (PluginClient, Peer) {
+    let (mut peer, link) = scripted_link();
     let name = plugin.name().to_owned();
     let (client, link) = connect(link, plugin, config);
     tokio::spawn(link);
-    peer.welcome(&name, native).await;
+    peer.perform_handshake(&name, native).await;
     (client, peer)
 }
