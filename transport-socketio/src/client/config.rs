@@ -44,7 +44,7 @@ pub struct SocketIoServerConfig {
     /// The interval between pings. Announced to engines, so that they detect a silent plugin. Default: 5 s. At least
     /// 1 ms.
     pub ping_interval: Duration,
-    /// Time within which an engine must answer a ping. Default: 5 s. At least 1 ms. A ping and its answer queue behind
+    /// Time within which an engine must answer a ping. Default: 10 s. At least 1 ms. A ping and its answer queue behind
     /// messages in transit: raise this if the line needs longer for the largest message.
     pub ping_timeout: Duration,
     /// Whether the server may bind an address that is reachable from other machines. Default: false. Ignored by
@@ -66,7 +66,7 @@ impl Default for SocketIoServerConfig {
             max_message: DEFAULT_MAX_MESSAGE,
             max_polling_body: 2 * MIB,
             ping_interval: Duration::from_secs(5),
-            ping_timeout: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(10),
             allow_remote: false,
             tls: None,
         }
@@ -132,7 +132,7 @@ impl SocketIoServerConfig {
         self
     }
 
-    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). Default: 5 s; at least 1 ms.
+    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). Default: 10 s; at least 1 ms.
     #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> SocketIoServerConfig {
         self.ping_timeout = timeout.max(Duration::from_millis(1));

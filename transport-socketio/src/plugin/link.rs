@@ -20,6 +20,9 @@ use crate::config::CLOSE_TIMEOUT;
 /// Sends one frame, and returns the client.
 type Sending = ReusableBoxFuture<'static, (Client, Result<(), Error>)>;
 
+/// How long to read once more before the plugin counts as silent: after a pause of this process, frames may be waiting.
+const LAST_READ: Duration = Duration::from_secs(1);
+
 pub(super) struct ClientLink {
     client: Client,
     namespace: String,
@@ -38,6 +41,8 @@ pub(super) struct ClientLink {
     silence: Duration,
     last_activity: Instant,
     silence_timer: Pin<Box<Sleep>>,
+    /// The deadline has passed once, and [`LAST_READ`] is running.
+    overdue: bool,
     end: Option<LinkEnd>,
 }
 
@@ -65,6 +70,7 @@ impl ClientLink {
             silence,
             last_activity: Instant::now(),
             silence_timer: Box::pin(tokio::time::sleep(silence)),
+            overdue: false,
             end: None,
         }
     }
@@ -116,11 +122,12 @@ impl ClientLink {
         // rust_engineio's own timeout waits for a stalled write, which is when it would be needed.
         loop {
             ready!(self.silence_timer.as_mut().poll(cx));
-            let deadline = self.last_activity + self.silence;
-            if deadline <= Instant::now() {
-                return Poll::Ready(LinkEnd::Silent(self.silence));
-            }
-            self.silence_timer.as_mut().reset(deadline);
+            let (now, deadline) = (Instant::now(), self.last_activity + self.silence);
+            self.overdue = match (deadline <= now, self.overdue) {
+                (true, true) => return Poll::Ready(LinkEnd::Silent(self.silence)),
+                (overdue, _) => overdue,
+            };
+            self.silence_timer.as_mut().reset(if self.overdue { now + LAST_READ } else { deadline });
         }
     }
 
