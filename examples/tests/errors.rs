@@ -177,7 +177,7 @@ async fn a_lost_link_and_a_failed_activation_print_their_cause_once() {
     engine.register(Registration::behind(far, connector)).unwrap();
     engine.manager().activate("app").await.unwrap();
     let error = engine.manager().activate("far").await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot connect to plugin \"far\" at …: it is switched off");
+    assert_eq!(error.to_string(), "cannot connect to plugin \"far\" at …: the transport is switched off");
     assert_printed_once(&error);
     assert_printed_once(&app.call::<()>("far", "x", ()).await.unwrap_err());
 }

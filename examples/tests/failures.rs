@@ -37,5 +37,5 @@ fn a_port_in_use_is_reported() {
     let output = Command::new(env!("CARGO_BIN_EXE_ws-plugin")).args(["--port", &port]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains(&format!("error: cannot listen at 127.0.0.1:{port}")), "{error}");
+    assert!(error.contains(&format!("error: cannot listen on 127.0.0.1:{port}")), "{error}");
 }

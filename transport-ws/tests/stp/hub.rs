@@ -168,7 +168,7 @@ async fn a_running_hub_can_be_listed() {
     drop(tasks);
     until(|| hub.handle.counters().sessions == 0).await;
     let unreachable = list("ws://127.0.0.1:9", WsConnectorConfig::default(), seconds(5.0)).await.unwrap_err();
-    assert!(matches!(unreachable, StpListError::Link(_)), "{unreachable}");
+    assert!(matches!(unreachable, StpListError::Connect(_)), "{unreachable}");
 }
 
 #[tokio::test]

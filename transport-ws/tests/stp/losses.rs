@@ -216,7 +216,7 @@ async fn a_disconnect_from_an_unresponsive_stp_times_out() {
 async fn a_failed_connect_reports_the_cause_and_does_not_retry() {
     let unreachable = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
     let error = soon(unreachable.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
-    assert!(matches!(error, StpConnectError::Link { .. }), "{error}");
+    assert!(matches!(error, StpConnectError::Connect { .. }), "{error}");
     assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nobody listens"), "{error}");
     let error =
         soon(StpWsConnector::new("http://x").connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
