@@ -2,173 +2,15 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::id::{Id, RawMembers, display_json, integer};
-use super::{DecodeError, Payload, PayloadError};
-use crate::wire::json::{self, Reader};
+use super::json::{self, Reader};
+use super::{Action, DecodeError, ErrorKind, Extensions, Payload, PayloadError, RequestInfo, is_falsy_in_javascript};
 
 /// The name of a plugin, a method or an event. Up to 23 bytes are stored inline; a longer name is shared by its clones.
 pub type Name = SmolStr;
-
-/// The kind of a message (docs/protocol.md, section 2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A call. `call` is accepted as well.
-    Request,
-    /// The response to a call.
-    Response,
-    /// Subscribe to an event. `listen` is accepted as well.
-    On,
-    /// Subscribe to an event's next occurrence.
-    Once,
-    /// Unsubscribe.
-    Off,
-    /// An event, as a plugin sends it.
-    Emit,
-    /// An event, as an engine sends it. Both sides accept both.
-    Notification,
-    /// Cancel calls: by name and method, or by id between native peers.
-    Cancel,
-}
-
-impl Action {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Request => "request",
-            Action::Response => "response",
-            Action::On => "on",
-            Action::Once => "once",
-            Action::Off => "off",
-            Action::Emit => "emit",
-            Action::Notification => "notification",
-            Action::Cancel => "cancel",
-        }
-    }
-
-    fn read(text: &str) -> Option<Action> {
-        Some(match text {
-            "request" | "call" => Action::Request,
-            "response" => Action::Response,
-            "on" | "listen" => Action::On,
-            "once" => Action::Once,
-            "off" => Action::Off,
-            "emit" => Action::Emit,
-            "notification" => Action::Notification,
-            "cancel" => Action::Cancel,
-            _ => return None,
-        })
-    }
-}
-
-/// The caller of a request and the path called. Set by the engine; a value sent by a plugin is ignored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestInfo {
-    /// The calling plugin.
-    pub from: Name,
-    /// The path called: the plugin's name followed by the services' names, for example `remixd.cmd.git`.
-    pub path: Option<Name>,
-    /// Whether the caller is native to the engine. Deprecated in the published packages; forwarded when present.
-    pub is_from_native: Option<bool>,
-}
-
-impl RequestInfo {
-    /// Reads the members that have the expected type. `raw_path` receives a path that cannot name a service.
-    fn read<'a>(json: &mut Reader<'a>, raw_path: &mut Option<&'a str>) -> Result<Option<RequestInfo>, DecodeError> {
-        *raw_path = None;
-        if !json.at_object() {
-            return json.skip().map(|()| None);
-        }
-        let (mut from, mut path, mut is_from_native) = (Name::default(), None, None);
-        json.object(|member, json| {
-            match member {
-                "from" => from = json.string(|text| Name::from(text))?.unwrap_or_else(escaped_name),
-                "path" => {
-                    (path, *raw_path) = match json.string(|text| Name::from(text))? {
-                        Ok(path) => (Some(path), None),
-                        Err(raw) => parse_unusual_path(raw),
-                    }
-                }
-                "isFromNative" => is_from_native = serde_json::from_str(json.raw()?).ok(),
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        Ok(Some(RequestInfo { from, path, is_from_native }))
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b",\"requestInfo\":{\"from\":");
-        json::write_str(out, &self.from);
-        if let Some(path) = &self.path {
-            out.extend_from_slice(b",\"path\":");
-            json::write_str(out, path);
-        }
-        match self.is_from_native {
-            Some(true) => out.extend_from_slice(b",\"isFromNative\":true"),
-            Some(false) => out.extend_from_slice(b",\"isFromNative\":false"),
-            None => {}
-        }
-        out.push(b'}');
-    }
-}
-
-/// The display form of a name that is not a Unicode string: its text with escapes unchanged, so that it equals no other
-/// name. A value that is not a string has an empty name.
-#[cold]
-fn escaped_name(raw: &str) -> Name {
-    raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(Name::from).unwrap_or_default()
-}
-
-/// The path if it can name services, otherwise its text. The published plugin treats a falsy path as absent, and
-/// ignores the first part of a path.
-#[cold]
-fn parse_unusual_path(raw: &str) -> (Option<Name>, Option<&str>) {
-    let services = raw.split_once('.').map_or("", |(_, services)| services.strip_suffix('"').unwrap_or(services));
-    match () {
-        () if is_falsy_in_javascript(raw) => (None, None),
-        () if raw.starts_with('"') && serde_json::from_str::<String>(&format!("\"{services}\"")).is_ok() => {
-            (Some(escaped_name(raw)), None)
-        }
-        () => (None, Some(raw)),
-    }
-}
-
-/// Protocol extensions that two native peers announce in their handshakes (docs/protocol.md, section 6.1). A published
-/// peer ignores the field and announces nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions {
-    /// `cancel` with an `id` cancels that one call, in both directions.
-    pub cancel_by_id: bool,
-    /// A failed response names the kind of its error in `errorKind`.
-    pub error_kind: bool,
-}
-
-impl Extensions {
-    /// All extensions that this version supports.
-    pub const NATIVE: Extensions = Extensions { cancel_by_id: true, error_kind: true };
-}
-
-/// The kind of a call's failure, which native engines send with the error's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ErrorKind {
-    /// An error returned by the plugin.
-    Plugin,
-    /// The plugin rejected the arguments.
-    BadArguments,
-    /// The engine refused the call.
-    Refused,
-    /// The call timed out.
-    TimedOut,
-    /// The call was cancelled.
-    Cancelled,
-    /// A link was lost.
-    LinkLost,
-}
 
 /// One message between an engine and a plugin.
 ///
@@ -423,35 +265,6 @@ fn quoted(json: &str) -> String {
     match json.starts_with('"') {
         true => format!("\"{}\"", display_json(json)),
         false => display_json(json).into_owned(),
-    }
-}
-
-/// The published packages evaluate `error ? reject : resolve`.
-pub(crate) fn is_falsy_in_javascript(json: &str) -> bool {
-    match json.as_bytes() {
-        [b'-' | b'0'..=b'9', ..] => json.parse() == Ok(0.0_f64),
-        _ => matches!(json, "null" | "false" | "\"\""),
-    }
-}
-
-const CANCEL_BY_ID: &str = "cancelById";
-const ERROR_KIND: &str = "errorKind";
-
-/// A list of names. Unknown names belong to later versions.
-impl Serialize for Extensions {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let known = [(self.cancel_by_id, CANCEL_BY_ID), (self.error_kind, ERROR_KIND)];
-        serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
-    }
-}
-
-impl Extensions {
-    /// A peer that uses the field differently announces no extensions.
-    fn read(json: &str) -> Extensions {
-        let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
-        let has =
-            |wanted: &str| names.iter().any(|name| display_json(name.get()) == wanted && name.get().starts_with('"'));
-        Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
     }
 }
 

@@ -1,14 +1,21 @@
 //! What crosses a link: messages, and what they are made of.
 
+mod action;
 mod error;
+mod extensions;
 mod id;
+mod javascript;
 pub(crate) mod json;
 mod message;
 mod payload;
+mod request_info;
 
+pub use self::action::{Action, ErrorKind};
 pub use self::error::{DecodeError, PayloadError};
+pub use self::extensions::Extensions;
 pub use self::id::Id;
 pub(crate) use self::id::display_json;
-pub(crate) use self::message::is_falsy_in_javascript;
-pub use self::message::{Action, ErrorKind, Extensions, Message, Name, RequestInfo};
+pub(crate) use self::javascript::is_falsy_in_javascript;
+pub use self::message::{Message, Name};
 pub use self::payload::Payload;
+pub use self::request_info::RequestInfo;

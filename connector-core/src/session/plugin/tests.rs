@@ -1,0 +1,93 @@
+use super::*;
+
+fn message(json: serde_json::Value) -> Message {
+    Message::decode(json.to_string().into()).unwrap()
+}
+
+fn sent(session: &mut PluginSession<u32>) -> Vec<serde_json::Value> {
+    std::iter::from_fn(|| session.transmit()).map(|m| serde_json::from_slice(&m.encode().unwrap()).unwrap()).collect()
+}
+
+fn loaded(engine: serde_json::Value) -> PluginSession<u32> {
+    let mut session = PluginSession::new();
+    session.receive(message(engine)).unwrap().unwrap();
+    sent(&mut session);
+    session
+}
+
+fn published() -> serde_json::Value {
+    serde_json::json!({"id": 0, "action": "request", "key": "handshake", "payload": ["probe", null], "name": "probe"})
+}
+
+#[test]
+fn the_handshake_is_requested_and_each_one_answered() {
+    let mut session: PluginSession<u32> = PluginSession::new();
+    assert_eq!(sent(&mut session)[0]["id"], -1);
+    for (id, expected) in [(0, true), (1, false)] {
+        let mut hello = published();
+        hello["id"] = id.into();
+        match session.receive(message(hello)).unwrap().unwrap() {
+            PluginEvent::Handshake { name, first, .. } => assert_eq!((&*name, first), ("probe", expected)),
+            other => panic!("{other:?}"),
+        }
+    }
+    session.answer_handshake(Some(1.into()), Some("probe".into()), vec!["echo".into()]);
+    let answer = &sent(&mut session)[0];
+    assert_eq!((&answer["action"], &answer["payload"][0]), (&"response".into(), &"echo".into()));
+}
+
+#[test]
+fn requests_before_the_handshake_are_refused_and_events_dropped() {
+    let mut session: PluginSession<u32> = PluginSession::new();
+    sent(&mut session);
+    let early =
+        message(serde_json::json!({"action": "request", "id": 4, "name": "probe", "key": "echo", "payload": []}));
+    assert_eq!(session.receive(early).unwrap_err(), Dropped::TooEarly("request"));
+    assert_eq!(sent(&mut session)[0]["error"], "Handshake before communicating");
+    let early = message(serde_json::json!({"action": "notification", "name": "x", "key": "e", "payload": []}));
+    assert_eq!(session.receive(early).unwrap_err(), Dropped::TooEarly("notification"));
+}
+
+#[test]
+fn a_response_ends_its_call_once() {
+    let mut session = loaded(published());
+    session.call(7, "local".into(), "add".into(), Payload::no_args(), 70);
+    let response = serde_json::json!({"action": "response", "id": 7, "name": "local", "key": "add", "payload": 42});
+    match session.receive(message(response.clone())).unwrap().unwrap() {
+        PluginEvent::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7.into())));
+    assert!(session.end().is_empty());
+}
+
+#[test]
+fn errors_have_the_published_text_and_a_type() {
+    let mut session = loaded(published());
+    let mut fail = |error: serde_json::Value| {
+        session.call(1, "a".into(), "b".into(), Payload::no_args(), 0);
+        let response = serde_json::json!({"action": "response", "id": 1, "error": error});
+        match session.receive(message(response)).unwrap().unwrap() {
+            PluginEvent::Ended { outcome: Err(error), .. } => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(fail("local refuses".into()).to_string(), "Error from IDE : local refuses");
+    assert!(matches!(fail("[TIMEOUT] Timeout for call b from p".into()), CallError::TimedOut(_)));
+    assert!(matches!(fail("[CANCEL] Canceled call b from p".into()), CallError::Cancelled(_)));
+    assert!(matches!(fail("Cannot call a from p, because a is not registered".into()), CallError::Refused(_)));
+    assert!(matches!(fail(serde_json::json!({"message": "m"})), CallError::Plugin(_)));
+}
+
+#[test]
+fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
+    let mut native = published();
+    native["extensions"] = serde_json::json!(["cancelById"]);
+    for (engine, expected) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
+        let mut session = loaded(engine);
+        session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
+        let cancel = session.withdraw_call(3);
+        assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), expected);
+        assert!(session.withdraw_call(3).is_none());
+    }
+}

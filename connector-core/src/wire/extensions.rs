@@ -1,0 +1,42 @@
+//! Protocol extensions that the ends announce in a handshake.
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::id::display_json;
+
+/// Protocol extensions that two native peers announce in their handshakes (docs/protocol.md, section 6.1). A published
+/// peer ignores the field and announces nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// `cancel` with an `id` cancels that one call, in both directions.
+    pub cancel_by_id: bool,
+    /// A failed response names the kind of its error in `errorKind`.
+    pub error_kind: bool,
+}
+
+impl Extensions {
+    /// All extensions that this version supports.
+    pub const NATIVE: Extensions = Extensions { cancel_by_id: true, error_kind: true };
+}
+
+const CANCEL_BY_ID: &str = "cancelById";
+const ERROR_KIND: &str = "errorKind";
+
+/// A list of names. Unknown names belong to later versions.
+impl Serialize for Extensions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = [(self.cancel_by_id, CANCEL_BY_ID), (self.error_kind, ERROR_KIND)];
+        serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
+    }
+}
+
+impl Extensions {
+    /// A peer that uses the field differently announces no extensions.
+    pub(super) fn read(json: &str) -> Extensions {
+        let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+        let has =
+            |wanted: &str| names.iter().any(|name| display_json(name.get()) == wanted && name.get().starts_with('"'));
+        Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
+    }
+}
