@@ -52,7 +52,7 @@ pub enum LinkState {
     /// The link is up and the handshake complete.
     Up,
     /// The link is down. The engine keeps reconnecting until the link is up or the plugin is deactivated, unless `why`
-    /// is [`LinkEnd::GivenUp`]: then the link stays down until the plugin is deactivated and activated again.
+    /// is [`LinkEnd::Unreachable`] with a [`ConnectError::GivenUp`](crate::ConnectError::GivenUp): then the link stays down until the plugin is deactivated and activated again.
     Down {
         /// How the link ended, or why the last attempt failed.
         why: LinkEnd,

@@ -23,7 +23,7 @@ async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, 
 ///
 /// # Errors
 /// [`ConnectError::Refused`] if no server listens there or another user's does, [`ConnectError::TimedOut`] if the server does
-/// not accept in time, [`LinkEnd::Lost`] if the system fails.
+/// not accept in time, [`ConnectError::Failed`] if the system fails.
 #[cfg(feature = "client")]
 pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     connect(name, &config).await
@@ -35,7 +35,7 @@ pub async fn dial(name: &LocalName, config: IpcConfig) -> Result<Box<dyn Link>, 
 /// [`connect`](PluginConnector::connect) is bounded by
 /// [`IpcConfig::connect_timeout`](IpcConfig#structfield.connect_timeout) and cancel safe. It returns [`ConnectError::Refused`]
 /// when something must be fixed: the name is invalid, or no server or another user's server listens there; and
-/// [`ConnectError::TimedOut`] or [`LinkEnd::Lost`] when a retry may succeed.
+/// [`ConnectError::TimedOut`] or [`ConnectError::Failed`] when a retry may succeed.
 #[cfg(feature = "plugin")]
 #[derive(Debug, Clone, Default)]
 pub struct LocalConnector {

@@ -12,9 +12,9 @@ use super::spawn::Start;
 ///
 /// The program runs in its own process group (a job on Windows). Deactivating the plugin ends it: end of file on its
 /// channel, then `TERM`, then `KILL`, to the whole group, each after a timeout of [`Program`]. Dropping the engine kills it
-/// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`] whose source is a
+/// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost) whose source is a
 /// [`ChildEnd`](super::ChildEnd): how it ended and the last lines of its standard error. If it ends with exit code 0 and
-/// has answered every request, the link was closed gracefully ([`LinkEnd::Closed`]). It is then started again according to
+/// has answered every request, the link was closed gracefully ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed)). It is then started again according to
 /// [`Program::restart`], within the bounds of [`Program::crash_budget`].
 ///
 /// Its output (standard error, and standard output unless that is the channel) is traced at the level `info` with the

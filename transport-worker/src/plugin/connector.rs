@@ -17,8 +17,8 @@ use crate::link::links;
 ///
 /// Each link has its own thread (or task), which makes a new plugin. It is ended and joined when the plugin is
 /// deactivated, within [`WorkerConfig::exit_timeout`]; when the engine or the link is dropped it ends too, but is not
-/// awaited. When it ends on its own, or panics, calls in flight end with a [`LinkEnd::Lost`] with the panic's text
-/// ([`LinkEnd::Closed`] if the plugin disconnected), and the engine starts another.
+/// awaited. When it ends on its own, or panics, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost) with the panic's text
+/// ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed) if the plugin disconnected), and the engine starts another.
 ///
 /// There is never more than one: while a blocked one has not ended, no other is started, and connecting fails with an
 /// error that says so.
