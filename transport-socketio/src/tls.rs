@@ -17,6 +17,8 @@
 //! ```
 
 #[cfg(feature = "plugin")]
+#[doc(no_inline)]
 pub use native_tls::{self, TlsConnector};
 #[cfg(feature = "client")]
+#[doc(no_inline)]
 pub use tokio_rustls::rustls::{self, ServerConfig};

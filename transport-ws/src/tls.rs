@@ -21,8 +21,11 @@
 //! # }
 //! ```
 
+#[doc(no_inline)]
 pub use rustls;
 #[cfg(feature = "plugin")]
+#[doc(no_inline)]
 pub use rustls::ClientConfig;
 #[cfg(feature = "client")]
+#[doc(no_inline)]
 pub use rustls::ServerConfig;
