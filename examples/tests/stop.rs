@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginOptions, Registration};
+use connector_core::{Engine, LinkEnd, LinkState, Plugin, PluginOptions, Registration};
 use tokio::time::timeout;
 
 /// The time limit of every wait.
@@ -89,7 +89,7 @@ async fn in_a_child_on_every_channel() {
         let text = end.to_string();
         assert!(text.contains("exit status: 0"), "{channel:?}: {text}");
         assert!(
-            matches!(end, LinkEnd::Closed { .. } | LinkEnd::Unreachable(ConnectError::GivenUp(_))),
+            matches!(end, LinkEnd::Closed { .. } | LinkEnd::Unreachable(connector_core::ConnectError::GivenUp(_))),
             "{channel:?}: {end:?}"
         );
     }
