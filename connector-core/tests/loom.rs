@@ -1,5 +1,5 @@
 //! The outbox and the task set under the interleavings of their threads. Run by `.ci/run loom`.
-#![cfg(loom)]
+#![cfg(loom_tests)]
 #![allow(
     dead_code,
     missing_docs,
@@ -113,11 +113,11 @@ fn a_task_that_another_thread_wakes_ends() {
             done.0.store(true, loom::sync::atomic::Ordering::Release);
             done.1.wake();
         });
-        let ended = match tasks.start(None, (), Box::pin(work)) {
-            Some(ended) => ended,
-            None => block_on(poll_fn(|cx| tasks.poll_ended(cx))),
+        let completed = match tasks.start(None, (), Box::pin(work)) {
+            Some(completed) => completed,
+            None => block_on(poll_fn(|cx| tasks.poll_completed(cx))),
         };
-        assert_eq!(ended.output, 7);
+        assert_eq!(completed.output, 7);
         waker.join().unwrap();
     });
 }

@@ -1,5 +1,5 @@
 //! The pipe between two threads, under the interleavings of its two ends. Run by `.ci/run loom`.
-#![cfg(loom)]
+#![cfg(loom_tests)]
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "the pipe is compiled with loom's types in place of std's")]
 
 #[path = "../src/pipe.rs"]

@@ -271,7 +271,7 @@ impl<C: Queued> Outbox<C> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loom_tests)))]
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;

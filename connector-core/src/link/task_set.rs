@@ -178,7 +178,7 @@ impl<K, T> TaskSet<K, T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loom_tests)))]
 mod tests {
     use tokio::sync::oneshot;
 
