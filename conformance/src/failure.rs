@@ -34,7 +34,7 @@ impl Failure {
         self
     }
 
-    /// A hint from a helper that many cases share: shown only if there is no specific one.
+    /// Sets a fallback hint, for helpers shared by many cases. A more specific hint takes precedence.
     #[must_use]
     pub(super) fn or_look_at(mut self, hint: &str) -> Failure {
         self.0.or_look_at.get_or_insert_with(|| hint.to_owned());

@@ -34,7 +34,7 @@
 //!   shows them with the reason. The list is strict: another test fails if it differs from the capabilities.
 //! - A failing case reports what was expected, what happened, where to look, and which sentence of the contract is broken.
 //! - The cases of the theme `threads` run on a runtime with two threads, all others on one.
-//! - A promise that is not kept yet goes on a list, with the reason: `suite!(InMemory, a_full_link_receives =>
+//! - List a case that is expected to fail, with the reason: `suite!(InMemory, a_full_link_receives =>
 //!   "issue 12")`. The list is strict: a listed case that passes is a failed test, and an unknown name does not compile.
 //! - [`run_all`] runs the cases in order and returns a [`Report`], which prints as a table. Each case is also a function
 //!   in [`cases`]. No step of a case takes longer than [`Capabilities::timeout`].

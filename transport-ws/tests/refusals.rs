@@ -3,59 +3,13 @@
 
 mod common;
 
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
-
 use common::*;
+use conformance::traces;
 use connector_core::ClientConnector;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::Level;
 use transport_ws::{WsConnectorConfig, WsServer, WsServerConfig};
-
-/// Records the fields of each warning as one line.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, "{field}={value:?} ");
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-impl Warnings {
-    fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
 
 /// The complete answer to a raw request.
 async fn answer(server: &mut WsServer, headers: &str) -> String {
@@ -86,12 +40,11 @@ async fn the_answer_and_a_warning_name_the_setting() {
         (WsServerConfig::default(), "Sec-WebSocket-Protocol: v9\r\n", "400", "WsServerConfig::subprotocol"),
         (WsServerConfig::default().max_connections(0), "", "503", "WsServerConfig::max_connections"),
     ] {
-        let warnings = Warnings::default();
-        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let warnings = traces(Level::WARN);
         let answer = answer(&mut server(config).await, headers).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(setting), "{answer}");
-        let all = warnings.all();
+        let all = warnings.lines();
         assert!(all.len() == 1 && all[0].contains(setting) && all[0].contains("127.0.0.1:"), "{all:?}");
         assert!(!format!("{answer}{all:?}").contains("sesame"), "{answer} {all:?}");
         assert!(!format!("{answer}{all:?}").contains("hunter2"), "{answer} {all:?}");
@@ -100,25 +53,23 @@ async fn the_answer_and_a_warning_name_the_setting() {
 
 #[tokio::test]
 async fn dialling_wss_at_a_ws_server_is_warned_about() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = traces(Level::WARN);
     let mut server = server(WsServerConfig::default()).await;
     let url = server.url().replace("ws://", "wss://");
     dial(&mut server, &url, WsConnectorConfig::default()).await.err().unwrap();
-    let all = warnings.all();
+    let all = warnings.lines();
     assert!(all.len() == 1 && all[0].contains("dial ws://"), "{all:?}");
 }
 
 #[tokio::test]
 async fn warnings_are_rate_limited_and_bounded_in_length() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = traces(Level::WARN);
     let mut server = server(WsServerConfig::default()).await;
     let origin = format!("Origin: \u{9b}31m{}\r\n", "x".repeat(5000));
     for _ in 0..200 {
         answer(&mut server, &origin).await;
     }
-    let all = warnings.all();
+    let all = warnings.lines();
     assert!(!all.is_empty() && all.len() < 100, "{}", all.len());
     assert!(all.iter().all(|line| line.len() < 1000 && !line.contains('\u{9b}')), "{all:?}");
 }

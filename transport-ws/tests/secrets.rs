@@ -3,53 +3,15 @@
 
 mod common;
 
-use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use conformance::probe;
+use conformance::{probe, traces};
 use connector_core::{
     ClientConfig, Engine, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve,
 };
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::Level;
 use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
-
-/// Records events and spans of all levels, with their fields.
-#[derive(Clone, Default)]
-struct Traces(Arc<Mutex<String>>);
-
-impl Visit for Traces {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0.lock().unwrap(), "{field}={value:?} ");
-    }
-}
-
-impl Subscriber for Traces {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
 
 #[track_caller]
 fn no_secret(text: &str) {
@@ -64,8 +26,7 @@ fn secret(port: u16) -> String {
 
 #[tokio::test]
 async fn an_unreachable_plugin_does_not_leak_its_url() {
-    let traces = Traces::default();
-    let _guard = tracing::subscriber::set_default(traces.clone());
+    let traces = traces(Level::TRACE);
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();
@@ -89,13 +50,12 @@ async fn an_unreachable_plugin_does_not_leak_its_url() {
         let error = WsConnector::default().connect(&url).await.err().unwrap();
         no_secret(&format!("{error} {error:?}"));
     }
-    no_secret(&traces.0.lock().unwrap());
+    no_secret(&traces.lines().concat());
 }
 
 #[tokio::test]
 async fn a_lost_link_does_not_leak_its_url() {
-    let traces = Traces::default();
-    let _guard = tracing::subscriber::set_default(traces.clone());
+    let traces = traces(Level::TRACE);
     let server = server(WsServerConfig::default()).await;
     let url = secret(server.local_addr().port());
     let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
@@ -119,7 +79,7 @@ async fn a_lost_link_does_not_leak_its_url() {
     no_secret(&format!("{error} {error:?}"));
     no_secret(&event_args.lock().unwrap());
     assert!(!event_args.lock().unwrap().is_empty());
-    let traces = traces.0.lock().unwrap();
+    let traces = traces.lines().concat();
     no_secret(&traces);
     assert!(traces.contains("ws://127.0.0.1:"), "{traces}");
 }
@@ -130,8 +90,7 @@ async fn an_unreachable_stp_does_not_leak_its_url() {
     use connector_core::stp::{StpConnector, StpService, StpTimeout};
     use transport_ws::stp::StpWsConnector;
 
-    let traces = Traces::default();
-    let _guard = tracing::subscriber::set_default(traces.clone());
+    let traces = traces(Level::TRACE);
     for url in [secret(1), "hunter:s3cret@127.0.0.1/t0ken".to_owned(), "ws://hunter:s3cret@:9/t0ken".to_owned()] {
         let connector = StpWsConnector::new(&url);
         no_secret(&format!("{connector:?}"));
@@ -139,5 +98,5 @@ async fn an_unreachable_stp_does_not_leak_its_url() {
         let error = soon(connector.connect(service, StpTimeout::from_seconds(5.0))).await.unwrap_err();
         no_secret(&format!("{error} {error:?}"));
     }
-    no_secret(&traces.0.lock().unwrap());
+    no_secret(&traces.lines().concat());
 }

@@ -212,7 +212,7 @@ impl PluginClient {
     fn end_subscription(&self, emitter: &str, event: &str, id: u64) {
         match &self.0 {
             Location::Local { .. } => {
-                // Once the engine is gone, there is no subscription to end.
+                // A dropped engine has already ended the subscription.
                 if let Ok((engine, entry)) = self.engine("off") {
                     engine.end_subscription(&entry, emitter, event, id);
                 }

@@ -64,7 +64,7 @@ impl PendingChange {
         self.requester.as_ref().is_some_and(|requester| Arc::ptr_eq(requester, &self.target))
     }
 
-    /// The outcome is no longer awaited.
+    /// Removes the change from its requester, which has stopped waiting for the outcome.
     pub(super) fn forget(self: &Arc<PendingChange>) {
         if let Some(requester) = &self.requester {
             lock(&requester.pending_changes).retain(|pending| !Arc::ptr_eq(pending, self));

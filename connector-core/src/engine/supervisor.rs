@@ -34,8 +34,8 @@ struct Activation {
 /// Starts a plugin's link and waits for its handshake. Returns whether the handshake listed the plugin's methods.
 ///
 /// # Errors
-/// The connection is rejected, or there is no handshake within the activation's time limit. The supervisor has ended
-/// then.
+/// The connection is rejected, or the handshake does not complete within the activation's time limit. In both cases the
+/// supervisor has ended.
 pub(super) async fn start(
     engine: Weak<Inner>,
     entry: &Arc<Entry>,

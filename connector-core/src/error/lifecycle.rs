@@ -108,7 +108,7 @@ pub enum ActivateError {
     EngineGone,
     /// The tokio runtime has shut down, or the call was made outside of one.
     #[error(
-        "there is no tokio runtime to change the plugin's state: call this within one, and keep it until this returns"
+        "no tokio runtime is available to change the plugin's state: call this within a runtime that outlives the call"
     )]
     NoRuntime,
 }

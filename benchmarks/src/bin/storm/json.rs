@@ -62,7 +62,7 @@ fn compare(frame: &[u8]) -> Result<bool, String> {
                 Err(_) => Ok(false),
             };
         }
-        // A member whose name or action is no string of Unicode is beyond serde_json.
+        // serde_json cannot read a member name or an action with an unpaired surrogate.
         Ok(raw) => match serde_json::from_str::<Members<'_>>(raw.get()) {
             Ok(members) => members.0,
             Err(_) if text.trim_start().starts_with('{') => return Ok(decoded.is_ok()),

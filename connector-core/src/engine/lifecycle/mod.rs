@@ -347,7 +347,7 @@ impl Inner {
             // An error means that the requester no longer waits.
             let _ = sender.send(());
         });
-        // An error means that the engine is gone or there is no runtime.
+        // Fails only if the engine was dropped or the runtime has shut down.
         let _ = receiver.await;
     }
 

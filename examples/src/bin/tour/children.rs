@@ -10,11 +10,11 @@ use crate::plugins::calculator;
 use crate::show::Show;
 
 /// The child's part. It finds its channel before the runtime starts.
-pub(crate) fn serve() -> ExitCode {
+pub(crate) fn serve(name: &str) -> ExitCode {
     let channel = Channel::find();
     examples::run(async {
         // The engine closes the channel when it no longer needs the plugin.
-        channel?.serve(calculator()).await;
+        channel?.serve(calculator(name)).await;
         Ok(())
     })
 }
@@ -27,7 +27,7 @@ pub(crate) async fn show(engine: &Engine, local: &PluginClient, show: &mut Show)
         ("node-child", ChannelKind::Node, "Node's own IPC channel"),
         ("socket-child", ChannelKind::Local, "a local socket"),
     ] {
-        let program = Program::new(&this_program).arg("child").channel(channel);
+        let program = Program::new(&this_program).args(["child", name]).channel(channel);
         engine.register(transport_ipc::child(name, program))?;
         // The call activates the plugin, which starts the process.
         let sum = local.call::<f64>(name, "add", (20, 22)).await;

@@ -9,7 +9,7 @@ use crate::show::Show;
 /// In a thread of this process.
 #[cfg(feature = "worker")]
 pub(crate) async fn thread(engine: &Engine, local: &PluginClient, show: &mut Show) -> Done {
-    engine.register(transport_worker::worker("thread", calculator))?;
+    engine.register(transport_worker::worker("thread", || calculator("thread")))?;
     let sum = local.call::<f64>("thread", "add", (20.0, 22.0)).await;
     show.step("a calculator in a thread of this process; nothing is serialized", sum);
     Ok(())

@@ -38,7 +38,10 @@ enum Role {
     },
     /// One of the tour's plugins in a child process; the tour's engine starts it itself.
     #[cfg(feature = "ipc")]
-    Child,
+    Child {
+        /// The name that the plugin is registered with.
+        name: String,
+    },
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
             examples::run(async move { plugins::serve(&name, port, over).await })
         }
         #[cfg(feature = "ipc")]
-        Some(Role::Child) => children::serve(),
+        Some(Role::Child { name }) => children::serve(&name),
         None => examples::run(host::tour()),
     }
 }

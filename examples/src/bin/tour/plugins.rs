@@ -22,8 +22,9 @@ async fn factor_slowly(_number: u64) -> Vec<u64> {
     vec![]
 }
 
-pub(crate) fn calculator() -> Plugin {
-    Plugin::new("calculator")
+/// The calculator, under the name that it is registered with.
+pub(crate) fn calculator(name: &str) -> Plugin {
+    Plugin::new(name)
         .method("add", add)
         .method("divide", divide)
         .method("factorSlowly", factor_slowly)
@@ -48,7 +49,7 @@ fn editor() -> Plugin {
 /// Serves a plugin until the process that started this one ends.
 pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
     let plugin = match name {
-        "calculator" => calculator(),
+        "calculator" => calculator(name),
         "editor" => editor(),
         other => return Err(format!("unknown plugin \"{other}\": try calculator or editor").into()),
     };

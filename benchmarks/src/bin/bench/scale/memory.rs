@@ -46,7 +46,7 @@ pub(super) async fn idle(rounds: usize) -> Result<Table> {
             *held += (memory()? - before) / each as f64 / 1024.0;
         }
         let row = Row::new(what, "KiB a plugin", held.clone());
-        // There is no target for memory after a large message.
+        // Memory retained after a large message has no target.
         rows.push(if text.is_some_and(|text| text.len() > 64) { row } else { row.target(Target::Figure(40.0)) });
     }
     engine.shutdown().await;

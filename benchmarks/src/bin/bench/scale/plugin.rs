@@ -12,7 +12,7 @@ static HANGING: AtomicUsize = AtomicUsize::new(0);
 /// - `relay` calls another plugin `n` times, one after another, and returns the duration in nanoseconds.
 /// - `hang` never returns, and `hanging` returns the number of its pending calls.
 /// - `park` starts `n` calls of another plugin's `hang`, and returns at once.
-/// - `listen` listens to a plugin's `tick`, and `heard` returns the number of events since its last call.
+/// - `listen` subscribes to a plugin's `tick`. `heard` returns the number of events received since its last call.
 pub(crate) fn methods(plugin: Plugin) -> Plugin {
     let heard = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&heard);
