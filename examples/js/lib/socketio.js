@@ -6,6 +6,8 @@ exports.SocketIOPlugin = class extends PluginConnector {
   async connect(url) {
     this.socket = io(url, { forceNew: true })
     this.socket.on('message', message => this.getMessage(message))
+    // The socket reconnects on its own, but the plugin's session is gone.
+    this.socket.on('disconnect', reason => reason === 'io client disconnect' || console.error(`the link to ${url} is lost: ${reason}`))
     await new Promise((done, fail) => this.socket.once('connect', done).once('connect_error', fail))
   }
   disconnect() { this.socket.disconnect() }
