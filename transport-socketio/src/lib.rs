@@ -64,10 +64,12 @@ pub mod tls;
 
 #[cfg(feature = "client")]
 pub use client::{
-    BindError, SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve,
+    SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve,
 };
 #[cfg(feature = "plugin")]
 pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin};
+#[cfg(feature = "client")]
+pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]
