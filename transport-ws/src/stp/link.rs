@@ -26,10 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TextLink for WsLink<S> 
     }
 
     fn send_text(&mut self, text: Utf8Bytes) -> Result<(), LinkEnd> {
-        self.send_frame(ws::Message::Text(text)).map_err(|error| match error {
-            connector_core::SendError::Ended(end) => end,
-            other => LinkEnd::lost(other),
-        })
+        self.send_frame(ws::Message::Text(text)).map_err(LinkEnd::from)
     }
 
     fn poll_text_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
