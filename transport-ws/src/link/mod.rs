@@ -23,14 +23,10 @@ pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
 
 /// A link that carries messages or raw text frames.
 #[cfg(feature = "stp")]
-pub(crate) trait AnyLink: Link + crate::stp::TextLink {}
-#[cfg(feature = "stp")]
-impl<T: Link + crate::stp::TextLink> AnyLink for T {}
+pub(crate) use crate::stp::TextLink as AnyLink;
 /// A link that carries messages.
 #[cfg(not(feature = "stp"))]
-pub(crate) trait AnyLink: Link {}
-#[cfg(not(feature = "stp"))]
-impl<T: Link> AnyLink for T {}
+pub(crate) use connector_core::Link as AnyLink;
 
 pub(crate) enum State {
     Open,
@@ -164,18 +160,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    pub(crate) fn poll_ready_for_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
-        }
-        if self.deferred.is_some() {
-            ready!(self.poll_drain(cx));
-        } else if let Err(error) = ready!(self.ws.poll_ready_unpin(cx)) {
-            self.write_failed(error);
-        }
-        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
-    }
-
     /// Sends a frame whose size has been checked.
     pub(crate) fn send_frame(&mut self, frame: ws::Message) -> Result<(), SendError> {
         if let Some(end) = self.reported_end() {
@@ -190,26 +174,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
         Ok(())
     }
-
-    pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
-        }
-        ready!(self.poll_drain(cx));
-        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
-    }
-
-    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let State::Open = self.state {
-            self.start_closing(LinkEnd::Disconnected, Closing::Initiate { sent: false });
-        }
-        self.poll_closing(cx).map(drop)
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_ready_for_frame(cx)
+        if !matches!(self.state, State::Open) {
+            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
+        }
+        if self.deferred.is_some() {
+            ready!(self.poll_drain(cx));
+        } else if let Err(error) = ready!(self.ws.poll_ready_unpin(cx)) {
+            self.write_failed(error);
+        }
+        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -221,7 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_flushed(cx)
+        if !matches!(self.state, State::Open) {
+            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
+        }
+        ready!(self.poll_drain(cx));
+        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
@@ -233,7 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_closed(cx)
+        if let State::Open = self.state {
+            self.start_closing(LinkEnd::Disconnected, Closing::Initiate { sent: false });
+        }
+        self.poll_closing(cx).map(drop)
     }
 
     fn traffic(&self) -> Traffic {
