@@ -94,7 +94,7 @@ where
     /// The result of the sending methods on a link that is not open.
     fn poll_not_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         match &mut self.state {
-            // The reading side reports the end.
+            // Not called then.
             State::Open => Poll::Pending,
             State::AnsweringClose(end, closing) => {
                 let end = end.clone();
@@ -106,8 +106,17 @@ where
         }
     }
 
-    fn poll_wrote(&mut self, wrote: Poll<Result<(), SendError>>, cx: &Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if let Err(error) = ready!(wrote) {
+    /// Runs a sending method of the sink.
+    fn poll_sending(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<(), SendError>>,
+    ) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_not_open(cx);
+        }
+        ready!(self.failed_write.poll_sending(cx));
+        if let Err(error) = ready!(send(&mut self.inner, cx)) {
             self.failed_write.record(error);
         }
         self.failed_write.poll_sending(cx).map(Ok)
@@ -119,12 +128,7 @@ where
     T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_not_open(cx);
-        }
-        ready!(self.failed_write.poll_sending(cx));
-        let ready = self.inner.poll_ready_unpin(cx);
-        self.poll_wrote(ready, cx)
+        self.poll_sending(cx, T::poll_ready_unpin)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -145,12 +149,7 @@ where
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_not_open(cx);
-        }
-        ready!(self.failed_write.poll_sending(cx));
-        let flushed = self.inner.poll_flush_unpin(cx);
-        self.poll_wrote(flushed, cx)
+        self.poll_sending(cx, T::poll_flush_unpin)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {

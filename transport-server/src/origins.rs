@@ -19,9 +19,10 @@ impl AllowedOrigins {
 
     /// Whether each origin of a request is allowed. A request without one does not come from a page on another site.
     pub fn allow(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(ORIGIN).iter().all(|origin| {
-            self.0.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
-        })
+        headers
+            .get_all(ORIGIN)
+            .iter()
+            .all(|origin| self.0.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes())))
     }
 
     /// The allowed origins in lower case, for CORS.

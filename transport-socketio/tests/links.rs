@@ -160,6 +160,17 @@ async fn an_unsendable_message_leaves_the_link_open() {
     }
 }
 
+/// Receives that many invalid messages, then one with attachments and one of another name.
+async fn assert_invalid(link: &mut TestLink, messages: usize) {
+    for _ in 0..messages {
+        let error = next(link).await.unwrap().unwrap_err();
+        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
+    }
+    assert!(matches!(next(link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
+    let error = next(link).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("another name"), "{error:?}");
+}
+
 #[tokio::test]
 async fn invalid_messages_are_errors_in_their_position_at_the_plugin() {
     let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
@@ -175,13 +186,7 @@ async fn invalid_messages_are_errors_in_their_position_at_the_plugin() {
         send_text(&mut ws, text).await;
     }
     send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
-    for _ in 0..4 {
-        let error = next(&mut link).await.unwrap().unwrap_err();
-        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
-    }
-    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
-    let error = next(&mut link).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_invalid(&mut link, 4).await;
     assert_eq!(next_id(&mut link).await, 5);
 }
 
@@ -199,12 +204,6 @@ async fn invalid_messages_are_errors_in_their_position_at_the_engine() {
         send_text(&mut ws, text).await;
     }
     send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
-    for _ in 0..5 {
-        let error = next(&mut link).await.unwrap().unwrap_err();
-        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
-    }
-    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
-    let error = next(&mut link).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_invalid(&mut link, 5).await;
     assert_eq!(next_id(&mut link).await, 5);
 }

@@ -74,6 +74,7 @@ pub use config::WsConfig;
 #[cfg(feature = "plugin")]
 pub use plugin::{WsConnector, WsConnectorConfig, plugin};
 #[cfg(feature = "client")]
+#[doc(inline)]
 pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]

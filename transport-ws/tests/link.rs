@@ -38,7 +38,8 @@ async fn both_ends_send_more_than_the_buffers_hold() {
     // Frequent pings must not disturb the exchange.
     let config = WsConfig::default().ping_interval(Duration::from_millis(1)).ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config.clone(), config).await;
-    let (plugin, engine) = tokio::join!(tokio::spawn(exchange(plugin, 5000, 100)), tokio::spawn(exchange(engine, 5000, 100)));
+    let (plugin, engine) =
+        tokio::join!(tokio::spawn(exchange(plugin, 5000, 100)), tokio::spawn(exchange(engine, 5000, 100)));
     drop((plugin.unwrap(), engine.unwrap()));
 }
 

@@ -144,18 +144,27 @@ pub(crate) async fn accept_ws(listener: &TcpListener) -> Ws {
     soon(tokio_tungstenite::accept_async(socket)).await.unwrap()
 }
 
+/// Accepts a connector's websocket and its CONNECT packet, which the caller answers.
+pub(crate) async fn accept_connect(listener: &TcpListener, silence: Duration) -> Ws {
+    let mut ws = accept_ws(listener).await;
+    send_text(&mut ws, open(silence)).await;
+    assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
+    assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
+    ws
+}
+
+/// Accepts a connector's websocket as a plugin does.
+pub(crate) async fn accept_engine(listener: &TcpListener, silence: Duration) -> Ws {
+    let mut ws = accept_connect(listener, silence).await;
+    send_text(&mut ws, r#"40{"sid":"y"}"#).await;
+    ws
+}
+
 /// An engine's link, with a raw websocket as the plugin.
 pub(crate) async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     let (listener, url) = listener().await;
-    let plugin = async {
-        let mut ws = accept_ws(&listener).await;
-        send_text(&mut ws, open(silence)).await;
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
-        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
-        ws
-    };
-    let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
+    let dialling = dial(&url, SocketIoConnectorConfig::default());
+    let (link, ws) = tokio::join!(dialling, accept_engine(&listener, silence));
     (link.unwrap(), ws)
 }
 

@@ -92,7 +92,11 @@ impl Callback for &mut UpgradeAuth {
     #[allow(clippy::result_large_err, reason = "tungstenite defines the type")]
     fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         if !self.checks.origins.allow(request.headers()) {
-            return Err(self.reject(StatusCode::FORBIDDEN, BAD_ORIGIN, Some(&header_excerpt(request.headers(), header::ORIGIN))));
+            return Err(self.reject(
+                StatusCode::FORBIDDEN,
+                BAD_ORIGIN,
+                Some(&header_excerpt(request.headers(), header::ORIGIN)),
+            ));
         }
         if !self.token_is_valid(request) {
             return Err(self.reject(StatusCode::UNAUTHORIZED, BAD_TOKEN, None));

@@ -1,8 +1,10 @@
 //! Helpers for tests at link level.
 #![allow(dead_code, reason = "each test program includes the whole file and uses part of it")]
 
+use std::future::poll_fn;
+
 pub(crate) use conformance::links::*;
-use connector_core::{ClientConnector, ConnectError, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
@@ -35,6 +37,20 @@ pub(crate) async fn dial(
         }
     })
     .await
+}
+
+/// Sends a message of `size` bytes to a link with a limit of 1000. Returns the end that both ends report.
+pub(crate) async fn send_too_large(from: &mut TestLink, to: &mut TestLink, size: usize) -> LinkEnd {
+    poll_fn(|cx| from.poll_ready(cx)).await.unwrap();
+    from.send(emit(1, Payload::new("x".repeat(size)))).unwrap();
+    let sender = poll_fn(|cx| {
+        let _ = from.poll_flush(cx);
+        from.poll_message(cx)
+    });
+    let (sent, received) = soon(async { tokio::join!(sender, end(to)) }).await;
+    assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
+    assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
+    received
 }
 
 pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
