@@ -1,6 +1,6 @@
 //! The conformance suite that every transport is tested with, the plugins [`probe`] and [`local`], a runner for scripts
-//! of calls between them, an in-memory transport, and test helpers: a [`Proxy`] that breaks connections and a recorder of
-//! [`traces`].
+//! of calls between them, an in-memory transport, and test helpers: a [`Proxy`] that breaks connections, a recorder of
+//! [`traces`], and functions for tests that drive [`links`] directly.
 //!
 //! # For the author of a transport
 //! Write a [`Fixture`], which makes both ends of the transport for each case and declares in [`Capabilities`] what it
@@ -54,6 +54,7 @@ mod failure;
 mod fixture;
 mod harness;
 mod host;
+pub mod links;
 mod list;
 mod memory;
 mod probe;

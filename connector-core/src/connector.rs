@@ -4,6 +4,7 @@
 //! are handled by the core.
 
 mod connect_error;
+mod failed_write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 pub use self::connect_error::ConnectError;
+pub use self::failed_write::FailedWrite;
 use crate::wire::{DecodeError, Message, PayloadError};
 
 /// How a link ended.
@@ -121,6 +123,16 @@ impl From<std::io::Error> for SendError {
     }
 }
 
+/// What a failed send means for the link: its end, or a link that can no longer be used.
+impl From<SendError> for LinkEnd {
+    fn from(error: SendError) -> LinkEnd {
+        match error {
+            SendError::Ended(end) => end,
+            SendError::Payload(error) => LinkEnd::lost(error),
+        }
+    }
+}
+
 /// An established link, seen from either end.
 ///
 /// # Contract
@@ -142,7 +154,7 @@ impl From<std::io::Error> for SendError {
 /// - **Memory**: a link retains nothing of a message that has been sent and received.
 /// - **End**: a link lives until one end closes it or it breaks. Once any method has reported the end, all others report
 ///   the same end, and nothing more arrives. Messages that arrived before the end are delivered first. A failed write
-///   therefore stays pending until reading has ended.
+///   therefore stays pending until reading has ended ([`FailedWrite`]).
 /// - **Kinds of end**: after a graceful close the other end reports [`LinkEnd::Closed`], even with unread or unsent
 ///   messages at either end. A broken link is [`LinkEnd::Lost`], a silent peer is [`LinkEnd::Silent`], a frame over the
 ///   limit is [`LinkEnd::TooLarge`], other violations of the protocol are [`LinkEnd::BadFrame`]. A transport that

@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
 
-use crate::connector::{Link, LinkEnd, SendError, Traffic};
+use crate::connector::{FailedWrite, Link, LinkEnd, SendError, Traffic};
 use crate::runtime;
 use crate::wire::{DecodeError, Message};
 
@@ -38,13 +38,12 @@ pub struct FramedLink<T> {
     inner: T,
     close_timeout: Duration,
     count_traffic: fn(&T) -> Traffic,
+    failed_write: FailedWrite,
     state: State,
 }
 
 enum State {
     Open,
-    /// A write has failed with this error. The link ends with it unless reading ends first, or when the timer fires.
-    WriteFailed(LinkEnd, Pin<Box<tokio::time::Sleep>>),
     /// The peer has closed. This end closes too, and then reports the end.
     AnsweringClose(LinkEnd, Closing),
     /// This end is closing.
@@ -64,7 +63,13 @@ where
 {
     /// Wraps `inner`. Must be polled within a tokio runtime that has its time enabled.
     pub fn new(inner: T) -> FramedLink<T> {
-        FramedLink { inner, close_timeout: CLOSE_TIMEOUT, count_traffic: |_| Traffic::default(), state: State::Open }
+        FramedLink {
+            inner,
+            close_timeout: CLOSE_TIMEOUT,
+            count_traffic: |_| Traffic::default(),
+            failed_write: FailedWrite::default(),
+            state: State::Open,
+        }
     }
 
     /// Sets how long a close may make no progress, and how long reading continues after a failed write. Default 1 s.
@@ -89,8 +94,8 @@ where
     /// The result of the sending methods on a link that is not open.
     fn poll_not_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         match &mut self.state {
-            // The reading side reports the end.
-            State::Open | State::WriteFailed(..) => Poll::Pending,
+            // Not called then.
+            State::Open => Poll::Pending,
             State::AnsweringClose(end, closing) => {
                 let end = end.clone();
                 ready!(closing.poll_answered(&mut self.inner, cx));
@@ -101,24 +106,20 @@ where
         }
     }
 
-    fn poll_wrote(&mut self, wrote: Poll<Result<(), SendError>>, cx: &Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        match ready!(wrote) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(error) => {
-                self.write_failed(error);
-                // Reading must continue from here on.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+    /// Runs a sending method of the sink.
+    fn poll_sending(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<(), SendError>>,
+    ) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_not_open(cx);
         }
-    }
-
-    fn write_failed(&mut self, error: SendError) {
-        let end = match error {
-            SendError::Ended(end) => end,
-            SendError::Payload(error) => LinkEnd::lost(error),
-        };
-        self.state = State::WriteFailed(end, runtime::sleep(self.close_timeout));
+        ready!(self.failed_write.poll_sending(cx));
+        if let Err(error) = ready!(send(&mut self.inner, cx)) {
+            self.failed_write.record(error);
+        }
+        self.failed_write.poll_sending(cx).map(Ok)
     }
 }
 
@@ -127,40 +128,32 @@ where
     T: Stream<Item = Result<Inbound, LinkEnd>> + Sink<Message, Error = SendError> + Send + Unpin + 'static,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_not_open(cx);
-        }
-        let ready = self.inner.poll_ready_unpin(cx);
-        self.poll_wrote(ready, cx)
+        self.poll_sending(cx, T::poll_ready_unpin)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
         match &self.state {
-            State::Open => match self.inner.start_send_unpin(message) {
+            State::Open if !self.failed_write.is_recorded() => match self.inner.start_send_unpin(message) {
                 // Reported by the next method that can wait for received messages.
                 Err(error @ SendError::Ended(_)) => {
-                    self.write_failed(error);
+                    self.failed_write.record(error);
                     Ok(())
                 }
                 other => other,
             },
             // Lost, as it would be a moment later.
-            State::WriteFailed(..) | State::AnsweringClose(..) => Ok(()),
+            State::Open | State::AnsweringClose(..) => Ok(()),
             State::Disconnecting(_) => Err(LinkEnd::Disconnected.into()),
             State::Ended(end) => Err(end.clone().into()),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_not_open(cx);
-        }
-        let flushed = self.inner.poll_flush_unpin(cx);
-        self.poll_wrote(flushed, cx)
+        self.poll_sending(cx, T::poll_flush_unpin)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
-        if !matches!(self.state, State::Open | State::WriteFailed(..)) {
+        if !matches!(self.state, State::Open) {
             return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
         let end = match self.inner.poll_next_unpin(cx) {
@@ -168,13 +161,11 @@ where
             Poll::Ready(Some(Err(end))) => end,
             Poll::Ready(None) => LinkEnd::Closed { code: None, reason: String::new() },
             Poll::Pending => {
-                let State::WriteFailed(end, timer) = &mut self.state else { return Poll::Pending };
-                ready!(timer.as_mut().poll(cx));
-                let end = end.clone();
+                let end = ready!(self.failed_write.poll_end(cx, self.close_timeout));
                 return self.ended(end);
             }
         };
-        if matches!((&end, &self.state), (LinkEnd::Closed { .. }, State::Open)) {
+        if matches!(end, LinkEnd::Closed { .. }) && !self.failed_write.is_recorded() {
             self.state = State::AnsweringClose(end, Closing::new(self.close_timeout));
             return self.poll_not_open(cx).map(|overall| Err(overall.err().unwrap_or(LinkEnd::Disconnected)));
         }
@@ -185,7 +176,7 @@ where
         match &mut self.state {
             State::Ended(_) => return Poll::Ready(()),
             // Queued messages cannot be sent any more.
-            State::WriteFailed(..) => {}
+            State::Open if self.failed_write.is_recorded() => {}
             State::AnsweringClose(..) => return self.poll_not_open(cx).map(drop),
             State::Disconnecting(closing) => ready!(closing.poll_disconnected(&mut self.inner, cx)),
             State::Open => {

@@ -73,9 +73,8 @@
 //!
 //! To write a transport:
 //! - [`Link`] and its contract; [`FramedLink`] makes one from any stream and sink; it carries [`Message`]s with [`Id`]s
-//!   and [`Payload`]s. [`StallDetector`] and [`redacted_url()`] are shared utilities.
-//!
-//! Sketch-thru-Plan: module [`stp`].
+//!   and [`Payload`]s. [`FailedWrite`], [`StallDetector`], [`ReconnectDelays`] and [`redacted_url()`] are shared utilities.
+#![cfg_attr(feature = "stp", doc = "\nSketch-thru-Plan: module [`stp`] (feature `stp`).")]
 //!
 //! # Guides
 //!
@@ -101,9 +100,11 @@ mod guard;
 mod link;
 mod plugin;
 mod profile;
+mod reconnect_delays;
 mod redact;
 mod runtime;
 mod session;
+#[cfg(feature = "stp")]
 pub mod stp;
 mod sync;
 mod trace_limit;
@@ -115,7 +116,7 @@ mod readme {}
 pub use async_trait::async_trait;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{
-    ClientConnector, ConnectError, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
+    ClientConnector, ConnectError, FailedWrite, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
 };
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,
@@ -128,6 +129,7 @@ pub use framed::FramedLink;
 pub use link::{QueueLimits, StallDetector};
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};
 pub use profile::{ExternalProfile, Profile, transform_url};
+pub use reconnect_delays::ReconnectDelays;
 pub use redact::redacted_url;
 pub use trace_limit::TraceLimit;
 pub use wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, PayloadError, RequestInfo};

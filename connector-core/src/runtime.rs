@@ -66,6 +66,11 @@ pub(crate) fn give_way(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
+/// Whether tokio's resources may still be ready in this poll of the task.
+pub(crate) fn has_budget() -> bool {
+    tokio::task::coop::has_budget_remaining()
+}
+
 /// The future's output, or `None` once `limit` has passed. The timer is only created when the future does not complete
 /// at once.
 ///

@@ -63,11 +63,12 @@ mod plugin;
 pub mod tls;
 
 #[cfg(feature = "client")]
-pub use client::{
-    BindError, SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve,
-};
+pub use client::{SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve};
 #[cfg(feature = "plugin")]
 pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin};
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

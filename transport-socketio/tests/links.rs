@@ -4,7 +4,6 @@
 mod common;
 
 use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use common::*;
@@ -13,31 +12,11 @@ use futures_util::SinkExt;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
-/// Drives a link as its owner does: one task that reads everything and sends when the link is ready.
-async fn exchange(mut link: TestLink, count: i64) -> TestLink {
-    let (mut sent, mut came) = (0, 0);
-    soon(poll_fn(|cx| {
-        while let Poll::Ready(message) = link.poll_message(cx) {
-            assert_eq!(message.unwrap().unwrap().id, Some(came.into()));
-            came += 1;
-        }
-        while sent < count && link.poll_ready(cx).is_ready() {
-            let size = if sent % 1000 == 0 { 300_000 } else { 100 };
-            link.send(emit(sent, Payload::new("x".repeat(size)))).unwrap();
-            sent += 1;
-        }
-        let flushed = link.poll_flush(cx).is_ready();
-        if flushed && sent == count && came == count { Poll::Ready(()) } else { Poll::Pending }
-    }))
-    .await;
-    link
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_messages_arrive_in_order_in_both_directions() {
     let config = short().ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config, SocketIoConnectorConfig::default()).await;
-    let both = tokio::join!(tokio::spawn(exchange(plugin, 10_000)), tokio::spawn(exchange(engine, 10_000)));
+    let both = tokio::join!(tokio::spawn(exchange(plugin, 10_000, 1000)), tokio::spawn(exchange(engine, 10_000, 1000)));
     drop((both.0.unwrap(), both.1.unwrap()));
 }
 
@@ -181,6 +160,17 @@ async fn an_unsendable_message_leaves_the_link_open() {
     }
 }
 
+/// Receives that many invalid messages, then one with attachments and one of another name.
+async fn assert_invalid(link: &mut TestLink, messages: usize) {
+    for _ in 0..messages {
+        let error = next(link).await.unwrap().unwrap_err();
+        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
+    }
+    assert!(matches!(next(link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
+    let error = next(link).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("another name"), "{error:?}");
+}
+
 #[tokio::test]
 async fn invalid_messages_are_errors_in_their_position_at_the_plugin() {
     let (mut link, mut ws) = raw_engine(SocketIoServerConfig::default()).await;
@@ -196,13 +186,7 @@ async fn invalid_messages_are_errors_in_their_position_at_the_plugin() {
         send_text(&mut ws, text).await;
     }
     send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
-    for _ in 0..4 {
-        let error = next(&mut link).await.unwrap().unwrap_err();
-        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
-    }
-    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
-    let error = next(&mut link).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_invalid(&mut link, 4).await;
     assert_eq!(next_id(&mut link).await, 5);
 }
 
@@ -220,12 +204,6 @@ async fn invalid_messages_are_errors_in_their_position_at_the_engine() {
         send_text(&mut ws, text).await;
     }
     send_text(&mut ws, r#"4217["message",{"action":"emit","id":5}]"#).await;
-    for _ in 0..5 {
-        let error = next(&mut link).await.unwrap().unwrap_err();
-        assert!(matches!(error, DecodeError::NotAMessage(_) | DecodeError::NotJson(_)), "{error:?}");
-    }
-    assert!(matches!(next(&mut link).await.unwrap(), Err(DecodeError::WrongFrame("binary attachments"))));
-    let error = next(&mut link).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("another name"), "{error:?}");
+    assert_invalid(&mut link, 5).await;
     assert_eq!(next_id(&mut link).await, 5);
 }

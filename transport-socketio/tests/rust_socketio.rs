@@ -79,14 +79,7 @@ async fn it_rounds_large_numbers_and_drops_messages_with_larger_ones() {
 #[tokio::test]
 async fn it_does_not_report_a_gracefully_closed_websocket() {
     let (listener, url) = listener().await;
-    let plugin = async {
-        let mut ws = accept_ws(&listener).await;
-        send_text(&mut ws, open(Duration::from_secs(60))).await;
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
-        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
-        ws
-    };
+    let plugin = accept_engine(&listener, Duration::from_secs(60));
     let ((_client, mut events), mut ws) = tokio::join!(client(&url), plugin);
     assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
     let _ = ws.send(Frame::Close(None)).await;
@@ -102,10 +95,7 @@ async fn it_does_not_report_a_gracefully_closed_websocket() {
 async fn it_sends_before_the_namespace_has_accepted_it() {
     let (listener, url) = listener().await;
     let plugin = async {
-        let mut ws = accept_ws(&listener).await;
-        send_text(&mut ws, open(Duration::from_secs(60))).await;
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
+        let mut ws = accept_connect(&listener, Duration::from_secs(60)).await;
         // No answer.
         receive_text(&mut ws).await.unwrap()
     };

@@ -69,10 +69,13 @@ mod stream;
 pub mod tls;
 
 #[cfg(feature = "client")]
-pub use client::{BindError, WsServer, WsServerConfig, serve};
+pub use client::{WsServer, WsServerConfig, serve};
 pub use config::WsConfig;
 #[cfg(feature = "plugin")]
 pub use plugin::{WsConnector, WsConnectorConfig, plugin};
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use connector_core::Traffic;
+use connector_core::{FailedWrite, Traffic};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ pub(crate) fn is_token(name: &str) -> bool {
 /// A byte stream that tracks the peer's activity, and stays readable after a failed write.
 ///
 /// tungstenite flushes while it reads and stops at the first error, which would lose data received before a reset. This
-/// stream records the error in [`TrackedStream::write_error`] and discards later writes until everything is read.
+/// stream records the error in [`TrackedStream::failed_write`] and discards later writes until everything is read.
 #[derive(Debug)]
 pub(crate) struct TrackedStream<S> {
     inner: S,
@@ -26,8 +26,7 @@ pub(crate) struct TrackedStream<S> {
     /// The last write found no capacity.
     blocked: bool,
     pub(crate) traffic: Traffic,
-    /// The first write error.
-    pub(crate) write_error: Option<io::Error>,
+    pub(crate) failed_write: FailedWrite,
 }
 
 impl<S> TrackedStream<S> {
@@ -37,7 +36,7 @@ impl<S> TrackedStream<S> {
             last_activity: Instant::now(),
             blocked: false,
             traffic: Traffic::default(),
-            write_error: None,
+            failed_write: FailedWrite::default(),
         }
     }
 }
@@ -60,7 +59,7 @@ impl<S: AsyncWrite + Unpin> TrackedStream<S> {
     fn record_error<T>(&mut self, poll: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
         match poll {
             Poll::Ready(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
-                self.write_error.get_or_insert(error);
+                self.failed_write.record(error);
                 Poll::Ready(Ok(done))
             }
             other => other,
@@ -70,7 +69,7 @@ impl<S: AsyncWrite + Unpin> TrackedStream<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.write_error.is_some() {
+        if self.failed_write.is_recorded() {
             return Poll::Ready(Ok(buf.len()));
         }
         let poll = match Pin::new(&mut self.inner).poll_write(cx, buf) {
@@ -94,7 +93,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.write_error.is_some() {
+        if self.failed_write.is_recorded() {
             return Poll::Ready(Ok(()));
         }
         let poll = Pin::new(&mut self.inner).poll_flush(cx);
@@ -102,7 +101,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.write_error.is_some() {
+        if self.failed_write.is_recorded() {
             return Poll::Ready(Ok(()));
         }
         let poll = Pin::new(&mut self.inner).poll_shutdown(cx);

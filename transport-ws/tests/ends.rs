@@ -154,15 +154,7 @@ async fn a_message_over_the_limit_ends_the_link_at_both_ends() {
                 let (plugin, engine) = pair(small.clone(), WsConfig::default()).await;
                 (engine, plugin)
             };
-            std::future::poll_fn(|cx| from.poll_ready(cx)).await.unwrap();
-            from.send(emit(1, Payload::new("x".repeat(size)))).unwrap();
-            let sender = std::future::poll_fn(|cx| {
-                let _ = from.poll_flush(cx);
-                from.poll_message(cx)
-            });
-            let (sent, received) = soon(async { tokio::join!(sender, end(&mut to)) }).await;
-            assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
-            assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
+            let received = send_too_large(&mut from, &mut to, size).await;
             assert_ended(&mut to, &received).await;
         }
     }

@@ -33,32 +33,13 @@ async fn messages_arrive_in_order_in_both_directions() {
     }
 }
 
-/// Drives a link as its owner does: one task that reads everything and sends when the link is ready.
-async fn exchange(mut link: TestLink, count: i64) -> TestLink {
-    let (mut sent, mut received) = (0, 0);
-    soon(poll_fn(|cx| {
-        while let Poll::Ready(message) = link.poll_message(cx) {
-            assert_eq!(message.unwrap().unwrap().id, Some(received.into()));
-            received += 1;
-        }
-        while sent < count && link.poll_ready(cx).is_ready() {
-            let size = if sent % 100 == 0 { 300_000 } else { 100 };
-            link.send(emit(sent, Payload::new("x".repeat(size)))).unwrap();
-            sent += 1;
-        }
-        let flushed = link.poll_flush(cx).is_ready();
-        if flushed && sent == count && received == count { Poll::Ready(()) } else { Poll::Pending }
-    }))
-    .await;
-    link
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ends_send_more_than_the_buffers_hold() {
     // Frequent pings must not disturb the exchange.
     let config = WsConfig::default().ping_interval(Duration::from_millis(1)).ping_timeout(Duration::from_secs(20));
     let (plugin, engine) = pair(config.clone(), config).await;
-    let (plugin, engine) = tokio::join!(tokio::spawn(exchange(plugin, 5000)), tokio::spawn(exchange(engine, 5000)));
+    let (plugin, engine) =
+        tokio::join!(tokio::spawn(exchange(plugin, 5000, 100)), tokio::spawn(exchange(engine, 5000, 100)));
     drop((plugin.unwrap(), engine.unwrap()));
 }
 

@@ -65,15 +65,7 @@ async fn a_message_over_the_limit_ends_a_tls_link_at_both_ends() {
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
     let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
-    std::future::poll_fn(|cx| engine.poll_ready(cx)).await.unwrap();
-    engine.send(emit(1, Payload::new("x".repeat(10 << 20)))).unwrap();
-    let sender = std::future::poll_fn(|cx| {
-        let _ = engine.poll_flush(cx);
-        engine.poll_message(cx)
-    });
-    let (sent, received) = soon(async { tokio::join!(sender, end(&mut plugin)) }).await;
-    assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
-    assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
+    send_too_large(&mut engine, &mut plugin, 10 << 20).await;
 }
 
 #[tokio::test]

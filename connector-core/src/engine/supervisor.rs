@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
@@ -19,6 +18,7 @@ use crate::connector::{ConnectError, Link, LinkEnd};
 use crate::error::ActivateError;
 use crate::guard;
 use crate::link::{Reply, drive};
+use crate::reconnect_delays::ReconnectDelays;
 use crate::runtime;
 use crate::sync::lock;
 
@@ -170,8 +170,7 @@ impl Supervisor {
                 self.gave_up = true;
                 return;
             }
-            let delay = delays.next().unwrap_or(self.entry.options.reconnect_max_delay).mul_f64(fastrand::f64());
-            if self.unless_stopped(runtime::sleep(delay)).await.is_none() {
+            if self.unless_stopped(runtime::sleep(delays.next_delay())).await.is_none() {
                 break;
             }
         }
@@ -285,13 +284,6 @@ fn link_recovered(engine: &Weak<Inner>, entry: &Arc<Entry>, listed: bool) {
     engine.announce_link_up(entry);
 }
 
-/// Upper bounds of the delays: doubling, capped, unlimited attempts. The caller applies full jitter, because backon's
-/// jitter only adds to the delay.
-fn delays(options: &PluginOptions) -> impl Iterator<Item = Duration> + Send + use<> {
-    ExponentialBuilder::default()
-        .with_min_delay(options.reconnect_min_delay)
-        .with_max_delay(options.reconnect_max_delay.max(options.reconnect_min_delay))
-        .with_factor(2.0)
-        .without_max_times()
-        .build()
+fn delays(options: &PluginOptions) -> ReconnectDelays {
+    ReconnectDelays::new(options.reconnect_min_delay, options.reconnect_max_delay)
 }

@@ -81,4 +81,15 @@ impl QueueLimits {
         self.stall_timeout = limit;
         self
     }
+
+    /// Whether a queue of this many messages and bytes counts as full.
+    pub fn is_full(&self, messages: usize, bytes: usize) -> bool {
+        messages >= self.capacity || bytes >= self.max_bytes
+    }
+
+    /// Whether a queue of this many messages admits another one, which brings it to `bytes` in total: within the hard
+    /// limits, or of any size into an empty queue.
+    pub fn admits(&self, messages: usize, bytes: usize) -> bool {
+        messages < self.max_messages && (bytes <= self.max_bytes || messages == 0)
+    }
 }

@@ -86,9 +86,7 @@ impl<C: Queued> Outbox<C> {
             }
         }
         let bytes = state.bytes.saturating_add(item.weight());
-        let too_much =
-            state.queue.len() >= self.limits.max_messages || (bytes > self.limits.max_bytes && !state.queue.is_empty());
-        if too_much {
+        if !self.limits.admits(state.queue.len(), bytes) {
             // Rejected. The owner closes the link, which ends everything queued.
             self.overflowed.store(true, Ordering::Release);
             drop(state);
@@ -121,7 +119,7 @@ impl<C: Queued> Outbox<C> {
 
     fn is_full(&self) -> bool {
         let mut state = lock(&self.state);
-        let full = state.queue.len() >= self.limits.capacity || state.bytes >= self.limits.max_bytes;
+        let full = self.limits.is_full(state.queue.len(), state.bytes);
         state.was_full |= full;
         full && state.down.is_none()
     }

@@ -2,7 +2,7 @@
 
 pub(crate) use std::collections::HashSet;
 pub(crate) use std::fs::{self, Permissions};
-pub(crate) use std::future::{Future, poll_fn};
+pub(crate) use std::future::poll_fn;
 pub(crate) use std::os::unix::fs::{PermissionsExt, symlink};
 pub(crate) use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 pub(crate) use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ pub(crate) use std::sync::{Arc, Barrier};
 pub(crate) use std::task::Poll;
 pub(crate) use std::time::Duration;
 
+pub(crate) use conformance::links::*;
 pub(crate) use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 pub(crate) use connector_core::{
-    Action, ClientConfig, ClientConnector, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message,
-    Payload, Plugin, PluginConnector, Registration, SendError, async_trait,
+    Action, ClientConfig, ClientConnector, ConnectError, Engine, ExternalProfile, LinkEnd, Payload, Plugin,
+    PluginConnector, Registration, SendError, async_trait,
 };
 pub(crate) use futures_util::poll;
 pub(crate) use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -23,13 +24,6 @@ pub(crate) use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub(crate) use tokio::net::UnixStream;
 pub(crate) use transport_ipc::IpcConfig;
 pub(crate) use transport_ipc::local::{self, BindError, LocalConfig, LocalConnector, LocalName, LocalServer};
-
-pub(crate) type TestLink = Box<dyn Link>;
-
-/// Waits with a time limit that only a hang exceeds.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
-}
 
 /// A directory for one socket.
 pub(crate) struct SocketDir(pub(crate) TempDir);
@@ -82,31 +76,6 @@ pub(crate) async fn raw_pair(config: IpcConfig) -> (TestLink, UnixStream) {
     (soon(server.accept()).await.unwrap(), raw)
 }
 
-pub(crate) fn emit(id: i64, payload: Payload) -> Message {
-    let mut message = Message::new(Action::Emit);
-    message.id = Some(id.into());
-    message.payload = Some(payload);
-    message
-}
-
-pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
-    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
-    link.send(message).unwrap();
-    soon(poll_fn(|cx| link.poll_flush(cx))).await
-}
-
-pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
-    soon(poll_fn(|cx| link.poll_message(cx))).await
-}
-
-pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
-    next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
-}
-
-pub(crate) async fn disconnect(link: &mut TestLink) {
-    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
-}
-
 /// Sends until the link is full. Returns how many messages it accepted.
 pub(crate) async fn fill_link(link: &mut TestLink) -> i64 {
     let mut sent = 0;
@@ -115,21 +84,6 @@ pub(crate) async fn fill_link(link: &mut TestLink) -> i64 {
         sent += 1;
     }
     sent
-}
-
-/// Asserts that all methods report the same end.
-pub(crate) async fn assert_ended(link: &mut TestLink, end: &LinkEnd) {
-    let end = format!("{end:?}");
-    let is = |other: LinkEnd| assert_eq!(format!("{other:?}"), end);
-    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
-    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
-    is(next(link).await.unwrap_err());
-    let Err(SendError::Ended(other)) = link.send(Message::new(Action::Emit)) else {
-        panic!("send does not report the end")
-    };
-    is(other);
-    disconnect(link).await;
-    is(next(link).await.unwrap_err());
 }
 
 /// Asserts that dialling the name reaches this server.

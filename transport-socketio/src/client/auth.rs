@@ -8,8 +8,8 @@ use connector_core::{Link, TraceLimit};
 use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
-use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use transport_server::{connection_permits, token_matches};
 
 use super::SocketIoServerConfig;
 use super::inbox::{Inbox, link_end};
@@ -56,8 +56,7 @@ impl ConnectAuth {
             max_message: config.max_message,
             max_polling_body: config.max_polling_body,
             silence: config.silence(),
-            // A semaphore panics above its maximum.
-            connections: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            connections: connection_permits(config.max_connections),
             max_connections: config.max_connections,
             rejections,
             links,
@@ -69,7 +68,7 @@ impl ConnectAuth {
     pub(super) fn authorize(&self, socket: &SocketRef, payload: Option<AuthPayload>) -> Result<(), String> {
         let given = payload.and_then(|payload| payload.token).unwrap_or_default();
         if let Some(token) = &self.token
-            && !bool::from(token.as_bytes().ct_eq(given.as_bytes()))
+            && !token_matches(token, given.as_bytes())
         {
             return Err(self.reject(BAD_TOKEN.to_owned()));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::future::Either;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
+use transport_server::{AllowedOrigins, header_excerpt};
 
 use super::SocketIoServerConfig;
 use super::auth::{AuthPayload, ConnectAuth};
@@ -60,9 +61,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     };
     let handler = async move |socket: SocketRef| handler_auth.accept(socket).await;
     io.ns(config.namespace, handler.with(middleware));
-    // An origin is a scheme, a host and a port, which browsers write in lower case.
-    let origins = config.allow_origins.iter().map(|origin| origin.to_ascii_lowercase());
-    let origins: Arc<[HeaderValue]> = origins.filter_map(|origin| HeaderValue::from_str(&origin).ok()).collect();
+    let origins = AllowedOrigins::new(&config.allow_origins);
     (SocketIoLayer { path: config.path.into(), origins, rejections, layer }, SocketIoEngines(engines))
 }
 
@@ -91,7 +90,7 @@ impl std::fmt::Debug for SocketIoEngines {
 #[derive(Clone)]
 pub struct SocketIoLayer {
     path: Arc<str>,
-    origins: Arc<[HeaderValue]>,
+    origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
     layer: layer::SocketIoLayer,
 }
@@ -118,7 +117,7 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
 #[derive(Clone)]
 pub struct SocketIoService<S: Clone> {
     path: Arc<str>,
-    origins: Arc<[HeaderValue]>,
+    origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
     plugin: Cors<service::SocketIoService<S>>,
     others: service::SocketIoService<S>,
@@ -127,10 +126,6 @@ pub struct SocketIoService<S: Clone> {
 impl<S: Clone> SocketIoService<S> {
     fn is_socket_io(&self, path: &str) -> bool {
         path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    fn origin_is_allowed(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(header::ORIGIN).iter().all(|origin| self.origins.contains(origin))
     }
 }
 
@@ -159,11 +154,12 @@ where
         if !self.is_socket_io(request.uri().path()) {
             return Either::Right(Either::Left(self.others.call(request)));
         }
-        if self.origin_is_allowed(request.headers()) {
+        if self.origins.allow(request.headers()) {
             return Either::Left(self.plugin.call(request));
         }
         if let Some(left_out) = self.rejections.pass() {
-            tracing::warn!(origin = shown_origin(request.headers()), left_out, "a client was rejected: {BAD_ORIGIN}");
+            let origin = header_excerpt(request.headers(), header::ORIGIN);
+            tracing::warn!(origin, left_out, "a client was rejected: {BAD_ORIGIN}");
         }
         // The inner service defines the body's type, so the status line carries the reason.
         let mut rejection = Response::new(R::default());
@@ -171,12 +167,6 @@ where
         rejection.extensions_mut().insert(ReasonPhrase::from_static(BAD_ORIGIN.as_bytes()));
         Either::Right(Either::Right(ready(Ok(rejection))))
     }
-}
-
-/// The beginning of the origins, bounded for traces.
-fn shown_origin(headers: &HeaderMap) -> String {
-    let values: Vec<_> = headers.get_all(header::ORIGIN).iter().take(4).map(HeaderValue::as_bytes).collect();
-    String::from_utf8_lossy(&values.join(&b", "[..])).chars().take(200).collect()
 }
 
 /// Answers all other paths of a standalone server with 404.

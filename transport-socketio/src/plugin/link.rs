@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
+use connector_core::{DecodeError, FailedWrite, Link, LinkEnd, Message, SendError};
 use futures_util::StreamExt;
 use rust_engineio::asynchronous::Client;
 use rust_engineio::{Error, Packet as Frame, PacketId};
@@ -30,10 +30,7 @@ pub(super) struct ClientLink {
     sending: Sending,
     /// The client for the next frame, unless a frame is being sent.
     sender: Option<Client>,
-    /// Read while handling a failed write; the next event to return.
-    inbox: Option<Result<Bytes, DecodeError>>,
-    /// A write error, reported once there is nothing left to read.
-    write_error: Option<LinkEnd>,
+    failed_write: FailedWrite,
     closing: Closing,
     /// Outstanding binary frames of an event. rust_engineio yields them as if they were packets.
     attachments: usize,
@@ -63,8 +60,7 @@ impl ClientLink {
             max_message,
             sending,
             sender,
-            inbox: None,
-            write_error: None,
+            failed_write: FailedWrite::default(),
             closing: Closing::No,
             attachments: 0,
             silence,
@@ -90,34 +86,24 @@ impl ClientLink {
             let (client, sent) = ready!(self.sending.poll(cx));
             self.sender = Some(client);
             if let Err(error) = sent {
-                self.write_error = Some(errors::of_link(error));
+                self.failed_write.record(errors::of_link(error));
             }
         }
         Poll::Ready(())
     }
 
-    /// Like [`poll_sent`](ClientLink::poll_sent). A failed write ends the link as soon as there is nothing left to read.
+    /// Like [`poll_sent`](ClientLink::poll_sent), unless the link has ended or a write has failed.
     fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.ended()?;
         ready!(self.poll_sent(cx));
-        if self.write_error.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.inbox.is_none() {
-            self.inbox = Some(ready!(self.poll_inbound(cx))?);
-            cx.waker().wake_by_ref();
-        }
-        // Pending until the reader has taken the event.
-        Poll::Pending
+        self.failed_write.poll_sending(cx).map(Ok)
     }
 
     /// Called when there is nothing to read. Ready with the end after a failed write or a timeout.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        // When the task's budget is exhausted, tokio returns pending even if there is data, and wakes the task again.
-        if let Some(write_error) = &self.write_error
-            && tokio::task::coop::has_budget_remaining()
-        {
-            return Poll::Ready(write_error.clone());
+        // The peer has hung up, so what it had sent has arrived.
+        if let Poll::Ready(end) = self.failed_write.poll_end(cx, Duration::ZERO) {
+            return Poll::Ready(end);
         }
         // rust_engineio's own timeout waits for a stalled write, which is when it would be needed.
         loop {
@@ -228,10 +214,7 @@ impl Link for ClientLink {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        let event = match self.inbox.take() {
-            Some(event) => event,
-            None => ready!(self.poll_inbound(cx))?,
-        };
+        let event = ready!(self.poll_inbound(cx))?;
         Poll::Ready(Ok(event.and_then(|event| codec::decode(&event))))
     }
 
@@ -246,7 +229,6 @@ impl Link for ClientLink {
                 return Poll::Ready(());
             }
             self.end = Some(LinkEnd::Disconnected);
-            self.inbox = None;
             let leave = Frame::new(PacketId::Message, Packet::disconnect(&self.namespace));
             let close = Frame::new(PacketId::Close, Bytes::new());
             let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE_TIMEOUT));

@@ -3,13 +3,11 @@
 
 pub(crate) mod http;
 
-use std::future::{Future, poll_fn};
-use std::task::Poll;
+use std::future::poll_fn;
 use std::time::Duration;
 
-use connector_core::{
-    Action, ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector,
-};
+pub(crate) use conformance::links::*;
+use connector_core::{ClientConnector, ConnectError, Payload, PluginConnector};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,13 +16,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
-pub(crate) type TestLink = Box<dyn Link>;
 pub(crate) type Ws = WebSocketStream<TcpStream>;
-
-/// Fails if `future` takes longer than any operation in these tests should.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
-}
 
 pub(crate) async fn server(config: SocketIoServerConfig) -> SocketIoServer {
     soon(SocketIoServer::bind("127.0.0.1:0", config)).await.unwrap()
@@ -52,61 +44,9 @@ pub(crate) async fn dial(url: &str, config: SocketIoConnectorConfig) -> Result<T
     soon(SocketIoConnector::new(config).connect(url)).await
 }
 
-pub(crate) fn emit(id: i64, payload: Payload) -> Message {
-    let mut message = Message::new(Action::Emit);
-    message.id = Some(id.into());
-    message.payload = Some(payload);
-    message
-}
-
 /// An event as a peer sends it.
 pub(crate) fn event(id: i64) -> String {
     format!(r#"42["message",{{"action":"emit","id":{id}}}]"#)
-}
-
-pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
-    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
-    link.send(message).unwrap();
-    soon(poll_fn(|cx| link.poll_flush(cx))).await
-}
-
-pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
-    soon(poll_fn(|cx| link.poll_message(cx))).await
-}
-
-pub(crate) async fn next_id(link: &mut TestLink) -> i64 {
-    next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
-}
-
-/// Discards messages and returns the end.
-pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
-    loop {
-        if let Err(end) = next(link).await {
-            return end;
-        }
-    }
-}
-
-pub(crate) async fn disconnect(link: &mut TestLink) {
-    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
-}
-
-/// All methods report the same end.
-pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
-    let like = format!("{like:?}");
-    let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
-    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
-    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
-    is(next(link).await.unwrap_err());
-    let Err(connector_core::SendError::Ended(end)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
-    is(end);
-    disconnect(link).await;
-    is(next(link).await.unwrap_err());
-}
-
-/// Whether a single `poll_ready` is pending.
-pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
-    poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
 }
 
 /// Sends until the link stays blocked, and returns the number of messages. Intermediate buffers drain only as their
@@ -204,18 +144,27 @@ pub(crate) async fn accept_ws(listener: &TcpListener) -> Ws {
     soon(tokio_tungstenite::accept_async(socket)).await.unwrap()
 }
 
+/// Accepts a connector's websocket and its CONNECT packet, which the caller answers.
+pub(crate) async fn accept_connect(listener: &TcpListener, silence: Duration) -> Ws {
+    let mut ws = accept_ws(listener).await;
+    send_text(&mut ws, open(silence)).await;
+    assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
+    assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
+    ws
+}
+
+/// Accepts a connector's websocket as a plugin does.
+pub(crate) async fn accept_engine(listener: &TcpListener, silence: Duration) -> Ws {
+    let mut ws = accept_connect(listener, silence).await;
+    send_text(&mut ws, r#"40{"sid":"y"}"#).await;
+    ws
+}
+
 /// An engine's link, with a raw websocket as the plugin.
 pub(crate) async fn raw_plugin(silence: Duration) -> (TestLink, Ws) {
     let (listener, url) = listener().await;
-    let plugin = async {
-        let mut ws = accept_ws(&listener).await;
-        send_text(&mut ws, open(silence)).await;
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "3");
-        assert_eq!(receive_text(&mut ws).await.unwrap(), "40");
-        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
-        ws
-    };
-    let (link, ws) = tokio::join!(dial(&url, SocketIoConnectorConfig::default()), plugin);
+    let dialling = dial(&url, SocketIoConnectorConfig::default());
+    let (link, ws) = tokio::join!(dialling, accept_engine(&listener, silence));
     (link.unwrap(), ws)
 }
 

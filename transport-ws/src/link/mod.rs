@@ -23,14 +23,10 @@ pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
 
 /// A link that carries messages or raw text frames.
 #[cfg(feature = "stp")]
-pub(crate) trait AnyLink: Link + crate::stp::TextLink {}
-#[cfg(feature = "stp")]
-impl<T: Link + crate::stp::TextLink> AnyLink for T {}
+pub(crate) use crate::stp::TextLink as AnyLink;
 /// A link that carries messages.
 #[cfg(not(feature = "stp"))]
-pub(crate) trait AnyLink: Link {}
-#[cfg(not(feature = "stp"))]
-impl<T: Link> AnyLink for T {}
+pub(crate) use connector_core::Link as AnyLink;
 
 pub(crate) enum State {
     Open,
@@ -44,8 +40,6 @@ pub(crate) struct WsLink<S> {
     pub(crate) state: State,
     pub(crate) keepalive: Keepalive,
     pub(crate) close_timeout: Duration,
-    /// Read while handling a failed write; the next frame to return.
-    inbox: Option<Inbound>,
     /// Accepted from the sender, but tungstenite's buffer was full of pongs.
     deferred: Option<ws::Message>,
     /// A queued ping needs a flush, which no sender may request.
@@ -69,7 +63,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             state: State::Open,
             keepalive: Keepalive::new(config),
             close_timeout: config.close_timeout,
-            inbox: None,
             deferred: None,
             ping_unflushed: false,
             max_message: config.max_message,
@@ -87,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
     }
 
-    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         loop {
             if let Some(end) = self.reported_end() {
                 return Poll::Ready(Err(end.clone()));
@@ -121,10 +114,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         if self.ping_unflushed && self.poll_drain(cx).is_ready() {
             self.ping_unflushed = false;
         }
-        // When the task's budget is exhausted, tokio returns pending even if there is data, and wakes the task again.
-        if self.ws.get_ref().write_error.is_some() && tokio::task::coop::has_budget_remaining() {
-            let error = self.ws.get_mut().write_error.take();
-            self.state = State::Ended(error.map_or_else(close::unclean_end, LinkEnd::lost));
+        // The peer has hung up, so what it had sent has arrived.
+        if let Poll::Ready(end) = self.ws.get_mut().failed_write.poll_end(cx, Duration::ZERO) {
+            self.state = State::Ended(end);
             return Poll::Ready(());
         }
         let last_activity = self.ws.get_ref().last_activity;
@@ -148,11 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     }
 
     fn write_failed(&mut self, error: ws::Error) {
-        let error = match error {
-            ws::Error::Io(error) => error,
-            other => std::io::Error::other(other),
+        let end = match error {
+            ws::Error::Io(error) => LinkEnd::lost(error),
+            other => LinkEnd::lost(other),
         };
-        self.ws.get_mut().write_error.get_or_insert(error);
+        self.ws.get_mut().failed_write.record(end);
     }
 
     /// Ready when every accepted frame is written, or discarded because a write failed.
@@ -162,39 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
                 self.write_failed(error);
             }
             match self.deferred.take() {
-                Some(frame) if self.ws.get_ref().write_error.is_none() => self.write_frame(frame),
+                Some(frame) if !self.ws.get_ref().failed_write.is_recorded() => self.write_frame(frame),
                 _ => return Poll::Ready(()),
             }
         }
-    }
-
-    /// The result for a sender. If writing has failed, it is reported only after all received frames are returned.
-    fn poll_write_result(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if self.ws.get_ref().write_error.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.inbox.is_none() {
-            match ready!(self.poll_inbound(cx)) {
-                Err(end) => return Poll::Ready(Err(end)),
-                Ok(inbound) => {
-                    self.inbox = Some(inbound);
-                    cx.waker().wake_by_ref();
-                }
-            }
-        }
-        Poll::Pending
-    }
-
-    pub(crate) fn poll_ready_for_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
-        }
-        if self.deferred.is_some() {
-            ready!(self.poll_drain(cx));
-        } else if let Err(error) = ready!(self.ws.poll_ready_unpin(cx)) {
-            self.write_failed(error);
-        }
-        self.poll_write_result(cx)
     }
 
     /// Sends a frame whose size has been checked.
@@ -211,34 +174,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         }
         Ok(())
     }
-
-    pub(crate) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        if !matches!(self.state, State::Open) {
-            return self.poll_inbound(cx).map(|inbound| inbound.map(drop));
-        }
-        ready!(self.poll_drain(cx));
-        self.poll_write_result(cx)
-    }
-
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
-        match self.inbox.take() {
-            Some(inbound) => Poll::Ready(Ok(inbound)),
-            None => self.poll_inbound(cx),
-        }
-    }
-
-    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let State::Open = self.state {
-            self.inbox = None;
-            self.start_closing(LinkEnd::Disconnected, Closing::Initiate { sent: false });
-        }
-        self.poll_closing(cx).map(drop)
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_ready_for_frame(cx)
+        if !matches!(self.state, State::Open) {
+            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
+        }
+        if self.deferred.is_some() {
+            ready!(self.poll_drain(cx));
+        } else if let Err(error) = ready!(self.ws.poll_ready_unpin(cx)) {
+            self.write_failed(error);
+        }
+        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
@@ -250,7 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_flushed(cx)
+        if !matches!(self.state, State::Open) {
+            return self.poll_frame(cx).map(|inbound| inbound.map(drop));
+        }
+        ready!(self.poll_drain(cx));
+        self.ws.get_mut().failed_write.poll_sending(cx).map(Ok)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
@@ -262,7 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_closed(cx)
+        if let State::Open = self.state {
+            self.start_closing(LinkEnd::Disconnected, Closing::Initiate { sent: false });
+        }
+        self.poll_closing(cx).map(drop)
     }
 
     fn traffic(&self) -> Traffic {

@@ -3,45 +3,27 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use connector_core::LinkEnd;
+use connector_core::{Link, LinkEnd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite as ws;
 use ws::Utf8Bytes;
 
-use crate::link::{AnyLink, Inbound, WsLink};
+use crate::link::{Inbound, WsLink};
 
-/// Like [`Link`](connector_core::Link), for raw text frames.
-pub(crate) trait TextLink {
-    fn poll_ready_for_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
+/// A link that also carries raw text frames.
+pub(crate) trait TextLink: Link {
     /// Sends a text within [`WsConfig::max_sent_message`](crate::WsConfig), once the link is ready.
     fn send_text(&mut self, text: Utf8Bytes) -> Result<(), LinkEnd>;
-    fn poll_text_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>>;
     fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>>;
-    fn poll_text_closed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TextLink for WsLink<S> {
-    fn poll_ready_for_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_ready_for_frame(cx)
-    }
-
     fn send_text(&mut self, text: Utf8Bytes) -> Result<(), LinkEnd> {
-        self.send_frame(ws::Message::Text(text)).map_err(|error| match error {
-            connector_core::SendError::Ended(end) => end,
-            other => LinkEnd::lost(other),
-        })
-    }
-
-    fn poll_text_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.poll_flushed(cx)
+        self.send_frame(ws::Message::Text(text)).map_err(LinkEnd::from)
     }
 
     fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkEnd>> {
         self.poll_frame(cx)
-    }
-
-    fn poll_text_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_closed(cx)
     }
 }
 
@@ -69,14 +51,14 @@ const ROUNDS: usize = 16;
 
 /// Moves frames between a link and its endpoint until the link ends, and returns how. Dropping the future drops the
 /// state of this loop only, so it is as cancel safe as dropping the link.
-pub(super) async fn drive(link: &mut dyn AnyLink, endpoint: &mut impl Endpoint) -> LinkEnd {
+pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint) -> LinkEnd {
     // `accepted` counts frames accepted by the link and completed flushes.
     let (mut unflushed, mut accepted) = (false, 0u64);
     let end = poll_fn(|cx| {
         for round in 0.. {
             let mut idle = true;
             for _ in 0..BATCH {
-                match link.poll_ready_for_text(cx) {
+                match link.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => break,
@@ -109,7 +91,7 @@ pub(super) async fn drive(link: &mut dyn AnyLink, endpoint: &mut impl Endpoint) 
         if let Poll::Ready(end) = endpoint.poll_stop(cx, || accepted.wrapping_add(link.traffic().sent)) {
             return Poll::Ready(end);
         }
-        if unflushed && let Poll::Ready(flushed) = link.poll_text_sent(cx) {
+        if unflushed && let Poll::Ready(flushed) = link.poll_flush(cx) {
             match flushed {
                 Ok(()) => {
                     unflushed = false;
@@ -123,7 +105,7 @@ pub(super) async fn drive(link: &mut dyn AnyLink, endpoint: &mut impl Endpoint) 
     .await;
     if matches!(end, LinkEnd::Disconnected) {
         // Bounded by the link's own close timeout.
-        poll_fn(|cx| link.poll_text_closed(cx)).await;
+        poll_fn(|cx| link.poll_disconnect(cx)).await;
     }
     end
 }

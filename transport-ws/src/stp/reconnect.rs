@@ -3,11 +3,9 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use connector_core::stp::{StpConnectError, StpService, StpTimeout};
-use connector_core::{LinkEnd, redacted_url};
+use connector_core::{LinkEnd, ReconnectDelays, redacted_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
@@ -69,10 +67,11 @@ impl Reconnect {
 
     /// Reconnects until a link was up and is lost again. `None` if it is stopped.
     async fn reconnect(&mut self) -> Option<LinkEnd> {
-        let mut delays = delays(self.shared.config.reconnect_min_delay, self.shared.config.reconnect_max_delay);
+        let config = &self.shared.config;
+        let mut delays = ReconnectDelays::new(config.reconnect_min_delay, config.reconnect_max_delay);
         for attempts in 1_u64.. {
-            let delay = delays.next().unwrap_or(self.shared.config.reconnect_max_delay).mul_f64(fastrand::f64());
-            if let Either::Left(_) = select(self.stop.clone(), pin!(tokio::time::sleep(delay))).await {
+            let delay = pin!(tokio::time::sleep(delays.next_delay()));
+            if let Either::Left(_) = select(self.stop.clone(), delay).await {
                 return None;
             }
             match self.link(None).await {
@@ -133,14 +132,4 @@ fn never_up(error: StpConnectError, reply: Option<ConnectReply>) -> Outcome {
         let _ = reply.send(Err(error.clone()));
     }
     Outcome::NeverUp(error)
-}
-
-/// Bounds of the delays, like those of the engine's supervisor: doubling, capped, unlimited in number.
-fn delays(min: Duration, max: Duration) -> impl Iterator<Item = Duration> + Send {
-    ExponentialBuilder::default()
-        .with_min_delay(min)
-        .with_max_delay(max.max(min))
-        .with_factor(2.0)
-        .without_max_times()
-        .build()
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use connector_core::QueueLimits;
 use connector_core::stp::{StpHandlers, StpTimeout};
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ pub(super) type Outcome = Result<String, String>;
 const MAX_BYTES: usize = 64 << 20;
 
 pub(super) struct RequestQueue {
-    capacity: usize,
+    limits: QueueLimits,
     queued: VecDeque<Queued>,
     bytes: usize,
     running: Option<Running>,
@@ -34,14 +35,15 @@ struct Running {
 
 impl RequestQueue {
     pub(super) fn new(capacity: usize) -> RequestQueue {
-        RequestQueue { capacity, queued: VecDeque::new(), bytes: 0, running: None }
+        let limits = QueueLimits::default().max_messages(capacity).max_bytes(MAX_BYTES);
+        RequestQueue { limits, queued: VecDeque::new(), bytes: 0, running: None }
     }
 
     /// # Errors
     /// The queue is full.
     pub(super) fn push(&mut self, cookie: i64, message: String, timeout: StpTimeout) -> Result<(), String> {
         let bytes = self.bytes.saturating_add(message.len());
-        if self.queued.len() >= self.capacity || (bytes > MAX_BYTES && !self.queued.is_empty()) {
+        if !self.limits.admits(self.queued.len(), bytes) {
             return Err(format!("the service is busy: {} requests are queued already", self.queued.len()));
         }
         self.bytes = bytes;

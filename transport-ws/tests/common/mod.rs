@@ -1,23 +1,13 @@
 //! Helpers for tests at link level.
 #![allow(dead_code, reason = "each test program includes the whole file and uses part of it")]
 
-use std::future::{Future, poll_fn};
-use std::task::Poll;
-use std::time::Duration;
+use std::future::poll_fn;
 
-use connector_core::{
-    Action, ClientConnector, ConnectError, DecodeError, Link, LinkEnd, Message, Payload, PluginConnector,
-};
+pub(crate) use conformance::links::*;
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
-
-pub(crate) type TestLink = Box<dyn Link>;
-
-/// Fails if `future` takes longer than any operation in these tests should.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
-}
 
 pub(crate) async fn server(config: WsServerConfig) -> WsServer {
     soon(WsServer::bind("127.0.0.1:0", config)).await.unwrap()
@@ -49,52 +39,18 @@ pub(crate) async fn dial(
     .await
 }
 
-pub(crate) fn emit(id: i64, payload: Payload) -> Message {
-    let mut message = Message::new(Action::Emit);
-    message.id = Some(id.into());
-    message.payload = Some(payload);
-    message
-}
-
-pub(crate) async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
-    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
-    link.send(message).unwrap();
-    soon(poll_fn(|cx| link.poll_flush(cx))).await
-}
-
-pub(crate) async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
-    soon(poll_fn(|cx| link.poll_message(cx))).await
-}
-
-/// Discards messages and returns the end.
-pub(crate) async fn end(link: &mut TestLink) -> LinkEnd {
-    loop {
-        if let Err(end) = next(link).await {
-            return end;
-        }
-    }
-}
-
-pub(crate) async fn disconnect(link: &mut TestLink) {
-    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
-}
-
-/// All methods report the same end.
-pub(crate) async fn assert_ended(link: &mut TestLink, like: &LinkEnd) {
-    let like = format!("{like:?}");
-    let is = |end: LinkEnd| assert_eq!(format!("{end:?}"), like);
-    is(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
-    is(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
-    is(next(link).await.unwrap_err());
-    let Err(connector_core::SendError::Ended(end)) = link.send(Message::new(Action::Emit)) else { panic!("no end") };
-    is(end);
-    disconnect(link).await;
-    is(next(link).await.unwrap_err());
-}
-
-/// Whether a single `poll_ready` is pending.
-pub(crate) async fn is_blocked(link: &mut TestLink) -> bool {
-    poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
+/// Sends a message of `size` bytes to a link with a limit of 1000. Returns the end that both ends report.
+pub(crate) async fn send_too_large(from: &mut TestLink, to: &mut TestLink, size: usize) -> LinkEnd {
+    poll_fn(|cx| from.poll_ready(cx)).await.unwrap();
+    from.send(emit(1, Payload::new("x".repeat(size)))).unwrap();
+    let sender = poll_fn(|cx| {
+        let _ = from.poll_flush(cx);
+        from.poll_message(cx)
+    });
+    let (sent, received) = soon(async { tokio::join!(sender, end(to)) }).await;
+    assert!(matches!(sent, Err(LinkEnd::Closed { code: Some(1009), .. })), "{:?}", sent.err());
+    assert!(matches!(received, LinkEnd::TooLarge { limit: 1000 }), "{received:?}");
+    received
 }
 
 pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -15,8 +15,7 @@ use crate::support::*;
 #[tokio::test]
 async fn invalid_frames_are_dropped_and_the_connection_stays_open() {
     let hub = hub().await;
-    let mut peer = Peer::dial(&hub.url).await;
-    peer.register(json!({"serviceName": "a", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut peer = Peer::service(&hub, "a", &["A"]).await;
     for text in ["", "not JSON", "[1,2]", "{}", r#"{"params":{}}"#, r#"{"method":7}"#, r#"{"method":"Request"}"#] {
         peer.send(text).await;
     }
@@ -54,8 +53,7 @@ async fn a_register_without_a_name_is_refused_and_can_be_repeated() {
 #[tokio::test]
 async fn the_later_of_two_registers_applies() {
     let hub = hub().await;
-    let mut peer = Peer::dial(&hub.url).await;
-    peer.register(json!({"serviceName": "Before", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut peer = Peer::service(&hub, "Before", &["A"]).await;
     let (sender, _) = hub.service("Teller", &[]).await;
     let waiting = {
         let sender = sender.clone();
@@ -96,13 +94,9 @@ async fn solvables_may_be_empty_or_a_comma_separated_string() {
 async fn requests_are_refused_at_once_when_the_answering_service_disconnects() {
     let hub = hub().await;
     let (requester, _) = hub.service("Asker", &[]).await;
-    let mut peer = Peer::dial(&hub.url).await;
-    peer.register(json!({"serviceName": "Mortal", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut peer = Peer::service(&hub, "Mortal", &["A"]).await;
     let start = Instant::now();
-    let requests = {
-        let requester = requester.clone();
-        tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
-    };
+    let requests = request_a(&requester);
     assert_eq!(peer.json().await["method"], "Request");
     drop(peer);
     let refused = soon(requests).await.unwrap().unwrap_err();
@@ -114,10 +108,8 @@ async fn requests_are_refused_at_once_when_the_answering_service_disconnects() {
 #[tokio::test]
 async fn pending_requests_of_a_disconnected_service_are_forgotten() {
     let hub = hub().await;
-    let mut mute = Peer::dial(&hub.url).await;
-    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
-    let mut requester = Peer::dial(&hub.url).await;
-    requester.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
+    let mut mute = Peer::service(&hub, "Mute", &["A"]).await;
+    let mut requester = Peer::service(&hub, "Asker", &[]).await;
     requester.request(1, &json!({"method": "A"}), 30.0).await;
     let requests = mute.json().await;
     let waiting = || hub.handle.listing().sessions[0].services[0].waiting;
@@ -138,8 +130,7 @@ async fn a_frame_over_the_limit_ends_only_its_own_link() {
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().server(WsServerConfig::default().ws(small))).await;
     let (one, _) = hub.service("One", &[]).await;
     let (two, _) = hub.service("Two", &["A"]).await;
-    let mut peer = Peer::dial(&hub.url).await;
-    peer.register(json!({"serviceName": "Large", "solvables": [], "sessionId": "s"})).await;
+    let mut peer = Peer::service(&hub, "Large", &[]).await;
     peer.send(json!({"method": "A", "params": "x".repeat(200_000)}).to_string()).await;
     assert_eq!(peer.text().await, None);
     until(|| hub.handle.counters().services == 2).await;
@@ -203,8 +194,7 @@ async fn an_invalid_service_is_refused_before_dialling() {
 #[tokio::test]
 async fn pending_requests_are_bounded() {
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().max_pending(2)).await;
-    let mut mute = Peer::dial(&hub.url).await;
-    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut mute = Peer::service(&hub, "Mute", &["A"]).await;
     let connector =
         StpWsConnector::with(&hub.url, StpWsConfig::default().max_requests(4).connector(WsConnectorConfig::default()));
     connector.connect(StpService::new("Asker", [""; 0]).session_id("s"), seconds(5.0)).await.unwrap();
@@ -224,8 +214,7 @@ async fn pending_requests_are_bounded() {
     // The sender's own limit. Dropping a request's future frees capacity.
     one.abort();
     two.abort();
-    let mut other = Peer::dial(&hub.url).await;
-    other.register(json!({"serviceName": "Other", "solvables": ["B"], "sessionId": "s"})).await;
+    let mut other = Peer::service(&hub, "Other", &["B"]).await;
     let requests: Vec<_> = (0..4)
         .map(|_| {
             let connector = connector.clone();

@@ -109,10 +109,8 @@ async fn a_session_id_comes_from_the_request_the_path_the_machine_or_is_random()
 #[tokio::test]
 async fn the_senders_timeout_is_enforced_and_a_late_answer_is_dropped() {
     let hub = hub().await;
-    let mut slow = Peer::dial(&hub.url).await;
-    slow.register(json!({"serviceName": "Slow", "solvables": ["A"], "sessionId": "s"})).await;
-    let mut requester = Peer::dial(&hub.url).await;
-    requester.register(json!({"serviceName": "Asker", "solvables": [], "sessionId": "s"})).await;
+    let mut slow = Peer::service(&hub, "Slow", &["A"]).await;
+    let mut requester = Peer::service(&hub, "Asker", &[]).await;
     requester.request(7, &json!({"method": "A"}), 0.2).await;
     let request = slow.json().await;
     assert_eq!(request["params"]["timeout"], 0.2);
@@ -202,8 +200,7 @@ async fn a_stopped_hub_closes_gracefully() {
 async fn a_slow_service_loses_its_link_and_does_not_delay_others() {
     let limits = QueueLimits::default().stall_timeout(Duration::from_millis(300));
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().queue(limits)).await;
-    let mut slow = Peer::dial(&hub.url).await;
-    slow.register(json!({"serviceName": "Slow", "solvables": ["A"], "sessionId": "s"})).await;
+    let mut slow = Peer::service(&hub, "Slow", &["A"]).await;
     let (_quick, log) = hub.service("Quick", &["A"]).await;
     let (sender, _) = hub.service("Teller", &[]).await;
     let message = json!({"method": "A", "params": "x".repeat(8 << 10)}).to_string();

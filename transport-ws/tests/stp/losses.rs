@@ -6,10 +6,9 @@ use connector_core::LinkEnd;
 use connector_core::stp::{
     StpConnectError, StpConnector, StpDisconnectError, StpInformError, StpRequestError, StpService,
 };
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::Message;
 use transport_ws::stp::{StpHubConfig, StpWsConfig, StpWsConnector};
 
 use crate::support::*;
@@ -132,12 +131,8 @@ async fn dropping_the_connector_ends_the_connection() {
 async fn a_pending_request_ends_with_the_link() {
     let hub = hub().await;
     let (requester, _) = hub.service("Asker", &[]).await;
-    let mut mute = Peer::dial(&hub.url).await;
-    mute.register(json!({"serviceName": "Mute", "solvables": ["A"], "sessionId": "s"})).await;
-    let request = {
-        let requester = requester.clone();
-        tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
-    };
+    let mut mute = Peer::service(&hub, "Mute", &["A"]).await;
+    let request = request_a(&requester);
     mute.json().await;
     hub.kill().await;
     let lost = soon(request).await.unwrap().unwrap_err();
@@ -151,11 +146,7 @@ async fn a_disconnect_waits_for_what_is_queued() {
     let connector = StpWsConnector::new(format!("ws://{}", listener.local_addr().unwrap()));
     let (go, wait) = tokio::sync::oneshot::channel();
     let stp = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
-        let _register = ws.next().await.unwrap().unwrap();
-        let params = json!({"cookie": 0, "success": true, "result": "s"});
-        ws.send(Message::text(json!({"method": "RequestResponse", "params": params}).to_string())).await.unwrap();
+        let mut ws = accept_service(listener).await;
         wait.await.unwrap();
         let mut informs = 0;
         while let Some(Ok(frame)) = ws.next().await {
@@ -187,11 +178,7 @@ async fn a_disconnect_from_an_unresponsive_stp_times_out() {
     let connector =
         StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().capacity(16));
     let stp = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
-        let _register = ws.next().await.unwrap().unwrap();
-        let params = json!({"cookie": 0, "success": true, "result": "s"});
-        ws.send(Message::text(json!({"method": "RequestResponse", "params": params}).to_string())).await.unwrap();
+        let _ws = accept_service(listener).await;
         std::future::pending::<()>().await;
     });
     soon(connector.connect(StpService::new("a", [""; 0]), seconds(5.0))).await.unwrap();

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
+use connector_core::stp::{
+    ErrorHandler, InformHandler, RequestHandler, StpConnector, StpRequestError, StpService, StpTimeout,
+};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -154,6 +156,13 @@ impl Peer {
         self.send(json!({"method": "RequestResponse", "params": params}).to_string()).await;
     }
 
+    /// A service in session `s`.
+    pub async fn service(hub: &Hub, name: &str, solvables: &[&str]) -> Peer {
+        let mut peer = Peer::dial(&hub.url).await;
+        peer.register(json!({"serviceName": name, "solvables": solvables, "sessionId": "s"})).await;
+        peer
+    }
+
     /// Registers as the newer connector does, and returns the session's id.
     pub async fn register(&mut self, params: Value) -> Value {
         self.request(0, &json!({"method": "Register", "params": params}), 30.0).await;
@@ -166,4 +175,20 @@ impl Peer {
         assert_eq!(answer["params"]["success"], true, "{answer}");
         answer["params"]["result"].clone()
     }
+}
+
+/// Sends a request of the method `A` from a task.
+pub fn request_a(requester: &StpWsConnector) -> JoinHandle<Result<Vec<String>, StpRequestError>> {
+    let requester = requester.clone();
+    tokio::spawn(async move { requester.request(r#"{"method":"A"}"#, seconds(30.0)).await })
+}
+
+/// Accepts a service, and registers it in session `s`.
+pub async fn accept_service(listener: TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut ws = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let _register = ws.next().await.unwrap().unwrap();
+    let params = json!({"cookie": 0, "success": true, "result": "s"});
+    ws.send(Message::text(json!({"method": "RequestResponse", "params": params}).to_string())).await.unwrap();
+    ws
 }

@@ -18,6 +18,7 @@ use futures_util::future::{Either, select};
 use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use transport_server::BindError;
 
 pub use config::StpHubConfig;
 pub use list_client::{StpListError, list};
@@ -27,7 +28,7 @@ use self::outbox::Outbox;
 use self::outgoing::{Body, Outgoing};
 use self::router::Router;
 use super::reconnect::Stop;
-use crate::client::{BindError, WsServer};
+use crate::client::WsServer;
 
 /// A small STP server: STP connectors register with it, and it routes their messages by solvable.
 ///

@@ -38,11 +38,11 @@ impl Outbox {
     pub(super) fn push(&self, frame: Utf8Bytes) {
         let mut state = self.state();
         let bytes = state.bytes.saturating_add(frame.len());
-        if state.queue.len() >= self.limits.max_messages || (bytes > self.limits.max_bytes && !state.queue.is_empty()) {
-            state.overflowed = true;
-        } else {
+        if self.limits.admits(state.queue.len(), bytes) {
             state.bytes = bytes;
             state.queue.push_back(frame);
+        } else {
+            state.overflowed = true;
         }
         drop(state);
         self.owner.wake();
@@ -85,8 +85,7 @@ impl Outbox {
     pub(super) fn backlog(&self, cx: &mut Context<'_>) -> (bool, bool) {
         self.owner.register(cx.waker());
         let state = self.state();
-        let full = state.queue.len() >= self.limits.capacity || state.bytes >= self.limits.max_bytes;
-        (full, state.overflowed)
+        (self.limits.is_full(state.queue.len(), state.bytes), state.overflowed)
     }
 
     pub(super) fn limits(&self) -> &QueueLimits {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use connector_core::{LinkEnd, StallDetector};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use transport_server::is_loopback;
 
 use super::Inner;
 use super::incoming::Incoming;
@@ -24,7 +25,7 @@ const SMALL: usize = 16 * 1024;
 pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop: Stop) {
     let Accepted { mut link, path, peer } = accepted;
     let outbox = Arc::new(Outbox::new(hub.config.queue.clone()));
-    let may_list = hub.config.list_to_remote || peer.ip().to_canonical().is_loopback();
+    let may_list = hub.config.list_to_remote || is_loopback(peer);
     hub.router().join(id, Arc::clone(&outbox), &path, may_list);
     let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));

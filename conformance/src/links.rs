@@ -1,0 +1,132 @@
+//! Helpers for tests of one transport that drive its links directly: its frames, limits and ends, which the suite cannot
+//! know. Each operation is bounded by [`soon`], and panics where a test must fail.
+//!
+//! ```
+//! use conformance::links::{disconnect, emit, end, next_id, send};
+//! use conformance::memory_pair;
+//! use connector_core::{LinkEnd, Payload};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let (mut one, mut other) = memory_pair();
+//! send(&mut one, emit(7, Payload::new("hello"))).await.unwrap();
+//! assert_eq!(next_id(&mut other).await, 7);
+//! disconnect(&mut one).await;
+//! assert!(matches!(end(&mut other).await, LinkEnd::Closed { .. }));
+//! # }
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+use std::time::Duration;
+
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, Payload, SendError};
+
+/// One end of a link.
+pub type TestLink = Box<dyn Link>;
+
+/// The output of a future that takes less than 30 s.
+///
+/// # Panics
+/// It takes longer, which only a hang does.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
+}
+
+/// A notification with this id and payload.
+pub fn emit(id: i64, payload: Payload) -> Message {
+    let mut message = Message::new(Action::Emit);
+    message.id = Some(id.into());
+    message.payload = Some(payload);
+    message
+}
+
+/// Waits until the link is ready, sends, and flushes.
+///
+/// # Errors
+/// The link has ended.
+///
+/// # Panics
+/// The message cannot be sent.
+pub async fn send(link: &mut TestLink, message: Message) -> Result<(), LinkEnd> {
+    soon(poll_fn(|cx| link.poll_ready(cx))).await?;
+    link.send(message).unwrap();
+    soon(poll_fn(|cx| link.poll_flush(cx))).await
+}
+
+/// The next message, or the error of a frame that is not a message.
+///
+/// # Errors
+/// The link has ended.
+pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, LinkEnd> {
+    soon(poll_fn(|cx| link.poll_message(cx))).await
+}
+
+/// The id of the next message.
+///
+/// # Panics
+/// The link has ended, or there is no message with a number as its id.
+pub async fn next_id(link: &mut TestLink) -> i64 {
+    next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
+}
+
+/// Discards messages, and returns how the link ends.
+pub async fn end(link: &mut TestLink) -> LinkEnd {
+    loop {
+        if let Err(end) = next(link).await {
+            return end;
+        }
+    }
+}
+
+/// Closes the link.
+pub async fn disconnect(link: &mut TestLink) {
+    soon(poll_fn(|cx| link.poll_disconnect(cx))).await;
+}
+
+/// Whether a single `poll_ready` is pending.
+pub async fn is_blocked(link: &mut TestLink) -> bool {
+    poll_fn(|cx| Poll::Ready(link.poll_ready(cx).is_pending())).await
+}
+
+/// Asserts that all methods report this end, and still do after a disconnect.
+///
+/// # Panics
+/// One of them reports something else.
+pub async fn assert_ended(link: &mut TestLink, expected: &LinkEnd) {
+    let expected = format!("{expected:?}");
+    let check = |end: LinkEnd| assert_eq!(format!("{end:?}"), expected);
+    check(soon(poll_fn(|cx| link.poll_ready(cx))).await.unwrap_err());
+    check(soon(poll_fn(|cx| link.poll_flush(cx))).await.unwrap_err());
+    check(next(link).await.unwrap_err());
+    let Err(SendError::Ended(end)) = link.send(Message::new(Action::Emit)) else {
+        panic!("`send` does not report the end")
+    };
+    check(end);
+    disconnect(link).await;
+    check(next(link).await.unwrap_err());
+}
+
+/// Drives a link as its owner does, in one task that reads everything and sends when the link is ready: sends `count`
+/// notifications, every `large_every`th of 300 kB and the others small, while it receives as many.
+///
+/// # Panics
+/// They do not arrive in order, or the link ends.
+pub async fn exchange(mut link: TestLink, count: i64, large_every: i64) -> TestLink {
+    let (mut sent, mut received) = (0, 0);
+    soon(poll_fn(|cx| {
+        while let Poll::Ready(message) = link.poll_message(cx) {
+            assert_eq!(message.unwrap().unwrap().id, Some(received.into()));
+            received += 1;
+        }
+        while sent < count && link.poll_ready(cx).is_ready() {
+            let size = if sent % large_every == 0 { 300_000 } else { 100 };
+            link.send(emit(sent, Payload::new("x".repeat(size)))).unwrap();
+            sent += 1;
+        }
+        let flushed = link.poll_flush(cx).is_ready();
+        if flushed && sent == count && received == count { Poll::Ready(()) } else { Poll::Pending }
+    }))
+    .await;
+    link
+}

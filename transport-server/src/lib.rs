@@ -1,0 +1,71 @@
+//! What the TCP servers of plugins share, whatever protocol they speak above TCP.
+//!
+//! - [`Listener`] binds an address under the loopback rule, and accepts connections with a back-off. [`BindError`] says
+//!   why an address cannot be bound, and what to do.
+//! - [`AllowedOrigins`] keeps web pages out, [`token_matches`] checks a token in constant time, and
+//!   [`connection_permits`] limits connections.
+//!
+//! `transport-ws` and `transport-socketio` are built on this crate and re-export [`BindError`]. Plugins and hosts do not
+//! need it.
+
+mod bind;
+mod listener;
+mod origins;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+pub use bind::BindError;
+pub use listener::Listener;
+pub use origins::{AllowedOrigins, header_excerpt};
+
+/// Whether only this machine reaches `addr`. An IPv4 address inside an IPv6 address counts as that IPv4 address.
+pub fn is_loopback(addr: SocketAddr) -> bool {
+    IpAddr::to_canonical(&addr.ip()).is_loopback()
+}
+
+/// Whether a client has sent the `expected` token. Takes the same time wherever the two differ.
+pub fn token_matches(expected: &str, sent: &[u8]) -> bool {
+    sent.ct_eq(expected.as_bytes()).into()
+}
+
+/// Permits for at most `max` connections at once. A connection holds its permit until it ends. Any `max` is valid: a
+/// semaphore on its own panics above [`Semaphore::MAX_PERMITS`].
+pub fn connection_permits(max: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)))
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_matches_only_as_a_whole() {
+        assert!(token_matches("s3cret", b"s3cret"));
+        for wrong in ["", "s3cre", "s3cret ", "S3cret"] {
+            assert!(!token_matches("s3cret", wrong.as_bytes()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_permits_is_valid() {
+        assert_eq!(connection_permits(usize::MAX).available_permits(), Semaphore::MAX_PERMITS);
+        assert_eq!(connection_permits(0).available_permits(), 0);
+    }
+
+    #[test]
+    fn a_mapped_loopback_address_is_loopback() {
+        for (addr, expected) in
+            [("127.0.0.1:1", true), ("[::1]:1", true), ("[::ffff:127.0.0.1]:1", true), ("192.0.2.1:1", false)]
+        {
+            assert_eq!(is_loopback(addr.parse().unwrap()), expected, "{addr}");
+        }
+    }
+}
