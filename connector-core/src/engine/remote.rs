@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::watch;
 
@@ -12,13 +11,14 @@ use crate::error::{CallError, LinkLost};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
+use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
-    Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
-    Withdraw { id: i64 },
+    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
+    Withdraw { id: CallId },
     Notify { emitter: Name, event: Name, args: Payload },
 }
 
@@ -89,7 +89,7 @@ pub(super) struct RemotePlugin {
     pub(super) state: watch::Sender<LinkState>,
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
-    next_id: AtomicI64,
+    ids: CallIds,
 }
 
 impl RemotePlugin {
@@ -112,7 +112,7 @@ impl RemotePlugin {
             outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
             state: watch::Sender::new(LinkState::Inactive),
             supervisor: Mutex::default(),
-            next_id: AtomicI64::new(0),
+            ids: CallIds::starting_at(0),
         }
     }
 
@@ -126,7 +126,7 @@ impl RemotePlugin {
         args: Payload,
         info: Box<RequestInfo>,
     ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.ids.allocate();
         let call = |reply| EngineCommand::Call { id, method, args, info, reply };
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
     }

@@ -147,10 +147,10 @@ impl Supervisor {
                 Some(Ok(mut link)) => {
                     let mut endpoint = self.endpoint();
                     // This also runs the host's code: its rules, and the `Serialize` of its values.
-                    let work = drive(&mut *link, &mut endpoint, &self.entry.options.queue);
+                    let work = drive(&mut *link, &mut endpoint);
                     let end = guard::run(&self.entry.name, "the link's task", work).await;
                     let end = end.unwrap_or_else(|| LinkEnd::lost("its task panicked"));
-                    (end, endpoint.is_loaded(), endpoint.end())
+                    (end, endpoint.role.is_loaded(), endpoint.exchange.session.end())
                 }
             };
             if matches!(end, LinkEnd::Disconnected) {
@@ -271,7 +271,7 @@ impl Supervisor {
                 }
             }
         };
-        EngineEndpoint::new(engine, entry, remote, on_loaded)
+        EngineEndpoint::open(engine, entry, remote, on_loaded)
     }
 }
 
