@@ -9,6 +9,7 @@ use super::Inner;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
+use super::supervisor;
 use crate::connector::{Link, LinkEnd};
 use crate::error::Refusal;
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Reply, Role};
@@ -16,14 +17,12 @@ use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::wire::Name;
 
-pub(super) type EngineEndpoint<L> = Endpoint<EngineRole<L>>;
+pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
-pub(super) struct EngineRole<L> {
+pub(super) struct EngineRole {
     engine: Weak<Inner>,
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
-    /// Callback for the completed handshake.
-    on_loaded: Option<L>,
     handshake: Handshake,
     /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
@@ -40,24 +39,17 @@ enum Handshake {
     Failed(LinkEnd),
 }
 
-impl<L: FnOnce(Option<Vec<String>>) + Send> EngineEndpoint<L> {
-    /// `on_loaded` receives the methods that the plugin lists in its first handshake response.
-    pub(super) fn open(
-        engine: Weak<Inner>,
-        entry: Arc<Entry>,
-        remote: Arc<RemotePlugin>,
-        on_loaded: L,
-    ) -> EngineEndpoint<L> {
+impl EngineEndpoint {
+    pub(super) fn open(engine: Weak<Inner>, entry: Arc<Entry>, remote: Arc<RemotePlugin>) -> EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());
-        let on_loaded = Some(on_loaded);
-        Endpoint::new(EngineRole { engine, entry, remote, on_loaded, handshake, health: None }, session)
+        Endpoint::new(EngineRole { engine, entry, remote, handshake, health: None }, session)
     }
 }
 
-impl<L> EngineRole<L> {
-    pub(super) fn is_loaded(&self) -> bool {
+impl EngineRole {
+    fn is_loaded(&self) -> bool {
         matches!(self.handshake, Handshake::Answered | Handshake::Done)
     }
 
@@ -99,7 +91,7 @@ impl<L> EngineRole<L> {
     }
 }
 
-impl<L: FnOnce(Option<Vec<String>>) + Send> Role for EngineRole<L> {
+impl Role for EngineRole {
     type Side = EngineSide;
     type Command = EngineCommand;
 
@@ -130,13 +122,10 @@ impl<L: FnOnce(Option<Vec<String>>) + Send> Role for EngineRole<L> {
         let Some(engine) = self.engine.upgrade() else { return };
         match event {
             EngineEvent::Loaded { methods } => {
-                match self.on_loaded.take() {
-                    Some(on_loaded) => on_loaded(methods),
-                    None => {
-                        if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
-                            engine.profile_updated(&self.entry);
-                        }
-                    }
+                if !self.is_loaded() {
+                    supervisor::link_up(&engine, &self.entry, &self.remote, methods);
+                } else if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
+                    engine.profile_updated(&self.entry);
                 }
                 self.handshake = Handshake::Answered;
             }
