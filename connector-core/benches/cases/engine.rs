@@ -1,9 +1,9 @@
-//! The router and the call queues: an engine whose plugins are all in this process.
+//! The router, the call queues, and calls over a link: an engine and all its plugins on one thread.
 
 use std::hint::black_box;
 use std::mem;
 
-use connector_core::{Engine, Plugin, PluginClient, PluginOptions, Registration};
+use connector_core::{ClientConfig, Engine, ExternalProfile, Plugin, PluginClient, PluginOptions, Registration, serve};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
@@ -17,6 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
         emit("router/emit to 100", 100),
         calls("queue/64 calls one by one", 1),
         calls("queue/64 calls at once", 64),
+        over_link("link/call", 1),
+        over_link("link/64 calls at once", 64),
     ]
 }
 
@@ -64,6 +66,22 @@ fn calls(name: &'static str, concurrency: usize) -> Case {
         move || {
             let outcomes = host.run(|local| join_all((0..64).map(|_| local.call::<()>("worker", "work", ()))));
             outcomes.into_iter().for_each(Result::unwrap);
+        }
+    })
+}
+
+/// Concurrent calls over an in-memory link, with the work of both ends.
+fn over_link(name: &'static str, calls: usize) -> Case {
+    Case::new(name, move || {
+        let host = Host::new();
+        let (connector, accepts, _) = conformance::memory();
+        let calculator = || Plugin::new("calculator").method("add", |a: i64, b: i64| async move { a + b });
+        host.runtime.spawn(serve(accepts, calculator, ClientConfig::default()));
+        host.add(Registration::behind(ExternalProfile::new("calculator", "memory:"), connector));
+        move || {
+            let add = |local, n| PluginClient::call::<i64>(local, "calculator", "add", (n, 22_i64));
+            let outcomes = host.run(|local| join_all((0..calls as i64).map(|n| add(local, black_box(n)))));
+            black_box(outcomes.into_iter().map(Result::unwrap).sum::<i64>());
         }
     })
 }

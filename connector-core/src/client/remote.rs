@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::error::{CallError, LinkLost, Refusal};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
-use crate::session::HANDSHAKE;
+use crate::session::{CallId, CallIds, HANDSHAKE};
 use crate::sync::lock;
 use crate::wire::{Action, Name, Payload};
 
 /// A request from a handle to the link's task.
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
-    Call { id: i64, target: Name, method: Name, args: Payload, reply: Reply },
-    Withdraw { id: i64 },
+    Call { id: CallId, target: Name, method: Name, args: Payload, reply: Reply },
+    Withdraw { id: CallId },
     Cancel { target: Name, method: Option<Name> },
     Listen { action: Action, emitter: Name, event: Name },
     Emit { event: Name, args: Payload },
@@ -63,7 +63,7 @@ pub(crate) struct RemoteClient {
     pub(super) outbox: Outbox<ClientCommand>,
     pub(super) instance: Arc<Instance>,
     pub(super) config: ClientConfig,
-    next_id: AtomicI64,
+    ids: CallIds,
     next_listener: AtomicU64,
     /// The plugin's registered name, once an engine has performed the handshake.
     pub(super) loaded: watch::Sender<Option<Name>>,
@@ -91,7 +91,7 @@ impl RemoteClient {
             outbox: Outbox::new(config.queue.clone(), None),
             instance: Arc::new(Instance::new(plugin)),
             config,
-            next_id: AtomicI64::new(1),
+            ids: CallIds::starting_at(1),
             next_listener: AtomicU64::new(0),
             loaded: watch::Sender::new(None),
             listeners: Mutex::default(),
@@ -132,7 +132,7 @@ impl RemoteClient {
         if method == HANDSHAKE {
             return Err(Refusal::Reserved { target: target.to_owned(), caller: self.name().to_string() }.into());
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.ids.allocate();
         let answered = pin!(async {
             self.outbox.wait_for_capacity().await;
             let call = |reply| ClientCommand::Call { id, target: target.into(), method: method.into(), args, reply };

@@ -128,11 +128,11 @@ pub fn connect(
 const DEACTIVATION_LIMIT: Duration = Duration::from_secs(10);
 
 async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
-    let mut guard = EndOnDrop { endpoint: Some(PluginEndpoint::new(Arc::clone(&shared))) };
+    let mut guard = EndOnDrop { endpoint: Some(PluginEndpoint::open(Arc::clone(&shared))) };
     let end = match &mut guard.endpoint {
         // This also runs the plugin's code: its activation hook, and the `Serialize` of its values.
         Some(endpoint) => {
-            let mut work = pin!(drive(&mut *link, endpoint, shared.outbox.limits()));
+            let mut work = pin!(drive(&mut *link, endpoint));
             let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
             let end = guard::catch(&shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))

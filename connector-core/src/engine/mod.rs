@@ -2,6 +2,7 @@
 
 mod access;
 mod call;
+mod connection;
 mod current;
 mod endpoint;
 mod entry;
@@ -29,12 +30,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Operation};
+pub use connection::LinkState;
 pub(crate) use entry::Entry;
 pub use manager::PluginManager;
 pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
-pub use remote::LinkState;
 
 use self::access::Rule;
 use self::call::LogicalClock;

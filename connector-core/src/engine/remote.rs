@@ -1,24 +1,25 @@
 //! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
-use std::fmt;
+use std::mem;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use super::connection::{Activated, Connection, Effects, Event, LinkState, Next};
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
+use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
-    Call { id: i64, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
-    Withdraw { id: i64 },
+    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
+    Withdraw { id: CallId },
     Notify { emitter: Name, event: Name, args: Payload },
 }
 
@@ -41,43 +42,8 @@ impl Queued for EngineCommand {
     }
 }
 
-/// The state of a plugin's link.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum LinkState {
-    /// The plugin is not active, so there is no link.
-    Inactive,
-    /// The first link since activation is being made.
-    Connecting,
-    /// The link is up and the handshake complete.
-    Up,
-    /// The link is down. The engine keeps reconnecting until the link is up or the plugin is deactivated, unless `why`
-    /// is [`LinkEnd::Unreachable`] with a [`ConnectError::GivenUp`](crate::ConnectError::GivenUp): then the link stays down until the plugin is deactivated and activated again.
-    Down {
-        /// How the link ended, or why the last attempt failed.
-        why: LinkEnd,
-        /// The number of failed attempts since.
-        tries: u32,
-    },
-}
-
-impl LinkState {
-    /// Whether calls reach the plugin.
-    pub fn is_up(&self) -> bool {
-        matches!(self, LinkState::Up)
-    }
-}
-
-impl fmt::Display for LinkState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkState::Inactive => f.write_str("inactive"),
-            LinkState::Connecting => f.write_str("connecting"),
-            LinkState::Up => f.write_str("up"),
-            LinkState::Down { why, tries } => write!(f, "down ({why}); tries since: {tries}"),
-        }
-    }
-}
+/// Completes an activation.
+type Waiter = oneshot::Sender<Activated>;
 
 pub(super) struct RemotePlugin {
     pub(super) name: Name,
@@ -86,10 +52,12 @@ pub(super) struct RemotePlugin {
     pub(super) redacted_url: String,
     pub(super) connector: tokio::sync::Mutex<Box<dyn PluginConnector>>,
     pub(super) outbox: Outbox<EngineCommand>,
+    /// Written by [`transition`](Self::transition) only, as are the outbox's flags.
     pub(super) state: watch::Sender<LinkState>,
+    connection: Mutex<Connection<Waiter>>,
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
-    next_id: AtomicI64,
+    ids: CallIds,
 }
 
 impl RemotePlugin {
@@ -111,8 +79,9 @@ impl RemotePlugin {
             connector: tokio::sync::Mutex::new(connector),
             outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
             state: watch::Sender::new(LinkState::Inactive),
+            connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
-            next_id: AtomicI64::new(0),
+            ids: CallIds::starting_at(0),
         }
     }
 
@@ -126,7 +95,7 @@ impl RemotePlugin {
         args: Payload,
         info: Box<RequestInfo>,
     ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.ids.allocate();
         let call = |reply| EngineCommand::Call { id, method, args, info, reply };
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
     }
@@ -161,30 +130,57 @@ impl RemotePlugin {
         })
     }
 
-    /// The link is gone: ends the calls in `waiting` and the queued ones.
-    pub(super) fn set_down(&self, end: &LinkEnd, waiting: Vec<Reply>) {
-        let mut events = 0;
-        let queued = self.outbox.set_down(end.clone()).into_iter().filter_map(|command| match command {
-            EngineCommand::Call { reply, .. } => Some(reply),
-            EngineCommand::Withdraw { .. } => None,
-            EngineCommand::Notify { .. } => {
-                events += 1;
-                None
+    /// Applies an event to the connection. If the link is no longer up then, ends the queued calls and `calls`, which
+    /// are those of its session. Returns what the supervisor does next.
+    pub(super) fn transition(&self, event: Event<Waiter>, calls: Vec<Reply>) -> Next {
+        let (begins, stops) = (matches!(event, Event::Activate(_)), matches!(event, Event::Stop));
+        let (mut effects, mut lost) = (None, None);
+        // The public state is locked meanwhile, so that other threads see it and the queue agree. Watchers are woken
+        // after, and what is replaced is dropped after.
+        self.state.send_if_modified(|state| {
+            let Effects { published, .. } = effects.insert(lock(&self.connection).transition(event));
+            let Some(published) = published else { return false };
+            match published.down() {
+                None => self.outbox.set_up(),
+                Some(end) => lost = Some((self.outbox.set_down(end.clone()), end)),
             }
+            mem::swap(state, published);
+            true
         });
-        for reply in waiting.into_iter().chain(queued) {
+        // After the public state: a caller whose call fails may wait for the link to be up again.
+        if let Some((queued, end)) = lost {
+            self.end_calls(&end, queued, calls);
+        }
+        if begins {
+            self.outbox.clear();
+        }
+        if stops {
+            self.outbox.stop();
+        }
+        let Some(Effects { activated, next, .. }) = effects else { return Next::Nothing };
+        if let Some((waiter, outcome)) = activated {
+            // An error means that the activation was abandoned.
+            let _ = waiter.send(outcome);
+        }
+        next
+    }
+
+    fn end_calls(&self, end: &LinkEnd, queued: Vec<EngineCommand>, mut calls: Vec<Reply>) {
+        let mut events = 0;
+        for command in queued {
+            match command {
+                EngineCommand::Call { reply, .. } => calls.push(reply),
+                EngineCommand::Withdraw { .. } => {}
+                EngineCommand::Notify { .. } => events += 1,
+            }
+        }
+        for reply in calls {
             // An error means that the caller has dropped the call.
             let _ = reply.send(Err(self.lost(end.clone())));
         }
         if events > 0 {
             tracing::warn!(plugin = &*self.name, dropped = events, "events beyond the queue's capacity are dropped");
         }
-    }
-
-    /// Drops everything queued: a new activation starts empty.
-    pub(super) fn forget(&self) {
-        self.set_down(&LinkEnd::Disconnected, Vec::new());
-        self.outbox.clear();
     }
 
     /// Whether the supervisor has ended.
@@ -197,7 +193,6 @@ impl RemotePlugin {
         // The task may be running on another thread. It can still be awaited, and cleans up after itself.
         let task = lock(&self.supervisor).as_mut().and_then(|(task, _)| task.take());
         drop(task);
-        self.set_down(&LinkEnd::Disconnected, Vec::new());
-        self.state.send_replace(LinkState::Inactive);
+        self.transition(Event::Reset, Vec::new());
     }
 }

@@ -4,42 +4,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{QueueLimits, StallDetector};
+use super::{Endpoint, Role, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
 use crate::runtime;
 use crate::session::Retained;
-use crate::wire::{Action, DecodeError, Message, Name, PayloadError};
-
-/// One end's share of the work: its session and the reactions to the session's events.
-pub(crate) trait Endpoint: Send {
-    /// The plugin's name, for traces.
-    fn plugin(&self) -> Name;
-
-    /// A message has arrived.
-    fn receive(&mut self, message: Message);
-
-    /// A frame arrived of which only the head is readable; `why` is the reason.
-    fn receive_head(&mut self, head: Message, why: &DecodeError);
-
-    /// The next message to send.
-    fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message>;
-
-    /// Makes progress on work that runs beside the link. Returns whether any completed.
-    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
-
-    /// Registers the task to be woken when the queue exceeds its limits. Used while the link accepts no messages.
-    fn watch_backlog(&self, cx: &mut Context<'_>);
-
-    /// The number of messages waiting to be sent, and whether they exceed the hard limit.
-    fn backlog(&self) -> (usize, bool);
-
-    /// A message could not be serialized.
-    fn unsendable(&mut self, retained: Retained, error: PayloadError);
-
-    /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
-    /// addition to the bytes that the link counts.
-    fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd>;
-}
+use crate::wire::{Action, DecodeError};
 
 /// Messages sent, and messages received, before switching to the other direction.
 const BATCH: usize = 8;
@@ -58,7 +27,8 @@ const MAX_CUT_TURNS: usize = 32;
 
 /// Moves messages between a link and its endpoint until the link ends, and returns how it ended. Flushes when there is
 /// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
-pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut impl Endpoint, limits: &QueueLimits) -> LinkEnd {
+pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role>) -> LinkEnd {
+    let limits = endpoint.role.outbox().limits().clone();
     let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
     // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     let mut signs = 0u64;

@@ -1,18 +1,20 @@
 //! What both ends of a link share: the queue in front of the link, and the task that drives it.
 
 mod drive;
+mod endpoint;
 mod outbox;
 mod pending_call;
 mod response_queue;
 mod stall;
 mod task_set;
 
-pub(crate) use drive::{Endpoint, close, drive};
+pub(crate) use drive::{close, drive};
+pub(crate) use endpoint::{Echo, Endpoint, Exchange, Role};
 pub(crate) use outbox::{Outbox, Queued};
 pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
-pub(crate) use response_queue::ResponseQueue;
+use response_queue::ResponseQueue;
 pub use stall::StallDetector;
-pub(crate) use task_set::{Completed, TaskSet};
+use task_set::{Completed, TaskSet};
 
 use std::time::Duration;
 

@@ -198,11 +198,6 @@ impl<C: Queued> Outbox<C> {
         self.wake_owner();
     }
 
-    /// Cancels the stop request, before a restart.
-    pub(crate) fn unstop(&self) {
-        self.stop.store(false, Ordering::Release);
-    }
-
     /// Whether the owner was asked to stop. The owner is woken for that if it has found the queue empty or watches the
     /// backlog.
     pub(crate) fn is_stopped(&self) -> bool {
@@ -249,8 +244,9 @@ impl<C: Queued> Outbox<C> {
         lost
     }
 
-    /// Drops everything queued.
+    /// Starts afresh: withdraws a stop request, and drops everything queued.
     pub(crate) fn clear(&self) {
+        self.stop.store(false, Ordering::Release);
         let mut state = lock(&self.state);
         let dropped = std::mem::take(&mut state.queue);
         state.bytes = 0;

@@ -9,19 +9,20 @@ use tokio::sync::oneshot;
 use super::{Outbox, Queued};
 use crate::connector::LinkEnd;
 use crate::error::CallError;
+use crate::session::CallId;
 use crate::wire::Payload;
 
 /// Completes a pending call. Dropped without a result if the link's task ended.
 pub(crate) type Reply = oneshot::Sender<Result<Payload, CallError>>;
 
 /// Requests that the link's task forget a call and notify a native peer.
-pub(crate) struct Withdraw(pub(crate) i64);
+pub(crate) struct Withdraw(pub(crate) CallId);
 
 /// A queued or sent call. The outer error means that the link is down or its task has ended. Dropping it withdraws the
 /// call.
 pub(crate) struct PendingCall<'a, C: Queued + From<Withdraw>> {
     outbox: &'a Outbox<C>,
-    id: i64,
+    id: CallId,
     outcome: oneshot::Receiver<Result<Payload, CallError>>,
     ended: bool,
 }
@@ -33,7 +34,7 @@ impl<'a, C: Queued + From<Withdraw>> PendingCall<'a, C> {
     /// The link is down.
     pub(crate) fn start(
         outbox: &'a Outbox<C>,
-        id: i64,
+        id: CallId,
         call: impl FnOnce(Reply) -> C,
     ) -> Result<PendingCall<'a, C>, LinkEnd> {
         let (reply, outcome) = oneshot::channel();

@@ -10,9 +10,10 @@ use futures_util::future::{Either, select};
 use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
+use crate::engine::connection::Event;
 use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::reentrancy::PendingChange;
-use crate::engine::remote::{LinkState, RemotePlugin};
+use crate::engine::remote::RemotePlugin;
 use crate::engine::{Inner, current, supervisor};
 use crate::error::ActivateError;
 use crate::guard;
@@ -165,12 +166,12 @@ impl Inner {
             waiter.end(Ok(()));
         }
         if let Some(remote) = entry.remote() {
-            remote.outbox.stop();
+            remote.transition(Event::Stop, Vec::new());
         }
         self.announce_deactivated(entry);
         if let Some(remote) = entry.remote() {
             supervisor::stopped(remote).await;
-            remote.state.send_replace(LinkState::Inactive);
+            remote.transition(Event::Reset, Vec::new());
         }
     }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::session::{CallIds, Retained};
+use crate::wire::DecodeError;
 
 fn message(json: serde_json::Value) -> Message {
     Message::decode(json.to_string().into()).unwrap()
@@ -23,7 +25,7 @@ fn the_handshake_is_performed_at_start_and_on_request() {
     for answered in [&hello["id"], &again["id"]] {
         let answer = serde_json::json!({"action": "response", "key": "handshake", "id": answered, "payload": ["echo"]});
         match session.receive(message(answer)).unwrap().unwrap() {
-            EngineEvent::Loaded { methods } => assert_eq!(methods.unwrap(), ["echo"]),
+            Event::Peer(EngineEvent::Loaded { methods }) => assert_eq!(methods.unwrap(), ["echo"]),
             other => panic!("{other:?}"),
         }
     }
@@ -44,21 +46,23 @@ fn a_handshake_answered_with_nonsense_fails() {
         let mut answer = nonsense;
         answer["action"] = "response".into();
         answer["id"] = sent(&mut session)[0]["id"].clone();
-        assert!(matches!(session.receive(message(answer)).unwrap().unwrap(), EngineEvent::HandshakeFailed(_)));
+        let event = session.receive(message(answer)).unwrap().unwrap();
+        assert!(matches!(event, Event::Peer(EngineEvent::HandshakeFailed(_))), "{event:?}");
     }
 }
 
 #[test]
 fn each_call_ends_once_in_any_order_of_responses() {
     let mut session = session();
-    for id in 0..3 {
+    let ids = CallIds::starting_at(0);
+    for reply in 0..3 {
         let info = RequestInfo { from: "local".into(), path: Some("probe".into()), is_from_native: None };
-        session.call(id, "echo".into(), Payload::no_args(), Box::new(info), id as u32);
+        session.call(ids.allocate(), "echo".into(), Payload::no_args(), Box::new(info), reply);
     }
     let respond = |id: i64| message(serde_json::json!({"action": "response", "id": id, "payload": id}));
     for id in [2, 0] {
         match session.receive(respond(id)).unwrap().unwrap() {
-            EngineEvent::Ended { reply, outcome } => {
+            Event::Ended { reply, outcome } => {
                 assert_eq!((reply as i64, outcome.unwrap().read::<i64>().unwrap()), (id, id))
             }
             other => panic!("{other:?}"),
@@ -74,9 +78,12 @@ fn a_response_echoes_its_request_and_carries_the_error_text() {
     let mut session = session();
     sent(&mut session);
     let call = serde_json::json!({"action": "request", "id": 9, "name": "local.sub", "key": "add", "payload": [1]});
-    let Some(EngineEvent::Call { id, target, method, .. }) = session.receive(message(call)).unwrap() else { panic!() };
-    let answer = session.response(id, target, method, Err(CallError::run_timeout("add", "probe")));
-    let answer: serde_json::Value = serde_json::from_slice(&answer.encode().unwrap()).unwrap();
+    let Some(Event::Peer(EngineEvent::Call { id, target, method, .. })) = session.receive(message(call)).unwrap()
+    else {
+        panic!()
+    };
+    session.respond(id, Some(target), Some(method), Err(CallError::run_timeout("add", "probe")));
+    let answer = sent(&mut session).remove(0);
     let expected = serde_json::json!({"action": "response", "id": 9, "name": "local.sub", "key": "add", "error": "[TIMEOUT] Timeout for call add from probe"});
     assert_eq!(answer, expected);
 }
@@ -85,7 +92,8 @@ fn a_response_echoes_its_request_and_carries_the_error_text() {
 fn a_response_that_cannot_be_sent_is_abandoned_after_two_attempts() {
     let mut session = session();
     sent(&mut session);
-    let mut answer = session.response(Some(1.into()), "local".into(), "add".into(), Ok(Payload::null()));
+    session.respond(Some(1.into()), Some("local".into()), Some("add".into()), Ok(Payload::null()));
+    let mut answer = session.transmit().unwrap();
     for name in [Some("local"), Some("")] {
         assert!(session.unsendable(Retained::of(&answer), "too long").is_none());
         answer = session.transmit().unwrap();
@@ -100,11 +108,12 @@ fn an_unreadable_frame_is_answered_or_ends_its_call() {
     let mut session = session();
     sent(&mut session);
     let info = RequestInfo { from: "local".into(), path: None, is_from_native: None };
-    session.call(0, "echo".into(), Payload::no_args(), Box::new(info), 9);
+    session.call(CallIds::starting_at(0).allocate(), "echo".into(), Payload::no_args(), Box::new(info), 9);
+    sent(&mut session);
     let why = DecodeError::NotJson("NaN".to_owned());
     let head = |json| message(json);
     let ended = session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why);
-    assert!(matches!(ended, Some(EngineEvent::Ended { reply: 9, outcome: Err(CallError::Plugin(_)) })), "{ended:?}");
+    assert!(matches!(ended, Some(Event::Ended { reply: 9, outcome: Err(CallError::Plugin(_)) })), "{ended:?}");
     assert!(session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why).is_none());
     let asked = serde_json::json!({"action": "request", "id": {"a": 1}, "name": null, "key": "k"});
     assert!(session.receive_head(head(asked), &why).is_none());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::session::CallIds;
 
 fn message(json: serde_json::Value) -> Message {
     Message::decode(json.to_string().into()).unwrap()
@@ -27,7 +28,7 @@ fn the_handshake_is_requested_and_each_one_answered() {
         let mut hello = published();
         hello["id"] = id.into();
         match session.receive(message(hello)).unwrap().unwrap() {
-            PluginEvent::Handshake { name, first, .. } => assert_eq!((&*name, first), ("probe", expected)),
+            Event::Peer(PluginEvent::Handshake { name, first, .. }) => assert_eq!((&*name, first), ("probe", expected)),
             other => panic!("{other:?}"),
         }
     }
@@ -51,10 +52,10 @@ fn requests_before_the_handshake_are_refused_and_events_dropped() {
 #[test]
 fn a_response_ends_its_call_once() {
     let mut session = loaded(published());
-    session.call(7, "local".into(), "add".into(), Payload::no_args(), 70);
+    session.call(CallIds::starting_at(7).allocate(), "local".into(), "add".into(), Payload::no_args(), 70);
     let response = serde_json::json!({"action": "response", "id": 7, "name": "local", "key": "add", "payload": 42});
     match session.receive(message(response.clone())).unwrap().unwrap() {
-        PluginEvent::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
+        Event::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
         other => panic!("{other:?}"),
     }
     assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7.into())));
@@ -65,10 +66,10 @@ fn a_response_ends_its_call_once() {
 fn errors_have_the_published_text_and_a_type() {
     let mut session = loaded(published());
     let mut fail = |error: serde_json::Value| {
-        session.call(1, "a".into(), "b".into(), Payload::no_args(), 0);
+        session.call(CallIds::starting_at(1).allocate(), "a".into(), "b".into(), Payload::no_args(), 0);
         let response = serde_json::json!({"action": "response", "id": 1, "error": error});
         match session.receive(message(response)).unwrap().unwrap() {
-            PluginEvent::Ended { outcome: Err(error), .. } => error,
+            Event::Ended { outcome: Err(error), .. } => error,
             other => panic!("{other:?}"),
         }
     };
@@ -85,9 +86,13 @@ fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
     native["extensions"] = serde_json::json!(["cancelById"]);
     for (engine, expected) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
         let mut session = loaded(engine);
-        session.call(3, "a".into(), "b".into(), Payload::no_args(), 30);
-        let cancel = session.withdraw_call(3);
+        let id = CallIds::starting_at(3).allocate();
+        session.call(id, "a".into(), "b".into(), Payload::no_args(), 30);
+        session.transmit().unwrap();
+        session.withdraw_call(id);
+        session.withdraw_call(id);
+        let cancel = session.transmit();
         assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), expected);
-        assert!(session.withdraw_call(3).is_none());
+        assert!(session.transmit().is_none());
     }
 }

@@ -1,0 +1,229 @@
+//! One end of a link, as the link's task drives it.
+
+use std::task::{Context, Poll, ready};
+
+use super::{Completed, Outbox, Queued, Reply, ResponseQueue, TaskSet};
+use crate::connector::{Link, LinkEnd};
+use crate::error::CallError;
+use crate::runtime::BoxFuture;
+use crate::session::{Dropped, Event, Retained, Session, Side};
+use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
+
+/// What differs between the two ends of a link: the reactions to the session's events, and the commands.
+pub(crate) trait Role: Send {
+    type Side: Side;
+    type Command: Queued;
+
+    /// The plugin's name, for traces.
+    fn plugin(&self) -> Name;
+
+    fn outbox(&self) -> &Outbox<Self::Command>;
+
+    /// Whether queued commands may be sent yet.
+    fn may_send(&self) -> bool;
+
+    /// How many queued commands count as backlog, and whether the queue has exceeded its hard limit.
+    fn backlog(&self) -> (usize, bool);
+
+    /// A message has arrived.
+    fn received(&mut self) {}
+
+    fn act(&mut self, exchange: &mut Exchange<Self::Side>, event: <Self::Side as Side>::Event);
+
+    /// The handshake failed, which is a reason to end the link.
+    fn handshake_failed(&mut self, end: LinkEnd);
+
+    /// Passes a queued command to the session.
+    fn command(&mut self, exchange: &mut Exchange<Self::Side>, command: Self::Command);
+
+    /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
+    /// addition to the bytes that the link counts.
+    fn poll_stop(
+        &mut self,
+        exchange: &mut Exchange<Self::Side>,
+        cx: &mut Context<'_>,
+        link: &dyn Link,
+        signs: u64,
+    ) -> Poll<LinkEnd>;
+}
+
+/// One end of a link: its session, its running tasks, and its reactions to events.
+pub(crate) struct Endpoint<R: Role> {
+    pub(crate) role: R,
+    pub(crate) exchange: Exchange<R::Side>,
+}
+
+/// The requests and responses under way in both directions.
+pub(crate) struct Exchange<S: Side> {
+    pub(crate) session: Session<S, Reply>,
+    /// The work of the peer's requests, and of hooks, which belong to no request.
+    tasks: TaskSet<Option<Echo>, Outcome<S>>,
+    hooks: usize,
+    responses: ResponseQueue<Response<S>>,
+}
+
+/// The fields of a request that its response echoes.
+pub(crate) struct Echo {
+    pub(crate) name: Option<Name>,
+    pub(crate) key: Name,
+}
+
+/// The result of a request by the peer.
+pub(crate) type Outcome<S> = Result<Payload, <S as Side>::Error>;
+
+struct Response<S: Side> {
+    id: Option<Id>,
+    echo: Echo,
+    outcome: Outcome<S>,
+}
+
+impl<S: Side> Exchange<S> {
+    /// The number of running tasks.
+    pub(crate) fn running(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether each request of the peer has been answered and each message passed on.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tasks.len() == self.hooks && self.unsent() == 0
+    }
+
+    fn unsent(&self) -> usize {
+        self.responses.len() + self.session.waiting_to_send()
+    }
+
+    /// Runs the work of a request, or responds at once with the error that refuses it.
+    pub(crate) fn run<C: Queued>(
+        &mut self,
+        outbox: &Outbox<C>,
+        id: Option<Id>,
+        echo: Echo,
+        work: Result<BoxFuture<Outcome<S>>, S::Error>,
+    ) {
+        let completed = match work {
+            Ok(work) => self.tasks.start(id, Some(echo), work),
+            Err(error) => Some(Completed { id, tag: Some(echo), output: Err(error) }),
+        };
+        if let Some(completed) = completed {
+            self.complete(outbox, completed);
+        }
+    }
+
+    /// Runs work that belongs to no request; its result is not used.
+    pub(crate) fn run_hook(&mut self, work: BoxFuture<Outcome<S>>) {
+        self.hooks += usize::from(self.tasks.start(None, None, work).is_none());
+    }
+
+    pub(crate) fn cancel(&mut self, id: &Id) {
+        self.tasks.cancel(id);
+    }
+
+    fn complete<C: Queued>(&mut self, outbox: &Outbox<C>, completed: Completed<Option<Echo>, Outcome<S>>) {
+        let Completed { id, tag, output: outcome } = completed;
+        match tag {
+            Some(echo) => self.responses.push(outbox, Response { id, echo, outcome }),
+            None => self.hooks -= 1,
+        }
+    }
+}
+
+impl<R: Role> Endpoint<R> {
+    pub(crate) fn new(role: R, session: Session<R::Side, Reply>) -> Endpoint<R> {
+        let (tasks, responses) = (TaskSet::new(), ResponseQueue::new());
+        Endpoint { role, exchange: Exchange { session, tasks, hooks: 0, responses } }
+    }
+
+    /// The plugin's name, for traces.
+    pub(super) fn plugin(&self) -> Name {
+        self.role.plugin()
+    }
+
+    /// A message has arrived.
+    pub(crate) fn receive(&mut self, message: Message) {
+        self.role.received();
+        match self.exchange.session.receive(message) {
+            Ok(Some(event)) => self.act(event),
+            Ok(None) => {}
+            // Common after a timeout or a cancel, when the response arrives late.
+            Err(dropped @ Dropped::UnknownResponse(_)) => {
+                tracing::debug!(plugin = &*self.plugin(), %dropped, "a message is dropped");
+            }
+            Err(dropped) => tracing::warn!(plugin = &*self.plugin(), %dropped, "a message is dropped"),
+        }
+    }
+
+    /// A frame arrived of which only the head is readable; `why` is the reason.
+    pub(super) fn receive_head(&mut self, head: Message, why: &DecodeError) {
+        if let Some(event) = self.exchange.session.receive_head(head, why) {
+            self.act(event);
+        }
+    }
+
+    fn act(&mut self, event: Event<Reply, <R::Side as Side>::Event>) {
+        match event {
+            Event::Ended { reply, outcome } => {
+                // An error means that the caller has dropped the call.
+                let _ = reply.send(outcome);
+            }
+            Event::HandshakeUnreadable(why) => self.role.handshake_failed(LinkEnd::BadFrame(why)),
+            Event::Peer(event) => self.role.act(&mut self.exchange, event),
+        }
+    }
+
+    /// The next message to send.
+    pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        let Endpoint { role, exchange } = self;
+        let may_send = role.may_send();
+        loop {
+            if let Some(message) = exchange.session.transmit() {
+                return Poll::Ready(message);
+            }
+            // Checked in each round: a command that sends nothing may have unblocked a response.
+            let responses = &mut exchange.responses;
+            let response = if may_send { responses.pop(role.outbox()) } else { responses.pop_any() };
+            if let Some(Response { id, echo, outcome }) = response {
+                exchange.session.respond(id, echo.name, Some(echo.key), outcome);
+            } else if may_send {
+                let command = ready!(role.outbox().poll_pop(cx));
+                role.command(exchange, command);
+            } else {
+                role.outbox().watch(cx);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Makes progress on work that runs beside the link. Returns whether any completed.
+    pub(super) fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        while let Poll::Ready(completed) = self.exchange.tasks.poll_completed(cx) {
+            self.exchange.complete(self.role.outbox(), completed);
+            worked = true;
+        }
+        worked
+    }
+
+    /// Registers the task to be woken when the queue exceeds its limits. Used while the link accepts no messages.
+    pub(super) fn watch_backlog(&self, cx: &mut Context<'_>) {
+        self.role.outbox().watch(cx);
+    }
+
+    /// The number of messages waiting to be sent, and whether they exceed the hard limit.
+    pub(super) fn backlog(&self) -> (usize, bool) {
+        let (queued, too_many) = self.role.backlog();
+        let unsent = self.exchange.unsent();
+        (queued + unsent, too_many || unsent >= self.role.outbox().limits().max_messages)
+    }
+
+    /// A message could not be serialized.
+    pub(super) fn unsendable(&mut self, retained: Retained, error: PayloadError) {
+        tracing::warn!(plugin = &*self.plugin(), %error, "a message cannot be serialized");
+        if let Some(reply) = self.exchange.session.unsendable(retained, &error) {
+            let _ = reply.send(Err(CallError::Arguments(error)));
+        }
+    }
+
+    pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
+        self.role.poll_stop(&mut self.exchange, cx, link, signs)
+    }
+}
