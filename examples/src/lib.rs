@@ -47,23 +47,10 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_sources(&*error));
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its sources, unless its text already contains theirs.
-fn with_sources(error: &dyn Error) -> String {
-    let (mut text, mut next) = (error.to_string(), error.source());
-    while let Some(source) = next {
-        let cause = source.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[derive(clap::Args)]

@@ -172,7 +172,7 @@ async fn a_lost_link_and_a_failed_activation_print_their_cause_once() {
     let engine = Engine::new();
     let app = engine.register(Plugin::new("app")).unwrap();
     let (connector, _, switch) = conformance::memory();
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     let far = ExternalProfile::new("far", "memory:");
     engine.register(Registration::behind(far, connector)).unwrap();
     engine.manager().activate("app").await.unwrap();

@@ -65,9 +65,10 @@ pub mod tls;
 #[cfg(feature = "client")]
 pub use client::{
     BindError, SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve,
+    serve_with,
 };
 #[cfg(feature = "plugin")]
-pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin};
+pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin, plugin_with};
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -69,10 +69,10 @@ mod stream;
 pub mod tls;
 
 #[cfg(feature = "client")]
-pub use client::{BindError, WsServer, WsServerConfig, serve};
+pub use client::{BindError, WsServer, WsServerConfig, serve, serve_with};
 pub use config::WsConfig;
 #[cfg(feature = "plugin")]
-pub use plugin::{WsConnector, WsConnectorConfig, plugin};
+pub use plugin::{WsConnector, WsConnectorConfig, plugin, plugin_with};
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -22,9 +22,9 @@ async fn there_and_back(fixture: &dyn Fixture, messages: Vec<Message>) -> Result
     for message in messages {
         let expected = text(&message);
         let there = both(engine.send(message.clone()), plugin.next()).await?.1;
-        same("the message at the plugin", &text(&there), &expected).look_at(BYTES)?;
+        same("the message at the plugin", &text(&there), &expected).hint(BYTES)?;
         let back = both(plugin.send(message), engine.next()).await?.1;
-        same("the message at the engine", &text(&back), &expected).look_at(BYTES)?;
+        same("the message at the engine", &text(&back), &expected).hint(BYTES)?;
     }
     Ok(())
 }
@@ -101,10 +101,10 @@ pub async fn null_is_not_missing(fixture: &dyn Fixture) -> Result<(), Failure> {
     let received = plugin.next().await?;
     let is_null =
         received.payload.as_ref().is_some_and(|payload| payload.to_json().is_ok_and(|json| &json[..] == b"null"));
-    check(is_null, || Failure::new("the payload null", shown(&received.payload))).look_at(BYTES)?;
+    check(is_null, || Failure::new("the payload null", shown(&received.payload))).hint(BYTES)?;
     engine.send(numbered(2)).await?;
     let received = plugin.next().await?;
-    check(received.payload.is_none(), || Failure::new("no payload", shown(&received.payload))).look_at(BYTES)?;
+    check(received.payload.is_none(), || Failure::new("no payload", shown(&received.payload))).hint(BYTES)?;
     payloads(fixture, &["[]", "{}", "\"\"", "[null]", "[[]]", "false", "0", "\"null\""]).await
 }
 
@@ -190,16 +190,16 @@ pub async fn whitespace_does_not_split_a_message(fixture: &dyn Fixture) -> Resul
         let received = plugin.next().await?;
         let read = |payload: Option<Payload>| payload.and_then(|payload| payload.read::<serde_json::Value>().ok());
         same("the payload's value", &read(received.payload), &read(with_json(odd.as_bytes().to_vec())?.payload))
-            .look_at("frames that are split at whitespace, for example at line breaks")?;
+            .hint("frames that are split at whitespace, for example at line breaks")?;
         same("the next message", &plugin.next().await?.id, &Some(2.into()))
-            .look_at("frames that are split at line breaks")?;
+            .hint("frames that are split at line breaks")?;
     }
     Ok(())
 }
 
 /// Messages of every size up to the promised maximum arrive whole.
 pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let largest = fixture.capabilities().largest;
+    let largest = fixture.capabilities().max_message;
     let frame = text(&filled(1, 0)).len();
     let edges = (7..=20).map(|bits| 1 << bits).chain([126, 65_534]);
     let sizes = edges.flat_map(|edge| [edge - 1, edge, edge + 1]).filter(|size| *size > frame && *size < largest);
@@ -211,12 +211,12 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
         check(text(&there) == expected, || {
             Failure::new(format_args!("a message of {size} bytes at the plugin"), shown(&text(&there)))
         })
-        .look_at("limits on frames, and truncated buffers")?;
+        .hint("limits on frames, and truncated buffers")?;
         let back = both(plugin.send(message), engine.next()).await?.1;
         check(text(&back) == expected, || {
             Failure::new(format_args!("a message of {size} bytes at the engine"), shown(&text(&back)))
         })
-        .look_at("limits on frames, and truncated buffers")?;
+        .hint("limits on frames, and truncated buffers")?;
     }
     Ok(())
 }
@@ -224,7 +224,7 @@ pub async fn messages_of_every_size_arrive(fixture: &dyn Fixture) -> Result<(), 
 /// A message larger than the promised maximum is rejected by `send`, arrives whole, or ends the link; it does not vanish.
 pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn Fixture) -> Result<(), Failure> {
     const HINT: &str = "send, and how each end handles a message over its limit";
-    let largest = fixture.capabilities().largest;
+    let largest = fixture.capabilities().max_message;
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let message = filled(1, largest + largest / 8);
@@ -248,14 +248,14 @@ pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn F
                 },
             }
         };
-        let (taken, received) = both(send, receive).await.look_at(HINT).rule(SIZE)?;
+        let (taken, received) = both(send, receive).await.hint(HINT).rule(SIZE)?;
         match (taken, received) {
             (false, (None, Some(next))) => same("the message after", &next.id, &Some(2.into())).rule(SIZE)?,
             (true, (Some(whole), Some(next))) => {
                 check(text(&whole) == text(&message) && next.id == Some(2.into()), || {
                     Failure::new("the whole message and the next", shown(&text(&whole)))
                 })
-                .look_at(HINT)
+                .hint(HINT)
                 .rule(SIZE)?;
             }
             (true, (None, None)) => {}
@@ -265,7 +265,7 @@ pub async fn a_message_that_is_too_large_is_not_dropped_silently(fixture: &dyn F
                     "a message over the limit to be rejected or to arrive",
                     format_args!("(taken, its length at the other end, the next message): {received:?}"),
                 );
-                return Err(failure.look_at(HINT).rule(SIZE));
+                return Err(failure.hint(HINT).rule(SIZE));
             }
         }
     }
@@ -297,7 +297,7 @@ pub async fn delivered_messages_are_released(fixture: &dyn Fixture) -> Result<()
             receiver.next().await?;
         }
         same("the number of messages of 200 that are still held", &(Arc::strong_count(&count) - 1), &0)
-            .look_at("queues and lists that only grow")
+            .hint("queues and lists that only grow")
             .rule(MEMORY)?;
     }
     Ok(())
@@ -311,11 +311,11 @@ pub async fn an_unserializable_message_leaves_the_link_intact(fixture: &dyn Fixt
         let bad = std::collections::HashMap::from([((1, 2), 3)]);
         let refused = sender.is_rejected(Message { payload: Some(Payload::new(bad)), ..numbered(2) }).await?;
         check(refused, || Failure::new("SendError::Payload", "another outcome"))
-            .look_at("send: it encodes a message before it accepts it")?;
+            .hint("send: it encodes a message before it accepts it")?;
         sender.send(numbered(3)).await?;
         for number in [1, 3] {
             same("the next message", &receiver.next().await?.id, &Some(number.into()))
-                .look_at("send: a message that could not be encoded must leave nothing behind")?;
+                .hint("send: a message that could not be encoded must leave nothing behind")?;
         }
     }
     Ok(())
@@ -335,8 +335,8 @@ pub async fn legacy_action_names_are_decoded(fixture: &dyn Fixture) -> Result<()
     ] {
         harness.control.inject(&format!(r#"{{"name":"a","action":"{old}","later":[1],"id":4,"payload":[2]}}"#));
         let received = plugin.next().await?;
-        same("the action", &received.action, &action).look_at("Message::decode, which accepts all names")?;
-        same("the id", &received.id, &Some(4.into())).look_at("Message::decode")?;
+        same("the action", &received.action, &action).hint("Message::decode, which accepts all names")?;
+        same("the id", &received.id, &Some(4.into())).hint("Message::decode")?;
     }
     Ok(())
 }
@@ -353,13 +353,13 @@ pub async fn bad_frames_are_errors_in_order(fixture: &dyn Fixture) -> Result<(),
             Ok(Err(_)) => {}
             other => {
                 return Err(Failure::new(format_args!("the frame {bad} as an error"), shown(&other))
-                    .look_at("poll_message: a bad frame is Ok(Err(_)); it neither ends the link nor is dropped")
+                    .hint("poll_message: a bad frame is Ok(Err(_)); it neither ends the link nor is dropped")
                     .rule(BAD_FRAMES));
             }
         }
         engine.send(numbered(2)).await?;
         same("the message after", &plugin.next().await?.id, &Some(2.into()))
-            .look_at("bad frames must not end the link")?;
+            .hint("bad frames must not end the link")?;
     }
     plugin.send(numbered(3)).await?;
     same("the other direction", &engine.next().await?.id, &Some(3.into()))
@@ -402,7 +402,7 @@ pub async fn no_byte_sequence_causes_a_panic(fixture: &dyn Fixture) -> Result<()
         runtime::sleep(Duration::from_millis(5)).await;
         drop(engine);
         // A panic fails the case anyway. Any number of errors and any end are fine.
-        plugin.rest().await.look_at("how bytes that are not a frame are handled").rule(PANICS)?;
+        plugin.rest().await.hint("how bytes that are not a frame are handled").rule(PANICS)?;
     }
     Ok(())
 }

@@ -142,7 +142,7 @@ async fn activation_fails_with_a_reason() {
     assert_eq!(error.to_string(), "Cannot active plugin missing because it's not registered yet");
 
     let switch = host.register(PluginOptions::default(), || Plugin::new("refused"));
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     let error = soon(manager.activate("refused")).await.unwrap_err();
     assert!(matches!(error, ActivateError::Connect { .. }), "{error:?}");
 

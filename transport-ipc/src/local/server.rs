@@ -142,7 +142,7 @@ impl ClientConnector for LocalServer {
 /// a tokio runtime.
 ///
 /// [`Serving::until`] stops it gracefully; dropping the future closes every link at once. Either way the socket is
-/// removed. For other limits use [`LocalServer::bind`] and [`connector_core::serve`].
+/// removed. For other limits use [`serve_with`].
 ///
 /// # Errors
 /// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is invalid.
@@ -151,7 +151,20 @@ pub fn serve<P>(name: &str, plugin: P) -> Result<(String, Serving), BindError>
 where
     P: Fn() -> Plugin + Send + 'static,
 {
-    let server = LocalServer::bind(&LocalName::parse(name)?, LocalConfig::default())?;
+    serve_with(name, plugin, LocalConfig::default())
+}
+
+/// As [`serve`], with a configuration. For another [`ClientConfig`], use [`LocalServer::bind`] and
+/// [`connector_core::serve`].
+///
+/// # Errors
+/// As [`serve`].
+#[cfg(feature = "client")]
+pub fn serve_with<P>(name: &str, plugin: P, config: LocalConfig) -> Result<(String, Serving), BindError>
+where
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = LocalServer::bind(&LocalName::parse(name)?, config)?;
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 

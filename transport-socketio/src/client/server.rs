@@ -166,8 +166,8 @@ impl ClientConnector for SocketIoServer {
 /// Serves a plugin on `addr`, for example `"127.0.0.1:0"`, with the default configuration. Returns the URL for engines
 /// and the serving future, which must be spawned. `plugin` creates the plugin for each engine that connects.
 ///
-/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For web pages, a token,
-/// TLS or remote access, use [`SocketIoServer::bind`] and [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For a token, TLS, web
+/// pages, remote access or other limits, use [`serve_with`].
 ///
 /// # Errors
 /// As [`SocketIoServer::bind`].
@@ -176,7 +176,19 @@ where
     A: ToSocketAddrs,
     P: Fn() -> Plugin + Send + 'static,
 {
-    let server = SocketIoServer::bind(addr, SocketIoServerConfig::default()).await?;
+    serve_with(addr, plugin, SocketIoServerConfig::default()).await
+}
+
+/// As [`serve`], with a configuration. For another [`ClientConfig`], use [`SocketIoServer::bind`] and [`connector_core::serve`].
+///
+/// # Errors
+/// As [`SocketIoServer::bind`].
+pub async fn serve_with<A, P>(addr: A, plugin: P, config: SocketIoServerConfig) -> Result<(String, Serving), BindError>
+where
+    A: ToSocketAddrs,
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = SocketIoServer::bind(addr, config).await?;
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 

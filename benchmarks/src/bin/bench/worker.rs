@@ -10,7 +10,7 @@ pub(crate) async fn measure(placement: Placement, workload: Workload) -> Done {
         Placement::Thread => "worker",
         Placement::Task => "worker-same",
     };
-    let registration = worker_with("plugin", WorkerConfig::default().placement(placement), plugin);
+    let registration = worker_with("plugin", plugin, WorkerConfig::default().placement(placement));
     let (engine, local) = engine(registration.options(options(&workload))).await?;
     measure::run(name, &workload, &local, None).await?;
     engine.shutdown().await;
