@@ -144,7 +144,7 @@ impl Control for Switch {
 /// let capabilities = Capabilities::default().max_message(16 << 20).cut().stall();
 /// assert!(capabilities.cut && capabilities.text);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Payloads arrive as the same JSON text, to the byte (apart from whitespace between tokens). Without it the

@@ -184,7 +184,7 @@ pub(super) async fn call<T: DeserializeOwned + 'static>(
 /// Adds where to look if a call ended with this error.
 pub(super) fn explain(failure: Failure, error: &CallError) -> Failure {
     let CallError::LinkLost(lost) = error else { return failure };
-    let LinkLost::Seen { end, .. } = &**lost else { return failure };
+    let LinkLost::Observed { end, .. } = &**lost else { return failure };
     match end {
         LinkEnd::TooSlow(_) => failure
             .fallback_hint(

@@ -69,8 +69,8 @@ fn call_errors() -> Vec<CallError> {
         Refusal::NotConnected.into(),
         CallError::TimedOut(text()),
         CallError::Cancelled(text()),
-        LinkLost::Told(text()).into(),
-        LinkLost::Seen { plugin: "far".into(), end: lost() }.into(),
+        LinkLost::Reported(text()).into(),
+        LinkLost::Observed { plugin: "far".into(), end: lost() }.into(),
         CallError::Arguments(payload_error()),
         CallError::Result(Box::new(wrong)),
     ]

@@ -248,7 +248,7 @@ async fn a_line_over_the_limit_ends_the_link() {
     host.activate(loaded(script)).await.unwrap();
     let error = host.call().await.unwrap_err();
     let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
-    assert!(matches!(&**lost, LinkLost::Seen { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
+    assert!(matches!(&**lost, LinkLost::Observed { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
 }
 
 /// The program floods its output and never reads its input, which the engine floods: neither waits for the other.

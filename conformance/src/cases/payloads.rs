@@ -76,10 +76,10 @@ pub async fn every_field_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
 
 /// The caller's name and the path of the call arrive with the request.
 pub async fn request_info_arrives(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let info = |path: Option<&str>, is_from_native| RequestInfo {
-        from: "localé".into(),
-        path: path.map(Name::from),
-        is_from_native,
+    let info = |path: Option<&str>, is_from_native| {
+        let mut info = RequestInfo::new("localé");
+        (info.path, info.is_from_native) = (path.map(Name::from), is_from_native);
+        info
     };
     let all =
         [info(None, None), info(Some("probe.tools.git"), None), info(Some(""), Some(true)), info(None, Some(false))];

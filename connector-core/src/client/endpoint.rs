@@ -169,7 +169,7 @@ impl PluginEndpoint {
             _ => None,
         });
         for reply in lost.chain(self.session.end()) {
-            let lost = LinkLost::Seen { plugin: Name::new_static("engine"), end: end.clone() };
+            let lost = LinkLost::Observed { plugin: Name::new_static("engine"), end: end.clone() };
             let _ = reply.send(Err(lost.into()));
         }
         self.shared.forget_listeners();

@@ -236,7 +236,7 @@ impl PluginClient {
         }
     }
 
-    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `room` events (at
+    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `capacity` events (at
     /// least 1). Further events are dropped, counted, and reported as [`Event::Missed`]. Each stream is a separate
     /// subscription, which ends when the stream is dropped. If the subscription ends in another way
     /// ([`on`](PluginClient::on)), so does the stream.
@@ -261,8 +261,13 @@ impl PluginClient {
     ///
     /// # Errors
     /// Like [`on`](PluginClient::on).
-    pub fn events<T: Parameters>(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream<T>, CallError> {
-        EventStream::new(self.clone(), emitter, event, room)
+    pub fn events<T: Parameters>(
+        &self,
+        emitter: &str,
+        event: &str,
+        capacity: usize,
+    ) -> Result<EventStream<T>, CallError> {
+        EventStream::new(self.clone(), emitter, event, capacity)
     }
 
     /// Emits an event to all its subscribers, without waiting for them. Behind a link this waits while the link's own

@@ -23,7 +23,7 @@ use crate::plugin::Plugin;
 use crate::runtime;
 
 /// Limits of the plugin's endpoint of a link.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// How long a call waits for the engine's response. The engine usually enforces a much shorter limit, so this one

@@ -64,6 +64,7 @@ use crate::wire::Name;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "dropping the last handle ends every plugin"]
 pub struct Engine(Arc<Owner>);
 
 /// Keeps the engine alive, unlike the handles of plugins.
@@ -98,6 +99,7 @@ type RegistrationHook = Box<dyn Fn(&Profile) + Send + Sync>;
 const MANAGER: &str = "manager";
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
+#[must_use = "call `build` to make the engine"]
 pub struct EngineBuilder {
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
@@ -108,7 +110,6 @@ pub struct EngineBuilder {
 impl EngineBuilder {
     /// Sets the manager's decisions. Default: [`DefaultPolicy`]. To restrict calls and subscriptions, add an
     /// [`access_rule`](EngineBuilder::access_rule).
-    #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> EngineBuilder {
         self.policy = Box::new(policy);
         self
@@ -149,7 +150,6 @@ impl EngineBuilder {
     ///     })
     ///     .build();
     /// ```
-    #[must_use]
     pub fn access_rule(
         mut self,
         name: impl Into<String>,
@@ -160,7 +160,6 @@ impl EngineBuilder {
     }
 
     /// Sets the default options, for plugins registered without their own. Default: [`PluginOptions::default`].
-    #[must_use]
     pub fn plugin_options(
         mut self,
         options: impl Fn(&Profile) -> PluginOptions + Send + Sync + 'static,
@@ -171,7 +170,6 @@ impl EngineBuilder {
 
     /// Sets a hook that runs after each plugin's registration, following the plugin's own hook. A panic in it is
     /// traced.
-    #[must_use]
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
         self.on_registration = Some(Box::new(hook));
         self

@@ -9,6 +9,7 @@ use crate::profile::{ExternalProfile, Profile};
 
 /// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that runs
 /// elsewhere (each transport has a helper function that returns it).
+#[must_use = "pass it to `Engine::register`"]
 pub struct Registration {
     pub(super) profile: Profile,
     pub(super) source: Source,
@@ -31,7 +32,6 @@ impl Registration {
     }
 
     /// Uses these options instead of the engine's defaults.
-    #[must_use]
     pub fn options(mut self, options: PluginOptions) -> Registration {
         self.options = Some(options);
         self

@@ -34,7 +34,7 @@ async fn a_call_in_flight_at_a_loss_ends_at_once() {
     settle().await;
     switch.cut();
     match soon(call).await.unwrap().unwrap_err() {
-        CallError::LinkLost(lost) => assert!(matches!(*lost, LinkLost::Seen { plugin, .. } if &*plugin == "far")),
+        CallError::LinkLost(lost) => assert!(matches!(*lost, LinkLost::Observed { plugin, .. } if &*plugin == "far")),
         other => panic!("{other:?}"),
     }
 }

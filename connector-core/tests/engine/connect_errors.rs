@@ -88,7 +88,10 @@ async fn a_lost_link_says_why_it_is_not_restored_and_is_retried_though_refused()
     let refused = |state: &LinkState| matches!(state, LinkState::Down { why: LinkEnd::Unreachable(error), .. } if !error.is_retryable());
     soon(state.wait_for(refused)).await.unwrap();
     let CallError::LinkLost(lost) = host.local.call::<u8>("far", "echo", (1,)).await.unwrap_err() else { panic!() };
-    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::Refused(_)), .. }), "{lost:?}");
+    assert!(
+        matches!(*lost, LinkLost::Observed { end: LinkEnd::Unreachable(ConnectError::Refused(_)), .. }),
+        "{lost:?}"
+    );
     assert_eq!(lost.to_string(), "the link to \"far\" was lost: unreachable: the transport is switched off");
     switch.refuse_connections(false);
     soon(state.wait_for(LinkState::is_up)).await.unwrap();

@@ -86,7 +86,7 @@ async fn a_given_up_link_stays_down_with_its_reason() {
     assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));
     let error = host.local.call::<u8>("frail", "echo", ()).await.unwrap_err();
     let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
-    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
+    assert!(matches!(*lost, LinkLost::Observed { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
     host.engine.manager().deactivate("frail").await.unwrap();
     assert!(matches!(*state.borrow(), LinkState::Inactive));
 }

@@ -14,6 +14,7 @@ use crate::local::{self, LocalName};
 /// The channel to the engine that started this program.
 #[derive(Debug)]
 #[non_exhaustive]
+#[must_use = "the engine waits until the channel is served"]
 pub enum Channel {
     /// Node's IPC channel (docs/protocol.md, section 7.4): `NODE_CHANNEL_FD`.
     #[cfg(unix)]

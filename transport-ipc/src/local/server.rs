@@ -30,6 +30,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// [`max_connections`](LocalConfig#structfield.max_connections), are closed and traced. Dropping the server stops
 /// listening and removes the socket; its links stay up.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct LocalServer {
     listener: os::Listener,
     name: LocalName,
@@ -74,7 +75,7 @@ impl LocalServer {
     /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. This way it also works for an
     /// engine whose environment puts bare names in another directory (`TMPDIR`, `XDG_RUNTIME_DIR`).
     pub fn url(&self) -> String {
-        self.address.as_url()
+        self.address.to_url()
     }
 
     /// The name to dial from another environment.

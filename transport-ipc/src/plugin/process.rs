@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::descendants::Mark;
 
 /// How a program ended on its own, and the last lines of its standard error.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnd {
     /// The program.
@@ -43,7 +43,7 @@ impl ChildEnd {
     pub fn of(error: &CallError) -> Option<&ChildEnd> {
         match error {
             CallError::LinkLost(lost) => match &**lost {
-                LinkLost::Seen { end, .. } => ChildEnd::of_link(end),
+                LinkLost::Observed { end, .. } => ChildEnd::of_link(end),
                 _ => None,
             },
             _ => None,

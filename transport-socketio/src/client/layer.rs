@@ -1,6 +1,7 @@
 //! The plugin's end as a layer on an existing service.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,6 +41,7 @@ const ENVELOPE: usize = 1024;
 /// connection, so an engine that stops reading, which stalls a write, is detected only when that connection fails (on a
 /// [`SocketIoServer`](crate::SocketIoServer), after `ping_interval` and `ping_timeout`).
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
+    let config = config.normalized();
     let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
     let frame = config.max_message.saturating_add(ENVELOPE);
     let (layer, io) = SocketIo::builder()
@@ -70,6 +72,7 @@ const BAD_ORIGIN: &str =
     "this origin is not allowed to connect: allow it with SocketIoServerConfig::allow_origin in the plugin's program";
 
 /// Yields the links of engines that connect through a [`mount`]ed layer.
+#[must_use = "engines connect only while links are accepted"]
 pub struct SocketIoEngines(mpsc::Receiver<Box<dyn Link>>);
 
 /// Fails only when the layer and all its services are dropped. Cancel safe.
@@ -81,8 +84,8 @@ impl ClientConnector for SocketIoEngines {
     }
 }
 
-impl std::fmt::Debug for SocketIoEngines {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SocketIoEngines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SocketIoEngines")
     }
 }
@@ -94,6 +97,12 @@ pub struct SocketIoLayer {
     origins: Arc<[HeaderValue]>,
     rejections: Arc<TraceLimit>,
     layer: layer::SocketIoLayer,
+}
+
+impl fmt::Debug for SocketIoLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoLayer").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl<S: Clone> Layer<S> for SocketIoLayer {
@@ -122,6 +131,12 @@ pub struct SocketIoService<S: Clone> {
     rejections: Arc<TraceLimit>,
     plugin: Cors<service::SocketIoService<S>>,
     others: service::SocketIoService<S>,
+}
+
+impl<S: Clone> fmt::Debug for SocketIoService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoService").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl<S: Clone> SocketIoService<S> {

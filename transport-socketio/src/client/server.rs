@@ -96,6 +96,7 @@ async fn bind_first(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), B
 /// Failures before an engine is connected are traced. Dropping the server stops listening; accepted links over
 /// websockets stay open, and those over long polling end.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct SocketIoServer {
     engines: SocketIoEngines,
     local: SocketAddr,
@@ -111,6 +112,7 @@ impl SocketIoServer {
     /// The address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
     /// be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
+        let config = config.normalized();
         if config.token.as_deref().is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
         }

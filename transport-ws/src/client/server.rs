@@ -111,6 +111,7 @@ async fn bind_first(addrs: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), B
 /// most one a second with the number suppressed, and other failures at level `debug`. Dropping the server stops
 /// listening; links already accepted stay open.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct WsServer {
     listener: TcpListener,
     local: SocketAddr,

@@ -38,6 +38,7 @@ use crate::client::{BindError, WsServer};
 ///
 /// Accepts connections from its own machine only, unless [`StpHubConfig::server`] allows more.
 #[derive(Debug)]
+#[must_use = "nothing is served before `serve`"]
 pub struct StpHub {
     server: WsServer,
     inner: Arc<Inner>,
