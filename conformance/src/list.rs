@@ -28,6 +28,8 @@ macro_rules! __cases {
                 keys_arrive_as_written [Text],
                 deep_payloads_arrive [Text],
                 whitespace_does_not_split_a_message [Text],
+            }
+            frames {
                 messages_of_every_size_arrive [],
                 a_message_that_is_too_large_is_not_dropped_silently [],
                 delivered_messages_are_released [],

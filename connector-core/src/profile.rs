@@ -9,6 +9,14 @@ use crate::redact::redacted_url;
 
 /// Describes a plugin. Only the name is required. All fields of the published packages, and any other field that a host
 /// adds, survive a round trip. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
+///
+/// ```
+/// use connector_core::{Plugin, Profile};
+///
+/// let mut profile = Profile::new("editor").with_events(["saved"]);
+/// profile.display_name = Some("Editor".to_owned());
+/// let plugin = Plugin::new(profile);
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the published field names are self-explanatory; the others are documented")]

@@ -29,6 +29,21 @@ use crate::wire::{Action, Name, Payload};
 /// [`Engine::register`](crate::Engine::register) and [`connect`] return it. It works the same in the engine's process
 /// and behind a link. Its operations fail while the plugin is inactive, once the engine is gone or has removed the
 /// plugin, and once the link has ended.
+///
+/// ```
+/// use connector_core::{Engine, Plugin};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new();
+/// engine.register(Plugin::new("clock").method("hour", || async { 12 }))?;
+/// let app = engine.register(Plugin::new("app"))?;
+/// engine.manager().activate("app").await?;
+///
+/// app.on("clock", "struck", |hour: u8| println!("{hour} o'clock"))?;
+/// assert_eq!(app.call::<u8>("clock", "hour", ()).await?, 12);
+/// app.emit("opened", ("a.txt",)).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PluginClient(Location);
 

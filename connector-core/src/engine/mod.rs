@@ -260,6 +260,15 @@ impl Engine {
 
     /// The state of a plugin's link, to read and to await. `None` if the plugin is unknown or in this process. The
     /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) report the same changes.
+    ///
+    /// ```no_run
+    /// # async fn example(engine: connector_core::Engine) -> Result<(), Box<dyn std::error::Error>> {
+    /// use connector_core::LinkState;
+    ///
+    /// let mut state = engine.link_state("calculator").ok_or("it has no link")?;
+    /// state.wait_for(LinkState::is_up).await?; // for example after a loss
+    /// # Ok(()) }
+    /// ```
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
         self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
     }

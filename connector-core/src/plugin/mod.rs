@@ -42,7 +42,7 @@ pub(crate) type ActivationRule = Arc<dyn Fn(Profile, Option<String>) -> BoxFutur
 ///     })
 ///     .method("whoami", |ctx: Context| async move { ctx.from().to_owned() })
 ///     .service("memory", Service::new().method("recall", || async { 0.0 }));
-/// assert_eq!(plugin.profile().methods.as_deref().unwrap(), ["add", "divide", "whoami", "recall"]);
+/// assert_eq!(plugin.profile().methods.unwrap_or_default(), ["add", "divide", "whoami", "recall"]);
 /// ```
 ///
 /// Clones share the methods and whatever they capture.
@@ -196,6 +196,13 @@ impl fmt::Debug for Plugin {
 }
 
 /// A group of methods under a plugin, or under another service, called by path.
+///
+/// ```
+/// use connector_core::{Plugin, Service};
+///
+/// let git = Service::new().method("log", || async { vec!["first commit"] });
+/// let plugin = Plugin::new("remixd").service("git", git); // `call("remixd.git", "log", ())`
+/// ```
 #[derive(Clone, Default)]
 #[must_use = "a service does nothing unless it is added to a plugin"]
 pub struct Service {

@@ -66,8 +66,7 @@ async fn links_that_end_before_their_handshake_fail_an_activation_as_such() {
     let host = Host::new().await;
     let options = PluginOptions::default().activation_timeout(Duration::from_secs(20));
     let mut peers = host.register_scripted("far", options);
-    let manager = host.engine.manager();
-    let mut activated = tokio::spawn(async move { manager.activate("far").await });
+    let mut activated = host.start_activation("far");
     let error = loop {
         tokio::select! {
             ended = &mut activated => break ended.unwrap().unwrap_err(),

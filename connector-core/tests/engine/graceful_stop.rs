@@ -142,8 +142,7 @@ async fn a_handle_can_finish_its_own_link() {
     let (connector, mut accepts, _) = memory();
     host.engine.register(Registration::behind(ExternalProfile::new("p", ""), connector)).unwrap();
     let accepted = tokio::spawn(async move { connector_core::ClientConnector::accept(&mut accepts).await.unwrap() });
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("p").await });
+    let activated = host.start_activation("p");
     let notes = Notes::default();
     let (client, session) = connect(accepted.await.unwrap(), plugin(&notes), ClientConfig::default());
     let session = tokio::spawn(session);

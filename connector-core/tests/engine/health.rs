@@ -76,8 +76,7 @@ async fn a_given_up_link_stays_down_with_its_reason() {
     let (mut peer, link) = crate::scripted_peer::scripted_link();
     let registration = Registration::behind(ExternalProfile::new("frail", "x:"), OnlyOnce(Some(link)));
     host.engine.register(registration).unwrap();
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("frail").await });
+    let activated = host.start_activation("frail");
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     peer.close();

@@ -151,10 +151,7 @@ async fn the_profile_is_updated_after_a_reconnect() {
     peer.close();
     let mut peer = peers.next().await;
     peer.answer_handshake(&["new"], false).await;
-    let call = host.start::<i64>("far", "new", ());
-    let request = peer.recv().await;
-    peer.answer(&request, json!(1));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+    host.assert_calls_reach(&mut peer, "far", "new").await;
 }
 
 #[tokio::test(start_paused = true)]

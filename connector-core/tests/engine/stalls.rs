@@ -12,6 +12,7 @@ use connector_core::{
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::scripted_peer::{Peer, Peers};
 use crate::support::{Host, settle, short_queue};
 
 fn why(state: &LinkState) -> String {
@@ -21,17 +22,23 @@ fn why(state: &LinkState) -> String {
     }
 }
 
-/// The queue is always full.
-#[tokio::test(start_paused = true)]
-async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
+/// A plugin whose queue is full: it has not read its events yet.
+async fn with_full_queue() -> (Host, Peer, Peers) {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    let (peer, peers) = host.add_scripted_with(options, "slow", &[], false).await;
     peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
     }
+    (host, peer, peers)
+}
+
+/// The queue is always full.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
+    let (host, mut peer, _peers) = with_full_queue().await;
     let state = host.engine.link_state("slow").unwrap();
     for number in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
@@ -42,14 +49,7 @@ async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_stops_reading_later_is_also_closed() {
-    let host = Host::new().await;
-    let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
-    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
-    settle().await;
-    for number in 0..64 + 16 + 50 {
-        host.local.emit("e", (number,)).await.unwrap();
-    }
+    let (host, mut peer, _peers) = with_full_queue().await;
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         peer.recv().await;

@@ -10,6 +10,23 @@ const MIB: usize = 1024 * 1024;
 /// Configures a [`SocketIoServer`](crate::SocketIoServer) or [`mount`](crate::mount): access, limits and TLS.
 ///
 /// The defaults suit a plugin on the engine's machine: loopback only, no web pages, no token.
+///
+#[cfg_attr(feature = "plugin", doc = "```no_run")]
+#[cfg_attr(not(feature = "plugin"), doc = "```ignore")]
+/// use connector_core::{Engine, Plugin};
+/// use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+///
+/// # async fn example(engine: Engine, token: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// // In the plugin's program:
+/// let config = SocketIoServerConfig::default().token(token).allow_remote(true);
+/// let (_url, serving) = transport_socketio::serve_with("0.0.0.0:4000", || Plugin::new("clock"), config).await?;
+/// serving.await;
+///
+/// // In the host:
+/// let config = SocketIoConnectorConfig::default().token(token);
+/// engine.register(transport_socketio::plugin_with("clock", "http://clock.example:4000", config))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SocketIoServerConfig {

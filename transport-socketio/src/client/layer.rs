@@ -40,6 +40,18 @@ const ENVELOPE: usize = 1024;
 /// Long-polling links need the service for as long as they are open; websockets do not. The server owns the TCP
 /// connection, so an engine that stops reading, which stalls a write, is detected only when that connection fails (on a
 /// [`SocketIoServer`](crate::SocketIoServer), after `ping_interval` and `ping_timeout`).
+///
+/// ```no_run
+/// use connector_core::{ClientConfig, Plugin};
+/// use transport_socketio::SocketIoServerConfig;
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default());
+/// tokio::spawn(connector_core::serve(engines, || Plugin::new("clock"), ClientConfig::default()));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+/// axum::serve(listener, axum::Router::new().layer(layer)).await
+/// # }
+/// ```
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let config = config.normalized();
     let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
