@@ -62,42 +62,31 @@ impl CheckedLink {
 
     /// Waits until the link is ready to send, or returns how it ended.
     pub(super) async fn ready(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, name) = (self.limit, self.name);
-        let outcome = within(
-            limit,
-            format!("poll_ready of {name} end to be ready"),
-            poll_fn(|cx| match self.link.poll_ready(cx) {
-                Poll::Pending => self.poll_inbox(cx).map(Err),
-                ready => ready,
-            }),
-        )
-        .await
-        .fallback_hint("poll_ready: it becomes ready once the other end has read, and wakes the task that polled it")
-        .rule(READY)?;
-        match outcome {
-            Ok(()) => Ok(Ok(())),
-            Err(end) => self.ended("poll_ready", end).map(Err),
-        }
+        const HINT: &str =
+            "poll_ready: it becomes ready once the other end has read, and wakes the task that polled it";
+        self.progress("poll_ready", |link, cx| link.poll_ready(cx)).await.fallback_hint(HINT).rule(READY)
     }
 
     pub(super) async fn flushed(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, name) = (self.limit, self.name);
-        let outcome = within(
-            limit,
-            format!("poll_flush of {name} end to be ready"),
-            poll_fn(|cx| match self.link.poll_flush(cx) {
-                Poll::Pending => self.poll_inbox(cx).map(Err),
-                ready => ready,
-            }),
-        )
-        .await
-        .fallback_hint(
-            "poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it",
-        )
-        .rule(FLUSH)?;
-        match outcome {
+        const HINT: &str =
+            "poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it";
+        self.progress("poll_flush", |link, cx| link.poll_flush(cx)).await.fallback_hint(HINT).rule(FLUSH)
+    }
+
+    /// Waits until a method is ready, and receives meanwhile.
+    async fn progress(
+        &mut self,
+        method: &'static str,
+        poll: impl Fn(&mut dyn Link, &mut Context<'_>) -> Poll<Result<(), LinkEnd>>,
+    ) -> Result<Result<(), LinkEnd>, Failure> {
+        let (limit, what) = (self.limit, format!("{method} of {} end to be ready", self.name));
+        let outcome = poll_fn(|cx| match poll(&mut *self.link, cx) {
+            Poll::Pending => self.poll_inbox(cx).map(Err),
+            ready => ready,
+        });
+        match within(limit, what, outcome).await? {
             Ok(()) => Ok(Ok(())),
-            Err(end) => self.ended("poll_flush", end).map(Err),
+            Err(end) => self.ended(method, end).map(Err),
         }
     }
 

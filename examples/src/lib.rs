@@ -61,6 +61,28 @@ pub struct Steps {
     script: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+#[allow(missing_docs, reason = "it would replace the help text of each program with these options")]
+pub struct Dial {
+    /// Where the plugin listens, for example ws://127.0.0.1:4000, or for socket.io http://127.0.0.1:4000.
+    #[arg(long)]
+    pub url: String,
+    #[command(flatten)]
+    pub steps: Steps,
+}
+
+#[derive(clap::Args)]
+#[allow(missing_docs, reason = "it would replace the help text of each program with these options")]
+pub struct Listen {
+    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it
+    /// none may.
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+}
+
 /// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, and
 /// shuts down gracefully.
 ///

@@ -245,6 +245,17 @@ pub async fn engines_do_not_disturb_each_other(fixture: &dyn Fixture) -> Result<
     second.end().await.map(drop)
 }
 
+/// Makes a link although the plugin's end may accept others first. Returns the engine's end, the plugin's, and those others.
+async fn dial_among_others(harness: &mut Harness) -> Result<(CheckedLink, (CheckedLink, Vec<CheckedLink>)), Failure> {
+    let Harness { has, url, client, connector, .. } = harness;
+    let connect = async {
+        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
+        engine.send(numbered(7)).await?;
+        Ok(engine)
+    };
+    both(connect, accept_numbered(has, &mut **client, 7)).await
+}
+
 /// Abandons fifty dials at different moments, then makes a link and checks that it is unaffected.
 async fn abandon_dials(fixture: &dyn Fixture) -> Result<(Harness, CheckedLink, CheckedLink), Failure> {
     let mut harness = Harness::open(fixture).await?;
@@ -264,13 +275,7 @@ async fn abandon_dials(fixture: &dyn Fixture) -> Result<(Harness, CheckedLink, C
             drop(futures_util::future::select(connect, runtime::sleep(Duration::from_millis(2))).await);
         }
     }
-    let Harness { has, url, client, connector, .. } = &mut harness;
-    let connect = async {
-        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
-        engine.send(numbered(7)).await?;
-        Ok(engine)
-    };
-    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
+    let made = dial_among_others(&mut harness).await;
     let (mut engine, (mut plugin, others)) = made.hint(LEFT).rule(CANCEL)?;
     for mut other in others {
         other.end().await.hint(LEFT).rule(CANCEL)?;
@@ -322,13 +327,7 @@ pub async fn an_idle_connection_does_not_delay_others(fixture: &dyn Fixture) -> 
         harness.control.connect_idle();
     }
     pause().await;
-    let Harness { has, url, client, connector, .. } = &mut harness;
-    let connect = async {
-        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
-        engine.send(numbered(7)).await?;
-        Ok(engine)
-    };
-    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
+    let made = dial_among_others(&mut harness).await;
     let hint = "accept: what it awaits on one connection before it takes the next";
     let (mut engine, (mut plugin, _idle)) = made.hint(hint).rule(IDLE)?;
     carries(&mut engine, &mut plugin, 5).await

@@ -150,24 +150,23 @@ pub async fn both_may_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure
     both(engine.disconnect(), plugin.disconnect()).await.map(drop)
 }
 
+async fn dropping_closes(fixture: &dyn Fixture, from_engine: bool) -> Result<(), Failure> {
+    let (mut dropped, mut other, _harness) = pair_from(fixture, from_engine).await?;
+    dropped.send(numbered(0)).await?;
+    same("the message", &other.next().await?.id, &Some(0.into()))?;
+    drop(dropped);
+    other.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?;
+    other.stays_ended().await
+}
+
 /// Dropping the engine's end closes the link at the plugin's end.
 pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    engine.send(numbered(0)).await?;
-    same("the message", &plugin.next().await?.id, &Some(0.into()))?;
-    drop(engine);
-    plugin.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?;
-    plugin.stays_ended().await
+    dropping_closes(fixture, true).await
 }
 
 /// Dropping the plugin's end closes the link at the engine's end.
 pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    plugin.send(numbered(0)).await?;
-    same("the message", &engine.next().await?.id, &Some(0.into()))?;
-    drop(plugin);
-    engine.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?;
-    engine.stays_ended().await
+    dropping_closes(fixture, false).await
 }
 
 /// Dropping a full link closes it too.

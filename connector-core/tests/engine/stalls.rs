@@ -6,14 +6,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use connector_core::{
-    Action, CallError, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin,
-    PluginConnector, PluginOptions, Registration, SendError, Traffic, async_trait,
+    Action, CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin, PluginOptions,
+    Registration, SendError, Traffic,
 };
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::scripted_peer::{Peer, Peers};
-use crate::support::{Host, settle, short_queue};
+use crate::support::{Clones, Host, settle, short_queue};
 
 fn why(state: &LinkState) -> String {
     match state {
@@ -86,13 +86,6 @@ struct State {
     sent: AtomicU64,
 }
 
-#[async_trait]
-impl PluginConnector for Trickle {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
 impl Link for Trickle {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if self.0.busy.load(Ordering::Relaxed) > 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
@@ -132,7 +125,7 @@ impl Link for Trickle {
 async fn slowly_sent_bytes_of_a_message_are_progress() {
     let host = Host::new().await;
     let link = Trickle::default();
-    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());
+    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), Clones(link.clone()));
     let options = PluginOptions::default()
         .concurrency(100)
         .queue(short_queue(16))

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::json::strategy::nested;
 
 fn decode(text: &str) -> Result<Message, DecodeError> {
     Message::decode(Bytes::copy_from_slice(text.as_bytes()))
@@ -82,13 +83,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         any::<i64>().prop_map(Into::into),
         ".*".prop_map(serde_json::Value::from),
     ];
-    leaf.prop_recursive(4, 32, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            prop::collection::btree_map(".*", inner, 0..4)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
+    nested(leaf)
 }
 
 proptest! {
