@@ -44,7 +44,7 @@ impl CheckedLink {
                 ),
                 format_args!("{} from {method}", shown(&end)),
             )
-            .or_look_at("where the end of a link is stored once it is known")
+            .fallback_hint("where the end of a link is stored once it is known")
             .rule(END)
         })?;
         has_text(&end).map(|()| end)
@@ -62,40 +62,31 @@ impl CheckedLink {
 
     /// Waits until the link is ready to send, or returns how it ended.
     pub(super) async fn ready(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, name) = (self.limit, self.name);
-        let outcome = within(
-            limit,
-            format!("poll_ready of {name} end to be ready"),
-            poll_fn(|cx| match self.link.poll_ready(cx) {
-                Poll::Pending => self.poll_inbox(cx).map(Err),
-                ready => ready,
-            }),
-        )
-        .await
-        .or_look_at("poll_ready: it becomes ready once the other end has read, and wakes the task that polled it")
-        .rule(READY)?;
-        match outcome {
-            Ok(()) => Ok(Ok(())),
-            Err(end) => self.ended("poll_ready", end).map(Err),
-        }
+        const HINT: &str =
+            "poll_ready: it becomes ready once the other end has read, and wakes the task that polled it";
+        self.progress("poll_ready", |link, cx| link.poll_ready(cx)).await.fallback_hint(HINT).rule(READY)
     }
 
     pub(super) async fn flushed(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        let (limit, name) = (self.limit, self.name);
-        let outcome = within(
-            limit,
-            format!("poll_flush of {name} end to be ready"),
-            poll_fn(|cx| match self.link.poll_flush(cx) {
-                Poll::Pending => self.poll_inbox(cx).map(Err),
-                ready => ready,
-            }),
-        )
-        .await
-        .or_look_at("poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it")
-        .rule(FLUSH)?;
-        match outcome {
+        const HINT: &str =
+            "poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it";
+        self.progress("poll_flush", |link, cx| link.poll_flush(cx)).await.fallback_hint(HINT).rule(FLUSH)
+    }
+
+    /// Waits until a method is ready, and receives meanwhile.
+    async fn progress(
+        &mut self,
+        method: &'static str,
+        poll: impl Fn(&mut dyn Link, &mut Context<'_>) -> Poll<Result<(), LinkEnd>>,
+    ) -> Result<Result<(), LinkEnd>, Failure> {
+        let (limit, what) = (self.limit, format!("{method} of {} end to be ready", self.name));
+        let outcome = poll_fn(|cx| match poll(&mut *self.link, cx) {
+            Poll::Pending => self.poll_inbox(cx).map(Err),
+            ready => ready,
+        });
+        match within(limit, what, outcome).await? {
             Ok(()) => Ok(Ok(())),
-            Err(end) => self.ended("poll_flush", end).map(Err),
+            Err(end) => self.ended(method, end).map(Err),
         }
     }
 
@@ -107,7 +98,9 @@ impl CheckedLink {
         match self.link.send(message) {
             Ok(()) => Ok(Ok(())),
             Err(SendError::Ended(end)) => self.ended("send", end).map(Err),
-            Err(error) => Err(Failure::new("a message to be sent", error).or_look_at("send, and its limit").rule(SIZE)),
+            Err(error) => {
+                Err(Failure::new("a message to be sent", error).fallback_hint("send, and its limit").rule(SIZE))
+            }
         }
     }
 
@@ -128,7 +121,7 @@ impl CheckedLink {
         }
         let received = format!("one that accepted {max} messages of {bytes} bytes");
         let failure = Failure::new("a link that reports its end to a sender", received);
-        Err(failure.or_look_at("poll_ready once the link has ended").rule(END))
+        Err(failure.fallback_hint("poll_ready once the link has ended").rule(END))
     }
 
     pub(super) async fn queue(&mut self, message: Message) -> Result<(), Failure> {
@@ -168,7 +161,7 @@ impl CheckedLink {
     pub(super) fn send_now(&mut self, message: Message) -> Result<(), Failure> {
         let sent = self.link.send(message);
         sent.map_err(|error| {
-            Failure::new("a link that accepts a message once it is ready", error).or_look_at("send").rule(READY)
+            Failure::new("a link that accepts a message once it is ready", error).fallback_hint("send").rule(READY)
         })
     }
 
@@ -211,11 +204,11 @@ impl CheckedLink {
             return Ok(Ok(inbound));
         }
         let what = format!("a message or the link's end at {} end", self.name);
-        match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.or_look_at(WAKERS)? {
+        match within(self.limit, what, poll_fn(|cx| self.link.poll_message(cx))).await.fallback_hint(WAKERS)? {
             Ok(inbound) => {
                 check(self.end.is_none(), || {
                     let failure = Failure::new("nothing after the end of the link", shown(&inbound));
-                    failure.or_look_at("poll_message").rule(END)
+                    failure.fallback_hint("poll_message").rule(END)
                 })?;
                 Ok(Ok(inbound))
             }
@@ -227,7 +220,7 @@ impl CheckedLink {
         match self.inbound().await? {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(error)) => {
-                Err(Failure::new("a message", error).or_look_at("how a frame is written and read").rule(ORDER))
+                Err(Failure::new("a message", error).fallback_hint("how a frame is written and read").rule(ORDER))
             }
             Err(end) => Err(too_early("a message", "poll_message", &end)),
         }
@@ -262,7 +255,7 @@ impl CheckedLink {
         let what = format!("poll_disconnect of {} end to be ready", self.name);
         within(self.limit, what, poll_fn(|cx| self.link.poll_disconnect(cx)))
             .await
-            .or_look_at("poll_disconnect and its bound")
+            .fallback_hint("poll_disconnect and its bound")
             .rule(DISCONNECT)
     }
 
@@ -283,7 +276,7 @@ impl CheckedLink {
             match self.link.send(numbered(0)) {
                 Err(SendError::Ended(end)) => drop(self.ended("send", end)?),
                 other => {
-                    return Err(Failure::new("send to report the end", shown(&other)).or_look_at("send").rule(END));
+                    return Err(Failure::new("send to report the end", shown(&other)).fallback_hint("send").rule(END));
                 }
             }
         }
@@ -294,7 +287,7 @@ impl CheckedLink {
         match received {
             Err(end) => self.ended(method, end).map(drop),
             Ok(received) => Err(Failure::new(format_args!("{method} to report the end"), shown(&received))
-                .or_look_at(method)
+                .fallback_hint(method)
                 .rule(END)),
         }
     }
@@ -338,7 +331,7 @@ impl CheckedLink {
 fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> Failure {
     let received = format_args!("the end of the link: {end} ({})", shown(end)).to_string();
     let hint = format!("{method}, and why it reports that the link has ended");
-    Failure::new(expected, received).or_look_at(&hint).rule(LIVES)
+    Failure::new(expected, received).fallback_hint(&hint).rule(LIVES)
 }
 
 /// Checks that the text of an end is not empty.
@@ -353,6 +346,6 @@ pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
         _ => false,
     };
     check(!empty, || {
-        Failure::new("an end whose text gives a reason", shown(end)).look_at("the text of the LinkEnd").rule(TEXT)
+        Failure::new("an end whose text gives a reason", shown(end)).hint("the text of the LinkEnd").rule(TEXT)
     })
 }

@@ -67,7 +67,7 @@ rules! {
         "the core ends a link only if the peer makes no progress for a while";
     ACCEPT: "`ClientConnector::accept`",
         "Returns the next engine's link";
-    STRANGER: "`ClientConnector::accept`",
+    IDLE: "`ClientConnector::accept`",
         "a silent connection stays pending while others are accepted";
     CONNECT: "`PluginConnector::connect`",
         "Bounded by the transport's own time limit";

@@ -15,8 +15,8 @@ struct Parts {
     case: Option<&'static str>,
     expected: String,
     got: String,
-    look_at: Option<String>,
-    or_look_at: Option<String>,
+    hint: Option<String>,
+    fallback_hint: Option<String>,
     rule: Option<Rule>,
 }
 
@@ -24,20 +24,20 @@ impl Failure {
     /// A failure: what was expected, and what happened instead.
     pub fn new(expected: impl fmt::Display, got: impl fmt::Display) -> Failure {
         let (expected, got) = (expected.to_string(), got.to_string());
-        Failure(Box::new(Parts { case: None, expected, got, look_at: None, or_look_at: None, rule: None }))
+        Failure(Box::new(Parts { case: None, expected, got, hint: None, fallback_hint: None, rule: None }))
     }
 
     /// Where the transport's author should look. The first hint wins: it was given closest to the fault.
     #[must_use]
-    pub fn look_at(mut self, hint: &str) -> Failure {
-        self.0.look_at.get_or_insert_with(|| hint.to_owned());
+    pub fn hint(mut self, hint: &str) -> Failure {
+        self.0.hint.get_or_insert_with(|| hint.to_owned());
         self
     }
 
     /// Sets a fallback hint, for helpers shared by many cases. A more specific hint takes precedence.
     #[must_use]
-    pub(super) fn or_look_at(mut self, hint: &str) -> Failure {
-        self.0.or_look_at.get_or_insert_with(|| hint.to_owned());
+    pub(super) fn fallback_hint(mut self, hint: &str) -> Failure {
+        self.0.fallback_hint.get_or_insert_with(|| hint.to_owned());
         self
     }
 
@@ -56,12 +56,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { case, expected, got, look_at, or_look_at, rule } = &*self.0;
+        let Parts { case, expected, got, hint, fallback_hint, rule } = &*self.0;
         if let Some(case) = case {
             write!(f, "{case}: ")?;
         }
         write!(f, "expected {expected}; got {got}")?;
-        if let Some(hint) = look_at.as_ref().or(or_look_at.as_ref()) {
+        if let Some(hint) = hint.as_ref().or(fallback_hint.as_ref()) {
             write!(f, "; look at {hint}")?;
         }
         match rule {
@@ -75,18 +75,18 @@ impl fmt::Display for Failure {
 
 /// Adds where to look, and the rule, to a case's outcome.
 pub(super) trait Hint {
-    fn look_at(self, hint: &str) -> Self;
-    fn or_look_at(self, hint: &str) -> Self;
+    fn hint(self, hint: &str) -> Self;
+    fn fallback_hint(self, hint: &str) -> Self;
     fn rule(self, rule: Rule) -> Self;
 }
 
 impl<T> Hint for Result<T, Failure> {
-    fn look_at(self, hint: &str) -> Self {
-        self.map_err(|failure| failure.look_at(hint))
+    fn hint(self, hint: &str) -> Self {
+        self.map_err(|failure| failure.hint(hint))
     }
 
-    fn or_look_at(self, hint: &str) -> Self {
-        self.map_err(|failure| failure.or_look_at(hint))
+    fn fallback_hint(self, hint: &str) -> Self {
+        self.map_err(|failure| failure.fallback_hint(hint))
     }
 
     fn rule(self, rule: Rule) -> Self {

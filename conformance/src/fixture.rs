@@ -92,13 +92,13 @@ pub trait Control: Send + Sync + 'static {
         let _ = bytes;
     }
 
-    /// Connects to the plugin's end, sends nothing, and stays connected for as long as the endpoints are used. For
-    /// [`strangers`](Capabilities::strangers).
-    fn stranger(&self) {}
+    /// Opens a connection to the plugin's end that sends nothing and stays open for as long as the endpoints are used. For
+    /// [`idle_connections`](Capabilities::idle_connections).
+    fn connect_idle(&self) {}
 
     /// How many connections of engines to these endpoints are open: sockets, descriptors, or whatever a link holds. For
-    /// [`counts`](Capabilities::counts).
-    fn open(&self) -> usize {
+    /// [`count_connections`](Capabilities::count_connections).
+    fn open_connections(&self) -> usize {
         0
     }
 }
@@ -109,12 +109,12 @@ impl Control for NoControl {}
 
 impl Control for Switch {
     fn cut(&self) {
-        self.turn_off(true);
+        self.refuse_connections(true);
         Switch::cut(self);
     }
 
     fn heal(&self) {
-        self.turn_off(false);
+        self.refuse_connections(false);
     }
 
     fn stall(&self) {
@@ -130,8 +130,8 @@ impl Control for Switch {
         Switch::inject_raw(self, bytes);
     }
 
-    fn open(&self) -> usize {
-        Switch::open(self)
+    fn open_connections(&self) -> usize {
+        Switch::open_links(self)
     }
 }
 
@@ -141,29 +141,29 @@ impl Control for Switch {
 /// ```
 /// use conformance::Capabilities;
 ///
-/// let capabilities = Capabilities::default().largest(16 << 20).cut().stall();
+/// let capabilities = Capabilities::default().max_message(16 << 20).cut().stall();
 /// assert!(capabilities.cut && capabilities.text);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Payloads arrive as the same JSON text, to the byte (apart from whitespace between tokens). Without it the
     /// transport moves values, and cases that only text can express are skipped. Default true.
     pub text: bool,
     /// The largest message, in bytes of JSON, that is guaranteed to arrive. Default 1 MiB.
-    pub largest: usize,
+    pub max_message: usize,
     /// The most messages that a link may accept before it pushes back on a sender whose other end does not read,
     /// including the system's buffers. Default 1,000,000.
-    pub most_unread: usize,
+    pub max_unread: usize,
     /// The same in bytes. Default 64 MiB.
-    pub most_unread_bytes: usize,
+    pub max_unread_bytes: usize,
     /// A plugin's end returns another link after the first has ended. Default true.
-    pub redial: bool,
-    /// Several engines can be establish to one plugin's end at once. Default true.
-    pub engines: bool,
+    pub reconnect: bool,
+    /// Several engines can be connected to one plugin's end at once. Default true.
+    pub multiple_engines: bool,
     /// A cut is never reported as [`LinkEnd::Closed`], as it is where both look like the end of a stream. (A graceful close
     /// is always reported as `Closed`.) Default true.
-    pub tells_close_from_loss: bool,
+    pub distinguishes_loss: bool,
     /// A frame that is not a message is returned as an error in its position, and the link stays up. Default true.
     pub bad_frames: bool,
     /// The fixture can break links: [`Control::cut`]. Default false.
@@ -174,10 +174,10 @@ pub struct Capabilities {
     pub inject: bool,
     /// The fixture can forge bytes: [`Control::inject_raw`]. Default false.
     pub inject_raw: bool,
-    /// The fixture can connect as a stranger: [`Control::stranger`]. Default false.
-    pub strangers: bool,
-    /// The fixture can count open connections: [`Control::open`]. Default false.
-    pub counts: bool,
+    /// The fixture can open idle connections: [`Control::connect_idle`]. Default false.
+    pub idle_connections: bool,
+    /// The fixture can count open connections: [`Control::open_connections`]. Default false.
+    pub count_connections: bool,
     /// A stalled link ends on its own within this time, as [`LinkEnd::Silent`], and declares so in
     /// [`Link::notices_silence`]. Default none: it does not, and the engine detects silence.
     pub silence: Option<Duration>,
@@ -189,19 +189,19 @@ impl Default for Capabilities {
     fn default() -> Capabilities {
         Capabilities {
             text: true,
-            largest: 1 << 20,
-            most_unread: 1_000_000,
-            most_unread_bytes: 64 << 20,
-            redial: true,
-            engines: true,
-            tells_close_from_loss: true,
+            max_message: 1 << 20,
+            max_unread: 1_000_000,
+            max_unread_bytes: 64 << 20,
+            reconnect: true,
+            multiple_engines: true,
+            distinguishes_loss: true,
             bad_frames: true,
             cut: false,
             stall: false,
             inject: false,
             inject_raw: false,
-            strangers: false,
-            counts: false,
+            idle_connections: false,
+            count_connections: false,
             silence: None,
             timeout: Duration::from_secs(30),
         }
@@ -224,18 +224,18 @@ macro_rules! setters {
 setters! {
     /// Sets [`text`](Capabilities::text).
     text(yes: bool) => yes;
-    /// Sets [`largest`](Capabilities::largest).
-    largest(bytes: usize) => bytes;
-    /// Sets [`most_unread`](Capabilities::most_unread).
-    most_unread(messages: usize) => messages;
-    /// Sets [`most_unread_bytes`](Capabilities::most_unread_bytes).
-    most_unread_bytes(bytes: usize) => bytes;
-    /// Sets [`redial`](Capabilities::redial).
-    redial(yes: bool) => yes;
-    /// Sets [`engines`](Capabilities::engines).
-    engines(yes: bool) => yes;
-    /// Sets [`tells_close_from_loss`](Capabilities::tells_close_from_loss).
-    tells_close_from_loss(yes: bool) => yes;
+    /// Sets [`max_message`](Capabilities::max_message).
+    max_message(bytes: usize) => bytes;
+    /// Sets [`max_unread`](Capabilities::max_unread).
+    max_unread(messages: usize) => messages;
+    /// Sets [`max_unread_bytes`](Capabilities::max_unread_bytes).
+    max_unread_bytes(bytes: usize) => bytes;
+    /// Sets [`reconnect`](Capabilities::reconnect).
+    reconnect(yes: bool) => yes;
+    /// Sets [`multiple_engines`](Capabilities::multiple_engines).
+    multiple_engines(yes: bool) => yes;
+    /// Sets [`distinguishes_loss`](Capabilities::distinguishes_loss).
+    distinguishes_loss(yes: bool) => yes;
     /// Sets [`bad_frames`](Capabilities::bad_frames).
     bad_frames(yes: bool) => yes;
     /// Declares [`cut`](Capabilities::cut).
@@ -246,10 +246,10 @@ setters! {
     inject() => true;
     /// Declares [`inject_raw`](Capabilities::inject_raw).
     inject_raw() => true;
-    /// Declares [`strangers`](Capabilities::strangers).
-    strangers() => true;
-    /// Declares [`counts`](Capabilities::counts).
-    counts() => true;
+    /// Declares [`idle_connections`](Capabilities::idle_connections).
+    idle_connections() => true;
+    /// Declares [`count_connections`](Capabilities::count_connections).
+    count_connections() => true;
     /// Declares [`silence`](Capabilities::silence).
     silence(within: Duration) => Some(within);
     /// Sets [`timeout`](Capabilities::timeout).
@@ -262,12 +262,12 @@ setters! {
 pub enum Need {
     /// [`Capabilities::text`].
     Text,
-    /// [`Capabilities::redial`].
-    Redial,
-    /// [`Capabilities::engines`].
-    Engines,
-    /// [`Capabilities::tells_close_from_loss`].
-    TellsCloseFromLoss,
+    /// [`Capabilities::reconnect`].
+    Reconnect,
+    /// [`Capabilities::multiple_engines`].
+    MultipleEngines,
+    /// [`Capabilities::distinguishes_loss`].
+    DistinguishesLoss,
     /// [`Capabilities::bad_frames`].
     BadFrames,
     /// [`Capabilities::cut`].
@@ -278,10 +278,10 @@ pub enum Need {
     Inject,
     /// [`Capabilities::inject_raw`].
     InjectRaw,
-    /// [`Capabilities::strangers`].
-    Strangers,
-    /// [`Capabilities::counts`].
-    Counts,
+    /// [`Capabilities::idle_connections`].
+    IdleConnections,
+    /// [`Capabilities::count_connections`].
+    CountConnections,
     /// [`Capabilities::silence`].
     Silence,
 }
@@ -290,16 +290,16 @@ impl Need {
     /// All of them.
     pub const ALL: &[Need] = &[
         Need::Text,
-        Need::Redial,
-        Need::Engines,
-        Need::TellsCloseFromLoss,
+        Need::Reconnect,
+        Need::MultipleEngines,
+        Need::DistinguishesLoss,
         Need::BadFrames,
         Need::Cut,
         Need::Stall,
         Need::Inject,
         Need::InjectRaw,
-        Need::Strangers,
-        Need::Counts,
+        Need::IdleConnections,
+        Need::CountConnections,
         Need::Silence,
     ];
 
@@ -307,16 +307,16 @@ impl Need {
     pub(super) fn unmet(self, has: &Capabilities) -> Option<&'static str> {
         let (met, why) = match self {
             Need::Text => (has.text, "it moves values, not text"),
-            Need::Redial => (has.redial, "its plugin's end returns only one link"),
-            Need::Engines => (has.engines, "its plugin's end serves only one engine"),
-            Need::TellsCloseFromLoss => (has.tells_close_from_loss, "it does not distinguish a close from a loss"),
+            Need::Reconnect => (has.reconnect, "its plugin's end returns only one link"),
+            Need::MultipleEngines => (has.multiple_engines, "its plugin's end serves only one engine"),
+            Need::DistinguishesLoss => (has.distinguishes_loss, "it does not distinguish a close from a loss"),
             Need::BadFrames => (has.bad_frames, "a bad frame ends its links"),
             Need::Cut => (has.cut, "its fixture cannot cut links"),
             Need::Stall => (has.stall, "its fixture cannot stall links"),
             Need::Inject => (has.inject, "its fixture cannot forge frames"),
             Need::InjectRaw => (has.inject_raw, "its fixture cannot forge bytes"),
-            Need::Strangers => (has.strangers, "its fixture cannot connect as a stranger"),
-            Need::Counts => (has.counts, "its fixture cannot count open connections"),
+            Need::IdleConnections => (has.idle_connections, "its fixture cannot open idle connections"),
+            Need::CountConnections => (has.count_connections, "its fixture cannot count open connections"),
             Need::Silence => (has.silence.is_some(), "it does not detect silence"),
         };
         (!met).then_some(why)
@@ -330,8 +330,8 @@ pub struct Memory;
 #[async_trait]
 impl Fixture for Memory {
     fn capabilities(&self) -> Capabilities {
-        let bounded = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
-        bounded.cut().stall().inject().inject_raw().counts()
+        let bounded = Capabilities::default().max_unread(1000).max_unread_bytes(8 << 20);
+        bounded.cut().stall().inject().inject_raw().count_connections()
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {

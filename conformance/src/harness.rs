@@ -35,7 +35,7 @@ impl Harness {
         let has = fixture.capabilities();
         let endpoints = within(has.timeout, "endpoints from the fixture", fixture.endpoints()).await?;
         let Endpoints { url, client, connector: another, control } = endpoints
-            .map_err(|error| Failure::new("endpoints from the fixture", error).or_look_at("Fixture::endpoints"))?;
+            .map_err(|error| Failure::new("endpoints from the fixture", error).fallback_hint("Fixture::endpoints"))?;
         Ok(Harness { has, url, client, connector: another(), another, control })
     }
 
@@ -56,7 +56,7 @@ impl Harness {
 }
 
 /// The plugin's end of the link whose first message has this number, and the ends of other links that stay silent, as
-/// those of strangers and of abandoned dials do.
+/// idle connections and those of abandoned dials do.
 pub(super) async fn accept_numbered(
     has: &Capabilities,
     client: &mut dyn ClientConnector,
@@ -93,7 +93,7 @@ pub(super) async fn accept_numbered(
     };
     let what = format!("the plugin's end of the link that carries message {number}");
     let found = within(has.timeout, what, search).await.and_then(|found| found);
-    found.or_look_at("accept: it continues with the next connection, whatever this one does").rule(ACCEPT)
+    found.fallback_hint("accept: it continues with the next connection, whatever this one does").rule(ACCEPT)
 }
 
 pub(super) async fn establish<E: Into<LinkEnd>>(
@@ -105,13 +105,13 @@ pub(super) async fn establish<E: Into<LinkEnd>>(
         true => ("connect: it returns a link once the other end is connected, without waiting for a message", CONNECT),
         false => ("accept: it returns a link once an engine has dialled, without waiting for a message", ACCEPT),
     };
-    let made = within(limit, format!("{who} end of a link"), making).await.or_look_at(method).rule(rule)?;
+    let made = within(limit, format!("{who} end of a link"), making).await.fallback_hint(method).rule(rule)?;
     match made {
         Ok(link) => Ok(CheckedLink::new(who, link, limit)),
         Err(error) => {
             let end = error.into();
             has_text(&end)?;
-            Err(Failure::new(format_args!("{who} end of a link"), end).or_look_at(method).rule(rule))
+            Err(Failure::new(format_args!("{who} end of a link"), end).fallback_hint(method).rule(rule))
         }
     }
 }

@@ -49,7 +49,7 @@ impl Notes {
             }
         };
         let waited = within(has.timeout, format!("{count} values to be recorded"), enough).await;
-        waited.or_look_at(&format!("messages that do not arrive; recorded: {}", shown(&self.all()))).rule(ORDER)?;
+        waited.fallback_hint(&format!("messages that do not arrive; recorded: {}", shown(&self.all()))).rule(ORDER)?;
         Ok(self.all())
     }
 }
@@ -107,7 +107,7 @@ pub(super) async fn activate(has: &Capabilities, engine: &Engine, name: &str) ->
     let activated = within(has.timeout, format!("{name} to be activated"), engine.manager().activate(name)).await?;
     activated.map_err(|error| {
         let failure = Failure::new(format_args!("{name} to be activated"), error);
-        failure.or_look_at("connect, accept, and whether the first messages arrive").rule(CONNECT)
+        failure.fallback_hint("connect, accept, and whether the first messages arrive").rule(CONNECT)
     })
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn link_is(has: &Capabilities, engine: &Engine, up: bool) -> Re
     let what = if up { "the link to be up again" } else { "the link's end to be detected" };
     let is = |state: &LinkState| state.is_up() == up;
     let waited = within(has.timeout, what, state.wait_for(is)).await.map(|state| state.is_ok());
-    match waited.or_look_at("connect and accept after a loss, and how a link reports its end")? {
+    match waited.fallback_hint("connect and accept after a loss, and how a link reports its end")? {
         true => Ok(()),
         false => Err(Failure::new(what, "the engine's end")),
     }
@@ -178,18 +178,20 @@ pub(super) async fn call<T: DeserializeOwned + 'static>(
 ) -> Result<T, Failure> {
     let what = format!("{target}.{method} to answer");
     let outcome = within(has.timeout, &what, caller.call(target, method, args)).await;
-    outcome.or_look_at(WAKERS)?.map_err(|error| explain(Failure::new(what, &error), &error))
+    outcome.fallback_hint(WAKERS)?.map_err(|error| explain(Failure::new(what, &error), &error))
 }
 
 /// Adds where to look if a call ended with this error.
 pub(super) fn explain(failure: Failure, error: &CallError) -> Failure {
     let CallError::LinkLost(lost) = error else { return failure };
-    let LinkLost::Seen { end, .. } = &**lost else { return failure };
+    let LinkLost::Observed { end, .. } = &**lost else { return failure };
     match end {
         LinkEnd::TooSlow(_) => failure
-            .or_look_at("poll_ready and poll_flush: the core ended the link because they made no progress for too long")
+            .fallback_hint(
+                "poll_ready and poll_flush: the core ended the link because they made no progress for too long",
+            )
             .rule(TOO_SLOW),
-        _ => failure.or_look_at("why the link ended, and whether it had to").rule(LIVES),
+        _ => failure.fallback_hint("why the link ended, and whether it had to").rule(LIVES),
     }
 }
 
@@ -215,7 +217,7 @@ impl PendingCall {
 
     pub(super) async fn outcome(&mut self, has: &Capabilities) -> Result<Result<Payload, CallError>, Failure> {
         let ended = within(has.timeout, "a call to end", &mut self.outcome).await;
-        let ended = ended.or_look_at("a link that ends without reporting it, or loses a message").rule(END)?;
+        let ended = ended.fallback_hint("a link that ends without reporting it, or loses a message").rule(END)?;
         ended.map_err(|_| Failure::new("a call to end", "a task that panicked"))
     }
 

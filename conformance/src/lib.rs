@@ -17,7 +17,7 @@
 //! #[async_trait]
 //! impl Fixture for InMemory {
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities::default().cut().stall().inject().inject_raw().counts()
+//!         Capabilities::default().cut().stall().inject().inject_raw().count_connections()
 //!     }
 //!
 //!     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
@@ -26,7 +26,7 @@
 //!     }
 //! }
 //!
-//! conformance::suite!(InMemory, without: [Strangers, Silence]);
+//! conformance::suite!(InMemory, without: [IdleConnections, Silence]);
 //! ```
 //!
 //! - A [`Control`] breaks the link: a [`Proxy`] for sockets, a signal for processes. It is optional.

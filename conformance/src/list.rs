@@ -28,6 +28,8 @@ macro_rules! __cases {
                 keys_arrive_as_written [Text],
                 deep_payloads_arrive [Text],
                 whitespace_does_not_split_a_message [Text],
+            }
+            frames {
                 messages_of_every_size_arrive [],
                 a_message_that_is_too_large_is_not_dropped_silently [],
                 delivered_messages_are_released [],
@@ -87,7 +89,7 @@ macro_rules! __cases {
             }
             cutting {
                 disconnect_of_a_stalled_link_is_bounded [Stall],
-                a_cut_is_not_reported_as_closed [Cut, TellsCloseFromLoss],
+                a_cut_is_not_reported_as_closed [Cut, DistinguishesLoss],
                 a_cut_ends_the_link [Cut],
                 a_cut_tears_no_message [Cut],
                 silence_is_detected [Stall, Silence],
@@ -101,18 +103,18 @@ macro_rules! __cases {
                 accept_is_cancel_safe [],
                 the_first_message_arrives [],
                 connect_fails_without_a_server [],
-                a_second_link_follows_the_first [Redial],
-                links_do_not_inherit_messages [Redial],
-                a_link_after_a_cut_is_new [Cut, Redial],
-                connect_fails_while_cut [Cut, Redial],
-                connect_is_cancel_safe [Redial],
-                an_abandoned_dial_leaves_no_link [Redial],
-                an_abandoned_dial_leaves_no_connection_open [Redial, Counts],
+                a_second_link_follows_the_first [Reconnect],
+                links_do_not_inherit_messages [Reconnect],
+                a_link_after_a_cut_is_new [Cut, Reconnect],
+                connect_fails_while_cut [Cut, Reconnect],
+                connect_is_cancel_safe [Reconnect],
+                an_abandoned_dial_leaves_no_link [Reconnect],
+                an_abandoned_dial_leaves_no_connection_open [Reconnect, CountConnections],
                 an_unanswered_dial_times_out [Stall],
-                a_stranger_does_not_delay_other_connections [Strangers],
-                link_after_link_is_accepted [Redial],
-                engines_do_not_disturb_each_other [Engines],
-                engines_dialling_at_once_each_get_a_link [Engines],
+                an_idle_connection_does_not_delay_others [IdleConnections],
+                link_after_link_is_accepted [Reconnect],
+                engines_do_not_disturb_each_other [MultipleEngines],
+                engines_dialling_at_once_each_get_a_link [MultipleEngines],
             }
             threads {
                 two_threads_send_and_receive_at_once [],
@@ -161,19 +163,19 @@ macro_rules! __cases {
                 a_call_while_the_link_is_down_is_lost [Cut],
                 a_running_call_is_lost_at_a_cut [Cut],
                 an_unread_call_is_lost_at_a_cut [Cut],
-                a_call_is_answered_or_lost_at_a_cut [Cut, Redial],
+                a_call_is_answered_or_lost_at_a_cut [Cut, Reconnect],
                 a_plugins_call_is_lost_at_a_cut [Cut],
-                calls_succeed_after_a_loss [Cut, Redial],
-                old_responses_do_not_answer_new_calls [Cut, Redial],
-                listeners_receive_each_event_once_after_a_loss [Cut, Redial],
-                subscriptions_survive_a_loss [Cut, Redial],
-                a_link_that_the_plugin_closes_is_made_again [Redial],
-                a_plugin_is_deactivated_while_its_link_is_down [Cut, Redial],
+                calls_succeed_after_a_loss [Cut, Reconnect],
+                old_responses_do_not_answer_new_calls [Cut, Reconnect],
+                listeners_receive_each_event_once_after_a_loss [Cut, Reconnect],
+                subscriptions_survive_a_loss [Cut, Reconnect],
+                a_link_that_the_plugin_closes_is_made_again [Reconnect],
+                a_plugin_is_deactivated_while_its_link_is_down [Cut, Reconnect],
                 a_silent_plugin_is_detected [Stall],
             }
             shutdown {
                 deactivating_ends_calls_under_way [],
-                a_plugin_is_activated_again [Redial],
+                a_plugin_is_activated_again [Reconnect],
                 a_shutdown_ends_the_plugins_link [],
                 a_dropped_engine_ends_the_plugins_link [],
                 a_shutdown_ends_the_plugins_methods [],
@@ -228,13 +230,13 @@ macro_rules! __test {
     (@is Text [Text $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "it moves values, not text" $($rest)* }
     };
-    (@is Redial [Redial $($others:tt)*] $($rest:tt)*) => {
+    (@is Reconnect [Reconnect $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "its plugin's end returns only one link" $($rest)* }
     };
-    (@is Engines [Engines $($others:tt)*] $($rest:tt)*) => {
+    (@is MultipleEngines [MultipleEngines $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "its plugin's end serves only one engine" $($rest)* }
     };
-    (@is TellsCloseFromLoss [TellsCloseFromLoss $($others:tt)*] $($rest:tt)*) => {
+    (@is DistinguishesLoss [DistinguishesLoss $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "it does not distinguish a close from a loss" $($rest)* }
     };
     (@is BadFrames [BadFrames $($others:tt)*] $($rest:tt)*) => {
@@ -252,10 +254,10 @@ macro_rules! __test {
     (@is InjectRaw [InjectRaw $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "its fixture cannot forge bytes" $($rest)* }
     };
-    (@is Strangers [Strangers $($others:tt)*] $($rest:tt)*) => {
-        $crate::__test! { @ignore "its fixture cannot connect as a stranger" $($rest)* }
+    (@is IdleConnections [IdleConnections $($others:tt)*] $($rest:tt)*) => {
+        $crate::__test! { @ignore "its fixture cannot open idle connections" $($rest)* }
     };
-    (@is Counts [Counts $($others:tt)*] $($rest:tt)*) => {
+    (@is CountConnections [CountConnections $($others:tt)*] $($rest:tt)*) => {
         $crate::__test! { @ignore "its fixture cannot count open connections" $($rest)* }
     };
     (@is Silence [Silence $($others:tt)*] $($rest:tt)*) => {

@@ -64,7 +64,7 @@ impl Switch {
     }
 
     /// Prevents (`true`) or allows (`false`) new links.
-    pub fn turn_off(&self, off: bool) {
+    pub fn refuse_connections(&self, off: bool) {
         lock(&self.0).off = off;
     }
 
@@ -90,7 +90,7 @@ impl Switch {
     }
 
     /// How many links are open at the engine's end.
-    pub fn open(&self) -> usize {
+    pub fn open_links(&self) -> usize {
         self.links().iter().filter(|pipe| !lock(pipe).closed[ENGINE]).count()
     }
 

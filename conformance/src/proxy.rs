@@ -31,8 +31,8 @@ struct Shared {
     /// Cloned by each connection until its engine has closed it.
     open: Arc<()>,
     frame: Frame,
-    stranger: Mutex<Option<Connect>>,
-    strangers: Mutex<Vec<Held>>,
+    connect_idle: Mutex<Option<Connect>>,
+    idle: Mutex<Vec<Held>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,29 +51,29 @@ impl Proxy {
             newest: Mutex::default(),
             open: Arc::default(),
             frame: Box::new(frame),
-            stranger: Mutex::default(),
-            strangers: Mutex::default(),
+            connect_idle: Mutex::default(),
+            idle: Mutex::default(),
         }))
     }
 
-    /// Sets how [`stranger`](Control::stranger) connects to the plugin's end. The proxy keeps the connections.
+    /// Sets how [`connect_idle`](Control::connect_idle) connects to the plugin's end. The proxy keeps the connections.
     ///
     /// # Panics
-    /// `stranger` panics if connecting fails.
+    /// `connect_idle` panics if connecting fails.
     #[must_use]
-    pub fn with_strangers<S: Send + 'static>(
+    pub fn with_idle_connections<S: Send + 'static>(
         self,
         connect: impl Fn() -> io::Result<S> + Send + Sync + 'static,
     ) -> Proxy {
-        *lock(&self.0.stranger) = Some(Box::new(move || match connect() {
-            Ok(stranger) => Box::new(stranger),
-            Err(error) => panic!("a stranger cannot connect: {error}"),
+        *lock(&self.0.connect_idle) = Some(Box::new(move || match connect() {
+            Ok(connection) => Box::new(connection),
+            Err(error) => panic!("cannot open an idle connection: {error}"),
         }));
         self
     }
 
     /// A proxy on a free port of the loopback interface that carries TCP connections to `target`, until the runtime ends;
-    /// and its address. Strangers connect to `target` directly.
+    /// and its address. Idle connections go to `target` directly.
     ///
     /// # Errors
     /// The port cannot be bound.
@@ -83,7 +83,7 @@ impl Proxy {
     ) -> io::Result<(Proxy, SocketAddr)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let proxy = Proxy::new(frame).with_strangers(move || std::net::TcpStream::connect(target));
+        let proxy = Proxy::new(frame).with_idle_connections(move || std::net::TcpStream::connect(target));
         let carrier = proxy.clone();
         tokio::spawn(async move {
             while let Ok((engine, _)) = listener.accept().await {
@@ -144,13 +144,13 @@ impl Control for Proxy {
         }
     }
 
-    fn stranger(&self) {
-        if let Some(connect) = &*lock(&self.0.stranger) {
-            lock(&self.0.strangers).push(connect());
+    fn connect_idle(&self) {
+        if let Some(connect) = &*lock(&self.0.connect_idle) {
+            lock(&self.0.idle).push(connect());
         }
     }
 
-    fn open(&self) -> usize {
+    fn open_connections(&self) -> usize {
         // The proxy holds one itself.
         Arc::strong_count(&self.0.open) - 1
     }

@@ -9,9 +9,18 @@ use crate::redact::redacted_url;
 
 /// Describes a plugin. Only the name is required. All fields of the published packages, and any other field that a host
 /// adds, survive a round trip. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+///
+/// ```
+/// use connector_core::{Plugin, Profile};
+///
+/// let mut profile = Profile::new("editor").with_events(["saved"]);
+/// profile.display_name = Some("Editor".to_owned());
+/// let plugin = Plugin::new(profile);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the published field names are self-explanatory; the others are documented")]
+#[non_exhaustive]
 pub struct Profile {
     /// Unique in an engine, and the first part of every path.
     pub name: String,
@@ -107,8 +116,9 @@ impl From<String> for Profile {
 }
 
 /// A profile with the URL of its plugin. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Profile", try_from = "Profile")]
+#[non_exhaustive]
 pub struct ExternalProfile {
     /// The plugin.
     pub profile: Profile,

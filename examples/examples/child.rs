@@ -11,7 +11,7 @@
 
 use std::{env, error::Error, process};
 
-use connector_core::{CallError, Engine, LinkEnd, LinkLost, LinkState, Plugin};
+use connector_core::{Engine, LinkState, Plugin};
 use tokio::runtime::Runtime;
 use transport_ipc::{Channel, ChildEnd, Program};
 
@@ -43,9 +43,8 @@ async fn host() -> Result<(), Box<dyn Error>> {
     println!("the plugin is in another process: {}", first != process::id());
 
     let mut link = engine.link_state("printer").ok_or("it has no link")?;
-    if let Err(CallError::LinkLost(lost)) = app.call::<()>("printer", "crash", ()).await
-        && let LinkLost::Seen { end: LinkEnd::Lost(error), .. } = &*lost
-        && let Some(ChildEnd { status: Some(status), stderr, .. }) = error.downcast_ref()
+    if let Err(error) = app.call::<()>("printer", "crash", ()).await
+        && let Some(ChildEnd { status: Some(status), stderr, .. }) = ChildEnd::of(&error)
     {
         println!("it ended with exit code {:?} and said {stderr:?}", status.code());
     }

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = oneshot::channel();
     let plugin = counter();
     let (_url, serving) = local::serve(&name, move || plugin.clone())?;
-    let program = tokio::spawn(serving.until(async { stopped.await.unwrap_or_default() }));
+    let program = tokio::spawn(serving.until(stopped));
 
     let ((first, first_app), (second, second_app)) = (host(&name).await?, host(&name).await?);
     println!("the first host: {}", first_app.call::<u64>("counter", "next", ()).await?);

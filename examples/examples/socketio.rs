@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The plugin's program. A path of the URL would be the namespace.
     let (url, serving) = transport_socketio::serve("127.0.0.1:0", adder).await?;
     let (stop, stopped) = oneshot::channel();
-    let program = tokio::spawn(serving.until(async { stopped.await.unwrap_or_default() }));
+    let program = tokio::spawn(serving.until(stopped));
 
     // The host's program.
     let engine = Engine::new();

@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hub = StpHub::bind("127.0.0.1:0", StpHubConfig::default()).await?;
     let url = format!("{}/exercise", hub.url()); // the path names the session
     let (stop, stopped) = oneshot::channel();
-    let hub = tokio::spawn(hub.serve_until(async { stopped.await.unwrap_or_default() }));
+    let hub = tokio::spawn(hub.serve_until(stopped));
 
     let (tasks, map) = (tasks(&url), StpClient::new(StpWsConnector::new(&url)));
     tasks.connect("Tasks", timeout, None, None).await?;

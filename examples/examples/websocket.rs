@@ -11,9 +11,9 @@
 
 use std::error::Error;
 
-use connector_core::{ActivateError, ClientConfig, Engine, ExternalProfile, Plugin, Registration, serve};
+use connector_core::{ActivateError, Engine, Plugin};
 use tokio::sync::oneshot;
-use transport_ws::{WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
+use transport_ws::{WsConnectorConfig, WsServerConfig};
 
 const TOKEN: &str = "a-long-random-text";
 
@@ -23,18 +23,17 @@ fn adder() -> Plugin {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The plugin's program. Without a token `transport_ws::serve` does all this.
-    let server = WsServer::bind("127.0.0.1:0", WsServerConfig::default().token(TOKEN)).await?;
-    let url = server.url();
+    // The plugin's program.
+    let config = WsServerConfig::default().token(TOKEN);
+    let (url, serving) = transport_ws::serve_with("127.0.0.1:0", adder, config).await?;
     let (stop, stopped) = oneshot::channel();
-    let serving = serve(server, adder, ClientConfig::default());
-    let program = tokio::spawn(serving.until(async { stopped.await.unwrap_or_default() }));
+    let program = tokio::spawn(serving.until(stopped));
 
-    // The host's program. Without a token `transport_ws::plugin` does the registration.
+    // The host's program.
     let engine = Engine::new();
     engine.register(transport_ws::plugin("locked", &url))?;
-    let connector = WsConnector::new(WsConnectorConfig::default().token(TOKEN));
-    engine.register(Registration::behind(ExternalProfile::new("adder", &url), connector))?;
+    let config = WsConnectorConfig::default().token(TOKEN);
+    engine.register(transport_ws::plugin_with("adder", &url, config))?;
     let app = engine.register(Plugin::new("app"))?;
     engine.manager().activate("app").await?;
 

@@ -47,23 +47,10 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_sources(&*error));
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its sources, unless its text already contains theirs.
-fn with_sources(error: &dyn Error) -> String {
-    let (mut text, mut next) = (error.to_string(), error.source());
-    while let Some(source) = next {
-        let cause = source.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[derive(clap::Args)]
@@ -72,6 +59,28 @@ pub struct Steps {
     /// A JSON array of steps; by default the script that the published packages are tested with.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[allow(missing_docs, reason = "it would replace the help text of each program with these options")]
+pub struct Dial {
+    /// Where the plugin listens, for example ws://127.0.0.1:4000, or for socket.io http://127.0.0.1:4000.
+    #[arg(long)]
+    pub url: String,
+    #[command(flatten)]
+    pub steps: Steps,
+}
+
+#[derive(clap::Args)]
+#[allow(missing_docs, reason = "it would replace the help text of each program with these options")]
+pub struct Listen {
+    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it
+    /// none may.
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
 }
 
 /// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, and

@@ -69,8 +69,8 @@ fn call_errors() -> Vec<CallError> {
         Refusal::NotConnected.into(),
         CallError::TimedOut(text()),
         CallError::Cancelled(text()),
-        LinkLost::Told(text()).into(),
-        LinkLost::Seen { plugin: "far".into(), end: lost() }.into(),
+        LinkLost::Reported(text()).into(),
+        LinkLost::Observed { plugin: "far".into(), end: lost() }.into(),
         CallError::Arguments(payload_error()),
         CallError::Result(Box::new(wrong)),
     ]
@@ -172,7 +172,7 @@ async fn a_lost_link_and_a_failed_activation_print_their_cause_once() {
     let engine = Engine::new();
     let app = engine.register(Plugin::new("app")).unwrap();
     let (connector, _, switch) = conformance::memory();
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     let far = ExternalProfile::new("far", "memory:");
     engine.register(Registration::behind(far, connector)).unwrap();
     engine.manager().activate("app").await.unwrap();

@@ -20,7 +20,7 @@ const LOCATIONS: [&str; 9] =
 async fn at(location: &str, name: &'static str) -> (Registration, Box<dyn std::any::Any>) {
     let child = |kind| transport_ipc::child(name, Program::new(IPC_PLUGIN).channel(kind));
     let worker = |placement| {
-        transport_worker::worker_with(name, WorkerConfig::default().placement(placement), move || named(name))
+        transport_worker::worker_with(name, move || named(name), WorkerConfig::default().placement(placement))
     };
     let alone = |registration| (registration, Box::new(()) as Box<dyn std::any::Any>);
     match location {

@@ -6,7 +6,10 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{End, NATIVE_ENGINE, NATIVE_PLUGIN, Plugin, assert_same, bundled, more, output, published_packages};
+use support::{
+    End, NATIVE_ENGINE, NATIVE_PLUGIN, Plugin, assert_more_steps_match, assert_same, bundled, output,
+    published_packages,
+};
 
 const OUR_PLUGIN: End = End::Native(NATIVE_PLUGIN);
 const OUR_ENGINE: End = End::Native(NATIVE_ENGINE);
@@ -63,9 +66,5 @@ fn published_engine_and_published_plugin() {
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps_match_the_published_pair() {
-    published_packages();
-    let published = run(THEIR_PLUGIN, THEIR_ENGINE, &more());
-    for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {
-        assert_same(&run(plugin, engine, &more()), &published);
-    }
+    assert_more_steps_match((OUR_PLUGIN, OUR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE), run);
 }

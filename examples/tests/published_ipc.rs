@@ -7,7 +7,10 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{End, IPC_ENGINE, IPC_PLUGIN, assert_same, bundled, expected, js, more, output, published_packages};
+use support::{
+    End, IPC_ENGINE, IPC_PLUGIN, assert_more_steps_match, assert_same, bundled, expected, js, more, output,
+    published_packages,
+};
 
 const OUR_PLUGIN: End = End::Native(IPC_PLUGIN);
 const OUR_ENGINE: End = End::Native(IPC_ENGINE);
@@ -37,11 +40,9 @@ fn bundled_script(plugin: End, engine: End, channel: &str) {
     assert_same(&run(plugin, engine, channel, &bundled()), &expected());
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs behave as the published pair.
-fn more_steps(plugin: End, engine: End, channel: &str) {
+fn more_steps_over(channel: &str) {
     published_packages();
-    let published = run(THEIR_PLUGIN, THEIR_ENGINE, "node", &more());
-    assert_same(&run(plugin, engine, channel, &more()), &published);
+    assert_same(&run(OUR_PLUGIN, OUR_ENGINE, channel, &more()), &run(THEIR_PLUGIN, THEIR_ENGINE, "node", &more()));
 }
 
 #[test]
@@ -80,19 +81,18 @@ fn native_pair_over_a_local_socket() {
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps_over_nodes_channel() {
-    for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {
-        more_steps(plugin, engine, "node");
-    }
+    let over_node = |plugin, engine, script: &Path| run(plugin, engine, "node", script);
+    assert_more_steps_match((OUR_PLUGIN, OUR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE), over_node);
 }
 
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps_over_stdio() {
-    more_steps(OUR_PLUGIN, OUR_ENGINE, "stdio");
+    more_steps_over("stdio");
 }
 
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps_over_a_local_socket() {
-    more_steps(OUR_PLUGIN, OUR_ENGINE, "local");
+    more_steps_over("local");
 }

@@ -6,7 +6,9 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{End, Plugin, SOCKETIO_PLUGIN, assert_same, bundled, expected, more, output, published_packages};
+use support::{
+    End, Plugin, SOCKETIO_PLUGIN, assert_more_steps_match, assert_same, bundled, expected, output, published_packages,
+};
 
 const OUR_PLUGIN: End = End::Native(SOCKETIO_PLUGIN);
 const OUR_ENGINE: End = End::Native(env!("CARGO_BIN_EXE_socketio-engine"));
@@ -36,9 +38,5 @@ fn with_a_published_end() {
 #[test]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn more_steps_match_the_published_pair() {
-    published_packages();
-    let published = run(THEIR_PLUGIN, THEIR_ENGINE, &more());
-    for (plugin, engine) in [(OUR_PLUGIN, OUR_ENGINE), (OUR_PLUGIN, THEIR_ENGINE), (THEIR_PLUGIN, OUR_ENGINE)] {
-        assert_same(&run(plugin, engine, &more()), &published);
-    }
+    assert_more_steps_match((OUR_PLUGIN, OUR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE), run);
 }

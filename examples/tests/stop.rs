@@ -37,30 +37,30 @@ async fn interrupted(registration: Registration, pid: impl AsyncFnOnce(&Engine) 
     why
 }
 
+/// Interrupts a plugin's server with each signal, and returns how each link ended.
+#[cfg(any(feature = "socketio", feature = "ws"))]
+async fn interrupted_server(program: &'static str, registration: fn(&str) -> Registration) -> Vec<LinkEnd> {
+    let mut ends = Vec::new();
+    for signal in ["-INT", "-TERM"] {
+        let mut plugin = support::Plugin::start(support::End::Native(program), 0);
+        ends.push(interrupted(registration(&plugin.url), async |_: &Engine| plugin.pid(), signal).await);
+        assert!(plugin.succeeded(), "{signal}");
+    }
+    ends
+}
+
 #[cfg(feature = "ws")]
 #[tokio::test]
 async fn behind_a_websocket() {
-    use support::{End, NATIVE_PLUGIN, Plugin};
-    for signal in ["-INT", "-TERM"] {
-        let mut plugin = Plugin::start(End::Native(NATIVE_PLUGIN), 0);
-        let registration = transport_ws::plugin("probe", &plugin.url);
-        let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
-        assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
-        assert!(plugin.succeeded(), "{signal}");
-    }
+    let ends = interrupted_server(support::NATIVE_PLUGIN, |url| transport_ws::plugin("probe", url)).await;
+    assert!(ends.iter().all(|end| matches!(end, LinkEnd::Closed { code: Some(1000), .. })), "{ends:?}");
 }
 
 #[cfg(feature = "socketio")]
 #[tokio::test]
 async fn behind_socketio() {
-    use support::{End, Plugin, SOCKETIO_PLUGIN};
-    for signal in ["-INT", "-TERM"] {
-        let mut plugin = Plugin::start(End::Native(SOCKETIO_PLUGIN), 0);
-        let registration = transport_socketio::plugin("probe", &plugin.url);
-        let end = interrupted(registration, async |_: &Engine| plugin.pid(), signal).await;
-        assert!(matches!(end, LinkEnd::Closed { .. }), "{end:?}");
-        assert!(plugin.succeeded(), "{signal}");
-    }
+    let ends = interrupted_server(support::SOCKETIO_PLUGIN, |url| transport_socketio::plugin("probe", url)).await;
+    assert!(ends.iter().all(|end| matches!(end, LinkEnd::Closed { .. })), "{ends:?}");
 }
 
 #[cfg(all(feature = "ipc", target_os = "linux"))]

@@ -142,14 +142,14 @@ async fn it_survives_the_loss_of_its_link() {
     let caller = app.clone();
     let under_way = tokio::spawn(async move { caller.call::<()>("calculator", "think", (5,)).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     switch.cut();
     assert!(matches!(under_way.await.unwrap(), Err(CallError::LinkLost(_))));
     link.wait_for(|state| matches!(state, LinkState::Down { .. })).await.unwrap();
     let refused = app.call::<f64>("calculator", "add", (1, 2)).await;
     assert!(matches!(refused, Err(CallError::LinkLost(_))), "at once, and not when the link is back");
 
-    switch.turn_off(false);
+    switch.refuse_connections(false);
     link.wait_for(LinkState::is_up).await.unwrap();
     assert_eq!(app.call::<f64>("calculator", "add", (1, 2)).await.unwrap(), 3.0);
     for expected in ["activated", "deactivated", "activated"] {
@@ -194,7 +194,7 @@ async fn it_finishes_what_it_has_begun() {
     let (connector, accepts, _) = memory();
     engine.register(Registration::behind(ExternalProfile::new("calculator", "memory://"), connector)).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(accepts, calculator, ClientConfig::default()).until(async { stopped.await.unwrap() });
+    let serving = serve(accepts, calculator, ClientConfig::default()).until(stopped);
     let program = tokio::spawn(serving);
     engine.manager().activate("calculator").await.unwrap();
     let mut link = engine.link_state("calculator").unwrap();

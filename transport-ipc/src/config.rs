@@ -13,7 +13,7 @@ pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
 ///
 /// let config = IpcConfig::default().max_message(1 << 20);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IpcConfig {
     /// The longest line, in bytes, that is received or sent. A longer incoming line ends the link; a longer outgoing

@@ -2,7 +2,6 @@
 //! can answer it.
 #![cfg(all(unix, feature = "plugin"))]
 
-use std::error::Error;
 use std::time::Duration;
 
 use connector_core::{
@@ -56,10 +55,7 @@ fn loaded(script: &str) -> Registration {
 
 /// How the program of a lost call ended.
 fn child_end(error: &CallError) -> &ChildEnd {
-    let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
-    let LinkLost::Seen { end: LinkEnd::Lost(source), .. } = &**lost else { panic!("{lost:?}") };
-    let source: &(dyn Error + 'static) = &**source;
-    source.downcast_ref().unwrap_or_else(|| panic!("{source:?}"))
+    ChildEnd::of(error).unwrap_or_else(|| panic!("{error:?}"))
 }
 
 /// Whether a process exists and is not a zombie.
@@ -252,7 +248,7 @@ async fn a_line_over_the_limit_ends_the_link() {
     host.activate(loaded(script)).await.unwrap();
     let error = host.call().await.unwrap_err();
     let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
-    assert!(matches!(&**lost, LinkLost::Seen { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
+    assert!(matches!(&**lost, LinkLost::Observed { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
 }
 
 /// The program floods its output and never reads its input, which the engine floods: neither waits for the other.

@@ -24,9 +24,9 @@
 //! connections and times are bounded. Tokens are never printed or traced.
 //!
 //! # Dependencies
-//! The plugin's end is pure Rust. The engine's end uses rust_socketio's engine.io client (`rust_engineio`), which
+//! The plugin's end is pure Rust. The engine's end uses `rust_socketio`'s engine.io client (`rust_engineio`), which
 //! depends on `native-tls`: on Linux that is OpenSSL and its headers. This crate reads and writes socket.io's packets
-//! itself, because rust_socketio reorders a payload's keys, rounds large numbers, and does not report a gracefully
+//! itself, because `rust_socketio` reorders a payload's keys, rounds large numbers, and does not report a gracefully
 //! closed connection (`tests/rust_socketio.rs` demonstrates the last two).
 //!
 //! # Example
@@ -63,9 +63,11 @@ mod plugin;
 pub mod tls;
 
 #[cfg(feature = "client")]
-pub use client::{SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve};
+pub use client::{
+    SocketIoEngines, SocketIoLayer, SocketIoServer, SocketIoServerConfig, SocketIoService, mount, serve, serve_with,
+};
 #[cfg(feature = "plugin")]
-pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin};
+pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
 pub use transport_server::BindError;

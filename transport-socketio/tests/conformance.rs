@@ -36,14 +36,14 @@ impl Fixture for SocketIo {
         let largest = (16 << 20) - 1024;
         // socketioxide ends the connection on an event that is not JSON.
         Capabilities::default()
-            .largest(largest)
+            .max_message(largest)
             .bad_frames(false)
             .cut()
             .stall()
             .inject()
             .inject_raw()
-            .strangers()
-            .counts()
+            .idle_connections()
+            .count_connections()
             .silence(Duration::from_secs(25))
     }
 

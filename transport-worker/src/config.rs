@@ -6,6 +6,7 @@ use connector_core::ClientConfig;
 
 /// Where a plugin runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Placement {
     /// In its own thread, named after the plugin, with its own current-thread runtime (and all of tokio's drivers that are
     /// compiled in): a method may block.
@@ -23,7 +24,7 @@ pub enum Placement {
 ///
 /// let config = WorkerConfig::default().placement(Placement::Task).exit_timeout(Duration::from_millis(500));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerConfig {
     /// Where the plugin runs. Default [`Placement::Thread`].

@@ -120,7 +120,7 @@ async fn a_thread_blocked_outside_a_call_is_detected() {
     };
     let host = Host::new().await;
     let config = WorkerConfig::default().exit_timeout(Duration::from_millis(100));
-    host.engine.register(worker_with("blocks", config, make).options(frequent_health_checks())).unwrap();
+    host.engine.register(worker_with("blocks", make, config).options(frequent_health_checks())).unwrap();
     host.engine.manager().activate("blocks").await.unwrap();
     assert_eq!(host.local.call::<i64>("blocks", "one", ()).await.unwrap(), 1);
     let mut down = host.local.events("manager", "linkDown", 8).unwrap();

@@ -15,7 +15,7 @@ struct Worker;
 #[async_trait]
 impl Fixture for Worker {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().text(false).most_unread(1000).cut()
+        Capabilities::default().text(false).max_unread(1000).cut()
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
@@ -27,7 +27,7 @@ impl Fixture for Worker {
     }
 }
 
-suite!(Worker, without: [Text, Stall, Inject, InjectRaw, Strangers, Counts, Silence]);
+suite!(Worker, without: [Text, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]);
 
 /// The plugin's ends of links, as threads hold them: a dying thread drops its link, whatever it was doing.
 #[derive(Clone, Default)]

@@ -16,7 +16,7 @@ use transport_worker::{Placement, WorkerConfig};
 
 fn lost(error: &CallError) -> String {
     let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
-    let LinkLost::Seen { end: LinkEnd::Lost(error), .. } = &**lost else { panic!("{lost:?}") };
+    let LinkLost::Observed { end: LinkEnd::Lost(error), .. } = &**lost else { panic!("{lost:?}") };
     error.to_string()
 }
 
@@ -108,7 +108,7 @@ async fn a_disconnecting_plugin_closes_its_link_and_is_restarted() {
         for _ in 0..3 {
             let error = host.local.call::<()>("leaves", "leave", ()).await.unwrap_err();
             let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
-            assert!(matches!(&**lost, LinkLost::Seen { end: LinkEnd::Closed { .. }, .. }), "{lost:?}");
+            assert!(matches!(&**lost, LinkLost::Observed { end: LinkEnd::Closed { .. }, .. }), "{lost:?}");
             host.until("leaves", LinkState::is_up).await;
         }
         host.engine.shutdown().await;

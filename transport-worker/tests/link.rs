@@ -148,7 +148,7 @@ async fn a_dropped_end_refuses_connect_and_ends_accept() {
 #[tokio::test]
 async fn messages_sent_before_a_panic_arrive_before_the_end() {
     for placement in PLACEMENTS {
-        let mut connector = WorkerConnector::new("p", placed(placement), || {
+        let make = || {
             Plugin::new("p").on_activation(|client| async move {
                 for n in 0..1000 {
                     client.emit("tick", (n,)).await.unwrap();
@@ -157,7 +157,8 @@ async fn messages_sent_before_a_panic_arrive_before_the_end() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 panic!("out of cheese")
             })
-        });
+        };
+        let mut connector = WorkerConnector::new("p", make, placed(placement));
         let mut link = connector.connect("").await.unwrap();
         assert_eq!(receive(&mut *link).await.unwrap().key.as_deref(), Some("handshake"));
         poll_fn(|cx| link.poll_ready(cx)).await.unwrap();

@@ -21,7 +21,7 @@ const CONTROL_CAPACITY: usize = 4 * KIB;
 /// let config = WsConfig::default().max_message(1 << 20).ping_interval(Duration::from_secs(5));
 /// assert_eq!(config.max_message, 1 << 20);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WsConfig {
     /// The largest message accepted, in bytes, whether in one frame or in fragments. Default: 16 MiB.

@@ -69,10 +69,10 @@ mod stream;
 pub mod tls;
 
 #[cfg(feature = "client")]
-pub use client::{WsServer, WsServerConfig, serve};
+pub use client::{WsServer, WsServerConfig, serve, serve_with};
 pub use config::WsConfig;
 #[cfg(feature = "plugin")]
-pub use plugin::{WsConnector, WsConnectorConfig, plugin};
+pub use plugin::{WsConnector, WsConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
 pub use transport_server::BindError;

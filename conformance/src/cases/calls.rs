@@ -61,7 +61,7 @@ pub async fn results_are_forwarded_unparsed(fixture: &dyn Fixture) -> Result<(),
         let result = host.call::<Payload>("echo", Rest(vec![argument])).await?;
         let result = result.to_json().map_err(|error| Failure::new("JSON", error))?;
         same("the same text", &String::from_utf8_lossy(&result).as_ref(), &odd)
-            .look_at("payloads that are parsed and serialized again")?;
+            .hint("payloads that are parsed and serialized again")?;
     }
     Ok(())
 }
@@ -82,7 +82,7 @@ pub async fn responses_may_arrive_in_any_order(fixture: &dyn Fixture) -> Result<
     for (number, call) in calls.iter_mut().enumerate() {
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
         let result: i64 = result.read().map_err(|error| Failure::new("a number", error))?;
-        same("each call's own result", &result, &(number as i64 * 2)).look_at(IDS)?;
+        same("each call's own result", &result, &(number as i64 * 2)).hint(IDS)?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ pub async fn a_request_with_id_zero_is_answered(fixture: &dyn Fixture) -> Result
     for id in [0, -7, 1, i64::MAX] {
         engine.send(request(id, "echo", Payload::new((id,)))).await?;
         let received = engine.next().await?;
-        same("the response's id", &received.id, &Some(id.into())).look_at(IDS)?;
+        same("the response's id", &received.id, &Some(id.into())).hint(IDS)?;
         same("the response's action", &received.action, &Action::Response)?;
     }
     Ok(())
@@ -110,7 +110,7 @@ pub async fn unknown_responses_are_ignored(fixture: &dyn Fixture) -> Result<(), 
         plugin.send(response(&asked, Some(Payload::new(number)))).await?;
         plugin.send(response(&asked, Some(Payload::new("again")))).await?;
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
-        same("the first result", &result.read::<i64>().ok(), &Some(number)).look_at(IDS)?;
+        same("the first result", &result.read::<i64>().ok(), &Some(number)).hint(IDS)?;
     }
     Ok(())
 }
@@ -134,9 +134,9 @@ pub async fn errors_keep_their_text(fixture: &dyn Fixture) -> Result<(), Failure
 pub async fn a_plugin_sees_its_caller(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
     same("the caller", &host.call::<Value>("whoami", ()).await?, &json!({"from": "local", "path": "probe"}))
-        .look_at("requestInfo: it is part of the request")?;
+        .hint("requestInfo: it is part of the request")?;
     let pong: String = call(&host.has, &host.local, "probe.tools", "ping", ()).await?;
-    same("a service's result", &pong.as_str(), &"pong").look_at("requestInfo.path, which names a service")
+    same("a service's result", &pong.as_str(), &"pong").hint("requestInfo.path, which names a service")
 }
 
 /// A plugin calls another through its engine, with results and errors.
@@ -175,7 +175,7 @@ pub async fn ten_thousand_calls_get_their_own_results(fixture: &dyn Fixture) -> 
             0 => host.call::<String>("slow", (number % 17, text.clone())).await?,
             _ => host.call::<String>("echo", (text.clone(),)).await?,
         };
-        same("each call's own result", &received, &text).look_at(IDS)
+        same("each call's own result", &received, &text).hint(IDS)
     };
     all((0..10_000).map(one).collect()).await.map(drop)
 }
@@ -183,7 +183,7 @@ pub async fn ten_thousand_calls_get_their_own_results(fixture: &dyn Fixture) -> 
 /// Large arguments and results go both ways at once, and neither direction waits for the other.
 pub async fn large_calls_go_both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let large = "x".repeat((host.has.largest / 4).min(200_000));
+    let large = "x".repeat((host.has.max_message / 4).min(200_000));
     let there = all((0..50).map(|_| host.call::<String>("echo", (large.clone(),))).collect());
     let back = all((0..50).map(|_| host.call::<String>("relay", ("local", "echo", large.clone()))).collect());
     let (there, back) = both(there, back).await?;
@@ -195,10 +195,10 @@ pub async fn large_calls_go_both_ways_at_once(fixture: &dyn Fixture) -> Result<(
 /// A result almost as large as the largest message arrives whole, and small calls continue meanwhile.
 pub async fn a_big_result_arrives_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let bytes = host.has.largest - host.has.largest / 16;
+    let bytes = host.has.max_message - host.has.max_message / 16;
     let small = all((0..20).map(|number| host.call::<i64>("echo", (number,))).collect());
     let (big, small) = both(host.call::<String>("big", (bytes,)), small).await?;
-    same("the result's length", &big.len(), &bytes).look_at("limits on frames, and truncated buffers")?;
+    same("the result's length", &big.len(), &bytes).hint("limits on frames, and truncated buffers")?;
     same("the small calls' results", &small, &(0..20).collect())
 }
 

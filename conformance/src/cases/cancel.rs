@@ -19,8 +19,8 @@ pub async fn a_dropped_call_is_cancelled(fixture: &dyn Fixture) -> Result<(), Fa
     let _other = host.start("hang", ("two",));
     host.notes.wait(&host.has, 2).await?;
     given_up.drop_call();
-    let noted = host.notes.wait(&host.has, 3).await.look_at(CANCEL)?;
-    same("the method that was dropped", &noted[2], &Value::from("one dropped")).look_at(CANCEL)?;
+    let noted = host.notes.wait(&host.has, 3).await.hint(CANCEL)?;
+    same("the method that was dropped", &noted[2], &Value::from("one dropped")).hint(CANCEL)?;
     pause().await;
     same("the recorded values", &host.notes.all().len(), &3)
 }
@@ -33,8 +33,8 @@ pub async fn a_cancel_names_its_call(fixture: &dyn Fixture) -> Result<(), Failur
     let mut other = host.start("echo", (2,));
     let second = plugin.next().await?;
     given_up.drop_call();
-    let cancel = plugin.next().await.look_at(CANCEL)?;
-    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, first.id.clone())).look_at(CANCEL)?;
+    let cancel = plugin.next().await.hint(CANCEL)?;
+    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, first.id.clone())).hint(CANCEL)?;
     plugin.send(response(&first, Some(Payload::new(1)))).await?;
     plugin.send(response(&second, Some(Payload::new(2)))).await?;
     let result = other.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
@@ -48,8 +48,8 @@ pub async fn a_plugins_dropped_call_is_cancelled(fixture: &dyn Fixture) -> Resul
     let call = crate::runtime::spawn(async move { drop(client.call::<Value>("x", "y", ()).await) });
     let request = engine.next().await?;
     drop(call);
-    let cancel = engine.next().await.look_at(CANCEL)?;
-    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, request.id)).look_at(CANCEL)
+    let cancel = engine.next().await.hint(CANCEL)?;
+    same("the cancel", &(cancel.action, cancel.id), &(Action::Cancel, request.id)).hint(CANCEL)
 }
 
 /// Cancelling by name ends all calls of that method as cancelled, and no other.
@@ -63,7 +63,7 @@ pub async fn cancelling_by_name_ends_every_call_of_the_method(fixture: &dyn Fixt
         let outcome = call.outcome(&host.has).await?;
         check(matches!(outcome, Err(CallError::Cancelled(_))), || Failure::new("a cancelled call", shown(&outcome)))?;
     }
-    host.notes.wait(&host.has, 4).await.look_at(CANCEL)?;
+    host.notes.wait(&host.has, 4).await.hint(CANCEL)?;
     let outcome = other.outcome(&host.has).await?;
     check(outcome.is_ok(), || Failure::new("another method's result", shown(&outcome)))
 }
@@ -81,8 +81,8 @@ pub async fn cancels_of_unknown_calls_are_ignored(fixture: &dyn Fixture) -> Resu
     }
     engine.queue(request(50, "echo", Payload::new((5,)))).await?;
     engine.flush().await?;
-    same("the only response", &engine.next().await?.id, &Some(50.into())).look_at(CANCEL)?;
+    same("the only response", &engine.next().await?.id, &Some(50.into())).hint(CANCEL)?;
     pause().await;
     let open = notes.all().iter().filter(|note| note.as_str().is_some_and(|note| note.ends_with("starts"))).count();
-    same("the methods dropped", &(notes.all().len() - open), &open).look_at(CANCEL)
+    same("the methods dropped", &(notes.all().len() - open), &open).hint(CANCEL)
 }

@@ -29,7 +29,7 @@ pub async fn a_cut_is_not_reported_as_closed(fixture: &dyn Fixture) -> Result<()
     for end in [engine.end().await?, plugin.end().await?] {
         let is_loss = !matches!(end, LinkEnd::Closed { .. } | LinkEnd::Disconnected);
         check(is_loss, || Failure::new("LinkEnd::Lost after a cut", shown(&end)))
-            .look_at("how an end without a close, and a reset, are reported")
+            .hint("how an end without a close, and a reset, are reported")
             .rule(KINDS)?;
     }
     Ok(())
@@ -42,17 +42,17 @@ pub async fn a_cut_ends_the_link(fixture: &dyn Fixture) -> Result<(), Failure> {
     plugin.send(numbered(1)).await?;
     engine.next().await?;
     harness.control.cut();
-    engine.end().await.look_at("how a broken link is detected")?;
-    plugin.end().await.look_at("how a broken link is detected")?;
-    engine.stays_ended().await.look_at(STORED_END)?;
-    plugin.stays_ended().await.look_at(STORED_END)
+    engine.end().await.hint("how a broken link is detected")?;
+    plugin.end().await.hint("how a broken link is detected")?;
+    engine.stays_ended().await.hint(STORED_END)?;
+    plugin.stays_ended().await.hint(STORED_END)
 }
 
 /// Some of the messages in transit at a cut arrive, in order and each whole, then the end.
 pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, harness) = pair_from(fixture, from_engine).await?;
-        let max = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
+        let max = fixture.capabilities().max_unread_bytes / 3000 + 10_000;
         let send = sender.send_until_end(3000, max);
         let receive = async {
             let mut number = 0;
@@ -60,7 +60,7 @@ pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure
                 match receiver.inbound().await? {
                     Ok(Ok(message)) => {
                         same("the next message, whole", &text(&message), &text(&filled(number, 3000)))
-                            .look_at("how a truncated message at the end is handled")?;
+                            .hint("how a truncated message at the end is handled")?;
                         number += 1;
                         if number == 300 {
                             harness.control.cut();
@@ -88,11 +88,10 @@ pub async fn silence_is_detected(fixture: &dyn Fixture) -> Result<(), Failure> {
     let within = fixture.capabilities().silence.unwrap_or(fixture.capabilities().timeout);
     engine.set_limit(within);
     plugin.set_limit(within);
-    let ends =
-        both(engine.end(), plugin.end()).await.look_at("keepalives, and what happens when they go unanswered")?;
+    let ends = both(engine.end(), plugin.end()).await.hint("keepalives, and what happens when they go unanswered")?;
     for end in [ends.0, ends.1] {
         check(matches!(end, LinkEnd::Silent(_)), || Failure::new("LinkEnd::Silent", shown(&end)))
-            .look_at("how the end of a silent link is reported")
+            .hint("how the end of a silent link is reported")
             .rule(KINDS)?;
     }
     engine.stays_ended().await
@@ -105,7 +104,7 @@ pub async fn detecting_silence_is_declared(fixture: &dyn Fixture) -> Result<(), 
     let declared = harness.has.silence.is_some();
     check(declared || !engine.into_link().notices_silence(), || {
         Failure::new("Capabilities::silence, since the link reports that it detects silence", "no such declaration")
-            .look_at("notices_silence")
+            .hint("notices_silence")
     })
 }
 
@@ -113,14 +112,14 @@ pub async fn detecting_silence_is_declared(fixture: &dyn Fixture) -> Result<(), 
 pub async fn a_cut_wakes_a_full_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, _receiver, harness) = pair_from(fixture, from_engine).await?;
-        let max = harness.has.most_unread_bytes / 50_000 + 1000;
+        let max = harness.has.max_unread_bytes / 50_000 + 1000;
         let cut = async {
             pause().await;
             pause().await;
             harness.control.cut();
             Ok(())
         };
-        both(sender.send_until_end(50_000, max), cut).await.look_at("a write that waits while the link breaks")?;
+        both(sender.send_until_end(50_000, max), cut).await.hint("a write that waits while the link breaks")?;
         sender.stays_ended().await?;
     }
     Ok(())

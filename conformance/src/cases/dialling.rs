@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::checked_link::has_text;
-use crate::contract::{ACCEPT, CANCEL, DIAL_TIMED_OUT, OWN_LINKS, STRANGER, UNREACHABLE};
+use crate::contract::{ACCEPT, CANCEL, DIAL_TIMED_OUT, IDLE, OWN_LINKS, UNREACHABLE};
 use crate::failure::{Failure, Hint, same, shown};
 use crate::fixture::{Capabilities, Fixture};
 use crate::harness::{CheckedLink, Harness, accept_numbered, both, establish, numbered, pause, within, yield_now};
@@ -16,9 +16,9 @@ use connector_core::{ConnectError, PluginConnector};
 /// Sends one message each way and checks that it is the first to arrive.
 async fn carries(engine: &mut CheckedLink, plugin: &mut CheckedLink, number: i64) -> Result<(), Failure> {
     engine.send(numbered(number)).await?;
-    same("the first message", &plugin.next().await?.id, &Some(number.into())).look_at(APART)?;
+    same("the first message", &plugin.next().await?.id, &Some(number.into())).hint(APART)?;
     plugin.send(numbered(-number)).await?;
-    same("the first message", &engine.next().await?.id, &Some((-number).into())).look_at(APART)
+    same("the first message", &engine.next().await?.id, &Some((-number).into())).hint(APART)
 }
 
 const APART: &str = "state shared between links: buffers and queues belong to one link";
@@ -45,7 +45,7 @@ pub async fn accept_may_come_before_connect(fixture: &dyn Fixture) -> Result<(),
         establish("the engine's", has.timeout, connector.connect(url)).await
     };
     let accept = establish("the plugin's", has.timeout, client.accept());
-    let (mut engine, mut plugin) = both(connect, accept).await.look_at("the wake-up of accept")?;
+    let (mut engine, mut plugin) = both(connect, accept).await.hint("the wake-up of accept")?;
     carries(&mut engine, &mut plugin, 5).await
 }
 
@@ -65,7 +65,7 @@ pub async fn accept_is_cancel_safe(fixture: &dyn Fixture) -> Result<(), Failure>
         establish("the plugin's", has.timeout, again).await
     };
     let connect = establish("the engine's", has.timeout, connector.connect(url));
-    let both_ends = both(connect, accept).await.look_at("accept: its progress is kept when its future is dropped");
+    let both_ends = both(connect, accept).await.hint("accept: its progress is kept when its future is dropped");
     let (mut engine, mut plugin) = both_ends?;
     carries(&mut engine, &mut plugin, 5).await
 }
@@ -84,8 +84,7 @@ pub async fn the_first_message_arrives(fixture: &dyn Fixture) -> Result<(), Fail
         pause().await;
         same("the first message", &plugin.next().await?.id, &Some(1.into())).map(|()| plugin)
     };
-    let (mut engine, mut plugin) =
-        both(connect, accept).await.look_at("data that arrives right behind the connection")?;
+    let (mut engine, mut plugin) = both(connect, accept).await.hint("data that arrives right behind the connection")?;
     carries(&mut engine, &mut plugin, 5).await
 }
 
@@ -101,7 +100,7 @@ pub async fn connect_fails_without_a_server(fixture: &dyn Fixture) -> Result<(),
 pub async fn a_second_link_follows_the_first(fixture: &dyn Fixture) -> Result<(), Failure> {
     let mut harness = Harness::open(fixture).await?;
     for number in 1..6 {
-        let (mut engine, mut plugin) = harness.link().await.look_at("connect and accept: they are called again")?;
+        let (mut engine, mut plugin) = harness.link().await.hint("connect and accept: they are called again")?;
         carries(&mut engine, &mut plugin, number).await?;
         match number % 2 {
             0 => {
@@ -132,15 +131,15 @@ pub async fn links_do_not_inherit_messages(fixture: &dyn Fixture) -> Result<(), 
     let (mut engine, mut plugin) = harness.link().await?;
     carries(&mut engine, &mut plugin, 5).await?;
     pause().await;
-    engine.is_quiet().await.look_at(APART)?;
-    plugin.is_quiet().await.look_at(APART)
+    engine.is_quiet().await.hint(APART)?;
+    plugin.is_quiet().await.hint(APART)
 }
 
 /// After a cut, the next link carries its own messages from the first on, and none that were in transit.
 pub async fn a_link_after_a_cut_is_new(fixture: &dyn Fixture) -> Result<(), Failure> {
     let mut harness = Harness::open(fixture).await?;
     for round in 1..4 {
-        let (mut engine, mut plugin) = harness.link().await.look_at("connect and accept after a cut")?;
+        let (mut engine, mut plugin) = harness.link().await.hint("connect and accept after a cut")?;
         carries(&mut engine, &mut plugin, round).await?;
         for number in 0..20 {
             engine.queue(numbered(1000 + number)).await?;
@@ -150,23 +149,23 @@ pub async fn a_link_after_a_cut_is_new(fixture: &dyn Fixture) -> Result<(), Fail
         both(engine.end(), plugin.end()).await?;
         harness.control.heal();
     }
-    let (mut engine, mut plugin) = harness.link().await.look_at("connect and accept after a cut")?;
+    let (mut engine, mut plugin) = harness.link().await.hint("connect and accept after a cut")?;
     carries(&mut engine, &mut plugin, 5).await?;
     pause().await;
-    engine.is_quiet().await.look_at(APART)?;
-    plugin.is_quiet().await.look_at(APART)
+    engine.is_quiet().await.hint(APART)?;
+    plugin.is_quiet().await.hint(APART)
 }
 
 /// Checks that dialling fails. A transport without a greeting may return a link first; it must then end.
 async fn fails(has: &Capabilities, connector: &mut Box<dyn PluginConnector>, url: &str) -> Result<(), Failure> {
     let tried = within(has.timeout, "connect to fail", connector.connect(url)).await;
-    match tried.look_at("the time limit of connect").rule(UNREACHABLE)? {
+    match tried.hint("the time limit of connect").rule(UNREACHABLE)? {
         Err(error) => has_text(&error.into()),
         Ok(link) => {
             let (messages, _) = CheckedLink::new("the engine's", link, has.timeout)
                 .rest()
                 .await
-                .look_at("connect: it returns a link only if the peer exists")
+                .hint("connect: it returns a link only if the peer exists")
                 .rule(UNREACHABLE)?;
             same("the messages without a peer", &messages.len(), &0)
         }
@@ -184,7 +183,7 @@ pub async fn connect_fails_while_cut(fixture: &dyn Fixture) -> Result<(), Failur
         fails(has, connector, url).await?;
     }
     harness.control.heal();
-    let (mut engine, mut plugin) = harness.link().await.look_at("connect after it has failed")?;
+    let (mut engine, mut plugin) = harness.link().await.hint("connect after it has failed")?;
     carries(&mut engine, &mut plugin, 5).await
 }
 
@@ -215,7 +214,7 @@ pub async fn connect_is_cancel_safe(fixture: &dyn Fixture) -> Result<(), Failure
         engine.send(numbered(7)).await?;
         Ok(engine)
     };
-    let made = both(engine, accept).await.look_at("state that a dropped connect leaves behind");
+    let made = both(engine, accept).await.hint("state that a dropped connect leaves behind");
     let (mut engine, mut plugin) = made?;
     carries(&mut engine, &mut plugin, 5).await
 }
@@ -231,20 +230,30 @@ pub async fn engines_do_not_disturb_each_other(fixture: &dyn Fixture) -> Result<
         establish("the plugin's second", has.timeout, client.accept()),
     )
     .await
-    .look_at("accept: it returns a link for each engine")?;
+    .hint("accept: it returns a link for each engine")?;
     for number in 1..50 {
         engine.queue(numbered(number)).await?;
         second.queue(numbered(1000 + number)).await?;
         engine.flush().await?;
         second.flush().await?;
-        same("the first engine's message", &plugin.next().await?.id, &Some(number.into())).look_at(APART)?;
-        same("the second engine's message", &its_plugin.next().await?.id, &Some((1000 + number).into()))
-            .look_at(APART)?;
+        same("the first engine's message", &plugin.next().await?.id, &Some(number.into())).hint(APART)?;
+        same("the second engine's message", &its_plugin.next().await?.id, &Some((1000 + number).into())).hint(APART)?;
     }
     both(engine.disconnect(), plugin.end()).await?;
     carries(&mut second, &mut its_plugin, 5).await?;
     drop(its_plugin);
     second.end().await.map(drop)
+}
+
+/// Makes a link although the plugin's end may accept others first. Returns the engine's end, the plugin's, and those others.
+async fn dial_among_others(harness: &mut Harness) -> Result<(CheckedLink, (CheckedLink, Vec<CheckedLink>)), Failure> {
+    let Harness { has, url, client, connector, .. } = harness;
+    let connect = async {
+        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
+        engine.send(numbered(7)).await?;
+        Ok(engine)
+    };
+    both(connect, accept_numbered(has, &mut **client, 7)).await
 }
 
 /// Abandons fifty dials at different moments, then makes a link and checks that it is unaffected.
@@ -266,16 +275,10 @@ async fn abandon_dials(fixture: &dyn Fixture) -> Result<(Harness, CheckedLink, C
             drop(futures_util::future::select(connect, runtime::sleep(Duration::from_millis(2))).await);
         }
     }
-    let Harness { has, url, client, connector, .. } = &mut harness;
-    let connect = async {
-        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
-        engine.send(numbered(7)).await?;
-        Ok(engine)
-    };
-    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
-    let (mut engine, (mut plugin, others)) = made.look_at(LEFT).rule(CANCEL)?;
+    let made = dial_among_others(&mut harness).await;
+    let (mut engine, (mut plugin, others)) = made.hint(LEFT).rule(CANCEL)?;
     for mut other in others {
-        other.end().await.look_at(LEFT).rule(CANCEL)?;
+        other.end().await.hint(LEFT).rule(CANCEL)?;
     }
     carries(&mut engine, &mut plugin, 5).await?;
     Ok((harness, engine, plugin))
@@ -293,13 +296,13 @@ pub async fn an_abandoned_dial_leaves_no_connection_open(fixture: &dyn Fixture) 
     let (harness, _engine, _plugin) = abandon_dials(fixture).await?;
     let mut open = 0;
     for _ in 0..100 {
-        open = harness.control.open();
+        open = harness.control.open_connections();
         if open == 1 {
             return Ok(());
         }
         pause().await;
     }
-    same("open connections", &open, &1).look_at(LEFT).rule(CANCEL)
+    same("open connections", &open, &1).hint(LEFT).rule(CANCEL)
 }
 
 /// A dial to an unresponsive peer ends and is reported as timed out. A transport that needs no response may return a
@@ -309,30 +312,24 @@ pub async fn an_unanswered_dial_times_out(fixture: &dyn Fixture) -> Result<(), F
     harness.control.stall();
     let Harness { has, url, connector, .. } = &mut harness;
     let tried = within(has.timeout, "connect to end", connector.connect(url)).await;
-    match tried.look_at("the time limit of connect").rule(DIAL_TIMED_OUT)? {
+    match tried.hint("the time limit of connect").rule(DIAL_TIMED_OUT)? {
         Ok(_) | Err(ConnectError::TimedOut(_)) => Ok(()),
         Err(end) => Err(Failure::new("ConnectError::TimedOut", shown(&end)))
-            .look_at("how connect reports its time limit")
+            .hint("how connect reports its time limit")
             .rule(DIAL_TIMED_OUT),
     }
 }
 
 /// Silent connections do not keep an engine from being accepted.
-pub async fn a_stranger_does_not_delay_other_connections(fixture: &dyn Fixture) -> Result<(), Failure> {
+pub async fn an_idle_connection_does_not_delay_others(fixture: &dyn Fixture) -> Result<(), Failure> {
     let mut harness = Harness::open(fixture).await?;
     for _ in 0..10 {
-        harness.control.stranger();
+        harness.control.connect_idle();
     }
     pause().await;
-    let Harness { has, url, client, connector, .. } = &mut harness;
-    let connect = async {
-        let mut engine = establish("the engine's", has.timeout, connector.connect(url)).await?;
-        engine.send(numbered(7)).await?;
-        Ok(engine)
-    };
-    let made = both(connect, accept_numbered(has, &mut **client, 7)).await;
+    let made = dial_among_others(&mut harness).await;
     let hint = "accept: what it awaits on one connection before it takes the next";
-    let (mut engine, (mut plugin, _strangers)) = made.look_at(hint).rule(STRANGER)?;
+    let (mut engine, (mut plugin, _idle)) = made.hint(hint).rule(IDLE)?;
     carries(&mut engine, &mut plugin, 5).await
 }
 
@@ -340,7 +337,7 @@ pub async fn a_stranger_does_not_delay_other_connections(fixture: &dyn Fixture) 
 pub async fn link_after_link_is_accepted(fixture: &dyn Fixture) -> Result<(), Failure> {
     let mut harness = Harness::open(fixture).await?;
     for number in 1..16 {
-        let made = harness.link().await.look_at("accept: state that it keeps about ended links").rule(ACCEPT);
+        let made = harness.link().await.hint("accept: state that it keeps about ended links").rule(ACCEPT);
         let (mut engine, mut plugin) = made?;
         carries(&mut engine, &mut plugin, number).await?;
     }
@@ -358,7 +355,7 @@ pub async fn engines_dialling_at_once_each_get_a_link(fixture: &dyn Fixture) -> 
     let dials = connectors.into_iter().zip(1..).map(|(mut connector, number)| async move {
         let mut engine = establish("one engine's", has.timeout, connector.connect(url)).await?;
         engine.send(numbered(number)).await?;
-        same("the response", &engine.next().await?.id, &Some((1000 + number).into())).look_at(HINT).rule(OWN_LINKS)?;
+        same("the response", &engine.next().await?.id, &Some((1000 + number).into())).hint(HINT).rule(OWN_LINKS)?;
         Ok(engine)
     });
     let dial = all(dials.collect());
@@ -377,5 +374,5 @@ pub async fn engines_dialling_at_once_each_get_a_link(fixture: &dyn Fixture) -> 
         same("the engines", &numbers, &(1..=COUNT).collect())?;
         Ok(plugins)
     };
-    both(dial, serve).await.look_at(HINT).rule(OWN_LINKS).map(drop)
+    both(dial, serve).await.hint(HINT).rule(OWN_LINKS).map(drop)
 }

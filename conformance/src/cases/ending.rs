@@ -11,7 +11,7 @@ const STORED_END: &str = "where the end of a link is stored once it is known";
 
 fn are_numbered(messages: &[Message], count: i64) -> Result<(), Failure> {
     let ids: Vec<_> = messages.iter().filter_map(number_of).collect();
-    same("all messages sent before the end", &ids, &(0..count).collect()).look_at(BEFORE).rule(contract::BEFORE)
+    same("all messages sent before the end", &ids, &(0..count).collect()).hint(BEFORE).rule(contract::BEFORE)
 }
 
 /// Sends 50 messages without a flush and closes. Checks that all arrive, and returns the other end's `LinkEnd`.
@@ -40,7 +40,7 @@ pub async fn messages_before_the_plugins_close_arrive(fixture: &dyn Fixture) -> 
 pub async fn a_large_message_before_a_close_arrives_whole(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
-        let message = filled(0, fixture.capabilities().largest * 3 / 4);
+        let message = filled(0, fixture.capabilities().max_message * 3 / 4);
         receiver.queue(message.clone()).await?;
         let (_, (messages, _)) = both(receiver.disconnect(), sender.rest()).await?;
         check(messages.len() == 1 && text(&messages[0]) == text(&message), || {
@@ -49,7 +49,7 @@ pub async fn a_large_message_before_a_close_arrives_whole(fixture: &dyn Fixture)
                 shown(&messages.iter().map(|m| text(m).len()).collect::<Vec<_>>()),
             )
         })
-        .look_at(BEFORE)
+        .hint(BEFORE)
         .rule(contract::BEFORE)?;
     }
     Ok(())
@@ -70,7 +70,7 @@ pub async fn every_method_reports_the_same_end(fixture: &dyn Fixture) -> Result<
             };
             let (_, (messages, _)) = both(close, sender.rest()).await?;
             are_numbered(&messages, 1)?;
-            sender.stays_ended().await.look_at(STORED_END)?;
+            sender.stays_ended().await.hint(STORED_END)?;
         }
     }
     Ok(())
@@ -99,7 +99,7 @@ pub async fn a_failed_write_keeps_received_messages(fixture: &dyn Fixture) -> Re
             let (messages, _) = sender.rest().await?;
             are_numbered(&messages, 20)
         };
-        both(leave, send).await.look_at("a failed write: received messages are returned before the end")?;
+        both(leave, send).await.hint("a failed write: received messages are returned before the end")?;
         sender.stays_ended().await?;
     }
     Ok(())
@@ -118,7 +118,7 @@ pub async fn disconnect_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure>
 pub async fn disconnect_of_a_full_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, _receiver, _harness) = pair_from(fixture, from_engine).await?;
-        for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+        for number in 0..fixture.capabilities().max_unread_bytes as i64 / 60_000 {
             if !sender.is_ready().await {
                 break;
             }
@@ -150,42 +150,37 @@ pub async fn both_may_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure
     both(engine.disconnect(), plugin.disconnect()).await.map(drop)
 }
 
+async fn dropping_closes(fixture: &dyn Fixture, from_engine: bool) -> Result<(), Failure> {
+    let (mut dropped, mut other, _harness) = pair_from(fixture, from_engine).await?;
+    dropped.send(numbered(0)).await?;
+    same("the message", &other.next().await?.id, &Some(0.into()))?;
+    drop(dropped);
+    other.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?;
+    other.stays_ended().await
+}
+
 /// Dropping the engine's end closes the link at the plugin's end.
 pub async fn dropping_the_engines_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    engine.send(numbered(0)).await?;
-    same("the message", &plugin.next().await?.id, &Some(0.into()))?;
-    drop(engine);
-    plugin.end().await.look_at("what happens when a link is dropped").rule(contract::DROP)?;
-    plugin.stays_ended().await
+    dropping_closes(fixture, true).await
 }
 
 /// Dropping the plugin's end closes the link at the engine's end.
 pub async fn dropping_the_plugins_end_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    plugin.send(numbered(0)).await?;
-    same("the message", &engine.next().await?.id, &Some(0.into()))?;
-    drop(plugin);
-    engine.end().await.look_at("what happens when a link is dropped").rule(contract::DROP)?;
-    engine.stays_ended().await
+    dropping_closes(fixture, false).await
 }
 
 /// Dropping a full link closes it too.
 pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
-        for number in 0..fixture.capabilities().most_unread_bytes as i64 / 60_000 {
+        for number in 0..fixture.capabilities().max_unread_bytes as i64 / 60_000 {
             if !sender.is_ready().await {
                 break;
             }
             sender.send_now(filled(number, 60_000))?;
         }
         drop(sender);
-        receiver
-            .end()
-            .await
-            .look_at("what happens when a link with unsent messages is dropped")
-            .rule(contract::DROP)?;
+        receiver.end().await.hint("what happens when a link with unsent messages is dropped").rule(contract::DROP)?;
         receiver.stays_ended().await?;
     }
     Ok(())
@@ -200,7 +195,7 @@ pub async fn a_close_is_reported_as_closed(fixture: &dyn Fixture) -> Result<(), 
         check(matches!(end, LinkEnd::Closed { .. }), || {
             Failure::new("LinkEnd::Closed after a graceful close", shown(&end))
         })
-        .look_at("poll_disconnect, and how the other end interprets it")
+        .hint("poll_disconnect, and how the other end interprets it")
         .rule(contract::CLOSED)?;
     }
     Ok(())
@@ -210,7 +205,7 @@ pub async fn a_close_is_reported_as_closed(fixture: &dyn Fixture) -> Result<(), 
 pub async fn a_close_ends_a_sending_peer(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
-        let max = fixture.capabilities().most_unread_bytes / 3000 + 10_000;
+        let max = fixture.capabilities().max_unread_bytes / 3000 + 10_000;
         let send = sender.send_until_end(3000, max);
         let close = async {
             for number in 0..100 {
@@ -220,7 +215,7 @@ pub async fn a_close_ends_a_sending_peer(fixture: &dyn Fixture) -> Result<(), Fa
             drop(receiver);
             Ok(())
         };
-        both(send, close).await.look_at("a close while the other end writes")?;
+        both(send, close).await.hint("a close while the other end writes")?;
         sender.stays_ended().await?;
     }
     Ok(())

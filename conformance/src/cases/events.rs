@@ -23,7 +23,7 @@ pub async fn ten_thousand_events_arrive_in_order(fixture: &dyn Fixture) -> Resul
     plugin.flush().await?;
     received.wait(&host.has, 10_000).await?;
     pause().await;
-    same("all events in order", &received.all(), &(0..10_000).map(Value::from).collect()).look_at(EVENTS)
+    same("all events in order", &received.all(), &(0..10_000).map(Value::from).collect()).hint(EVENTS)
 }
 
 /// The engine's events arrive at the plugin in order, each once, however many there are.
@@ -36,11 +36,11 @@ pub async fn events_arrive_at_the_plugin_in_order(fixture: &dyn Fixture) -> Resu
             emitted.map_err(|error| Failure::new("an event", error))?;
         }
         for step in 0..200 {
-            same("the next event", &number(&plugin.next().await?), &json!(batch * 200 + step)).look_at(EVENTS)?;
+            same("the next event", &number(&plugin.next().await?), &json!(batch * 200 + step)).hint(EVENTS)?;
         }
     }
     pause().await;
-    plugin.is_quiet().await.look_at(EVENTS)
+    plugin.is_quiet().await.hint(EVENTS)
 }
 
 fn number(event: &Message) -> Value {
@@ -58,7 +58,7 @@ pub async fn off_removes_the_listener(fixture: &dyn Fixture) -> Result<(), Failu
     host.local.off("probe", "e").map_err(|error| Failure::new("off", error))?;
     host.call::<bool>("fire", ("e", 2)).await?;
     pause().await;
-    same("the received events", &received.all(), &vec![json!(1)]).look_at(EVENTS)
+    same("the received events", &received.all(), &vec![json!(1)]).hint(EVENTS)
 }
 
 /// A plugin listens to another plugin's events, once or until it removes the listener.
@@ -77,19 +77,19 @@ pub async fn a_plugin_listens(fixture: &dyn Fixture) -> Result<(), Failure> {
         numbers.iter().map(|number| json!({"name": "local", "key": "tick", "payload": [number]})).collect()
     };
     same("the events received with once", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[1]))
-        .look_at(EVENTS)?;
+        .hint(EVENTS)?;
     host.call::<bool>("unwatch", ("local", "tick")).await?;
     pause().await;
     emit(3).await?;
     same("the events without a listener", &host.call::<Vec<Value>>("watched", ()).await?, &received(&[]))
-        .look_at(EVENTS)?;
+        .hint(EVENTS)?;
     host.call::<bool>("watch", ("local", "tick")).await?;
     pause().await;
     emit(4).await?;
     emit(5).await?;
     let watched = host.call::<Vec<Value>>("watched", ()).await?;
     let new: Vec<_> = watched.into_iter().filter(|event| event["payload"] != json!([3])).collect();
-    same("the events received with on", &new, &received(&[4, 5])).look_at(EVENTS)
+    same("the events received with on", &new, &received(&[4, 5])).hint(EVENTS)
 }
 
 /// An event and the response that follows it arrive in the order in which the plugin sent them.
@@ -99,7 +99,7 @@ pub async fn a_response_does_not_overtake_an_event(fixture: &dyn Fixture) -> Res
     host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
     for number in 0..200 {
         host.call::<bool>("fire", ("e", number)).await?;
-        same("the events received when the call has ended", &received.all().len(), &(number + 1)).look_at(EVENTS)?;
+        same("the events received when the call has ended", &received.all().len(), &(number + 1)).hint(EVENTS)?;
     }
     Ok(())
 }

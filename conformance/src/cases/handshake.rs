@@ -65,7 +65,7 @@ pub async fn the_engine_repeats_the_handshake_on_request(fixture: &dyn Fixture) 
     plugin
         .send(Message { key: Some("handshake".into()), id: Some((-1).into()), ..Message::new(Action::Request) })
         .await?;
-    let again = plugin.next().await.look_at("requests that carry the id -1")?;
+    let again = plugin.next().await.hint("requests that carry the id -1")?;
     same("the engine's handshake", &again.key.as_deref(), &Some("handshake"))?;
     plugin.send(response(&again, Some(Payload::new(vec!["echo"])))).await?;
     plugin.send(response(&request, Some(Payload::new("x")))).await?;

@@ -21,7 +21,7 @@ fn lengths(messages: &[Message]) -> Vec<(Option<i64>, usize)> {
 
 fn is_closed(end: &LinkEnd) -> Result<(), Failure> {
     let failure = || Failure::new("LinkEnd::Closed after a graceful close", shown(end));
-    check(matches!(end, LinkEnd::Closed { .. }), failure).look_at(DISCARD).rule(CLOSED)
+    check(matches!(end, LinkEnd::Closed { .. }), failure).hint(DISCARD).rule(CLOSED)
 }
 
 /// One end sends these messages and closes without having read the other end's messages.
@@ -44,7 +44,7 @@ async fn close_with_unread_input(fixture: &dyn Fixture, last_messages: &[Message
         };
         let (_, (messages, end)) = both(leave, other.rest()).await?;
         same("all messages sent before the end, by number and length", &lengths(&messages), &lengths(last_messages))
-            .look_at(DISCARD)
+            .hint(DISCARD)
             .rule(FINAL_MESSAGES)?;
         is_closed(&end)?;
     }
@@ -59,14 +59,14 @@ pub async fn messages_before_a_close_arrive_despite_unread_input(fixture: &dyn F
 
 /// The same with one large message.
 pub async fn a_large_message_before_a_close_arrives_despite_unread_input(fixture: &dyn Fixture) -> Result<(), Failure> {
-    close_with_unread_input(fixture, &[filled(0, (fixture.capabilities().largest / 4 * 3).min(3 << 20))]).await
+    close_with_unread_input(fixture, &[filled(0, (fixture.capabilities().max_message / 4 * 3).min(3 << 20))]).await
 }
 
 /// An end with a full send buffer reports the other end's close as any other.
 pub async fn a_full_end_reports_the_peers_close_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
     for engine_leaves in [true, false] {
         let (mut leaving, mut other, harness) = pair_from(fixture, engine_leaves).await?;
-        fill(&mut other, harness.has.most_unread_bytes / 2).await?;
+        fill(&mut other, harness.has.max_unread_bytes / 2).await?;
         let leave = async {
             for number in 0..3 {
                 leaving.send_when_ready(numbered(number)).await?;
@@ -88,7 +88,7 @@ pub async fn a_full_end_reports_the_peers_close_as_closed(fixture: &dyn Fixture)
             &messages.iter().map(number_of).collect(),
             &vec![Some(0), Some(1), Some(2)],
         )
-        .look_at("a failed write: received messages are returned before the end")?;
+        .hint("a failed write: received messages are returned before the end")?;
         is_closed(&end)?;
     }
     Ok(())
@@ -97,11 +97,11 @@ pub async fn a_full_end_reports_the_peers_close_as_closed(fixture: &dyn Fixture)
 /// Two full ends that read nothing can close at once: both complete within a bound.
 pub async fn two_full_ends_can_close_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, harness) = pair(fixture).await?;
-    fill(&mut engine, harness.has.most_unread_bytes / 2).await?;
-    fill(&mut plugin, harness.has.most_unread_bytes / 2).await?;
+    fill(&mut engine, harness.has.max_unread_bytes / 2).await?;
+    fill(&mut plugin, harness.has.max_unread_bytes / 2).await?;
     engine.set_limit(MAX);
     plugin.set_limit(MAX);
-    both(engine.disconnect(), plugin.disconnect()).await.look_at(DISCARD).rule(DISCONNECT).map(drop)
+    both(engine.disconnect(), plugin.disconnect()).await.hint(DISCARD).rule(DISCONNECT).map(drop)
 }
 
 /// An end that reads slowly but steadily receives everything sent before the close.
@@ -115,7 +115,7 @@ async fn read_slowly(fixture: &dyn Fixture, engine_leaves: bool) -> Result<(), F
     for number in 0..5 {
         other.send(numbered(number)).await?;
     }
-    let count = fill(&mut leaving, harness.has.most_unread_bytes / 2).await?;
+    let count = fill(&mut leaving, harness.has.max_unread_bytes / 2).await?;
     let leave = async {
         leaving.disconnect().await?;
         drop(leaving);
@@ -123,8 +123,7 @@ async fn read_slowly(fixture: &dyn Fixture, engine_leaves: bool) -> Result<(), F
     };
     let read = async {
         for number in 0..count {
-            let received =
-                other.next().await.look_at("poll_disconnect: its bound applies to an end that reads nothing");
+            let received = other.next().await.hint("poll_disconnect: its bound applies to an end that reads nothing");
             same("the next message", &received.rule(SLOW)?.id, &Some(number.into())).rule(SLOW)?;
             // 1.4 s in steps of 25 ms, however count messages there are.
             if number * STEPS / count != (number + 1) * STEPS / count {
@@ -155,7 +154,7 @@ pub async fn flushed_messages_arrive_when_the_link_is_dropped(fixture: &dyn Fixt
         };
         let (_, (messages, _)) = both(send, receive).await?;
         same("all flushed messages", &messages.iter().map(number_of).collect(), &(0..20).map(Some).collect::<Vec<_>>())
-            .look_at("what happens to flushed messages when a link is dropped")
+            .hint("what happens to flushed messages when a link is dropped")
             .rule(FLUSHED_DROP)?;
     }
     Ok(())

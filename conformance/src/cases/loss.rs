@@ -37,7 +37,7 @@ pub async fn a_running_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<()
     host.notes.wait(&host.has, 1).await?;
     host.control.cut();
     call.is_lost(&host.has).await?;
-    let noted = host.notes.wait(&host.has, 2).await.look_at("how the plugin's end detects a cut")?;
+    let noted = host.notes.wait(&host.has, 2).await.hint("how the plugin's end detects a cut")?;
     same("the method", &noted[1], &json!("one dropped"))
 }
 
@@ -56,7 +56,7 @@ pub async fn an_unread_call_is_lost_at_a_cut(fixture: &dyn Fixture) -> Result<()
 /// A call whose large result is in transit when the link is cut ends with the whole result or as link lost.
 pub async fn a_call_is_answered_or_lost_at_a_cut(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let bytes = (host.has.largest / 2).min(500_000);
+    let bytes = (host.has.max_message / 2).min(500_000);
     for delay in [0, 1, 3, 10] {
         let mut calls: Vec<_> = (0..4).map(|_| host.start("big", (bytes,))).collect();
         crate::runtime::sleep(Duration::from_millis(delay)).await;
@@ -65,7 +65,7 @@ pub async fn a_call_is_answered_or_lost_at_a_cut(fixture: &dyn Fixture) -> Resul
             match call.outcome(&host.has).await? {
                 Ok(result) => {
                     let length = result.read::<String>().map(|text| text.len()).ok();
-                    same("the whole result", &length, &Some(bytes)).look_at("messages that are truncated by a cut")?;
+                    same("the whole result", &length, &Some(bytes)).hint("messages that are truncated by a cut")?;
                 }
                 Err(CallError::LinkLost(_)) => {}
                 other => return Err(Failure::new("the result, or a call that ends as link lost", shown(&other))),
@@ -99,8 +99,8 @@ pub async fn calls_succeed_after_a_loss(fixture: &dyn Fixture) -> Result<(), Fai
         })?;
         pause().await;
         heal(&host).await?;
-        same("the result", &host.call::<i64>("echo", (round,)).await.look_at(HEAL)?, &round)?;
-        same("a call back", &host.call::<i64>("relay", ("local", "add", round, 1)).await.look_at(HEAL)?, &(round + 1))?;
+        same("the result", &host.call::<i64>("echo", (round,)).await.hint(HEAL)?, &round)?;
+        same("a call back", &host.call::<i64>("relay", ("local", "add", round, 1)).await.hint(HEAL)?, &(round + 1))?;
     }
     Ok(())
 }
@@ -116,14 +116,14 @@ pub async fn old_responses_do_not_answer_new_calls(fixture: &dyn Fixture) -> Res
     drop(lost.outcome(&host.has).await?);
     drop(plugin.end().await?);
     host.control.heal();
-    let mut plugin = host.next_link().await.look_at(HEAL)?;
+    let mut plugin = host.next_link().await.hint(HEAL)?;
     link_is(&host.has, &host.engine, true).await?;
     let mut call = host.start("echo", ("new",));
-    let new = plugin.next().await.look_at(HEAL)?;
-    same("the request", &args(&new), &json!(["new"])).look_at(HEAL)?;
+    let new = plugin.next().await.hint(HEAL)?;
+    same("the request", &args(&new), &json!(["new"])).hint(HEAL)?;
     plugin.send(response(&new, Some(Payload::new("new")))).await?;
     let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("the new response", error))?;
-    same("the new response", &result.read::<String>().ok().as_deref(), &Some("new")).look_at(HEAL)
+    same("the new response", &result.read::<String>().ok().as_deref(), &Some("new")).hint(HEAL)
 }
 
 fn args(message: &Message) -> Value {
@@ -142,9 +142,9 @@ pub async fn listeners_receive_each_event_once_after_a_loss(fixture: &dyn Fixtur
         heal(&host).await?;
     }
     host.call::<bool>("fire", ("e", 4)).await?;
-    received.wait(&host.has, 5).await.look_at(HEAL)?;
+    received.wait(&host.has, 5).await.hint(HEAL)?;
     pause().await;
-    same("each event once", &received.all(), &(0..5).map(Value::from).collect()).look_at(HEAL)
+    same("each event once", &received.all(), &(0..5).map(Value::from).collect()).hint(HEAL)
 }
 
 /// A plugin's subscriptions continue on its next link: it receives each event once, including those during the loss.
@@ -162,14 +162,14 @@ pub async fn subscriptions_survive_a_loss(fixture: &dyn Fixture) -> Result<(), F
     emit(1).await?;
     emit(2).await?;
     host.control.heal();
-    let mut plugin = host.next_link().await.look_at(HEAL)?;
+    let mut plugin = host.next_link().await.hint(HEAL)?;
     link_is(&host.has, &host.engine, true).await?;
     emit(3).await?;
     for number in 1..4 {
-        same("the next event", &args(&plugin.next().await.look_at(HEAL)?), &json!([number])).look_at(HEAL)?;
+        same("the next event", &args(&plugin.next().await.hint(HEAL)?), &json!([number])).hint(HEAL)?;
     }
     pause().await;
-    plugin.is_quiet().await.look_at(HEAL)
+    plugin.is_quiet().await.hint(HEAL)
 }
 
 /// A plugin's end that closes and accepts again is dialled again.
@@ -180,10 +180,10 @@ pub async fn a_link_that_the_plugin_closes_is_made_again(fixture: &dyn Fixture) 
             plugin.disconnect().await?;
         }
         drop(plugin);
-        plugin = host.next_link().await.look_at(HEAL)?;
+        plugin = host.next_link().await.hint(HEAL)?;
         link_is(&host.has, &host.engine, true).await?;
         let mut call = host.start("echo", (number,));
-        let request = plugin.next().await.look_at(HEAL)?;
+        let request = plugin.next().await.hint(HEAL)?;
         plugin.send(response(&request, Some(Payload::new(number)))).await?;
         let result = call.outcome(&host.has).await?.map_err(|error| Failure::new("a result", error))?;
         same("the result", &result.read::<i64>().ok(), &Some(number))?;
@@ -211,14 +211,14 @@ pub async fn a_silent_plugin_is_detected(fixture: &dyn Fixture) -> Result<(), Fa
     host.local.on("manager", "linkDown", listener).map_err(|error| Failure::new("a listener", error))?;
     same("a call", &host.call::<i64>("echo", (1,)).await?, &1)?;
     host.control.stall();
-    let why = host.notes.wait(&host.has, 1).await.look_at("a link that is stalled and dropped meanwhile")?;
+    let why = host.notes.wait(&host.has, 1).await.hint("a link that is stalled and dropped meanwhile")?;
     check(why[0].as_str().is_some_and(|why| why.starts_with("silent")), || {
         Failure::new("a link that ended as LinkEnd::Silent", &why[0])
-            .look_at("what a stall ends, and how that is reported")
+            .hint("what a stall ends, and how that is reported")
     })?;
-    if host.has.redial {
-        heal(&host).await.look_at(HEAL)?;
-        same("a call on the new link", &host.call::<i64>("echo", (2,)).await.look_at(HEAL)?, &2)?;
+    if host.has.reconnect {
+        heal(&host).await.hint(HEAL)?;
+        same("a call on the new link", &host.call::<i64>("echo", (2,)).await.hint(HEAL)?, &2)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ pub mod cutting;
 pub mod dialling;
 pub mod ending;
 pub mod events;
+pub mod frames;
 pub mod handshake;
 pub mod leaving;
 pub mod loss;

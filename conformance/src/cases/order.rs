@@ -18,7 +18,7 @@ async fn stream(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usi
 /// Receives them, and checks that each is the next one and whole.
 async fn receive(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
     for number in numbers {
-        same("the next message", &text(&end.next().await?), &text(&filled(number, bytes))).look_at(ORDER)?;
+        same("the next message", &text(&end.next().await?), &text(&filled(number, bytes))).hint(ORDER)?;
     }
     Ok(())
 }
@@ -28,7 +28,7 @@ pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), F
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(stream(&mut plugin, 0..2000, 20), receive(&mut engine, 0..2000, 20)).await?;
     pause().await;
-    engine.is_quiet().await.look_at(ORDER)
+    engine.is_quiet().await.hint(ORDER)
 }
 
 /// The engine's messages arrive at the plugin in order, each once and whole.
@@ -36,14 +36,14 @@ pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), F
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(stream(&mut engine, 0..2000, 20), receive(&mut plugin, 0..2000, 20)).await?;
     pause().await;
-    plugin.is_quiet().await.look_at(ORDER)
+    plugin.is_quiet().await.hint(ORDER)
 }
 
 /// Messages of very different sizes keep their order: a small one does not overtake a large one.
 pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
-        let largest = (fixture.capabilities().largest / 2).min(100_000);
+        let largest = (fixture.capabilities().max_message / 2).min(100_000);
         let message = |number: i64| filled(number, [0, largest, 1, 5000, 70_000.min(largest)][number as usize % 5]);
         let send = async {
             for number in 0..200 {
@@ -53,7 +53,7 @@ pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), 
         };
         let receive = async {
             for number in 0..200 {
-                same("the next message", &text(&receiver.next().await?), &text(&message(number))).look_at(ORDER)?;
+                same("the next message", &text(&receiver.next().await?), &text(&message(number))).hint(ORDER)?;
             }
             Ok(())
         };
@@ -85,9 +85,9 @@ pub async fn one_message_at_a_time_in_alternation(fixture: &dyn Fixture) -> Resu
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     for number in 0..1000 {
         engine.send(numbered(number)).await?;
-        same("the message", &plugin.next().await?.id, &Some(number.into())).look_at(ORDER)?;
+        same("the message", &plugin.next().await?.id, &Some(number.into())).hint(ORDER)?;
         plugin.send(numbered(-number)).await?;
-        same("the message", &engine.next().await?.id, &Some((-number).into())).look_at(ORDER)?;
+        same("the message", &engine.next().await?.id, &Some((-number).into())).hint(ORDER)?;
     }
     Ok(())
 }
@@ -103,14 +103,14 @@ pub async fn messages_sent_together_arrive_separately(fixture: &dyn Fixture) -> 
             let receive = async {
                 for number in 0..batch {
                     same("each message separately", &text(&receiver.next().await?), &text(&numbered(number)))
-                        .look_at(ORDER)?;
+                        .hint(ORDER)?;
                 }
                 Ok(())
             };
             both(sender.flush(), receive).await?;
         }
         pause().await;
-        receiver.is_quiet().await.look_at(ORDER)?;
+        receiver.is_quiet().await.hint(ORDER)?;
     }
     Ok(())
 }
@@ -127,9 +127,9 @@ pub async fn equal_messages_all_arrive(fixture: &dyn Fixture) -> Result<(), Fail
         };
         let receive = async {
             for _ in 0..100 {
-                same("the next message", &receiver.next().await?.id, &Some(7.into())).look_at(ORDER)?;
+                same("the next message", &receiver.next().await?.id, &Some(7.into())).hint(ORDER)?;
             }
-            same("the last message", &receiver.next().await?.id, &Some(8.into())).look_at(ORDER)
+            same("the last message", &receiver.next().await?.id, &Some(8.into())).hint(ORDER)
         };
         both(send, receive).await.map(drop)?;
     }
@@ -151,7 +151,7 @@ pub async fn a_pending_flush_does_not_change_the_order(fixture: &dyn Fixture) ->
         let receive = async {
             pause().await;
             for number in 0..180 {
-                same("the next message", &text(&receiver.next().await?), &text(&message(number))).look_at(ORDER)?;
+                same("the next message", &text(&receiver.next().await?), &text(&message(number))).hint(ORDER)?;
             }
             Ok(())
         };
@@ -182,7 +182,7 @@ pub async fn every_message_of_a_long_link_arrives(fixture: &dyn Fixture) -> Resu
 
 async fn receive_numbers(end: &mut CheckedLink, next: &mut i64, until: i64) -> Result<(), Failure> {
     while *next < until {
-        same("the next message", &end.next().await?.id, &Some((*next).into())).look_at("sequence numbers that wrap")?;
+        same("the next message", &end.next().await?.id, &Some((*next).into())).hint("sequence numbers that wrap")?;
         *next += 1;
     }
     Ok(())

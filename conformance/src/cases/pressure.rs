@@ -10,7 +10,7 @@ const BOTH: &str = "methods that wait for each other: receiving continues while 
 
 /// Sends until the link has not been ready for a while. Returns how many messages it accepted.
 async fn fill_up(end: &mut CheckedLink, has: &Capabilities, bytes: usize) -> Result<i64, Failure> {
-    let max = has.most_unread.min(has.most_unread_bytes / text(&filled(0, bytes)).len()) as i64;
+    let max = has.max_unread.min(has.max_unread_bytes / text(&filled(0, bytes)).len()) as i64;
     let (mut sent, mut not_ready) = (0, 0);
     // The system's buffers may still drain a little.
     while not_ready < 5 {
@@ -22,7 +22,7 @@ async fn fill_up(end: &mut CheckedLink, has: &Capabilities, bytes: usize) -> Res
         }
         check(sent <= max, || {
             let received = format!("one that accepted {sent} messages of {bytes} bytes and is still ready");
-            Failure::new("a link that pushes back while the other end does not read", received).look_at(BOUND)
+            Failure::new("a link that pushes back while the other end does not read", received).hint(BOUND)
         })?;
         end.send_now(filled(sent, bytes))?;
         sent += 1;
@@ -32,9 +32,9 @@ async fn fill_up(end: &mut CheckedLink, has: &Capabilities, bytes: usize) -> Res
 
 async fn receive_all(end: &mut CheckedLink, count: i64, bytes: usize) -> Result<(), Failure> {
     for number in 0..count {
-        let received = end.next().await.look_at("how a link keeps messages that it cannot send at once")?;
+        let received = end.next().await.hint("how a link keeps messages that it cannot send at once")?;
         same("the next message", &text(&received), &text(&filled(number, bytes)))
-            .look_at("how a link keeps messages that it cannot send at once")
+            .hint("how a link keeps messages that it cannot send at once")
             .rule(ORDER)?;
     }
     Ok(())
@@ -84,7 +84,7 @@ pub async fn two_full_ends_do_not_deadlock(fixture: &dyn Fixture) -> Result<(), 
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     let has = fixture.capabilities();
     let (here, there) = both(fill_up(&mut engine, &has, 20_000), fill_up(&mut plugin, &has, 20_000)).await?;
-    both(drain(&mut engine, there), drain(&mut plugin, here)).await.look_at(BOTH).rule(BOTH_WAYS).map(drop)
+    both(drain(&mut engine, there), drain(&mut plugin, here)).await.hint(BOTH).rule(BOTH_WAYS).map(drop)
 }
 
 /// Flushes while receiving, and checks that `count` messages arrive.
@@ -99,9 +99,9 @@ pub async fn a_full_link_receives(fixture: &dyn Fixture) -> Result<(), Failure> 
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         fill_up(&mut sender, &fixture.capabilities(), 60_000).await?;
         for number in 0..50 {
-            receiver.send(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
-            let received = sender.next().await.look_at(BOTH).rule(BOTH_WAYS)?;
-            same("the next message", &received.id, &Some(number.into())).look_at(BOTH).rule(BOTH_WAYS)?;
+            receiver.send(numbered(number)).await.hint(BOTH).rule(BOTH_WAYS)?;
+            let received = sender.next().await.hint(BOTH).rule(BOTH_WAYS)?;
+            same("the next message", &received.id, &Some(number.into())).hint(BOTH).rule(BOTH_WAYS)?;
         }
     }
     Ok(())
@@ -112,9 +112,9 @@ pub async fn a_link_with_unread_messages_sends(fixture: &dyn Fixture) -> Result<
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     let sent = fill_up(&mut plugin, &fixture.capabilities(), 60_000).await?;
     for number in 0..50 {
-        engine.send_and_flush_when_ready(numbered(number)).await.look_at(BOTH).rule(BOTH_WAYS)?;
-        let received = plugin.next().await.look_at(BOTH).rule(BOTH_WAYS)?;
-        same("the next message", &received.id, &Some(number.into())).look_at(BOTH).rule(BOTH_WAYS)?;
+        engine.send_and_flush_when_ready(numbered(number)).await.hint(BOTH).rule(BOTH_WAYS)?;
+        let received = plugin.next().await.hint(BOTH).rule(BOTH_WAYS)?;
+        same("the next message", &received.id, &Some(number.into())).hint(BOTH).rule(BOTH_WAYS)?;
     }
     both(plugin.flush(), receive_all(&mut engine, sent, 60_000)).await.map(drop)
 }
@@ -132,7 +132,7 @@ pub async fn flushed_messages_are_on_their_way(fixture: &dyn Fixture) -> Result<
                 same("an earlier message", &receiver.next().await?.id, &Some((1000 + extra).into()))?;
             }
             let received =
-                receiver.next().await.look_at("poll_flush: ready means that everything was sent").rule(FLUSH)?;
+                receiver.next().await.hint("poll_flush: ready means that everything was sent").rule(FLUSH)?;
             same("the flushed message", &received.id, &Some(number.into())).rule(FLUSH)?;
         }
     }
@@ -157,7 +157,7 @@ pub async fn fifty_small_messages_are_accepted_without_a_reader(fixture: &dyn Fi
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         for number in 0..50 {
             let sent = sender.send_when_ready(numbered(number)).await;
-            sent.look_at("poll_ready: how much may be queued for the other end").rule(FIFTY)?;
+            sent.hint("poll_ready: how much may be queued for the other end").rule(FIFTY)?;
             sender.start_flush().await;
         }
         let receive = async {

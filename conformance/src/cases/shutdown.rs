@@ -11,7 +11,7 @@ const CLOSE: &str = "poll_disconnect: it is bounded, and the other end detects i
 
 pub(super) async fn deactivate(host: &Host) -> Result<(), Failure> {
     let done = within(host.has.timeout, "the plugin to be deactivated", host.manager().deactivate("probe")).await;
-    done.look_at(CLOSE)?.map_err(|error| Failure::new("the plugin to be deactivated", error))
+    done.hint(CLOSE)?.map_err(|error| Failure::new("the plugin to be deactivated", error))
 }
 
 /// Deactivating a plugin ends the calls in flight and drops its methods.
@@ -25,7 +25,7 @@ pub async fn deactivating_ends_calls_under_way(fixture: &dyn Fixture) -> Result<
         let ended = matches!(outcome, Err(CallError::LinkLost(_) | CallError::Cancelled(_) | CallError::Refused(_)));
         check(ended, || Failure::new("a call that ends with its plugin", shown(&outcome)))?;
     }
-    host.notes.wait(&host.has, 4).await.look_at(CLOSE).map(drop)
+    host.notes.wait(&host.has, 4).await.hint(CLOSE).map(drop)
 }
 
 /// A plugin that was deactivated can be activated again over a new link.
@@ -43,13 +43,13 @@ pub async fn a_plugin_is_activated_again(fixture: &dyn Fixture) -> Result<(), Fa
 pub async fn a_shutdown_ends_the_plugins_link(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let shutdown = async { within(host.has.timeout, "the engine to shut down", host.engine.shutdown()).await };
-    let (_, end) = crate::harness::both(shutdown, plugin.end()).await.look_at(CLOSE)?;
+    let (_, end) = crate::harness::both(shutdown, plugin.end()).await.hint(CLOSE)?;
     let closed = !reports_close(fixture) || matches!(end, LinkEnd::Closed { .. });
-    check(closed, || Failure::new("LinkEnd::Closed after a shutdown", shown(&end))).look_at(CLOSE)
+    check(closed, || Failure::new("LinkEnd::Closed after a shutdown", shown(&end))).hint(CLOSE)
 }
 
 fn reports_close(fixture: &dyn Fixture) -> bool {
-    fixture.capabilities().tells_close_from_loss
+    fixture.capabilities().distinguishes_loss
 }
 
 /// Dropping an engine closes its links at once.
@@ -57,7 +57,7 @@ pub async fn a_dropped_engine_ends_the_plugins_link(fixture: &dyn Fixture) -> Re
     let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let ScriptedPluginHost { engine, local, .. } = host;
     drop((engine, local));
-    plugin.end().await.look_at("what happens when a link is dropped").map(drop)
+    plugin.end().await.hint("what happens when a link is dropped").map(drop)
 }
 
 /// A shutdown drops the methods that run at the plugin.
@@ -65,13 +65,13 @@ pub async fn a_shutdown_ends_the_plugins_methods(fixture: &dyn Fixture) -> Resul
     let mut host = Host::new(Harness::open(fixture).await?).await?;
     let _call = host.start("hang", ("one",));
     host.notes.wait(&host.has, 1).await?;
-    within(host.has.timeout, "the engine to shut down", host.engine.shutdown()).await.look_at(CLOSE)?;
-    host.notes.wait(&host.has, 2).await.look_at(CLOSE)?;
-    if !host.has.redial
+    within(host.has.timeout, "the engine to shut down", host.engine.shutdown()).await.hint(CLOSE)?;
+    host.notes.wait(&host.has, 2).await.hint(CLOSE)?;
+    if !host.has.reconnect
         && let Some(served) = host.served.take()
     {
         let ended = within(host.has.timeout, "the plugin's serve loop to end", served).await;
-        ended.look_at("accept: a transport with one link reports that there will be no more")?.ok();
+        ended.hint("accept: a transport with one link reports that there will be no more")?.ok();
     }
     Ok(())
 }
@@ -81,5 +81,5 @@ pub async fn a_shutdown_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure>
     let (host, _plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
     let _calls: Vec<_> = (0..50).map(|_| host.start("echo", ("x".repeat(50_000),))).collect();
     crate::harness::pause().await;
-    within(host.has.timeout, "the engine to shut down", host.engine.shutdown()).await.look_at(CLOSE)
+    within(host.has.timeout, "the engine to shut down", host.engine.shutdown()).await.hint(CLOSE)
 }

@@ -63,7 +63,7 @@ pub async fn two_threads_answer_each_other(fixture: &dyn Fixture) -> Result<(), 
         Ok(plugin)
     };
     let hint = "a waker that is taken or replaced while the other thread writes";
-    both(in_task(fixture, request), in_task(fixture, answer)).await.look_at(hint).rule(WAKERS).map(drop)
+    both(in_task(fixture, request), in_task(fixture, answer)).await.hint(hint).rule(WAKERS).map(drop)
 }
 
 /// Messages that one thread sends before it closes the link arrive in the other.

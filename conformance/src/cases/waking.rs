@@ -20,12 +20,12 @@ pub async fn a_waiting_reader_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
             pause().await;
             engine.send(numbered(number)).await
         };
-        same("the message", &both(send, plugin.next()).await.look_at(WAKERS)?.1.id, &Some(number.into()))?;
+        same("the message", &both(send, plugin.next()).await.hint(WAKERS)?.1.id, &Some(number.into()))?;
         let send = async {
             pause().await;
             plugin.send(numbered(number)).await
         };
-        same("the message", &both(send, engine.next()).await.look_at(WAKERS)?.1.id, &Some(number.into()))?;
+        same("the message", &both(send, engine.next()).await.hint(WAKERS)?.1.id, &Some(number.into()))?;
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ pub async fn sending_keeps_the_readers_waker(fixture: &dyn Fixture) -> Result<()
             pause().await;
             engine.send(numbered(number)).await
         };
-        same("the message", &both(wait, send).await.look_at(WAKERS)?.0.id, &Some(number.into()))?;
+        same("the message", &both(wait, send).await.hint(WAKERS)?.0.id, &Some(number.into()))?;
     }
     Ok(())
 }
@@ -54,7 +54,7 @@ pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
     for from_engine in [true, false] {
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         const BYTES: usize = 50_000;
-        let count = (fixture.capabilities().most_unread_bytes / BYTES + 200) as i64;
+        let count = (fixture.capabilities().max_unread_bytes / BYTES + 200) as i64;
         let send = async {
             for number in 0..count {
                 sender.queue(filled(number, BYTES)).await?;
@@ -71,7 +71,7 @@ pub async fn a_waiting_sender_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
             }
             Ok(())
         };
-        both(send, receive).await.look_at(WAKERS).map(drop)?;
+        both(send, receive).await.hint(WAKERS).map(drop)?;
     }
     Ok(())
 }
@@ -89,7 +89,7 @@ pub async fn the_end_wakes_a_reader(fixture: &dyn Fixture) -> Result<(), Failure
                 }
                 Ok(())
             };
-            both(close, receiver.end()).await.look_at(WAKERS)?;
+            both(close, receiver.end()).await.hint(WAKERS)?;
         }
     }
     Ok(())
@@ -99,7 +99,7 @@ pub async fn the_end_wakes_a_reader(fixture: &dyn Fixture) -> Result<(), Failure
 pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, receiver, _harness) = pair_from(fixture, from_engine).await?;
-        let max = fixture.capabilities().most_unread_bytes / 50_000 + 1000;
+        let max = fixture.capabilities().max_unread_bytes / 50_000 + 1000;
         let send = sender.send_until_end(50_000, max);
         let close = async {
             pause().await;
@@ -107,7 +107,7 @@ pub async fn the_end_wakes_a_sender(fixture: &dyn Fixture) -> Result<(), Failure
             drop(receiver);
             Ok(())
         };
-        both(send, close).await.look_at(WAKERS).map(drop)?;
+        both(send, close).await.hint(WAKERS).map(drop)?;
     }
     Ok(())
 }
@@ -138,7 +138,7 @@ async fn sleeps(mut is_ready: impl FnMut(&mut Context<'_>) -> bool) -> Result<()
     })
     .await;
     check(polls <= MAX, || Failure::new("a task that sleeps while nothing happens", "one that is woken constantly"))
-        .look_at("methods that wake the waker they have just stored, and loops that poll instead of waiting")
+        .hint("methods that wake the waker they have just stored, and loops that poll instead of waiting")
         .rule(SLEEP)
 }
 
@@ -146,7 +146,7 @@ async fn sleeps(mut is_ready: impl FnMut(&mut Context<'_>) -> bool) -> Result<()
 pub async fn a_full_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, _receiver, harness) = pair_from(fixture, from_engine).await?;
-        fill(&mut sender, harness.has.most_unread_bytes / 2).await?;
+        fill(&mut sender, harness.has.max_unread_bytes / 2).await?;
         // Polls both directions, as a link's owner does.
         sleeps(|cx| sender.poll_ready(cx).is_ready() || sender.poll_message(cx).is_ready()).await?;
     }
@@ -157,7 +157,7 @@ pub async fn a_full_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure> {
 pub async fn a_closing_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, _receiver, harness) = pair_from(fixture, from_engine).await?;
-        fill(&mut sender, harness.has.most_unread_bytes / 2).await?;
+        fill(&mut sender, harness.has.max_unread_bytes / 2).await?;
         sleeps(|cx| sender.poll_disconnect(cx).is_ready()).await?;
     }
     Ok(())
@@ -167,7 +167,7 @@ pub async fn a_closing_link_sleeps(fixture: &dyn Fixture) -> Result<(), Failure>
 pub async fn each_way_has_its_own_waker(fixture: &dyn Fixture) -> Result<(), Failure> {
     for (from_engine, reads_first) in [(true, true), (false, true), (true, false), (false, false)] {
         let (mut sender, mut other, harness) = pair_from(fixture, from_engine).await?;
-        let count = fill(&mut sender, harness.has.most_unread_bytes / 2).await?;
+        let count = fill(&mut sender, harness.has.max_unread_bytes / 2).await?;
         let sender = Mutex::new(sender);
         let limit = harness.has.timeout;
         // One task owns a link, but its parts may use separate wakers.
@@ -198,7 +198,7 @@ pub async fn each_way_has_its_own_waker(fixture: &dyn Fixture) -> Result<(), Fai
                 false => both(write, read).await.map(drop),
             }
         };
-        both(waiting, other).await.look_at("wakers: reading and sending keep one each").rule(TWO_WAKERS)?;
+        both(waiting, other).await.hint("wakers: reading and sending keep one each").rule(TWO_WAKERS)?;
     }
     Ok(())
 }
@@ -214,8 +214,8 @@ pub async fn the_latest_waker_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
             pause().await;
             sender.send(numbered(-1)).await
         };
-        same("the message", &both(receiver.next(), send).await.look_at(LATEST)?.0.id, &Some((-1).into()))?;
-        let count = fill(&mut sender, harness.has.most_unread_bytes / 2).await?;
+        same("the message", &both(receiver.next(), send).await.hint(LATEST)?.0.id, &Some((-1).into()))?;
+        let count = fill(&mut sender, harness.has.max_unread_bytes / 2).await?;
         if sender.poll_ready(&mut no_task()).is_ready() {
             continue;
         }
@@ -226,7 +226,7 @@ pub async fn the_latest_waker_is_woken(fixture: &dyn Fixture) -> Result<(), Fail
             }
             Ok(())
         };
-        both(sender.send_when_ready(numbered(1)), receive).await.look_at(LATEST)?;
+        both(sender.send_when_ready(numbered(1)), receive).await.hint(LATEST)?;
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ pub(crate) enum Fault {
     GivesUpAtALoss,
     CancelLeaks,
     TimeOutIsRefusal,
-    StrangerBlocks,
+    IdleBlocks,
     AcceptsTen,
     SwapsHalves,
 }
@@ -153,7 +153,7 @@ const TABLE: &[(Fault, &str)] = &[
     (CancelLeaks, "an_abandoned_dial_leaves_no_link"),
     (CancelLeaks, "an_abandoned_dial_leaves_no_connection_open"),
     (TimeOutIsRefusal, "an_unanswered_dial_times_out"),
-    (StrangerBlocks, "a_stranger_does_not_delay_other_connections"),
+    (IdleBlocks, "an_idle_connection_does_not_delay_others"),
     (AcceptsTen, "link_after_link_is_accepted"),
     (AcceptsTen, "engines_dialling_at_once_each_get_a_link"),
     (SwapsHalves, "engines_dialling_at_once_each_get_a_link"),

@@ -23,7 +23,7 @@ pub(crate) struct SharedState {
     pub(crate) unread: Vec<Message>,
     /// Nothing is delivered.
     pub(crate) stalled: bool,
-    strangers: usize,
+    idle: usize,
     /// Links are reset instead of closed.
     pub(crate) reset: bool,
     /// The second of two links that were accepted at once and got mixed up.
@@ -35,7 +35,7 @@ pub(crate) struct Faulty(pub(crate) Fault);
 #[async_trait]
 impl Fixture for Faulty {
     fn capabilities(&self) -> Capabilities {
-        let has = Memory.capabilities().strangers();
+        let has = Memory.capabilities().idle_connections();
         match self.0 {
             Nothing | SilenceIsLoss => has.silence(Duration::from_secs(10)),
             _ => has,
@@ -69,12 +69,12 @@ impl Control for FaultyControl {
         Control::stall(&self.1);
     }
 
-    fn stranger(&self) {
-        self.2.0.lock().unwrap().strangers += 1;
+    fn connect_idle(&self) {
+        self.2.0.lock().unwrap().idle += 1;
     }
 
-    fn open(&self) -> usize {
-        self.1.open()
+    fn open_connections(&self) -> usize {
+        self.1.open_connections()
     }
 
     fn inject_raw(&self, bytes: &[u8]) {
@@ -145,11 +145,11 @@ impl ClientConnector for FaultyEnd<MemoryClient> {
         if self.fault == AcceptsOnce && count > 1 {
             std::future::pending::<()>().await;
         }
-        let (accepted, strangers, mixed) = {
+        let (accepted, idle, mixed) = {
             let mut state = self.shared.0.lock().unwrap();
-            (state.accepted, state.strangers, state.mixed.take())
+            (state.accepted, state.idle, state.mixed.take())
         };
-        if (self.fault == AcceptsTen && accepted >= 10) || (self.fault == StrangerBlocks && strangers > 0) {
+        if (self.fault == AcceptsTen && accepted >= 10) || (self.fault == IdleBlocks && idle > 0) {
             std::future::pending::<()>().await;
         }
         if let Some(mixed) = mixed {

@@ -11,5 +11,5 @@ mod faulty_wakers;
 mod suite;
 
 mod memory {
-    conformance::suite!(conformance::Memory, without: [Strangers, Silence]);
+    conformance::suite!(conformance::Memory, without: [IdleConnections, Silence]);
 }

@@ -15,8 +15,8 @@ struct Plain;
 #[async_trait]
 impl Fixture for Plain {
     fn capabilities(&self) -> Capabilities {
-        let bounded = Capabilities::default().most_unread(1000).most_unread_bytes(8 << 20);
-        bounded.text(false).redial(false).engines(false).tells_close_from_loss(false)
+        let bounded = Capabilities::default().max_unread(1000).max_unread_bytes(8 << 20);
+        bounded.text(false).reconnect(false).multiple_engines(false).distinguishes_loss(false)
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {

@@ -89,7 +89,8 @@ fn request(payload: Payload) -> Message {
 }
 
 fn request_with_info() -> Message {
-    let info = RequestInfo { from: "local".into(), path: Some("calculator".into()), is_from_native: None };
+    let mut info = RequestInfo::new("local");
+    info.path = Some("calculator".into());
     Message { request_info: Some(Box::new(info)), ..request(small()) }
 }
 

@@ -38,7 +38,7 @@ impl PluginEndpoint {
             _ => None,
         });
         for reply in queued.chain(self.exchange.session.end()) {
-            let lost = LinkLost::Seen { plugin: Name::new_static("engine"), end: end.clone() };
+            let lost = LinkLost::Observed { plugin: Name::new_static("engine"), end: end.clone() };
             let _ = reply.send(Err(lost.into()));
         }
         shared.forget_listeners();

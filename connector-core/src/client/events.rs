@@ -33,6 +33,7 @@ pub enum Event<T = Rest> {
 /// The stream ends with its subscription: with [`off`](PluginClient::off) for the event, the plugin's deactivation, or,
 /// behind a link, the link. Buffered events are delivered first. Dropping the stream ends only this subscription.
 #[derive(Debug)]
+#[must_use = "dropping it ends the subscription"]
 pub struct EventStream<T = Rest> {
     client: PluginClient,
     emitter: String,

@@ -29,6 +29,21 @@ use crate::wire::{Action, Name, Payload};
 /// [`Engine::register`](crate::Engine::register) and [`connect`] return it. It works the same in the engine's process
 /// and behind a link. Its operations fail while the plugin is inactive, once the engine is gone or has removed the
 /// plugin, and once the link has ended.
+///
+/// ```
+/// use connector_core::{Engine, Plugin};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new();
+/// engine.register(Plugin::new("clock").method("hour", || async { 12 }))?;
+/// let app = engine.register(Plugin::new("app"))?;
+/// engine.manager().activate("app").await?;
+///
+/// app.on("clock", "struck", |hour: u8| println!("{hour} o'clock"))?;
+/// assert_eq!(app.call::<u8>("clock", "hour", ()).await?, 12);
+/// app.emit("opened", ("a.txt",)).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PluginClient(Location);
 
@@ -236,7 +251,7 @@ impl PluginClient {
         }
     }
 
-    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `room` events (at
+    /// Subscribes to an event as a stream, for work that takes time. The stream buffers up to `capacity` events (at
     /// least 1). Further events are dropped, counted, and reported as [`Event::Missed`]. Each stream is a separate
     /// subscription, which ends when the stream is dropped. If the subscription ends in another way
     /// ([`on`](PluginClient::on)), so does the stream.
@@ -261,8 +276,13 @@ impl PluginClient {
     ///
     /// # Errors
     /// Like [`on`](PluginClient::on).
-    pub fn events<T: Parameters>(&self, emitter: &str, event: &str, room: usize) -> Result<EventStream<T>, CallError> {
-        EventStream::new(self.clone(), emitter, event, room)
+    pub fn events<T: Parameters>(
+        &self,
+        emitter: &str,
+        event: &str,
+        capacity: usize,
+    ) -> Result<EventStream<T>, CallError> {
+        EventStream::new(self.clone(), emitter, event, capacity)
     }
 
     /// Emits an event to all its subscribers, without waiting for them. Behind a link this waits while the link's own

@@ -296,7 +296,7 @@ impl RemoteClient {
     }
 
     fn lost(&self, end: LinkEnd) -> CallError {
-        LinkLost::Seen { plugin: Name::new_static("engine"), end }.into()
+        LinkLost::Observed { plugin: Name::new_static("engine"), end }.into()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::plugin::Plugin;
 use crate::runtime;
 
 /// Limits of the plugin's endpoint of a link.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// How long a call waits for the engine's response. The engine usually enforces a much shorter limit, so this one
@@ -189,10 +189,10 @@ where
 /// Dropping it closes every link at once, and engines see a lost link. To stop gracefully, pass a signal:
 ///
 /// ```no_run
-/// # async fn example(connector: impl connector_core::ClientConnector, interrupted: impl Future<Output = ()> + Send + 'static) {
+/// # async fn example(connector: impl connector_core::ClientConnector, interrupted: impl Future + Send + 'static) {
 /// use connector_core::{ClientConfig, Plugin, serve};
 ///
-/// // With tokio's feature `signal`, for example `async { drop(tokio::signal::ctrl_c().await) }`.
+/// // With tokio's feature `signal`, for example `tokio::signal::ctrl_c()`.
 /// serve(connector, || Plugin::new("calculator"), ClientConfig::default()).until(interrupted).await;
 /// # }
 /// ```
@@ -212,11 +212,13 @@ impl Serving {
     /// This takes no longer than [`ClientConfig::stop_timeout`](ClientConfig#structfield.stop_timeout), plus the
     /// transport's own limit for closing a link, plus 10 s for the hook.
     ///
-    /// If this is called several times, the first signal counts.
-    pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Serving {
+    /// The output of `stop` is ignored, so that `tokio::signal::ctrl_c()` and a `oneshot::Receiver` are signals as they
+    /// are. If this is called several times, the first signal counts.
+    pub fn until(mut self, stop: impl Future + Send + 'static) -> Serving {
+        let stop = stop.map(drop);
         self.signal = Some(match self.signal.take() {
             None => Box::pin(stop),
-            Some(other) => Box::pin(select(other, Box::pin(stop)).map(|_| ())),
+            Some(other) => Box::pin(select(other, Box::pin(stop)).map(drop)),
         });
         self
     }

@@ -65,6 +65,7 @@ use crate::wire::Name;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "dropping the last handle ends every plugin"]
 pub struct Engine(Arc<Owner>);
 
 /// Keeps the engine alive, unlike the handles of plugins.
@@ -99,6 +100,7 @@ type RegistrationHook = Box<dyn Fn(&Profile) + Send + Sync>;
 const MANAGER: &str = "manager";
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
+#[must_use = "call `build` to make the engine"]
 pub struct EngineBuilder {
     policy: Box<dyn Policy>,
     plugin_options: OptionsOf,
@@ -109,7 +111,6 @@ pub struct EngineBuilder {
 impl EngineBuilder {
     /// Sets the manager's decisions. Default: [`DefaultPolicy`]. To restrict calls and subscriptions, add an
     /// [`access_rule`](EngineBuilder::access_rule).
-    #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> EngineBuilder {
         self.policy = Box::new(policy);
         self
@@ -150,7 +151,6 @@ impl EngineBuilder {
     ///     })
     ///     .build();
     /// ```
-    #[must_use]
     pub fn access_rule(
         mut self,
         name: impl Into<String>,
@@ -161,7 +161,6 @@ impl EngineBuilder {
     }
 
     /// Sets the default options, for plugins registered without their own. Default: [`PluginOptions::default`].
-    #[must_use]
     pub fn plugin_options(
         mut self,
         options: impl Fn(&Profile) -> PluginOptions + Send + Sync + 'static,
@@ -172,7 +171,6 @@ impl EngineBuilder {
 
     /// Sets a hook that runs after each plugin's registration, following the plugin's own hook. A panic in it is
     /// traced.
-    #[must_use]
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
         self.on_registration = Some(Box::new(hook));
         self
@@ -263,6 +261,15 @@ impl Engine {
 
     /// The state of a plugin's link, to read and to await. `None` if the plugin is unknown or in this process. The
     /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) report the same changes.
+    ///
+    /// ```no_run
+    /// # async fn example(engine: connector_core::Engine) -> Result<(), Box<dyn std::error::Error>> {
+    /// use connector_core::LinkState;
+    ///
+    /// let mut state = engine.link_state("calculator").ok_or("it has no link")?;
+    /// state.wait_for(LinkState::is_up).await?; // for example after a loss
+    /// # Ok(()) }
+    /// ```
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
         self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
     }

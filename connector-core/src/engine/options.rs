@@ -28,10 +28,10 @@ pub struct PluginOptions {
     pub queue_timeout: Duration,
     /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
     pub queue_length: usize,
-    /// How many calls may run at once. Default 1, as in the published engine.
+    /// How many calls may run at once; 0 is taken as 1. Default 1, as in the published engine.
     pub concurrency: usize,
     /// Methods with separate queues: this many calls of the method may run at once, independently of other calls, and
-    /// up to `queue_length` more may be queued. Intended for a few methods, since each call searches the list. Default
+    /// up to `queue_length` more may be queued; 0 is taken as 1. Intended for a few methods, since each call searches the list. Default
     /// none.
     pub method_concurrency: HashMap<String, usize>,
     /// How long activation may take. Behind a link this covers all connection attempts and the handshake. In the
@@ -114,17 +114,17 @@ impl PluginOptions {
         self
     }
 
-    /// Sets [`concurrency`](PluginOptions::concurrency); 0 is taken as 1.
+    /// Sets [`concurrency`](PluginOptions::concurrency).
     #[must_use]
     pub fn concurrency(mut self, calls: usize) -> Self {
-        self.concurrency = calls.max(1);
+        self.concurrency = calls;
         self
     }
 
-    /// Adds a method to [`method_concurrency`](PluginOptions::method_concurrency); 0 is taken as 1.
+    /// Adds a method to [`method_concurrency`](PluginOptions::method_concurrency).
     #[must_use]
     pub fn method_concurrency(mut self, method: &str, calls: usize) -> Self {
-        self.method_concurrency.insert(method.to_owned(), calls.max(1));
+        self.method_concurrency.insert(method.to_owned(), calls);
         self
     }
 

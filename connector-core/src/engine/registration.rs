@@ -8,7 +8,19 @@ use crate::plugin::Plugin;
 use crate::profile::{ExternalProfile, Profile};
 
 /// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that runs
-/// elsewhere (each transport has a helper function that returns it).
+/// elsewhere (each transport has a function `plugin` that returns it).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use connector_core::{Engine, Plugin, PluginOptions, RegisterError};
+///
+/// # fn main() -> Result<(), RegisterError> {
+/// let options = PluginOptions::default().queue_timeout(Duration::from_secs(60));
+/// Engine::new().register(Plugin::new("slow").options(options))?;
+/// # Ok(()) }
+/// ```
+#[must_use = "pass it to `Engine::register`"]
 pub struct Registration {
     pub(super) profile: Profile,
     pub(super) source: Source,
@@ -31,7 +43,6 @@ impl Registration {
     }
 
     /// Uses these options instead of the engine's defaults.
-    #[must_use]
     pub fn options(mut self, options: PluginOptions) -> Registration {
         self.options = Some(options);
         self

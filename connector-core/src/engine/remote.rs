@@ -101,7 +101,7 @@ impl RemotePlugin {
     }
 
     pub(super) fn lost(&self, end: LinkEnd) -> CallError {
-        LinkLost::Seen { plugin: self.name.clone(), end }.into()
+        LinkLost::Observed { plugin: self.name.clone(), end }.into()
     }
 
     /// Forwards an event. While the link is down it is kept, up to a limit.

@@ -149,10 +149,10 @@ impl CallError {
         match kind {
             ErrorKind::Plugin => CallError::Plugin(fault),
             ErrorKind::BadArguments => CallError::Plugin(fault.into_bad_arguments()),
-            ErrorKind::Refused => Refusal::Told(fault.to_string()).into(),
+            ErrorKind::Refused => Refusal::Reported(fault.to_string()).into(),
             ErrorKind::TimedOut => CallError::TimedOut(fault.to_string()),
             ErrorKind::Cancelled => CallError::Cancelled(fault.to_string()),
-            ErrorKind::LinkLost => LinkLost::Told(fault.to_string()).into(),
+            ErrorKind::LinkLost => LinkLost::Reported(fault.to_string()).into(),
         }
     }
 
@@ -175,7 +175,7 @@ impl CallError {
 pub enum LinkLost {
     /// The link ended at this end.
     #[error("the link to \"{plugin}\" was lost: {end}")]
-    Seen {
+    Observed {
         /// The plugin at the other end, or `engine` for a plugin's own link.
         plugin: Name,
         /// How it ended.
@@ -183,5 +183,5 @@ pub enum LinkLost {
     },
     /// Another plugin's link ended at the engine, which reported it over this plugin's link.
     #[error("{0}")]
-    Told(String),
+    Reported(String),
 }

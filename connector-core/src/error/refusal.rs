@@ -160,5 +160,5 @@ pub enum Refusal {
     },
     /// A refusal received from an engine over a link, with its text.
     #[error("{0}")]
-    Told(String),
+    Reported(String),
 }

@@ -19,7 +19,7 @@ use task_set::{Completed, TaskSet};
 use std::time::Duration;
 
 /// Limits of the queue in front of a link. The defaults suit fast and slow links.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueLimits {
     /// How many messages may wait before the queue counts as full. From then on, a plugin's own `call` and `emit` wait

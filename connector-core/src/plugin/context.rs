@@ -13,6 +13,17 @@ use crate::wire::Name;
 ///
 /// A method that takes a `Context` takes it first: `|ctx: Context, a: i64| async move { … }`. The context belongs to
 /// that one call, and can be cloned and moved into tasks that work for the call.
+///
+/// ```
+/// use connector_core::{CallError, Context, Plugin};
+///
+/// async fn greet(ctx: Context, name: String) -> Result<String, CallError> {
+///     let hour: u8 = ctx.client().call("clock", "hour", ()).await?;
+///     Ok(format!("{} greets {name} at {hour} o'clock", ctx.from()))
+/// }
+///
+/// let plugin = Plugin::new("greeter").method("greet", greet);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Context {
     from: Name,

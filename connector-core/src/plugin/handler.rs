@@ -145,6 +145,18 @@ pub trait Reply: Send + 'static {
 }
 
 /// A reply of any serializable type. As a method's error, the caller can read it back as that type: see [`Reply`].
+///
+/// ```
+/// use connector_core::{Json, Plugin};
+///
+/// #[derive(serde::Serialize)]
+/// struct Size {
+///     width: u32,
+///     height: u32,
+/// }
+///
+/// let plugin = Plugin::new("view").method("size", || async { Json(Size { width: 640, height: 480 }) });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 

@@ -42,11 +42,12 @@ pub(crate) type ActivationRule = Arc<dyn Fn(Profile, Option<String>) -> BoxFutur
 ///     })
 ///     .method("whoami", |ctx: Context| async move { ctx.from().to_owned() })
 ///     .service("memory", Service::new().method("recall", || async { 0.0 }));
-/// assert_eq!(plugin.profile().methods.as_deref().unwrap(), ["add", "divide", "whoami", "recall"]);
+/// assert_eq!(plugin.profile().methods.unwrap_or_default(), ["add", "divide", "whoami", "recall"]);
 /// ```
 ///
 /// Clones share the methods and whatever they capture.
 #[derive(Clone)]
+#[must_use = "a plugin does nothing unless it is registered or served"]
 pub struct Plugin {
     pub(crate) profile: Profile,
     pub(crate) methods: Vec<(Name, Handler)>,
@@ -103,7 +104,6 @@ impl Plugin {
     /// last parameter [`Rest`] receives them). A parameter without an argument is `None` if it is an `Option`, and
     /// `null` if it is a `serde_json::Value`; for most other types the call ends with an error such as `missing
     /// argument 2: expected u64`, and the method does not run.
-    #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Plugin {
         let name = Name::from(name);
         self.methods.push((name.clone(), handler::handler(method)));
@@ -114,7 +114,6 @@ impl Plugin {
     }
 
     /// Adds a service, whose methods are called by the path `plugin.service`.
-    #[must_use]
     pub fn service(mut self, name: &str, service: Service) -> Plugin {
         service.add_to(name, &mut self.methods, &mut self.exposed);
         self
@@ -127,7 +126,6 @@ impl Plugin {
     ///
     /// A plugin without this method agrees. So does a published plugin that does not list it and does not respond
     /// within 1 s.
-    #[must_use]
     pub fn can_deactivate<M>(self, method: impl Method<M>) -> Plugin {
         self.method(CAN_DEACTIVATE, method)
     }
@@ -135,7 +133,6 @@ impl Plugin {
     /// Sets a rule that decides whether a call may activate this plugin on demand, given the caller's profile and the
     /// method. Default: yes. It applies only if the plugin is in the engine's process, and after the
     /// [`Policy`](crate::Policy::can_activate) has agreed.
-    #[must_use]
     pub fn can_activate<Fut>(mut self, rule: impl Fn(Profile, Option<String>) -> Fut + Send + Sync + 'static) -> Plugin
     where
         Fut: Future<Output = bool> + Send + 'static,
@@ -145,7 +142,6 @@ impl Plugin {
     }
 
     /// Sets a hook that runs after the plugin's registration with an engine in its process.
-    #[must_use]
     pub fn on_registration(mut self, hook: impl Fn() + Send + Sync + 'static) -> Plugin {
         self.on_registration = Some(Arc::new(hook));
         self
@@ -157,7 +153,6 @@ impl Plugin {
     /// In the engine's process the activation waits for the hook, up to
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout), and fails if it panics. Behind a connector the
     /// hook runs concurrently with calls, and a panic ends the link, which the engine makes again.
-    #[must_use]
     pub fn on_activation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
     where
         Fut: Future<Output = ()> + Send + 'static,
@@ -169,7 +164,6 @@ impl Plugin {
     /// Sets a hook that runs when the plugin is deactivated or, behind a connector, when a link has ended; in the
     /// latter case its handle no longer works. The hook is dropped after
     /// [`activation_timeout`](crate::PluginOptions::activation_timeout) (behind a connector: after 10 s).
-    #[must_use]
     pub fn on_deactivation<Fut>(mut self, hook: impl Fn(PluginClient) -> Fut + Send + Sync + 'static) -> Plugin
     where
         Fut: Future<Output = ()> + Send + 'static,
@@ -202,7 +196,15 @@ impl fmt::Debug for Plugin {
 }
 
 /// A group of methods under a plugin, or under another service, called by path.
+///
+/// ```
+/// use connector_core::{Plugin, Service};
+///
+/// let git = Service::new().method("log", || async { vec!["first commit"] });
+/// let plugin = Plugin::new("remixd").service("git", git); // `call("remixd.git", "log", ())`
+/// ```
 #[derive(Clone, Default)]
+#[must_use = "a service does nothing unless it is added to a plugin"]
 pub struct Service {
     methods: Vec<(Name, Handler)>,
     services: Vec<(String, Service)>,
@@ -215,14 +217,12 @@ impl Service {
     }
 
     /// Adds a method: see [`Method`] for what can be one.
-    #[must_use]
     pub fn method<M>(mut self, name: &str, method: impl Method<M>) -> Service {
         self.methods.push((name.into(), handler::handler(method)));
         self
     }
 
     /// Adds a nested service: `plugin.this.name`.
-    #[must_use]
     pub fn service(mut self, name: &str, service: Service) -> Service {
         self.services.push((name.to_owned(), service));
         self

@@ -89,7 +89,7 @@ impl<R> EngineSession<R> {
         let refusal = match name {
             None => Refusal::NotRegistered { target: target.into_owned(), caller },
             // In the published engine's words, except for the list of methods, which only the router has.
-            Some(_) => Refusal::Told(format!(
+            Some(_) => Refusal::Reported(format!(
                 "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
             )),
         };

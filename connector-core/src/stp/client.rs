@@ -60,11 +60,11 @@ struct Table {
 impl StpClient {
     /// Takes over a connector's handlers for informs and requests.
     pub fn new(connector: impl StpConnector) -> StpClient {
-        StpClient::of(Arc::new(connector))
+        StpClient::from_arc(Arc::new(connector))
     }
 
     /// Like [`new`](StpClient::new), for a shared connector.
-    pub fn of(connector: Arc<dyn StpConnector>) -> StpClient {
+    pub fn from_arc(connector: Arc<dyn StpConnector>) -> StpClient {
         let table: Arc<Mutex<Table>> = Arc::default();
         let (informs, requests) = (Arc::clone(&table), Arc::clone(&table));
         connector.on_inform(InformHandler::new(move |message| handle_inform(&informs, message)));

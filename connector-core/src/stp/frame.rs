@@ -153,7 +153,7 @@ pub fn request(message: &str, cookie: i64, timeout: StpTimeout) -> String {
 }
 
 /// The frame of a forwarded request: `raw` is the API message from the requester's frame, unchanged.
-pub fn pass_on(raw: &RawValue, cookie: i64, timeout: StpTimeout) -> String {
+pub fn forward(raw: &RawValue, cookie: i64, timeout: StpTimeout) -> String {
     request_of(raw.get(), cookie, timeout)
 }
 

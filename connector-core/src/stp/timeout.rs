@@ -12,7 +12,7 @@ use std::time::Duration;
 /// assert_eq!(StpTimeout::from_seconds(-1.0), StpTimeout::default());
 /// assert_eq!(StpTimeout::from_seconds(1.5).duration().as_millis(), 1500);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StpTimeout(Duration);
 
 const DEFAULT: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kind of a message (docs/protocol.md, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Action {
     /// A call. `call` is accepted as well.
     Request,
@@ -56,6 +57,7 @@ impl Action {
 /// The kind of a call's failure, which native engines send with the error's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// An error returned by the plugin.
     Plugin,

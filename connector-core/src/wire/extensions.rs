@@ -8,6 +8,7 @@ use super::id::display_json;
 /// Protocol extensions that two native peers announce in their handshakes (docs/protocol.md, section 6.1). A published
 /// peer ignores the field and announces nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Extensions {
     /// `cancel` with an `id` cancels that one call, in both directions.
     pub cancel_by_id: bool,

@@ -14,10 +14,10 @@ use crate::wire::PayloadError;
 /// may also name plugins and methods by values that are not strings, or by strings that are not valid Unicode
 /// (`"\ud83d"`, half of a surrogate pair). Such a name cannot be a [`Name`](crate::Name), so it is absent from its
 /// [`Message`](crate::Message) and matches nothing; the id carries its text so that the response can echo it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Id(Repr);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
     Number(i64),
     /// Boxed because it is rare and ids are moved often.
@@ -25,7 +25,7 @@ enum Repr {
 }
 
 /// The JSON of the envelope members that do not have their usual type.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RawMembers<T> {
     /// An id that is not an integer.
     pub(crate) id: Option<T>,

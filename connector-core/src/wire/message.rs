@@ -16,6 +16,15 @@ pub type Name = SmolStr;
 ///
 /// Absent fields are omitted on the wire, as JavaScript omits `undefined`. Rare fields are boxed because messages are
 /// moved often.
+///
+/// ```
+/// use connector_core::{Action, Message, Payload};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let message = Message { key: Some("saved".into()), payload: Some(Payload::new(("a.txt",))), ..Message::new(Action::Emit) };
+/// assert_eq!(message.encode()?, br#"{"action":"emit","key":"saved","payload":["a.txt"]}"#);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The kind of message.
@@ -269,131 +278,4 @@ fn quoted(json: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn decode(text: &str) -> Result<Message, DecodeError> {
-        Message::decode(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    #[test]
-    fn old_action_names_are_accepted_and_new_ones_written() {
-        for (read, written) in
-            [("call", "request"), ("listen", "on"), ("emit", "emit"), ("notification", "notification")]
-        {
-            let message = decode(&format!(r#"{{"action":"{read}"}}"#)).unwrap();
-            assert_eq!(message.encode().unwrap(), format!(r#"{{"action":"{written}"}}"#).as_bytes());
-        }
-    }
-
-    #[test]
-    fn an_invalid_message_is_rejected_with_a_reason() {
-        let why = |text: &str| decode(text).unwrap_err();
-        assert!(matches!(why("hello"), DecodeError::NotJson(_)));
-        assert!(matches!(why(r#"{"action":"request""#), DecodeError::NotJson(_)));
-        for text in ["5", "[]", "{}", r#"{"action":5}"#, r#"{"action":"jump"}"#, r#"{"action":"on","action":5}"#] {
-            assert!(matches!(why(text), DecodeError::NotAMessage(_)), "{text}");
-        }
-        assert!(why(r#"{"action":"jump"}"#).to_string().contains(r#"unknown action "jump""#));
-    }
-
-    #[test]
-    fn the_readable_head_is_returned_if_a_response_may_be_expected() {
-        for (text, head) in [
-            (r#"{"action":"jump","id":7,"key":5}"#, r#"{"action":"request","id":7,"key":5}"#),
-            (r#"{"action":"response","payload":NaN,"id":7}"#, r#"{"action":"response","id":7}"#),
-            (r#"{"action":"call","name":"\ud83d","id":7,"#, r#"{"action":"request","id":7,"name":"\ud83d"}"#),
-        ] {
-            let DecodeError::Partial { head: read, why } = decode(text).unwrap_err() else { panic!("{text}") };
-            assert_eq!(read.encode().unwrap(), head.as_bytes());
-            assert!(!matches!(*why, DecodeError::Partial { .. }));
-        }
-        for unanswerable in [r#"{"action":"emit","id":7,"payload":NaN}"#, r#"{"action":"response","payload":NaN}"#] {
-            assert!(matches!(decode(unanswerable).unwrap_err(), DecodeError::NotJson(_)), "{unanswerable}");
-        }
-    }
-
-    #[test]
-    fn a_message_fits_two_cache_lines() {
-        assert_eq!((size_of::<Message>(), size_of::<Option<Id>>()), (128, 16));
-    }
-
-    #[test]
-    fn long_payloads_share_the_frame_and_short_ones_are_copied() {
-        for (length, shared) in [(10, false), (SHORT, false), (SHORT + 1, true)] {
-            let json = format!(r#"["{}\ud800"]"#, "x".repeat(length - 10));
-            let frame = Bytes::from(format!(r#"{{"action":"request","payload":{json}  }}"#));
-            let read = Message::decode(frame.clone()).unwrap().payload.unwrap().to_json().unwrap();
-            assert_eq!(read, json);
-            assert_eq!(frame.as_ptr_range().contains(&read.as_ptr()), shared, "{length}");
-        }
-    }
-
-    #[test]
-    fn null_is_a_payload_and_false_is_not_an_error() {
-        assert!(decode(r#"{"action":"response","payload":null}"#).unwrap().payload.is_some());
-        for no_error in ["null", "false", "0", r#""""#] {
-            assert!(decode(&format!(r#"{{"action":"response","error":{no_error}}}"#)).unwrap().error.is_none());
-        }
-        assert!(decode(r#"{"action":"response","error":{}}"#).unwrap().error.is_some());
-    }
-
-    #[test]
-    fn unknown_extensions_are_ignored() {
-        let read = |text: &str| decode(&format!(r#"{{"action":"request","extensions":{text}}}"#)).unwrap().extensions;
-        assert_eq!(read(r#"["cancelById","warp"]"#), Some(Extensions { cancel_by_id: true, error_kind: false }));
-        assert_eq!(read(r#""yes""#), Some(Extensions::default()));
-        let later = decode(r#"{"action":"response","errorKind":"exploded"}"#).unwrap();
-        assert_eq!(later.error_kind, None);
-    }
-
-    fn json() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![
-            Just(serde_json::Value::Null),
-            any::<bool>().prop_map(Into::into),
-            any::<i64>().prop_map(Into::into),
-            ".*".prop_map(serde_json::Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-                prop::collection::btree_map(".*", inner, 0..4)
-                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn messages_survive_the_wire(
-            action in prop::sample::select(vec![
-                Action::Request, Action::Response, Action::On, Action::Once, Action::Off, Action::Emit,
-                Action::Notification, Action::Cancel,
-            ]),
-            id in any::<Option<i64>>(), name in ".*", key in prop::option::of(".*"),
-            payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
-        ) {
-            let mut message = Message::new(action);
-            message.id = id.map(Id::from);
-            message.name = Some(name.into());
-            message.key = key.map(Name::from);
-            message.payload = payload.clone().map(Payload::new);
-            let path = path.map(Name::from);
-            message.request_info = Some(Box::new(RequestInfo { from: from.into(), path, is_from_native: None }));
-            let back = Message::decode(message.encode().unwrap().into()).unwrap();
-            prop_assert_eq!(back.action, message.action);
-            prop_assert_eq!(back.id, message.id);
-            prop_assert_eq!(&back.name, &message.name);
-            prop_assert_eq!(&back.key, &message.key);
-            prop_assert_eq!(&back.request_info, &message.request_info);
-            prop_assert_eq!(back.payload.map(|p| p.read::<serde_json::Value>().unwrap()), payload);
-        }
-
-        #[test]
-        fn no_frame_can_cause_a_panic(frame in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Message::decode(frame.into());
-        }
-    }
-}
+mod tests;

@@ -18,6 +18,15 @@ use crate::wire::{Name, PayloadError, display_json, is_falsy_in_javascript, json
 /// Holds either the JSON text received from a peer, or a value passed within the process that has not been serialized.
 /// [`Payload::read`] converts both into a type: it parses the text once, or moves the value out if it already has that
 /// type. Clones share the content; a shared value is serialized once for all clones.
+///
+/// ```
+/// use connector_core::{Payload, PayloadError};
+///
+/// # fn main() -> Result<(), PayloadError> {
+/// let received = Payload::from_json(r#"["a.txt", 5]"#)?;
+/// assert_eq!(received.read::<(String, u64)>()?, ("a.txt".to_owned(), 5));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Payload(Repr);
 

@@ -5,6 +5,7 @@ use super::{DecodeError, Name, is_falsy_in_javascript};
 
 /// The caller of a request and the path called. Set by the engine; a value sent by a plugin is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestInfo {
     /// The calling plugin.
     pub from: Name,
@@ -15,6 +16,11 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
+    /// A request by the plugin `from`, without a path.
+    pub fn new(from: impl Into<Name>) -> RequestInfo {
+        RequestInfo { from: from.into(), path: None, is_from_native: None }
+    }
+
     /// Reads the members that have the expected type. `raw_path` receives a path that cannot name a service.
     pub(super) fn read<'a>(
         json: &mut Reader<'a>,

@@ -20,8 +20,7 @@ async fn events_kept_for_a_lost_link_are_dropped_at_deactivation() {
     host.local.emit("e", ("stale",)).await.unwrap();
     host.engine.manager().deactivate("far").await.unwrap();
     while !peers.none() {}
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
     activated.await.unwrap().unwrap();
@@ -62,8 +61,7 @@ async fn a_plugin_removed_during_a_permission_request_is_not_activated() {
     let yes = Arc::new(Notify::new());
     let host = Host::with(Engine::builder().policy(Undecided(yes.clone())).build()).await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     settle().await;
     host.engine.remove("far").await;
     yes.notify_one();
@@ -76,8 +74,7 @@ async fn a_plugin_removed_during_a_permission_request_is_not_activated() {
 async fn a_pending_activation_ends_with_the_engine() {
     let host = Host::new().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let _peer = peers.next().await;
     drop(host);
     soon(activated).await.unwrap().unwrap_err();
@@ -151,8 +148,7 @@ async fn a_plugin_activated_while_its_link_closes_gets_a_new_link() {
 async fn a_refused_handshake_is_detected_at_once() {
     let host = Host::new().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     let ask = peer.recv().await;
     settle().await;

@@ -34,7 +34,7 @@ async fn a_call_in_flight_at_a_loss_ends_at_once() {
     settle().await;
     switch.cut();
     match soon(call).await.unwrap().unwrap_err() {
-        CallError::LinkLost(lost) => assert!(matches!(*lost, LinkLost::Seen { plugin, .. } if &*plugin == "far")),
+        CallError::LinkLost(lost) => assert!(matches!(*lost, LinkLost::Observed { plugin, .. } if &*plugin == "far")),
         other => panic!("{other:?}"),
     }
 }
@@ -81,8 +81,7 @@ async fn a_response_with_an_unknown_id_is_dropped_and_the_link_lives() {
 async fn a_call_right_after_activation_works_despite_a_late_handshake() {
     let host = Host::new().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!activated.is_finished() && !host.engine.manager().is_active("far"));

@@ -20,8 +20,7 @@ async fn host() -> Host {
 async fn a_plugin_may_call_but_not_be_called_before_its_handshake() {
     let host = host().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     let ask = peer.recv().await;
     let call = |id: i64, name: &str, key: &str| json!({"action": "request", "id": id, "name": name, "key": key});

@@ -240,29 +240,21 @@ async fn a_cancel_by_id_ends_every_request_of_that_id() {
             };
             let quick =
                 |name: &str| json!({"action": "request", "id": id, "name": name, "key": "quick", "payload": []});
-            // At the plugin's end.
             let (_client, mut engine) = plugin_with_scripted_engine(plugin(), ClientConfig::default(), true).await;
-            engine.send(request("one", "near"));
-            engine.send(if first_ends { quick("near") } else { request("two", "near") });
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            engine.all().await;
-            notes.take();
-            engine.send(cancel());
-            settle().await;
-            let expected = vec![json!("dropped"); if first_ends { 1 } else { 2 }];
-            assert_eq!(notes.take(), expected, "at the plugin's end: {id}");
-            // At the engine's end.
             let host = Host::new().await;
             host.engine.register(plugin().options(PluginOptions::default().concurrency(2))).unwrap();
             let (mut caller, _peers) = host.add_scripted("caller", &[], true).await;
-            caller.send(request("one", "near"));
-            caller.send(if first_ends { quick("near") } else { request("two", "near") });
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            caller.all().await;
-            notes.take();
-            caller.send(cancel());
-            settle().await;
-            assert_eq!(notes.take(), expected, "at the engine's end: {id}");
+            let expected = vec![json!("dropped"); if first_ends { 1 } else { 2 }];
+            for (end, peer) in [("the plugin's end", &mut engine), ("the engine's end", &mut caller)] {
+                peer.send(request("one", "near"));
+                peer.send(if first_ends { quick("near") } else { request("two", "near") });
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                peer.all().await;
+                notes.take();
+                peer.send(cancel());
+                settle().await;
+                assert_eq!(notes.take(), expected, "at {end}: {id}");
+            }
             assert!(caller.all().await.is_empty());
         }
     }

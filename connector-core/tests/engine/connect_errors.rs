@@ -66,8 +66,7 @@ async fn links_that_end_before_their_handshake_fail_an_activation_as_such() {
     let host = Host::new().await;
     let options = PluginOptions::default().activation_timeout(Duration::from_secs(20));
     let mut peers = host.register_scripted("far", options);
-    let manager = host.engine.manager();
-    let mut activated = tokio::spawn(async move { manager.activate("far").await });
+    let mut activated = host.start_activation("far");
     let error = loop {
         tokio::select! {
             ended = &mut activated => break ended.unwrap().unwrap_err(),
@@ -83,14 +82,17 @@ async fn a_lost_link_says_why_it_is_not_restored_and_is_retried_though_refused()
     let host = Host::new().await;
     let switch = host.add(|| connector_core::Plugin::new("far").method("echo", |n: u8| async move { n })).await;
     let mut state = host.engine.link_state("far").unwrap();
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     switch.cut();
     let refused = |state: &LinkState| matches!(state, LinkState::Down { why: LinkEnd::Unreachable(error), .. } if !error.is_retryable());
     soon(state.wait_for(refused)).await.unwrap();
     let CallError::LinkLost(lost) = host.local.call::<u8>("far", "echo", (1,)).await.unwrap_err() else { panic!() };
-    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::Refused(_)), .. }), "{lost:?}");
+    assert!(
+        matches!(*lost, LinkLost::Observed { end: LinkEnd::Unreachable(ConnectError::Refused(_)), .. }),
+        "{lost:?}"
+    );
     assert_eq!(lost.to_string(), "the link to \"far\" was lost: unreachable: the transport is switched off");
-    switch.turn_off(false);
+    switch.refuse_connections(false);
     soon(state.wait_for(LinkState::is_up)).await.unwrap();
     assert_eq!(host.local.call::<u8>("far", "echo", (1,)).await.unwrap(), 1);
 }

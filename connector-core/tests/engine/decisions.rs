@@ -33,8 +33,7 @@ async fn a_decision_that_never_completes_counts_as_no() {
     host.engine.register(Plugin::new("never").method("one", || async { 1 })).unwrap();
     let rule = Plugin::new("rule").method("one", || async { 1 }).can_activate(|_, _| std::future::pending());
     host.engine.register(rule).unwrap();
-    let manager = host.engine.manager();
-    let activation = tokio::spawn(async move { manager.activate("never").await });
+    let activation = host.start_activation("never");
     let calls = [host.start::<i64>("never", "one", ()), host.start::<i64>("rule", "one", ())];
     let ask = |method, args: Value| {
         host.start::<Value>(
@@ -91,8 +90,7 @@ async fn a_namesakes_activation_is_announced_after_its_predecessors_deactivation
             false => p("old").on_deactivation(second),
         };
         host.engine.register(old).unwrap();
-        let manager = host.engine.manager();
-        let activation = tokio::spawn(async move { manager.activate("p").await });
+        let activation = host.start_activation("p");
         settle().await;
         let engine = host.engine.clone();
         let removal = tokio::spawn(async move { engine.remove("p").await });

@@ -5,20 +5,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{
-    Action, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin,
-    PluginConnector, Registration, SendError, async_trait,
+    Action, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin, Registration, SendError,
 };
+
+use crate::support::Clones;
 
 /// The engine, held by the link that drops it.
 #[derive(Clone, Default)]
 struct Last(Arc<Mutex<Option<Engine>>>);
-
-#[async_trait]
-impl PluginConnector for Last {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        Ok(Box::new(self.clone()))
-    }
-}
 
 /// Drops the engine, as another thread may at any time, delivers the handshake response, and then stays silent.
 impl Link for Last {
@@ -54,7 +48,7 @@ async fn no_call_hangs_if_the_engine_is_dropped_while_a_link_comes_up() {
     let local = engine.register(Plugin::new("local")).unwrap();
     engine.manager().activate("local").await.unwrap();
     let last = Last::default();
-    engine.register(Registration::behind(ExternalProfile::new("p", "nowhere"), last.clone())).unwrap();
+    engine.register(Registration::behind(ExternalProfile::new("p", "nowhere"), Clones(last.clone()))).unwrap();
     let state = engine.link_state("p").unwrap();
     *last.0.lock().unwrap() = Some(engine);
     let call = local.call::<String>("p", "echo", ("x",));

@@ -40,10 +40,7 @@ async fn off_without_a_subscription_does_nothing() {
     host.local.off("speaker", "nothing").unwrap();
     let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     peer.send(json!({"action": "off", "name": "speaker", "key": "nothing"}));
-    let call = host.start::<i64>("far", "m", ());
-    let request = peer.recv().await;
-    peer.answer(&request, json!(1));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+    host.assert_calls_reach(&mut peer, "far", "m").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use connector_core::{
-    Action, ConnectError, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin,
-    PluginConnector, PluginOptions, Registration, SendError, async_trait,
+    Action, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin, PluginOptions, Registration,
+    SendError,
 };
 use futures_util::future::join_all;
+
+use crate::support::Clones;
 
 const CALLS: usize = 500;
 
@@ -22,13 +24,6 @@ struct State {
     answers: Mutex<VecDeque<Message>>,
     reader: Mutex<Option<Waker>>,
     given: AtomicUsize,
-}
-
-#[async_trait]
-impl PluginConnector for AtOnce {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        Ok(Box::new(self.clone()))
-    }
 }
 
 impl Link for AtOnce {
@@ -72,7 +67,7 @@ async fn a_caller_continues_while_more_responses_arrive() {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local")).unwrap();
     let link = AtOnce::default();
-    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());
+    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), Clones(link.clone()));
     engine.register(behind.options(PluginOptions::default().concurrency(CALLS))).unwrap();
     engine.manager().activate("local").await.unwrap();
     engine.manager().activate("p").await.unwrap();

@@ -43,7 +43,7 @@ async fn served(host: &Host, notes: &Notes) -> (oneshot::Sender<()>, JoinHandle<
     let (stop, stopped) = oneshot::channel::<()>();
     let notes = notes.clone();
     let serving = serve(accepts, move || plugin(&notes), ClientConfig::default());
-    let serving = tokio::spawn(serving.until(async { drop(stopped.await) }));
+    let serving = tokio::spawn(serving.until(stopped));
     host.engine.manager().activate("p").await.unwrap();
     (stop, serving)
 }
@@ -92,7 +92,7 @@ async fn a_method_that_does_not_end_is_dropped_at_the_limit() {
 async fn an_unresponsive_engine_does_not_delay_the_stop() {
     let (mut connector, accepts, _) = memory();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(async { drop(stopped.await) });
+    let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default()).until(stopped);
     let serving = tokio::spawn(serving);
     let link = connector.connect("memory:").await.unwrap();
     settle().await;
@@ -107,7 +107,7 @@ async fn the_link_of_an_engine_that_connects_during_the_stop_is_closed() {
     let (mut connector, accepts, _) = memory();
     let (stop, stopped) = oneshot::channel::<()>();
     let notes = Notes::default();
-    let serving = serve(accepts, move || plugin(&notes), ClientConfig::default()).until(async { drop(stopped.await) });
+    let serving = serve(accepts, move || plugin(&notes), ClientConfig::default()).until(stopped);
     let serving = tokio::spawn(serving);
     // A host whose call keeps the program from ending at once.
     let host = Host::new().await;
@@ -142,8 +142,7 @@ async fn a_handle_can_finish_its_own_link() {
     let (connector, mut accepts, _) = memory();
     host.engine.register(Registration::behind(ExternalProfile::new("p", ""), connector)).unwrap();
     let accepted = tokio::spawn(async move { connector_core::ClientConnector::accept(&mut accepts).await.unwrap() });
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("p").await });
+    let activated = host.start_activation("p");
     let notes = Notes::default();
     let (client, session) = connect(accepted.await.unwrap(), plugin(&notes), ClientConfig::default());
     let session = tokio::spawn(session);
@@ -162,7 +161,7 @@ async fn the_first_of_several_signals_counts() {
         let (_connector, accepts, _) = memory();
         let (one, other) = (oneshot::channel::<()>(), oneshot::channel::<()>());
         let serving = serve(accepts, || Plugin::new("p"), ClientConfig::default());
-        let serving = serving.until(async { drop(one.1.await) }).until(async { drop(other.1.await) });
+        let serving = serving.until(one.1).until(other.1);
         let serving = tokio::spawn(serving);
         settle().await;
         assert!(!serving.is_finished());

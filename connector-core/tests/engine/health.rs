@@ -76,8 +76,7 @@ async fn a_given_up_link_stays_down_with_its_reason() {
     let (mut peer, link) = crate::scripted_peer::scripted_link();
     let registration = Registration::behind(ExternalProfile::new("frail", "x:"), OnlyOnce(Some(link)));
     host.engine.register(registration).unwrap();
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("frail").await });
+    let activated = host.start_activation("frail");
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     peer.close();
@@ -86,7 +85,7 @@ async fn a_given_up_link_stays_down_with_its_reason() {
     assert!(matches!(&*state.borrow(), LinkState::Down { why, tries: 1 } if why.to_string().contains("crashes")));
     let error = host.local.call::<u8>("frail", "echo", ()).await.unwrap_err();
     let CallError::LinkLost(lost) = error else { panic!("{error:?}") };
-    assert!(matches!(*lost, LinkLost::Seen { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
+    assert!(matches!(*lost, LinkLost::Observed { end: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. }));
     host.engine.manager().deactivate("frail").await.unwrap();
     assert!(matches!(*state.borrow(), LinkState::Inactive));
 }

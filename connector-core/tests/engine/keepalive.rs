@@ -247,8 +247,7 @@ async fn told(host: &Host, notices: bool, options: PluginOptions) -> (Peer, Arc<
     let connector = Told { link: Some(link), notices, received: Arc::clone(&received) };
     let registration = Registration::behind(ExternalProfile::new("far", "x:"), connector).options(options);
     host.engine.register(registration).unwrap();
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     (peer, received)

@@ -142,7 +142,7 @@ async fn activation_fails_with_a_reason() {
     assert_eq!(error.to_string(), "Cannot active plugin missing because it's not registered yet");
 
     let switch = host.register(PluginOptions::default(), || Plugin::new("refused"));
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     let error = soon(manager.activate("refused")).await.unwrap_err();
     assert!(matches!(error, ActivateError::Connect { .. }), "{error:?}");
 
@@ -150,8 +150,7 @@ async fn activation_fails_with_a_reason() {
         [json!({"error": "not you"}), json!({"payload": "nonsense"}), json!({"payload": [1]}), json!({"error": {}})];
     for answer in answers {
         let mut peers = host.register_scripted("hand", PluginOptions::default());
-        let activates = manager.clone();
-        let activated = tokio::spawn(async move { activates.activate("hand").await });
+        let activated = host.start_activation("hand");
         let mut peer = peers.next().await;
         let mut whole = answer.clone();
         whole["action"] = "response".into();
@@ -207,8 +206,7 @@ async fn a_hanging_hook_fails_the_activation_and_reverts_it() {
 async fn an_activation_finishes_after_its_caller_is_dropped() {
     let host = Host::new().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     let ask = peer.recv().await;
     activated.abort();

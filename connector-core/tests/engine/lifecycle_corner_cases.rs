@@ -277,8 +277,7 @@ async fn a_panic_in_a_manually_implemented_policy_counts_as_no() {
 async fn a_plugin_with_one_unanswered_handshake_is_still_probed_before_its_link_ends() {
     let host = host().await;
     let mut peers = host.register_scripted("far", PluginOptions::default().health_interval(Duration::from_secs(10)));
-    let manager = host.engine.manager();
-    let activated = tokio::spawn(async move { manager.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     peer.send(json!({"action": "request", "id": -1, "key": "handshake"}));
     settle().await;
@@ -372,14 +371,12 @@ async fn a_pending_activation_is_abandoned_even_if_the_plugin_listed_can_deactiv
     let host = host().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
-    let activates = manager.clone();
-    let activated = tokio::spawn(async move { activates.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     peer.answer_handshake(&["canDeactivate"], false).await;
     activated.await.unwrap().unwrap();
     manager.deactivate("far").await.unwrap();
-    let activates = manager.clone();
-    let activated = tokio::spawn(async move { activates.activate("far").await });
+    let activated = host.start_activation("far");
     let _silent = peers.next().await;
     let began = Instant::now();
     let outcome = host.local.call::<Value>("manager", "deactivatePlugin", ("far",)).await;

@@ -193,7 +193,7 @@ async fn scenario(steps: &[Step]) {
         sleep(Duration::from_millis(wait)).await;
         match (op, &world.switches[plugin]) {
             (Op::Cut, Some(switch)) => switch.cut(),
-            (Op::Off(off), Some(switch)) => switch.turn_off(off),
+            (Op::Off(off), Some(switch)) => switch.refuse_connections(off),
             _ => {}
         }
         // Polled once here, so that requests are made in the order of the steps.

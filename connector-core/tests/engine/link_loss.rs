@@ -24,7 +24,7 @@ async fn link_loss_and_recovery_are_announced() {
     host.local.on("manager", "linkUp", notes.listener()).unwrap();
     let mut state = host.engine.link_state("probe").unwrap();
     assert!(matches!(*state.borrow_and_update(), LinkState::Up));
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     switch.cut();
     settle().await;
     assert!(matches!(*state.borrow_and_update(), LinkState::Down { .. }));
@@ -32,7 +32,7 @@ async fn link_loss_and_recovery_are_announced() {
     assert_eq!(notes.take(), [json!(["probe", "cut"])]);
     tokio::time::sleep(HEALED).await;
     assert!(matches!(*state.borrow_and_update(), LinkState::Down { tries: 2.., .. }));
-    switch.turn_off(false);
+    switch.refuse_connections(false);
     tokio::time::sleep(HEALED).await;
     assert!(state.borrow_and_update().is_up());
     assert_eq!(notes.take(), [json!(["probe"])], "once, however often it was tried");
@@ -43,7 +43,7 @@ async fn link_loss_and_recovery_are_announced() {
 async fn calls_while_the_link_is_down_fail_at_once() {
     let host = Host::new().await;
     let switch = host.add(probe).await;
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     switch.cut();
     settle().await;
     let outcome = soon(host.local.call::<Value>("probe", "echo", (1,))).await;
@@ -54,7 +54,7 @@ async fn calls_while_the_link_is_down_fail_at_once() {
 async fn queued_calls_fail_at_once_when_the_link_is_lost() {
     let host = Host::new().await;
     let switch = host.add(probe).await;
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     let calls: Vec<_> = (0..3).map(|_| host.start::<Value>("probe", "slow", (5000, 1))).collect();
     settle().await;
     switch.cut();
@@ -80,7 +80,7 @@ async fn the_link_is_down_when_its_loss_ends_a_call() {
     let mut call = Box::pin(host.local.call::<Value>("probe", "slow", (5000, 1)));
     assert!(call.as_mut().poll(&mut Context::from_waker(&Arc::clone(&woken).into())).is_pending());
     settle().await;
-    switch.turn_off(true);
+    switch.refuse_connections(true);
     switch.cut();
     settle().await;
     assert_eq!(*woken.1.lock().unwrap(), [false]);
@@ -151,10 +151,7 @@ async fn the_profile_is_updated_after_a_reconnect() {
     peer.close();
     let mut peer = peers.next().await;
     peer.answer_handshake(&["new"], false).await;
-    let call = host.start::<i64>("far", "new", ());
-    let request = peer.recv().await;
-    peer.answer(&request, json!(1));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+    host.assert_calls_reach(&mut peer, "far", "new").await;
 }
 
 #[tokio::test(start_paused = true)]

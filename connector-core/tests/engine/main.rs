@@ -4,6 +4,7 @@
 
 mod access;
 mod activation;
+mod agreement;
 mod callers;
 mod calls;
 mod calls_during_activation;
@@ -32,6 +33,7 @@ mod graceful_stop;
 mod keepalive;
 mod lifecycle_corner_cases;
 mod peers;
+mod runtimes;
 mod script;
 mod services;
 mod stalls;

@@ -49,10 +49,7 @@ async fn an_engine_drops_invalid_messages_and_keeps_the_link() {
     let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
     offend(&peer);
     assert_eq!(peer.all().await, Vec::<Value>::new());
-    let call = host.start::<i64>("far", "m", ());
-    let request = peer.recv().await;
-    peer.answer(&request, json!(1));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+    host.assert_calls_reach(&mut peer, "far", "m").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,10 +108,7 @@ async fn a_flood_of_handshakes_is_bounded() {
     }
     let asked = peer.all().await;
     assert!(asked.len() <= 16 && asked.iter().all(|ask| ask["key"] == "handshake"), "{}", asked.len());
-    let call = host.start::<i64>("far", "m", ());
-    let request = peer.recv().await;
-    peer.answer(&request, json!(1));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
+    host.assert_calls_reach(&mut peer, "far", "m").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,8 +116,7 @@ async fn the_engines_handshake_matches_the_published_one() {
     let host = Host::new().await;
     let options = connector_core::PluginOptions::default().engine_name("remix");
     let mut peers = host.register_scripted("far", options);
-    let manager = host.engine.manager();
-    let _activated = tokio::spawn(async move { manager.activate("far").await });
+    let _activated = host.start_activation("far");
     let mut ask = peers.next().await.recv().await;
     assert!(ask["id"].is_i64());
     ask["id"] = 0.into();

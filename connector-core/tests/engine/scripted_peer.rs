@@ -8,7 +8,7 @@ use connector_core::{
     ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginClient,
     PluginConnector, PluginOptions, Registration, SendError, async_trait, connect,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
@@ -193,12 +193,19 @@ impl Host {
         native: bool,
     ) -> (Peer, Peers) {
         let mut peers = self.register_scripted(name, options);
-        let manager = self.engine.manager();
-        let activated = tokio::spawn(async move { manager.activate(name).await });
+        let activated = self.start_activation(name);
         let mut peer = peers.next().await;
         peer.answer_handshake(methods, native).await;
         activated.await.unwrap().unwrap();
         (peer, peers)
+    }
+
+    /// Checks that a call reaches the scripted plugin, and that its result returns.
+    pub(crate) async fn assert_calls_reach(&self, peer: &mut Peer, name: &'static str, method: &'static str) {
+        let call = self.start::<i64>(name, method, ());
+        let request = peer.recv().await;
+        peer.answer(&request, json!(1));
+        assert_eq!(soon(call).await.unwrap().unwrap(), 1);
     }
 }
 

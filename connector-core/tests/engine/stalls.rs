@@ -6,13 +6,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use connector_core::{
-    Action, CallError, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin,
-    PluginConnector, PluginOptions, Registration, SendError, Traffic, async_trait,
+    Action, CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin, PluginOptions,
+    Registration, SendError, Traffic,
 };
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Host, settle, short_queue};
+use crate::scripted_peer::{Peer, Peers};
+use crate::support::{Clones, Host, settle, short_queue};
 
 fn why(state: &LinkState) -> String {
     match state {
@@ -21,17 +22,23 @@ fn why(state: &LinkState) -> String {
     }
 }
 
-/// The queue is always full.
-#[tokio::test(start_paused = true)]
-async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
+/// A plugin whose queue is full: it has not read its events yet.
+async fn with_full_queue() -> (Host, Peer, Peers) {
     let host = Host::new().await;
     let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
+    let (peer, peers) = host.add_scripted_with(options, "slow", &[], false).await;
     peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     for number in 0..64 + 16 + 50 {
         host.local.emit("e", (number,)).await.unwrap();
     }
+    (host, peer, peers)
+}
+
+/// The queue is always full.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
+    let (host, mut peer, _peers) = with_full_queue().await;
     let state = host.engine.link_state("slow").unwrap();
     for number in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
@@ -42,14 +49,7 @@ async fn a_plugin_that_reads_one_message_in_nine_seconds_keeps_its_link() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_stops_reading_later_is_also_closed() {
-    let host = Host::new().await;
-    let options = PluginOptions::default().queue(short_queue(16));
-    let (mut peer, _peers) = host.add_scripted_with(options, "slow", &[], false).await;
-    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
-    settle().await;
-    for number in 0..64 + 16 + 50 {
-        host.local.emit("e", (number,)).await.unwrap();
-    }
+    let (host, mut peer, _peers) = with_full_queue().await;
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         peer.recv().await;
@@ -84,13 +84,6 @@ struct State {
     reader: Mutex<Option<Waker>>,
     busy: AtomicU64,
     sent: AtomicU64,
-}
-
-#[async_trait]
-impl PluginConnector for Trickle {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        Ok(Box::new(self.clone()))
-    }
 }
 
 impl Link for Trickle {
@@ -132,7 +125,7 @@ impl Link for Trickle {
 async fn slowly_sent_bytes_of_a_message_are_progress() {
     let host = Host::new().await;
     let link = Trickle::default();
-    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), link.clone());
+    let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), Clones(link.clone()));
     let options = PluginOptions::default()
         .concurrency(100)
         .queue(short_queue(16))

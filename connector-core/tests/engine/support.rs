@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use conformance::{Switch, memory};
 use connector_core::{
-    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, Plugin, PluginClient, PluginOptions, Policy, Profile,
-    QueueLimits, Registration, Rest, async_trait, serve,
+    ActivateError, CallError, ClientConfig, ConnectError, Engine, ExternalProfile, IntoArgs, Link, Plugin,
+    PluginClient, PluginConnector, PluginOptions, Policy, Profile, QueueLimits, Registration, Rest, async_trait, serve,
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -126,6 +126,22 @@ impl Host {
     ) -> JoinHandle<Result<T, CallError>> {
         let local = self.local.clone();
         tokio::spawn(async move { local.call(target, method, args).await })
+    }
+
+    /// An activation by the host, running concurrently with the test.
+    pub(crate) fn start_activation(&self, name: &'static str) -> JoinHandle<Result<(), ActivateError>> {
+        let manager = self.engine.manager();
+        tokio::spawn(async move { manager.activate(name).await })
+    }
+}
+
+/// Connects by cloning a link.
+pub(crate) struct Clones<L>(pub(crate) L);
+
+#[async_trait]
+impl<L: Link + Clone> PluginConnector for Clones<L> {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        Ok(Box::new(self.0.clone()))
     }
 }
 

@@ -1,19 +1,14 @@
 //! State changes that overlap, lose their requester, or wait for each other.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
-use conformance::{MemoryPlugin, memory};
 use connector_core::{
-    ActivateError, CallError, ClientConfig, ConnectError, Context, DecodeError, Engine, ExternalProfile, Link, LinkEnd,
-    LinkState, Message, Plugin, PluginClient, PluginConnector, PluginOptions, Policy, Profile, Registration, SendError,
-    async_trait, serve,
+    ActivateError, CallError, Context, Engine, LinkState, Plugin, PluginClient, PluginOptions, Policy, Profile,
+    async_trait,
 };
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -48,8 +43,7 @@ async fn deactivating_during_an_activation_ends_the_activation() {
     let host = host().await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
     let manager = host.engine.manager();
-    let activates = manager.clone();
-    let activated = tokio::spawn(async move { activates.activate("far").await });
+    let activated = host.start_activation("far");
     let mut peer = peers.next().await;
     let shake = peer.recv().await;
     soon(manager.deactivate("far")).await.unwrap();
@@ -87,8 +81,7 @@ async fn every_kind_of_deactivation_reverses_a_pending_activation() {
                 true => peers = Some(host.register_scripted("p", PluginOptions::default())),
                 false => drop(host.engine.register(plugin).unwrap()),
             }
-            let manager = host.engine.manager();
-            let activated = tokio::spawn(async move { manager.activate("p").await });
+            let activated = host.start_activation("p");
             settle().await;
             let (engine, local) = (host.engine.clone(), host.local.clone());
             let ended = tokio::spawn(async move {
@@ -315,152 +308,6 @@ async fn concurrent_activations_of_a_dead_plugin_all_fail() {
         activated.await.unwrap().unwrap_err();
     }
     assert!(began.elapsed() <= Duration::from_secs(16), "{:?}", began.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unanswered_can_deactivate_counts_as_yes() {
-    // The listed methods, the response, and whether that counts as yes.
-    let answers = [
-        (&[][..], None, true),
-        (&[][..], Some(json!({"error": "Method canDeactivate doesn't exist on plugin far"})), true),
-        (&[][..], Some(json!({"error": "'canDeactivate'"})), true),
-        (&[][..], Some(json!({"payload": false})), false),
-        (&[][..], Some(json!({"error": "not now"})), false),
-        (&[][..], Some(json!({"payload": true})), true),
-        (&["canDeactivate"][..], Some(json!({"payload": true})), true),
-        (&["canDeactivate"][..], Some(json!({"payload": "perhaps"})), false),
-        (&["canDeactivate"][..], None, false),
-    ];
-    for (listed, answer, agrees) in answers {
-        let host = host().await;
-        let (mut peer, _peers) = host.add_scripted("far", listed, false).await;
-        let (began, asked) = (Instant::now(), host.start::<Value>("manager", "deactivatePlugin", ("far",)));
-        let request = peer.recv().await;
-        assert_eq!(request["key"], "canDeactivate");
-        let limit = if listed.is_empty() { 1 } else { 10 };
-        if let Some(mut answer) = answer.clone() {
-            (answer["action"], answer["id"]) = ("response".into(), request["id"].clone());
-            peer.send(answer);
-        }
-        let outcome = asked.await.unwrap();
-        assert_eq!(outcome.is_ok(), agrees, "{listed:?} {answer:?}: {outcome:?}");
-        let waited = Duration::from_secs(if answer.is_none() { limit } else { 0 });
-        assert!(began.elapsed() <= waited + Duration::from_millis(10), "{listed:?} {answer:?}: {:?}", began.elapsed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_plugin_whose_link_is_lost_does_not_object() {
-    let host = host().await;
-    let (mut peer, _peers) = host.add_scripted("far", &["canDeactivate"], false).await;
-    let asked = host.start::<Value>("manager", "deactivatePlugin", ("far",));
-    peer.recv().await;
-    peer.close();
-    soon(asked).await.unwrap().unwrap();
-}
-
-/// Counted links that take a second to close.
-struct Slow(MemoryPlugin, Arc<AtomicUsize>);
-
-#[async_trait]
-impl PluginConnector for Slow {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(SlowLink(self.0.connect(url).await?, Box::pin(tokio::time::sleep(Duration::ZERO)), false)))
-    }
-}
-
-struct SlowLink(Box<dyn Link>, Pin<Box<tokio::time::Sleep>>, bool);
-
-impl Link for SlowLink {
-    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.0.send(message)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_flush(cx)
-    }
-
-    fn poll_message(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.0.poll_message(cx)
-    }
-
-    fn poll_disconnect(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
-        if !std::mem::replace(&mut self.2, true) {
-            self.1.as_mut().reset(Instant::now() + Duration::from_secs(1));
-        }
-        match self.1.as_mut().poll(cx) {
-            Poll::Ready(()) => self.0.poll_disconnect(cx),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_plugin_with_a_closing_link_is_not_activated_to_ask_for_agreement() {
-    let host = host().await;
-    let (connector, accepts, _switch) = memory();
-    tokio::spawn(serve(accepts, || Plugin::new("far"), ClientConfig::default()));
-    let dialled = Arc::new(AtomicUsize::new(0));
-    let profile = ExternalProfile::new("far", "memory://");
-    host.engine.register(Registration::behind(profile, Slow(connector, dialled.clone()))).unwrap();
-    host.engine.manager().activate("far").await.unwrap();
-    let first = host.start::<Value>("manager", "deactivatePlugin", ("far",));
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let second = host.start::<Value>("manager", "deactivatePlugin", ("far",));
-    first.await.unwrap().unwrap();
-    second.await.unwrap().unwrap();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(dialled.load(Ordering::Relaxed), 1);
-    assert!(!host.engine.manager().is_active("far"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_engine_without_a_runtime_returns_an_error() {
-    let engine = Engine::new();
-    engine.register(Plugin::new("p")).unwrap();
-    let outcome = std::thread::spawn(move || futures_util::FutureExt::now_or_never(engine.manager().activate("p")));
-    let outcome = tokio::task::spawn_blocking(move || outcome.join().unwrap()).await.unwrap();
-    assert!(matches!(outcome, Some(Err(ActivateError::NoRuntime))), "{outcome:?}");
-}
-
-#[test]
-fn an_engine_outlives_its_runtime() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (first, notes) = (runtime(), Notes::default());
-    let off = notes.clone();
-    let engine = first.block_on(async {
-        let host = host().await;
-        host.add(|| Plugin::new("far").method("m", || async { 1 })).await;
-        let near = Plugin::new("near").on_deactivation(move |_| {
-            off.add("off");
-            async {}
-        });
-        host.engine.register(near).unwrap();
-        host.engine.manager().activate("near").await.unwrap();
-        let _silent = host.register_scripted("silent", PluginOptions::default());
-        let manager = host.engine.manager();
-        tokio::spawn(async move { manager.activate("silent").await });
-        settle().await;
-        host.engine
-    });
-    drop(first);
-    let manager = engine.manager();
-    assert!(!manager.is_active("far") && !manager.is_active("silent"));
-    assert!(matches!(*engine.link_state("far").unwrap().borrow(), LinkState::Inactive));
-    assert!(manager.is_active("near"), "it needs no runtime");
-    let second = runtime();
-    second.block_on(async {
-        soon(manager.activate("far")).await.unwrap_err();
-        soon(engine.shutdown()).await;
-    });
-    assert_eq!(notes.take(), ["off"]);
-    drop(engine);
-    drop(second);
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ async fn an_stp_service_acts_as_a_plugin() {
     let plugin = StpPlugin::new("tasks", fake.clone())
         .methods(["GetTasks", "Refused"])
         .events(["TaskAdded", "TaskRemoved"])
-        .tells("editor", ["placed"])
+        .forward("editor", ["placed"])
         .machine_id("m")
         .session_id("demo");
     engine.register(plugin.into_plugin()).unwrap();

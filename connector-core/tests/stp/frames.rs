@@ -1,6 +1,6 @@
 //! Envelopes, registrations and timeouts: docs/protocol.md, section 8, line by line.
 
-use connector_core::stp::frame::{items, pass_on, refusal, request, response, response_text};
+use connector_core::stp::frame::{forward, items, refusal, request, response, response_text};
 use connector_core::stp::{BadService, Envelope, Frame, FrameError, StpService, StpTimeout, unique_name};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn a_request_is_parsed_and_forwarded_unchanged() {
     let frame = format!(r#"{{"params":{{"cookie":4,"timeout":2.5,"jsonRequest":{raw_message}}},"method":"Request"}}"#);
     let Frame::Request { cookie, message, raw, timeout } = Frame::parse(&frame).unwrap() else { panic!("no request") };
     assert_eq!((cookie, &*message, timeout.seconds()), (4, r#"{"method":"AA",  "x":1}"#, 2.5));
-    let passed = pass_on(raw, 9, timeout);
+    let passed = forward(raw, 9, timeout);
     assert!(
         passed.contains(r#""jsonRequest":"{\"method\":\"A\u0041\",  \"x\":1}","cookie":9,"timeout":2.5"#),
         "{passed}"

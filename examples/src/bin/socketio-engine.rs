@@ -3,20 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::Steps;
+use examples::Dial;
 
 /// Runs a script against the plugin `probe` at a socket.io URL and prints a line of JSON for each step.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Where the plugin listens, for example http://127.0.0.1:4000; the path is the namespace.
-    #[arg(long)]
-    url: String,
     #[command(flatten)]
-    steps: Steps,
+    dial: Dial,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    examples::run(examples::drive(transport_socketio::plugin("probe", &args.url), args.steps))
+    let Dial { url, steps } = Args::parse().dial;
+    examples::run(examples::drive(transport_socketio::plugin("probe", &url), steps))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use connector_core::stp::StpTimeout;
-use examples::{Done, report};
+use examples::{Done, Listen, report};
 use serde_json::json;
 use transport_ws::stp::{StpHub, StpHubConfig, list};
 use transport_ws::{WsConnectorConfig, WsServerConfig};
@@ -13,13 +13,8 @@ use transport_ws::{WsConnectorConfig, WsServerConfig};
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
-    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without
-    /// it none may.
-    #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<String>,
+    #[command(flatten)]
+    listen: Listen,
     /// Lists the sessions, services and solvables of the hub at URL, and exits.
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "allow_origin"])]
     list: Option<String>,
@@ -30,15 +25,15 @@ fn main() -> ExitCode {
     examples::run(async move {
         match &args.list {
             Some(url) => show(url).await,
-            None => serve(args).await,
+            None => serve(args.listen).await,
         }
     })
 }
 
-async fn serve(args: Args) -> Done {
+async fn serve(listen: Listen) -> Done {
     let mut config = StpHubConfig::default();
-    config.server = args.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
-    let hub = StpHub::bind(("127.0.0.1", args.port), config).await?;
+    config.server = listen.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
+    let hub = StpHub::bind(("127.0.0.1", listen.port), config).await?;
     report(json!({ "event": "ready", "url": hub.url() }));
     hub.serve_until(examples::interrupted()).await;
     Ok(())

@@ -32,6 +32,6 @@ fn main() -> ExitCode {
         Place::Thread => Placement::Thread,
         Place::Task => Placement::Task,
     };
-    let plugin = worker_with("probe", WorkerConfig::default().placement(placement), probe);
+    let plugin = worker_with("probe", probe, WorkerConfig::default().placement(placement));
     examples::run(examples::drive(plugin, args.steps))
 }

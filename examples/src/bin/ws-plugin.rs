@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use connector_core::LinkEnd;
-use examples::{Done, report, serve_and_report};
+use examples::{Done, Listen, report, serve_and_report};
 use serde_json::json;
 use transport_ws::{WsServer, WsServerConfig};
 
@@ -13,27 +13,22 @@ use transport_ws::{WsServer, WsServerConfig};
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The port to listen on; 0 chooses a free one, which the `ready` line contains.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
+    #[command(flatten)]
+    listen: Listen,
     /// Cuts each connection after this many milliseconds, without a close, to show that engines reconnect.
     #[arg(long, value_name = "MS")]
     close_after: Option<u64>,
-    /// The origin of pages that may connect, for example http://127.0.0.1:8080; may be given more than once. Without it none
-    /// may.
-    #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<String>,
 }
 
 fn main() -> ExitCode {
     examples::run(serve(Args::parse()))
 }
 
-async fn serve(args: Args) -> Done {
-    let config = args.allow_origin.into_iter().fold(WsServerConfig::default(), WsServerConfig::allow_origin);
-    let server = WsServer::bind(("127.0.0.1", args.port), config).await?;
+async fn serve(Args { listen, close_after }: Args) -> Done {
+    let config = listen.allow_origin.into_iter().fold(WsServerConfig::default(), WsServerConfig::allow_origin);
+    let server = WsServer::bind(("127.0.0.1", listen.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
-    let cut_after = args.close_after.map(Duration::from_millis);
+    let cut_after = close_after.map(Duration::from_millis);
     serve_and_report(server, cut_after, |end| json!({ "event": "close", "code": close_code(end) })).await
 }
 

@@ -188,3 +188,17 @@ fn without_urls(mut value: Value) -> Value {
     }
     value
 }
+
+/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs of a plugin and an engine print what the
+/// published pair prints.
+pub(crate) fn assert_more_steps_match(
+    ours: (End, End),
+    theirs: (End, End),
+    run: impl Fn(End, End, &Path) -> Vec<Value>,
+) {
+    published_packages();
+    let published = run(theirs.0, theirs.1, &more());
+    for (plugin, engine) in [ours, (ours.0, theirs.1), (theirs.0, ours.1)] {
+        assert_same(&run(plugin, engine, &more()), &published);
+    }
+}

@@ -14,6 +14,7 @@ use crate::local::{self, LocalName};
 /// The channel to the engine that started this program.
 #[derive(Debug)]
 #[non_exhaustive]
+#[must_use = "the engine waits until the channel is served"]
 pub enum Channel {
     /// Node's IPC channel (docs/protocol.md, section 7.4): `NODE_CHANNEL_FD`.
     #[cfg(unix)]
@@ -78,7 +79,14 @@ impl Channel {
     /// The program should then end. To the engine, a program that stops gracefully and ends with exit code 0 has closed its
     /// link.
     pub fn serve(self, plugin: Plugin) -> Serving {
-        connector_core::serve(Once(Some(self)), move || plugin.clone(), ClientConfig::default())
+        self.serve_with(plugin, IpcConfig::default())
+    }
+
+    /// As [`serve`](Channel::serve), with a configuration. For another [`ClientConfig`], use [`connect`](Channel::connect)
+    /// and [`connector_core::connect`].
+    pub fn serve_with(self, plugin: Plugin, config: IpcConfig) -> Serving {
+        let channel = Once { channel: Some(self), config };
+        connector_core::serve(channel, move || plugin.clone(), ClientConfig::default())
     }
 }
 
@@ -92,14 +100,17 @@ fn explain_terminal() {
 }
 
 /// The one link of a channel.
-struct Once(Option<Channel>);
+struct Once {
+    channel: Option<Channel>,
+    config: IpcConfig,
+}
 
 #[async_trait]
 impl ClientConnector for Once {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        match self.0.take() {
+        match self.channel.take() {
             // Dropped only when the program is stopping.
-            Some(channel) => Ok(channel.connect(IpcConfig::default()).await?),
+            Some(channel) => Ok(channel.connect(self.config.clone()).await?),
             None => Err(LinkEnd::Closed { code: None, reason: String::new() }),
         }
     }

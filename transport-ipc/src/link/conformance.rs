@@ -41,7 +41,7 @@ impl ClientConnector for Accept {
 #[async_trait]
 impl Fixture for Lines {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().largest(15 << 20).most_unread(20_000).most_unread_bytes(4 << 20)
+        Capabilities::default().max_message(15 << 20).max_unread(20_000).max_unread_bytes(4 << 20)
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
@@ -55,7 +55,7 @@ impl Fixture for Lines {
 mod printed {
     super::suite!(
         super::Lines(super::Stray::Skip),
-        without: [Cut, Stall, Inject, InjectRaw, Strangers, Counts, Silence]
+        without: [Cut, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]
     );
 }
 
@@ -64,6 +64,6 @@ mod printed {
 mod node {
     super::suite!(
         super::Lines(super::Stray::Fatal),
-        without: [Cut, Stall, Inject, InjectRaw, Strangers, Counts, Silence]
+        without: [Cut, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]
     );
 }

@@ -3,7 +3,7 @@ use crate::config::IpcConfig;
 /// Limits and timeouts of a server at a local socket.
 ///
 /// Only processes of the same user are served; this is not configurable.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalConfig {
     /// Limits and timeouts of each link.

@@ -60,8 +60,14 @@ impl PluginConnector for LocalConnector {
 }
 
 /// The plugin `profile` (or just its name) that serves the local socket `name` (see [`LocalName::parse`]), to be
-/// registered with an engine. For other limits use [`Registration::behind`] with a [`LocalConnector`].
+/// registered with an engine, with the default configuration.
 #[cfg(feature = "plugin")]
 pub fn plugin(profile: impl Into<Profile>, name: &str) -> Registration {
-    Registration::behind(ExternalProfile::new(profile, name), LocalConnector::default())
+    plugin_with(profile, name, IpcConfig::default())
+}
+
+/// As [`plugin`], with a configuration.
+#[cfg(feature = "plugin")]
+pub fn plugin_with(profile: impl Into<Profile>, name: &str, config: IpcConfig) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, name), LocalConnector::new(config))
 }

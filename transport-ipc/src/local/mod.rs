@@ -52,9 +52,9 @@ pub use config::LocalConfig;
 #[cfg(feature = "client")]
 pub use connector::dial;
 #[cfg(feature = "plugin")]
-pub use connector::{LocalConnector, plugin};
+pub use connector::{LocalConnector, plugin, plugin_with};
 pub use error::BindError;
 pub use name::{LocalName, NameError};
 pub use server::LocalServer;
 #[cfg(feature = "client")]
-pub use server::serve;
+pub use server::{serve, serve_with};

@@ -25,7 +25,7 @@ const MAX_NAME: usize = 64;
 /// use transport_ipc::local::LocalName;
 ///
 /// let name = LocalName::parse("local:calculator")?;
-/// assert_eq!((name.to_string(), name.as_url()), ("calculator".to_owned(), "local:calculator".to_owned()));
+/// assert_eq!((name.to_string(), name.to_url()), ("calculator".to_owned(), "local:calculator".to_owned()));
 /// # Ok::<(), transport_ipc::local::NameError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl LocalName {
     }
 
     /// The name as a profile's `url`: `local:NAME`.
-    pub fn as_url(&self) -> String {
+    pub fn to_url(&self) -> String {
         format!("{SCHEME}{}", self.text)
     }
 
@@ -137,7 +137,7 @@ mod tests {
         for good in ["calculator", "a", "A-1_b.c", &"x".repeat(64)] {
             let name = LocalName::parse(good).unwrap();
             assert_eq!(name.to_string(), good);
-            assert_eq!(LocalName::parse(&name.as_url()).unwrap(), name);
+            assert_eq!(LocalName::parse(&name.to_url()).unwrap(), name);
         }
         for bad in ["", ".", "..", ".hidden", "a b", "a/b", "../a", "ä", "a\0", "a\\b", &"x".repeat(65), "local:"] {
             assert!(matches!(LocalName::parse(bad), Err(NameError::Invalid(_))), "{bad:?}");
@@ -149,7 +149,7 @@ mod tests {
     fn paths_round_trip_as_urls() {
         for good in ["/a", "/run/a b/ä.sock"] {
             let name = LocalName::parse(good).unwrap();
-            assert_eq!(LocalName::parse(&name.as_url()).unwrap().to_string(), good);
+            assert_eq!(LocalName::parse(&name.to_url()).unwrap().to_string(), good);
         }
         for bad in ["/", "/a/", "/a/..", "/a/.", "//a", "local://a", "local:///a", "/a\0b", "/a\nb"] {
             assert!(matches!(LocalName::parse(bad), Err(NameError::Invalid(_))), "{bad:?}");

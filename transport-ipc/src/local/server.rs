@@ -30,6 +30,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// [`max_connections`](LocalConfig#structfield.max_connections), are closed and traced. Dropping the server stops
 /// listening and removes the socket; its links stay up.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct LocalServer {
     listener: os::Listener,
     name: LocalName,
@@ -74,7 +75,7 @@ impl LocalServer {
     /// The `url` for the plugin's profile: `local:` and, on Unix, the socket's absolute path. This way it also works for an
     /// engine whose environment puts bare names in another directory (`TMPDIR`, `XDG_RUNTIME_DIR`).
     pub fn url(&self) -> String {
-        self.address.as_url()
+        self.address.to_url()
     }
 
     /// The name to dial from another environment.
@@ -142,7 +143,7 @@ impl ClientConnector for LocalServer {
 /// a tokio runtime.
 ///
 /// [`Serving::until`] stops it gracefully; dropping the future closes every link at once. Either way the socket is
-/// removed. For other limits use [`LocalServer::bind`] and [`connector_core::serve`].
+/// removed. For other limits use [`serve_with`].
 ///
 /// # Errors
 /// As [`LocalServer::bind`], and [`BindError::Name`] if `name` is invalid.
@@ -151,7 +152,20 @@ pub fn serve<P>(name: &str, plugin: P) -> Result<(String, Serving), BindError>
 where
     P: Fn() -> Plugin + Send + 'static,
 {
-    let server = LocalServer::bind(&LocalName::parse(name)?, LocalConfig::default())?;
+    serve_with(name, plugin, LocalConfig::default())
+}
+
+/// As [`serve`], with a configuration. For another [`ClientConfig`], use [`LocalServer::bind`] and
+/// [`connector_core::serve`].
+///
+/// # Errors
+/// As [`serve`].
+#[cfg(feature = "client")]
+pub fn serve_with<P>(name: &str, plugin: P, config: LocalConfig) -> Result<(String, Serving), BindError>
+where
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = LocalServer::bind(&LocalName::parse(name)?, config)?;
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 

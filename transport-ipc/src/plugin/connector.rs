@@ -12,8 +12,8 @@ use super::spawn::Start;
 ///
 /// The program runs in its own process group (a job on Windows). Deactivating the plugin ends it: end of file on its
 /// channel, then `TERM`, then `KILL`, to the whole group, each after a timeout of [`Program`]. Dropping the engine kills it
-/// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost) whose source is a
-/// [`ChildEnd`](super::ChildEnd): how it ended and the last lines of its standard error. If it ends with exit code 0 and
+/// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost), from which
+/// [`ChildEnd::of`](super::ChildEnd::of) reads how it ended and the last lines of its standard error. If it ends with exit code 0 and
 /// has answered every request, the link was closed gracefully ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed)). It is then started again according to
 /// [`Program::restart`], within the bounds of [`Program::crash_budget`].
 ///

@@ -6,13 +6,14 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connector_core::{CallError, LinkEnd, LinkLost};
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
 
 use super::descendants::Mark;
 
 /// How a program ended on its own, and the last lines of its standard error.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnd {
     /// The program.
@@ -24,6 +25,39 @@ pub struct ChildEnd {
 }
 
 impl ChildEnd {
+    /// How the program ended, if that is why a call to its plugin failed.
+    ///
+    /// ```
+    /// use connector_core::{CallError, PluginClient};
+    /// use transport_ipc::ChildEnd;
+    ///
+    /// # async fn example(app: PluginClient) -> Result<(), CallError> {
+    /// if let Err(error) = app.call::<()>("printer", "print", ()).await {
+    ///     match ChildEnd::of(&error) {
+    ///         Some(end) => eprintln!("the printer ended with {:?}: {:?}", end.status, end.stderr),
+    ///         None => return Err(error),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn of(error: &CallError) -> Option<&ChildEnd> {
+        match error {
+            CallError::LinkLost(lost) => match &**lost {
+                LinkLost::Observed { end, .. } => ChildEnd::of_link(end),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// How the program ended, if that is why its link did.
+    pub fn of_link(end: &LinkEnd) -> Option<&ChildEnd> {
+        match end {
+            LinkEnd::Lost(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_success(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }

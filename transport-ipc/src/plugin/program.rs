@@ -10,6 +10,7 @@ use crate::config::IpcConfig;
 
 /// The channel between an engine and the program it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ChannelKind {
     /// Lines on standard input and output, which carry nothing else: for any language.
     #[default]

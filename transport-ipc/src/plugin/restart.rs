@@ -11,6 +11,7 @@ use super::process::ChildEnd;
 
 /// When to restart a program that has ended on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Restart {
     /// Never: it stays down until the plugin is activated again.
     Never,

@@ -36,12 +36,12 @@ impl Control for ProxyInDirectory {
         self.0.inject_raw(bytes);
     }
 
-    fn stranger(&self) {
-        self.0.stranger();
+    fn connect_idle(&self) {
+        self.0.connect_idle();
     }
 
-    fn open(&self) -> usize {
-        self.0.open()
+    fn open_connections(&self) -> usize {
+        self.0.open_connections()
     }
 }
 
@@ -50,7 +50,7 @@ fn start_proxy(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
     let listener = UnixListener::bind(path)?;
     let server = target.clone();
     let proxy = Proxy::new(|frame| format!("{frame}\n").into_bytes())
-        .with_strangers(move || std::os::unix::net::UnixStream::connect(&server));
+        .with_idle_connections(move || std::os::unix::net::UnixStream::connect(&server));
     let carrier = proxy.clone();
     tokio::spawn(async move {
         while let Ok((engine, _)) = listener.accept().await {
@@ -64,8 +64,8 @@ fn start_proxy(path: &Path, target: PathBuf) -> std::io::Result<Proxy> {
 impl Fixture for Local {
     /// A socket reports only the end of its stream, whatever ended it.
     fn capabilities(&self) -> Capabilities {
-        let has = Capabilities::default().largest(15 << 20).tells_close_from_loss(false);
-        has.cut().stall().inject().inject_raw().strangers().counts()
+        let has = Capabilities::default().max_message(15 << 20).distinguishes_loss(false);
+        has.cut().stall().inject().inject_raw().idle_connections().count_connections()
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
@@ -78,4 +78,4 @@ impl Fixture for Local {
     }
 }
 
-suite!(Local, without: [TellsCloseFromLoss, Silence]);
+suite!(Local, without: [DistinguishesLoss, Silence]);

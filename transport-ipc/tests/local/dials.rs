@@ -30,7 +30,7 @@ async fn a_refused_dial_explains_the_fix() {
     let dir = SocketDir::new();
     let mut connector = LocalConnector::default();
     let mut refusal = async |url: &str| soon(connector.connect(url)).await.err().unwrap();
-    let url = dir.name().as_url();
+    let url = dir.name().to_url();
     for part in ["there is no socket", "start the program that serves", dir.path().to_str().unwrap()] {
         assert_refused(&refusal(&url).await, part);
     }

@@ -10,12 +10,30 @@ const MIB: usize = 1024 * 1024;
 /// Configures a [`SocketIoServer`](crate::SocketIoServer) or [`mount`](crate::mount): access, limits and TLS.
 ///
 /// The defaults suit a plugin on the engine's machine: loopback only, no web pages, no token.
+///
+#[cfg_attr(feature = "plugin", doc = "```no_run")]
+#[cfg_attr(not(feature = "plugin"), doc = "```ignore")]
+/// use connector_core::{Engine, Plugin};
+/// use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+///
+/// # async fn example(engine: Engine, token: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// // In the plugin's program:
+/// let config = SocketIoServerConfig::default().token(token).allow_remote(true);
+/// let (_url, serving) = transport_socketio::serve_with("0.0.0.0:4000", || Plugin::new("clock"), config).await?;
+/// serving.await;
+///
+/// // In the host:
+/// let config = SocketIoConnectorConfig::default().token(token);
+/// engine.register(transport_socketio::plugin_with("clock", "http://clock.example:4000", config))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SocketIoServerConfig {
-    /// The namespace that engines connect to, which is the path of their URL. It begins with a slash. Default: `/`.
+    /// The namespace that engines connect to, which is the path of their URL. A missing leading slash is added. Default: `/`.
     pub namespace: String,
-    /// The path of socket.io's requests. Engines must use the same path. Default: `/socket.io`.
+    /// The path of socket.io's requests. Engines must use the same path. A missing leading slash is
+    /// added, a trailing one removed. Default: `/socket.io`.
     pub path: String,
     /// The token that engines must send in the field `token` of their CONNECT packet's `auth`, as in
     /// `io(url, { auth: { token } })`. Default: none required. It must not be empty. Without TLS it is readable on the
@@ -35,7 +53,7 @@ pub struct SocketIoServerConfig {
     /// [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) applies as well. Sending a larger message
     /// fails locally; receiving one ends the connection.
     ///
-    /// An engine may have a lower limit. One built on rust_socketio accepts websocket frames of 16 MiB, so its largest
+    /// An engine may have a lower limit. One built on `rust_socketio` accepts websocket frames of 16 MiB, so its largest
     /// message is 14 bytes shorter (15 bytes and the namespace, unless that is `/`). A longer one ends its connection.
     pub max_message: usize,
     /// The largest body of a long-polling request or response, in bytes. Default: 2 MiB. socket.io announces it to
@@ -74,19 +92,17 @@ impl Default for SocketIoServerConfig {
 }
 
 impl SocketIoServerConfig {
-    /// Sets [`namespace`](SocketIoServerConfig#structfield.namespace), and adds a leading slash if it is missing.
-    /// Default: `/`.
+    /// Sets [`namespace`](SocketIoServerConfig#structfield.namespace). Default: `/`.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> SocketIoServerConfig {
-        self.namespace = with_slash(namespace.into());
+        self.namespace = namespace.into();
         self
     }
 
-    /// Sets [`path`](SocketIoServerConfig#structfield.path), and adds a leading slash if it is missing. Default:
-    /// `/socket.io`.
+    /// Sets [`path`](SocketIoServerConfig#structfield.path). Default: `/socket.io`.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> SocketIoServerConfig {
-        self.path = with_slash(path.into()).trim_end_matches('/').to_owned();
+        self.path = path.into();
         self
     }
 
@@ -125,17 +141,17 @@ impl SocketIoServerConfig {
         self
     }
 
-    /// Sets [`ping_interval`](SocketIoServerConfig#structfield.ping_interval). Default: 5 s; at least 1 ms.
+    /// Sets [`ping_interval`](SocketIoServerConfig#structfield.ping_interval). Default: 5 s.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> SocketIoServerConfig {
-        self.ping_interval = interval.max(Duration::from_millis(1));
+        self.ping_interval = interval;
         self
     }
 
-    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). Default: 10 s; at least 1 ms.
+    /// Sets [`ping_timeout`](SocketIoServerConfig#structfield.ping_timeout). Default: 10 s.
     #[must_use]
     pub fn ping_timeout(mut self, timeout: Duration) -> SocketIoServerConfig {
-        self.ping_timeout = timeout.max(Duration::from_millis(1));
+        self.ping_timeout = timeout;
         self
     }
 
@@ -150,6 +166,15 @@ impl SocketIoServerConfig {
     #[must_use]
     pub fn tls(mut self, config: Arc<ServerConfig>) -> SocketIoServerConfig {
         self.tls = Some(config);
+        self
+    }
+
+    /// This configuration with every value in its documented range.
+    pub(super) fn normalized(mut self) -> SocketIoServerConfig {
+        const MIN: Duration = Duration::from_millis(1);
+        self.namespace = with_slash(self.namespace);
+        self.path = with_slash(self.path).trim_end_matches('/').to_owned();
+        (self.ping_interval, self.ping_timeout) = (self.ping_interval.max(MIN), self.ping_timeout.max(MIN));
         self
     }
 
@@ -196,8 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_get_a_leading_and_lose_a_trailing_slash() {
-        let config = SocketIoServerConfig::default().namespace("admin").path("a/b/");
+    fn values_are_brought_into_range_however_they_were_set() {
+        let mut config = SocketIoServerConfig::default().namespace("admin").ping_interval(Duration::ZERO);
+        config.path = "a/b/".to_owned();
+        config.ping_timeout = Duration::ZERO;
+        let config = config.normalized();
         assert_eq!((config.namespace.as_str(), config.path.as_str()), ("/admin", "/a/b"));
+        assert_eq!([config.ping_interval, config.ping_timeout], [Duration::from_millis(1); 2]);
     }
 }

@@ -1,6 +1,7 @@
 //! The plugin's end as a layer on an existing service.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,7 +41,20 @@ const ENVELOPE: usize = 1024;
 /// Long-polling links need the service for as long as they are open; websockets do not. The server owns the TCP
 /// connection, so an engine that stops reading, which stalls a write, is detected only when that connection fails (on a
 /// [`SocketIoServer`](crate::SocketIoServer), after `ping_interval` and `ping_timeout`).
+///
+/// ```no_run
+/// use connector_core::{ClientConfig, Plugin};
+/// use transport_socketio::SocketIoServerConfig;
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default());
+/// tokio::spawn(connector_core::serve(engines, || Plugin::new("clock"), ClientConfig::default()));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+/// axum::serve(listener, axum::Router::new().layer(layer)).await
+/// # }
+/// ```
 pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
+    let config = config.normalized();
     let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
     let frame = config.max_message.saturating_add(ENVELOPE);
     let (layer, io) = SocketIo::builder()
@@ -69,6 +83,7 @@ const BAD_ORIGIN: &str =
     "this origin is not allowed to connect: allow it with SocketIoServerConfig::allow_origin in the plugin's program";
 
 /// Yields the links of engines that connect through a [`mount`]ed layer.
+#[must_use = "engines connect only while links are accepted"]
 pub struct SocketIoEngines(mpsc::Receiver<Box<dyn Link>>);
 
 /// Fails only when the layer and all its services are dropped. Cancel safe.
@@ -80,8 +95,8 @@ impl ClientConnector for SocketIoEngines {
     }
 }
 
-impl std::fmt::Debug for SocketIoEngines {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SocketIoEngines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SocketIoEngines")
     }
 }
@@ -93,6 +108,12 @@ pub struct SocketIoLayer {
     origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
     layer: layer::SocketIoLayer,
+}
+
+impl fmt::Debug for SocketIoLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoLayer").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl<S: Clone> Layer<S> for SocketIoLayer {
@@ -121,6 +142,12 @@ pub struct SocketIoService<S: Clone> {
     rejections: Arc<TraceLimit>,
     plugin: Cors<service::SocketIoService<S>>,
     others: service::SocketIoService<S>,
+}
+
+impl<S: Clone> fmt::Debug for SocketIoService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoService").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl<S: Clone> SocketIoService<S> {

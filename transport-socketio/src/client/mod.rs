@@ -11,4 +11,4 @@ mod server;
 
 pub use self::config::SocketIoServerConfig;
 pub use self::layer::{SocketIoEngines, SocketIoLayer, SocketIoService, mount};
-pub use self::server::{SocketIoServer, serve};
+pub use self::server::{SocketIoServer, serve, serve_with};

@@ -35,6 +35,7 @@ const TCP_PER_ENGINE: usize = 3;
 /// Failures before an engine is connected are traced. Dropping the server stops listening; accepted links over
 /// websockets stay open, and those over long polling end.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct SocketIoServer {
     engines: SocketIoEngines,
     local: SocketAddr,
@@ -49,6 +50,7 @@ impl SocketIoServer {
     /// The address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
     /// be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
+        let config = config.normalized();
         let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
         let (tls, silence) = (config.tls.clone(), config.silence());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -88,8 +90,8 @@ impl ClientConnector for SocketIoServer {
 /// Serves a plugin on `addr`, for example `"127.0.0.1:0"`, with the default configuration. Returns the URL for engines
 /// and the serving future, which must be spawned. `plugin` creates the plugin for each engine that connects.
 ///
-/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For web pages, a token,
-/// TLS or remote access, use [`SocketIoServer::bind`] and [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For a token, TLS, web
+/// pages, remote access or other limits, use [`serve_with`].
 ///
 /// # Errors
 /// As [`SocketIoServer::bind`].
@@ -98,7 +100,19 @@ where
     A: ToSocketAddrs,
     P: Fn() -> Plugin + Send + 'static,
 {
-    let server = SocketIoServer::bind(addr, SocketIoServerConfig::default()).await?;
+    serve_with(addr, plugin, SocketIoServerConfig::default()).await
+}
+
+/// As [`serve`], with a configuration. For another [`ClientConfig`], use [`SocketIoServer::bind`] and [`connector_core::serve`].
+///
+/// # Errors
+/// As [`SocketIoServer::bind`].
+pub async fn serve_with<A, P>(addr: A, plugin: P, config: SocketIoServerConfig) -> Result<(String, Serving), BindError>
+where
+    A: ToSocketAddrs,
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = SocketIoServer::bind(addr, config).await?;
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 

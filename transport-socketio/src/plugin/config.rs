@@ -19,7 +19,7 @@ pub struct SocketIoConnectorConfig {
     pub headers: Vec<(String, String)>,
     /// The largest message sent, in bytes. Default: 16 MiB.
     ///
-    /// Received messages are limited by rust_engineio to websocket frames of 16 MiB, of which socket.io uses 14 bytes
+    /// Received messages are limited by `rust_engineio` to websocket frames of 16 MiB, of which socket.io uses 14 bytes
     /// (15 bytes and the namespace, unless that is `/`). A larger frame ends the link.
     pub max_message: usize,
     /// Total time for connecting, including name resolution, TLS and the namespace's answer. Default: 5 s.

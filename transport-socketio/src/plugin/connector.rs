@@ -98,10 +98,15 @@ async fn await_connected(client: &mut Client, namespace: &str, place: &str) -> R
     Err(ConnectError::failed("the connection was closed before the namespace answered"))
 }
 
-/// Registers the plugin `profile` (or just its name) that is served at a socket.io `url`. For a token, headers or a TLS
-/// configuration, use [`Registration::behind`] with a [`SocketIoConnector`].
+/// The plugin `profile` (or just its name) that is served at a socket.io `url`, to be registered with an engine, with the
+/// default configuration.
 pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
-    Registration::behind(ExternalProfile::new(profile, url), SocketIoConnector::default())
+    plugin_with(profile, url, SocketIoConnectorConfig::default())
+}
+
+/// As [`plugin`], with a configuration, for example a token.
+pub fn plugin_with(profile: impl Into<Profile>, url: &str, config: SocketIoConnectorConfig) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, url), SocketIoConnector::new(config))
 }
 
 #[async_trait]

@@ -7,4 +7,4 @@ mod link;
 mod target;
 
 pub use self::config::SocketIoConnectorConfig;
-pub use self::connector::{SocketIoConnector, plugin};
+pub use self::connector::{SocketIoConnector, plugin, plugin_with};

@@ -34,8 +34,8 @@ impl WorkerConnector {
     /// `name` names the thread (Linux keeps 15 bytes of it) and the plugin in traces.
     pub fn new(
         name: impl Into<String>,
-        config: WorkerConfig,
         make: impl Fn() -> Plugin + Send + Sync + 'static,
+        config: WorkerConfig,
     ) -> WorkerConnector {
         WorkerConnector { name: name.into(), make: Arc::new(make), config, previous: None }
     }
@@ -83,17 +83,17 @@ impl fmt::Debug for WorkerConnector {
 /// # Ok(()) }
 /// ```
 pub fn worker(profile: impl Into<Profile>, make: impl Fn() -> Plugin + Send + Sync + 'static) -> Registration {
-    worker_with(profile, WorkerConfig::default(), make)
+    worker_with(profile, make, WorkerConfig::default())
 }
 
 /// As [`worker`], with a configuration.
 pub fn worker_with(
     profile: impl Into<Profile>,
-    config: WorkerConfig,
     make: impl Fn() -> Plugin + Send + Sync + 'static,
+    config: WorkerConfig,
 ) -> Registration {
     let profile = profile.into();
-    let connector = WorkerConnector::new(profile.name.clone(), config, make);
+    let connector = WorkerConnector::new(profile.name.clone(), make, config);
     let url = format!("worker:{}", profile.name);
     Registration::behind(ExternalProfile::new(profile, url), connector)
 }

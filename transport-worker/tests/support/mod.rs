@@ -40,7 +40,7 @@ impl Host {
     pub(crate) fn register(&self, name: &str, config: WorkerConfig, make: impl Fn() -> Plugin + Send + Sync + 'static) {
         let short = Duration::from_millis(5);
         let options = PluginOptions::default().reconnect_delay(short, short).activation_timeout(Duration::from_secs(2));
-        self.engine.register(worker_with(name, config, make).options(options.concurrency(8))).unwrap();
+        self.engine.register(worker_with(name, make, config).options(options.concurrency(8))).unwrap();
     }
 
     pub(crate) async fn until(&self, name: &str, is: impl Fn(&LinkState) -> bool) -> LinkState {

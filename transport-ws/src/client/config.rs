@@ -7,6 +7,23 @@ use crate::tls::ServerConfig;
 /// Configures a [`WsServer`](crate::WsServer): access, limits and TLS.
 ///
 /// The defaults suit a plugin on the engine's machine: loopback only, no web pages, no token.
+///
+#[cfg_attr(feature = "plugin", doc = "```no_run")]
+#[cfg_attr(not(feature = "plugin"), doc = "```ignore")]
+/// use connector_core::{Engine, Plugin};
+/// use transport_ws::{WsConnectorConfig, WsServerConfig};
+///
+/// # async fn example(engine: Engine, token: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// // In the plugin's program:
+/// let config = WsServerConfig::default().token(token).allow_remote(true);
+/// let (_url, serving) = transport_ws::serve_with("0.0.0.0:4000", || Plugin::new("clock"), config).await?;
+/// serving.await;
+///
+/// // In the host:
+/// let config = WsConnectorConfig::default().token(token);
+/// engine.register(transport_ws::plugin_with("clock", "ws://clock.example:4000", config))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WsServerConfig {

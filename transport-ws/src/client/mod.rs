@@ -7,4 +7,4 @@ mod server;
 pub use self::config::WsServerConfig;
 #[cfg(feature = "stp")]
 pub(crate) use self::server::Accepted;
-pub use self::server::{WsServer, serve};
+pub use self::server::{WsServer, serve, serve_with};

@@ -41,6 +41,7 @@ pub(crate) struct Accepted {
 /// most one a second with the number suppressed, and other failures at level `debug`. Dropping the server stops
 /// listening; links already accepted stay open.
 #[derive(Debug)]
+#[must_use = "dropping it stops listening"]
 pub struct WsServer {
     listener: Listener,
     checks: Arc<Checks>,
@@ -94,8 +95,8 @@ impl WsServer {
 /// Serves a plugin on `addr`, for example `"127.0.0.1:0"`, with the default configuration. Returns the URL for engines
 /// and the serving future, which must be spawned. `plugin` creates the plugin for each engine that connects.
 ///
-/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For limits, a token, TLS
-/// or remote access, use [`WsServer::bind`] and [`connector_core::serve`].
+/// [`Serving::until`] stops it gracefully; dropping the future closes every link immediately. For a token, TLS, web
+/// pages, remote access or other limits, use [`serve_with`].
 ///
 /// # Errors
 /// As [`WsServer::bind`].
@@ -104,7 +105,19 @@ where
     A: ToSocketAddrs,
     P: Fn() -> Plugin + Send + 'static,
 {
-    let server = WsServer::bind(addr, WsServerConfig::default()).await?;
+    serve_with(addr, plugin, WsServerConfig::default()).await
+}
+
+/// As [`serve`], with a configuration. For another [`ClientConfig`], use [`WsServer::bind`] and [`connector_core::serve`].
+///
+/// # Errors
+/// As [`WsServer::bind`].
+pub async fn serve_with<A, P>(addr: A, plugin: P, config: WsServerConfig) -> Result<(String, Serving), BindError>
+where
+    A: ToSocketAddrs,
+    P: Fn() -> Plugin + Send + 'static,
+{
+    let server = WsServer::bind(addr, config).await?;
     Ok((server.url(), connector_core::serve(server, plugin, ClientConfig::default())))
 }
 

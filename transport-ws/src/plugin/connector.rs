@@ -108,10 +108,15 @@ impl WsConnector {
     }
 }
 
-/// Registers the plugin `profile` (or just its name) that is served at a websocket `url`. For a token, headers or a TLS
-/// configuration, use [`Registration::behind`] with a [`WsConnector`].
+/// The plugin `profile` (or just its name) that is served at a websocket `url`, to be registered with an engine, with the
+/// default configuration.
 pub fn plugin(profile: impl Into<Profile>, url: &str) -> Registration {
-    Registration::behind(ExternalProfile::new(profile, url), WsConnector::default())
+    plugin_with(profile, url, WsConnectorConfig::default())
+}
+
+/// As [`plugin`], with a configuration, for example a token.
+pub fn plugin_with(profile: impl Into<Profile>, url: &str, config: WsConnectorConfig) -> Registration {
+    Registration::behind(ExternalProfile::new(profile, url), WsConnector::new(config))
 }
 
 #[async_trait]

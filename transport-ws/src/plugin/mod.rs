@@ -7,4 +7,4 @@ mod target;
 mod tcp;
 
 pub use self::config::WsConnectorConfig;
-pub use self::connector::{WsConnector, plugin};
+pub use self::connector::{WsConnector, plugin, plugin_with};

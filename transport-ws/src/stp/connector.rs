@@ -92,11 +92,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl StpWsConnector {
     /// A connector to the STP at `url`, with the default configuration. [`connect`](StpConnector::connect) dials.
     pub fn new(url: impl Into<String>) -> StpWsConnector {
-        StpWsConnector::with(url, StpWsConfig::default())
+        StpWsConnector::with_config(url, StpWsConfig::default())
     }
 
     /// A connector to the STP at `url`, with `config`.
-    pub fn with(url: impl Into<String>, config: StpWsConfig) -> StpWsConnector {
+    pub fn with_config(url: impl Into<String>, config: StpWsConfig) -> StpWsConnector {
         let (handlers, state) = (StpHandlers::default(), Mutex::default());
         let shared = Arc::new(Shared { url: url.into(), config, handlers, state });
         StpWsConnector(Arc::new(Owner { shared }))

@@ -22,8 +22,8 @@ fn config() -> WsConfig {
 #[async_trait]
 impl Fixture for Ws {
     fn capabilities(&self) -> Capabilities {
-        let has = Capabilities::default().largest(16 << 20).silence(Duration::from_secs(10));
-        has.cut().stall().inject().inject_raw().strangers().counts()
+        let has = Capabilities::default().max_message(16 << 20).silence(Duration::from_secs(10));
+        has.cut().stall().inject().inject_raw().idle_connections().count_connections()
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {

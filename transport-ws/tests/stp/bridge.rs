@@ -28,7 +28,8 @@ async fn services_connect_over_tls() {
     let hub = hub_with("127.0.0.1:0", hub).await;
     assert!(hub.url.starts_with("wss://"), "{}", hub.url);
     let config = StpWsConfig::default().connector(WsConnectorConfig::default().tls(Arc::new(client)));
-    let (one, two) = (StpWsConnector::with(&hub.url, config.clone()), StpWsConnector::with(&hub.url, config));
+    let (one, two) =
+        (StpWsConnector::with_config(&hub.url, config.clone()), StpWsConnector::with_config(&hub.url, config));
     let log = listen(&two);
     for (connector, solvables) in [(&one, vec![]), (&two, vec!["A"])] {
         let service = StpService::new("a", solvables).session_id("s");

@@ -96,7 +96,7 @@ async fn a_hanging_handler_is_dropped_when_its_request_times_out() {
 #[tokio::test]
 async fn requests_queued_for_a_handler_are_bounded() {
     let hub = hub().await;
-    let connector = StpWsConnector::with(&hub.url, StpWsConfig::default().max_incoming(2));
+    let connector = StpWsConnector::with_config(&hub.url, StpWsConfig::default().max_incoming(2));
     connector.on_request(RequestHandler::new(|message: String| async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
         Ok::<_, String>(message)

@@ -195,8 +195,10 @@ async fn an_invalid_service_is_refused_before_dialling() {
 async fn pending_requests_are_bounded() {
     let hub = hub_with("127.0.0.1:0", StpHubConfig::default().max_pending(2)).await;
     let mut mute = Peer::service(&hub, "Mute", &["A"]).await;
-    let connector =
-        StpWsConnector::with(&hub.url, StpWsConfig::default().max_requests(4).connector(WsConnectorConfig::default()));
+    let connector = StpWsConnector::with_config(
+        &hub.url,
+        StpWsConfig::default().max_requests(4).connector(WsConnectorConfig::default()),
+    );
     connector.connect(StpService::new("Asker", [""; 0]).session_id("s"), seconds(5.0)).await.unwrap();
     let request = || {
         let connector = connector.clone();

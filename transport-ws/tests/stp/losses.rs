@@ -175,8 +175,10 @@ async fn a_disconnect_waits_for_what_is_queued() {
 #[tokio::test]
 async fn a_disconnect_from_an_unresponsive_stp_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let connector =
-        StpWsConnector::with(format!("ws://{}", listener.local_addr().unwrap()), StpWsConfig::default().capacity(16));
+    let connector = StpWsConnector::with_config(
+        format!("ws://{}", listener.local_addr().unwrap()),
+        StpWsConfig::default().capacity(16),
+    );
     let stp = tokio::spawn(async move {
         let _ws = accept_service(listener).await;
         std::future::pending::<()>().await;

@@ -14,12 +14,7 @@ pub(crate) async fn serve(channel: Result<Channel, ChannelError>) -> Done {
     }
 }
 
-pub(crate) async fn measure(kind: ChannelKind, workload: Workload) -> Done {
-    let name = match kind {
-        ChannelKind::Stdio => "stdio",
-        ChannelKind::Node => "node",
-        ChannelKind::Local => "local",
-    };
+pub(crate) async fn measure(name: &str, kind: ChannelKind, workload: Workload) -> Done {
     let threads = if workload.rt == Threads::Multi { "multi" } else { "current" };
     let program = Program::new(std::env::current_exe()?).args([name, "--rt", threads, "serve"]).channel(kind);
     let (engine, local) = engine(transport_ipc::child("plugin", program).options(options(&workload))).await?;

@@ -113,22 +113,22 @@ fn main() -> ExitCode {
         What::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
         #[cfg(feature = "socketio")]
         What::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
-        What::Stdio(workload) => child(workload, ChannelKind::Stdio),
-        What::Node(workload) => child(workload, ChannelKind::Node),
-        What::Local(workload) => child(workload, ChannelKind::Local),
-        What::Worker(workload) => worker(workload, Placement::Thread),
-        What::WorkerSame(workload) => worker(workload, Placement::Task),
+        What::Stdio(workload) => child("stdio", workload, ChannelKind::Stdio),
+        What::Node(workload) => child("node", workload, ChannelKind::Node),
+        What::Local(workload) => child("local", workload, ChannelKind::Local),
+        What::Worker(workload) => worker("worker", workload, Placement::Thread),
+        What::WorkerSame(workload) => worker("worker-same", workload, Placement::Task),
         What::Scale(args) => examples::run_on(false, scale::run(args)),
     }
 }
 
-fn child(workload: Workload, kind: ChannelKind) -> ExitCode {
-    run(workload, ipc::serve, move |workload| ipc::measure(kind, workload), Channel::find)
+fn child(name: &'static str, workload: Workload, kind: ChannelKind) -> ExitCode {
+    run(workload, ipc::serve, move |workload| ipc::measure(name, kind, workload), Channel::find)
 }
 
-fn worker(workload: Workload, placement: Placement) -> ExitCode {
+fn worker(name: &'static str, workload: Workload, placement: Placement) -> ExitCode {
     let serve = |()| async { Err("this plugin does not run in a separate process".into()) };
-    run(workload, serve, move |workload| worker::measure(placement, workload), || ())
+    run(workload, serve, move |workload| worker::measure(name, placement, workload), || ())
 }
 
 /// Serves or measures. In the plugin's process, `before` runs before the runtime starts.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector_core::PluginClient;
+use connector_core::{PluginClient, Registration, Serving};
 use examples::{Done, report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use crate::{Mode, Threads, Workload};
+use crate::{Mode, Threads, Workload, engine, options};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -47,9 +47,26 @@ impl Server {
     }
 }
 
-pub(crate) async fn until_stdin_ends() {
-    let (mut stdin, mut sink) = (tokio::io::stdin(), [0; 64]);
-    while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+/// Serves the plugin at `url`, which it prints, until standard input ends.
+pub(crate) async fn serve(url: String, serving: Serving) -> Done {
+    report(url);
+    let stdin_ends = async {
+        let (mut stdin, mut sink) = (tokio::io::stdin(), [0; 64]);
+        while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        end = serving => Err(end.into()),
+        () = stdin_ends => Ok(()),
+    }
+}
+
+/// Starts the plugin's process, which serves it over `transport`, and measures calls to it.
+pub(crate) async fn server(transport: &str, workload: Workload, plugin: fn(&str) -> Registration) -> Done {
+    let server = Server::start(transport, workload.rt).await?;
+    let (engine, local) = engine(plugin(&server.address).options(options(&workload))).await?;
+    run(transport, &workload, &local, server.pid()).await?;
+    engine.shutdown().await;
+    Ok(())
 }
 
 /// The time limit of a measurement.

@@ -5,12 +5,8 @@ use transport_worker::{Placement, WorkerConfig, worker_with};
 
 use crate::{Workload, engine, measure, options, plugin};
 
-pub(crate) async fn measure(placement: Placement, workload: Workload) -> Done {
-    let name = match placement {
-        Placement::Thread => "worker",
-        Placement::Task => "worker-same",
-    };
-    let registration = worker_with("plugin", WorkerConfig::default().placement(placement), plugin);
+pub(crate) async fn measure(name: &str, placement: Placement, workload: Workload) -> Done {
+    let registration = worker_with("plugin", plugin, WorkerConfig::default().placement(placement));
     let (engine, local) = engine(registration.options(options(&workload))).await?;
     measure::run(name, &workload, &local, None).await?;
     engine.shutdown().await;

@@ -34,6 +34,7 @@ use crate::wire::Payload;
 /// # drop(offered); Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "nothing is offered before `connect`"]
 pub struct StpOffer {
     target: String,
     client: PluginClient,
@@ -68,14 +69,12 @@ impl StpOffer {
     }
 
     /// Methods that services may request.
-    #[must_use]
     pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> StpOffer {
         self.service.solvables.extend(methods.into_iter().map(Into::into));
         self
     }
 
     /// Events forwarded to services.
-    #[must_use]
     pub fn events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> StpOffer {
         let target = self.target.clone();
         self.events.extend(events.into_iter().map(|event| (target.clone(), event.into())));
@@ -83,14 +82,12 @@ impl StpOffer {
     }
 
     /// The requested session; see [`StpService::session_id`].
-    #[must_use]
     pub fn session_id(mut self, id: impl Into<String>) -> StpOffer {
         self.service = self.service.session_id(id);
         self
     }
 
     /// The machine's id; see [`StpService::machine_id`].
-    #[must_use]
     pub fn machine_id(mut self, id: impl Into<String>) -> StpOffer {
         self.service = self.service.machine_id(id);
         self
@@ -140,6 +137,7 @@ impl Call {
 }
 
 /// An offered plugin; dropping it ends the offer.
+#[must_use = "dropping it withdraws the offer"]
 pub struct StpOffered {
     connector: Arc<dyn StpConnector>,
     session_id: String,

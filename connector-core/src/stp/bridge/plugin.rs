@@ -29,7 +29,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// - A call of one of its [`methods`](StpPlugin::methods) is sent as a request to the services that solve it.
 /// - An inform of one of its [`events`](StpPlugin::events), the service's solvables, is emitted to the plugins that
 ///   subscribe to it.
-/// - Events of other plugins listed with [`tells`](StpPlugin::tells) are sent as informs.
+/// - Events of other plugins listed with [`forward`](StpPlugin::forward) are sent as informs.
 ///
 /// The plugin connects when it is activated, retrying while STP is unreachable, and disconnects when it is deactivated;
 /// calls without a connection fail with an error that says so. A single argument that is not an array becomes a
@@ -44,18 +44,19 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// let tasks = StpPlugin::new("tasks", connector)
 ///     .methods(["GetTasks"])
 ///     .events(["TaskAdded"])
-///     .tells("editor", ["symbolPlaced"])
+///     .forward("editor", ["symbolPlaced"])
 ///     .session_id("exercise");
 /// engine.register(tasks.into_plugin())?;
 /// // local.call::<Vec<Task>>("tasks", "GetTasks", ()).await?; local.on("tasks", "TaskAdded", |task: Task| …)?;
 /// # Ok(()) }
 /// ```
+#[must_use = "register the result of `into_plugin`"]
 pub struct StpPlugin {
     connector: Arc<dyn StpConnector>,
     profile: Profile,
     service: StpService,
     methods: Vec<String>,
-    tells: Vec<(String, String)>,
+    forwards: Vec<(String, String)>,
     timeout: StpTimeout,
 }
 
@@ -70,41 +71,36 @@ impl StpPlugin {
             profile,
             service,
             methods: Vec::new(),
-            tells: Vec::new(),
+            forwards: Vec::new(),
             timeout: StpTimeout::default(),
         }
     }
 
     /// Messages that can be requested: methods.
-    #[must_use]
     pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> StpPlugin {
         self.methods.extend(methods.into_iter().map(Into::into));
         self
     }
 
     /// Messages that plugins may subscribe to: events.
-    #[must_use]
     pub fn events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> StpPlugin {
         self.service.solvables.extend(events.into_iter().map(Into::into));
         self
     }
 
     /// Events of another plugin that are sent to STP.
-    #[must_use]
-    pub fn tells<S: Into<String>>(mut self, emitter: &str, events: impl IntoIterator<Item = S>) -> StpPlugin {
-        self.tells.extend(events.into_iter().map(|event| (emitter.to_owned(), event.into())));
+    pub fn forward<S: Into<String>>(mut self, emitter: &str, events: impl IntoIterator<Item = S>) -> StpPlugin {
+        self.forwards.extend(events.into_iter().map(|event| (emitter.to_owned(), event.into())));
         self
     }
 
     /// The requested session; see [`StpService::session_id`].
-    #[must_use]
     pub fn session_id(mut self, id: impl Into<String>) -> StpPlugin {
         self.service = self.service.session_id(id);
         self
     }
 
     /// The machine's id; see [`StpService::machine_id`].
-    #[must_use]
     pub fn machine_id(mut self, id: impl Into<String>) -> StpPlugin {
         self.service = self.service.machine_id(id);
         self
@@ -112,7 +108,6 @@ impl StpPlugin {
 
     /// How long to wait for a connection, and for each response. The engine's own queue timeout applies as well.
     /// Default 30 s.
-    #[must_use]
     pub fn timeout(mut self, timeout: StpTimeout) -> StpPlugin {
         self.timeout = timeout;
         self
@@ -120,7 +115,7 @@ impl StpPlugin {
 
     /// The plugin, for registration with one engine.
     pub fn into_plugin(self) -> Plugin {
-        let StpPlugin { connector, profile, service, methods, tells, timeout } = self;
+        let StpPlugin { connector, profile, service, methods, forwards, timeout } = self;
         let mut plugin = Plugin::new(profile);
         for method in methods {
             let (connector, name) = (Arc::clone(&connector), method.clone());
@@ -130,7 +125,7 @@ impl StpPlugin {
         let running: Arc<Mutex<Option<Task>>> = Arc::default();
         let started = Arc::clone(&running);
         let disconnects = Arc::clone(&connector);
-        let work = Arc::new(Work { service, tells, timeout });
+        let work = Arc::new(Work { service, forwards, timeout });
         plugin
             .on_activation(move |client| {
                 let (tried, first) = oneshot::channel();
@@ -164,7 +159,7 @@ impl StpPlugin {
 /// The parameters of each activation.
 struct Work {
     service: StpService,
-    tells: Vec<(String, String)>,
+    forwards: Vec<(String, String)>,
     timeout: StpTimeout,
 }
 
@@ -190,7 +185,7 @@ async fn request(
 
 /// Runs from activation to deactivation.
 async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginClient, tried: oneshot::Sender<()>) {
-    let Work { service, tells, timeout } = &*work;
+    let Work { service, forwards, timeout } = &*work;
     let informs = informs(&*connector);
     let mut tried = Some(tried);
     while let Err(error) = connector.connect(service.clone(), *timeout).await {
@@ -203,7 +198,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
     drop(tried.take());
     let mut pause = Duration::from_millis(10);
     let events = loop {
-        match events(&client, tells) {
+        match events(&client, forwards) {
             Ok(events) => break events,
             Err(error) if pause < RETRY_DELAY => tracing::debug!(%error, "not active yet"),
             Err(error) => {
@@ -230,7 +225,7 @@ impl fmt::Debug for StpPlugin {
         f.debug_struct("StpPlugin")
             .field("service", &self.service)
             .field("methods", &self.methods)
-            .field("tells", &self.tells)
+            .field("forwards", &self.forwards)
             .finish_non_exhaustive()
     }
 }

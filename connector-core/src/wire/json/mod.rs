@@ -5,6 +5,8 @@
 mod integers;
 mod read;
 mod recover;
+#[cfg(test)]
+pub(super) mod strategy;
 mod write;
 
 pub(crate) use integers::{read, read_again, without_position};

@@ -39,6 +39,7 @@ use crate::client::WsServer;
 ///
 /// Accepts connections from its own machine only, unless [`StpHubConfig::server`] allows more.
 #[derive(Debug)]
+#[must_use = "nothing is served before `serve`"]
 pub struct StpHub {
     server: WsServer,
     inner: Arc<Inner>,
@@ -77,13 +78,13 @@ impl StpHub {
 
     /// Serves indefinitely. Dropping the future closes every connection immediately.
     pub async fn serve(self) {
-        self.serve_until(pending()).await;
+        self.serve_until(pending::<()>()).await;
     }
 
     /// Serves until `stop` is ready, then closes every connection gracefully, bounded by
     /// [`WsConfig::close_timeout`](crate::WsConfig#structfield.close_timeout). Dropping the future closes them
     /// immediately.
-    pub async fn serve_until(mut self, stop: impl Future<Output = ()>) {
+    pub async fn serve_until(mut self, stop: impl Future) {
         let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stopped.map(drop));
         let stopped: Stop = stopped.shared();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use connector_core::stp::StpTimeout;
-use connector_core::stp::frame::{pass_on, response, response_text};
+use connector_core::stp::frame::{forward, response, response_text};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -34,7 +34,7 @@ impl Body<'_> {
     pub(super) fn frame(&self, received: &Utf8Bytes) -> Utf8Bytes {
         match self {
             Body::Received => received.clone(),
-            Body::Request { cookie, raw, timeout, .. } => pass_on(raw, *cookie, *timeout).into(),
+            Body::Request { cookie, raw, timeout, .. } => forward(raw, *cookie, *timeout).into(),
             Body::Response { cookie, success, result } => response(*cookie, *success, *result).into(),
             Body::HubResponse { cookie, outcome } => {
                 response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into()

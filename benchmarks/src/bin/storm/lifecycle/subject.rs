@@ -192,11 +192,12 @@ impl Subject {
         let place = |placement| {
             let (nature, hooks) = (Arc::clone(&self.nature), Arc::clone(&self.hooks));
             let config = WorkerConfig::default().placement(placement);
-            WorkerConnector::new(self.name(), config, move || {
+            let make = move || {
                 // Before there is a link: this ends the thread or task.
                 nature.may_fail();
                 plugin(&nature, &hooks)
-            })
+            };
+            WorkerConnector::new(self.name(), make, config)
         };
         let child = |channel| {
             let program = Program::new(program).channel(channel).env(processes::MARK, processes::mark());

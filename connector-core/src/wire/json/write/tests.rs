@@ -5,6 +5,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::wire::json::strategy::nested;
 
 fn written(value: &(impl Serialize + ?Sized)) -> Result<String, String> {
     let mut out = vec![];
@@ -85,13 +86,7 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
         any::<i64>().prop_map(Into::into),
         "\\PC*|[\"\\\\\n\u{0}-\u{1f}]*".prop_map(serde_json::Value::from)
     ];
-    leaf.prop_recursive(4, 32, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            prop::collection::btree_map(".*", inner, 0..4)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
+    nested(leaf)
 }
 
 proptest! {

@@ -1,13 +1,14 @@
-//! Envelopes with unusual members: they are answered and echoed unchanged, and a peer waiting for an unintelligible one
-//! gets an error at once.
+//! Envelopes with unusual members: they are answered, and echoed unchanged.
 
-use std::time::Duration;
+mod handshakes;
+mod unreadable;
 
 use conformance::probe;
-use connector_core::{CallError, ClientConfig, Context, LinkEnd, Payload, Plugin, connect};
+use connector_core::{CallError, ClientConfig, Context, Payload, Plugin, PluginClient};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
-use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
+use crate::scripted_peer::{Peer, Peers, plugin_with_scripted_engine};
 use crate::support::{Host, Notes, settle, soon};
 
 /// Any JSON value may be an id.
@@ -70,13 +71,36 @@ async fn host() -> Host {
     host
 }
 
+/// An engine with a scripted plugin `far`, and a plugin `probe` with a scripted engine.
+struct BothEnds {
+    host: Host,
+    far: Peer,
+    _others: Peers,
+    client: PluginClient,
+    engine: Peer,
+}
+
+impl BothEnds {
+    async fn new() -> BothEnds {
+        let host = host().await;
+        let (far, _others) = host.add_scripted("far", &["m"], false).await;
+        let (client, engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+        BothEnds { host, far, _others, client, engine }
+    }
+
+    /// A call from each real end, and the scripted peer that receives it.
+    fn start_calls(&mut self) -> [(&mut Peer, JoinHandle<Result<i64, CallError>>); 2] {
+        let client = self.client.clone();
+        let at_plugin = tokio::spawn(async move { client.call("x", "y", ()).await });
+        [(&mut self.far, self.host.start("far", "m", ())), (&mut self.engine, at_plugin)]
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_id_is_echoed_unchanged() {
-    let host = host().await;
-    let (mut caller, _callers) = host.add_scripted("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+    let mut ends = BothEnds::new().await;
     for id in IDS {
-        for (peer, target) in [(&mut caller, "near"), (&mut engine, "probe")] {
+        for (peer, target) in [(&mut ends.far, "near"), (&mut ends.engine, "probe")] {
             let envelope =
                 |action, rest| format!(r#"{{"action":"{action}","id":{id},"name":"{target}","key":"echo",{rest}}}"#);
             peer.send_text(envelope("request", r#""payload":[[1]]"#));
@@ -87,9 +111,7 @@ async fn any_id_is_echoed_unchanged() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_ends_the_call_that_its_id_denotes_in_javascript() {
-    let host = host().await;
-    let (mut peer, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+    let mut ends = BothEnds::new().await;
     let forms: [fn(i64) -> String; 7] = [
         |id| id.to_string(),
         |id| format!("{id}.0"),
@@ -100,10 +122,7 @@ async fn a_response_ends_the_call_that_its_id_denotes_in_javascript() {
         |id| format!("{id},\"id\":\"\\u003{id}\""),
     ];
     for form in forms {
-        let at_engine = host.start::<i64>("far", "m", ());
-        let client = client.clone();
-        let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
-        for (peer, call) in [(&mut peer, at_engine), (&mut engine, at_plugin)] {
+        for (peer, call) in ends.start_calls() {
             let request = peer.recv().await;
             let id = request["id"].as_i64().unwrap();
             for other in
@@ -120,97 +139,14 @@ async fn a_response_ends_the_call_that_its_id_denotes_in_javascript() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_may_be_answered_with_any_form_of_its_id() {
-    let host = host().await;
-    for (name, id) in [("one", r#""-2""#), ("two", "-2.0"), ("three", "[-2]")] {
-        let mut peers = host.register_scripted(name, Default::default());
-        let manager = host.engine.manager();
-        let activated = tokio::spawn(async move { manager.activate(name).await });
-        let mut peer = peers.next().await;
-        assert_eq!(peer.recv().await["id"], -2);
-        // A method whose name is not a Unicode string cannot be called.
-        peer.send_text(format!(r#"{{"action":"response","id":{id},"key":5,"payload":["m","\ud83d"]}}"#));
-        soon(activated).await.unwrap().unwrap();
-        assert_eq!(host.engine.manager().profile(name).unwrap().methods.unwrap(), ["m"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handshake_with_an_unreadable_response_is_retried_once() {
-    for heals in [true, false] {
-        let host = host().await;
-        let mut peers = host.register_scripted("far", Default::default());
-        let manager = host.engine.manager();
-        let activated = tokio::spawn(async move { manager.activate("far").await });
-        let mut links = Vec::new();
-        let unreadable = r#"{"action":"response","id":-2,"key":"handshake","payload":[NaN]}"#;
-        let of_another = r#"{"action":"response","id":-2,"key":"handshbke","error":"it cannot be read"}"#;
-        let readable = r#"{"action":"response","id":-2,"key":"handshake","payload":["m"]}"#;
-        for answer in [unreadable, if heals { readable } else { of_another }] {
-            let mut peer = peers.next().await;
-            peer.recv().await;
-            peer.send_text(answer);
-            links.push(peer);
-        }
-        let activated = soon(activated).await.unwrap();
-        match heals {
-            true => activated.unwrap(),
-            false => assert!(activated.unwrap_err().to_string().contains("cannot be read")),
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unreadable_first_handshake_ends_the_link() {
-    let (mut engine, link) = scripted_link();
-    let (_client, link) = connect(link, probe(), ClientConfig::default());
-    let served = tokio::spawn(link);
-    engine.recv().await;
-    engine.send_text(r#"{"action":"request","id":-2,"name":"probe","key":"handshake","payload":[NaN]}"#);
-    assert!(matches!(soon(served).await.unwrap(), LinkEnd::BadFrame(_)));
-    assert_eq!(engine.next().await, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handshake_with_any_content_is_answered() {
-    let names = [r#"["probe"]"#, r#"["probe",5]"#, r#"["probe","\ud83d"]"#, r#"["\ud83d"]"#];
-    for (payload, fine) in
-        names.map(|names| (names, true)).into_iter().chain([("5", false), ("[]", false), ("[5]", false)])
-    {
-        let (mut engine, link) = scripted_link();
-        let (_client, link) = connect(link, probe(), ClientConfig::default());
-        tokio::spawn(link);
-        engine.recv().await;
-        engine.send_text(format!(r#"{{"action":"request","id":"h","key":"handshake","payload":{payload}}}"#));
-        let answer = engine.recv().await;
-        assert_eq!((&answer["id"], answer["error"].is_null()), (&json!("h"), fine), "{payload}");
-        // The name in the envelope is sufficient.
-        engine.send_text(format!(
-            r#"{{"action":"request","id":1,"name":"probe","key":"handshake","payload":{payload}}}"#
-        ));
-        let answer = engine.recv().await;
-        assert_eq!(
-            (&answer["id"], &answer["name"], &answer["payload"][0]),
-            (&json!(1), &json!("probe"), &json!("echo"))
-        );
-        // A repeated handshake needs no name.
-        engine.send_text(format!(r#"{{"action":"request","id":2,"key":"handshake","payload":{payload}}}"#));
-        let answer = engine.recv().await;
-        assert_eq!((&answer["id"], &answer["payload"][0]), (&json!(2), &json!("echo")));
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_request_with_an_invalid_name_is_refused_and_echoed_unchanged() {
-    let host = host().await;
-    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+    let mut ends = BothEnds::new().await;
     for odd in NAMES {
         let envelope = |action, name, key| format!(r#"{{"action":"{action}","id":"a","name":{name},"key":{key}"#);
         for (name, key) in [(odd, r#""echo""#), (r#""near""#, odd), (odd, odd)] {
-            far.send_text(envelope("request", name, key) + r#","payload":[1]}"#);
+            ends.far.send_text(envelope("request", name, key) + r#","payload":[1]}"#);
             // Unusual members are written first.
-            let answer = far.recv_text().await;
+            let answer = ends.far.recv_text().await;
             let (answer, error) = answer.split_once(r#","error":"#).unwrap();
             let parts =
                 [r#""action":"response""#, r#""id":"a""#, &format!(r#""name":{name}"#), &format!(r#""key":{key}"#)];
@@ -219,26 +155,24 @@ async fn a_request_with_an_invalid_name_is_refused_and_echoed_unchanged() {
             assert!(error.contains(why), "{error}");
         }
         // A plugin only echoes its own name.
-        engine.send_text(envelope("request", odd, r#""echo""#) + r#","payload":[1]}"#);
-        let answer = engine.recv_text().await;
+        ends.engine.send_text(envelope("request", odd, r#""echo""#) + r#","payload":[1]}"#);
+        let answer = ends.engine.recv_text().await;
         assert!(answer.contains(&format!(r#""name":{odd}"#)) && answer.contains(r#""payload":1"#), "{answer}");
-        engine.send_text(envelope("request", r#""probe""#, odd) + r#","payload":[1]}"#);
-        let answer = engine.recv_text().await;
+        ends.engine.send_text(envelope("request", r#""probe""#, odd) + r#","payload":[1]}"#);
+        let answer = ends.engine.recv_text().await;
         assert!(answer.contains(&format!(r#""key":{odd}"#)) && answer.contains("doesn't exist"), "{answer}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_names_is_refused_at_once() {
-    let host = host().await;
-    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+    let mut ends = BothEnds::new().await;
     for rest in ["", r#","name":"near""#, r#","key":"echo""#] {
-        far.send_text(format!(r#"{{"action":"call","id":3{rest}}}"#));
-        assert_eq!(head(&mut far).await, format!(r#"{{"action":"response","id":3{rest}}}"#));
+        ends.far.send_text(format!(r#"{{"action":"call","id":3{rest}}}"#));
+        assert_eq!(head(&mut ends.far).await, format!(r#"{{"action":"response","id":3{rest}}}"#));
     }
-    engine.send_text(r#"{"action":"call","id":3,"name":"probe"}"#);
-    assert_eq!(head(&mut engine).await, r#"{"action":"response","id":3,"name":"probe"}"#);
+    ends.engine.send_text(r#"{"action":"call","id":3,"name":"probe"}"#);
+    assert_eq!(head(&mut ends.engine).await, r#"{"action":"response","id":3,"name":"probe"}"#);
 }
 
 /// The escaped form of half a surrogate pair is text that a real name may contain.
@@ -298,20 +232,15 @@ async fn the_caller_is_never_confused_with_another_plugin() {
 
 #[tokio::test(start_paused = true)]
 async fn unexpected_members_do_not_invalidate_an_envelope() {
-    let host = host().await;
-    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
+    let mut ends = BothEnds::new().await;
     for extra in EXTRAS {
-        for (peer, target) in [(&mut far, "near"), (&mut engine, "probe")] {
+        for (peer, target) in [(&mut ends.far, "near"), (&mut ends.engine, "probe")] {
             peer.send_text(format!(
                 r#"{{{extra},"action":"request","id":1,"name":"{target}","key":"echo","payload":[1],{extra}}}"#
             ));
             assert_eq!(peer.recv().await["payload"], 1, "{extra}");
         }
-        let at_engine = host.start::<i64>("far", "m", ());
-        let client = client.clone();
-        let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
-        for (peer, call) in [(&mut far, at_engine), (&mut engine, at_plugin)] {
+        for (peer, call) in ends.start_calls() {
             let id = peer.recv().await["id"].take();
             peer.send_text(format!(r#"{{"action":"response","id":{id},"payload":1,{extra}}}"#));
             assert_eq!(soon(call).await.unwrap().unwrap(), 1, "{extra}");
@@ -331,79 +260,6 @@ async fn the_last_of_duplicate_members_counts() {
         r#"{"action":"request","id":2,"name":"near","id":"a","name":null,"action":5,"action":"call","key":"echo"}"#,
     );
     assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":null,"key":"echo"}"#);
-}
-
-/// Requests that are broken in various ways.
-const BROKEN: [&str; 10] = [
-    r#"{"action":"request","id":"a","name":"n","key":"k","payload":[NaN]}"#,
-    r#"{"action":"request","id":"a","name":"n","key":"k","payload":[1e999,-Infinity],"later":1}"#,
-    r#"{"action":"call","id":"a","name":"n","key":"k","payload":[}"#,
-    r#"{"action":"request","id":"a","name":"n","key":"k","payload":["cut off"#,
-    r#"{"payload":{"a":NaN,"id":7},"action":"request","id":"a","name":"n","key":"k"}"#,
-    r#"{"action":"request","id":"a","name":"n","key":"k"} {"action":"request"}"#,
-    r#"{"action":"dance","id":"a","name":"n","key":"k"}"#,
-    r#"{"action":5,"id":"a","name":"n","key":"k","payload":[]}"#,
-    r#"{"action":null,"id":"a","name":"n","key":"k","payload":[]}"#,
-    r#"{"action":"\ud83d","id":"a","name":"n","key":"k","payload":[]}"#,
-];
-
-#[tokio::test(start_paused = true)]
-async fn an_unreadable_request_is_answered_at_once() {
-    let host = host().await;
-    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (_client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
-    for broken in BROKEN {
-        for peer in [&mut far, &mut engine] {
-            peer.send_text(broken);
-            let answer = peer.recv().await;
-            let error = answer["error"].as_str().unwrap().to_owned();
-            assert!(error.starts_with("it cannot be read: "), "{broken}: {error}");
-            let expected = json!({"action": "response", "id": "a", "name": "n", "key": "k", "error": error});
-            assert_eq!(answer, expected, "{broken}");
-        }
-    }
-    let invalid = b"{\"action\":\"request\",\"id\":\"a\",\"name\":\"n\",\"key\":\"k\",\"payload\":[\"\xff\"]}";
-    for padding in [0, 100_000] {
-        far.send_text([&invalid[..], &b" ".repeat(padding)].concat());
-        assert_eq!(head(&mut far).await, r#"{"action":"response","id":"a","name":"n","key":"k"}"#);
-    }
-    assert!(far.all().await.is_empty() && engine.all().await.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_ends_at_once_if_its_response_is_unreadable() {
-    let host = host().await;
-    let (mut far, _peers) = host.add_scripted("far", &["m"], false).await;
-    let (client, mut engine) = plugin_with_scripted_engine(probe(), ClientConfig::default(), false).await;
-    for rest in
-        [r#","payload":NaN}"#, r#","payload":[Infinity],"name":"far"}"#, r#","payload":[""#, r#","payload":1}}"#]
-    {
-        let at_engine = host.start::<i64>("far", "m", ());
-        let client = client.clone();
-        let at_plugin = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
-        for (peer, call) in [(&mut far, at_engine), (&mut engine, at_plugin)] {
-            let id = peer.recv().await["id"].take();
-            peer.send_text(format!(r#"{{"action":"response","id":{id}{rest}"#));
-            let error = soon(call).await.unwrap().unwrap_err();
-            assert!(
-                matches!(&error, CallError::Plugin(_)) && error.to_string().contains("it cannot be read"),
-                "{error}"
-            );
-        }
-    }
-    // Unsolicited and unrecognizable messages affect nothing else.
-    let call = host.start::<i64>("far", "m", ());
-    let id = far.recv().await["id"].take();
-    for text in [
-        r#"{"action":"response","id":"x","payload":NaN}"#.to_owned(),
-        format!(r#"{{"action":"emit","id":{id},"payload":NaN}}"#),
-    ] {
-        far.send_text(text);
-    }
-    assert!(far.all().await.is_empty() && !call.is_finished());
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    far.send(json!({"action": "response", "id": id, "payload": 1}));
-    assert_eq!(soon(call).await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]

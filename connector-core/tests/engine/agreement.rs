@@ -1,0 +1,119 @@
+//! Whether a plugin agrees to its deactivation by another.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
+
+use conformance::{MemoryPlugin, memory};
+use connector_core::{
+    ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginConnector,
+    Registration, SendError, async_trait, serve,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::support::{permissive_host as host, soon};
+
+#[tokio::test(start_paused = true)]
+async fn an_unanswered_can_deactivate_counts_as_yes() {
+    // The listed methods, the response, and whether that counts as yes.
+    let answers = [
+        (&[][..], None, true),
+        (&[][..], Some(json!({"error": "Method canDeactivate doesn't exist on plugin far"})), true),
+        (&[][..], Some(json!({"error": "'canDeactivate'"})), true),
+        (&[][..], Some(json!({"payload": false})), false),
+        (&[][..], Some(json!({"error": "not now"})), false),
+        (&[][..], Some(json!({"payload": true})), true),
+        (&["canDeactivate"][..], Some(json!({"payload": true})), true),
+        (&["canDeactivate"][..], Some(json!({"payload": "perhaps"})), false),
+        (&["canDeactivate"][..], None, false),
+    ];
+    for (listed, answer, agrees) in answers {
+        let host = host().await;
+        let (mut peer, _peers) = host.add_scripted("far", listed, false).await;
+        let (began, asked) = (Instant::now(), host.start::<Value>("manager", "deactivatePlugin", ("far",)));
+        let request = peer.recv().await;
+        assert_eq!(request["key"], "canDeactivate");
+        let limit = if listed.is_empty() { 1 } else { 10 };
+        if let Some(mut answer) = answer.clone() {
+            (answer["action"], answer["id"]) = ("response".into(), request["id"].clone());
+            peer.send(answer);
+        }
+        let outcome = asked.await.unwrap();
+        assert_eq!(outcome.is_ok(), agrees, "{listed:?} {answer:?}: {outcome:?}");
+        let waited = Duration::from_secs(if answer.is_none() { limit } else { 0 });
+        assert!(began.elapsed() <= waited + Duration::from_millis(10), "{listed:?} {answer:?}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_whose_link_is_lost_does_not_object() {
+    let host = host().await;
+    let (mut peer, _peers) = host.add_scripted("far", &["canDeactivate"], false).await;
+    let asked = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    peer.recv().await;
+    peer.close();
+    soon(asked).await.unwrap().unwrap();
+}
+
+/// Counted links that take a second to close.
+struct Slow(MemoryPlugin, Arc<AtomicUsize>);
+
+#[async_trait]
+impl PluginConnector for Slow {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(SlowLink(self.0.connect(url).await?, Box::pin(tokio::time::sleep(Duration::ZERO)), false)))
+    }
+}
+
+struct SlowLink(Box<dyn Link>, Pin<Box<tokio::time::Sleep>>, bool);
+
+impl Link for SlowLink {
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.0.send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_message(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        self.0.poll_message(cx)
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
+        if !std::mem::replace(&mut self.2, true) {
+            self.1.as_mut().reset(Instant::now() + Duration::from_secs(1));
+        }
+        match self.1.as_mut().poll(cx) {
+            Poll::Ready(()) => self.0.poll_disconnect(cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_with_a_closing_link_is_not_activated_to_ask_for_agreement() {
+    let host = host().await;
+    let (connector, accepts, _switch) = memory();
+    tokio::spawn(serve(accepts, || Plugin::new("far"), ClientConfig::default()));
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let profile = ExternalProfile::new("far", "memory://");
+    host.engine.register(Registration::behind(profile, Slow(connector, dialled.clone()))).unwrap();
+    host.engine.manager().activate("far").await.unwrap();
+    let first = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let second = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(dialled.load(Ordering::Relaxed), 1);
+    assert!(!host.engine.manager().is_active("far"));
+}
