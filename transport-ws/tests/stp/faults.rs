@@ -40,7 +40,7 @@ async fn a_register_without_a_name_is_refused_and_can_be_repeated() {
         peer.request(1, &json!({"method": "Register", "params": params}), 30.0).await;
         let refused = peer.json().await;
         assert_eq!(refused["params"]["success"], false, "{refused}");
-        assert!(refused["params"]["result"].as_str().unwrap().contains("a service registers with"), "{refused}");
+        assert!(refused["params"]["result"].as_str().unwrap().contains("a service must register with"), "{refused}");
     }
     // An inform gets no answer.
     peer.send(r#"{"method":"Register","params":{"solvables":"A"}}"#).await;

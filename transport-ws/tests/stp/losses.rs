@@ -217,7 +217,7 @@ async fn a_failed_connect_reports_the_cause_and_does_not_retry() {
     let unreachable = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
     let error = soon(unreachable.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
     assert!(matches!(error, StpConnectError::Connect { .. }), "{error}");
-    assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nobody listens"), "{error}");
+    assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nothing listens"), "{error}");
     let error =
         soon(StpWsConnector::new("http://x").connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
     assert!(error.to_string().contains("ws://"), "{error}");
