@@ -18,11 +18,11 @@ use crate::codec::Packet;
 ///
 /// The URL's path, without decoding, is the namespace. Its query is sent with the first request.
 ///
-/// [`connect`](PluginConnector::connect) says [`ConnectError::Refused`] when there is something to put right: nothing listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
-/// server answers with HTTP 401, 403, 404 or a redirect. It says [`ConnectError::TimedOut`], [`ConnectError::Failed`] or
-/// [`ConnectError::Protocol`] when the next try may succeed. No error tells the URL's path or query, or a user name or
-/// password in it.
+/// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
+/// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, the namespace is unknown or
+/// rejects the token, or the server answers with HTTP 401, 403, 404 or a redirect. It returns [`ConnectError::TimedOut`],
+/// [`ConnectError::Failed`] or [`ConnectError::Protocol`] when the next attempt may succeed. No error shows the URL's path
+/// or query, or a user name or password in it.
 #[derive(Debug, Default)]
 pub struct SocketIoConnector {
     config: SocketIoConnectorConfig,

@@ -144,9 +144,9 @@ async fn a_pending_request_ends_with_the_link() {
     assert!(matches!(&lost, StpRequestError::Lost(end) if matches!(end, LinkEnd::Lost(_))), "{lost:?}");
 }
 
-/// What was queued goes out first, however long the other end takes to read it.
+/// Queued messages are sent first, however long the other end takes to read them.
 #[tokio::test]
-async fn a_disconnect_waits_for_what_is_queued() {
+async fn a_disconnect_waits_for_queued_messages() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connector = StpWsConnector::new(format!("ws://{}", listener.local_addr().unwrap()));
     let (go, wait) = tokio::sync::oneshot::channel();
