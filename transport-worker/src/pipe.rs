@@ -15,6 +15,7 @@ const BURST: usize = 64;
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    // PERF: docs/performance.md, "atomic operations": an idle pipe is not locked, 2.39 → 2.29 µs with others.
     /// Whether the reader waits: its waker is registered, and nothing has arrived since. Changed under the lock.
     waits: AtomicBool,
 }

@@ -58,7 +58,7 @@ pub struct WrongResult {
     pub error: PayloadError,
 }
 
-/// Boxed because it is rare and large, and results are moved often.
+// PERF: boxed like the parts of `Fault`.
 impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> CallError {
         CallError::Refused(Box::new(refusal))

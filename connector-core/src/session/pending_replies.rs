@@ -2,6 +2,7 @@
 
 use foldhash::{HashMap, HashMapExt};
 
+// PERF: docs/performance.md, "SipHash": foldhash and sorted method names, 8 % → 3 % of instructions on one thread.
 /// Pending calls by id. Each is returned exactly once: when it is answered, withdrawn, or when the link ends.
 #[derive(Debug)]
 pub(super) struct PendingReplies<R>(HashMap<i64, R>);

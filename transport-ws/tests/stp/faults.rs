@@ -183,8 +183,9 @@ async fn a_failing_or_panicking_handler_fails_only_its_own_request() {
     }));
     let (requester, _) = hub.service("Asker", &[]).await;
     let (other, _) = hub.service("Other", &[]).await;
-    let request =
-        async |service: &StpWsConnector, method| service.request(&json!({"method": method}).to_string(), seconds(5.0)).await;
+    let request = async |service: &StpWsConnector, method| {
+        service.request(&json!({"method": method}).to_string(), seconds(5.0)).await
+    };
     let (panic, fail, fine) =
         tokio::join!(request(&requester, "panic"), request(&requester, "fail"), request(&other, "fine"));
     assert_eq!(panic.unwrap_err().to_string(), "the handler of this request panicked: of old age");
