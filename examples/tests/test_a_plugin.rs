@@ -147,7 +147,7 @@ async fn it_survives_the_loss_of_its_link() {
     assert!(matches!(running.await.unwrap(), Err(CallError::LinkLost(_))));
     link.wait_for(|state| matches!(state, LinkState::Down { .. })).await.unwrap();
     let refused = app.call::<f64>("calculator", "add", (1, 2)).await;
-    assert!(matches!(refused, Err(CallError::LinkLost(_))), "at once, and not when the link is back");
+    assert!(matches!(refused, Err(CallError::LinkLost(_))), "it fails at once, without waiting for the link");
 
     switch.turn_off(false);
     link.wait_for(LinkState::is_up).await.unwrap();

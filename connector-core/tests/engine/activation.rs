@@ -25,7 +25,7 @@ async fn events_kept_for_a_lost_link_are_dropped_at_deactivation() {
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
     activated.await.unwrap().unwrap();
-    assert_eq!(peer.all().await, Vec::<Value>::new(), "it listens to nothing any more");
+    assert_eq!(peer.all().await, Vec::<Value>::new(), "its subscriptions have ended");
 }
 
 #[tokio::test(start_paused = true)]

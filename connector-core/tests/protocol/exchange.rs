@@ -142,7 +142,7 @@ impl Play {
                 let (manager, name) = (host.engine.manager(), name.to_owned());
                 self.start(async move { manager.activate(&name).await.map(|()| Value::Null) });
             }
-            ["drop"] => self.calls.pop_front().expect("a call is under way").abort(),
+            ["drop"] => self.calls.pop_front().expect("a call is pending").abort(),
             ["cancel", target, method] => code.cancel(target, Some(method)).await.unwrap(),
             ["emit", event, args] => code.emit(event, arguments(args)).await.unwrap(),
             ["on", emitter, event] => code.on(emitter, event, self.events.listener()).unwrap(),
@@ -158,7 +158,7 @@ impl Play {
 
     /// The outcome of the earliest call, within any limit of the crate.
     async fn outcome(&mut self) -> Result<Value, String> {
-        let call = pin!(self.calls.pop_front().expect("a call is under way"));
+        let call = pin!(self.calls.pop_front().expect("a call is pending"));
         tokio::time::timeout(Duration::from_secs(60), call).await.expect("it ends").unwrap()
     }
 
@@ -168,8 +168,8 @@ impl Play {
         if let Some(peer) = &mut self.peer {
             assert_eq!(peer.all().await, Vec::<Value>::new(), "it says more");
         }
-        assert_eq!(self.events.take(), Vec::<Value>::new(), "more events have come");
-        assert!(self.calls.is_empty(), "what becomes of a call is not said");
+        assert_eq!(self.events.take(), Vec::<Value>::new(), "more events arrived");
+        assert!(self.calls.is_empty(), "the outcome of a call is missing");
         if let End::Engine(host, _) = self.under_test {
             drop(self.peer);
             soon(host.engine.shutdown()).await;
