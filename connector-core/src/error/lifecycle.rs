@@ -144,7 +144,7 @@ pub enum ServiceError {
     #[error("A service cannot have the same name as an exposed method")]
     NameTaken,
     /// No service was prepared under that name.
-    #[error("no service \"{0}\" has been prepared")]
+    #[error("service \"{0}\" is not prepared: call `prepare_service` before each activation")]
     NotPrepared(String),
     /// The engine rejected the new list of methods.
     #[error("the engine rejected the service: {0}")]

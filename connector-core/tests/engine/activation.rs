@@ -121,7 +121,7 @@ async fn a_plugins_own_activation_timeout_applies_to_the_manager() {
     let host = Host::new().await;
     let _peers = host.register_scripted("silent", PluginOptions::default());
     let error = host.local.call::<()>("manager", "activatePlugin", ("silent",)).await.unwrap_err();
-    assert!(error.to_string().contains("did not answer its handshake"), "{error}");
+    assert!(error.to_string().contains("did not answer the handshake"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
