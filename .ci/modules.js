@@ -1,5 +1,5 @@
-// Checks that the modules of connector-core depend on each other as docs/architecture.md says in its table of layers: on
-// modules of their own or an earlier row, and without a cycle, but for the row that the page names as the only one.
+// Checks that the modules of connector-core depend on each other as the table of layers in docs/architecture.md states: only
+// on modules in the same or an earlier row, and without a cycle, except in the row that the page names.
 'use strict'
 const fs = require('fs')
 const path = require('path')

@@ -161,8 +161,8 @@ pub struct Capabilities {
     pub reconnect: bool,
     /// Several engines can be connected to one plugin's end at once. Default true.
     pub multiple_engines: bool,
-    /// A cut is never reported as [`LinkEnd::Closed`], as it is where both look like the end of a stream. (A graceful close
-    /// is always reported as `Closed`.) Default true.
+    /// A cut is never reported as [`LinkEnd::Closed`]. `false` for a transport where both look like the end of a stream. (A
+    /// graceful close is always reported as `Closed`.) Default true.
     pub distinguishes_loss: bool,
     /// A frame that is not a message is returned as an error in its position, and the link stays up. Default true.
     pub bad_frames: bool,
@@ -179,9 +179,9 @@ pub struct Capabilities {
     /// The fixture can count open connections: [`Control::open_connections`]. Default false.
     pub count_connections: bool,
     /// A stalled link ends on its own within this time, as [`LinkEnd::Silent`], and declares so in
-    /// [`Link::notices_silence`]. Default none: it does not, and the engine detects silence.
+    /// [`Link::notices_silence`]. Default none: the link does not end, and the engine detects silence.
     pub silence: Option<Duration>,
-    /// How long a case waits for any one step before it fails. Default 30 s, since machines are slow at times.
+    /// How long a case waits for any one step before it fails. Default 30 s, which allows for slow machines.
     pub timeout: Duration,
 }
 

@@ -72,8 +72,8 @@ pub(super) async fn accept_numbered(
                         return Poll::Ready(Either::Left(accepted));
                     }
                     for (at, end) in waiting.iter_mut().enumerate() {
-                        if let Poll::Ready(said) = end.poll_message(cx) {
-                            return Poll::Ready(Either::Right((at, said)));
+                        if let Poll::Ready(outcome) = end.poll_message(cx) {
+                            return Poll::Ready(Either::Right((at, outcome)));
                         }
                     }
                     Poll::Pending
@@ -97,21 +97,21 @@ pub(super) async fn accept_numbered(
 }
 
 pub(super) async fn establish<E: Into<LinkEnd>>(
-    who: &'static str,
+    side: &'static str,
     limit: Duration,
     making: impl Future<Output = Result<Box<dyn Link>, E>>,
 ) -> Result<CheckedLink, Failure> {
-    let (method, rule) = match who.contains("engine") {
+    let (method, rule) = match side.contains("engine") {
         true => ("connect: it returns a link once the other end is connected, without waiting for a message", CONNECT),
         false => ("accept: it returns a link once an engine has dialled, without waiting for a message", ACCEPT),
     };
-    let made = within(limit, format!("{who} end of a link"), making).await.fallback_hint(method).rule(rule)?;
+    let made = within(limit, format!("{side} end of a link"), making).await.fallback_hint(method).rule(rule)?;
     match made {
-        Ok(link) => Ok(CheckedLink::new(who, link, limit)),
+        Ok(link) => Ok(CheckedLink::new(side, link, limit)),
         Err(error) => {
             let end = error.into();
             has_text(&end)?;
-            Err(Failure::new(format_args!("{who} end of a link"), end).fallback_hint(method).rule(rule))
+            Err(Failure::new(format_args!("{side} end of a link"), end).fallback_hint(method).rule(rule))
         }
     }
 }
@@ -230,7 +230,7 @@ pub(super) async fn yield_now() {
     .await;
 }
 
-/// A pause for what is under way.
+/// A pause in which pending work can complete.
 pub(super) async fn pause() {
     runtime::sleep(Duration::from_millis(50)).await;
 }

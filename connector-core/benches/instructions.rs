@@ -3,7 +3,7 @@
 //! `cargo bench -p connector-core --bench instructions` compares with the committed `instructions.json`; `-- --save`
 //! replaces it. Counted by Valgrind. (Without `gungraun`, which stores baselines in the target directory and needs a
 //! runner of exactly the same version.)
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table is there to be read")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "prints a table")]
 #![allow(clippy::disallowed_types, reason = "it runs itself under valgrind")]
 
 mod cases;

@@ -47,17 +47,17 @@ pub enum LinkEnd {
     #[error("silent for {0:?}")]
     Silent(Duration),
     /// The peer violated the transport's own protocol.
-    #[error("a bad frame: {0}")]
+    #[error("invalid frame: {0}")]
     BadFrame(String),
     /// A frame was larger than the limit.
-    #[error("a frame over the limit of {limit} bytes")]
+    #[error("a frame exceeds the limit of {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
     /// The peer did not keep up: its queue was full and made no progress for this long, or exceeded the hard limit. See
     /// [`QueueLimits`](crate::QueueLimits).
-    #[error("too slow: more waited for it than may, or it took nothing for {0:?}")]
+    #[error("too slow: its queue overflowed, or it accepted no data for {0:?}")]
     TooSlow(Duration),
     /// This end closed the link: the plugin was deactivated, or a handle dropped.
     #[error("closed by this end")]

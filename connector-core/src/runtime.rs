@@ -75,6 +75,7 @@ pub(crate) fn has_budget() -> bool {
 /// at once.
 ///
 /// The caller pins `work`: passing the future by value would store it twice and move it.
+// PERF: docs/performance.md, "14 allocations per routed call": no duplicate storage, 2,071 → 1,014 bytes with others.
 pub(crate) async fn timeout<T>(limit: Duration, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
     let mut timer = pin!(None);
     poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! What threads share. The types are the standard library's; `tests/loom.rs` replaces them by loom's.
+//! Types for data shared between threads. They are the standard library's; `tests/loom.rs` replaces them by loom's.
 
 pub(crate) use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};

@@ -33,7 +33,7 @@ mod sync {
 }
 
 mod wire {
-    /// In place of the message's, whose inside is the crate's own.
+    /// Replaces the crate's id, whose parts are private.
     #[derive(Clone, Debug, PartialEq)]
     pub(crate) struct Id(i64);
 
@@ -90,12 +90,12 @@ fn an_outbox_wakes_its_owner_for_each_item_and_for_a_stop() {
             pushing.stop();
         });
         let mut popped = Vec::new();
-        // As a link's task does it: the queue first, then the stop.
+        // Like a link's task: the queue first, then the stop.
         let stopped = poll_fn(|cx| {
             loop {
                 match outbox.poll_pop(cx) {
                     Poll::Ready(Item(number)) => popped.push(number),
-                    // The stop counts once the queue was found empty, since the owner is woken for it from then on.
+                    // The stop takes effect once the queue was found empty: from then on the owner is woken for it.
                     Poll::Pending if outbox.is_stopped() && outbox.backlog().0 == 0 => return Poll::Ready(()),
                     Poll::Pending if outbox.is_stopped() => {}
                     Poll::Pending => return Poll::Pending,

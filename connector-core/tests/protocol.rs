@@ -39,7 +39,7 @@ fn every_block_is_of_a_kind_that_is_checked() {
         assert!(!lines.is_empty(), "line {line}: an empty block");
     }
     for kind in kinds {
-        assert!(document.of_kind(kind).next().is_some(), "there is no `{kind}`");
+        assert!(document.of_kind(kind).next().is_some(), "no `{kind}` block exists");
     }
 }
 

@@ -19,7 +19,7 @@ async fn relay(ctx: Context, document: Payload) -> Result<Payload, CallError> {
     ctx.client().call("store", "put", (document,)).await
 }
 
-/// The types decide what is parsed. Here it is one field, which stays as written.
+/// Only the requested types are parsed. Here that is one field, whose text stays as written.
 #[derive(Deserialize)]
 struct Head {
     version: Payload,

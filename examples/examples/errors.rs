@@ -7,7 +7,7 @@
 //! 150 are missing
 //! bad arguments: withdraw: argument 1: invalid type: string "all of it", expected u64
 //! refused: Cannot call shop from app, because shop is not registered
-//! too late: audit of bank did not answer within the 50ms its caller gave it
+//! too late: audit of bank did not complete within the caller's limit of 50ms
 //! ```
 #![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 

@@ -6,7 +6,7 @@
 //! Map is in the session "exercise"
 //! Tasks receives: recce
 //! Map finds: recce
-//! Map finds nothing: there is no task patrol
+//! Map finds nothing: unknown task patrol
 //! ```
 #![allow(clippy::print_stdout, reason = "this program prints to the terminal")]
 
@@ -27,7 +27,7 @@ fn tasks(url: &str) -> StpClient {
     let stp = StpClient::new(StpWsConnector::new(url));
     stp.on("TaskAdded", |task: Task| println!("Tasks receives: {}", task.name));
     stp.answer("FindTask", |name: String| async move {
-        if name == "recce" { Ok(Task { name }) } else { Err(format!("there is no task {name}")) }
+        if name == "recce" { Ok(Task { name }) } else { Err(format!("unknown task {name}")) }
     });
     stp
 }

@@ -16,7 +16,7 @@ function chromium() {
   if (process.env.CHROMIUM) return process.env.CHROMIUM
   const places = process.env.PATH.split(path.delimiter)
   const found = ['chromium', 'chromium-browser', 'google-chrome'].flatMap(name => places.map(place => path.join(place, name))).find(fs.existsSync)
-  if (!found) throw new Error('there is no chromium, chromium-browser or google-chrome on the PATH, and CHROMIUM is not set')
+  if (!found) throw new Error('found no chromium, chromium-browser or google-chrome on the PATH, and CHROMIUM is not set')
   return found
 }
 

@@ -42,7 +42,7 @@ function ours(socket) {
   // As in JavaScript: an id like 1e400 is null, and -0 is 0.
   socket.on('message', data => inbox.push(JSON.parse(JSON.stringify(JSON.parse(data)))))
   socket.on('close', () => inbox.push({ closed: true }))
-  return { inbox, say: text => socket.send(text) }
+  return { inbox, send: text => socket.send(text) }
 }
 
 /** A scripted peer, and how its other end is made to call it. */
@@ -53,16 +53,16 @@ class Played {
   }
   async welcome() {
     if (this.isEngine) {
-      const [ask] = (await this.inbox.until(m => m.key === 'handshake', 'the handshake')).slice(-1)
-      this.say(JSON.stringify({ action: 'response', id: ask.id, key: 'handshake', name: 'probe', payload: ['m'] }))
+      const [request] = (await this.inbox.until(m => m.key === 'handshake', 'the handshake')).slice(-1)
+      this.send(JSON.stringify({ action: 'response', id: request.id, key: 'handshake', name: 'probe', payload: ['m'] }))
     } else {
-      this.say(JSON.stringify({ action: 'request', id: 0, key: 'handshake', name: 'probe', payload: ['probe', null] }))
+      this.send(JSON.stringify({ action: 'request', id: 0, key: 'handshake', name: 'probe', payload: ['probe', null] }))
     }
     await this.marker('the welcome')
   }
   call(method, ...payload) {
     const id = this.next++
-    this.say(JSON.stringify({ action: 'request', id, name: this.target, key: method, payload, ...this.stamp }))
+    this.send(JSON.stringify({ action: 'request', id, name: this.target, key: method, payload, ...this.stamp }))
     return id
   }
   /** The messages until a call made now is answered; answers handshakes meanwhile. */
@@ -77,7 +77,7 @@ class Played {
       came.push(this.seen(message))
     }
   }
-  answer({ id, name, key }, payload) { this.say(JSON.stringify({ action: 'response', id, name, key, payload })) }
+  answer({ id, name, key }, payload) { this.send(JSON.stringify({ action: 'response', id, name, key, payload })) }
   /** A message without the ids that each end assigns, and without fields that only native ends send. */
   seen({ id, extensions, ...message }) {
     return message.action === 'request' ? message : id === undefined ? message : { id, ...message }
@@ -85,14 +85,14 @@ class Played {
   /** Sends an envelope and returns the responses. */
   async envelope(one) {
     if (one.kind !== 'response') {
-      this.say(one.text)
+      this.send(one.text)
       return this.marker(one.text)
     }
     // A call of the other end waits for the response, and finally for a correct one.
     const asked = this.next++
-    this.say(JSON.stringify({ action: 'request', id: asked, ...this.ask, ...this.stamp }))
+    this.send(JSON.stringify({ action: 'request', id: asked, ...this.ask, ...this.stamp }))
     const [request] = (await this.inbox.until(m => m.action === 'request', one.text)).slice(-1)
-    this.say(one.text.replaceAll('$ID', request.id))
+    this.send(one.text.replaceAll('$ID', request.id))
     const came = await this.marker(one.text)
     const answers = message => message.action === 'response' && message.id === asked
     if (!came.some(answers)) {
@@ -137,9 +137,9 @@ async function main() {
   }
   const gone = [...count].filter(([, times]) => times === 0).map(([why]) => why)
   report({ event: 'done', seed, cases, strange: strange.length, classes: Object.fromEntries(count) })
-  const say = text => process.stderr.write(`${text}\n`)
-  for (const one of strange.slice(0, 20)) say(`differs (seed ${seed}): ${JSON.stringify(one)}`)
-  for (const why of gone) say(`is no difference any more (seed ${seed}): ${why}`)
+  const print = text => process.stderr.write(`${text}\n`)
+  for (const one of strange.slice(0, 20)) print(`differs (seed ${seed}): ${JSON.stringify(one)}`)
+  for (const why of gone) print(`no longer differs (seed ${seed}): ${why}`)
   process.exit(strange.length || gone.length ? 1 : 0)
 }
 

@@ -193,7 +193,13 @@ pub fn report(line: impl std::fmt::Display) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Compiles the programs of the workspace's README.
+/// Compiles the programs in the workspace's README and guides.
 #[cfg(all(doctest, feature = "ipc", feature = "ws"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../../docs/transports.md")]
+    struct Transports;
+}

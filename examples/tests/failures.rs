@@ -20,7 +20,7 @@ fn an_unreachable_url_is_reported() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut engine = Command::new(env!("CARGO_BIN_EXE_ws-engine"));
     let error = fails(engine.args(["--url", &format!("ws://127.0.0.1:{port}"), "--script", SCRIPT]));
-    assert!(error.contains("error: cannot connect to plugin") && error.contains("is it running?"), "{error}");
+    assert!(error.contains("error: cannot connect to plugin") && error.contains("start the server"), "{error}");
 }
 
 #[test]

@@ -44,8 +44,8 @@ async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration
     engine.manager().activate("local").await.unwrap();
     engine.manager().activate("probe").await.unwrap();
     let mut link = engine.link_state("probe").unwrap();
-    let heard = Arc::new(AtomicU64::new(0));
-    let counts = Arc::clone(&heard);
+    let received = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&received);
     local
         .on("probe", "changed", move |_: u64| {
             counts.fetch_add(1, Ordering::SeqCst);
@@ -56,7 +56,7 @@ async fn survives(restarts: u64, end: End, plugin: impl Fn(&str) -> Registration
         let fired: bool = timeout(LIMIT, local.call("probe", "fire", ("changed", round))).await.unwrap().unwrap();
         assert!(fired);
         // The event arrived before the response.
-        assert_eq!(heard.load(Ordering::SeqCst), round + 1);
+        assert_eq!(received.load(Ordering::SeqCst), round + 1);
 
         let caller = local.clone();
         let in_flight = tokio::spawn(async move { caller.call::<u64>("probe", "slow", (60_000, 1)).await });

@@ -24,7 +24,7 @@ async fn add(ctx: Context, a: f64, b: f64) -> Result<f64, CallError> {
     Ok(a + b)
 }
 
-/// Adds up what another plugin has.
+/// Adds up the amounts of another plugin.
 async fn total(ctx: Context) -> Result<f64, CallError> {
     let amounts: Vec<f64> = ctx.client().call("ledger", "amounts", ()).await?;
     Ok(amounts.iter().sum())
@@ -55,7 +55,7 @@ async fn it_divides() {
 }
 
 #[tokio::test]
-async fn it_says_why_it_cannot_divide() {
+async fn it_reports_why_it_cannot_divide() {
     let engine = Engine::new();
     let app = active(&engine, Plugin::new("app")).await;
     engine.register(calculator()).unwrap();
@@ -69,7 +69,7 @@ async fn it_says_why_it_cannot_divide() {
 }
 
 #[tokio::test]
-async fn it_tells_of_each_sum() {
+async fn it_emits_each_sum() {
     let engine = Engine::new();
     let app = active(&engine, Plugin::new("app")).await;
     engine.register(calculator()).unwrap();
@@ -123,9 +123,9 @@ async fn it_works_behind_a_link() {
 async fn it_survives_the_loss_of_its_link() {
     let engine = Engine::new();
     let app = active(&engine, Plugin::new("app")).await;
-    let (told, mut happened) = mpsc::unbounded_channel();
+    let (report, mut reported) = mpsc::unbounded_channel();
     let switch = behind_a_link(&engine, move || {
-        let (activated, deactivated) = (told.clone(), told.clone());
+        let (activated, deactivated) = (report.clone(), report.clone());
         calculator()
             .on_activation(move |_| {
                 activated.send("activated").unwrap();
@@ -140,25 +140,25 @@ async fn it_survives_the_loss_of_its_link() {
     let mut link = engine.link_state("calculator").unwrap();
 
     let caller = app.clone();
-    let under_way = tokio::spawn(async move { caller.call::<()>("calculator", "think", (5,)).await });
+    let running = tokio::spawn(async move { caller.call::<()>("calculator", "think", (5,)).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     switch.refuse_connections(true);
     switch.cut();
-    assert!(matches!(under_way.await.unwrap(), Err(CallError::LinkLost(_))));
+    assert!(matches!(running.await.unwrap(), Err(CallError::LinkLost(_))));
     link.wait_for(|state| matches!(state, LinkState::Down { .. })).await.unwrap();
     let refused = app.call::<f64>("calculator", "add", (1, 2)).await;
-    assert!(matches!(refused, Err(CallError::LinkLost(_))), "at once, and not when the link is back");
+    assert!(matches!(refused, Err(CallError::LinkLost(_))), "it fails at once, without waiting for the link");
 
     switch.refuse_connections(false);
     link.wait_for(LinkState::is_up).await.unwrap();
     assert_eq!(app.call::<f64>("calculator", "add", (1, 2)).await.unwrap(), 3.0);
     for expected in ["activated", "deactivated", "activated"] {
-        assert_eq!(happened.recv().await, Some(expected));
+        assert_eq!(reported.recv().await, Some(expected));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_missed_when_it_falls_silent() {
+async fn its_silence_is_detected() {
     let engine = Engine::new();
     let switch = behind_a_link(&engine, calculator);
     engine.manager().activate("calculator").await.unwrap();
@@ -184,11 +184,11 @@ async fn a_sandbox_may_call_the_calculator_only() {
     let CallError::Refused(refusal) = &error else { panic!("{error}") };
     assert!(matches!(&**refusal, Refusal::Denied { rule, .. } if rule == "sandbox-calculates-only"));
     assert!(sandbox.on("ledger", "changed", |_: f64| {}).is_err());
-    assert!(!engine.manager().is_active("ledger"), "nor was it activated");
+    assert!(!engine.manager().is_active("ledger"), "it was not activated either");
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_finishes_what_it_has_begun() {
+async fn it_completes_running_calls_when_it_stops() {
     let engine = Engine::new();
     let app = active(&engine, Plugin::new("app")).await;
     let (connector, accepts, _) = memory();
@@ -199,10 +199,10 @@ async fn it_finishes_what_it_has_begun() {
     engine.manager().activate("calculator").await.unwrap();
     let mut link = engine.link_state("calculator").unwrap();
 
-    let under_way = tokio::spawn(async move { app.call::<()>("calculator", "think", (3,)).await });
+    let running = tokio::spawn(async move { app.call::<()>("calculator", "think", (3,)).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     stop.send(()).unwrap();
-    under_way.await.unwrap().unwrap();
+    running.await.unwrap().unwrap();
     assert!(matches!(program.await.unwrap(), LinkEnd::Disconnected));
     let state = link.wait_for(|state| !state.is_up()).await.unwrap().clone();
     assert!(matches!(state, LinkState::Down { why: LinkEnd::Closed { .. }, .. }));
@@ -211,15 +211,15 @@ async fn it_finishes_what_it_has_begun() {
 #[tokio::test]
 async fn it_cleans_up_when_the_host_stops() {
     let engine = Engine::new();
-    let (told, mut happened) = mpsc::unbounded_channel();
+    let (report, mut reported) = mpsc::unbounded_channel();
     let plugin = calculator().on_deactivation(move |_| {
-        let told = told.clone();
-        async move { told.send("cleaned up").unwrap() }
+        let report = report.clone();
+        async move { report.send("cleaned up").unwrap() }
     });
     active(&engine, plugin).await;
 
     engine.shutdown().await;
-    assert_eq!(happened.try_recv(), Ok("cleaned up"));
+    assert_eq!(reported.try_recv(), Ok("cleaned up"));
     assert!(!engine.manager().is_active("calculator"));
 }
 

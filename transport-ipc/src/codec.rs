@@ -124,7 +124,7 @@ impl Lines {
         if length > self.max_message {
             out.truncate(start);
             return Err(PayloadError::NotSerializable(format!(
-                "a message of {length} bytes is over the limit of {} (IpcConfig::max_message)",
+                "a message of {length} bytes exceeds the limit of {} (IpcConfig::max_message)",
                 self.max_message
             )));
         }

@@ -14,12 +14,12 @@ pub(crate) const EVENT: &str = "message";
 /// # Errors
 /// The event has another name or no argument, or it is not an array that begins with a name.
 pub(crate) fn argument(event: &Bytes) -> Result<Bytes, DecodeError> {
-    let wrong = || DecodeError::NotAMessage("an event carries its name and one argument".to_owned());
+    let wrong = || DecodeError::NotAMessage("an event must have a name and one argument".to_owned());
     let text = event.trim_ascii();
     let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).ok_or_else(wrong)?.trim_ascii();
     let (name, rest) = inside.split_at(string_length(inside).ok_or_else(wrong)?);
     if !is_message_event(name) {
-        return Err(DecodeError::NotAMessage("an event of another name".to_owned()));
+        return Err(DecodeError::NotAMessage("an event with an unknown name".to_owned()));
     }
     let argument = rest.trim_ascii_start().strip_prefix(b",").ok_or_else(wrong)?.trim_ascii();
     Ok(event.slice_ref(argument))
@@ -99,7 +99,7 @@ impl Packet {
             }
             b'3' => Ok(Packet::Other),
             b'4' => Ok(Packet::Refused(rejection_text(rest))),
-            _ => Err(DecodeError::NotAMessage(format!("a packet of the unknown kind {:?}", char::from(kind)))),
+            _ => Err(DecodeError::NotAMessage(format!("an unknown packet type {:?}", char::from(kind)))),
         }
     }
 

@@ -120,7 +120,7 @@ async fn unread_messages_are_bounded() {
             }
             received += 1;
         };
-        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("were not read")), "{end:?}");
+        assert!(matches!(&end, LinkEnd::Lost(error) if error.to_string().contains("are unread")), "{end:?}");
         assert!(received > count * 3 / 4, "messages within the limit are delivered: {received}");
         assert_ended(&mut link, &end).await;
     }

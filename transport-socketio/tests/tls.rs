@@ -68,10 +68,10 @@ async fn errors_suggest_the_other_scheme_if_one_end_lacks_tls() {
     let url = plain.url().replace("http://", "https://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
     assert!(matches!(end, ConnectError::Refused(_) | ConnectError::Failed(_)), "{end:?}");
-    assert!(end.to_string().contains("is it http://"), "{end}");
+    assert!(end.to_string().contains("try http://"), "{end}");
     let secure = server(SocketIoServerConfig::default().tls(tls)).await;
     let url = secure.url().replace("https://", "http://");
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
     assert!(matches!(end, ConnectError::Protocol(_) | ConnectError::Failed(_)), "{end:?}");
-    assert!(end.to_string().contains("is it http:// or https://?"), "{end}");
+    assert!(end.to_string().contains("whether the url needs http:// or https://"), "{end}");
 }

@@ -1,6 +1,6 @@
 //! One direction of a link: a bounded queue from one thread to another.
 //!
-//! Either end works on messages of its own and takes the lock once for many, so that many messages cost one wake-up.
+//! Each end has a private batch of messages and takes the lock once per batch, so that many messages cost one wake-up.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -9,13 +9,14 @@ use connector_core::Message;
 
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// Messages that a writer keeps back at most, until it is asked to flush: as many as the core sends in one go.
+/// Maximum number of messages in a writer's batch before it is handed over without a flush.
 const BURST: usize = 64;
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// The reader waits: its waker is in place, and nothing has come since. Changed under the lock.
+    // PERF: docs/performance.md, "atomic operations": an idle pipe is not locked, 2.39 → 2.29 µs with others.
+    /// Whether the reader waits: its waker is registered, and nothing has arrived since. Changed under the lock.
     waits: AtomicBool,
 }
 
@@ -28,18 +29,18 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// Whether more will come.
+/// The state of the writer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Written {
     #[default]
     Open,
-    /// The writer said that this was all.
+    /// Closed gracefully.
     Closed,
-    /// The writer went without a word.
+    /// Dropped without a close.
     Dropped,
 }
 
-/// A pipe that takes `capacity` messages before it pushes back, at least one.
+/// A pipe that queues up to `capacity` messages, at least one.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
     let shared = Arc::new(Shared::default());
     let capacity = capacity.max(1);
@@ -48,12 +49,12 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
 }
 
 impl Shared {
-    /// Nothing under the lock can leave it half done.
+    /// Nothing that runs under the lock can panic and leave it inconsistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reader's waker, if it waits.
+    /// The reader's waker, if the reader waits.
     fn reader(&self, state: &mut State) -> Option<Waker> {
         self.waits.store(false, Ordering::Release);
         state.reader.take()
@@ -63,14 +64,14 @@ impl Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     capacity: usize,
-    /// What has not been handed over yet. There is capacity for it.
+    /// Messages not handed over yet. The queue has capacity for them.
     batch: VecDeque<Message>,
-    /// How many `batch` may hold before the queue has to be looked at.
+    /// How many messages `batch` may hold before the queue must be checked.
     takes: usize,
 }
 
 impl Writer {
-    /// Ready when one more may be pushed. Once nobody reads it stays pending: the end is the reader's to tell.
+    /// Ready when another message may be pushed. Stays pending once the reader is gone: the other pipe reports the end.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.batch.len() < self.takes {
             return Poll::Ready(());
@@ -89,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// This was all.
+    /// Hands over the batch and closes the pipe.
     pub(crate) fn close(&mut self) {
         self.flush();
         self.end(Written::Closed);
@@ -139,12 +140,12 @@ impl Drop for Writer {
 pub(crate) struct Reader {
     shared: Arc<Shared>,
     inbox: VecDeque<Message>,
-    /// The one it waits with.
+    /// The waker that was registered last.
     waker: Option<Waker>,
 }
 
 impl Reader {
-    /// The next message; once there is none left, how the writer went.
+    /// The next message; after the last one, how the writer ended.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Written>> {
         if let Some(message) = self.inbox.pop_front() {
             return Poll::Ready(Ok(message));
@@ -178,7 +179,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.reader_gone = true;
-        // What a message holds may do anything when it is dropped, so that happens where no lock is held.
+        // A message may own anything, so it is dropped without holding the lock.
         let unread = std::mem::take(&mut state.queue);
         let wakers = (self.shared.reader(&mut state), state.writer.take());
         drop(state);

@@ -105,7 +105,7 @@ async fn an_event_is_serialized_once_with_listeners_and_never_without() {
         })
         .await;
         host.local.call::<()>("emitter", "fire", ()).await.unwrap();
-        assert_eq!(event_value.0.load(Ordering::Relaxed), 0, "there is no listener");
+        assert_eq!(event_value.0.load(Ordering::Relaxed), 0, "no listener exists");
         for name in ["first", "second"] {
             let count = Arc::clone(&received);
             host.register(name, placed(placement), move || {

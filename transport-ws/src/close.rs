@@ -1,4 +1,4 @@
-//! Closes a link: how its end is reported, and what is still sent to the peer.
+//! Closes a link: reports its end, and sends the remaining frames to the peer.
 
 use std::io;
 use std::pin::Pin;

@@ -70,8 +70,11 @@ async fn a_dial_reports_an_unsupported_subprotocol() {
         |names: &[&str]| names.iter().fold(WsConnectorConfig::default(), |config, name| config.subprotocol(*name));
     dial(&mut server, &url, config(&["v1", "v2"])).await.unwrap();
     dial(&mut server, &url, config(&[])).await.unwrap();
-    refused(&dial(&mut server, &url, config(&["v1"])).await.err().unwrap(), "speak none of the subprotocols [\"v1\"]");
-    refused(&dial(&mut server, &url, config(&["a b"])).await.err().unwrap(), "cannot be a subprotocol");
+    refused(
+        &dial(&mut server, &url, config(&["v1"])).await.err().unwrap(),
+        "not support any of the subprotocols [\"v1\"]",
+    );
+    refused(&dial(&mut server, &url, config(&["a b"])).await.err().unwrap(), "is not a valid subprotocol");
 
     // A server that ignores the request for a subprotocol.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,7 +85,7 @@ async fn a_dial_reports_an_unsupported_subprotocol() {
     };
     let mut connector = WsConnector::new(config(&["v1"]));
     let (dialled, _) = soon(async { tokio::join!(connector.connect(&url), ignoring) }).await;
-    refused(&dialled.err().unwrap(), "speaks none of the subprotocols");
+    refused(&dialled.err().unwrap(), "supports none of the subprotocols");
 }
 
 #[tokio::test]
@@ -223,8 +226,8 @@ async fn dial_errors_name_the_cause_without_secrets() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut connector = WsConnector::default();
     for (url, part) in [
-        (format!("ws://127.0.0.1:{port}/?token=hunter2"), "is it running"),
-        ("ws://no-such-host.invalid:80/?token=hunter2".to_owned(), "cannot be resolved"),
+        (format!("ws://127.0.0.1:{port}/?token=hunter2"), "start the server"),
+        ("ws://no-such-host.invalid:80/?token=hunter2".to_owned(), "cannot resolve"),
         ("http://127.0.0.1/?token=hunter2".to_owned(), "ws://"),
         ("plugin".to_owned(), "not a URL"),
     ] {

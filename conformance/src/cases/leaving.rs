@@ -31,7 +31,7 @@ async fn close_with_unread_input(fixture: &dyn Fixture, last_messages: &[Message
         for number in 0..5 {
             other.queue(filled(number, 1000)).await?;
         }
-        // As far as the buffers allow.
+        // As many as the buffers hold.
         other.start_flush().await;
         pause().await;
         let leave = async {
@@ -76,7 +76,7 @@ pub async fn a_full_end_reports_the_peers_close_as_closed(fixture: &dyn Fixture)
             Ok(())
         };
         let stay = async {
-            // It keeps sending meanwhile, as far as it can.
+            // It keeps sending until its link ends.
             let flushed = other.flushed().await?;
             let (messages, end) = other.rest().await?;
             drop(flushed);
@@ -125,7 +125,7 @@ async fn read_slowly(fixture: &dyn Fixture, engine_leaves: bool) -> Result<(), F
         for number in 0..count {
             let received = other.next().await.hint("poll_disconnect: its bound applies to an end that reads nothing");
             same("the next message", &received.rule(SLOW)?.id, &Some(number.into())).rule(SLOW)?;
-            // 1.4 s in steps of 25 ms, however count messages there are.
+            // 1.4 s in steps of 25 ms, however many messages there are.
             if number * STEPS / count != (number + 1) * STEPS / count {
                 runtime::sleep(Duration::from_millis(25)).await;
             }

@@ -46,12 +46,12 @@ fn call_with_text(name: &'static str, length: usize) -> Case {
 fn emit(name: &'static str, listeners: usize) -> Case {
     Case::new(name, move || {
         let host = Host::new();
-        let hear = |count: i64| {
+        let count_event = |count: i64| {
             black_box(count);
         };
         for listener in 0..listeners {
             let listener = host.add(Plugin::new(format!("listener{listener}")));
-            listener.on("local", "ticked", hear).unwrap();
+            listener.on("local", "ticked", count_event).unwrap();
         }
         move || host.run(|local| local.emit("ticked", black_box((7_i64,)))).unwrap()
     })

@@ -25,7 +25,7 @@ pub enum ConnectError {
     Failed(Arc<dyn Error + Send + Sync>),
     /// The connector makes no more links until the plugin is deactivated and activated again; the text says why. Fails
     /// an activation, and ends the attempts to restore a link that was lost.
-    #[error("given up: {0}")]
+    #[error("gave up: {0}")]
     GivenUp(String),
 }
 

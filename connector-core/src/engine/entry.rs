@@ -21,6 +21,7 @@ use crate::profile::Profile;
 use crate::sync::lock;
 use crate::wire::Name;
 
+// PERF: docs/performance.md, "about 17 cache lines": a call over 10,000 plugins 1.7 to 2.8 → 1.28 to 1.37 times.
 /// The fields that every call reads come first: with thousands of plugins, fetching them from memory dominates the cost
 /// of a call.
 #[repr(C)]
@@ -63,6 +64,7 @@ pub(super) enum Location {
     Remote(Arc<RemotePlugin>),
 }
 
+// PERF: the methods come first, and up to four are inline: see `Entry`.
 /// A plugin's profile, with its methods prepared for lookup.
 #[repr(C)]
 pub(super) struct Interface {

@@ -113,7 +113,7 @@ impl RemotePlugin {
                 tracing::warn!(
                     plugin,
                     dropped = oldest.len(),
-                    "the link is down and its queue full: its oldest events are dropped"
+                    "the link is down and its queue is full: dropping its oldest events"
                 )
             }
             Err(end) => tracing::warn!(plugin, %end, "an event is dropped"),

@@ -23,7 +23,7 @@ pub enum RegisterError {
         plugin: String,
     },
     /// The name is invalid, because names are parts of paths such as `plugin.service`.
-    #[error("a plugin cannot be named \"{0}\": a name is not empty and holds no dot")]
+    #[error("invalid plugin name \"{0}\": a name must not be empty or contain a dot")]
     BadName(String),
 }
 
@@ -69,7 +69,9 @@ pub enum ActivateError {
         end: LinkEnd,
     },
     /// There is a link, but the plugin did not answer the handshake.
-    #[error("plugin \"{name}\" at {url} did not answer its handshake within {within:?}: is it a plugin?")]
+    #[error(
+        "plugin \"{name}\" at {url} did not answer the handshake within {within:?}: check that the url leads to a plugin"
+    )]
     NoHandshake {
         /// The plugin.
         name: String,
@@ -101,7 +103,7 @@ pub enum ActivateError {
     #[error("plugin \"{0}\" was deactivated before its activation had finished")]
     Interrupted(String),
     /// The plugin is being deactivated, and its deactivation waits for the plugin that requests this activation.
-    #[error("plugin \"{0}\" cannot be activated now: its deactivation, which is under way, waits for this activation")]
+    #[error("plugin \"{0}\" cannot be activated: its deactivation is in progress and waits for this activation")]
     Circular(String),
     /// The engine is gone.
     #[error("the engine has been dropped")]
@@ -127,7 +129,7 @@ pub enum UpdateError {
     #[error("Url from Profile cannot be updated.")]
     Url,
     /// The result would not be a profile.
-    #[error("the update is no profile: {0}")]
+    #[error("the update is not a valid profile: {0}")]
     NotAProfile(String),
     /// The host's policy denies it; holds the reason.
     #[error("{0}")]
@@ -142,10 +144,10 @@ pub enum ServiceError {
     #[error("A service cannot have the same name as an exposed method")]
     NameTaken,
     /// No service was prepared under that name.
-    #[error("no service \"{0}\" has been prepared")]
+    #[error("service \"{0}\" is not prepared: call `prepare_service` before each activation")]
     NotPrepared(String),
     /// The engine rejected the new list of methods.
-    #[error("the engine did not take the service: {0}")]
+    #[error("the engine rejected the service: {0}")]
     Engine(CallError),
 }
 

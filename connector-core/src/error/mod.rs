@@ -48,7 +48,7 @@ pub enum CallError {
 
 /// A result of an unexpected type.
 #[derive(Debug, Clone, Error)]
-#[error("{method} of {target} gave another result than asked for: {error}")]
+#[error("{method} of {target} returned a result of an unexpected type: {error}")]
 pub struct WrongResult {
     /// The plugin called, with its path.
     pub target: String,
@@ -58,7 +58,7 @@ pub struct WrongResult {
     pub error: PayloadError,
 }
 
-/// Boxed because it is rare and large, and results are moved often.
+// PERF: boxed like the parts of `Fault`.
 impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> CallError {
         CallError::Refused(Box::new(refusal))
@@ -161,7 +161,7 @@ impl CallError {
     }
 
     pub(crate) fn deadline(target: &str, method: &str, limit: Duration) -> CallError {
-        CallError::TimedOut(format!("{method} of {target} did not answer within the {limit:?} its caller gave it"))
+        CallError::TimedOut(format!("{method} of {target} did not complete within the caller's limit of {limit:?}"))
     }
 
     pub(crate) fn cancelled(method: &str, from: &str) -> CallError {

@@ -28,6 +28,7 @@ pub(crate) struct Outbox<C> {
     gone: AtomicU64,
     overflowed: AtomicBool,
     stop: AtomicBool,
+    // PERF: docs/performance.md, "atomic operations": this and `was_full`, a call on one thread 2.39 → 2.29 µs.
     /// Identifies the waker in `state`, so that the owner need not register it again. Written under the lock.
     owner: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
     capacity_freed: Notify,

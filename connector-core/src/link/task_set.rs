@@ -15,6 +15,7 @@ use crate::wire::Id;
 ///
 /// A future is polled when it is started, since most complete at once; only pending ones are stored. Each stored future
 /// occupies a slot, whose waker is reused, so that a pending future allocates nothing beyond its box.
+// PERF: docs/performance.md, "14 allocations per routed call": reused slots are among what reduced them to 8.
 pub(crate) struct TaskSet<K, T> {
     slots: Vec<Slot<K, T>>,
     free: Vec<usize>,

@@ -23,6 +23,7 @@ pub(crate) struct Instance {
 
 #[derive(Clone)]
 struct Table {
+    // PERF: docs/performance.md, "SipHash".
     /// By full path without the plugin's name: `add`, `tools.ping`. A B-tree, because a few names fit one node and are
     /// found faster than one is hashed.
     handlers: BTreeMap<Name, Handler>,

@@ -30,6 +30,7 @@ pub(crate) struct Session<S, R> {
     peer: Extensions,
     /// The handles of calls without a response. Each is returned once: when its call ends or is withdrawn, or with the
     /// link's end.
+    // PERF: docs/performance.md, "SipHash": foldhash and sorted method names, 8 % → 3 % of instructions on one thread.
     pending: HashMap<CallId, R>,
     out: VecDeque<Message>,
 }

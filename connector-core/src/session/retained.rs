@@ -1,4 +1,4 @@
-//! What a session needs of a message that could not be sent.
+//! The parts of a message that a session needs if it cannot be sent.
 
 use crate::wire::{Action, Id, Message, Name};
 

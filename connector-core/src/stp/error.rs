@@ -35,7 +35,7 @@ pub enum StpConnectError {
     #[error("STP refused to register the service: {0}")]
     Refused(String),
     /// The time limit passed.
-    #[error("STP did not register the service within {0:?}: is there an STP at that URL?")]
+    #[error("STP did not register the service within {0:?}: check that the url leads to STP")]
     TimedOut(Duration),
     /// Another `connect` or `disconnect` was called meanwhile.
     #[error("superseded by another connect or disconnect")]
@@ -56,7 +56,7 @@ pub enum StpDisconnectError {
 #[non_exhaustive]
 pub enum StpInformError {
     /// There is no connection: not yet, no longer, or it was lost and is being reconnected.
-    #[error("not connected to STP: connect first, or wait until the lost connection is back")]
+    #[error("not connected to STP: connect first, or wait until the connection is restored")]
     NotConnected,
     /// The connection was lost before the message was sent.
     #[error("the connection to STP was lost: {0}")]
@@ -65,7 +65,7 @@ pub enum StpInformError {
     #[error("STP did not accept the message within {0:?}")]
     TimedOut(Duration),
     /// The message exceeds the frame size limit; the connection is unaffected.
-    #[error("a message of {bytes} bytes is over the limit of {limit}")]
+    #[error("a message of {bytes} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// The frame's size.
         bytes: usize,
@@ -79,7 +79,7 @@ pub enum StpInformError {
 #[non_exhaustive]
 pub enum StpRequestError {
     /// There is no connection: not yet, no longer, or it was lost and is being reconnected.
-    #[error("not connected to STP: connect first, or wait until the lost connection is back")]
+    #[error("not connected to STP: connect first, or wait until the connection is restored")]
     NotConnected,
     /// STP or the requested service refused.
     #[error("{0}")]
@@ -94,7 +94,7 @@ pub enum StpRequestError {
     #[error(transparent)]
     Busy(#[from] StpBusy),
     /// The message exceeds the frame size limit; the connection is unaffected.
-    #[error("a message of {bytes} bytes is over the limit of {limit}")]
+    #[error("a message of {bytes} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// The frame's size.
         bytes: usize,

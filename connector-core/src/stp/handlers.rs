@@ -99,7 +99,7 @@ impl StpHandlers {
         let work = async move {
             match handler {
                 Some(RequestHandler(handler)) => handler(message).await,
-                None => Err("this service answers no requests".to_owned()),
+                None => Err("this service does not answer requests".to_owned()),
             }
         };
         AssertUnwindSafe(work).catch_unwind().map(|outcome| {

@@ -7,22 +7,22 @@
 //! - [`frame`] and [`StpSession`] are the protocol without I/O (docs/protocol.md, section 8), used at both ends.
 //!
 //! # The contract
-//! Each member of the seed's `IStpConnector` and of its later additions, what it became, and the test that shows it
-//! (in `transport-ws/tests/stp/`, but for those of `core:`, in `connector-core/tests/stp/`).
+//! Each member of the seed's `IStpConnector` and of its later additions, its equivalent here, and the tests that cover it
+//! (in `transport-ws/tests/stp/`; those marked `core:` are in `connector-core/tests/stp/`).
 //!
-//! | the seed | here | shown by |
+//! | the seed | here | tests |
 //! | --- | --- | --- |
-//! | `baseName: string` | [`base_name`](StpConnector::base_name) | `connector::names_and_ids` |
-//! | `name: string`, different if there are concurrent instances | [`name`](StpConnector::name): the base name and a random suffix ([`unique_name`]) | `connector::names_and_ids`, `core: frames::names_are_unique_among_instances` |
-//! | `isConnected: boolean` | [`is_connected`](StpConnector::is_connected): registered and not lost | `losses::a_lost_connection_comes_back_with_what_it_had` |
-//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, returns the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::what_is_written`, `losses::a_connect_that_fails_says_why_and_leaves_nothing_behind` |
-//! | `disconnect(timeout?)` | [`disconnect`](StpConnector::disconnect), which stays one | `losses::a_disconnect_stays_one`, `losses::a_disconnect_while_the_hub_is_away_ends_the_dialling` |
-//! | `inform(message, timeout?)` | [`inform`](StpConnector::inform): the text untouched | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `connector::requests_as_a_service_sees_them` |
-//! | `request(message, timeout?): string[]` | [`request`](StpConnector::request), ends once | `connector::requests_as_a_service_sees_them`, `core: session::a_request_ends_once`, `core: frames::any_result_becomes_an_array_of_strings` |
-//! | `onInform: (message) => void` | [`on_inform`](StpConnector::on_inform) with an [`InformHandler`] | `hub::an_inform_goes_to_all_who_solve_it_but_not_back`, `core: handlers::handlers_keep_working_after_a_panic` |
-//! | `onRequest: (message) => string` | [`on_request`](StpConnector::on_request) with a [`RequestHandler`], async, and it may fail | `connector::requests_are_answered_in_order_of_arrival`, `faults::a_handler_that_fails_or_panics_is_an_error_to_its_asker_alone` |
-//! | `onError: (error) => void` | [`on_error`](StpConnector::on_error) with an [`ErrorHandler`] | `losses::a_lost_connection_comes_back_with_what_it_had` |
-//! | `machineId`, `sessionId` | [`machine_id`](StpConnector::machine_id), [`session_id`](StpConnector::session_id) | `connector::names_and_ids`, `losses::a_lost_connection_comes_back_with_what_it_had` |
+//! | `baseName: string` | [`base_name`](StpConnector::base_name) | `connector::a_connected_service_reports_its_names_and_ids` |
+//! | `name: string`, different if there are concurrent instances | [`name`](StpConnector::name): the base name and a random suffix ([`unique_name`]) | `connector::a_connected_service_reports_its_names_and_ids`, `core: frames::names_are_unique_among_instances` |
+//! | `isConnected: boolean` | [`is_connected`](StpConnector::is_connected): registered and not lost | `losses::a_lost_connection_is_restored_with_its_name_and_session` |
+//! | `connect(serviceName, solvables, timeout?)`, later `machineId?`, `sessionId?`, returns the session id | [`connect`](StpConnector::connect) with a [`StpService`] and a [`StpTimeout`] | `peers::the_quick_start_works_unchanged`, `connector::a_register_frame_has_the_published_form`, `losses::a_failed_connect_reports_the_cause_and_does_not_retry` |
+//! | `disconnect(timeout?)` | [`disconnect`](StpConnector::disconnect), which is final | `losses::a_disconnected_service_does_not_reconnect`, `losses::a_disconnect_while_the_hub_is_down_stops_reconnecting` |
+//! | `inform(message, timeout?)` | [`inform`](StpConnector::inform): the text unchanged | `hub::an_inform_goes_to_all_solvers_except_the_sender`, `connector::requests_return_items_refusals_and_timeouts` |
+//! | `request(message, timeout?): string[]` | [`request`](StpConnector::request), ends once | `connector::requests_return_items_refusals_and_timeouts`, `core: session::a_request_ends_once`, `core: frames::any_result_becomes_an_array_of_strings` |
+//! | `onInform: (message) => void` | [`on_inform`](StpConnector::on_inform) with an [`InformHandler`] | `hub::an_inform_goes_to_all_solvers_except_the_sender`, `core: handlers::handlers_keep_working_after_a_panic` |
+//! | `onRequest: (message) => string` | [`on_request`](StpConnector::on_request) with a [`RequestHandler`], async, and it may fail | `connector::requests_are_answered_in_order_of_arrival`, `faults::a_failing_or_panicking_handler_fails_only_its_own_request` |
+//! | `onError: (error) => void` | [`on_error`](StpConnector::on_error) with an [`ErrorHandler`] | `losses::a_lost_connection_is_restored_with_its_name_and_session` |
+//! | `machineId`, `sessionId` | [`machine_id`](StpConnector::machine_id), [`session_id`](StpConnector::session_id) | `connector::a_connected_service_reports_its_names_and_ids`, `losses::a_lost_connection_is_restored_with_its_name_and_session` |
 //! | timeouts: seconds, 30 by default and for 0 or less | [`StpTimeout`] | `core: frames::times_are_in_seconds_and_30_by_default` |
 //!
 //! Intentional differences: cookies and pending requests belong to a connection, not to the process; a request that

@@ -43,13 +43,15 @@ pub struct StpService {
 #[non_exhaustive]
 pub enum BadService {
     /// The name is missing.
-    #[error("a service registers with a \"serviceName\", which is not empty")]
+    #[error("a service must register with a non-empty \"serviceName\"")]
     NoName,
     /// The params do not match docs/protocol.md, section 8.2.
-    #[error("a service registers with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
+    #[error("a service must register with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
     NotAService(String),
     /// A name, id or solvable is too long, or there are too many solvables.
-    #[error("a service registers with at most {MAX_SOLVABLES} solvables, names and ids of at most {MAX_NAME} bytes")]
+    #[error(
+        "a service must register with at most {MAX_SOLVABLES} solvables, names and ids of at most {MAX_NAME} bytes"
+    )]
     TooLarge,
 }
 

@@ -21,7 +21,7 @@ pub struct StpSession<R> {
 
 /// The limit of pending requests is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{waiting} requests wait for an answer already: wait for some of them first")]
+#[error("{waiting} requests are pending already: await some of their responses first")]
 pub struct StpBusy {
     /// The number of pending requests.
     pub waiting: usize,

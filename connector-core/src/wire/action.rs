@@ -1,4 +1,4 @@
-//! What a message is, and what kind of failure an error is.
+//! The kinds of messages and of errors.
 
 use serde::{Deserialize, Serialize};
 

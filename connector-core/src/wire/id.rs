@@ -20,7 +20,8 @@ pub struct Id(Repr);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
     Number(i64),
-    /// Boxed because it is rare and ids are moved often.
+    // PERF: boxed like the rare fields of `Message`.
+    /// An id that is not an integer, or odd names. Boxed because it is rare and ids are moved often.
     Raw(Box<RawMembers<Box<str>>>),
 }
 

@@ -9,6 +9,7 @@ use super::id::{Id, RawMembers, display_json, integer};
 use super::json::{self, Reader};
 use super::{Action, DecodeError, ErrorKind, Extensions, Payload, PayloadError, RequestInfo, is_falsy_in_javascript};
 
+// PERF: docs/performance.md, "names as slices of their frame": inline, worker pipelined 0.15 → 0.24 of the floor.
 /// The name of a plugin, a method or an event. Up to 23 bytes are stored inline; a longer name is shared by its clones.
 pub type Name = SmolStr;
 
@@ -25,6 +26,7 @@ pub type Name = SmolStr;
 /// assert_eq!(message.encode()?, br#"{"action":"emit","key":"saved","payload":["a.txt"]}"#);
 /// # Ok(()) }
 /// ```
+// PERF: docs/performance.md, "messages of 240 bytes moved nine times": memmove 24 % → 4 % of the engine's process.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The kind of message.

@@ -50,6 +50,7 @@ trait Erased: Send + Sync {
 
 struct Typed<T> {
     value: T,
+    // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
 }
 

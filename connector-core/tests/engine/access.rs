@@ -35,7 +35,7 @@ async fn a_plugin_restricted_to_another_cannot_reach_more() {
     let words =
         "\"far\" may not call \"read\" of \"secret\": the host's rule \"far-sees-files-only\" does not allow it";
     assert_eq!(refused["error"], words);
-    assert!(!manager.is_active("secret"), "nor is it activated");
+    assert!(!manager.is_active("secret"), "it is not activated either");
     let refused = ask("manager", "activatePlugin", json!(["secret"])).await;
     assert!(refused["error"].as_str().unwrap().contains("may not activate \"secret\""), "{refused}");
     manager.activate("secret").await.unwrap();

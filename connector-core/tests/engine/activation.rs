@@ -24,7 +24,7 @@ async fn events_kept_for_a_lost_link_are_dropped_at_deactivation() {
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;
     activated.await.unwrap().unwrap();
-    assert_eq!(peer.all().await, Vec::<Value>::new(), "it listens to nothing any more");
+    assert_eq!(peer.all().await, Vec::<Value>::new(), "its subscriptions have ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +118,7 @@ async fn a_plugins_own_activation_timeout_applies_to_the_manager() {
     let host = Host::new().await;
     let _peers = host.register_scripted("silent", PluginOptions::default());
     let error = host.local.call::<()>("manager", "activatePlugin", ("silent",)).await.unwrap_err();
-    assert!(error.to_string().contains("did not answer its handshake"), "{error}");
+    assert!(error.to_string().contains("did not answer the handshake"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -234,7 +234,7 @@ async fn a_result_of_another_type_names_target_and_method() {
     host.add(|| named("far")).await;
     let error = host.local.call::<i64>("far", "echo", ("text",)).await.unwrap_err();
     assert!(matches!(&error, CallError::Result(_)));
-    assert!(error.to_string().starts_with("echo of far gave another result than asked for: invalid type: string"));
+    assert!(error.to_string().starts_with("echo of far returned a result of an unexpected type: invalid type: string"));
 }
 
 #[tokio::test(start_paused = true)]

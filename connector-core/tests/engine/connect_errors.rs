@@ -1,4 +1,4 @@
-//! What an activation makes of attempts to connect that fail, and of links that end before their handshake.
+//! How an activation handles connection attempts that fail, and links that end before their handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -78,7 +78,7 @@ async fn links_that_end_before_their_handshake_fail_an_activation_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_link_says_why_it_is_not_restored_and_is_retried_though_refused() {
+async fn a_lost_link_reports_why_it_stays_down_and_retries_after_a_refusal() {
     let host = Host::new().await;
     let switch = host.add(|| connector_core::Plugin::new("far").method("echo", |n: u8| async move { n })).await;
     let mut state = host.engine.link_state("far").unwrap();

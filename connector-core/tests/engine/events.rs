@@ -137,11 +137,11 @@ async fn a_deactivation_clears_stored_events_and_listeners() {
     manager.deactivate("speaker").await.unwrap();
     manager.activate("speaker").await.unwrap();
     host.local.on("speaker", "e", notes.listener()).unwrap();
-    assert_eq!(notes.take(), [json!([1])], "no replay of what came before the deactivation");
+    assert_eq!(notes.take(), [json!([1])], "events from before the deactivation are not replayed");
     manager.deactivate("other").await.unwrap();
     manager.activate("other").await.unwrap();
     emit(&speaker, 2).await;
-    assert_eq!(notes.take(), [json!([2])], "local's alone");
+    assert_eq!(notes.take(), [json!([2])], "only local's");
 }
 
 #[tokio::test(start_paused = true)]

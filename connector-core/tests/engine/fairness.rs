@@ -77,6 +77,6 @@ async fn a_caller_continues_while_more_responses_arrive() {
         link.0.given.load(Ordering::Relaxed)
     }));
     let given = answered.await;
-    assert!(given[0] < CALLS / 4, "the first went on after {} answers", given[0]);
+    assert!(given[0] < CALLS / 4, "the first continued after {} answers", given[0]);
     engine.shutdown().await;
 }

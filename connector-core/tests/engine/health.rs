@@ -56,7 +56,7 @@ async fn a_connector_that_gives_up_fails_the_current_activation() {
     host.engine.register(registration).unwrap();
     for activations in 1..3 {
         let error = host.engine.manager().activate("gone").await.unwrap_err().to_string();
-        assert!(error.contains(&format!("given up: tried in {activations} activations")), "{error}");
+        assert!(error.contains(&format!("gave up: tried in {activations} activations")), "{error}");
     }
 }
 

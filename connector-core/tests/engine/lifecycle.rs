@@ -181,7 +181,7 @@ async fn activation_of_a_silent_plugin_times_out() {
     assert!(peers.next().await.has_ended());
     assert!(matches!(*host.engine.link_state("silent").unwrap().borrow(), LinkState::Inactive));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(peers.none(), "not dialled any more");
+    assert!(peers.none(), "no longer dialled");
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ async fn a_hanging_hook_fails_the_activation_and_reverts_it() {
     assert!(!host.engine.manager().is_active("p"));
     assert!(client.emit("e", ()).await.is_err(), "it may not act");
     host.local.emit("e", ()).await.unwrap();
-    assert!(notes.take().is_empty(), "it hears nothing");
+    assert!(notes.take().is_empty(), "it receives nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -239,7 +239,7 @@ async fn a_panic_in_a_connectors_activated_hook_names_the_connector() {
     let host = host().await;
     host.engine.register(Registration::behind(ExternalProfile::new("bad", "x:"), Bad(true))).unwrap();
     let error = soon(host.engine.manager().activate("bad")).await.unwrap_err();
-    assert!(!matches!(error, ActivateError::EngineGone), "{error}: the engine is there");
+    assert!(!matches!(error, ActivateError::EngineGone), "{error}: the engine still exists");
 }
 
 struct SyncPanic;
@@ -290,7 +290,7 @@ async fn a_plugin_with_one_unanswered_handshake_is_still_probed_before_its_link_
         for asked in peer.all().await {
             peer.answer(&asked, json!(["echo"]));
         }
-        assert!(!peer.has_ended(), "given up without having been asked");
+        assert!(!peer.has_ended(), "given up without having been probed");
     }
 }
 

@@ -248,7 +248,7 @@ async fn scenario(steps: &[Step]) {
     }
     world.engine.shutdown().await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.engine.manager().active_profiles().len(), 1, "the manager alone");
+    assert_eq!(world.engine.manager().active_profiles().len(), 1, "only the manager");
     for (at, hooks) in all_hooks {
         let hooks = hooks.lock().unwrap();
         match PLUGINS[at].3 {

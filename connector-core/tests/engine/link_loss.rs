@@ -28,7 +28,7 @@ async fn link_loss_and_recovery_are_announced() {
     switch.cut();
     settle().await;
     assert!(matches!(*state.borrow_and_update(), LinkState::Down { .. }));
-    assert!(host.engine.manager().is_active("probe"), "active all the while");
+    assert!(host.engine.manager().is_active("probe"), "active throughout");
     assert_eq!(notes.take(), [json!(["probe", "cut"])]);
     tokio::time::sleep(HEALED).await;
     assert!(matches!(*state.borrow_and_update(), LinkState::Down { tries: 2.., .. }));

@@ -67,8 +67,12 @@ async fn a_plugin_may_update_only_its_own_profile_and_not_its_url() {
     );
     assert_eq!(update(peer, json!({"url": "ws://evil"})).await, json!("Url from Profile cannot be updated."));
     assert_eq!(update(peer, json!({"url": "hand://", "kind": "k", "new": [1]})).await, json!(null));
-    assert!(update(peer, json!({"kind": 5})).await.as_str().unwrap().starts_with("the update is no profile: "));
-    assert!(update(peer, json!({"name": 5})).await.as_str().unwrap().starts_with("the update is no profile: "));
+    assert!(
+        update(peer, json!({"kind": 5})).await.as_str().unwrap().starts_with("the update is not a valid profile: ")
+    );
+    assert!(
+        update(peer, json!({"name": 5})).await.as_str().unwrap().starts_with("the update is not a valid profile: ")
+    );
     assert_eq!(ask(peer, "updateProfile", json!([null])).await, json!(null));
     let profile = host.engine.manager().profile("far").unwrap();
     assert_eq!((profile.url.as_deref(), profile.kind.as_deref()), (Some("hand://"), Some("k")));

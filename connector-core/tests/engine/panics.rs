@@ -37,7 +37,7 @@ async fn a_panic_in_a_deactivation_hook_does_not_stop_the_deactivation() {
     assert!(!host.engine.manager().is_active("early"));
     soon(host.engine.shutdown()).await;
     assert_eq!(notes.take(), ["off"]);
-    assert_eq!(host.engine.manager().active_profiles().len(), 1, "the manager alone");
+    assert_eq!(host.engine.manager().active_profiles().len(), 1, "only the manager");
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,7 @@ async fn a_timeout_has_the_published_text_and_the_next_call_runs() {
     assert_eq!(began.elapsed(), Duration::from_millis(500));
     second.await.unwrap().unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_secs(1));
-    assert_eq!(notes.take(), ["a starts", "b starts"], "what timed out was dropped");
+    assert_eq!(notes.take(), ["a starts", "b starts"], "the timed-out future was dropped");
 }
 
 #[tokio::test(start_paused = true)]

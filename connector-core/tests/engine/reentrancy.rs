@@ -223,8 +223,8 @@ async fn a_decision_may_call_a_plugin_that_calls_the_waiting_one() {
             host.engine.register(Plugin::new(name).method("one", || async { 1 })).unwrap();
         }
         let judge = || {
-            Plugin::new("judge").method("judge", |ctx: Context, who: String| async move {
-                ctx.client().call::<bool>(&who, "isGood", ()).await
+            Plugin::new("judge").method("judge", |ctx: Context, target: String| async move {
+                ctx.client().call::<bool>(&target, "isGood", ()).await
             })
         };
         let asker = || {

@@ -71,7 +71,7 @@ async fn a_prepared_service_is_created_once_on_activation() {
         call(&host, name.to_owned(), "activate", &["lazy"]).await.unwrap();
         assert_eq!(call(&host, format!("{name}.lazy"), "late", &[]).await.unwrap(), json!(2));
         let again = call(&host, name.to_owned(), "activate", &["lazy"]).await.unwrap_err();
-        assert_eq!(again, "no service \"lazy\" has been prepared");
+        assert_eq!(again, "service \"lazy\" is not prepared: call `prepare_service` before each activation");
     }
 }
 

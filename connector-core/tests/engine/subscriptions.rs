@@ -105,7 +105,7 @@ async fn off_ends_all_subscriptions_to_the_event() {
         // A new subscription works.
         let mut again = place.stream();
         place.tick(2).await;
-        assert_eq!(waiting(&mut again), ["[1]", "[2]"], "what is remembered, and what is new; linked: {linked}");
+        assert_eq!(waiting(&mut again), ["[1]", "[2]"], "the stored event and the new one; linked: {linked}");
     }
 }
 

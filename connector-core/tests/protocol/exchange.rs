@@ -43,8 +43,8 @@ pub(crate) async fn play(block: &Block) {
     };
     for (line, text) in block.numbered() {
         eprintln!("docs/protocol.md, line {line}: {text}");
-        let (who, what) = text.split_at_checked(text.find(' ').expect("a line has two parts")).unwrap();
-        play.step(who, what.trim_start()).await;
+        let (speaker, what) = text.split_at_checked(text.find(' ').expect("a line has two parts")).unwrap();
+        play.step(speaker, what.trim_start()).await;
     }
     play.finish().await;
 }
@@ -82,9 +82,9 @@ impl Play {
         Play { under_test, code, peer, calls: VecDeque::new(), events: Notes::default() }
     }
 
-    async fn step(&mut self, who: &str, what: &str) {
+    async fn step(&mut self, speaker: &str, what: &str) {
         let played = if let End::Engine(..) = self.under_test { "plugin>" } else { "engine>" };
-        match (who, what) {
+        match (speaker, what) {
             ("engine>", "dials") => {
                 let End::Engine(_, peers) = &mut self.under_test else { panic!("a plugin does not dial") };
                 assert!(self.peer.is_none(), "the link before has not ended");
@@ -104,12 +104,12 @@ impl Play {
                 settle().await;
                 assert_eq!(self.events.take(), [value(event)]);
             }
-            (who, "ends the link") if who == played => {
+            (speaker, "ends the link") if speaker == played => {
                 self.peer().close();
                 self.peer = None;
                 settle().await;
             }
-            (who, frame) if who == played => {
+            (speaker, frame) if speaker == played => {
                 self.peer().send_text(frame.to_owned());
                 settle().await;
             }
@@ -121,7 +121,7 @@ impl Play {
                 let said = self.peer().recv().await;
                 assert!(is_like(&said, &value(frame)), "it says {said}");
             }
-            (who, _) => panic!("unknown participant {who}"),
+            (speaker, _) => panic!("unknown participant {speaker}"),
         }
     }
 
@@ -142,7 +142,7 @@ impl Play {
                 let (manager, name) = (host.engine.manager(), name.to_owned());
                 self.start(async move { manager.activate(&name).await.map(|()| Value::Null) });
             }
-            ["drop"] => self.calls.pop_front().expect("a call is under way").abort(),
+            ["drop"] => self.calls.pop_front().expect("a call is pending").abort(),
             ["cancel", target, method] => code.cancel(target, Some(method)).await.unwrap(),
             ["emit", event, args] => code.emit(event, arguments(args)).await.unwrap(),
             ["on", emitter, event] => code.on(emitter, event, self.events.listener()).unwrap(),
@@ -158,7 +158,7 @@ impl Play {
 
     /// The outcome of the earliest call, within any limit of the crate.
     async fn outcome(&mut self) -> Result<Value, String> {
-        let call = pin!(self.calls.pop_front().expect("a call is under way"));
+        let call = pin!(self.calls.pop_front().expect("a call is pending"));
         tokio::time::timeout(Duration::from_secs(60), call).await.expect("it ends").unwrap()
     }
 
@@ -168,8 +168,8 @@ impl Play {
         if let Some(peer) = &mut self.peer {
             assert_eq!(peer.all().await, Vec::<Value>::new(), "it says more");
         }
-        assert_eq!(self.events.take(), Vec::<Value>::new(), "more events have come");
-        assert!(self.calls.is_empty(), "what becomes of a call is not said");
+        assert_eq!(self.events.take(), Vec::<Value>::new(), "more events arrived");
+        assert!(self.calls.is_empty(), "the outcome of a call is missing");
         if let End::Engine(host, _) = self.under_test {
             drop(self.peer);
             soon(host.engine.shutdown()).await;

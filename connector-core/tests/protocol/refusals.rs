@@ -6,7 +6,7 @@ use connector_core::{ActivateError, Refusal, UpdateError};
 pub(crate) fn all() -> Vec<String> {
     let s = str::to_owned;
     let (target, caller, method, exposed) = (s("<target>"), s("<caller>"), s("<method>"), s("<methods>"));
-    /// A number that occurs in no text by itself.
+    /// A number that does not occur in any text otherwise.
     const N: u32 = 987_654;
     let refusals = [
         Refusal::NotRegistered { target: target.clone(), caller: caller.clone() },

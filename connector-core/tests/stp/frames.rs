@@ -139,7 +139,7 @@ fn both_forms_of_register_are_read_and_the_later_is_written() {
             "machineId": "m", "sessionId": "s"}})
     );
     let plain = StpService::new("Tasks", [""; 0]).to_message();
-    assert!(!plain.contains("Id"), "what is not given is absent, not null: {plain}");
+    assert!(!plain.contains("Id"), "missing values are absent, not null: {plain}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpHandle
 #[tokio::test]
 async fn a_request_is_always_answered() {
     let handlers = StpHandlers::default();
-    assert_eq!(handlers.request("x".into()).await, Err("this service answers no requests".to_owned()));
+    assert_eq!(handlers.request("x".into()).await, Err("this service does not answer requests".to_owned()));
     handlers.set_request(RequestHandler::new(|message: String| async move {
         match &*message {
             "panic" => panic!("of old age"),

@@ -7,11 +7,11 @@ const sent = message => JSON.parse(JSON.stringify(message))
 
 /** An engine with the plugins `local` and `asker`, and its websocket connector to a plugin `probe`. */
 exports.publishedEngine = async function (inbox) {
-  let hear, opened
+  let deliver, opened
   globalThis.window = globalThis
   globalThis.WebSocket = class {
     constructor() { this.OPEN = this.readyState = 1 }
-    addEventListener(event, listener) { if (event === 'open') opened = listener; if (event === 'message') hear = listener }
+    addEventListener(event, listener) { if (event === 'open') opened = listener; if (event === 'message') deliver = listener }
     removeEventListener() {}
     send(text) { inbox.push(JSON.parse(text)) }
     close() {}
@@ -30,12 +30,12 @@ exports.publishedEngine = async function (inbox) {
   new Engine().register([manager, new Local(), new Asker(), new WebsocketPlugin({ name: 'probe', url: 'ws://probe', methods: [] })])
   await manager.activatePlugin(['local', 'asker', 'probe'])
   opened()
-  return { inbox, say: data => hear({ data }) }
+  return { inbox, send: data => deliver({ data }) }
 }
 
 /** A plugin `probe` over the connector of all transports but the websocket: it checks that a method exists before it responds. */
 exports.publishedPlugin = function (inbox) {
-  let hear
+  let deliver
   class Probe extends PluginClient {
     constructor() { super({ customApi: {} }); this.methods = ['echo', 'fail', 'relay', 'ping'] }
     echo(value) { return value }
@@ -44,11 +44,11 @@ exports.publishedPlugin = function (inbox) {
   }
   const probe = new Probe()
   probe['tools.ping'] = () => 'pong'
-  createConnectorClient({ send: message => inbox.push(sent(message)), on: listener => { hear = listener } }, probe)
-  const say = text => {
+  createConnectorClient({ send: message => inbox.push(sent(message)), on: listener => { deliver = listener } }, probe)
+  const send = text => {
     let message
     try { message = JSON.parse(text) } catch { return }
-    try { hear(message) } catch { /* errors that would end its process */ }
+    try { deliver(message) } catch { /* errors that would end its process */ }
   }
-  return { inbox, say }
+  return { inbox, send }
 }

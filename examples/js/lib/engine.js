@@ -16,7 +16,7 @@ exports.runScript = async function (probe, script, report) {
   const local = new Local()
   const engine = new Engine()
   engine.register([manager, local, probe])
-  const heard = []
+  const received = []
   const started = {}
   const act = {
     activate: async ({ name }) => { const done = await manager.activatePlugin(name); await probe.ready; return done },
@@ -27,10 +27,10 @@ exports.runScript = async function (probe, script, report) {
     start: ({ id, target, method, args }) => { started[id] = settle(local.call(target, method, ...args)); return true },
     join: async ({ id }) => { const r = await started[id]; if (r.error !== undefined) throw r.error; return r.ok },
     cancel: ({ target, method }) => local.cancel(target, method),
-    on: ({ name, key }) => { local.on(name, key, (...payload) => heard.push({ name, key, payload })); return true },
-    once: ({ name, key }) => { local.once(name, key, (...payload) => heard.push({ name, key, payload })); return true },
+    on: ({ name, key }) => { local.on(name, key, (...payload) => received.push({ name, key, payload })); return true },
+    once: ({ name, key }) => { local.once(name, key, (...payload) => received.push({ name, key, payload })); return true },
     off: ({ name, key }) => { local.off(name, key); return true },
-    heard: () => heard.splice(0),
+    heard: () => received.splice(0),
     emit: ({ key, payload }) => { local.emit(key, ...payload); return true },
     wait: ({ ms }) => new Promise(done => setTimeout(done, ms)),
   }

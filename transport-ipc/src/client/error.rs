@@ -22,8 +22,8 @@ pub enum ChannelError {
     BadSocket(String),
     /// Other threads already run, and taking the channel changes the environment.
     #[error(
-        "Channel::find was called too late, other threads already run: call it first in a plain `fn main`, and start the \
-        runtime after it (in a `#[tokio::main]` the runtime runs from the beginning)"
+        "Channel::find was called after other threads had started: call it first in a plain `fn main` and start the \
+        runtime afterwards (`#[tokio::main]` starts it first)"
     )]
     TooLate,
 }

@@ -12,7 +12,7 @@ pub enum BindError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// A live server has the name.
-    #[error("{at} is in use by a server that is running: stop that one, attach to it, or serve under another name")]
+    #[error("{at} is in use by a running server: stop it, connect to it, or serve under another name")]
     InUse {
         /// The socket.
         at: String,
@@ -39,7 +39,7 @@ pub enum BindError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => ": its directory does not exist; create it, or serve under another name",
-        io::ErrorKind::PermissionDenied => ": this user may not write to its directory; serve under another name",
+        io::ErrorKind::PermissionDenied => ": this user cannot write to its directory; serve under another name",
         _ => "",
     }
 }

@@ -40,12 +40,12 @@ pub struct LocalName {
 pub enum NameError {
     /// It is neither a name nor a path. Only its [redacted](redacted_url) form is kept.
     #[error(
-        "\"{0}\" does not name a local socket: write up to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (no dot first) \
-        or, on Unix, an absolute path; as a URL, local: before it"
+        "\"{0}\" is not a name for a local socket: use up to {MAX_NAME} of the characters A-Z a-z 0-9 . _ - (no leading dot) \
+        or, on Unix, an absolute path; a URL has the prefix local:"
     )]
     Invalid(String),
     /// It is too long for a socket address of the system.
-    #[error("{path:?} is over the limit of {limit} bytes for a socket's path: choose a shorter name or directory")]
+    #[error("the socket path {path:?} exceeds the limit of {limit} bytes: choose a shorter name or directory")]
     TooLong {
         /// The socket's path.
         path: String,

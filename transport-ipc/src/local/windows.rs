@@ -66,7 +66,7 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, ConnectError> {
             Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => tokio::time::sleep(RETRY_DELAY).await,
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => tokio::time::sleep(RETRY_DELAY).await,
-                io::ErrorKind::NotFound => return Err(refused("there is no pipe")),
+                io::ErrorKind::NotFound => return Err(refused("no pipe exists")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not open the pipe")),
                 _ if is_permanent(&error) => return Err(refused(&format!("cannot open ({error}) the pipe"))),
                 _ => return Err(ConnectError::failed(error)),

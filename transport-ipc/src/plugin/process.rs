@@ -130,7 +130,7 @@ impl Child {
     }
 }
 
-/// The process group (or job) and the program's other descendants. Dropping this kills what is left of them.
+/// The process group (or job) and the program's other descendants. Dropping this kills those that remain.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) child: Leader,

@@ -152,10 +152,10 @@ impl Start<'_> {
                 ": it is a directory, not a program"
             }
             io::ErrorKind::NotFound if file.is_some_and(Path::is_file) => {
-                ": the file exists, so does its working directory exist, and the interpreter named in its first line?"
+                ": the file exists; check its working directory and the interpreter named in its first line"
             }
-            io::ErrorKind::NotFound => ": is it installed, is the path right, does its working directory exist?",
-            io::ErrorKind::PermissionDenied => ": is it executable? If not, run `chmod +x`",
+            io::ErrorKind::NotFound => ": check that it is installed, its path, and its working directory",
+            io::ErrorKind::PermissionDenied => ": check that it is executable (`chmod +x`)",
             _ if is_permanent(&error) => "",
             _ => return ConnectError::failed(error),
         };

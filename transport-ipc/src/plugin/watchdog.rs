@@ -2,7 +2,7 @@
 //!
 //! The kernel kills an engine's programs with it, but not their descendants; only another process can do that. It is a
 //! shell, the smallest program available everywhere, which waits for end of file on a pipe whose writing end the engine
-//! holds. Without a shell or `grep` there is no watchdog.
+//! holds. Without a shell or `grep` no watchdog runs.
 
 use std::io::{PipeWriter, pipe};
 use std::os::unix::process::CommandExt;

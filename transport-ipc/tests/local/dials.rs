@@ -31,19 +31,19 @@ async fn a_refused_dial_explains_the_fix() {
     let mut connector = LocalConnector::default();
     let mut refusal = async |url: &str| soon(connector.connect(url)).await.err().unwrap();
     let url = dir.name().to_url();
-    for part in ["there is no socket", "start the program that serves", dir.path().to_str().unwrap()] {
+    for part in ["no socket exists", "start the program that serves", dir.path().to_str().unwrap()] {
         assert_refused(&refusal(&url).await, part);
     }
     dir.crash();
     assert_refused(&refusal(&url).await, "no server listens");
     for odd in ["", "local:", "ws://localhost", "a b", "local://calculator"] {
-        assert_refused(&refusal(odd).await, "does not name a local socket");
+        assert_refused(&refusal(odd).await, "is not a name for a local socket");
     }
     assert_refused(&refusal("no-such-plugin").await, "no-such-plugin.sock");
     fs::remove_file(dir.path()).unwrap();
     fs::write(dir.path(), "").unwrap();
     assert_refused(&refusal(&url).await, "no server listens");
-    assert_refused(&refusal(&format!("{url}/below")).await, "there is no socket");
+    assert_refused(&refusal(&format!("{url}/below")).await, "no socket exists");
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ pub(crate) fn assert_refused(error: &ConnectError, part: &str) {
 pub(crate) fn assert_in_use(bound: Result<LocalServer, BindError>) {
     let error = bound.unwrap_err();
     assert!(matches!(error, BindError::InUse { .. }), "{error:?}");
-    assert!(error.to_string().contains("stop that one"), "{error}");
+    assert!(error.to_string().contains("stop it, connect to it"), "{error}");
 }
 
 /// Opens connections until the backlog is full.

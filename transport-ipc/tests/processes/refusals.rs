@@ -34,10 +34,10 @@ async fn a_program_that_cannot_be_started_is_not_retried() {
     let at = |name: &str| folder.path().join(name);
     let sh = || Program::new("/bin/sh");
     let programs = [
-        (Program::new(""), "is the path right"),
-        (Program::new("no-such-program"), "is the path right"),
-        (Program::new("./no-such-program"), "is the path right"),
-        (Program::new(at("text")), "is it executable? If not, run `chmod +x`"),
+        (Program::new(""), "its path"),
+        (Program::new("no-such-program"), "its path"),
+        (Program::new("./no-such-program"), "its path"),
+        (Program::new(at("text")), "check that it is executable (`chmod +x`)"),
         (Program::new(folder.path()), "it is a directory"),
         (Program::new(at("script")), "the interpreter named in its first line"),
         (Program::new(at("text").join("below")), "cannot be started"),
@@ -47,7 +47,7 @@ async fn a_program_that_cannot_be_started_is_not_retried() {
         (sh().arg("a\0b"), "cannot be started"),
         (sh().env("a", "b\0"), "cannot be started"),
         (sh().arg("x".repeat(4 << 20)), "cannot be started"),
-        (sh().current_dir(at("no")), "does its working directory exist"),
+        (sh().current_dir(at("no")), "its working directory"),
         (sh().current_dir(at("text")), "cannot be started"),
         (Program::new(at("gone")).sha256([0; 32]), "its SHA-256 cannot be checked"),
     ];
@@ -76,7 +76,7 @@ async fn an_invalid_url_is_redacted() {
         let host = Host::new().await;
         let error = host.activate(Registration::behind(profile, LocalConnector::default())).await.unwrap_err();
         let text = format!("{error} {error:?}");
-        assert!(text.contains("does not name a local socket"), "{text}");
+        assert!(text.contains("is not a name for a local socket"), "{text}");
         assert!(!text.contains("s3cret") && !text.contains("t0ken"), "{text}");
     }
 }

@@ -122,7 +122,7 @@ impl MessageHandler<LocalAdapter, ()> for Inbox {
             Value::Str(_, Some(_)) | Value::Bytes(_) => Err(DecodeError::WrongFrame("binary attachments")),
         };
         if !self.push(frame) {
-            let text = format!("more than {MAX_MESSAGES} messages or {MAX_BYTES} bytes arrived and were not read");
+            let text = format!("more than {MAX_MESSAGES} messages or {MAX_BYTES} bytes are unread");
             self.close(LinkEnd::lost(text));
             // Fails if the buffer is full or the socket is gone; the connection ends in both cases.
             let _ = socket.disconnect();
@@ -137,9 +137,9 @@ pub(super) fn link_end(reason: DisconnectReason, silence: Duration) -> LinkEnd {
         DisconnectReason::ClientNSDisconnect => closed("the engine left the namespace"),
         DisconnectReason::TransportClose => closed("the engine closed the connection"),
         DisconnectReason::HeartbeatTimeout => LinkEnd::Silent(silence),
-        DisconnectReason::PacketParsingError => LinkEnd::BadFrame("no packet of socket.io".to_owned()),
+        DisconnectReason::PacketParsingError => LinkEnd::BadFrame("not a socket.io packet".to_owned()),
         DisconnectReason::MultipleHttpPollingError => {
-            LinkEnd::BadFrame("two requests of long polling at once".to_owned())
+            LinkEnd::BadFrame("two concurrent long-polling requests".to_owned())
         }
         DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => LinkEnd::Disconnected,
         // A reset, an end without a close, or a frame over the limit: socketioxide does not distinguish them.

@@ -18,11 +18,11 @@ use crate::codec::Packet;
 ///
 /// The URL's path, without decoding, is the namespace. Its query is sent with the first request.
 ///
-/// [`connect`](PluginConnector::connect) says [`ConnectError::Refused`] when there is something to put right: nobody listens
-/// there, the name is unknown, the URL is none, the certificate is not trusted, the namespace is unknown or wants another token, or the
-/// server answers with HTTP 401, 403, 404 or a redirect. It says [`ConnectError::TimedOut`], [`ConnectError::Failed`] or
-/// [`ConnectError::Protocol`] when the next try may succeed. No error tells the URL's path or query, or a user name or
-/// password in it.
+/// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
+/// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, the namespace is unknown or
+/// rejects the token, or the server answers with HTTP 401, 403, 404 or a redirect. It returns [`ConnectError::TimedOut`],
+/// [`ConnectError::Failed`] or [`ConnectError::Protocol`] when the next attempt may succeed. No error shows the URL's path
+/// or query, or a user name or password in it.
 #[derive(Debug, Default)]
 pub struct SocketIoConnector {
     config: SocketIoConnectorConfig,
@@ -47,8 +47,7 @@ impl SocketIoConnector {
         let of_dial = |error| errors::of_dial(error, &target.place);
         // rust_engineio adds the handshake's intervals, and panics in debug builds if the sum overflows.
         let built = AssertUnwindSafe(builder.build_websocket()).catch_unwind().await;
-        let invalid_handshake =
-            |_| ConnectError::Protocol(format!("what {} says in its handshake makes no sense", target.place));
+        let invalid_handshake = |_| ConnectError::Protocol(format!("{} sent an invalid handshake", target.place));
         let mut client = built.map_err(invalid_handshake)?.map_err(of_dial)?;
         client.connect().await.map_err(of_dial)?;
         let auth = self.config.token.as_ref().map(|token| serde_json::json!({ "token": token }).to_string());
@@ -63,7 +62,7 @@ impl SocketIoConnector {
         for (name, value) in &self.config.headers {
             // rust_engineio would panic on an invalid header later.
             let invalid_header =
-                || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+                || ConnectError::Refused(format!("the extra header \"{}\" is invalid", name.escape_debug()));
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) || !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
                 return Err(invalid_header());

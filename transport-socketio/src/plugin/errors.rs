@@ -14,13 +14,13 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
         Error::WebsocketError(tungstenite::Error::Tls(error)) => of_tls(&error.to_string(), place),
         Error::WebsocketError(tungstenite::Error::Protocol(error @ ProtocolError::HandshakeIncomplete)) => {
             ConnectError::failed(format!(
-                "{place} closed the connection instead of answering ({error}): is it a socket.io server, and is it \
-                 http:// or https://?"
+                "{place} closed the connection instead of answering ({error}): check that it is a socket.io server, \
+                 and whether the url needs http:// or https://"
             ))
         }
         Error::WebsocketError(tungstenite::Error::Protocol(ProtocolError::HttparseError(error))) => {
             ConnectError::Protocol(format!(
-                "{place} does not answer in HTTP ({error}): is it a socket.io server, and is it http:// or https://?"
+                "{place} does not answer in HTTP ({error}): check that it is a socket.io server, and whether the url needs http:// or https://"
             ))
         }
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
@@ -34,7 +34,7 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
         | Error::InvalidHeaderValueFromReqwest(_)
         | Error::WebsocketError(
             tungstenite::Error::Url(_) | tungstenite::Error::HttpFormat(_) | tungstenite::Error::Utf8,
-        ) => ConnectError::Refused(format!("no request to {place} can be made: check the plugin's url and headers")),
+        ) => ConnectError::Refused(format!("cannot make a request to {place}: check the plugin's url and headers")),
         Error::IncompleteResponseFromReqwest(error) => ConnectError::failed(error.without_url()),
         error => ConnectError::failed(error),
     }
@@ -47,36 +47,34 @@ fn of_tls(error: &str, place: &str) -> ConnectError {
             "its certificate must be issued for that host by an authority in SocketIoConnectorConfig::tls, or one the \
              system trusts"
         }
-        false => "is it http:// instead of https://? Otherwise check the versions at both ends",
+        false => "try http:// instead of https://, and check the TLS versions at both ends",
     };
     ConnectError::Refused(format!("TLS with {place} failed ({error}): {remedy}"))
 }
 
 /// The name of a host could not be resolved.
 pub(super) fn of_lookup(error: &io::Error, place: &str) -> ConnectError {
-    ConnectError::Refused(format!("the name in {place} cannot be resolved ({error}): check the plugin's url"))
+    ConnectError::Refused(format!("cannot resolve the host name in {place} ({error}): check the plugin's url"))
 }
 
 fn of_io(error: io::Error, place: &str) -> ConnectError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ConnectError::Refused(format!("nobody listens at {place} ({error}): is the plugin running?"))
-        }
-        _ => ConnectError::failed(format!("{place} cannot be reached ({error}): check the plugin's url")),
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused(format!(
+            "nothing listens at {place} ({error}): start the plugin's program, or check the plugin's url"
+        )),
+        _ => ConnectError::failed(format!("cannot reach {place} ({error}): check the plugin's url")),
     }
 }
 
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: u16, place: &str) -> ConnectError {
     let remedy = match status {
-        401 => "it wants credentials, see SocketIoConnectorConfig::header",
+        401 => "it requires credentials: see SocketIoConnectorConfig::header",
         403 => "it does not allow this origin (SocketIoServerConfig::allow_origin)",
         404 => "check SocketIoConnectorConfig::path",
-        300..=399 => "redirects are not followed, use the url it leads to",
+        300..=399 => "redirects are not followed: use the url that it redirects to",
         _ => {
-            return ConnectError::failed(format!(
-                "{place} answered with HTTP {status}: is there a plugin at that url?"
-            ));
+            return ConnectError::failed(format!("{place} answered with HTTP {status}: check the plugin's url"));
         }
     };
     ConnectError::Refused(format!("{place} answered with HTTP {status}: {remedy}"))

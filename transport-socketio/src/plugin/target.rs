@@ -24,14 +24,14 @@ impl Target {
         let given = url;
         let mut url = Url::parse(given).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
-            let text = format!("a socket.io URL begins with http:// or https://, and this is {}", redacted_url(given));
+            let text = format!("a socket.io URL must begin with http:// or https://, unlike {}", redacted_url(given));
             return Err(ConnectError::Refused(text));
         }
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
             Some(Host::Ipv6(ip)) => ip.to_string(),
-            _ => return Err(ConnectError::Refused("the URL names no host".to_owned())),
+            _ => return Err(ConnectError::Refused("the URL has no host".to_owned())),
         };
         let port = url.port_or_known_default().unwrap_or_default();
         let place = format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default());

@@ -81,7 +81,10 @@ async fn cancelled(
     if let Ok(panic) = timeout(GRACE, &mut *ended).await {
         return panic;
     }
-    tracing::warn!(plugin = name, "the plugin blocks its thread and does not end; the thread stays until it does");
+    tracing::warn!(
+        plugin = name,
+        "the plugin blocks its thread and cannot be ended; the thread runs until the plugin returns"
+    );
     status.send_replace(Status::Blocked);
     let panic = ended.await;
     tracing::info!(plugin = name, "the blocked plugin has ended");

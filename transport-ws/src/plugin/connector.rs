@@ -53,7 +53,7 @@ impl WsConnector {
             return self.upgrade(request, stream, &target).await;
         }
         let name = ServerName::try_from(target.host.clone())
-            .map_err(|_| ConnectError::Refused(format!("\"{}\" can be no name in a certificate", target.host)))?;
+            .map_err(|_| ConnectError::Refused(format!("\"{}\" is not a valid host name for TLS", target.host)))?;
         let tls = self.tls()?;
         let stream =
             TlsConnector::from(tls).connect(name, stream).await.map_err(|e| errors::of_tls(e, &target.to_string()))?;
@@ -77,13 +77,13 @@ impl WsConnector {
             url.as_str().into_client_request().map_err(|e| ConnectError::Refused(format!("not a URL: {e}")))?;
         for (name, value) in &self.config.headers {
             let invalid_header =
-                || ConnectError::Refused(format!("the extra header \"{}\" is none", name.escape_debug()));
+                || ConnectError::Refused(format!("the extra header \"{}\" is invalid", name.escape_debug()));
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid_header())?;
             let value = HeaderValue::from_str(value).map_err(|_| invalid_header())?;
             request.headers_mut().insert(name, value);
         }
         if let Some(name) = self.config.subprotocols.iter().find(|name| !is_token(name)) {
-            return Err(ConnectError::Refused(format!("{name:?} cannot be a subprotocol")));
+            return Err(ConnectError::Refused(format!("{name:?} is not a valid subprotocol")));
         }
         if let Ok(names) = HeaderValue::from_str(&self.config.subprotocols.join(", "))
             && !names.is_empty()

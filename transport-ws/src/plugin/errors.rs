@@ -14,7 +14,7 @@ pub(super) fn of_tls(error: io::Error, target: &str) -> ConnectError {
     }
     // A restarting server may do the same.
     ConnectError::failed(format!(
-        "{target} ended the connection instead of answering the TLS handshake ({error}): is it a ws:// server?"
+        "{target} ended the connection instead of answering the TLS handshake ({error}): try ws://"
     ))
 }
 
@@ -49,26 +49,26 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
         // The cause may differ, but the error is permanent.
         ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
             ConnectError::Refused(format!(
-                "{target} answered with HTTP 400 Bad Request: it may speak none of the subprotocols {subprotocols:?}"
+                "{target} answered with HTTP 400 Bad Request: it may not support any of the subprotocols {subprotocols:?}"
             ))
         }
         ws::Error::Http(response) => of_status(response.status(), target),
         ws::Error::Io(error) => of_io(error, target),
         ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => ConnectError::failed(format!(
-            "{target} closed the connection instead of answering the upgrade ({error}): is it a websocket server, and \
-             is it ws:// or wss://?"
+            "{target} closed the connection instead of answering the upgrade ({error}): check that it is a websocket \
+             server, and whether the url needs ws:// or wss://"
         )),
         ws::Error::Protocol(ProtocolError::HttparseError(error)) => ConnectError::Protocol(format!(
-            "{target} does not answer in HTTP ({error}): is it a websocket server, and is it ws:// or wss://?"
+            "{target} does not answer in HTTP ({error}): check that it is a websocket server, and whether the url needs ws:// or wss://"
         )),
-        ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => {
-            ConnectError::Refused(format!("the extra header \"{name}\" cannot be set: it is the websocket's own"))
-        }
+        ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => ConnectError::Refused(format!(
+            "the extra header \"{name}\" cannot be set: it belongs to the websocket handshake"
+        )),
         ws::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => ConnectError::Refused(format!(
-            "{target} speaks none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
+            "{target} supports none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
         )),
         // The URL and headers were valid, so the answer is at fault.
-        error => ConnectError::Protocol(format!("{target} answered the upgrade wrongly: {error}")),
+        error => ConnectError::Protocol(format!("{target} sent an invalid answer to the upgrade: {error}")),
     }
 }
 
@@ -78,8 +78,8 @@ fn of_status(status: StatusCode, target: &str) -> ConnectError {
         StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
         StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
-        status if status.is_redirection() => "redirects are not followed, use the url it leads to",
-        _ => return ConnectError::failed(format!("{target} answered with HTTP {status}: is it the right url?")),
+        status if status.is_redirection() => "redirects are not followed: use the url that it redirects to",
+        _ => return ConnectError::failed(format!("{target} answered with HTTP {status}: check the url")),
     };
     ConnectError::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
 }

@@ -23,7 +23,7 @@ impl Target {
             "wss" => true,
             _ => {
                 let text =
-                    format!("a websocket's URL begins with ws:// or wss://, and this is {}", redacted_url(original));
+                    format!("a websocket URL must begin with ws:// or wss://, unlike {}", redacted_url(original));
                 return Err(ConnectError::Refused(text));
             }
         };
@@ -32,7 +32,7 @@ impl Target {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
             Some(Host::Ipv6(ip)) => ip.to_string(),
-            None => return Err(ConnectError::Refused("the URL names no host".to_owned())),
+            None => return Err(ConnectError::Refused("the URL has no host".to_owned())),
         };
         let port = url.port().unwrap_or(if tls { 443 } else { 80 });
         Ok(Target { url, host, port, tls })

@@ -16,16 +16,16 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectE
     let addrs: VecDeque<SocketAddr> = match lookup_host((host, port)).await {
         Ok(addrs) => addrs.collect(),
         Err(error) => {
-            let text = format!("the name \"{host}\" cannot be resolved ({error}): check the url");
+            let text = format!("cannot resolve the host name \"{host}\" ({error}): check the url");
             return Err(ConnectError::Refused(text));
         }
     };
     connect_first(addrs).await.map_err(|error| match error {
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            ConnectError::Refused(format!("nobody listens at {host}:{port} ({error}): is it running?"))
-        }
+        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => ConnectError::Refused(format!(
+            "nothing listens at {host}:{port} ({error}): start the server, or check the url"
+        )),
         Some(error) => ConnectError::failed(error),
-        None => ConnectError::Refused(format!("the name \"{host}\" has no address: check the url")),
+        None => ConnectError::Refused(format!("the host name \"{host}\" has no address: check the url")),
     })
 }
 

@@ -39,7 +39,7 @@ async fn a_register_without_a_name_is_refused_and_can_be_repeated() {
         peer.request(1, &json!({"method": "Register", "params": params}), 30.0).await;
         let refused = peer.json().await;
         assert_eq!(refused["params"]["success"], false, "{refused}");
-        assert!(refused["params"]["result"].as_str().unwrap().contains("a service registers with"), "{refused}");
+        assert!(refused["params"]["result"].as_str().unwrap().contains("a service must register with"), "{refused}");
     }
     // An inform gets no answer.
     peer.send(r#"{"method":"Register","params":{"solvables":"A"}}"#).await;
@@ -174,8 +174,9 @@ async fn a_failing_or_panicking_handler_fails_only_its_own_request() {
     }));
     let (requester, _) = hub.service("Asker", &[]).await;
     let (other, _) = hub.service("Other", &[]).await;
-    let request =
-        async |who: &StpWsConnector, method| who.request(&json!({"method": method}).to_string(), seconds(5.0)).await;
+    let request = async |service: &StpWsConnector, method| {
+        service.request(&json!({"method": method}).to_string(), seconds(5.0)).await
+    };
     let (panic, fail, fine) =
         tokio::join!(request(&requester, "panic"), request(&requester, "fail"), request(&other, "fine"));
     assert_eq!(panic.unwrap_err().to_string(), "the handler of this request panicked: of old age");

@@ -139,9 +139,9 @@ async fn a_pending_request_ends_with_the_link() {
     assert!(matches!(&lost, StpRequestError::Lost(end) if matches!(end, LinkEnd::Lost(_))), "{lost:?}");
 }
 
-/// What was queued goes out first, however long the other end takes to read it.
+/// Queued messages are sent first, however long the other end takes to read them.
 #[tokio::test]
-async fn a_disconnect_waits_for_what_is_queued() {
+async fn a_disconnect_waits_for_queued_messages() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connector = StpWsConnector::new(format!("ws://{}", listener.local_addr().unwrap()));
     let (go, wait) = tokio::sync::oneshot::channel();
@@ -206,7 +206,7 @@ async fn a_failed_connect_reports_the_cause_and_does_not_retry() {
     let unreachable = StpWsConnector::new("ws://127.0.0.1:9/x?token=hunter2");
     let error = soon(unreachable.connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
     assert!(matches!(error, StpConnectError::Connect { .. }), "{error}");
-    assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nobody listens"), "{error}");
+    assert!(!error.to_string().contains("hunter2") && error.to_string().contains("nothing listens"), "{error}");
     let error =
         soon(StpWsConnector::new("http://x").connect(StpService::new("a", ["A"]), seconds(5.0))).await.unwrap_err();
     assert!(error.to_string().contains("ws://"), "{error}");

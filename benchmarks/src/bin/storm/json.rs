@@ -97,7 +97,7 @@ fn compare(frame: &[u8]) -> Result<bool, String> {
     }
 }
 
-/// Whether serde_json reads back what is written.
+/// Whether serde_json reads the written text back as the same value.
 fn written(value: &Value) -> Result<(), String> {
     let json = Payload::new(value.clone()).to_json().map_err(|error| error.to_string())?;
     let read: Value = serde_json::from_slice(&json).map_err(|error| format!("{error}: {}", json.escape_ascii()))?;

@@ -119,11 +119,11 @@ pub(crate) fn socket_files() -> usize {
     let roots = runtime.into_iter().chain([std::env::temp_dir()]);
     let named = |entry: &fs::DirEntry, start: &str| entry.file_name().to_string_lossy().starts_with(start);
     let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-    let ours = format!("{:x}-", std::process::id());
+    let prefix = format!("{:x}-", std::process::id());
     roots
         .flat_map(entries)
         .filter(|folder| named(folder, "plugin-connectors"))
         .flat_map(|folder| entries(folder.path()))
-        .filter(|file| named(file, &ours))
+        .filter(|file| named(file, &prefix))
         .count()
 }

@@ -19,8 +19,8 @@ fn the_handshake_is_performed_at_start_and_on_request() {
     let mut session = session();
     let hello = sent(&mut session).remove(0);
     assert_eq!(hello["payload"], serde_json::json!(["probe", null]));
-    let asks = || message(serde_json::json!({"action": "call", "key": "handshake", "id": -1}));
-    assert!(session.receive(asks()).unwrap().is_none());
+    let handshake_request = || message(serde_json::json!({"action": "call", "key": "handshake", "id": -1}));
+    assert!(session.receive(handshake_request()).unwrap().is_none());
     let again = sent(&mut session).remove(0);
     for answered in [&hello["id"], &again["id"]] {
         let answer = serde_json::json!({"action": "response", "key": "handshake", "id": answered, "payload": ["echo"]});
@@ -30,9 +30,9 @@ fn the_handshake_is_performed_at_start_and_on_request() {
         }
     }
     for _ in 0..MAX_HANDSHAKES {
-        session.receive(asks()).unwrap();
+        session.receive(handshake_request()).unwrap();
     }
-    assert_eq!(session.receive(asks()).unwrap_err(), Dropped::HandshakeFlood);
+    assert_eq!(session.receive(handshake_request()).unwrap_err(), Dropped::HandshakeFlood);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn informs(connector: &dyn StpConnector) -> mpsc::Receiver<String> {
     let (queue, informs) = mpsc::channel(CAPACITY);
     connector.on_inform(InformHandler::new(move |message| {
         if queue.try_send(message).is_err() {
-            tracing::warn!("an inform is dropped: {CAPACITY} are queued already");
+            tracing::warn!("an inform is dropped: the queue of {CAPACITY} is full");
         }
     }));
     informs
@@ -70,7 +70,9 @@ async fn pump<F: Future<Output = ()>>(
             match what {
                 Event::Args(args) => send_event(&*connector, &event, &args.0).await,
                 Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be sent to STP"),
-                Event::Missed(missed) => tracing::warn!(event, missed, "events are dropped: STP does not take them"),
+                Event::Missed(missed) => {
+                    tracing::warn!(event, missed, "events were dropped: STP accepts them too slowly")
+                }
             }
         }
     };

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::DecodeError;
 
+// PERF: docs/performance.md, "envelopes read by serde's derived code": decoding -21 to -26 % instructions.
 /// A position in a JSON text.
 pub(crate) struct Reader<'a> {
     text: &'a str,
@@ -158,6 +159,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+// PERF: docs/performance.md, "names of an envelope checked byte by byte": decoding -3 to -8 % instructions.
 /// The number of leading bytes that are neither a quote, a backslash nor a control character. Checks eight bytes at a
 /// time: most strings of an envelope are not much longer.
 fn plain_length(bytes: &[u8]) -> usize {

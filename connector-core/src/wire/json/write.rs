@@ -52,6 +52,7 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
+// PERF: docs/performance.md, "strings escaped byte by byte": `encode/plain 64 KiB` -86 % instructions.
 /// Number of bytes checked together, in a branch-free loop that compilers vectorize.
 const TOGETHER: usize = 32;
 /// Number of leading bytes checked one by one: if escapes are frequent, this is faster.

@@ -26,7 +26,7 @@ pub(crate) async fn tour() -> Done {
 
     let engine = Engine::new();
     let local =
-        engine.register(Plugin::new("local").method("greet", |who: String| async move { format!("hello {who}") }))?;
+        engine.register(Plugin::new("local").method("greet", |name: String| async move { format!("hello {name}") }))?;
     engine.register(transport_ws::plugin("calculator", &calculator.url))?;
     engine.register(transport_ws::plugin("editor", &editor.url))?;
     for name in ["local", "calculator", "editor"] {

@@ -70,7 +70,7 @@ fn make_private(folder: &Path, user: u32) -> Result<(), BindError> {
     let why = match () {
         () if !meta.is_dir() => "is not a directory",
         () if meta.uid() != user => "belongs to another user",
-        () if meta.mode() & 0o077 != 0 => "can be entered by other users (its mode has to be 0700)",
+        () if meta.mode() & 0o077 != 0 => "can be entered by other users (its mode must be 0700)",
         () => return Ok(()),
     };
     Err(BindError::NotPrivate { at: at(), why })

@@ -84,8 +84,8 @@ pub(crate) async fn connect(name: &LocalName) -> Result<Stream, ConnectError> {
             Ok(stream) => break stream,
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => tokio::time::sleep(RETRY_DELAY).await,
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Err(refused("there is no socket")),
-                io::ErrorKind::ConnectionRefused => return Err(refused("no server listens any more")),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Err(refused("no socket exists")),
+                io::ErrorKind::ConnectionRefused => return Err(refused("no server listens")),
                 io::ErrorKind::PermissionDenied => return Err(refused("this user may not connect")),
                 _ if is_permanent(&error) => return Err(refused(&format!("the socket cannot be used ({error})"))),
                 _ => return Err(ConnectError::failed(error)),

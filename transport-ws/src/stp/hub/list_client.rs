@@ -28,7 +28,7 @@ pub enum StpListError {
     #[error("the hub cannot be listed: {0}")]
     Refused(String),
     /// The hub did not answer within this many seconds.
-    #[error("the hub did not answer within {0} s: is it a hub of transport-ws?")]
+    #[error("the hub did not answer within {0} s: check that the url leads to a hub of transport-ws")]
     TimedOut(f64),
 }
 

@@ -114,8 +114,8 @@ impl Audience {
             for _ in 0..BURST {
                 self.emitter.emit("tick", (Counted(text.clone()),)).await?;
             }
-            let heard = self.listeners.iter().map(|name| self.emitter.call::<usize>(name, "heard", ()));
-            if try_join_all(heard).await?.iter().any(|heard| *heard != BURST) {
+            let received = self.listeners.iter().map(|name| self.emitter.call::<usize>(name, "received", ()));
+            if try_join_all(received).await?.iter().any(|received| *received != BURST) {
                 return Err("a listener did not receive each event once".into());
             }
             tokio::task::yield_now().await;

@@ -12,10 +12,10 @@ static HANGING: AtomicUsize = AtomicUsize::new(0);
 /// - `relay` calls another plugin `n` times, one after another, and returns the duration in nanoseconds.
 /// - `hang` never returns, and `hanging` returns the number of its pending calls.
 /// - `park` starts `n` calls of another plugin's `hang`, and returns at once.
-/// - `listen` subscribes to a plugin's `tick`. `heard` returns the number of events received since its last call.
+/// - `listen` subscribes to a plugin's `tick`. `received` returns the number of events received since its last call.
 pub(crate) fn methods(plugin: Plugin) -> Plugin {
-    let heard = Arc::new(AtomicUsize::new(0));
-    let hears = Arc::clone(&heard);
+    let received = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&received);
     plugin
         .method("relay", |ctx: Context, target: String, n: usize, text: String| async move {
             relay(ctx.client(), &target, n, text).await
@@ -33,15 +33,15 @@ pub(crate) fn methods(plugin: Plugin) -> Plugin {
             }
         })
         .method("listen", move |ctx: Context, emitter: String| {
-            let heard = Arc::clone(&hears);
+            let received = Arc::clone(&counter);
             let listening = ctx.client().on(&emitter, "tick", move |_: String| {
-                heard.fetch_add(1, Ordering::Relaxed);
+                received.fetch_add(1, Ordering::Relaxed);
             });
             async move { listening }
         })
-        .method("heard", move || {
-            let heard = heard.swap(0, Ordering::Relaxed);
-            async move { heard }
+        .method("received", move || {
+            let received = received.swap(0, Ordering::Relaxed);
+            async move { received }
         })
 }
 

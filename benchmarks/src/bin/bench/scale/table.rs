@@ -55,11 +55,11 @@ impl Row {
 
     /// The target, and whether it is met.
     fn judged(&self) -> Option<(f64, bool)> {
-        let (most, is) = match self.target? {
-            Target::Figure(most) => (most, spread(self.figures.clone())[1]),
-            Target::Ratio(most) => (most, self.ratio?),
+        let (max, is) = match self.target? {
+            Target::Figure(max) => (max, spread(self.figures.clone())[1]),
+            Target::Ratio(max) => (max, self.ratio?),
         };
-        Some((most, is <= most))
+        Some((max, is <= max))
     }
 }
 
@@ -74,17 +74,17 @@ impl Table {
     pub(super) fn print(&self, json: bool) {
         if json {
             for row in &self.rows {
-                let [least, median, most] = spread(row.figures.clone()).map(round);
+                let [min, median, max] = spread(row.figures.clone()).map(round);
                 let judged = row.judged();
                 report(json!({
                     "scale": self.theme,
                     "what": row.what,
                     "unit": row.unit,
                     "median": median,
-                    "min": least,
-                    "max": most,
+                    "min": min,
+                    "max": max,
                     "ratio": row.ratio.map(round),
-                    "target": judged.map(|(most, _)| most),
+                    "target": judged.map(|(max, _)| max),
                     "met": judged.map(|(_, met)| met),
                     "note": row.note,
                 }));
@@ -96,16 +96,16 @@ impl Table {
             .load_style(presets::UTF8_HORIZONTAL_ONLY)
             .set_header([self.theme, "", "median", "min", "max", "ratio", "target", ""]);
         for row in &self.rows {
-            let [least, median, most] = spread(row.figures.clone()).map(shown);
+            let [min, median, max] = spread(row.figures.clone()).map(shown);
             let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-            let target = row.judged().map(|(most, met)| format!("≤ {most}: {}", if met { "met" } else { "MISSED" }));
+            let target = row.judged().map(|(max, met)| format!("≤ {max}: {}", if met { "met" } else { "MISSED" }));
             let unit = row.unit.to_owned();
             table.add_row([
                 row.what.clone(),
                 unit,
                 median,
-                least,
-                most,
+                min,
+                max,
                 ratio,
                 target.unwrap_or_default(),
                 row.note.clone(),
@@ -120,7 +120,7 @@ impl Table {
     }
 }
 
-/// At least three significant digits.
+/// At min three significant digits.
 fn shown(figure: f64) -> String {
     match figure.abs() {
         size if size.fract() == 0.0 => format!("{figure}"),

@@ -99,7 +99,7 @@ pub(crate) struct Subject {
     /// The hooks of plugins that were registered earlier under its name.
     pub(crate) past: Vec<Arc<Hooks>>,
     links: Links,
-    far: Peer,
+    peer: Peer,
 }
 
 /// Links dialled, or programs started, so far.
@@ -149,7 +149,7 @@ impl Subject {
         let hooks = Hooks::new(here);
         let (nature_, hooks_) = (Arc::clone(&nature), Arc::clone(&hooks));
         let make = move || plugin(&nature_, &hooks_);
-        let far = match transport {
+        let peer = match transport {
             Transport::Here | Transport::Thread | Transport::Task => Peer::Nothing,
             Transport::Stdio | Transport::Node | Transport::Channel => Peer::Nothing,
             Transport::Websocket => {
@@ -172,7 +172,7 @@ impl Subject {
                 Peer::Memory { connector, switch, serving: serving(accepts, make) }
             }
         };
-        Ok(Subject { transport, nature, meddled_with, hooks, past: Vec::new(), links, far })
+        Ok(Subject { transport, nature, meddled_with, hooks, past: Vec::new(), links, peer })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -216,7 +216,7 @@ impl Subject {
             #[cfg(feature = "socketio")]
             Transport::Socketio => Box::new(transport_socketio::SocketIoConnector::default()),
             Transport::LocalSocket => Box::new(LocalConnector::default()),
-            Transport::Memory => match &self.far {
+            Transport::Memory => match &self.peer {
                 Peer::Memory { connector, .. } => Box::new(connector.clone()),
                 Peer::Serving { .. } | Peer::Nothing => unreachable!("it uses the in-memory transport"),
             },
@@ -224,7 +224,7 @@ impl Subject {
             Transport::Node => Box::new(child(ChannelKind::Node)),
             Transport::Channel => Box::new(child(ChannelKind::Local)),
         };
-        let url = match &self.far {
+        let url = match &self.peer {
             Peer::Serving { url, proxy, .. } => proxy.as_ref().map_or(url, |proxy| &proxy.url),
             Peer::Memory { .. } | Peer::Nothing => "storm:",
         };
@@ -236,7 +236,7 @@ impl Subject {
 
     /// Breaks its link, if it has one.
     pub(crate) fn lose(&self, rng: &mut Rng) -> bool {
-        match &self.far {
+        match &self.peer {
             _ if self.transport.is_child() => processes::kill(self.name()),
             Peer::Serving { proxy: Some(proxy), .. } if rng.bool() => {
                 proxy.cut();
@@ -287,8 +287,8 @@ struct Counted {
 #[async_trait]
 impl PluginConnector for Counted {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
-        if let Some((started, most)) = &self.links.programs
-            && started.fetch_add(1, Ordering::Relaxed) >= *most
+        if let Some((started, max)) = &self.links.programs
+            && started.fetch_add(1, Ordering::Relaxed) >= *max
         {
             return Err(ConnectError::Refused("the storm has reached its limit of programs".to_owned()));
         }

@@ -47,9 +47,9 @@ impl Tally {
         &mut self.rows[at].1
     }
 
-    /// The counters of links over a transport, where no more than `most` programs may be started.
-    pub(crate) fn links(&mut self, transport: Transport, most: usize) -> Links {
-        let programs = transport.is_child().then(|| (Arc::clone(&self.programs), most));
+    /// The counters of links over a transport, where no more than `max` programs may be started.
+    pub(crate) fn links(&mut self, transport: Transport, max: usize) -> Links {
+        let programs = transport.is_child().then(|| (Arc::clone(&self.programs), max));
         Links { of_transport: Arc::clone(&self.row(transport).links), programs }
     }
 
