@@ -1,4 +1,4 @@
-//! What both ends of a link share: the queue in front of the link, and the task that drives it.
+//! What both ends of a link share: the endpoint, the queue in front of the link, and the task that drives it.
 
 mod drive;
 mod endpoint;
