@@ -1,4 +1,4 @@
-//! Shared by both ends of a link: the queue in front of the link, and the task that drives it.
+//! Shared by both ends of a link: the endpoint, the queue in front of the link, and the task that drives it.
 
 mod drive;
 mod endpoint;
