@@ -73,9 +73,7 @@ async fn a_plugin_removed_during_a_permission_request_is_not_activated() {
 #[tokio::test(start_paused = true)]
 async fn a_pending_activation_ends_with_the_engine() {
     let host = Host::new().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
-    let activated = host.start_activation("far");
-    let _peer = peers.next().await;
+    let (activated, _peer, _peers) = host.start_scripted("far").await;
     drop(host);
     soon(activated).await.unwrap().unwrap_err();
 }
@@ -147,9 +145,7 @@ async fn a_plugin_activated_while_its_link_closes_gets_a_new_link() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_handshake_is_detected_at_once() {
     let host = Host::new().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
+    let (activated, mut peer, _peers) = host.start_scripted("far").await;
     let ask = peer.recv().await;
     settle().await;
     peer.send(json!({"action": "response", "id": ask["id"], "key": "handshake", "error": "not you"}));

@@ -80,9 +80,7 @@ async fn a_response_with_an_unknown_id_is_dropped_and_the_link_lives() {
 #[tokio::test(start_paused = true)]
 async fn a_call_right_after_activation_works_despite_a_late_handshake() {
     let host = Host::new().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
+    let (activated, mut peer, _peers) = host.start_scripted("far").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!activated.is_finished() && !host.engine.manager().is_active("far"));
     peer.answer_handshake(&["echo"], false).await;

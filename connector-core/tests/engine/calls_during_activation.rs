@@ -1,6 +1,6 @@
 //! Reentrant calls to a plugin behind a link during its activation.
 
-use connector_core::{Context, Plugin, PluginClient, PluginOptions};
+use connector_core::{Context, Plugin, PluginClient};
 use serde_json::{Value, json};
 
 use crate::support::{Host, Notes, settle};
@@ -19,9 +19,7 @@ async fn host() -> Host {
 #[tokio::test(start_paused = true)]
 async fn a_plugin_may_call_but_not_be_called_before_its_handshake() {
     let host = host().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
+    let (activated, mut peer, _peers) = host.start_scripted("far").await;
     let ask = peer.recv().await;
     let call = |id: i64, name: &str, key: &str| json!({"action": "request", "id": id, "name": name, "key": key});
     for (id, name, key) in [(1, "near", "one"), (2, "near", "back"), (3, "far", "m")] {

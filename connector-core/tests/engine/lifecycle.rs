@@ -149,9 +149,7 @@ async fn activation_fails_with_a_reason() {
     let answers =
         [json!({"error": "not you"}), json!({"payload": "nonsense"}), json!({"payload": [1]}), json!({"error": {}})];
     for answer in answers {
-        let mut peers = host.register_scripted("hand", PluginOptions::default());
-        let activated = host.start_activation("hand");
-        let mut peer = peers.next().await;
+        let (activated, mut peer, _peers) = host.start_scripted("hand").await;
         let mut whole = answer.clone();
         whole["action"] = "response".into();
         whole["id"] = peer.recv().await["id"].clone();
@@ -205,9 +203,7 @@ async fn a_hanging_hook_fails_the_activation_and_reverts_it() {
 #[tokio::test(start_paused = true)]
 async fn an_activation_finishes_after_its_caller_is_dropped() {
     let host = Host::new().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
+    let (activated, mut peer, mut peers) = host.start_scripted("far").await;
     let ask = peer.recv().await;
     activated.abort();
     settle().await;

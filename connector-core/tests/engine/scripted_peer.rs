@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_core::{
-    ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginClient,
-    PluginConnector, PluginOptions, Registration, SendError, async_trait, connect,
+    ActivateError, ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin,
+    PluginClient, PluginConnector, PluginOptions, Registration, SendError, async_trait, connect,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::PollSender;
 
 use crate::support::{Host, settle, soon};
@@ -178,6 +179,17 @@ impl Host {
         let profile = ExternalProfile::new(name, "hand://");
         self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
         Peers(peers)
+    }
+
+    /// A plugin that the host is activating, and whose scripted peer has not answered the handshake yet.
+    pub(crate) async fn start_scripted(
+        &self,
+        name: &'static str,
+    ) -> (JoinHandle<Result<(), ActivateError>>, Peer, Peers) {
+        let mut peers = self.register_scripted(name, PluginOptions::default());
+        let activated = self.start_activation(name);
+        let peer = peers.next().await;
+        (activated, peer, peers)
     }
 
     /// An active plugin with a scripted peer.
