@@ -81,7 +81,10 @@ async fn until_gone(pid: &str) {
 #[tokio::test]
 async fn a_missing_program_fails_the_activation() {
     let error = Host::new().await.activate(child("p", Program::new("/no/such/program"))).await.unwrap_err().to_string();
-    assert!(error.contains("/no/such/program cannot be started") && error.contains("check that it is installed"), "{error}");
+    assert!(
+        error.contains("/no/such/program cannot be started") && error.contains("check that it is installed"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

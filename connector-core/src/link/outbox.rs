@@ -28,7 +28,7 @@ pub(crate) struct Outbox<C> {
     gone: AtomicU64,
     overflowed: AtomicBool,
     stop: AtomicBool,
-    // PERF: docs/performance.md, "atomic operations": this and `was_full`, a call on one thread 2.39 → 2.29 µs.
+    // PERF: docs/performance.md, "atomic operations" (with `was_full`) and "Codecs and queues": -2 % instructions.
     /// Identifies the waker in `state`, so that the owner need not register it again. Written under the lock.
     owner: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
     capacity_freed: Notify,
