@@ -133,6 +133,7 @@ impl Lines {
     }
 }
 
+// PERF: docs/performance.md, "Codecs and queues": -4 % instructions for a small message.
 /// A line of up to this many bytes is decoded in place; a longer one is split off the buffer and shares its memory with
 /// the payload.
 const SHORT: usize = 16 * 1024;

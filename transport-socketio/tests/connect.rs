@@ -176,7 +176,7 @@ async fn dial_errors_name_the_cause_without_secrets() {
     let (listener, url) = listener().await;
     drop(listener);
     let none = SocketIoConnectorConfig::default();
-    refused(&dial(&format!("{url}?token=hunter2"), none.clone()).await.err().unwrap(), "is the plugin running");
+    refused(&dial(&format!("{url}?token=hunter2"), none.clone()).await.err().unwrap(), "start the plugin's program");
     refused(&dial("ipc:///tmp/x?token=hunter2", none.clone()).await.err().unwrap(), "http://");
     refused(&dial("plugin", none.clone()).await.err().unwrap(), "not a URL");
     let end = dial("http://no-such-host.invalid/?token=hunter2", none).await.err().unwrap();

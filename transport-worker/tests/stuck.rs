@@ -47,7 +47,7 @@ async fn a_blocked_plugin_is_traced_and_no_other_is_started() {
     blocked.await.unwrap().unwrap_err();
     let warnings = traces.lines();
     assert!(
-        warnings.iter().any(|line| line.contains("plugin=\"stuck\"") && line.contains("does not end")),
+        warnings.iter().any(|line| line.contains("plugin=\"stuck\"") && line.contains("cannot be ended")),
         "{warnings:?}"
     );
 

@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite as ws;
 use ws::protocol::frame::Frame;
 use ws::protocol::frame::coding::{Data, OpCode};
 
+// PERF: docs/performance.md, "Codecs and queues": -17 % instructions for a small message.
 /// Frames up to this size are copied out of the scratch buffer, so that it can be reused.
 const SMALL: usize = 16 * 1024;
 
@@ -26,6 +27,7 @@ pub(crate) fn encode(message: &Message, limit: usize, scratch: &mut Vec<u8>) -> 
         return Err(PayloadError::NotSerializable(text));
     }
     let json = if length <= SMALL { Bytes::copy_from_slice(scratch) } else { std::mem::take(scratch).into() };
+    // PERF: docs/performance.md, "Codecs and queues": a `Frame` is not validated, -13 to -18 % instructions.
     Ok(ws::Message::Frame(Frame::message(json, OpCode::Data(Data::Text), true)))
 }
 
