@@ -34,9 +34,9 @@ impl Drop for Running {
     }
 }
 
-fn service(session: &str, name: &str, more: &[&str]) -> Command {
+fn service(url: &str, name: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stp-service"));
-    command.args([session, name]).args(more);
+    command.args(["--url", url, "--name", name]).args(more);
     command
 }
 
@@ -47,20 +47,26 @@ fn two_services_talk_through_the_hub() {
     assert_eq!(ready["event"], "ready");
     let url = ready["url"].as_str().unwrap();
 
-    let session = format!("{url}/demo");
-    let answers = ["GetTasks", "TaskAdded", "--answer", r#"{"tasks":[]}"#];
-    let mut tasks = Running::start(&mut service(&session, "Tasks", &answers));
+    let answers = ["--session", "demo", "--solvables", "GetTasks,TaskAdded", "--answer", r#"{"tasks":[]}"#];
+    let mut tasks = Running::start(&mut service(url, "Tasks", &answers));
     let connected = tasks.next();
     assert_eq!((&connected["event"], &connected["session"]), (&json!("connected"), &json!("demo")));
 
     let (inform, request) = (r#"{"method":"TaskAdded","params":{"n": 1.0}}"#, r#"{"method":"GetTasks"}"#);
-    let lines = output(&mut service(&session, "Map", &["--inform", inform, "--request", request]));
+    let lines = output(&mut service(url, "Map", &["--session", "demo", "--inform", inform, "--request", request]));
     assert_eq!(lines[0]["event"], "connected");
-    assert_eq!(lines[1..], [json!({"event": "answer", "answer": [r#"{"tasks":[]}"#]})]);
+    assert_eq!(
+        lines[1..],
+        [
+            json!({"event": "informed", "message": inform}),
+            json!({"event": "requested", "message": request}),
+            json!({"event": "answer", "answer": [r#"{"tasks":[]}"#]}),
+        ]
+    );
     assert_eq!(tasks.next(), json!({"event": "heard", "message": inform}));
     assert_eq!(tasks.next(), json!({"event": "answered", "message": request, "answer": r#"{"tasks":[]}"#}));
 
-    let why = failure(&mut service(&format!("{url}/elsewhere"), "Map", &["--request", request]));
+    let why = failure(&mut service(url, "Map", &["--session", "elsewhere", "--request", request]));
     assert_eq!(why, "error: no service in session elsewhere solves GetTasks\n");
 
     let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", url]).output().unwrap();

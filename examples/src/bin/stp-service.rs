@@ -1,56 +1,83 @@
-//! A Sketch-thru-Plan service that sends the messages given to it, and prints what it receives and answers.
+//! A Sketch-thru-Plan service that sends the messages given to it, and prints what it sends, receives and answers.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use connector_core::stp::{InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
+use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
 use examples::{Done, report};
 use serde_json::json;
 use transport_ws::stp::StpWsConnector;
 
-/// Connects a service to an STP, sends the given messages, and prints a line of JSON for each one it receives. With
-/// solvables it runs until it is interrupted; without, it exits once everything is sent and answered.
+/// Connects a service to an STP, sends the given messages, and prints a line of JSON for each message. With solvables it
+/// runs until it is interrupted; without, it exits once everything is sent and answered.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Where STP listens; the path names the session, for example ws://127.0.0.1:9555/demo.
+    /// Where STP listens, for example ws://127.0.0.1:9555; a path names the session.
+    #[arg(long)]
     url: String,
     /// The service's name.
+    #[arg(long)]
     name: String,
-    /// The methods of the messages it handles.
+    /// The methods of the messages it handles, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "")]
     solvables: Vec<String>,
-    /// The answer to each request.
-    #[arg(long, value_name = "JSON", default_value = "null")]
-    answer: String,
-    /// A message to send, for example {"method":"TaskAdded","params":{}}.
+    /// The session to join; by default the URL's path, or the machine's session.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
     #[arg(long, value_name = "JSON")]
     inform: Option<String>,
-    /// A message to send as a request.
+    /// A message to send as a request, whose answer is printed.
     #[arg(long, value_name = "JSON")]
     request: Option<String>,
+    /// The answer to each request; without it, requests are refused.
+    #[arg(long, value_name = "JSON")]
+    answer: Option<String>,
+    /// How long to wait for a connection and for an answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    timeout: f64,
 }
 
 fn main() -> ExitCode {
     examples::run(serve(Args::parse()))
 }
 
-async fn serve(Args { url, name, solvables, answer, inform, request }: Args) -> Done {
-    let (stp, limit, stays) = (StpWsConnector::new(url), StpTimeout::default(), !solvables.is_empty());
-    stp.on_inform(InformHandler::new(|message| report(json!({ "event": "heard", "message": message }))));
-    stp.on_request(RequestHandler::new(move |message| {
-        report(json!({ "event": "answered", "message": message, "answer": answer }));
-        std::future::ready(Ok::<_, String>(answer.clone()))
-    }));
-    let session = stp.connect(StpService::new(name, solvables), limit).await?;
-    report(json!({ "event": "connected", "name": stp.name(), "session": session }));
-    if let Some(message) = inform {
-        stp.inform(&message, limit).await?;
+async fn serve(args: Args) -> Done {
+    let timeout = StpTimeout::from_seconds(args.timeout);
+    let connector = StpWsConnector::new(&args.url);
+    connector.on_inform(InformHandler::new(|message| report(json!({ "event": "heard", "message": message }))));
+    connector.on_error(ErrorHandler::new(|error| report(json!({ "event": "error", "error": error }))));
+    if let Some(answer) = args.answer {
+        connector.on_request(RequestHandler::new(move |message| {
+            report(json!({ "event": "answered", "message": message, "answer": answer }));
+            std::future::ready(Ok::<_, String>(answer.clone()))
+        }));
     }
-    if let Some(message) = request {
-        report(json!({ "event": "answer", "answer": stp.request(&message, limit).await? }));
+
+    let solvables: Vec<String> = args.solvables.into_iter().filter(|name| !name.is_empty()).collect();
+    let stays = !solvables.is_empty();
+    let mut service = StpService::new(args.name, solvables);
+    service.session_id = args.session;
+    service.machine_id = Some(gethostname::gethostname().to_string_lossy().into_owned());
+    let session = connector.connect(service, timeout).await?;
+    report(json!({ "event": "connected", "name": connector.name(), "session": session }));
+
+    if let Some(message) = &args.inform {
+        connector.inform(message, timeout).await?;
+        report(json!({ "event": "informed", "message": message }));
+    }
+    if let Some(message) = &args.request {
+        report(json!({ "event": "requested", "message": message }));
+        match connector.request(message, timeout).await {
+            Ok(answer) => report(json!({ "event": "answer", "answer": answer })),
+            Err(error) if stays => report(json!({ "event": "refused", "error": error.to_string() })),
+            Err(error) => return Err(error.into()),
+        }
     }
     if stays {
         examples::interrupted().await;
     }
-    Ok(stp.disconnect(limit).await?)
+    connector.disconnect(timeout).await?;
+    Ok(())
 }
