@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connector_core::{
     ActivateError, CallError, Engine, Event, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions,
-    Registration, Rest,
+    QueueLimits, Registration, Rest,
 };
 use tokio::time::timeout;
 use transport_ipc::{ChannelKind, ChildEnd, Program, Restart, child};
@@ -260,7 +260,8 @@ async fn two_full_pipes_do_not_deadlock() {
     let host = Host::new().await;
     let script = "printf '{\"action\":\"on\",\"name\":\"local\",\"key\":\"tick\"}\\n'; \
         while :; do printf '{\"action\":\"emit\",\"key\":\"tock\",\"payload\":[1]}\\n'; done";
-    host.activate(loaded(script)).await.unwrap();
+    let limits = QueueLimits::default().stall_timeout(Duration::from_secs(1));
+    host.activate(loaded(script).options(PluginOptions::default().queue(limits))).await.unwrap();
     let mut tocks = host.local.events::<Rest>("p", "tock", 8).unwrap();
     let text = "x".repeat(100_000);
     let flood = async {
