@@ -81,7 +81,8 @@ async fn in_a_child_on_every_channel() {
     }
 
     for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
-        let mark = format!("{channel:?}");
+        // Another run of this test may be in progress.
+        let mark = format!("{channel:?} of {}", std::process::id());
         let program = Program::new(IPC_PLUGIN).channel(channel).env("STOP_TEST", &mark);
         let registration = transport_ipc::child("probe", program);
         let end = interrupted(registration, async |_: &Engine| child(&format!("STOP_TEST={mark}")), "-TERM").await;
