@@ -28,7 +28,7 @@ pub type TestLink = Box<dyn Link>;
 /// The output of a future that takes less than 30 s.
 ///
 /// # Panics
-/// It takes longer, which only a hang does.
+/// It takes longer, which means that it hangs.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
 }

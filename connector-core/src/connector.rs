@@ -123,7 +123,7 @@ impl From<std::io::Error> for SendError {
     }
 }
 
-/// What a failed send means for the link: its end, or a link that can no longer be used.
+/// Turns a failed send into the end of the link.
 impl From<SendError> for LinkEnd {
     fn from(error: SendError) -> LinkEnd {
         match error {

@@ -19,8 +19,8 @@ pub(crate) enum Stray {
     /// Something was printed to a stream that carries messages: the line is skipped, the link stays up.
     #[cfg(feature = "plugin")]
     Printed,
-    /// The line is skipped, the link stays up.
-    Skip,
+    /// The line is reported as a decoding error, and the link stays up.
+    Report,
     /// It kills a Node peer (docs/protocol.md, section 7.4), so it ends the link here too.
     #[cfg_attr(not(unix), allow(dead_code, reason = "Node's channel exists on Unix only"))]
     Fatal,
@@ -188,7 +188,7 @@ mod tests {
     fn lines_are_reassembled_from_any_pieces() {
         let text = "{\"action\":\"on\"}\n\n{\"action\":\"emit\"}\r\n  \n";
         for cut in 0..text.len() {
-            let got = all(&mut codec(Stray::Skip), &[&text[..cut], &text[cut..]]).unwrap();
+            let got = all(&mut codec(Stray::Report), &[&text[..cut], &text[cut..]]).unwrap();
             assert_eq!(got, [Ok(Action::On), Ok(Action::Emit)], "cut at {cut}");
         }
     }
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_last_line_is_an_error() {
-        let got = all(&mut codec(Stray::Skip), &["{\"action\":\"on\"}\n{\"act"]).unwrap();
+        let got = all(&mut codec(Stray::Report), &["{\"action\":\"on\"}\n{\"act"]).unwrap();
         assert_eq!(got[0], Ok(Action::On));
         assert!(got[1].as_ref().unwrap_err().contains("incomplete line"));
     }
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_line_over_the_limit_ends_the_link_before_it_is_complete() {
         for text in ["x".repeat(65), format!("\"{}\"\n", "x".repeat(63))] {
-            assert!(matches!(all(&mut codec(Stray::Skip), &[&text]), Err(LinkEnd::TooLarge { limit: 64 })), "{text}");
+            assert!(matches!(all(&mut codec(Stray::Report), &[&text]), Err(LinkEnd::TooLarge { limit: 64 })), "{text}");
         }
     }
 
@@ -252,14 +252,14 @@ mod tests {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::from_json("[\n  \"a\\n\",\r\n  1\n]").unwrap());
         let mut line = vec![];
-        codec(Stray::Skip).encode(&message, &mut line).unwrap();
+        codec(Stray::Report).encode(&message, &mut line).unwrap();
         assert_eq!(memchr::memchr_iter(b'\n', &line).collect::<Vec<_>>(), [line.len() - 1]);
         let back = Message::decode(line.clone().into()).unwrap();
         assert_eq!(back.payload.unwrap().read::<(String, u8)>().unwrap(), ("a\n".to_owned(), 1));
 
         message.payload = Some(Payload::new("x".repeat(100)));
         let before = line.clone();
-        assert!(codec(Stray::Skip).encode(&message, &mut line).is_err());
+        assert!(codec(Stray::Report).encode(&message, &mut line).is_err());
         assert_eq!(line, before);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Closing {
     Initiate { sent: bool },
 }
 
-/// The end that the peer's Close stands for.
+/// The `LinkEnd` for the peer's Close frame.
 pub(crate) fn peer_closed(close: Option<CloseFrame>) -> LinkEnd {
     match close {
         Some(close) => LinkEnd::Closed { code: Some(close.code.into()), reason: close.reason.as_str().to_owned() },

@@ -117,7 +117,7 @@ impl Role for PluginRole {
                 };
                 exchange.run(&self.shared.outbox, id, Echo { name, key }, work);
             }
-            PluginEvent::Stop { id } => exchange.cancel(&id),
+            PluginEvent::CancelOne { id } => exchange.cancel(&id),
             PluginEvent::Notify { emitter, event, args } => self.shared.deliver(emitter, event, &args),
         }
     }

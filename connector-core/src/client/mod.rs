@@ -1,7 +1,7 @@
 //! The plugin's handle for calls and events, in the engine's process and behind a link.
 
 mod endpoint;
-mod events;
+mod event_stream;
 mod remote;
 mod serve;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-pub use events::{Event, EventStream};
+pub use event_stream::{Event, EventStream};
 pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
 
@@ -263,7 +263,7 @@ impl PluginClient {
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
     /// use connector_core::Event;
     ///
-    /// let mut saved = local.events::<(String, u64)>("editor", "saved", 64)?;
+    /// let mut saved = local.event_stream::<(String, u64)>("editor", "saved", 64)?;
     /// while let Some(event) = saved.recv().await {
     ///     match event {
     ///         Event::Args((file, bytes)) => tracing::info!(file, bytes, "saved"),

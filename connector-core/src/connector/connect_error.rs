@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why [`PluginConnector::connect`](crate::PluginConnector::connect) made no link.
 ///
-/// How a link ends that has been up is a [`LinkEnd`](crate::LinkEnd).
+/// For the end of a link that was up, see [`LinkEnd`](crate::LinkEnd).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -17,7 +17,7 @@ pub enum ConnectError {
     /// The peer did not answer within this time. Retried.
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
-    /// What answered does not speak the transport's protocol. Retried, but two in a row fail an activation.
+    /// Something answered, but not in the transport's protocol. Retried, but two in a row fail an activation.
     #[error("protocol error: {0}")]
     Protocol(String),
     /// Any other failure. Retried.

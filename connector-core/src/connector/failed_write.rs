@@ -1,4 +1,4 @@
-//! A failed write, and what the peer had sent before.
+//! Holds back a failed write until everything that the peer sent before it has been read.
 
 use std::fmt;
 use std::future::Future;

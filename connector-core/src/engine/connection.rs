@@ -1,56 +1,10 @@
 //! The connection to a plugin behind a link, as a state machine: whether its link is up, and which activation waits for
 //! it. No I/O, no tasks, no clock.
 
-use std::{fmt, mem};
+use std::mem;
 
+use super::link_state::LinkState;
 use crate::connector::{ConnectError, LinkEnd};
-
-/// The state of a plugin's link.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum LinkState {
-    /// The plugin is not active, so there is no link.
-    Inactive,
-    /// The first link since activation is being made.
-    Connecting,
-    /// The link is up and the handshake complete.
-    Up,
-    /// The link is down. The engine keeps reconnecting until the link is up or the plugin is deactivated, unless `why`
-    /// is [`LinkEnd::Unreachable`] with a [`ConnectError::GivenUp`](crate::ConnectError::GivenUp): then the link stays down until the plugin is deactivated and activated again.
-    Down {
-        /// How the link ended, or why the last attempt failed.
-        why: LinkEnd,
-        /// The number of failed attempts since.
-        tries: u32,
-    },
-}
-
-impl LinkState {
-    /// Whether calls reach the plugin.
-    pub fn is_up(&self) -> bool {
-        matches!(self, LinkState::Up)
-    }
-
-    /// Why calls are refused; `None` while the link is up.
-    pub(super) fn down(&self) -> Option<LinkEnd> {
-        match self {
-            LinkState::Up => None,
-            LinkState::Down { why, .. } => Some(why.clone()),
-            LinkState::Inactive | LinkState::Connecting => Some(LinkEnd::Disconnected),
-        }
-    }
-}
-
-impl fmt::Display for LinkState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkState::Inactive => f.write_str("inactive"),
-            LinkState::Connecting => f.write_str("connecting"),
-            LinkState::Up => f.write_str("up"),
-            LinkState::Down { why, tries } => write!(f, "down ({why}); tries since: {tries}"),
-        }
-    }
-}
 
 /// `W` identifies the activation that waits for the first handshake.
 #[derive(Debug)]
@@ -77,7 +31,7 @@ enum State<W> {
 }
 
 #[derive(Debug)]
-pub(super) enum Event<W> {
+pub(super) enum ConnectionEvent<W> {
     /// An activation begins. The supervisor of the previous one has ended.
     Activate(W),
     /// The first handshake over a link is complete. `listed` if it listed the plugin's methods.
@@ -141,21 +95,23 @@ impl<W> Connection<W> {
         Connection { state: State::Inactive, stopping: false }
     }
 
-    pub(super) fn transition(&mut self, event: Event<W>) -> Effects<W> {
+    pub(super) fn transition(&mut self, event: ConnectionEvent<W>) -> Effects<W> {
         let before = mem::replace(&mut self.state, State::Inactive);
         let kind = mem::discriminant(&before);
         let (state, activated, next) = match (event, before) {
-            (Event::Activate(waiter), before) => {
+            (ConnectionEvent::Activate(waiter), before) => {
                 self.stopping = false;
                 (State::Activating { waiter, last: None, tries: 0 }, before.abandoned(), Next::Nothing)
             }
-            (Event::Loaded { listed }, State::Activating { waiter, .. }) => {
+            (ConnectionEvent::Loaded { listed }, State::Activating { waiter, .. }) => {
                 (State::Up, Some((waiter, Activated::Connected { listed })), Next::Nothing)
             }
-            (Event::Loaded { .. }, State::Down { .. }) => (State::Up, None, Next::AnnounceUp),
+            (ConnectionEvent::Loaded { .. }, State::Down { .. }) => (State::Up, None, Next::AnnounceUp),
             // This end has closed the link, for a deactivation.
-            (Event::Failed(LinkEnd::Disconnected), before) => (State::Inactive, before.abandoned(), Next::Nothing),
-            (Event::Failed(end), State::Activating { waiter, last, tries }) => {
+            (ConnectionEvent::Failed(LinkEnd::Disconnected), before) => {
+                (State::Inactive, before.abandoned(), Next::Nothing)
+            }
+            (ConnectionEvent::Failed(end), State::Activating { waiter, last, tries }) => {
                 let (tries, retry) = (tries + 1, !is_final(&end, last.as_ref()));
                 let next = Next::TraceFailure { tries, activating: true, retry };
                 match retry {
@@ -163,28 +119,30 @@ impl<W> Connection<W> {
                     false => (State::Inactive, Some((waiter, Activated::Failed(Some(end)))), next),
                 }
             }
-            (Event::Failed(why), State::Up) => {
+            (ConnectionEvent::Failed(why), State::Up) => {
                 let next = Next::AnnounceDown { retry: !has_given_up(&why) };
                 (State::Down { why, tries: 0 }, None, next)
             }
-            (Event::Failed(why), State::Down { tries, .. }) => {
+            (ConnectionEvent::Failed(why), State::Down { tries, .. }) => {
                 let (tries, retry) = (tries + 1, !has_given_up(&why));
                 (State::Down { why, tries }, None, Next::TraceFailure { tries, activating: false, retry })
             }
-            (Event::TimedOut, State::Activating { waiter, last, .. }) => {
+            (ConnectionEvent::TimedOut, State::Activating { waiter, last, .. }) => {
                 (State::Inactive, Some((waiter, Activated::Failed(last))), Next::Nothing)
             }
-            (Event::Loaded { .. } | Event::TimedOut, state) => (state, None, Next::Nothing),
-            (Event::Stop, state) => {
+            (ConnectionEvent::Loaded { .. } | ConnectionEvent::TimedOut, state) => (state, None, Next::Nothing),
+            (ConnectionEvent::Stop, state) => {
                 self.stopping = true;
                 (state, None, Next::Nothing)
             }
             // Kept for its reason until the plugin is deactivated.
-            (Event::Ended, State::Down { why, tries }) if has_given_up(&why) => {
+            (ConnectionEvent::Ended, State::Down { why, tries }) if has_given_up(&why) => {
                 (State::Down { why, tries }, None, Next::Nothing)
             }
-            (Event::Ended, before) if !self.stopping => (State::Inactive, before.abandoned(), Next::Deactivate),
-            (Event::Failed(_) | Event::Ended | Event::Reset, before) => {
+            (ConnectionEvent::Ended, before) if !self.stopping => {
+                (State::Inactive, before.abandoned(), Next::Deactivate)
+            }
+            (ConnectionEvent::Failed(_) | ConnectionEvent::Ended | ConnectionEvent::Reset, before) => {
                 (State::Inactive, before.abandoned(), Next::Nothing)
             }
         };

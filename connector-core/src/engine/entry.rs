@@ -49,7 +49,7 @@ pub(crate) struct Entry {
     pub(super) interrupt: Notify,
     /// Whether the profile was updated during activation; announced once the plugin is active.
     pub(super) updated_early: AtomicBool,
-    /// Calls by this plugin that calls it runs may have caused: see [`super::reentrancy`].
+    /// Outgoing calls that a call which this plugin runs may have made: see [`super::reentrancy`].
     pub(super) outgoing: Mutex<Vec<Arc<Call>>>,
     /// State changes of other plugins that this one waits for.
     pub(super) pending_changes: Mutex<Vec<Arc<PendingChange>>>,

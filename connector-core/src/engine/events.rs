@@ -59,7 +59,7 @@ enum Delivery {
 const MAX_EVENTS: usize = 4096;
 
 /// Maximum deliveries of newer stored events to a new listener before it switches to live events. Reached only by a
-/// listener that is slower than the event occurs.
+/// listener that is slower than the event's rate.
 const MAX_CATCH_UP_ROUNDS: usize = 64;
 
 impl Inner {

@@ -9,6 +9,7 @@ mod entry;
 mod events;
 mod health;
 mod lifecycle;
+mod link_state;
 mod manager;
 mod options;
 mod policy;
@@ -30,8 +31,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Operation};
-pub use connection::LinkState;
 pub(crate) use entry::Entry;
+pub use link_state::LinkState;
 pub use manager::PluginManager;
 pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
@@ -183,7 +184,7 @@ impl EngineBuilder {
         let inner = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
             let emitter = Arc::new(Emitter::default());
-            // Activations and permission requests have their own limits, and the caller's.
+            // Activations and permission requests are bounded by their own limits and the caller's.
             let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
             let location = entry::Location::Local(Arc::new(instance));

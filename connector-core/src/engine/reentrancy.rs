@@ -2,8 +2,8 @@
 //!
 //! A plugin runs one call at a time by default, so a call that returns to a plugin busy on its behalf (X calls A, A
 //! calls B, B calls A) would deadlock. So would an activation hook that activates its own plugin. Therefore a queued
-//! call bypasses the queue, and a request to change a plugin's state does not wait for its outcome, if the work that
-//! blocks it waits, directly or transitively, for work that it belongs to.
+//! call bypasses the queue, and a request to change a plugin's state does not wait for its outcome, if it would close a
+//! cycle: if what blocks it is itself waiting, directly or through others, for the work that made it.
 //!
 //! The wire does not say which of a plugin's calls another call belongs to. Whatever a plugin requests while it runs
 //! several calls, or a hook, is attributed to all of those that still run: this admits too many calls rather than

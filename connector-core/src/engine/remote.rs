@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use tokio::sync::{oneshot, watch};
 
-use super::connection::{Activated, Connection, Effects, Event, LinkState, Next};
+use super::connection::{Activated, Connection, ConnectionEvent, Effects, Next};
+use super::link_state::LinkState;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
@@ -132,8 +133,8 @@ impl RemotePlugin {
 
     /// Applies an event to the connection. If the link is no longer up then, ends the queued calls and `calls`, which
     /// are those of its session. Returns what the supervisor does next.
-    pub(super) fn transition(&self, event: Event<Waiter>, calls: Vec<Reply>) -> Next {
-        let (begins, stops) = (matches!(event, Event::Activate(_)), matches!(event, Event::Stop));
+    pub(super) fn transition(&self, event: ConnectionEvent<Waiter>, calls: Vec<Reply>) -> Next {
+        let (begins, stops) = (matches!(event, ConnectionEvent::Activate(_)), matches!(event, ConnectionEvent::Stop));
         let (mut effects, mut lost) = (None, None);
         // The public state is locked meanwhile, so that other threads see it and the queue agree. Watchers are woken
         // after, and what is replaced is dropped after.
@@ -193,6 +194,6 @@ impl RemotePlugin {
         // The task may be running on another thread. It can still be awaited, and cleans up after itself.
         let task = lock(&self.supervisor).as_mut().and_then(|(task, _)| task.take());
         drop(task);
-        self.transition(Event::Reset, Vec::new());
+        self.transition(ConnectionEvent::Reset, Vec::new());
     }
 }

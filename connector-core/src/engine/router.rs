@@ -63,17 +63,18 @@ impl Inner {
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
         }
-        let mut running = self.run(caller, &target, path, queued.method().clone(), args)?;
+        let mut running = self.start(caller, &target, path, queued.method().clone(), args)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
         });
+        // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
         let outcome = runtime::timeout(target.options.queue_timeout, until_ended).await;
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
     }
 
     /// Starts a call that has passed the queue.
-    fn run<'a>(
+    fn start<'a>(
         self: &Arc<Self>,
         caller: &Entry,
         target: &'a Arc<Entry>,
@@ -153,8 +154,8 @@ impl Inner {
         activated.map_err(|error| Refusal::NotActivatable(error.to_string()).into())
     }
 
-    /// The plugin whose method runs on this thread, if it is not the caller: it calls through another plugin's handle,
-    /// and its method is the one that waits.
+    /// The plugin whose method runs on this thread, if that is not the caller. Such a plugin calls through another
+    /// plugin's handle, and its own method is what waits for the result.
     fn on_behalf_of(&self, caller: &Entry) -> Option<Arc<Entry>> {
         match current::plugin() {
             0 => None,

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::Inner;
-use super::connection::{Activated, Event, Next};
+use super::connection::{Activated, ConnectionEvent, Next};
 use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
 use super::options::PluginOptions;
@@ -35,7 +35,7 @@ pub(super) async fn start(
 ) -> Result<bool, ActivateError> {
     stopped(remote).await;
     let (waiter, mut activated) = oneshot::channel();
-    remote.transition(Event::Activate(waiter), Vec::new());
+    remote.transition(ConnectionEvent::Activate(waiter), Vec::new());
     // PERF: docs/performance.md, "a span entered at each poll": at `debug`, a call on one thread 2.52 → 2.39 µs. Traces
     // above `debug` therefore name the plugin themselves.
     let span = tracing::debug_span!("link", plugin = &*entry.name, url = remote.redacted_url);
@@ -52,7 +52,7 @@ pub(super) async fn start(
     let outcome = match runtime::timeout(limit, &mut activated).await {
         Some(outcome) => outcome,
         None => {
-            remote.transition(Event::TimedOut, Vec::new());
+            remote.transition(ConnectionEvent::TimedOut, Vec::new());
             activated.await
         }
     };
@@ -105,7 +105,7 @@ struct Supervisor {
 /// Ends the waiting activation and calls on every exit, which includes an abort.
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if self.remote.transition(Event::Ended, Vec::new()) == Next::Deactivate
+        if self.remote.transition(ConnectionEvent::Ended, Vec::new()) == Next::Deactivate
             && let Some(engine) = self.engine.upgrade()
         {
             engine.link_task_ended(&self.entry);
@@ -131,7 +131,7 @@ impl Supervisor {
                     (end.unwrap_or_else(|| LinkEnd::lost("its task panicked")), endpoint.exchange.session.end())
                 }
             };
-            let next = self.remote.transition(Event::Failed(end.clone()), calls);
+            let next = self.remote.transition(ConnectionEvent::Failed(end.clone()), calls);
             self.report(next, &end);
             match next {
                 Next::AnnounceDown { retry: true } => delays = self::delays(&self.entry.options),
@@ -202,7 +202,7 @@ pub(super) fn link_up(engine: &Inner, entry: &Arc<Entry>, remote: &RemotePlugin,
     if let Some(methods) = methods {
         entry.set_methods(methods);
     }
-    if remote.transition(Event::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
+    if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
         return;
     }
     tracing::info!(plugin = &*entry.name, "the link is up again");

@@ -42,7 +42,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
     let end = poll_fn(|cx| {
         let (mut burst, mut may_receive, mut answers) = (BURST, true, 0);
         for round in 0.. {
-            let (mut all_sent, mut worked) = (false, false);
+            let (mut sending_paused, mut worked) = (false, false);
             for _ in 0..BATCH {
                 match link.poll_ready(cx) {
                     Poll::Ready(Ok(())) => signs += u64::from(pushed_back.take().is_some()),
@@ -51,12 +51,12 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                         let sent = link.traffic().sent;
                         signs += u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
                         endpoint.watch_backlog(cx);
-                        all_sent = true;
+                        sending_paused = true;
                         break;
                     }
                 }
                 let Poll::Ready(message) = endpoint.poll_transmit(cx) else {
-                    all_sent = true;
+                    sending_paused = true;
                     break;
                 };
                 unflushed += 1;
@@ -102,7 +102,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
             worked |= endpoint.poll_work(cx);
             // PERF: docs/performance.md, "each poll … checked everything twice": worker-same rtt 0.31 → 0.34.
             // Received messages and completed work may have produced something to send.
-            if all_sent && !may_receive && !worked {
+            if sending_paused && !may_receive && !worked {
                 break;
             }
             if round >= ROUNDS {

@@ -1,4 +1,11 @@
 //! One end of a link, as the link's task drives it.
+//!
+//! ```text
+//! Endpoint ─┬─ Role       the plugin's or the engine's reactions, and its outbox
+//!           └─ Exchange ─┬─ Session<Side>   the protocol, pure; Side is what differs between the ends
+//!                        ├─ TaskSet         the peer's requests that run
+//!                        └─ ResponseQueue   their responses, until they may be sent
+//! ```
 
 use std::task::{Context, Poll, ready};
 
@@ -161,7 +168,7 @@ impl<R: Role> Endpoint<R> {
 
     fn act(&mut self, event: Event<Reply, <R::Side as Side>::Event>) {
         match event {
-            Event::Ended { reply, outcome } => {
+            Event::CallEnded { reply, outcome } => {
                 // An error means that the caller has dropped the call.
                 let _ = reply.send(outcome);
             }

@@ -17,7 +17,7 @@ use crate::wire::{Payload, PayloadError};
     message = "`{Self}` is not a list of arguments",
     label = "arguments are a tuple: `()`, `(x,)`, `(1, \"two\")` …",
     note = "each value is `Serialize + Send + Sync + 'static`: give `text.to_owned()` rather than a borrowed `text`",
-    note = "up to 8 of them; more go into a struct, or, unread, into a `Rest`"
+    note = "up to 8 of them; pass more in a struct, or unparsed as a `Rest`"
 )]
 pub trait IntoArgs: Send {
     /// The arguments as an array.

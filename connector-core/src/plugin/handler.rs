@@ -57,7 +57,7 @@ where
     fn invoke(&self, context: Context, args: Payload) -> BoxFuture<MethodResult> {
         match read::<Params::Args>(context.method(), args) {
             Ok(args) => {
-                let (kept, owner, running) = Params::keep(context);
+                let (kept, owner, running) = Params::split(context);
                 run(owner, || self.call(Params::gather(kept, args)), running)
             }
             Err(fault) => Box::pin(ready(Err(fault))),
@@ -98,7 +98,7 @@ where
     message = "a listener returns nothing, but this one returns `{Self}`",
     label = "this listener returns something",
     note = "a listener is not async: for work that waits, read the stream that `PluginClient::events` gives",
-    note = "of a result that does not matter, `;` makes nothing"
+    note = "to discard a result, end the closure's body with `;`"
 )]
 pub trait Nothing {}
 
@@ -136,7 +136,7 @@ impl<T> Returns for fn() -> T {
     label = "this method returns something that is not a `Reply`",
     note = "numbers, strings, collections and `serde_json::Value` are replies; return another type that is `Serialize` as \
             `Json(value)`",
-    note = "what may fail returns `Result<T, E>` with `T: Serialize` and `E: Display`, or `Result<T, Json<E>>` with \
+    note = "a method that can fail returns `Result<T, E>` with `T: Serialize` and `E: Display`, or `Result<T, Json<E>>` with \
             `E: Serialize`"
 )]
 pub trait Reply: Send + 'static {

@@ -12,8 +12,8 @@ use crate::wire::Name;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function of up to 8 parameters",
     label = "not a function, or one of too many parameters",
-    note = "methods and listeners take up to 8 parameters, methods a `Context` before them: more go into a struct, or as a \
-            `Rest` at the end",
+    note = "methods and listeners take up to 8 parameters, methods a `Context` before them: pass more in a struct, or take a \
+            `Rest` last",
     note = "the types of a closure's parameters have to be named: `|text: String, count: u32| …`"
 )]
 pub trait Function<Params> {
@@ -31,7 +31,7 @@ pub trait Signature: Sized {
 
     /// Splits the call's context: the part passed to the method, the plugin's handle with the method's name, and a
     /// guard that lives as long as the method runs.
-    fn keep(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
+    fn split(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
     fn gather(kept: Self::Kept, args: Self::Args) -> Self;
 }
 
@@ -39,7 +39,7 @@ impl Signature for () {
     type Args = ();
     type Kept = ();
 
-    fn keep(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
+    fn split(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
         ((), context.into_client_and_method(), None)
     }
 
@@ -50,13 +50,13 @@ impl Signature for () {
 #[diagnostic::on_unimplemented(
     message = "a method takes up to 8 parameters, and a `Context` before them",
     label = "this method takes more",
-    note = "more go into a struct, or as a `Rest` at the end"
+    note = "pass more in a struct, or take a `Rest` last"
 )]
 pub trait First<Others>: Sized {
     type Args: Parameters;
     type Kept;
 
-    fn keep(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
+    fn split(context: Context) -> (Self::Kept, (PluginClient, Name), Option<DropGuard>);
     fn gather(kept: Self::Kept, args: Self::Args) -> (Self, Others);
 }
 
@@ -88,8 +88,8 @@ macro_rules! signatures {
             type Args = A::Args;
             type Kept = A::Kept;
 
-            fn keep(context: Context) -> (A::Kept, (PluginClient, Name), Option<DropGuard>) {
-                A::keep(context)
+            fn split(context: Context) -> (A::Kept, (PluginClient, Name), Option<DropGuard>) {
+                A::split(context)
             }
 
             fn gather(kept: A::Kept, args: A::Args) -> Self {
@@ -104,7 +104,7 @@ macro_rules! signatures {
             type Args = ($($T,)*);
             type Kept = Context;
 
-            fn keep(mut context: Context) -> (Context, (PluginClient, Name), Option<DropGuard>) {
+            fn split(mut context: Context) -> (Context, (PluginClient, Name), Option<DropGuard>) {
                 let running = context.running();
                 let owner = (context.client().clone(), context.method_name());
                 (context, owner, Some(running))
@@ -121,7 +121,7 @@ macro_rules! signatures {
             type Args = (A, $($T,)*);
             type Kept = ();
 
-            fn keep(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
+            fn split(context: Context) -> ((), (PluginClient, Name), Option<DropGuard>) {
                 ((), context.into_client_and_method(), None)
             }
 

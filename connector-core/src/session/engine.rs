@@ -8,7 +8,7 @@ use crate::wire::{Action, ErrorKind, Extensions, Id, Message, Name, Payload, Req
 pub(crate) type EngineSession<R> = Session<EngineSide, R>;
 
 pub(crate) struct EngineSide {
-    /// The plugin's.
+    /// The plugin's name.
     name: Name,
     engine: Option<String>,
     next_handshake: i64,
@@ -114,15 +114,15 @@ impl Side for EngineSide {
         Some(Name::default())
     }
 
-    fn fault(fault: Fault) -> CallError {
+    fn own_error(fault: Fault) -> CallError {
         CallError::Plugin(fault)
     }
 
-    fn error(error: CallError) -> (Option<ErrorKind>, Payload) {
+    fn error_to_wire(error: CallError) -> (Option<ErrorKind>, Payload) {
         (Some(error.kind()), error.to_payload())
     }
 
-    fn call_error(kind: Option<ErrorKind>, error: Payload) -> CallError {
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError {
         CallError::Plugin(Fault::from_plugin(kind, error))
     }
 
@@ -146,7 +146,7 @@ impl Side for EngineSide {
                 session.peer = extensions.unwrap_or_default();
                 return Ok(Some(handshake_answer(key.as_deref(), payload, error)));
             }
-            Action::Response => return session.ended(id, payload, error, error_kind),
+            Action::Response => return session.response_arrived(id, payload, error, error_kind),
             Action::Request => match (name, key) {
                 (Some(target), Some(method)) => {
                     let args = payload.unwrap_or_else(Payload::no_args);

@@ -46,13 +46,13 @@ pub(crate) trait Side: Sized {
     fn no_name() -> Option<Name>;
 
     /// The session's own error in a response.
-    fn fault(fault: Fault) -> Self::Error;
+    fn own_error(fault: Fault) -> Self::Error;
 
     /// The error's kind and value, for a peer that knows kinds.
-    fn error(error: Self::Error) -> (Option<ErrorKind>, Payload);
+    fn error_to_wire(error: Self::Error) -> (Option<ErrorKind>, Payload);
 
     /// The error that ended a call by this end.
-    fn call_error(kind: Option<ErrorKind>, error: Payload) -> CallError;
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError;
 
     /// If an unreadable message belongs to the handshake, what it is.
     fn handshake_part(&mut self, head: &Message) -> Option<&'static str>;
@@ -64,7 +64,7 @@ pub(crate) trait Side: Sized {
 #[derive(Debug)]
 pub(crate) enum Event<R, E> {
     /// A call by this end has ended.
-    Ended { reply: R, outcome: Result<Payload, CallError> },
+    CallEnded { reply: R, outcome: Result<Payload, CallError> },
     /// A message of the handshake is unreadable; holds the reason.
     HandshakeUnreadable(String),
     /// The peer requests something.
@@ -103,15 +103,15 @@ impl<S: Side, R> Session<S, R> {
         let Message { action, id, name, key, .. } = head;
         let fault = Fault::new(format_args!("it cannot be read: {why}"));
         if action != Action::Response {
-            self.respond(id, name, key, Err(S::fault(fault)));
+            self.respond(id, name, key, Err(S::own_error(fault)));
             return None;
         }
         let reply = self.take(id.as_ref())?;
-        Some(Event::Ended { reply, outcome: Err(CallError::Plugin(fault)) })
+        Some(Event::CallEnded { reply, outcome: Err(CallError::Plugin(fault)) })
     }
 
     /// A response has arrived.
-    fn ended(
+    fn response_arrived(
         &mut self,
         id: Option<Id>,
         payload: Option<Payload>,
@@ -121,9 +121,9 @@ impl<S: Side, R> Session<S, R> {
         let Some(reply) = self.take(id.as_ref()) else { return Err(Dropped::UnknownResponse(id)) };
         let outcome = match error {
             None => Ok(payload.unwrap_or_else(Payload::null)),
-            Some(error) => Err(S::call_error(kind, *error)),
+            Some(error) => Err(S::error_from_wire(kind, *error)),
         };
-        Ok(Some(Event::Ended { reply, outcome }))
+        Ok(Some(Event::CallEnded { reply, outcome }))
     }
 
     /// The handle of the call that a response belongs to.
@@ -172,7 +172,7 @@ impl<S: Side, R> Session<S, R> {
         match outcome {
             Ok(result) => response.payload = Some(result),
             Err(error) => {
-                let (kind, error) = S::error(error);
+                let (kind, error) = S::error_to_wire(error);
                 response.error_kind = kind.filter(|_| self.peer.error_kind);
                 response.error = Some(Box::new(error));
             }
@@ -192,7 +192,7 @@ impl<S: Side, R> Session<S, R> {
                 let id = if failed && nameless { Some(id?.without_names()?) } else { id };
                 let (name, key) = if failed || nameless { no_names } else { names };
                 let fault = Fault::new(format_args!("the result cannot be sent: {why}"));
-                self.respond(id, name, key, Err(S::fault(fault)));
+                self.respond(id, name, key, Err(S::own_error(fault)));
                 None
             }
             _ => None,

@@ -20,7 +20,7 @@ pub(crate) enum PluginEvent {
     /// Run a method and respond with [`Session::respond`].
     Invoke(Invocation),
     /// The engine withdraws its request with this id.
-    Stop { id: Id },
+    CancelOne { id: Id },
     /// An event arrived.
     Notify { emitter: Name, event: Name, args: Payload },
 }
@@ -89,15 +89,15 @@ impl Side for PluginSide {
         None
     }
 
-    fn fault(fault: Fault) -> Fault {
+    fn own_error(fault: Fault) -> Fault {
         fault
     }
 
-    fn error(fault: Fault) -> (Option<ErrorKind>, Payload) {
+    fn error_to_wire(fault: Fault) -> (Option<ErrorKind>, Payload) {
         (fault.is_bad_arguments().then_some(ErrorKind::BadArguments), fault.payload().clone())
     }
 
-    fn call_error(kind: Option<ErrorKind>, error: Payload) -> CallError {
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError {
         CallError::from_engine(kind, error)
     }
 
@@ -146,7 +146,7 @@ impl Side for PluginSide {
                 let args = payload.unwrap_or_else(Payload::no_args);
                 PluginEvent::Invoke(Invocation { id, name, key, from, path, args })
             }
-            Action::Response => return session.ended(id, payload, error, error_kind),
+            Action::Response => return session.response_arrived(id, payload, error, error_kind),
             Action::Emit | Action::Notification => {
                 let emitter = name.ok_or(Dropped::Incomplete("notification", "name"))?;
                 let event = key.ok_or(Dropped::Incomplete("notification", "key"))?;
@@ -157,7 +157,7 @@ impl Side for PluginSide {
                 }
             }
             Action::Cancel => match id {
-                Some(id) if id.is_given() => PluginEvent::Stop { id },
+                Some(id) if id.is_given() => PluginEvent::CancelOne { id },
                 _ => return Err(Dropped::Incomplete("cancel", "id")),
             },
             Action::On | Action::Once | Action::Off => return Err(Dropped::WrongWay(action.as_str())),

@@ -1,4 +1,4 @@
-//! The parts of a message that a session needs if it cannot be sent.
+//! The parts of a message that a session needs if the message cannot be sent.
 
 use crate::wire::{Action, Id, Message, Name};
 

@@ -1,6 +1,7 @@
 //! What crosses a link: messages, and what they are made of.
 
 mod action;
+mod envelope;
 mod error;
 mod extensions;
 mod id;

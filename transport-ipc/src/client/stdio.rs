@@ -10,13 +10,13 @@ use crate::pipes::Pipes;
 #[cfg(unix)]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     let (input, output) = unix::take()?;
-    Ok(Box::new(line_link(Pipes::new(input, output), config, Stray::Skip)))
+    Ok(Box::new(line_link(Pipes::new(input, output), config, Stray::Report)))
 }
 
 /// Descriptors are not moved here, so a stray `print!` can corrupt a message.
 #[cfg(not(unix))]
 pub(super) fn connect(config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
-    Ok(Box::new(line_link(Pipes::new(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Skip)))
+    Ok(Box::new(line_link(Pipes::new(tokio::io::stdin(), tokio::io::stdout()), config, Stray::Report)))
 }
 
 #[cfg(unix)]

@@ -54,7 +54,7 @@ impl Fixture for Lines {
 /// As on standard input and output.
 mod printed {
     super::suite!(
-        super::Lines(super::Stray::Skip),
+        super::Lines(super::Stray::Report),
         without: [Cut, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]
     );
 }

@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_blank_lines_yields_and_the_message_behind_it_arrives() {
         let (mut there, here) = tokio::io::duplex(BUFFER);
-        let mut link = line_link(here, &IpcConfig::default(), Stray::Skip);
+        let mut link = line_link(here, &IpcConfig::default(), Stray::Report);
         let text = format!("{}{{\"action\":\"on\"}}\n", "\n".repeat(10 * MAX_SKIPPED));
         there.write_all(text.as_bytes()).await.unwrap();
         let mut polls = 0;

@@ -13,7 +13,7 @@ use crate::link::line_link;
 async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
     let limit = config.connect_timeout;
     let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))?;
-    Ok(Box::new(line_link(stream, config, Stray::Skip)))
+    Ok(Box::new(line_link(stream, config, Stray::Report)))
 }
 
 /// Dials an engine that serves `name`: the plugin's end of a link, for [`connector_core::connect`].

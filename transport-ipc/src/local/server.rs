@@ -124,7 +124,7 @@ impl LocalServer {
             return None;
         };
         tracing::debug!(name = %self.name, "accepted a connection");
-        let link = line_link(stream, &self.config.ipc, Stray::Skip);
+        let link = line_link(stream, &self.config.ipc, Stray::Report);
         Some(Box::new(Counted { link, _permit: permit }))
     }
 }

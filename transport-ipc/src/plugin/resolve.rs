@@ -13,7 +13,7 @@ use super::program::Program;
 /// A name with a slash is not checked: errors appear when it is started.
 ///
 /// # Errors
-/// The name is in no directory of the `PATH`, or nowhere executable.
+/// No directory in `PATH` has an executable file of that name.
 pub(super) fn resolve(program: &Program) -> io::Result<PathBuf> {
     let name = Path::new(&program.program);
     if program.program.is_empty() {

@@ -33,7 +33,7 @@ type Started = (Box<dyn Link>, Supervised);
 
 impl Start<'_> {
     /// # Errors
-    /// It cannot be started or has another digest; or, over a local socket, it ends before it connects.
+    /// The program cannot be started, has a different digest, or (over a local socket) exits before it connects.
     pub(super) async fn run(&self) -> Result<Box<dyn Link>, ConnectError> {
         let file = resolve::resolve(self.program).map_err(|error| self.start_error(error, None))?;
         digest::check(self.program, &file).await?;

@@ -10,7 +10,7 @@ use rust_engineio::{Packet as Frame, PacketId};
 
 use super::config::SocketIoConnectorConfig;
 use super::errors;
-use super::link::ClientLink;
+use super::link::EngineIoLink;
 use super::target::Target;
 use crate::codec::Packet;
 
@@ -54,7 +54,7 @@ impl SocketIoConnector {
         let connect = Frame::new(PacketId::Message, Packet::connect(&target.namespace, auth.as_deref()));
         client.emit(connect).await.map_err(of_dial)?;
         await_connected(&mut client, &target.namespace, &target.place).await?;
-        Ok(Box::new(ClientLink::new(client, target.namespace, self.config.max_message)))
+        Ok(Box::new(EngineIoLink::new(client, target.namespace, self.config.max_message)))
     }
 
     fn headers(&self) -> Result<HeaderMap, ConnectError> {

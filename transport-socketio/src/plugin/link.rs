@@ -23,7 +23,7 @@ type Sending = ReusableBoxFuture<'static, (Client, Result<(), Error>)>;
 /// How long to read once more before the plugin counts as silent: after a pause of this process, frames may be waiting.
 const LAST_READ: Duration = Duration::from_secs(1);
 
-pub(super) struct ClientLink {
+pub(super) struct EngineIoLink {
     client: Client,
     namespace: String,
     max_message: usize,
@@ -49,12 +49,12 @@ enum Closing {
     Yes(Pin<Box<Sleep>>, Vec<Frame>),
 }
 
-impl ClientLink {
-    pub(super) fn new(client: Client, namespace: String, max_message: usize) -> ClientLink {
+impl EngineIoLink {
+    pub(super) fn new(client: Client, namespace: String, max_message: usize) -> EngineIoLink {
         let sender = Some(client.clone());
         let sending = ReusableBoxFuture::new(std::future::pending());
         let silence = silence(&client);
-        ClientLink {
+        EngineIoLink {
             client,
             namespace,
             max_message,
@@ -92,7 +92,7 @@ impl ClientLink {
         Poll::Ready(())
     }
 
-    /// Like [`poll_sent`](ClientLink::poll_sent), unless the link has ended or a write has failed.
+    /// Like [`poll_sent`](EngineIoLink::poll_sent), unless the link has ended or a write has failed.
     fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.ended()?;
         ready!(self.poll_sent(cx));
@@ -197,7 +197,7 @@ fn closed(reason: &str) -> LinkEnd {
     LinkEnd::Closed { code: None, reason: reason.to_owned() }
 }
 
-impl Link for ClientLink {
+impl Link for EngineIoLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.poll_writing(cx)
     }

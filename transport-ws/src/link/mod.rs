@@ -21,7 +21,7 @@ use crate::stream::TrackedStream;
 /// A text frame, or the kind of frame received instead.
 pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;
 
-/// A link that carries messages or raw text frames.
+/// The type of a boxed link: with the feature `stp` it also carries raw text frames.
 #[cfg(feature = "stp")]
 pub(crate) use crate::stp::TextLink as AnyLink;
 /// A link that carries messages.

@@ -26,19 +26,19 @@ enum Failure {
 }
 
 impl Step {
-    fn event(self, waiter: usize) -> Event<usize> {
+    fn event(self, waiter: usize) -> ConnectionEvent<usize> {
         match self {
-            Activate => Event::Activate(waiter),
-            Load => Event::Loaded { listed: true },
-            Fail(Lost) => Event::Failed(LinkEnd::lost("cut")),
-            Fail(Refused) => Event::Failed(ConnectError::Refused("no".to_owned()).into()),
-            Fail(Garbled) => Event::Failed(LinkEnd::BadFrame("odd".to_owned())),
-            Fail(GivenUp) => Event::Failed(ConnectError::GivenUp("no".to_owned()).into()),
-            Fail(Closed) => Event::Failed(LinkEnd::Disconnected),
-            TimedOut => Event::TimedOut,
-            Stop => Event::Stop,
-            Ended => Event::Ended,
-            Reset => Event::Reset,
+            Activate => ConnectionEvent::Activate(waiter),
+            Load => ConnectionEvent::Loaded { listed: true },
+            Fail(Lost) => ConnectionEvent::Failed(LinkEnd::lost("cut")),
+            Fail(Refused) => ConnectionEvent::Failed(ConnectError::Refused("no".to_owned()).into()),
+            Fail(Garbled) => ConnectionEvent::Failed(LinkEnd::BadFrame("odd".to_owned())),
+            Fail(GivenUp) => ConnectionEvent::Failed(ConnectError::GivenUp("no".to_owned()).into()),
+            Fail(Closed) => ConnectionEvent::Failed(LinkEnd::Disconnected),
+            TimedOut => ConnectionEvent::TimedOut,
+            Stop => ConnectionEvent::Stop,
+            Ended => ConnectionEvent::Ended,
+            Reset => ConnectionEvent::Reset,
         }
     }
 }
@@ -89,13 +89,13 @@ fn the_last_event_decides_what_the_supervisor_does() {
 fn an_activation_ends_with_its_last_failure() {
     let mut connection = Connection::new();
     let outcome = |effects: Effects<usize>| effects.activated.map(|(_, outcome)| format!("{outcome:?}"));
-    connection.transition(Event::Activate(1));
-    assert_eq!(outcome(connection.transition(Event::TimedOut)).unwrap(), "Failed(None)");
-    connection.transition(Event::Activate(2));
-    connection.transition(Event::Failed(LinkEnd::BadFrame("odd".to_owned())));
-    assert_eq!(outcome(connection.transition(Event::TimedOut)).unwrap(), "Failed(Some(BadFrame(\"odd\")))");
-    connection.transition(Event::Activate(3));
-    assert_eq!(outcome(connection.transition(Event::Ended)).unwrap(), "Gone");
+    connection.transition(ConnectionEvent::Activate(1));
+    assert_eq!(outcome(connection.transition(ConnectionEvent::TimedOut)).unwrap(), "Failed(None)");
+    connection.transition(ConnectionEvent::Activate(2));
+    connection.transition(ConnectionEvent::Failed(LinkEnd::BadFrame("odd".to_owned())));
+    assert_eq!(outcome(connection.transition(ConnectionEvent::TimedOut)).unwrap(), "Failed(Some(BadFrame(\"odd\")))");
+    connection.transition(ConnectionEvent::Activate(3));
+    assert_eq!(outcome(connection.transition(ConnectionEvent::Ended)).unwrap(), "Gone");
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
-use crate::engine::connection::Event;
+use crate::engine::connection::ConnectionEvent;
 use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::RemotePlugin;
@@ -166,12 +166,12 @@ impl Inner {
             waiter.end(Ok(()));
         }
         if let Some(remote) = entry.remote() {
-            remote.transition(Event::Stop, Vec::new());
+            remote.transition(ConnectionEvent::Stop, Vec::new());
         }
         self.announce_deactivated(entry);
         if let Some(remote) = entry.remote() {
             supervisor::stopped(remote).await;
-            remote.transition(Event::Reset, Vec::new());
+            remote.transition(ConnectionEvent::Reset, Vec::new());
         }
     }
 

@@ -62,7 +62,7 @@ fn each_call_ends_once_in_any_order_of_responses() {
     let respond = |id: i64| message(serde_json::json!({"action": "response", "id": id, "payload": id}));
     for id in [2, 0] {
         match session.receive(respond(id)).unwrap().unwrap() {
-            Event::Ended { reply, outcome } => {
+            Event::CallEnded { reply, outcome } => {
                 assert_eq!((reply as i64, outcome.unwrap().read::<i64>().unwrap()), (id, id))
             }
             other => panic!("{other:?}"),
@@ -113,7 +113,7 @@ fn an_unreadable_frame_is_answered_or_ends_its_call() {
     let why = DecodeError::NotJson("NaN".to_owned());
     let head = |json| message(json);
     let ended = session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why);
-    assert!(matches!(ended, Some(Event::Ended { reply: 9, outcome: Err(CallError::Plugin(_)) })), "{ended:?}");
+    assert!(matches!(ended, Some(Event::CallEnded { reply: 9, outcome: Err(CallError::Plugin(_)) })), "{ended:?}");
     assert!(session.receive_head(head(serde_json::json!({"action": "response", "id": "0"})), &why).is_none());
     let asked = serde_json::json!({"action": "request", "id": {"a": 1}, "name": null, "key": "k"});
     assert!(session.receive_head(head(asked), &why).is_none());

@@ -55,7 +55,7 @@ fn a_response_ends_its_call_once() {
     session.call(CallIds::starting_at(7).allocate(), "local".into(), "add".into(), Payload::no_args(), 70);
     let response = serde_json::json!({"action": "response", "id": 7, "name": "local", "key": "add", "payload": 42});
     match session.receive(message(response.clone())).unwrap().unwrap() {
-        Event::Ended { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
+        Event::CallEnded { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
         other => panic!("{other:?}"),
     }
     assert_eq!(session.receive(message(response)).unwrap_err(), Dropped::UnknownResponse(Some(7.into())));
@@ -69,7 +69,7 @@ fn errors_have_the_published_text_and_a_type() {
         session.call(CallIds::starting_at(1).allocate(), "a".into(), "b".into(), Payload::no_args(), 0);
         let response = serde_json::json!({"action": "response", "id": 1, "error": error});
         match session.receive(message(response)).unwrap().unwrap() {
-            Event::Ended { outcome: Err(error), .. } => error,
+            Event::CallEnded { outcome: Err(error), .. } => error,
             other => panic!("{other:?}"),
         }
     };
