@@ -105,7 +105,7 @@ impl Role for PluginRole {
             }
             PluginEvent::Invoke(Invocation { id, name, key, from, path, args }) => {
                 let work = if exchange.running() >= self.shared.config.max_running {
-                    Err(Fault::new(self.shared.busy(&self.shared.name(), &key, exchange.running())))
+                    Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
                 } else if self.finishing.is_some() {
                     Err(Fault::new(format!("Cannot call {key} of {}, because it is stopping", self.shared.name())))
                 } else {
@@ -134,7 +134,8 @@ impl Role for PluginRole {
             ClientCommand::Call { target, method, reply, .. }
                 if session.calls_under_way() >= self.shared.config.max_calls =>
             {
-                let _ = reply.send(Err(self.shared.busy(&target, &method, session.calls_under_way())));
+                let _ =
+                    reply.send(Err(self.shared.busy(&target, &method, &self.shared.name(), session.calls_under_way())));
             }
             ClientCommand::Call { id, target, method, args, reply } => session.call(id, target, method, args, reply),
             ClientCommand::Withdraw { id } => session.withdraw_call(id),

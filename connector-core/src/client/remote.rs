@@ -145,9 +145,9 @@ impl RemoteClient {
         }
     }
 
-    pub(super) fn busy(&self, target: &str, method: &str, waiting: usize) -> CallError {
-        let (target, method) = (target.to_owned(), method.to_owned());
-        Refusal::Busy { target, method, caller: self.name().to_string(), waiting }.into()
+    pub(super) fn busy(&self, target: &str, method: &str, caller: &str, waiting: usize) -> CallError {
+        let (target, method, caller) = (target.to_owned(), method.to_owned(), caller.to_owned());
+        Refusal::Busy { target, method, caller, waiting }.into()
     }
 
     pub(super) fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {

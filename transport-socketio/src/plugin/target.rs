@@ -22,7 +22,8 @@ impl Target {
             namespace => namespace.to_owned(),
         };
         let given = url;
-        let mut url = Url::parse(given).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
+        let mut url = Url::parse(given)
+            .map_err(|error| ConnectError::Refused(format!("not a URL such as http://127.0.0.1:4000: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
             let text = format!("a socket.io URL must begin with http:// or https://, unlike {}", redacted_url(given));
             return Err(ConnectError::Refused(text));

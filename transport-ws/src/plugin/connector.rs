@@ -73,8 +73,10 @@ impl WsConnector {
 
     fn request(&self, url: &Url) -> Result<Request, ConnectError> {
         let refused = |what: &str| ConnectError::Refused(what.to_owned());
-        let mut request =
-            url.as_str().into_client_request().map_err(|e| ConnectError::Refused(format!("not a URL: {e}")))?;
+        let mut request = url
+            .as_str()
+            .into_client_request()
+            .map_err(|e| ConnectError::Refused(format!("not a URL such as ws://127.0.0.1:4000: {e}")))?;
         for (name, value) in &self.config.headers {
             let invalid_header =
                 || ConnectError::Refused(format!("the extra header \"{}\" is invalid", name.escape_debug()));

@@ -17,7 +17,8 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Target, ConnectError> {
         let original = url;
-        let mut url = Url::parse(original).map_err(|error| ConnectError::Refused(format!("not a URL: {error}")))?;
+        let mut url = Url::parse(original)
+            .map_err(|error| ConnectError::Refused(format!("not a URL such as ws://127.0.0.1:4000: {error}")))?;
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
