@@ -2,20 +2,26 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::ready;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
-use futures_util::future::Either;
+use bytes::Bytes;
+use futures_util::TryFutureExt;
+use futures_util::future::{Either, MapOk};
 use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either as EitherBody};
 use hyper::ext::ReasonPhrase;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::{SocketIo, layer, service};
+use socketioxide::{SocketIo, layer};
 use tokio::sync::mpsc;
-use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 use transport_server::{AllowedOrigins, header_excerpt};
@@ -23,6 +29,7 @@ use transport_server::{AllowedOrigins, header_excerpt};
 use super::SocketIoServerConfig;
 use super::auth::{AuthPayload, ConnectAuth};
 use super::capacity::BUFFER;
+use super::sessions::{BodyError, EngineIo, PluginBody, Sessions, text};
 
 /// Maximum number of connected engines that are not accepted yet. Further engines wait.
 const MAX_UNACCEPTED: usize = 16;
@@ -67,8 +74,8 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
-    let rejections = Arc::<TraceLimit>::default();
-    let auth = ConnectAuth::new(&config, links, Arc::clone(&rejections));
+    let (rejections, sessions) = (Arc::<TraceLimit>::default(), Sessions::new(&config));
+    let auth = ConnectAuth::new(&config, links, Arc::clone(&rejections), sessions.clone());
     let (middleware_auth, handler_auth) = (auth.clone(), auth);
     let middleware = async move |socket: SocketRef, TryData(payload): TryData<AuthPayload>| {
         middleware_auth.authorize(&socket, payload.ok())
@@ -76,7 +83,7 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     let handler = async move |socket: SocketRef| handler_auth.accept(socket).await;
     io.ns(config.namespace, handler.with(middleware));
     let origins = AllowedOrigins::new(&config.allow_origins);
-    (SocketIoLayer { path: config.path.into(), origins, rejections, layer }, SocketIoEngines(engines))
+    (SocketIoLayer { path: config.path.into(), origins, rejections, sessions, layer }, SocketIoEngines(engines))
 }
 
 const BAD_ORIGIN: &str =
@@ -107,7 +114,14 @@ pub struct SocketIoLayer {
     path: Arc<str>,
     origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
+    sessions: Sessions,
     layer: layer::SocketIoLayer,
+}
+
+impl SocketIoLayer {
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
 }
 
 impl fmt::Debug for SocketIoLayer {
@@ -128,8 +142,9 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
             path: self.path.clone(),
             origins: self.origins.clone(),
             rejections: self.rejections.clone(),
-            plugin: cors.layer(self.layer.layer(inner.clone())),
-            others: self.layer.layer(inner),
+            sessions: self.sessions.clone(),
+            plugin: cors.layer(self.layer.layer(NotFound)),
+            inner,
         }
     }
 }
@@ -140,8 +155,9 @@ pub struct SocketIoService<S: Clone> {
     path: Arc<str>,
     origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
-    plugin: Cors<service::SocketIoService<S>>,
-    others: service::SocketIoService<S>,
+    sessions: Sessions,
+    plugin: EngineIo,
+    inner: S,
 }
 
 impl<S: Clone> fmt::Debug for SocketIoService<S> {
@@ -156,43 +172,44 @@ impl<S: Clone> SocketIoService<S> {
     }
 }
 
+/// The plugin's body, or the inner service's.
+type ServiceBody<R> = EitherBody<UnsyncBoxBody<Bytes, Infallible>, R>;
+
 impl<S, B, R> Service<Request<B>> for SocketIoService<S>
 where
-    S: Clone,
-    service::SocketIoService<S>: Service<Request<B>, Response = Response<R>>,
-    R: Default,
+    S: Clone + Service<Request<B>, Response = Response<R>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<R>;
-    type Error = <service::SocketIoService<S> as Service<Request<B>>>::Error;
+    type Response = Response<ServiceBody<R>>;
+    type Error = S::Error;
     type Future = Either<
-        <Cors<service::SocketIoService<S>> as Service<Request<B>>>::Future,
-        Either<
-            <service::SocketIoService<S> as Service<Request<B>>>::Future,
-            std::future::Ready<Result<Response<R>, Self::Error>>,
-        >,
+        Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>,
+        MapOk<S::Future, fn(Response<R>) -> Response<ServiceBody<R>>>,
     >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        std::task::ready!(Service::<Request<B>>::poll_ready(&mut self.plugin, cx))?;
-        Service::<Request<B>>::poll_ready(&mut self.others, cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !self.is_socket_io(request.uri().path()) {
-            return Either::Right(Either::Left(self.others.call(request)));
+            return Either::Right(self.inner.call(request).map_ok(|answer| answer.map(EitherBody::Right)));
         }
+        let own = |answer: Response<PluginBody>| Ok(answer.map(EitherBody::Left));
         if self.origins.allow(request.headers()) {
-            return Either::Left(self.plugin.call(request));
+            let request = request.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync());
+            let answering = self.sessions.clone().answer(self.plugin.clone(), request);
+            return Either::Left(Box::pin(async move { own(answering.await) }));
         }
         if let Some(left_out) = self.rejections.pass() {
             let origin = header_excerpt(request.headers(), header::ORIGIN);
             tracing::warn!(origin, left_out, "a client was rejected: {BAD_ORIGIN}");
         }
-        // The inner service defines the body's type, so the status line carries the reason.
-        let mut rejection = Response::new(R::default());
-        *rejection.status_mut() = StatusCode::FORBIDDEN;
+        // In the status line, too, for a client that shows no body.
+        let mut rejection = text(StatusCode::FORBIDDEN, BAD_ORIGIN);
         rejection.extensions_mut().insert(ReasonPhrase::from_static(BAD_ORIGIN.as_bytes()));
-        Either::Right(Either::Right(ready(Ok(rejection))))
+        Either::Left(Box::pin(async move { own(rejection) }))
     }
 }
 
@@ -201,7 +218,7 @@ where
 pub(super) struct NotFound;
 
 impl<B> Service<Request<B>> for NotFound {
-    type Response = Response<http_body_util::Empty<bytes::Bytes>>;
+    type Response = Response<http_body_util::Empty<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 

@@ -3,12 +3,13 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -37,7 +38,8 @@ pub(crate) struct Accepted {
 ///
 /// Upgrades run concurrently while [`accept`](ClientConnector::accept) is awaited, so a slow, silent or hostile client
 /// does not delay the others. Each upgrade ends within
-/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). Rejected clients are traced as warnings, at
+/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). A connection that proves nothing gives way
+/// to newer ones ([`WsServerConfig::max_handshakes`]). Rejected clients are traced as warnings, at
 /// most one a second with the number suppressed, and other failures at level `debug`. Dropping the server stops
 /// listening; links already accepted stay open.
 #[derive(Debug)]
@@ -82,11 +84,8 @@ impl WsServer {
                 Poll::Ready(Some(None)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
-            if self.upgrades.len() >= self.checks.config.max_handshakes.max(1) {
-                return Poll::Pending;
-            }
-            let (stream, peer) = ready!(self.listener.poll_accept(cx));
-            let auth = UpgradeAuth::new(Arc::clone(&self.checks), peer);
+            let (stream, peer, ticket) = ready!(self.listener.poll_enter(&self.checks.admission, cx));
+            let auth = UpgradeAuth::new(Arc::clone(&self.checks), peer, ticket);
             self.upgrades.push(Box::pin(accept_upgrade(stream, peer, auth)));
         }
     }
@@ -130,7 +129,7 @@ impl ClientConnector for WsServer {
 }
 
 async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) -> Option<Accepted> {
-    let checks = Arc::clone(&auth.checks);
+    let (checks, ticket) = (Arc::clone(&auth.checks), Arc::clone(&auth.ticket));
     let config = &checks.config;
     let upgrading = async {
         match &config.tls {
@@ -142,7 +141,12 @@ async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) 
             }
         }
     };
-    match tokio::time::timeout(config.ws.accept_timeout, upgrading).await {
+    let upgrading = tokio::time::timeout(config.ws.accept_timeout, upgrading);
+    let upgraded = match select(pin!(upgrading), pin!(ticket.displaced())).await {
+        Either::Left((upgraded, _)) => upgraded,
+        Either::Right(_) => Ok(Err("displaced by a newer connection before it had finished".to_owned())),
+    };
+    match upgraded {
         Ok(Ok(accepted)) => {
             tracing::debug!(%peer, "an engine connected");
             Some(accepted)
@@ -194,5 +198,6 @@ where
     let ws = accept_hdr_async_with_config(TrackedStream::new(stream), &mut auth, Some(config.tungstenite()))
         .await
         .map_err(|error| error.to_string())?;
-    Ok(Accepted { link: Box::new(WsLink::new(ws, config, auth.permit)), path: auth.path, peer })
+    let link = WsLink::new(ws, config).pending(auth.ticket);
+    Ok(Accepted { link: Box::new(link), path: auth.path, peer })
 }
