@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
-use transport_server::{AllowedOrigins, header_excerpt};
+use transport_server::{AllowedOrigins, BindError, header_excerpt};
 
 use super::SocketIoServerConfig;
 use super::auth::{AuthPayload, ConnectAuth};
@@ -53,15 +53,23 @@ const ENVELOPE: usize = 1024;
 /// use connector_core::{ClientConfig, Plugin};
 /// use transport_socketio::SocketIoServerConfig;
 ///
-/// # async fn example() -> std::io::Result<()> {
-/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default());
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default())?;
 /// tokio::spawn(connector_core::serve(engines, || Plugin::new("clock"), ClientConfig::default()));
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
-/// axum::serve(listener, axum::Router::new().layer(layer)).await
+/// axum::serve(listener, axum::Router::new().layer(layer)).await?;
+/// # Ok(())
 /// # }
 /// ```
-pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
+///
+/// # Errors
+/// The token is empty, or an allowed origin is invalid.
+pub fn mount(config: SocketIoServerConfig) -> Result<(SocketIoLayer, SocketIoEngines), BindError> {
     let config = config.normalized();
+    if config.token.as_deref().is_some_and(str::is_empty) {
+        return Err(BindError::EmptyToken);
+    }
+    let origins = AllowedOrigins::new(&config.allow_origins)?;
     let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
     let frame = config.max_message.saturating_add(ENVELOPE);
     let (layer, io) = SocketIo::builder()
@@ -82,8 +90,8 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
     };
     let handler = async move |socket: SocketRef| handler_auth.accept(socket).await;
     io.ns(config.namespace, handler.with(middleware));
-    let origins = AllowedOrigins::new(&config.allow_origins);
-    (SocketIoLayer { path: config.path.into(), origins, rejections, sessions, layer }, SocketIoEngines(engines))
+    let layer = SocketIoLayer { path: config.path.into(), origins, rejections, sessions, layer };
+    Ok((layer, SocketIoEngines(engines)))
 }
 
 const BAD_ORIGIN: &str =

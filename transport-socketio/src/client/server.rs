@@ -51,10 +51,11 @@ impl SocketIoServer {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
-    /// be resolved or bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, an allowed origin is
+    /// invalid, or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
         let config = config.normalized();
+        let (layer, engines) = mount(config.clone())?;
         let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
         let (tls, silence) = (config.tls.clone(), config.silence());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -62,7 +63,6 @@ impl SocketIoServer {
         let local = listener.local_addr();
         let max = config.max_connections.saturating_mul(TCP_PER_ENGINE).max(1);
         let admission = Admission::new(max.max(MIN_PENDING), max);
-        let (layer, engines) = mount(config);
         let sessions = layer.sessions().clone();
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
         tokio::spawn(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_core::TraceLimit;
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use transport_server::{Admission, AllowedOrigins, Ticket, header_excerpt, token_matches};
+use transport_server::{Admission, AllowedOrigins, BindError, Ticket, header_excerpt, token_matches};
 use url::form_urlencoded;
 
 use super::WsServerConfig;
@@ -22,10 +22,10 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(config: WsServerConfig) -> Checks {
-        let origins = AllowedOrigins::new(&config.allow_origins);
+    pub(super) fn new(config: WsServerConfig) -> Result<Checks, BindError> {
+        let origins = AllowedOrigins::new(&config.allow_origins)?;
         let admission = Admission::new(config.max_handshakes, config.max_connections);
-        Checks { config, origins, admission, rejections: TraceLimit::default() }
+        Ok(Checks { config, origins, admission, rejections: TraceLimit::default() })
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn auth(config: WsServerConfig) -> UpgradeAuth {
-        let checks = Checks::new(config);
+        let checks = Checks::new(config).unwrap();
         let ticket = checks.admission.enter(None);
         UpgradeAuth::new(Arc::new(checks), ([127, 0, 0, 1], 9).into(), ticket)
     }

@@ -45,7 +45,8 @@ pub struct WsServerConfig {
     ///
     /// Browsers send `Origin` and do not let pages change it. A request from an origin that is not listed is rejected
     /// with HTTP 403, so that websites cannot reach a plugin on the visitor's machine. A request without `Origin` does
-    /// not come from a browser and is accepted. Wildcards are not supported.
+    /// not come from a browser and is accepted. Wildcards, and the
+    /// origin `null` of sandboxed frames, are errors of `bind`.
     pub allow_origins: Vec<String>,
     /// The token that engines must send; otherwise they are rejected with HTTP 401. Default: none required.
     ///

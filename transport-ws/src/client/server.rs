@@ -54,14 +54,14 @@ impl WsServer {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol is
-    /// invalid, or the address cannot be resolved or bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol or an
+    /// allowed origin is invalid, or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
         if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
             return Err(BindError::Subprotocol { name: name.clone() });
         }
-        let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
-        let checks = Checks::new(config);
+        let checks = Checks::new(config)?;
+        let listener = Listener::bind(addr, checks.config.allow_remote, checks.config.token.as_deref()).await?;
         Ok(WsServer { listener, checks: Arc::new(checks), upgrades: FuturesUnordered::new() })
     }
 

@@ -38,6 +38,11 @@ pub(super) trait Endpoint {
     /// Advances work beside the link. Returns true if there was progress.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
+    /// True once: the peer has proved what it is, so the link's limits for unproven peers no longer apply.
+    fn take_admission(&mut self) -> bool {
+        false
+    }
+
     /// Ready when this end wants the link closed: gracefully for [`LinkEnd::Disconnected`], immediately for any other
     /// end. Called when there is nothing to send or the link is not ready. `progress` grows with everything the link
     /// accepts.
@@ -87,6 +92,9 @@ pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint)
                 cx.waker().wake_by_ref();
                 break;
             }
+        }
+        if endpoint.take_admission() {
+            link.handshake_completed();
         }
         if let Poll::Ready(end) = endpoint.poll_stop(cx, || accepted.wrapping_add(link.traffic().sent)) {
             return Poll::Ready(end);
