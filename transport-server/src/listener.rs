@@ -103,11 +103,7 @@ impl Listener {
 
     /// Like [`poll_accept`](Listener::poll_accept), once `admission` has capacity for another pending connection. Until
     /// then, connections wait in the kernel's backlog.
-    pub fn poll_enter(
-        &mut self,
-        admission: &Admission,
-        cx: &mut Context<'_>,
-    ) -> Poll<(TcpStream, SocketAddr, Ticket)> {
+    pub fn poll_enter(&mut self, admission: &Admission, cx: &mut Context<'_>) -> Poll<(TcpStream, SocketAddr, Ticket)> {
         // In this order, so that no pending connection is displaced before another one has arrived.
         let (stream, peer) = match self.arrived.take() {
             Some(arrived) => arrived,

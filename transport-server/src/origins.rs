@@ -52,7 +52,9 @@ fn header_of(origin: &str) -> Result<HeaderValue, BindError> {
     let exact = parsed.as_ref().and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
     match (exact, header) {
         (Some(exact), Some(header)) if exact == lower && !lower.contains('@') => Ok(header),
-        _ => Err(error("write it as a browser sends it, without a path, as in https://page.example or http://localhost:8080")),
+        _ => Err(error(
+            "write it as a browser sends it, without a path, as in https://page.example or http://localhost:8080",
+        )),
     }
 }
 

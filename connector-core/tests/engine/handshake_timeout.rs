@@ -8,10 +8,9 @@ use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn a_link_without_a_handshake_is_closed() {
-    for (config, limit) in [
-        (ClientConfig::default(), 10),
-        (ClientConfig::default().handshake_timeout(Duration::from_secs(3)), 3),
-    ] {
+    for (config, limit) in
+        [(ClientConfig::default(), 10), (ClientConfig::default().handshake_timeout(Duration::from_secs(3)), 3)]
+    {
         let (mut engine, plugin) = memory_pair();
         let (_client, running) = connect(plugin, Plugin::new("p"), config);
         let running = tokio::spawn(running);

@@ -6,7 +6,8 @@ use clap::Parser;
 use connector_core::stp::{InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
 use examples::{Done, report};
 use serde_json::json;
-use transport_ws::stp::StpWsConnector;
+use transport_ws::WsConnectorConfig;
+use transport_ws::stp::{StpWsConfig, StpWsConnector};
 
 /// Connects a service to an STP, sends the given messages, and prints a line of JSON for each one it receives. With
 /// solvables it runs until it is interrupted; without, it exits once everything is sent and answered.
@@ -19,6 +20,9 @@ struct Args {
     name: String,
     /// The methods of the messages it handles.
     solvables: Vec<String>,
+    /// The token that the hub requires.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// The answer to each request.
     #[arg(long, value_name = "JSON", default_value = "null")]
     answer: String,
@@ -34,8 +38,10 @@ fn main() -> ExitCode {
     examples::run(serve(Args::parse()))
 }
 
-async fn serve(Args { url, name, solvables, answer, inform, request }: Args) -> Done {
-    let (stp, limit, stays) = (StpWsConnector::new(url), StpTimeout::default(), !solvables.is_empty());
+async fn serve(Args { url, name, solvables, token, answer, inform, request }: Args) -> Done {
+    let connector = token.into_iter().fold(WsConnectorConfig::default(), WsConnectorConfig::token);
+    let stp = StpWsConnector::with_config(url, StpWsConfig::default().connector(connector));
+    let (limit, stays) = (StpTimeout::default(), !solvables.is_empty());
     stp.on_inform(InformHandler::new(|message| report(json!({ "event": "heard", "message": message }))));
     stp.on_request(RequestHandler::new(move |message| {
         report(json!({ "event": "answered", "message": message, "answer": answer }));

@@ -36,12 +36,7 @@ pub(super) struct TrackedStream<S> {
 }
 
 impl<S> TrackedStream<S> {
-    pub(super) fn new(
-        stream: S,
-        connection: &Connection,
-        silence: Duration,
-        sessions: Sessions,
-    ) -> TrackedStream<S> {
+    pub(super) fn new(stream: S, connection: &Connection, silence: Duration, sessions: Sessions) -> TrackedStream<S> {
         let cancelled = || Box::pin(connection.hangup.clone().cancelled_owned());
         TrackedStream {
             stream,

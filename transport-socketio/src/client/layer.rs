@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
 use bytes::Bytes;
+use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, MapOk};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either as EitherBody};
+use http_body_util::{BodyExt, Either as EitherBody, Full};
 use hyper::ext::ReasonPhrase;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
@@ -221,12 +221,12 @@ where
     }
 }
 
-/// Answers all other paths of a standalone server with 404.
+/// Answers all other paths of a standalone server with 404, and says what the server is.
 #[derive(Debug, Clone)]
 pub(super) struct NotFound;
 
 impl<B> Service<Request<B>> for NotFound {
-    type Response = Response<http_body_util::Empty<Bytes>>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 
@@ -235,8 +235,12 @@ impl<B> Service<Request<B>> for NotFound {
     }
 
     fn call(&mut self, _: Request<B>) -> Self::Future {
-        let mut answer = Response::default();
+        const TEXT: &str = "this is the socket.io server of a plugin: dial it with a socket.io client and its path";
+        let mut answer = Response::new(Full::from(TEXT));
         *answer.status_mut() = StatusCode::NOT_FOUND;
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
         ready(Ok(answer))
     }
 }

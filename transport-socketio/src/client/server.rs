@@ -66,7 +66,8 @@ impl SocketIoServer {
         let sessions = layer.sessions().clone();
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
         tokio::spawn(
-            stop.clone().run_until_cancelled_owned(accept_connections(listener, tls, silence, service, sessions, admission)),
+            stop.clone()
+                .run_until_cancelled_owned(accept_connections(listener, tls, silence, service, sessions, admission)),
         );
         Ok(SocketIoServer { engines, local, url, _listening: stop.drop_guard() })
     }

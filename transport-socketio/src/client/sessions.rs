@@ -128,7 +128,10 @@ impl Sessions {
         let connection = request.extensions().get::<Connection>().filter(|_| is_websocket(request.uri())).cloned();
         let ready = poll_fn(|cx| Poll::Ready(self.admission.poll_ready(cx, &mut None).is_ready()));
         if connection.is_none() && !ready.await {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "too many sessions whose engine has not connected: try again");
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many sessions whose engine has not connected: try again",
+            );
         }
         let peer = request.extensions().get::<ClientAddress>().map(|address| address.0);
         let ticket = Arc::new(self.admission.enter(peer));

@@ -193,7 +193,9 @@ fn announced_silence(printed: &str) -> Duration {
         text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
     match (number("ping_interval: "), number("ping_timeout: ")) {
-        (Some(interval), Some(timeout)) => Duration::from_millis(u64::saturating_add(interval, timeout)).min(MAX_ANNOUNCED),
+        (Some(interval), Some(timeout)) => {
+            Duration::from_millis(u64::saturating_add(interval, timeout)).min(MAX_ANNOUNCED)
+        }
         // socket.io's defaults.
         _ => Duration::from_secs(45),
     }

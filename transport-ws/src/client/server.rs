@@ -14,8 +14,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite as ws;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use transport_server::{BindError, Listener};
+use ws::protocol::Role;
 
 use super::WsServerConfig;
 use super::auth::{Checks, UpgradeAuth};
@@ -175,18 +177,45 @@ async fn reject_tls(mut stream: TcpStream, auth: &UpgradeAuth) -> String {
     auth.trace_rejection(REASON, None);
     let answer =
         format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{REASON}", REASON.len());
-    let answering = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Closing a socket with unread data resets it, which may lose the answer.
-        let mut hello = [0; 1024];
-        while stream.read(&mut hello).await? > 0 {}
-        Ok::<_, io::Error>(())
-    };
-    match answering.await {
+    match answer_and_close(&mut stream, &answer).await {
         Ok(()) => REASON.to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+/// Sends an answer in plain HTTP, and waits until the client has closed: closing a socket with unread data resets it, which
+/// may lose the answer.
+async fn answer_and_close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &str) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// The answer to a request that is not a websocket's.
+fn not_a_websocket(error: &ws::Error) -> Option<String> {
+    use ws::error::ProtocolError::{
+        InvalidSecWebSocketKey, MissingConnectionUpgradeHeader, MissingSecWebSocketKey,
+        MissingSecWebSocketVersionHeader, MissingUpgradeWebSocketHeader, WrongHttpMethod, WrongHttpVersion,
+    };
+    let (status, reason) = match error {
+        ws::Error::Protocol(MissingSecWebSocketVersionHeader) => {
+            ("426 Upgrade Required", "this server of a plugin speaks version 13 of the websocket protocol")
+        }
+        ws::Error::Protocol(
+            WrongHttpMethod | WrongHttpVersion | MissingConnectionUpgradeHeader | MissingUpgradeWebSocketHeader,
+        ) => ("426 Upgrade Required", "this is the websocket server of a plugin: dial it with a websocket client"),
+        ws::Error::Protocol(MissingSecWebSocketKey | InvalidSecWebSocketKey) => {
+            ("400 Bad Request", "the header Sec-WebSocket-Key is missing or invalid")
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "HTTP/1.1 {status}\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{reason}",
+        reason.len()
+    ))
 }
 
 async fn websocket<S>(stream: S, peer: SocketAddr, mut auth: UpgradeAuth) -> Result<Accepted, String>
@@ -195,9 +224,17 @@ where
 {
     let checks = Arc::clone(&auth.checks);
     let config = &checks.config.ws;
-    let ws = accept_hdr_async_with_config(TrackedStream::new(stream), &mut auth, Some(config.tungstenite()))
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut stream = TrackedStream::new(stream);
+    // By reference, so that the stream is left to answer a client that does not ask for a websocket.
+    let upgraded = accept_hdr_async_with_config(&mut stream, &mut auth, Some(config.tungstenite())).await.map(drop);
+    if let Err(error) = upgraded {
+        if let Some(answer) = not_a_websocket(&error) {
+            answer_and_close(&mut stream, &answer).await.map_err(|error| error.to_string())?;
+        }
+        return Err(error.to_string());
+    }
+    // Nothing may follow the request before its answer, so no byte was left in a buffer.
+    let ws = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config.tungstenite())).await;
     let link = WsLink::new(ws, config).pending(auth.ticket);
     Ok(Accepted { link: Box::new(link), path: auth.path, peer })
 }

@@ -62,10 +62,7 @@ pub(crate) struct WsLink<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     /// Must be called within a tokio runtime.
-    pub(crate) fn new(
-        ws: WebSocketStream<TrackedStream<S>>,
-        config: &WsConfig,
-    ) -> WsLink<S> {
+    pub(crate) fn new(ws: WebSocketStream<TrackedStream<S>>, config: &WsConfig) -> WsLink<S> {
         WsLink {
             ws,
             state: State::Open,

@@ -56,7 +56,8 @@ async fn without_a_token_a_connection_lists_only_the_session_that_it_names() {
     let hub = hub().await;
     let _one = hub.service_in("one", "One", &["A"]).await;
     let _two = hub.service_in("two", "Two", &["A"]).await;
-    let listed = async |path: &str| list(&format!("{}{path}", hub.url), WsConnectorConfig::default(), seconds(5.0)).await;
+    let listed =
+        async |path: &str| list(&format!("{}{path}", hub.url), WsConnectorConfig::default(), seconds(5.0)).await;
     match listed("").await {
         Err(StpListError::Refused(why)) => assert!(why.contains("name the session in the URL's path"), "{why}"),
         other => panic!("{other:?}"),

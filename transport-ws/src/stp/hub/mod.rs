@@ -153,7 +153,10 @@ impl Inner {
                     // The receiver does not read; its stall ends its link.
                     Body::Received | Body::Response { .. } | Body::HubResponse { .. } => {
                         if let Some(left_out) = self.drops.pass() {
-                            tracing::warn!(left_out, "dropped a message: its sender's share of the receiver's queue is full");
+                            tracing::warn!(
+                                left_out,
+                                "dropped a message: its sender's share of the receiver's queue is full"
+                            );
                         }
                     }
                 }

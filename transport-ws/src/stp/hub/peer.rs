@@ -48,7 +48,9 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
             tracing::warn!(%peer, %end, "closed the link of a service that does not read");
         }
         LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection ended"),
-        _ if matches!(endpoint.registration, Registration::Awaited(_)) => tracing::debug!(%peer, %end, "a connection ended"),
+        _ if matches!(endpoint.registration, Registration::Awaited(_)) => {
+            tracing::debug!(%peer, %end, "a connection ended")
+        }
         _ => tracing::info!(%peer, %end, "a connection ended"),
     }
 }
@@ -117,7 +119,10 @@ impl Endpoint for PeerEndpoint {
         }
         let registers = matches!(incoming, Incoming::Register { .. });
         let outgoing = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
-        if registers && matches!(self.registration, Registration::Awaited(_)) && self.hub.router().is_registered(self.id) {
+        if registers
+            && matches!(self.registration, Registration::Awaited(_))
+            && self.hub.router().is_registered(self.id)
+        {
             self.registration = Registration::Fresh;
         }
         self.hub.deliver(self.id, outgoing, &text);

@@ -178,7 +178,8 @@ impl<O: Clone> Router<O> {
             Incoming::Inform { method } => self.inform(from, &method),
             Incoming::Request { cookie, method, raw, timeout } => {
                 self.counters.requests += 1;
-                let outgoing = self.request(from, &method, raw, Requester { peer: from, cookie, asked: 0, timeout }, now);
+                let outgoing =
+                    self.request(from, &method, raw, Requester { peer: from, cookie, asked: 0, timeout }, now);
                 outgoing.or_else(|why| self.refuse(from, cookie, why).ok_or(())).into_iter().collect()
             }
             Incoming::Response { cookie, success, result } => {
@@ -303,7 +304,8 @@ impl<O: Clone> Router<O> {
         now: Instant,
     ) -> Result<Outgoing<'a, O>, String> {
         let session = self.session_of(from).ok_or("register before sending requests")?;
-        let own = |solver: PeerId| self.peers.get(&from).and_then(|peer| peer.asked.get(&solver)).map_or(0, HashSet::len);
+        let own =
+            |solver: PeerId| self.peers.get(&from).and_then(|peer| peer.asked.get(&solver)).map_or(0, HashSet::len);
         let waiting = |solver: PeerId| self.peers.get(&solver).map_or(0, |peer| peer.pending.waiting());
         // A connection occupies at most half of what the others leave free.
         let has_capacity = |solver: &PeerId| {
