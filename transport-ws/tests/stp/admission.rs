@@ -46,7 +46,10 @@ async fn before_it_registers_a_connection_can_send_only_little() {
     peer.send(large.clone()).await;
     assert_eq!(peer.text().await, None);
     let mut service = Peer::service(&hub, "Service", &["A"]).await;
-    let mut sender = Peer::service(&hub, "Sender", &[]).await;
+    // A service that does not wait for an answer.
+    let mut sender = Peer::dial(&hub.url).await;
+    let params = json!({"serviceName": "Sender", "language": "javascript", "solvables": "B", "sessionId": "s"});
+    sender.send(json!({"method": "Register", "params": params}).to_string()).await;
     sender.send(large.clone()).await;
     assert_eq!(service.text().await, Some(large));
 }
