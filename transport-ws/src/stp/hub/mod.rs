@@ -8,6 +8,7 @@ mod outbox;
 mod outgoing;
 mod peer;
 mod router;
+mod snapshot;
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};

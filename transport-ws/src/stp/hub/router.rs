@@ -10,8 +10,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::incoming::{Incoming, RESERVED};
-use super::listing::{StpCounters, StpListedService, StpListedSession, StpListing};
+use super::listing::StpCounters;
 use super::outgoing::{Body, Outgoing, PeerId};
+use super::snapshot::Snapshot;
 
 /// `O` is the sending half of a connection.
 #[derive(Debug)]
@@ -115,7 +116,9 @@ impl<O: Clone> Router<O> {
         let asked = self.peers.get_mut(&id).map(|peer| std::mem::take(&mut peer.asked)).unwrap_or_default();
         for (solver, cookies) in asked {
             if let Some(solver) = self.peers.get_mut(&solver) {
-                cookies.into_iter().for_each(|cookie| drop(solver.pending.answered(cookie)));
+                for cookie in cookies {
+                    let _ = solver.pending.answered(cookie);
+                }
             }
         }
     }
@@ -391,34 +394,5 @@ impl<O: Clone> Router<O> {
 
     pub(super) fn counters(&self) -> StpCounters {
         StpCounters { services: self.services, sessions: self.sessions.len() as u64, ..self.counters }
-    }
-}
-
-/// Sessions and their services, with the number of requests that await each.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    sessions: Vec<(Arc<str>, Vec<(Arc<StpService>, usize)>)>,
-    counters: StpCounters,
-}
-
-impl Snapshot {
-    /// At least this many bytes are needed to describe it.
-    pub(super) fn min_size(&self) -> usize {
-        let service = |(service, _): &(Arc<StpService>, usize)| {
-            service.service_name.len() + service.solvables.iter().map(|name| name.len() + 3).sum::<usize>()
-        };
-        self.sessions.iter().map(|(id, services)| id.len() + services.iter().map(service).sum::<usize>()).sum()
-    }
-
-    pub(super) fn listing(&self) -> StpListing {
-        let service = |(service, waiting): &(Arc<StpService>, usize)| {
-            let StpService { service_name: name, language, solvables, machine_id, .. } = (**service).clone();
-            StpListedService { name, language, machine_id, solvables, waiting: *waiting }
-        };
-        let session = |(id, services): &(Arc<str>, Vec<_>)| StpListedSession {
-            id: id.to_string(),
-            services: services.iter().map(service).collect(),
-        };
-        StpListing { sessions: self.sessions.iter().map(session).collect(), counters: self.counters }
     }
 }
