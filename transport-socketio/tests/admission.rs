@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::http::{Polling, request};
 use common::*;
 use connector_core::{ClientConnector, LinkEnd, Payload};
@@ -14,17 +16,19 @@ use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
 const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
 
+/// Neither silent connections nor requests without their bodies, which here have an hour to arrive.
 #[tokio::test]
-async fn connections_that_send_nothing_or_no_body_do_not_keep_an_engine_out() {
-    for head in ["", "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"]
-    {
-        let server = server(SocketIoServerConfig::default()).await;
+async fn unfinished_requests_do_not_keep_an_engine_out() {
+    for silent in [true, false] {
+        let server = server(SocketIoServerConfig::default().ping_timeout(Duration::from_secs(3600))).await;
+        let sid = Polling::open(server.local_addr()).await.sid;
+        let head = format!("POST {OPEN}&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
         let mut idle = Vec::new();
         // Several times the number of connections that may be pending. The kernel's backlog may be shorter.
         for _ in 0..10 {
             for _ in 0..100 {
                 let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-                socket.write_all(head.as_bytes()).await.unwrap();
+                socket.write_all(if silent { b"" } else { head.as_bytes() }).await.unwrap();
                 idle.push(socket);
             }
             dial(&server.url(), SocketIoConnectorConfig::default()).await.unwrap();
