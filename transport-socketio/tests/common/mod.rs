@@ -36,7 +36,7 @@ pub(crate) async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnector
     (admitted(plugin.unwrap()), engine.unwrap())
 }
 
-/// Tells the server that the engine has performed the plugin handshake, which these tests do without.
+/// Admits the engine, as its plugin handshake would, which these tests do without.
 pub(crate) fn admitted(link: TestLink) -> TestLink {
     link.handshake_completed();
     link
