@@ -107,7 +107,11 @@ pub(super) async fn establish<E: Into<LinkEnd>>(
     };
     let made = within(limit, format!("{side} end of a link"), making).await.fallback_hint(method).rule(rule)?;
     match made {
-        Ok(link) => Ok(CheckedLink::new(side, link, limit)),
+        Ok(link) => {
+            // The cases do without the plugin handshake.
+            link.handshake_completed();
+            Ok(CheckedLink::new(side, link, limit))
+        }
         Err(error) => {
             let end = error.into();
             has_text(&end)?;

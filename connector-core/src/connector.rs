@@ -36,8 +36,9 @@ pub enum LinkEnd {
     /// The link ended earlier, and the last attempt to reconnect failed.
     #[error("unreachable: {0}")]
     Unreachable(ConnectError),
-    /// The handshake was not answered.
-    #[error("no answer to the handshake within {0:?}")]
+    /// The plugin handshake was not completed in time: at the engine's end the plugin did not answer it, at the plugin's
+    /// end the engine did not begin it ([`ClientConfig::handshake_timeout`](crate::ClientConfig::handshake_timeout)).
+    #[error("no plugin handshake within {0:?}")]
     NoHandshake(Duration),
     /// The handshake was answered with an error.
     #[error("the handshake was refused: {0}")]
@@ -225,6 +226,13 @@ pub trait Link: Send + 'static {
     fn notices_silence(&self) -> bool {
         false
     }
+
+    /// Called once at the plugin's end, when the engine has performed the plugin handshake. Default: nothing happens.
+    ///
+    /// Until then a link made by [`ClientConnector::accept`] may limit what it receives (to no less than 64 KiB), and may
+    /// be closed in favour of a newer one, so that a peer which proves nothing does not keep engines out. A link that
+    /// wraps another forwards this.
+    fn handshake_completed(&self) {}
 }
 
 /// The bytes transferred over a [`Link`] since it was made, in each direction; see [`Link::traffic`].

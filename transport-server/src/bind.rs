@@ -27,6 +27,14 @@ pub enum BindError {
         /// The entry of the configuration's subprotocols.
         name: String,
     },
+    /// An entry of the allowed origins that no page has, or that every page can have.
+    #[error("{origin:?} cannot be allowed as an origin: {why}")]
+    Origin {
+        /// The entry of the configuration's allowed origins.
+        origin: String,
+        /// The reason, and what to do.
+        why: &'static str,
+    },
     /// The address is malformed, or its host name cannot be resolved.
     #[error("cannot resolve the address to listen on ({0}): give a host and a port, such as 127.0.0.1:4000")]
     Resolve(io::Error),

@@ -2,22 +2,22 @@
 //!
 //! - [`Listener`] binds an address under the loopback rule, and accepts connections with a back-off. [`BindError`] says
 //!   why an address cannot be bound, and what to do.
-//! - [`AllowedOrigins`] keeps web pages out, [`token_matches`] checks a token in constant time, and
-//!   [`connection_permits`] limits connections.
+//! - [`AllowedOrigins`] keeps web pages out, and [`token_matches`] checks a token in constant time.
+//! - [`Admission`] limits connections, and keeps those that prove nothing from occupying the places of others.
 //!
 //! `transport-ws` and `transport-socketio` are built on this crate and re-export [`BindError`]. Plugins and hosts do not
 //! need it.
 
+mod admission;
 mod bind;
 mod listener;
 mod origins;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 
+pub use admission::{Admission, MAX_PENDING_BYTES, Ticket};
 pub use bind::BindError;
 pub use listener::Listener;
 pub use origins::{AllowedOrigins, header_excerpt};
@@ -30,12 +30,6 @@ pub fn is_loopback(addr: SocketAddr) -> bool {
 /// Whether a client has sent the `expected` token. Takes the same time wherever the two differ.
 pub fn token_matches(expected: &str, sent: &[u8]) -> bool {
     sent.ct_eq(expected.as_bytes()).into()
-}
-
-/// Permits for at most `max` connections at once. A connection holds its permit until it ends. Any `max` is valid: a
-/// semaphore on its own panics above [`Semaphore::MAX_PERMITS`].
-pub fn connection_permits(max: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)))
 }
 
 #[cfg(doctest)]
@@ -52,12 +46,6 @@ mod tests {
         for wrong in ["", "s3cre", "s3cret ", "S3cret"] {
             assert!(!token_matches("s3cret", wrong.as_bytes()), "{wrong}");
         }
-    }
-
-    #[test]
-    fn any_number_of_permits_is_valid() {
-        assert_eq!(connection_permits(usize::MAX).available_permits(), Semaphore::MAX_PERMITS);
-        assert_eq!(connection_permits(0).available_permits(), 0);
     }
 
     #[test]

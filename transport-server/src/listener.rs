@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::time::Sleep;
 
-use crate::{BindError, is_loopback};
+use crate::{Admission, BindError, Ticket, is_loopback};
 
 /// The pause after the listener fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -21,6 +21,10 @@ pub struct Listener {
     listener: TcpListener,
     local: SocketAddr,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Accepted, but as many connections are pending as may be.
+    arrived: Option<(TcpStream, SocketAddr)>,
+    /// Runs while that is so.
+    full: Option<Pin<Box<Sleep>>>,
 }
 
 impl Listener {
@@ -52,7 +56,7 @@ impl Listener {
         if !is_loopback(local) && token.is_none() {
             tracing::warn!(%local, "the plugin is reachable from other machines and requires no token");
         }
-        Ok(Listener { listener, local, pause: None })
+        Ok(Listener { listener, local, pause: None, arrived: None, full: None })
     }
 
     /// The bound address, with the actual port.
@@ -95,6 +99,26 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Like [`poll_accept`](Listener::poll_accept), once `admission` has capacity for another pending connection. Until
+    /// then, connections wait in the kernel's backlog.
+    pub fn poll_enter(&mut self, admission: &Admission, cx: &mut Context<'_>) -> Poll<(TcpStream, SocketAddr, Ticket)> {
+        // In this order, so that no pending connection is displaced before another one has arrived.
+        let (stream, peer) = match self.arrived.take() {
+            Some(arrived) => arrived,
+            None => ready!(self.poll_accept(cx)),
+        };
+        if admission.poll_ready(cx, &mut self.full).is_pending() {
+            self.arrived = Some((stream, peer));
+            return Poll::Pending;
+        }
+        Poll::Ready((stream, peer, admission.enter(Some(peer.ip()))))
+    }
+
+    /// Like [`poll_enter`](Listener::poll_enter). Cancel safe: no connection is lost.
+    pub async fn enter(&mut self, admission: &Admission) -> (TcpStream, SocketAddr, Ticket) {
+        poll_fn(|cx| self.poll_enter(admission, cx)).await
     }
 
     /// Like [`poll_accept`](Listener::poll_accept). Cancel safe: no connection is lost.

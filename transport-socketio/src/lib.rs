@@ -23,6 +23,24 @@
 //! ([`SocketIoServerConfig::token`]) and serve `https://` ([`SocketIoServerConfig::tls`]). Messages, buffers,
 //! connections and times are bounded. Tokens are never printed or traced.
 //!
+//! # Limits of a server
+//! | what | default | setting |
+//! | --- | --- | --- |
+//! | pending TCP connections of a standalone server | 3 for each engine, at least 64: 192; the oldest gives way after 500 ms | [`SocketIoServerConfig::max_connections`] |
+//! | TLS, and the head of a request | 5 s | none |
+//! | the body of a request | 15 s, then HTTP 408 | `ping_interval` + `ping_timeout` |
+//! | pending sessions, counted from their first request | 256, then HTTP 503; the oldest gives way after 500 ms | none |
+//! | CONNECT after a session's first request | 5 s | none |
+//! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` |
+//! | bytes received before the plugin handshake | 64 KiB for each connection, and for each body | none |
+//! | engines | 64; pending ones give way after 500 ms | [`SocketIoServerConfig::max_connections`] |
+//! | one message, one polling body | 16 MiB, 2 MiB | [`SocketIoServerConfig::max_message`], [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) |
+//!
+//! **Worst case.** Peers without the token, or that have not performed the plugin handshake, occupy at most
+//! 3 × `max_connections` × (2 × 64 KiB + 64 KiB for TLS, HTTP and bookkeeping), and 256 sessions of 16 KiB: 40 MiB by
+//! default. For a mounted layer the host's server limits connections and the frames of websockets instead; the layer
+//! limits sessions and bodies.
+//!
 //! # Dependencies
 //! The plugin's end is pure Rust. The engine's end uses `rust_socketio`'s engine.io client (`rust_engineio`), which
 //! depends on `native-tls`: on Linux that is OpenSSL and its headers. This crate reads and writes socket.io's packets

@@ -20,7 +20,7 @@ fn refused(end: &ConnectError, part: &str) {
 /// Both ends of a link: accepted and dialled.
 async fn both(server: &mut SocketIoServer, url: &str, config: SocketIoConnectorConfig) -> (TestLink, TestLink) {
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(url, config)) }).await;
-    (plugin.unwrap(), engine.unwrap())
+    (admitted(plugin.unwrap()), engine.unwrap())
 }
 
 #[tokio::test]
@@ -76,6 +76,12 @@ async fn the_configuration_decides_what_may_be_bound() {
     assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
     let error = bind(SocketIoServerConfig::default().allow_remote(true).token("")).await.unwrap_err();
     assert!(matches!(error, BindError::EmptyToken), "{error:?}");
+    for origin in ["*", "null", "https://ide.example/"] {
+        let config = SocketIoServerConfig::default().allow_remote(true).allow_origin(origin);
+        transport_socketio::mount(config.clone()).unwrap_err();
+        let error = bind(config).await.unwrap_err();
+        assert!(matches!(&error, BindError::Origin { origin: named, .. } if named == origin), "{error:?}");
+    }
     let server = bind(SocketIoServerConfig::default().allow_remote(true)).await.unwrap();
     assert_eq!(server.url(), format!("http://127.0.0.1:{}", server.local_addr().port()));
 }

@@ -18,7 +18,7 @@ async fn own(method: Method) -> impl axum::response::IntoResponse {
 }
 
 async fn mounted(config: SocketIoServerConfig) -> (std::net::SocketAddr, SocketIoEngines) {
-    let (layer, engines) = mount(config);
+    let (layer, engines) = mount(config).unwrap();
     let app = axum::Router::new()
         .route("/", get(own).options(own))
         .route("/socket.io.txt", get(own))
@@ -36,7 +36,7 @@ async fn a_mounted_layer_makes_links_and_does_not_affect_other_routes() {
     let url = format!("http://{addr}");
     let (plugin, engine) =
         soon(async { tokio::join!(engines.accept(), dial(&url, SocketIoConnectorConfig::default())) }).await;
-    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    let (mut plugin, mut engine) = (admitted(plugin.unwrap()), engine.unwrap());
     for back in [false, true] {
         let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
         let (sent, id) = tokio::join!(send(from, emit(7, Payload::new("x".repeat(1 << 20)))), next_id(to));
@@ -81,7 +81,7 @@ async fn polling_requires_the_token_and_the_namespace() {
 /// Without the layer and its services no links can be made.
 #[tokio::test]
 async fn accept_fails_after_the_layer_is_dropped() {
-    let (layer, mut engines) = mount(SocketIoServerConfig::default());
+    let (layer, mut engines) = mount(SocketIoServerConfig::default()).unwrap();
     let router: axum::Router = axum::Router::new().route("/", get(own)).layer(layer);
     drop(router);
     assert!(matches!(soon(engines.accept()).await, Err(LinkEnd::Closed { .. })));

@@ -15,7 +15,7 @@ use transport_socketio::{SocketIoServer, SocketIoServerConfig};
 async fn polling(config: SocketIoServerConfig) -> (SocketIoServer, TestLink, Polling) {
     let mut server = server(config).await;
     let polling = Polling::connect(server.local_addr()).await;
-    let link = soon(server.accept()).await.unwrap();
+    let link = admitted(soon(server.accept()).await.unwrap());
     (server, link, polling)
 }
 

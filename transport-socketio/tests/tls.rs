@@ -35,7 +35,7 @@ async fn both_ends_speak_tls() {
     assert!(url.starts_with("https://127.0.0.1:") && url.ends_with("/a"), "{url}");
     let config = SocketIoConnectorConfig::default().tls(trust).token("sesame");
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(&url, config)) }).await;
-    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    let (mut plugin, mut engine) = (admitted(plugin.unwrap()), engine.unwrap());
     for text in ["", "x", &"x".repeat(3 << 20)] {
         for back in [false, true] {
             let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };

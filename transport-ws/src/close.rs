@@ -14,6 +14,7 @@ use ws::protocol::frame::Utf8Bytes;
 use ws::protocol::frame::coding::CloseCode;
 
 use crate::link::{State, WsLink};
+use crate::stream::ReceiveLimit;
 
 /// A Close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
@@ -58,7 +59,13 @@ pub(crate) fn read_failed(error: ws::Error, limit: usize) -> (LinkEnd, Option<Cl
         ws::Error::Protocol(error) => {
             (LinkEnd::BadFrame(error.to_string()), close(CloseCode::Protocol, "protocol error"))
         }
-        ws::Error::Io(error) => (LinkEnd::lost(error), None),
+        ws::Error::Io(error) => match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(ReceiveLimit(limit)) => {
+                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+                (LinkEnd::TooLarge { limit }, close(CloseCode::Size, "too much before the plugin handshake"))
+            }
+            None => (LinkEnd::lost(error), None),
+        },
         error => (LinkEnd::lost(error), None),
     }
 }

@@ -26,6 +26,22 @@
 //! ([`WsServerConfig::tls`]). Frames, buffers, connections and times are bounded. Tokens and the paths and queries of
 //! URLs are never printed or traced.
 //!
+//! # Limits of a server
+//! | what | default | setting |
+//! | --- | --- | --- |
+//! | pending connections: TLS, upgrade or plugin handshake unfinished | 256; the oldest gives way after 500 ms | [`WsServerConfig::max_handshakes`] |
+//! | TLS and upgrade of a connection | 5 s | [`WsConfig::accept_timeout`] |
+//! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` (hub: register within 10 s, `StpHubConfig::register_timeout`) |
+//! | bytes received before the plugin handshake | 64 KiB in total | none |
+//! | links | 64 (hub: 4,096); pending ones give way after 500 ms | [`WsServerConfig::max_connections`] |
+//! | one message | 16 MiB | [`WsConfig::max_message`] |
+//!
+//! **Worst case.** Peers without the token, or that have not performed the plugin handshake, occupy at most
+//! `max_handshakes` × (2 × 64 KiB + `read_buffer` + `write_buffer` + 48 KiB for TLS and bookkeeping): 52 MiB by default,
+//! in the hub as well. (Address space for an announced frame is reserved earlier, but not touched.) An admitted engine may
+//! occupy `max_message` while a message arrives, and the queues of its link
+//! ([`QueueLimits`](connector_core::QueueLimits)).
+//!
 //! # Example
 #![cfg_attr(all(feature = "client", feature = "plugin"), doc = "```")]
 #![cfg_attr(not(all(feature = "client", feature = "plugin")), doc = "```ignore")]

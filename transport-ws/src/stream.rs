@@ -1,5 +1,7 @@
 //! The byte stream below a websocket.
 
+use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,8 +28,22 @@ pub(crate) struct TrackedStream<S> {
     /// The last write found no capacity.
     blocked: bool,
     pub(crate) traffic: Traffic,
+    /// The number of received bytes at which reading fails with [`ReceiveLimit`].
+    pub(crate) receive_limit: Cell<u64>,
     pub(crate) failed_write: FailedWrite,
 }
+
+/// The peer has sent more than this many bytes before the plugin handshake.
+#[derive(Debug)]
+pub(crate) struct ReceiveLimit(pub(crate) u64);
+
+impl fmt::Display for ReceiveLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {} bytes before the plugin handshake", self.0)
+    }
+}
+
+impl std::error::Error for ReceiveLimit {}
 
 impl<S> TrackedStream<S> {
     pub(crate) fn new(inner: S) -> TrackedStream<S> {
@@ -36,6 +52,7 @@ impl<S> TrackedStream<S> {
             last_activity: Instant::now(),
             blocked: false,
             traffic: Traffic::default(),
+            receive_limit: Cell::new(u64::MAX),
             failed_write: FailedWrite::default(),
         }
     }
@@ -49,6 +66,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
         if read > 0 {
             self.last_activity = Instant::now();
             self.traffic.received += read as u64;
+            if self.traffic.received > self.receive_limit.get() {
+                // What follows is discarded until the peer has received the Close.
+                let limit = self.receive_limit.replace(u64::MAX);
+                buf.set_filled(before);
+                return Poll::Ready(Err(io::Error::other(ReceiveLimit(limit))));
+            }
         }
         poll
     }

@@ -151,6 +151,10 @@ async fn the_configuration_decides_what_may_be_bound() {
     assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
     let error = bind(WsServerConfig::default().allow_remote(true).token("")).await.unwrap_err();
     assert!(matches!(error, BindError::EmptyToken), "{error:?}");
+    for origin in ["*", "null", "https://ide.example/"] {
+        let error = bind(WsServerConfig::default().allow_remote(true).allow_origin(origin)).await.unwrap_err();
+        assert!(matches!(&error, BindError::Origin { origin: named, .. } if named == origin), "{error:?}");
+    }
     let server = bind(WsServerConfig::default().allow_remote(true)).await.unwrap();
     assert_eq!(server.url(), format!("ws://127.0.0.1:{}", server.local_addr().port()));
 }

@@ -13,10 +13,14 @@ use transport_ws::{WsConnectorConfig, WsServer, WsServerConfig};
 
 /// The complete answer to a raw request.
 async fn answer(server: &mut WsServer, headers: &str) -> String {
+    raw_answer(server, &format!("{UPGRADE}{headers}\r\n")).await
+}
+
+async fn raw_answer(server: &mut WsServer, request: &str) -> String {
     let local = server.local_addr();
     let requesting = async {
         let mut socket = TcpStream::connect(local).await.unwrap();
-        socket.write_all(format!("{UPGRADE}{headers}\r\n").as_bytes()).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
         answer
@@ -48,6 +52,31 @@ async fn the_answer_and_a_warning_name_the_setting() {
         assert!(all.len() == 1 && all[0].contains(setting) && all[0].contains("127.0.0.1:"), "{all:?}");
         assert!(!format!("{answer}{all:?}").contains("sesame"), "{answer} {all:?}");
         assert!(!format!("{answer}{all:?}").contains("hunter2"), "{answer} {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_a_websockets_is_answered() {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (request, status, text) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "426", "dial it with a websocket client"),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            "426",
+            "dial it with a websocket client",
+        ),
+        (UPGRADE.replace("Version: 13", "Version: 8") + "\r\n", "426", "version 13"),
+        (
+            format!("GET / HTTP/1.1\r\nHost: x\r\n{upgrade}Sec-WebSocket-Version: 13\r\n\r\n"),
+            "400",
+            "Sec-WebSocket-Key",
+        ),
+    ] {
+        let mut server = server(WsServerConfig::default()).await;
+        let answer = raw_answer(&mut server, &request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(text), "{answer}");
+        assert!(head.contains("Sec-WebSocket-Version: 13"), "{answer}");
     }
 }
 

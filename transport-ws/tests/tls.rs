@@ -45,6 +45,7 @@ async fn both_ends_speak_tls() {
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust).token("sesame"));
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
     let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    plugin.handshake_completed();
     for text in ["", "x", &"x".repeat(3 << 20)] {
         for back in [false, true] {
             let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
@@ -65,6 +66,7 @@ async fn a_message_over_the_limit_ends_a_tls_link_at_both_ends() {
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
     let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+    plugin.handshake_completed();
     send_too_large(&mut engine, &mut plugin, 10 << 20).await;
 }
 

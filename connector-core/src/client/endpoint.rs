@@ -23,11 +23,20 @@ pub(super) struct PluginRole {
     finishing: Option<Timer>,
     /// Why the link must be closed.
     broken: Option<LinkEnd>,
+    handshake: Handshake,
+}
+
+/// The engine's first handshake on this link.
+enum Handshake {
+    /// Expected before this timer fires, which is set when the link is first polled.
+    Awaited(Option<Timer>),
+    Completed,
 }
 
 impl PluginEndpoint {
     pub(super) fn open(shared: Arc<RemoteClient>) -> PluginEndpoint {
-        Endpoint::new(PluginRole { shared, finishing: None, broken: None }, PluginSession::new())
+        let handshake = Handshake::Awaited(None);
+        Endpoint::new(PluginRole { shared, finishing: None, broken: None, handshake }, PluginSession::new())
     }
 
     /// The link has ended: ends all pending calls and drops running handlers.
@@ -48,6 +57,19 @@ impl PluginEndpoint {
 }
 
 impl PluginRole {
+    /// Ready with the link's end if the engine does not begin the handshake in time.
+    fn poll_handshake(&mut self, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
+        let Handshake::Awaited(timer) = &mut self.handshake else { return Poll::Pending };
+        if self.shared.loaded.borrow().is_some() {
+            self.handshake = Handshake::Completed;
+            link.handshake_completed();
+            return Poll::Pending;
+        }
+        let limit = self.shared.config.handshake_timeout;
+        let timer = timer.get_or_insert_with(|| runtime::sleep(limit));
+        timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(limit))
+    }
+
     /// The engine's first handshake on this link.
     fn activate(&mut self, exchange: &mut Exchange<PluginSide>, name: &Name) {
         self.shared.loaded.send_replace(Some(name.clone()));
@@ -153,7 +175,7 @@ impl Role for PluginRole {
         &mut self,
         exchange: &mut Exchange<PluginSide>,
         cx: &mut Cx<'_>,
-        _: &dyn Link,
+        link: &dyn Link,
         _: u64,
     ) -> Poll<LinkEnd> {
         if let Some(broken) = self.broken.take() {
@@ -161,6 +183,9 @@ impl Role for PluginRole {
         }
         if self.shared.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
+        }
+        if let Poll::Ready(end) = self.poll_handshake(cx, link) {
+            return Poll::Ready(end);
         }
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         if !exchange.is_idle() || self.shared.outbox.backlog().0 > 0 {

@@ -39,6 +39,10 @@ pub struct ClientConfig {
     pub max_listeners: usize,
     /// Limits of the queue in front of the link.
     pub queue: QueueLimits,
+    /// How long the engine may take to begin the plugin handshake once a link is up. Then the link is closed as
+    /// [`LinkEnd::NoHandshake`], so that a peer which is not an engine does not occupy a connection. Default 10 s;
+    /// [`Duration::MAX`] waits indefinitely.
+    pub handshake_timeout: Duration,
     /// How long methods may keep running when the plugin is stopped gracefully ([`Serving::until`],
     /// [`PluginClient::finish`]). Methods that still run then are dropped, and their callers see that the link was
     /// closed. Default 5 s.
@@ -53,6 +57,7 @@ impl Default for ClientConfig {
             max_running: 16_384,
             max_listeners: 4096,
             queue: QueueLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(5),
         }
     }
@@ -91,6 +96,13 @@ impl ClientConfig {
     #[must_use]
     pub fn queue(mut self, limits: QueueLimits) -> Self {
         self.queue = limits;
+        self
+    }
+
+    /// Sets [`handshake_timeout`](ClientConfig::handshake_timeout).
+    #[must_use]
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.handshake_timeout = limit;
         self
     }
 

@@ -33,6 +33,11 @@ impl<R> StpSession<R> {
         StpSession { next: 0, max, waiting: HashMap::new(), deadlines: BTreeSet::new() }
     }
 
+    /// The cookie of the next request.
+    pub fn next_cookie(&self) -> i64 {
+        self.next
+    }
+
     /// Adds a request that is about to be sent, and returns its cookie.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod envelopes;
 mod events;
 mod fairness;
 mod handlers;
+mod handshake_timeout;
 mod health;
 mod lifecycle;
 mod lifecycle_model;

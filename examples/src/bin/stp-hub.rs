@@ -15,7 +15,11 @@ use transport_ws::{WsConnectorConfig, WsServerConfig};
 struct Args {
     #[command(flatten)]
     listen: Listen,
-    /// Lists the sessions, services and solvables of the hub at URL, and exits.
+    /// The token that services must send, or that the hub to list requires.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Lists the sessions, services and solvables of the hub at URL, and exits. Without a token, only the session that
+    /// the URL's path names.
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "allow_origin"])]
     list: Option<String>,
 }
@@ -24,23 +28,25 @@ fn main() -> ExitCode {
     let args = Args::parse();
     examples::run(async move {
         match &args.list {
-            Some(url) => show(url).await,
-            None => serve(args.listen).await,
+            Some(url) => show(url, args.token).await,
+            None => serve(args.listen, args.token).await,
         }
     })
 }
 
-async fn serve(listen: Listen) -> Done {
+async fn serve(listen: Listen, token: Option<String>) -> Done {
     let mut config = StpHubConfig::default();
     config.server = listen.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
+    config.server.token = token;
     let hub = StpHub::bind(("127.0.0.1", listen.port), config).await?;
     report(json!({ "event": "ready", "url": hub.url() }));
     hub.serve_until(examples::interrupted()).await;
     Ok(())
 }
 
-async fn show(url: &str) -> Done {
-    let listing = list(url, WsConnectorConfig::default(), StpTimeout::from_seconds(10.0)).await?;
+async fn show(url: &str, token: Option<String>) -> Done {
+    let config = token.into_iter().fold(WsConnectorConfig::default(), WsConnectorConfig::token);
+    let listing = list(url, config, StpTimeout::from_seconds(10.0)).await?;
     report(listing.to_string().trim_end());
     Ok(())
 }

@@ -6,7 +6,8 @@ use clap::Parser;
 use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
 use examples::{Done, report};
 use serde_json::json;
-use transport_ws::stp::StpWsConnector;
+use transport_ws::WsConnectorConfig;
+use transport_ws::stp::{StpWsConfig, StpWsConnector};
 
 /// Connects a service to an STP, sends the given messages, and prints a line of JSON for each message. With solvables it
 /// runs until it is interrupted; without, it exits once everything is sent and answered.
@@ -25,6 +26,9 @@ struct Args {
     /// The session to join; by default the URL's path, or the machine's session.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+    /// The token that the hub requires.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
     #[arg(long, value_name = "JSON")]
     inform: Option<String>,
@@ -45,7 +49,8 @@ fn main() -> ExitCode {
 
 async fn serve(args: Args) -> Done {
     let timeout = StpTimeout::from_seconds(args.timeout);
-    let connector = StpWsConnector::new(&args.url);
+    let config = args.token.into_iter().fold(WsConnectorConfig::default(), WsConnectorConfig::token);
+    let connector = StpWsConnector::with_config(&args.url, StpWsConfig::default().connector(config));
     connector.on_inform(InformHandler::new(|message| report(json!({ "event": "heard", "message": message }))));
     connector.on_error(ErrorHandler::new(|error| report(json!({ "event": "error", "error": error }))));
     if let Some(answer) = args.answer {

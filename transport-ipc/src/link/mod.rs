@@ -4,4 +4,4 @@
 mod conformance;
 mod stream;
 
-pub(crate) use stream::{LineLink, line_link};
+pub(crate) use stream::{LineLink, limited_line_link, line_link};

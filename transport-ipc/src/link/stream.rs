@@ -1,6 +1,8 @@
 //! Lines over any byte stream as a [`Link`](connector_core::Link).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -27,7 +29,15 @@ pub(crate) fn line_link<S>(stream: S, config: &IpcConfig, stray: Stray) -> LineL
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let lines = LineStream::new(stream, config.max_message, stray);
+    limited_line_link(stream, config, stray, Arc::new(AtomicU64::new(u64::MAX)))
+}
+
+/// Like [`line_link`]. Receives no more than `limit` bytes in total; the limit may change, and 0 ends the link at once.
+pub(crate) fn limited_line_link<S>(stream: S, config: &IpcConfig, stray: Stray, limit: Arc<AtomicU64>) -> LineLink<S>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let lines = LineStream::new(stream, config.max_message, stray, limit);
     FramedLink::new(lines).count_traffic(|lines| lines.traffic).close_timeout(config.close_timeout)
 }
 
@@ -43,10 +53,12 @@ pub(crate) struct LineStream<S> {
     /// The number of bytes of `outbound` that are written.
     written: usize,
     traffic: Traffic,
+    /// The number of bytes that may be received in total.
+    receive_limit: Arc<AtomicU64>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
-    fn new(stream: S, max_message: usize, stray: Stray) -> LineStream<S> {
+    fn new(stream: S, max_message: usize, stray: Stray, receive_limit: Arc<AtomicU64>) -> LineStream<S> {
         LineStream {
             stream,
             lines: Lines::new(max_message, stray),
@@ -55,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
             outbound: Vec::new(),
             written: 0,
             traffic: Traffic::default(),
+            receive_limit,
         }
     }
 
@@ -66,6 +79,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
             }
             if let Some(length) = self.lines.next(&self.inbound)? {
                 return Poll::Ready(Ok(Some(length)));
+            }
+            match self.receive_limit.load(Ordering::Relaxed) {
+                0 => {
+                    let why = "displaced by a newer connection before the plugin handshake";
+                    return Poll::Ready(Err(LinkEnd::lost(why)));
+                }
+                limit if self.traffic.received > limit => {
+                    return Poll::Ready(Err(LinkEnd::TooLarge { limit: usize::try_from(limit).unwrap_or(usize::MAX) }));
+                }
+                _ => {}
             }
             if self.inbound.is_empty() && self.inbound.capacity() > 4 * BUFFER {
                 self.inbound = BytesMut::new();

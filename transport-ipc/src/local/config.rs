@@ -8,8 +8,9 @@ use crate::config::IpcConfig;
 pub struct LocalConfig {
     /// Limits and timeouts of each link.
     pub ipc: IpcConfig,
-    /// The maximum number of links at once; further connections are closed as soon as they are accepted. A link counts until
-    /// it is dropped. Default 64.
+    /// The maximum number of links at once. Further connections are closed as soon as they are accepted, unless the oldest
+    /// link whose engine has not performed the plugin handshake within 500 ms can be closed instead. A link counts until it
+    /// is dropped. Default 64.
     pub max_connections: usize,
 }
 

@@ -10,6 +10,16 @@
 //! other's user and disconnects from another user's process. A crashed server's socket is reclaimed; a live server is
 //! never displaced. Lines, connections and waits are bounded.
 //!
+//! | what | default | setting |
+//! | --- | --- | --- |
+//! | links | 64; one without the plugin handshake gives way after 500 ms | [`LocalConfig::max_connections`] |
+//! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` |
+//! | bytes received before the plugin handshake | 64 KiB in total | none |
+//! | one message | 16 MiB | [`IpcConfig::max_message`](crate::IpcConfig::max_message) |
+//!
+//! Processes of the user that have not performed the plugin handshake occupy at most `max_connections` × 192 KiB: 12 MiB
+//! by default.
+//!
 //! On Windows only the creator of the pipe may open it, and a name in use cannot be taken again; the user behind a server
 //! cannot be checked there.
 //!

@@ -1,23 +1,25 @@
 //! Serving a local socket: from a plugin for its engines, or from an engine for its plugin.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 #[cfg(feature = "client")]
 use connector_core::{ClientConfig, ClientConnector, Plugin, Serving, async_trait};
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError, TraceLimit, Traffic};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+use transport_server::{Admission, MAX_PENDING_BYTES, Ticket};
 
 use super::config::LocalConfig;
 use super::error::BindError;
 use super::name::LocalName;
 use super::os;
 use crate::codec::Stray;
-use crate::link::{LineLink, line_link};
+use crate::link::{LineLink, limited_line_link};
 
 /// The delay after the listener fails, for example because no file descriptor is free.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -29,6 +31,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// awaited; until then they wait in the system's backlog. Connections of other users, and those past
 /// [`max_connections`](LocalConfig#structfield.max_connections), are closed and traced. Dropping the server stops
 /// listening and removes the socket; its links stay up.
+///
+/// As a `ClientConnector`, it makes links that may receive 64 KiB until the engine has performed the plugin handshake.
 #[derive(Debug)]
 #[must_use = "dropping it stops listening"]
 pub struct LocalServer {
@@ -37,7 +41,7 @@ pub struct LocalServer {
     /// The name in a form that is valid in any environment.
     address: LocalName,
     config: LocalConfig,
-    connections: Arc<Semaphore>,
+    admission: Admission,
     pause: Option<Pin<Box<Sleep>>>,
     refusals: TraceLimit,
 }
@@ -53,15 +57,15 @@ impl LocalServer {
     /// the path is not a socket, [`BindError::Name`] if the path is too long, [`BindError::Io`].
     pub fn bind(name: &LocalName, config: LocalConfig) -> Result<LocalServer, BindError> {
         let listener = os::Listener::bind(name)?;
-        // A semaphore panics above its maximum.
-        let connections = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+        // Each connection takes a place at once or is closed, which bounds the pending ones, too.
+        let admission = Admission::new(usize::MAX, config.max_connections);
         let address = listener.address().unwrap_or_else(|| name.clone());
         Ok(LocalServer {
             listener,
             name: name.clone(),
             address,
             config,
-            connections,
+            admission,
             pause: None,
             refusals: TraceLimit::default(),
         })
@@ -84,9 +88,15 @@ impl LocalServer {
         &self.address
     }
 
-    /// The next connection's link. Failures concern one peer or are temporary, and are traced. Cancel safe: no connection
-    /// is lost.
+    /// The next connection's link, for an engine that waits for its plugin to dial: the limits before the plugin handshake
+    /// do not apply. Failures concern one peer or are temporary, and are traced. Cancel safe: no connection is lost.
     pub async fn accept_link(&mut self) -> Box<dyn Link> {
+        let link = self.accept_pending().await;
+        link.handshake_completed();
+        link
+    }
+
+    async fn accept_pending(&mut self) -> Box<dyn Link> {
         loop {
             if let Some(pause) = &mut self.pause {
                 pause.as_mut().await;
@@ -116,16 +126,18 @@ impl LocalServer {
             }
             return None;
         }
-        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+        let ticket = self.admission.enter(None);
+        if !ticket.take_place() {
             let limit = self.config.max_connections;
             if let Some(left_out) = self.refusals.pass() {
                 tracing::warn!(name = %self.name, limit, left_out, "closed a connection: LocalConfig::max_connections is reached");
             }
             return None;
-        };
+        }
         tracing::debug!(name = %self.name, "accepted a connection");
-        let link = line_link(stream, &self.config.ipc, Stray::Report);
-        Some(Box::new(Counted { link, _permit: permit }))
+        let limit = Arc::new(AtomicU64::new(MAX_PENDING_BYTES));
+        let link = limited_line_link(stream, &self.config.ipc, Stray::Report, Arc::clone(&limit));
+        Some(Box::new(Counted { link, ticket, pending: Cell::new(true), limit }))
     }
 }
 
@@ -134,7 +146,7 @@ impl LocalServer {
 #[async_trait]
 impl ClientConnector for LocalServer {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        Ok(self.accept_link().await)
+        Ok(self.accept_pending().await)
     }
 }
 
@@ -177,7 +189,11 @@ fn is_peer_error(error: &io::Error) -> bool {
 /// A link that counts towards the server's limit until it is dropped.
 struct Counted {
     link: LineLink<os::Stream>,
-    _permit: OwnedSemaphorePermit,
+    ticket: Ticket,
+    /// The engine has not performed the plugin handshake.
+    pending: Cell<bool>,
+    /// The number of bytes that may be received; 0 ends the link.
+    limit: Arc<AtomicU64>,
 }
 
 impl Link for Counted {
@@ -194,6 +210,9 @@ impl Link for Counted {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        if self.pending.get() && self.ticket.poll_displaced(cx).is_ready() {
+            self.limit.store(0, Ordering::Relaxed);
+        }
         self.link.poll_message(cx)
     }
 
@@ -203,5 +222,11 @@ impl Link for Counted {
 
     fn traffic(&self) -> Traffic {
         self.link.traffic()
+    }
+
+    fn handshake_completed(&self) {
+        self.ticket.admit();
+        self.pending.set(false);
+        self.limit.store(u64::MAX, Ordering::Relaxed);
     }
 }

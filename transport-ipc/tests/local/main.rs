@@ -1,6 +1,7 @@
 //! Local sockets of the system.
 #![cfg(all(unix, feature = "client", feature = "plugin"))]
 
+mod admission;
 mod dials;
 mod links;
 mod sockets;

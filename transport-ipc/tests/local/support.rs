@@ -59,7 +59,9 @@ impl SocketDir {
 /// Both ends of a link: the server's and the dialler's.
 pub(crate) async fn connected(server: &mut LocalServer, name: &LocalName, config: IpcConfig) -> (TestLink, TestLink) {
     let (served, dialled) = soon(async { tokio::join!(server.accept(), local::dial(name, config)) }).await;
-    (served.unwrap(), dialled.unwrap())
+    let (served, dialled) = (served.unwrap(), dialled.unwrap());
+    served.handshake_completed();
+    (served, dialled)
 }
 
 pub(crate) async fn pair(config: IpcConfig) -> (TestLink, TestLink) {
@@ -73,7 +75,9 @@ pub(crate) async fn raw_pair(config: IpcConfig) -> (TestLink, UnixStream) {
     let dir = SocketDir::new();
     let mut server = LocalServer::bind(&dir.name(), LocalConfig::default().ipc(config)).unwrap();
     let raw = UnixStream::connect(dir.path()).await.unwrap();
-    (soon(server.accept()).await.unwrap(), raw)
+    let link = soon(server.accept()).await.unwrap();
+    link.handshake_completed();
+    (link, raw)
 }
 
 /// Sends until the link is full. Returns how many messages it accepted.

@@ -8,12 +8,13 @@ use connector_core::{Link, TraceLimit};
 use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use transport_server::{connection_permits, token_matches};
+use tokio::sync::mpsc;
+use transport_server::{Ticket, token_matches};
 
 use super::SocketIoServerConfig;
 use super::inbox::{Inbox, link_end};
 use super::link::SocketLink;
+use super::sessions::{Place, SessionTicket, Sessions};
 use crate::codec;
 
 /// Authorizes engines, and hands over their links.
@@ -23,7 +24,7 @@ pub(super) struct ConnectAuth {
     max_message: usize,
     max_polling_body: usize,
     silence: Duration,
-    connections: Arc<Semaphore>,
+    sessions: Sessions,
     max_connections: usize,
     rejections: Arc<TraceLimit>,
     links: mpsc::Sender<Box<dyn Link>>,
@@ -39,7 +40,7 @@ pub(super) struct AuthPayload {
 #[derive(Clone)]
 struct Authorized {
     inbox: Inbox,
-    permit: Arc<OwnedSemaphorePermit>,
+    ticket: Arc<Ticket>,
 }
 
 const BAD_TOKEN: &str =
@@ -50,13 +51,14 @@ impl ConnectAuth {
         config: &SocketIoServerConfig,
         links: mpsc::Sender<Box<dyn Link>>,
         rejections: Arc<TraceLimit>,
+        sessions: Sessions,
     ) -> ConnectAuth {
         ConnectAuth {
             token: config.token.as_deref().map(Arc::from),
             max_message: config.max_message,
             max_polling_body: config.max_polling_body,
             silence: config.silence(),
-            connections: connection_permits(config.max_connections),
+            sessions,
             max_connections: config.max_connections,
             rejections,
             links,
@@ -72,7 +74,9 @@ impl ConnectAuth {
         {
             return Err(self.reject(BAD_TOKEN.to_owned()));
         }
-        let permit = self.connections.clone().try_acquire_owned().map_err(|_| {
+        // Each session was opened through the layer, which gave it a ticket.
+        let ticket = socket.req_parts().extensions.get::<SessionTicket>().map(|ticket| Arc::clone(&ticket.0));
+        let ticket = ticket.filter(|ticket| ticket.take_place()).ok_or_else(|| {
             let max = self.max_connections;
             self.reject(format!("too many connections: SocketIoServerConfig::max_connections allows {max} at once"))
         })?;
@@ -85,7 +89,7 @@ impl ConnectAuth {
             closing.close(link_end(reason, silence));
             ready(())
         });
-        socket.extensions.insert(Authorized { inbox, permit: Arc::new(permit) });
+        socket.extensions.insert(Authorized { inbox, ticket });
         Ok(())
     }
 
@@ -98,8 +102,9 @@ impl ConnectAuth {
 
     /// Creates the link of an authorized engine.
     pub(super) async fn accept(self, socket: SocketRef) {
-        let Some(Authorized { inbox, permit }) = socket.extensions.remove::<Authorized>() else { return };
-        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling_body, permit));
+        let Some(Authorized { inbox, ticket }) = socket.extensions.remove::<Authorized>() else { return };
+        let place = Place { ticket, sessions: self.sessions, sid: socket.id.to_string() };
+        let link = Box::new(SocketLink::new(socket, inbox, self.max_message, self.max_polling_body, place));
         tracing::debug!("an engine connected");
         // Without a receiver the link is dropped, which closes it.
         let _ = self.links.send(link).await;

@@ -45,7 +45,8 @@ pub struct SocketIoServerConfig {
     /// Browsers send `Origin` and do not let pages change it. A request from an origin that is not listed is rejected
     /// with HTTP 403, over long polling and websockets alike, so that websites cannot reach a plugin on the visitor's
     /// machine. Listed origins also receive CORS headers. A request without `Origin` does not come from a page on
-    /// another site and is accepted. Wildcards are not supported.
+    /// another site and is accepted. Wildcards, and the
+    /// origin `null` of sandboxed frames, are errors of `bind`.
     pub allow_origins: Vec<String>,
     /// Maximum number of connected engines. Further engines are rejected. Default: 64.
     pub max_connections: usize,

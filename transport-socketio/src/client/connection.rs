@@ -3,8 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 
+use transport_server::MAX_PENDING_BYTES;
+
 use super::link::Connection;
+use super::sessions::Sessions;
 
 /// A byte stream that counts sent bytes, and that this end can close whatever the peer does.
 ///
@@ -25,16 +27,28 @@ pub(super) struct TrackedStream<S> {
     writing: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Duration,
     stall: Option<Pin<Box<Sleep>>>,
-    sent: Arc<AtomicU64>,
+    connection: Connection,
+    sessions: Sessions,
+    /// Bytes received while pending.
+    received: u64,
     /// Cancels `hangup` when the connection is dropped.
     _guard: DropGuard,
 }
 
 impl<S> TrackedStream<S> {
-    pub(super) fn new(stream: S, connection: &Connection, silence: Duration) -> TrackedStream<S> {
+    pub(super) fn new(stream: S, connection: &Connection, silence: Duration, sessions: Sessions) -> TrackedStream<S> {
         let cancelled = || Box::pin(connection.hangup.clone().cancelled_owned());
-        let (sent, guard) = (Arc::clone(&connection.sent), connection.hangup.clone().drop_guard());
-        TrackedStream { stream, reading: cancelled(), writing: cancelled(), silence, stall: None, sent, _guard: guard }
+        TrackedStream {
+            stream,
+            reading: cancelled(),
+            writing: cancelled(),
+            silence,
+            stall: None,
+            connection: connection.clone(),
+            sessions,
+            received: 0,
+            _guard: connection.hangup.clone().drop_guard(),
+        }
     }
 
     /// Polls `write`, and fails if it stalls for `silence`.
@@ -62,14 +76,29 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
         if self.reading.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if !self.connection.ticket.is_pending() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        if self.connection.is_of_engine(&self.sessions) {
+            self.connection.admit();
+        }
+        if self.connection.ticket.poll_displaced(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.received += (buf.filled().len() - before) as u64;
+        if self.received > MAX_PENDING_BYTES {
+            return Poll::Ready(Err(io::Error::other("too much was sent before the plugin handshake")));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.poll_write_with_timeout(cx, |stream, cx| Pin::new(stream).poll_write(cx, buf)))?;
-        self.sent.fetch_add(written as u64, Ordering::Relaxed);
+        self.connection.sent.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 

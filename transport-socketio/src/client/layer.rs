@@ -2,27 +2,34 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::ready;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
-use futures_util::future::Either;
+use futures_util::TryFutureExt;
+use futures_util::future::{Either, MapOk};
 use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either as EitherBody, Full};
 use hyper::ext::ReasonPhrase;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::{SocketIo, layer, service};
+use socketioxide::{SocketIo, layer};
 use tokio::sync::mpsc;
-use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
-use transport_server::{AllowedOrigins, header_excerpt};
+use transport_server::{AllowedOrigins, BindError, header_excerpt};
 
 use super::SocketIoServerConfig;
 use super::auth::{AuthPayload, ConnectAuth};
 use super::capacity::BUFFER;
+use super::sessions::{BodyError, EngineIo, PluginBody, Sessions, text};
 
 /// Maximum number of connected engines that are not accepted yet. Further engines wait.
 const MAX_UNACCEPTED: usize = 16;
@@ -46,15 +53,23 @@ const ENVELOPE: usize = 1024;
 /// use connector_core::{ClientConfig, Plugin};
 /// use transport_socketio::SocketIoServerConfig;
 ///
-/// # async fn example() -> std::io::Result<()> {
-/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default());
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (layer, engines) = transport_socketio::mount(SocketIoServerConfig::default())?;
 /// tokio::spawn(connector_core::serve(engines, || Plugin::new("clock"), ClientConfig::default()));
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
-/// axum::serve(listener, axum::Router::new().layer(layer)).await
+/// axum::serve(listener, axum::Router::new().layer(layer)).await?;
+/// # Ok(())
 /// # }
 /// ```
-pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
+///
+/// # Errors
+/// The token is empty, or an allowed origin is invalid.
+pub fn mount(config: SocketIoServerConfig) -> Result<(SocketIoLayer, SocketIoEngines), BindError> {
     let config = config.normalized();
+    if config.token.as_deref().is_some_and(str::is_empty) {
+        return Err(BindError::EmptyToken);
+    }
+    let origins = AllowedOrigins::new(&config.allow_origins)?;
     let (links, engines) = mpsc::channel(MAX_UNACCEPTED);
     let frame = config.max_message.saturating_add(ENVELOPE);
     let (layer, io) = SocketIo::builder()
@@ -67,16 +82,16 @@ pub fn mount(config: SocketIoServerConfig) -> (SocketIoLayer, SocketIoEngines) {
         .ws_max_message_size(frame)
         .ws_max_frame_size(frame)
         .build_layer();
-    let rejections = Arc::<TraceLimit>::default();
-    let auth = ConnectAuth::new(&config, links, Arc::clone(&rejections));
+    let (rejections, sessions) = (Arc::<TraceLimit>::default(), Sessions::new(&config));
+    let auth = ConnectAuth::new(&config, links, Arc::clone(&rejections), sessions.clone());
     let (middleware_auth, handler_auth) = (auth.clone(), auth);
     let middleware = async move |socket: SocketRef, TryData(payload): TryData<AuthPayload>| {
         middleware_auth.authorize(&socket, payload.ok())
     };
     let handler = async move |socket: SocketRef| handler_auth.accept(socket).await;
     io.ns(config.namespace, handler.with(middleware));
-    let origins = AllowedOrigins::new(&config.allow_origins);
-    (SocketIoLayer { path: config.path.into(), origins, rejections, layer }, SocketIoEngines(engines))
+    let layer = SocketIoLayer { path: config.path.into(), origins, rejections, sessions, layer };
+    Ok((layer, SocketIoEngines(engines)))
 }
 
 const BAD_ORIGIN: &str =
@@ -107,7 +122,14 @@ pub struct SocketIoLayer {
     path: Arc<str>,
     origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
+    sessions: Sessions,
     layer: layer::SocketIoLayer,
+}
+
+impl SocketIoLayer {
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
 }
 
 impl fmt::Debug for SocketIoLayer {
@@ -128,8 +150,9 @@ impl<S: Clone> Layer<S> for SocketIoLayer {
             path: self.path.clone(),
             origins: self.origins.clone(),
             rejections: self.rejections.clone(),
-            plugin: cors.layer(self.layer.layer(inner.clone())),
-            others: self.layer.layer(inner),
+            sessions: self.sessions.clone(),
+            plugin: cors.layer(self.layer.layer(NotFound)),
+            inner,
         }
     }
 }
@@ -140,8 +163,9 @@ pub struct SocketIoService<S: Clone> {
     path: Arc<str>,
     origins: AllowedOrigins,
     rejections: Arc<TraceLimit>,
-    plugin: Cors<service::SocketIoService<S>>,
-    others: service::SocketIoService<S>,
+    sessions: Sessions,
+    plugin: EngineIo,
+    inner: S,
 }
 
 impl<S: Clone> fmt::Debug for SocketIoService<S> {
@@ -156,52 +180,53 @@ impl<S: Clone> SocketIoService<S> {
     }
 }
 
+/// The plugin's body, or the inner service's.
+type ServiceBody<R> = EitherBody<UnsyncBoxBody<Bytes, Infallible>, R>;
+
 impl<S, B, R> Service<Request<B>> for SocketIoService<S>
 where
-    S: Clone,
-    service::SocketIoService<S>: Service<Request<B>, Response = Response<R>>,
-    R: Default,
+    S: Clone + Service<Request<B>, Response = Response<R>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<R>;
-    type Error = <service::SocketIoService<S> as Service<Request<B>>>::Error;
+    type Response = Response<ServiceBody<R>>;
+    type Error = S::Error;
     type Future = Either<
-        <Cors<service::SocketIoService<S>> as Service<Request<B>>>::Future,
-        Either<
-            <service::SocketIoService<S> as Service<Request<B>>>::Future,
-            std::future::Ready<Result<Response<R>, Self::Error>>,
-        >,
+        Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>,
+        MapOk<S::Future, fn(Response<R>) -> Response<ServiceBody<R>>>,
     >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        std::task::ready!(Service::<Request<B>>::poll_ready(&mut self.plugin, cx))?;
-        Service::<Request<B>>::poll_ready(&mut self.others, cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !self.is_socket_io(request.uri().path()) {
-            return Either::Right(Either::Left(self.others.call(request)));
+            return Either::Right(self.inner.call(request).map_ok(|answer| answer.map(EitherBody::Right)));
         }
+        let own = |answer: Response<PluginBody>| Ok(answer.map(EitherBody::Left));
         if self.origins.allow(request.headers()) {
-            return Either::Left(self.plugin.call(request));
+            let request = request.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync());
+            let answering = self.sessions.clone().answer(self.plugin.clone(), request);
+            return Either::Left(Box::pin(async move { own(answering.await) }));
         }
         if let Some(left_out) = self.rejections.pass() {
             let origin = header_excerpt(request.headers(), header::ORIGIN);
             tracing::warn!(origin, left_out, "a client was rejected: {BAD_ORIGIN}");
         }
-        // The inner service defines the body's type, so the status line carries the reason.
-        let mut rejection = Response::new(R::default());
-        *rejection.status_mut() = StatusCode::FORBIDDEN;
+        // In the status line, too, for a client that shows no body.
+        let mut rejection = text(StatusCode::FORBIDDEN, BAD_ORIGIN);
         rejection.extensions_mut().insert(ReasonPhrase::from_static(BAD_ORIGIN.as_bytes()));
-        Either::Right(Either::Right(ready(Ok(rejection))))
+        Either::Left(Box::pin(async move { own(rejection) }))
     }
 }
 
-/// Answers all other paths of a standalone server with 404.
+/// Answers all other paths of a standalone server with 404, and says what the server is.
 #[derive(Debug, Clone)]
 pub(super) struct NotFound;
 
 impl<B> Service<Request<B>> for NotFound {
-    type Response = Response<http_body_util::Empty<bytes::Bytes>>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 
@@ -210,8 +235,12 @@ impl<B> Service<Request<B>> for NotFound {
     }
 
     fn call(&mut self, _: Request<B>) -> Self::Future {
-        let mut answer = Response::default();
+        const TEXT: &str = "this is the socket.io server of a plugin: dial it with a socket.io client and its path";
+        let mut answer = Response::new(Full::from(TEXT));
         *answer.status_mut() = StatusCode::NOT_FOUND;
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
         ready(Ok(answer))
     }
 }

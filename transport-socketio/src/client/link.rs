@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendErro
 use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
+use transport_server::Ticket;
 
 use super::capacity::{BUFFER, has_capacity};
 use super::inbox::Inbox;
+use super::sessions::{Place, Sessions};
 use crate::codec;
 use crate::config::CLOSE_TIMEOUT;
 
@@ -41,6 +42,36 @@ pub(super) struct Connection {
     pub(super) hangup: CancellationToken,
     /// Bytes written so far.
     pub(super) sent: Arc<AtomicU64>,
+    /// The connection's ticket among the server's TCP connections.
+    pub(super) ticket: Arc<Ticket>,
+    /// The session that the last request named.
+    pub(super) sid: Arc<Mutex<Option<String>>>,
+}
+
+impl Connection {
+    /// A request names a session. Once its engine has performed the plugin handshake, the connection belongs to it.
+    pub(super) fn names_session(&self, sid: Option<&str>, sessions: &Sessions) {
+        if sid.is_some_and(|sid| sessions.is_admitted(sid)) {
+            self.admit();
+        }
+        *self.sid() = sid.map(str::to_owned);
+    }
+
+    /// Whether the engine of that session has performed the plugin handshake since.
+    pub(super) fn is_of_engine(&self, sessions: &Sessions) -> bool {
+        self.sid().as_deref().is_some_and(|sid| sessions.is_admitted(sid))
+    }
+
+    fn sid(&self) -> MutexGuard<'_, Option<String>> {
+        self.sid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection belongs to an engine. If the server has no place for one more, it stays limited.
+    pub(super) fn admit(&self) {
+        if self.ticket.take_place() {
+            self.ticket.admit();
+        }
+    }
 }
 
 pub(super) struct SocketLink {
@@ -64,8 +95,8 @@ pub(super) struct SocketLink {
     leaving: Option<JoinHandle<()>>,
     max_message: usize,
     runtime: Handle,
-    /// Occupies one of the connections while the link exists.
-    _permit: Arc<OwnedSemaphorePermit>,
+    /// Occupied while the link exists.
+    place: Place,
 }
 
 impl SocketLink {
@@ -75,7 +106,7 @@ impl SocketLink {
         inbox: Inbox,
         max_message: usize,
         max_polling_body: usize,
-        permit: Arc<OwnedSemaphorePermit>,
+        place: Place,
     ) -> SocketLink {
         SocketLink {
             connection: socket.req_parts().extensions.get().cloned(),
@@ -93,7 +124,7 @@ impl SocketLink {
             leaving: None,
             max_message,
             runtime: Handle::current(),
-            _permit: permit,
+            place,
         }
     }
 
@@ -190,6 +221,13 @@ impl Link for SocketLink {
     /// Detected by engine.io's pings.
     fn notices_silence(&self) -> bool {
         true
+    }
+
+    fn handshake_completed(&self) {
+        self.place.admit();
+        if let Some(connection) = &self.connection {
+            connection.admit();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod inbox;
 mod layer;
 mod link;
 mod server;
+mod sessions;
 
 pub use self::config::SocketIoServerConfig;
 pub use self::layer::{SocketIoEngines, SocketIoLayer, SocketIoService, mount};

@@ -1,27 +1,29 @@
 //! The plugin's end as a standalone server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
+use futures_util::future::{Either, select};
 use http::{HeaderMap, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_layer::Layer;
 use tower_service::Service;
-use transport_server::{BindError, Listener, connection_permits};
+use transport_server::{Admission, BindError, Listener};
 
 use super::connection::TrackedStream;
 use super::layer::NotFound;
 use super::link::Connection;
+use super::sessions::{ClientAddress, Sessions, session_id};
 use super::{SocketIoEngines, SocketIoServerConfig, SocketIoService, mount};
 use crate::tls::ServerConfig;
 
@@ -29,6 +31,8 @@ use crate::tls::ServerConfig;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// TCP connections per engine: long polling uses up to two at once, and an upgrade one more.
 const TCP_PER_ENGINE: usize = 3;
+/// At least this many TCP connections may be pending, so that few places do not make them displace each other.
+const MIN_PENDING: usize = 64;
 
 /// The plugin's end: listens, and yields a link for each engine that connects.
 ///
@@ -47,20 +51,23 @@ impl SocketIoServer {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
-    /// be resolved or bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, an allowed origin is
+    /// invalid, or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
         let config = config.normalized();
+        let (layer, engines) = mount(config.clone())?;
         let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
         let (tls, silence) = (config.tls.clone(), config.silence());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{}{}", listener.url(scheme), config.namespace.trim_end_matches('/'));
         let local = listener.local_addr();
-        let permits = connection_permits(config.max_connections.saturating_mul(TCP_PER_ENGINE).max(1));
-        let (layer, engines) = mount(config);
+        let max = config.max_connections.saturating_mul(TCP_PER_ENGINE).max(1);
+        let admission = Admission::new(max.max(MIN_PENDING), max);
+        let sessions = layer.sessions().clone();
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
         tokio::spawn(
-            stop.clone().run_until_cancelled_owned(accept_connections(listener, tls, silence, service, permits)),
+            stop.clone()
+                .run_until_cancelled_owned(accept_connections(listener, tls, silence, service, sessions, admission)),
         );
         Ok(SocketIoServer { engines, local, url, _listening: stop.drop_guard() })
     }
@@ -122,18 +129,26 @@ async fn accept_connections(
     tls: Option<Arc<ServerConfig>>,
     silence: Duration,
     service: SocketIoService<NotFound>,
-    permits: Arc<Semaphore>,
+    sessions: Sessions,
+    admission: Admission,
 ) {
     let mut serving = JoinSet::new();
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        let (stream, peer) = listener.accept().await;
-        let (tls, service) = (tls.clone(), service.clone());
+    loop {
+        let (stream, peer, ticket) = listener.enter(&admission).await;
+        let (tls, service, sessions) = (tls.clone(), service.clone(), sessions.clone());
         serving.spawn(async move {
-            if let Err(error) = serve_connection(stream, tls, silence, service).await {
+            let ticket = Arc::new(ticket);
+            let (hangup, sent, sid) = (CancellationToken::new(), Arc::default(), Arc::default());
+            let connection = Connection { hangup, sent, ticket: Arc::clone(&ticket), sid };
+            let serving = serve_connection(stream, tls, silence, service, connection, sessions, peer.ip());
+            // After an upgrade the stream itself notices that it is displaced.
+            let ended = match select(pin!(serving), pin!(ticket.displaced())).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(_) => Err("displaced by a newer connection".to_owned()),
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%peer, error, "a connection ended");
             }
-            drop(permit);
         });
         while serving.try_join_next().is_some() {}
     }
@@ -144,26 +159,37 @@ async fn serve_connection(
     tls: Option<Arc<ServerConfig>>,
     silence: Duration,
     service: SocketIoService<NotFound>,
+    connection: Connection,
+    sessions: Sessions,
+    peer: IpAddr,
 ) -> Result<(), String> {
     match tls {
-        None => serve_requests(stream, silence, service).await,
+        None => serve_requests(stream, silence, service, connection, sessions, peer).await,
         Some(tls) => {
             let accepted = tokio::time::timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
             let stream = accepted
                 .map_err(|_| "the TLS handshake timed out".to_owned())?
                 .map_err(|error| format!("TLS: {error}"))?;
-            serve_requests(stream, silence, service).await
+            serve_requests(stream, silence, service, connection, sessions, peer).await
         }
     }
 }
 
-async fn serve_requests<S>(stream: S, silence: Duration, service: SocketIoService<NotFound>) -> Result<(), String>
+async fn serve_requests<S>(
+    stream: S,
+    silence: Duration,
+    service: SocketIoService<NotFound>,
+    connection: Connection,
+    sessions: Sessions,
+    peer: IpAddr,
+) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connection = Connection { hangup: CancellationToken::new(), sent: Arc::default() };
-    let stream = TrackedStream::new(stream, &connection, silence);
+    let stream = TrackedStream::new(stream, &connection, silence, sessions.clone());
     let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ClientAddress(peer));
+        connection.names_session(session_id(request.uri()), &sessions);
         // A connection that becomes a websocket belongs to one engine.
         if is_upgrade(request.headers()) {
             request.extensions_mut().insert(connection.clone());

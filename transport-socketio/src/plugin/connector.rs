@@ -18,6 +18,9 @@ use crate::codec::Packet;
 ///
 /// The URL's path, without decoding, is the namespace. Its query is sent with the first request.
 ///
+/// A link ends as [`LinkEnd::Silent`](connector_core::LinkEnd::Silent) after the ping interval and timeout that the server
+/// announces, at most 5 minutes in total. If that is longer than 20 s, the engine probes the plugin as well.
+///
 /// [`connect`](PluginConnector::connect) returns [`ConnectError::Refused`] when something must be put right: nothing
 /// listens there, the name is unknown, the URL is invalid, the certificate is not trusted, the namespace is unknown or
 /// rejects the token, or the server answers with HTTP 401, 403, 404 or a redirect. It returns [`ConnectError::TimedOut`],

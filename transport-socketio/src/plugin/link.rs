@@ -175,19 +175,27 @@ impl EngineIoLink {
     }
 }
 
+/// A server's announcement cannot make the silence limit longer than this.
+const MAX_ANNOUNCED: Duration = Duration::from_secs(300);
+
 /// If detecting silence takes longer than this, it is left to the engine.
 const MAX_SILENCE: Duration = Duration::from_secs(20);
 
 /// The time without a ping after which the plugin counts as silent. The handshake announces it, but rust_engineio
 /// exposes it only in its `Debug` output.
 fn silence(client: &Client) -> Duration {
-    let printed = format!("{client:?}");
+    announced_silence(&format!("{client:?}"))
+}
+
+fn announced_silence(printed: &str) -> Duration {
     let number = |name: &str| {
         let (_, text) = printed.rsplit_once(name)?;
         text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
     match (number("ping_interval: "), number("ping_timeout: ")) {
-        (Some(interval), Some(timeout)) => Duration::from_millis(u64::saturating_add(interval, timeout)),
+        (Some(interval), Some(timeout)) => {
+            Duration::from_millis(u64::saturating_add(interval, timeout)).min(MAX_ANNOUNCED)
+        }
         // socket.io's defaults.
         _ => Duration::from_secs(45),
     }
@@ -251,5 +259,21 @@ impl Link for EngineIoLink {
                 Some(Err(_)) | None => return Poll::Ready(()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announced_silence_is_bounded() {
+        let of = |interval, timeout| {
+            announced_silence(&format!("ping_interval: {interval}, ping_timeout: {timeout}")).as_millis()
+        };
+        assert_eq!(of(5_000, 10_000), 15_000);
+        assert_eq!(of(1_000_000_000_000, 1), 300_000);
+        assert_eq!(of(u64::MAX, u64::MAX), 300_000);
+        assert_eq!(announced_silence("").as_secs(), 45);
     }
 }

@@ -33,7 +33,13 @@ pub(crate) async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnector
     let url = server.url();
     let mut connector = SocketIoConnector::new(engine);
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    (plugin.unwrap(), engine.unwrap())
+    (admitted(plugin.unwrap()), engine.unwrap())
+}
+
+/// Admits the engine, as its plugin handshake would, which these tests do without.
+pub(crate) fn admitted(link: TestLink) -> TestLink {
+    link.handshake_completed();
+    link
 }
 
 pub(crate) async fn default_pair() -> (TestLink, TestLink) {
@@ -123,7 +129,7 @@ pub(crate) async fn raw_engine(config: SocketIoServerConfig) -> (TestLink, Ws) {
     let mut ws = raw_ws(&server).await;
     send_text(&mut ws, "40").await;
     assert!(receive_text(&mut ws).await.unwrap().starts_with("40{"));
-    (soon(server.accept()).await.unwrap(), ws)
+    (admitted(soon(server.accept()).await.unwrap()), ws)
 }
 
 /// A raw server's first packet. It announces pings such that the plugin counts as silent after `silence`.

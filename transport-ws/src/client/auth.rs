@@ -1,14 +1,13 @@
-//! Authorizes upgrades: origin, token, subprotocol and the number of connections.
+//! Authorizes upgrades: origin, token, subprotocol and the number of links.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use connector_core::TraceLimit;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use transport_server::{AllowedOrigins, connection_permits, header_excerpt, token_matches};
+use transport_server::{Admission, AllowedOrigins, BindError, Ticket, header_excerpt, token_matches};
 use url::form_urlencoded;
 
 use super::WsServerConfig;
@@ -18,30 +17,30 @@ use super::WsServerConfig;
 pub(super) struct Checks {
     pub(super) config: WsServerConfig,
     origins: AllowedOrigins,
-    connections: Arc<Semaphore>,
+    pub(super) admission: Admission,
     rejections: TraceLimit,
 }
 
 impl Checks {
-    pub(super) fn new(config: WsServerConfig) -> Checks {
-        let origins = AllowedOrigins::new(&config.allow_origins);
-        let connections = connection_permits(config.max_connections);
-        Checks { config, origins, connections, rejections: TraceLimit::default() }
+    pub(super) fn new(config: WsServerConfig) -> Result<Checks, BindError> {
+        let origins = AllowedOrigins::new(&config.allow_origins)?;
+        let admission = Admission::new(config.max_handshakes, config.max_connections);
+        Ok(Checks { config, origins, admission, rejections: TraceLimit::default() })
     }
 }
 
-/// Authorizes one upgrade, and then holds its connection permit.
+/// Authorizes one upgrade, which then occupies one of the places.
 pub(super) struct UpgradeAuth {
     pub(super) checks: Arc<Checks>,
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) ticket: Arc<Ticket>,
     /// The path of the accepted request.
     pub(super) path: String,
     peer: SocketAddr,
 }
 
 impl UpgradeAuth {
-    pub(super) fn new(checks: Arc<Checks>, peer: SocketAddr) -> UpgradeAuth {
-        UpgradeAuth { checks, permit: None, path: String::new(), peer }
+    pub(super) fn new(checks: Arc<Checks>, peer: SocketAddr, ticket: Ticket) -> UpgradeAuth {
+        UpgradeAuth { checks, ticket: Arc::new(ticket), path: String::new(), peer }
     }
 
     /// `given` is the offending value of the request, unless it is secret.
@@ -108,18 +107,13 @@ impl Callback for &mut UpgradeAuth {
         if let Some(name) = subprotocol {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
         }
-        match self.checks.connections.clone().try_acquire_owned() {
-            Ok(permit) => {
-                self.permit = Some(permit);
-                self.path = request.uri().path().to_owned();
-                Ok(response)
-            }
-            Err(_) => {
-                let max = self.checks.config.max_connections;
-                let why = format!("too many connections: WsServerConfig::max_connections allows {max} at once");
-                Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, why, None))
-            }
+        if !self.ticket.take_place() {
+            let max = self.checks.config.max_connections;
+            let why = format!("too many connections: WsServerConfig::max_connections allows {max} at once");
+            return Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, why, None));
         }
+        self.path = request.uri().path().to_owned();
+        Ok(response)
     }
 }
 
@@ -149,7 +143,9 @@ mod tests {
     use super::*;
 
     fn auth(config: WsServerConfig) -> UpgradeAuth {
-        UpgradeAuth::new(Arc::new(Checks::new(config)), ([127, 0, 0, 1], 9).into())
+        let checks = Checks::new(config).unwrap();
+        let ticket = checks.admission.enter(None);
+        UpgradeAuth::new(Arc::new(checks), ([127, 0, 0, 1], 9).into(), ticket)
     }
 
     fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request {

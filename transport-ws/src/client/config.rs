@@ -29,18 +29,24 @@ use crate::tls::ServerConfig;
 pub struct WsServerConfig {
     /// Limits and timeouts of each link. Default: [`WsConfig::default`].
     pub ws: WsConfig,
-    /// Maximum number of open links. Further connections are rejected with HTTP 503. A link counts until it is dropped.
+    /// Maximum number of open links. Further connections are rejected with HTTP 503, unless a link whose engine has not
+    /// performed the plugin handshake can be closed instead, as in `max_handshakes`. A link counts until it is dropped.
     /// Default: 64.
     pub max_connections: usize,
-    /// Maximum number of connections that have not finished TLS and the upgrade. Further connections wait in the
-    /// kernel's backlog. Default: 64. At least 1.
+    /// Maximum number of pending connections: those that have not finished TLS, the upgrade and the plugin handshake.
+    /// Default: 256. At least 1.
+    ///
+    /// If a further one arrives, the oldest pending connection is closed, or the new one waits until that has been
+    /// pending for 500 ms. Of several addresses, the one with the most pending connections loses one. A pending
+    /// connection may send at most 64 KiB in total.
     pub max_handshakes: usize,
     /// The origins whose pages may connect, in a browser's notation without a path: `https://remix.ethereum.org`.
     /// Default: none.
     ///
     /// Browsers send `Origin` and do not let pages change it. A request from an origin that is not listed is rejected
     /// with HTTP 403, so that websites cannot reach a plugin on the visitor's machine. A request without `Origin` does
-    /// not come from a browser and is accepted. Wildcards are not supported.
+    /// not come from a browser and is accepted. Wildcards, and the
+    /// origin `null` of sandboxed frames, are errors of `bind`.
     pub allow_origins: Vec<String>,
     /// The token that engines must send; otherwise they are rejected with HTTP 401. Default: none required.
     ///
@@ -66,7 +72,7 @@ impl Default for WsServerConfig {
         WsServerConfig {
             ws: WsConfig::default(),
             max_connections: 64,
-            max_handshakes: 64,
+            max_handshakes: 256,
             allow_origins: Vec::new(),
             token: None,
             subprotocols: Vec::new(),
@@ -91,7 +97,7 @@ impl WsServerConfig {
         self
     }
 
-    /// Sets [`max_handshakes`](WsServerConfig#structfield.max_handshakes), in connections. Default: 64; at least 1.
+    /// Sets [`max_handshakes`](WsServerConfig#structfield.max_handshakes), in connections. Default: 256; at least 1.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> WsServerConfig {
         self.max_handshakes = connections;

@@ -3,18 +3,21 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite as ws;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use transport_server::{BindError, Listener};
+use ws::protocol::Role;
 
 use super::WsServerConfig;
 use super::auth::{Checks, UpgradeAuth};
@@ -37,7 +40,8 @@ pub(crate) struct Accepted {
 ///
 /// Upgrades run concurrently while [`accept`](ClientConnector::accept) is awaited, so a slow, silent or hostile client
 /// does not delay the others. Each upgrade ends within
-/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). Rejected clients are traced as warnings, at
+/// [`WsConfig::accept_timeout`](crate::WsConfig#structfield.accept_timeout). A connection that proves nothing gives way
+/// to newer ones ([`WsServerConfig::max_handshakes`]). Rejected clients are traced as warnings, at
 /// most one a second with the number suppressed, and other failures at level `debug`. Dropping the server stops
 /// listening; links already accepted stay open.
 #[derive(Debug)]
@@ -52,14 +56,14 @@ impl WsServer {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol is
-    /// invalid, or the address cannot be resolved or bound.
+    /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol or an
+    /// allowed origin is invalid, or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
         if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
             return Err(BindError::Subprotocol { name: name.clone() });
         }
-        let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
-        let checks = Checks::new(config);
+        let checks = Checks::new(config)?;
+        let listener = Listener::bind(addr, checks.config.allow_remote, checks.config.token.as_deref()).await?;
         Ok(WsServer { listener, checks: Arc::new(checks), upgrades: FuturesUnordered::new() })
     }
 
@@ -82,11 +86,8 @@ impl WsServer {
                 Poll::Ready(Some(None)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
-            if self.upgrades.len() >= self.checks.config.max_handshakes.max(1) {
-                return Poll::Pending;
-            }
-            let (stream, peer) = ready!(self.listener.poll_accept(cx));
-            let auth = UpgradeAuth::new(Arc::clone(&self.checks), peer);
+            let (stream, peer, ticket) = ready!(self.listener.poll_enter(&self.checks.admission, cx));
+            let auth = UpgradeAuth::new(Arc::clone(&self.checks), peer, ticket);
             self.upgrades.push(Box::pin(accept_upgrade(stream, peer, auth)));
         }
     }
@@ -130,7 +131,7 @@ impl ClientConnector for WsServer {
 }
 
 async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) -> Option<Accepted> {
-    let checks = Arc::clone(&auth.checks);
+    let (checks, ticket) = (Arc::clone(&auth.checks), Arc::clone(&auth.ticket));
     let config = &checks.config;
     let upgrading = async {
         match &config.tls {
@@ -142,7 +143,12 @@ async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) 
             }
         }
     };
-    match tokio::time::timeout(config.ws.accept_timeout, upgrading).await {
+    let upgrading = tokio::time::timeout(config.ws.accept_timeout, upgrading);
+    let upgraded = match select(pin!(upgrading), pin!(ticket.displaced())).await {
+        Either::Left((upgraded, _)) => upgraded,
+        Either::Right(_) => Ok(Err("displaced by a newer connection before it had finished".to_owned())),
+    };
+    match upgraded {
         Ok(Ok(accepted)) => {
             tracing::debug!(%peer, "an engine connected");
             Some(accepted)
@@ -171,18 +177,45 @@ async fn reject_tls(mut stream: TcpStream, auth: &UpgradeAuth) -> String {
     auth.trace_rejection(REASON, None);
     let answer =
         format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{REASON}", REASON.len());
-    let answering = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Closing a socket with unread data resets it, which may lose the answer.
-        let mut hello = [0; 1024];
-        while stream.read(&mut hello).await? > 0 {}
-        Ok::<_, io::Error>(())
-    };
-    match answering.await {
+    match answer_and_close(&mut stream, &answer).await {
         Ok(()) => REASON.to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+/// Sends an answer in plain HTTP, and waits until the client has closed: closing a socket with unread data resets it, which
+/// may lose the answer.
+async fn answer_and_close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &str) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// The answer to a request that is not a websocket's.
+fn not_a_websocket(error: &ws::Error) -> Option<String> {
+    use ws::error::ProtocolError::{
+        InvalidSecWebSocketKey, MissingConnectionUpgradeHeader, MissingSecWebSocketKey,
+        MissingSecWebSocketVersionHeader, MissingUpgradeWebSocketHeader, WrongHttpMethod, WrongHttpVersion,
+    };
+    let (status, reason) = match error {
+        ws::Error::Protocol(MissingSecWebSocketVersionHeader) => {
+            ("426 Upgrade Required", "this server of a plugin speaks version 13 of the websocket protocol")
+        }
+        ws::Error::Protocol(
+            WrongHttpMethod | WrongHttpVersion | MissingConnectionUpgradeHeader | MissingUpgradeWebSocketHeader,
+        ) => ("426 Upgrade Required", "this is the websocket server of a plugin: dial it with a websocket client"),
+        ws::Error::Protocol(MissingSecWebSocketKey | InvalidSecWebSocketKey) => {
+            ("400 Bad Request", "the header Sec-WebSocket-Key is missing or invalid")
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "HTTP/1.1 {status}\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{reason}",
+        reason.len()
+    ))
 }
 
 async fn websocket<S>(stream: S, peer: SocketAddr, mut auth: UpgradeAuth) -> Result<Accepted, String>
@@ -191,8 +224,17 @@ where
 {
     let checks = Arc::clone(&auth.checks);
     let config = &checks.config.ws;
-    let ws = accept_hdr_async_with_config(TrackedStream::new(stream), &mut auth, Some(config.tungstenite()))
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(Accepted { link: Box::new(WsLink::new(ws, config, auth.permit)), path: auth.path, peer })
+    let mut stream = TrackedStream::new(stream);
+    // By reference, so that the stream is left to answer a client that does not ask for a websocket.
+    let upgraded = accept_hdr_async_with_config(&mut stream, &mut auth, Some(config.tungstenite())).await.map(drop);
+    if let Err(error) = upgraded {
+        if let Some(answer) = not_a_websocket(&error) {
+            answer_and_close(&mut stream, &answer).await.map_err(|error| error.to_string())?;
+        }
+        return Err(error.to_string());
+    }
+    // Nothing may follow the request before its answer, so no byte was left in a buffer.
+    let ws = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config.tungstenite())).await;
+    let link = WsLink::new(ws, config).pending(auth.ticket);
+    Ok(Accepted { link: Box::new(link), path: auth.path, peer })
 }

@@ -3,14 +3,19 @@
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "client")]
+use std::cell::Cell;
+#[cfg(feature = "client")]
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError, Traffic};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::{WebSocketStream, tungstenite as ws};
+#[cfg(feature = "client")]
+use transport_server::{MAX_PENDING_BYTES, Ticket};
 
 use crate::close::{self, Closing};
 use crate::codec;
@@ -47,17 +52,17 @@ pub(crate) struct WsLink<S> {
     max_message: usize,
     max_sent_message: usize,
     scratch: Vec<u8>,
-    /// Occupies one of the server's connections while the link exists.
-    _permit: Option<OwnedSemaphorePermit>,
+    /// Occupies one of the server's places while the link exists.
+    #[cfg(feature = "client")]
+    ticket: Option<Arc<Ticket>>,
+    /// The engine has not performed the plugin handshake.
+    #[cfg(feature = "client")]
+    pending: Cell<bool>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
     /// Must be called within a tokio runtime.
-    pub(crate) fn new(
-        ws: WebSocketStream<TrackedStream<S>>,
-        config: &WsConfig,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> WsLink<S> {
+    pub(crate) fn new(ws: WebSocketStream<TrackedStream<S>>, config: &WsConfig) -> WsLink<S> {
         WsLink {
             ws,
             state: State::Open,
@@ -68,8 +73,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             max_message: config.max_message,
             max_sent_message: config.send_limit(),
             scratch: Vec::new(),
-            _permit: permit,
+            #[cfg(feature = "client")]
+            ticket: None,
+            #[cfg(feature = "client")]
+            pending: Cell::new(false),
         }
+    }
+
+    /// A server's link, limited until the plugin handshake.
+    #[cfg(feature = "client")]
+    pub(crate) fn pending(mut self, ticket: Arc<Ticket>) -> WsLink<S> {
+        self.ticket = Some(ticket);
+        self.pending.set(true);
+        self.ws.get_ref().receive_limit.set(MAX_PENDING_BYTES);
+        self
+    }
+
+    #[cfg(feature = "client")]
+    fn is_displaced(&self, cx: &mut Context<'_>) -> bool {
+        self.pending.get() && self.ticket.as_ref().is_some_and(|ticket| ticket.poll_displaced(cx).is_ready())
+    }
+
+    #[cfg(not(feature = "client"))]
+    fn is_displaced(&self, _: &mut Context<'_>) -> bool {
+        false
     }
 
     /// The end, once it may be reported.
@@ -117,6 +144,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
         // The peer has hung up, so what it had sent has arrived.
         if let Poll::Ready(end) = self.ws.get_mut().failed_write.poll_end(cx, Duration::ZERO) {
             self.state = State::Ended(end);
+            return Poll::Ready(());
+        }
+        if self.is_displaced(cx) {
+            self.state = State::Ended(LinkEnd::lost("displaced by a newer connection before the plugin handshake"));
             return Poll::Ready(());
         }
         let last_activity = self.ws.get_ref().last_activity;
@@ -226,5 +257,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
 
     fn notices_silence(&self) -> bool {
         self.keepalive.is_enabled()
+    }
+
+    #[cfg(feature = "client")]
+    fn handshake_completed(&self) {
+        if let Some(ticket) = &self.ticket {
+            ticket.admit();
+        }
+        self.pending.set(false);
+        self.ws.get_ref().receive_limit.set(u64::MAX);
     }
 }

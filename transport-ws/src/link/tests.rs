@@ -30,7 +30,7 @@ where
 {
     let stream = TrackedStream::new(tokio::io::join(reader, writer));
     let ws = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config.tungstenite())).await;
-    WsLink::new(ws, &config, None)
+    WsLink::new(ws, &config)
 }
 
 async fn soon<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {

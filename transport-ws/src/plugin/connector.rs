@@ -68,7 +68,7 @@ impl WsConnector {
         let (ws, _) = client_async_with_config(request, TrackedStream::new(stream), Some(config.tungstenite()))
             .await
             .map_err(|error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols))?;
-        Ok(Box::new(WsLink::new(ws, config, None)))
+        Ok(Box::new(WsLink::new(ws, config)))
     }
 
     fn request(&self, url: &Url) -> Result<Request, ConnectError> {

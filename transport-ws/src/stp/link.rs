@@ -38,6 +38,11 @@ pub(super) trait Endpoint {
     /// Advances work beside the link. Returns true if there was progress.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool;
 
+    /// True once, after a frame that proves what the peer is: the link's limits for unproven peers no longer apply.
+    fn take_admission(&mut self) -> bool {
+        false
+    }
+
     /// Ready when this end wants the link closed: gracefully for [`LinkEnd::Disconnected`], immediately for any other
     /// end. Called when there is nothing to send or the link is not ready. `progress` grows with everything the link
     /// accepts.
@@ -72,7 +77,12 @@ pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint)
             }
             for _ in 0..BATCH {
                 match link.poll_text(cx) {
-                    Poll::Ready(Ok(Ok(text))) => endpoint.receive(text),
+                    Poll::Ready(Ok(Ok(text))) => {
+                        endpoint.receive(text);
+                        if endpoint.take_admission() {
+                            link.handshake_completed();
+                        }
+                    }
                     Poll::Ready(Ok(Err(what))) => tracing::warn!(what, "dropped a frame: STP uses text frames only"),
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => break,

@@ -19,7 +19,9 @@ pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestL
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(engine));
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    (plugin.unwrap(), engine.unwrap())
+    let (plugin, engine) = (plugin.unwrap(), engine.unwrap());
+    plugin.handshake_completed();
+    (plugin, engine)
 }
 
 /// Dials while the server accepts connections and keeps their links open.
@@ -73,7 +75,9 @@ pub(crate) async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
         .await
     };
     assert!(status.starts_with("HTTP/1.1 101"), "{status}");
-    (link.unwrap(), socket)
+    let link = link.unwrap();
+    link.handshake_completed();
+    (link, socket)
 }
 
 pub(crate) async fn read_head(socket: &mut TcpStream) -> String {

@@ -157,7 +157,7 @@ async fn a_path_names_the_session_percent_encoded() {
 async fn a_running_hub_can_be_listed() {
     let hub = hub().await;
     let (tasks, _) = hub.service_in("exercise", "Tasks", &["GetTasks", "$hub.list"]).await;
-    let listing = list(&hub.url, WsConnectorConfig::default(), seconds(5.0)).await.unwrap();
+    let listing = list(&format!("{}/exercise", hub.url), WsConnectorConfig::default(), seconds(5.0)).await.unwrap();
     assert_eq!(listing, hub.handle.listing());
     let text = listing.to_string();
     assert!(text.starts_with("sessions: 1, services: 1\n"), "{text}");

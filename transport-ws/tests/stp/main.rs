@@ -1,6 +1,7 @@
 //! STP over real sockets: services, the hub, and scripted peers that behave like the published connectors.
 #![allow(unreachable_pub)]
 
+mod admission;
 mod bridge;
 mod connector;
 mod faults;

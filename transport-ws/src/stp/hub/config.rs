@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use connector_core::QueueLimits;
 
 use crate::client::WsServerConfig;
@@ -10,12 +12,20 @@ pub struct StpHubConfig {
     /// connections.
     pub server: WsServerConfig,
     /// Limits of the queue in front of each service. A service loses its link if it accepts nothing from a full queue
-    /// for `stall_timeout`, or if the queue exceeds its hard limits. Default: [`QueueLimits::default`].
+    /// for `stall_timeout`. A sender may fill at most half of what the other senders leave free of the hard limits;
+    /// beyond that its requests are refused and its informs dropped. Senders take turns. Default:
+    /// [`QueueLimits::default`].
     pub queue: QueueLimits,
     /// Maximum number of requests that await one service's answers. Further requests go to another service that solves
-    /// them, or are refused. Default: 16,384. At least 1.
+    /// them, or are refused. One connection may occupy at most half of what the others leave free. Default: 16,384. At
+    /// least 1.
     pub max_pending: usize,
-    /// Whether the hub lists itself to other machines too. Default: false.
+    /// The time within which a connection must register. Then it is closed. Until then it is pending: see
+    /// [`WsServerConfig::max_handshakes`]. Default: 10 s.
+    pub register_timeout: Duration,
+    /// Whether the hub lists itself to other machines too. A connection to a hub with a token
+    /// ([`WsServerConfig::token`]) may list all sessions; any other only the one in which it has registered or that its
+    /// URL names. Default: false.
     pub list_to_remote: bool,
 }
 
@@ -25,6 +35,7 @@ impl Default for StpHubConfig {
             server: WsServerConfig::default().max_connections(4096),
             queue: QueueLimits::default(),
             max_pending: 16_384,
+            register_timeout: Duration::from_secs(10),
             list_to_remote: false,
         }
     }
@@ -51,6 +62,13 @@ impl StpHubConfig {
     #[must_use]
     pub fn max_pending(mut self, requests: usize) -> StpHubConfig {
         self.max_pending = requests;
+        self
+    }
+
+    /// Sets [`register_timeout`](StpHubConfig#structfield.register_timeout). Default: 10 s.
+    #[must_use]
+    pub fn register_timeout(mut self, limit: Duration) -> StpHubConfig {
+        self.register_timeout = limit;
         self
     }
 

@@ -8,11 +8,13 @@ mod outbox;
 mod outgoing;
 mod peer;
 mod router;
+mod snapshot;
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use connector_core::TraceLimit;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::net::ToSocketAddrs;
@@ -25,7 +27,7 @@ pub use list_client::{StpListError, list};
 pub use listing::{StpCounters, StpListedService, StpListedSession, StpListing};
 
 use self::outbox::Outbox;
-use self::outgoing::{Body, Outgoing};
+use self::outgoing::{Body, Outgoing, PeerId};
 use self::router::Router;
 use super::reconnect::Stop;
 use crate::client::WsServer;
@@ -53,6 +55,7 @@ pub struct StpHubHandle(Arc<Inner>);
 struct Inner {
     config: StpHubConfig,
     router: Mutex<Router<Arc<Outbox>>>,
+    drops: TraceLimit,
 }
 
 impl StpHub {
@@ -63,7 +66,7 @@ impl StpHub {
     pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
         let server = WsServer::bind(addr, config.server.clone()).await?;
         let router = Mutex::new(Router::new(config.max_pending.max(1)));
-        Ok(StpHub { server, inner: Arc::new(Inner { config, router }) })
+        Ok(StpHub { server, inner: Arc::new(Inner { config, router, drops: TraceLimit::default() }) })
     }
 
     /// The URL for services, for example `ws://127.0.0.1:8080`. A path names a session, percent-encoded.
@@ -117,7 +120,8 @@ impl StpHubHandle {
 
     /// The hub's sessions, services and solvables.
     pub fn listing(&self) -> StpListing {
-        self.0.router().listing()
+        let snapshot = self.0.router().snapshot(None);
+        snapshot.listing()
     }
 }
 
@@ -128,26 +132,45 @@ impl Inner {
         self.router.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues frames for their connections; `received` is the frame being handled.
-    fn deliver(&self, outgoing: Vec<Outgoing<'_, Arc<Outbox>>>, received: &Utf8Bytes) {
+    /// Queues frames for their connections, on behalf of the connection `from`; `received` is the frame being handled.
+    fn deliver(&self, from: PeerId, outgoing: Vec<Outgoing<'_, Arc<Outbox>>>, received: &Utf8Bytes) {
         let limit = self.config.server.ws.send_limit();
         for Outgoing { to, body } in outgoing {
             let frame = body.frame(received);
-            if frame.len() <= limit {
-                if let Body::Request { deadline, .. } = body {
-                    to.set_deadline(deadline);
+            let length = frame.len();
+            if length <= limit {
+                if to.push(from, frame) {
+                    if let Body::Request { deadline, .. } = body {
+                        to.set_deadline(deadline);
+                    }
+                    continue;
                 }
-                to.push(frame);
+                match body {
+                    Body::Request { peer, cookie, .. } => {
+                        let why = "the service is busy: too much from this connection is queued for it".to_owned();
+                        let refusal = self.router().withdraw(peer, cookie, why);
+                        self.deliver(from, refusal.into_iter().collect(), received);
+                    }
+                    // The receiver does not read; its stall ends its link.
+                    Body::Received | Body::Response { .. } | Body::HubResponse { .. } => {
+                        if let Some(left_out) = self.drops.pass() {
+                            tracing::warn!(
+                                left_out,
+                                "dropped a message: its sender's share of the receiver's queue is full"
+                            );
+                        }
+                    }
+                }
                 continue;
             }
-            let why = format!("a frame of {} bytes exceeds the limit of {limit}", frame.len());
+            let why = format!("a frame of {length} bytes exceeds the limit of {limit}");
             match body {
                 Body::Request { peer, cookie, .. } => {
                     let refusal = self.router().withdraw(peer, cookie, why);
-                    self.deliver(refusal.into_iter().collect(), received);
+                    self.deliver(from, refusal.into_iter().collect(), received);
                 }
                 Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
-                    to.push(Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
+                    to.push(from, Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
                 }
                 Body::Received => tracing::warn!(why, "dropped an inform"),
             }

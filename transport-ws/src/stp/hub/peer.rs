@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use connector_core::{LinkEnd, StallDetector};
 use tokio::time::{Instant, Sleep};
@@ -13,7 +14,8 @@ use transport_server::is_loopback;
 use super::Inner;
 use super::incoming::Incoming;
 use super::outbox::Outbox;
-use super::outgoing::PeerId;
+use super::outgoing::{Body, Outgoing, PeerId};
+use super::router::Scope;
 use crate::client::Accepted;
 use crate::stp::link::{Endpoint, drive};
 use crate::stp::reconnect::Stop;
@@ -21,15 +23,24 @@ use crate::stp::reconnect::Stop;
 /// Frames up to this size are copied, so that a short queued frame does not keep the whole read buffer alive.
 const SMALL: usize = 16 * 1024;
 
+/// The time between two listings for one connection.
+const LIST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Serves one connection until it ends.
 pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop: Stop) {
     let Accepted { mut link, path, peer } = accepted;
     let outbox = Arc::new(Outbox::new(hub.config.queue.clone()));
-    let may_list = hub.config.list_to_remote || is_loopback(peer);
-    hub.router().join(id, Arc::clone(&outbox), &path, may_list);
+    let scope = match (hub.config.list_to_remote || is_loopback(peer), &hub.config.server.token) {
+        (false, _) => Scope::None,
+        (true, None) => Scope::Own,
+        (true, Some(_)) => Scope::All,
+    };
+    hub.router().join(id, Arc::clone(&outbox), &path, scope);
     let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
-    let mut endpoint = PeerEndpoint { hub, id, outbox, timer, stall: None, stop };
+    let register_timer = Box::pin(tokio::time::sleep(hub.config.register_timeout));
+    let registration = Registration::Awaited(register_timer);
+    let mut endpoint = PeerEndpoint { hub, id, outbox, timer, registration, last_listed: None, stall: None, stop };
     let end = drive(&mut *link, &mut endpoint).await;
     match &end {
         LinkEnd::TooSlow(_) => {
@@ -37,6 +48,9 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
             tracing::warn!(%peer, %end, "closed the link of a service that does not read");
         }
         LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection ended"),
+        _ if matches!(endpoint.registration, Registration::Awaited(_)) => {
+            tracing::debug!(%peer, %end, "a connection ended")
+        }
         _ => tracing::info!(%peer, %end, "a connection ended"),
     }
 }
@@ -51,7 +65,7 @@ struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let outgoing = self.hub.router().leave(self.id, self.slow);
-        self.hub.deliver(outgoing, &Utf8Bytes::default());
+        self.hub.deliver(self.id, outgoing, &Utf8Bytes::default());
     }
 }
 
@@ -60,16 +74,66 @@ struct PeerEndpoint {
     id: PeerId,
     outbox: Arc<Outbox>,
     timer: Pin<Box<Sleep>>,
+    registration: Registration,
+    last_listed: Option<Instant>,
     stall: Option<StallDetector>,
     stop: Stop,
+}
+
+enum Registration {
+    /// Expected before this timer fires.
+    Awaited(Pin<Box<Sleep>>),
+    /// The link must be notified.
+    Fresh,
+    Done,
+}
+
+impl PeerEndpoint {
+    /// A listing is built outside the router's lock, and not too often.
+    fn list(&mut self, cookie: i64) {
+        let now = Instant::now();
+        let too_soon = self.last_listed.is_some_and(|last| now < last + LIST_INTERVAL);
+        let listed = self.hub.router().list(self.id, cookie);
+        let outcome = match listed {
+            Err(refusal) => return self.hub.deliver(self.id, refusal.into_iter().collect(), &Utf8Bytes::default()),
+            Ok(_) if too_soon => Err("this connection has just listed the hub: wait a second".to_owned()),
+            Ok(snapshot) if snapshot.min_size() > self.hub.config.server.ws.send_limit() => {
+                Err("the listing is too long for one message: list a single session".to_owned())
+            }
+            // Strings, numbers and string keys always serialize.
+            Ok(snapshot) => Ok(serde_json::to_string(&snapshot.listing()).unwrap_or_default()),
+        };
+        self.last_listed = Some(now);
+        let body = Body::HubResponse { cookie, outcome };
+        let outgoing = Outgoing { to: Arc::clone(&self.outbox), body };
+        self.hub.deliver(self.id, vec![outgoing], &Utf8Bytes::default());
+    }
 }
 
 impl Endpoint for PeerEndpoint {
     fn receive(&mut self, text: Utf8Bytes) {
         let text = if text.len() <= SMALL { Utf8Bytes::from(text.as_str()) } else { text };
         let incoming = Incoming::parse(&text);
+        if let Incoming::List { cookie } = incoming {
+            return self.list(cookie);
+        }
+        let registers = matches!(incoming, Incoming::Register { .. });
         let outgoing = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
-        self.hub.deliver(outgoing, &text);
+        if registers
+            && matches!(self.registration, Registration::Awaited(_))
+            && self.hub.router().is_registered(self.id)
+        {
+            self.registration = Registration::Fresh;
+        }
+        self.hub.deliver(self.id, outgoing, &text);
+    }
+
+    fn take_admission(&mut self) -> bool {
+        let fresh = matches!(self.registration, Registration::Fresh);
+        if fresh {
+            self.registration = Registration::Done;
+        }
+        fresh
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
@@ -90,20 +154,24 @@ impl Endpoint for PeerEndpoint {
         if let Some(next) = next {
             self.outbox.set_deadline(next);
         }
-        self.hub.deliver(outgoing, &Utf8Bytes::default());
+        self.hub.deliver(self.id, outgoing, &Utf8Bytes::default());
         true
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>, progress: impl Fn() -> u64) -> Poll<LinkEnd> {
-        let (full, overflowed) = self.outbox.backlog(cx);
+        if let Registration::Awaited(timer) = &mut self.registration
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(LinkEnd::NoHandshake(self.hub.config.register_timeout));
+        }
         let limit = self.outbox.limits().stall_timeout;
-        if !full {
+        if !self.outbox.is_full(cx) {
             self.stall = None;
         } else if self.stall.is_none() {
             self.stall = Some(StallDetector::new(limit, progress()));
         }
         let stalled = self.stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
-        if overflowed || stalled {
+        if stalled {
             return Poll::Ready(LinkEnd::TooSlow(limit));
         }
         Pin::new(&mut self.stop).poll(cx).map(|()| LinkEnd::Disconnected)

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use connector_core::stp::{BadService, StpService, StpSession, StpTimeout, unique_name};
@@ -9,17 +10,30 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::incoming::{Incoming, RESERVED};
-use super::listing::{StpCounters, StpListedService, StpListedSession, StpListing};
+use super::listing::StpCounters;
 use super::outgoing::{Body, Outgoing, PeerId};
+use super::snapshot::Snapshot;
 
 /// `O` is the sending half of a connection.
 #[derive(Debug)]
 pub(super) struct Router<O> {
     peers: HashMap<PeerId, Peer<O>>,
-    /// The services of each session, in order of registration.
-    sessions: BTreeMap<String, Vec<PeerId>>,
+    sessions: BTreeMap<Arc<str>, Session>,
+    /// `services` and `sessions` are not kept up to date here.
     counters: StpCounters,
+    /// Registered services.
+    services: u64,
+    /// The place of the next service in the order of registration.
+    next_place: u64,
     max_pending: usize,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    /// In order of registration.
+    services: BTreeMap<u64, PeerId>,
+    /// The services that solve a method, in the same order.
+    solvers: HashMap<String, BTreeMap<u64, PeerId>>,
 }
 
 #[derive(Debug)]
@@ -27,23 +41,38 @@ struct Peer<O> {
     out: O,
     /// The session named by the URL's path.
     suffix: Option<String>,
-    may_list: bool,
+    scope: Scope,
+    /// Requests that await this service's answers.
     pending: StpSession<Requester>,
+    /// The cookies of its own requests, by the service that must answer.
+    asked: HashMap<PeerId, HashSet<i64>>,
     service: Option<Registered>,
 }
 
 #[derive(Debug)]
 struct Registered {
-    session: String,
-    service: StpService,
-    solvables: HashSet<String>,
+    session: Arc<str>,
+    place: u64,
+    service: Arc<StpService>,
+}
+
+/// The sessions that a connection may list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    None,
+    /// The one in which it has registered, or that its URL names.
+    Own,
+    All,
 }
 
 /// The sender of a request that awaits a service's answer.
 #[derive(Debug)]
 struct Requester {
     peer: PeerId,
+    /// The requester's own cookie.
     cookie: i64,
+    /// The cookie under which the request is pending at the service.
+    asked: i64,
     timeout: StpTimeout,
 }
 
@@ -52,59 +81,112 @@ type Batch<'a, O> = Vec<Outgoing<'a, O>>;
 impl<O: Clone> Router<O> {
     /// At most `max_pending` requests await one service's answers.
     pub(super) fn new(max_pending: usize) -> Router<O> {
-        Router { peers: HashMap::new(), sessions: BTreeMap::new(), counters: StpCounters::default(), max_pending }
+        Router {
+            peers: HashMap::new(),
+            sessions: BTreeMap::new(),
+            counters: StpCounters::default(),
+            services: 0,
+            next_place: 0,
+            max_pending,
+        }
     }
 
     /// Adds a connection to a URL with this path. It is not a service until it registers.
-    pub(super) fn join(&mut self, id: PeerId, out: O, path: &str, may_list: bool) {
+    pub(super) fn join(&mut self, id: PeerId, out: O, path: &str, scope: Scope) {
         let suffix = path.trim_matches('/');
         // Percent-decoded, unless the result is not UTF-8.
         let suffix = percent_decode_str(suffix).decode_utf8().map_or_else(|_| suffix.to_owned(), Cow::into_owned);
         let suffix = Some(suffix).filter(|suffix| !suffix.is_empty());
         let pending = StpSession::new(self.max_pending);
-        self.peers.insert(id, Peer { out, suffix, may_list, pending, service: None });
+        self.peers.insert(id, Peer { out, suffix, scope, pending, asked: HashMap::new(), service: None });
     }
 
     /// Removes a connection. Requests that await its answers are refused, and its own requests are forgotten.
     pub(super) fn leave(&mut self, id: PeerId, slow: bool) -> Batch<'static, O> {
         self.counters.slow_closes += u64::from(slow);
-        let Some(mut peer) = self.peers.remove(&id) else { return Vec::new() };
-        let Some(service) = peer.service.take() else { return Vec::new() };
-        self.leave_session(id, &service.session);
-        let why = format!("{} left before it answered", service.service.service_name);
-        peer.pending
-            .end()
-            .into_iter()
-            .filter_map(|requester| self.refuse(requester.peer, requester.cookie, why.clone()))
-            .collect()
+        self.forget_requests(id);
+        let left = self.peers.get_mut(&id).and_then(|peer| peer.service.take());
+        let outgoing = left.map(|service| self.leave_session(id, &service, "left")).unwrap_or_default();
+        self.peers.remove(&id);
+        outgoing
     }
 
-    fn leave_session(&mut self, id: PeerId, session: &str) {
-        let Some(services) = self.sessions.get_mut(session) else { return };
-        services.retain(|service| *service != id);
-        for service in services.iter() {
-            if let Some(peer) = self.peers.get_mut(service) {
-                peer.pending.forget(|requester| requester.peer == id);
+    /// Forgets the requests of a connection. Takes as long as it has requests.
+    fn forget_requests(&mut self, id: PeerId) {
+        let asked = self.peers.get_mut(&id).map(|peer| std::mem::take(&mut peer.asked)).unwrap_or_default();
+        for (solver, cookies) in asked {
+            if let Some(solver) = self.peers.get_mut(&solver) {
+                for cookie in cookies {
+                    let _ = solver.pending.answered(cookie);
+                }
             }
         }
-        if services.is_empty() {
-            self.sessions.remove(session);
+    }
+
+    /// Removes a service from its session. Takes as long as it has solvables.
+    fn deregister(&mut self, left: &Registered) {
+        self.services -= 1;
+        if let Some(session) = self.sessions.get_mut(&left.session) {
+            session.services.remove(&left.place);
+            for method in &left.service.solvables {
+                if let Some(solvers) = session.solvers.get_mut(method) {
+                    solvers.remove(&left.place);
+                    if solvers.is_empty() {
+                        session.solvers.remove(method);
+                    }
+                }
+            }
+            if session.services.is_empty() {
+                self.sessions.remove(&left.session);
+            }
+        }
+    }
+
+    /// Removes a service from its session. Requests that await its answers are refused.
+    fn leave_session(&mut self, id: PeerId, left: &Registered, how: &str) -> Batch<'static, O> {
+        self.deregister(left);
+        let pending = self.peers.get_mut(&id).map(|peer| peer.pending.end()).unwrap_or_default();
+        let why = format!("{} {how} before it answered", left.service.service_name);
+        let mut outgoing = Vec::new();
+        for requester in pending {
+            if let Some(peer) = self.peers.get_mut(&requester.peer) {
+                peer.asked.remove(&id);
+            }
+            outgoing.extend(self.refuse(requester.peer, requester.cookie, why.clone()));
+        }
+        outgoing
+    }
+
+    /// The requester that awaits a service's answer with this cookie, which is no longer pending.
+    fn take_requester(&mut self, solver: PeerId, cookie: i64) -> Option<Requester> {
+        let requester = self.peers.get_mut(&solver)?.pending.answered(cookie)?;
+        self.no_longer_asked(&requester, solver);
+        Some(requester)
+    }
+
+    fn no_longer_asked(&mut self, requester: &Requester, solver: PeerId) {
+        let Some(peer) = self.peers.get_mut(&requester.peer) else { return };
+        let Some(cookies) = peer.asked.get_mut(&solver) else { return };
+        cookies.remove(&requester.asked);
+        if cookies.is_empty() {
+            peer.asked.remove(&solver);
         }
     }
 
     pub(super) fn receive<'a>(&mut self, from: PeerId, incoming: Incoming<'a>, now: Instant) -> Batch<'a, O> {
         match incoming {
             Incoming::Register { service, cookie } => self.register(from, service, cookie),
-            Incoming::List { cookie } => self.list(from, cookie).into_iter().collect(),
+            // Answered outside the router's lock.
+            Incoming::List { .. } => Vec::new(),
             Incoming::Inform { method } => self.inform(from, &method),
             Incoming::Request { cookie, method, raw, timeout } => {
                 self.counters.requests += 1;
-                let outgoing = self.request(from, &method, raw, Requester { peer: from, cookie, timeout }, now);
+                let outgoing =
+                    self.request(from, &method, raw, Requester { peer: from, cookie, asked: 0, timeout }, now);
                 outgoing.or_else(|why| self.refuse(from, cookie, why).ok_or(())).into_iter().collect()
             }
             Incoming::Response { cookie, success, result } => {
-                let requester = self.peers.get_mut(&from).and_then(|peer| peer.pending.answered(cookie));
-                let Some(requester) = requester else {
+                let Some(requester) = self.take_requester(from, cookie) else {
                     tracing::debug!(cookie, "dropped an answer to an unknown request");
                     return Vec::new();
                 };
@@ -157,30 +239,41 @@ impl<O: Clone> Router<O> {
         };
         let Some(peer) = self.peers.get_mut(&from) else { return Vec::new() };
         let named = service.session_id.clone().or_else(|| peer.suffix.clone()).or_else(|| service.machine_id.clone());
-        let previous = peer.service.as_ref().map(|service| service.session.clone());
+        let previous = peer.service.take();
         // A service that registers again without naming a session stays in its session.
-        let session = named.or_else(|| previous.clone()).unwrap_or_else(|| unique_name("session"));
+        let stays = named.as_deref().zip(previous.as_ref()).is_none_or(|(named, previous)| *named == *previous.session);
+        let (session, place) = match &previous {
+            Some(previous) if stays => (Arc::clone(&previous.session), previous.place),
+            _ => {
+                self.next_place += 1;
+                (named.unwrap_or_else(|| unique_name("session")).into(), self.next_place)
+            }
+        };
         let mut outgoing = Vec::new();
-        if let Some(previous) = previous.filter(|previous| *previous != session) {
-            // The service moves to another session.
-            let pending = self.peers.get_mut(&from).map(|peer| peer.pending.end()).unwrap_or_default();
-            let why = format!("{} left the session before it answered", service.service_name);
-            outgoing.extend(
-                pending.into_iter().filter_map(|requester| self.refuse(requester.peer, requester.cookie, why.clone())),
-            );
-            self.leave_session(from, &previous);
+        if let Some(previous) = previous {
+            if stays {
+                self.deregister(&previous);
+            } else {
+                self.forget_requests(from);
+                outgoing = self.leave_session(from, &previous, "left the session");
+            }
         }
-        let services = self.sessions.entry(session.clone()).or_default();
-        if !services.contains(&from) {
-            services.push(from);
+        self.services += 1;
+        let entry = self.sessions.entry(Arc::clone(&session)).or_default();
+        entry.services.insert(place, from);
+        for method in service.solvables.iter().filter(|name| !name.starts_with(RESERVED)) {
+            entry.solvers.entry(method.clone()).or_default().insert(place, from);
         }
-        tracing::info!(name = service.service_name, session, "a service registered");
-        let solvables = service.solvables.iter().filter(|name| !name.starts_with(RESERVED)).cloned().collect();
+        tracing::info!(name = service.service_name, %session, "a service registered");
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.service = Some(Registered { session: session.clone(), service, solvables });
+            peer.service = Some(Registered { session: Arc::clone(&session), place, service: Arc::new(service) });
         }
-        outgoing.extend(cookie.and_then(|cookie| self.respond(from, cookie, Ok(session))));
+        outgoing.extend(cookie.and_then(|cookie| self.respond(from, cookie, Ok(session.to_string()))));
         outgoing
+    }
+
+    pub(super) fn is_registered(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.service.is_some())
     }
 
     fn inform(&mut self, from: PeerId, method: &str) -> Batch<'static, O> {
@@ -189,8 +282,8 @@ impl<O: Clone> Router<O> {
             tracing::warn!(method, "dropped an inform from a connection that has not registered");
             return Vec::new();
         };
-        let outgoing =
-            self.solvers(session, from, method).map(|(_, to)| Outgoing { to, body: Body::Received }).collect();
+        let outs = self.solvers(session, from, method).filter_map(|solver| self.out(solver));
+        let outgoing = outs.map(|to| Outgoing { to, body: Body::Received }).collect();
         self.counters.informs += 1;
         outgoing
     }
@@ -200,12 +293,9 @@ impl<O: Clone> Router<O> {
     }
 
     /// The services of a session that solve a method, except `from`, in order of registration.
-    fn solvers(&self, session: &str, from: PeerId, method: &str) -> impl Iterator<Item = (PeerId, O)> {
-        let services = self.sessions.get(session).map(Vec::as_slice).unwrap_or_default();
-        services.iter().filter(move |service| **service != from).filter_map(move |service| {
-            let peer = self.peers.get(service)?;
-            peer.service.as_ref()?.solvables.contains(method).then(|| (*service, peer.out.clone()))
-        })
+    fn solvers(&self, session: &str, from: PeerId, method: &str) -> impl Iterator<Item = PeerId> {
+        let solvers = self.sessions.get(session).and_then(|session| session.solvers.get(method));
+        solvers.into_iter().flat_map(BTreeMap::values).copied().filter(move |solver| *solver != from)
     }
 
     fn request<'a>(
@@ -217,25 +307,39 @@ impl<O: Clone> Router<O> {
         now: Instant,
     ) -> Result<Outgoing<'a, O>, String> {
         let session = self.session_of(from).ok_or("register before sending requests")?;
-        let solvers: Vec<(PeerId, O)> = self.solvers(session, from, method).collect();
-        if solvers.is_empty() {
-            return Err(format!("no service in session {session} solves {method}"));
-        }
-        let timeout = requester.timeout;
+        let own =
+            |solver: PeerId| self.peers.get(&from).and_then(|peer| peer.asked.get(&solver)).map_or(0, HashSet::len);
+        let waiting = |solver: PeerId| self.peers.get(&solver).map_or(0, |peer| peer.pending.waiting());
+        // A connection occupies at most half of what the others leave free.
+        let has_capacity = |solver: &PeerId| {
+            let free = self.max_pending.saturating_sub(waiting(*solver));
+            free > 0 && own(*solver) <= free
+        };
+        let Some(solver) = self.solvers(session, from, method).find(has_capacity) else {
+            let Some(last) = self.solvers(session, from, method).last() else {
+                return Err(format!("no service in session {session} solves {method}"));
+            };
+            let (waiting, own) = (waiting(last), own(last));
+            return Err(format!(
+                "every service that solves {method} is busy: {waiting} requests are pending, {own} of them of this \
+                 connection"
+            ));
+        };
+        let (timeout, busy) = (requester.timeout, || format!("the service that solves {method} is busy"));
         let deadline = now + timeout.duration();
-        for (id, to) in solvers {
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let requester = Requester { ..requester };
-            if let Ok(cookie) = peer.pending.request(requester, deadline) {
-                return Ok(Outgoing { to, body: Body::Request { peer: id, cookie, raw, timeout, deadline } });
-            }
+        let peer = self.peers.get_mut(&solver).ok_or_else(busy)?;
+        let asked = peer.pending.next_cookie();
+        let cookie = peer.pending.request(Requester { asked, ..requester }, deadline).map_err(|_| busy())?;
+        let to = peer.out.clone();
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.asked.entry(solver).or_default().insert(cookie);
         }
-        Err(format!("every service that solves {method} is busy: {} requests are pending", self.max_pending))
+        Ok(Outgoing { to, body: Body::Request { peer: solver, cookie, raw, timeout, deadline } })
     }
 
     /// Refuses a request that could not be forwarded.
     pub(super) fn withdraw(&mut self, solver: PeerId, cookie: i64, why: String) -> Option<Outgoing<'static, O>> {
-        let requester = self.peers.get_mut(&solver)?.pending.answered(cookie)?;
+        let requester = self.take_requester(solver, cookie)?;
         self.refuse(requester.peer, requester.cookie, why)
     }
 
@@ -247,35 +351,48 @@ impl<O: Clone> Router<O> {
             let Some(requester) = peer.pending.expire(now) else { return (outgoing, peer.pending.next_deadline()) };
             let name = peer.service.as_ref().map_or("the service", |service| &service.service.service_name);
             let why = format!("{name} did not answer within {} s", requester.timeout.seconds());
+            self.no_longer_asked(&requester, solver);
             outgoing.extend(self.refuse(requester.peer, requester.cookie, why));
         }
     }
 
-    fn list(&mut self, from: PeerId, cookie: i64) -> Option<Outgoing<'static, O>> {
-        if !self.peers.get(&from)?.may_list {
-            return self.refuse(from, cookie, "this hub lists itself only to clients on its own machine".to_owned());
+    /// The answer to a connection that may not list; otherwise the sessions to list.
+    pub(super) fn list(&mut self, from: PeerId, cookie: i64) -> Result<Snapshot, Option<Outgoing<'static, O>>> {
+        let Some(peer) = self.peers.get(&from) else { return Err(None) };
+        let own = peer.service.as_ref().map(|service| &*service.session).or(peer.suffix.as_deref());
+        match (peer.scope, own) {
+            (Scope::All, _) => Ok(self.snapshot(None)),
+            (Scope::Own, Some(session)) => Ok(self.snapshot(Some(session))),
+            (Scope::Own, None) => Err(self.refuse(
+                from,
+                cookie,
+                "this hub has no token, so a connection may list only its own session: name the session in the URL's path, \
+                 or give the hub a token"
+                    .to_owned(),
+            )),
+            (Scope::None, _) => {
+                Err(self.refuse(from, cookie, "this hub lists itself only to clients on its own machine".to_owned()))
+            }
         }
-        // Strings, numbers and string keys always serialize.
-        let listing = serde_json::to_string(&self.listing()).unwrap_or_default();
-        self.respond(from, cookie, Ok(listing))
     }
 
-    pub(super) fn listing(&self) -> StpListing {
+    /// The sessions, or one of them. Copies references only, so that the lock is held briefly.
+    pub(super) fn snapshot(&self, only: Option<&str>) -> Snapshot {
         let service = |id: &PeerId| {
             let peer = self.peers.get(id)?;
-            let StpService { service_name: name, language, solvables, machine_id, .. } =
-                peer.service.as_ref()?.service.clone();
-            Some(StpListedService { name, language, machine_id, solvables, waiting: peer.pending.waiting() })
+            Some((Arc::clone(&peer.service.as_ref()?.service), peer.pending.waiting()))
         };
-        let session = |(id, services): (&String, &Vec<PeerId>)| StpListedSession {
-            id: id.clone(),
-            services: services.iter().filter_map(service).collect(),
+        let session = |(id, session): (&Arc<str>, &Session)| {
+            (Arc::clone(id), session.services.values().filter_map(service).collect())
         };
-        StpListing { sessions: self.sessions.iter().map(session).collect(), counters: self.counters() }
+        let sessions = match only {
+            Some(only) => self.sessions.get_key_value(only).into_iter().map(session).collect(),
+            None => self.sessions.iter().map(session).collect(),
+        };
+        Snapshot { sessions, counters: self.counters() }
     }
 
     pub(super) fn counters(&self) -> StpCounters {
-        let services = self.sessions.values().map(|services| services.len() as u64).sum();
-        StpCounters { services, sessions: self.sessions.len() as u64, ..self.counters }
+        StpCounters { services: self.services, sessions: self.sessions.len() as u64, ..self.counters }
     }
 }

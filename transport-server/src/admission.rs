@@ -1,0 +1,388 @@
+//! Limits the connections that have proved nothing yet, so that they cannot keep others out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::{Instant, Sleep};
+
+/// The number of bytes that a connection may send before it is admitted, including TLS, requests and frames: 64 KiB. A
+/// handshake is much shorter.
+pub const MAX_PENDING_BYTES: u64 = 64 * 1024;
+
+/// The age below which a pending connection is not displaced: enough for TLS and a handshake over a slow line.
+const MIN_AGE: Duration = Duration::from_millis(500);
+
+/// Admits connections to a server: each is *pending* until it has proved that it belongs to an engine.
+///
+/// - At most `max_pending` connections are pending. A further one waits until there is capacity. While there is none, the
+///   oldest pending connection is displaced (closed), unless it is younger than 500 ms. Silent connections therefore do not
+///   keep others out, however many there are.
+/// - At most `max_places` connections occupy a *place*, for example an open link. If all are occupied, the place of the
+///   oldest pending connection is taken over, under the same condition. Admitted connections keep theirs.
+/// - The connection that is displaced belongs to the network with the most pending connections (an IPv4 address, or the
+///   /64 prefix of an IPv6 address). One network therefore displaces its own connections before another's.
+///
+/// Deadlines are the server's own work. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Admission(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    max_pending: usize,
+    max_places: usize,
+    state: Mutex<State>,
+    /// Woken when a connection is no longer pending.
+    acceptor: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// In order of arrival.
+    pending: BTreeMap<u64, Pending>,
+    /// Occupied places.
+    places: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    network: IpAddr,
+    since: Instant,
+    has_place: bool,
+    signal: Arc<Signal>,
+}
+
+/// Shared by the table, a connection's ticket, and a task that waits for the connection's displacement.
+#[derive(Debug, Default)]
+struct Signal {
+    fate: AtomicU8,
+    waker: AtomicWaker,
+}
+
+/// The connection is pending.
+const PENDING: u8 = 0;
+/// It was admitted, or has ended.
+const KEPT: u8 = 1;
+/// It must be closed.
+const DISPLACED: u8 = 2;
+
+impl Signal {
+    fn fate(&self) -> u8 {
+        self.fate.load(Ordering::Acquire)
+    }
+
+    fn poll_fate(&self, cx: &mut Context<'_>) -> Poll<u8> {
+        self.waker.register(cx.waker());
+        match self.fate() {
+            PENDING => Poll::Pending,
+            fate => Poll::Ready(fate),
+        }
+    }
+}
+
+impl Admission {
+    /// At most `max_pending` connections (at least 1) are pending, and at most `max_places` occupy a place.
+    pub fn new(max_pending: usize, max_places: usize) -> Admission {
+        let (state, acceptor) = (Mutex::default(), AtomicWaker::new());
+        Admission(Arc::new(Shared { max_pending: max_pending.max(1), max_places, state, acceptor }))
+    }
+
+    /// Ready when another connection may be pending. Displaces one if necessary. One task may wait at a time; `timer` is
+    /// its own. Must be called within a tokio runtime that has its time enabled.
+    pub fn poll_ready(&self, cx: &mut Context<'_>, timer: &mut Option<Pin<Box<Sleep>>>) -> Poll<()> {
+        self.0.acceptor.register(cx.waker());
+        loop {
+            let mut state = self.0.state();
+            if state.pending.len() < self.0.max_pending {
+                *timer = None;
+                return Poll::Ready(());
+            }
+            let Some((id, since)) = state.oldest(|_| true) else { return Poll::Ready(()) };
+            let due = since + MIN_AGE;
+            if due <= Instant::now() {
+                let displaced = state.displace(id);
+                drop(state);
+                displaced.waker.wake();
+                continue;
+            }
+            drop(state);
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
+            std::task::ready!(timer.as_mut().poll(cx));
+        }
+    }
+
+    /// A new pending connection from `peer`; `None` if the transport has no addresses.
+    pub fn enter(&self, peer: Option<IpAddr>) -> Ticket {
+        let signal = Arc::<Signal>::default();
+        let mut state = self.0.state();
+        let id = state.next;
+        state.next += 1;
+        let network = network(peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+        let pending = Pending { network, since: Instant::now(), has_place: false, signal: Arc::clone(&signal) };
+        state.pending.insert(id, pending);
+        drop(state);
+        Ticket { id, shared: Arc::clone(&self.0), signal, has_place: AtomicBool::new(false) }
+    }
+
+    /// The number of pending connections.
+    pub fn pending(&self) -> usize {
+        self.0.state().pending.len()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The oldest connection among those that match, of the network that has the most of them.
+    fn oldest(&self, matches: impl Fn(&Pending) -> bool) -> Option<(u64, Instant)> {
+        let mut networks = HashMap::<IpAddr, (usize, (u64, Instant))>::new();
+        for (id, pending) in self.pending.iter().filter(|(_, pending)| matches(pending)) {
+            networks.entry(pending.network).or_insert((0, (*id, pending.since))).0 += 1;
+        }
+        // Of equally large networks, the one whose oldest connection is oldest.
+        networks.into_values().max_by_key(|(count, (id, _))| (*count, std::cmp::Reverse(*id))).map(|(_, oldest)| oldest)
+    }
+
+    /// The caller wakes the connection's task once the state is unlocked.
+    fn displace(&mut self, id: u64) -> Arc<Signal> {
+        let Some(pending) = self.pending.remove(&id) else { return Arc::default() };
+        self.places -= usize::from(pending.has_place);
+        pending.signal.fate.store(DISPLACED, Ordering::Release);
+        pending.signal
+    }
+}
+
+/// The network of an address: a single IPv4 address, or a /64 prefix, which is what one customer usually has.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+/// A connection's ticket from [`Admission::enter`]: held for as long as the connection exists.
+pub struct Ticket {
+    id: u64,
+    shared: Arc<Shared>,
+    signal: Arc<Signal>,
+    has_place: AtomicBool,
+}
+
+impl Ticket {
+    /// Occupies a place until the connection leaves or is displaced. False if all are occupied, or this connection has one
+    /// already.
+    pub fn take_place(&self) -> bool {
+        let mut state = self.shared.state();
+        if self.is_displaced() || self.has_place.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut displaced = None;
+        if state.places >= self.shared.max_places {
+            let oldest = state.oldest(|pending| pending.has_place);
+            let Some((id, _)) = oldest.filter(|(_, since)| *since + MIN_AGE <= Instant::now()) else { return false };
+            displaced = Some(state.displace(id));
+        }
+        state.places += 1;
+        self.has_place.store(true, Ordering::Relaxed);
+        if let Some(own) = state.pending.get_mut(&self.id) {
+            own.has_place = true;
+        }
+        drop(state);
+        if let Some(displaced) = displaced {
+            displaced.waker.wake();
+            self.shared.acceptor.wake();
+        }
+        true
+    }
+
+    /// The connection has proved that it belongs to an engine: it is no longer pending, and not displaced any more.
+    pub fn admit(&self) {
+        let pending = self.shared.state().pending.remove(&self.id);
+        self.kept(pending.is_some());
+    }
+
+    /// Gives up the place, and is no longer pending. Dropping the ticket does so, too.
+    pub fn leave(&self) {
+        let mut state = self.shared.state();
+        // A displaced connection has given up its place already.
+        let had_place = self.has_place.swap(false, Ordering::Relaxed);
+        if !self.is_displaced() {
+            state.places -= usize::from(had_place);
+        }
+        let pending = state.pending.remove(&self.id);
+        drop(state);
+        self.kept(pending.is_some());
+    }
+
+    /// Wakes those that wait for the connection, if it was pending.
+    fn kept(&self, was_pending: bool) {
+        if was_pending {
+            self.signal.fate.store(KEPT, Ordering::Release);
+            self.signal.waker.wake();
+            self.shared.acceptor.wake();
+        }
+    }
+
+    /// Whether the connection is neither admitted nor displaced, and has not left.
+    pub fn is_pending(&self) -> bool {
+        self.signal.fate() == PENDING
+    }
+
+    /// Whether the connection was displaced, and must be closed.
+    pub fn is_displaced(&self) -> bool {
+        self.signal.fate() == DISPLACED
+    }
+
+    /// Ready when the connection is displaced, and must be closed. One task may wait at a time.
+    pub fn poll_displaced(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.signal.poll_fate(cx) == Poll::Ready(DISPLACED) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Like [`poll_displaced`](Ticket::poll_displaced). Cancel safe.
+    pub async fn displaced(&self) {
+        poll_fn(|cx| self.poll_displaced(cx)).await;
+    }
+
+    /// Completes with true when the connection is displaced and must be closed, with false when it is admitted or has left.
+    /// For a task that does not hold the ticket; only one task may wait for a connection.
+    pub fn displacement(&self) -> impl Future<Output = bool> + Send + 'static {
+        let signal = Arc::clone(&self.signal);
+        poll_fn(move |cx| signal.poll_fate(cx).map(|fate| fate == DISPLACED))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("displaced", &self.is_displaced()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    async fn ready(admission: &Admission) {
+        let mut timer = None;
+        poll_fn(|cx| admission.poll_ready(cx, &mut timer)).await;
+    }
+
+    fn is_ready(admission: &Admission) -> bool {
+        admission.poll_ready(&mut Context::from_waker(std::task::Waker::noop()), &mut None).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_pending_connection_is_displaced_once_it_is_old_enough() {
+        let admission = Admission::new(2, 0);
+        let (one, two) = (admission.enter(None), admission.enter(None));
+        let start = Instant::now();
+        assert!(!is_ready(&admission));
+        ready(&admission).await;
+        assert_eq!(start.elapsed(), MIN_AGE);
+        assert!(one.is_displaced() && !two.is_displaced());
+        one.displaced().await;
+        assert_eq!(admission.pending(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_ends_or_is_admitted_makes_room_at_once() {
+        let admission = Admission::new(1, 0);
+        for admit in [true, false] {
+            let ticket = admission.enter(None);
+            let start = Instant::now();
+            let freed = async {
+                tokio::task::yield_now().await;
+                if admit {
+                    ticket.admit();
+                } else {
+                    drop(ticket);
+                }
+            };
+            tokio::join!(ready(&admission), freed);
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_with_many_pending_connections_displaces_its_own() {
+        let admission = Admission::new(3, 0);
+        let honest = admission.enter(from(1));
+        let mut flood = vec![admission.enter(from(2)), admission.enter(from(2))];
+        for _ in 0..100 {
+            ready(&admission).await;
+            flood.push(admission.enter(from(2)));
+        }
+        assert!(!honest.is_displaced());
+        assert_eq!(flood.iter().filter(|ticket| ticket.is_displaced()).count(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_taken_over_from_a_pending_connection_but_not_from_an_admitted_one() {
+        let admission = Admission::new(10, 1);
+        let (one, two) = (admission.enter(None), admission.enter(None));
+        assert!(one.take_place() && !two.take_place(), "the first is too young to be displaced");
+        tokio::time::advance(MIN_AGE).await;
+        assert!(two.take_place() && one.is_displaced());
+        two.admit();
+        tokio::time::advance(MIN_AGE).await;
+        let three = admission.enter(None);
+        assert!(!three.take_place() && !two.is_displaced());
+        drop((one, two));
+        assert!(three.take_place());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_task_learns_the_connections_fate() {
+        let admission = Admission::new(1, 1);
+        let displaced = admission.enter(None);
+        assert!(displaced.take_place() && !displaced.take_place());
+        let fate = displaced.displacement();
+        ready(&admission).await;
+        assert!(fate.await);
+        for admit in [true, false] {
+            let kept = admission.enter(None);
+            let fate = kept.displacement();
+            assert!(kept.take_place());
+            if admit {
+                kept.admit();
+            } else {
+                kept.leave();
+            }
+            assert!(!fate.await);
+            // Its place is free again once it has left.
+            kept.leave();
+        }
+    }
+
+    #[test]
+    fn the_network_of_an_address_is_its_prefix() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8::1:2:3:4"), "2001:db8::");
+        assert_eq!(of("2001:db8:0:1::1"), "2001:db8:0:1::");
+        assert_eq!((of("::ffff:192.0.2.1"), of("192.0.2.1")), ("192.0.2.1".to_owned(), "192.0.2.1".to_owned()));
+    }
+}
