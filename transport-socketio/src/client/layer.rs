@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
+use connector_core::{ClientConnector, Excerpt, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
@@ -185,8 +185,8 @@ where
             return Either::Left(self.plugin.call(request));
         }
         if let Some(left_out) = self.rejections.pass() {
-            let origin = header_excerpt(request.headers(), header::ORIGIN);
-            tracing::warn!(origin, left_out, "a client was rejected: {BAD_ORIGIN}");
+            let origin = Excerpt::new(header_excerpt(request.headers(), header::ORIGIN));
+            tracing::warn!(?origin, left_out, "a client was rejected: {BAD_ORIGIN}");
         }
         // The inner service defines the body's type, so the status line carries the reason.
         let mut rejection = Response::new(R::default());

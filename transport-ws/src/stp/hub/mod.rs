@@ -13,6 +13,7 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use connector_core::TraceLimit;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::net::ToSocketAddrs;
@@ -53,7 +54,12 @@ pub struct StpHubHandle(Arc<Inner>);
 struct Inner {
     config: StpHubConfig,
     router: Mutex<Router<Arc<Outbox>>>,
+    /// Limits the traces that clients cause: by all of them, since one client may open many connections.
+    traces: Arc<TraceLimit>,
 }
+
+/// Traces per second about clients.
+const TRACES: u32 = 50;
 
 impl StpHub {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
@@ -62,8 +68,9 @@ impl StpHub {
     /// As [`WsServer::bind`].
     pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
         let server = WsServer::bind(addr, config.server.clone()).await?;
-        let router = Mutex::new(Router::new(config.max_pending.max(1)));
-        Ok(StpHub { server, inner: Arc::new(Inner { config, router }) })
+        let traces = Arc::new(TraceLimit::per_second(TRACES));
+        let router = Mutex::new(Router::new(config.max_pending.max(1), Arc::clone(&traces)));
+        Ok(StpHub { server, inner: Arc::new(Inner { config, router, traces }) })
     }
 
     /// The URL for services, for example `ws://127.0.0.1:8080`. A path names a session, percent-encoded.
@@ -149,7 +156,11 @@ impl Inner {
                 Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
                     to.push(Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
                 }
-                Body::Received => tracing::warn!(why, "dropped an inform"),
+                Body::Received => {
+                    if let Some(left_out) = self.traces.pass() {
+                        tracing::warn!(why, left_out, "dropped an inform");
+                    }
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use connector_core::{LinkEnd, StallDetector};
+use connector_core::{Excerpt, LinkEnd, StallDetector, TraceLimit};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use transport_server::is_loopback;
@@ -29,15 +29,22 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
     hub.router().join(id, Arc::clone(&outbox), &path, may_list);
     let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
+    let traces = Arc::clone(&hub.traces);
     let mut endpoint = PeerEndpoint { hub, id, outbox, timer, stall: None, stop };
     let end = drive(&mut *link, &mut endpoint).await;
+    membership.slow = matches!(end, LinkEnd::TooSlow(_));
+    let shown = Excerpt::new(&end);
     match &end {
-        LinkEnd::TooSlow(_) => {
-            membership.slow = true;
-            tracing::warn!(%peer, %end, "closed the link of a service that does not read");
+        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, end = %shown, "a connection ended"),
+        _ => {
+            let Some(left_out) = traces.pass() else { return };
+            match membership.slow {
+                true => {
+                    tracing::warn!(%peer, left_out, end = %shown, "closed the link of a service that does not read")
+                }
+                false => tracing::info!(%peer, left_out, end = %shown, "a connection ended"),
+            }
         }
-        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection ended"),
-        _ => tracing::info!(%peer, %end, "a connection ended"),
     }
 }
 
@@ -65,6 +72,10 @@ struct PeerEndpoint {
 }
 
 impl Endpoint for PeerEndpoint {
+    fn traces(&self) -> &TraceLimit {
+        &self.hub.traces
+    }
+
     fn receive(&mut self, text: Utf8Bytes) {
         let text = if text.len() <= SMALL { Utf8Bytes::from(text.as_str()) } else { text };
         let incoming = Incoming::parse(&text);

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use connector_core::stp::{BadService, StpService, StpSession, StpTimeout, unique_name};
+use connector_core::{Excerpt, TraceLimit};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
@@ -20,6 +22,8 @@ pub(super) struct Router<O> {
     sessions: BTreeMap<String, Vec<PeerId>>,
     counters: StpCounters,
     max_pending: usize,
+    /// Limits the traces that clients cause.
+    traces: Arc<TraceLimit>,
 }
 
 #[derive(Debug)]
@@ -51,8 +55,9 @@ type Batch<'a, O> = Vec<Outgoing<'a, O>>;
 
 impl<O: Clone> Router<O> {
     /// At most `max_pending` requests await one service's answers.
-    pub(super) fn new(max_pending: usize) -> Router<O> {
-        Router { peers: HashMap::new(), sessions: BTreeMap::new(), counters: StpCounters::default(), max_pending }
+    pub(super) fn new(max_pending: usize, traces: Arc<TraceLimit>) -> Router<O> {
+        let (peers, sessions, counters) = (HashMap::new(), BTreeMap::new(), StpCounters::default());
+        Router { peers, sessions, counters, max_pending, traces }
     }
 
     /// Adds a connection to a URL with this path. It is not a service until it registers.
@@ -117,7 +122,9 @@ impl<O: Clone> Router<O> {
             }
             Incoming::Invalid(error) => {
                 self.counters.dropped += 1;
-                tracing::warn!(%error, "dropped a frame");
+                if let Some(left_out) = self.traces.pass() {
+                    tracing::warn!(left_out, error = %Excerpt::new(error), "dropped a frame");
+                }
                 Vec::new()
             }
         }
@@ -145,7 +152,9 @@ impl<O: Clone> Router<O> {
         let service = match service {
             Ok(service) => service,
             Err(error) => {
-                tracing::warn!(%error, "refused a Register");
+                if let Some(left_out) = self.traces.pass() {
+                    tracing::warn!(left_out, error = %Excerpt::new(&error), "refused a Register");
+                }
                 return match cookie {
                     Some(cookie) => self.refuse(from, cookie, error.to_string()).into_iter().collect(),
                     None => {
@@ -174,7 +183,10 @@ impl<O: Clone> Router<O> {
         if !services.contains(&from) {
             services.push(from);
         }
-        tracing::info!(name = service.service_name, session, "a service registered");
+        if let Some(left_out) = self.traces.pass() {
+            let (name, session) = (Excerpt::new(&service.service_name), Excerpt::new(&session));
+            tracing::info!(?name, ?session, left_out, "a service registered");
+        }
         let solvables = service.solvables.iter().filter(|name| !name.starts_with(RESERVED)).cloned().collect();
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.service = Some(Registered { session: session.clone(), service, solvables });
@@ -186,7 +198,10 @@ impl<O: Clone> Router<O> {
     fn inform(&mut self, from: PeerId, method: &str) -> Batch<'static, O> {
         let Some(session) = self.session_of(from) else {
             self.counters.dropped += 1;
-            tracing::warn!(method, "dropped an inform from a connection that has not registered");
+            if let Some(left_out) = self.traces.pass() {
+                let method = Excerpt::new(method);
+                tracing::warn!(?method, left_out, "dropped an inform from a connection that has not registered");
+            }
             return Vec::new();
         };
         let outgoing =
