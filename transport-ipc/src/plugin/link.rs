@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::output::{LastLines, follow};
+use super::output::{LastLines, Tracer, follow};
 use super::process::{Child, ChildEnd, Group};
 use super::program::{ChannelKind, Program};
 use super::restart::History;
@@ -31,14 +31,16 @@ pub(super) struct Supervised {
     /// Whether it has sent a message.
     sent_message: bool,
     output: Option<JoinHandle<()>>,
+    tracer: Tracer,
 }
 
 impl Supervised {
     pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Supervised {
         let stderr = LastLines::default();
-        let follow_errors = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stderr", Some(stderr.clone())));
+        let tracer = Tracer::new(plugin);
+        let follow_errors = |stream| tokio::spawn(follow(stream, tracer.clone(), "stderr", Some(stderr.clone())));
         let errors = group.child.stderr().take().map(follow_errors);
-        let follow_output = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stdout", None));
+        let follow_output = |stream| tokio::spawn(follow(stream, tracer.clone(), "stdout", None));
         let output = match program.channel {
             ChannelKind::Stdio => None,
             // On other channels the program may print to its standard output.
@@ -53,6 +55,7 @@ impl Supervised {
             end_pending: true,
             sent_message: false,
             output,
+            tracer,
         }
     }
 
@@ -71,7 +74,7 @@ impl Supervised {
     /// Records that it ended on its own.
     fn note(&mut self, end: &ChildEnd) {
         self.end_pending = false;
-        tracing::debug!(end = end.how(), "a program ended");
+        self.tracer.ended(end);
         self.history.ended(end, self.sent_message);
     }
 }

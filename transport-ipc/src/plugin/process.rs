@@ -13,7 +13,10 @@ use tokio::sync::watch;
 use super::descendants::Mark;
 
 /// How a program ended on its own, and the last lines of its standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The lines are for the host, and may contain secrets: `Display` and `Debug`, which other plugins see as the text of an
+/// error, do not show them. They are also traced as a warning if the program failed.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnd {
     /// The program.
@@ -69,19 +72,21 @@ impl ChildEnd {
             None => format!("the program {} closed its channel but did not end, and was killed", self.program),
         }
     }
-
-    /// The last lines, to be appended to a text; empty if there are none.
-    pub(super) fn last_lines(&self) -> String {
-        match self.stderr.is_empty() {
-            true => String::new(),
-            false => format!("; its last lines on standard error:\n{}", self.stderr.join("\n")),
-        }
-    }
 }
 
 impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.how(), self.last_lines())
+        f.write_str(&self.how())
+    }
+}
+
+impl fmt::Debug for ChildEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildEnd")
+            .field("program", &self.program)
+            .field("status", &self.status)
+            .field("stderr", &format_args!("{} lines", self.stderr.len()))
+            .finish()
     }
 }
 

@@ -40,8 +40,8 @@ struct Record {
 struct Last {
     success: bool,
     how: String,
-    /// The last lines of its standard error, as they are appended to a text.
-    stderr: String,
+    /// Whether it has written to its standard error.
+    has_stderr: bool,
     /// Whether it has sent a message.
     sent_message: bool,
 }
@@ -57,13 +57,14 @@ impl History {
 
     /// Records that the program ended on its own. `sent_message` is whether it has sent a message.
     pub(super) fn ended(&self, end: &ChildEnd, sent_message: bool) {
-        self.note(Last { success: end.is_success(), how: end.how(), stderr: end.last_lines(), sent_message });
+        let (success, has_stderr) = (end.is_success(), !end.stderr.is_empty());
+        self.note(Last { success, how: end.to_string(), has_stderr, sent_message });
     }
 
     /// Records that it was killed because its link was dropped.
     pub(super) fn killed(&self) {
         let how = "the program was killed because its link was dropped".to_owned();
-        self.note(Last { success: false, how, stderr: String::new(), sent_message: true });
+        self.note(Last { success: false, how, has_stderr: false, sent_message: true });
     }
 
     fn note(&self, last: Last) {
@@ -104,7 +105,9 @@ impl History {
 
 impl Last {
     fn explain(&self, stays_down: &str) -> String {
-        let Last { how, stderr, .. } = self;
+        let how = &self.how;
+        // Not the lines themselves: other plugins see this text.
+        let stderr = if self.has_stderr { "; the traces have its last lines on standard error" } else { "" };
         match self.sent_message {
             true => format!("{stays_down}; the last time, {how}{stderr}"),
             false => format!(
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     fn last(success: bool, how: &str) -> Last {
-        Last { success, how: how.to_owned(), stderr: String::new(), sent_message: true }
+        Last { success, how: how.to_owned(), has_stderr: false, sent_message: true }
     }
 
     fn history(restart: Restart) -> History {
