@@ -122,6 +122,7 @@ async fn a_program_that_is_not_a_plugin_is_reported() {
         let program = usage.clone().channel(channel);
         let error = host().await.activate(child("p", program)).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 2 without having sent") && error.contains("ended 2 times"), "{error}");
+        assert!(error.contains("withheld: use Program::inherit_env"), "{error}");
         assert!(error.ends_with("; the traces have its last lines on standard error"), "{error}");
         assert_eq!(warnings.containing("usage: x [-v] FILE").len(), 2, "{channel:?}");
     }

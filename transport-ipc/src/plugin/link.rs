@@ -35,7 +35,13 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
-    pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Supervised {
+    pub(super) fn new(
+        mut group: Group,
+        plugin: &Arc<str>,
+        program: &Program,
+        withheld: usize,
+        history: &History,
+    ) -> Supervised {
         let stderr = LastLines::default();
         let tracer = Tracer::new(plugin);
         let follow_errors = |stream| tokio::spawn(follow(stream, tracer.clone(), "stderr", Some(stderr.clone())));
@@ -47,7 +53,7 @@ impl Supervised {
             _ => group.child.stdout().take().map(follow_output),
         };
         let child = Child::supervise(group, program.exit_timeout, program.term_timeout);
-        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
+        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), withheld, stderr, errors);
         Supervised {
             child,
             end: Box::pin(end),
@@ -93,6 +99,7 @@ impl Drop for Supervised {
 async fn ended(
     mut status: watch::Receiver<Option<Option<ExitStatus>>>,
     program: String,
+    withheld_env: usize,
     stderr: LastLines,
     errors: Option<JoinHandle<()>>,
 ) -> ChildEnd {
@@ -104,7 +111,7 @@ async fn ended(
             errors.abort();
         }
     }
-    ChildEnd { program, status, stderr: stderr.all() }
+    ChildEnd { program, status, stderr: stderr.all(), withheld_env }
 }
 
 /// The link over a program's channel.

@@ -25,6 +25,9 @@ pub struct ChildEnd {
     pub status: Option<ExitStatus>,
     /// The last 20 lines of its standard error, each up to 2 KiB.
     pub stderr: Vec<String>,
+    /// The number of variables of the host's environment that it did not inherit by default
+    /// ([`InheritedEnv::Common`](crate::InheritedEnv)), one of which it may have needed.
+    pub withheld_env: usize,
 }
 
 impl ChildEnd {
@@ -72,11 +75,21 @@ impl ChildEnd {
             None => format!("the program {} closed its channel but did not end, and was killed", self.program),
         }
     }
+
+    /// If it failed, the number of variables withheld from it, to be appended to a text.
+    pub(super) fn withheld(&self) -> String {
+        match self.withheld_env {
+            many if many > 0 && !self.is_success() => format!(
+                "; {many} variables of the host's environment were withheld: use Program::inherit_env or env if it needs one"
+            ),
+            _ => String::new(),
+        }
+    }
 }
 
 impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.how())
+        write!(f, "{}{}", self.how(), self.withheld())
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use conformance::traces;
-use connector_core::{Event, Plugin, Rest};
+use connector_core::{CallError, Event, Plugin, Rest};
 use tracing::Level;
-use transport_ipc::{ChildEnd, child};
+use transport_ipc::{ChildEnd, Program, child};
 
 use crate::support::*;
 
@@ -56,4 +56,33 @@ async fn the_host_reads_the_last_lines_from_the_error_of_its_own_call() {
     let error = host.call().await.unwrap_err();
     assert!(!format!("{error:?}").contains("one"), "{error:?}");
     assert_eq!(ChildEnd::of(&error).unwrap().stderr, ["one", "two"]);
+}
+
+/// Cargo sets `CARGO_MANIFEST_DIR` for tests.
+#[tokio::test]
+async fn only_common_variables_of_the_host_are_inherited_by_default() {
+    let host_dir = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let script = format!("{HANDSHAKE}answer=\"${{PATH:+path}} $CARGO_MANIFEST_DIR $ONE\"; {ANSWER} exit 3");
+    let program = || shell(&script).env("ONE", "1");
+    let cases: [(fn(Program) -> Program, String, bool); 3] = [
+        (|program| program, "path  1".to_owned(), true),
+        (|program| program.inherit_all_env(), format!("path {host_dir} 1"), false),
+        (|program| program.inherit_env(["CARGO_MANIFEST_DIR", "PATH"]), format!("path {host_dir} 1"), false),
+    ];
+    for (inherits, expected, withholds) in cases {
+        let host = Host::new().await;
+        host.activate(child("p", inherits(program()))).await.unwrap();
+        assert_eq!(host.call().await.unwrap(), expected);
+        let lost = soon(async {
+            loop {
+                match host.call().await {
+                    Err(CallError::LinkLost(lost)) => return lost.to_string(),
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+        .await;
+        assert_eq!(lost.contains("variables of the host's environment were withheld"), withholds, "{lost}");
+        assert!(!lost.contains("CARGO_MANIFEST_DIR") && !lost.contains(&host_dir), "{lost}");
+    }
 }
