@@ -55,16 +55,16 @@ impl PluginRole {
         self.shared.loaded.send_replace(Some(name.clone()));
         tracing::debug!(plugin = ?Excerpt::new(name), "an engine has performed the handshake");
         let own = self.shared.instance.plugin.name();
-        if **name != *own {
-            if let Some(left_out) = self.shared.traces.pass() {
-                let given = Excerpt::new(crate::wire::display_json(name));
-                tracing::warn!(
-                    plugin = own,
-                    ?given,
-                    left_out,
-                    "the engine has registered this plugin under another name; callers must use that name"
-                );
-            }
+        if **name != *own
+            && let Some(left_out) = self.shared.traces.pass()
+        {
+            let given = Excerpt::new(crate::wire::display_json(name));
+            tracing::warn!(
+                plugin = own,
+                ?given,
+                left_out,
+                "the engine has registered this plugin under another name; callers must use that name"
+            );
         }
         // The hook is polled first, so that services it creates are listed in the handshake response.
         if let Some(hook) = &self.shared.instance.plugin.on_activation {

@@ -49,7 +49,6 @@ const COMMON: &[&str] = &[
     "SSL_CERT_*",
     "RUST_*",
 ];
-#[cfg_attr(not(windows), allow(dead_code, reason = "listed on every system for the documentation's test"))]
 const WINDOWS: &[&str] = &[
     "SystemRoot",
     "SystemDrive",
