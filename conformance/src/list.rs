@@ -159,6 +159,10 @@ macro_rules! __cases {
                 a_plugin_listens [],
                 a_response_does_not_overtake_an_event [],
             }
+            traces {
+                a_plugin_cannot_flood_the_engines_log [],
+                an_engine_cannot_flood_the_plugins_log [],
+            }
             loss {
                 a_call_while_the_link_is_down_is_lost [Cut],
                 a_running_call_is_lost_at_a_cut [Cut],

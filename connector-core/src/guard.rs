@@ -6,11 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
 
+use crate::excerpt::Excerpt;
+
 /// Runs `code`. Returns `None` if it panics; the panic is traced with the plugin's name and `what` as the description
 /// of `code`.
 pub(crate) fn call<T>(plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(code));
-    outcome.map_err(|panic| tracing::error!(plugin, panic = panic_text(&*panic), "{what} panicked")).ok()
+    outcome.map_err(|panic| tracing::error!(plugin = ?Excerpt::new(plugin), panic = %Excerpt::new(panic_text(&*panic)), "{what} panicked")).ok()
 }
 
 /// Like [`call`], for a future.
@@ -22,7 +24,7 @@ pub(crate) async fn run<T>(plugin: &str, what: &str, work: impl Future<Output = 
 pub(crate) async fn catch<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
         let text = panic_text(&*panic).to_owned();
-        tracing::error!(plugin, panic = text, "{what} panicked");
+        tracing::error!(plugin = ?Excerpt::new(plugin), panic = %Excerpt::new(&text), "{what} panicked");
         text
     })
 }

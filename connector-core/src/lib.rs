@@ -73,7 +73,8 @@
 //!
 //! To write a transport:
 //! - [`Link`] and its contract; [`FramedLink`] makes one from any stream and sink; it carries [`Message`]s with [`Id`]s
-//!   and [`Payload`]s. [`FailedWrite`], [`StallDetector`], [`ReconnectDelays`] and [`redacted_url()`] are shared utilities.
+//!   and [`Payload`]s. [`FailedWrite`], [`StallDetector`], [`ReconnectDelays`], [`redacted_url()`], [`Excerpt`] and
+//!   [`TraceLimit`] are shared utilities.
 #![cfg_attr(feature = "stp", doc = "\nSketch-thru-Plan: module [`stp`] (feature `stp`).")]
 //!
 //! # Guides
@@ -95,6 +96,7 @@ mod client;
 mod connector;
 mod engine;
 mod error;
+mod excerpt;
 mod framed;
 mod guard;
 mod link;
@@ -125,6 +127,7 @@ pub use engine::{
 pub use error::{
     ActivateError, CallError, Fault, LinkLost, Refusal, RegisterError, ServiceError, UpdateError, WrongResult,
 };
+pub use excerpt::Excerpt;
 pub use framed::FramedLink;
 pub use link::{QueueLimits, StallDetector};
 pub use plugin::{Context, IntoArgs, Json, Listener, Method, Parameter, Parameters, Plugin, Reply, Rest, Service};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::runtime::{self, Instant};
 use crate::sync::lock;
 
-/// Lets one trace per second pass and counts the rest. For events that a peer can cause without limit, such as rejected
-/// connections.
+/// Lets a number of traces per second pass, one by default, and counts the rest. For events that a peer can cause
+/// without limit, such as rejected connections. Texts of the peer are shown as an [`Excerpt`](crate::Excerpt).
 ///
 /// ```
 /// let refusals = connector_core::TraceLimit::default();
@@ -17,28 +17,60 @@ use crate::sync::lock;
 ///     }
 /// }
 /// ```
-#[derive(Debug, Default)]
-pub struct TraceLimit(Mutex<State>);
+#[derive(Debug)]
+pub struct TraceLimit {
+    per_second: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<Instant>,
+    /// The current second: its beginning, and the number of traces that have passed since.
+    second: Option<Instant>,
+    passed: u32,
     left_out: u64,
+}
+
+/// One trace per second.
+impl Default for TraceLimit {
+    fn default() -> TraceLimit {
+        TraceLimit::per_second(1)
+    }
 }
 
 impl TraceLimit {
     const INTERVAL: Duration = Duration::from_secs(1);
 
+    /// At most `traces` per second; at least 1.
+    pub const fn per_second(traces: u32) -> TraceLimit {
+        let state = State { second: None, passed: 0, left_out: 0 };
+        TraceLimit { per_second: if traces == 0 { 1 } else { traces }, state: Mutex::new(state) }
+    }
+
+    /// The limit for the traces about one peer's messages: 10 per second.
+    pub(crate) const fn per_peer() -> TraceLimit {
+        TraceLimit::per_second(10)
+    }
+
     /// Whether to trace now: `Some` with the number of traces skipped since the last one, or `None` if this one must be
     /// skipped too.
     pub fn pass(&self) -> Option<u64> {
-        let (mut state, now) = (lock(&self.0), runtime::now());
-        if state.last.is_some_and(|last| now.duration_since(last) < TraceLimit::INTERVAL) {
+        let (mut state, now) = (lock(&self.state), runtime::now());
+        if state.second.is_none_or(|second| now.duration_since(second) >= TraceLimit::INTERVAL) {
+            (state.second, state.passed) = (Some(now), 0);
+        }
+        if state.passed >= self.per_second {
             state.left_out += 1;
             return None;
         }
-        state.last = Some(now);
+        state.passed += 1;
         Some(std::mem::take(&mut state.left_out))
+    }
+
+    /// The number of traces skipped since the last one, for a final trace when there are no more to come. `None` if
+    /// there are none.
+    pub fn take_left_out(&self) -> Option<u64> {
+        Some(std::mem::take(&mut lock(&self.state).left_out)).filter(|left_out| *left_out > 0)
     }
 }
 
@@ -47,11 +79,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_passes_in_a_second_and_the_others_are_counted() {
-        let limit = TraceLimit::default();
-        let passed: Vec<_> = (0..100).filter_map(|_| limit.pass()).collect();
-        assert_eq!(passed, [0]);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!((limit.pass(), limit.pass()), (Some(99), None));
+    async fn the_first_of_each_second_pass_and_the_others_are_counted() {
+        for max in [1, 3] {
+            let limit = TraceLimit::per_second(max);
+            let passed: Vec<_> = (0..100).filter_map(|_| limit.pass()).collect();
+            assert_eq!(passed, vec![0; max as usize]);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(limit.pass(), Some(100 - u64::from(max)));
+            assert_eq!(limit.take_left_out(), None);
+            let more = (0..10).filter_map(|_| limit.pass()).count();
+            assert_eq!((more, limit.take_left_out()), (max as usize - 1, Some(11 - u64::from(max))));
+            assert_eq!(limit.take_left_out(), None);
+        }
     }
 }

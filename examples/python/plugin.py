@@ -11,17 +11,21 @@ def send(**message):
     wire.write(json.dumps(message, allow_nan=False) + "\n")  # raises on invalid JSON before it writes anything
     wire.flush()
 
+def not_json(text):
+    raise ValueError(f"{text} is not JSON")
+
 def read(line):
     """Decodes a message; one that Python cannot read (too deep, too many digits) becomes an error response."""
     try:
-        message = json.loads(line)
+        message = json.loads(line, parse_constant=not_json)  # Python would accept `NaN`, and then fail to echo it
         return message if isinstance(message, dict) else {}
     except (ValueError, RecursionError) as error:
         head = line.partition(b'"payload"')[0]
-        action, number = re.search(rb'"action":"(\w+)"', head), re.search(rb'"id":(-?\d+)', head)
+        action = re.search(rb'"action"\s*:\s*"(\w+)"', head)
+        number = re.search(rb'"id"\s*:\s*(-?\d{1,18}|"[\w-]*")\s*[,}]', head)
         if not (action and number):
             return {}
-        return {"action": action[1].decode(), "id": int(number[1]), "error": f"it cannot be read: {error!r:.200}"}
+        return {"action": action[1].decode(), "id": json.loads(number[1]), "error": f"it cannot be read: {error!r:.200}"}
 
 def receive():
     message = read(sys.stdin.buffer.readline() or sys.exit())  # end of input: the engine has closed the channel

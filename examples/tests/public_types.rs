@@ -65,10 +65,11 @@ fn the_conformance_suites_values_are_shared_between_threads() {
 #[test]
 fn processes_and_local_sockets() {
     use transport_ipc::{
-        Channel, ChannelError, ChannelKind, ChildConnector, ChildEnd, IpcConfig, Program, Restart, local,
+        Channel, ChannelError, ChannelKind, ChildConnector, ChildEnd, InheritedEnv, IpcConfig, Program, Restart, local,
     };
 
-    shared::<(Channel, ChannelKind, ChildEnd, IpcConfig, Program, Restart, local::LocalConfig, local::LocalName)>();
+    shared::<(Channel, ChannelKind, ChildEnd, IpcConfig, InheritedEnv, Program, Restart)>();
+    shared::<(local::LocalConfig, local::LocalName)>();
     shared::<local::LocalConnector>();
     moved::<(ChildConnector, local::LocalServer)>();
     error::<ChannelError>();

@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use conformance::local;
 use connector_core::{CallError, Engine, Event, Payload, Rest};
 use support::need;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use transport_ipc::Program;
 
@@ -66,4 +68,42 @@ async fn a_plugin_in_python() {
     };
     timeout(LIMIT, work).await.expect("a call hangs");
     timeout(LIMIT, engine.shutdown()).await.expect("the shutdown hangs");
+}
+
+/// Lines that an engine would not send, or that Python cannot read, with the response to those that have a readable id.
+#[tokio::test]
+#[cfg_attr(not(has_python), ignore = "needs Python")]
+async fn a_plugin_in_python_survives_unreadable_lines() {
+    need("python3");
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let digits = "9".repeat(5000);
+    let request = |head: &str, payload: &str| format!(r#"{{"action":"request",{head},"payload":[{payload}]}}"#);
+    let lines = [
+        (request(r#""id":1,"key":"add""#, &format!("{deep},1")), Some(r#""id": 1, "error": "it cannot be read"#)),
+        (request(r#""id": "a-2","key":"add""#, &format!("{deep},1")), Some(r#""id": "a-2", "error": "it cannot"#)),
+        (request(r#""id":3,"name":NaN,"key":"add""#, "1,1"), Some(r#""id": 3, "error": "it cannot be read"#)),
+        (request(r#""id":4"#, "1,1"), Some(r#""id": 4, "error""#)),
+        (request(&format!(r#""id":{digits},"key":"add""#), "1,1"), None),
+        (request(&format!(r#""id":{deep},"key":"add""#), "1,1"), None),
+        (r#"{"action":"request","id":5,"key":"add","payload":[1,"#.to_owned(), Some(r#""id": 5, "error""#)),
+        ("\u{0}hello".to_owned(), None),
+        (deep.clone(), None),
+        (request(r#""id":6,"key":"add""#, "20,22"), Some(r#""id": 6, "key": "add", "payload": 42"#)),
+    ];
+    let (sent, expected): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+    let mut command = tokio::process::Command::new("python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/plugin.py")).kill_on_drop(true);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let sending = async move { stdin.write_all((sent.join("\n") + "\n").as_bytes()).await };
+    let (sent, output) =
+        timeout(LIMIT, async { tokio::join!(sending, child.wait_with_output()) }).await.expect("it hangs");
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    sent.unwrap_or_else(|error| panic!("{error}: {output}"));
+    let answers: Vec<_> = output.lines().skip(1).collect();
+    let expected: Vec<_> = expected.into_iter().flatten().collect();
+    assert_eq!(answers.len(), expected.len(), "{output}");
+    for (answer, expected) in answers.iter().zip(expected) {
+        assert!(answer.contains(expected), "{answer} does not contain {expected}");
+    }
 }

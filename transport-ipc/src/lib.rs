@@ -55,7 +55,7 @@ pub use client::NodeChannel;
 pub use client::{Channel, ChannelError};
 pub use config::IpcConfig;
 #[cfg(feature = "plugin")]
-pub use plugin::{ChannelKind, ChildConnector, ChildEnd, Program, Restart, child};
+pub use plugin::{ChannelKind, ChildConnector, ChildEnd, InheritedEnv, Program, Restart, child};
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
+use conformance::traces;
 use connector_core::{
     ActivateError, CallError, Engine, Event, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions,
     QueueLimits, Registration, Rest,
 };
 use tokio::time::timeout;
+use tracing::Level;
 use transport_ipc::{ChannelKind, ChildEnd, Program, Restart, child};
 
 /// The time limit of every wait.
@@ -98,10 +100,14 @@ async fn a_program_with_another_digest_fails_the_activation() {
 
 #[tokio::test]
 async fn a_program_that_ends_at_once_is_restarted_within_its_budget() {
+    let warnings = traces(Level::WARN);
     let program = shell("echo 'no database' >&2; exit 3").restart(Restart::OnFailure).crash_budget(3, LIMIT);
     let error = Host::new().await.activate(child("p", program)).await.unwrap_err().to_string();
     assert!(error.contains("ended 3 times within 30s") && error.contains("exit status: 3"), "{error}");
-    assert!(error.contains("no database"), "{error}");
+    // Other plugins see the error as well.
+    assert!(!error.contains("no database"), "{error}");
+    let traced = warnings.containing("no database");
+    assert!(traced.len() == 3 && traced.iter().all(|line| line.contains("exit status: 3")), "{traced:?}");
 }
 
 #[tokio::test]
@@ -112,10 +118,13 @@ async fn a_program_that_is_not_a_plugin_is_reported() {
     assert!(error.contains("is it a plugin's program") && error.contains("Restart::OnFailure"), "{error}");
     let usage = Program::new("/bin/sh").arg("-c").arg("echo 'usage: x [-v] FILE' >&2; exit 2").crash_budget(2, LIMIT);
     for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
+        let warnings = traces(Level::WARN);
         let program = usage.clone().channel(channel);
         let error = host().await.activate(child("p", program)).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 2 without having sent") && error.contains("ended 2 times"), "{error}");
-        assert!(error.ends_with("usage: x [-v] FILE"), "{error}");
+        assert!(error.contains("withheld: use Program::inherit_env"), "{error}");
+        assert!(error.ends_with("; the traces have its last lines on standard error"), "{error}");
+        assert_eq!(warnings.containing("usage: x [-v] FILE").len(), 2, "{channel:?}");
     }
 }
 

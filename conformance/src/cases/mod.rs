@@ -15,4 +15,5 @@ pub mod payloads;
 pub mod pressure;
 pub mod shutdown;
 pub mod threads;
+pub mod traces;
 pub mod waking;

@@ -8,10 +8,12 @@ use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{Fault, LinkLost};
+use crate::excerpt::Excerpt;
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Role};
 use crate::plugin::Context;
 use crate::runtime::{self, Timer};
 use crate::session::{Invocation, PluginEvent, PluginSession, PluginSide};
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload};
 
 pub(super) type PluginEndpoint = Endpoint<PluginRole>;
@@ -73,13 +75,16 @@ impl PluginRole {
     /// The engine's first handshake on this link.
     fn activate(&mut self, exchange: &mut Exchange<PluginSide>, name: &Name) {
         self.shared.loaded.send_replace(Some(name.clone()));
-        tracing::debug!(plugin = &**name, "an engine has performed the handshake");
+        tracing::debug!(plugin = ?Excerpt::new(name), "an engine has performed the handshake");
         let own = self.shared.instance.plugin.name();
-        if **name != *own {
-            let given = crate::wire::display_json(name);
+        if **name != *own
+            && let Some(left_out) = self.shared.traces.pass()
+        {
+            let given = Excerpt::new(crate::wire::display_json(name));
             tracing::warn!(
                 plugin = own,
-                given = &*given,
+                ?given,
+                left_out,
                 "the engine has registered this plugin under another name; callers must use that name"
             );
         }
@@ -102,6 +107,10 @@ impl Role for PluginRole {
 
     fn plugin(&self) -> Name {
         self.shared.name()
+    }
+
+    fn traces(&self) -> &TraceLimit {
+        &self.shared.traces
     }
 
     fn outbox(&self) -> &Outbox<ClientCommand> {
@@ -190,8 +199,8 @@ impl Role for PluginRole {
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         if !exchange.is_idle() || self.shared.outbox.backlog().0 > 0 {
             ready!(limit.as_mut().poll(cx));
-            let plugin = self.shared.name();
-            tracing::warn!(%plugin, limit = ?self.shared.config.stop_timeout, "running methods are dropped");
+            let plugin = Excerpt::new(self.shared.name());
+            tracing::warn!(?plugin, limit = ?self.shared.config.stop_timeout, "running methods are dropped");
         }
         Poll::Ready(LinkEnd::Disconnected)
     }
@@ -209,7 +218,7 @@ mod tests {
     fn a_name_that_differs_from_the_plugins_own_is_warned_about_once() {
         for (given, warned) in [("probe", false), ("prope", true)] {
             let warnings = conformance::traces(tracing::Level::WARN);
-            let shared = Arc::new(RemoteClient::new(Plugin::new("probe"), ClientConfig::default()));
+            let shared = Arc::new(RemoteClient::new(Plugin::new("probe"), ClientConfig::default(), Arc::default()));
             let mut endpoint = PluginEndpoint::open(shared);
             for id in 0..2 {
                 let text = format!(
@@ -225,8 +234,11 @@ mod tests {
 
     #[test]
     fn a_command_that_sends_nothing_does_not_delay_a_response() {
-        let shared =
-            Arc::new(RemoteClient::new(Plugin::new("probe").method("echo", async |n: i64| n), ClientConfig::default()));
+        let shared = Arc::new(RemoteClient::new(
+            Plugin::new("probe").method("echo", async |n: i64| n),
+            ClientConfig::default(),
+            Arc::default(),
+        ));
         let mut endpoint = PluginEndpoint::open(Arc::clone(&shared));
         let mut cx = Cx::from_waker(std::task::Waker::noop());
         let receive =

@@ -76,6 +76,17 @@ impl PluginClient {
         }
     }
 
+    /// Calls `trace` with the plugin's name and the number of traces left out, unless too many were caused.
+    pub(crate) fn warn(&self, trace: impl FnOnce(&str, u64)) {
+        let left_out = match &self.0 {
+            Location::Local { entry, .. } => entry.upgrade().map_or(Some(0), |entry| entry.traces.pass()),
+            Location::Remote(link) => link.traces.pass(),
+        };
+        if let Some(left_out) = left_out {
+            trace(&self.name(), left_out);
+        }
+    }
+
     /// Waits for the engine's handshake, before which a plugin behind a link cannot call or emit. Returns at once in
     /// the engine's process. Cancel safe.
     ///

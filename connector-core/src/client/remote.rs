@@ -17,6 +17,7 @@ use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
 use crate::session::{CallId, CallIds, HANDSHAKE};
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Action, Name, Payload};
 
 /// A request from a handle to the link's task.
@@ -68,6 +69,8 @@ pub(crate) struct RemoteClient {
     /// The plugin's registered name, once an engine has performed the handshake.
     pub(super) loaded: watch::Sender<Option<Name>>,
     listeners: Mutex<HashMap<(Name, Name), Listeners>>,
+    /// Limits the traces that engines cause. Shared by the links of a server, since a client may open many.
+    pub(super) traces: Arc<TraceLimit>,
 }
 
 /// The listeners of one event.
@@ -86,7 +89,7 @@ struct Registered {
 }
 
 impl RemoteClient {
-    pub(super) fn new(plugin: Plugin, config: ClientConfig) -> RemoteClient {
+    pub(super) fn new(plugin: Plugin, config: ClientConfig, traces: Arc<TraceLimit>) -> RemoteClient {
         RemoteClient {
             outbox: Outbox::new(config.queue.clone(), None),
             instance: Arc::new(Instance::new(plugin)),
@@ -95,6 +98,7 @@ impl RemoteClient {
             next_listener: AtomicU64::new(0),
             loaded: watch::Sender::new(None),
             listeners: Mutex::default(),
+            traces,
         }
     }
 
@@ -285,7 +289,7 @@ impl RemoteClient {
         }
         drop(listeners);
         for one in now {
-            run_callback(&one.callback, &self.name(), &key.0, &key.1, args);
+            run_callback(&one.callback, &self.traces, &self.name(), &key.0, &key.1, args);
         }
     }
 

@@ -17,10 +17,12 @@ use super::PluginClient;
 use super::endpoint::PluginEndpoint;
 use super::remote::RemoteClient;
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginPanicked};
+use crate::excerpt::Excerpt;
 use crate::guard;
 use crate::link::{QueueLimits, close, drive};
 use crate::plugin::Plugin;
 use crate::runtime;
+use crate::trace_limit::TraceLimit;
 
 /// Limits of the plugin's endpoint of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +131,18 @@ pub fn connect(
     plugin: Plugin,
     config: ClientConfig,
 ) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
+    connect_with(link, plugin, config, Arc::new(TraceLimit::per_peer()))
+}
+
+fn connect_with(
+    link: Box<dyn Link>,
+    plugin: Plugin,
+    config: ClientConfig,
+    traces: Arc<TraceLimit>,
+) -> (PluginClient, impl Future<Output = LinkEnd> + Send + 'static) {
     // At `debug` because of its cost: see the engine's span.
     let span = tracing::debug_span!("plugin", name = plugin.name());
-    let shared = Arc::new(RemoteClient::new(plugin, config));
+    let shared = Arc::new(RemoteClient::new(plugin, config, traces));
     let client = PluginClient::behind(Arc::clone(&shared));
     (client, run(link, shared).instrument(span))
 }
@@ -152,7 +163,7 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         None => LinkEnd::Disconnected,
     };
     drop(link);
-    tracing::debug!(plugin = &*shared.name(), %end, "the link has ended");
+    tracing::debug!(plugin = ?Excerpt::new(shared.name()), end = %Excerpt::new(&end), "the link has ended");
     if let Some(endpoint) = guard.endpoint.take() {
         endpoint.end(end.clone());
     }
@@ -163,7 +174,7 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         let (client, plugin) = (PluginClient::behind(Arc::clone(&shared)), shared.name());
         let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
         if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none() {
-            tracing::warn!(%plugin, "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
+            tracing::warn!(plugin = ?Excerpt::new(&plugin), "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
         }
     }
     end
@@ -265,6 +276,7 @@ async fn accept<P>(
 where
     P: Fn() -> Plugin + Send + 'static,
 {
+    let traces = Arc::new(TraceLimit::per_peer());
     let mut sessions = FuturesUnordered::new();
     let mut last = None;
     let end = loop {
@@ -284,7 +296,7 @@ where
         match accepted {
             Some(Ok(link)) => {
                 if let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) {
-                    sessions.push(session(link, plugin, config.clone(), stopping.clone()));
+                    sessions.push(session(link, plugin, config.clone(), Arc::clone(&traces), stopping.clone()));
                 }
             }
             Some(Err(end)) => break Some(end),
@@ -309,9 +321,10 @@ async fn session(
     link: Box<dyn Link>,
     plugin: Plugin,
     config: ClientConfig,
+    traces: Arc<TraceLimit>,
     mut stopping: watch::Receiver<bool>,
 ) -> LinkEnd {
-    let (client, session) = connect(link, plugin, config);
+    let (client, session) = connect_with(link, plugin, config, traces);
     let (sender, end) = oneshot::channel();
     let mut task = runtime::spawn(async { drop(sender.send(session.await)) });
     let stopped = async {

@@ -12,9 +12,11 @@ use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
 use crate::error::Refusal;
+use crate::excerpt::Excerpt;
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Reply, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
+use crate::trace_limit::TraceLimit;
 use crate::wire::Name;
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
@@ -86,7 +88,9 @@ impl EngineRole {
     /// Traces a refusal for which the wire has no response.
     fn trace(&self, outcome: Result<(), Refusal>) {
         if let Err(refusal) = outcome {
-            tracing::warn!(plugin = &*self.entry.name, %refusal, "refused");
+            self.entry.warn(|plugin, left_out| {
+                tracing::warn!(plugin, left_out, refusal = %Excerpt::new(refusal), "refused");
+            });
         }
     }
 }
@@ -97,6 +101,10 @@ impl Role for EngineRole {
 
     fn plugin(&self) -> Name {
         self.entry.name.clone()
+    }
+
+    fn traces(&self) -> &TraceLimit {
+        &self.entry.traces
     }
 
     fn outbox(&self) -> &Outbox<EngineCommand> {
@@ -157,7 +165,9 @@ impl Role for EngineRole {
 
     fn handshake_failed(&mut self, end: LinkEnd) {
         match self.is_loaded() {
-            true => tracing::warn!(plugin = &*self.entry.name, %end, "a repeated handshake failed"),
+            true => self.entry.warn(|plugin, left_out| {
+                tracing::warn!(plugin, left_out, end = %Excerpt::new(end), "a repeated handshake failed");
+            }),
             false => self.handshake = Handshake::Failed(end),
         }
     }

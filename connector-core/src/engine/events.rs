@@ -13,6 +13,7 @@ use super::router::may_act;
 use crate::error::Refusal;
 use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload};
 
 /// The events of one plugin, which need not be registered: subscriptions may precede registration.
@@ -48,10 +49,10 @@ struct Subscription {
 /// The single subscription per listener and event made by `on` and `once`, as in the published engine.
 const PUBLISHED: u64 = 0;
 
-/// How an event reaches a listener.
+/// How an event reaches a listener; at a local one, with the limit for its traces.
 #[derive(Clone)]
 enum Delivery {
-    Local(Callback),
+    Local(Callback, Arc<TraceLimit>),
     Remote(Arc<RemotePlugin>),
 }
 
@@ -72,7 +73,14 @@ impl Inner {
         once: bool,
         callback: Callback,
     ) -> Result<(), Refusal> {
-        self.subscribe(listener, emitter.into(), event.into(), PUBLISHED, once, Delivery::Local(callback))
+        self.subscribe(
+            listener,
+            emitter.into(),
+            event.into(),
+            PUBLISHED,
+            once,
+            Delivery::Local(callback, Arc::clone(&listener.traces)),
+        )
     }
 
     /// A separate subscription, ended by [`end_subscription`](Inner::end_subscription) with the returned id.
@@ -84,7 +92,14 @@ impl Inner {
         callback: Callback,
     ) -> Result<u64, Refusal> {
         let id = self.clock.tick();
-        self.subscribe(listener, emitter.into(), event.into(), id, false, Delivery::Local(callback))?;
+        self.subscribe(
+            listener,
+            emitter.into(),
+            event.into(),
+            id,
+            false,
+            Delivery::Local(callback, Arc::clone(&listener.traces)),
+        )?;
         Ok(id)
     }
 
@@ -298,7 +313,7 @@ impl EventState {
 impl Delivery {
     fn event(&self, listener: &str, emitter: &Name, event: &Name, args: &Payload) {
         match self {
-            Delivery::Local(callback) => run_callback(callback, listener, emitter, event, args),
+            Delivery::Local(callback, traces) => run_callback(callback, traces, listener, emitter, event, args),
             Delivery::Remote(remote) => remote.notify(emitter.clone(), event.clone(), args.clone()),
         }
     }

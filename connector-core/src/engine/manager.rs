@@ -11,6 +11,7 @@ use super::lifecycle::Change;
 use super::policy::decision;
 use super::{Inner, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
+use crate::excerpt::Excerpt;
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
 use crate::wire::Payload;
@@ -216,7 +217,7 @@ impl Inner {
         if let Some(manager) = self.find(MANAGER)
             && let Err(refusal) = self.emit(&manager, event, args)
         {
-            tracing::warn!(event, %refusal, "the manager cannot emit");
+            tracing::warn!(event, refusal = %Excerpt::new(refusal), "the manager cannot emit");
         }
     }
 }

@@ -10,11 +10,13 @@ use super::link_state::LinkState;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
+use crate::excerpt::Excerpt;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload, RequestInfo};
 
 /// A request to the link's task.
@@ -59,6 +61,8 @@ pub(super) struct RemotePlugin {
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
+    /// Limits the traces about events that are dropped.
+    drops: TraceLimit,
 }
 
 impl RemotePlugin {
@@ -83,6 +87,7 @@ impl RemotePlugin {
             connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
+            drops: TraceLimit::default(),
         }
     }
 
@@ -111,13 +116,21 @@ impl RemotePlugin {
         match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
             Ok(oldest) if oldest.is_empty() => {}
             Ok(oldest) => {
-                tracing::warn!(
-                    plugin,
-                    dropped = oldest.len(),
-                    "the link is down and its queue is full: dropping its oldest events"
-                )
+                if let Some(left_out) = self.drops.pass() {
+                    let dropped = oldest.len();
+                    tracing::warn!(
+                        plugin,
+                        dropped,
+                        left_out,
+                        "the link is down and its queue is full: dropping its oldest events"
+                    );
+                }
             }
-            Err(end) => tracing::warn!(plugin, %end, "an event is dropped"),
+            Err(end) => {
+                if let Some(left_out) = self.drops.pass() {
+                    tracing::warn!(plugin, left_out, end = %Excerpt::new(end), "an event is dropped");
+                }
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use super::options::PluginOptions;
 use super::remote::RemotePlugin;
 use crate::connector::{ConnectError, Link, LinkEnd};
 use crate::error::ActivateError;
+use crate::excerpt::Excerpt;
 use crate::guard;
 use crate::link::drive;
 use crate::reconnect_delays::ReconnectDelays;
@@ -147,13 +148,15 @@ impl Supervisor {
     /// Reports a failed attempt or an ended link.
     fn report(&self, next: Next, end: &LinkEnd) {
         let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
+        if let Next::AnnounceDown { .. } = next
+            && let Some(engine) = self.engine.upgrade()
+        {
+            engine.announce_link_down(&self.entry, end.to_string());
+        }
+        // At most once per reconnect delay.
+        let end = Excerpt::new(end);
         match next {
-            Next::AnnounceDown { .. } => {
-                tracing::warn!(plugin, url, %end, "the link is down");
-                if let Some(engine) = self.engine.upgrade() {
-                    engine.announce_link_down(&self.entry, end.to_string());
-                }
-            }
+            Next::AnnounceDown { .. } => tracing::warn!(plugin, url, %end, "the link is down"),
             Next::TraceFailure { tries, activating: true, .. } => {
                 tracing::debug!(plugin, %end, tries, "not connected yet");
             }

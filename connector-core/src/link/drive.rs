@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Endpoint, Role, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
+use crate::excerpt::Excerpt;
 use crate::runtime;
 use crate::session::Retained;
 use crate::wire::{Action, DecodeError};
@@ -85,7 +86,10 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                         endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
-                        tracing::warn!(plugin = %endpoint.plugin(), %error, "a frame is dropped");
+                        if let Some(left_out) = endpoint.role.traces().pass() {
+                            let (plugin, error) = (endpoint.plugin(), Excerpt::new(&error));
+                            tracing::warn!(plugin = ?Excerpt::new(plugin), left_out, %error, "a frame is dropped");
+                        }
                         if let DecodeError::Partial { head, why } = error {
                             endpoint.receive_head(*head, &why);
                         }
@@ -141,9 +145,12 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
         Poll::Pending
     })
     .await;
+    if let Some(left_out) = endpoint.role.traces().take_left_out() {
+        tracing::warn!(plugin = ?Excerpt::new(endpoint.plugin()), left_out, "traces over the limit were left out");
+    }
     if graceful && !close(link).await {
-        let plugin = endpoint.plugin();
-        tracing::warn!(%plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
+        let plugin = Excerpt::new(endpoint.plugin());
+        tracing::warn!(?plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
 }

@@ -12,8 +12,10 @@ use std::task::{Context, Poll, ready};
 use super::{Completed, Outbox, Queued, Reply, ResponseQueue, TaskSet};
 use crate::connector::{Link, LinkEnd};
 use crate::error::CallError;
+use crate::excerpt::Excerpt;
 use crate::runtime::BoxFuture;
 use crate::session::{Dropped, Event, Retained, Session, Side};
+use crate::trace_limit::TraceLimit;
 use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
 
 /// What differs between the two ends of a link: the reactions to the session's events, and the commands.
@@ -23,6 +25,9 @@ pub(crate) trait Role: Send {
 
     /// The plugin's name, for traces.
     fn plugin(&self) -> Name;
+
+    /// Limits the traces that the peer causes.
+    fn traces(&self) -> &TraceLimit;
 
     fn outbox(&self) -> &Outbox<Self::Command>;
 
@@ -153,9 +158,15 @@ impl<R: Role> Endpoint<R> {
             Ok(None) => {}
             // Common after a timeout or a cancel, when the response arrives late.
             Err(dropped @ Dropped::UnknownResponse(_)) => {
-                tracing::debug!(plugin = &*self.plugin(), %dropped, "a message is dropped");
+                let dropped = Excerpt::new(dropped);
+                tracing::debug!(plugin = ?Excerpt::new(self.plugin()), %dropped, "a message is dropped");
             }
-            Err(dropped) => tracing::warn!(plugin = &*self.plugin(), %dropped, "a message is dropped"),
+            Err(dropped) => {
+                if let Some(left_out) = self.role.traces().pass() {
+                    let dropped = Excerpt::new(dropped);
+                    tracing::warn!(plugin = ?Excerpt::new(self.plugin()), left_out, %dropped, "a message is dropped");
+                }
+            }
         }
     }
 
@@ -224,7 +235,10 @@ impl<R: Role> Endpoint<R> {
 
     /// A message could not be serialized.
     pub(super) fn unsendable(&mut self, retained: Retained, error: PayloadError) {
-        tracing::warn!(plugin = &*self.plugin(), %error, "a message cannot be serialized");
+        if let Some(left_out) = self.role.traces().pass() {
+            let (plugin, error) = (self.plugin(), Excerpt::new(&error));
+            tracing::warn!(plugin = ?Excerpt::new(plugin), left_out, %error, "a message cannot be serialized");
+        }
         if let Some(reply) = self.exchange.session.unsendable(retained, &error) {
             let _ = reply.send(Err(CallError::Arguments(error)));
         }

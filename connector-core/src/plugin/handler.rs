@@ -16,8 +16,10 @@ use super::context::Context;
 use super::signature::{Function, Signature};
 use crate::client::PluginClient;
 use crate::error::Fault;
+use crate::excerpt::Excerpt;
 use crate::guard::panic_text;
 use crate::runtime::BoxFuture;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload, PayloadError};
 
 pub(crate) type MethodResult = Result<Payload, Fault>;
@@ -229,18 +231,38 @@ where
 /// A panic becomes the call's error; the panic hook has already run.
 fn panicked(client: &PluginClient, method: &str, panic: &(dyn Any + Send)) -> Fault {
     let what = panic_text(panic);
-    tracing::error!(plugin = %client.name(), method, panic = what, "a method panicked");
+    client.warn(|plugin, left_out| {
+        let (method, panic) = (Excerpt::new(method), Excerpt::new(what));
+        tracing::error!(plugin = ?Excerpt::new(plugin), ?method, left_out, %panic, "a method panicked");
+    });
     Fault::new(format_args!("{method} panicked: {what}"))
 }
 
 /// Runs a callback. Argument mismatches and panics are traced and do not affect the caller.
-pub(crate) fn run_callback(callback: &Callback, listener: &str, emitter: &str, event: &str, args: &Payload) {
-    match catch_unwind(AssertUnwindSafe(|| callback(args))) {
+pub(crate) fn run_callback(
+    callback: &Callback,
+    traces: &TraceLimit,
+    listener: &str,
+    emitter: &str,
+    event: &str,
+    args: &Payload,
+) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| callback(args)));
+    if let Ok(Ok(())) = outcome {
+        return;
+    }
+    let Some(left_out) = traces.pass() else { return };
+    let (listener, emitter, event) = (Excerpt::new(listener), Excerpt::new(emitter), Excerpt::new(event));
+    match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(listener, emitter, event, %error, "the arguments of an event do not fit the listener")
+            let error = Excerpt::new(error);
+            tracing::warn!(?listener, ?emitter, ?event, left_out, %error, "the arguments of an event do not fit the listener");
         }
-        Err(panic) => tracing::error!(listener, emitter, event, panic = panic_text(&*panic), "a listener panicked"),
+        Err(panic) => {
+            let panic = Excerpt::new(panic_text(&*panic));
+            tracing::error!(?listener, ?emitter, ?event, left_out, %panic, "a listener panicked");
+        }
     }
 }
 

@@ -15,8 +15,10 @@ use super::frame::Envelope;
 use super::handlers::{ErrorHandler, InformHandler, RequestHandler};
 use super::service::StpService;
 use super::timeout::StpTimeout;
+use crate::excerpt::Excerpt;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::PayloadError;
 
 type InformFn = Arc<dyn Fn(&Envelope<'_>) -> Result<(), PayloadError> + Send + Sync>;
@@ -55,6 +57,8 @@ struct Table {
     informs: HashMap<String, InformFn>,
     requests: HashMap<String, RequestFn>,
     other: Option<OtherInformFn>,
+    /// Limits the traces about informs.
+    traces: Arc<TraceLimit>,
 }
 
 impl StpClient {
@@ -191,20 +195,29 @@ impl Table {
 fn handle_inform(table: &Mutex<Table>, message: String) {
     let envelope = match Envelope::parse(&message) {
         Ok(envelope) => envelope,
-        Err(error) => return tracing::warn!(%error, "an inform is not an API message"),
+        Err(error) => {
+            if let Some(left_out) = lock(table).traces.pass() {
+                tracing::warn!(left_out, error = %Excerpt::new(error), "an inform is not an API message");
+            }
+            return;
+        }
     };
-    let (informs, other) = {
+    let (informs, other, traces) = {
         let table = lock(table);
-        (table.informs.get(&*envelope.method).cloned(), table.other.clone())
+        (table.informs.get(&*envelope.method).cloned(), table.other.clone(), Arc::clone(&table.traces))
     };
+    let method = Excerpt::new(&envelope.method);
     match (informs, other) {
         (Some(informs), _) => {
-            if let Err(error) = informs(&envelope) {
-                tracing::warn!(method = &*envelope.method, %error, "the params of an inform do not fit its handler");
+            if let Err(error) = informs(&envelope)
+                && let Some(left_out) = traces.pass()
+            {
+                let error = Excerpt::new(error);
+                tracing::warn!(?method, left_out, %error, "the params of an inform do not fit its handler");
             }
         }
         (None, Some(other)) => other(message),
-        (None, None) => tracing::debug!(method = &*envelope.method, "an inform is dropped: its method has no handler"),
+        (None, None) => tracing::debug!(?method, "an inform is dropped: its method has no handler"),
     }
 }
 

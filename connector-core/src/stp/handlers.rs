@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 
+use crate::excerpt::Excerpt;
 use crate::guard::panic_text;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 
 /// Receives the informs that match the service's solvables (the seed's `onInform`).
 #[derive(Clone)]
@@ -62,6 +64,8 @@ pub struct StpHandlers {
     inform: Mutex<Option<InformHandler>>,
     request: Mutex<Option<RequestHandler>>,
     error: Mutex<Option<ErrorHandler>>,
+    /// Limits the traces about panics.
+    panics: Arc<TraceLimit>,
 }
 
 impl StpHandlers {
@@ -88,7 +92,7 @@ impl StpHandlers {
     pub fn inform(&self, message: String) {
         let handler = lock(&self.inform).clone();
         match handler {
-            Some(InformHandler(handler)) => guarded("onInform", || handler(message)),
+            Some(InformHandler(handler)) => self.guarded("onInform", || handler(message)),
             None => tracing::debug!("an inform is dropped: no handler is set"),
         }
     }
@@ -102,10 +106,13 @@ impl StpHandlers {
                 None => Err("this service does not answer requests".to_owned()),
             }
         };
-        AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+        let panics = Arc::clone(&self.panics);
+        AssertUnwindSafe(work).catch_unwind().map(move |outcome| {
             outcome.unwrap_or_else(|panic| {
                 let what = panic_text(&*panic);
-                tracing::error!(panic = what, "a request's handler panicked");
+                if let Some(left_out) = panics.pass() {
+                    tracing::error!(panic = %Excerpt::new(what), left_out, "a request's handler panicked");
+                }
                 Err(format!("the handler of this request panicked: {what}"))
             })
         })
@@ -115,14 +122,16 @@ impl StpHandlers {
     pub fn error(&self, error: String) {
         let handler = lock(&self.error).clone();
         if let Some(ErrorHandler(handler)) = handler {
-            guarded("onError", || handler(error));
+            self.guarded("onError", || handler(error));
         }
     }
-}
 
-fn guarded(which: &'static str, work: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        tracing::error!(panic = panic_text(&*panic), which, "a handler panicked");
+    fn guarded(&self, which: &'static str, work: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work))
+            && let Some(left_out) = self.panics.pass()
+        {
+            tracing::error!(panic = %Excerpt::new(panic_text(&*panic)), which, left_out, "a handler panicked");
+        }
     }
 }
 

@@ -13,13 +13,14 @@ use super::spawn::Start;
 /// The program runs in its own process group (a job on Windows). Deactivating the plugin ends it: end of file on its
 /// channel, then `TERM`, then `KILL`, to the whole group, each after a timeout of [`Program`]. Dropping the engine kills it
 /// at once. It is always reaped. When it ends on its own, calls in flight end with a [`LinkEnd::Lost`](connector_core::LinkEnd::Lost), from which
-/// [`ChildEnd::of`](super::ChildEnd::of) reads how it ended and the last lines of its standard error. If it ends with exit code 0 and
+/// [`ChildEnd::of`](super::ChildEnd::of) reads how it ended and the last lines of its standard error, which the error's
+/// text does not show. If it ends with exit code 0 and
 /// has answered every request, the link was closed gracefully ([`LinkEnd::Closed`](connector_core::LinkEnd::Closed)). It is then started again according to
 /// [`Program::restart`], within the bounds of [`Program::crash_budget`].
 ///
 /// Its output (standard error, and standard output unless that is the channel) is traced at the level `info` with the
-/// fields `plugin` and `output`, up to 100 lines a second of up to 2 KiB; control characters are escaped, and further
-/// lines are counted. `RUST_LOG=transport_ipc=info` shows it.
+/// fields `plugin` and `output`, up to 40 lines a second of up to 500 characters
+/// ([`Excerpt`](connector_core::Excerpt)); further lines are counted. `RUST_LOG=transport_ipc=info` shows it.
 ///
 /// # What ends with it
 /// When the plugin is deactivated, the program ends on its own, or the engine is dropped, and when the engine's process is

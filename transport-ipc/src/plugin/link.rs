@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::output::{LastLines, follow};
+use super::output::{LastLines, Tracer, follow};
 use super::process::{Child, ChildEnd, Group};
 use super::program::{ChannelKind, Program};
 use super::restart::History;
@@ -31,21 +31,29 @@ pub(super) struct Supervised {
     /// Whether it has sent a message.
     sent_message: bool,
     output: Option<JoinHandle<()>>,
+    tracer: Tracer,
 }
 
 impl Supervised {
-    pub(super) fn new(mut group: Group, plugin: &Arc<str>, program: &Program, history: &History) -> Supervised {
+    pub(super) fn new(
+        mut group: Group,
+        plugin: &Arc<str>,
+        program: &Program,
+        withheld: usize,
+        history: &History,
+    ) -> Supervised {
         let stderr = LastLines::default();
-        let follow_errors = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stderr", Some(stderr.clone())));
+        let tracer = Tracer::new(plugin);
+        let follow_errors = |stream| tokio::spawn(follow(stream, tracer.clone(), "stderr", Some(stderr.clone())));
         let errors = group.child.stderr().take().map(follow_errors);
-        let follow_output = |stream| tokio::spawn(follow(stream, Arc::clone(plugin), "stdout", None));
+        let follow_output = |stream| tokio::spawn(follow(stream, tracer.clone(), "stdout", None));
         let output = match program.channel {
             ChannelKind::Stdio => None,
             // On other channels the program may print to its standard output.
             _ => group.child.stdout().take().map(follow_output),
         };
         let child = Child::supervise(group, program.exit_timeout, program.term_timeout);
-        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), stderr, errors);
+        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), withheld, stderr, errors);
         Supervised {
             child,
             end: Box::pin(end),
@@ -53,6 +61,7 @@ impl Supervised {
             end_pending: true,
             sent_message: false,
             output,
+            tracer,
         }
     }
 
@@ -71,7 +80,7 @@ impl Supervised {
     /// Records that it ended on its own.
     fn note(&mut self, end: &ChildEnd) {
         self.end_pending = false;
-        tracing::debug!(end = end.how(), "a program ended");
+        self.tracer.ended(end);
         self.history.ended(end, self.sent_message);
     }
 }
@@ -90,6 +99,7 @@ impl Drop for Supervised {
 async fn ended(
     mut status: watch::Receiver<Option<Option<ExitStatus>>>,
     program: String,
+    withheld_env: usize,
     stderr: LastLines,
     errors: Option<JoinHandle<()>>,
 ) -> ChildEnd {
@@ -101,7 +111,7 @@ async fn ended(
             errors.abort();
         }
     }
-    ChildEnd { program, status, stderr: stderr.all() }
+    ChildEnd { program, status, stderr: stderr.all(), withheld_env }
 }
 
 /// The link over a program's channel.

@@ -3,6 +3,7 @@
 mod connector;
 mod descendants;
 mod digest;
+mod environment;
 mod link;
 mod output;
 mod process;
@@ -15,6 +16,7 @@ mod spawner;
 mod watchdog;
 
 pub use connector::{ChildConnector, child};
+pub use environment::InheritedEnv;
 pub use process::ChildEnd;
 pub use program::{ChannelKind, Program};
 pub use restart::Restart;

@@ -1,18 +1,21 @@
 //! Traces a program's output line by line, and keeps the last lines.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use connector_core::{Excerpt, TraceLimit};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::Instant;
+
+use super::process::ChildEnd;
 
 /// The number of last lines kept and the bytes of each, so that endless output needs no memory.
 const LAST_LINES: usize = 20;
 const LINE_BYTES: usize = 2048;
-/// The number of lines traced per second; further lines are counted.
-const LINES_A_SECOND: u32 = 100;
+/// The number of lines traced per second, and the characters of each; the rest is counted.
+const LINES_A_SECOND: u32 = 40;
+const LINE_CHARS: usize = 500;
+/// The number of characters of a failed program's last lines that are traced.
+const LAST_CHARS: usize = 2000;
 
 /// The last lines that a program has printed.
 #[derive(Debug, Clone, Default)]
@@ -32,61 +35,57 @@ impl LastLines {
     }
 }
 
-/// Traces the output of one program, with a rate limit.
-struct Tracer {
+/// Traces the output of one program: what it has printed, escaped and truncated, up to a number of lines per second.
+#[derive(Debug, Clone)]
+pub(super) struct Tracer {
     plugin: Arc<str>,
-    output: &'static str,
-    second: Instant,
-    lines: u32,
-    left_out: u64,
+    limit: Arc<TraceLimit>,
 }
 
 impl Tracer {
-    fn line(&mut self, line: &str) {
-        if self.second.elapsed() >= Duration::from_secs(1) {
-            self.trace_left_out();
-            (self.second, self.lines) = (Instant::now(), 0);
-        }
-        if self.lines >= LINES_A_SECOND {
-            self.left_out += 1;
-            return;
-        }
-        self.lines += 1;
-        tracing::info!(plugin = &*self.plugin, output = self.output, "{}", Printable(line));
+    pub(super) fn new(plugin: &Arc<str>) -> Tracer {
+        Tracer { plugin: Arc::clone(plugin), limit: Arc::new(TraceLimit::per_second(LINES_A_SECOND)) }
     }
 
-    fn trace_left_out(&mut self) {
-        let lines = std::mem::take(&mut self.left_out);
-        if lines > 0 {
-            tracing::info!(plugin = &*self.plugin, output = self.output, lines, "lines over the limit were not traced");
+    fn line(&self, output: &'static str, line: &str) {
+        let Some(left_out) = self.limit.pass() else { return };
+        if left_out > 0 {
+            self.left_out(output, left_out);
+        }
+        tracing::info!(plugin = &*self.plugin, output, "{}", Excerpt::up_to(LINE_CHARS, line));
+    }
+
+    /// The program ended on its own.
+    pub(super) fn ended(&self, end: &ChildEnd) {
+        let (plugin, how) = (&*self.plugin, Excerpt::up_to(LINE_CHARS, end));
+        match end.is_success() {
+            true => tracing::debug!(plugin, end = %how, "a program ended"),
+            false => {
+                // The end of the last lines, which is where the reason usually is.
+                let all = end.stderr.join("\n");
+                let start = all.char_indices().rev().nth(LAST_CHARS - 1).map_or(0, |(at, _)| at);
+                let stderr = Excerpt::up_to(LAST_CHARS, &all[start..]);
+                tracing::warn!(plugin, end = %how, ?stderr, "a program ended");
+            }
         }
     }
-}
 
-/// Text with its control characters escaped.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() && c != '\t' {
-            true => write!(f, "{}", c.escape_default()),
-            false => f.write_char(c),
-        })
+    fn left_out(&self, output: &'static str, lines: u64) {
+        tracing::info!(plugin = &*self.plugin, output, lines, "lines over the limit were not traced");
     }
 }
 
 /// Reads the stream to its end. `kept` receives the last lines.
 pub(super) async fn follow(
     mut stream: impl AsyncRead + Unpin,
-    plugin: Arc<str>,
+    tracer: Tracer,
     output: &'static str,
     kept: Option<LastLines>,
 ) {
-    let mut tracer = Tracer { plugin, output, second: Instant::now(), lines: 0, left_out: 0 };
-    let mut push_line = |line: &[u8]| {
+    let push_line = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
-        tracer.line(line);
+        tracer.line(output, line);
         if let Some(kept) = &kept {
             kept.push(line);
         }
@@ -111,7 +110,9 @@ pub(super) async fn follow(
     if !line.is_empty() {
         push_line(&line);
     }
-    tracer.trace_left_out();
+    if let Some(lines) = tracer.limit.take_left_out() {
+        tracer.left_out(output, lines);
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
         let mut text: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
         text += &"x".repeat(1 << 20);
         text += "\nno end";
-        follow(text.as_bytes(), "p".into(), "stderr", Some(kept.clone())).await;
+        follow(text.as_bytes(), Tracer::new(&"p".into()), "stderr", Some(kept.clone())).await;
         let lines = kept.all();
         assert_eq!((lines.len(), &*lines[0], &*lines[17]), (20, "line 82", "line 99"));
         assert_eq!((lines[18].len(), &*lines[19]), (LINE_BYTES, "no end"));

@@ -13,7 +13,10 @@ use tokio::sync::watch;
 use super::descendants::Mark;
 
 /// How a program ended on its own, and the last lines of its standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The lines are for the host, and may contain secrets: `Display` and `Debug`, which other plugins see as the text of an
+/// error, do not show them. They are also traced as a warning if the program failed.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnd {
     /// The program.
@@ -22,6 +25,9 @@ pub struct ChildEnd {
     pub status: Option<ExitStatus>,
     /// The last 20 lines of its standard error, each up to 2 KiB.
     pub stderr: Vec<String>,
+    /// The number of variables of the host's environment that it did not inherit by default
+    /// ([`InheritedEnv::Common`](crate::InheritedEnv)), one of which it may have needed.
+    pub withheld_env: usize,
 }
 
 impl ChildEnd {
@@ -70,18 +76,30 @@ impl ChildEnd {
         }
     }
 
-    /// The last lines, to be appended to a text; empty if there are none.
-    pub(super) fn last_lines(&self) -> String {
-        match self.stderr.is_empty() {
-            true => String::new(),
-            false => format!("; its last lines on standard error:\n{}", self.stderr.join("\n")),
+    /// If it failed, the number of variables withheld from it, to be appended to a text.
+    pub(super) fn withheld(&self) -> String {
+        match self.withheld_env {
+            many if many > 0 && !self.is_success() => format!(
+                "; {many} variables of the host's environment were withheld: use Program::inherit_env or env if it needs one"
+            ),
+            _ => String::new(),
         }
     }
 }
 
 impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.how(), self.last_lines())
+        write!(f, "{}{}", self.how(), self.withheld())
+    }
+}
+
+impl fmt::Debug for ChildEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildEnd")
+            .field("program", &self.program)
+            .field("status", &self.status)
+            .field("stderr", &format_args!("{} lines", self.stderr.len()))
+            .finish()
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::environment::InheritedEnv;
 use super::restart::Restart;
 use crate::config::IpcConfig;
 
@@ -48,8 +49,9 @@ pub struct Program {
     pub current_dir: Option<PathBuf>,
     /// Variables to set in its environment.
     pub env: Vec<(OsString, OsString)>,
-    /// If set, the only variables of the engine's environment that it inherits. Default: it inherits all.
-    pub inherit_env: Option<Vec<OsString>>,
+    /// The variables of the host's environment that it inherits. Default [`InheritedEnv::Common`]: none that are likely
+    /// to hold secrets.
+    pub inherit_env: InheritedEnv,
     /// If set, the SHA-256 digest of the program's file, in bytes. Before each start the file that will be run is read
     /// and checked. This protects against a replaced file, but not against a change between the check and the start by
     /// someone who may write to the file or its directory. A script's interpreter is not checked.
@@ -75,7 +77,7 @@ impl Program {
             channel: ChannelKind::default(),
             current_dir: None,
             env: Vec::new(),
-            inherit_env: None,
+            inherit_env: InheritedEnv::default(),
             sha256: None,
             restart: Restart::default(),
             crash_budget: (5, Duration::from_secs(180)),
@@ -120,10 +122,18 @@ impl Program {
         self
     }
 
-    /// Sets [`inherit_env`](Program::inherit_env): only these variables of the engine's environment.
+    /// Sets [`inherit_env`](Program::inherit_env) to [`InheritedEnv::Only`] these variables of the host.
     #[must_use]
     pub fn inherit_env<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.inherit_env = Some(names.into_iter().map(Into::into).collect());
+        self.inherit_env = InheritedEnv::Only(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets [`inherit_env`](Program::inherit_env) to [`InheritedEnv::All`]: the host's whole environment, with the
+    /// secrets in it.
+    #[must_use]
+    pub fn inherit_all_env(mut self) -> Self {
+        self.inherit_env = InheritedEnv::All;
         self
     }
 

@@ -1,9 +1,10 @@
 //! Resolves a program's name to a file, once, so that the file that is checked is the one that is run.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::environment::is_same;
 use super::program::Program;
 
 /// The file that the system would run: as with `execvp` in the child, a name is looked up in the *child's* `PATH`, and
@@ -42,17 +43,11 @@ pub(super) fn resolve(program: &Program) -> io::Result<PathBuf> {
 
 /// The child's `PATH`.
 fn path_of(program: &Program) -> Option<OsString> {
-    let is_path = |name: &OsString| match cfg!(windows) {
-        true => name.eq_ignore_ascii_case("PATH"),
-        false => name == "PATH",
-    };
-    if let Some((_, path)) = program.env.iter().rev().find(|(name, _)| is_path(name)) {
+    let name = OsStr::new("PATH");
+    if let Some((_, path)) = program.env.iter().rev().find(|(set, _)| is_same(set, name)) {
         return Some(path.clone());
     }
-    match &program.inherit_env {
-        Some(names) if !names.iter().any(is_path) => None,
-        _ => std::env::var_os("PATH"),
-    }
+    if program.inherit_env.includes(name) { std::env::var_os(name) } else { None }
 }
 
 #[cfg(unix)]

@@ -40,8 +40,10 @@ struct Record {
 struct Last {
     success: bool,
     how: String,
-    /// The last lines of its standard error, as they are appended to a text.
-    stderr: String,
+    /// How many variables were withheld from it, as text to be appended.
+    withheld: String,
+    /// Whether it has written to its standard error.
+    has_stderr: bool,
     /// Whether it has sent a message.
     sent_message: bool,
 }
@@ -57,13 +59,14 @@ impl History {
 
     /// Records that the program ended on its own. `sent_message` is whether it has sent a message.
     pub(super) fn ended(&self, end: &ChildEnd, sent_message: bool) {
-        self.note(Last { success: end.is_success(), how: end.how(), stderr: end.last_lines(), sent_message });
+        let (success, has_stderr) = (end.is_success(), !end.stderr.is_empty());
+        self.note(Last { success, how: end.how(), withheld: end.withheld(), has_stderr, sent_message });
     }
 
     /// Records that it was killed because its link was dropped.
     pub(super) fn killed(&self) {
         let how = "the program was killed because its link was dropped".to_owned();
-        self.note(Last { success: false, how, stderr: String::new(), sent_message: true });
+        self.note(Last { success: false, how, withheld: String::new(), has_stderr: false, sent_message: true });
     }
 
     fn note(&self, last: Last) {
@@ -104,12 +107,14 @@ impl History {
 
 impl Last {
     fn explain(&self, stays_down: &str) -> String {
-        let Last { how, stderr, .. } = self;
+        let Last { how, withheld, .. } = self;
+        // Not the lines themselves: other plugins see this text.
+        let stderr = if self.has_stderr { "; the traces have its last lines on standard error" } else { "" };
         match self.sent_message {
-            true => format!("{stays_down}; the last time, {how}{stderr}"),
+            true => format!("{stays_down}; the last time, {how}{withheld}{stderr}"),
             false => format!(
                 "{how} without having sent a message (is it a plugin's program, with the right arguments? In Rust its \
-                 `main` calls Channel::find and serves); {stays_down}{stderr}"
+                 `main` calls Channel::find and serves); {stays_down}{withheld}{stderr}"
             ),
         }
     }
@@ -120,7 +125,7 @@ mod tests {
     use super::*;
 
     fn last(success: bool, how: &str) -> Last {
-        Last { success, how: how.to_owned(), stderr: String::new(), sent_message: true }
+        Last { success, how: how.to_owned(), withheld: String::new(), has_stderr: false, sent_message: true }
     }
 
     fn history(restart: Restart) -> History {

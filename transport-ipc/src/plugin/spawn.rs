@@ -1,5 +1,6 @@
 //! Starts a program and sets up its channel.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,7 +15,7 @@ use super::link::{ChildLink, Supervised};
 use super::process::Group;
 use super::program::{ChannelKind, Program};
 use super::restart::History;
-use super::{digest, resolve, spawner};
+use super::{digest, environment, resolve, spawner};
 use crate::codec::Stray;
 use crate::config::SOCKET;
 use crate::link::line_link;
@@ -96,7 +97,14 @@ impl Start<'_> {
     }
 
     fn supervised(&self, group: Group) -> Supervised {
-        Supervised::new(group, self.plugin, self.program, self.history)
+        Supervised::new(group, self.plugin, self.program, self.inherited().1, self.history)
+    }
+
+    /// The variables of the host that it inherits, and the number of those withheld.
+    fn inherited(&self) -> (Vec<(OsString, OsString)>, usize) {
+        // An engine that is itself a child must not pass on its own channel.
+        let own = [SOCKET, "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
+        environment::inherited(self.program, std::env::vars_os().filter(|(name, _)| own.iter().all(|own| name != own)))
     }
 
     fn command(&self, file: &Path) -> Command {
@@ -109,14 +117,7 @@ impl Start<'_> {
         if let Some(folder) = &program.current_dir {
             command.current_dir(folder);
         }
-        if let Some(names) = &program.inherit_env {
-            command.env_clear();
-            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        }
-        // An engine that is itself a child must not pass on its own channel.
-        for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", SOCKET] {
-            command.env_remove(name);
-        }
+        command.env_clear().envs(self.inherited().0);
         command.envs(program.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -10,5 +10,6 @@ mod refusals;
 mod resolve;
 #[cfg(target_os = "linux")]
 mod runtimes;
+mod secrets;
 mod sockets;
 mod support;

@@ -51,5 +51,21 @@ async fn excess_lines_are_counted_instead_of_traced() {
     .await;
     let traced = traces.containing("output=").len();
     // The limit is per second and the machine may be slow; without a limit all lines would be traced.
-    assert!((100..20_000).contains(&traced), "{traced}");
+    assert!((40..8_000).contains(&traced), "{traced}");
+}
+
+/// Its standard output carries messages, so each line is a bad frame.
+#[tokio::test]
+async fn a_program_that_prints_without_end_does_not_fill_the_log() {
+    let traces = traces(Level::INFO);
+    let script = format!(
+        "{HANDSHAKE}yes \"$(printf '\\033[2Jx\\rforged%0400d' 1)\" | head -n 30000; answer=x; {ANSWER} exec sleep 1000"
+    );
+    let host = Host::new().await;
+    host.activate(child("p", shell(&script))).await.unwrap();
+    host.call().await.unwrap();
+    let dropped = traces.containing("a frame is dropped");
+    assert!((1..2_000).contains(&dropped.len()), "{} of 30,000 lines", dropped.len());
+    assert!(dropped.iter().all(|line| line.len() < 4096 && !line.contains(['\x1b', '\r'])), "{:?}", dropped[0]);
+    soon(host.engine.shutdown()).await;
 }

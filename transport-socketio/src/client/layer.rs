@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_core::{ClientConnector, Link, LinkEnd, TraceLimit, async_trait};
+use connector_core::{ClientConnector, Excerpt, Link, LinkEnd, TraceLimit, async_trait};
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, MapOk};
 use http::{Method, Request, Response, StatusCode, header};
@@ -211,8 +211,8 @@ where
             return Either::Left(Box::pin(async move { own(answering.await) }));
         }
         if let Some(left_out) = self.rejections.pass() {
-            let origin = header_excerpt(request.headers(), header::ORIGIN);
-            tracing::warn!(origin, left_out, "a client was rejected: {BAD_ORIGIN}");
+            let origin = Excerpt::new(header_excerpt(request.headers(), header::ORIGIN));
+            tracing::warn!(?origin, left_out, "a client was rejected: {BAD_ORIGIN}");
         }
         // In the status line, too, for a client that shows no body.
         let mut rejection = text(StatusCode::FORBIDDEN, BAD_ORIGIN);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use connector_core::TraceLimit;
+use connector_core::{Excerpt, TraceLimit};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use transport_server::{Admission, AllowedOrigins, BindError, Ticket, header_excerpt, token_matches};
@@ -46,7 +46,8 @@ impl UpgradeAuth {
     /// `given` is the offending value of the request, unless it is secret.
     pub(super) fn trace_rejection(&self, why: &str, given: Option<&str>) {
         if let Some(left_out) = self.checks.rejections.pass() {
-            tracing::warn!(peer = %self.peer, given, left_out, "a client was rejected: {why}");
+            let given = given.map(Excerpt::new);
+            tracing::warn!(peer = %self.peer, given = given.map(tracing::field::debug), left_out, "a client was rejected: {why}");
         }
     }
 

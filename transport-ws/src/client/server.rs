@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use connector_core::{ClientConfig, ClientConnector, Link, LinkEnd, Plugin, Serving, async_trait};
+use connector_core::{ClientConfig, ClientConnector, Excerpt, Link, LinkEnd, Plugin, Serving, async_trait};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
@@ -154,7 +154,7 @@ async fn accept_upgrade(stream: TcpStream, peer: SocketAddr, auth: UpgradeAuth) 
             Some(accepted)
         }
         Ok(Err(error)) => {
-            tracing::debug!(%peer, error, "the upgrade failed");
+            tracing::debug!(%peer, error = %Excerpt::new(error), "the upgrade failed");
             None
         }
         Err(_) => {

@@ -7,7 +7,7 @@ use connector_core::stp::{
     ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
-use connector_core::{LinkEnd, async_trait, redacted_url};
+use connector_core::{LinkEnd, TraceLimit, async_trait, redacted_url};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) url: String,
     pub(super) config: StpWsConfig,
     pub(super) handlers: StpHandlers,
+    /// Limits the traces that STP causes.
+    pub(super) traces: TraceLimit,
     state: Mutex<State>,
 }
 
@@ -98,7 +100,7 @@ impl StpWsConnector {
     /// A connector to the STP at `url`, with `config`.
     pub fn with_config(url: impl Into<String>, config: StpWsConfig) -> StpWsConnector {
         let (handlers, state) = (StpHandlers::default(), Mutex::default());
-        let shared = Arc::new(Shared { url: url.into(), config, handlers, state });
+        let shared = Arc::new(Shared { url: url.into(), config, handlers, traces: TraceLimit::per_second(10), state });
         StpWsConnector(Arc::new(Owner { shared }))
     }
 

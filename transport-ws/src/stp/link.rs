@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use connector_core::{Link, LinkEnd};
+use connector_core::{Excerpt, Link, LinkEnd, TraceLimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite as ws;
 use ws::Utf8Bytes;
@@ -29,6 +29,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TextLink for WsLink<S> 
 
 /// One end's driver state.
 pub(super) trait Endpoint {
+    /// Limits the traces that the peer causes.
+    fn traces(&self) -> &TraceLimit;
+
     /// A frame has arrived.
     fn receive(&mut self, text: Utf8Bytes);
 
@@ -83,7 +86,12 @@ pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint)
                             link.handshake_completed();
                         }
                     }
-                    Poll::Ready(Ok(Err(what))) => tracing::warn!(what, "dropped a frame: STP uses text frames only"),
+                    Poll::Ready(Ok(Err(what))) => {
+                        if let Some(left_out) = endpoint.traces().pass() {
+                            let what = Excerpt::new(what);
+                            tracing::warn!(%what, left_out, "dropped a frame: STP uses text frames only");
+                        }
+                    }
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => break,
                 }

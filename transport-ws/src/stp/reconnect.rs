@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use connector_core::stp::{StpConnectError, StpService, StpTimeout};
-use connector_core::{LinkEnd, ReconnectDelays, redacted_url};
+use connector_core::{Excerpt, LinkEnd, ReconnectDelays, redacted_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
@@ -53,7 +53,7 @@ impl Reconnect {
                 Outcome::NeverUp(_) | Outcome::Stopped => return,
             };
             loop {
-                tracing::warn!(%lost, "the connection is lost; reconnecting");
+                tracing::warn!(lost = %Excerpt::new(&lost), "the connection is lost; reconnecting");
                 self.shared.handlers.error(format!("the connection to STP was lost ({lost}); reconnecting"));
                 match self.reconnect().await {
                     Some(end) => lost = end,
@@ -78,7 +78,7 @@ impl Reconnect {
                 Outcome::WasUp(end) => return Some(end),
                 Outcome::Stopped => return None,
                 Outcome::NeverUp(error) => {
-                    tracing::debug!(%error, attempts, "reconnecting failed");
+                    tracing::debug!(error = %Excerpt::new(&error), attempts, "reconnecting failed");
                     if attempts == 1 {
                         self.shared.handlers.error(format!("{error}; still reconnecting"));
                     }

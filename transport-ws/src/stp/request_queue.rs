@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use connector_core::QueueLimits;
 use connector_core::stp::{StpHandlers, StpTimeout};
+use connector_core::{QueueLimits, TraceLimit};
 use tokio::time::Instant;
 
 pub(super) type Outcome = Result<String, String>;
@@ -19,6 +19,8 @@ pub(super) struct RequestQueue {
     queued: VecDeque<Queued>,
     bytes: usize,
     running: Option<Running>,
+    /// Limits the traces about abandoned requests.
+    abandoned: TraceLimit,
 }
 
 struct Queued {
@@ -36,7 +38,7 @@ struct Running {
 impl RequestQueue {
     pub(super) fn new(capacity: usize) -> RequestQueue {
         let limits = QueueLimits::default().max_messages(capacity).max_bytes(MAX_BYTES);
-        RequestQueue { limits, queued: VecDeque::new(), bytes: 0, running: None }
+        RequestQueue { limits, queued: VecDeque::new(), bytes: 0, running: None, abandoned: TraceLimit::default() }
     }
 
     /// # Errors
@@ -75,7 +77,10 @@ impl RequestQueue {
             Poll::Ready(outcome) => Some((running.cookie, outcome)),
             Poll::Pending if running.deadline > now => return Poll::Pending,
             Poll::Pending => {
-                tracing::warn!(cookie = running.cookie, "a request's handler exceeded the sender's timeout");
+                if let Some(left_out) = self.abandoned.pass() {
+                    let cookie = running.cookie;
+                    tracing::warn!(cookie, left_out, "a request's handler exceeded the sender's timeout");
+                }
                 None
             }
         };

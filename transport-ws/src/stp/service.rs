@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::LinkEnd;
 use connector_core::stp::frame::{items, refusal, request, response_text};
 use connector_core::stp::{Frame, FrameError, StpConnectError, StpRequestError, StpService, StpSession, StpTimeout};
+use connector_core::{Excerpt, LinkEnd, TraceLimit};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -132,7 +132,7 @@ impl ServiceEndpoint {
         if let Some(link) = self.link.take() {
             self.shared.link_up(self.epoch, link, id.clone());
         }
-        tracing::info!(session = id, "registered with STP");
+        tracing::info!(session = ?Excerpt::new(&id), "registered with STP");
         if let Some(connect_reply) = self.connect_reply.take() {
             let _ = connect_reply.send(Ok(id));
         }
@@ -194,6 +194,10 @@ impl ServiceEndpoint {
 }
 
 impl Endpoint for ServiceEndpoint {
+    fn traces(&self) -> &TraceLimit {
+        &self.shared.traces
+    }
+
     fn receive(&mut self, text: Utf8Bytes) {
         match Frame::parse(&text) {
             Ok(Frame::Inform(_)) => self.shared.handlers.inform(text.as_str().to_owned()),
@@ -209,7 +213,11 @@ impl Endpoint for ServiceEndpoint {
             Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => {
                 self.outgoing.push_back(response_text(cookie, Err(&error.to_string())).into());
             }
-            Err(error) => tracing::warn!(%error, "dropped a frame from STP"),
+            Err(error) => {
+                if let Some(left_out) = self.traces().pass() {
+                    tracing::warn!(left_out, error = %Excerpt::new(error), "dropped a frame from STP");
+                }
+            }
         }
     }
 

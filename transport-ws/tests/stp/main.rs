@@ -6,6 +6,7 @@ mod bridge;
 mod connector;
 mod faults;
 mod hub;
+mod log;
 mod losses;
 mod peers;
 mod support;

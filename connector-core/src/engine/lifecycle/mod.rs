@@ -22,6 +22,7 @@ use super::remote::RemotePlugin;
 use super::{Inner, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, CallError, Refusal, RegisterError};
+use crate::excerpt::Excerpt;
 use crate::guard;
 use crate::plugin::{CAN_DEACTIVATE, Instance};
 use crate::profile::Profile;
@@ -296,18 +297,26 @@ impl Inner {
         match answer.map(Payload::read::<bool>) {
             Ok(Ok(agrees)) => agrees,
             Ok(Err(error)) => {
-                tracing::warn!(plugin, %error, "the response to canDeactivate is neither true nor false");
+                entry.warn(|plugin, left_out| {
+                    let error = Excerpt::new(error);
+                    tracing::warn!(plugin, left_out, %error, "the response to canDeactivate is neither true nor false");
+                });
                 false
             }
             Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
             // It can no longer object.
             Err(CallError::LinkLost(_)) => true,
             Err(CallError::Plugin(error)) => {
-                tracing::warn!(plugin, %error, "canDeactivate failed, which counts as no");
+                entry.warn(|plugin, left_out| {
+                    let error = Excerpt::new(error);
+                    tracing::warn!(plugin, left_out, %error, "canDeactivate failed, which counts as no");
+                });
                 false
             }
             Err(error) => {
-                tracing::warn!(plugin, %error, "canDeactivate was not answered");
+                entry.warn(|plugin, left_out| {
+                    tracing::warn!(plugin, left_out, error = %Excerpt::new(error), "canDeactivate was not answered");
+                });
                 !listed
             }
         }

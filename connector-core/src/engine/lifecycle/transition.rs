@@ -16,6 +16,7 @@ use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::RemotePlugin;
 use crate::engine::{Inner, current, supervisor};
 use crate::error::ActivateError;
+use crate::excerpt::Excerpt;
 use crate::guard;
 use crate::plugin::Hook;
 use crate::runtime;
@@ -228,7 +229,7 @@ impl Worker {
             match &result {
                 Ok(()) => tracing::debug!(plugin, ?transition, "done"),
                 Err(error) => {
-                    tracing::debug!(plugin, ?transition, %error, "failed");
+                    tracing::debug!(plugin, ?transition, error = %Excerpt::new(error), "failed");
                     self.engine.isolate(&self.entry);
                 }
             }

@@ -20,6 +20,8 @@ use super::handlers::InformHandler;
 use super::timeout::StpTimeout;
 use crate::client::{Event, PluginClient};
 use crate::error::CallError;
+use crate::excerpt::Excerpt;
+use crate::trace_limit::TraceLimit;
 
 /// Capacity for informs waiting for the engine, and for events of each kind waiting for STP. Overflow is dropped and
 /// traced.
@@ -45,9 +47,12 @@ fn events<'a>(
 /// Redirects informs to a queue: the connector's handler must not wait.
 fn informs(connector: &dyn StpConnector) -> mpsc::Receiver<String> {
     let (queue, informs) = mpsc::channel(CAPACITY);
+    let drops = TraceLimit::default();
     connector.on_inform(InformHandler::new(move |message| {
-        if queue.try_send(message).is_err() {
-            tracing::warn!("an inform is dropped: the queue of {CAPACITY} is full");
+        if queue.try_send(message).is_err()
+            && let Some(left_out) = drops.pass()
+        {
+            tracing::warn!(left_out, "an inform is dropped: the queue of {CAPACITY} is full");
         }
     }));
     informs
@@ -65,13 +70,17 @@ async fn pump<F: Future<Output = ()>>(
             on_inform(message).await;
         }
     };
+    let traces = TraceLimit::default();
     let events_to_stp = async {
         while let Some((event, what)) = events.next().await {
             match what {
-                Event::Args(args) => send_event(&*connector, &event, &args.0).await,
-                Event::Unreadable(error) => tracing::warn!(event, %error, "an event cannot be sent to STP"),
+                Event::Args(args) => send_event(&*connector, &event, &args.0, &traces).await,
+                Event::Unreadable(error) => not_sent(&event, &error, &traces),
                 Event::Missed(missed) => {
-                    tracing::warn!(event, missed, "events were dropped: STP accepts them too slowly")
+                    if let Some(left_out) = traces.pass() {
+                        let event = Excerpt::new(event);
+                        tracing::warn!(?event, missed, left_out, "events were dropped: STP accepts them too slowly");
+                    }
                 }
             }
         }
@@ -79,14 +88,23 @@ async fn pump<F: Future<Output = ()>>(
     futures_util::future::join(informs_to_engine, events_to_stp).await;
 }
 
-async fn send_event(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload]) {
+async fn send_event(connector: &dyn StpConnector, event: &str, args: &[crate::wire::Payload], traces: &TraceLimit) {
     let message = match message_of(event, args) {
         Ok(message) => message,
-        Err(error) => return tracing::warn!(event, %error, "an event cannot be sent to STP"),
+        Err(error) => return not_sent(event, &error, traces),
     };
     match connector.inform(&message, StpTimeout::default()).await {
         Ok(()) => {}
-        Err(StpInformError::NotConnected) => tracing::debug!(event, "an event is dropped: STP is not connected"),
-        Err(error) => tracing::warn!(event, %error, "an event is not sent to STP"),
+        Err(StpInformError::NotConnected) => {
+            tracing::debug!(event = ?Excerpt::new(event), "an event is dropped: STP is not connected");
+        }
+        Err(error) => not_sent(event, &error, traces),
+    }
+}
+
+fn not_sent(event: &str, error: &dyn std::fmt::Display, traces: &TraceLimit) {
+    if let Some(left_out) = traces.pass() {
+        let (event, error) = (Excerpt::new(event), Excerpt::new(error));
+        tracing::warn!(?event, left_out, %error, "an event is not sent to STP");
     }
 }

@@ -10,8 +10,10 @@ use super::convert::{args_of, response_of};
 use super::{events, informs, pump};
 use crate::client::PluginClient;
 use crate::error::CallError;
+use crate::excerpt::Excerpt;
 use crate::runtime::{self, Task};
 use crate::stp::{Envelope, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpService, StpTimeout};
+use crate::trace_limit::TraceLimit;
 use crate::wire::Payload;
 
 /// A plugin, wherever it runs, offered to an STP session as a service.
@@ -106,10 +108,14 @@ impl StpOffer {
         let request_call = Arc::clone(&call);
         connector.on_request(RequestHandler::new(move |message| Arc::clone(&request_call).run(message)));
         let session_id = connector.connect(service, timeout).await?;
+        let failures = Arc::<TraceLimit>::default();
         let on_inform = move |message| {
-            Arc::clone(&call).run(message).map(|outcome| {
-                if let Err(error) = outcome {
-                    tracing::warn!(%error, "an inform's call failed");
+            let failures = Arc::clone(&failures);
+            Arc::clone(&call).run(message).map(move |outcome| {
+                if let Err(error) = outcome
+                    && let Some(left_out) = failures.pass()
+                {
+                    tracing::warn!(left_out, error = %Excerpt::new(error), "an inform's call failed");
                 }
             })
         };

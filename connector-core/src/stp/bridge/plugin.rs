@@ -10,6 +10,7 @@ use super::convert::{args_of, message_of, result_of};
 use super::{events, informs, pump};
 use crate::client::PluginClient;
 use crate::error::Fault;
+use crate::excerpt::Excerpt;
 use crate::plugin::{Plugin, Rest};
 use crate::profile::Profile;
 use crate::runtime::{self, Task};
@@ -149,7 +150,7 @@ impl StpPlugin {
                 let connector = Arc::clone(&disconnects);
                 async move {
                     if let Err(error) = connector.disconnect(CLOSE_LIMIT.into()).await {
-                        tracing::warn!(plugin = %client.name(), %error, "the connection to STP did not close gracefully");
+                        tracing::warn!(plugin = %client.name(), error = %Excerpt::new(error), "the connection to STP did not close gracefully");
                     }
                 }
             })
@@ -189,7 +190,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
     let informs = informs(&*connector);
     let mut tried = Some(tried);
     while let Err(error) = connector.connect(service.clone(), *timeout).await {
-        tracing::warn!(plugin = &*client.name(), %error, "not connected to STP; retrying in {RETRY_DELAY:?}");
+        tracing::warn!(plugin = &*client.name(), error = %Excerpt::new(error), "not connected to STP; retrying in {RETRY_DELAY:?}");
         // The activation waits for one attempt only.
         drop(tried.take());
         runtime::sleep(RETRY_DELAY).await;
@@ -202,7 +203,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
             Ok(events) => break events,
             Err(error) if pause < RETRY_DELAY => tracing::debug!(%error, "not active yet"),
             Err(error) => {
-                tracing::warn!(%error, "cannot subscribe to the events for STP; trying again in {RETRY_DELAY:?}")
+                tracing::warn!(error = %Excerpt::new(error), "cannot subscribe to the events for STP; trying again in {RETRY_DELAY:?}")
             }
         }
         runtime::sleep(pause).await;
@@ -213,7 +214,7 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
         async move {
             let Ok(envelope) = Envelope::parse(&message) else { return };
             if let Err(error) = client.emit(&envelope.method, args_of(envelope.params)).await {
-                tracing::debug!(%error, "an inform is not emitted");
+                tracing::debug!(error = %Excerpt::new(error), "an inform is not emitted");
             }
         }
     };

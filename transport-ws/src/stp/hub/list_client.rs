@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use connector_core::stp::frame::{items, refusal, request};
 use connector_core::stp::{Frame, StpTimeout};
-use connector_core::{ConnectError, LinkEnd};
+use connector_core::{ConnectError, LinkEnd, TraceLimit};
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -40,7 +40,8 @@ pub async fn list(url: &str, config: WsConnectorConfig, timeout: StpTimeout) -> 
     let exchange = async {
         let mut link = WsConnector::new(config).dial(url).await.map_err(StpListError::Connect)?;
         let message = serde_json::json!({ "method": LIST }).to_string();
-        let mut endpoint = ListRequest { outgoing: [request(&message, 0, timeout).into()].into(), answer: None };
+        let outgoing = [request(&message, 0, timeout).into()].into();
+        let mut endpoint = ListRequest { outgoing, answer: None, traces: TraceLimit::default() };
         let end = drive(&mut *link, &mut endpoint).await;
         endpoint.answer.ok_or(StpListError::Link(end))?.map_err(StpListError::Refused)
     };
@@ -52,9 +53,14 @@ pub async fn list(url: &str, config: WsConnectorConfig, timeout: StpTimeout) -> 
 struct ListRequest {
     outgoing: VecDeque<Utf8Bytes>,
     answer: Option<Result<String, String>>,
+    traces: TraceLimit,
 }
 
 impl Endpoint for ListRequest {
+    fn traces(&self) -> &TraceLimit {
+        &self.traces
+    }
+
     fn receive(&mut self, text: Utf8Bytes) {
         if let Ok(Frame::Response { cookie: 0, success, result }) = Frame::parse(&text) {
             let text = || items(result).into_iter().next().unwrap_or_default();

@@ -55,8 +55,12 @@ pub struct StpHubHandle(Arc<Inner>);
 struct Inner {
     config: StpHubConfig,
     router: Mutex<Router<Arc<Outbox>>>,
-    drops: TraceLimit,
+    /// Limits the traces that clients cause: by all of them, since one client may open many connections.
+    traces: Arc<TraceLimit>,
 }
+
+/// Traces per second about clients.
+const TRACES: u32 = 50;
 
 impl StpHub {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
@@ -65,8 +69,9 @@ impl StpHub {
     /// As [`WsServer::bind`].
     pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
         let server = WsServer::bind(addr, config.server.clone()).await?;
-        let router = Mutex::new(Router::new(config.max_pending.max(1)));
-        Ok(StpHub { server, inner: Arc::new(Inner { config, router, drops: TraceLimit::default() }) })
+        let traces = Arc::new(TraceLimit::per_second(TRACES));
+        let router = Mutex::new(Router::new(config.max_pending.max(1), Arc::clone(&traces)));
+        Ok(StpHub { server, inner: Arc::new(Inner { config, router, traces }) })
     }
 
     /// The URL for services, for example `ws://127.0.0.1:8080`. A path names a session, percent-encoded.
@@ -153,7 +158,7 @@ impl Inner {
                     }
                     // The receiver does not read; its stall ends its link.
                     Body::Received | Body::Response { .. } | Body::HubResponse { .. } => {
-                        if let Some(left_out) = self.drops.pass() {
+                        if let Some(left_out) = self.traces.pass() {
                             tracing::warn!(
                                 left_out,
                                 "dropped a message: its sender's share of the receiver's queue is full"
@@ -172,7 +177,11 @@ impl Inner {
                 Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
                     to.push(from, Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
                 }
-                Body::Received => tracing::warn!(why, "dropped an inform"),
+                Body::Received => {
+                    if let Some(left_out) = self.traces.pass() {
+                        tracing::warn!(why, left_out, "dropped an inform");
+                    }
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{LinkEnd, StallDetector};
+use connector_core::{Excerpt, LinkEnd, StallDetector, TraceLimit};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use transport_server::is_loopback;
@@ -38,20 +38,27 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
     hub.router().join(id, Arc::clone(&outbox), &path, scope);
     let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
+    let traces = Arc::clone(&hub.traces);
     let register_timer = Box::pin(tokio::time::sleep(hub.config.register_timeout));
     let registration = Registration::Awaited(register_timer);
     let mut endpoint = PeerEndpoint { hub, id, outbox, timer, registration, last_listed: None, stall: None, stop };
     let end = drive(&mut *link, &mut endpoint).await;
+    membership.slow = matches!(end, LinkEnd::TooSlow(_));
+    let shown = Excerpt::new(&end);
     match &end {
-        LinkEnd::TooSlow(_) => {
-            membership.slow = true;
-            tracing::warn!(%peer, %end, "closed the link of a service that does not read");
-        }
-        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, %end, "a connection ended"),
+        LinkEnd::Closed { .. } | LinkEnd::Disconnected => tracing::debug!(%peer, end = %shown, "a connection ended"),
         _ if matches!(endpoint.registration, Registration::Awaited(_)) => {
-            tracing::debug!(%peer, %end, "a connection ended")
+            tracing::debug!(%peer, end = %shown, "a connection ended")
         }
-        _ => tracing::info!(%peer, %end, "a connection ended"),
+        _ => {
+            let Some(left_out) = traces.pass() else { return };
+            match membership.slow {
+                true => {
+                    tracing::warn!(%peer, left_out, end = %shown, "closed the link of a service that does not read")
+                }
+                false => tracing::info!(%peer, left_out, end = %shown, "a connection ended"),
+            }
+        }
     }
 }
 
@@ -111,6 +118,10 @@ impl PeerEndpoint {
 }
 
 impl Endpoint for PeerEndpoint {
+    fn traces(&self) -> &TraceLimit {
+        &self.hub.traces
+    }
+
     fn receive(&mut self, text: Utf8Bytes) {
         let text = if text.len() <= SMALL { Utf8Bytes::from(text.as_str()) } else { text };
         let incoming = Incoming::parse(&text);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connector_core::stp::{BadService, StpService, StpSession, StpTimeout, unique_name};
+use connector_core::{Excerpt, TraceLimit};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
@@ -26,6 +27,8 @@ pub(super) struct Router<O> {
     /// The place of the next service in the order of registration.
     next_place: u64,
     max_pending: usize,
+    /// Limits the traces that clients cause.
+    traces: Arc<TraceLimit>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +83,7 @@ type Batch<'a, O> = Vec<Outgoing<'a, O>>;
 
 impl<O: Clone> Router<O> {
     /// At most `max_pending` requests await one service's answers.
-    pub(super) fn new(max_pending: usize) -> Router<O> {
+    pub(super) fn new(max_pending: usize, traces: Arc<TraceLimit>) -> Router<O> {
         Router {
             peers: HashMap::new(),
             sessions: BTreeMap::new(),
@@ -88,6 +91,7 @@ impl<O: Clone> Router<O> {
             services: 0,
             next_place: 0,
             max_pending,
+            traces,
         }
     }
 
@@ -199,7 +203,9 @@ impl<O: Clone> Router<O> {
             }
             Incoming::Invalid(error) => {
                 self.counters.dropped += 1;
-                tracing::warn!(%error, "dropped a frame");
+                if let Some(left_out) = self.traces.pass() {
+                    tracing::warn!(left_out, error = %Excerpt::new(error), "dropped a frame");
+                }
                 Vec::new()
             }
         }
@@ -227,7 +233,9 @@ impl<O: Clone> Router<O> {
         let service = match service {
             Ok(service) => service,
             Err(error) => {
-                tracing::warn!(%error, "refused a Register");
+                if let Some(left_out) = self.traces.pass() {
+                    tracing::warn!(left_out, error = %Excerpt::new(&error), "refused a Register");
+                }
                 return match cookie {
                     Some(cookie) => self.refuse(from, cookie, error.to_string()).into_iter().collect(),
                     None => {
@@ -264,7 +272,10 @@ impl<O: Clone> Router<O> {
         for method in service.solvables.iter().filter(|name| !name.starts_with(RESERVED)) {
             entry.solvers.entry(method.clone()).or_default().insert(place, from);
         }
-        tracing::info!(name = service.service_name, %session, "a service registered");
+        if let Some(left_out) = self.traces.pass() {
+            let (name, session) = (Excerpt::new(&service.service_name), Excerpt::new(&session));
+            tracing::info!(?name, ?session, left_out, "a service registered");
+        }
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.service = Some(Registered { session: Arc::clone(&session), place, service: Arc::new(service) });
         }
@@ -279,7 +290,10 @@ impl<O: Clone> Router<O> {
     fn inform(&mut self, from: PeerId, method: &str) -> Batch<'static, O> {
         let Some(session) = self.session_of(from) else {
             self.counters.dropped += 1;
-            tracing::warn!(method, "dropped an inform from a connection that has not registered");
+            if let Some(left_out) = self.traces.pass() {
+                let method = Excerpt::new(method);
+                tracing::warn!(?method, left_out, "dropped an inform from a connection that has not registered");
+            }
             return Vec::new();
         };
         let outs = self.solvers(session, from, method).filter_map(|solver| self.out(solver));
