@@ -132,13 +132,21 @@ impl Role for EngineRole {
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
             EngineEvent::Call { id, target, method, args } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
-                let work = if exchange.running() >= self.entry.options.max_calls {
-                    let (target, method) = (target.to_string(), method.to_string());
-                    let (caller, waiting) = (self.entry.name.to_string(), exchange.running());
-                    Err(Refusal::Busy { target, caller, method, waiting }.into())
-                } else {
-                    let caller = Arc::clone(&self.entry);
-                    Ok(Box::pin(async move { engine.call(&caller, &target, &method, args).await }) as BoxFuture<_>)
+                let charge = Exchange::<EngineSide>::charge(&self.remote.outbox, id.as_ref(), &echo, &args);
+                let work = match charge {
+                    Ok(charge) if exchange.running() < self.entry.options.max_calls => {
+                        let caller = Arc::clone(&self.entry);
+                        let work = async move { engine.call(&caller, &target, &method, args).await };
+                        Ok((charge, Box::pin(work) as BoxFuture<_>))
+                    }
+                    charge => {
+                        let (target, method) = (target.to_string(), method.to_string());
+                        let (caller, waiting) = (self.entry.name.to_string(), exchange.running());
+                        Err(match charge {
+                            Ok(_) => Refusal::Busy { target, caller, method, waiting }.into(),
+                            Err(over) => Refusal::OverBudget { target, caller, method, why: over.to_string() }.into(),
+                        })
+                    }
                 };
                 exchange.run(&self.remote.outbox, id, echo, work);
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
@@ -16,6 +16,7 @@ use super::options::PluginOptions;
 use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
+use crate::budget::Charge;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
 use crate::sync::lock;
@@ -54,8 +55,8 @@ pub(crate) struct Entry {
     /// State changes of other plugins that this one waits for.
     pub(super) pending_changes: Mutex<Vec<Arc<PendingChange>>>,
     pub(super) emitter: Arc<Emitter>,
-    /// The events it subscribes to, by emitter and name, with the subscriptions' ids.
-    pub(super) listens_to: Mutex<HashSet<(Name, Name, u64)>>,
+    /// The events it subscribes to, by emitter, name and the subscription's id. Charged to it if it is behind a link.
+    pub(super) listens_to: Mutex<HashMap<(Name, Name, u64), Option<Charge>>>,
 }
 
 /// Where a plugin runs.

@@ -73,6 +73,15 @@ pub struct PluginOptions {
     pub max_subscriptions: usize,
     /// Limits of the queue in front of the plugin's link.
     pub queue: QueueLimits,
+    /// The memory, in bytes, that the engine holds for a plugin behind a link: the arguments of its calls, responses
+    /// that it has not read, events queued for it (at most half), and the last occurrences of its own events. Each item
+    /// also counts a fixed overhead. An item of any size fits if nothing else is held.
+    ///
+    /// Beyond the limit its calls are refused as [`Refusal::OverBudget`](crate::Refusal::OverBudget), results become
+    /// errors, the oldest queued events are dropped, and events are not stored. A plugin that reads nothing then loses
+    /// its link as [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). A plugin in the engine's process has no such limit.
+    /// Default 64 MiB.
+    pub memory_limit: usize,
 }
 
 /// Maps a plugin's name and its profile's URL to the URL to connect to.
@@ -95,6 +104,7 @@ impl Default for PluginOptions {
             max_calls: 16_384,
             max_subscriptions: 4096,
             queue: QueueLimits::default(),
+            memory_limit: 64 << 20,
         }
     }
 }
@@ -182,6 +192,13 @@ impl PluginOptions {
     #[must_use]
     pub fn max_subscriptions(mut self, events: usize) -> Self {
         self.max_subscriptions = events;
+        self
+    }
+
+    /// Sets [`memory_limit`](PluginOptions::memory_limit).
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
         self
     }
 

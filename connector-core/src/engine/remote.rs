@@ -1,12 +1,13 @@
 //! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
 use std::mem;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
 use super::connection::{Activated, Connection, Effects, Event, LinkState, Next};
 use super::options::PluginOptions;
+use crate::budget::{Budget, OverBudget, SharedBudget};
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
@@ -14,6 +15,7 @@ use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload, RequestInfo};
 
 /// A request to the link's task.
@@ -30,15 +32,19 @@ impl From<Withdraw> for EngineCommand {
 }
 
 impl Queued for EngineCommand {
-    fn weight(&self) -> usize {
+    fn weight(&self, waits: bool) -> usize {
         match self {
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } if waits => args.size(),
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
             EngineCommand::Withdraw { .. } => 0,
         }
     }
 
-    fn survives_loss(&self) -> bool {
-        matches!(self, EngineCommand::Notify { .. })
+    fn emitter(&self) -> Option<&str> {
+        match self {
+            EngineCommand::Notify { emitter, .. } => Some(emitter),
+            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } => None,
+        }
     }
 }
 
@@ -58,6 +64,10 @@ pub(super) struct RemotePlugin {
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
+    /// Events that were dropped because too many were queued.
+    dropped: TraceLimit,
+    /// Its own events that were not stored because they exceed its budget.
+    unstored: TraceLimit,
 }
 
 impl RemotePlugin {
@@ -66,6 +76,7 @@ impl RemotePlugin {
         url: String,
         mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
+        engine: &Arc<SharedBudget>,
     ) -> RemotePlugin {
         connector.registered(&name);
         let url = match &options.transform_url {
@@ -77,11 +88,17 @@ impl RemotePlugin {
             url,
             name,
             connector: tokio::sync::Mutex::new(connector),
-            outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
+            outbox: Outbox::new(
+                options.queue.clone(),
+                Some(LinkEnd::Disconnected),
+                Budget::new(options.memory_limit, Some(Arc::clone(engine))),
+            ),
             state: watch::Sender::new(LinkState::Inactive),
             connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
+            dropped: TraceLimit::default(),
+            unstored: TraceLimit::default(),
         }
     }
 
@@ -104,19 +121,26 @@ impl RemotePlugin {
         LinkLost::Observed { plugin: self.name.clone(), end }.into()
     }
 
-    /// Forwards an event. While the link is down it is kept, up to a limit.
+    /// Forwards an event. If too many are queued, for example while the link is down, the oldest of the emitter with
+    /// the most are dropped.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
         let plugin = &*self.name;
         match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
             Ok(oldest) if oldest.is_empty() => {}
             Ok(oldest) => {
-                tracing::warn!(
-                    plugin,
-                    dropped = oldest.len(),
-                    "the link is down and its queue is full: dropping its oldest events"
-                )
+                if let Some(left_out) = self.dropped.pass() {
+                    let dropped = oldest.len();
+                    tracing::warn!(plugin, dropped, left_out, "too many events are queued: the oldest are dropped");
+                }
             }
             Err(end) => tracing::warn!(plugin, %end, "an event is dropped"),
+        }
+    }
+
+    /// One of its own events is delivered, but not stored.
+    pub(super) fn trace_unstored(&self, why: &OverBudget) {
+        if let Some(left_out) = self.unstored.pass() {
+            tracing::warn!(plugin = &*self.name, %why, left_out, "an event is not stored for later subscribers");
         }
     }
 

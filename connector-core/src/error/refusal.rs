@@ -97,6 +97,21 @@ pub enum Refusal {
         /// The number of pending calls.
         waiting: usize,
     },
+    /// The memory that is held for the caller's link has reached its limit: see
+    /// [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit).
+    #[error(
+        "Cannot call {method} of {target} from {caller}, because {caller} uses too much memory: {why}. Try again later."
+    )]
+    OverBudget {
+        /// The plugin called.
+        target: String,
+        /// The caller.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// The bytes in use, and the limit.
+        why: String,
+    },
     /// Calls between plugins in the engine's process are nested so deeply that the stack might overflow.
     #[error(
         "Cannot call {method} of {target} from {caller}: it would be the call number {limit} within calls of plugins that wait for each other"
@@ -135,6 +150,19 @@ pub enum Refusal {
         emitter: String,
         /// The bound.
         limit: usize,
+    },
+    /// The memory that is held for the listener's link has reached its limit: see
+    /// [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit).
+    #[error("{name} cannot listen to {event} of {emitter}, because {name} uses too much memory: {why}.")]
+    OverBudgetToListen {
+        /// The subscribing plugin.
+        name: String,
+        /// The event.
+        event: String,
+        /// The emitter of the event.
+        emitter: String,
+        /// The bytes in use, and the limit.
+        why: String,
     },
     /// No engine has performed the handshake with this plugin yet: see
     /// [`PluginClient::onload`](crate::PluginClient::onload).

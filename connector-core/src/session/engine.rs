@@ -118,6 +118,14 @@ impl Side for EngineSide {
         CallError::Plugin(fault)
     }
 
+    fn error_weight(error: &CallError) -> usize {
+        match error {
+            CallError::Plugin(fault) => fault.payload().weight(),
+            // The engine's own texts have bounds.
+            _ => 0,
+        }
+    }
+
     fn error(error: CallError) -> (Option<ErrorKind>, Payload) {
         (Some(error.kind()), error.to_payload())
     }

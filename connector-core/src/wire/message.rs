@@ -70,6 +70,12 @@ impl Message {
         }
     }
 
+    /// The number of bytes that a response echoes of its request.
+    pub(crate) fn echoed_bytes(&self) -> usize {
+        let length = |name: &Option<Name>| name.as_ref().map_or(0, |name| name.len());
+        length(&self.name) + length(&self.key) + self.id.as_ref().map_or(0, Id::weight)
+    }
+
     /// Decodes one JSON frame. A long payload stays a slice of the frame. A short one is copied, because the frame may
     /// itself be a slice of a large buffer that would be kept alive.
     ///

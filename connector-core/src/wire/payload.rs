@@ -1,6 +1,7 @@
 //! Arguments, results and event data, unparsed until they are read.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +44,7 @@ enum Repr {
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
+    fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -52,6 +54,8 @@ struct Typed<T> {
     value: T,
     // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
+    /// The length of its JSON.
+    size: OnceLock<usize>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -61,6 +65,10 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
+    }
+
+    fn cached_size(&self) -> &OnceLock<usize> {
+        &self.size
     }
 
     fn holds(&self) -> TypeId {
@@ -84,7 +92,9 @@ impl Payload {
             return payload;
         }
         match value {
-            Some(value) => Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new() }))),
+            Some(value) => {
+                Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new(), size: OnceLock::new() })))
+            }
             None => Payload::null(),
         }
     }
@@ -233,14 +243,43 @@ impl Payload {
         }
     }
 
-    /// The number of bytes held, as counted by memory limits; 0 for a value not yet serialized.
+    /// The number of bytes held, as counted by memory limits; 0 for a value whose size is not known yet.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
-            Repr::Value(_) => 0,
+            Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
         }
     }
+
+    /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
+    pub(crate) fn size(&self) -> usize {
+        match &self.0 {
+            Repr::Value(value) => *value.cached_size().get_or_init(|| json_length(&**value)),
+            _ => self.weight(),
+        }
+    }
+}
+
+/// The length of the value's JSON, or of the part that can be serialized.
+fn json_length(value: &dyn Erased) -> usize {
+    const KEPT: usize = 64 << 10;
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    if let Some(Ok(json)) = value.cached().get() {
+        return json.len();
+    }
+    // Taken, because the value's `Serialize` may come here again.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    // A value that cannot be serialized is reported when it is sent.
+    let _ = value.serialize_into(&mut scratch);
+    let length = scratch.len();
+    if scratch.capacity() <= KEPT {
+        SCRATCH.set(scratch);
+    }
+    length
 }
 
 /// The value's JSON text, serialized on first use.
@@ -340,6 +379,20 @@ mod tests {
         let first = std::thread::spawn(move || other.to_json().unwrap());
         begun.recv().unwrap();
         assert_eq!(payload.to_json().unwrap(), first.join().unwrap());
+    }
+
+    #[test]
+    fn a_value_is_sized_on_request_and_text_always() {
+        let value = Payload::new(("x".repeat(1000),));
+        assert_eq!((value.weight(), value.size(), value.weight()), (0, 1004, 1004));
+        let written = Payload::new(vec![1, 2, 3]);
+        written.to_json().unwrap();
+        assert_eq!(written.size(), 7);
+        let text = Payload::from_json("[1]").unwrap();
+        assert_eq!((text.weight(), text.size()), (3, 3));
+        let unserializable = Payload::new(std::collections::BTreeMap::from([((1, 2), 3)]));
+        assert!(unserializable.size() < 3);
+        assert_eq!(Payload::new((value, "y")).size(), 1004 + 6, "nested");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod access;
 mod activation;
 mod agreement;
+mod budgets;
 mod callers;
 mod calls;
 mod calls_during_activation;

@@ -101,7 +101,7 @@ impl Inner {
         let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
             Source::Remote { connector, url } => {
-                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options)))
+                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options, &self.memory)))
             }
         };
         let mut taken = false;
