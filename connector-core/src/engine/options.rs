@@ -26,7 +26,8 @@ pub struct PluginOptions {
     /// awaits. A method that blocks its thread past the limit holds up that task, and its call then ends with the
     /// method's result, not as timed out. Run blocking code elsewhere: with `spawn_blocking`, or in a worker.
     pub queue_timeout: Duration,
-    /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
+    /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy), except that each
+    /// caller may always queue a quarter of this number, at least 16. Callers take turns. Default 1,024.
     pub queue_length: usize,
     /// How many calls may run at once; 0 is taken as 1. Default 1, as in the published engine.
     pub concurrency: usize,
