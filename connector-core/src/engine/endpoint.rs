@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Inner;
+use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
@@ -122,6 +123,9 @@ impl Role for EngineRole {
         let Some(engine) = self.engine.upgrade() else { return };
         match event {
             EngineEvent::Loaded { methods } => {
+                if let Some(Err(why)) = methods.as_deref().map(check_methods) {
+                    return self.handshake_failed(LinkEnd::BadHandshake(why));
+                }
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
                 } else if methods.is_some_and(|methods| self.entry.set_methods(methods)) {

@@ -9,6 +9,7 @@ use foldhash::HashMap;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+use super::bounds::quoted_list;
 use super::call::{Call, LogicalClock};
 use super::events::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
@@ -119,7 +120,7 @@ impl Interface {
     pub(super) fn exposed_list(&self) -> String {
         let always = (!self.lists(CAN_DEACTIVATE)).then_some(CAN_DEACTIVATE);
         let methods = self.profile.methods.iter().flatten().map(String::as_str).chain(always);
-        methods.map(|method| format!("\"{method}\"")).collect::<Vec<_>>().join(",")
+        quoted_list(methods)
     }
 }
 

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::Inner;
 use super::access::Operation;
+use super::bounds::check_names;
 use super::entry::Entry;
 use super::remote::RemotePlugin;
 use super::router::may_act;
@@ -124,6 +125,7 @@ impl Inner {
         once: bool,
         deliver: Delivery,
     ) -> Result<(), Refusal> {
+        check_names(&emitter, &event)?;
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
         self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
         let too_many = |limit| Refusal::TooManyListeners {

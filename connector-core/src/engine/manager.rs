@@ -1,11 +1,13 @@
 //! The plugin `manager`, and the host's handle to it (docs/protocol.md, section 5.2).
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::bounds::{MAX_CHANGES, check_methods, check_profile};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Change;
 use super::policy::decision;
@@ -81,11 +83,41 @@ impl PluginManager {
 }
 
 /// One name or several, as in the published packages.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Names {
     One(String),
     Several(Vec<String>),
+    TooMany(usize),
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Names, E> {
+                Ok(Names::One(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while names.len() < MAX_CHANGES {
+                    let Some(name) = list.next_element()? else { return Ok(Names::Several(names)) };
+                    names.push(name);
+                }
+                let mut number = names.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    number += 1;
+                }
+                Ok(if number > MAX_CHANGES { Names::TooMany(number) } else { Names::Several(names) })
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
 }
 
 /// The manager as a plugin. Its methods run concurrently, since one may wait for another.
@@ -103,9 +135,11 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
             let engine = profiles();
             async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile())) }
         })
-        .method("updateProfile", move |ctx: Context, update: Option<Map<String, Value>>| {
+        .method("updateProfile", move |ctx: Context, update: Payload| {
             let engine = updates();
             async move {
+                check_profile(update.size())?;
+                let update = update.read::<Option<_>>().map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
                 let Some(update) = update else { return Ok(()) };
                 let engine = engine.map_err(|error| UpdateError::Denied(error.to_string()))?;
                 engine.update_profile(ctx.from(), update).await
@@ -153,6 +187,7 @@ impl Inner {
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
+            Names::TooMany(plugins) => return Err(ActivateError::TooMany { plugins, limit: MAX_CHANGES }),
         };
         // All start at the first poll, so that none is lost because another ends the caller's link.
         let all = names.iter().map(|name| self.change(change, caller.clone(), requester.clone(), name));
@@ -183,9 +218,12 @@ impl Inner {
             // A plugin in this process exposes exactly the methods in its table, including services.
             update.insert("methods".to_owned(), instance.exposed().into());
         }
-        entry
-            .update_profile(|profile| profile.merged(update.clone()))
-            .map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+        entry.update_profile(|profile| {
+            let merged = profile.merged(update.clone()).map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+            check_methods(merged.methods.as_deref().unwrap_or_default()).map_err(UpdateError::NotAProfile)?;
+            check_profile(Payload::new(merged.clone()).size())?;
+            Ok(merged)
+        })?;
         self.profile_updated(&entry);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The engine: registration, permissions, and routing between plugins.
 
 mod access;
+mod bounds;
 mod call;
 mod connection;
 mod current;

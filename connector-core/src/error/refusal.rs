@@ -112,6 +112,14 @@ pub enum Refusal {
         /// The bytes in use, and the limit.
         why: String,
     },
+    /// The name of a plugin, method or event is too long.
+    #[error("Cannot call or listen to a name of {length} bytes: names have at most {limit}")]
+    NameTooLong {
+        /// The length of the name, in bytes.
+        length: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// Calls between plugins in the engine's process are nested so deeply that the stack might overflow.
     #[error(
         "Cannot call {method} of {target} from {caller}: it would be the call number {limit} within calls of plugins that wait for each other"

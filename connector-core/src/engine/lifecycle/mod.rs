@@ -13,6 +13,7 @@ use machine::Ended;
 pub(super) use machine::{Change, Effects, Lifecycle, State};
 
 use super::access::Operation;
+use super::bounds::MAX_NAME;
 use super::current;
 use super::entry::{Entry, Location, Registry, Status};
 use super::policy::decision;
@@ -95,6 +96,9 @@ impl Inner {
         let Registration { profile, source, options } = registration;
         if profile.name.is_empty() || profile.name.contains('.') {
             return Err(RegisterError::BadName(profile.name));
+        }
+        if profile.name.len() > MAX_NAME {
+            return Err(RegisterError::NameTooLong { length: profile.name.len(), limit: MAX_NAME });
         }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
