@@ -12,11 +12,11 @@ use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
-use crate::error::Refusal;
-use crate::link::{Echo, Endpoint, Exchange, Outbox, Reply, Role};
+use crate::error::{CallError, Fault, Refusal};
+use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Reply, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
-use crate::wire::Name;
+use crate::wire::{JsonLimits, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -92,6 +92,21 @@ impl EngineRole {
     }
 }
 
+/// Replaces a result, or a plugin's error, that exceeds the limits of its receiver.
+fn check_outcome(outcome: Outcome<EngineSide>, limits: &JsonLimits) -> Outcome<EngineSide> {
+    let (what, payload) = match &outcome {
+        Ok(result) => ("result", result),
+        Err(CallError::Plugin(fault)) => ("error", fault.payload()),
+        Err(_) => return outcome,
+    };
+    match payload.check(limits) {
+        Ok(()) => outcome,
+        Err(why) => {
+            Err(CallError::Plugin(Fault::new(format_args!("the {what} cannot be forwarded: it contains {why}"))))
+        }
+    }
+}
+
 impl Role for EngineRole {
     type Side = EngineSide;
     type Command = EngineCommand;
@@ -140,7 +155,10 @@ impl Role for EngineRole {
                 let work = match charge {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
-                        let work = async move { engine.call(&caller, &target, &method, args).await };
+                        let work = async move {
+                            let outcome = engine.call(&caller, &target, &method, args).await;
+                            check_outcome(outcome, &caller.options.json_limits())
+                        };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))
                     }
                     charge => {

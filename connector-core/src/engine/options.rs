@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::link::QueueLimits;
+use crate::wire::JsonLimits;
 
 /// Limits and options of one plugin, for [`Registration::options`](crate::Registration::options) or
 /// [`EngineBuilder::plugin_options`](crate::EngineBuilder::plugin_options).
@@ -74,6 +75,14 @@ pub struct PluginOptions {
     pub max_subscriptions: usize,
     /// Limits of the queue in front of the plugin's link.
     pub queue: QueueLimits,
+    /// How deep the JSON may be nested that the engine forwards to the plugin: arguments, event data, and results of its
+    /// calls. A call beyond it is refused as [`Refusal::TooComplex`](crate::Refusal::TooComplex), a result becomes an
+    /// error, an event is dropped. Protects parsers that recurse; values that never were JSON are not checked.
+    /// Default 1,000.
+    pub max_depth: usize,
+    /// How many consecutive digits a number may have in such JSON, with the same consequences. Protects parsers that
+    /// take quadratic time for them. At least 1. Default 1,000.
+    pub max_digits: usize,
     /// The memory, in bytes, that the engine holds for a plugin behind a link: the arguments of its calls, responses
     /// that it has not read, events queued for it (at most half), and the last occurrences of its own events. Each item
     /// also counts a fixed overhead. An item of any size fits if nothing else is held.
@@ -105,6 +114,8 @@ impl Default for PluginOptions {
             max_calls: 16_384,
             max_subscriptions: 4096,
             queue: QueueLimits::default(),
+            max_depth: 1000,
+            max_digits: 1000,
             memory_limit: 64 << 20,
         }
     }
@@ -196,6 +207,20 @@ impl PluginOptions {
         self
     }
 
+    /// Sets [`max_depth`](PluginOptions::max_depth).
+    #[must_use]
+    pub fn max_depth(mut self, levels: usize) -> Self {
+        self.max_depth = levels;
+        self
+    }
+
+    /// Sets [`max_digits`](PluginOptions::max_digits).
+    #[must_use]
+    pub fn max_digits(mut self, digits: usize) -> Self {
+        self.max_digits = digits;
+        self
+    }
+
     /// Sets [`memory_limit`](PluginOptions::memory_limit).
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Self {
@@ -208,6 +233,13 @@ impl PluginOptions {
     pub fn queue(mut self, limits: QueueLimits) -> Self {
         self.queue = limits;
         self
+    }
+}
+
+impl PluginOptions {
+    /// The limits of JSON that is forwarded to the plugin.
+    pub(super) fn json_limits(&self) -> JsonLimits {
+        JsonLimits { depth: self.max_depth, digits: self.max_digits }
     }
 }
 

@@ -10,7 +10,7 @@ mod stall;
 mod task_set;
 
 pub(crate) use drive::{close, drive};
-pub(crate) use endpoint::{Echo, Endpoint, Exchange, Role};
+pub(crate) use endpoint::{Echo, Endpoint, Exchange, Outcome, Role};
 pub(crate) use message_queue::Queued;
 pub(crate) use outbox::Outbox;
 pub(crate) use pending_call::{PendingCall, Reply, Withdraw};

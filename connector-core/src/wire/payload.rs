@@ -12,7 +12,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Name, PayloadError, display_json, is_falsy_in_javascript, json};
+use crate::wire::{Exceeds, JsonLimits, Name, PayloadError, display_json, is_falsy_in_javascript, json};
 
 /// A JSON value that has not been parsed yet.
 ///
@@ -240,6 +240,18 @@ impl Payload {
             Repr::Slice(text) => text == "null",
             Repr::Text(text) => &**text == "null",
             Repr::Value(_) => false,
+        }
+    }
+
+    /// Checks JSON that a peer has sent. Values of this process are trusted.
+    ///
+    /// # Errors
+    /// It exceeds a limit.
+    pub(crate) fn check(&self, limits: &JsonLimits) -> Result<(), Exceeds> {
+        match &self.0 {
+            Repr::Slice(text) => limits.check(text),
+            Repr::Text(text) => limits.check(text),
+            Repr::Value(_) => Ok(()),
         }
     }
 

@@ -22,6 +22,7 @@ mod handlers;
 mod health;
 mod lifecycle;
 mod lifecycle_model;
+mod limits;
 mod link_loss;
 mod manager;
 mod numbers;
