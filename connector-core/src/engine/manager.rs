@@ -65,7 +65,8 @@ impl PluginManager {
         self.0.find(name).is_some_and(|entry| entry.is_active())
     }
 
-    /// A plugin's current profile.
+    /// A plugin's current profile. Plugins, unlike the host, see its URL without secrets: without user name, password,
+    /// query and fragment, and with a path only if it is the `http` or `https` URL of a page.
     pub fn profile(&self, name: &str) -> Option<Profile> {
         self.0.find(name).map(|entry| entry.profile())
     }
@@ -81,6 +82,9 @@ impl PluginManager {
         registry.values().filter(|entry| entry.is_active()).map(|entry| entry.profile()).collect()
     }
 }
+
+/// Fields of a profile that only the host determines: a policy may decide by them.
+const HOST_FIELDS: [&str; 4] = ["canActivate", "permission", "hash", "kind"];
 
 /// One name or several, as in the published packages.
 enum Names {
@@ -133,7 +137,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
     Plugin::new(profile)
         .method("getProfile", move |name: String| {
             let engine = profiles();
-            async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile())) }
+            async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile().without_secrets())) }
         })
         .method("updateProfile", move |ctx: Context, update: Payload| {
             let engine = updates();
@@ -207,6 +211,21 @@ impl Inner {
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
         }
+        // The form that plugins see is not a change.
+        let shown = entry.profile().without_secrets().url;
+        if shown.is_some() && update.get("url").and_then(Value::as_str) == shown.as_deref() {
+            update.remove("url");
+        }
+        if let Some(remote) =
+            entry.remote().filter(|_| caller.as_ref().is_some_and(|caller| Arc::ptr_eq(caller, &entry)))
+        {
+            let current = serde_json::to_value(entry.profile()).unwrap_or_default();
+            for field in HOST_FIELDS {
+                if update.remove(field).is_some_and(|value| current.get(field) != Some(&value)) {
+                    remote.trace_ignored_field(field);
+                }
+            }
+        }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
         let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
@@ -237,7 +256,7 @@ impl Inner {
     }
 
     pub(super) fn manager_emits(&self, event: &str, profile: &Profile) {
-        self.emit_as_manager(event, Payload::new((profile.clone(),)));
+        self.emit_as_manager(event, Payload::new((profile.clone().without_secrets(),)));
     }
 
     /// An event in addition to the published ones.

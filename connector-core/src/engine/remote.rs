@@ -9,14 +9,14 @@ use super::connection::{Activated, Connection, Effects, Event, LinkState, Next};
 use super::options::PluginOptions;
 use crate::budget::{Budget, OverBudget, SharedBudget};
 use crate::connector::{LinkEnd, PluginConnector};
-use crate::error::{CallError, LinkLost};
+use crate::error::{CallError, LinkLost, Refusal};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
-use crate::wire::{Name, Payload, RequestInfo};
+use crate::wire::{JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
@@ -64,10 +64,13 @@ pub(super) struct RemotePlugin {
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
+    json_limits: JsonLimits,
     /// Events that were dropped because too many were queued.
     dropped: TraceLimit,
     /// Its own events that were not stored because they exceed its budget.
     unstored: TraceLimit,
+    /// Fields of its profile that it cannot update.
+    ignored: TraceLimit,
 }
 
 impl RemotePlugin {
@@ -97,21 +100,27 @@ impl RemotePlugin {
             connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
+            json_limits: options.json_limits(),
             dropped: TraceLimit::default(),
             unstored: TraceLimit::default(),
+            ignored: TraceLimit::default(),
         }
     }
 
     /// Calls a method over the link.
     ///
     /// # Errors
-    /// The link is down.
+    /// The link is down, or the arguments exceed the limits of the plugin's JSON.
     pub(super) fn call(
         &self,
         method: Name,
         args: Payload,
         info: Box<RequestInfo>,
     ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
+        if let Err(why) = args.check(&self.json_limits) {
+            let (target, caller) = (self.name.to_string(), info.from.to_string());
+            return Err(Refusal::TooComplex { target, caller, method: method.to_string(), why: why.to_string() }.into());
+        }
         let id = self.ids.allocate();
         let call = |reply| EngineCommand::Call { id, method, args, info, reply };
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
@@ -125,6 +134,12 @@ impl RemotePlugin {
     /// the most are dropped.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
         let plugin = &*self.name;
+        if let Err(why) = args.check(&self.json_limits) {
+            if let Some(left_out) = self.dropped.pass() {
+                tracing::warn!(plugin, %why, left_out, "an event is dropped");
+            }
+            return;
+        }
         match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
             Ok(oldest) if oldest.is_empty() => {}
             Ok(oldest) => {
@@ -141,6 +156,18 @@ impl RemotePlugin {
     pub(super) fn trace_unstored(&self, why: &OverBudget) {
         if let Some(left_out) = self.unstored.pass() {
             tracing::warn!(plugin = &*self.name, %why, left_out, "an event is not stored for later subscribers");
+        }
+    }
+
+    /// It has tried to update a field of its profile that only the host determines.
+    pub(super) fn trace_ignored_field(&self, field: &str) {
+        if let Some(left_out) = self.ignored.pass() {
+            tracing::warn!(
+                plugin = &*self.name,
+                field,
+                left_out,
+                "only the host sets this field of a profile: ignored"
+            );
         }
     }
 

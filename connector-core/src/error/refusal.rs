@@ -112,6 +112,19 @@ pub enum Refusal {
         /// The bytes in use, and the limit.
         why: String,
     },
+    /// The arguments exceed the limits of the JSON that is forwarded to the plugin: see
+    /// [`PluginOptions::max_depth`](crate::PluginOptions::max_depth).
+    #[error("Cannot call {method} of {target} from {caller}, because the arguments contain {why}")]
+    TooComplex {
+        /// The plugin called.
+        target: String,
+        /// The caller.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// The limit.
+        why: String,
+    },
     /// The name of a plugin, method or event is too long.
     #[error("Cannot call or listen to a name of {length} bytes: names have at most {limit}")]
     NameTooLong {

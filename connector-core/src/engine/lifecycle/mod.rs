@@ -289,7 +289,8 @@ impl Inner {
         if !listed && entry.instance().is_some() {
             return true;
         }
-        let call = Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone(),))));
+        let call =
+            Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone().without_secrets(),))));
         let answer = match listed {
             true => call.await,
             false => match runtime::timeout(CAN_DEACTIVATE_LIMIT, call).await {
