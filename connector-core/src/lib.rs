@@ -92,6 +92,7 @@
 // For links from other crates' pages: Cargo may document them before this crate exists, and rustdoc cannot resolve them.
 #![doc(html_root_url = "../")]
 
+mod budget;
 mod client;
 mod connector;
 mod engine;

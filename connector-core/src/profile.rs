@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::redact::redacted_url;
+use crate::redact::{redacted_url, url_without_secrets};
 
 /// Describes a plugin. Only the name is required. All fields of the published packages, and any other field that a host
 /// adds, survive a round trip. `Debug` shows the URL as [`redacted_url`](crate::redacted_url()) does.
@@ -79,6 +79,12 @@ impl Profile {
     #[must_use]
     pub fn with_events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> Profile {
         self.events = Some(events.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// This profile as other plugins see it: its URL contains no secrets.
+    pub(crate) fn without_secrets(mut self) -> Profile {
+        self.url = self.url.as_deref().map(url_without_secrets);
         self
     }
 

@@ -38,6 +38,27 @@ pub fn redacted_url(url: &str) -> String {
     }
 }
 
+/// A URL as other plugins see it: of a page, user name, password, query and fragment are hidden; of a URL that a
+/// transport dials, the path as well, because it may be a token.
+pub(crate) fn url_without_secrets(url: &str) -> String {
+    match url.strip_suffix("://") {
+        Some(scheme) if is_scheme(scheme) => url.to_owned(),
+        _ => page_url(url).unwrap_or_else(|| redacted_url(url)),
+    }
+}
+
+fn page_url(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let shown = with_authority(scheme, rest)?;
+    let origin = shown.strip_suffix("/…").unwrap_or(&shown);
+    let page = rest.split(['?', '#']).next().unwrap_or_default();
+    let path = &page[page.find(['/', '\\']).unwrap_or(page.len())..];
+    Some(format!("{origin}{path}"))
+}
+
 /// `None` if the host is not clearly a host name or address.
 fn with_authority(scheme: &str, rest: &str) -> Option<String> {
     // Browsers treat a backslash as a slash.
@@ -105,6 +126,25 @@ mod tests {
             ("stp+ws://h:1", "stp+ws://h:1"),
         ] {
             assert_eq!(redacted_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn plugins_see_the_path_of_a_page_only() {
+        for (url, shown) in [
+            (
+                "https://user:s3cret@h.example:8/plugin/index.html?t=s3cret#s3cret",
+                "https://h.example:8/plugin/index.html",
+            ),
+            ("http://h", "http://h"),
+            ("http://h/", "http://h/"),
+            ("https://h?s3cret", "https://h"),
+            ("https://user:s3/cret@h/x", "https://…"),
+            ("ws://user:s3cret@h:1/t0ken", "ws://h:1/…"),
+            ("local:calculator", "local:calculator"),
+            ("memory://", "memory://"),
+        ] {
+            assert_eq!(url_without_secrets(url), shown);
         }
     }
 

@@ -12,6 +12,10 @@ mod connector {
     pub(crate) use connector_core::LinkEnd;
 }
 
+#[path = "../src/budget.rs"]
+mod budget;
+#[path = "../src/link/message_queue.rs"]
+mod message_queue;
 #[path = "../src/link/outbox.rs"]
 mod outbox;
 #[path = "../src/link/task_set.rs"]
@@ -56,7 +60,9 @@ use connector_core::QueueLimits;
 use loom::future::block_on;
 use loom::thread;
 
-use self::outbox::{Outbox, Queued};
+use self::budget::Budget;
+use self::message_queue::Queued;
+use self::outbox::Outbox;
 use self::task_set::TaskSet;
 
 /// All interleavings with at most three preemptions: more of them take minutes.
@@ -70,19 +76,19 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
 struct Item(u32);
 
 impl Queued for Item {
-    fn weight(&self) -> usize {
+    fn weight(&self, _: bool) -> usize {
         1
     }
 
-    fn survives_loss(&self) -> bool {
-        true
+    fn emitter(&self) -> Option<&str> {
+        None
     }
 }
 
 #[test]
 fn an_outbox_wakes_its_owner_for_each_item_and_for_a_stop() {
     model(|| {
-        let outbox = Arc::new(Outbox::new(QueueLimits::default(), None));
+        let outbox = Arc::new(Outbox::new(QueueLimits::default(), None, Budget::new(1 << 20, None)));
         let pushing = Arc::clone(&outbox);
         let pusher = thread::spawn(move || {
             pushing.push(Item(1)).unwrap();

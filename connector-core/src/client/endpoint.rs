@@ -135,18 +135,32 @@ impl Role for PluginRole {
                 exchange.session.answer_handshake(id, echo, self.shared.instance.exposed());
             }
             PluginEvent::Invoke(Invocation { id, name, key, from, path, args }) => {
-                let work = if exchange.running() >= self.shared.config.max_running {
-                    Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
-                } else if self.finishing.is_some() {
-                    Err(Fault::new(format!("Cannot call {key} of {}, because it is stopping", self.shared.name())))
-                } else {
-                    let client = PluginClient::behind(Arc::clone(&self.shared));
-                    let context = Context::new(from, path, key.clone(), client, None);
-                    Ok(self.shared.instance.invoke(context, args, |method, plugin| {
-                        format!("Method {method} doesn't exist on plugin {plugin}")
-                    }))
+                let echo = Echo { name, key: key.clone() };
+                let charge = Exchange::<PluginSide>::charge(&self.shared.outbox, id.as_ref(), &echo, &args);
+                let work = match charge {
+                    _ if exchange.running() >= self.shared.config.max_running => {
+                        Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
+                    }
+                    _ if self.finishing.is_some() => {
+                        let plugin = self.shared.name();
+                        Err(Fault::new(format_args!("Cannot call {key} of {plugin}, because it is stopping")))
+                    }
+                    Err(over) => {
+                        let plugin = self.shared.name();
+                        Err(Fault::new(format_args!(
+                            "Cannot call {key} of {plugin}, because {plugin} uses too much memory: {over}. Try again later."
+                        )))
+                    }
+                    Ok(charge) => {
+                        let client = PluginClient::behind(Arc::clone(&self.shared));
+                        let context = Context::new(from, path, key, client, None);
+                        let work = self.shared.instance.invoke(context, args, |method, plugin| {
+                            format!("Method {method} doesn't exist on plugin {plugin}")
+                        });
+                        Ok((charge, work))
+                    }
                 };
-                exchange.run(&self.shared.outbox, id, Echo { name, key }, work);
+                exchange.run(&self.shared.outbox, id, echo, work);
             }
             PluginEvent::CancelOne { id } => exchange.cancel(&id),
             PluginEvent::Notify { emitter, event, args } => self.shared.deliver(emitter, event, &args),

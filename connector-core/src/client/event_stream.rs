@@ -23,7 +23,7 @@ pub enum Event<T = Rest> {
     Args(T),
     /// An event with arguments of other types, and the mismatch. More events may follow.
     Unreadable(PayloadError),
-    /// The number of events dropped because the stream was full. Reported after the buffered events.
+    /// The number of events dropped because the stream was full: `capacity` events, or 64 MiB. Reported after the buffered events.
     Missed(u64),
 }
 
@@ -52,7 +52,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Payload>,
+    waiting: VecDeque<(Payload, usize)>,
+    bytes: usize,
     missed: u64,
     ended: bool,
 }
@@ -82,6 +83,9 @@ impl<T: Parameters> EventStream<T> {
     }
 }
 
+/// What a stream buffers at most, in bytes.
+const MAX_BYTES: usize = 64 << 20;
+
 /// The listener's end. The stream ends when this is dropped, with the subscription or the link.
 struct Sink(Arc<Shared>);
 
@@ -94,19 +98,29 @@ impl Drop for Sink {
 
 impl Shared {
     fn push(&self, args: Payload) {
+        // Determined before locking, because a value's `Serialize` may do anything, and only if it must wait.
+        let waits = !lock(&self.queue).waiting.is_empty();
+        let size = if waits { args.size() } else { args.weight() };
         let mut queue = lock(&self.queue);
-        match queue.waiting.len() < self.capacity {
-            true => queue.waiting.push_back(args),
-            false => queue.missed += 1,
-        }
+        let fits = queue.bytes.saturating_add(size) <= MAX_BYTES || queue.waiting.is_empty();
+        let dropped = if fits && queue.waiting.len() < self.capacity {
+            queue.bytes = queue.bytes.saturating_add(size);
+            queue.waiting.push_back((args, size));
+            None
+        } else {
+            queue.missed += 1;
+            Some(args)
+        };
         drop(queue);
+        drop(dropped);
         self.reader.wake();
     }
 
     /// Missed events are reported after the events buffered before them.
     fn pop<T: Parameters>(&self) -> Poll<Option<Event<T>>> {
         let mut queue = lock(&self.queue);
-        if let Some(args) = queue.waiting.pop_front() {
+        if let Some((args, size)) = queue.waiting.pop_front() {
+            queue.bytes -= size;
             drop(queue);
             return Poll::Ready(Some(T::from_args(args).map_or_else(Event::Unreadable, Event::Args)));
         }

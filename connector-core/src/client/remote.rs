@@ -10,6 +10,7 @@ use foldhash::HashMap;
 use tokio::sync::watch;
 
 use super::{ClientConfig, listen_action};
+use crate::budget::Budget;
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
@@ -38,16 +39,18 @@ impl From<Withdraw> for ClientCommand {
 }
 
 impl Queued for ClientCommand {
-    fn weight(&self) -> usize {
+    fn weight(&self, waits: bool) -> usize {
         match self {
+            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } if waits => args.size(),
             ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.weight(),
             _ => 0,
         }
     }
 
-    /// The plugin does not restore its link: the engine makes a new one, with a new session.
-    fn survives_loss(&self) -> bool {
-        false
+    /// The plugin waits for capacity before it emits, and does not restore its link: the engine makes a new one, with a
+    /// new session.
+    fn emitter(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -91,7 +94,7 @@ struct Registered {
 impl RemoteClient {
     pub(super) fn new(plugin: Plugin, config: ClientConfig, traces: Arc<TraceLimit>) -> RemoteClient {
         RemoteClient {
-            outbox: Outbox::new(config.queue.clone(), None),
+            outbox: Outbox::new(config.queue.clone(), None, Budget::new(config.memory_limit, None)),
             instance: Arc::new(Instance::new(plugin)),
             config,
             ids: CallIds::starting_at(1),

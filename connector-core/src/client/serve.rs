@@ -45,6 +45,11 @@ pub struct ClientConfig {
     /// [`LinkEnd::NoHandshake`], so that a peer which is not an engine does not occupy a connection. Default 10 s;
     /// [`Duration::MAX`] waits indefinitely.
     pub handshake_timeout: Duration,
+    /// The memory, in bytes, that the plugin holds for its engine: the arguments of running methods, and responses that
+    /// the engine has not read. Each item also counts a fixed overhead. An item of any size fits if nothing else is
+    /// held. Beyond the limit calls are refused and results become errors, and an engine that reads nothing then loses
+    /// its link as [`LinkEnd::TooSlow`]. Default 64 MiB.
+    pub memory_limit: usize,
     /// How long methods may keep running when the plugin is stopped gracefully ([`Serving::until`],
     /// [`PluginClient::finish`]). Methods that still run then are dropped, and their callers see that the link was
     /// closed. Default 5 s.
@@ -60,6 +65,7 @@ impl Default for ClientConfig {
             max_listeners: 4096,
             queue: QueueLimits::default(),
             handshake_timeout: Duration::from_secs(10),
+            memory_limit: 64 << 20,
             stop_timeout: Duration::from_secs(5),
         }
     }
@@ -105,6 +111,13 @@ impl ClientConfig {
     #[must_use]
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.handshake_timeout = limit;
+        self
+    }
+
+    /// Sets [`memory_limit`](ClientConfig::memory_limit).
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
         self
     }
 

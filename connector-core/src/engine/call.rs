@@ -49,6 +49,10 @@ impl Queueable for Arc<Call> {
         Arc::ptr_eq(self, other)
     }
 
+    fn caller(&self) -> u64 {
+        self.caller.number
+    }
+
     fn matches(&self, caller: &str, method: Option<&str>) -> bool {
         self.caller.name == caller && method.is_none_or(|method| self.method == method)
     }

@@ -6,18 +6,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Inner;
+use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
 use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
-use crate::error::Refusal;
+use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::Excerpt;
-use crate::link::{Echo, Endpoint, Exchange, Outbox, Reply, Role};
+use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Reply, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::Name;
+use crate::wire::{JsonLimits, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -95,6 +96,21 @@ impl EngineRole {
     }
 }
 
+/// Replaces a result, or a plugin's error, that exceeds the limits of its receiver.
+fn check_outcome(outcome: Outcome<EngineSide>, limits: &JsonLimits) -> Outcome<EngineSide> {
+    let (what, payload) = match &outcome {
+        Ok(result) => ("result", result),
+        Err(CallError::Plugin(fault)) => ("error", fault.payload()),
+        Err(_) => return outcome,
+    };
+    match payload.check(limits) {
+        Ok(()) => outcome,
+        Err(why) => {
+            Err(CallError::Plugin(Fault::new(format_args!("the {what} cannot be forwarded: it contains {why}"))))
+        }
+    }
+}
+
 impl Role for EngineRole {
     type Side = EngineSide;
     type Command = EngineCommand;
@@ -130,6 +146,9 @@ impl Role for EngineRole {
         let Some(engine) = self.engine.upgrade() else { return };
         match event {
             EngineEvent::Loaded { methods } => {
+                if let Some(Err(why)) = methods.as_deref().map(check_methods) {
+                    return self.handshake_failed(LinkEnd::BadHandshake(why));
+                }
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
                 } else if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
@@ -140,13 +159,24 @@ impl Role for EngineRole {
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
             EngineEvent::Call { id, target, method, args } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
-                let work = if exchange.running() >= self.entry.options.max_calls {
-                    let (target, method) = (target.to_string(), method.to_string());
-                    let (caller, waiting) = (self.entry.name.to_string(), exchange.running());
-                    Err(Refusal::Busy { target, caller, method, waiting }.into())
-                } else {
-                    let caller = Arc::clone(&self.entry);
-                    Ok(Box::pin(async move { engine.call(&caller, &target, &method, args).await }) as BoxFuture<_>)
+                let charge = Exchange::<EngineSide>::charge(&self.remote.outbox, id.as_ref(), &echo, &args);
+                let work = match charge {
+                    Ok(charge) if exchange.running() < self.entry.options.max_calls => {
+                        let caller = Arc::clone(&self.entry);
+                        let work = async move {
+                            let outcome = engine.call(&caller, &target, &method, args).await;
+                            check_outcome(outcome, &caller.options.json_limits())
+                        };
+                        Ok((charge, Box::pin(work) as BoxFuture<_>))
+                    }
+                    charge => {
+                        let (target, method) = (target.to_string(), method.to_string());
+                        let (caller, waiting) = (self.entry.name.to_string(), exchange.running());
+                        Err(match charge {
+                            Ok(_) => Refusal::Busy { target, caller, method, waiting }.into(),
+                            Err(over) => Refusal::OverBudget { target, caller, method, why: over.to_string() }.into(),
+                        })
+                    }
                 };
                 exchange.run(&self.remote.outbox, id, echo, work);
             }

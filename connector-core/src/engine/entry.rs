@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+use super::bounds::quoted_list;
 use super::call::{Call, LogicalClock};
 use super::events::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
@@ -16,6 +17,7 @@ use super::options::PluginOptions;
 use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
+use crate::budget::Charge;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
 use crate::sync::lock;
@@ -55,8 +57,8 @@ pub(crate) struct Entry {
     /// State changes of other plugins that this one waits for.
     pub(super) pending_changes: Mutex<Vec<Arc<PendingChange>>>,
     pub(super) emitter: Arc<Emitter>,
-    /// The events it subscribes to, by emitter and name, with the subscriptions' ids.
-    pub(super) listens_to: Mutex<HashSet<(Name, Name, u64)>>,
+    /// The events it subscribes to, by emitter, name and the subscription's id. Charged to it if it is behind a link.
+    pub(super) listens_to: Mutex<HashMap<(Name, Name, u64), Option<Charge>>>,
     /// Limits the traces that the plugin causes.
     pub(crate) traces: Arc<TraceLimit>,
 }
@@ -121,7 +123,7 @@ impl Interface {
     pub(super) fn exposed_list(&self) -> String {
         let always = (!self.lists(CAN_DEACTIVATE)).then_some(CAN_DEACTIVATE);
         let methods = self.profile.methods.iter().flatten().map(String::as_str).chain(always);
-        methods.map(|method| format!("\"{method}\"")).collect::<Vec<_>>().join(",")
+        quoted_list(methods)
     }
 }
 

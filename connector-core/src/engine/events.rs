@@ -7,9 +7,11 @@ use smallvec::SmallVec;
 
 use super::Inner;
 use super::access::Operation;
+use super::bounds::check_names;
 use super::entry::Entry;
 use super::remote::RemotePlugin;
 use super::router::may_act;
+use crate::budget::{Charge, OverBudget};
 use crate::error::Refusal;
 use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
@@ -27,11 +29,22 @@ struct EventState {
     name: Name,
     /// Shared with a running fan-out, which therefore needs no lock.
     listeners: Arc<Vec<Subscription>>,
-    /// With the number of its emitter, because a name may pass to another plugin.
-    last: Option<(u64, Payload)>,
+    last: Option<Occurrence>,
     /// Number of occurrences.
     occurred: u64,
 }
+
+/// A stored event.
+struct Occurrence {
+    /// The number of its emitter, because a name may pass to another plugin.
+    emitter: u64,
+    args: Payload,
+    /// To the emitter, if it is behind a link.
+    charge: Option<Charge>,
+}
+
+/// What a stored event occupies in addition to its arguments and name, and a subscription in addition to its names.
+const OVERHEAD: usize = 512;
 
 #[derive(Clone)]
 struct Subscription {
@@ -127,6 +140,7 @@ impl Inner {
         once: bool,
         deliver: Delivery,
     ) -> Result<(), Refusal> {
+        check_names(&emitter, &event)?;
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
         self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
         let too_many = |limit| Refusal::TooManyListeners {
@@ -138,8 +152,19 @@ impl Inner {
         let key = (emitter.clone(), event.clone(), id);
         let mut listens_to = lock(&listener.listens_to);
         // Checked before anything is stored for the listener.
-        if !listens_to.contains(&key) && listens_to.len() >= listener.options.max_subscriptions {
-            return Err(too_many(listener.options.max_subscriptions));
+        let mut charge = None;
+        if !listens_to.contains_key(&key) {
+            if listens_to.len() >= listener.options.max_subscriptions {
+                return Err(too_many(listener.options.max_subscriptions));
+            }
+            let budget = listener.remote().map(|remote| remote.outbox.budget());
+            let charged = budget.map(|budget| budget.charge(OVERHEAD + emitter.len() + event.len())).transpose();
+            charge = charged.map_err(|over| Refusal::OverBudgetToListen {
+                name: listener.name.to_string(),
+                event: event.to_string(),
+                emitter: emitter.to_string(),
+                why: over.to_string(),
+            })?;
         }
         // Held until the subscription is added, because the emitter might be removed meanwhile.
         let mut emitters = lock(&self.emitters);
@@ -153,7 +178,7 @@ impl Inner {
             forgotten = idle.and_then(|idle| events.remove(&idle));
         }
         let state = events.entry(event.clone()).or_insert_with(|| EventState::new(event.clone()));
-        let last = state.last.as_ref().map(|(_, args)| args.clone()).filter(|_| {
+        let last = state.last.as_ref().map(|last| last.args.clone()).filter(|_| {
             // On a new subscription after an outage, the events kept for the plugin include the last one; it is not
             // delivered twice.
             let queued = matches!(&deliver, Delivery::Remote(remote) if remote.has_queued_event(&emitter, &event));
@@ -165,7 +190,7 @@ impl Inner {
             removed = state.remove(listener.number, id);
             listens_to.remove(&key);
         } else if !state.has(listener.number, id) {
-            listens_to.insert(key);
+            listens_to.insert(key, charge);
             let (name, owner, catching_up) = (listener.name.clone(), listener.number, last.is_some());
             let subscription = Subscription { listener: name, owner, id, once, catching_up, deliver: deliver.clone() };
             Arc::make_mut(&mut state.listeners).push(subscription);
@@ -191,7 +216,7 @@ impl Inner {
             let mut events = lock(&source.events);
             let Some(state) = events.get_mut(event) else { return };
             let newer = state.last.as_ref().filter(|_| state.occurred != occurred && round < MAX_CATCH_UP_ROUNDS);
-            let newer = newer.map(|(_, args)| args.clone());
+            let newer = newer.map(|last| last.args.clone());
             occurred = state.occurred;
             // The listener itself may have unsubscribed meanwhile.
             let Some(subscription) = state.find(owner, id) else { return };
@@ -205,27 +230,33 @@ impl Inner {
     pub(crate) fn unlisten(&self, listener: &Arc<Entry>, emitter: &str, event: &str) -> Result<(), Refusal> {
         may_act(listener, || "All event listeners are already removed.".to_owned())?;
         let all: Vec<_> =
-            lock(&listener.listens_to).iter().filter(|key| key.0 == emitter && key.1 == event).cloned().collect();
+            lock(&listener.listens_to).keys().filter(|key| key.0 == emitter && key.1 == event).cloned().collect();
         for key in &all {
-            self.unsubscribe(listener, key);
+            self.unsubscribe(listener, key, false);
         }
         Ok(())
     }
 
     /// Ends a subscription made with [`listen_separately`](Inner::listen_separately), and no other.
     pub(crate) fn end_subscription(&self, listener: &Entry, emitter: &str, event: &str, id: u64) {
-        self.unsubscribe(listener, &(emitter.into(), event.into(), id));
+        self.unsubscribe(listener, &(emitter.into(), event.into(), id), false);
     }
 
-    fn unsubscribe(&self, listener: &Entry, key: &(Name, Name, u64)) {
+    /// With `forgets`, an event without listeners that has not been stored is treated as if it never had any.
+    fn unsubscribe(&self, listener: &Entry, key: &(Name, Name, u64), forgets: bool) {
         let (emitter, event, id) = key;
         let mut removed = Vec::new();
         let mut listens_to = lock(&listener.listens_to);
-        if listens_to.remove(key)
+        if listens_to.remove(key).is_some()
             && let Some(source) = lock(&self.emitters).get(emitter)
-            && let Some(state) = lock(&source.events).get_mut(event)
         {
-            removed = state.remove(listener.number, *id);
+            let mut events = lock(&source.events);
+            if let Some(state) = events.get_mut(event) {
+                removed = state.remove(listener.number, *id);
+                if forgets && state.listeners.is_empty() && state.last.is_none() {
+                    events.remove(event);
+                }
+            }
         }
         drop(listens_to);
         drop(removed);
@@ -246,12 +277,12 @@ impl Inner {
 
     /// Removes all subscriptions of a deactivated plugin, and its stored events.
     pub(super) fn forget_events(&self, entry: &Entry) {
-        let all: Vec<_> = lock(&entry.listens_to).iter().cloned().collect();
+        let all: Vec<_> = lock(&entry.listens_to).keys().cloned().collect();
         for key in all {
-            self.unsubscribe(entry, &key);
+            self.unsubscribe(entry, &key, true);
         }
         let mut events = lock(&entry.emitter.events);
-        let take_own = |state: &mut EventState| state.last.take_if(|(emitter, _)| *emitter == entry.number);
+        let take_own = |state: &mut EventState| state.last.take_if(|last| last.emitter == entry.number);
         let remembered: Vec<_> = events.values_mut().filter_map(take_own).collect();
         drop(events);
         // Dropped without a lock: a value's `Drop` may do anything.
@@ -264,7 +295,7 @@ impl Inner {
         let mut events = lock(&emitter.emitter.events);
         let Some(state) = events.get_mut(event) else { return Ok(()) };
         let (event, listeners) = (state.name.clone(), Arc::clone(&state.listeners));
-        let before = state.last.replace((emitter.number, args.clone()));
+        let (before, stored) = state.remember(emitter, &args);
         state.occurred += 1;
         let once: SmallVec<[(Name, u64); 1]> =
             listeners.iter().filter(|one| one.once).map(|one| (one.listener.clone(), one.owner)).collect();
@@ -274,6 +305,9 @@ impl Inner {
         drop(events);
         // Dropped without a lock: a value's `Drop` may do anything.
         drop(before);
+        if let (Err(over), Some(remote)) = (stored, emitter.remote()) {
+            remote.trace_unstored(&over);
+        }
         let key = (emitter.name.clone(), event.clone(), PUBLISHED);
         let still_there = |(name, owner): &(Name, u64)| self.find(name).filter(|entry| entry.number == *owner);
         for listener in once.iter().filter_map(still_there) {
@@ -293,6 +327,26 @@ impl Inner {
 impl EventState {
     fn new(name: Name) -> EventState {
         EventState { name, listeners: Arc::default(), last: None, occurred: 0 }
+    }
+
+    /// Stores an occurrence in place of the last one, which it returns. If it exceeds the emitter's budget, none is
+    /// stored.
+    fn remember(&mut self, emitter: &Entry, args: &Payload) -> (Option<Occurrence>, Result<(), OverBudget>) {
+        let mut before = self.last.take();
+        let charge = match emitter.remote() {
+            None => None,
+            Some(remote) => {
+                let same = before.as_mut().filter(|last| last.emitter == emitter.number);
+                let charge = same.and_then(|last| last.charge.take());
+                let mut charge = charge.unwrap_or_else(|| remote.outbox.budget().empty());
+                if let Err(over) = charge.resize(OVERHEAD + self.name.len() + args.weight()) {
+                    return (before, Err(over));
+                }
+                Some(charge)
+            }
+        };
+        self.last = Some(Occurrence { emitter: emitter.number, args: args.clone(), charge });
+        (before, Ok(()))
     }
 
     fn has(&self, owner: u64, id: u64) -> bool {

@@ -1,11 +1,13 @@
 //! The plugin `manager`, and the host's handle to it (docs/protocol.md, section 5.2).
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::bounds::{MAX_CHANGES, check_methods, check_profile};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Change;
 use super::policy::decision;
@@ -64,7 +66,8 @@ impl PluginManager {
         self.0.find(name).is_some_and(|entry| entry.is_active())
     }
 
-    /// A plugin's current profile.
+    /// A plugin's current profile. Plugins, unlike the host, see its URL without secrets: without user name, password,
+    /// query and fragment, and with a path only if it is the `http` or `https` URL of a page.
     pub fn profile(&self, name: &str) -> Option<Profile> {
         self.0.find(name).map(|entry| entry.profile())
     }
@@ -81,12 +84,45 @@ impl PluginManager {
     }
 }
 
+/// Fields of a profile that only the host determines: a policy may decide by them.
+const HOST_FIELDS: [&str; 4] = ["canActivate", "permission", "hash", "kind"];
+
 /// One name or several, as in the published packages.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Names {
     One(String),
     Several(Vec<String>),
+    TooMany(usize),
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Names, E> {
+                Ok(Names::One(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while names.len() < MAX_CHANGES {
+                    let Some(name) = list.next_element()? else { return Ok(Names::Several(names)) };
+                    names.push(name);
+                }
+                let mut number = names.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    number += 1;
+                }
+                Ok(if number > MAX_CHANGES { Names::TooMany(number) } else { Names::Several(names) })
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
 }
 
 /// The manager as a plugin. Its methods run concurrently, since one may wait for another.
@@ -102,11 +138,13 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
     Plugin::new(profile)
         .method("getProfile", move |name: String| {
             let engine = profiles();
-            async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile())) }
+            async move { Ok::<_, ActivateError>(engine?.find(&name).map(|entry| entry.profile().without_secrets())) }
         })
-        .method("updateProfile", move |ctx: Context, update: Option<Map<String, Value>>| {
+        .method("updateProfile", move |ctx: Context, update: Payload| {
             let engine = updates();
             async move {
+                check_profile(update.size())?;
+                let update = update.read::<Option<_>>().map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
                 let Some(update) = update else { return Ok(()) };
                 let engine = engine.map_err(|error| UpdateError::Denied(error.to_string()))?;
                 engine.update_profile(ctx.from(), update).await
@@ -154,6 +192,7 @@ impl Inner {
         let (names, several) = match names {
             Names::One(name) => (vec![name], false),
             Names::Several(names) => (names, true),
+            Names::TooMany(plugins) => return Err(ActivateError::TooMany { plugins, limit: MAX_CHANGES }),
         };
         // All start at the first poll, so that none is lost because another ends the caller's link.
         let all = names.iter().map(|name| self.change(change, caller.clone(), requester.clone(), name));
@@ -173,6 +212,21 @@ impl Inner {
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
         }
+        // The form that plugins see is not a change.
+        let shown = entry.profile().without_secrets().url;
+        if shown.is_some() && update.get("url").and_then(Value::as_str) == shown.as_deref() {
+            update.remove("url");
+        }
+        if let Some(remote) =
+            entry.remote().filter(|_| caller.as_ref().is_some_and(|caller| Arc::ptr_eq(caller, &entry)))
+        {
+            let current = serde_json::to_value(entry.profile()).unwrap_or_default();
+            for field in HOST_FIELDS {
+                if update.remove(field).is_some_and(|value| current.get(field) != Some(&value)) {
+                    remote.trace_ignored_field(field);
+                }
+            }
+        }
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
         let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
@@ -184,9 +238,12 @@ impl Inner {
             // A plugin in this process exposes exactly the methods in its table, including services.
             update.insert("methods".to_owned(), instance.exposed().into());
         }
-        entry
-            .update_profile(|profile| profile.merged(update.clone()))
-            .map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+        entry.update_profile(|profile| {
+            let merged = profile.merged(update.clone()).map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+            check_methods(merged.methods.as_deref().unwrap_or_default()).map_err(UpdateError::NotAProfile)?;
+            check_profile(Payload::new(merged.clone()).size())?;
+            Ok(merged)
+        })?;
         self.profile_updated(&entry);
         Ok(())
     }
@@ -200,7 +257,7 @@ impl Inner {
     }
 
     pub(super) fn manager_emits(&self, event: &str, profile: &Profile) {
-        self.emit_as_manager(event, Payload::new((profile.clone(),)));
+        self.emit_as_manager(event, Payload::new((profile.clone().without_secrets(),)));
     }
 
     /// An event in addition to the published ones.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::link::QueueLimits;
+use crate::wire::JsonLimits;
 
 /// Limits and options of one plugin, for [`Registration::options`](crate::Registration::options) or
 /// [`EngineBuilder::plugin_options`](crate::EngineBuilder::plugin_options).
@@ -26,7 +27,8 @@ pub struct PluginOptions {
     /// awaits. A method that blocks its thread past the limit holds up that task, and its call then ends with the
     /// method's result, not as timed out. Run blocking code elsewhere: with `spawn_blocking`, or in a worker.
     pub queue_timeout: Duration,
-    /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy). Default 1,024.
+    /// How many calls may be queued; more are refused as [`Refusal::Busy`](crate::Refusal::Busy), except that each
+    /// caller may always queue a quarter of this number, at least 16. Callers take turns. Default 1,024.
     pub queue_length: usize,
     /// How many calls may run at once; 0 is taken as 1. Default 1, as in the published engine.
     pub concurrency: usize,
@@ -73,6 +75,23 @@ pub struct PluginOptions {
     pub max_subscriptions: usize,
     /// Limits of the queue in front of the plugin's link.
     pub queue: QueueLimits,
+    /// How deep the JSON may be nested that the engine forwards to the plugin: arguments, event data, and results of its
+    /// calls. A call beyond it is refused as [`Refusal::TooComplex`](crate::Refusal::TooComplex), a result becomes an
+    /// error, an event is dropped. Protects parsers that recurse; values that never were JSON are not checked.
+    /// Default 1,000.
+    pub max_depth: usize,
+    /// How many consecutive digits a number may have in such JSON, with the same consequences. Protects parsers that
+    /// take quadratic time for them. At least 1. Default 1,000.
+    pub max_digits: usize,
+    /// The memory, in bytes, that the engine holds for a plugin behind a link: the arguments of its calls, responses
+    /// that it has not read, events queued for it (at most half), and the last occurrences of its own events. Each item
+    /// also counts a fixed overhead. An item of any size fits if nothing else is held.
+    ///
+    /// Beyond the limit its calls are refused as [`Refusal::OverBudget`](crate::Refusal::OverBudget), results become
+    /// errors, the oldest queued events are dropped, and events are not stored. A plugin that reads nothing then loses
+    /// its link as [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). A plugin in the engine's process has no such limit.
+    /// Default 64 MiB.
+    pub memory_limit: usize,
 }
 
 /// Maps a plugin's name and its profile's URL to the URL to connect to.
@@ -95,6 +114,9 @@ impl Default for PluginOptions {
             max_calls: 16_384,
             max_subscriptions: 4096,
             queue: QueueLimits::default(),
+            max_depth: 1000,
+            max_digits: 1000,
+            memory_limit: 64 << 20,
         }
     }
 }
@@ -185,11 +207,39 @@ impl PluginOptions {
         self
     }
 
+    /// Sets [`max_depth`](PluginOptions::max_depth).
+    #[must_use]
+    pub fn max_depth(mut self, levels: usize) -> Self {
+        self.max_depth = levels;
+        self
+    }
+
+    /// Sets [`max_digits`](PluginOptions::max_digits).
+    #[must_use]
+    pub fn max_digits(mut self, digits: usize) -> Self {
+        self.max_digits = digits;
+        self
+    }
+
+    /// Sets [`memory_limit`](PluginOptions::memory_limit).
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
     /// Sets [`queue`](PluginOptions::queue).
     #[must_use]
     pub fn queue(mut self, limits: QueueLimits) -> Self {
         self.queue = limits;
         self
+    }
+}
+
+impl PluginOptions {
+    /// The limits of JSON that is forwarded to the plugin.
+    pub(super) fn json_limits(&self) -> JsonLimits {
+        JsonLimits { depth: self.max_depth, digits: self.max_digits }
     }
 }
 

@@ -1,15 +1,16 @@
 //! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
 use std::mem;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
 use super::connection::{Activated, Connection, ConnectionEvent, Effects, Next};
 use super::link_state::LinkState;
 use super::options::PluginOptions;
+use crate::budget::{Budget, OverBudget, SharedBudget};
 use crate::connector::{LinkEnd, PluginConnector};
-use crate::error::{CallError, LinkLost};
+use crate::error::{CallError, LinkLost, Refusal};
 use crate::excerpt::Excerpt;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::redact::redacted_url;
@@ -17,7 +18,7 @@ use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
-use crate::wire::{Name, Payload, RequestInfo};
+use crate::wire::{JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
@@ -33,15 +34,19 @@ impl From<Withdraw> for EngineCommand {
 }
 
 impl Queued for EngineCommand {
-    fn weight(&self) -> usize {
+    fn weight(&self, waits: bool) -> usize {
         match self {
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } if waits => args.size(),
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
             EngineCommand::Withdraw { .. } => 0,
         }
     }
 
-    fn survives_loss(&self) -> bool {
-        matches!(self, EngineCommand::Notify { .. })
+    fn emitter(&self) -> Option<&str> {
+        match self {
+            EngineCommand::Notify { emitter, .. } => Some(emitter),
+            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } => None,
+        }
     }
 }
 
@@ -61,8 +66,13 @@ pub(super) struct RemotePlugin {
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
-    /// Limits the traces about events that are dropped.
-    drops: TraceLimit,
+    json_limits: JsonLimits,
+    /// Events that were dropped because too many were queued.
+    dropped: TraceLimit,
+    /// Its own events that were not stored because they exceed its budget.
+    unstored: TraceLimit,
+    /// Fields of its profile that it cannot update.
+    ignored: TraceLimit,
 }
 
 impl RemotePlugin {
@@ -71,6 +81,7 @@ impl RemotePlugin {
         url: String,
         mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
+        engine: &Arc<SharedBudget>,
     ) -> RemotePlugin {
         connector.registered(&name);
         let url = match &options.transform_url {
@@ -82,25 +93,36 @@ impl RemotePlugin {
             url,
             name,
             connector: tokio::sync::Mutex::new(connector),
-            outbox: Outbox::new(options.queue.clone(), Some(LinkEnd::Disconnected)),
+            outbox: Outbox::new(
+                options.queue.clone(),
+                Some(LinkEnd::Disconnected),
+                Budget::new(options.memory_limit, Some(Arc::clone(engine))),
+            ),
             state: watch::Sender::new(LinkState::Inactive),
             connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
-            drops: TraceLimit::default(),
+            json_limits: options.json_limits(),
+            dropped: TraceLimit::default(),
+            unstored: TraceLimit::default(),
+            ignored: TraceLimit::default(),
         }
     }
 
     /// Calls a method over the link.
     ///
     /// # Errors
-    /// The link is down.
+    /// The link is down, or the arguments exceed the limits of the plugin's JSON.
     pub(super) fn call(
         &self,
         method: Name,
         args: Payload,
         info: Box<RequestInfo>,
     ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
+        if let Err(why) = args.check(&self.json_limits) {
+            let (target, caller) = (self.name.to_string(), info.from.to_string());
+            return Err(Refusal::TooComplex { target, caller, method: method.to_string(), why: why.to_string() }.into());
+        }
         let id = self.ids.allocate();
         let call = |reply| EngineCommand::Call { id, method, args, info, reply };
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
@@ -110,27 +132,48 @@ impl RemotePlugin {
         LinkLost::Observed { plugin: self.name.clone(), end }.into()
     }
 
-    /// Forwards an event. While the link is down it is kept, up to a limit.
+    /// Forwards an event. If too many are queued, for example while the link is down, the oldest of the emitter with
+    /// the most are dropped.
     pub(super) fn notify(&self, emitter: Name, event: Name, args: Payload) {
         let plugin = &*self.name;
+        if let Err(why) = args.check(&self.json_limits) {
+            if let Some(left_out) = self.dropped.pass() {
+                tracing::warn!(plugin, %why, left_out, "an event is dropped");
+            }
+            return;
+        }
         match self.outbox.push(EngineCommand::Notify { emitter, event, args }) {
             Ok(oldest) if oldest.is_empty() => {}
             Ok(oldest) => {
-                if let Some(left_out) = self.drops.pass() {
+                if let Some(left_out) = self.dropped.pass() {
                     let dropped = oldest.len();
-                    tracing::warn!(
-                        plugin,
-                        dropped,
-                        left_out,
-                        "the link is down and its queue is full: dropping its oldest events"
-                    );
+                    tracing::warn!(plugin, dropped, left_out, "too many events are queued: the oldest are dropped");
                 }
             }
             Err(end) => {
-                if let Some(left_out) = self.drops.pass() {
+                if let Some(left_out) = self.dropped.pass() {
                     tracing::warn!(plugin, left_out, end = %Excerpt::new(end), "an event is dropped");
                 }
             }
+        }
+    }
+
+    /// One of its own events is delivered, but not stored.
+    pub(super) fn trace_unstored(&self, why: &OverBudget) {
+        if let Some(left_out) = self.unstored.pass() {
+            tracing::warn!(plugin = &*self.name, %why, left_out, "an event is not stored for later subscribers");
+        }
+    }
+
+    /// It has tried to update a field of its profile that only the host determines.
+    pub(super) fn trace_ignored_field(&self, field: &str) {
+        if let Some(left_out) = self.ignored.pass() {
+            tracing::warn!(
+                plugin = &*self.name,
+                field,
+                left_out,
+                "only the host sets this field of a profile: ignored"
+            );
         }
     }
 

@@ -8,13 +8,16 @@ use smallvec::SmallVec;
 pub(super) trait Queueable: Clone {
     /// Whether both are the same call.
     fn is(&self, other: &Self) -> bool;
+    /// The caller's number.
+    fn caller(&self) -> u64;
     /// Whether a cancel by this caller, of this method or of all, applies to this call.
     fn matches(&self, caller: &str, method: Option<&str>) -> bool;
 }
 
 /// The lanes of one plugin: one for all methods, and one for each method with separate limits.
 ///
-/// In each lane, calls start in order of arrival, up to `limit` at once; up to `capacity` more may wait.
+/// In each lane, callers take turns, and the calls of one caller start in order of arrival, up to `limit` at once. Up to
+/// `capacity` more may wait, and beyond that a caller's own share of them.
 #[derive(Debug)]
 pub(super) struct RequestQueue<C> {
     common: Lane<C>,
@@ -28,7 +31,54 @@ struct Lane<C> {
     capacity: usize,
     /// Inline for the default limit of one.
     running: SmallVec<[C; 1]>,
-    waiting: VecDeque<C>,
+    /// In the order in which they start: by round.
+    waiting: VecDeque<Waiting<C>>,
+    /// The round of the call that started last.
+    round: u64,
+}
+
+/// A waiting call. In each round, every caller with waiting calls starts one.
+#[derive(Debug)]
+struct Waiting<C> {
+    round: u64,
+    caller: u64,
+    call: C,
+}
+
+/// A caller's share of a lane is a quarter of its capacity, but at least this many calls if the capacity admits them.
+const MIN_SHARE: usize = 16;
+
+impl<C: Queueable> Lane<C> {
+    fn new(limit: usize, capacity: usize) -> Self {
+        Lane { limit: limit.max(1), capacity, running: SmallVec::new(), waiting: VecDeque::new(), round: 0 }
+    }
+
+    fn calls(&self) -> impl Iterator<Item = &C> {
+        self.running.iter().chain(self.waiting.iter().map(|waiting| &waiting.call))
+    }
+
+    /// Returns `false` if there is no room for another call of its caller.
+    fn wait(&mut self, call: C) -> bool {
+        let caller = call.caller();
+        if self.waiting.len() >= self.capacity {
+            let share = (self.capacity / 4).max(self.capacity.min(MIN_SHARE));
+            if self.waiting.iter().filter(|waiting| waiting.caller == caller).count() >= share {
+                return false;
+            }
+        }
+        let last = self.waiting.iter().rev().find(|waiting| waiting.caller == caller);
+        let round = last.map_or(self.round, |last| last.round) + 1;
+        let is_last = self.waiting.back().is_none_or(|back| back.round <= round);
+        let at = if is_last { self.waiting.len() } else { self.waiting.partition_point(|other| other.round <= round) };
+        self.waiting.insert(at, Waiting { round, caller, call });
+        true
+    }
+
+    fn next(&mut self) -> Option<C> {
+        let Waiting { round, call, .. } = self.waiting.pop_front()?;
+        self.round = round;
+        Some(call)
+    }
 }
 
 /// The result of entering the queue.
@@ -48,10 +98,8 @@ impl<C: Queueable> RequestQueue<C> {
         capacity: usize,
         own: impl IntoIterator<Item = (&'a String, &'a usize)>,
     ) -> Self {
-        let lane =
-            |limit: usize| Lane { limit: limit.max(1), capacity, running: SmallVec::new(), waiting: VecDeque::new() };
-        let own = own.into_iter().map(|(method, limit)| (method.clone(), lane(*limit))).collect();
-        RequestQueue { common: lane(limit), per_method: own }
+        let own = own.into_iter().map(|(method, limit)| (method.clone(), Lane::new(*limit, capacity))).collect();
+        RequestQueue { common: Lane::new(limit, capacity), per_method: own }
     }
 
     fn lane(&mut self, method: &str) -> &mut Lane<C> {
@@ -68,8 +116,7 @@ impl<C: Queueable> RequestQueue<C> {
         if lane.running.len() < lane.limit && lane.waiting.is_empty() {
             lane.running.push(call);
             Entered::Runs
-        } else if lane.waiting.len() < lane.capacity {
-            lane.waiting.push_back(call);
+        } else if lane.wait(call) {
             Entered::Waits
         } else {
             Entered::Busy(lane.waiting.len())
@@ -79,8 +126,10 @@ impl<C: Queueable> RequestQueue<C> {
     /// Starts a waiting call beyond the limit. Returns `false` if it no longer waits.
     pub(super) fn start_waiting(&mut self, method: &str, call: &C) -> bool {
         let lane = self.lane(method);
-        let Some(position) = lane.waiting.iter().position(|waiting| waiting.is(call)) else { return false };
-        lane.running.extend(lane.waiting.remove(position));
+        let Some(position) = lane.waiting.iter().position(|waiting| waiting.call.is(call)) else {
+            return false;
+        };
+        lane.running.extend(lane.waiting.remove(position).map(|waiting| waiting.call));
         true
     }
 
@@ -94,11 +143,11 @@ impl<C: Queueable> RequestQueue<C> {
         let lane = self.lane(method);
         match lane.running.iter().position(|running| running.is(call)) {
             Some(position) => drop(lane.running.swap_remove(position)),
-            None => lane.waiting.retain(|waiting| !waiting.is(call)),
+            None => lane.waiting.retain(|waiting| !waiting.call.is(call)),
         }
         let mut started = Vec::new();
         while lane.running.len() < lane.limit {
-            let Some(next) = lane.waiting.pop_front() else { break };
+            let Some(next) = lane.next() else { break };
             lane.running.push(next.clone());
             started.push(next);
         }
@@ -108,13 +157,13 @@ impl<C: Queueable> RequestQueue<C> {
     /// The calls that a cancel applies to. They stay in the queue until they [`leave`](RequestQueue::leave).
     pub(super) fn matching(&mut self, caller: &str, method: Option<&str>) -> Vec<C> {
         let lanes = self.lanes();
-        let all = lanes.flat_map(|lane| lane.running.iter().chain(&lane.waiting));
+        let all = lanes.flat_map(|lane| lane.calls());
         all.filter(|call| call.matches(caller, method)).cloned().collect()
     }
 
     /// All calls, running and waiting.
     pub(super) fn all(&mut self) -> Vec<C> {
-        self.lanes().flat_map(|lane| lane.running.iter().chain(&lane.waiting)).cloned().collect()
+        self.lanes().flat_map(|lane| lane.calls()).cloned().collect()
     }
 
     /// The running calls of all lanes.
@@ -145,6 +194,9 @@ mod tests {
         fn is(&self, other: &Self) -> bool {
             self.0 == other.0
         }
+        fn caller(&self) -> u64 {
+            u64::from(self.1 == "a")
+        }
         fn matches(&self, caller: &str, method: Option<&str>) -> bool {
             self.1 == caller && method.is_none_or(|method| method == self.2)
         }
@@ -169,6 +221,51 @@ mod tests {
         ]
     }
 
+    /// The first letters of the callers of those that start when one after another ends.
+    fn turns(queue: &mut RequestQueue<Call>, mut running: Call) -> String {
+        let mut order = String::from(running.1);
+        while let Some(next) = queue.leave("x", &running).pop() {
+            order.push_str(next.1);
+            running = next;
+        }
+        order
+    }
+
+    #[test]
+    fn callers_take_turns() {
+        let mut queue = RequestQueue::new(1, 100, &std::collections::HashMap::new());
+        for n in 0..5 {
+            queue.enter("x", Call(n, "a", "x"));
+        }
+        for n in 5..8 {
+            queue.enter("x", Call(n, "b", "x"));
+        }
+        assert_eq!(turns(&mut queue, Call(0, "a", "x")), "aabababa");
+    }
+
+    #[test]
+    fn a_caller_that_calls_again_and_again_waits_for_its_turn() {
+        let mut queue = RequestQueue::new(1, 100, &std::collections::HashMap::new());
+        for n in 0..3 {
+            queue.enter("x", Call(n, "a", "x"));
+        }
+        queue.enter("x", Call(3, "b", "x"));
+        assert_eq!(queue.leave("x", &Call(0, "a", "x")), [Call(1, "a", "x")]);
+        assert_eq!(queue.leave("x", &Call(1, "a", "x")), [Call(3, "b", "x")]);
+        queue.enter("x", Call(4, "b", "x"));
+        assert_eq!(queue.leave("x", &Call(3, "b", "x")), [Call(2, "a", "x")]);
+    }
+
+    #[test]
+    fn a_full_queue_admits_the_share_of_another_caller() {
+        let mut queue = RequestQueue::new(1, 100, &std::collections::HashMap::new());
+        let admitted = |queue: &mut RequestQueue<Call>, caller| {
+            (0..200).filter(|n| !matches!(queue.enter("x", Call(*n, caller, "x")), Entered::Busy(_))).count()
+        };
+        assert_eq!(admitted(&mut queue, "a"), 101);
+        assert_eq!(admitted(&mut queue, "b"), 25);
+    }
+
     fn lane(method: &str) -> usize {
         usize::from(method == "own")
     }
@@ -176,7 +273,7 @@ mod tests {
     proptest! {
         /// Compares with a simple model: two lists per lane, in order of arrival.
         #[test]
-        fn calls_start_in_order_within_the_limits(
+        fn the_calls_of_a_caller_start_in_order_within_the_limits(
             limits in (1..4usize, 1..4usize), capacity in 0..5usize, steps in prop::collection::vec(step(), 0..120),
         ) {
             let own = std::collections::HashMap::from([("own".to_owned(), limits.1)]);
@@ -193,7 +290,9 @@ mod tests {
                         if running[lane].len() < limit[lane] && waiting[lane].is_empty() {
                             prop_assert_eq!(entered, Entered::Runs);
                             running[lane].push(call);
-                        } else if waiting[lane].len() < capacity {
+                        } else if waiting[lane].len() < capacity
+                            || waiting[lane].iter().filter(|other: &&Call| other.1 == caller).count() < capacity
+                        {
                             prop_assert_eq!(entered, Entered::Waits);
                             waiting[lane].push(call);
                         } else {
@@ -209,8 +308,9 @@ mod tests {
                             running[lane].retain(|other| other != call);
                             waiting[lane].retain(|other| other != call);
                             while running[lane].len() < limit[lane] && !waiting[lane].is_empty() {
-                                let call = waiting[lane].remove(0);
-                                prop_assert_eq!(&started.remove(0), &call, "in order of arrival");
+                                let call = started.remove(0);
+                                let first = waiting[lane].iter().position(|other| other.1 == call.1);
+                                prop_assert_eq!(&waiting[lane].remove(first.unwrap()), &call, "in order of arrival");
                                 running[lane].push(call);
                             }
                         }
@@ -230,7 +330,7 @@ mod tests {
                 prop_assert!(started.is_empty());
                 for lane in 0..2 {
                     prop_assert!(running[lane].len() <= limit[lane] + start_waiting[lane]);
-                    prop_assert!(waiting[lane].len() <= capacity);
+                    prop_assert!(waiting[lane].len() <= 2 * capacity);
                 }
                 let ids = |calls: Vec<Call>| { let mut ids: Vec<_> = calls.iter().map(|call| call.0).collect(); ids.sort(); ids };
                 prop_assert_eq!(ids(queue.running()), ids(running.concat()));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::access::Operation;
+use super::bounds::check_names;
 use super::call::{QueuedCall, caller_deactivated, cannot_call};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Permission;
@@ -31,6 +32,7 @@ impl Inner {
         method: &str,
         args: Payload,
     ) -> Result<Payload, CallError> {
+        check_names(path, method)?;
         may_call(caller, method, path)?;
         let root = path.split_once('.').map_or(path, |(root, _)| root);
         self.check_access(&caller.name, root, Operation::Call { method, path })?;

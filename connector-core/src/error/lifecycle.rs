@@ -25,6 +25,14 @@ pub enum RegisterError {
     /// The name is invalid, because names are parts of paths such as `plugin.service`.
     #[error("invalid plugin name \"{0}\": a name must not be empty or contain a dot")]
     BadName(String),
+    /// The name is too long.
+    #[error("invalid plugin name: it has {length} bytes, and may have at most {limit}")]
+    NameTooLong {
+        /// The length of the name, in bytes.
+        length: usize,
+        /// The bound.
+        limit: usize,
+    },
 }
 
 /// Why a plugin was not activated or deactivated.
@@ -105,6 +113,14 @@ pub enum ActivateError {
     /// The plugin is being deactivated, and its deactivation waits for the plugin that requests this activation.
     #[error("plugin \"{0}\" cannot be activated: its deactivation is in progress and waits for this activation")]
     Circular(String),
+    /// One request names too many plugins.
+    #[error("{plugins} plugins are too many for one request: split it into requests of at most {limit}")]
+    TooMany {
+        /// The number of plugins named.
+        plugins: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// The engine is gone.
     #[error("the engine has been dropped")]
     EngineGone,
@@ -131,6 +147,14 @@ pub enum UpdateError {
     /// The result would not be a profile.
     #[error("the update is not a valid profile: {0}")]
     NotAProfile(String),
+    /// The profile would be too large.
+    #[error("the profile would have {bytes} bytes, and may have at most {limit}")]
+    TooLarge {
+        /// Its size as JSON, or that of the update, in bytes.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// The host's policy denies it; holds the reason.
     #[error("{0}")]
     Denied(String),

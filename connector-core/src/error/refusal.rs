@@ -97,6 +97,42 @@ pub enum Refusal {
         /// The number of pending calls.
         waiting: usize,
     },
+    /// The memory that is held for the caller's link has reached its limit: see
+    /// [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit).
+    #[error(
+        "Cannot call {method} of {target} from {caller}, because {caller} uses too much memory: {why}. Try again later."
+    )]
+    OverBudget {
+        /// The plugin called.
+        target: String,
+        /// The caller.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// The bytes in use, and the limit.
+        why: String,
+    },
+    /// The arguments exceed the limits of the JSON that is forwarded to the plugin: see
+    /// [`PluginOptions::max_depth`](crate::PluginOptions::max_depth).
+    #[error("Cannot call {method} of {target} from {caller}, because the arguments contain {why}")]
+    TooComplex {
+        /// The plugin called.
+        target: String,
+        /// The caller.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// The limit.
+        why: String,
+    },
+    /// The name of a plugin, method or event is too long.
+    #[error("Cannot call or listen to a name of {length} bytes: names have at most {limit}")]
+    NameTooLong {
+        /// The length of the name, in bytes.
+        length: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// Calls between plugins in the engine's process are nested so deeply that the stack might overflow.
     #[error(
         "Cannot call {method} of {target} from {caller}: it would be the call number {limit} within calls of plugins that wait for each other"
@@ -135,6 +171,19 @@ pub enum Refusal {
         emitter: String,
         /// The bound.
         limit: usize,
+    },
+    /// The memory that is held for the listener's link has reached its limit: see
+    /// [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit).
+    #[error("{name} cannot listen to {event} of {emitter}, because {name} uses too much memory: {why}.")]
+    OverBudgetToListen {
+        /// The subscribing plugin.
+        name: String,
+        /// The event.
+        event: String,
+        /// The emitter of the event.
+        emitter: String,
+        /// The bytes in use, and the limit.
+        why: String,
     },
     /// No engine has performed the handshake with this plugin yet: see
     /// [`PluginClient::onload`](crate::PluginClient::onload).

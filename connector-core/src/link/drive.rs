@@ -131,15 +131,15 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
         {
             return Poll::Ready(end);
         }
-        let (waiting, too_many) = endpoint.backlog();
+        let backlog = endpoint.backlog();
         let progress = || taken.wrapping_add(link.traffic().sent);
-        if waiting == 0 || waiting < limits.capacity {
+        if !backlog.is_full {
             stall = None;
         } else if stall.is_none() {
             stall = Some(StallDetector::new(limits.stall_timeout, progress()));
         }
         let stalled = stall.as_mut().is_some_and(|stall| stall.poll(cx, progress).is_ready());
-        if too_many || stalled {
+        if backlog.exceeds_limit || stalled {
             return Poll::Ready(LinkEnd::TooSlow(limits.stall_timeout));
         }
         Poll::Pending

@@ -10,8 +10,9 @@
 use std::task::{Context, Poll, ready};
 
 use super::{Completed, Outbox, Queued, Reply, ResponseQueue, TaskSet};
+use crate::budget::{Charge, OverBudget};
 use crate::connector::{Link, LinkEnd};
-use crate::error::CallError;
+use crate::error::{CallError, Fault};
 use crate::excerpt::Excerpt;
 use crate::runtime::BoxFuture;
 use crate::session::{Dropped, Event, Retained, Session, Side};
@@ -59,6 +60,13 @@ pub(crate) trait Role: Send {
     ) -> Poll<LinkEnd>;
 }
 
+/// The state of the messages waiting to be sent.
+pub(super) struct Backlog {
+    /// There are many, so that the link must make progress.
+    pub(super) is_full: bool,
+    pub(super) exceeds_limit: bool,
+}
+
 /// One end of a link: its session, its running tasks, and its reactions to events.
 pub(crate) struct Endpoint<R: Role> {
     pub(crate) role: R,
@@ -69,15 +77,30 @@ pub(crate) struct Endpoint<R: Role> {
 pub(crate) struct Exchange<S: Side> {
     pub(crate) session: Session<S, Reply>,
     /// The work of the peer's requests, and of hooks, which belong to no request.
-    tasks: TaskSet<Option<Echo>, Outcome<S>>,
+    tasks: TaskSet<Option<(Echo, Charge)>, Outcome<S>>,
     hooks: usize,
     responses: ResponseQueue<Response<S>>,
+    /// What refusals by the session itself echo, while they wait to be sent.
+    echoed: Charge,
+    /// The peer does not read, and not even refusals fit into its budget.
+    is_over_budget: bool,
 }
+
+/// What a request occupies in addition to its arguments: its task, its place in a queue, and its names.
+const REQUEST_OVERHEAD: usize = 2048;
+/// What a response occupies in addition to its payload and its names.
+const RESPONSE_OVERHEAD: usize = 256;
 
 /// The fields of a request that its response echoes.
 pub(crate) struct Echo {
     pub(crate) name: Option<Name>,
     pub(crate) key: Name,
+}
+
+impl Echo {
+    fn bytes(&self) -> usize {
+        self.name.as_ref().map_or(0, |name| name.len()) + self.key.len()
+    }
 }
 
 /// The result of a request by the peer.
@@ -87,6 +110,8 @@ struct Response<S: Side> {
     id: Option<Id>,
     echo: Echo,
     outcome: Outcome<S>,
+    /// Released when the response is sent.
+    _charge: Charge,
 }
 
 impl<S: Side> Exchange<S> {
@@ -104,17 +129,30 @@ impl<S: Side> Exchange<S> {
         self.responses.len() + self.session.waiting_to_send()
     }
 
-    /// Runs the work of a request, or responds at once with the error that refuses it.
+    /// Charges a request to the peer.
+    ///
+    /// # Errors
+    /// The peer's budget is used up; refuse the request.
+    pub(crate) fn charge<C: Queued>(
+        outbox: &Outbox<C>,
+        id: Option<&Id>,
+        echo: &Echo,
+        args: &Payload,
+    ) -> Result<Charge, OverBudget> {
+        outbox.budget().charge(REQUEST_OVERHEAD + echo.bytes() + id.map_or(0, Id::weight) + args.weight())
+    }
+
+    /// Runs the work of a charged request, or responds at once with the error that refuses it.
     pub(crate) fn run<C: Queued>(
         &mut self,
         outbox: &Outbox<C>,
         id: Option<Id>,
         echo: Echo,
-        work: Result<BoxFuture<Outcome<S>>, S::Error>,
+        work: Result<(Charge, BoxFuture<Outcome<S>>), S::Error>,
     ) {
         let completed = match work {
-            Ok(work) => self.tasks.start(id, Some(echo), work),
-            Err(error) => Some(Completed { id, tag: Some(echo), output: Err(error) }),
+            Ok((charge, work)) => self.tasks.start(id, Some((echo, charge)), work),
+            Err(error) => Some(Completed { id, tag: Some((echo, outbox.budget().empty())), output: Err(error) }),
         };
         if let Some(completed) = completed {
             self.complete(outbox, completed);
@@ -130,19 +168,42 @@ impl<S: Side> Exchange<S> {
         self.tasks.cancel(id);
     }
 
-    fn complete<C: Queued>(&mut self, outbox: &Outbox<C>, completed: Completed<Option<Echo>, Outcome<S>>) {
-        let Completed { id, tag, output: outcome } = completed;
-        match tag {
-            Some(echo) => self.responses.push(outbox, Response { id, echo, outcome }),
-            None => self.hooks -= 1,
+    fn complete<C: Queued>(&mut self, outbox: &Outbox<C>, completed: Completed<Option<(Echo, Charge)>, Outcome<S>>) {
+        let Completed { id, tag, output: mut outcome } = completed;
+        let Some((echo, mut charge)) = tag else { return self.hooks -= 1 };
+        let echoed = RESPONSE_OVERHEAD + echo.bytes() + id.as_ref().map_or(0, Id::weight);
+        let waits = !self.responses.is_empty();
+        let (result, refused) = match &outcome {
+            Ok(result) if waits => (result.size(), false),
+            Ok(result) => (result.weight(), false),
+            Err(error) => (S::error_weight(error), true),
+        };
+        let charged = match refused {
+            true => charge.resize_for_refusal(echoed + result),
+            false => charge.resize(echoed + result),
+        };
+        if let Err(over) = charged {
+            outcome = Err(S::own_error(Fault::new(format_args!("the result cannot be kept until it is read: {over}"))));
+            // Even this does not fit if the peer reads nothing.
+            self.is_over_budget |= charge.resize_for_refusal(echoed).is_err();
+        }
+        self.responses.push(outbox, Response { id, echo, outcome, _charge: charge });
+    }
+
+    /// Charges what the session itself is about to send for the peer.
+    fn charge_echoed(&mut self) {
+        let echoed = self.session.echoed_bytes();
+        if self.echoed.bytes() != echoed {
+            self.is_over_budget |= self.echoed.resize_for_refusal(echoed).is_err();
         }
     }
 }
 
 impl<R: Role> Endpoint<R> {
     pub(crate) fn new(role: R, session: Session<R::Side, Reply>) -> Endpoint<R> {
-        let (tasks, responses) = (TaskSet::new(), ResponseQueue::new());
-        Endpoint { role, exchange: Exchange { session, tasks, hooks: 0, responses } }
+        let (tasks, responses, echoed) = (TaskSet::new(), ResponseQueue::new(), role.outbox().budget().empty());
+        let exchange = Exchange { session, tasks, hooks: 0, responses, echoed, is_over_budget: false };
+        Endpoint { role, exchange }
     }
 
     /// The plugin's name, for traces.
@@ -168,6 +229,7 @@ impl<R: Role> Endpoint<R> {
                 }
             }
         }
+        self.exchange.charge_echoed();
     }
 
     /// A frame arrived of which only the head is readable; `why` is the reason.
@@ -175,6 +237,7 @@ impl<R: Role> Endpoint<R> {
         if let Some(event) = self.exchange.session.receive_head(head, why) {
             self.act(event);
         }
+        self.exchange.charge_echoed();
     }
 
     fn act(&mut self, event: Event<Reply, <R::Side as Side>::Event>) {
@@ -194,12 +257,13 @@ impl<R: Role> Endpoint<R> {
         let may_send = role.may_send();
         loop {
             if let Some(message) = exchange.session.transmit() {
+                exchange.charge_echoed();
                 return Poll::Ready(message);
             }
             // Checked in each round: a command that sends nothing may have unblocked a response.
             let responses = &mut exchange.responses;
             let response = if may_send { responses.pop(role.outbox()) } else { responses.pop_any() };
-            if let Some(Response { id, echo, outcome }) = response {
+            if let Some(Response { id, echo, outcome, .. }) = response {
                 exchange.session.respond(id, echo.name, Some(echo.key), outcome);
             } else if may_send {
                 let command = ready!(role.outbox().poll_pop(cx));
@@ -226,11 +290,16 @@ impl<R: Role> Endpoint<R> {
         self.role.outbox().watch(cx);
     }
 
-    /// The number of messages waiting to be sent, and whether they exceed the hard limit.
-    pub(super) fn backlog(&self) -> (usize, bool) {
-        let (queued, too_many) = self.role.backlog();
+    /// The messages waiting to be sent.
+    pub(super) fn backlog(&self) -> Backlog {
+        let outbox = self.role.outbox();
+        let (queued, exceeds_limit) = self.role.backlog();
         let unsent = self.exchange.unsent();
-        (queued + unsent, too_many || unsent >= self.role.outbox().limits().max_messages)
+        let waiting = queued + unsent;
+        Backlog {
+            is_full: waiting > 0 && (waiting >= outbox.limits().capacity || outbox.budget().is_half_used()),
+            exceeds_limit: exceeds_limit || self.exchange.is_over_budget || unsent >= outbox.limits().max_messages,
+        }
     }
 
     /// A message could not be serialized.

@@ -2,6 +2,7 @@
 
 mod drive;
 mod endpoint;
+mod message_queue;
 mod outbox;
 mod pending_call;
 mod queue_limits;
@@ -10,8 +11,9 @@ mod stall;
 mod task_set;
 
 pub(crate) use drive::{close, drive};
-pub(crate) use endpoint::{Echo, Endpoint, Exchange, Role};
-pub(crate) use outbox::{Outbox, Queued};
+pub(crate) use endpoint::{Echo, Endpoint, Exchange, Outcome, Role};
+pub(crate) use message_queue::Queued;
+pub(crate) use outbox::Outbox;
 pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
 pub use queue_limits::QueueLimits;
 use response_queue::ResponseQueue;

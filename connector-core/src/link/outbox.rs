@@ -1,32 +1,28 @@
 //! The queue in front of a link. Any thread may push; the task that owns the link pops. Also carries the request to
 //! stop that task.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use tokio::sync::Notify;
 
 use super::QueueLimits;
+use super::message_queue::{MessageQueue, Queued};
+use crate::budget::Budget;
 use crate::connector::LinkEnd;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Mutex, Ordering, lock};
-
-/// An item that can wait for a link.
-pub(crate) trait Queued {
-    /// The known size in bytes.
-    fn weight(&self) -> usize;
-    /// Whether the item survives the loss of the link: notifications do, calls and responses do not.
-    fn survives_loss(&self) -> bool;
-}
 
 #[derive(Debug)]
 pub(crate) struct Outbox<C> {
     limits: QueueLimits,
+    budget: Arc<Budget>,
     state: Mutex<State<C>>,
     // PERF: docs/performance.md, "Codecs and queues": reads without the lock, -2 % instructions of a call.
-    /// Total number of items ever queued, and of items popped or dropped. Both are positions in the queue's history.
-    /// These three are written under the lock and read without it.
+    /// Total number of items ever queued, the position before which all are gone, and the number of those that wait.
+    /// These four are written under the lock and read without it.
     queued: AtomicU64,
-    gone: AtomicU64,
+    passed: AtomicU64,
+    waiting: AtomicU64,
     overflowed: AtomicBool,
     stop: AtomicBool,
     // PERF: docs/performance.md, "atomic operations" (with `was_full`) and "Codecs and queues": -2 % instructions.
@@ -37,8 +33,7 @@ pub(crate) struct Outbox<C> {
 
 #[derive(Debug)]
 struct State<C> {
-    queue: VecDeque<C>,
-    bytes: usize,
+    queue: MessageQueue<C>,
     /// How the last link ended; set while there is no link.
     down: Option<LinkEnd>,
     /// Kept when woken, so that the owner need not register again each time the queue is empty.
@@ -47,19 +42,18 @@ struct State<C> {
     was_full: bool,
 }
 
-fn count(counter: &AtomicU64, more: usize) {
-    counter.store(counter.load(Ordering::Relaxed) + more as u64, Ordering::Release);
-}
-
 impl<C: Queued> Outbox<C> {
-    pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>) -> Self {
-        let queue = VecDeque::new();
-        let state = State { queue, bytes: 0, down, owner: None, was_full: false };
+    /// `budget` is that of the link's reader, which queued events are charged to.
+    pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>, budget: Arc<Budget>) -> Self {
+        let queue = MessageQueue::new(budget.empty(), budget.limit());
+        let state = State { queue, down, owner: None, was_full: false };
         Outbox {
             limits,
+            budget,
             state: Mutex::new(state),
             queued: AtomicU64::new(0),
-            gone: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             owner: Default::default(),
@@ -67,37 +61,31 @@ impl<C: Queued> Outbox<C> {
         }
     }
 
-    /// Queues without waiting. Beyond the hard limit the link is marked as too slow.
+    /// Queues without waiting. If there is no room, drops the oldest events of the emitter that has the most, and
+    /// returns them. If that is not enough, the link is marked as too slow.
     ///
-    /// While the link is down, items that survive a loss are kept up to the limit, the newest first. Returns the items
-    /// dropped to make room.
+    /// While the link is down, only events are kept, up to the capacity.
     pub(crate) fn push(&self, item: C) -> Result<Vec<C>, LinkEnd> {
-        let mut oldest = Vec::new();
+        // Determined before locking, because a value's `Serialize` may do anything.
+        let weight = item.weight(self.waiting() > 0);
         let mut state = lock(&self.state);
-        if let Some(end) = &state.down {
-            if !item.survives_loss() {
-                return Err(end.clone());
+        let messages = match &state.down {
+            Some(end) if item.emitter().is_none() => return Err(end.clone()),
+            Some(_) => self.limits.capacity,
+            None => self.limits.max_messages,
+        };
+        let dropped = match state.queue.push(item, weight, messages, self.limits.max_bytes) {
+            Ok(dropped) => dropped,
+            Err(rejected) => {
+                // The owner closes the link, which ends everything queued.
+                self.overflowed.store(true, Ordering::Release);
+                drop(state);
+                self.wake_owner();
+                drop(rejected);
+                return Err(LinkEnd::TooSlow(self.limits.stall_timeout));
             }
-            while state.queue.len() >= self.limits.capacity
-                || state.bytes.saturating_add(item.weight()) > self.limits.max_bytes
-            {
-                let Some(dropped) = state.queue.pop_front() else { break };
-                state.bytes -= dropped.weight();
-                count(&self.gone, 1);
-                oldest.push(dropped);
-            }
-        }
-        let bytes = state.bytes.saturating_add(item.weight());
-        if !self.limits.admits(state.queue.len(), bytes) {
-            // Rejected. The owner closes the link, which ends everything queued.
-            self.overflowed.store(true, Ordering::Release);
-            drop(state);
-            self.wake_owner();
-            return Err(LinkEnd::TooSlow(self.limits.stall_timeout));
-        }
-        state.bytes = bytes;
-        state.queue.push_back(item);
-        count(&self.queued, 1);
+        };
+        self.publish(&state);
         let waiting = state.queue.len();
         // The owner continues until the queue is empty or the link is not ready; in the latter case it must know when
         // the queue becomes full.
@@ -105,7 +93,14 @@ impl<C: Queued> Outbox<C> {
         let owner = if wake { state.owner.clone() } else { None };
         drop(state);
         owner.into_iter().for_each(Waker::wake);
-        Ok(oldest)
+        Ok(dropped)
+    }
+
+    /// Updates what is read without the lock.
+    fn publish(&self, state: &State<C>) {
+        self.queued.store(state.queue.pushed(), Ordering::Release);
+        self.passed.store(state.queue.passed(), Ordering::Release);
+        self.waiting.store(state.queue.len() as u64, Ordering::Release);
     }
 
     /// Waits until the queue is not full. Cancel safe.
@@ -121,7 +116,7 @@ impl<C: Queued> Outbox<C> {
 
     fn is_full(&self) -> bool {
         let mut state = lock(&self.state);
-        let full = self.limits.is_full(state.queue.len(), state.bytes);
+        let full = self.limits.is_full(state.queue.len(), state.queue.bytes());
         state.was_full |= full;
         full && state.down.is_none()
     }
@@ -167,11 +162,10 @@ impl<C: Queued> Outbox<C> {
             return None;
         }
         let mut state = lock(&self.state);
-        let item = state.queue.pop_front()?;
-        state.bytes -= item.weight();
-        count(&self.gone, 1);
+        let item = state.queue.pop()?;
+        self.publish(&state);
         // Wakes producers only when the queue is half empty, not for each freed place.
-        let has_capacity = state.queue.is_empty() || state.queue.len() == self.limits.capacity / 2;
+        let has_capacity = state.queue.len() == 0 || state.queue.len() == self.limits.capacity / 2;
         if has_capacity && std::mem::take(&mut state.was_full) {
             drop(state);
             self.capacity_freed.notify_waiters();
@@ -186,7 +180,7 @@ impl<C: Queued> Outbox<C> {
 
     /// Whether everything queued before that position is gone.
     pub(crate) fn has_passed(&self, mark: u64) -> bool {
-        self.gone.load(Ordering::Acquire) >= mark
+        self.passed.load(Ordering::Acquire) >= mark
     }
 
     /// Whether a matching item is queued.
@@ -217,9 +211,7 @@ impl<C: Queued> Outbox<C> {
     }
 
     fn waiting(&self) -> usize {
-        // Every item gone was queued before: read in this order, the difference is never negative.
-        let gone = self.gone.load(Ordering::Acquire);
-        (self.queued.load(Ordering::Acquire) - gone) as usize
+        self.waiting.load(Ordering::Acquire) as usize
     }
 
     /// The link is up; items queued from now on will be sent.
@@ -234,13 +226,8 @@ impl<C: Queued> Outbox<C> {
     pub(crate) fn set_down(&self, end: LinkEnd) -> Vec<C> {
         let mut state = lock(&self.state);
         state.down = Some(end);
-        let before = state.queue.len();
-        let (kept, mut lost): (Vec<C>, Vec<C>) = state.queue.drain(..).partition(Queued::survives_loss);
-        state.queue = kept.into();
-        let surplus = state.queue.len().saturating_sub(self.limits.capacity);
-        lost.extend(state.queue.drain(..surplus));
-        count(&self.gone, before - state.queue.len());
-        state.bytes = state.queue.iter().map(Queued::weight).sum();
+        let lost = state.queue.keep_events(self.limits.capacity);
+        self.publish(&state);
         drop(state);
         self.capacity_freed.notify_waiters();
         lost
@@ -250,9 +237,8 @@ impl<C: Queued> Outbox<C> {
     pub(crate) fn clear(&self) {
         self.stop.store(false, Ordering::Release);
         let mut state = lock(&self.state);
-        let dropped = std::mem::take(&mut state.queue);
-        state.bytes = 0;
-        count(&self.gone, dropped.len());
+        let dropped = state.queue.clear();
+        self.publish(&state);
         drop(state);
         drop(dropped);
     }
@@ -260,6 +246,11 @@ impl<C: Queued> Outbox<C> {
     /// How the last link ended, while there is no link.
     pub(crate) fn down(&self) -> Option<LinkEnd> {
         lock(&self.state).down.clone()
+    }
+
+    /// What the peer at the other end of the link makes this end hold.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     pub(crate) fn limits(&self) -> &QueueLimits {
@@ -271,7 +262,6 @@ impl<C: Queued> Outbox<C> {
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
-    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
     use std::thread;
@@ -283,12 +273,12 @@ mod tests {
     struct Item(#[expect(dead_code)] usize);
 
     impl Queued for Item {
-        fn weight(&self) -> usize {
+        fn weight(&self, _: bool) -> usize {
             1
         }
 
-        fn survives_loss(&self) -> bool {
-            false
+        fn emitter(&self) -> Option<&str> {
+            None
         }
     }
 
@@ -302,7 +292,7 @@ mod tests {
     }
 
     fn outbox(messages: usize) -> Outbox<Item> {
-        Outbox::new(QueueLimits::default().capacity(messages), None)
+        Outbox::new(QueueLimits::default().capacity(messages), None, Budget::new(1 << 20, None))
     }
 
     #[test]

@@ -10,12 +10,14 @@ pub struct QueueLimits {
     /// for capacity. While a plugin's link is down, the engine keeps this many events for it, the newest ones. Default
     /// 1,024.
     pub capacity: usize,
-    /// The hard limit for waiting messages. Beyond it the link is closed immediately with
+    /// The hard limit for waiting messages. Beyond it the engine drops events, the oldest of the plugin with the most
+    /// events in the queue. If other messages alone exceed it, the link is closed immediately with
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow), because the reader of another link that forwards a message cannot
     /// wait. Default 65,536.
     pub max_messages: usize,
-    /// The hard limit for the payload bytes of waiting messages, with the same consequence. Counts payloads that are
-    /// already JSON; a value passed within the process does not count until it is serialized. Default 64 MiB.
+    /// The hard limit for the payload bytes of waiting messages, with the same consequence. An unserialized value that
+    /// has to wait counts as many bytes as its JSON. One message of any size may wait alone. Events use at most half of
+    /// the link's `memory_limit` in addition. Default 64 MiB.
     pub max_bytes: usize,
     /// How long a link with a full queue may make no progress before it is closed with
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). Default 10 s.

@@ -28,6 +28,10 @@ impl<A> ResponseQueue<A> {
         self.0.pop_front().map(|(_, response)| response)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -42,7 +42,8 @@ impl StallDetector {
                 return Poll::Pending;
             }
             if self.timer.as_mut().poll(cx).is_pending() {
-                self.waker = Some(cx.waker().clone());
+                // Without budget, tokio has not registered the timer, and polls the task again.
+                self.waker = runtime::has_budget().then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             let now = count();
@@ -100,6 +101,20 @@ mod tests {
         assert!(poll_fn(|cx| Poll::Ready(never.poll(cx, || 0))).await.is_pending());
         let mut at_once = StallDetector::new(Duration::ZERO, 0);
         poll_fn(|cx| at_once.poll(cx, || 0)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_without_budget_does_not_silence_the_detector() {
+        let mut stall = StallDetector::new(LIMIT, 0);
+        let mut exhausted = false;
+        let stalled = poll_fn(|cx| {
+            while !exhausted && runtime::has_budget() {
+                let _ = std::pin::pin!(tokio::task::consume_budget()).poll(cx);
+            }
+            exhausted = true;
+            stall.poll(cx, || 0)
+        });
+        assert!(runtime::timeout(2 * LIMIT, std::pin::pin!(stalled)).await.is_some());
     }
 
     /// The detector may move to another task while pending.

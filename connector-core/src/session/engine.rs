@@ -1,6 +1,6 @@
 //! The engine's side of the protocol on one link.
 
-use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
+use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, cut, display_key, display_name};
 use crate::error::{CallError, Fault, Refusal};
 use crate::wire::{Action, ErrorKind, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
 
@@ -118,6 +118,14 @@ impl Side for EngineSide {
         CallError::Plugin(fault)
     }
 
+    fn error_weight(error: &CallError) -> usize {
+        match error {
+            CallError::Plugin(fault) => fault.payload().weight(),
+            // The engine's own texts have bounds.
+            _ => 0,
+        }
+    }
+
     fn error_to_wire(error: CallError) -> (Option<ErrorKind>, Payload) {
         (Some(error.kind()), error.to_payload())
     }
@@ -204,7 +212,9 @@ fn handshake_answer<R>(
     if let Some(error) = error {
         let error = Fault::from_payload(*error);
         return match key {
-            None | Some(HANDSHAKE) => Event::Peer(EngineEvent::HandshakeFailed(error.to_string())),
+            None | Some(HANDSHAKE) => {
+                Event::Peer(EngineEvent::HandshakeFailed(cut(error.to_string().into()).into_owned()))
+            }
             // The key is an echo: the handshake did not arrive as it was sent.
             Some(key) => {
                 let key = key.escape_debug();

@@ -33,6 +33,8 @@ pub(crate) struct Session<S, R> {
     // PERF: docs/performance.md, "SipHash": foldhash and sorted method names, 8 % → 3 % of instructions on one thread.
     pending: HashMap<CallId, R>,
     out: VecDeque<Message>,
+    /// What the responses in `out` echo of the peer's requests.
+    echoed_bytes: usize,
 }
 
 /// What differs between the two ends of a link.
@@ -47,6 +49,9 @@ pub(crate) trait Side: Sized {
 
     /// The session's own error in a response.
     fn own_error(fault: Fault) -> Self::Error;
+
+    /// The known size of the error, in bytes.
+    fn error_weight(error: &Self::Error) -> usize;
 
     /// The error's kind and value, for a peer that knows kinds.
     fn error_to_wire(error: Self::Error) -> (Option<ErrorKind>, Payload);
@@ -73,16 +78,25 @@ pub(crate) enum Event<R, E> {
 
 impl<S: Side, R> Session<S, R> {
     fn of(side: S) -> Self {
-        Session { side, peer: Extensions::default(), pending: HashMap::new(), out: VecDeque::new() }
+        Session { side, peer: Extensions::default(), pending: HashMap::new(), out: VecDeque::new(), echoed_bytes: 0 }
     }
 
     /// The next message to send.
     pub(crate) fn transmit(&mut self) -> Option<Message> {
-        self.out.pop_front()
+        let message = self.out.pop_front()?;
+        if message.action == Action::Response {
+            self.echoed_bytes -= message.echoed_bytes();
+        }
+        Some(message)
     }
 
     pub(crate) fn waiting_to_send(&self) -> usize {
         self.out.len()
+    }
+
+    /// The bytes that the responses among them echo of the peer's requests.
+    pub(crate) fn echoed_bytes(&self) -> usize {
+        self.echoed_bytes
     }
 
     /// The number of calls that the peer has not answered.
@@ -177,6 +191,11 @@ impl<S: Side, R> Session<S, R> {
                 response.error = Some(Box::new(error));
             }
         }
+        self.send_response(response);
+    }
+
+    fn send_response(&mut self, response: Message) {
+        self.echoed_bytes += response.echoed_bytes();
         self.out.push_back(response);
     }
 
@@ -235,5 +254,14 @@ fn display_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
 
 /// Absent values read `undefined`, as in JavaScript.
 fn display_or_undefined<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
-    name.map_or_else(|| odd.map_or("undefined".into(), display_json), |name| name.as_str().into())
+    cut(name.map_or_else(|| odd.map_or("undefined".into(), display_json), |name| name.as_str().into()))
+}
+
+/// The beginning of a peer's text, for an error.
+fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
+    const MAX: usize = 1024;
+    match text.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text,
+    }
 }

@@ -51,7 +51,7 @@ impl<R> PluginSession<R> {
 
     /// `name` is echoed.
     pub(crate) fn answer_handshake(&mut self, id: Option<Id>, name: Option<Name>, methods: Vec<String>) {
-        self.out.push_back(Message {
+        self.send_response(Message {
             id,
             name,
             key: Some(Name::new_static(HANDSHAKE)),
@@ -91,6 +91,10 @@ impl Side for PluginSide {
 
     fn own_error(fault: Fault) -> Fault {
         fault
+    }
+
+    fn error_weight(fault: &Fault) -> usize {
+        fault.payload().weight()
     }
 
     fn error_to_wire(fault: Fault) -> (Option<ErrorKind>, Payload) {

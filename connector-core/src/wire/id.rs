@@ -93,6 +93,12 @@ impl Id {
         }
     }
 
+    /// The number of bytes held for an unusual envelope.
+    pub(crate) fn weight(&self) -> usize {
+        let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        self.raw_members().map_or(0, |raw| [&raw.id, &raw.name, &raw.key, &raw.path].into_iter().map(length).sum())
+    }
+
     /// The odd members of the envelope.
     pub(crate) fn raw_members(&self) -> Option<&RawMembers<Box<str>>> {
         self.parts().err()

@@ -68,8 +68,14 @@ impl Message {
         }
     }
 
-    /// Decodes one JSON frame. A long payload stays a slice of the frame. A short one is copied, because the frame may
-    /// itself be a slice of a large buffer that would be kept alive.
+    /// The number of bytes that a response echoes of its request.
+    pub(crate) fn echoed_bytes(&self) -> usize {
+        let length = |name: &Option<Name>| name.as_ref().map_or(0, |name| name.len());
+        length(&self.name) + length(&self.key) + self.id.as_ref().map_or(0, Id::weight)
+    }
+
+    /// Decodes one JSON frame. A long payload that is most of the frame stays a slice of it. Any other is copied, because
+    /// the frame, which may itself be a slice of a large buffer, would be kept alive.
     ///
     /// Decoding is lenient about members with unexpected types. An id may be any JSON value, and a name that is not a
     /// Unicode string is absent but can be echoed ([`Id`]). Unusable parts of `requestInfo`, `extensions` and
@@ -83,9 +89,11 @@ impl Message {
             return Message::decode_copied(&frame);
         }
         let frame = ByteString::try_from(frame.clone()).map_err(|_| not_utf8(&frame))?;
-        Message::read(&frame, |text| match text.len() {
-            ..=SHORT => Payload::from_valid_json(text),
-            _ => Payload::from_part(frame.slice_ref(text)),
+        // A part of a frame keeps all of it alive, which the part's size does not show.
+        let copied = SHORT.max(frame.len() / 2);
+        Message::read(&frame, |text| match text.len() > copied {
+            true => Payload::from_part(frame.slice_ref(text)),
+            false => Payload::from_valid_json(text),
         })
     }
 

@@ -17,6 +17,7 @@ pub use self::extensions::Extensions;
 pub use self::id::Id;
 pub(crate) use self::id::display_json;
 pub(crate) use self::javascript::is_falsy_in_javascript;
+pub(crate) use self::json::{Exceeds, JsonLimits};
 pub use self::message::{Message, Name};
 pub use self::payload::Payload;
 pub use self::request_info::RequestInfo;

@@ -1,6 +1,7 @@
 //! Arguments, results and event data, unparsed until they are read.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Name, PayloadError, display_json, is_falsy_in_javascript, json};
+use crate::wire::{Exceeds, JsonLimits, Name, PayloadError, display_json, is_falsy_in_javascript, json};
 
 /// A JSON value that has not been parsed yet.
 ///
@@ -43,6 +44,7 @@ enum Repr {
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
+    fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -52,6 +54,8 @@ struct Typed<T> {
     value: T,
     // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
+    /// The length of its JSON.
+    size: OnceLock<usize>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -61,6 +65,10 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
+    }
+
+    fn cached_size(&self) -> &OnceLock<usize> {
+        &self.size
     }
 
     fn holds(&self) -> TypeId {
@@ -84,7 +92,9 @@ impl Payload {
             return payload;
         }
         match value {
-            Some(value) => Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new() }))),
+            Some(value) => {
+                Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new(), size: OnceLock::new() })))
+            }
             None => Payload::null(),
         }
     }
@@ -233,14 +243,55 @@ impl Payload {
         }
     }
 
-    /// The number of bytes held, as counted by memory limits; 0 for a value not yet serialized.
+    /// Checks JSON that a peer has sent. Values of this process are trusted.
+    ///
+    /// # Errors
+    /// It exceeds a limit.
+    pub(crate) fn check(&self, limits: &JsonLimits) -> Result<(), Exceeds> {
+        match &self.0 {
+            Repr::Slice(text) => limits.check(text),
+            Repr::Text(text) => limits.check(text),
+            Repr::Value(_) => Ok(()),
+        }
+    }
+
+    /// The number of bytes held, as counted by memory limits; 0 for a value whose size is not known yet.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
-            Repr::Value(_) => 0,
+            Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
         }
     }
+
+    /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
+    pub(crate) fn size(&self) -> usize {
+        match &self.0 {
+            Repr::Value(value) => *value.cached_size().get_or_init(|| json_length(&**value)),
+            _ => self.weight(),
+        }
+    }
+}
+
+/// The length of the value's JSON, or of the part that can be serialized.
+fn json_length(value: &dyn Erased) -> usize {
+    const KEPT: usize = 64 << 10;
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    if let Some(Ok(json)) = value.cached().get() {
+        return json.len();
+    }
+    // Taken, because the value's `Serialize` may come here again.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    // A value that cannot be serialized is reported when it is sent.
+    let _ = value.serialize_into(&mut scratch);
+    let length = scratch.len();
+    if scratch.capacity() <= KEPT {
+        SCRATCH.set(scratch);
+    }
+    length
 }
 
 /// The value's JSON text, serialized on first use.
@@ -283,74 +334,4 @@ impl<'de> Deserialize<'de> for Payload {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reading_the_stored_type_moves_the_value() {
-        let text = "x".repeat(1 << 16);
-        let place = text.as_ptr();
-        let back: (String,) = Payload::new((text,)).read().unwrap();
-        assert_eq!(back.0.as_ptr(), place, "moved, not copied");
-    }
-
-    #[test]
-    fn reading_a_shared_value_copies_it() {
-        let payload = Payload::new((1, "two".to_owned()));
-        let kept = payload.clone();
-        assert_eq!(payload.read::<(i64, String)>().unwrap(), (1, "two".to_owned()));
-        assert_eq!(kept.read::<serde_json::Value>().unwrap(), serde_json::json!([1, "two"]));
-    }
-
-    #[test]
-    fn shared_values_are_serialized_once() {
-        let payload = Payload::new(vec![1, 2, 3]);
-        let other = payload.clone();
-        assert_eq!(payload.to_json().unwrap().as_ptr(), other.to_json().unwrap().as_ptr());
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "tests concurrent use")]
-    fn a_value_shared_by_two_threads_is_serialized_once() {
-        use std::sync::{Mutex, mpsc};
-        use std::time::Duration;
-
-        /// The first serialization reports its start and checks that no second one begins.
-        struct Watched {
-            begins: mpsc::SyncSender<()>,
-            first: Mutex<Option<mpsc::Receiver<()>>>,
-            tell: mpsc::SyncSender<()>,
-        }
-        impl Serialize for Watched {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                match self.first.lock().unwrap().take() {
-                    Some(begins) => {
-                        self.tell.send(()).unwrap();
-                        assert!(begins.recv_timeout(Duration::from_millis(100)).is_err(), "serialized twice");
-                    }
-                    None => self.begins.send(()).unwrap(),
-                }
-                serializer.serialize_unit()
-            }
-        }
-
-        let ((begins, others), (tell, begun)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
-        let payload = Payload::new(Watched { begins, first: Mutex::new(Some(others)), tell });
-        let other = payload.clone();
-        let first = std::thread::spawn(move || other.to_json().unwrap());
-        begun.recv().unwrap();
-        assert_eq!(payload.to_json().unwrap(), first.join().unwrap());
-    }
-
-    #[test]
-    fn invalid_content_is_accepted_unread_and_fails_when_parsed() {
-        for odd in [r#""\ud800""#.to_owned(), format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
-            let payload = Payload::from_json(odd.clone()).unwrap();
-            assert_eq!(&payload.to_json().unwrap()[..], odd.as_bytes());
-            payload.read::<serde_json::Value>().unwrap_err();
-        }
-        Payload::from_json("1 2").unwrap_err();
-        Payload::from_json("").unwrap_err();
-        Payload::from_json(&b"\"\xff\""[..]).unwrap_err();
-    }
-}
+mod tests;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use connector_core::{ClientConfig, Context, Engine, Plugin, PluginOptions, Policy, Profile, async_trait, connect};
+use connector_core::{
+    ClientConfig, ConnectError, Context, Engine, ExternalProfile, Link, Plugin, PluginConnector, PluginOptions, Policy,
+    Profile, Registration, async_trait, connect,
+};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -165,4 +168,40 @@ async fn a_plugin_that_was_never_activated_is_not_deactivated() {
     engine.close();
     soon(link).await;
     assert_eq!(notes.take(), Vec::<Value>::new());
+}
+
+/// Never completes an attempt.
+struct Unreachable;
+
+#[async_trait]
+impl PluginConnector for Unreachable {
+    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_to_activate_an_unreachable_plugin_share_one_attempt() {
+    let host = Host::new().await;
+    host.engine.register(Registration::behind(ExternalProfile::new("dead", "nowhere"), Unreachable)).unwrap();
+    let mut callers = Vec::new();
+    for name in (0..30).map(|n| &*format!("caller{n}").leak()) {
+        callers.push(host.add_scripted(name, &[], false).await);
+    }
+    let began = tokio::time::Instant::now();
+    for (peer, _) in &callers {
+        for (id, names) in [json!("dead"), json!(["dead", "dead"])].into_iter().enumerate() {
+            let request =
+                json!({"action": "request", "id": id, "name": "manager", "key": "activatePlugin", "payload": [names]});
+            peer.send(request);
+        }
+        peer.send(json!({"action": "request", "id": 9, "name": "dead", "key": "m", "payload": []}));
+    }
+    settle().await;
+    host.engine.manager().activate("dead").await.unwrap_err();
+    assert!(began.elapsed().as_secs() <= 16, "{:?}", began.elapsed());
+    for (mut peer, _) in callers {
+        let responses = peer.all().await.into_iter().filter(|message| message["action"] == "response");
+        assert_eq!(responses.count(), 3, "all have failed with it");
+    }
 }

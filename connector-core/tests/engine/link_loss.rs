@@ -178,17 +178,22 @@ async fn a_plugin_that_does_not_read_is_closed_as_too_slow_without_affecting_oth
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_link_is_closed_at_once_beyond_the_hard_limit() {
+async fn a_slow_link_is_closed_at_once_when_calls_exceed_the_hard_limit() {
     let host = Host::new().await;
-    let mut limits = short_queue(16);
-    limits.max_messages = 100;
-    let (peer, _peers) = host.add_scripted_with(PluginOptions::default().queue(limits), "slow", &[], false).await;
+    let options = PluginOptions::default().queue(short_queue(16).max_messages(100)).concurrency(1000);
+    let (peer, _peers) = host.add_scripted_with(options, "slow", &["m"], false).await;
     peer.send(json!({"action": "on", "name": "local", "key": "e"}));
     settle().await;
     let state = host.engine.link_state("slow").unwrap();
     for number in 0..300 {
         host.local.emit("e", (number,)).await.unwrap();
     }
+    settle().await;
+    assert!(state.borrow().is_up(), "events are dropped instead");
+    let _calls: Vec<_> = (0..99).map(|_| host.start::<()>("slow", "m", ())).collect();
+    settle().await;
+    assert!(state.borrow().is_up(), "calls displace events");
+    let _calls: Vec<_> = (0..3).map(|_| host.start::<()>("slow", "m", ())).collect();
     settle().await;
     assert!(!state.borrow().is_up());
 }

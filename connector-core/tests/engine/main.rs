@@ -5,6 +5,8 @@
 mod access;
 mod activation;
 mod agreement;
+mod bounds;
+mod budgets;
 mod callers;
 mod calls;
 mod calls_during_activation;
@@ -21,6 +23,7 @@ mod handshake_timeout;
 mod health;
 mod lifecycle;
 mod lifecycle_model;
+mod limits;
 mod link_loss;
 mod manager;
 mod numbers;

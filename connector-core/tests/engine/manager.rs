@@ -66,16 +66,16 @@ async fn a_plugin_may_update_only_its_own_profile_and_not_its_url() {
         json!("Plugin missing is not register, you cannot update it's profile.")
     );
     assert_eq!(update(peer, json!({"url": "ws://evil"})).await, json!("Url from Profile cannot be updated."));
-    assert_eq!(update(peer, json!({"url": "hand://", "kind": "k", "new": [1]})).await, json!(null));
+    assert_eq!(update(peer, json!({"url": "hand://", "version": "1", "new": [1]})).await, json!(null));
     assert!(
-        update(peer, json!({"kind": 5})).await.as_str().unwrap().starts_with("the update is not a valid profile: ")
+        update(peer, json!({"version": 5})).await.as_str().unwrap().starts_with("the update is not a valid profile: ")
     );
     assert!(
         update(peer, json!({"name": 5})).await.as_str().unwrap().starts_with("the update is not a valid profile: ")
     );
     assert_eq!(ask(peer, "updateProfile", json!([null])).await, json!(null));
     let profile = host.engine.manager().profile("far").unwrap();
-    assert_eq!((profile.url.as_deref(), profile.kind.as_deref()), (Some("hand://"), Some("k")));
+    assert_eq!((profile.url.as_deref(), profile.version.as_deref()), (Some("hand://"), Some("1")));
     assert_eq!(profile.other["new"], json!([1]));
 }
 
@@ -139,4 +139,34 @@ async fn the_manager_cannot_be_removed() {
     host.engine.manager().deactivate("manager").await.unwrap();
     host.engine.remove("manager").await;
     assert!(host.local.call::<bool>("manager", "isActive", ("manager",)).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn plugins_see_no_secrets_in_urls() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.local.on("manager", "profileAdded", notes.listener()).unwrap();
+    let url = "ws://user:s3cret@127.0.0.1:9/t0ken?key=s3cret";
+    let far = connector_core::ExternalProfile::new("secret", url);
+    let (connector, _accepts, _switch) = conformance::memory();
+    host.engine.register(connector_core::Registration::behind(far, connector)).unwrap();
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
+    let shown = ask(&mut peer, "getProfile", json!(["secret"])).await;
+    assert_eq!(shown["url"], "ws://127.0.0.1:9/…");
+    assert_eq!(notes.take()[0][0], shown);
+    assert_eq!(host.engine.manager().profile("secret").unwrap().url.as_deref(), Some(url), "the host sees everything");
+    // What a plugin has read is not a change.
+    let own = ask(&mut peer, "getProfile", json!(["far"])).await;
+    assert_eq!(ask(&mut peer, "updateProfile", json!([own])).await, json!(null));
+    assert_eq!(host.engine.manager().profile("far").unwrap().url.as_deref(), Some("hand://"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_behind_a_link_cannot_set_the_hosts_fields() {
+    let host = Host::new().await;
+    let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
+    let update = json!([{"canActivate": ["x"], "permission": true, "hash": "h", "kind": 5, "version": "2"}]);
+    assert_eq!(ask(&mut peer, "updateProfile", update).await, json!(null));
+    let profile = host.engine.manager().profile("far").unwrap();
+    assert_eq!(profile.version.as_deref(), Some("2"));
+    assert_eq!((profile.can_activate, profile.permission, profile.hash, profile.kind), (None, None, None, None));
 }

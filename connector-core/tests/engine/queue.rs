@@ -5,6 +5,8 @@ use std::time::Duration;
 use connector_core::{CallError, Context, Plugin, PluginOptions, Refusal};
 use tokio::time::Instant;
 
+use serde_json::json;
+
 use crate::support::{Host, Notes, settle};
 
 /// Methods that record their start and end, and take a second.
@@ -146,4 +148,18 @@ async fn a_handler_in_the_engine_knows_the_time_it_has_left() {
     });
     host.engine.register(plugin.options(PluginOptions::default().queue_timeout(Duration::from_secs(9)))).unwrap();
     assert_eq!(host.local.call::<Option<u64>>("p", "left", ()).await.unwrap(), Some(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_fills_the_queue_does_not_make_the_plugin_busy_for_others() {
+    let (host, notes) = with(PluginOptions::default()).await;
+    let (peer, _peers) = host.add_scripted("greedy", &[], false).await;
+    for id in 0..1100 {
+        peer.send(json!({"action": "request", "id": id, "name": "worker", "key": "job", "payload": ["greedy"]}));
+    }
+    settle().await;
+    let began = Instant::now();
+    host.local.call::<()>("worker", "job", one("modest")).await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(3), "it waited for its turn: {:?}", began.elapsed());
+    assert_eq!(notes.take().iter().filter(|note| *note == "greedy starts").count(), 2, "its own turns");
 }

@@ -147,3 +147,33 @@ async fn slowly_sent_bytes_of_a_message_are_progress() {
         assert!(matches!(call.await.unwrap(), Err(CallError::LinkLost(_))));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_costs_the_emitters_oldest_events_and_nothing_else() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue(short_queue(16).max_messages(1000));
+    let (mut listener, _listeners) = host.add_scripted_with(options, "listener", &[], false).await;
+    let (flood, _floods) = host.add_scripted("flood", &[], false).await;
+    for emitter in ["local", "flood"] {
+        listener.send(json!({"action": "on", "name": emitter, "key": "e"}));
+    }
+    settle().await;
+    for number in 0..100 {
+        for part in 0..1000 {
+            flood.send(json!({"action": "emit", "key": "e", "payload": [1000 * number + part]}));
+        }
+        host.local.emit("e", (number,)).await.unwrap();
+        settle().await;
+    }
+    let mut received = Vec::new();
+    while let Some(more) = Some(listener.all().await).filter(|more| !more.is_empty()) {
+        received.extend(more);
+    }
+    let of = |emitter| {
+        received.iter().filter(move |event| event["name"] == emitter).map(|event| event["payload"][0].clone())
+    };
+    assert!(of("local").eq(0..100), "every event of the other emitter arrives");
+    let flood: Vec<_> = of("flood").map(|number| number.as_u64().unwrap()).collect();
+    assert!(flood.is_sorted() && flood.last() == Some(&99_999) && flood.len() < 1100, "{} events", flood.len());
+    assert!(host.engine.link_state("listener").unwrap().borrow().is_up());
+}

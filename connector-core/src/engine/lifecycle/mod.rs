@@ -13,6 +13,7 @@ use machine::Ended;
 pub(super) use machine::{Change, Effects, Lifecycle, State};
 
 use super::access::Operation;
+use super::bounds::MAX_NAME;
 use super::current;
 use super::entry::{Entry, Location, Registry, Status};
 use super::policy::decision;
@@ -97,12 +98,15 @@ impl Inner {
         if profile.name.is_empty() || profile.name.contains('.') {
             return Err(RegisterError::BadName(profile.name));
         }
+        if profile.name.len() > MAX_NAME {
+            return Err(RegisterError::NameTooLong { length: profile.name.len(), limit: MAX_NAME });
+        }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         let name = Name::from(profile.name.as_str());
         let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
             Source::Remote { connector, url } => {
-                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options)))
+                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options, &self.memory)))
             }
         };
         let mut taken = false;
@@ -286,7 +290,8 @@ impl Inner {
         if !listed && entry.instance().is_some() {
             return true;
         }
-        let call = Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone(),))));
+        let call =
+            Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone().without_secrets(),))));
         let answer = match listed {
             true => call.await,
             false => match runtime::timeout(CAN_DEACTIVATE_LIMIT, call).await {

@@ -3,6 +3,7 @@
 //! The accepted and produced JSON is exactly serde_json's, which does the work wherever it is equally fast.
 
 mod integers;
+mod limits;
 mod read;
 mod recover;
 #[cfg(test)]
@@ -10,6 +11,7 @@ pub(super) mod strategy;
 mod write;
 
 pub(crate) use integers::{read, read_again, without_position};
+pub(crate) use limits::{Exceeds, JsonLimits};
 pub(crate) use read::Reader;
 pub(crate) use recover::members;
 pub(crate) use write::{write, write_str};

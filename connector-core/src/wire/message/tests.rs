@@ -117,3 +117,15 @@ proptest! {
         let _ = Message::decode(frame.into());
     }
 }
+
+#[test]
+fn a_payload_keeps_a_frame_alive_only_if_it_is_most_of_it() {
+    for (payload, junk, kept) in [(100_000, 10, true), (100_000, 200_000, false), (100, 10, false)] {
+        let (payload, junk) = ("x".repeat(payload), "y".repeat(junk));
+        let text = format!(r#"{{"action":"emit","key":"e","payload":["{payload}"],"junk":"{junk}"}}"#);
+        let frame = Bytes::from(text);
+        let message = Message::decode(frame.clone()).unwrap();
+        assert_eq!(frame.is_unique(), !kept, "{} of {} bytes", payload.len(), frame.len());
+        assert_eq!(message.payload.unwrap().weight(), payload.len() + 4);
+    }
+}
