@@ -203,11 +203,11 @@ async fn run(case: &Case, n: usize, duration: Duration) -> Result<Run> {
         until: began + duration,
         done: Arc::clone(&done),
     };
-    let ended = timeout(duration * MAX_FACTOR, (case.attack)(target)).await;
-    let (held, how) = match ended {
+    let limit = if n == 0 { duration } else { duration * MAX_FACTOR };
+    let (held, how) = match timeout(limit, (case.attack)(target)).await {
         Ok(Ok(held)) => (Some(held), None),
         Ok(Err(error)) => (None, Some(error)),
-        Err(_) => (None, Some("blocked".to_owned())),
+        Err(_) => (None, (n > 0).then(|| "blocked".to_owned())),
     };
     sleep_until(began + duration).await;
     let (costs, attacked) = (victim.costs(), polite.take());

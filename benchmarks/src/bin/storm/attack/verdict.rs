@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use transport_ws::WsServerConfig;
+use transport_ws::stp::StpHubConfig;
 
 use super::meter::Costs;
 use super::polite::Stats;
@@ -123,16 +125,21 @@ fn memory_bound(case: &Case) -> u64 {
     }
 }
 
-/// The connections that the victim accepts by default (`max_connections`, and `max_handshakes` where there is one).
+/// The connections that the victim's default configuration accepts, those that are not links yet included.
 fn descriptor_bound(kind: Kind) -> usize {
+    let websockets = |config: WsServerConfig| config.max_connections + config.max_handshakes;
     NEWCOMERS
         + match kind {
-            Kind::Ws | Kind::WsToken => 64 + 64,
+            Kind::Ws | Kind::WsToken => websockets(WsServerConfig::default()),
+            // Three connections for each engine, and as many that wait for admission.
             #[cfg(feature = "socketio")]
-            Kind::Socketio | Kind::SocketioToken => 3 * 64 + 64,
-            Kind::Local => 64,
-            Kind::Hub => 4096 + 64,
-            Kind::Engine => 16,
+            Kind::Socketio | Kind::SocketioToken => {
+                2 * 3 * transport_socketio::SocketIoServerConfig::default().max_connections
+            }
+            Kind::Local => transport_ipc::local::LocalConfig::default().max_connections,
+            Kind::Hub => websockets(StpHubConfig::default().server),
+            // The links of its plugins are open already.
+            Kind::Engine => 0,
         }
 }
 
