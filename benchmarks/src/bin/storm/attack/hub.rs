@@ -1,8 +1,10 @@
 //! Attacks on an STP hub.
 
+use std::time::Duration;
+
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::raw::Socket;
 use super::verdict::Side::{Peer, Stranger};
@@ -11,7 +13,9 @@ use super::{Attack, Case, FOUND, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("idle-hub", Hub, Stranger, 4200, idle).about("4,200 idle websockets at a hub"),
-    Case::new("list-hub", Hub, Stranger, 4, list).about("$hub.list by 4 unregistered clients, with 16 MB of solvables"),
+    Case::new("list-hub", Hub, Stranger, 4, list)
+        .about("$hub.list by 4 unregistered clients, where solvables have 4 MB"),
+    Case::new("list-registered-hub", Hub, Peer, 4, list_registered).about("the same by 4 services"),
     Case::new("slow-requests-hub", Hub, Peer, 17_000, slow_requests)
         .about("17,000 requests of one service that their service does not answer, beside another asker"),
 ];
@@ -23,7 +27,7 @@ fn idle(target: Target) -> Attack {
             let batch = join_all((0..100).map(|_| Socket::dial(&target.url))).await;
             let before = open.len();
             open.extend(batch.into_iter().flatten());
-            (before..open.len()).for_each(|_| target.count());
+            target.count_all(open.len() - before);
         }
         Ok(Box::new(open) as _)
     })
@@ -47,26 +51,41 @@ async fn register(url: &str, name: &str, solvables: &[String]) -> Result<Socket>
 
 fn list(target: Target) -> Attack {
     Box::pin(async move {
-        // Registered services of others, 1 MB of names each.
-        let solvables: Vec<_> = (0..1000).map(|n| format!("{n:01000}")).collect();
-        let others = (0..16).map(|_| register(&target.url, "Other", &solvables));
-        let others = try_join_all(others).await?;
-        let clients = (0..target.n).map(|_| async {
-            let mut client = Socket::dial(&target.url).await?;
-            while Instant::now() < target.until {
-                client.send(api_request(1, &json!({ "method": "$hub.list" }))).await?;
-                let answer = client.receive().await?;
-                target.count();
-                let answer: Value = serde_json::from_str(&answer).map_err(text)?;
-                if answer["params"]["success"] == true {
-                    return Err(format!("{FOUND}the sessions were listed to a client that has not registered"));
-                }
-            }
-            Ok(client)
-        });
-        let clients = join_all(clients).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let others = others(&target.url).await?;
+        let clients = try_join_all((0..target.n).map(|_| Socket::dial(&target.url))).await?;
+        let clients = try_join_all(clients.into_iter().map(|client| ask_for_lists(client, &target))).await?;
+        match clients.iter().any(|(_, listed)| *listed) {
+            true => Err(format!("{FOUND}the sessions were listed to a client that has not registered")),
+            false => Ok(Box::new((others, clients)) as _),
+        }
+    })
+}
+
+fn list_registered(target: Target) -> Attack {
+    Box::pin(async move {
+        let others = others(&target.url).await?;
+        let clients = try_join_all((0..target.n).map(|_| register(&target.url, "Lister", &[]))).await?;
+        let clients = try_join_all(clients.into_iter().map(|client| ask_for_lists(client, &target))).await?;
         Ok(Box::new((others, clients)) as _)
     })
+}
+
+/// Services of others, which fill the lists.
+async fn others(url: &str) -> Result<Vec<Socket>> {
+    let solvables: Vec<_> = (0..1000).map(|n| format!("{n:01000}")).collect();
+    try_join_all((0..4).map(|_| register(url, "Other", &solvables))).await
+}
+
+/// Asks at full speed. Returns whether a list was given.
+async fn ask_for_lists(mut client: Socket, target: &Target) -> Result<(Socket, bool)> {
+    let mut listed = false;
+    while Instant::now() < target.until {
+        client.send(api_request(1, &json!({ "method": "$hub.list" }))).await?;
+        let answer = client.receive().await?;
+        target.count();
+        listed |= answer.contains(r#""success":true"#);
+    }
+    Ok((client, listed))
 }
 
 /// The polite asker has a session of its own, so that this measures what sessions cost each other, and a second asker in
@@ -94,8 +113,10 @@ fn slow_requests(target: Target) -> Attack {
             asker.send(api_request(n, &json!({ "method": "Slow" }))).await?;
             target.count();
         }
+        // Until the hub refuses some, or has read them all.
+        let _ = timeout(Duration::from_secs(2), asker.receive()).await;
         other.send(api_request(1, &json!({ "method": "Slow", "params": "polite" }))).await?;
-        let answer = tokio::time::timeout(std::time::Duration::from_secs(2), other.receive()).await;
+        let answer = timeout(Duration::from_secs(2), other.receive()).await;
         let answer = answer.map_err(|_| format!("{FOUND}another asker has no answer after 2 s"))??;
         let answer: Value = serde_json::from_str(&answer).map_err(text)?;
         match answer["params"]["success"] == true {

@@ -38,9 +38,9 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 /// Begins the error of an attack that found a wrong answer, as opposed to a refusal.
 const FOUND: &str = "found: ";
 /// How long the polite client is observed without an attack.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = Duration::from_millis(700);
 /// How long an attack that sends a number of items may take, as a multiple of `--seconds`.
-const MAX_FACTOR: u32 = 5;
+const MAX_FACTOR: u32 = 3;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -111,7 +111,11 @@ struct Target {
 impl Target {
     /// Counts an item as carried out.
     fn count(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+        self.count_all(1);
+    }
+
+    fn count_all(&self, items: usize) {
+        self.done.fetch_add(items, Ordering::Relaxed);
     }
 
     fn link(&mut self) -> Result<Socket> {

@@ -94,15 +94,6 @@ impl Socket {
         self.0.send(Message::Text(text.into())).await.map_err(|error| error.to_string())
     }
 
-    /// Sends one message without a flush.
-    pub(crate) async fn feed(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
-        self.0.feed(Message::Text(text.into())).await.map_err(|error| error.to_string())
-    }
-
-    pub(crate) async fn flush(&mut self) -> Result<()> {
-        self.0.flush().await.map_err(|error| error.to_string())
-    }
-
     /// The next text, answering pings until then.
     pub(crate) async fn receive(&mut self) -> Result<Utf8Bytes> {
         loop {
@@ -132,6 +123,18 @@ pub(crate) fn frame_header(length: u64) -> Vec<u8> {
     header.extend(length.to_be_bytes());
     header.extend([0; 4]);
     header
+}
+
+/// A whole text frame as a client sends it, of at most 125 bytes.
+pub(crate) fn masked_frame(text: &str) -> Vec<u8> {
+    debug_assert!(text.len() <= 125, "longer frames have another header");
+    [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat()
+}
+
+/// A whole text frame as a server sends it, of at most 125 bytes.
+pub(crate) fn unmasked_frame(text: &str) -> Vec<u8> {
+    debug_assert!(text.len() <= 125, "longer frames have another header");
+    [&[0x81, text.len() as u8], text.as_bytes()].concat()
 }
 
 /// A request to an engine.

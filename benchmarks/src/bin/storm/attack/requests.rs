@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use connector_core::{ClientConfig, ClientConnector, Plugin, connect};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use transport_ws::{WsServer, WsServerConfig};
 
-use super::raw::request;
+use super::raw::{self, request};
 use super::verdict::Side::Peer;
 use super::victim::Kind::Engine;
 use super::{Attack, Case, Result, Target, text};
@@ -20,6 +19,9 @@ pub(super) const CASES: &[Case] = &[
         .about("1,100 calls of 50 ms by one plugin beside another caller of the same plugin")
         .calls("worker", "work"),
 ];
+
+/// The events of one write.
+const BATCH: usize = 1000;
 
 /// A plugin that listens to the hostile plugin and reads steadily.
 pub(super) struct Steady {
@@ -60,13 +62,12 @@ impl Drop for Steady {
 fn event_flood(mut target: Target) -> Attack {
     Box::pin(async move {
         let mut link = target.link()?;
-        let event = Utf8Bytes::from_static(r#"{"action":"emit","key":"tick","payload":[1]}"#);
+        let event = r#"{"action":"emit","key":"tick","payload":[1]}"#;
+        // Frames that are ready to be written, so that the flood is limited by the victim alone.
+        let batch = raw::unmasked_frame(event).repeat(BATCH);
         while Instant::now() < target.until {
-            for _ in 0..1000 {
-                link.feed(event.clone()).await?;
-                target.count();
-            }
-            link.flush().await?;
+            link.write(&batch).await?;
+            target.count_all(BATCH);
         }
         Ok(Box::new(link) as _)
     })

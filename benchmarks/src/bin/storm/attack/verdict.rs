@@ -52,14 +52,14 @@ pub(crate) struct Run {
 
 pub(crate) fn table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
         "attack",
         "carried out",
         "memory MiB",
         "descriptors",
         "log lines/s",
         "longest line",
-        "client p99 ms\npolite → under attack",
+        "client p99 ms, quiet → attacked",
         "let in ms",
         "verdict",
     ]);
@@ -146,6 +146,8 @@ fn descriptor_bound(kind: Kind) -> usize {
 /// A text of another program, for one cell of the table.
 fn excerpt(text: &str) -> String {
     let mut short: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    // The table is Markdown.
+    short = short.replace('|', "/");
     if text.chars().count() > 80 {
         short.push('…');
     }
