@@ -55,7 +55,7 @@ fn list(target: Target) -> Attack {
         let clients = try_join_all((0..target.n).map(|_| Socket::dial(&target.url))).await?;
         let clients = try_join_all(clients.into_iter().map(|client| ask_for_lists(client, &target))).await?;
         match clients.iter().any(|(_, listed)| *listed) {
-            true => Err(format!("{FOUND}the sessions were listed to a client that has not registered")),
+            true => Err(format!("{FOUND}sessions were listed to a client that has not registered")),
             false => Ok(Box::new((others, clients)) as _),
         }
     })
@@ -70,20 +70,23 @@ fn list_registered(target: Target) -> Attack {
     })
 }
 
+/// The name of others' services.
+const OTHER: &str = "Unrelated";
+
 /// Services of others, which fill the lists.
 async fn others(url: &str) -> Result<Vec<Socket>> {
     let solvables: Vec<_> = (0..1000).map(|n| format!("{n:01000}")).collect();
-    try_join_all((0..4).map(|_| register(url, "Other", &solvables))).await
+    try_join_all((0..4).map(|_| register(url, OTHER, &solvables))).await
 }
 
-/// Asks at full speed. Returns whether a list was given.
+/// Asks at full speed. Returns whether a list had a service of another session.
 async fn ask_for_lists(mut client: Socket, target: &Target) -> Result<(Socket, bool)> {
     let mut listed = false;
     while Instant::now() < target.until {
         client.send(api_request(1, &json!({ "method": "$hub.list" }))).await?;
         let answer = client.receive().await?;
         target.count();
-        listed |= answer.contains(r#""success":true"#);
+        listed |= answer.contains(OTHER);
     }
     Ok((client, listed))
 }

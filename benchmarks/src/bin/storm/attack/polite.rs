@@ -61,6 +61,19 @@ impl Stats {
         Some((self.failed.values().sum(), error))
     }
 
+    fn called(&mut self, began: Instant, outcome: Result<()>) {
+        self.calling = None;
+        self.calls.push(began.elapsed());
+        if let Err(error) = outcome {
+            self.fail(error);
+        }
+    }
+
+    fn joined(&mut self, began: Instant) {
+        self.joining = None;
+        self.joins.push(began.elapsed());
+    }
+
     fn fail(&mut self, error: String) {
         *self.failed.entry(error).or_default() += 1;
     }
@@ -149,15 +162,7 @@ async fn calls(client: &Client, stats: &Mutex<Stats>) {
         let began = Instant::now();
         lock(stats).calling = Some(began);
         let called = timeout(CALL_LIMIT, client.call()).await;
-        let mut seen = lock(stats);
-        seen.calling = None;
-        seen.calls.push(began.elapsed());
-        match called {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => seen.fail(error),
-            Err(_) => seen.fail(format!("no answer within {CALL_LIMIT:?}")),
-        }
-        drop(seen);
+        lock(stats).called(began, called.unwrap_or_else(|_| Err(format!("no answer within {CALL_LIMIT:?}"))));
         sleep(CALL_PAUSE).await;
     }
 }
@@ -167,22 +172,19 @@ async fn newcomers(way: &Way, stats: &Mutex<Stats>) {
     loop {
         let began = Instant::now();
         lock(stats).joining = Some(began);
-        loop {
+        let client = loop {
             let joined = timeout(CALL_LIMIT, async {
                 let client = way.connect().await?;
                 client.call().await?;
                 Ok::<_, String>(client)
             });
             if let Ok(Ok(client)) = joined.await {
-                let mut seen = lock(stats);
-                seen.joining = None;
-                seen.joins.push(began.elapsed());
-                drop(seen);
-                client.leave().await;
-                break;
+                break client;
             }
             sleep(CALL_PAUSE).await;
-        }
+        };
+        lock(stats).joined(began);
+        client.leave().await;
         sleep(JOIN_PAUSE).await;
     }
 }
