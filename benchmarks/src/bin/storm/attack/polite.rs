@@ -42,9 +42,9 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// The 99th percentile of the calls' latencies; a pending call counts with its age.
+    /// The 99th percentile of the calls' latencies.
     pub(crate) fn p99(&self) -> Option<Duration> {
-        let mut calls: Vec<_> = self.calls.iter().copied().chain(self.calling.map(|since| since.elapsed())).collect();
+        let mut calls = self.calls.clone();
         calls.sort_unstable();
         let last = calls.len().checked_sub(1)?;
         Some(calls[(calls.len() * 99 / 100).min(last)])
@@ -52,7 +52,7 @@ impl Stats {
 
     /// The longest time that a newcomer needed; `None` if there are no newcomers.
     pub(crate) fn let_in(&self) -> Option<Duration> {
-        self.joins.iter().copied().chain(self.joining.map(|since| since.elapsed())).max()
+        self.joins.iter().copied().max()
     }
 
     /// The number of failed calls, and an example.
@@ -141,11 +141,14 @@ impl Polite {
         (Polite { stats, _stop: stop }, started)
     }
 
-    /// What it has seen since the last time.
+    /// What it has seen since the last time. A pending call and a pending newcomer count with their age.
     pub(crate) fn take(&self) -> Stats {
         let mut stats = lock(&self.stats);
         let Stats { calling, joining, .. } = *stats;
-        std::mem::replace(&mut *stats, Stats { calling, joining, ..Stats::default() })
+        let mut taken = std::mem::replace(&mut *stats, Stats { calling, joining, ..Stats::default() });
+        taken.calls.extend(calling.map(|since| since.elapsed()));
+        taken.joins.extend(joining.map(|since| since.elapsed()));
+        taken
     }
 }
 
