@@ -1,6 +1,8 @@
 //! Storms: stress tests with broken links and killed processes. Each fault may affect only its target.
 
 #[cfg(target_os = "linux")]
+mod attack;
+#[cfg(target_os = "linux")]
 mod children;
 mod json;
 #[cfg(target_os = "linux")]
@@ -34,6 +36,14 @@ enum Storm {
     /// each plugin reaches the state of its last request, and that nothing is left behind. Linux only, because it reads
     /// /proc.
     Lifecycle(LifecycleArgs),
+    /// Attacks servers, hubs, engines and plugins in their default configuration, and checks what that costs them and their
+    /// well-behaved clients. Linux only, because it reads /proc.
+    #[cfg(target_os = "linux")]
+    Attack(attack::Args),
+    /// The process that `attack` attacks.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Victim(attack::victim::VictimArgs),
     /// Reads mutated frames and writes random values, and compares with serde_json.
     Json(json::Args),
 }
@@ -86,6 +96,11 @@ fn main() -> ExitCode {
         Storm::Link(_) | Storm::Children(_) => "error",
         // and each deliberate failure of a hook as an error.
         Storm::Lifecycle(_) | Storm::Json(_) => "off",
+        // The attacker's own engines and plugins lose links; the victim's traces are counted.
+        #[cfg(target_os = "linux")]
+        Storm::Attack(_) => "off",
+        #[cfg(target_os = "linux")]
+        Storm::Victim(_) => "warn",
     };
     examples::run_quietly(traces, async move {
         match storm {
@@ -93,6 +108,10 @@ fn main() -> ExitCode {
             Storm::Children(args) => children(args).await,
             Storm::Lifecycle(args) => lifecycle(args).await,
             Storm::Json(args) => json::storm(args),
+            #[cfg(target_os = "linux")]
+            Storm::Attack(args) => attack::storm(args).await,
+            #[cfg(target_os = "linux")]
+            Storm::Victim(args) => attack::victim::run(args).await,
         }
     })
 }

@@ -1,0 +1,117 @@
+//! Plugins and engines that let their peer hold bytes for them.
+
+use super::raw::{Socket, filler, request};
+use super::verdict::Side::Peer;
+use super::victim::Kind::{Engine, Ws};
+use super::{Attack, Case, Result, Target};
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("unread-answers", Engine, Peer, 250, unread_answers)
+        .about("250 calls by a plugin that does not read their answers of 16 MB"),
+    Case::new("unread-answers-plugin", Ws, Peer, 250, unread_answers_of_plugin).about("the same by an engine"),
+    Case::new("unread-values", Engine, Peer, 900, unread_values)
+        .about("900 events with values of 2 MiB for a plugin that does not read"),
+    Case::new("remembered-events", Engine, Peer, 250, remembered_events).about("250 remembered events of 16 MB"),
+    Case::new("event-names", Engine, Peer, 1500, event_names).about("subscriptions to 1,500 event names of 1 MB"),
+    Case::new("profiles", Engine, Peer, 40, profiles).about("40 updateProfile with a new field of 15 MB each"),
+    Case::new("activation-list", Engine, Peer, 1, activation_list).about("activatePlugin with a list of 14 MB"),
+    Case::new("waiting-calls", Engine, Peer, 200, waiting_calls).about("200 waiting calls with 15 MB of arguments"),
+];
+
+const MB: usize = 1_000_000;
+
+/// Sends one message for each item, and keeps the link open without reading.
+async fn send_each(mut link: Socket, target: &Target, message: impl Fn(usize) -> String) -> Result<Socket> {
+    for n in 0..target.n {
+        link.send(message(n)).await?;
+        target.count();
+    }
+    Ok(link)
+}
+
+fn held(link: Socket) -> Result<super::Held> {
+    Ok(Box::new(link) as _)
+}
+
+fn unread_answers(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        held(send_each(link, &target, |n| request(n, "store", "big", &format!("[{}]", 16 * MB))).await?)
+    })
+}
+
+fn unread_answers_of_plugin(target: Target) -> Attack {
+    Box::pin(async move {
+        let mut engine = Socket::dial(&target.url).await?;
+        engine.send(request(0, "victim", "handshake", r#"["victim",null]"#)).await?;
+        held(send_each(engine, &target, |n| request(n + 1, "victim", "big", &format!("[{}]", 16 * MB))).await?)
+    })
+}
+
+fn unread_values(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        link.send(r#"{"action":"on","name":"store","key":"value"}"#).await?;
+        link.send(request(0, "store", "burst", &format!("[{},{}]", target.n, 2 << 20))).await?;
+        target.count();
+        held(link)
+    })
+}
+
+/// The subscription makes the engine remember.
+fn remembered_events(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        for n in 0..target.n {
+            link.send(format!(r#"{{"action":"once","name":"hostile","key":"e{n}"}}"#)).await?;
+            link.send(format!(r#"{{"action":"off","name":"hostile","key":"e{n}"}}"#)).await?;
+        }
+        let data = filler(0, 16 * MB);
+        held(send_each(link, &target, |n| format!(r#"{{"action":"emit","key":"e{n}","payload":["{data}"]}}"#)).await?)
+    })
+}
+
+fn event_names(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        let on = |n| format!(r#"{{"action":"on","name":"app","key":"{}"}}"#, filler(n, MB));
+        held(send_each(link, &target, on).await?)
+    })
+}
+
+fn profiles(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        let data = filler(0, 15 * MB);
+        let update =
+            |n| request(n, "manager", "updateProfile", &format!(r#"[{{"name":"hostile","field{n}":"{data}"}}]"#));
+        // Reads the answers, so that they are not what costs.
+        held(send_and_read(link, &target, update).await?)
+    })
+}
+
+/// As [`send_each`], but reads what arrives before each further message.
+async fn send_and_read(mut link: Socket, target: &Target, message: impl Fn(usize) -> String) -> Result<Socket> {
+    for n in 0..target.n {
+        link.send(message(n)).await?;
+        link.receive().await?;
+        target.count();
+    }
+    Ok(link)
+}
+
+fn activation_list(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        let list = vec!["\"a\""; 14 * MB / 4].join(",");
+        held(send_each(link, &target, |n| request(n, "manager", "activatePlugin", &format!("[[{list}]]"))).await?)
+    })
+}
+
+fn waiting_calls(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        let data = filler(0, 15 * MB);
+        held(send_each(link, &target, |n| request(n, "worker", "work", &format!(r#"[9000,"{data}"]"#))).await?)
+    })
+}

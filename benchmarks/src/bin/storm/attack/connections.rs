@@ -1,0 +1,125 @@
+//! Connections that hold places and memory without having proved anything.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::raw::{self, Socket};
+use super::verdict::Side::Stranger;
+use super::victim::Kind::{Hub, Local, Ws, WsToken};
+use super::{Attack, Case, FOUND, Target};
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("silent-ws", Ws, Stranger, 200, silent).about("200 silent TCP connections every 5 s"),
+    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub"),
+    Case::new("silent-local", Local, Stranger, 200, silent).about("the same at a local socket"),
+    Case::new("pings-ws", Ws, Stranger, 128, pings).about("128 links that only answer pings"),
+    Case::new("half-frames-ws", Ws, Stranger, 100, half_frames).about("100 sockets with an unfinished 16 MiB frame"),
+    Case::new("half-frames-hub", Hub, Stranger, 100, half_frames).about("the same at a hub"),
+    Case::new("half-lines-local", Local, Stranger, 64, half_lines)
+        .about("64 local sockets with an unfinished 16 MiB line"),
+    Case::new("wrong-token-ws", WsToken, Stranger, 16, wrong_token)
+        .about("16 clients with a wrong token at full speed"),
+    Case::new("plain-get-ws", Ws, Stranger, 1, plain_get).about("a plain GET, which needs an answer"),
+    Case::new("plain-get-hub", Hub, Stranger, 1, plain_get).about("the same at a hub"),
+];
+
+/// The interval between bursts of silent connections.
+const BURST: Duration = Duration::from_secs(5);
+/// The largest message of every transport.
+const LARGEST: usize = 16 << 20;
+
+pub(super) fn silent(target: Target) -> Attack {
+    Box::pin(async move {
+        let (mut open, began) = (Vec::new(), Instant::now());
+        for burst in 0.. {
+            let connecting = (0..target.n).map(|_| raw::open(target.kind, &target.url));
+            for stream in join_all(connecting).await.into_iter().flatten() {
+                target.count();
+                open.push(stream);
+            }
+            let next = began + BURST * (burst + 1);
+            if next >= target.until {
+                break;
+            }
+            sleep_until(next).await;
+        }
+        Ok(Box::new(open) as _)
+    })
+}
+
+fn pings(target: Target) -> Attack {
+    Box::pin(async move {
+        let mut links = JoinSet::new();
+        for _ in 0..target.n {
+            if let Ok(link) = Socket::dial(&target.url).await {
+                target.count();
+                links.spawn(link.answer_pings());
+            }
+        }
+        Ok(Box::new(links) as _)
+    })
+}
+
+fn half_frames(target: Target) -> Attack {
+    Box::pin(async move {
+        let mut open = Vec::new();
+        for _ in 0..target.n {
+            let Ok(mut socket) = Socket::dial(&target.url).await else { continue };
+            // All but the last byte, or as much as the victim takes.
+            let mut frame = raw::frame_header(LARGEST as u64);
+            frame.resize(frame.len() + LARGEST - 1, b'x');
+            let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
+            target.count();
+            open.push(socket);
+        }
+        Ok(Box::new(open) as _)
+    })
+}
+
+fn half_lines(target: Target) -> Attack {
+    Box::pin(async move {
+        use tokio::io::AsyncWriteExt;
+        let (mut open, line) = (Vec::new(), vec![b'x'; LARGEST - 1]);
+        for _ in 0..target.n {
+            let Ok(mut stream) = raw::open(target.kind, &target.url).await else { continue };
+            // Or as much of it as the victim takes.
+            let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&line)).await;
+            target.count();
+            open.push(stream);
+        }
+        Ok(Box::new(open) as _)
+    })
+}
+
+fn wrong_token(target: Target) -> Attack {
+    Box::pin(async move {
+        let clients = (0..target.n).map(|_| async {
+            while Instant::now() < target.until {
+                if Socket::dial(&format!("{}/?token=wrong", target.url)).await.is_ok() {
+                    return Err(format!("{FOUND}a wrong token was accepted"));
+                }
+                target.count();
+            }
+            Ok(())
+        });
+        join_all(clients).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(Box::new(()) as _)
+    })
+}
+
+/// The answer has to be an error of HTTP with a text.
+pub(super) fn plain_get(target: Target) -> Attack {
+    Box::pin(async move {
+        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", raw::authority(&target.url));
+        let (_stream, answer) = raw::http(&target.url, &request).await?;
+        target.count();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        match head.starts_with("HTTP/1.1 4") && !body.is_empty() {
+            true => Ok(Box::new(()) as _),
+            false => Err(format!("{FOUND}the answer is {answer:?}")),
+        }
+    })
+}

