@@ -69,7 +69,7 @@ fn two_services_talk_through_the_hub() {
     let why = failure(&mut service(url, "Map", &["--session", "elsewhere", "--request", request]));
     assert_eq!(why, "error: no service in session elsewhere solves GetTasks\n");
 
-    let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", &session]).output().unwrap();
+    let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", &format!("{url}/demo")]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(
         list.starts_with("sessions: 1, services: 1\ninforms: 1, requests: 2, refusals: 1, slow closes: 0"),
