@@ -70,9 +70,9 @@ impl Budget {
         self.limit as usize
     }
 
-    /// Whether at least half is used.
-    pub(crate) fn is_half_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.limit / 2
+    /// Whether at least a quarter is used: queued events may use up to half, and stay below it.
+    pub(crate) fn is_quarter_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.limit / 4
     }
 
     fn take(&self, bytes: u64, limit: u64) -> Result<(), OverBudget> {

@@ -14,7 +14,7 @@ use std::fmt::{self, Display, Write};
 ///
 /// let name = "calc\n\x1b[2Jforged".to_owned() + &"x".repeat(1_000_000);
 /// tracing::warn!(name = ?Excerpt::new(&name), "refused");
-/// assert_eq!(Excerpt::up_to(16, &name).to_string(), r"calc\n\u{1b}[2Jforge… (+1000001 more)");
+/// assert_eq!(Excerpt::up_to(16, &name).to_string(), r"calc\n\u{1b}[2Jforgedx… (+999999 more)");
 /// ```
 #[derive(Clone, Copy)]
 pub struct Excerpt<T> {

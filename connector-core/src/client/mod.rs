@@ -274,7 +274,7 @@ impl PluginClient {
     /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
     /// use connector_core::Event;
     ///
-    /// let mut saved = local.event_stream::<(String, u64)>("editor", "saved", 64)?;
+    /// let mut saved = local.events::<(String, u64)>("editor", "saved", 64)?;
     /// while let Some(event) = saved.recv().await {
     ///     match event {
     ///         Event::Args((file, bytes)) => tracing::info!(file, bytes, "saved"),

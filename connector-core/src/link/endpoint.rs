@@ -297,7 +297,7 @@ impl<R: Role> Endpoint<R> {
         let unsent = self.exchange.unsent();
         let waiting = queued + unsent;
         Backlog {
-            is_full: waiting > 0 && (waiting >= outbox.limits().capacity || outbox.budget().is_half_used()),
+            is_full: waiting > 0 && (waiting >= outbox.limits().capacity || outbox.budget().is_quarter_used()),
             exceeds_limit: exceeds_limit || self.exchange.is_over_budget || unsent >= outbox.limits().max_messages,
         }
     }

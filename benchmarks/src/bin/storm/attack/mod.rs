@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Only this case; may be given more than once.
     #[arg(long, value_name = "CASE")]
     only: Vec<String>,
+    /// Not this case; may be given more than once.
+    #[arg(long, value_name = "CASE")]
+    skip: Vec<String>,
     /// How many items (connections, frames, calls …) each attack has, instead of the number that its description names.
     #[arg(long)]
     n: Option<usize>,
@@ -143,13 +146,15 @@ pub(crate) async fn storm(args: Args) -> Done {
         report(table);
         return Ok(());
     }
-    if let Some(name) = args.only.iter().find(|name| !cases.iter().any(|case| case.name == **name)) {
+    if let Some(name) = args.only.iter().chain(&args.skip).find(|name| !cases.iter().any(|case| case.name == **name)) {
         return Err(format!("there is no case {name}; `storm attack --list` names them").into());
     }
     raise_descriptor_limit();
     let mut table = verdict::table();
     let (mut harmed, mut count) = (Vec::new(), 0);
-    for case in cases.iter().filter(|case| args.only.is_empty() || args.only.iter().any(|name| name == case.name)) {
+    let names = |list: &[String], case: &Case| list.iter().any(|name| name == case.name);
+    let is_chosen = |case: &&Case| (args.only.is_empty() || names(&args.only, case)) && !names(&args.skip, case);
+    for case in cases.iter().filter(is_chosen) {
         crate::children::progress(format_args!("{}: {}", case.name, case.about));
         let run = run(case, args.n.unwrap_or(case.n), Duration::from_secs(args.seconds)).await;
         if !verdict::add(&mut table, case, run) {
