@@ -65,7 +65,7 @@ pub async fn next(link: &mut TestLink) -> Result<Result<Message, DecodeError>, L
 /// The id of the next message.
 ///
 /// # Panics
-/// The link has ended, or there is no message with a number as its id.
+/// The link has ended, or the next message has no numeric id.
 pub async fn next_id(link: &mut TestLink) -> i64 {
     next(link).await.unwrap().unwrap().id.unwrap().number().unwrap()
 }

@@ -274,6 +274,7 @@ macro_rules! __test {
         $crate::__test! { $more $without $then }
     };
     (@ignore $why:literal $more:tt $without:tt { $name:ident ($fixture:expr) }) => {
+        // `$why` names the capability that the fixture lacks. The suite fails if the fixture declares it.
         #[test]
         #[ignore = $why]
         fn $name() {

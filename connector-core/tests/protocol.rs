@@ -9,10 +9,10 @@ mod document;
 mod exchange;
 #[path = "protocol/refusals.rs"]
 mod refusals;
-#[allow(dead_code, reason = "more than these tests need")]
+#[allow(dead_code, reason = "shared with the tests of the engine, which use the rest")]
 #[path = "engine/scripted_peer.rs"]
 mod scripted_peer;
-#[allow(dead_code, reason = "more than these tests need")]
+#[allow(dead_code, reason = "shared with the tests of the engine, which use the rest")]
 #[path = "engine/support.rs"]
 mod support;
 

@@ -23,7 +23,8 @@ pub enum Event<T = Rest> {
     Args(T),
     /// An event with arguments of other types, and the mismatch. More events may follow.
     Unreadable(PayloadError),
-    /// The number of events dropped because the stream was full: `capacity` events, or 64 MiB. Reported after the buffered events.
+    /// The number of events dropped because the stream was full: `capacity` events, or 64 MiB. Reported after the
+    /// buffered events.
     Missed(u64),
 }
 

@@ -187,7 +187,7 @@ impl RemotePlugin {
         })
     }
 
-    /// Applies an event to the connection. If the link is no longer up then, ends the queued calls and `calls`, which
+    /// Applies an event to the connection. If the link is not up afterwards, ends the queued calls and `calls`, which
     /// are those of its session. Returns what the supervisor does next.
     pub(super) fn transition(&self, event: ConnectionEvent<Waiter>, calls: Vec<Reply>) -> Next {
         let (begins, stops) = (matches!(event, ConnectionEvent::Activate(_)), matches!(event, ConnectionEvent::Stop));

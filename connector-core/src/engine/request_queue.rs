@@ -57,7 +57,7 @@ impl<C: Queueable> Lane<C> {
         self.running.iter().chain(self.waiting.iter().map(|waiting| &waiting.call))
     }
 
-    /// Returns `false` if there is no room for another call of its caller.
+    /// Returns `false` if the queue is full for its caller.
     fn wait(&mut self, call: C) -> bool {
         let caller = call.caller();
         if self.waiting.len() >= self.capacity {

@@ -69,11 +69,11 @@ impl<C: Queued> MessageQueue<C> {
         self.pushed
     }
 
-    /// Adds an item. If there is no room, drops the oldest events of the emitter that has the most, and returns them;
+    /// Adds an item. If the queue is full, drops the oldest events of the emitter that has the most, and returns them;
     /// if that is not enough, an event is dropped itself.
     ///
     /// # Errors
-    /// There is no room for an item that is not an event.
+    /// The queue is full, and the item is not an event.
     pub(crate) fn push(&mut self, item: C, weight: usize, messages: usize, bytes: usize) -> Result<Vec<C>, Vec<C>> {
         let mut dropped = Vec::new();
         loop {

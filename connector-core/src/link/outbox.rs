@@ -61,7 +61,7 @@ impl<C: Queued> Outbox<C> {
         }
     }
 
-    /// Queues without waiting. If there is no room, drops the oldest events of the emitter that has the most, and
+    /// Queues without waiting. If the queue is full, drops the oldest events of the emitter that has the most, and
     /// returns them. If that is not enough, the link is marked as too slow.
     ///
     /// While the link is down, only events are kept, up to the capacity.

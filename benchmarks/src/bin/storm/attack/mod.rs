@@ -147,7 +147,7 @@ pub(crate) async fn storm(args: Args) -> Done {
         return Ok(());
     }
     if let Some(name) = args.only.iter().chain(&args.skip).find(|name| !cases.iter().any(|case| case.name == **name)) {
-        return Err(format!("there is no case {name}; `storm attack --list` names them").into());
+        return Err(format!("unknown case {name}: `storm attack --list` lists the cases").into());
     }
     raise_descriptor_limit();
     let mut table = verdict::table();

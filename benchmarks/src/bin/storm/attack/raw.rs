@@ -62,7 +62,7 @@ pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> Result<St
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// One end of a websocket. It reads and sends only what it is told to.
+/// One end of a websocket. It reads and sends only on request.
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
