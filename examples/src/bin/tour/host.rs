@@ -93,10 +93,11 @@ async fn cancels(local: &PluginClient, show: &mut Show) {
 }
 
 /// Kills the editor's process and restarts it on the same port.
-async fn cut_and_heal(engine: &Engine, local: &PluginClient, editor: Process, show: &mut Show) -> Result<Process> {
+async fn cut_and_heal(engine: &Engine, local: &PluginClient, mut editor: Process, show: &mut Show) -> Result<Process> {
     let mut link = engine.link_state("editor").ok_or("the editor has no link")?;
     let (name, port) = (editor.name, editor.port());
-    drop(editor);
+    // The port is free once the process has ended, which may be after the engine has lost the link.
+    editor.child.kill().await?;
     let state = timeout(LIMIT, link.wait_for(|state| !state.is_up())).await??.clone();
     show.step("the editor's process is killed: its link is", Ok::<_, LinkState>(state.to_string()));
     let words = || vec!["healed".to_owned()];
