@@ -32,8 +32,14 @@ impl Notes {
         lock(&self.0).clone()
     }
 
-    /// A listener that records an event's first argument.
-    pub(super) fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
+    /// Subscribes to an event of the probe, and records the first argument of each occurrence.
+    pub(super) fn of_event(event: &str, listener: &PluginClient) -> Result<Notes, Failure> {
+        let notes = Notes::default();
+        listener.on("probe", event, notes.listener()).map_err(|error| Failure::new("a listener", error))?;
+        Ok(notes)
+    }
+
+    fn listener(&self) -> impl Fn(Rest) + Send + Sync + use<> {
         let notes = self.clone();
         move |args: Rest| {
             let first = args.0.into_iter().next().and_then(|first| first.read::<Value>().ok());

@@ -68,7 +68,7 @@ mod traces;
 pub use failure::Failure;
 pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
-pub use probe::{local, probe};
+pub use probe::{engine_with, local, probe};
 pub use proxy::Proxy;
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use suite::{CASES, Case, Report, Verdict, run_all};

@@ -20,7 +20,14 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use connector_core::{Action, DecodeError, Link, LinkEnd, Message, Payload, SendError};
+use connector_core::{
+    Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, Plugin, PluginConnector, Registration,
+    SendError,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, ToSocketAddrs};
+
+use crate::probe::engine_with;
 
 /// One end of a link.
 pub type TestLink = Box<dyn Link>;
@@ -31,6 +38,22 @@ pub type TestLink = Box<dyn Link>;
 /// It takes longer, which means that it hangs.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("timed out")
+}
+
+/// Dials a server, and returns the ends of the link: the plugin's and the engine's. The engine counts as admitted, as after
+/// the plugin handshake, which tests of links do without.
+///
+/// # Panics
+/// Either end cannot be made.
+pub async fn link_to(
+    server: &mut impl ClientConnector,
+    connector: &mut impl PluginConnector,
+    url: &str,
+) -> (TestLink, TestLink) {
+    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(url)) }).await;
+    let (plugin, engine) = (plugin.unwrap(), engine.unwrap());
+    plugin.handshake_completed();
+    (plugin, engine)
 }
 
 /// A notification with this id and payload.
@@ -129,4 +152,64 @@ pub async fn exchange(mut link: TestLink, count: i64, large_every: i64) -> TestL
     }))
     .await;
     link
+}
+
+/// Sends texts of up to 3 MiB, one at a time in each direction.
+///
+/// # Panics
+/// One does not arrive unchanged, or the link ends.
+pub async fn exchange_texts(plugin: &mut TestLink, engine: &mut TestLink) {
+    for text in ["", "x", &"x".repeat(3 << 20)] {
+        for back in [false, true] {
+            let (from, to) = if back { (&mut *plugin, &mut *engine) } else { (&mut *engine, &mut *plugin) };
+            let (sent, received) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
+            sent.unwrap();
+            assert_eq!(received.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
+        }
+    }
+}
+
+/// The head of an HTTP message, or the part of it that arrives before the connection ends.
+///
+/// # Panics
+/// It is not UTF-8.
+pub async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match soon(socket.read_u8()).await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Connections that never become links: one that sends each of these beginnings and stays open, and one that is reset.
+/// Keep the returned connections for as long as they must stay open.
+///
+/// # Panics
+/// The server does not listen.
+pub async fn connect_without_links(server: impl ToSocketAddrs, beginnings: &[impl AsRef<[u8]>]) -> Vec<TcpStream> {
+    let mut open = Vec::new();
+    for beginning in beginnings {
+        let mut socket = TcpStream::connect(&server).await.unwrap();
+        socket.write_all(beginning.as_ref()).await.unwrap();
+        open.push(socket);
+    }
+    let reset = TcpStream::connect(&server).await.unwrap();
+    reset.set_zero_linger().unwrap();
+    open
+}
+
+/// The texts of a plugin that cannot be activated: of its registration, and of the errors of its activation and of a call.
+///
+/// # Panics
+/// It can be activated.
+pub async fn texts_of_failed(plugin: Registration, name: &str) -> String {
+    let registration = format!("{plugin:?}");
+    let (engine, local) = engine_with(Plugin::new("local")).await;
+    engine.register(plugin).unwrap();
+    let activation = soon(engine.manager().activate(name)).await.unwrap_err();
+    let call = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
+    format!("{registration} {activation} {activation:?} {call} {call:?}")
 }

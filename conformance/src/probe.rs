@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::runtime;
 use crate::runtime::lock;
-use connector_core::{CallError, Context, Fault, Json, Payload, Plugin, Profile, Rest, Service};
+use connector_core::{CallError, Context, Engine, Fault, Json, Payload, Plugin, PluginClient, Profile, Rest, Service};
 
 /// An event as the script or the probe received it.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +32,18 @@ impl Recorder {
     pub(super) fn drain(&self) -> Vec<ReceivedEvent> {
         std::mem::take(&mut lock(&self.0))
     }
+}
+
+/// An engine in which this plugin is registered and active, and the plugin's handle.
+///
+/// # Panics
+/// The plugin cannot be registered or activated.
+pub async fn engine_with(plugin: Plugin) -> (Engine, PluginClient) {
+    let engine = Engine::new();
+    let name = plugin.name().to_owned();
+    let client = engine.register(plugin).unwrap();
+    engine.manager().activate(&name).await.unwrap();
+    (engine, client)
 }
 
 /// The plugin under test, with a method for each feature of a plugin, and a service `tools`.

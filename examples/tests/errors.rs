@@ -126,6 +126,7 @@ fn errors() -> Vec<Box<dyn Error>> {
         all.push(Box::new(StpOfferError::from(error.clone())));
         all.push(Box::new(error));
     }
+    // The error of transport-socketio as well.
     #[cfg(feature = "ws")]
     all.extend([
         Box::new(transport_ws::BindError::Resolve(reset())) as Box<dyn Error>,
@@ -135,11 +136,6 @@ fn errors() -> Vec<Box<dyn Error>> {
     all.extend([
         Box::new(transport_ws::stp::StpListError::Connect(refused())) as Box<dyn Error>,
         Box::new(transport_ws::stp::StpListError::Link(lost())),
-    ]);
-    #[cfg(feature = "socketio")]
-    all.extend([
-        Box::new(transport_socketio::BindError::Resolve(reset())) as Box<dyn Error>,
-        Box::new(transport_socketio::BindError::Io { at: text(), error: reset() }),
     ]);
     #[cfg(feature = "ipc")]
     {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use conformance::traces;
+use conformance::{engine_with, traces};
 use connector_core::{
     ActivateError, CallError, Engine, Event, LinkEnd, LinkLost, LinkState, Plugin, PluginClient, PluginOptions,
     QueueLimits, Registration, Rest,
@@ -24,9 +24,7 @@ struct Host {
 
 impl Host {
     async fn new() -> Host {
-        let engine = Engine::new();
-        let local = engine.register(Plugin::new("local")).unwrap();
-        engine.manager().activate("local").await.unwrap();
+        let (engine, local) = engine_with(Plugin::new("local")).await;
         Host { engine, local }
     }
 
@@ -37,6 +35,12 @@ impl Host {
 
     async fn call(&self) -> Result<String, CallError> {
         timeout(LIMIT, self.local.call("p", "echo", ("x",))).await.expect("the call hangs")
+    }
+
+    /// The error of a call during which the plugin's program, which answers the handshake and then runs this script, ends.
+    async fn lose(&self, script: &str) -> CallError {
+        self.activate(loaded(script)).await.unwrap();
+        self.call().await.unwrap_err()
     }
 
     async fn until(&self, is: impl Fn(&LinkState) -> bool) -> LinkState {
@@ -152,12 +156,8 @@ async fn stray_prints_to_the_channel_are_skipped() {
 #[tokio::test]
 async fn a_program_killed_within_a_line_loses_its_link() {
     let host = Host::new().await;
-    host.activate(loaded(
-        r#"read hello; read request; echo 'out of cheese' >&2; printf '{"action":"resp'; kill -9 $$"#,
-    ))
-    .await
-    .unwrap();
-    let error = host.call().await.unwrap_err();
+    let script = r#"read hello; read request; echo 'out of cheese' >&2; printf '{"action":"resp'; kill -9 $$"#;
+    let error = host.lose(script).await;
     let end = child_end(&error);
     assert_eq!(end.status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
     assert_eq!(end.stderr, ["out of cheese"]);
@@ -168,8 +168,7 @@ async fn a_program_killed_within_a_line_loses_its_link() {
 #[tokio::test]
 async fn a_program_that_closes_its_output_without_ending_is_killed() {
     let host = Host::new().await;
-    host.activate(loaded("echo $$ >&2; read hello; read request; exec 1>&-; exec sleep 1000")).await.unwrap();
-    let error = host.call().await.unwrap_err();
+    let error = host.lose("echo $$ >&2; read hello; read request; exec 1>&-; exec sleep 1000").await;
     let end = child_end(&error);
     assert!(end.status.is_none() && error.to_string().contains("did not end, and was killed"), "{error}");
     until_gone(&end.stderr[0]).await;
@@ -206,8 +205,7 @@ async fn a_program_that_ignores_end_of_file_and_term_is_killed() {
 #[tokio::test]
 async fn a_grandchild_that_holds_the_pipes_is_killed() {
     let host = Host::new().await;
-    host.activate(loaded("sleep 1000 & echo $! >&2; read hello; read request; exit 5")).await.unwrap();
-    let error = host.call().await.unwrap_err();
+    let error = host.lose("sleep 1000 & echo $! >&2; read hello; read request; exit 5").await;
     let end = child_end(&error);
     assert_eq!(end.status.and_then(|status| status.code()), Some(5));
     until_gone(&end.stderr[0]).await;
@@ -257,8 +255,7 @@ async fn a_program_stopped_under_load_loses_its_link() {
 async fn a_line_over_the_limit_ends_the_link() {
     let host = Host::new().await;
     let script = "echo $$ >&2; read hello; read request; head -c 17000000 /dev/zero | tr '\\0' x; exec sleep 1000";
-    host.activate(loaded(script)).await.unwrap();
-    let error = host.call().await.unwrap_err();
+    let error = host.lose(script).await;
     let CallError::LinkLost(lost) = &error else { panic!("{error:?}") };
     assert!(matches!(&**lost, LinkLost::Observed { end: LinkEnd::TooLarge { limit: 16_777_216 }, .. }), "{lost:?}");
 }

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::*;
-use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
@@ -90,20 +90,14 @@ async fn the_configuration_decides_what_may_be_bound() {
 async fn silent_and_hostile_connections_do_not_delay_other_clients() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();
-    let mut others = Vec::new();
-    for bytes in ["", "GET / HT", "\u{16}\u{3}\u{1}", "nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &upgrade("", "")] {
-        let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-        socket.write_all(bytes.as_bytes()).await.unwrap();
-        others.push(socket);
-    }
+    let unconnected = upgrade("", "");
+    let beginnings = ["", "GET / HT", "\x16\x03\x01", "nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &unconnected];
+    let _others = connect_without_links(server.local_addr(), &beginnings).await;
     for query in ["&sid=x", "&sid=", "&EIO=3", "&transport=carrier-pigeon"] {
         let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
         let head = exchange_heads(&mut socket, &upgrade(query, "")).await;
         assert!(!head.contains(" 500 "), "{query} {head}");
     }
-    let reset = TcpStream::connect(server.local_addr()).await.unwrap();
-    reset.set_zero_linger().unwrap();
-    drop(reset);
     let (mut plugin, mut engine) = both(&mut server, &url, SocketIoConnectorConfig::default()).await;
     send(&mut engine, emit(1, Payload::null())).await.unwrap();
     assert_eq!(next_id(&mut plugin).await, 1);
@@ -279,8 +273,7 @@ async fn a_connector_can_dial_repeatedly() {
     let url = server.url();
     let mut connector = SocketIoConnector::default();
     for id in 0..20 {
-        let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-        let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+        let (mut plugin, mut engine) = link_to(&mut server, &mut connector, &url).await;
         send(&mut plugin, emit(id, Payload::null())).await.unwrap();
         assert_eq!(next_id(&mut engine).await, id);
     }

@@ -38,12 +38,18 @@ async fn next_event(events: &mut Events) -> (String, serde_json::Value) {
     soon(events.recv()).await.unwrap()
 }
 
-#[tokio::test]
-async fn it_works_with_this_crates_server() {
+/// A client of this crate's server, and the plugin's end of its link.
+async fn connected() -> (Client, Events, TestLink) {
     let mut server = server(SocketIoServerConfig::default()).await;
     let (client, mut events) = client(&server.url()).await;
-    let mut link = soon(server.accept()).await.unwrap();
+    let link = soon(server.accept()).await.unwrap();
     assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
+    (client, events, link)
+}
+
+#[tokio::test]
+async fn it_works_with_this_crates_server() {
+    let (client, mut events, mut link) = connected().await;
     client.emit("message", serde_json::json!({ "action": "emit", "id": 5 })).await.unwrap();
     assert_eq!(next_id(&mut link).await, 5);
     send(&mut link, emit(6, Payload::new(1))).await.unwrap();
@@ -55,10 +61,7 @@ async fn it_works_with_this_crates_server() {
 /// It changes payloads, whereas this crate's link returns the bytes as sent.
 #[tokio::test]
 async fn it_rounds_large_numbers_and_drops_messages_with_larger_ones() {
-    let mut server = server(SocketIoServerConfig::default()).await;
-    let (_client, mut events) = client(&server.url()).await;
-    let mut link = soon(server.accept()).await.unwrap();
-    assert_eq!(next_event(&mut events).await.0, Event::Connect.to_string());
+    let (_client, mut events, mut link) = connected().await;
     let json = "[123456789012345678901234567890]";
     send(&mut link, emit(1, Payload::from_json(json).unwrap())).await.unwrap();
     let (_, value) = next_event(&mut events).await;

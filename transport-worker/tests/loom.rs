@@ -18,7 +18,7 @@ use connector_core::{Action, Message};
 use loom::future::block_on;
 use loom::thread;
 
-use self::pipe::{Reader, Written, pipe};
+use self::pipe::{Reader, Writer, Written, pipe};
 
 /// All interleavings with at most three preemptions: more of them take minutes, and find nothing else.
 fn model(test: impl Fn() + Send + Sync + 'static) {
@@ -42,34 +42,36 @@ fn read(mut reader: Reader) -> (Vec<i64>, Written) {
     }
 }
 
-#[test]
-fn a_reader_is_woken_for_each_flush_and_for_the_end() {
-    model(|| {
-        let (mut writer, reader) = pipe(4);
-        let writing = thread::spawn(move || {
-            for number in 0..2 {
-                writer.push(message(number));
-                writer.flush();
-            }
-            writer.close();
-        });
-        assert_eq!(read(reader), (vec![0, 1], Written::Closed));
+/// Writes with this function in one thread, and reads in another: both messages arrive, then the end.
+fn reads_both_messages(capacity: usize, write: fn(Writer), end: Written) {
+    model(move || {
+        let (writer, reader) = pipe(capacity);
+        let writing = thread::spawn(move || write(writer));
+        assert_eq!(read(reader), (vec![0, 1], end));
         writing.join().unwrap();
     });
 }
 
 #[test]
+fn a_reader_is_woken_for_each_flush_and_for_the_end() {
+    let write = |mut writer: Writer| {
+        for number in 0..2 {
+            writer.push(message(number));
+            writer.flush();
+        }
+        writer.close();
+    };
+    reads_both_messages(4, write, Written::Closed);
+}
+
+#[test]
 fn a_writer_is_woken_when_there_is_capacity() {
-    model(|| {
-        let (mut writer, reader) = pipe(1);
-        let writing = thread::spawn(move || {
-            for number in 0..2 {
-                block_on(poll_fn(|cx| writer.poll_ready(cx)));
-                writer.push(message(number));
-                writer.flush();
-            }
-        });
-        assert_eq!(read(reader), (vec![0, 1], Written::Dropped));
-        writing.join().unwrap();
-    });
+    let write = |mut writer: Writer| {
+        for number in 0..2 {
+            block_on(poll_fn(|cx| writer.poll_ready(cx)));
+            writer.push(message(number));
+            writer.flush();
+        }
+    };
+    reads_both_messages(1, write, Written::Dropped);
 }

@@ -136,8 +136,7 @@ async fn open_links_count_towards_max_connections() {
     let mut server = server(WsServerConfig::default().max_connections(1)).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default());
-    let (first, one) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    let (first, _one) = (first.unwrap(), one.unwrap());
+    let (first, _engine) = link_to(&mut server, &mut connector, &url).await;
     let end = dial(&mut server, &url, WsConnectorConfig::default()).await.err().unwrap();
     assert!(matches!(&end, ConnectError::Failed(error) if error.to_string().contains("503")), "{end:?}");
     drop(first);
@@ -163,26 +162,15 @@ async fn the_configuration_decides_what_may_be_bound() {
 async fn silent_and_hostile_connections_do_not_delay_other_clients() {
     let mut server = server(WsServerConfig::default()).await;
     let url = server.url();
-    let mut others = Vec::new();
-    for bytes in
-        [&b""[..], b"GET / HT", b"\x16\x03\x01\x02\x00\x01\x00", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"]
-    {
-        let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-        socket.write_all(bytes).await.unwrap();
-        others.push(socket);
-    }
-    let junk = format!("{UPGRADE}\r\na premature frame");
-    let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-    socket.write_all(junk.as_bytes()).await.unwrap();
-    let reset = TcpStream::connect(server.local_addr()).await.unwrap();
-    reset.set_zero_linger().unwrap();
-    drop(reset);
+    let premature = format!("{UPGRADE}\r\na premature frame");
+    let beginnings =
+        ["", "GET / HT", "\x16\x03\x01\x02\0\x01\0", "nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &premature];
+    let _others = connect_without_links(server.local_addr(), &beginnings).await;
     for _ in 0..3 {
         let mut connector = WsConnector::new(WsConnectorConfig::default());
-        let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-        let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
+        let (mut plugin, mut engine) = link_to(&mut server, &mut connector, &url).await;
         send(&mut engine, emit(1, Payload::null())).await.unwrap();
-        assert_eq!(next(&mut plugin).await.unwrap().unwrap().id, Some(1.into()));
+        assert_eq!(next_id(&mut plugin).await, 1);
     }
 }
 

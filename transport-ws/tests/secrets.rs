@@ -6,10 +6,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use conformance::{probe, traces};
-use connector_core::{
-    ClientConfig, Engine, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve,
-};
+use conformance::{engine_with, probe, traces};
+use connector_core::{ClientConfig, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve};
 use tracing::Level;
 use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
 
@@ -27,9 +25,6 @@ fn secret(port: u16) -> String {
 #[tokio::test]
 async fn an_unreachable_plugin_does_not_leak_its_url() {
     let traces = traces(Level::TRACE);
-    let engine = Engine::new();
-    let local = engine.register(Plugin::new("local")).unwrap();
-    engine.manager().activate("local").await.unwrap();
     for (name, url) in [
         ("closed", secret(1)),
         ("odd-port", "ws://hunter:s3cret@127.0.0.1:99999/t0ken".to_owned()),
@@ -39,14 +34,7 @@ async fn an_unreachable_plugin_does_not_leak_its_url() {
         ("slash", "ws://hunter:s3/cret@127.0.0.1:1/t0ken".to_owned()),
         ("space", "ws://hunter:s3cret@127.0.0.1 :1/t0ken".to_owned()),
     ] {
-        let registration = transport_ws::plugin(name, &url);
-        no_secret(&format!("{registration:?}"));
-        engine.register(registration).unwrap();
-        let error = soon(engine.manager().activate(name)).await.unwrap_err();
-        no_secret(&format!("{error} {error:?}"));
-        // The error that calling plugins receive.
-        let error = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
-        no_secret(&format!("{error} {error:?}"));
+        no_secret(&texts_of_failed(transport_ws::plugin(name, &url), name).await);
         let error = WsConnector::default().connect(&url).await.err().unwrap();
         no_secret(&format!("{error} {error:?}"));
     }
@@ -59,9 +47,7 @@ async fn a_lost_link_does_not_leak_its_url() {
     let server = server(WsServerConfig::default()).await;
     let url = secret(server.local_addr().port());
     let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
-    let engine = Engine::new();
-    let local = engine.register(Plugin::new("local")).unwrap();
-    engine.manager().activate("local").await.unwrap();
+    let (engine, local) = engine_with(Plugin::new("local")).await;
     let connector = WsConnector::new(WsConnectorConfig::default().token("hunter2"));
     no_secret(&format!("{connector:?}"));
     engine.register(Registration::behind(ExternalProfile::new("probe", &url), connector)).unwrap();
@@ -82,6 +68,15 @@ async fn a_lost_link_does_not_leak_its_url() {
     let traces = traces.lines().concat();
     no_secret(&traces);
     assert!(traces.contains("ws://127.0.0.1:"), "{traces}");
+}
+
+#[test]
+fn configurations_do_not_print_secrets() {
+    let server = WsServerConfig::default().token("hunter2");
+    let connector = WsConnectorConfig::default().token("hunter2").header("Cookie", "hunter3");
+    let text = format!("{server:?} {connector:?}");
+    no_secret(&text);
+    assert!(text.contains("Cookie"), "{text}");
 }
 
 #[cfg(feature = "stp")]

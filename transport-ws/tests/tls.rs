@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use connector_core::{ClientConnector, ConnectError, LinkEnd, Payload, PluginConnector};
+use connector_core::{ConnectError, LinkEnd, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
@@ -43,17 +43,8 @@ async fn both_ends_speak_tls() {
     let url = server.url();
     assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust).token("sesame"));
-    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
-    plugin.handshake_completed();
-    for text in ["", "x", &"x".repeat(3 << 20)] {
-        for back in [false, true] {
-            let (from, to) = if back { (&mut plugin, &mut engine) } else { (&mut engine, &mut plugin) };
-            let (sent, received) = tokio::join!(send(from, emit(1, Payload::new(text.to_owned()))), next(to));
-            sent.unwrap();
-            assert_eq!(received.unwrap().unwrap().payload.unwrap().read::<String>().unwrap(), text);
-        }
-    }
+    let (mut plugin, mut engine) = link_to(&mut server, &mut connector, &url).await;
+    exchange_texts(&mut plugin, &mut engine).await;
     let ((), end) = tokio::join!(disconnect(&mut engine), end(&mut plugin));
     assert!(matches!(end, LinkEnd::Closed { code: Some(1000), .. }), "{end:?}");
 }
@@ -64,9 +55,7 @@ async fn a_message_over_the_limit_ends_a_tls_link_at_both_ends() {
     let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_message(1000))).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
-    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    let (mut plugin, mut engine) = (plugin.unwrap(), engine.unwrap());
-    plugin.handshake_completed();
+    let (mut plugin, mut engine) = link_to(&mut server, &mut connector, &url).await;
     send_too_large(&mut engine, &mut plugin, 10 << 20).await;
 }
 

@@ -3,17 +3,24 @@
 use crate::contract::{DISCONNECT, KINDS};
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::harness::{Harness, both, filled, numbered, pair, pair_from, pause, text};
+use crate::harness::{CheckedLink, Harness, both, filled, numbered, pair, pair_from, pause, text};
 use connector_core::LinkEnd;
 
 const STORED_END: &str = "where the end of a link is stored once it is known";
 
-/// Closing a link that is stalled ends within a bound.
-pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut harness = Harness::open(fixture).await?;
-    let (mut engine, mut plugin) = harness.link().await?;
+/// A link over which a message has gone in each direction.
+async fn used_pair(fixture: &dyn Fixture) -> Result<(CheckedLink, CheckedLink, Harness), Failure> {
+    let (mut engine, mut plugin, harness) = pair(fixture).await?;
     engine.send(numbered(1)).await?;
     plugin.next().await?;
+    plugin.send(numbered(1)).await?;
+    engine.next().await?;
+    Ok((engine, plugin, harness))
+}
+
+/// Closing a link that is stalled ends within a bound.
+pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> Result<(), Failure> {
+    let (mut engine, mut plugin, harness) = used_pair(fixture).await?;
     harness.control.stall();
     engine.disconnect().await.rule(DISCONNECT)?;
     plugin.disconnect().await.rule(DISCONNECT)
@@ -21,10 +28,7 @@ pub async fn disconnect_of_a_stalled_link_is_bounded(fixture: &dyn Fixture) -> R
 
 /// Neither end reports a cut as a graceful close.
 pub async fn a_cut_is_not_reported_as_closed(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut harness = Harness::open(fixture).await?;
-    let (mut engine, mut plugin) = harness.link().await?;
-    engine.send(numbered(1)).await?;
-    plugin.next().await?;
+    let (mut engine, mut plugin, harness) = used_pair(fixture).await?;
     harness.control.cut();
     for end in [engine.end().await?, plugin.end().await?] {
         let is_loss = !matches!(end, LinkEnd::Closed { .. } | LinkEnd::Disconnected);
@@ -37,10 +41,7 @@ pub async fn a_cut_is_not_reported_as_closed(fixture: &dyn Fixture) -> Result<()
 
 /// A cut ends the link at both ends, and every method reports the same end.
 pub async fn a_cut_ends_the_link(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut harness = Harness::open(fixture).await?;
-    let (mut engine, mut plugin) = harness.link().await?;
-    plugin.send(numbered(1)).await?;
-    engine.next().await?;
+    let (mut engine, mut plugin, harness) = used_pair(fixture).await?;
     harness.control.cut();
     engine.end().await.hint("how a broken link is detected")?;
     plugin.end().await.hint("how a broken link is detected")?;
@@ -52,8 +53,7 @@ pub async fn a_cut_ends_the_link(fixture: &dyn Fixture) -> Result<(), Failure> {
 pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
         let (mut sender, mut receiver, harness) = pair_from(fixture, from_engine).await?;
-        let max = fixture.capabilities().max_unread_bytes / 3000 + 10_000;
-        let send = sender.send_until_end(3000, max);
+        let send = sender.send_until_end(3000, harness.has.max_unread_bytes / 3000 + 10_000);
         let receive = async {
             let mut number = 0;
             loop {
@@ -80,10 +80,7 @@ pub async fn a_cut_tears_no_message(fixture: &dyn Fixture) -> Result<(), Failure
 
 /// A silent link ends on its own within the declared time.
 pub async fn silence_is_detected(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let mut harness = Harness::open(fixture).await?;
-    let (mut engine, mut plugin) = harness.link().await?;
-    engine.send(numbered(1)).await?;
-    plugin.next().await?;
+    let (mut engine, mut plugin, harness) = used_pair(fixture).await?;
     harness.control.stall();
     let within = fixture.capabilities().silence.unwrap_or(fixture.capabilities().timeout);
     engine.set_limit(within);

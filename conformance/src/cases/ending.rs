@@ -204,9 +204,8 @@ pub async fn a_close_is_reported_as_closed(fixture: &dyn Fixture) -> Result<(), 
 /// One end closes while the other sends: both end within a bound.
 pub async fn a_close_ends_a_sending_peer(fixture: &dyn Fixture) -> Result<(), Failure> {
     for from_engine in [true, false] {
-        let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
-        let max = fixture.capabilities().max_unread_bytes / 3000 + 10_000;
-        let send = sender.send_until_end(3000, max);
+        let (mut sender, mut receiver, harness) = pair_from(fixture, from_engine).await?;
+        let send = sender.send_until_end(3000, harness.has.max_unread_bytes / 3000 + 10_000);
         let close = async {
             for number in 0..100 {
                 same("the next message", &receiver.next().await?.id, &Some(number.into()))?;

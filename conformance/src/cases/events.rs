@@ -14,8 +14,7 @@ const EVENTS: &str = "duplicated, lost or reordered messages; and the actions on
 /// 10,000 of the plugin's events arrive in order, each once.
 pub async fn ten_thousand_events_arrive_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (host, mut plugin) = ScriptedPluginHost::new(Harness::open(fixture).await?, true).await?;
-    let received = Notes::default();
-    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::of_event("e", &host.local)?;
     for number in 0..10_000 {
         let payload = Some(connector_core::Payload::new((number,)));
         plugin.queue(Message { key: Some("e".into()), payload, ..Message::new(Action::Emit) }).await?;
@@ -51,8 +50,7 @@ fn number(event: &Message) -> Value {
 /// A listener receives events until it is removed.
 pub async fn off_removes_the_listener(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let received = Notes::default();
-    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::of_event("e", &host.local)?;
     host.call::<bool>("fire", ("e", 1)).await?;
     received.wait(&host.has, 1).await?;
     host.local.off("probe", "e").map_err(|error| Failure::new("off", error))?;
@@ -95,8 +93,7 @@ pub async fn a_plugin_listens(fixture: &dyn Fixture) -> Result<(), Failure> {
 /// An event and the response that follows it arrive in the order in which the plugin sent them.
 pub async fn a_response_does_not_overtake_an_event(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let received = Notes::default();
-    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::of_event("e", &host.local)?;
     for number in 0..200 {
         host.call::<bool>("fire", ("e", number)).await?;
         same("the events received when the call has ended", &received.all().len(), &(number + 1)).hint(EVENTS)?;

@@ -133,8 +133,7 @@ fn args(message: &Message) -> Value {
 /// The engine's listeners receive the plugin's events after a loss as before, each once.
 pub async fn listeners_receive_each_event_once_after_a_loss(fixture: &dyn Fixture) -> Result<(), Failure> {
     let host = Host::new(Harness::open(fixture).await?).await?;
-    let received = Notes::default();
-    host.local.on("probe", "e", received.listener()).map_err(|error| Failure::new("a listener", error))?;
+    let received = Notes::of_event("e", &host.local)?;
     for round in 0..4 {
         host.call::<bool>("fire", ("e", round)).await?;
         received.wait(&host.has, round + 1).await?;

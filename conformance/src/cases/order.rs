@@ -3,30 +3,35 @@
 use crate::failure::{Failure, Hint, same};
 use crate::fixture::Fixture;
 use crate::harness::{CheckedLink, both, filled, numbered, pair, pair_from, pause, text};
+use connector_core::Message;
 
 const ORDER: &str =
     "the path from send to poll_message: queues, buffers, tasks; nothing may be reordered, duplicated or lost";
 
-/// Sends numbered messages without a flush between them, then flushes.
-async fn stream(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
-    for number in numbers {
-        end.queue(filled(number, bytes)).await?;
+/// Sends these messages without a flush between them, then flushes.
+async fn stream(end: &mut CheckedLink, messages: impl Iterator<Item = Message> + Send) -> Result<(), Failure> {
+    for message in messages {
+        end.queue(message).await?;
     }
     end.flush().await
 }
 
-/// Receives them, and checks that each is the next one and whole.
-async fn receive(end: &mut CheckedLink, numbers: std::ops::Range<i64>, bytes: usize) -> Result<(), Failure> {
-    for number in numbers {
-        same("the next message", &text(&end.next().await?), &text(&filled(number, bytes))).hint(ORDER)?;
+/// Receives these messages in this order, each whole.
+async fn receive(end: &mut CheckedLink, messages: impl Iterator<Item = Message> + Send) -> Result<(), Failure> {
+    for message in messages {
+        same("the next message", &text(&end.next().await?), &text(&message)).hint(ORDER)?;
     }
     Ok(())
+}
+
+fn short(number: i64) -> Message {
+    filled(number, 20)
 }
 
 /// The plugin's messages arrive at the engine in order, each once and whole.
 pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    both(stream(&mut plugin, 0..2000, 20), receive(&mut engine, 0..2000, 20)).await?;
+    both(stream(&mut plugin, (0..2000).map(short)), receive(&mut engine, (0..2000).map(short))).await?;
     pause().await;
     engine.is_quiet().await.hint(ORDER)
 }
@@ -34,7 +39,7 @@ pub async fn the_engine_receives_in_order(fixture: &dyn Fixture) -> Result<(), F
 /// The engine's messages arrive at the plugin in order, each once and whole.
 pub async fn the_plugin_receives_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
-    both(stream(&mut engine, 0..2000, 20), receive(&mut plugin, 0..2000, 20)).await?;
+    both(stream(&mut engine, (0..2000).map(short)), receive(&mut plugin, (0..2000).map(short))).await?;
     pause().await;
     plugin.is_quiet().await.hint(ORDER)
 }
@@ -45,19 +50,7 @@ pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), 
         let (mut sender, mut receiver, _harness) = pair_from(fixture, from_engine).await?;
         let largest = (fixture.capabilities().max_message / 2).min(100_000);
         let message = |number: i64| filled(number, [0, largest, 1, 5000, 70_000.min(largest)][number as usize % 5]);
-        let send = async {
-            for number in 0..200 {
-                sender.queue(message(number)).await?;
-            }
-            sender.flush().await
-        };
-        let receive = async {
-            for number in 0..200 {
-                same("the next message", &text(&receiver.next().await?), &text(&message(number))).hint(ORDER)?;
-            }
-            Ok(())
-        };
-        both(send, receive).await.map(drop)?;
+        both(stream(&mut sender, (0..200).map(message)), receive(&mut receiver, (0..200).map(message))).await?;
     }
     Ok(())
 }
@@ -65,16 +58,17 @@ pub async fn sizes_do_not_change_the_order(fixture: &dyn Fixture) -> Result<(), 
 /// Both ends send and receive at once, and neither direction disturbs the other.
 pub async fn both_ways_at_once(fixture: &dyn Fixture) -> Result<(), Failure> {
     async fn exchange(end: &mut CheckedLink, local: i64, remote: i64) -> Result<(), Failure> {
+        let message = |number| filled(number, 100);
         for step in 0..1000 {
-            end.queue(filled(local + step, 100)).await?;
+            end.queue(message(local + step)).await?;
             if step % 3 == 0 {
                 // An unflushed message may be held back, and the other end waits for it.
                 end.flush().await?;
-                receive(end, remote + step / 3..remote + step / 3 + 1, 100).await?;
+                receive(end, (remote + step / 3..remote + step / 3 + 1).map(message)).await?;
             }
         }
         end.flush().await?;
-        receive(end, remote + 334..remote + 1000, 100).await
+        receive(end, (remote + 334..remote + 1000).map(message)).await
     }
     let (mut engine, mut plugin, _harness) = pair(fixture).await?;
     both(exchange(&mut engine, 0, 10_000), exchange(&mut plugin, 10_000, 0)).await.map(drop)
@@ -100,14 +94,7 @@ pub async fn messages_sent_together_arrive_separately(fixture: &dyn Fixture) -> 
             for number in 0..batch {
                 sender.queue(numbered(number)).await?;
             }
-            let receive = async {
-                for number in 0..batch {
-                    same("each message separately", &text(&receiver.next().await?), &text(&numbered(number)))
-                        .hint(ORDER)?;
-                }
-                Ok(())
-            };
-            both(sender.flush(), receive).await?;
+            both(sender.flush(), receive(&mut receiver, (0..batch).map(numbered))).await?;
         }
         pause().await;
         receiver.is_quiet().await.hint(ORDER)?;
@@ -150,10 +137,7 @@ pub async fn a_pending_flush_does_not_change_the_order(fixture: &dyn Fixture) ->
         };
         let receive = async {
             pause().await;
-            for number in 0..180 {
-                same("the next message", &text(&receiver.next().await?), &text(&message(number))).hint(ORDER)?;
-            }
-            Ok(())
+            receive(&mut receiver, (0..180).map(message)).await
         };
         both(send, receive).await.map(drop)?;
     }

@@ -120,20 +120,19 @@ impl FaultyLink {
         }
     }
 
-    fn poll_inner_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
-        let mut asleep = Context::from_waker(Waker::noop());
+    /// The waker that the link keeps for an operation: the task's, unless a fault replaces it.
+    fn kept_waker(&self, waker: &Waker, slot: usize, asleep: Fault) -> Waker {
         match self.fault {
-            Fault::ReaderSleepsOn => self.inner().poll_message(&mut asleep),
-            Fault::OneWakerSlot => {
-                let waker = self.slots[0].replace(cx.waker());
-                self.inner().poll_message(&mut Context::from_waker(&waker))
-            }
-            Fault::KeepsTheFirstWaker => {
-                let waker = self.slots[0].keep(cx.waker());
-                self.inner().poll_message(&mut Context::from_waker(&waker))
-            }
-            _ => self.inner().poll_message(cx),
+            Fault::OneWakerSlot => self.slots[0].replace(waker),
+            Fault::KeepsTheFirstWaker => self.slots[slot].keep(waker),
+            fault if fault == asleep => Waker::noop().clone(),
+            _ => waker.clone(),
         }
+    }
+
+    fn poll_inner_message(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        let waker = self.kept_waker(cx.waker(), 0, Fault::ReaderSleepsOn);
+        self.inner().poll_message(&mut Context::from_waker(&waker))
     }
 }
 
@@ -142,17 +141,9 @@ impl Link for FaultyLink {
         if let Some(end) = &self.silent {
             return Poll::Ready(Err(end.clone()));
         }
-        let mut asleep = Context::from_waker(Waker::noop());
+        let waker = self.kept_waker(cx.waker(), 1, Fault::SenderSleepsOn);
+        let cx = &mut Context::from_waker(&waker);
         let ready = match self.fault {
-            Fault::SenderSleepsOn => self.inner().poll_ready(&mut asleep),
-            Fault::OneWakerSlot => {
-                let waker = self.slots[0].replace(cx.waker());
-                self.inner().poll_ready(&mut Context::from_waker(&waker))
-            }
-            Fault::KeepsTheFirstWaker => {
-                let waker = self.slots[1].keep(cx.waker());
-                self.inner().poll_ready(&mut Context::from_waker(&waker))
-            }
             Fault::SpinsWhileFull => {
                 let ready = self.inner().poll_ready(cx);
                 if ready.is_pending() {

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use connector_core::{
-    ClientConfig, ConnectError, Context, Engine, ExternalProfile, Link, Plugin, PluginConnector, PluginOptions, Policy,
-    Profile, Registration, async_trait, connect,
+    ClientConfig, ConnectError, Context, Engine, ExternalProfile, Link, Plugin, PluginConnector, PluginOptions,
+    Registration, async_trait, connect,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::scripted_peer::scripted_link;
-use crate::support::{Host, Notes, settle, soon};
+use crate::support::{Host, Notes, Undecided, settle, soon};
 
 #[tokio::test(start_paused = true)]
 async fn events_kept_for_a_lost_link_are_dropped_at_deactivation() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
-    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
-    settle().await;
+    let (mut peer, mut peers) = host.add_subscriber("on").await;
     peer.close();
     settle().await;
     host.local.emit("e", ("stale",)).await.unwrap();
@@ -46,23 +44,10 @@ async fn a_linked_plugin_may_remove_itself() {
     assert!(!host.engine.is_registered("far"));
 }
 
-/// Grants permission when notified.
-struct Undecided(Arc<Notify>);
-
-#[async_trait]
-impl Policy for Undecided {
-    async fn can_activate(&self, _: &Profile, to: &Profile, _: Option<&str>) -> bool {
-        if to.name == "far" {
-            self.0.notified().await;
-        }
-        true
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_plugin_removed_during_a_permission_request_is_not_activated() {
     let yes = Arc::new(Notify::new());
-    let host = Host::with(Engine::builder().policy(Undecided(yes.clone())).build()).await;
+    let host = Host::with(Engine::builder().policy(Undecided { about: "far", granted: yes.clone() }).build()).await;
     let mut peers = host.register_scripted("far", PluginOptions::default());
     let activated = host.start_activation("far");
     settle().await;

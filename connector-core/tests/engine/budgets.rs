@@ -119,17 +119,22 @@ async fn a_plugin_that_reads_nothing_loses_its_link() {
     peers.next().await;
 }
 
+/// Calls `take` 200 times with a blob, from the id `first` on. Ten calls fit, and never end. Returns the error of the others.
+async fn exceed_with_arguments(peer: &mut Peer, first: usize, target: &str) -> String {
+    for id in first..first + 200 {
+        peer.send(request(id, target, "take", json!([blob()])));
+    }
+    let refused = drain(peer).await;
+    assert_eq!(count(&refused), (0, 190));
+    refused[0]["error"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(start_paused = true)]
 async fn arguments_of_unfinished_calls_are_charged_to_the_caller() {
     let host = host_with_blobs(Engine::new()).await;
     let (mut peer, _peers) = host.add_scripted_with(limited(), "p", &[], false).await;
     let (mut other, _others) = host.add_scripted_with(limited(), "other", &[], false).await;
-    for id in 0..200 {
-        peer.send(request(id, "blobs", "take", json!([blob()])));
-    }
-    let refused = drain(&mut peer).await;
-    assert_eq!(count(&refused), (0, 190));
-    let error = refused[0]["error"].as_str().unwrap();
+    let error = exceed_with_arguments(&mut peer, 0, "blobs").await;
     assert!(error.starts_with("Cannot call take of blobs from p, because p uses too much memory: "), "{error}");
     assert!(error.contains("of 1050000 bytes are in use"), "{error}");
 
@@ -217,11 +222,6 @@ async fn a_plugin_bounds_what_it_holds_for_its_engine() {
     let plugin = Plugin::new("p").method("take", |_: String| async { std::future::pending::<()>().await });
     let config = ClientConfig::default().memory_limit(LIMIT);
     let (_client, mut peer) = plugin_with_scripted_engine(plugin, config, false).await;
-    for id in 1..201 {
-        peer.send(request(id, "p", "take", json!([blob()])));
-    }
-    let refused = drain(&mut peer).await;
-    assert_eq!(count(&refused), (0, 190));
-    let error = refused[0]["error"].as_str().unwrap();
+    let error = exceed_with_arguments(&mut peer, 1, "p").await;
     assert!(error.starts_with("Cannot call take of p, because p uses too much memory: "), "{error}");
 }

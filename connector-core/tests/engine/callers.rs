@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{
-    CallError, Context, Engine, Plugin, PluginClient, PluginOptions, Policy, Profile, Refusal, async_trait,
-};
+use connector_core::{CallError, Context, Engine, Plugin, PluginClient, PluginOptions, Refusal};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::support::{Host, Notes, permissive_host, settle, soon};
+use crate::support::{Host, Notes, Undecided, permissive_host, settle, soon};
 
 /// A plugin that records each run; `hang` ends when the test notifies it.
 fn target(notes: &Notes, go: &Arc<Notify>) -> Plugin {
@@ -98,18 +96,8 @@ async fn a_call_waiting_for_an_activation_ends_with_its_callers_deactivation() {
 /// The manager's own decision may take time as well.
 #[tokio::test(start_paused = true)]
 async fn a_call_waiting_for_the_policy_ends_with_its_callers_deactivation() {
-    struct Asks(Arc<Notify>);
-    #[async_trait]
-    impl Policy for Asks {
-        async fn can_activate(&self, from: &Profile, _: &Profile, _: Option<&str>) -> bool {
-            if from.name == "caller" {
-                self.0.notified().await;
-            }
-            true
-        }
-    }
     let (go, notes) = (Arc::new(Notify::new()), Notes::default());
-    let host = Host::with(Engine::builder().policy(Asks(go.clone())).build()).await;
+    let host = Host::with(Engine::builder().policy(Undecided { about: "target", granted: go.clone() }).build()).await;
     host.engine.register(target(&notes, &go)).unwrap();
     let caller = host.engine.register(Plugin::new("caller")).unwrap();
     host.engine.manager().activate("caller").await.unwrap();

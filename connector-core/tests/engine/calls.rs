@@ -72,8 +72,7 @@ async fn a_response_with_an_unknown_id_is_dropped_and_the_link_lives() {
     let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), ClientConfig::default(), false).await;
     engine.send(json!({"action": "response", "id": 77, "name": "x", "key": "y", "payload": 1}));
     let call = tokio::spawn(async move { client.call::<i64>("x", "y", ()).await });
-    let request = engine.recv().await;
-    engine.answer(&request, json!(5));
+    engine.answer_next(json!(5)).await;
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 }
 
@@ -86,8 +85,7 @@ async fn a_call_right_after_activation_works_despite_a_late_handshake() {
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
     let call = host.start::<i64>("far", "echo", (5,));
-    let request = peer.recv().await;
-    peer.answer(&request, json!(5));
+    peer.answer_next(json!(5)).await;
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 }
 

@@ -1,16 +1,16 @@
 //! A busy link does not starve other tasks.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
+use conformance::engine_with;
 use connector_core::{
-    Action, DecodeError, Engine, ExternalProfile, Link, LinkEnd, Message, Payload, Plugin, PluginOptions, Registration,
-    SendError,
+    DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginOptions, Registration, SendError,
 };
 use futures_util::future::join_all;
 
+use crate::answers::Answers;
 use crate::support::Clones;
 
 const CALLS: usize = 500;
@@ -21,8 +21,7 @@ struct AtOnce(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    answers: Mutex<VecDeque<Message>>,
-    reader: Mutex<Option<Waker>>,
+    answers: Answers,
     given: AtomicUsize,
 }
 
@@ -32,10 +31,7 @@ impl Link for AtOnce {
     }
 
     fn send(&mut self, message: Message) -> Result<(), SendError> {
-        let mut answer = Message::new(Action::Response);
-        (answer.id, answer.key, answer.payload) = (message.id, message.key, Some(Payload::new(["echo"])));
-        self.0.answers.lock().unwrap().push_back(answer);
-        self.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
+        self.0.answers.add(message);
         Ok(())
     }
 
@@ -44,17 +40,13 @@ impl Link for AtOnce {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        let mut answers = self.0.answers.lock().unwrap();
-        let handshake = answers.front().is_some_and(|answer| answer.key.as_deref() == Some("handshake"));
         let given = self.0.given.load(Ordering::Relaxed);
-        if (handshake || answers.len() + given >= CALLS)
-            && let Some(answer) = answers.pop_front()
-        {
-            self.0.given.store(given + usize::from(!handshake), Ordering::Relaxed);
-            return Poll::Ready(Ok(Ok(answer)));
-        }
-        *self.0.reader.lock().unwrap() = Some(cx.waker().clone());
-        Poll::Pending
+        let is_handshake = |answer: &Message| answer.key.as_deref() == Some("handshake");
+        let may_answer = |next: &Message, waiting| is_handshake(next) || waiting + given >= CALLS;
+        self.0.answers.poll_next(cx, may_answer).map(|answer| {
+            self.0.given.store(given + usize::from(!is_handshake(&answer)), Ordering::Relaxed);
+            Ok(Ok(answer))
+        })
     }
 
     fn poll_disconnect(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -64,12 +56,10 @@ impl Link for AtOnce {
 
 #[tokio::test]
 async fn a_caller_continues_while_more_responses_arrive() {
-    let engine = Engine::new();
-    let local = engine.register(Plugin::new("local")).unwrap();
+    let (engine, local) = engine_with(Plugin::new("local")).await;
     let link = AtOnce::default();
     let behind = Registration::behind(ExternalProfile::new("p", "nowhere"), Clones(link.clone()));
     engine.register(behind.options(PluginOptions::default().concurrency(CALLS))).unwrap();
-    engine.manager().activate("local").await.unwrap();
     engine.manager().activate("p").await.unwrap();
 
     let answered = join_all((0..CALLS).map(async |_| {

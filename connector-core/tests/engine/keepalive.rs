@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use connector_core::{
-    CallError, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Plugin, PluginConnector,
-    PluginOptions, Registration, SendError, Traffic, async_trait,
-};
+use connector_core::{CallError, LinkEnd, LinkState, Plugin, PluginOptions};
 use serde_json::{Value, json};
 
-use crate::scripted_peer::{Peer, scripted_link};
+use crate::scripted_peer::{Peer, Reports};
 use crate::support::{Host, Notes, settle};
 
 /// The default limit for detecting a silent plugin.
@@ -190,67 +186,15 @@ async fn an_infinite_interval_disables_probes() {
     assert!(is_up(&host, "far") && peer.all().await.is_empty());
 }
 
-/// A link whose transport detects silence, or counts bytes.
-struct Told {
-    link: Option<Box<dyn Link>>,
-    notices: bool,
-    received: Arc<AtomicU64>,
-}
-
-#[async_trait]
-impl PluginConnector for Told {
-    async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let link = self.link.take().ok_or(ConnectError::GivenUp("no more links".to_owned()))?;
-        Ok(Box::new(ToldLink { link, notices: self.notices, received: Arc::clone(&self.received) }))
-    }
-}
-
-struct ToldLink {
-    link: Box<dyn Link>,
-    notices: bool,
-    received: Arc<AtomicU64>,
-}
-
-impl Link for ToldLink {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.link.poll_ready(cx)
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.link.send(message)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.link.poll_flush(cx)
-    }
-
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.link.poll_message(cx)
-    }
-
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.link.poll_disconnect(cx)
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic { received: self.received.load(Ordering::Relaxed), ..Traffic::default() }
-    }
-
-    fn notices_silence(&self) -> bool {
-        self.notices
-    }
-}
-
-async fn told(host: &Host, notices: bool, options: PluginOptions) -> (Peer, Arc<AtomicU64>) {
-    let (mut peer, link) = scripted_link();
-    let received = Arc::default();
-    let connector = Told { link: Some(link), notices, received: Arc::clone(&received) };
-    let registration = Registration::behind(ExternalProfile::new("far", "x:"), connector).options(options);
-    host.engine.register(registration).unwrap();
+/// A plugin over a transport that detects silence, or that counts received bytes.
+async fn add_reporting(host: &Host, notices_silence: bool, options: PluginOptions) -> (Peer, Arc<AtomicU64>) {
+    let reports = Reports { notices_silence, received: Arc::default() };
+    let mut peers = host.register_scripted_with("far", options, reports.clone());
     let activated = host.start_activation("far");
+    let mut peer = peers.next().await;
     peer.answer_handshake(&["echo"], false).await;
     activated.await.unwrap().unwrap();
-    (peer, received)
+    (peer, reports.received)
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +203,7 @@ async fn a_transport_with_keepalive_is_not_probed_unless_an_interval_is_set() {
         let host = Host::new().await;
         let options = PluginOptions::default();
         let options = if set { options.health_interval(Duration::from_secs(60)) } else { options };
-        let (mut peer, _) = told(&host, true, options).await;
+        let (mut peer, _) = add_reporting(&host, true, options).await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(peer.all().await.len(), usize::from(set));
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -271,7 +215,7 @@ async fn a_transport_with_keepalive_is_not_probed_unless_an_interval_is_set() {
 #[tokio::test(start_paused = true)]
 async fn received_bytes_are_a_sign_of_life_before_the_message_is_complete() {
     let host = Host::new().await;
-    let (mut peer, received) = told(&host, false, PluginOptions::default()).await;
+    let (mut peer, received) = add_reporting(&host, false, PluginOptions::default()).await;
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_secs(4)).await;
         received.fetch_add(1, Ordering::Relaxed);

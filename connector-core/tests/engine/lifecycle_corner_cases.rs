@@ -369,10 +369,8 @@ async fn a_removed_plugin_cannot_act_for_its_successor() {
 #[tokio::test(start_paused = true)]
 async fn a_pending_activation_is_abandoned_even_if_the_plugin_listed_can_deactivate() {
     let host = host().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
+    let (activated, mut peer, mut peers) = host.start_scripted("far").await;
     let manager = host.engine.manager();
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
     peer.answer_handshake(&["canDeactivate"], false).await;
     activated.await.unwrap().unwrap();
     manager.deactivate("far").await.unwrap();

@@ -200,8 +200,7 @@ async fn a_slow_link_is_closed_at_once_when_calls_exceed_the_hard_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugins_emit_waits_while_its_link_is_full() {
-    let mut config = ClientConfig::default();
-    config.queue = short_queue(4);
+    let config = ClientConfig::default().queue(short_queue(4));
     let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), config, true).await;
     let emitter = tokio::spawn(async move {
         for number in 0..100 {
@@ -219,8 +218,7 @@ async fn a_plugins_emit_waits_while_its_link_is_full() {
 
 #[tokio::test(start_paused = true)]
 async fn operations_waiting_at_a_full_link_end_with_it() {
-    let mut config = ClientConfig::default();
-    config.queue = short_queue(1);
+    let config = ClientConfig::default().queue(short_queue(1));
     let (client, mut engine) = plugin_with_scripted_engine(Plugin::new("p"), config, true).await;
     let emitter = tokio::spawn(async move {
         loop {
@@ -274,9 +272,7 @@ async fn a_plugin_that_stopped_reading_is_detected_even_if_its_queue_fills_slowl
 #[tokio::test(start_paused = true)]
 async fn a_new_link_may_turn_a_one_time_subscription_into_a_lasting_one() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
-    peer.send(json!({"action": "once", "name": "local", "key": "e"}));
-    settle().await;
+    let (mut peer, mut peers) = host.add_subscriber("once").await;
     peer.close();
     let mut peer = peers.next().await;
     peer.answer_handshake(&[], false).await;

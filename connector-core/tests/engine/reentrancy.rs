@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use connector_core::{CallError, Context, Payload, Plugin, PluginOptions};
+use connector_core::{CallError, Context, Plugin, PluginOptions};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::support::{Host, Notes, settle, soon};
+use crate::support::{Host, Notes, permissive_host, settle, soon};
 
 /// Relays along a path of plugins: `via ["b", "a"]` calls `via ["a"]` of b, which calls `via []` of a.
 fn relay(name: &str) -> Plugin {
@@ -39,12 +39,16 @@ fn path(names: &[&str]) -> (Vec<String>,) {
     (names.iter().map(|name| (*name).to_owned()).collect(),)
 }
 
+/// The callers along a path of plugins, as `via` returns them.
+async fn callers(host: &Host, names: &[&str]) -> Value {
+    soon(host.local.call("a", "via", path(names))).await.unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_plugin_may_call_itself() {
     for places in PLACES {
         let host = plugins(places).await;
-        let trail: Value = soon(host.local.call("a", "via", path(&["a", "a"]))).await.unwrap();
-        assert_eq!(trail, json!(["local", "a", "a"]), "{places:?}");
+        assert_eq!(callers(&host, &["a", "a"]).await, json!(["local", "a", "a"]), "{places:?}");
     }
 }
 
@@ -52,10 +56,8 @@ async fn a_plugin_may_call_itself() {
 async fn reentrant_calls_bypass_the_queue() {
     for places in PLACES {
         let host = plugins(places).await;
-        let trail: Value = soon(host.local.call("a", "via", path(&["b", "a"]))).await.unwrap();
-        assert_eq!(trail, json!(["local", "a", "b"]), "{places:?}");
-        let long = path(&["b", "c", "a", "c", "b", "a"]);
-        soon(host.local.call::<Payload>("a", "via", long)).await.unwrap();
+        assert_eq!(callers(&host, &["b", "a"]).await, json!(["local", "a", "b"]), "{places:?}");
+        callers(&host, &["b", "c", "a", "c", "b", "a"]).await;
     }
 }
 
@@ -158,15 +160,7 @@ async fn a_cycle_through_a_queued_call_is_detected() {
 
 #[tokio::test(start_paused = true)]
 async fn the_manager_may_ask_a_plugin_that_waits_for_it() {
-    use connector_core::{Engine, Policy, Profile, async_trait};
-    struct AnyoneMay;
-    #[async_trait]
-    impl Policy for AnyoneMay {
-        async fn can_deactivate(&self, _: &Profile, _: &Profile) -> bool {
-            true
-        }
-    }
-    let host = Host::with(Engine::builder().policy(AnyoneMay).build()).await;
+    let host = permissive_host().await;
     host.engine.register(relay("b")).unwrap();
     let stops = Plugin::new("a").method("stop", |ctx: Context, name: String| async move {
         ctx.client().call::<()>("manager", "deactivatePlugin", (name,)).await.map_err(|error| error.to_string())

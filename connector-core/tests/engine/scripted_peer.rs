@@ -1,12 +1,14 @@
 //! Links whose other end the test scripts: a published, a native or a hostile peer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use connector_core::{
     ActivateError, ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin,
-    PluginClient, PluginConnector, PluginOptions, Registration, SendError, async_trait, connect,
+    PluginClient, PluginConnector, PluginOptions, Registration, SendError, Traffic, async_trait, connect,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -23,8 +25,21 @@ pub(crate) struct Peer {
 
 /// A link and its scripted peer. The link accepts up to 64 frames that the peer has not read.
 pub(crate) fn scripted_link() -> (Peer, Box<dyn Link>) {
+    scripted_link_with(Reports::default())
+}
+
+fn scripted_link_with(reports: Reports) -> (Peer, Box<dyn Link>) {
     let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
-    (Peer { to: Some(to), from }, Box::new(HandLink { send: PollSender::new(send), receive, ended: false }))
+    let link = HandLink { send: PollSender::new(send), receive, ended: false, reports };
+    (Peer { to: Some(to), from }, Box::new(link))
+}
+
+/// What a scripted link reports about its transport.
+#[derive(Clone, Default)]
+pub(crate) struct Reports {
+    pub(crate) notices_silence: bool,
+    /// Received bytes, which a test counts.
+    pub(crate) received: Arc<AtomicU64>,
 }
 
 impl Peer {
@@ -65,6 +80,12 @@ impl Peer {
                 Err(error) => return error == mpsc::error::TryRecvError::Disconnected,
             }
         }
+    }
+
+    /// Answers the next request with this result.
+    pub(crate) async fn answer_next(&mut self, result: Value) {
+        let request = self.recv().await;
+        self.answer(&request, result);
     }
 
     /// Closes this end.
@@ -110,6 +131,7 @@ struct HandLink {
     send: PollSender<Bytes>,
     receive: mpsc::UnboundedReceiver<Bytes>,
     ended: bool,
+    reports: Reports,
 }
 
 impl HandLink {
@@ -144,15 +166,23 @@ impl Link for HandLink {
         self.send.close();
         Poll::Ready(())
     }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { received: self.reports.received.load(Ordering::Relaxed), ..Traffic::default() }
+    }
+
+    fn notices_silence(&self) -> bool {
+        self.reports.notices_silence
+    }
 }
 
 /// Returns a link for every connection attempt, and passes its other end to the test.
-pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>);
+pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>, Reports);
 
 #[async_trait]
 impl PluginConnector for ByHand {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let (peer, link) = scripted_link();
+        let (peer, link) = scripted_link_with(self.1.clone());
         self.0.send(peer).map_err(|_| ConnectError::Refused("unreachable".to_owned()))?;
         Ok(link)
     }
@@ -175,9 +205,13 @@ impl Peers {
 impl Host {
     /// Registers a plugin whose end of each link is scripted.
     pub(crate) fn register_scripted(&self, name: &str, options: PluginOptions) -> Peers {
+        self.register_scripted_with(name, options, Reports::default())
+    }
+
+    pub(crate) fn register_scripted_with(&self, name: &str, options: PluginOptions, reports: Reports) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
         let profile = ExternalProfile::new(name, "hand://");
-        self.engine.register(Registration::behind(profile, ByHand(dialled)).options(options)).unwrap();
+        self.engine.register(Registration::behind(profile, ByHand(dialled, reports)).options(options)).unwrap();
         Peers(peers)
     }
 
@@ -212,11 +246,18 @@ impl Host {
         (peer, peers)
     }
 
+    /// An active plugin `far` with a scripted peer that has subscribed to the event `e` of `local`, with `on` or `once`.
+    pub(crate) async fn add_subscriber(&self, action: &str) -> (Peer, Peers) {
+        let (peer, peers) = self.add_scripted("far", &[], false).await;
+        peer.send(json!({"action": action, "name": "local", "key": "e"}));
+        settle().await;
+        (peer, peers)
+    }
+
     /// Checks that a call reaches the scripted plugin, and that its result returns.
     pub(crate) async fn assert_calls_reach(&self, peer: &mut Peer, name: &'static str, method: &'static str) {
         let call = self.start::<i64>(name, method, ());
-        let request = peer.recv().await;
-        peer.answer(&request, json!(1));
+        peer.answer_next(json!(1)).await;
         assert_eq!(soon(call).await.unwrap().unwrap(), 1);
     }
 }

@@ -1,17 +1,18 @@
 //! Slow links and stalled links.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::{
-    Action, CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload, Plugin, PluginOptions,
-    Registration, SendError, Traffic,
+    CallError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Plugin, PluginOptions, Registration,
+    SendError, Traffic,
 };
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::answers::Answers;
 use crate::scripted_peer::{Peer, Peers};
 use crate::support::{Clones, Host, settle, short_queue};
 
@@ -80,8 +81,7 @@ struct Trickle(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    answers: Mutex<Vec<Message>>,
-    reader: Mutex<Option<Waker>>,
+    answers: Answers,
     busy: AtomicU64,
     sent: AtomicU64,
 }
@@ -96,10 +96,7 @@ impl Link for Trickle {
             self.0.busy.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let mut answer = Message::new(Action::Response);
-        (answer.id, answer.key, answer.payload) = (message.id, message.key, Some(Payload::new(["echo"])));
-        self.0.answers.lock().unwrap().push(answer);
-        self.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
+        self.0.answers.add(message);
         Ok(())
     }
 
@@ -108,8 +105,7 @@ impl Link for Trickle {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        *self.0.reader.lock().unwrap() = Some(cx.waker().clone());
-        self.0.answers.lock().unwrap().pop().map_or(Poll::Pending, |answer| Poll::Ready(Ok(Ok(answer))))
+        self.0.answers.poll_next(cx, |_, _| true).map(|answer| Ok(Ok(answer)))
     }
 
     fn poll_disconnect(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -139,7 +135,7 @@ async fn slowly_sent_bytes_of_a_message_are_progress() {
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(state.borrow().is_up(), "{}", *state.borrow());
         link.0.sent.fetch_add(1, Ordering::Relaxed);
-        link.0.reader.lock().unwrap().take().into_iter().for_each(Waker::wake);
+        link.0.answers.wake_reader();
     }
     let down = tokio::time::timeout(Duration::from_secs(13), state.wait_for(|state| !state.is_up())).await;
     assert!(why(&down.expect("it is never closed").unwrap()).starts_with("too slow"));

@@ -41,10 +41,8 @@ async fn ask(client: PluginClient, method: &'static str, name: &'static str) -> 
 #[tokio::test(start_paused = true)]
 async fn deactivating_during_an_activation_ends_the_activation() {
     let host = host().await;
-    let mut peers = host.register_scripted("far", PluginOptions::default());
+    let (activated, mut peer, mut peers) = host.start_scripted("far").await;
     let manager = host.engine.manager();
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
     let shake = peer.recv().await;
     soon(manager.deactivate("far")).await.unwrap();
     let error = soon(activated).await.unwrap().unwrap_err();

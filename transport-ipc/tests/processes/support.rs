@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use conformance::engine_with;
 use connector_core::{ActivateError, CallError, Engine, Plugin, PluginClient, Registration};
 use tokio::time::timeout;
 use transport_ipc::{Program, Restart};
@@ -24,9 +25,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn new() -> Host {
-        let engine = Engine::new();
-        let local = engine.register(Plugin::new("local")).unwrap();
-        engine.manager().activate("local").await.unwrap();
+        let (engine, local) = engine_with(Plugin::new("local")).await;
         Host { engine, local }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) use conformance::links::*;
 use connector_core::{ClientConnector, ConnectError, Payload, PluginConnector};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -32,8 +32,7 @@ pub(crate) async fn pair(plugin: SocketIoServerConfig, engine: SocketIoConnector
     let mut server = server(plugin).await;
     let url = server.url();
     let mut connector = SocketIoConnector::new(engine);
-    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    (admitted(plugin.unwrap()), engine.unwrap())
+    link_to(&mut server, &mut connector, &url).await
 }
 
 /// Admits the engine, as its plugin handshake would, which these tests do without.
@@ -72,17 +71,6 @@ pub(crate) async fn fill(link: &mut TestLink, payload: &Payload) -> i64 {
 pub(crate) async fn exchange_heads(socket: &mut TcpStream, head: &str) -> String {
     socket.write_all(head.as_bytes()).await.unwrap();
     read_head(socket).await
-}
-
-pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match soon(socket.read_u8()).await {
-            Ok(byte) => head.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8(head).unwrap()
 }
 
 pub(crate) fn upgrade(query: &str, headers: &str) -> String {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use conformance::engine_with;
 use connector_core::{Engine, LinkState, Plugin, PluginClient, PluginOptions};
 use tokio::time::timeout;
 use transport_worker::{Placement, WorkerConfig, worker_with};
@@ -20,9 +21,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn new() -> Host {
-        let engine = Engine::new();
-        let local = engine.register(Plugin::new("local").method("where", address)).unwrap();
-        engine.manager().activate("local").await.unwrap();
+        let (engine, local) = engine_with(Plugin::new("local").method("where", address)).await;
         Host { engine, local }
     }
 

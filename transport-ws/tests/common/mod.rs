@@ -18,10 +18,7 @@ pub(crate) async fn pair(plugin: WsConfig, engine: WsConfig) -> (TestLink, TestL
     let mut server = server(WsServerConfig::default().ws(plugin)).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().ws(engine));
-    let (plugin, engine) = soon(async { tokio::join!(server.accept(), connector.connect(&url)) }).await;
-    let (plugin, engine) = (plugin.unwrap(), engine.unwrap());
-    plugin.handshake_completed();
-    (plugin, engine)
+    link_to(&mut server, &mut connector, &url).await
 }
 
 /// Dials while the server accepts connections and keeps their links open.
@@ -78,17 +75,6 @@ pub(crate) async fn raw_engine(config: WsConfig) -> (TestLink, TcpStream) {
     let link = link.unwrap();
     link.handshake_completed();
     (link, socket)
-}
-
-pub(crate) async fn read_head(socket: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match soon(socket.read_u8()).await {
-            Ok(byte) => head.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8(head).unwrap()
 }
 
 /// The end reported by a dial to a raw socket that sends `answer` and hangs up.

@@ -108,17 +108,14 @@ async fn requests_are_refused_at_once_when_the_answering_service_disconnects() {
 #[tokio::test]
 async fn pending_requests_of_a_disconnected_service_are_forgotten() {
     let hub = hub().await;
-    let mut mute = Peer::service(&hub, "Mute", &["A"]).await;
-    let mut requester = Peer::service(&hub, "Asker", &[]).await;
-    requester.request(1, &json!({"method": "A"}), 30.0).await;
-    let requests = mute.json().await;
+    let (mut slow, request, requester) = Peer::pending_request(&hub, 1, 30.0).await;
     let waiting = || hub.handle.listing().sessions[0].services[0].waiting;
     assert_eq!(waiting(), 1);
     drop(requester);
     until(|| waiting() == 0).await;
-    mute.answer(&requests["params"]["cookie"], true, json!("too late")).await;
+    slow.answer(&request["params"]["cookie"], true, json!("too late")).await;
     assert_eq!(
-        mute.register(json!({"serviceName": "Mute", "solvables": ["A"]})).await,
+        slow.register(json!({"serviceName": "Slow", "solvables": ["A"]})).await,
         "s",
         "still connected, in the same session"
     );

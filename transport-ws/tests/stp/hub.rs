@@ -109,10 +109,7 @@ async fn a_session_id_comes_from_the_request_the_path_the_machine_or_is_random()
 #[tokio::test]
 async fn the_senders_timeout_is_enforced_and_a_late_answer_is_dropped() {
     let hub = hub().await;
-    let mut slow = Peer::service(&hub, "Slow", &["A"]).await;
-    let mut requester = Peer::service(&hub, "Asker", &[]).await;
-    requester.request(7, &json!({"method": "A"}), 0.2).await;
-    let request = slow.json().await;
+    let (mut slow, request, mut requester) = Peer::pending_request(&hub, 7, 0.2).await;
     assert_eq!(request["params"]["timeout"], 0.2);
     let refused = requester.json().await;
     assert_eq!((&refused["params"]["cookie"], &refused["params"]["success"]), (&json!(7), &json!(false)));

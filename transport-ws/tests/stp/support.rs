@@ -163,6 +163,15 @@ impl Peer {
         peer
     }
 
+    /// A request that is pending in the hub: the service `Slow` that has received it, the request, and its sender.
+    pub async fn pending_request(hub: &Hub, cookie: i64, timeout: f64) -> (Peer, Value, Peer) {
+        let mut slow = Peer::service(hub, "Slow", &["A"]).await;
+        let mut requester = Peer::service(hub, "Asker", &[]).await;
+        requester.request(cookie, &json!({"method": "A"}), timeout).await;
+        let request = slow.json().await;
+        (slow, request, requester)
+    }
+
     /// Registers as the newer connector does, and returns the session's id.
     pub async fn register(&mut self, params: Value) -> Value {
         self.request(0, &json!({"method": "Register", "params": params}), 30.0).await;
