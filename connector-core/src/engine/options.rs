@@ -1,7 +1,6 @@
 //! Per-plugin options.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::wire::JsonLimits;
 ///
 /// let options = PluginOptions::default().queue_timeout(Duration::from_secs(60)).concurrency(8);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
 #[non_exhaustive]
 pub struct PluginOptions {
     /// How long a call may run, not counting its time in the queue: the published `queueTimeout`. The call then ends as
@@ -64,6 +63,7 @@ pub struct PluginOptions {
     /// The upper bound of any reconnect delay. Default 1 s, as in the published engine.
     pub reconnect_max_delay: Duration,
     /// Maps the profile's URL to the one to connect to. Default: [`transform_url`](crate::transform_url).
+    #[debug("{}", transform_url.is_some())]
     pub transform_url: Option<UrlTransform>,
     /// The engine's name, sent to the plugin in the handshake. Default none.
     pub engine_name: Option<String>,
@@ -240,18 +240,5 @@ impl PluginOptions {
     /// The limits of JSON that is forwarded to the plugin.
     pub(super) fn json_limits(&self) -> JsonLimits {
         JsonLimits { depth: self.max_depth, digits: self.max_digits }
-    }
-}
-
-impl fmt::Debug for PluginOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PluginOptions")
-            .field("queue_timeout", &self.queue_timeout)
-            .field("queue_length", &self.queue_length)
-            .field("concurrency", &self.concurrency)
-            .field("method_concurrency", &self.method_concurrency)
-            .field("activation_timeout", &self.activation_timeout)
-            .field("reconnect_max_delay", &self.reconnect_max_delay)
-            .finish_non_exhaustive()
     }
 }

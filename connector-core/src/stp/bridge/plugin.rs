@@ -1,6 +1,5 @@
 //! An STP service as a plugin of the engine.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,8 +50,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// // local.call::<Vec<Task>>("tasks", "GetTasks", ()).await?; local.on("tasks", "TaskAdded", |task: Task| …)?;
 /// # Ok(()) }
 /// ```
+#[derive(derive_more::Debug)]
 #[must_use = "register the result of `into_plugin`"]
 pub struct StpPlugin {
+    #[debug(skip)]
     connector: Arc<dyn StpConnector>,
     profile: Profile,
     service: StpService,
@@ -219,14 +220,4 @@ async fn run(connector: Arc<dyn StpConnector>, work: Arc<Work>, client: PluginCl
         }
     };
     pump(Arc::clone(&connector), informs, events, on_inform).await;
-}
-
-impl fmt::Debug for StpPlugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StpPlugin")
-            .field("service", &self.service)
-            .field("methods", &self.methods)
-            .field("forwards", &self.forwards)
-            .finish_non_exhaustive()
-    }
 }
