@@ -1,26 +1,23 @@
 //! The plugin's handle for calls and events, in the engine's process and behind a link.
 
+mod calls;
 mod endpoint;
 mod event_stream;
 mod remote;
 mod serve;
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
+pub use calls::CallResult;
 pub use event_stream::{Event, EventStream};
 pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
 
 use crate::engine::{Entry, Inner};
-use crate::error::{CallError, Refusal, ServiceError, WrongResult};
+use crate::error::{CallError, Refusal, ServiceError};
 use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
-use crate::runtime;
-use crate::wire::{Action, Name, Payload};
+use crate::wire::{Action, Name};
 
 /// A plugin's handle. Makes calls, emits events and subscribes in the plugin's name, through the engine. Cheap to
 /// clone.
@@ -63,8 +60,8 @@ impl PluginClient {
         PluginClient(Location::Local { name, engine, entry })
     }
 
-    pub(crate) fn behind(link: Arc<RemoteClient>) -> PluginClient {
-        PluginClient(Location::Remote(link))
+    pub(crate) fn behind(remote: Arc<RemoteClient>) -> PluginClient {
+        PluginClient(Location::Remote(remote))
     }
 
     /// The name under which the plugin is registered. A plugin behind a link learns it in the handshake; until then
@@ -72,7 +69,7 @@ impl PluginClient {
     pub fn name(&self) -> Name {
         match &self.0 {
             Location::Local { name, .. } => name.clone(),
-            Location::Remote(link) => link.name(),
+            Location::Remote(remote) => remote.name(),
         }
     }
 
@@ -80,7 +77,7 @@ impl PluginClient {
     pub(crate) fn warn(&self, trace: impl FnOnce(&str, u64)) {
         let left_out = match &self.0 {
             Location::Local { entry, .. } => entry.upgrade().map_or(Some(0), |entry| entry.traces.pass()),
-            Location::Remote(link) => link.traces.pass(),
+            Location::Remote(remote) => remote.traces.pass(),
         };
         if let Some(left_out) = left_out {
             trace(&self.name(), left_out);
@@ -95,86 +92,7 @@ impl PluginClient {
     pub async fn onload(&self) -> Result<(), CallError> {
         match &self.0 {
             Location::Local { .. } => Ok(()),
-            Location::Remote(link) => link.onload().await,
-        }
-    }
-
-    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`. Use `()`
-    /// for a method that returns nothing, and [`serde::de::IgnoredAny`] to ignore the result.
-    ///
-    /// An inactive target is activated first. The call then waits in the target's queue, since a plugin runs one call
-    /// at a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10
-    /// s). The time in the queue is unlimited; [`call_within`](PluginClient::call_within) limits the total.
-    ///
-    /// Reentrant calls do not deadlock: a call to a plugin that is busy on behalf of the caller bypasses the queue. The
-    /// engine attributes a call to the plugin whose method, hook or decision makes it, whichever handle is used. It
-    /// cannot see one case: a method or hook that waits for a spawned task which calls through another plugin's handle.
-    ///
-    /// If this plugin is deactivated while the call waits, the call ends as [`Refusal::Deactivated`].
-    ///
-    /// Dropping the future cancels this call, and the calls that it has caused in turn.
-    ///
-    /// ```no_run
-    /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
-    /// let sum: i64 = local.call("calculator.integers", "add", (1, 2)).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// See [`CallError`] for all outcomes. If the plugin's link is down, the call fails at once.
-    pub async fn call<T: CallResult>(
-        &self,
-        target: &str,
-        method: &str,
-        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
-    ) -> Result<T, CallError> {
-        let result = self.call_unread(target, method, args.into_args()).await?;
-        result.read().map_err(|error| {
-            let (target, method) = (target.to_owned(), method.to_owned());
-            CallError::Result(Box::new(WrongResult { target, method, error }))
-        })
-    }
-
-    /// Like [`call`](PluginClient::call), with a limit for the total time: activation, queueing and execution. The
-    /// target's own limit still applies.
-    ///
-    /// # Errors
-    /// Like [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed, which also cancels the
-    /// call.
-    pub async fn call_within<T: CallResult>(
-        &self,
-        limit: Duration,
-        target: &str,
-        method: &str,
-        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
-    ) -> Result<T, CallError> {
-        let call = pin!(self.call(target, method, args));
-        runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
-    }
-
-    async fn call_unread(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
-        match &self.0 {
-            Location::Local { .. } => {
-                let (engine, entry) = self.engine("call")?;
-                engine.call(&entry, target, method, args).await
-            }
-            Location::Remote(link) => link.call(target, method, args).await,
-        }
-    }
-
-    /// Cancels all pending calls of this plugin to `target`, or only those of one method, as in the published packages.
-    /// Each ends as [`CallError::Cancelled`]. To cancel a single call, drop its future.
-    ///
-    /// # Errors
-    /// The target is unknown or inactive, or the method is not exposed. Behind a link only the engine detects this;
-    /// errors here are limited to a link that is down or has not completed its handshake.
-    pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
-        match &self.0 {
-            Location::Local { .. } => {
-                let (engine, entry) = self.engine("cancel")?;
-                engine.cancel(&entry, target, method).map_err(CallError::from)
-            }
-            Location::Remote(link) => link.cancel(target, method),
+            Location::Remote(remote) => remote.onload().await,
         }
     }
 
@@ -220,7 +138,7 @@ impl PluginClient {
                 let (engine, entry) = self.engine(if once { "once" } else { "on" })?;
                 engine.listen(&entry, emitter, event, once, callback).map_err(CallError::from)
             }
-            Location::Remote(link) => link.listen(emitter, event, once, callback).map(drop),
+            Location::Remote(remote) => remote.listen(emitter, event, once, callback).map(drop),
         }
     }
 
@@ -231,7 +149,7 @@ impl PluginClient {
                 let (engine, entry) = self.engine("on")?;
                 engine.listen_separately(&entry, emitter, event, callback).map_err(CallError::from)
             }
-            Location::Remote(link) => link.listen(emitter, event, false, callback),
+            Location::Remote(remote) => remote.listen(emitter, event, false, callback),
         }
     }
 
@@ -243,7 +161,7 @@ impl PluginClient {
                     engine.end_subscription(&entry, emitter, event, id);
                 }
             }
-            Location::Remote(link) => link.off_one(emitter, event, id),
+            Location::Remote(remote) => remote.off_one(emitter, event, id),
         }
     }
 
@@ -258,7 +176,7 @@ impl PluginClient {
                 let (engine, entry) = self.engine("off")?;
                 engine.unlisten(&entry, emitter, event).map_err(CallError::from)
             }
-            Location::Remote(link) => link.off(emitter, event),
+            Location::Remote(remote) => remote.off(emitter, event),
         }
     }
 
@@ -313,15 +231,15 @@ impl PluginClient {
                 let (engine, entry) = self.engine("emit")?;
                 engine.emit(&entry, event, args.into_args()).map_err(CallError::from)
             }
-            Location::Remote(link) => link.emit(event, args.into_args()).await,
+            Location::Remote(remote) => remote.emit(event, args.into_args()).await,
         }
     }
 
     /// Closes the plugin's link gracefully, dropping running methods; [`finish`](PluginClient::finish) waits for them.
     /// Does nothing in the engine's process: deactivate the plugin instead.
     pub fn disconnect(&self) {
-        if let Location::Remote(link) = &self.0 {
-            link.disconnect();
+        if let Location::Remote(remote) = &self.0 {
+            remote.disconnect();
         }
     }
 
@@ -335,8 +253,8 @@ impl PluginClient {
     ///
     /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
-        if let Location::Remote(link) = &self.0 {
-            link.finish().await;
+        if let Location::Remote(remote) = &self.0 {
+            remote.finish().await;
         }
     }
 
@@ -390,7 +308,7 @@ impl PluginClient {
                 let (_, entry) = self.engine("createService")?;
                 entry.instance().ok_or_else(|| self.gone("createService"))
             }
-            Location::Remote(link) => Ok(link.instance()),
+            Location::Remote(remote) => Ok(remote.instance()),
         }
     }
 
@@ -403,18 +321,6 @@ impl PluginClient {
         Refusal::EngineGone { name: self.name().to_string(), operation }.into()
     }
 }
-
-/// A type that a call's result can be read as: any owned, deserializable type.
-#[diagnostic::on_unimplemented(
-    message = "a call's result cannot be read as `{Self}`",
-    label = "the result's type is `{Self}`, which is not `serde::de::DeserializeOwned`",
-    note = "name the type that the method returns, as in `client.call::<i64>(…)`; it is `()` if the method returns nothing"
-)]
-pub trait CallResult: DeserializeOwned + 'static {}
-
-// Makes compiler errors mention `CallResult` instead of its supertraits.
-#[diagnostic::do_not_recommend]
-impl<T: DeserializeOwned + 'static> CallResult for T {}
 
 pub(crate) fn listen_action(once: bool) -> Action {
     if once { Action::Once } else { Action::On }

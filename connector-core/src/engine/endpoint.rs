@@ -185,8 +185,8 @@ impl Role for EngineRole {
                 self.trace(engine.cancel(&self.entry, &target, method.as_deref()));
             }
             EngineEvent::Listen { emitter, event, once } => {
-                let link = Arc::clone(&self.remote);
-                self.trace(engine.listen_over_link(&self.entry, emitter, event, once, link));
+                let remote = Arc::clone(&self.remote);
+                self.trace(engine.listen_over_link(&self.entry, emitter, event, once, remote));
             }
             EngineEvent::Unlisten { emitter, event } => self.trace(engine.unlisten(&self.entry, &emitter, &event)),
             EngineEvent::Emit { event, args } => self.trace(engine.emit(&self.entry, &event, args)),

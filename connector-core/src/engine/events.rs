@@ -123,9 +123,9 @@ impl Inner {
         emitter: Name,
         event: Name,
         once: bool,
-        link: Arc<RemotePlugin>,
+        remote: Arc<RemotePlugin>,
     ) -> Result<(), Refusal> {
-        self.subscribe(listener, emitter, event, PUBLISHED, once, Delivery::Remote(link))
+        self.subscribe(listener, emitter, event, PUBLISHED, once, Delivery::Remote(remote))
     }
 
     /// One subscription per listener, event and id. A second request only delivers the stored event again. Over a link,

@@ -48,7 +48,7 @@ impl Inner {
                 return Err(not_activated(caller, &target, method));
             }
         }
-        let Some(method) = target.interface().exposed(method) else {
+        let Some(exposed_method) = target.interface().exposed(method) else {
             return Err(Refusal::NotExposed {
                 target: root.to_owned(),
                 caller: caller.name.to_string(),
@@ -57,15 +57,15 @@ impl Inner {
             }
             .into());
         };
-        let path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let on_behalf_of = self.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, method)?;
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
         if !queued.has_started() {
             poll_fn(|cx| queued.poll_started(cx)).await?;
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
         }
-        let mut running = self.start(caller, &target, path, queued.method().clone(), args)?;
+        let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
+        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -96,13 +96,13 @@ impl Inner {
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let interface = target.interface();
                 let handler = if context.path() == target.name { interface.handler(context.method()) } else { None };
-                let method = current::within(target.number, caller.number, || match handler {
+                let run = current::within(target.number, caller.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
                         format!("Method {method} is not implemented by {plugin}")
                     }),
                 });
-                Ok(Running::Local(method, target.number, caller.number))
+                Ok(Running::Local(run, target.number, caller.number))
             }
             Location::Remote(_) if method == HANDSHAKE => {
                 Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
@@ -208,8 +208,8 @@ enum Running<'a> {
 impl Running<'_> {
     fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Payload, CallError>> {
         match self {
-            Running::Local(method, plugin, caller) => {
-                current::within(*plugin, *caller, || method.as_mut().poll(cx)).map_err(CallError::Plugin)
+            Running::Local(run, plugin, caller) => {
+                current::within(*plugin, *caller, || run.as_mut().poll(cx)).map_err(CallError::Plugin)
             }
             Running::Remote(remote, call) => {
                 Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(remote.lost(end))))

@@ -1,35 +1,33 @@
 //! Registration, activation, deactivation and removal: permissions and execution.
 
 mod machine;
+mod permission;
 mod transition;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use machine::Ended;
 pub(super) use machine::{Change, Effects, Lifecycle, State};
+pub(super) use permission::Permission;
 
-use super::access::Operation;
 use super::bounds::MAX_NAME;
 use super::current;
-use super::entry::{Entry, Location, Registry, Status};
-use super::policy::decision;
+use super::entry::{Entry, Location, Registry};
 use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
 use super::{Inner, MANAGER};
 use crate::client::PluginClient;
-use crate::error::{ActivateError, CallError, Refusal, RegisterError};
-use crate::excerpt::Excerpt;
+use crate::error::{ActivateError, RegisterError};
 use crate::guard;
-use crate::plugin::{CAN_DEACTIVATE, Instance};
+use crate::plugin::Instance;
 use crate::profile::Profile;
 use crate::runtime;
 use crate::sync::lock;
-use crate::wire::{Name, Payload};
+use crate::wire::Name;
 
 /// A request that waits for its outcome.
 pub(super) struct Waiter {
@@ -60,37 +58,6 @@ impl Drop for EndShutdown {
         self.0.shutdowns.fetch_sub(1, Ordering::AcqRel);
     }
 }
-
-/// A state change that waits for permission.
-pub(super) struct Permission {
-    entry: Arc<Entry>,
-    deactivations: u64,
-}
-
-impl Permission {
-    pub(super) fn new(entry: &Arc<Entry>) -> Permission {
-        entry.permissions.fetch_add(1, Ordering::AcqRel);
-        Permission { deactivations: entry.deactivations.load(Ordering::Acquire), entry: Arc::clone(entry) }
-    }
-
-    /// # Errors
-    /// The plugin's deactivation was requested meanwhile.
-    pub(super) fn still_wanted(&self) -> Result<(), ActivateError> {
-        match self.entry.deactivations.load(Ordering::Acquire) == self.deactivations {
-            true => Ok(()),
-            false => Err(ActivateError::Interrupted(self.entry.name.to_string())),
-        }
-    }
-}
-
-impl Drop for Permission {
-    fn drop(&mut self) {
-        self.entry.permissions.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Time limit for `canDeactivate` of a plugin that does not list it.
-const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
 impl Inner {
     pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
@@ -248,85 +215,6 @@ impl Inner {
         runtime::spawn_until(&self.ended, work);
     }
 
-    async fn may_activate(&self, requester: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
-        let profile = entry.profile();
-        let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match decision(requester, &entry.name, "the policy's can_activate", allowed).await {
-            Some(true) => Ok(()),
-            _ => Err(no_right(caller, "activate", &entry.name)),
-        }
-    }
-
-    async fn may_deactivate(
-        self: &Arc<Self>,
-        requester: u64,
-        caller: &Profile,
-        entry: &Entry,
-    ) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
-        if caller.name == MANAGER {
-            return Ok(());
-        }
-        let profile = entry.profile();
-        let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = decision(requester, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
-            && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
-        if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
-    }
-
-    /// Asks a plugin's `canDeactivate`. A plugin without one agrees; a plugin that does not list it may still have one.
-    async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
-        let Some(manager) = self.find(MANAGER) else { return false };
-        // The link is closing or not up yet: the question would activate the plugin or wait for its activation.
-        let unreachable = match entry.remote() {
-            Some(_) => !entry.is_active(),
-            None => entry.status() == Status::Inactive,
-        };
-        if unreachable {
-            return true;
-        }
-        let (plugin, listed) = (&*entry.name, entry.interface().lists(CAN_DEACTIVATE));
-        if !listed && entry.instance().is_some() {
-            return true;
-        }
-        let call =
-            Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone().without_secrets(),))));
-        let answer = match listed {
-            true => call.await,
-            false => match runtime::timeout(CAN_DEACTIVATE_LIMIT, call).await {
-                Some(answer) => answer,
-                None => return true,
-            },
-        };
-        match answer.map(Payload::read::<bool>) {
-            Ok(Ok(agrees)) => agrees,
-            Ok(Err(error)) => {
-                entry.warn(|plugin, left_out| {
-                    let error = Excerpt::new(error);
-                    tracing::warn!(plugin, left_out, %error, "the response to canDeactivate is neither true nor false");
-                });
-                false
-            }
-            Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
-            // It can no longer object.
-            Err(CallError::LinkLost(_)) => true,
-            Err(CallError::Plugin(error)) => {
-                entry.warn(|plugin, left_out| {
-                    let error = Excerpt::new(error);
-                    tracing::warn!(plugin, left_out, %error, "canDeactivate failed, which counts as no");
-                });
-                false
-            }
-            Err(error) => {
-                entry.warn(|plugin, left_out| {
-                    tracing::warn!(plugin, left_out, error = %Excerpt::new(error), "canDeactivate was not answered");
-                });
-                !listed
-            }
-        }
-    }
-
     pub(super) async fn remove(self: &Arc<Self>, name: &str) {
         let requester = self.requester();
         let found = self.find_for(requester.as_ref(), name).filter(|entry| entry.name != MANAGER);
@@ -383,22 +271,4 @@ impl Inner {
         drop(emitters);
         lock(&self.being_removed).clear();
     }
-}
-
-fn denied(refusal: Refusal) -> ActivateError {
-    ActivateError::Denied(Box::new(refusal))
-}
-
-fn no_right(caller: &Profile, what: &'static str, name: &str) -> ActivateError {
-    ActivateError::NoRight { caller: caller.name.clone(), what, name: name.to_owned() }
-}
-
-/// How plugins of this crate, of the published packages and in other languages report a missing `canDeactivate`.
-fn says_unknown_method(error: &str) -> bool {
-    // Python's `KeyError` contains only the name.
-    error.trim_matches(['\'', '"', '`']) == CAN_DEACTIVATE
-        || error.contains(CAN_DEACTIVATE)
-            && ["doesn't exist", "does not exist", "not implemented", "not found", "unknown", "not a function"]
-                .iter()
-                .any(|words| error.contains(words))
 }

@@ -1,5 +1,7 @@
 //! Registrations and routing. Pure: no I/O, no tasks, no clock.
 
+mod list;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +15,6 @@ use serde_json::value::RawValue;
 use super::incoming::{Incoming, RESERVED};
 use super::listing::StpCounters;
 use super::outgoing::{Body, Outgoing, PeerId};
-use super::snapshot::Snapshot;
 
 /// `O` is the sending half of a connection.
 #[derive(Debug)]
@@ -368,42 +369,6 @@ impl<O: Clone> Router<O> {
             self.no_longer_asked(&requester, solver);
             outgoing.extend(self.refuse(requester.peer, requester.cookie, why));
         }
-    }
-
-    /// The answer to a connection that may not list; otherwise the sessions to list.
-    pub(super) fn list(&mut self, from: PeerId, cookie: i64) -> Result<Snapshot, Option<Outgoing<'static, O>>> {
-        let Some(peer) = self.peers.get(&from) else { return Err(None) };
-        let own = peer.service.as_ref().map(|service| &*service.session).or(peer.suffix.as_deref());
-        match (peer.scope, own) {
-            (Scope::All, _) => Ok(self.snapshot(None)),
-            (Scope::Own, Some(session)) => Ok(self.snapshot(Some(session))),
-            (Scope::Own, None) => Err(self.refuse(
-                from,
-                cookie,
-                "this hub has no token, so a connection may list only its own session: name the session in the URL's path, \
-                 or give the hub a token"
-                    .to_owned(),
-            )),
-            (Scope::None, _) => {
-                Err(self.refuse(from, cookie, "this hub lists itself only to clients on its own machine".to_owned()))
-            }
-        }
-    }
-
-    /// The sessions, or one of them. Copies references only, so that the lock is held briefly.
-    pub(super) fn snapshot(&self, only: Option<&str>) -> Snapshot {
-        let service = |id: &PeerId| {
-            let peer = self.peers.get(id)?;
-            Some((Arc::clone(&peer.service.as_ref()?.service), peer.pending.waiting()))
-        };
-        let session = |(id, session): (&Arc<str>, &Session)| {
-            (Arc::clone(id), session.services.values().filter_map(service).collect())
-        };
-        let sessions = match only {
-            Some(only) => self.sessions.get_key_value(only).into_iter().map(session).collect(),
-            None => self.sessions.iter().map(session).collect(),
-        };
-        Snapshot { sessions, counters: self.counters() }
     }
 
     pub(super) fn counters(&self) -> StpCounters {
