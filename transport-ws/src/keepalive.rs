@@ -115,38 +115,35 @@ mod tests {
         WsConfig::default().ping_interval(Duration::from_secs(interval)).ping_timeout(Duration::from_secs(timeout))
     }
 
+    /// What is due next, and when. All times are in seconds since `start`.
+    async fn next_due(keepalive: &mut Keepalive, start: Instant, last_activity: u64) -> (Due, u64) {
+        let last_activity = start + Duration::from_secs(last_activity);
+        (poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, start.elapsed().as_secs())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_is_detected_after_a_ping_and_its_timeout() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 5));
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, start)).await, Due::Ping);
-        assert_eq!(start.elapsed().as_secs(), 10);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, start)).await, Due::Silent(Duration::from_secs(15)));
-        assert_eq!(start.elapsed().as_secs(), 15);
+        assert_eq!(next_due(&mut keepalive, start, 0).await, (Due::Ping, 10));
+        assert_eq!(next_due(&mut keepalive, start, 0).await, (Due::Silent(Duration::from_secs(15)), 15));
     }
 
     #[tokio::test(start_paused = true)]
     async fn activity_delays_the_next_ping_from_the_time_of_the_activity() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 5));
-        let last_activity = start + Duration::from_secs(9);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping);
-        assert_eq!(start.elapsed().as_secs(), 19);
-        let last_activity = start + Duration::from_secs(20);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping, "the pong postponed it");
-        assert_eq!(start.elapsed().as_secs(), 30);
+        assert_eq!(next_due(&mut keepalive, start, 9).await, (Due::Ping, 19));
+        assert_eq!(next_due(&mut keepalive, start, 20).await, (Due::Ping, 30), "the pong postponed it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_timeout_does_not_delay_the_next_ping() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(&config(10, 60));
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, start)).await, Due::Ping);
-        let last_activity = start + Duration::from_secs(11);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Ping);
-        assert_eq!(start.elapsed().as_secs(), 21);
-        assert_eq!(poll_fn(|cx| keepalive.poll_due(cx, last_activity)).await, Due::Silent(Duration::from_secs(70)));
-        assert_eq!(start.elapsed().as_secs(), 81);
+        assert_eq!(next_due(&mut keepalive, start, 0).await, (Due::Ping, 10));
+        assert_eq!(next_due(&mut keepalive, start, 11).await, (Due::Ping, 21));
+        assert_eq!(next_due(&mut keepalive, start, 11).await, (Due::Silent(Duration::from_secs(70)), 81));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Engine.io sessions: at most so many without an engine, and little memory for each.
+//! Engine.io sessions: those without an engine are limited in number, and each occupies little memory.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -15,7 +15,6 @@ mod proxy;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use examples::Done;
 
 /// Breaks links and kills plugins, and checks that nothing else is affected.
 #[derive(Parser)]
@@ -105,8 +104,14 @@ fn main() -> ExitCode {
     examples::run_quietly(traces, async move {
         match storm {
             Storm::Link(args) => link::storm(args).await,
-            Storm::Children(args) => children(args).await,
-            Storm::Lifecycle(args) => lifecycle(args).await,
+            #[cfg(target_os = "linux")]
+            Storm::Children(args) => children::storm(args).await,
+            #[cfg(target_os = "linux")]
+            Storm::Lifecycle(args) => lifecycle::storm(args).await,
+            #[cfg(not(target_os = "linux"))]
+            Storm::Children(_) | Storm::Lifecycle(_) => {
+                Err("leaked processes are detected through /proc, which exists on Linux only".into())
+            }
             Storm::Json(args) => json::storm(args),
             #[cfg(target_os = "linux")]
             Storm::Attack(args) => attack::storm(args).await,
@@ -114,24 +119,4 @@ fn main() -> ExitCode {
             Storm::Victim(args) => attack::victim::run(args).await,
         }
     })
-}
-
-#[cfg(target_os = "linux")]
-async fn children(args: ChildrenArgs) -> Done {
-    children::storm(args).await
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn children(_: ChildrenArgs) -> Done {
-    Err("leaked processes are detected through /proc, which exists on Linux only".into())
-}
-
-#[cfg(target_os = "linux")]
-async fn lifecycle(args: LifecycleArgs) -> Done {
-    lifecycle::storm(args).await
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn lifecycle(_: LifecycleArgs) -> Done {
-    Err("leaked processes are detected through /proc, which exists on Linux only".into())
 }

@@ -95,7 +95,7 @@ async fn ask_for_lists(mut client: Socket, target: &Target) -> Result<(Socket, b
     Ok((client, listed))
 }
 
-/// The polite asker has a session of its own, so that this measures what sessions cost each other, and a second asker in
+/// The polite asker has a separate session, so that this measures what sessions cost each other, and a second asker in
 /// the flooded session checks that it is let through.
 fn slow_requests(target: Target) -> Attack {
     Box::pin(async move {
