@@ -14,7 +14,7 @@ pub use event_stream::{Event, EventStream};
 pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
 
-use crate::engine::{Entry, Inner};
+use crate::engine::{EngineState, Entry};
 use crate::error::{CallError, Refusal, ServiceError};
 use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
 use crate::wire::{Action, Name};
@@ -49,14 +49,14 @@ enum Location {
     /// Weak, so that a plugin that stores its own handle does not keep the engine alive.
     Local {
         name: Name,
-        engine: Weak<Inner>,
+        engine: Weak<EngineState>,
         entry: Weak<Entry>,
     },
     Remote(Arc<RemoteClient>),
 }
 
 impl PluginClient {
-    pub(crate) fn in_engine(name: Name, engine: Weak<Inner>, entry: Weak<Entry>) -> PluginClient {
+    pub(crate) fn in_engine(name: Name, engine: Weak<EngineState>, entry: Weak<Entry>) -> PluginClient {
         PluginClient(Location::Local { name, engine, entry })
     }
 
@@ -312,7 +312,7 @@ impl PluginClient {
         }
     }
 
-    fn engine(&self, operation: &'static str) -> Result<(Arc<Inner>, Arc<Entry>), CallError> {
+    fn engine(&self, operation: &'static str) -> Result<(Arc<EngineState>, Arc<Entry>), CallError> {
         let Location::Local { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
         engine.upgrade().zip(entry.upgrade()).ok_or_else(|| self.gone(operation))
     }

@@ -1,6 +1,6 @@
 //! Access rules, which the host sets and the router enforces.
 
-use super::{Inner, MANAGER};
+use super::{EngineState, MANAGER};
 use crate::error::Refusal;
 use crate::guard;
 use crate::plugin::CAN_DEACTIVATE;
@@ -47,7 +47,7 @@ pub(super) struct Rule {
     pub(super) allows: Box<dyn Fn(&Access<'_>) -> bool + Send + Sync>,
 }
 
-impl Inner {
+impl EngineState {
     /// Evaluates all access rules.
     ///
     /// # Errors

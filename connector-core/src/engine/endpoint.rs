@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::Inner;
+use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
@@ -23,7 +23,7 @@ use crate::wire::{JsonLimits, Name};
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
 pub(super) struct EngineRole {
-    engine: Weak<Inner>,
+    engine: Weak<EngineState>,
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     handshake: Handshake,
@@ -43,7 +43,7 @@ enum Handshake {
 }
 
 impl EngineEndpoint {
-    pub(super) fn open(engine: Weak<Inner>, entry: Arc<Entry>, remote: Arc<RemotePlugin>) -> EngineEndpoint {
+    pub(super) fn open(engine: Weak<EngineState>, entry: Arc<Entry>, remote: Arc<RemotePlugin>) -> EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());

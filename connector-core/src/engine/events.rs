@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use foldhash::HashMap;
 use smallvec::SmallVec;
 
-use super::Inner;
+use super::EngineState;
 use super::access::Operation;
 use super::bounds::check_names;
 use super::entry::Entry;
@@ -54,7 +54,7 @@ struct Subscription {
     /// [`PUBLISHED`], or a unique id.
     id: u64,
     once: bool,
-    /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](Inner::catch_up).
+    /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](EngineState::catch_up).
     catching_up: bool,
     deliver: Delivery,
 }
@@ -76,7 +76,7 @@ const MAX_EVENTS: usize = 4096;
 /// listener that is slower than the event's rate.
 const MAX_CATCH_UP_ROUNDS: usize = 64;
 
-impl Inner {
+impl EngineState {
     /// Handles `on` and `once` of a plugin in this process.
     pub(crate) fn listen(
         &self,
@@ -96,7 +96,7 @@ impl Inner {
         )
     }
 
-    /// A separate subscription, ended by [`end_subscription`](Inner::end_subscription) with the returned id.
+    /// A separate subscription, ended by [`end_subscription`](EngineState::end_subscription) with the returned id.
     pub(crate) fn listen_separately(
         &self,
         listener: &Arc<Entry>,
@@ -237,7 +237,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends a subscription made with [`listen_separately`](Inner::listen_separately), and no other.
+    /// Ends a subscription made with [`listen_separately`](EngineState::listen_separately), and no other.
     pub(crate) fn end_subscription(&self, listener: &Entry, emitter: &str, event: &str, id: u64) {
         self.unsubscribe(listener, &(emitter.into(), event.into(), id), false);
     }

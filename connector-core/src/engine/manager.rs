@@ -11,7 +11,7 @@ use super::bounds::{MAX_CHANGES, check_methods, check_profile};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Change;
 use super::policy::decision;
-use super::{Inner, MANAGER, current};
+use super::{EngineState, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
 use crate::excerpt::Excerpt;
 use crate::plugin::{Context, Plugin};
@@ -21,7 +21,7 @@ use crate::wire::Payload;
 /// The host's handle to the plugin manager: activates and deactivates plugins, and reads their profiles. Policies and
 /// access rules see the host as the plugin `manager`.
 #[derive(Clone, Debug)]
-pub struct PluginManager(pub(super) Arc<Inner>);
+pub struct PluginManager(pub(super) Arc<EngineState>);
 
 impl PluginManager {
     /// Activates a plugin. Does nothing if it is active. When this returns `Ok`, calls to the plugin work: a plugin in
@@ -126,8 +126,8 @@ impl<'de> Deserialize<'de> for Names {
 }
 
 /// The manager as a plugin. Its methods run concurrently, since one may wait for another.
-pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
-    let get = |engine: &Weak<Inner>| {
+pub(super) fn plugin(engine: &Weak<EngineState>) -> Plugin {
+    let get = |engine: &Weak<EngineState>| {
         let engine = engine.clone();
         move || engine.upgrade().ok_or(ActivateError::EngineGone)
     };
@@ -174,7 +174,7 @@ pub(super) fn plugin(engine: &Weak<Inner>) -> Plugin {
         })
 }
 
-impl Inner {
+impl EngineState {
     pub(super) fn profile_of(&self, name: &str) -> Profile {
         self.find(name).map_or_else(|| Profile::new(name), |entry| entry.profile())
     }

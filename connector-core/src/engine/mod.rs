@@ -73,7 +73,7 @@ pub struct Engine(Arc<Owner>);
 
 /// Keeps the engine alive, unlike the handles of plugins.
 #[derive(Debug)]
-struct Owner(Arc<Inner>);
+struct Owner(Arc<EngineState>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -81,7 +81,8 @@ impl Drop for Owner {
     }
 }
 
-pub(crate) struct Inner {
+/// What the engine's handles, tasks and links share.
+pub(crate) struct EngineState {
     registry: ArcSwap<Registry>,
     emitters: Mutex<HashMap<Name, Arc<Emitter>>>,
     /// Plugins that have been removed and are still being deactivated.
@@ -193,7 +194,7 @@ impl EngineBuilder {
     pub fn build(self) -> Engine {
         let EngineBuilder { policy, plugin_options, on_registration, access_rules, memory_limit } = self;
         let access_rules = access_rules.into_boxed_slice();
-        let inner = Arc::new_cyclic(|weak| {
+        let state = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
             let emitter = Arc::new(Emitter::default());
             // Activations and permission requests are bounded by their own limits and the caller's.
@@ -203,7 +204,7 @@ impl EngineBuilder {
             let entry = Entry::new(manager.profile(), location, options, Arc::clone(&emitter));
             entry.begin_active();
             let name = Name::new_static(MANAGER);
-            Inner {
+            EngineState {
                 registry: ArcSwap::from_pointee(HashMap::from_iter([(name.clone(), Arc::new(entry))])),
                 emitters: Mutex::new(HashMap::from_iter([(name, emitter)])),
                 being_removed: Mutex::default(),
@@ -217,7 +218,7 @@ impl EngineBuilder {
                 memory: SharedBudget::new(memory_limit),
             }
         });
-        Engine(Arc::new(Owner(inner)))
+        Engine(Arc::new(Owner(state)))
     }
 }
 
@@ -307,7 +308,7 @@ impl Default for Engine {
     }
 }
 
-impl Inner {
+impl EngineState {
     fn find(&self, name: &str) -> Option<Arc<Entry>> {
         let registry = self.registry.load();
         let entry = registry.get(name)?;
@@ -316,7 +317,7 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for EngineState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("plugins", &self.registry.load().keys().collect::<Vec<_>>()).finish()
     }

@@ -12,7 +12,7 @@ use super::entry::{Entry, Location, Status};
 use super::lifecycle::Permission;
 use super::policy::decision;
 use super::remote::{EngineCommand, RemotePlugin};
-use super::{Inner, current};
+use super::{EngineState, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
 use crate::link::PendingCall;
@@ -23,7 +23,7 @@ use crate::session::HANDSHAKE;
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
-impl Inner {
+impl EngineState {
     /// Performs a call. Dropping the future cancels it at any stage.
     pub(crate) async fn call(
         self: &Arc<Self>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
-use super::Inner;
+use super::EngineState;
 use super::connection::{Activated, ConnectionEvent, Next};
 use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
@@ -30,7 +30,7 @@ use crate::sync::lock;
 /// The connection is rejected, or the handshake does not complete within the activation's time limit. In both cases the
 /// supervisor has ended.
 pub(super) async fn start(
-    engine: Weak<Inner>,
+    engine: Weak<EngineState>,
     entry: &Arc<Entry>,
     remote: &Arc<RemotePlugin>,
 ) -> Result<bool, ActivateError> {
@@ -98,7 +98,7 @@ pub(super) async fn stopped(remote: &RemotePlugin) {
 }
 
 struct Supervisor {
-    engine: Weak<Inner>,
+    engine: Weak<EngineState>,
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
 }
@@ -198,7 +198,7 @@ impl Supervisor {
 }
 
 /// The first handshake over a link is complete. `methods` are those that the plugin lists.
-pub(super) fn link_up(engine: &Inner, entry: &Arc<Entry>, remote: &RemotePlugin, methods: Option<Vec<String>>) {
+pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemotePlugin, methods: Option<Vec<String>>) {
     tracing::debug!(methods = methods.as_ref().map(Vec::len), "the link is up");
     let listed = methods.is_some();
     // Set before the link is reported as up, because calls may arrive from then on.

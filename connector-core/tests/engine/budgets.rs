@@ -188,7 +188,7 @@ async fn stored_events_are_charged_to_their_emitter() {
     };
     assert_eq!(stored(&notes), 10);
 
-    // An event of which there is room for the last occurrence replaces the one before.
+    // An occurrence that fits replaces the one before.
     peer.send(json!({"action": "emit", "key": "e0", "payload": [0, "small"]}));
     peer.send(json!({"action": "emit", "key": "e99", "payload": [99, blob()]}));
     settle().await;

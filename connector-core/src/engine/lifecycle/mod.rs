@@ -19,7 +19,7 @@ use super::entry::{Entry, Location, Registry};
 use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
-use super::{Inner, MANAGER};
+use super::{EngineState, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, RegisterError};
 use crate::guard;
@@ -51,7 +51,7 @@ impl Drop for ForgetOnDrop {
     }
 }
 
-struct EndShutdown(Arc<Inner>);
+struct EndShutdown(Arc<EngineState>);
 
 impl Drop for EndShutdown {
     fn drop(&mut self) {
@@ -59,7 +59,7 @@ impl Drop for EndShutdown {
     }
 }
 
-impl Inner {
+impl EngineState {
     pub(super) fn register(self: &Arc<Self>, registration: Registration) -> Result<PluginClient, RegisterError> {
         let Registration { profile, source, options } = registration;
         if profile.name.is_empty() || profile.name.contains('.') {

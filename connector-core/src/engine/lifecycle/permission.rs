@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::access::Operation;
 use super::super::entry::{Entry, Status};
 use super::super::policy::decision;
-use super::super::{Inner, MANAGER};
+use super::super::{EngineState, MANAGER};
 use crate::error::{ActivateError, CallError, Refusal};
 use crate::excerpt::Excerpt;
 use crate::plugin::CAN_DEACTIVATE;
@@ -46,7 +46,7 @@ impl Drop for Permission {
 /// Time limit for `canDeactivate` of a plugin that does not list it.
 const CAN_DEACTIVATE_LIMIT: Duration = Duration::from_secs(1);
 
-impl Inner {
+impl EngineState {
     /// Checks the access rules and the policy.
     pub(super) async fn may_activate(
         &self,

@@ -14,7 +14,7 @@ use crate::engine::connection::ConnectionEvent;
 use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::RemotePlugin;
-use crate::engine::{Inner, current, supervisor};
+use crate::engine::{EngineState, current, supervisor};
 use crate::error::ActivateError;
 use crate::excerpt::Excerpt;
 use crate::guard;
@@ -22,7 +22,7 @@ use crate::plugin::Hook;
 use crate::runtime;
 use crate::sync::lock;
 
-impl Inner {
+impl EngineState {
     /// Queues a request for its plugin, and starts the plugin's worker if none runs.
     pub(super) fn request(self: &Arc<Self>, entry: &Arc<Entry>, change: Change, waiter: Waiter) {
         let pending = Arc::clone(&waiter.pending);
@@ -209,7 +209,7 @@ impl Inner {
 
 /// Runs one plugin's transitions one after another until no request is queued.
 struct Worker {
-    engine: Arc<Inner>,
+    engine: Arc<EngineState>,
     entry: Arc<Entry>,
     finished: bool,
 }
