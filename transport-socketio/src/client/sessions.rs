@@ -1,4 +1,4 @@
-//! Engine.io sessions: those without an engine are limited in number, and each occupies little memory.
+//! Engine.io sessions: a limited number without an engine, and little memory for each.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
