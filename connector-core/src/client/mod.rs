@@ -1,23 +1,26 @@
 //! The plugin's handle for calls and events, in the engine's process and behind a link.
 
-mod calls;
+mod call_result;
 mod endpoint;
 mod event_stream;
 mod remote;
 mod serve;
+mod services;
 
-use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-pub use calls::CallResult;
+pub use call_result::CallResult;
 pub use event_stream::{Event, EventStream};
 pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
 
 use crate::engine::{EngineState, Entry};
-use crate::error::{CallError, Refusal, ServiceError};
-use crate::plugin::{Callback, Instance, IntoArgs, Listener, Parameters, Service, callback};
-use crate::wire::{Action, Name};
+use crate::error::{CallError, Refusal, WrongResult};
+use crate::plugin::{Callback, IntoArgs, Listener, Parameters, callback};
+use crate::runtime;
+use crate::wire::{Name, Payload};
 
 /// A plugin's handle. Makes calls, emits events and subscribes in the plugin's name, through the engine. Cheap to
 /// clone.
@@ -93,6 +96,85 @@ impl PluginClient {
         match &self.0 {
             Location::Local { .. } => Ok(()),
             Location::Remote(remote) => remote.onload().await,
+        }
+    }
+
+    /// Calls `method` of `target`, a plugin's name or a path `plugin.service`, and reads its result as a `T`. Use `()`
+    /// for a method that returns nothing, and [`serde::de::IgnoredAny`] to ignore the result.
+    ///
+    /// An inactive target is activated first. The call then waits in the target's queue, since a plugin runs one call
+    /// at a time by default, and may run for the target's [`queue_timeout`](crate::PluginOptions::queue_timeout) (10
+    /// s). The time in the queue is unlimited; [`call_within`](PluginClient::call_within) limits the total.
+    ///
+    /// Reentrant calls do not deadlock: a call to a plugin that is busy on behalf of the caller bypasses the queue. The
+    /// engine attributes a call to the plugin whose method, hook or decision makes it, whichever handle is used. It
+    /// cannot see one case: a method or hook that waits for a spawned task which calls through another plugin's handle.
+    ///
+    /// If this plugin is deactivated while the call waits, the call ends as [`Refusal::Deactivated`].
+    ///
+    /// Dropping the future cancels this call, and the calls that it has caused in turn.
+    ///
+    /// ```no_run
+    /// # async fn example(local: connector_core::PluginClient) -> Result<(), connector_core::CallError> {
+    /// let sum: i64 = local.call("calculator.integers", "add", (1, 2)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`CallError`] for all outcomes. If the plugin's link is down, the call fails at once.
+    pub async fn call<T: CallResult>(
+        &self,
+        target: &str,
+        method: &str,
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
+    ) -> Result<T, CallError> {
+        let result = self.call_unread(target, method, args.into_args()).await?;
+        result.read().map_err(|error| {
+            let (target, method) = (target.to_owned(), method.to_owned());
+            CallError::Result(Box::new(WrongResult { target, method, error }))
+        })
+    }
+
+    /// Like [`call`](PluginClient::call), with a limit for the total time: activation, queueing and execution. The
+    /// target's own limit still applies.
+    ///
+    /// # Errors
+    /// Like [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed, which also cancels the
+    /// call.
+    pub async fn call_within<T: CallResult>(
+        &self,
+        limit: Duration,
+        target: &str,
+        method: &str,
+        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
+    ) -> Result<T, CallError> {
+        let call = pin!(self.call(target, method, args));
+        runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
+    }
+
+    async fn call_unread(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
+        match &self.0 {
+            Location::Local { .. } => {
+                let (engine, entry) = self.engine("call")?;
+                engine.call(&entry, target, method, args).await
+            }
+            Location::Remote(remote) => remote.call(target, method, args).await,
+        }
+    }
+
+    /// Cancels all pending calls of this plugin to `target`, or only those of one method, as in the published packages.
+    /// Each ends as [`CallError::Cancelled`]. To cancel a single call, drop its future.
+    ///
+    /// # Errors
+    /// The target is unknown or inactive, or the method is not exposed. Behind a link only the engine detects this;
+    /// errors here are limited to a link that is down or has not completed its handshake.
+    pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
+        match &self.0 {
+            Location::Local { .. } => {
+                let (engine, entry) = self.engine("cancel")?;
+                engine.cancel(&entry, target, method).map_err(CallError::from)
+            }
+            Location::Remote(remote) => remote.cancel(target, method),
         }
     }
 
@@ -258,60 +340,6 @@ impl PluginClient {
         }
     }
 
-    /// Adds a service to this plugin while it runs, and notifies the engine. From then on its methods can be called by
-    /// path. `name` may be a path below another service.
-    ///
-    /// If the future is dropped, the service may have been added without the engine knowing it yet.
-    ///
-    /// # Errors
-    /// A method has that name, or the engine rejects the new list of methods.
-    pub async fn create_service(&self, name: &str, service: Service) -> Result<(), ServiceError> {
-        let instance = self.instance()?;
-        instance.add_service(name, &service)?;
-        let update = serde_json::json!({ "name": &*self.name(), "methods": instance.exposed() });
-        Ok(self.call("manager", "updateProfile", (update,)).await?)
-    }
-
-    /// Registers a factory for a service, which [`activate_service`](PluginClient::activate_service) runs later.
-    ///
-    /// # Errors
-    /// The plugin is gone.
-    pub fn prepare_service<Fut>(
-        &self,
-        name: &str,
-        factory: impl Fn() -> Fut + Send + Sync + 'static,
-    ) -> Result<(), ServiceError>
-    where
-        Fut: Future<Output = Service> + Send + 'static,
-    {
-        self.instance()?.prepare(name, factory);
-        Ok(())
-    }
-
-    /// Runs the factory of a prepared service and adds the service. A factory runs at most once.
-    ///
-    /// # Errors
-    /// Like [`create_service`](PluginClient::create_service), or nothing was prepared under that name.
-    pub async fn activate_service(&self, name: &str) -> Result<(), ServiceError> {
-        let service = self.instance()?.make_prepared(name).await?;
-        self.create_service(name, service).await
-    }
-
-    /// Whether the plugin itself exposes a method of that name.
-    pub(crate) fn exposes(&self, method: &str) -> bool {
-        self.instance().is_ok_and(|instance| instance.exposes(method))
-    }
-
-    fn instance(&self) -> Result<Arc<Instance>, CallError> {
-        match &self.0 {
-            Location::Local { .. } => {
-                let (_, entry) = self.engine("createService")?;
-                entry.instance().ok_or_else(|| self.gone("createService"))
-            }
-            Location::Remote(remote) => Ok(remote.instance()),
-        }
-    }
-
     fn engine(&self, operation: &'static str) -> Result<(Arc<EngineState>, Arc<Entry>), CallError> {
         let Location::Local { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
         engine.upgrade().zip(entry.upgrade()).ok_or_else(|| self.gone(operation))
@@ -320,8 +348,4 @@ impl PluginClient {
     fn gone(&self, operation: &'static str) -> CallError {
         Refusal::EngineGone { name: self.name().to_string(), operation }.into()
     }
-}
-
-pub(crate) fn listen_action(once: bool) -> Action {
-    if once { Action::Once } else { Action::On }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 use tokio::sync::watch;
 
-use super::{ClientConfig, listen_action};
+use super::ClientConfig;
 use crate::budget::Budget;
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
@@ -183,13 +183,13 @@ impl RemoteClient {
         // The engine keeps one subscription per event, the first. A one-time subscription is replaced by a lasting one.
         let replace = !once && !all.lasting && !all.callbacks.is_empty();
         all.lasting |= !once;
-        let once_at_engine = !all.lasting;
+        let action = if all.lasting { Action::On } else { Action::Once };
         all.callbacks.push(Registered { id, callback, once });
         // Queued under the lock, so that the engine's subscription matches `lasting`.
         if replace {
             self.push_listen(Action::Off, &key)?;
         }
-        self.push_listen(listen_action(once_at_engine), &key)?;
+        self.push_listen(action, &key)?;
         Ok(id)
     }
 
