@@ -1,4 +1,4 @@
-//! Engine.io sessions: at most so many without an engine, and little memory for each.
+//! Engine.io sessions: a limited number without an engine, and little memory for each.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -67,7 +67,7 @@ impl Sessions {
     pub(super) fn new(config: &SocketIoServerConfig) -> Sessions {
         Sessions {
             path: config.path.as_str().into(),
-            admission: Admission::new(MAX_PENDING, config.max_connections),
+            admission: Admission::new(MAX_PENDING, config.max_connections, config.max_connections_per_address),
             admitted: Arc::default(),
             body_timeout: config.silence(),
         }

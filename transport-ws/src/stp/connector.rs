@@ -239,7 +239,7 @@ impl StpConnector for StpWsConnector {
 
     async fn inform(&self, message: &str, timeout: StpTimeout) -> Result<(), StpInformError> {
         let link = self.link().ok_or(StpInformError::NotConnected)?;
-        let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.send_limit());
+        let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             return Err(StpInformError::TooLarge { bytes, limit });
         }

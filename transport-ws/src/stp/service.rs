@@ -146,7 +146,7 @@ impl ServiceEndpoint {
 
     fn answer(&self, cookie: i64, outcome: Result<String, String>) -> Utf8Bytes {
         let answer = response_text(cookie, outcome.as_deref().map_err(String::as_str));
-        let limit = self.shared.config.connector.ws.send_limit();
+        let limit = self.shared.config.connector.ws.max_sent_message;
         match answer.len() <= limit {
             true => answer.into(),
             false => {
@@ -172,7 +172,7 @@ impl ServiceEndpoint {
         // Within capacity, as checked above.
         let cookie = self.session.request(Waiter::Request(reply, timeout.duration()), deadline.into_std()).ok()?;
         let frame = request(message, cookie, timeout);
-        let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.send_limit());
+        let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             if let Some(Waiter::Request(reply, _)) = self.session.answered(cookie) {
                 let _ = reply.send(Err(StpRequestError::TooLarge { bytes, limit }));

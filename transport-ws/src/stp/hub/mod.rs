@@ -139,7 +139,7 @@ impl Inner {
 
     /// Queues frames for their connections, on behalf of the connection `from`; `received` is the frame being handled.
     fn deliver(&self, from: PeerId, outgoing: Vec<Outgoing<'_, Arc<Outbox>>>, received: &Utf8Bytes) {
-        let limit = self.config.server.ws.send_limit();
+        let limit = self.config.server.ws.max_sent_message;
         for Outgoing { to, body } in outgoing {
             let frame = body.frame(received);
             let length = frame.len();

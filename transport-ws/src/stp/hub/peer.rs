@@ -104,7 +104,7 @@ impl PeerEndpoint {
         let outcome = match listed {
             Err(refusal) => return self.hub.deliver(self.id, refusal.into_iter().collect(), &Utf8Bytes::default()),
             Ok(_) if too_soon => Err("this connection has just listed the hub: wait a second".to_owned()),
-            Ok(snapshot) if snapshot.min_size() > self.hub.config.server.ws.send_limit() => {
+            Ok(snapshot) if snapshot.min_size() > self.hub.config.server.ws.max_sent_message => {
                 Err("the listing is too long for one message: list a single session".to_owned())
             }
             // Strings, numbers and string keys always serialize.
