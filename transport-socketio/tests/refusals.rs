@@ -6,8 +6,8 @@ mod common;
 use common::http::request;
 use common::*;
 use conformance::traces;
-use tracing::Level;
 use connector_core::{ClientConnector, ConnectError};
+use tracing::Level;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig, mount};
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
         let refused = WsServer::bind("127.0.0.1:0", config).await.unwrap_err().to_string();
         assert!(refused.starts_with(error) && !refused.contains("sesame"), "{refused}");
     }
-    WsServer::bind("127.0.0.1:0", good().max_connections_per_address(None)).await.unwrap();
+    drop(server(good().max_connections_per_address(None)).await);
     for (config, error) in [
         (WsConnectorConfig::default().ws(WsConfig::default().max_sent_message(0)), "WsConfig::max_sent_message is 0"),
         (WsConnectorConfig::default().token("sesame\n"), "WsConnectorConfig::token is a text"),

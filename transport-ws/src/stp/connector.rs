@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_core::stp::{
-    ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
+    ErrorHandler, Frame, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
-use connector_core::{LinkEnd, TraceLimit, async_trait, redacted_url};
+use connector_core::{ConnectError, LinkEnd, TraceLimit, async_trait, redacted_url};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -216,6 +216,10 @@ impl StpConnector for StpWsConnector {
 
     async fn connect(&self, service: StpService, timeout: StpTimeout) -> Result<String, StpConnectError> {
         service.check()?;
+        self.0.shared.config.check().map_err(|bad| StpConnectError::Connect {
+            url: redacted_url(&self.0.shared.url),
+            error: ConnectError::Refused(bad.to_string()),
+        })?;
         let limit = timeout.duration();
         let deadline = Instant::now() + limit;
         let (epoch, previous) = self.next_epoch();
@@ -242,6 +246,11 @@ impl StpConnector for StpWsConnector {
         let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             return Err(StpInformError::TooLarge { bytes, limit });
+        }
+        match Frame::parse(message) {
+            Ok(Frame::Inform(_)) => {}
+            Ok(_) => return Err(StpInformError::NotAnInform("its method belongs to the protocol".to_owned())),
+            Err(error) => return Err(StpInformError::NotAnInform(error.to_string())),
         }
         let sent = tokio::time::timeout(timeout.duration(), link.send(Command::Inform(message.into()))).await;
         let lost = |_| StpInformError::Lost(LinkEnd::Disconnected);

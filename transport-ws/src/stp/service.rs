@@ -67,9 +67,9 @@ impl ServiceEndpoint {
         stop: Stop,
         connect_reply: Option<ConnectReply>,
     ) -> ServiceEndpoint {
-        let (link, commands) = mpsc::channel(shared.config.capacity.max(1));
+        let (link, commands) = mpsc::channel(shared.config.capacity);
         let max_incoming = shared.config.max_incoming;
-        let mut session = StpSession::new(shared.config.max_requests.max(1));
+        let mut session = StpSession::new(shared.config.max_requests);
         let deadline = Instant::now() + timeout.duration();
         // The first request of a new session is always within capacity.
         let cookie = session.request(Waiter::Register, deadline.into_std()).unwrap_or_default();
