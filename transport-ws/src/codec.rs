@@ -54,7 +54,7 @@ mod tests {
         let error = encode(&message, 100, &mut vec![]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "a message of 120 bytes exceeds the limit of 100: send less at once, or raise WsConfig::max_sent_message here \
+            "a message of 130 bytes exceeds the limit of 100: send less at once, or raise WsConfig::max_sent_message here \
              and WsConfig::max_message at the other end"
         );
     }

@@ -72,9 +72,6 @@ pub enum StpInformError {
         /// The limit.
         limit: usize,
     },
-    /// The text is not an API message, so that STP would drop it; the connection is unaffected.
-    #[error("not an API message ({0}): send a JSON object such as {{\"method\":\"TaskAdded\",\"params\":{{}}}}")]
-    NotAnInform(String),
 }
 
 /// Why a request failed. Every request ends once.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_core::stp::{
-    ErrorHandler, Frame, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
+    ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
 use connector_core::{ConnectError, LinkEnd, TraceLimit, async_trait, redacted_url};
@@ -246,11 +246,6 @@ impl StpConnector for StpWsConnector {
         let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             return Err(StpInformError::TooLarge { bytes, limit });
-        }
-        match Frame::parse(message) {
-            Ok(Frame::Inform(_)) => {}
-            Ok(_) => return Err(StpInformError::NotAnInform("its method belongs to the protocol".to_owned())),
-            Err(error) => return Err(StpInformError::NotAnInform(error.to_string())),
         }
         let sent = tokio::time::timeout(timeout.duration(), link.send(Command::Inform(message.into()))).await;
         let lost = |_| StpInformError::Lost(LinkEnd::Disconnected);

@@ -84,10 +84,8 @@ pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint)
                     return Poll::Ready(end);
                 }
             }
-            for _ in 0..BATCH {
-                if !endpoint.may_receive() {
-                    break;
-                }
+            let batch = if endpoint.may_receive() { BATCH } else { 0 };
+            for _ in 0..batch {
                 match link.poll_text(cx) {
                     Poll::Ready(Ok(Ok(text))) => {
                         endpoint.receive(text);

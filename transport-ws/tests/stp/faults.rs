@@ -185,31 +185,6 @@ async fn a_failing_or_panicking_handler_fails_only_its_own_request() {
     assert!(service.is_connected());
 }
 
-/// STP would drop it without an answer.
-#[tokio::test]
-async fn an_inform_that_is_not_an_api_message_is_refused_at_the_sender() {
-    let hub = hub().await;
-    let (one, _) = hub.service("One", &[]).await;
-    for text in [
-        "hello",
-        "{}",
-        "[]",
-        r#"{"method":7}"#,
-        r#"{"method":"Request"}"#,
-        r#"{"method":"RequestResponse","params":{"cookie":1}}"#,
-    ] {
-        let error = one.inform(text, seconds(1.0)).await.unwrap_err();
-        assert!(matches!(error, StpInformError::NotAnInform(_)), "{text}: {error}");
-        assert!(
-            error.to_string().contains(r#"send a JSON object such as {"method":"TaskAdded","params":{}}"#),
-            "{error}"
-        );
-    }
-    one.inform(r#"{"method":"A"}"#, seconds(1.0)).await.unwrap();
-    until(|| hub.handle.counters().informs == 1).await;
-    assert_eq!(hub.handle.counters().dropped, 0);
-}
-
 #[tokio::test]
 async fn a_connectors_setting_that_cannot_work_is_an_error_of_connect() {
     let connector = StpWsConnector::with_config("ws://127.0.0.1:9", StpWsConfig::default().max_requests(0));

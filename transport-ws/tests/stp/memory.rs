@@ -1,27 +1,38 @@
 //! The bytes that the hub holds for its services and sessions, and what happens beyond them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use connector_core::QueueLimits;
 use connector_core::stp::StpConnector;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use transport_ws::WsConfig;
 use transport_ws::stp::{StpHub, StpHubConfig};
 
 use crate::support::*;
+
+/// Keeps the link of a client that does not read, for longer than any test.
+fn patient(queue: QueueLimits) -> StpHubConfig {
+    let ws = WsConfig::default().ping_interval(Duration::MAX);
+    let config = StpHubConfig::default().queue(queue.stall_timeout(Duration::from_secs(3600)));
+    let server = config.server.clone().ws(ws);
+    config.server(server)
+}
 
 /// More than the kernel's buffers hold between the hub and a service that does not read.
 const FLOOD: usize = 64 << 20;
 
 #[tokio::test]
 async fn a_session_holds_a_limited_number_of_bytes() {
-    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().session_memory_limit(8 << 20)).await;
+    let config = patient(QueueLimits::default()).session_memory_limit(8 << 20);
+    let hub = hub_with("127.0.0.1:0", config).await;
     let deaf = Peer::service(&hub, "Deaf", &["A"]).await;
     let mut greedy = Peer::service(&hub, "Greedy", &[]).await;
     let large = "x".repeat(1 << 20);
     for cookie in 0..(FLOOD >> 20) as i64 {
-        greedy.request(cookie, &json!({"method": "A", "params": large}), 30.0).await;
+        greedy.request(cookie, &json!({"method": "A", "params": large}), 3600.0).await;
     }
     let refused = greedy.json().await;
     assert_eq!(refused["params"]["success"], false);
@@ -42,7 +53,7 @@ async fn a_session_holds_a_limited_number_of_bytes() {
     drop(deaf);
     until(|| hub.handle.listing().sessions[0].services.iter().all(|service| service.name != "Deaf")).await;
     let mut solver = Peer::service(&hub, "Solver", &["A"]).await;
-    greedy.request(1000, &json!({"method": "A", "params": large}), 30.0).await;
+    greedy.request(1000, &json!({"method": "A", "params": large}), 3600.0).await;
     assert_eq!(solver.json().await["method"], "Request");
 }
 
@@ -69,7 +80,7 @@ async fn a_registration_beyond_the_sessions_memory_is_refused() {
     let mut large = Peer::service(&hub, "Large", &["B"]).await;
     let solvables: Vec<_> = (0..1000).map(|n| format!("{n:01000}")).collect();
     let params = json!({"serviceName": "Large", "solvables": solvables, "sessionId": "s"});
-    large.request(1, &json!({"method": "Register", "params": params}), 30.0).await;
+    large.request(1, &json!({"method": "Register", "params": params}), 3600.0).await;
     let refused = large.json().await;
     assert_eq!(refused["params"]["success"], false, "{refused}");
     assert!(refused["params"]["result"].as_str().unwrap().contains("session_memory_limit"), "{refused}");
@@ -84,12 +95,11 @@ async fn a_registration_beyond_the_sessions_memory_is_refused() {
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_replaced_by_a_refusal() {
     const REQUESTS: i64 = 96;
-    let limits = QueueLimits::default().max_bytes(4 << 20);
-    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().queue(limits)).await;
+    let hub = hub_with("127.0.0.1:0", patient(QueueLimits::default().max_bytes(4 << 20))).await;
     let mut solver = Peer::service(&hub, "Solver", &["A"]).await;
     let mut asker = Peer::service(&hub, "Asker", &[]).await;
     for cookie in 0..REQUESTS {
-        asker.request(cookie, &json!({"method": "A"}), 30.0).await;
+        asker.request(cookie, &json!({"method": "A"}), 3600.0).await;
     }
     for _ in 0..REQUESTS {
         let request = solver.json().await;
@@ -112,8 +122,7 @@ async fn an_answer_that_does_not_fit_is_replaced_by_a_refusal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_waits_while_it_does_not_read_its_answers() {
     const REQUESTS: usize = 200_000;
-    let limits = QueueLimits::default().max_messages(100);
-    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().queue(limits)).await;
+    let hub = hub_with("127.0.0.1:0", patient(QueueLimits::default().max_messages(100))).await;
     let (mut sending, mut reading) = Peer::service(&hub, "Asker", &[]).await.0.split();
     let params = json!({"jsonRequest": json!({"method": "none"}).to_string(), "cookie": 7, "timeout": 30});
     let request = json!({"method": "Request", "params": params}).to_string();
@@ -128,7 +137,7 @@ async fn a_client_waits_while_it_does_not_read_its_answers() {
     let refusals = || hub.handle.counters().refusals;
     loop {
         let before = refusals();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         if before > 0 && refusals() == before {
             break;
         }
@@ -170,7 +179,7 @@ async fn a_session_may_have_many_services_solvables_and_requests() {
     }
     let mut asker = Peer::service(&hub, "Asker", &[]).await;
     for cookie in 0..MANY as i64 {
-        asker.request(cookie, &json!({"method": "A7"}), 30.0).await;
+        asker.request(cookie, &json!({"method": "A7"}), 3600.0).await;
         assert_eq!(last.json().await["method"], "Request");
     }
     let params = json!({"serviceName": "Service", "solvables": [], "sessionId": "elsewhere"});
@@ -180,7 +189,7 @@ async fn a_session_may_have_many_services_solvables_and_requests() {
         assert_eq!(refused["params"]["cookie"], cookie);
         assert_eq!(refused["params"]["result"], "Service left the session before it answered");
     }
-    asker.request(1, &json!({"method": "A7"}), 30.0).await;
+    asker.request(1, &json!({"method": "A7"}), 3600.0).await;
     assert_eq!(asker.json().await["params"]["result"], "no service in session s solves A7");
 }
 
@@ -195,7 +204,7 @@ async fn a_request_reaches_a_service_behind_many_busy_ones() {
     }
     let mut asker = Peer::service(&hub, "Asker", &[]).await;
     for cookie in 0..=MANY {
-        asker.request(cookie, &json!({"method": "A"}), 30.0).await;
+        asker.request(cookie, &json!({"method": "A"}), 3600.0).await;
     }
     for service in &mut services {
         assert_eq!(service.json().await["method"], "Request");
@@ -213,7 +222,7 @@ async fn a_hubs_setting_that_cannot_work_is_an_error_of_bind() {
         (good().max_pending(0), "StpHubConfig::max_pending is 0"),
         (good().session_memory_limit(0), "StpHubConfig::session_memory_limit is 0"),
         (good().queue(QueueLimits::default().max_bytes(0)), "StpHubConfig::queue.max_bytes is 0"),
-        (good().register_timeout(std::time::Duration::ZERO), "StpHubConfig::register_timeout is 0ns"),
+        (good().register_timeout(Duration::ZERO), "StpHubConfig::register_timeout is 0ns"),
     ] {
         let refused = StpHub::bind("127.0.0.1:0", config).await.unwrap_err().to_string();
         assert!(refused.starts_with(error), "{refused}");
