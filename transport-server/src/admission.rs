@@ -100,7 +100,7 @@ impl Signal {
 
 impl Admission {
     /// At most `max_pending` connections (at least 1) are pending, and at most `max_places` occupy a place, of those at
-    /// most `max_per_network` of one network. `None` is no limit for each network.
+    /// most `max_per_network` of one network. `None` does not limit them.
     pub fn new(max_pending: usize, max_places: usize, max_per_network: Option<usize>) -> Admission {
         let (state, acceptor) = (Mutex::default(), AtomicWaker::new());
         let max_pending = max_pending.max(1);

@@ -1,6 +1,6 @@
 //! The router's services and sessions: the steps of registering, leaving and listing, each within one slice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use connector_core::stp::{StpService, StpSession, unique_name};
 
 use super::memory::{Account, SessionMemory};
 use super::outgoing::{Outgoing, PeerId};
-use super::router::{Peer, Registered, Requester, Router, SLICE, Scope, Session};
+use super::router::{Asked, Peer, Registered, Requester, Router, SLICE, Scope, Session};
 use super::snapshot::{ServiceState, Snapshot};
 
 /// A registration under way. Only the connection's own task registers it.
@@ -98,10 +98,7 @@ impl Router {
     }
 
     /// The requests that await the service's answers, and by service the cookies of its own. Nothing routes to it any more.
-    pub(super) fn take_requests(
-        &mut self,
-        id: PeerId,
-    ) -> Option<(StpSession<Requester>, HashMap<PeerId, HashSet<i64>>)> {
+    pub(super) fn take_requests(&mut self, id: PeerId) -> Option<(StpSession<Requester>, Asked)> {
         let peer = self.peers.get_mut(&id)?;
         Some((peer.pending.split_off(), std::mem::take(&mut peer.asked)))
     }

@@ -44,6 +44,9 @@ pub(super) struct Session {
     pub(super) memory: Arc<SessionMemory>,
 }
 
+/// The cookies of a connection's requests, by the service that must answer.
+pub(super) type Asked = HashMap<PeerId, HashSet<i64>>;
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) out: Arc<Outbox>,
@@ -52,8 +55,7 @@ pub(super) struct Peer {
     pub(super) scope: Scope,
     /// Requests that await this service's answers.
     pub(super) pending: StpSession<Requester>,
-    /// The cookies of its own requests, by the service that must answer.
-    pub(super) asked: HashMap<PeerId, HashSet<i64>>,
+    pub(super) asked: Asked,
     pub(super) service: Option<Registered>,
 }
 
