@@ -53,11 +53,14 @@ def call(plugin, method, *args):
         raise RuntimeError(answer["error"])
     return answer.get("payload")
 
+def add(a, b):
+    return a + b
+
 def greet(name):
     send(action="emit", key="greeted", payload=[name])
     return f"Hello, {name}!"
 
-METHODS = {"add": lambda a, b: a + b, "greet": greet, "relay": call}
+METHODS = {"add": add, "greet": greet, "relay": call}
 METHODS["handshake"] = lambda *_: [name for name in METHODS if name != "handshake"]
 
 send(action="request", id=-1, key="handshake")

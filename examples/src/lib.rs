@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::future::{Future, pending};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -187,10 +187,19 @@ pub async fn interrupted() {
 }
 
 /// Prints one line and flushes it, because the reader may wait for it.
+///
+/// If the reader has closed the pipe, as `| head -1` does, the program ends quietly. Any other failure is an error of the
+/// program, which ends it as well.
 pub fn report(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
-    // Ignores a closed stdout.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("error: cannot write to standard output: {error}");
+            std::process::exit(1)
+        }
+    }
 }
 
 /// Compiles the programs in the workspace's README and guides.

@@ -56,7 +56,7 @@ async fn a_plugin_in_python() {
             (local.call::<f64>("python", "add", odd(deep.clone())).await, "it cannot be read"),
             (local.call::<f64>("python", "add", odd("9".repeat(5000))).await, "it cannot be read"),
             (local.call::<f64>("python", "add", odd("9".repeat(4300))).await, "4300 digits"),
-            (local.call::<f64>("python", "add", Payload::from_json("{}").unwrap()).await, "missing"),
+            (local.call::<f64>("python", "add", Payload::from_json("{}").unwrap()).await, "add() missing"),
         ] {
             let failed = what.unwrap_err();
             assert!(matches!(&failed, CallError::Plugin(_)) && failed.to_string().contains(error), "{failed}");

@@ -69,6 +69,11 @@ fn two_services_talk_through_the_hub() {
     let why = failure(&mut service(url, "Map", &["--session", "elsewhere", "--request", request]));
     assert_eq!(why, "error: no service in session elsewhere solves GetTasks\n");
 
+    // The hub would drop it without an answer.
+    let why = failure(&mut service(url, "Map", &["--session", "demo", "--inform", "hello"]));
+    assert!(why.contains("STP would drop it (the frame is not JSON: "), "{why}");
+    assert!(why.contains(r#"give a JSON object such as {"method":"TaskAdded","params":{}}"#), "{why}");
+
     let list = Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", &format!("{url}/demo")]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(

@@ -123,10 +123,11 @@ impl Lines {
         let length = out.len() - start;
         if length > self.max_message {
             out.truncate(start);
-            return Err(PayloadError::NotSerializable(format!(
-                "a message of {length} bytes exceeds the limit of {} (IpcConfig::max_message)",
-                self.max_message
-            )));
+            return Err(PayloadError::TooLarge {
+                bytes: length,
+                limit: self.max_message,
+                setting: "IpcConfig::max_message at both ends",
+            });
         }
         out.push(b'\n');
         Ok(())

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use connector_core::ConnectError;
+use transport_server::BadSetting;
+
 /// The environment variable that names the local socket that an engine serves for a program it starts.
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub(crate) const SOCKET: &str = "PLUGIN_SOCKET";
 
-/// Limits and timeouts of a link.
+/// Limits and timeouts of a link. A value with which nothing can work, such as a limit of 0, is an error of `bind`, and of
+/// connecting.
 ///
 /// ```
 /// use transport_ipc::IpcConfig;
@@ -57,5 +61,17 @@ impl IpcConfig {
     pub fn close_timeout(mut self, limit: Duration) -> Self {
         self.close_timeout = limit;
         self
+    }
+
+    /// # Errors
+    /// A setting with which no link can work.
+    pub(crate) fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::not_zero("IpcConfig::max_message", self.max_message)?;
+        BadSetting::lasts("IpcConfig::connect_timeout", self.connect_timeout)
+    }
+
+    /// As [`check`](Self::check), for a connector.
+    pub(crate) fn check_to_connect(&self) -> Result<(), ConnectError> {
+        self.check().map_err(|bad| ConnectError::Refused(bad.to_string()))
     }
 }

@@ -1,9 +1,12 @@
-//! Limits the connections that have proved nothing yet, so that they cannot keep others out.
+//! Limits the connections that have proved nothing yet, and those of one address, so that they cannot keep others out.
 
+mod network;
+
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +15,8 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::{Instant, Sleep};
+
+use self::network::Network;
 
 /// The number of bytes that a connection may send before it is admitted, including TLS, requests and frames: 64 KiB. A
 /// handshake is much shorter.
@@ -27,6 +32,8 @@ const MIN_AGE: Duration = Duration::from_millis(500);
 ///   keep others out, however many there are.
 /// - At most `max_places` connections occupy a *place*, for example an open link. If all are occupied, the place of the
 ///   oldest pending connection is taken over, under the same condition. Admitted connections keep theirs.
+/// - At most `max_per_network` of the places belong to one network, so that no machine occupies those of all others. Its own
+///   oldest pending connection gives way. Loopback addresses, and transports without addresses, have no such limit.
 /// - The connection that is displaced belongs to the network with the most pending connections (an IPv4 address, or the
 ///   /64 prefix of an IPv6 address). One network therefore displaces its own connections before another's.
 ///
@@ -38,6 +45,7 @@ pub struct Admission(Arc<Shared>);
 struct Shared {
     max_pending: usize,
     max_places: usize,
+    max_per_network: Option<usize>,
     state: Mutex<State>,
     /// Woken when a connection is no longer pending.
     acceptor: AtomicWaker,
@@ -50,11 +58,13 @@ struct State {
     pending: BTreeMap<u64, Pending>,
     /// Occupied places.
     places: usize,
+    /// Those of each network that is limited.
+    places_of: HashMap<Network, usize>,
 }
 
 #[derive(Debug)]
 struct Pending {
-    network: IpAddr,
+    network: Network,
     since: Instant,
     has_place: bool,
     signal: Arc<Signal>,
@@ -89,10 +99,12 @@ impl Signal {
 }
 
 impl Admission {
-    /// At most `max_pending` connections (at least 1) are pending, and at most `max_places` occupy a place.
-    pub fn new(max_pending: usize, max_places: usize) -> Admission {
+    /// At most `max_pending` connections (at least 1) are pending, and at most `max_places` occupy a place, of those at
+    /// most `max_per_network` of one network. `None` does not limit them.
+    pub fn new(max_pending: usize, max_places: usize, max_per_network: Option<usize>) -> Admission {
         let (state, acceptor) = (Mutex::default(), AtomicWaker::new());
-        Admission(Arc::new(Shared { max_pending: max_pending.max(1), max_places, state, acceptor }))
+        let max_pending = max_pending.max(1);
+        Admission(Arc::new(Shared { max_pending, max_places, max_per_network, state, acceptor }))
     }
 
     /// Ready when another connection may be pending. Displaces one if necessary. One task may wait at a time; `timer` is
@@ -128,11 +140,11 @@ impl Admission {
         let mut state = self.0.state();
         let id = state.next;
         state.next += 1;
-        let network = network(peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+        let network = Network::of(peer);
         let pending = Pending { network, since: Instant::now(), has_place: false, signal: Arc::clone(&signal) };
         state.pending.insert(id, pending);
         drop(state);
-        Ticket { id, shared: Arc::clone(&self.0), signal, has_place: AtomicBool::new(false) }
+        Ticket { id, network, shared: Arc::clone(&self.0), signal, has_place: AtomicBool::new(false) }
     }
 
     /// The number of pending connections.
@@ -150,7 +162,7 @@ impl Shared {
 impl State {
     /// The oldest connection among those that match, of the network that has the most of them.
     fn oldest(&self, matches: impl Fn(&Pending) -> bool) -> Option<(u64, Instant)> {
-        let mut networks = HashMap::<IpAddr, (usize, (u64, Instant))>::new();
+        let mut networks = HashMap::<Network, (usize, (u64, Instant))>::new();
         for (id, pending) in self.pending.iter().filter(|(_, pending)| matches(pending)) {
             networks.entry(pending.network).or_insert((0, (*id, pending.since))).0 += 1;
         }
@@ -161,43 +173,79 @@ impl State {
     /// The caller wakes the connection's task once the state is unlocked.
     fn displace(&mut self, id: u64) -> Arc<Signal> {
         let Some(pending) = self.pending.remove(&id) else { return Arc::default() };
-        self.places -= usize::from(pending.has_place);
+        if pending.has_place {
+            self.free_place(pending.network);
+        }
         pending.signal.fate.store(DISPLACED, Ordering::Release);
         pending.signal
     }
+
+    fn places_of(&self, network: Network) -> usize {
+        self.places_of.get(&network).copied().unwrap_or_default()
+    }
+
+    fn occupy_place(&mut self, network: Network) {
+        self.places += 1;
+        if network.is_limited() {
+            *self.places_of.entry(network).or_default() += 1;
+        }
+    }
+
+    fn free_place(&mut self, network: Network) {
+        self.places -= 1;
+        if let Entry::Occupied(mut places) = self.places_of.entry(network) {
+            *places.get_mut() -= 1;
+            if *places.get() == 0 {
+                places.remove();
+            }
+        }
+    }
 }
 
-/// The network of an address: a single IPv4 address, or a /64 prefix, which is what one customer usually has.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
+/// Why a connection gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoPlace {
+    /// All are occupied by connections that do not give way.
+    Full,
+    /// The address of the connection occupies as many as it may.
+    FullForAddress,
+    /// The connection was displaced, or has one already.
+    NotPending,
 }
 
 /// A connection's ticket from [`Admission::enter`]: held for as long as the connection exists.
 pub struct Ticket {
     id: u64,
+    network: Network,
     shared: Arc<Shared>,
     signal: Arc<Signal>,
     has_place: AtomicBool,
 }
 
 impl Ticket {
-    /// Occupies a place until the connection leaves or is displaced. False if all are occupied, or this connection has one
-    /// already.
-    pub fn take_place(&self) -> bool {
+    /// Occupies a place until the connection leaves or is displaced.
+    ///
+    /// # Errors
+    /// All places are occupied, or all that this connection's address may have, or this connection has one already.
+    pub fn take_place(&self) -> Result<(), NoPlace> {
         let mut state = self.shared.state();
         if self.is_displaced() || self.has_place.load(Ordering::Relaxed) {
-            return false;
+            return Err(NoPlace::NotPending);
         }
+        let network = self.network;
+        let limit = self.shared.max_per_network.filter(|_| network.is_limited());
+        let is_crowded = limit.is_some_and(|limit| state.places_of(network) >= limit);
         let mut displaced = None;
-        if state.places >= self.shared.max_places {
-            let oldest = state.oldest(|pending| pending.has_place);
-            let Some((id, _)) = oldest.filter(|(_, since)| *since + MIN_AGE <= Instant::now()) else { return false };
+        if is_crowded || state.places >= self.shared.max_places {
+            let gives_way = |pending: &Pending| pending.has_place && (!is_crowded || pending.network == network);
+            let oldest = state.oldest(gives_way).filter(|(_, since)| *since + MIN_AGE <= Instant::now());
+            let Some((id, _)) = oldest else {
+                return Err(if is_crowded { NoPlace::FullForAddress } else { NoPlace::Full });
+            };
             displaced = Some(state.displace(id));
         }
-        state.places += 1;
+        state.occupy_place(network);
         self.has_place.store(true, Ordering::Relaxed);
         if let Some(own) = state.pending.get_mut(&self.id) {
             own.has_place = true;
@@ -207,7 +255,7 @@ impl Ticket {
             displaced.waker.wake();
             self.shared.acceptor.wake();
         }
-        true
+        Ok(())
     }
 
     /// The connection has proved that it belongs to an engine: it is no longer pending, and not displaced any more.
@@ -221,8 +269,8 @@ impl Ticket {
         let mut state = self.shared.state();
         // A displaced connection has given up its place already.
         let had_place = self.has_place.swap(false, Ordering::Relaxed);
-        if !self.is_displaced() {
-            state.places -= usize::from(had_place);
+        if had_place && !self.is_displaced() {
+            state.free_place(self.network);
         }
         let pending = state.pending.remove(&self.id);
         drop(state);
@@ -279,110 +327,4 @@ impl fmt::Debug for Ticket {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
-    }
-
-    async fn ready(admission: &Admission) {
-        let mut timer = None;
-        poll_fn(|cx| admission.poll_ready(cx, &mut timer)).await;
-    }
-
-    fn is_ready(admission: &Admission) -> bool {
-        admission.poll_ready(&mut Context::from_waker(std::task::Waker::noop()), &mut None).is_ready()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_oldest_pending_connection_is_displaced_once_it_is_old_enough() {
-        let admission = Admission::new(2, 0);
-        let (one, two) = (admission.enter(None), admission.enter(None));
-        let start = Instant::now();
-        assert!(!is_ready(&admission));
-        ready(&admission).await;
-        assert_eq!(start.elapsed(), MIN_AGE);
-        assert!(one.is_displaced() && !two.is_displaced());
-        one.displaced().await;
-        assert_eq!(admission.pending(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_ends_or_is_admitted_makes_room_at_once() {
-        let admission = Admission::new(1, 0);
-        for admit in [true, false] {
-            let ticket = admission.enter(None);
-            let start = Instant::now();
-            let freed = async {
-                tokio::task::yield_now().await;
-                if admit {
-                    ticket.admit();
-                } else {
-                    drop(ticket);
-                }
-            };
-            tokio::join!(ready(&admission), freed);
-            assert_eq!(start.elapsed(), Duration::ZERO);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_address_with_many_pending_connections_displaces_its_own() {
-        let admission = Admission::new(3, 0);
-        let honest = admission.enter(from(1));
-        let mut flood = vec![admission.enter(from(2)), admission.enter(from(2))];
-        for _ in 0..100 {
-            ready(&admission).await;
-            flood.push(admission.enter(from(2)));
-        }
-        assert!(!honest.is_displaced());
-        assert_eq!(flood.iter().filter(|ticket| ticket.is_displaced()).count(), 100);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_place_is_taken_over_from_a_pending_connection_but_not_from_an_admitted_one() {
-        let admission = Admission::new(10, 1);
-        let (one, two) = (admission.enter(None), admission.enter(None));
-        assert!(one.take_place() && !two.take_place(), "the first is too young to be displaced");
-        tokio::time::advance(MIN_AGE).await;
-        assert!(two.take_place() && one.is_displaced());
-        two.admit();
-        tokio::time::advance(MIN_AGE).await;
-        let three = admission.enter(None);
-        assert!(!three.take_place() && !two.is_displaced());
-        drop((one, two));
-        assert!(three.take_place());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_waiting_task_learns_the_connections_fate() {
-        let admission = Admission::new(1, 1);
-        let displaced = admission.enter(None);
-        assert!(displaced.take_place() && !displaced.take_place());
-        let fate = displaced.displacement();
-        ready(&admission).await;
-        assert!(fate.await);
-        for admit in [true, false] {
-            let kept = admission.enter(None);
-            let fate = kept.displacement();
-            assert!(kept.take_place());
-            if admit {
-                kept.admit();
-            } else {
-                kept.leave();
-            }
-            assert!(!fate.await);
-            // Its place is free again once it has left.
-            kept.leave();
-        }
-    }
-
-    #[test]
-    fn the_network_of_an_address_is_its_prefix() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8::1:2:3:4"), "2001:db8::");
-        assert_eq!(of("2001:db8:0:1::1"), "2001:db8:0:1::");
-        assert_eq!((of("::ffff:192.0.2.1"), of("192.0.2.1")), ("192.0.2.1".to_owned(), "192.0.2.1".to_owned()));
-    }
-}
+mod tests;

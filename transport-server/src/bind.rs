@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use crate::BadSetting;
+
 /// Why a server could not be bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum BindError {
         /// The requested address.
         addr: SocketAddr,
     },
+    /// A setting with which nothing can work, for example a limit of 0.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
     /// The token is empty, so every client would have it.
     #[error("the token is empty: set a long random one, or none")]
     EmptyToken,

@@ -3,7 +3,9 @@
 //! - [`Listener`] binds an address under the loopback rule, and accepts connections with a back-off. [`BindError`] says
 //!   why an address cannot be bound, and what to do.
 //! - [`AllowedOrigins`] keeps web pages out, and [`token_matches`] checks a token in constant time.
-//! - [`Admission`] limits connections, and keeps those that prove nothing from occupying the places of others.
+//! - [`Admission`] limits connections, and keeps those that prove nothing, and those of one address, from occupying the
+//!   places of others.
+//! - [`BadSetting`] finds settings with which nothing can work. Connectors use it, too.
 //!
 //! `transport-ws` and `transport-socketio` are built on this crate and re-export [`BindError`]. Plugins and hosts do not
 //! need it.
@@ -12,19 +14,25 @@ mod admission;
 mod bind;
 mod listener;
 mod origins;
+mod settings;
 
 use std::net::{IpAddr, SocketAddr};
 
 use subtle::ConstantTimeEq;
 
-pub use admission::{Admission, MAX_PENDING_BYTES, Ticket};
+pub use admission::{Admission, MAX_PENDING_BYTES, NoPlace, Ticket};
 pub use bind::BindError;
 pub use listener::Listener;
 pub use origins::{AllowedOrigins, header_excerpt};
+pub use settings::BadSetting;
 
 /// Whether only this machine reaches `addr`. An IPv4 address inside an IPv6 address counts as that IPv4 address.
 pub fn is_loopback(addr: SocketAddr) -> bool {
-    IpAddr::to_canonical(&addr.ip()).is_loopback()
+    is_loopback_ip(addr.ip())
+}
+
+fn is_loopback_ip(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 /// Whether a client has sent the `expected` token. Takes the same time wherever the two differ.

@@ -155,8 +155,8 @@ impl std::fmt::Display for Prefix<'_> {
 /// `bytes` exceeds `limit`.
 pub(crate) fn check_size(bytes: usize, limit: usize) -> Result<(), PayloadError> {
     if bytes > limit {
-        let text = format!("a message of {bytes} bytes exceeds the limit of {limit} (max_message)");
-        return Err(PayloadError::NotSerializable(text));
+        let setting = "max_message at both ends (SocketIoServerConfig, SocketIoConnectorConfig)";
+        return Err(PayloadError::TooLarge { bytes, limit, setting });
     }
     Ok(())
 }

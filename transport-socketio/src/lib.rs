@@ -34,6 +34,7 @@
 //! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` |
 //! | bytes received before the plugin handshake | 64 KiB for each connection, and for each body | none |
 //! | engines | 64; pending ones give way after 500 ms | [`SocketIoServerConfig::max_connections`] |
+//! | engines of one address on another machine, not if mounted | 16 | [`SocketIoServerConfig::max_connections_per_address`] |
 //! | one message, one polling body | 16 MiB, 2 MiB | [`SocketIoServerConfig::max_message`], [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) |
 //!
 //! **Worst case.** Peers without the token, or that have not performed the plugin handshake, occupy at most
@@ -88,7 +89,7 @@ pub use client::{
 pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use transport_server::BindError;
+pub use transport_server::{BadSetting, BindError};
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

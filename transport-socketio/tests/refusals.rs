@@ -6,24 +6,42 @@ mod common;
 use common::http::request;
 use common::*;
 use conformance::traces;
+use connector_core::{ClientConnector, ConnectError};
 use tracing::Level;
-use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+use transport_socketio::{SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig, mount};
 
 #[tokio::test]
 async fn a_warning_names_the_setting() {
     let token = SocketIoServerConfig::default().token("sesame");
-    let full = SocketIoServerConfig::default().max_connections(0);
+    let full = SocketIoServerConfig::default().max_connections(1);
     for (config, setting) in
-        [(token, "SocketIoServerConfig::token"), (full, "SocketIoServerConfig::max_connections allows 0")]
+        [(token, "SocketIoServerConfig::token"), (full, "SocketIoServerConfig::max_connections allows 1")]
     {
         let warnings = traces(Level::WARN);
-        let server = server(config).await;
+        let is_small = config.max_connections == 1;
+        let mut server = server(config).await;
+        let mut only = None;
+        if is_small {
+            let engine = dial(&server.url(), SocketIoConnectorConfig::default()).await.unwrap();
+            only = Some((engine, admitted(soon(server.accept()).await.unwrap())));
+        }
         let end = dial(&server.url(), SocketIoConnectorConfig::default().token("hunter2")).await.err().unwrap();
         assert!(end.to_string().contains(setting), "{end}");
         let all = warnings.containing("SocketIoServerConfig");
         assert!(all.len() == 1 && all[0].contains(setting), "{all:?}");
         assert!(!format!("{end}{all:?}").contains("sesame") && !format!("{end}{all:?}").contains("hunter2"), "{all:?}");
+        drop(only);
     }
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
+    let config = SocketIoServerConfig::default().max_message(0);
+    let error = SocketIoServer::bind("127.0.0.1:0", config.clone()).await.unwrap_err();
+    assert!(error.to_string().starts_with("SocketIoServerConfig::max_message is 0"), "{error}");
+    assert!(mount(config).is_err());
+    let error = dial("http://127.0.0.1:9", SocketIoConnectorConfig::default().max_message(0)).await.err().unwrap();
+    assert!(matches!(&error, ConnectError::Refused(why) if why.contains("max_message is 0")), "{error:?}");
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ pub(crate) fn encode(message: &Message, limit: usize, scratch: &mut Vec<u8>) -> 
     if written.is_err() || length > limit {
         *scratch = Vec::new();
         written?;
-        let text = format!("a message of {length} bytes exceeds the limit of {limit} (WsConfig::max_sent_message)");
-        return Err(PayloadError::NotSerializable(text));
+        let setting = "WsConfig::max_sent_message here and WsConfig::max_message at the other end";
+        return Err(PayloadError::TooLarge { bytes: length, limit, setting });
     }
     let json = if length <= SMALL { Bytes::copy_from_slice(scratch) } else { std::mem::take(scratch).into() };
     // PERF: docs/performance.md, "Codecs and queues": a `Frame` is not validated, -13 to -18 % instructions.
@@ -52,6 +52,10 @@ mod tests {
         let mut message = Message::new(Action::Emit);
         message.payload = Some(Payload::new("x".repeat(100)));
         let error = encode(&message, 100, &mut vec![]).unwrap_err();
-        assert!(error.to_string().contains("exceeds the limit of 100"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "a message of 130 bytes exceeds the limit of 100: send less at once, or raise WsConfig::max_sent_message here \
+             and WsConfig::max_message at the other end"
+        );
     }
 }

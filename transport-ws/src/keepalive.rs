@@ -9,7 +9,6 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::WsConfig;
 
-const MIN_INTERVAL: Duration = Duration::from_millis(1);
 /// Total time for closing, as a multiple of the time allowed without progress.
 const TOTAL_FACTOR: u32 = 5;
 
@@ -37,11 +36,9 @@ pub(crate) struct Keepalive {
 impl Keepalive {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(config: &WsConfig) -> Keepalive {
-        let interval = config.ping_interval.max(MIN_INTERVAL);
-        let timer = Box::pin(tokio::time::sleep(interval));
         Keepalive {
-            timer,
-            interval,
+            timer: Box::pin(tokio::time::sleep(config.ping_interval)),
+            interval: config.ping_interval,
             timeout: config.ping_timeout,
             pinged_at: None,
             closing: None,
@@ -153,8 +150,9 @@ mod tests {
         assert!(poll_fn(|cx| Poll::Ready(never.poll_due(cx, start))).await.is_pending());
         never.start_closing(Duration::MAX);
         assert!(poll_fn(|cx| Poll::Ready(never.poll_closing(cx, Traffic::default()))).await.is_pending());
-        let mut at_once = Keepalive::new(&config(0, 0));
+        let least = Duration::from_millis(1);
+        let mut at_once = Keepalive::new(&WsConfig::default().ping_interval(least).ping_timeout(least));
         assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Ping);
-        assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Silent(MIN_INTERVAL));
+        assert_eq!(poll_fn(|cx| at_once.poll_due(cx, start)).await, Due::Silent(2 * least));
     }
 }

@@ -34,6 +34,7 @@
 //! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` (hub: register within 10 s, `StpHubConfig::register_timeout`) |
 //! | bytes received before the plugin handshake | 64 KiB in total | none |
 //! | links | 64 (hub: 4,096); pending ones give way after 500 ms | [`WsServerConfig::max_connections`] |
+//! | links of one address on another machine | 16 (hub: 256) | [`WsServerConfig::max_connections_per_address`] |
 //! | one message | 16 MiB | [`WsConfig::max_message`] |
 //!
 //! **Worst case.** Peers without the token, or that have not performed the plugin handshake, occupy at most
@@ -91,7 +92,7 @@ pub use config::WsConfig;
 pub use plugin::{WsConnector, WsConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use transport_server::BindError;
+pub use transport_server::{BadSetting, BindError};
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -5,11 +5,11 @@ mod common;
 
 use common::*;
 use conformance::traces;
-use connector_core::ClientConnector;
+use connector_core::{ClientConnector, ConnectError, PluginConnector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::Level;
-use transport_ws::{WsConnectorConfig, WsServer, WsServerConfig};
+use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
 /// The complete answer to a raw request.
 async fn answer(server: &mut WsServer, headers: &str) -> String {
@@ -42,16 +42,46 @@ async fn the_answer_and_a_warning_name_the_setting() {
         (token(), "", "401", "WsServerConfig::token"),
         (token(), "Authorization: Bearer hunter2\r\n", "401", "WsServerConfig::token"),
         (WsServerConfig::default(), "Sec-WebSocket-Protocol: v9\r\n", "400", "WsServerConfig::subprotocol"),
-        (WsServerConfig::default().max_connections(0), "", "503", "WsServerConfig::max_connections"),
+        (WsServerConfig::default().max_connections(1), "", "503", "WsServerConfig::max_connections allows 1"),
     ] {
         let warnings = traces(Level::WARN);
-        let answer = answer(&mut server(config).await, headers).await;
+        let is_small = config.max_connections == 1;
+        let mut server = server(config).await;
+        let url = server.url();
+        let _only = match is_small {
+            true => Some(dial(&mut server, &url, WsConnectorConfig::default()).await.unwrap()),
+            false => None,
+        };
+        let answer = answer(&mut server, headers).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(setting), "{answer}");
         let all = warnings.lines();
         assert!(all.len() == 1 && all[0].contains(setting) && all[0].contains("127.0.0.1:"), "{all:?}");
         assert!(!format!("{answer}{all:?}").contains("sesame"), "{answer} {all:?}");
         assert!(!format!("{answer}{all:?}").contains("hunter2"), "{answer} {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
+    let good = WsServerConfig::default;
+    for (config, error) in [
+        (good().max_connections(0), "WsServerConfig::max_connections is 0"),
+        (good().max_connections_per_address(Some(0)), "WsServerConfig::max_connections_per_address is 0"),
+        (good().max_handshakes(0), "WsServerConfig::max_handshakes is 0"),
+        (good().ws(WsConfig::default().max_message(0)), "WsConfig::max_message is 0"),
+        (good().token("sesame\n"), "WsServerConfig::token is a text that no HTTP header can carry"),
+    ] {
+        let refused = WsServer::bind("127.0.0.1:0", config).await.unwrap_err().to_string();
+        assert!(refused.starts_with(error) && !refused.contains("sesame"), "{refused}");
+    }
+    drop(server(good().max_connections_per_address(None)).await);
+    for (config, error) in [
+        (WsConnectorConfig::default().ws(WsConfig::default().max_sent_message(0)), "WsConfig::max_sent_message is 0"),
+        (WsConnectorConfig::default().token("sesame\n"), "WsConnectorConfig::token is a text"),
+    ] {
+        let refused = WsConnector::new(config).connect("ws://127.0.0.1:9").await.err().unwrap();
+        assert!(matches!(&refused, ConnectError::Refused(why) if why.starts_with(error)), "{refused:?}");
     }
 }
 

@@ -28,8 +28,8 @@ impl Encoder<Message> for Frames {
     fn encode(&mut self, message: Message, bytes: &mut BytesMut) -> Result<(), SendError> {
         let json = message.encode()?;
         if json.len() > LARGEST {
-            let text = format!("{} bytes are over the limit of {LARGEST}", json.len());
-            return Err(PayloadError::NotSerializable(text).into());
+            let setting = "LARGEST at both ends";
+            return Err(PayloadError::TooLarge { bytes: json.len(), limit: LARGEST, setting }.into());
         }
         Ok(self.0.encode(Bytes::from(json), bytes)?)
     }

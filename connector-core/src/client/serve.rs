@@ -1,7 +1,9 @@
 //! A plugin behind connectors, with one session per link.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -308,7 +310,7 @@ where
         };
         match accepted {
             Some(Ok(link)) => {
-                if let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) {
+                if let Some(plugin) = make(&plugin, &traces) {
                     sessions.push(session(link, plugin, config.clone(), Arc::clone(&traces), stopping.clone()));
                 }
             }
@@ -327,6 +329,23 @@ where
         (LinkEnd::Closed { .. }, Some(last)) => last,
         (end, _) => end,
     }
+}
+
+/// Makes the plugin for an engine. `None` if that panics, which ends the engine's link only.
+fn make(plugin: &impl Fn() -> Plugin, traces: &TraceLimit) -> Option<Plugin> {
+    let made = catch_unwind(AssertUnwindSafe(plugin));
+    let report = |panic: Box<dyn Any + Send>| {
+        if let Some(left_out) = traces.pass() {
+            let panic = Excerpt::new(guard::panic_text(&*panic));
+            tracing::error!(
+                %panic,
+                left_out,
+                "the function that `serve` was given panicked instead of making the plugin for an engine that has connected: \
+                 the engine's link is closed, and the server continues"
+            );
+        }
+    };
+    made.map_err(report).ok()
 }
 
 /// One engine's session. When stopping, the session finishes its running methods.

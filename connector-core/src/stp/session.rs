@@ -86,6 +86,12 @@ impl<R> StpSession<R> {
         });
     }
 
+    /// Moves the pending requests to a session of their own, in constant time. The cookies of this one continue.
+    pub fn split_off(&mut self) -> StpSession<R> {
+        let (waiting, deadlines) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.deadlines));
+        StpSession { next: self.next, max: self.max, waiting, deadlines }
+    }
+
     /// The connection has ended. Returns all pending requests, in the order in which they were sent.
     pub fn end(&mut self) -> Vec<R> {
         self.deadlines.clear();

@@ -14,6 +14,16 @@ pub enum PayloadError {
     /// The value cannot be written as JSON.
     #[error("not serializable: {0}")]
     NotSerializable(String),
+    /// The message exceeds the limit of the transport that would send it. The link is unaffected.
+    #[error("a message of {bytes} bytes exceeds the limit of {limit}: send less at once, or raise {setting}")]
+    TooLarge {
+        /// The message's size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+        /// The transport's setting, and the one that the other end needs as well.
+        setting: &'static str,
+    },
     /// The JSON does not match the requested type.
     #[error("{0}")]
     Unexpected(String),

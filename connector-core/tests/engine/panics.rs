@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use conformance::memory;
+use conformance::{memory, traces};
 use connector_core::{
     ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, connect,
     serve,
@@ -131,8 +131,11 @@ async fn a_panic_in_a_hook_or_factory_ends_only_that_link() {
             })
             .on_deactivation(|_| async { panic!("off") })
     };
+    let errors = traces(tracing::Level::ERROR);
     tokio::spawn(serve(accepts, factory, ClientConfig::default()));
     host.engine.manager().activate("far").await.unwrap();
+    let report = errors.containing("the function that `serve` was given panicked");
+    assert!(report.len() == 1 && report[0].contains("the first is not made"), "{report:?}");
     assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
     switch.cut();
     settle().await;

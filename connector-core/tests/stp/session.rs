@@ -76,3 +76,14 @@ fn a_lost_link_ends_pending_requests_in_order() {
     assert_eq!(session.next_deadline(), None);
     assert_eq!(session.request(50, now), Ok(50));
 }
+
+#[test]
+fn split_off_requests_are_no_longer_pending_and_their_cookies_are_not_used_again() {
+    let now = Instant::now();
+    let mut session = StpSession::new(2);
+    assert_eq!((session.request("a", now), session.request("b", now)), (Ok(0), Ok(1)));
+    let mut split = session.split_off();
+    assert_eq!((session.answered(0), session.next_deadline(), session.waiting()), (None, None, 0));
+    assert_eq!(session.request("c", now), Ok(2));
+    assert_eq!((split.end(), session.end()), (vec!["a", "b"], vec!["c"]));
+}

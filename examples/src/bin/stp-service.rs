@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use connector_core::stp::{ErrorHandler, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
+use connector_core::stp::{ErrorHandler, Frame, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
 use examples::{Done, report};
 use serde_json::json;
 use transport_ws::WsConnectorConfig;
@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// A message to send once it is connected, for example {"method":"TaskAdded","params":{}}.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = api_message)]
     inform: Option<String>,
     /// A message to send as a request, whose answer is printed.
     #[arg(long, value_name = "JSON")]
@@ -41,6 +41,16 @@ struct Args {
     /// How long to wait for a connection and for an answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     timeout: f64,
+}
+
+/// A text that STP does not drop.
+fn api_message(text: &str) -> Result<String, String> {
+    let why = match Frame::parse(text) {
+        Ok(Frame::Inform(_)) => return Ok(text.to_owned()),
+        Ok(_) => "its method belongs to the protocol".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("STP would drop it ({why}): give a JSON object such as {{\"method\":\"TaskAdded\",\"params\":{{}}}}"))
 }
 
 fn main() -> ExitCode {

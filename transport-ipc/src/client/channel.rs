@@ -65,6 +65,7 @@ impl Channel {
     /// # Errors
     /// The engine's socket is unreachable, or the channel cannot be used.
     pub async fn connect(self, config: IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
+        config.check_to_connect()?;
         match self {
             #[cfg(unix)]
             Channel::Node(channel) => channel.connect(&config),

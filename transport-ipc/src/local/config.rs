@@ -1,8 +1,10 @@
+use transport_server::BadSetting;
+
 use crate::config::IpcConfig;
 
 /// Limits and timeouts of a server at a local socket.
 ///
-/// Only processes of the same user are served; this is not configurable.
+/// A value with which nothing can work, such as a limit of 0, is an error of `bind`. Only processes of the same user are served; this is not configurable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalConfig {
@@ -10,7 +12,7 @@ pub struct LocalConfig {
     pub ipc: IpcConfig,
     /// The maximum number of links at once. Further connections are closed as soon as they are accepted, unless the oldest
     /// link whose engine has not performed the plugin handshake within 500 ms can be closed instead. A link counts until it
-    /// is dropped. Default 64.
+    /// is dropped. Default 64; at least 1.
     pub max_connections: usize,
 }
 
@@ -33,5 +35,12 @@ impl LocalConfig {
     pub fn max_connections(mut self, links: usize) -> Self {
         self.max_connections = links;
         self
+    }
+
+    /// # Errors
+    /// A setting with which no client can connect.
+    pub(super) fn check(&self) -> Result<(), BadSetting> {
+        self.ipc.check()?;
+        BadSetting::not_zero("LocalConfig::max_connections", self.max_connections)
     }
 }

@@ -11,6 +11,7 @@ use crate::config::IpcConfig;
 use crate::link::line_link;
 
 async fn connect(name: &LocalName, config: &IpcConfig) -> Result<Box<dyn Link>, ConnectError> {
+    config.check_to_connect()?;
     let limit = config.connect_timeout;
     let stream = tokio::time::timeout(limit, os::connect(name)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))?;
     Ok(Box::new(line_link(stream, config, Stray::Report)))

@@ -1,6 +1,7 @@
 use std::io;
 
 use thiserror::Error;
+use transport_server::BadSetting;
 
 use super::name::NameError;
 
@@ -11,6 +12,9 @@ pub enum BindError {
     /// The name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A setting with which nothing can work, for example a limit of 0.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
     /// A live server has the name.
     #[error("{at} is in use by a running server: stop it, connect to it, or serve under another name")]
     InUse {

@@ -54,11 +54,13 @@ impl LocalServer {
     ///
     /// # Errors
     /// [`BindError::InUse`] if a live server has the name, [`BindError::NotPrivate`] if others could access the socket or
-    /// the path is not a socket, [`BindError::Name`] if the path is too long, [`BindError::Io`].
+    /// the path is not a socket, [`BindError::Name`] if the path is too long, [`BindError::Setting`] if a setting cannot
+    /// work, [`BindError::Io`].
     pub fn bind(name: &LocalName, config: LocalConfig) -> Result<LocalServer, BindError> {
+        config.check()?;
         let listener = os::Listener::bind(name)?;
         // Each connection takes a place at once or is closed, which bounds the pending ones, too.
-        let admission = Admission::new(usize::MAX, config.max_connections);
+        let admission = Admission::new(usize::MAX, config.max_connections, None);
         let address = listener.address().unwrap_or_else(|| name.clone());
         Ok(LocalServer {
             listener,
@@ -127,7 +129,7 @@ impl LocalServer {
             return None;
         }
         let ticket = self.admission.enter(None);
-        if !ticket.take_place() {
+        if ticket.take_place().is_err() {
             let limit = self.config.max_connections;
             if let Some(left_out) = self.refusals.pass() {
                 tracing::warn!(name = %self.name, limit, left_out, "closed a connection: LocalConfig::max_connections is reached");

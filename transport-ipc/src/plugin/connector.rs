@@ -60,6 +60,7 @@ impl ChildConnector {
 impl PluginConnector for ChildConnector {
     /// Ignores the URL: the connector knows its program.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        self.program.ipc.check_to_connect()?;
         self.history.may_start()?;
         Start { plugin: &self.plugin, program: &self.program, history: &self.history }.run().await
     }

@@ -166,7 +166,9 @@ impl Start<'_> {
 
 fn bind_error(error: BindError) -> ConnectError {
     match &error {
-        BindError::Name(_) | BindError::NotPrivate { .. } => ConnectError::Refused(error.to_string()),
+        BindError::Name(_) | BindError::NotPrivate { .. } | BindError::Setting(_) => {
+            ConnectError::Refused(error.to_string())
+        }
         BindError::Io { error: cause, .. } if is_permanent(cause) => ConnectError::Refused(error.to_string()),
         _ => ConnectError::failed(error),
     }

@@ -241,6 +241,24 @@ async fn another_socket_at_the_path_is_not_removed_on_drop() {
 }
 
 #[tokio::test]
+async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_connecting() {
+    let dir = SocketDir::new();
+    let none = IpcConfig::default().max_message(0);
+    for (config, setting) in [
+        (LocalConfig::default().max_connections(0), "LocalConfig::max_connections is 0"),
+        (LocalConfig::default().ipc(none.clone()), "IpcConfig::max_message is 0"),
+    ] {
+        let error = LocalServer::bind(&dir.name(), config).unwrap_err();
+        assert!(matches!(&error, BindError::Setting(bad) if bad.to_string().starts_with(setting)), "{error:?}");
+    }
+    let error = local::dial(&dir.name(), none).await.err().unwrap();
+    assert!(matches!(&error, ConnectError::Refused(why) if why.contains("max_message is 0")), "{error:?}");
+    let instant = IpcConfig::default().connect_timeout(Duration::ZERO);
+    let error = local::dial(&dir.name(), instant).await.err().unwrap();
+    assert!(matches!(&error, ConnectError::Refused(why) if why.contains("connect_timeout is 0ns")), "{error:?}");
+}
+
+#[tokio::test]
 async fn connections_past_the_limit_are_closed() {
     let dir = SocketDir::new();
     let mut server = LocalServer::bind(&dir.name(), LocalConfig::default().max_connections(2)).unwrap();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
 use tokio::sync::mpsc;
-use transport_server::{Ticket, token_matches};
+use transport_server::{NoPlace, Ticket, token_matches};
 
 use super::SocketIoServerConfig;
 use super::inbox::{Inbox, link_end};
@@ -26,6 +26,7 @@ pub(super) struct ConnectAuth {
     silence: Duration,
     sessions: Sessions,
     max_connections: usize,
+    max_connections_per_address: Option<usize>,
     rejections: Arc<TraceLimit>,
     links: mpsc::Sender<Box<dyn Link>>,
 }
@@ -60,6 +61,7 @@ impl ConnectAuth {
             silence: config.silence(),
             sessions,
             max_connections: config.max_connections,
+            max_connections_per_address: config.max_connections_per_address,
             rejections,
             links,
         }
@@ -76,10 +78,8 @@ impl ConnectAuth {
         }
         // Each session was opened through the layer, which gave it a ticket.
         let ticket = socket.req_parts().extensions.get::<SessionTicket>().map(|ticket| Arc::clone(&ticket.0));
-        let ticket = ticket.filter(|ticket| ticket.take_place()).ok_or_else(|| {
-            let max = self.max_connections;
-            self.reject(format!("too many connections: SocketIoServerConfig::max_connections allows {max} at once"))
-        })?;
+        let placed = ticket.ok_or(NoPlace::NotPending).and_then(|ticket| ticket.take_place().map(|()| ticket));
+        let ticket = placed.map_err(|none| self.reject(self.too_many(none)))?;
         let inbox = Inbox::default();
         socket.on(codec::EVENT, inbox.clone());
         // Events of other names are reported as invalid messages.
@@ -91,6 +91,19 @@ impl ConnectAuth {
         });
         socket.extensions.insert(Authorized { inbox, ticket });
         Ok(())
+    }
+
+    fn too_many(&self, none: NoPlace) -> String {
+        match (none, self.max_connections_per_address) {
+            (NoPlace::FullForAddress, Some(max)) => format!(
+                "too many connections from this address: SocketIoServerConfig::max_connections_per_address allows {max} at \
+                 once"
+            ),
+            _ => format!(
+                "too many connections: SocketIoServerConfig::max_connections allows {} at once",
+                self.max_connections
+            ),
+        }
     }
 
     fn reject(&self, why: String) -> String {

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use transport_server::BadSetting;
+
 use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
 use crate::tls::ServerConfig;
 
@@ -48,8 +50,14 @@ pub struct SocketIoServerConfig {
     /// another site and is accepted. Wildcards, and the
     /// origin `null` of sandboxed frames, are errors of `bind`.
     pub allow_origins: Vec<String>,
-    /// Maximum number of connected engines. Further engines are rejected. Default: 64.
+    /// Maximum number of connected engines. Further engines are rejected. Default: 64. At least 1.
     pub max_connections: usize,
+    /// Maximum number of connected engines of one address on another machine: an IPv4 address, or a /64 prefix of IPv6.
+    /// Further engines are rejected. Default: 16. At least 1; `None` leaves only `max_connections`.
+    ///
+    /// Engines on this machine are not limited. Engines behind one proxy or router share its address: raise it for them.
+    /// Ignored by [`mount`](crate::mount), which does not know addresses.
+    pub max_connections_per_address: Option<usize>,
     /// The largest message in bytes, in either direction. Default: 16 MiB. Over long polling
     /// [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) applies as well. Sending a larger message
     /// fails locally; receiving one ends the connection.
@@ -60,10 +68,9 @@ pub struct SocketIoServerConfig {
     /// The largest body of a long-polling request or response, in bytes. Default: 2 MiB. socket.io announces it to
     /// engines, which split their packets accordingly. Each message must fit into one body.
     pub max_polling_body: usize,
-    /// The interval between pings. Announced to engines, so that they detect a silent plugin. Default: 5 s. At least
-    /// 1 ms.
+    /// The interval between pings. Announced to engines, so that they detect a silent plugin. Default: 5 s.
     pub ping_interval: Duration,
-    /// Time within which an engine must answer a ping. Default: 10 s. At least 1 ms. A ping and its answer queue behind
+    /// Time within which an engine must answer a ping. Default: 10 s. A ping and its answer queue behind
     /// messages in transit: raise this if the line needs longer for the largest message.
     pub ping_timeout: Duration,
     /// Whether the server may bind an address that is reachable from other machines. Default: false. Ignored by
@@ -83,6 +90,7 @@ impl Default for SocketIoServerConfig {
             token: None,
             allow_origins: Vec::new(),
             max_connections: 64,
+            max_connections_per_address: Some(16),
             max_message: DEFAULT_MAX_MESSAGE,
             max_polling_body: 2 * MIB,
             ping_interval: Duration::from_secs(5),
@@ -122,10 +130,19 @@ impl SocketIoServerConfig {
         self
     }
 
-    /// Sets [`max_connections`](SocketIoServerConfig#structfield.max_connections), in engines. Default: 64.
+    /// Sets [`max_connections`](SocketIoServerConfig#structfield.max_connections), in engines. Default: 64;
+    /// at least 1.
     #[must_use]
     pub fn max_connections(mut self, engines: usize) -> SocketIoServerConfig {
         self.max_connections = engines;
+        self
+    }
+
+    /// Sets [`max_connections_per_address`](SocketIoServerConfig#structfield.max_connections_per_address), in engines.
+    /// Default: 16; at least 1, or `None`.
+    #[must_use]
+    pub fn max_connections_per_address(mut self, engines: Option<usize>) -> SocketIoServerConfig {
+        self.max_connections_per_address = engines;
         self
     }
 
@@ -171,13 +188,21 @@ impl SocketIoServerConfig {
         self
     }
 
-    /// This configuration with every value in its documented range.
-    pub(super) fn normalized(mut self) -> SocketIoServerConfig {
-        const MIN: Duration = Duration::from_millis(1);
+    /// This configuration with its paths in the form that requests have.
+    ///
+    /// # Errors
+    /// A setting with which no engine can connect.
+    pub(super) fn checked(mut self) -> Result<SocketIoServerConfig, BadSetting> {
+        BadSetting::not_zero("SocketIoServerConfig::max_connections", self.max_connections)?;
+        let per_address = self.max_connections_per_address.unwrap_or(usize::MAX);
+        BadSetting::not_zero("SocketIoServerConfig::max_connections_per_address", per_address)?;
+        BadSetting::not_zero("SocketIoServerConfig::max_message", self.max_message)?;
+        BadSetting::not_zero("SocketIoServerConfig::max_polling_body", self.max_polling_body)?;
+        BadSetting::lasts("SocketIoServerConfig::ping_interval", self.ping_interval)?;
+        BadSetting::lasts("SocketIoServerConfig::ping_timeout", self.ping_timeout)?;
         self.namespace = with_slash(self.namespace);
         self.path = with_slash(self.path).trim_end_matches('/').to_owned();
-        (self.ping_interval, self.ping_timeout) = (self.ping_interval.max(MIN), self.ping_timeout.max(MIN));
-        self
+        Ok(self)
     }
 
     /// The time without a sign of life after which an engine counts as silent.
@@ -198,12 +223,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_brought_into_range_however_they_were_set() {
-        let mut config = SocketIoServerConfig::default().namespace("admin").ping_interval(Duration::ZERO);
-        config.path = "a/b/".to_owned();
-        config.ping_timeout = Duration::ZERO;
-        let config = config.normalized();
+    fn paths_are_completed() {
+        let config = SocketIoServerConfig::default().namespace("admin").path("a/b/").checked().unwrap();
         assert_eq!((config.namespace.as_str(), config.path.as_str()), ("/admin", "/a/b"));
-        assert_eq!([config.ping_interval, config.ping_timeout], [Duration::from_millis(1); 2]);
+    }
+
+    #[test]
+    fn a_setting_that_cannot_work_is_an_error() {
+        let good = SocketIoServerConfig::default;
+        for (config, error) in [
+            (good().max_connections(0), "max_connections is 0"),
+            (good().max_connections_per_address(Some(0)), "max_connections_per_address is 0"),
+            (good().max_message(0), "max_message is 0"),
+            (good().max_polling_body(0), "max_polling_body is 0"),
+            (good().ping_interval(Duration::ZERO), "ping_interval is 0ns"),
+            (good().ping_timeout(Duration::ZERO), "ping_timeout is 0ns"),
+        ] {
+            let text = config.checked().unwrap_err().to_string();
+            assert!(text.starts_with(&format!("SocketIoServerConfig::{error}")), "{text}");
+        }
+        good().max_connections_per_address(None).checked().unwrap();
     }
 }

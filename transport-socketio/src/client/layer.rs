@@ -63,9 +63,9 @@ const ENVELOPE: usize = 1024;
 /// ```
 ///
 /// # Errors
-/// The token is empty, or an allowed origin is invalid.
+/// The token is empty, an allowed origin is invalid, or another setting cannot work ([`BindError::Setting`]).
 pub fn mount(config: SocketIoServerConfig) -> Result<(SocketIoLayer, SocketIoEngines), BindError> {
-    let config = config.normalized();
+    let config = config.checked()?;
     if config.token.as_deref().is_some_and(str::is_empty) {
         return Err(BindError::EmptyToken);
     }

@@ -68,7 +68,7 @@ impl Connection {
 
     /// The connection belongs to an engine. If the server has no place for one more, it stays limited.
     pub(super) fn admit(&self) {
-        if self.ticket.take_place() {
+        if self.ticket.take_place().is_ok() {
             self.ticket.admit();
         }
     }

@@ -52,17 +52,18 @@ impl SocketIoServer {
     ///
     /// # Errors
     /// The address is not a loopback address and remote access is not allowed, the token is empty, an allowed origin is
-    /// invalid, or the address cannot be resolved or bound.
+    /// invalid, another setting cannot work ([`BindError::Setting`]), or the address cannot be resolved or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
-        let config = config.normalized();
+        let config = config.checked()?;
         let (layer, engines) = mount(config.clone())?;
         let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
         let (tls, silence) = (config.tls.clone(), config.silence());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{}{}", listener.url(scheme), config.namespace.trim_end_matches('/'));
         let local = listener.local_addr();
-        let max = config.max_connections.saturating_mul(TCP_PER_ENGINE).max(1);
-        let admission = Admission::new(max.max(MIN_PENDING), max);
+        let tcp = |engines: usize| engines.saturating_mul(TCP_PER_ENGINE);
+        let (max, per_address) = (tcp(config.max_connections), config.max_connections_per_address.map(tcp));
+        let admission = Admission::new(max.max(MIN_PENDING), max, per_address);
         let sessions = layer.sessions().clone();
         let (stop, service) = (CancellationToken::new(), layer.layer(NotFound));
         tokio::spawn(

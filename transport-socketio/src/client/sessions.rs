@@ -67,7 +67,7 @@ impl Sessions {
     pub(super) fn new(config: &SocketIoServerConfig) -> Sessions {
         Sessions {
             path: config.path.as_str().into(),
-            admission: Admission::new(MAX_PENDING, config.max_connections),
+            admission: Admission::new(MAX_PENDING, config.max_connections, config.max_connections_per_address),
             admitted: Arc::default(),
             body_timeout: config.silence(),
         }
@@ -247,7 +247,22 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response<PluginBod
 
 #[cfg(test)]
 mod tests {
+    use transport_server::NoPlace;
+
     use super::*;
+
+    #[tokio::test]
+    async fn one_address_on_another_machine_has_a_limit() {
+        let sessions = Sessions::new(&SocketIoServerConfig::default().max_connections_per_address(Some(2)));
+        let place = |peer: [u8; 4]| {
+            let ticket = sessions.admission.enter(Some(peer.into()));
+            ticket.take_place().map(|()| ticket)
+        };
+        let _engines = [place([192, 0, 2, 1]).unwrap(), place([192, 0, 2, 1]).unwrap()];
+        assert_eq!(place([192, 0, 2, 1]).unwrap_err(), NoPlace::FullForAddress);
+        place([192, 0, 2, 2]).unwrap();
+        let _local: Vec<_> = (0..9).map(|_| place([127, 0, 0, 1]).unwrap()).collect();
+    }
 
     #[test]
     fn a_session_is_named_as_engineioxide_reads_it() {

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use transport_server::BadSetting;
+
 use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
 use crate::tls::TlsConnector;
 
-/// Configures a [`SocketIoConnector`](crate::SocketIoConnector).
+/// Configures a [`SocketIoConnector`](crate::SocketIoConnector). A value with which nothing can work, such as a limit of 0,
+/// is an error of dialling.
 #[derive(Clone, derive_more::Debug)]
 #[non_exhaustive]
 pub struct SocketIoConnectorConfig {
@@ -85,5 +88,29 @@ impl SocketIoConnectorConfig {
     pub fn tls(mut self, connector: TlsConnector) -> SocketIoConnectorConfig {
         self.tls = Some(connector);
         self
+    }
+
+    /// # Errors
+    /// A setting with which no link can work.
+    pub(super) fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::not_zero("SocketIoConnectorConfig::max_message", self.max_message)?;
+        BadSetting::lasts("SocketIoConnectorConfig::connect_timeout", self.connect_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_cannot_work_is_an_error() {
+        let good = SocketIoConnectorConfig::default;
+        for (config, error) in [
+            (good().max_message(0), "max_message is 0"),
+            (good().connect_timeout(Duration::ZERO), "connect_timeout is 0ns"),
+        ] {
+            let text = config.check().unwrap_err().to_string();
+            assert!(text.starts_with(&format!("SocketIoConnectorConfig::{error}")), "{text}");
+        }
     }
 }

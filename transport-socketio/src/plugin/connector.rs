@@ -114,6 +114,7 @@ pub fn plugin_with(profile: impl Into<Profile>, url: &str, config: SocketIoConne
 #[async_trait]
 impl PluginConnector for SocketIoConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        self.config.check().map_err(|bad| ConnectError::Refused(bad.to_string()))?;
         let limit = self.config.connect_timeout;
         tokio::time::timeout(limit, self.dial(url)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_core::{Excerpt, TraceLimit};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use transport_server::{Admission, AllowedOrigins, BindError, Ticket, header_excerpt, token_matches};
+use transport_server::{Admission, AllowedOrigins, BindError, NoPlace, Ticket, header_excerpt, token_matches};
 use url::form_urlencoded;
 
 use super::WsServerConfig;
@@ -23,8 +23,10 @@ pub(super) struct Checks {
 
 impl Checks {
     pub(super) fn new(config: WsServerConfig) -> Result<Checks, BindError> {
+        config.check()?;
         let origins = AllowedOrigins::new(&config.allow_origins)?;
-        let admission = Admission::new(config.max_handshakes, config.max_connections);
+        let (places, per_address) = (config.max_connections, config.max_connections_per_address);
+        let admission = Admission::new(config.max_handshakes, places, per_address);
         Ok(Checks { config, origins, admission, rejections: TraceLimit::default() })
     }
 }
@@ -108,9 +110,18 @@ impl Callback for &mut UpgradeAuth {
         if let Some(name) = subprotocol {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
         }
-        if !self.ticket.take_place() {
-            let max = self.checks.config.max_connections;
-            let why = format!("too many connections: WsServerConfig::max_connections allows {max} at once");
+        if let Err(none) = self.ticket.take_place() {
+            let config = &self.checks.config;
+            let why = match (none, config.max_connections_per_address) {
+                (NoPlace::FullForAddress, Some(max)) => format!(
+                    "too many connections from this address: WsServerConfig::max_connections_per_address allows {max} at \
+                     once"
+                ),
+                _ => format!(
+                    "too many connections: WsServerConfig::max_connections allows {} at once",
+                    config.max_connections
+                ),
+            };
             return Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, why, None));
         }
         self.path = request.uri().path().to_owned();
@@ -169,6 +180,24 @@ mod tests {
         for (uri, value) in [("/", "Bearer s3cret"), ("/", "Basic s3cret & more"), ("/", "bear"), ("/?token=", "")] {
             assert!(!has(uri, &[("authorization", value)]), "{uri} {value}");
         }
+    }
+
+    #[tokio::test]
+    async fn one_address_on_another_machine_has_a_limit() {
+        let checks = Arc::new(Checks::new(WsServerConfig::default().max_connections_per_address(Some(2))).unwrap());
+        let connect = |peer: [u8; 4]| {
+            let ticket = checks.admission.enter(Some(peer.into()));
+            let mut auth = UpgradeAuth::new(Arc::clone(&checks), (peer, 9).into(), ticket);
+            (&mut auth).on_request(&request("/", &[]), Response::new(())).map(|_| auth).map_err(|answer| {
+                assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+                answer.into_body().unwrap()
+            })
+        };
+        let _links = [connect([192, 0, 2, 1]).ok().unwrap(), connect([192, 0, 2, 1]).ok().unwrap()];
+        let rejection = connect([192, 0, 2, 1]).err().unwrap();
+        assert!(rejection.contains("WsServerConfig::max_connections_per_address allows 2 at once"), "{rejection}");
+        assert!(connect([192, 0, 2, 2]).is_ok());
+        let _local: Vec<_> = (0..9).map(|_| connect([127, 0, 0, 1]).ok().unwrap()).collect();
     }
 
     #[test]

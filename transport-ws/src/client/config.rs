@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use transport_server::BadSetting;
+
 use crate::config::WsConfig;
 use crate::tls::ServerConfig;
 
@@ -30,8 +32,14 @@ pub struct WsServerConfig {
     pub ws: WsConfig,
     /// Maximum number of open links. Further connections are rejected with HTTP 503, unless a link whose engine has not
     /// performed the plugin handshake can be closed instead, as in `max_handshakes`. A link counts until it is dropped.
-    /// Default: 64.
+    /// Default: 64. At least 1.
     pub max_connections: usize,
+    /// Maximum number of open links of one address on another machine: an IPv4 address, or a /64 prefix of IPv6. Further
+    /// connections are rejected with HTTP 503, as with `max_connections`. Default: 16. At least 1; `None` leaves only
+    /// `max_connections`.
+    ///
+    /// Clients on this machine are not limited. Clients behind one proxy or router share its address: raise it for them.
+    pub max_connections_per_address: Option<usize>,
     /// Maximum number of pending connections: those that have not finished TLS, the upgrade and the plugin handshake.
     /// Default: 256. At least 1.
     ///
@@ -50,7 +58,8 @@ pub struct WsServerConfig {
     /// The token that engines must send; otherwise they are rejected with HTTP 401. Default: none required.
     ///
     /// Engines send it in the header `Authorization: Bearer <token>`, or as `?token=<token>` in the URL because
-    /// browsers cannot set headers. It must not be empty. Over `ws://` it is readable on the network.
+    /// browsers cannot set headers. It must not be empty, and have no control characters and no spaces around it. Over
+    /// `ws://` it is readable on the network.
     #[debug("{:?}", token.as_ref().map(|_| "…"))]
     pub token: Option<String>,
     /// The supported websocket subprotocols, for clients that request one (`new WebSocket(url, "x")` in a browser).
@@ -73,6 +82,7 @@ impl Default for WsServerConfig {
         WsServerConfig {
             ws: WsConfig::default(),
             max_connections: 64,
+            max_connections_per_address: Some(16),
             max_handshakes: 256,
             allow_origins: Vec::new(),
             token: None,
@@ -91,10 +101,19 @@ impl WsServerConfig {
         self
     }
 
-    /// Sets [`max_connections`](WsServerConfig#structfield.max_connections), in links. Default: 64.
+    /// Sets [`max_connections`](WsServerConfig#structfield.max_connections), in links. Default: 64; at least
+    /// 1.
     #[must_use]
     pub fn max_connections(mut self, links: usize) -> WsServerConfig {
         self.max_connections = links;
+        self
+    }
+
+    /// Sets [`max_connections_per_address`](WsServerConfig#structfield.max_connections_per_address), in links. Default: 16;
+    /// at least 1, or `None`.
+    #[must_use]
+    pub fn max_connections_per_address(mut self, links: Option<usize>) -> WsServerConfig {
+        self.max_connections_per_address = links;
         self
     }
 
@@ -138,5 +157,16 @@ impl WsServerConfig {
     pub fn tls(mut self, config: Arc<ServerConfig>) -> WsServerConfig {
         self.tls = Some(config);
         self
+    }
+
+    /// # Errors
+    /// A setting with which no client can connect.
+    pub(super) fn check(&self) -> Result<(), BadSetting> {
+        self.ws.check()?;
+        BadSetting::not_zero("WsServerConfig::max_connections", self.max_connections)?;
+        let per_address = self.max_connections_per_address.unwrap_or(usize::MAX);
+        BadSetting::not_zero("WsServerConfig::max_connections_per_address", per_address)?;
+        BadSetting::not_zero("WsServerConfig::max_handshakes", self.max_handshakes)?;
+        self.token.iter().try_for_each(|token| BadSetting::header_token("WsServerConfig::token", token))
     }
 }

@@ -57,7 +57,8 @@ impl WsServer {
     ///
     /// # Errors
     /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol or an
-    /// allowed origin is invalid, or the address cannot be resolved or bound.
+    /// allowed origin is invalid, another setting cannot work ([`BindError::Setting`]), or the address cannot be resolved
+    /// or bound.
     pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
         if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
             return Err(BindError::Subprotocol { name: name.clone() });

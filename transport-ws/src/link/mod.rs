@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WsLink<S> {
             deferred: None,
             ping_unflushed: false,
             max_message: config.max_message,
-            max_sent_message: config.send_limit(),
+            max_sent_message: config.max_sent_message,
             scratch: Vec::new(),
             #[cfg(feature = "client")]
             ticket: None,

@@ -10,6 +10,7 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
+use transport_server::BadSetting;
 use url::Url;
 
 use super::config::{WsConnectorConfig, default_tls};
@@ -40,6 +41,8 @@ impl WsConnector {
 
     /// Like [`connect`](PluginConnector::connect), for links that do not carry messages.
     pub(crate) async fn dial(&mut self, url: &str) -> Result<Box<dyn AnyLink>, ConnectError> {
+        let refused = |bad: BadSetting| ConnectError::Refused(bad.to_string());
+        self.config.ws.check().map_err(refused)?;
         let limit = self.config.ws.connect_timeout;
         tokio::time::timeout(limit, self.dial_in_time(url)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
@@ -72,7 +75,7 @@ impl WsConnector {
     }
 
     fn request(&self, url: &Url) -> Result<Request, ConnectError> {
-        let refused = |what: &str| ConnectError::Refused(what.to_owned());
+        let refused = |bad: BadSetting| ConnectError::Refused(bad.to_string());
         let mut request = url
             .as_str()
             .into_client_request()
@@ -93,8 +96,9 @@ impl WsConnector {
             request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, names);
         }
         if let Some(token) = &self.config.token {
+            BadSetting::header_token("WsConnectorConfig::token", token).map_err(refused)?;
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| refused("the token holds a character that no HTTP header may hold"))?;
+                .map_err(|error| ConnectError::Refused(error.to_string()))?;
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }

@@ -1,8 +1,11 @@
 use std::time::Duration;
 
+use transport_server::BadSetting;
+
 use crate::plugin::WsConnectorConfig;
 
-/// Configures a [`StpWsConnector`](super::StpWsConnector).
+/// Configures a [`StpWsConnector`](super::StpWsConnector). A value with which nothing can work, such as a limit of 0, is an
+/// error of [`connect`](connector_core::stp::StpConnector::connect).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StpWsConfig {
@@ -73,5 +76,13 @@ impl StpWsConfig {
     pub fn max_incoming(mut self, requests: usize) -> StpWsConfig {
         self.max_incoming = requests;
         self
+    }
+
+    /// # Errors
+    /// A setting with which no message can be exchanged. Those of `connector` are checked when it dials.
+    pub(super) fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::not_zero("StpWsConfig::capacity", self.capacity)?;
+        BadSetting::not_zero("StpWsConfig::max_requests", self.max_requests)?;
+        BadSetting::not_zero("StpWsConfig::max_incoming", self.max_incoming)
     }
 }

@@ -7,7 +7,7 @@ use connector_core::stp::{
     ErrorHandler, InformHandler, RequestHandler, StpConnectError, StpConnector, StpDisconnectError, StpHandlers,
     StpInformError, StpRequestError, StpService, StpTimeout, unique_name,
 };
-use connector_core::{LinkEnd, TraceLimit, async_trait, redacted_url};
+use connector_core::{ConnectError, LinkEnd, TraceLimit, async_trait, redacted_url};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -216,6 +216,10 @@ impl StpConnector for StpWsConnector {
 
     async fn connect(&self, service: StpService, timeout: StpTimeout) -> Result<String, StpConnectError> {
         service.check()?;
+        self.0.shared.config.check().map_err(|bad| StpConnectError::Connect {
+            url: redacted_url(&self.0.shared.url),
+            error: ConnectError::Refused(bad.to_string()),
+        })?;
         let limit = timeout.duration();
         let deadline = Instant::now() + limit;
         let (epoch, previous) = self.next_epoch();
@@ -239,7 +243,7 @@ impl StpConnector for StpWsConnector {
 
     async fn inform(&self, message: &str, timeout: StpTimeout) -> Result<(), StpInformError> {
         let link = self.link().ok_or(StpInformError::NotConnected)?;
-        let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.send_limit());
+        let (bytes, limit) = (message.len(), self.0.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             return Err(StpInformError::TooLarge { bytes, limit });
         }

@@ -32,6 +32,12 @@ pub(super) trait Endpoint {
     /// Limits the traces that the peer causes.
     fn traces(&self) -> &TraceLimit;
 
+    /// Whether frames are received. While they are not, this end waits until its peer has taken some of the frames that it
+    /// is sent.
+    fn may_receive(&self) -> bool {
+        true
+    }
+
     /// A frame has arrived.
     fn receive(&mut self, text: Utf8Bytes);
 
@@ -78,7 +84,8 @@ pub(super) async fn drive(link: &mut dyn TextLink, endpoint: &mut impl Endpoint)
                     return Poll::Ready(end);
                 }
             }
-            for _ in 0..BATCH {
+            let batch = if endpoint.may_receive() { BATCH } else { 0 };
+            for _ in 0..batch {
                 match link.poll_text(cx) {
                     Poll::Ready(Ok(Ok(text))) => {
                         endpoint.receive(text);

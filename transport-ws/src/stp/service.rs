@@ -67,9 +67,9 @@ impl ServiceEndpoint {
         stop: Stop,
         connect_reply: Option<ConnectReply>,
     ) -> ServiceEndpoint {
-        let (link, commands) = mpsc::channel(shared.config.capacity.max(1));
+        let (link, commands) = mpsc::channel(shared.config.capacity);
         let max_incoming = shared.config.max_incoming;
-        let mut session = StpSession::new(shared.config.max_requests.max(1));
+        let mut session = StpSession::new(shared.config.max_requests);
         let deadline = Instant::now() + timeout.duration();
         // The first request of a new session is always within capacity.
         let cookie = session.request(Waiter::Register, deadline.into_std()).unwrap_or_default();
@@ -146,7 +146,7 @@ impl ServiceEndpoint {
 
     fn answer(&self, cookie: i64, outcome: Result<String, String>) -> Utf8Bytes {
         let answer = response_text(cookie, outcome.as_deref().map_err(String::as_str));
-        let limit = self.shared.config.connector.ws.send_limit();
+        let limit = self.shared.config.connector.ws.max_sent_message;
         match answer.len() <= limit {
             true => answer.into(),
             false => {
@@ -172,7 +172,7 @@ impl ServiceEndpoint {
         // Within capacity, as checked above.
         let cookie = self.session.request(Waiter::Request(reply, timeout.duration()), deadline.into_std()).ok()?;
         let frame = request(message, cookie, timeout);
-        let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.send_limit());
+        let (bytes, limit) = (frame.len(), self.shared.config.connector.ws.max_sent_message);
         if bytes > limit {
             if let Some(Waiter::Request(reply, _)) = self.session.answered(cookie) {
                 let _ = reply.send(Err(StpRequestError::TooLarge { bytes, limit }));

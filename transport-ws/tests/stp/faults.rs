@@ -183,6 +183,13 @@ async fn a_failing_or_panicking_handler_fails_only_its_own_request() {
 }
 
 #[tokio::test]
+async fn a_connectors_setting_that_cannot_work_is_an_error_of_connect() {
+    let connector = StpWsConnector::with_config("ws://127.0.0.1:9", StpWsConfig::default().max_requests(0));
+    let error = connector.connect(StpService::new("a", ["A"]), seconds(1.0)).await.unwrap_err();
+    assert!(error.to_string().contains("StpWsConfig::max_requests is 0"), "{error}");
+}
+
+#[tokio::test]
 async fn an_invalid_service_is_refused_before_dialling() {
     let connector = StpWsConnector::new("ws://127.0.0.1:9");
     let error = connector.connect(StpService::new("", ["A"]), seconds(1.0)).await.unwrap_err();

@@ -8,5 +8,6 @@ mod faults;
 mod hub;
 mod log;
 mod losses;
+mod memory;
 mod peers;
 mod support;

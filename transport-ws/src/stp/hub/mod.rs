@@ -1,13 +1,17 @@
 //! A small STP server: it registers services and routes their messages.
 
 mod config;
+mod delivery;
 mod incoming;
 mod list_client;
 mod listing;
+mod memory;
 mod outbox;
 mod outgoing;
 mod peer;
+mod registry;
 mod router;
+mod routing;
 mod snapshot;
 
 use std::future::{Future, pending, poll_fn};
@@ -19,15 +23,12 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use transport_server::BindError;
 
 pub use config::StpHubConfig;
 pub use list_client::{StpListError, list};
 pub use listing::{StpCounters, StpListedService, StpListedSession, StpListing};
 
-use self::outbox::Outbox;
-use self::outgoing::{Body, Outgoing, PeerId};
 use self::router::Router;
 use super::reconnect::Stop;
 use crate::client::WsServer;
@@ -37,7 +38,9 @@ use crate::client::WsServer;
 /// Sessions are isolated from each other. An inform goes, unchanged, to every service in the sender's session whose
 /// solvables contain its `method`, except the sender. A request goes to the first such service with capacity, with the
 /// sender's timeout; without one it is refused at once. When a service leaves, its registration is removed and its
-/// pending requests are refused. A service that stops reading loses its link and does not delay the others.
+/// pending requests are refused. A service that stops reading loses its link and does not delay the others. What the hub
+/// holds is bounded in bytes for each service ([`StpHubConfig::queue`]) and each session
+/// ([`StpHubConfig::session_memory_limit`]).
 ///
 /// Accepts connections from its own machine only, unless [`StpHubConfig::server`] allows more.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub struct StpHubHandle(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: StpHubConfig,
-    router: Mutex<Router<Arc<Outbox>>>,
+    router: Mutex<Router>,
     /// Limits the traces that clients cause: by all of them, since one client may open many connections.
     traces: Arc<TraceLimit>,
 }
@@ -66,11 +69,13 @@ impl StpHub {
     /// Binds `addr`, for example `"127.0.0.1:0"` for a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// As [`WsServer::bind`].
+    /// As [`WsServer::bind`]. A setting of the hub with which nothing can work, such as a limit of 0, is
+    /// [`BindError::Setting`], too.
     pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
+        config.check()?;
         let server = WsServer::bind(addr, config.server.clone()).await?;
         let traces = Arc::new(TraceLimit::per_second(TRACES));
-        let router = Mutex::new(Router::new(config.max_pending.max(1), Arc::clone(&traces)));
+        let router = Mutex::new(Router::new(config.max_pending, config.session_memory_limit));
         Ok(StpHub { server, inner: Arc::new(Inner { config, router, traces }) })
     }
 
@@ -125,64 +130,15 @@ impl StpHubHandle {
 
     /// The hub's sessions, services and solvables.
     pub fn listing(&self) -> StpListing {
-        let snapshot = self.0.router().snapshot(None);
-        snapshot.listing()
+        self.0.snapshot(None).listing()
     }
 }
 
 impl Inner {
-    /// The lock is held for routing decisions only. No frame is written and no task is woken under it.
-    fn router(&self) -> MutexGuard<'_, Router<Arc<Outbox>>> {
+    /// The lock is held for routing decisions only, and for a slice of them at a time. No frame is written and no task is
+    /// woken under it.
+    fn router(&self) -> MutexGuard<'_, Router> {
         // Each holder leaves the router consistent.
         self.router.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues frames for their connections, on behalf of the connection `from`; `received` is the frame being handled.
-    fn deliver(&self, from: PeerId, outgoing: Vec<Outgoing<'_, Arc<Outbox>>>, received: &Utf8Bytes) {
-        let limit = self.config.server.ws.send_limit();
-        for Outgoing { to, body } in outgoing {
-            let frame = body.frame(received);
-            let length = frame.len();
-            if length <= limit {
-                if to.push(from, frame) {
-                    if let Body::Request { deadline, .. } = body {
-                        to.set_deadline(deadline);
-                    }
-                    continue;
-                }
-                match body {
-                    Body::Request { peer, cookie, .. } => {
-                        let why = "the service is busy: too much from this connection is queued for it".to_owned();
-                        let refusal = self.router().withdraw(peer, cookie, why);
-                        self.deliver(from, refusal.into_iter().collect(), received);
-                    }
-                    // The receiver does not read; its stall ends its link.
-                    Body::Received | Body::Response { .. } | Body::HubResponse { .. } => {
-                        if let Some(left_out) = self.traces.pass() {
-                            tracing::warn!(
-                                left_out,
-                                "dropped a message: its sender's share of the receiver's queue is full"
-                            );
-                        }
-                    }
-                }
-                continue;
-            }
-            let why = format!("a frame of {length} bytes exceeds the limit of {limit}");
-            match body {
-                Body::Request { peer, cookie, .. } => {
-                    let refusal = self.router().withdraw(peer, cookie, why);
-                    self.deliver(from, refusal.into_iter().collect(), received);
-                }
-                Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
-                    to.push(from, Body::HubResponse { cookie, outcome: Err(why) }.frame(received));
-                }
-                Body::Received => {
-                    if let Some(left_out) = self.traces.pass() {
-                        tracing::warn!(why, left_out, "dropped an inform");
-                    }
-                }
-            }
-        }
     }
 }

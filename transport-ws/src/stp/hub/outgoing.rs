@@ -1,5 +1,6 @@
 //! Frames that the hub sends. They are chosen under the router's lock and encoded outside it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use connector_core::stp::StpTimeout;
@@ -7,13 +8,15 @@ use connector_core::stp::frame::{forward, response, response_text};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::outbox::Outbox;
+
 /// Identifies one connection to the hub.
 pub(super) type PeerId = u64;
 
 /// One frame to send through `to`.
 #[derive(Debug)]
-pub(super) struct Outgoing<'a, O> {
-    pub(super) to: O,
+pub(super) struct Outgoing<'a> {
+    pub(super) to: Arc<Outbox>,
     pub(super) body: Body<'a>,
 }
 
@@ -40,5 +43,10 @@ impl Body<'_> {
                 response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into()
             }
         }
+    }
+
+    /// Whether it is the hub's own refusal.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Body::HubResponse { outcome: Err(_), .. })
     }
 }

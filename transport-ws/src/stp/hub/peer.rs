@@ -12,7 +12,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use transport_server::is_loopback;
 
 use super::Inner;
+use super::delivery::Origin;
 use super::incoming::Incoming;
+use super::memory::SessionMemory;
 use super::outbox::Outbox;
 use super::outgoing::{Body, Outgoing, PeerId};
 use super::router::Scope;
@@ -29,14 +31,15 @@ const LIST_INTERVAL: Duration = Duration::from_secs(1);
 /// Serves one connection until it ends.
 pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop: Stop) {
     let Accepted { mut link, path, peer } = accepted;
-    let outbox = Arc::new(Outbox::new(hub.config.queue.clone()));
+    let memory = SessionMemory::new(hub.config.session_memory_limit);
+    let outbox = Arc::new(Outbox::new(hub.config.queue.clone(), memory));
     let scope = match (hub.config.list_to_remote || is_loopback(peer), &hub.config.server.token) {
         (false, _) => Scope::None,
         (true, None) => Scope::Own,
         (true, Some(_)) => Scope::All,
     };
     hub.router().join(id, Arc::clone(&outbox), &path, scope);
-    let mut membership = Membership { hub: Arc::clone(&hub), id, slow: false };
+    let mut membership = Membership { hub: Arc::clone(&hub), id, outbox: Arc::clone(&outbox), slow: false };
     let timer = Box::pin(tokio::time::sleep(outbox.limits().stall_timeout));
     let traces = Arc::clone(&hub.traces);
     let register_timer = Box::pin(tokio::time::sleep(hub.config.register_timeout));
@@ -66,13 +69,13 @@ pub(super) async fn serve(hub: Arc<Inner>, id: PeerId, accepted: Accepted, stop:
 struct Membership {
     hub: Arc<Inner>,
     id: PeerId,
+    outbox: Arc<Outbox>,
     slow: bool,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let outgoing = self.hub.router().leave(self.id, self.slow);
-        self.hub.deliver(self.id, outgoing, &Utf8Bytes::default());
+        self.hub.leave(Origin { id: self.id, outbox: &self.outbox }, self.slow);
     }
 }
 
@@ -96,24 +99,31 @@ enum Registration {
 }
 
 impl PeerEndpoint {
+    fn deliver(&self, outgoing: Vec<Outgoing<'_>>, received: &Utf8Bytes) {
+        self.hub.deliver(Origin { id: self.id, outbox: &self.outbox }, outgoing, received);
+    }
+
     /// A listing is built outside the router's lock, and not too often.
     fn list(&mut self, cookie: i64) {
         let now = Instant::now();
         let too_soon = self.last_listed.is_some_and(|last| now < last + LIST_INTERVAL);
-        let listed = self.hub.router().list(self.id, cookie);
-        let outcome = match listed {
-            Err(refusal) => return self.hub.deliver(self.id, refusal.into_iter().collect(), &Utf8Bytes::default()),
+        let allowed = self.hub.router().may_list(self.id, cookie);
+        let outcome = match allowed {
+            Err(refusal) => return self.deliver(refusal.into_iter().collect(), &Utf8Bytes::default()),
             Ok(_) if too_soon => Err("this connection has just listed the hub: wait a second".to_owned()),
-            Ok(snapshot) if snapshot.min_size() > self.hub.config.server.ws.send_limit() => {
-                Err("the listing is too long for one message: list a single session".to_owned())
+            Ok(only) => {
+                let snapshot = self.hub.snapshot(only.as_deref());
+                match snapshot.min_size() > self.hub.config.server.ws.max_sent_message {
+                    true => Err("the listing is too long for one message: list a single session".to_owned()),
+                    // Strings, numbers and string keys always serialize.
+                    false => Ok(serde_json::to_string(&snapshot.listing()).unwrap_or_default()),
+                }
             }
-            // Strings, numbers and string keys always serialize.
-            Ok(snapshot) => Ok(serde_json::to_string(&snapshot.listing()).unwrap_or_default()),
         };
         self.last_listed = Some(now);
         let body = Body::HubResponse { cookie, outcome };
         let outgoing = Outgoing { to: Arc::clone(&self.outbox), body };
-        self.hub.deliver(self.id, vec![outgoing], &Utf8Bytes::default());
+        self.deliver(vec![outgoing], &Utf8Bytes::default());
     }
 }
 
@@ -129,14 +139,15 @@ impl Endpoint for PeerEndpoint {
             return self.list(cookie);
         }
         let registers = matches!(incoming, Incoming::Register { .. });
-        let outgoing = self.hub.router().receive(self.id, incoming, Instant::now().into_std());
+        let from = Origin { id: self.id, outbox: &self.outbox };
+        let outgoing = self.hub.receive(from, incoming, Instant::now().into_std());
         if registers
             && matches!(self.registration, Registration::Awaited(_))
             && self.hub.router().is_registered(self.id)
         {
             self.registration = Registration::Fresh;
         }
-        self.hub.deliver(self.id, outgoing, &text);
+        self.deliver(outgoing, &text);
     }
 
     fn take_admission(&mut self) -> bool {
@@ -145,6 +156,10 @@ impl Endpoint for PeerEndpoint {
             self.registration = Registration::Done;
         }
         fresh
+    }
+
+    fn may_receive(&self) -> bool {
+        !self.outbox.owes_reading(self.id)
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Utf8Bytes> {
@@ -165,7 +180,7 @@ impl Endpoint for PeerEndpoint {
         if let Some(next) = next {
             self.outbox.set_deadline(next);
         }
-        self.hub.deliver(self.id, outgoing, &Utf8Bytes::default());
+        self.deliver(outgoing, &Utf8Bytes::default());
         true
     }
 
@@ -176,7 +191,10 @@ impl Endpoint for PeerEndpoint {
             return Poll::Ready(LinkEnd::NoHandshake(self.hub.config.register_timeout));
         }
         let limit = self.outbox.limits().stall_timeout;
-        if !self.outbox.is_full(cx) {
+        if self.outbox.is_overflowed() {
+            return Poll::Ready(LinkEnd::TooSlow(limit));
+        }
+        if !self.outbox.is_full(cx) && self.may_receive() {
             self.stall = None;
         } else if self.stall.is_none() {
             self.stall = Some(StallDetector::new(limit, progress()));

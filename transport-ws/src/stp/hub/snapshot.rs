@@ -10,13 +10,21 @@ use super::listing::{StpCounters, StpListedService, StpListedSession, StpListing
 pub(super) type ServiceState = (Arc<StpService>, usize);
 
 /// Sessions and their services.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) sessions: Vec<(Arc<str>, Vec<ServiceState>)>,
     pub(super) counters: StpCounters,
 }
 
 impl Snapshot {
+    /// Adds the next service of this session, or the first one of the next session.
+    pub(super) fn add(&mut self, session: &Arc<str>, service: ServiceState) {
+        match self.sessions.last_mut().filter(|(last, _)| last == session) {
+            Some((_, services)) => services.push(service),
+            None => self.sessions.push((Arc::clone(session), vec![service])),
+        }
+    }
+
     /// At least this many bytes are needed to describe it.
     pub(super) fn min_size(&self) -> usize {
         let service = |(service, _): &ServiceState| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::raw::Socket;
-use super::verdict::Side::{Peer, Stranger};
+use super::verdict::Side::{Peer, Session, Stranger};
 use super::victim::Kind::Hub;
 use super::{Attack, Case, FOUND, Result, Target, text};
 
@@ -18,7 +18,31 @@ pub(super) const CASES: &[Case] = &[
     Case::new("list-registered-hub", Hub, Peer, 4, list_registered).about("the same by 4 services"),
     Case::new("slow-requests-hub", Hub, Peer, 17_000, slow_requests)
         .about("17,000 requests of one service that their service does not answer, beside another asker"),
+    Case::new("queues-hub", Hub, Session, 24, queues)
+        .about("24 services of one session that do not read, each flooded with informs of 256 KiB by one sender"),
 ];
+
+fn queues(target: Target) -> Attack {
+    Box::pin(async move {
+        let url = format!("{}/queues", target.url);
+        let mut held = Vec::new();
+        let mut senders = Vec::new();
+        for n in 0..target.n {
+            held.push(register(&url, "Deaf", &[format!("A{n}")]).await?);
+            senders.push(register(&url, "Sender", &[]).await?);
+        }
+        let flooding = senders.into_iter().enumerate().map(async |(n, mut sender)| {
+            let inform = json!({ "method": format!("A{n}"), "params": "x".repeat(256 << 10) }).to_string();
+            while Instant::now() < target.until {
+                timeout_at(target.until, sender.send(inform.clone())).await.unwrap_or(Ok(()))?;
+                target.count();
+            }
+            Ok::<_, String>(sender)
+        });
+        let senders = try_join_all(flooding).await?;
+        Ok(Box::new((held, senders)) as _)
+    })
+}
 
 fn idle(target: Target) -> Attack {
     Box::pin(async move {

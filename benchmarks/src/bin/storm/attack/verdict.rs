@@ -17,6 +17,8 @@ const STRANGER_MIB: u64 = 64;
 /// What a peer pins, at most, after the handshake: its link's budget, which by default is the larger of 64 MiB and four
 /// times its largest message (16 MiB), and a tenth.
 const LINK_MIB: u64 = (64 * MIB + 64 * MIB / 10) / MIB;
+/// What the services of one session of a hub pin together, at most, and a tenth.
+const SESSION_MIB: u64 = (256 * MIB + 256 * MIB / 10) / MIB;
 /// A newcomer is let in within this time.
 const LET_IN: Duration = Duration::from_secs(2);
 /// The 99th percentile of the latency of calls by others.
@@ -35,6 +37,8 @@ pub(crate) enum Side {
     Stranger,
     /// A peer after its handshake.
     Peer,
+    /// Services of one session of a hub.
+    Session,
 }
 
 /// The results of a case.
@@ -122,6 +126,7 @@ fn memory_bound(case: &Case) -> u64 {
     match case.side {
         Side::Stranger => STRANGER_MIB,
         Side::Peer => LINK_MIB,
+        Side::Session => SESSION_MIB,
     }
 }
 

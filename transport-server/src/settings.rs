@@ -1,0 +1,106 @@
+//! Checks of settings with which nothing can work, so that they are an error where they are used first instead of a
+//! connection that mysteriously fails, or a value that is silently replaced.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::HeaderValue;
+use thiserror::Error;
+
+/// A setting with which nothing can work. Says which one it is, and what to set instead.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{name} is {value}: set {remedy}")]
+pub struct BadSetting {
+    name: &'static str,
+    value: String,
+    remedy: String,
+}
+
+/// The shortest time limit. No operation succeeds within less.
+const MIN_TIME: Duration = Duration::from_millis(1);
+
+impl BadSetting {
+    /// Checks a number of things or bytes: at least 1.
+    ///
+    /// # Errors
+    /// It is 0, so that nothing would fit.
+    pub fn not_zero(name: &'static str, value: usize) -> Result<(), BadSetting> {
+        match value {
+            0 => Err(BadSetting { name, value: "0, so nothing fits".to_owned(), remedy: "at least 1".to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a number that has both bounds.
+    ///
+    /// # Errors
+    /// It is outside of `range`.
+    pub fn within(name: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), BadSetting> {
+        match range.contains(&value) {
+            true => Ok(()),
+            false => {
+                let remedy = format!("{} to {}", range.start(), range.end());
+                Err(BadSetting { name, value: value.to_string(), remedy })
+            }
+        }
+    }
+
+    /// Checks a time limit or an interval: at least 1 ms.
+    ///
+    /// # Errors
+    /// It is shorter, so that it would have passed before anything can happen.
+    pub fn lasts(name: &'static str, time: Duration) -> Result<(), BadSetting> {
+        match time < MIN_TIME {
+            true => {
+                let value = format!("{time:?}, which has passed before anything can happen");
+                Err(BadSetting { name, value, remedy: format!("at least {MIN_TIME:?}") })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Checks a token that is sent in an HTTP header. The error does not show it.
+    ///
+    /// # Errors
+    /// It has a character that no header carries, or begins or ends with a space, which is not part of a header's value.
+    pub fn header_token(name: &'static str, token: &str) -> Result<(), BadSetting> {
+        match HeaderValue::from_str(token).is_ok() && token.trim() == token {
+            true => Ok(()),
+            false => Err(BadSetting {
+                name,
+                value: "a text that no HTTP header can carry".to_owned(),
+                remedy: "one without control characters, and without spaces around it".to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_work_is_accepted() {
+        BadSetting::not_zero("a", 1).unwrap();
+        BadSetting::within("a", 7, 7..=7).unwrap();
+        BadSetting::lasts("a", Duration::MAX).unwrap();
+        BadSetting::lasts("a", MIN_TIME).unwrap();
+        BadSetting::header_token("a", "s3cret & more").unwrap();
+    }
+
+    #[test]
+    fn an_error_names_the_setting_and_the_remedy() {
+        let text = |checked: Result<(), BadSetting>| checked.unwrap_err().to_string();
+        assert_eq!(text(BadSetting::not_zero("X::a", 0)), "X::a is 0, so nothing fits: set at least 1");
+        assert_eq!(text(BadSetting::within("X::a", 9, 2..=8)), "X::a is 9: set 2 to 8");
+        assert_eq!(
+            text(BadSetting::lasts("X::a", Duration::ZERO)),
+            "X::a is 0ns, which has passed before anything can happen: set at least 1ms"
+        );
+        for token in ["hunter2\n", " hunter2", "hunter2\t", "hunter\u{0}2"] {
+            let text = text(BadSetting::header_token("X::token", token));
+            assert!(text.starts_with("X::token is a text that no HTTP header can carry: set one without"), "{text}");
+            assert!(!text.contains("nter"), "{text}");
+        }
+    }
+}
