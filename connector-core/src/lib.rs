@@ -92,6 +92,7 @@
 // For links from other crates' pages: Cargo may document them before this crate exists, and rustdoc cannot resolve them.
 #![doc(html_root_url = "../")]
 
+mod bad_setting;
 mod budget;
 mod client;
 mod connector;
@@ -117,6 +118,7 @@ mod wire;
 mod readme {}
 
 pub use async_trait::async_trait;
+pub use bad_setting::BadSetting;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{
     ClientConnector, ConnectError, FailedWrite, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,

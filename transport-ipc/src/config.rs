@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use connector_core::BadSetting;
 use connector_core::ConnectError;
-use transport_server::BadSetting;
 
 /// The environment variable that names the local socket that an engine serves for a program it starts.
 #[cfg(any(feature = "client", feature = "plugin"))]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::BadSetting;
+use connector_core::BadSetting;
 
 /// Why a server could not be bound.
 #[derive(Debug, Error)]

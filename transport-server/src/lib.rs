@@ -5,7 +5,6 @@
 //! - [`AllowedOrigins`] keeps web pages out, and [`token_matches`] checks a token in constant time.
 //! - [`Admission`] limits connections, and keeps those that prove nothing, and those of one address, from occupying the
 //!   places of others.
-//! - [`BadSetting`] finds settings with which nothing can work. Connectors use it, too.
 //!
 //! `transport-ws` and `transport-socketio` are built on this crate and re-export [`BindError`]. Plugins and hosts do not
 //! need it.
@@ -14,7 +13,6 @@ mod admission;
 mod bind;
 mod listener;
 mod origins;
-mod settings;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,7 +22,6 @@ pub use admission::{Admission, MAX_PENDING_BYTES, NoPlace, Ticket};
 pub use bind::BindError;
 pub use listener::Listener;
 pub use origins::{AllowedOrigins, header_excerpt};
-pub use settings::BadSetting;
 
 /// Whether only this machine reaches `addr`. An IPv4 address inside an IPv6 address counts as that IPv4 address.
 pub fn is_loopback(addr: SocketAddr) -> bool {

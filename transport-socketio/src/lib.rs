@@ -89,7 +89,7 @@ pub use client::{
 pub use plugin::{SocketIoConnector, SocketIoConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use transport_server::{BadSetting, BindError};
+pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 #[cfg(any(feature = "client", feature = "plugin"))]
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use connector_core::BadSetting;
 #[cfg(any(feature = "client", feature = "plugin"))]
-use transport_server::BadSetting;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

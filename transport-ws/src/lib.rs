@@ -92,7 +92,7 @@ pub use config::WsConfig;
 pub use plugin::{WsConnector, WsConnectorConfig, plugin, plugin_with};
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use transport_server::{BadSetting, BindError};
+pub use transport_server::BindError;
 
 #[cfg(all(doctest, feature = "client", feature = "plugin"))]
 #[doc = include_str!("../README.md")]

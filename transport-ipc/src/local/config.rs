@@ -1,4 +1,4 @@
-use transport_server::BadSetting;
+use connector_core::BadSetting;
 
 use crate::config::IpcConfig;
 

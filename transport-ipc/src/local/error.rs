@@ -1,7 +1,7 @@
 use std::io;
 
+use connector_core::BadSetting;
 use thiserror::Error;
-use transport_server::BadSetting;
 
 use super::name::NameError;
 

@@ -68,4 +68,3 @@ pub use name::{LocalName, NameError};
 pub use server::LocalServer;
 #[cfg(feature = "client")]
 pub use server::{serve, serve_with};
-pub use transport_server::BadSetting;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use transport_server::BadSetting;
+use connector_core::BadSetting;
 
 use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
 use crate::tls::ServerConfig;

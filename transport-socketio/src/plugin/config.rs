@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use transport_server::BadSetting;
+use connector_core::BadSetting;
 
 use crate::config::{DEFAULT_MAX_MESSAGE, DEFAULT_PATH};
 use crate::tls::TlsConnector;

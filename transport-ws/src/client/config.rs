@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use transport_server::BadSetting;
+use connector_core::BadSetting;
 
 use crate::config::WsConfig;
 use crate::tls::ServerConfig;
@@ -58,7 +58,7 @@ pub struct WsServerConfig {
     /// The token that engines must send; otherwise they are rejected with HTTP 401. Default: none required.
     ///
     /// Engines send it in the header `Authorization: Bearer <token>`, or as `?token=<token>` in the URL because
-    /// browsers cannot set headers. It must not be empty, and have no control characters and no spaces around it. Over
+    /// browsers cannot set headers. It must not be empty, and consist of printable ASCII, without spaces around it. Over
     /// `ws://` it is readable on the network.
     #[debug("{:?}", token.as_ref().map(|_| "…"))]
     pub token: Option<String>,

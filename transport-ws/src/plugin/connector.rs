@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use connector_core::BadSetting;
 use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,7 +11,6 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
-use transport_server::BadSetting;
 use url::Url;
 
 use super::config::{WsConnectorConfig, default_tls};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use transport_server::BadSetting;
+use connector_core::BadSetting;
 
 use crate::plugin::WsConnectorConfig;
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use connector_core::BadSetting;
 use connector_core::QueueLimits;
-use transport_server::BadSetting;
 
 use crate::client::WsServerConfig;
 

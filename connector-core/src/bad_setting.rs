@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::HeaderValue;
 use thiserror::Error;
 
 /// A setting with which nothing can work. Says which one it is, and what to set instead.
@@ -62,14 +61,15 @@ impl BadSetting {
     /// Checks a token that is sent in an HTTP header. The error does not show it.
     ///
     /// # Errors
-    /// It has a character that no header carries, or begins or ends with a space, which is not part of a header's value.
+    /// It has a character that is not printable ASCII, or begins or ends with a space, which is not part of a header's value
+    /// (RFC 9110, section 5.5).
     pub fn header_token(name: &'static str, token: &str) -> Result<(), BadSetting> {
-        match HeaderValue::from_str(token).is_ok() && token.trim() == token {
+        match token.bytes().all(|byte| matches!(byte, b' '..=b'~')) && token.trim() == token {
             true => Ok(()),
             false => Err(BadSetting {
                 name,
                 value: "a text that no HTTP header can carry".to_owned(),
-                remedy: "one without control characters, and without spaces around it".to_owned(),
+                remedy: "one of printable ASCII characters, without spaces around it".to_owned(),
             }),
         }
     }
@@ -97,9 +97,12 @@ mod tests {
             text(BadSetting::lasts("X::a", Duration::ZERO)),
             "X::a is 0ns, which has passed before anything can happen: set at least 1ms"
         );
-        for token in ["hunter2\n", " hunter2", "hunter2\t", "hunter\u{0}2"] {
+        for token in ["hunter2\n", " hunter2", "hunter2\t", "hunter\u{0}2", "hünter2"] {
             let text = text(BadSetting::header_token("X::token", token));
-            assert!(text.starts_with("X::token is a text that no HTTP header can carry: set one without"), "{text}");
+            assert!(
+                text.starts_with("X::token is a text that no HTTP header can carry: set one of printable"),
+                "{text}"
+            );
             assert!(!text.contains("nter"), "{text}");
         }
     }
