@@ -9,6 +9,8 @@ use crate::sync::{AtomicU64, Ordering};
 const CHUNK: u64 = 64 << 10;
 /// Room beyond the limit for refusals, as a fraction of it: a peer that has used up its budget gets errors.
 const OVERDRAFT: u64 = 16;
+/// How many of the largest messages of its transport a link's budget holds, at least.
+const LARGEST_MESSAGES: u64 = 4;
 
 /// The budget that all links of an engine share.
 #[derive(Debug)]
@@ -35,11 +37,15 @@ impl SharedBudget {
     }
 }
 
-/// The budget of one link: what its peer makes this end hold. Each item is charged where it is queued or stored, and
-/// released when its [`Charge`] is dropped.
+/// The budget of one link: what its peer makes this end hold, in both directions. Each item is charged where it is
+/// queued or stored, and released when its [`Charge`] is dropped. The transport's copies of messages in transit are set
+/// aside instead, by [`fit`](Budget::fit).
 #[derive(Debug)]
 pub(crate) struct Budget {
-    limit: u64,
+    /// As configured.
+    total: u64,
+    /// The part for what is charged.
+    limit: AtomicU64,
     used: AtomicU64,
     /// The part of the shared budget that this one has taken.
     reserved: AtomicU64,
@@ -48,7 +54,17 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limit: usize, shared: Option<Arc<SharedBudget>>) -> Arc<Budget> {
-        Arc::new(Budget { limit: limit as u64, used: AtomicU64::new(0), reserved: AtomicU64::new(0), shared })
+        let (total, limit) = (limit as u64, AtomicU64::new(limit as u64));
+        Arc::new(Budget { total, limit, used: AtomicU64::new(0), reserved: AtomicU64::new(0), shared })
+    }
+
+    /// Fits the budget to a new link, whose transport carries messages of at most this many bytes: raises it to
+    /// [`LARGEST_MESSAGES`] of them, and sets one aside for each direction. The transport holds these copies itself: the
+    /// frame that is being read, and the message that is being written.
+    pub(crate) fn fit(&self, max_message: Option<usize>) {
+        let largest = max_message.map_or(0, |bytes| bytes as u64);
+        let total = self.total.max(largest.saturating_mul(LARGEST_MESSAGES));
+        self.limit.store(total.saturating_sub(largest.saturating_mul(2)), Ordering::Relaxed);
     }
 
     /// Charges this many bytes. An unused budget admits an item of any size.
@@ -66,13 +82,32 @@ impl Budget {
         Charge { budget: Arc::clone(self), bytes: 0 }
     }
 
-    pub(crate) fn limit(&self) -> usize {
-        self.limit as usize
+    /// What may be charged in total.
+    fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Checks `bytes` more of a kind that already uses `used` bytes of the budget. One kind may use half, so that it
+    /// leaves room for others, or be one item of any size.
+    ///
+    /// # Errors
+    /// The half is used up.
+    pub(crate) fn check_half(&self, used: usize, bytes: usize) -> Result<(), OverBudget> {
+        let (used, bytes, limit) = (used as u64, bytes as u64, self.limit() / 2);
+        match used == 0 || used.saturating_add(bytes) <= limit {
+            true => Ok(()),
+            false => Err(OverBudget { bytes, used, limit, shared: false }),
+        }
+    }
+
+    /// An eighth of the limit.
+    pub(crate) fn eighth(&self) -> usize {
+        self.limit() as usize / 8
     }
 
     /// Whether at least a quarter is used: queued events may use up to half, and stay below it.
     pub(crate) fn is_quarter_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.limit / 4
+        self.used.load(Ordering::Relaxed) >= self.limit() / 4
     }
 
     fn take(&self, bytes: u64, limit: u64) -> Result<(), OverBudget> {
@@ -83,7 +118,7 @@ impl Budget {
             return Ok(());
         }
         self.used.fetch_sub(bytes, Ordering::Relaxed);
-        let limit = if own { self.shared.as_ref().map_or(self.limit, |shared| shared.limit) } else { self.limit };
+        let limit = if own { self.shared.as_ref().map_or(limit, |shared| shared.limit) } else { limit };
         Err(OverBudget { bytes, used: before, limit, shared: own })
     }
 
@@ -142,7 +177,7 @@ impl Charge {
     /// # Errors
     /// The budget is used up.
     pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        self.resize_within(bytes as u64, self.budget.limit)
+        self.resize_within(bytes as u64, self.budget.limit())
     }
 
     /// Like [`resize`](Self::resize), for a refusal, which may exceed the limit slightly.
@@ -150,7 +185,7 @@ impl Charge {
     /// # Errors
     /// The overdraft is used up as well.
     pub(crate) fn resize_for_refusal(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        let limit = self.budget.limit;
+        let limit = self.budget.limit();
         self.resize_within(bytes as u64, limit.saturating_add(limit / OVERDRAFT))
     }
 
@@ -166,6 +201,10 @@ impl Charge {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes as usize
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 }
 
@@ -216,6 +255,28 @@ mod tests {
         budget.empty().resize_for_refusal(7).unwrap_err();
         second.resize(0).unwrap();
         drop(budget.charge(1000).expect("an unused budget admits any size"));
+    }
+
+    #[test]
+    fn a_budget_sets_aside_one_message_for_each_direction() {
+        let budget = Budget::new(100, None);
+        for (max_message, limit) in [(Some(10), 80), (Some(25), 50), (Some(100), 200), (Some(0), 100), (None, 100)] {
+            budget.fit(max_message);
+            let _used = budget.charge(1).unwrap();
+            let rest = budget.charge(limit - 1).unwrap();
+            let error = budget.charge(1).unwrap_err().to_string();
+            assert_eq!(error, format!("{limit} of {limit} bytes are in use, and it needs 1 more"));
+            drop(rest);
+        }
+    }
+
+    #[test]
+    fn one_kind_may_use_half() {
+        let kind = Budget::new(100, None);
+        kind.check_half(0, 90).expect("one item of any size");
+        kind.check_half(40, 10).unwrap();
+        let error = kind.check_half(50, 10).unwrap_err();
+        assert_eq!(error.to_string(), "50 of 50 bytes are in use, and it needs 10 more");
     }
 
     #[test]

@@ -227,6 +227,16 @@ pub trait Link: Send + 'static {
         false
     }
 
+    /// The largest message that this link carries in either direction, in bytes. Default: `None`, unknown or unlimited.
+    ///
+    /// The memory budget of the link's peer ([`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit),
+    /// [`ClientConfig::memory_limit`](crate::ClientConfig::memory_limit)) holds at least four of them, of which it sets
+    /// aside two: for the frame that is being received and the one that is being written. A link should hold no more
+    /// than that. A link that wraps another forwards this. Called once, when the link is up.
+    fn max_message(&self) -> Option<usize> {
+        None
+    }
+
     /// Called once at the plugin's end, when the engine has performed the plugin handshake. Default: nothing happens.
     ///
     /// Until then a link made by [`ClientConnector::accept`] may limit what it receives (to no less than 64 KiB), and may

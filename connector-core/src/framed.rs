@@ -38,6 +38,7 @@ pub struct FramedLink<T> {
     inner: T,
     close_timeout: Duration,
     count_traffic: fn(&T) -> Traffic,
+    max_message: Option<usize>,
     failed_write: FailedWrite,
     state: State,
 }
@@ -67,6 +68,7 @@ where
             inner,
             close_timeout: CLOSE_TIMEOUT,
             count_traffic: |_| Traffic::default(),
+            max_message: None,
             failed_write: FailedWrite::default(),
             state: State::Open,
         }
@@ -83,6 +85,14 @@ where
     #[must_use]
     pub fn count_traffic(mut self, count: fn(&T) -> Traffic) -> FramedLink<T> {
         self.count_traffic = count;
+        self
+    }
+
+    /// Sets the size of the largest message, in bytes, which `inner` enforces: see [`Link::max_message`]. Default:
+    /// unknown.
+    #[must_use]
+    pub fn message_limit(mut self, bytes: usize) -> FramedLink<T> {
+        self.max_message = Some(bytes);
         self
     }
 
@@ -190,6 +200,10 @@ where
 
     fn traffic(&self) -> Traffic {
         (self.count_traffic)(&self.inner)
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        self.max_message
     }
 }
 

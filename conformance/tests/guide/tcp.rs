@@ -38,7 +38,7 @@ impl Encoder<Message> for Frames {
 fn link(stream: TcpStream) -> Box<dyn Link> {
     let _ = stream.set_nodelay(true); // slower without, but no reason to fail
     let frames = LengthDelimitedCodec::builder().max_frame_length(LARGEST).new_codec();
-    Box::new(FramedLink::new(Framed::new(stream, Frames(frames))))
+    Box::new(FramedLink::new(Framed::new(stream, Frames(frames))).message_limit(LARGEST))
 }
 
 /// The plugin's end.

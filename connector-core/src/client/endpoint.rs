@@ -136,7 +136,7 @@ impl Role for PluginRole {
             }
             PluginEvent::Invoke(Invocation { id, name, key, from, path, args }) => {
                 let echo = Echo { name, key: key.clone() };
-                let charge = Exchange::<PluginSide>::charge(&self.shared.outbox, id.as_ref(), &echo, &args);
+                let charge = exchange.charge(&self.shared.outbox, id.as_ref(), &echo, &args);
                 let work = match charge {
                     _ if exchange.running() >= self.shared.config.max_running => {
                         Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))

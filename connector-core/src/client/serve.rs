@@ -47,9 +47,11 @@ pub struct ClientConfig {
     /// [`LinkEnd::NoHandshake`], so that a peer which is not an engine does not occupy a connection. Default 10 s;
     /// [`Duration::MAX`] waits indefinitely.
     pub handshake_timeout: Duration,
-    /// The memory, in bytes, that the plugin holds for its engine: the arguments of running methods, and responses that
-    /// the engine has not read. Each item also counts a fixed overhead. An item of any size fits if nothing else is
-    /// held. Beyond the limit calls are refused and results become errors, and an engine that reads nothing then loses
+    /// The memory, in bytes, that the plugin holds for its engine: messages in transit, the arguments of running methods,
+    /// and responses that the engine has not read (at most half of the rest). Each item also counts a fixed overhead. An
+    /// item of any size fits if nothing else is held. At least four times, and for messages in transit twice, the size of
+    /// the transport's largest message: see [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit). Beyond
+    /// the limit calls are refused and results become errors, and an engine that reads nothing then loses
     /// its link as [`LinkEnd::TooSlow`]. Default 64 MiB.
     pub memory_limit: usize,
     /// How long methods may keep running when the plugin is stopped gracefully ([`Serving::until`],

@@ -159,7 +159,7 @@ impl Role for EngineRole {
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
             EngineEvent::Call { id, target, method, args } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
-                let charge = Exchange::<EngineSide>::charge(&self.remote.outbox, id.as_ref(), &echo, &args);
+                let charge = exchange.charge(&self.remote.outbox, id.as_ref(), &echo, &args);
                 let work = match charge {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);

@@ -83,9 +83,14 @@ pub struct PluginOptions {
     /// How many consecutive digits a number may have in such JSON, with the same consequences. Protects parsers that
     /// take quadratic time for them. At least 1. Default 1,000.
     pub max_digits: usize,
-    /// The memory, in bytes, that the engine holds for a plugin behind a link: the arguments of its calls, responses
-    /// that it has not read, events queued for it (at most half), and the last occurrences of its own events. Each item
-    /// also counts a fixed overhead. An item of any size fits if nothing else is held.
+    /// The memory, in bytes, that the engine holds for a plugin behind a link: messages in transit, the arguments of its
+    /// calls, responses that it has not read (at most half of the rest), events queued for it (the same), and the last
+    /// occurrences of its own events. Each item also counts a fixed overhead. An item of any size fits if nothing else is
+    /// held.
+    ///
+    /// Where the transport limits the size of a message ([`Link::max_message`](crate::Link::max_message)), the limit is
+    /// at least four times that size, and two messages of that size are set aside for those in transit, one in each
+    /// direction: with 16 MiB messages, the default leaves 32 MiB for the rest.
     ///
     /// Beyond the limit its calls are refused as [`Refusal::OverBudget`](crate::Refusal::OverBudget), results become
     /// errors, the oldest queued events are dropped, and events are not stored. A plugin that reads nothing then loses

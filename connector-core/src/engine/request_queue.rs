@@ -68,9 +68,12 @@ impl<C: Queueable> Lane<C> {
         }
         let last = self.waiting.iter().rev().find(|waiting| waiting.caller == caller);
         let round = last.map_or(self.round, |last| last.round) + 1;
-        let is_last = self.waiting.back().is_none_or(|back| back.round <= round);
-        let at = if is_last { self.waiting.len() } else { self.waiting.partition_point(|other| other.round <= round) };
-        self.waiting.insert(at, Waiting { round, caller, call });
+        let waiting = Waiting { round, caller, call };
+        if self.waiting.back().is_none_or(|back| back.round <= round) {
+            self.waiting.push_back(waiting);
+        } else {
+            self.waiting.insert(self.waiting.partition_point(|other| other.round <= round), waiting);
+        }
         true
     }
 
@@ -139,13 +142,13 @@ impl<C: Queueable> RequestQueue<C> {
     }
 
     /// Removes a call that has ended or is dropped. Returns the calls that start to run.
-    pub(super) fn leave(&mut self, method: &str, call: &C) -> Vec<C> {
+    pub(super) fn leave(&mut self, method: &str, call: &C) -> SmallVec<[C; 1]> {
         let lane = self.lane(method);
         match lane.running.iter().position(|running| running.is(call)) {
             Some(position) => drop(lane.running.swap_remove(position)),
             None => lane.waiting.retain(|waiting| !waiting.call.is(call)),
         }
-        let mut started = Vec::new();
+        let mut started = SmallVec::new();
         while lane.running.len() < lane.limit {
             let Some(next) = lane.next() else { break };
             lane.running.push(next.clone());
@@ -250,10 +253,10 @@ mod tests {
             queue.enter("x", Call(n, "a", "x"));
         }
         queue.enter("x", Call(3, "b", "x"));
-        assert_eq!(queue.leave("x", &Call(0, "a", "x")), [Call(1, "a", "x")]);
-        assert_eq!(queue.leave("x", &Call(1, "a", "x")), [Call(3, "b", "x")]);
+        assert_eq!(queue.leave("x", &Call(0, "a", "x"))[..], [Call(1, "a", "x")]);
+        assert_eq!(queue.leave("x", &Call(1, "a", "x"))[..], [Call(3, "b", "x")]);
         queue.enter("x", Call(4, "b", "x"));
-        assert_eq!(queue.leave("x", &Call(3, "b", "x")), [Call(2, "a", "x")]);
+        assert_eq!(queue.leave("x", &Call(3, "b", "x"))[..], [Call(2, "a", "x")]);
     }
 
     #[test]
@@ -304,7 +307,7 @@ mod tests {
                         let all: Vec<Call> = among.iter().flatten().cloned().collect();
                         if let Some(call) = all.get(n % all.len().max(1)) {
                             let lane = lane(call.2);
-                            started = queue.leave(call.2, call);
+                            started = queue.leave(call.2, call).into_vec();
                             running[lane].retain(|other| other != call);
                             waiting[lane].retain(|other| other != call);
                             while running[lane].len() < limit[lane] && !waiting[lane].is_empty() {

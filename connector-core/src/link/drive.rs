@@ -32,6 +32,7 @@ const MAX_CUT_TURNS: usize = 32;
 /// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
 pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role>) -> LinkEnd {
     let limits = endpoint.role.outbox().limits().clone();
+    endpoint.role.outbox().budget().fit(link.max_message());
     let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
     // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     let mut signs = 0u64;

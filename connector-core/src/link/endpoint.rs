@@ -80,6 +80,8 @@ pub(crate) struct Exchange<S: Side> {
     tasks: TaskSet<Option<(Echo, Charge)>, Outcome<S>>,
     hooks: usize,
     responses: ResponseQueue<Response<S>>,
+    /// The bytes charged for them.
+    unread: usize,
     /// What refusals by the session itself echo, while they wait to be sent.
     echoed: Charge,
     /// The peer does not read, and not even refusals fit into its budget.
@@ -110,8 +112,8 @@ struct Response<S: Side> {
     id: Option<Id>,
     echo: Echo,
     outcome: Outcome<S>,
-    /// Released when the response is sent.
-    _charge: Charge,
+    /// Released when the response is passed to the transport, whose copy the budget sets aside.
+    charge: Charge,
 }
 
 impl<S: Side> Exchange<S> {
@@ -132,13 +134,16 @@ impl<S: Side> Exchange<S> {
     /// Charges a request to the peer.
     ///
     /// # Errors
-    /// The peer's budget is used up; refuse the request.
+    /// The peer's budget is used up, or hardly leaves room for the result; refuse the request.
     pub(crate) fn charge<C: Queued>(
+        &self,
         outbox: &Outbox<C>,
         id: Option<&Id>,
         echo: &Echo,
         args: &Payload,
     ) -> Result<Charge, OverBudget> {
+        // A method is not run for a result that would be discarded.
+        outbox.budget().check_half(self.unread, outbox.budget().eighth())?;
         outbox.budget().charge(REQUEST_OVERHEAD + echo.bytes() + id.map_or(0, Id::weight) + args.weight())
     }
 
@@ -180,14 +185,18 @@ impl<S: Side> Exchange<S> {
         };
         let charged = match refused {
             true => charge.resize_for_refusal(echoed + result),
-            false => charge.resize(echoed + result),
+            false => {
+                let half = outbox.budget().check_half(self.unread, echoed + result);
+                half.and_then(|()| charge.resize(echoed + result))
+            }
         };
         if let Err(over) = charged {
             outcome = Err(S::own_error(Fault::new(format_args!("the result cannot be kept until it is read: {over}"))));
             // Even this does not fit if the peer reads nothing.
             self.is_over_budget |= charge.resize_for_refusal(echoed).is_err();
         }
-        self.responses.push(outbox, Response { id, echo, outcome, _charge: charge });
+        self.unread += charge.bytes();
+        self.responses.push(outbox, Response { id, echo, outcome, charge });
     }
 
     /// Charges what the session itself is about to send for the peer.
@@ -202,7 +211,7 @@ impl<S: Side> Exchange<S> {
 impl<R: Role> Endpoint<R> {
     pub(crate) fn new(role: R, session: Session<R::Side, Reply>) -> Endpoint<R> {
         let (tasks, responses, echoed) = (TaskSet::new(), ResponseQueue::new(), role.outbox().budget().empty());
-        let exchange = Exchange { session, tasks, hooks: 0, responses, echoed, is_over_budget: false };
+        let exchange = Exchange { session, tasks, hooks: 0, responses, unread: 0, echoed, is_over_budget: false };
         Endpoint { role, exchange }
     }
 
@@ -263,7 +272,8 @@ impl<R: Role> Endpoint<R> {
             // Checked in each round: a command that sends nothing may have unblocked a response.
             let responses = &mut exchange.responses;
             let response = if may_send { responses.pop(role.outbox()) } else { responses.pop_any() };
-            if let Some(Response { id, echo, outcome, .. }) = response {
+            if let Some(Response { id, echo, outcome, charge }) = response {
+                exchange.unread -= charge.bytes();
                 exchange.session.respond(id, echo.name, Some(echo.key), outcome);
             } else if may_send {
                 let command = ready!(role.outbox().poll_pop(cx));

@@ -22,10 +22,9 @@ pub(crate) struct MessageQueue<C> {
     /// Number of items ever pushed.
     pushed: u64,
     bytes: usize,
-    /// The queued events, charged to the reader of the link.
+    /// The queued events, charged to the reader of the link. They may use half of its budget, so that a flood leaves
+    /// room for the reader's own requests.
     events: Charge,
-    /// The bound of `events`, so that a flood leaves room for the reader's own requests.
-    max_event_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -43,8 +42,8 @@ const DROPPED_PART: usize = 64;
 
 impl<C: Queued> MessageQueue<C> {
     /// Events may use up to half of the budget of `events`.
-    pub(crate) fn new(events: Charge, budget: usize) -> Self {
-        MessageQueue { slots: VecDeque::new(), pushed: 0, bytes: 0, events, max_event_bytes: budget / 2 }
+    pub(crate) fn new(events: Charge) -> Self {
+        MessageQueue { slots: VecDeque::new(), pushed: 0, bytes: 0, events }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,9 +97,8 @@ impl<C: Queued> MessageQueue<C> {
     }
 
     fn charge_event(&mut self, weight: usize) -> bool {
-        let before = self.events.bytes();
-        let bytes = before.saturating_add(weight).saturating_add(EVENT_OVERHEAD);
-        (before == 0 || bytes <= self.max_event_bytes) && self.events.resize(bytes).is_ok()
+        let (used, bytes) = (self.events.bytes(), weight.saturating_add(EVENT_OVERHEAD));
+        self.events.budget().check_half(used, bytes).is_ok() && self.events.resize(used.saturating_add(bytes)).is_ok()
     }
 
     pub(crate) fn pop(&mut self) -> Option<C> {
@@ -207,7 +205,7 @@ mod tests {
 
     impl Limited {
         fn new(messages: usize, bytes: usize, budget: usize) -> Limited {
-            Limited(MessageQueue::new(Budget::new(budget, None).empty(), budget), messages, bytes)
+            Limited(MessageQueue::new(Budget::new(budget, None).empty()), messages, bytes)
         }
 
         fn push(&mut self, item: Item) -> Result<Vec<Item>, Vec<Item>> {

@@ -45,7 +45,7 @@ struct State<C> {
 impl<C: Queued> Outbox<C> {
     /// `budget` is that of the link's reader, which queued events are charged to.
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>, budget: Arc<Budget>) -> Self {
-        let queue = MessageQueue::new(budget.empty(), budget.limit());
+        let queue = MessageQueue::new(budget.empty());
         let state = State { queue, down, owner: None, was_full: false };
         Outbox {
             limits,

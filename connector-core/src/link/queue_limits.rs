@@ -17,7 +17,8 @@ pub struct QueueLimits {
     pub max_messages: usize,
     /// The hard limit for the payload bytes of waiting messages, with the same consequence. An unserialized value that
     /// has to wait counts as many bytes as its JSON. One message of any size may wait alone. Events use at most half of
-    /// the link's `memory_limit` in addition. Default 64 MiB.
+    /// the link's `memory_limit` (without messages in transit) in addition. Calls are charged to the `memory_limit` of
+    /// their callers' links, so those of the host itself add up to it. Default 64 MiB.
     pub max_bytes: usize,
     /// How long a link with a full queue may make no progress before it is closed with
     /// [`LinkEnd::TooSlow`](crate::LinkEnd::TooSlow). Default 10 s.

@@ -1,7 +1,6 @@
 //! Arguments, results and event data, unparsed until they are read.
 
 use std::any::{Any, TypeId};
-use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +42,8 @@ enum Repr {
 /// A type-erased value.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
+    /// The length of the value's JSON, or of the part that can be serialized.
+    fn json_length(&self) -> usize;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
     fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
@@ -61,6 +62,13 @@ struct Typed<T> {
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         json::write(out, &self.value)
+    }
+
+    fn json_length(&self) -> usize {
+        match self.json.get() {
+            Some(Ok(json)) => json.len(),
+            _ => json::length(&self.value),
+        }
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
@@ -267,31 +275,10 @@ impl Payload {
     /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
-            Repr::Value(value) => *value.cached_size().get_or_init(|| json_length(&**value)),
+            Repr::Value(value) => *value.cached_size().get_or_init(|| value.json_length()),
             _ => self.weight(),
         }
     }
-}
-
-/// The length of the value's JSON, or of the part that can be serialized.
-fn json_length(value: &dyn Erased) -> usize {
-    const KEPT: usize = 64 << 10;
-    thread_local! {
-        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-    if let Some(Ok(json)) = value.cached().get() {
-        return json.len();
-    }
-    // Taken, because the value's `Serialize` may come here again.
-    let mut scratch = SCRATCH.take();
-    scratch.clear();
-    // A value that cannot be serialized is reported when it is sent.
-    let _ = value.serialize_into(&mut scratch);
-    let length = scratch.len();
-    if scratch.capacity() <= KEPT {
-        SCRATCH.set(scratch);
-    }
-    length
 }
 
 /// The value's JSON text, serialized on first use.
@@ -329,7 +316,8 @@ impl Serialize for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Payload(Repr::Text(Box::<str>::from(raw).into())))
+        // Takes over the text: a second copy of a large one would not be charged to the peer that sent it.
+        Ok(Payload(Repr::Slice(Box::<str>::from(raw).into())))
     }
 }
 

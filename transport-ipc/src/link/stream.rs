@@ -38,7 +38,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let lines = LineStream::new(stream, config.max_message, stray, limit);
-    FramedLink::new(lines).count_traffic(|lines| lines.traffic).close_timeout(config.close_timeout)
+    FramedLink::new(lines)
+        .count_traffic(|lines| lines.traffic)
+        .message_limit(config.max_message)
+        .close_timeout(config.close_timeout)
 }
 
 /// The messages in a byte stream's lines. Unlike `tokio_util`'s `Framed` it decodes short lines in place and serializes

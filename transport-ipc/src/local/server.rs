@@ -226,6 +226,10 @@ impl Link for Counted {
         self.link.traffic()
     }
 
+    fn max_message(&self) -> Option<usize> {
+        self.link.max_message()
+    }
+
     fn handshake_completed(&self) {
         self.ticket.admit();
         self.pending.set(false);

@@ -288,4 +288,8 @@ impl Link for ChildLink {
     fn traffic(&self) -> Traffic {
         self.inner.as_ref().map(|inner| inner.traffic()).unwrap_or_default()
     }
+
+    fn max_message(&self) -> Option<usize> {
+        self.inner.as_ref().and_then(|inner| inner.max_message())
+    }
 }

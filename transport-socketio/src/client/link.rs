@@ -223,6 +223,10 @@ impl Link for SocketLink {
         true
     }
 
+    fn max_message(&self) -> Option<usize> {
+        Some(self.max_message)
+    }
+
     fn handshake_completed(&self) {
         self.place.admit();
         if let Some(connection) = &self.connection {

@@ -231,6 +231,10 @@ impl Link for EngineIoLink {
         self.silence <= MAX_SILENCE
     }
 
+    fn max_message(&self) -> Option<usize> {
+        Some(self.max_message)
+    }
+
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if matches!(self.closing, Closing::No) {
             if self.end.is_some() {

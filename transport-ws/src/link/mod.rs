@@ -225,6 +225,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
             return Err(end.clone().into());
         }
         let frame = codec::encode(&message, self.max_sent_message, &mut self.scratch)?;
+        // Before tungstenite copies the frame: a large message then exists at most twice.
+        drop(message);
         self.send_frame(frame)
     }
 
@@ -257,6 +259,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WsLink<S> {
 
     fn notices_silence(&self) -> bool {
         self.keepalive.is_enabled()
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        Some(self.max_message.max(self.max_sent_message))
     }
 
     #[cfg(feature = "client")]

@@ -1,33 +1,49 @@
 //! JSON serialization. serde_json checks every byte of a string for escapes, which dominates the cost of long texts;
 //! this writer checks many bytes at once.
 
+mod output;
+
 use serde::Serialize;
-use serde::ser::{self, Error as _, Serializer};
+use serde::ser::{self, Serializer};
 use serde_json::Error;
+
+use self::output::{Length, Output};
 
 /// Appends `value` exactly as serde_json would write it.
 ///
 /// # Errors
 /// The value cannot be serialized. The caller must discard what has been appended.
 pub(crate) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+    write_to(out, value)
+}
+
+/// The length of the value's JSON, or of the part that can be serialized. Allocates no more than the largest key.
+pub(crate) fn length(value: &(impl Serialize + ?Sized)) -> usize {
+    let mut length = Length::default();
+    // A value that cannot be serialized is reported when it is sent.
+    let _ = write_to(&mut length, value);
+    length.bytes()
+}
+
+fn write_to(out: &mut impl Output, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
     value.serialize(Writer { out, verbatim: false })
 }
 
 /// Appends a quoted string.
-pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_str(out: &mut impl Output, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
         let (plain, others) = rest.split_at(plain_length(rest));
-        out.extend_from_slice(plain);
+        out.extend(plain);
         let Some((byte, others)) = others.split_first() else { break };
         match ESCAPES[usize::from(*byte)] {
             b'u' => {
                 let hex = |half: u8| b"0123456789abcdef"[usize::from(half)];
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+                out.extend(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
             }
-            letter => out.extend_from_slice(&[b'\\', letter]),
+            letter => out.extend(&[b'\\', letter]),
         }
         rest = others;
     }
@@ -73,8 +89,8 @@ fn plain_length(bytes: &[u8]) -> usize {
     alone.len() + start + first_special(rest).unwrap_or(rest.len())
 }
 
-struct Writer<'a> {
-    out: &'a mut Vec<u8>,
+struct Writer<'a, O> {
+    out: &'a mut O,
     /// Whether strings are already JSON.
     verbatim: bool,
 }
@@ -82,18 +98,18 @@ struct Writer<'a> {
 /// serde_json's own types pass raw JSON as a struct whose name has this prefix.
 const VERBATIM: &str = "$serde_json::private::";
 
-impl<'a> Writer<'a> {
+impl<'a, O: Output> Writer<'a, O> {
     /// Values that serde_json writes equally fast.
     fn scalar(self, value: impl Serialize) -> Result<(), Error> {
         serde_json::to_writer(self.out, &value)
     }
 
-    fn list(self, end: &'static str) -> Result<Members<'a>, Error> {
+    fn list(self, end: &'static str) -> Result<Members<'a, O>, Error> {
         self.out.push(b'[');
         Ok(Members { out: self.out, first: true, verbatim: false, end })
     }
 
-    fn object(self, end: &'static str) -> Result<Members<'a>, Error> {
+    fn object(self, end: &'static str) -> Result<Members<'a, O>, Error> {
         self.out.push(b'{');
         Ok(Members { out: self.out, first: true, verbatim: false, end })
     }
@@ -114,16 +130,16 @@ macro_rules! scalars {
     )*};
 }
 
-impl<'a> Serializer for Writer<'a> {
+impl<'a, O: Output> Serializer for Writer<'a, O> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Members<'a>;
-    type SerializeTuple = Members<'a>;
-    type SerializeTupleStruct = Members<'a>;
-    type SerializeTupleVariant = Members<'a>;
-    type SerializeMap = Members<'a>;
-    type SerializeStruct = Members<'a>;
-    type SerializeStructVariant = Members<'a>;
+    type SerializeSeq = Members<'a, O>;
+    type SerializeTuple = Members<'a, O>;
+    type SerializeTupleStruct = Members<'a, O>;
+    type SerializeTupleVariant = Members<'a, O>;
+    type SerializeMap = Members<'a, O>;
+    type SerializeStruct = Members<'a, O>;
+    type SerializeStructVariant = Members<'a, O>;
 
     scalars! {
         serialize_bool bool; serialize_char char; serialize_f32 f32; serialize_f64 f64;
@@ -133,7 +149,7 @@ impl<'a> Serializer for Writer<'a> {
 
     fn serialize_str(self, text: &str) -> Result<(), Error> {
         match self.verbatim {
-            true => self.out.extend_from_slice(text.as_bytes()),
+            true => self.out.extend(text.as_bytes()),
             false => write_str(self.out, text),
         }
         Ok(())
@@ -152,7 +168,7 @@ impl<'a> Serializer for Writer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
-        self.out.extend_from_slice(b"null");
+        self.out.extend(b"null");
         Ok(())
     }
 
@@ -176,20 +192,20 @@ impl<'a> Serializer for Writer<'a> {
         value: &T,
     ) -> Result<(), Error> {
         self.variant(variant);
-        write(self.out, value)?;
+        write_to(self.out, value)?;
         self.out.push(b'}');
         Ok(())
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'a>, Error> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'a, O>, Error> {
         self.list("]")
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Members<'a>, Error> {
+    fn serialize_tuple(self, _: usize) -> Result<Members<'a, O>, Error> {
         self.list("]")
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'a>, Error> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'a, O>, Error> {
         self.list("]")
     }
 
@@ -199,16 +215,16 @@ impl<'a> Serializer for Writer<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'a>, Error> {
+    ) -> Result<Members<'a, O>, Error> {
         self.variant(variant);
         self.list("]}")
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Members<'a>, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'a, O>, Error> {
         self.object("}")
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'a>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'a, O>, Error> {
         match name.starts_with(VERBATIM) {
             true => Ok(Members { out: self.out, first: true, verbatim: true, end: "" }),
             false => self.object("}"),
@@ -221,21 +237,21 @@ impl<'a> Serializer for Writer<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'a>, Error> {
+    ) -> Result<Members<'a, O>, Error> {
         self.variant(variant);
         self.object("}}")
     }
 }
 
 /// The members of a list or an object.
-struct Members<'a> {
-    out: &'a mut Vec<u8>,
+struct Members<'a, O> {
+    out: &'a mut O,
     first: bool,
     verbatim: bool,
     end: &'static str,
 }
 
-impl Members<'_> {
+impl<O: Output> Members<'_, O> {
     fn next(&mut self) {
         if !std::mem::replace(&mut self.first, false) {
             self.out.push(b',');
@@ -244,27 +260,17 @@ impl Members<'_> {
 
     fn element(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
         self.next();
-        write(self.out, value)
+        write_to(self.out, value)
     }
 
     fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
         self.next();
-        let start = self.out.len();
-        write(self.out, key)?;
-        match self.out.get(start) {
-            Some(b'"') => return Ok(()),
-            // Numbers and booleans become quoted keys.
-            Some(b'0'..=b'9' | b'-' | b't' | b'f') => {}
-            _ => return Err(Error::custom("key must be a string")),
-        }
-        self.out.insert(start, b'"');
-        self.out.push(b'"');
-        Ok(())
+        self.out.key(key)
     }
 
     fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
         self.out.push(b':');
-        write(self.out, value)
+        write_to(self.out, value)
     }
 
     fn field(&mut self, key: &'static str, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
@@ -277,14 +283,14 @@ impl Members<'_> {
     }
 
     fn finish(self) -> Result<(), Error> {
-        self.out.extend_from_slice(self.end.as_bytes());
+        self.out.extend(self.end.as_bytes());
         Ok(())
     }
 }
 
 macro_rules! members {
     ($($Trait:ident { $($method:ident($($key:ident: $Key:ty)?) = $own:ident;)* })*) => {$(
-        impl ser::$Trait for Members<'_> {
+        impl<O: Output> ser::$Trait for Members<'_, O> {
             type Ok = ();
             type Error = Error;
 

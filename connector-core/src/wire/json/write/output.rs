@@ -1,0 +1,95 @@
+//! Where JSON goes: into a buffer, or only into a length.
+
+use std::io;
+
+use serde::Serialize;
+use serde::ser::Error as _;
+use serde_json::Error;
+
+use super::write;
+
+pub(crate) trait Output: io::Write {
+    fn reserve(&mut self, bytes: usize);
+    fn push(&mut self, byte: u8);
+    fn extend(&mut self, bytes: &[u8]);
+    /// Appends a key. Numbers and booleans become quoted keys.
+    ///
+    /// # Errors
+    /// It is not a string, a number or a boolean.
+    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error>;
+}
+
+impl Output for Vec<u8> {
+    #[inline]
+    fn reserve(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        let start = self.len();
+        write(self, key)?;
+        match self.get(start) {
+            Some(b'"') => return Ok(()),
+            Some(b'0'..=b'9' | b'-' | b't' | b'f') => {}
+            _ => return Err(Error::custom("key must be a string")),
+        }
+        self.insert(start, b'"');
+        self.push(b'"');
+        Ok(())
+    }
+}
+
+/// Counts bytes.
+#[derive(Default)]
+pub(super) struct Length(usize);
+
+impl Length {
+    pub(super) fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+impl Output for Length {
+    #[inline]
+    fn reserve(&mut self, _: usize) {}
+
+    #[inline]
+    fn push(&mut self, _: u8) {
+        self.0 += 1;
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        let mut text = Vec::new();
+        text.key(key)?;
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// For the scalars that serde_json writes.
+impl io::Write for Length {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
