@@ -15,6 +15,7 @@ mod connect_errors;
 mod corner_cases;
 mod decisions;
 mod dropped_engine;
+mod emit_within;
 mod envelopes;
 mod events;
 mod fairness;
