@@ -213,8 +213,10 @@ impl Role for PluginRole {
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         if !exchange.is_idle() || self.shared.outbox.backlog().0 > 0 {
             ready!(limit.as_mut().poll(cx));
-            let plugin = Excerpt::new(self.shared.name());
-            tracing::warn!(?plugin, limit = ?self.shared.config.stop_timeout, "running methods are dropped");
+            if let Some(left_out) = self.shared.traces.pass() {
+                let (plugin, limit) = (Excerpt::new(self.shared.name()), self.shared.config.stop_timeout);
+                tracing::warn!(?plugin, left_out, ?limit, "running methods are dropped");
+            }
         }
         Poll::Ready(LinkEnd::Disconnected)
     }

@@ -170,7 +170,7 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         Some(endpoint) => {
             let mut work = pin!(drive(&mut *link, endpoint));
             let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
-            let end = guard::catch(&shared.name(), "the plugin", work).await;
+            let end = guard::catch(&shared.traces, &shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
         None => LinkEnd::Disconnected,
@@ -185,9 +185,12 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         && let Some(hook) = &shared.instance.plugin.on_deactivation
     {
         let (client, plugin) = (PluginClient::behind(Arc::clone(&shared)), shared.name());
-        let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
-        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none() {
-            tracing::warn!(plugin = ?Excerpt::new(&plugin), "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
+        let hook = async { hook(client).await };
+        let hook = pin!(guard::run(&shared.traces, &plugin, "the deactivation hook", hook));
+        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none()
+            && let Some(left_out) = shared.traces.pass()
+        {
+            tracing::warn!(plugin = ?Excerpt::new(&plugin), left_out, "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
         }
     }
     end
@@ -308,7 +311,7 @@ where
         };
         match accepted {
             Some(Ok(link)) => {
-                if let Some(plugin) = guard::call("", "the function that makes the plugin", &plugin) {
+                if let Some(plugin) = guard::call(&traces, "", "the function that makes the plugin", &plugin) {
                     sessions.push(session(link, plugin, config.clone(), Arc::clone(&traces), stopping.clone()));
                 }
             }

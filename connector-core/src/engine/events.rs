@@ -146,7 +146,7 @@ impl Inner {
     ) -> Result<(), Refusal> {
         check_names(&emitter, &event)?;
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
-        self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
+        self.check_access(&listener.traces, &listener.name, &emitter, Operation::Listen { event: &event })?;
         let too_many = |limit| Refusal::TooManyListeners {
             name: listener.name.to_string(),
             event: event.to_string(),

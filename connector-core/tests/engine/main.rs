@@ -44,4 +44,5 @@ mod services;
 mod stalls;
 mod subscriptions;
 mod support;
+mod trace_limits;
 mod transitions;

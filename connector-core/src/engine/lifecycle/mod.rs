@@ -127,14 +127,14 @@ impl Inner {
         }
         let client = PluginClient::in_engine(name.clone(), Arc::downgrade(self), Arc::downgrade(&entry));
         if name != MANAGER {
-            guard::call(&name, "the policy's profile_added", || self.policy.profile_added(&profile));
+            guard::call(&entry.traces, &name, "the policy's profile_added", || self.policy.profile_added(&profile));
             self.manager_emits("profileAdded", &profile);
         }
         if let Some(hook) = entry.instance().and_then(|instance| instance.plugin.on_registration.clone()) {
-            guard::call(&name, "the registration hook", || current::within(entry.number, 0, || hook()));
+            guard::call(&entry.traces, &name, "the registration hook", || current::within(entry.number, 0, || hook()));
         }
         if let Some(hook) = &self.on_registration {
-            guard::call(&name, "the engine's registration hook", || hook(&profile));
+            guard::call(&entry.traces, &name, "the engine's registration hook", || hook(&profile));
         }
         Ok(client)
     }
@@ -249,10 +249,10 @@ impl Inner {
     }
 
     async fn may_activate(&self, requester: u64, caller: &Profile, entry: &Entry) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
+        self.check_access(&entry.traces, &caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match decision(requester, &entry.name, "the policy's can_activate", allowed).await {
+        match decision(requester, entry, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
@@ -264,13 +264,13 @@ impl Inner {
         caller: &Profile,
         entry: &Entry,
     ) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
+        self.check_access(&entry.traces, &caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
         if caller.name == MANAGER {
             return Ok(());
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = decision(requester, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(requester, entry, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }
