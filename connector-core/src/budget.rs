@@ -83,7 +83,7 @@ impl Budget {
     }
 
     /// What may be charged in total.
-    fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit.load(Ordering::Relaxed)
     }
 

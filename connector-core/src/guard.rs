@@ -7,26 +7,38 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures_util::FutureExt;
 
 use crate::excerpt::Excerpt;
+use crate::trace_limit::TraceLimit;
 
 /// Runs `code`. Returns `None` if it panics; the panic is traced with the plugin's name and `what` as the description
-/// of `code`.
-pub(crate) fn call<T>(plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
+/// of `code`, within the limit of `traces`, because a peer may cause the panic again and again.
+pub(crate) fn call<T>(traces: &TraceLimit, plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(code));
-    outcome.map_err(|panic| tracing::error!(plugin = ?Excerpt::new(plugin), panic = %Excerpt::new(panic_text(&*panic)), "{what} panicked")).ok()
+    outcome.map_err(|panic| trace(traces, plugin, what, panic_text(&*panic))).ok()
 }
 
 /// Like [`call`], for a future.
-pub(crate) async fn run<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Option<T> {
-    catch(plugin, what, work).await.ok()
+pub(crate) async fn run<T>(traces: &TraceLimit, plugin: &str, what: &str, work: impl Future<Output = T>) -> Option<T> {
+    catch(traces, plugin, what, work).await.ok()
 }
 
 /// Like [`run`], but returns the panic's text.
-pub(crate) async fn catch<T>(plugin: &str, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
+pub(crate) async fn catch<T>(
+    traces: &TraceLimit,
+    plugin: &str,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
         let text = panic_text(&*panic).to_owned();
-        tracing::error!(plugin = ?Excerpt::new(plugin), panic = %Excerpt::new(&text), "{what} panicked");
+        trace(traces, plugin, what, &text);
         text
     })
+}
+
+fn trace(traces: &TraceLimit, plugin: &str, what: &str, panic: &str) {
+    if let Some(left_out) = traces.pass() {
+        tracing::error!(plugin = ?Excerpt::new(plugin), left_out, panic = %Excerpt::new(panic), "{what} panicked");
+    }
 }
 
 /// The text that a panic carries.

@@ -29,6 +29,8 @@ struct State {
     second: Option<Instant>,
     passed: u32,
     left_out: u64,
+    /// When [`TraceLimit::take_left_out`] last returned a number.
+    taken: Option<Instant>,
 }
 
 /// One trace per second.
@@ -43,7 +45,7 @@ impl TraceLimit {
 
     /// At most `traces` per second; at least 1.
     pub const fn per_second(traces: u32) -> TraceLimit {
-        let state = State { second: None, passed: 0, left_out: 0 };
+        let state = State { second: None, passed: 0, left_out: 0, taken: None };
         TraceLimit { per_second: if traces == 0 { 1 } else { traces }, state: Mutex::new(state) }
     }
 
@@ -68,9 +70,16 @@ impl TraceLimit {
     }
 
     /// The number of traces skipped since the last one, for a final trace when there are no more to come. `None` if
-    /// there are none.
+    /// there are none, or if it has returned a number within the last second: a limit may be shared, and a peer may cause
+    /// the end of one of its users again and again.
     pub fn take_left_out(&self) -> Option<u64> {
-        Some(std::mem::take(&mut lock(&self.state).left_out)).filter(|left_out| *left_out > 0)
+        let (mut state, now) = (lock(&self.state), runtime::now());
+        let is_recent = state.taken.is_some_and(|taken| now.duration_since(taken) < TraceLimit::INTERVAL);
+        if state.left_out == 0 || is_recent {
+            return None;
+        }
+        state.taken = Some(now);
+        Some(std::mem::take(&mut state.left_out))
     }
 }
 
@@ -91,5 +100,18 @@ mod tests {
             assert_eq!((more, limit.take_left_out()), (max as usize - 1, Some(11 - u64::from(max))));
             assert_eq!(limit.take_left_out(), None);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn final_traces_are_limited_as_well() {
+        let limit = TraceLimit::default();
+        let mut taken = Vec::new();
+        for _ in 0..100 {
+            let _ = (limit.pass(), limit.pass());
+            taken.extend(limit.take_left_out());
+        }
+        assert_eq!(taken, [1]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(limit.take_left_out(), Some(198));
     }
 }

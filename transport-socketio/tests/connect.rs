@@ -268,6 +268,44 @@ async fn servers_that_do_not_speak_socket_io_are_errors() {
 }
 
 #[tokio::test]
+async fn a_server_cannot_announce_odd_ping_intervals() {
+    for odd in ["-1", "1.5", "1e400", "NaN", "null", "\"5\"", "18446744073709551616"] {
+        let (listener, url) = listener().await;
+        let peer = async {
+            let mut ws = accept_ws(&listener).await;
+            let open = format!(r#"0{{"sid":"x","upgrades":[],"pingInterval":{odd},"pingTimeout":1000}}"#);
+            send_text(&mut ws, open).await;
+            while receive_text(&mut ws).await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let dialling = dial(&url, SocketIoConnectorConfig::default());
+        let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        assert!(matches!(end, ConnectError::Protocol(_)), "{odd}: {end:?}");
+    }
+    // Very long intervals are capped, and the link works.
+    let (mut link, mut ws) = raw_plugin(Duration::from_millis(2_000_000_000_000)).await;
+    send_text(&mut ws, event(7)).await;
+    assert_eq!(next_id(&mut link).await, 7);
+    assert!(!link.notices_silence(), "the engine probes");
+    // Without any time for a ping, the plugin counts as silent, at the latest once the link is up.
+    let (listener, url) = listener().await;
+    let peer = async {
+        let mut ws = accept_ws(&listener).await;
+        send_text(&mut ws, open(Duration::ZERO)).await;
+        send_text(&mut ws, r#"40{"sid":"y"}"#).await;
+        while receive_text(&mut ws).await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    let dialling = async {
+        match dial(&url, SocketIoConnectorConfig::default()).await {
+            Ok(mut link) => assert!(matches!(end(&mut link).await, LinkEnd::Silent(_))),
+            Err(error) => assert!(matches!(error, ConnectError::Failed(_)), "{error:?}"),
+        }
+    };
+    tokio::select! { () = dialling => {}, () = peer => unreachable!() }
+}
+
+#[tokio::test]
 async fn a_connector_can_dial_repeatedly() {
     let mut server = server(SocketIoServerConfig::default()).await;
     let url = server.url();

@@ -128,8 +128,8 @@ impl Role for PluginRole {
 
     fn act(&mut self, exchange: &mut Exchange<PluginSide>, event: PluginEvent) {
         match event {
-            PluginEvent::Handshake { id, name, echo, first } => {
-                if first {
+            PluginEvent::Handshake { id, given, echo } => {
+                if let Some(name) = given {
                     self.activate(exchange, &name);
                 }
                 exchange.session.answer_handshake(id, echo, self.shared.instance.exposed());
@@ -213,8 +213,10 @@ impl Role for PluginRole {
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
         if !exchange.is_idle() || self.shared.outbox.backlog().0 > 0 {
             ready!(limit.as_mut().poll(cx));
-            let plugin = Excerpt::new(self.shared.name());
-            tracing::warn!(?plugin, limit = ?self.shared.config.stop_timeout, "running methods are dropped");
+            if let Some(left_out) = self.shared.traces.pass() {
+                let (plugin, limit) = (Excerpt::new(self.shared.name()), self.shared.config.stop_timeout);
+                tracing::warn!(?plugin, left_out, ?limit, "running methods are dropped");
+            }
         }
         Poll::Ready(LinkEnd::Disconnected)
     }

@@ -1,7 +1,9 @@
 //! The plugin's handle for calls and events, in the engine's process and behind a link.
 
 mod call_result;
+mod emit;
 mod endpoint;
+mod event_buffer;
 mod event_stream;
 mod remote;
 mod serve;
@@ -12,6 +14,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub use call_result::CallResult;
+pub(crate) use event_buffer::EventBuffer;
 pub use event_stream::{Event, EventStream};
 pub(crate) use remote::RemoteClient;
 pub use serve::{ClientConfig, Serving, connect, serve};
@@ -224,12 +227,19 @@ impl PluginClient {
         }
     }
 
-    /// A separate subscription, ended by [`end_subscription`](Self::end_subscription) with the returned id.
-    fn listen_separately(&self, emitter: &str, event: &str, callback: Callback) -> Result<u64, CallError> {
+    /// A separate subscription whose callback fills `buffer`, ended by [`end_subscription`](Self::end_subscription) with
+    /// the returned id.
+    fn listen_separately(
+        &self,
+        emitter: &str,
+        event: &str,
+        callback: Callback,
+        buffer: &Arc<EventBuffer>,
+    ) -> Result<u64, CallError> {
         match &self.0 {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("on")?;
-                engine.listen_separately(&entry, emitter, event, callback).map_err(CallError::from)
+                engine.listen_separately(&entry, emitter, event, callback, Arc::clone(buffer)).map_err(CallError::from)
             }
             Location::Remote(remote) => remote.listen(emitter, event, false, callback),
         }
@@ -294,27 +304,6 @@ impl PluginClient {
         capacity: usize,
     ) -> Result<EventStream<T>, CallError> {
         EventStream::new(self.clone(), emitter, event, capacity)
-    }
-
-    /// Emits an event to all its subscribers, without waiting for them. Behind a link this waits while the link's own
-    /// queue is full.
-    ///
-    /// Cancel safe: if the future is dropped while it waits, the event is not emitted.
-    ///
-    /// # Errors
-    /// The plugin is not active, or its link is down or has not completed its handshake.
-    pub async fn emit(
-        &self,
-        event: &str,
-        args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
-    ) -> Result<(), CallError> {
-        match &self.0 {
-            Location::Local { .. } => {
-                let (engine, entry) = self.engine("emit")?;
-                engine.emit(&entry, event, args.into_args()).map_err(CallError::from)
-            }
-            Location::Remote(remote) => remote.emit(event, args.into_args()).await,
-        }
     }
 
     /// Closes the plugin's link gracefully, dropping running methods; [`finish`](PluginClient::finish) waits for them.

@@ -231,6 +231,15 @@ impl RemoteClient {
         self.push(ClientCommand::Emit { event: event.into(), args })
     }
 
+    pub(super) async fn emit_within(&self, limit: Duration, event: &str, args: Payload) -> Result<(), CallError> {
+        let emitted = runtime::timeout(limit, pin!(self.emit(event, args))).await;
+        emitted.unwrap_or_else(|| {
+            Err(CallError::TimedOut(format!(
+                "the event {event} was not emitted: the link's queue was full for {limit:?}"
+            )))
+        })
+    }
+
     pub(super) fn disconnect(&self) {
         self.outbox.stop();
     }

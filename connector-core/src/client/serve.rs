@@ -1,9 +1,7 @@
 //! A plugin behind connectors, with one session per link.
 
-use std::any::Any;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -174,7 +172,7 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         Some(endpoint) => {
             let mut work = pin!(drive(&mut *link, endpoint));
             let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
-            let end = guard::catch(&shared.name(), "the plugin", work).await;
+            let end = guard::catch(&shared.traces, &shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
         None => LinkEnd::Disconnected,
@@ -189,9 +187,12 @@ async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
         && let Some(hook) = &shared.instance.plugin.on_deactivation
     {
         let (client, plugin) = (PluginClient::behind(Arc::clone(&shared)), shared.name());
-        let hook = pin!(guard::run(&plugin, "the deactivation hook", async { hook(client).await }));
-        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none() {
-            tracing::warn!(plugin = ?Excerpt::new(&plugin), "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
+        let hook = async { hook(client).await };
+        let hook = pin!(guard::run(&shared.traces, &plugin, "the deactivation hook", hook));
+        if runtime::timeout(DEACTIVATION_LIMIT, hook).await.is_none()
+            && let Some(left_out) = shared.traces.pass()
+        {
+            tracing::warn!(plugin = ?Excerpt::new(&plugin), left_out, "the deactivation hook did not end within {DEACTIVATION_LIMIT:?} and was dropped");
         }
     }
     end
@@ -312,7 +313,8 @@ where
         };
         match accepted {
             Some(Ok(link)) => {
-                if let Some(plugin) = make(&plugin, &traces) {
+                let factory = "the function that `serve` was given to make a plugin for each engine (this engine's link is closed)";
+                if let Some(plugin) = guard::call(&traces, "", factory, &plugin) {
                     sessions.push(session(link, plugin, config.clone(), Arc::clone(&traces), stopping.clone()));
                 }
             }
@@ -331,23 +333,6 @@ where
         (LinkEnd::Closed { .. }, Some(last)) => last,
         (end, _) => end,
     }
-}
-
-/// Makes the plugin for an engine. `None` if that panics, which ends the engine's link only.
-fn make(plugin: &impl Fn() -> Plugin, traces: &TraceLimit) -> Option<Plugin> {
-    let made = catch_unwind(AssertUnwindSafe(plugin));
-    let report = |panic: Box<dyn Any + Send>| {
-        if let Some(left_out) = traces.pass() {
-            let panic = Excerpt::new(guard::panic_text(&*panic));
-            tracing::error!(
-                %panic,
-                left_out,
-                "the function that `serve` was given panicked instead of making the plugin for an engine that has connected: \
-                 the engine's link is closed, and the server continues"
-            );
-        }
-    };
-    made.map_err(report).ok()
 }
 
 /// One engine's session. When stopping, the session finishes its running methods.

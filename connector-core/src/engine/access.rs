@@ -4,6 +4,7 @@ use super::{EngineState, MANAGER};
 use crate::error::Refusal;
 use crate::guard;
 use crate::plugin::CAN_DEACTIVATE;
+use crate::trace_limit::TraceLimit;
 
 /// An operation that one plugin requests of another, as seen by an access rule: see
 /// [`EngineBuilder::access_rule`](super::EngineBuilder::access_rule).
@@ -48,23 +49,30 @@ pub(super) struct Rule {
 }
 
 impl EngineState {
-    /// Evaluates all access rules.
+    /// Evaluates all access rules. Their panics are traced within the limit of `traces`.
     ///
     /// # Errors
     /// Names the first rule that denies the access.
-    pub(super) fn check_access(&self, from: &str, to: &str, operation: Operation<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_access(
+        &self,
+        traces: &TraceLimit,
+        from: &str,
+        to: &str,
+        operation: Operation<'_>,
+    ) -> Result<(), Refusal> {
         if self.access_rules.is_empty() {
             return Ok(());
         }
-        self.ask_rules(&Access { from, to, operation })
+        self.ask_rules(traces, &Access { from, to, operation })
     }
 
     #[cold]
-    fn ask_rules(&self, access: &Access<'_>) -> Result<(), Refusal> {
+    fn ask_rules(&self, traces: &TraceLimit, access: &Access<'_>) -> Result<(), Refusal> {
         if let (MANAGER, Operation::Call { method: CAN_DEACTIVATE, .. }) = (access.from, access.operation) {
             return Ok(());
         }
-        let denies = |rule: &&Rule| guard::call(access.from, "an access rule", || (rule.allows)(access)) != Some(true);
+        let denies =
+            |rule: &&Rule| guard::call(traces, access.from, "an access rule", || (rule.allows)(access)) != Some(true);
         let Some(rule) = self.access_rules.iter().find(denies) else { return Ok(()) };
         let Access { from, to, operation } = *access;
         let what = match operation {

@@ -9,9 +9,11 @@ use super::EngineState;
 use super::access::Operation;
 use super::bounds::check_names;
 use super::entry::Entry;
+use super::event_queue::EventQueue;
 use super::remote::RemotePlugin;
 use super::router::may_act;
 use crate::budget::{Charge, OverBudget};
+use crate::client::EventBuffer;
 use crate::error::Refusal;
 use crate::plugin::{Callback, run_callback};
 use crate::sync::lock;
@@ -62,10 +64,10 @@ struct Subscription {
 /// The single subscription per listener and event made by `on` and `once`, as in the published engine.
 const PUBLISHED: u64 = 0;
 
-/// How an event reaches a listener; at a local one, with the limit for its traces.
+/// How an event reaches a listener; at a local one, with the limit for its traces and the buffer of a stream.
 #[derive(Clone)]
 enum Delivery {
-    Local(Callback, Arc<TraceLimit>),
+    Local(Callback, Arc<TraceLimit>, Option<Arc<EventBuffer>>),
     Remote(Arc<RemotePlugin>),
 }
 
@@ -92,17 +94,19 @@ impl EngineState {
             event.into(),
             PUBLISHED,
             once,
-            Delivery::Local(callback, Arc::clone(&listener.traces)),
+            Delivery::Local(callback, Arc::clone(&listener.traces), None),
         )
     }
 
-    /// A separate subscription, ended by [`end_subscription`](EngineState::end_subscription) with the returned id.
+    /// A separate subscription whose callback fills `buffer`, ended by [`end_subscription`](EngineState::end_subscription)
+    /// with the returned id.
     pub(crate) fn listen_separately(
         &self,
         listener: &Arc<Entry>,
         emitter: &str,
         event: &str,
         callback: Callback,
+        buffer: Arc<EventBuffer>,
     ) -> Result<u64, Refusal> {
         let id = self.clock.tick();
         self.subscribe(
@@ -111,7 +115,7 @@ impl EngineState {
             event.into(),
             id,
             false,
-            Delivery::Local(callback, Arc::clone(&listener.traces)),
+            Delivery::Local(callback, Arc::clone(&listener.traces), Some(buffer)),
         )?;
         Ok(id)
     }
@@ -142,7 +146,7 @@ impl EngineState {
     ) -> Result<(), Refusal> {
         check_names(&emitter, &event)?;
         may_act(listener, || format!("It cannot listen on event {event} of plugin {emitter}."))?;
-        self.check_access(&listener.name, &emitter, Operation::Listen { event: &event })?;
+        self.check_access(&listener.traces, &listener.name, &emitter, Operation::Listen { event: &event })?;
         let too_many = |limit| Refusal::TooManyListeners {
             name: listener.name.to_string(),
             event: event.to_string(),
@@ -324,6 +328,18 @@ impl EngineState {
     }
 }
 
+impl Emitter {
+    /// Where the event waits for its subscribers. The subscriptions themselves may end while an emitter waits.
+    pub(super) fn queues(&self, event: &str) -> SmallVec<[EventQueue; 4]> {
+        let listeners = lock(&self.events).get(event).map(|state| Arc::clone(&state.listeners));
+        let queue = |one: &Subscription| match &one.deliver {
+            Delivery::Local(_, _, buffer) => buffer.clone().map(EventQueue::Stream),
+            Delivery::Remote(remote) => Some(EventQueue::Link(Arc::clone(remote))),
+        };
+        listeners.iter().flat_map(|listeners| listeners.iter()).filter_map(queue).collect()
+    }
+}
+
 impl EventState {
     fn new(name: Name) -> EventState {
         EventState { name, listeners: Arc::default(), last: None, occurred: 0 }
@@ -367,7 +383,7 @@ impl EventState {
 impl Delivery {
     fn event(&self, listener: &str, emitter: &Name, event: &Name, args: &Payload) {
         match self {
-            Delivery::Local(callback, traces) => run_callback(callback, traces, listener, emitter, event, args),
+            Delivery::Local(callback, traces, _) => run_callback(callback, traces, listener, emitter, event, args),
             Delivery::Remote(remote) => remote.notify(emitter.clone(), event.clone(), args.clone()),
         }
     }

@@ -166,9 +166,10 @@ pub(super) fn plugin(engine: &Weak<EngineState>) -> Plugin {
             let engine = permissions();
             async move {
                 let engine = engine?;
-                let requester = current::caller();
+                let (requester, manager) = (current::caller(), engine.find(MANAGER));
+                let about = engine.caller().or(manager).ok_or(ActivateError::EngineGone)?;
                 let allowed = async { engine.policy.can_call(&from, &to, &method, message.as_deref()).await };
-                let allowed = decision(requester, &from, "the policy's can_call", allowed).await;
+                let allowed = decision(requester, &about, "the policy's can_call", allowed).await;
                 Ok::<_, ActivateError>(allowed == Some(true))
             }
         })
@@ -230,7 +231,7 @@ impl EngineState {
         let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
         let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
-        let allowed = decision(requester, &name, "the policy's can_update_profile", allowed).await;
+        let allowed = decision(requester, &entry, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
         if let Location::Local(instance) = &entry.location
             && update.contains_key("methods")

@@ -7,6 +7,7 @@ mod connection;
 mod current;
 mod endpoint;
 mod entry;
+mod event_queue;
 mod events;
 mod health;
 mod lifecycle;

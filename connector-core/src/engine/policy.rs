@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::current;
+use super::entry::Entry;
 use crate::error::UpdateError;
 use crate::guard;
 use crate::profile::Profile;
@@ -16,19 +17,21 @@ use crate::runtime;
 /// Limit for a decision: long enough to ask the user, but finite.
 const DECISION_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Runs a decision of the policy or of a plugin's rule. `None` if it panics or times out. Calls that it makes are
-/// attributed to `requester`, the plugin waiting for it (0: the host).
+/// Runs a decision of the policy, or of a plugin's rule, about `plugin`. `None` if it panics or times out. Calls that it
+/// makes are attributed to `requester`, the plugin waiting for it (0: the host).
 pub(super) async fn decision<T>(
     requester: u64,
-    plugin: &str,
+    plugin: &Entry,
     what: &str,
     decision: impl Future<Output = T>,
 ) -> Option<T> {
-    let mut decision = pin!(guard::run(plugin, what, decision));
+    let mut decision = pin!(guard::run(&plugin.traces, &plugin.name, what, decision));
     let on_behalf = poll_fn(|cx| current::within(requester, 0, || decision.as_mut().poll(cx)));
     let decided = runtime::timeout(DECISION_LIMIT, on_behalf).await;
     if decided.is_none() {
-        tracing::warn!(plugin, limit = ?DECISION_LIMIT, "{what} did not complete, which counts as no");
+        plugin.warn(|plugin, left_out| {
+            tracing::warn!(plugin, left_out, limit = ?DECISION_LIMIT, "{what} did not complete, which counts as no");
+        });
     }
     decided.flatten()
 }

@@ -35,7 +35,7 @@ impl EngineState {
         check_names(path, method)?;
         may_call(caller, method, path)?;
         let root = path.split_once('.').map_or(path, |(root, _)| root);
-        self.check_access(&caller.name, root, Operation::Call { method, path })?;
+        self.check_access(&caller.traces, &caller.name, root, Operation::Call { method, path })?;
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
@@ -127,7 +127,7 @@ impl EngineState {
             true => may_call(caller, method, path),
             false => Err(caller_deactivated(caller, method, path)),
         };
-        self.check_access(&caller.name, &target.name, Operation::Activate)?;
+        self.check_access(&caller.traces, &caller.name, &target.name, Operation::Activate)?;
         if self.is_shutting_down() {
             return Err(Refusal::NotActivatable(format!(
                 "{} is not activated: the engine is shutting down",
@@ -139,11 +139,11 @@ impl EngineState {
         let (from, to) = (caller.profile(), target.profile());
         let manager_allows = async { self.policy.can_activate(&from, &to, Some(method)).await };
         let mut allowed =
-            decision(requester.number, &target.name, "the policy's can_activate", manager_allows).await == Some(true);
+            decision(requester.number, target, "the policy's can_activate", manager_allows).await == Some(true);
         if allowed && let Some(rule) = target.instance().and_then(|instance| instance.plugin.can_activate.clone()) {
             let from = from.clone();
             let rule = async { rule(from, Some(method.to_owned())).await };
-            allowed = decision(requester.number, &target.name, "its can_activate rule", rule).await == Some(true);
+            allowed = decision(requester.number, target, "its can_activate rule", rule).await == Some(true);
         }
         if !allowed {
             return Err(not_activated(caller, target, method));

@@ -118,7 +118,7 @@ impl Supervisor {
     async fn run(self) {
         let mut delays = delays(&self.entry.options);
         let mut connector = self.remote.connector.lock().await;
-        guard::call(&self.entry.name, "the connector's `activated`", || connector.activated());
+        guard::call(&self.entry.traces, &self.entry.name, "the connector's `activated`", || connector.activated());
         drop(connector);
         loop {
             let (end, calls) = match self.unless_stopped(self.dial()).await {
@@ -128,7 +128,9 @@ impl Supervisor {
                     let (engine, entry, remote) = (self.engine.clone(), &self.entry, &self.remote);
                     let mut endpoint = EngineEndpoint::open(engine, Arc::clone(entry), Arc::clone(remote));
                     // This also runs the host's code: its rules, and the `Serialize` of its values.
-                    let end = guard::run(&entry.name, "the link's task", drive(&mut *link, &mut endpoint)).await;
+                    let end =
+                        guard::run(&entry.traces, &entry.name, "the link's task", drive(&mut *link, &mut endpoint))
+                            .await;
                     (end.unwrap_or_else(|| LinkEnd::lost("its task panicked")), endpoint.exchange.session.end())
                 }
             };
@@ -175,7 +177,8 @@ impl Supervisor {
         tracing::debug!("connecting");
         // Backstop for a transport that does not bound its own connection attempts.
         let limit = self.entry.options.activation_timeout;
-        let dial = pin!(guard::run(&self.entry.name, "the connector", connector.connect(&self.remote.url)));
+        let (traces, plugin) = (&self.entry.traces, &self.entry.name);
+        let dial = pin!(guard::run(traces, plugin, "the connector", connector.connect(&self.remote.url)));
         match runtime::timeout(limit, dial).await {
             Some(Some(dialled)) => dialled,
             Some(None) => Err(ConnectError::failed("the connector panicked")),

@@ -149,9 +149,12 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
     if let Some(left_out) = endpoint.role.traces().take_left_out() {
         tracing::warn!(plugin = ?Excerpt::new(endpoint.plugin()), left_out, "traces over the limit were left out");
     }
-    if graceful && !close(link).await {
+    if graceful
+        && !close(link).await
+        && let Some(left_out) = endpoint.role.traces().pass()
+    {
         let plugin = Excerpt::new(endpoint.plugin());
-        tracing::warn!(?plugin, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
+        tracing::warn!(?plugin, left_out, "the link did not close within {CLOSE_LIMIT:?} and was dropped");
     }
     end
 }

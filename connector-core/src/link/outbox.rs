@@ -121,6 +121,34 @@ impl<C: Queued> Outbox<C> {
         full && state.down.is_none()
     }
 
+    /// Waits while the queue holds the capacity in events of that emitter, or a quarter of the budget in their bytes.
+    /// Cancel safe.
+    pub(crate) async fn wait_for_event_capacity(&self, emitter: &str) {
+        loop {
+            let capacity_freed = self.capacity_freed.notified();
+            if !self.is_full_of(emitter) {
+                return;
+            }
+            capacity_freed.await;
+        }
+    }
+
+    fn is_full_of(&self, emitter: &str) -> bool {
+        let max_bytes = (self.budget.limit() as usize / 4).min(self.limits.max_bytes / 2);
+        let exceeds = |number, bytes| number >= self.limits.capacity || bytes > max_bytes;
+        let mut state = lock(&self.state);
+        if state.down.is_some() || !exceeds(state.queue.len(), state.queue.bytes()) {
+            return false;
+        }
+        let (mut number, mut bytes) = (0, 0_usize);
+        for item in state.queue.iter().filter(|item| item.emitter() == Some(emitter)) {
+            (number, bytes) = (number + 1, bytes.saturating_add(item.weight(false)));
+        }
+        let full = exceeds(number, bytes);
+        state.was_full |= full;
+        full
+    }
+
     /// For the owner: the next item.
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<C> {
         if let Some(item) = self.pop() {

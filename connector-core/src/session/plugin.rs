@@ -14,9 +14,9 @@ pub(crate) struct PluginSide {
 
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
-    /// The engine performs a handshake. Respond to each with [`PluginSession::answer_handshake`]. Only the name in the
-    /// first one counts; `echo` is the name in the request's own envelope.
-    Handshake { id: Option<Id>, name: Name, echo: Option<Name>, first: bool },
+    /// The engine performs a handshake. Respond to each with [`PluginSession::answer_handshake`]. The first one gives the
+    /// plugin its name; `echo` is the name in the request's own envelope.
+    Handshake { id: Option<Id>, given: Option<Name>, echo: Option<Name> },
     /// Run a method and respond with [`Session::respond`].
     Invoke(Invocation),
     /// The engine withdraws its request with this id.
@@ -114,16 +114,21 @@ impl Side for PluginSide {
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();
-                let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
-                let given = names.into_iter().next().and_then(|name| name.read_name());
                 // A repeated handshake does not change the name.
-                let again = session.side.loaded.then(Name::default);
-                let Some(given) = given.or_else(|| name.clone()).or(again) else {
-                    session.respond(id, name, key, Err(Fault::new("the handshake gives the plugin no name")));
-                    return Err(Dropped::Incomplete(HANDSHAKE, "name"));
+                let given = match session.side.loaded {
+                    true => None,
+                    false => {
+                        let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
+                        let given = names.into_iter().next().and_then(|name| name.read_name());
+                        let Some(given) = given.or_else(|| name.clone()) else {
+                            session.respond(id, name, key, Err(Fault::new("the handshake gives the plugin no name")));
+                            return Err(Dropped::Incomplete(HANDSHAKE, "name"));
+                        };
+                        Some(given)
+                    }
                 };
-                let first = !std::mem::replace(&mut session.side.loaded, true);
-                PluginEvent::Handshake { id, name: given, echo: name, first }
+                session.side.loaded = true;
+                PluginEvent::Handshake { id, given, echo: name }
             }
             Action::Request if !session.side.loaded => {
                 session.respond(id, name, key, Err(Fault::new("Handshake before communicating")));

@@ -94,14 +94,14 @@ impl EngineState {
         }
         let client = PluginClient::in_engine(name.clone(), Arc::downgrade(self), Arc::downgrade(&entry));
         if name != MANAGER {
-            guard::call(&name, "the policy's profile_added", || self.policy.profile_added(&profile));
+            guard::call(&entry.traces, &name, "the policy's profile_added", || self.policy.profile_added(&profile));
             self.manager_emits("profileAdded", &profile);
         }
         if let Some(hook) = entry.instance().and_then(|instance| instance.plugin.on_registration.clone()) {
-            guard::call(&name, "the registration hook", || current::within(entry.number, 0, || hook()));
+            guard::call(&entry.traces, &name, "the registration hook", || current::within(entry.number, 0, || hook()));
         }
         if let Some(hook) = &self.on_registration {
-            guard::call(&name, "the engine's registration hook", || hook(&profile));
+            guard::call(&entry.traces, &name, "the engine's registration hook", || hook(&profile));
         }
         Ok(client)
     }

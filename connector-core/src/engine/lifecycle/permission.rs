@@ -54,10 +54,10 @@ impl EngineState {
         caller: &Profile,
         entry: &Entry,
     ) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Activate).map_err(denied)?;
+        self.check_access(&entry.traces, &caller.name, &entry.name, Operation::Activate).map_err(denied)?;
         let profile = entry.profile();
         let allowed = async { self.policy.can_activate(caller, &profile, None).await };
-        match decision(requester, &entry.name, "the policy's can_activate", allowed).await {
+        match decision(requester, entry, "the policy's can_activate", allowed).await {
             Some(true) => Ok(()),
             _ => Err(no_right(caller, "activate", &entry.name)),
         }
@@ -70,13 +70,13 @@ impl EngineState {
         caller: &Profile,
         entry: &Entry,
     ) -> Result<(), ActivateError> {
-        self.check_access(&caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
+        self.check_access(&entry.traces, &caller.name, &entry.name, Operation::Deactivate).map_err(denied)?;
         if caller.name == MANAGER {
             return Ok(());
         }
         let profile = entry.profile();
         let allowed = async { self.policy.can_deactivate(caller, &profile).await };
-        let allowed = decision(requester, &entry.name, "the policy's can_deactivate", allowed).await == Some(true)
+        let allowed = decision(requester, entry, "the policy's can_deactivate", allowed).await == Some(true)
             && (caller.name == *entry.name || self.plugin_agrees(caller, entry).await);
         if allowed { Ok(()) } else { Err(no_right(caller, "deactivate", &entry.name)) }
     }

@@ -122,7 +122,9 @@ impl EngineState {
         }
         entry.announced.store(true, Ordering::Release);
         let profile = entry.profile();
-        guard::call(&entry.name, "the policy's plugin_activated", || self.policy.plugin_activated(&profile));
+        guard::call(&entry.traces, &entry.name, "the policy's plugin_activated", || {
+            self.policy.plugin_activated(&profile)
+        });
         self.manager_emits("pluginActivated", &profile);
         if entry.updated_early.swap(false, Ordering::AcqRel) || updated {
             self.manager_emits("profileUpdated", &profile);
@@ -150,7 +152,8 @@ impl EngineState {
             let mut hook = current::within(number, 0, || hook(client));
             poll_fn(|cx| current::within(number, 0, || hook.as_mut().poll(cx))).await
         };
-        runtime::timeout(entry.options.activation_timeout, pin!(guard::run(&entry.name, what, hook))).await
+        let hook = pin!(guard::run(&entry.traces, &entry.name, what, hook));
+        runtime::timeout(entry.options.activation_timeout, hook).await
     }
 
     async fn run_deactivation(self: &Arc<Self>, entry: &Arc<Entry>) {
@@ -181,7 +184,9 @@ impl EngineState {
             return;
         }
         let profile = entry.profile();
-        guard::call(&entry.name, "the policy's plugin_deactivated", || self.policy.plugin_deactivated(&profile));
+        guard::call(&entry.traces, &entry.name, "the policy's plugin_deactivated", || {
+            self.policy.plugin_deactivated(&profile)
+        });
         self.manager_emits("pluginDeactivated", &profile);
     }
 

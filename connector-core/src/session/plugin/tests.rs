@@ -24,11 +24,11 @@ fn published() -> serde_json::Value {
 fn the_handshake_is_requested_and_each_one_answered() {
     let mut session: PluginSession<u32> = PluginSession::new();
     assert_eq!(sent(&mut session)[0]["id"], -1);
-    for (id, expected) in [(0, true), (1, false)] {
+    for (id, expected) in [(0, Some("probe")), (1, None)] {
         let mut hello = published();
         hello["id"] = id.into();
         match session.receive(message(hello)).unwrap().unwrap() {
-            Event::Peer(PluginEvent::Handshake { name, first, .. }) => assert_eq!((&*name, first), ("probe", expected)),
+            Event::Peer(PluginEvent::Handshake { given, .. }) => assert_eq!(given.as_deref(), expected),
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::raw::request;
 use super::verdict::Side::Peer;
@@ -13,11 +13,49 @@ const PYTHON_PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/py
 
 pub(super) const CASES: &[Case] = &[
     Case::new("child-yes", Engine, Peer, 1, nothing).about("a child process that prints `yes`").child(&["yes"]),
+    Case::new("child-flood", Engine, Peer, 0, child_flood)
+        .about("a child process on Node's channel that emits at full speed, beside a steady listener")
+        .child(&["node", "-e", FLOODING_CHILD]),
+    Case::new("worker-flood", Engine, Peer, 0, worker_flood).about("the same by a plugin in a thread"),
     Case::new("nested", Engine, Peer, 5, nested)
         .about("100,000 nested brackets, 5 times, relayed to a plugin in Python that another plugin calls")
         .calls("child", "add")
         .child(&["python3", PYTHON_PLUGIN]),
 ];
+
+/// Answers the handshake, and floods once it is called.
+const FLOODING_CHILD: &str = r#"
+    const event = { action: 'emit', key: 'tick', payload: [1] }
+    const flood = () => {
+        for (let n = 0; n < 1000; n++) process.send(event)
+        process.send(event, flood)
+    }
+    process.on('message', ({ id, name, key }) => {
+        if (key === 'handshake') process.send({ action: 'response', id, name, key, payload: ['flood'] })
+        if (key === 'flood') flood()
+    })
+"#;
+
+/// The child floods until the victim ends.
+fn child_flood(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        link.send(request(0, "child", "flood", "[]")).await?;
+        target.count();
+        sleep_until(target.until).await;
+        Ok(Box::new(link) as _)
+    })
+}
+
+fn worker_flood(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        link.send(request(0, "thread", "flood", "[]")).await?;
+        target.count();
+        sleep_until(target.until).await;
+        Ok(Box::new(link) as _)
+    })
+}
 
 /// The child attacks.
 fn nothing(target: Target) -> Attack {

@@ -6,24 +6,30 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::load::Operation;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Hub, Local, Ws, WsToken};
 use super::{Attack, Case, FOUND, Target};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("silent-ws", Ws, Stranger, 200, silent).about("200 silent TCP connections every 5 s"),
-    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub"),
-    Case::new("silent-local", Local, Stranger, 200, silent).about("the same at a local socket"),
+    Case::new("silent-ws", Ws, Stranger, 200, silent)
+        .about("200 silent TCP connections every 5 s")
+        .politely(Operation::Join),
+    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Operation::Join),
+    Case::new("silent-local", Local, Stranger, 200, silent)
+        .about("the same at a local socket")
+        .politely(Operation::Join),
     Case::new("pings-ws", Ws, Stranger, 128, pings).about("128 links that only answer pings"),
     Case::new("half-frames-ws", Ws, Stranger, 100, half_frames).about("100 sockets with an unfinished 16 MiB frame"),
     Case::new("half-frames-hub", Hub, Stranger, 100, half_frames).about("the same at a hub"),
     Case::new("half-lines-local", Local, Stranger, 64, half_lines)
         .about("64 local sockets with an unfinished 16 MiB line"),
     Case::new("wrong-token-ws", WsToken, Stranger, 16, wrong_token)
-        .about("16 clients with a wrong token at full speed"),
-    Case::new("plain-get-ws", Ws, Stranger, 1, plain_get).about("a plain GET, which needs an answer"),
-    Case::new("plain-get-hub", Hub, Stranger, 1, plain_get).about("the same at a hub"),
+        .about("16 clients with a wrong token at full speed")
+        .politely(Operation::Join),
+    Case::new("plain-get-ws", Ws, Stranger, 1, plain_get).about("a plain GET, which needs an answer").brief(),
+    Case::new("plain-get-hub", Hub, Stranger, 1, plain_get).about("the same at a hub").brief(),
 ];
 
 /// The interval between bursts of silent connections.

@@ -8,12 +8,17 @@ use tokio::time::{Instant, timeout};
 use super::hub::register;
 use super::raw::{self, Socket, filler};
 use super::verdict::Side::Peer;
+#[cfg(feature = "socketio")]
+use super::victim::Kind;
 use super::victim::Kind::{Engine, Hub, Local, Ws};
 use super::{Attack, Case, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("log-flood-ws", Ws, Peer, 0, of_websocket)
         .about("frames of 7 bytes that are not messages, after a handshake that names the plugin with 1 MB"),
+    #[cfg(feature = "socketio")]
+    Case::new("log-flood-socketio", Kind::Socketio, Peer, 0, of_socketio)
+        .about("events of socket.io that are not messages"),
     Case::new("log-flood-local", Local, Peer, 0, of_local).about("the same over a local socket"),
     Case::new("log-flood-hub", Hub, Peer, 0, of_hub).about("frames of 7 bytes by a service of a hub"),
     Case::new("log-flood-engine", Engine, Peer, 0, of_engine).about("frames of 7 bytes by a plugin"),
@@ -59,6 +64,19 @@ fn of_websocket(target: Target) -> Attack {
             }
         }
         Err("no handshake was answered".to_owned())
+    })
+}
+
+#[cfg(feature = "socketio")]
+fn of_socketio(target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = Socket::dial(&format!("{}{}", target.url, super::polling::WEBSOCKET)).await?;
+        link.send("40").await?;
+        while !link.receive().await?.starts_with("40") {}
+        let handshake = r#"{"action":"request","id":0,"name":"victim","key":"handshake","payload":["victim",null]}"#;
+        link.send(format!(r#"42["message",{handshake}]"#)).await?;
+        while !link.receive().await?.contains("response") {}
+        flood(link, target, raw::masked_frame(r#"42["message",7]"#)).await
     })
 }
 

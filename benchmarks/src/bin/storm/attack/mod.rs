@@ -4,7 +4,10 @@
 mod bytes;
 mod children;
 mod connections;
+mod engines;
+mod heads;
 mod hub;
+mod load;
 mod logs;
 mod meter;
 mod polite;
@@ -27,20 +30,25 @@ use examples::{Done, report};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::load::Operation;
 use self::meter::Victim;
-use self::polite::Polite;
+use self::polite::{Polite, Stats};
 use self::raw::Socket;
-use self::verdict::{Run, Side};
+use self::verdict::{Beside, Run, Side};
 use self::victim::Kind;
 
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// Begins the error of an attack that found a wrong answer, as opposed to a refusal.
 const FOUND: &str = "found: ";
-/// How long the polite client is observed without an attack.
-const QUIET: Duration = Duration::from_millis(700);
+/// How long the polite client is observed without an attack, and beside others that are polite too.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long a polite client takes to connect and to make its first calls.
+const WARM_UP: Duration = Duration::from_millis(200);
 /// How long an attack that sends a number of items may take, as a multiple of `--seconds`.
 const MAX_FACTOR: u32 = 3;
+/// How long a brief attack is observed, in seconds.
+const BRIEF: u64 = 1;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -75,11 +83,26 @@ struct Case {
     calls: (&'static str, &'static str),
     /// The engine's child process.
     child: &'static [&'static str],
+    /// What well-behaved clients do at the attack's rate, for comparison. Without it, the comparison is with quiet.
+    politely: Option<Operation>,
+    /// The attack shows its costs within a second.
+    brief: bool,
 }
 
 impl Case {
     const fn new(name: &'static str, victim: Kind, side: Side, n: usize, attack: fn(Target) -> Attack) -> Case {
-        Case { name, about: "", victim, side, n, attack, calls: ("app", "echo"), child: &[] }
+        Case {
+            name,
+            about: "",
+            victim,
+            side,
+            n,
+            attack,
+            calls: ("app", "echo"),
+            child: &[],
+            politely: None,
+            brief: false,
+        }
     }
 
     const fn about(self, about: &'static str) -> Case {
@@ -88,6 +111,14 @@ impl Case {
 
     const fn calls(self, plugin: &'static str, method: &'static str) -> Case {
         Case { calls: (plugin, method), ..self }
+    }
+
+    const fn politely(self, operation: Operation) -> Case {
+        Case { politely: Some(operation), ..self }
+    }
+
+    const fn brief(self) -> Case {
+        Case { brief: true, ..self }
     }
 
     const fn child(self, child: &'static [&'static str]) -> Case {
@@ -130,8 +161,9 @@ fn cases() -> Vec<Case> {
     let mut cases = connections::CASES.iter().collect::<Vec<_>>();
     #[cfg(feature = "socketio")]
     cases.extend(polling::CASES);
-    cases
-        .extend(hub::CASES.iter().chain(bytes::CASES).chain(requests::CASES).chain(logs::CASES).chain(children::CASES));
+    let others =
+        [hub::CASES, heads::CASES, engines::CASES, bytes::CASES, requests::CASES, logs::CASES, children::CASES];
+    cases.extend(others.into_iter().flatten());
     cases.into_iter().map(|case| Case { ..*case }).collect()
 }
 
@@ -156,7 +188,8 @@ pub(crate) async fn storm(args: Args) -> Done {
     let is_chosen = |case: &&Case| (args.only.is_empty() || names(&args.only, case)) && !names(&args.skip, case);
     for case in cases.iter().filter(is_chosen) {
         crate::children::progress(format_args!("{}: {}", case.name, case.about));
-        let run = run(case, args.n.unwrap_or(case.n), Duration::from_secs(args.seconds)).await;
+        let seconds = if case.brief { args.seconds.min(BRIEF) } else { args.seconds };
+        let run = run(case, args.n.unwrap_or(case.n), Duration::from_secs(seconds)).await;
         if !verdict::add(&mut table, case, run) {
             harmed.push(case.name);
         }
@@ -169,44 +202,67 @@ pub(crate) async fn storm(args: Args) -> Done {
     }
 }
 
-async fn run(case: &Case, n: usize, duration: Duration) -> Result<Run> {
-    let (mut arguments, mut engine) = (vec![clap_name(case.victim)], None);
-    if case.victim == Kind::Engine {
-        let (polite, url) = Polite::of_engine(case.calls.0, case.calls.1)?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
-        let hostile = format!("ws://{}", listener.local_addr().map_err(text)?);
-        let (steady, steady_url) = requests::Steady::start().await?;
-        for (name, url) in [("hostile", &hostile), ("steady", &steady_url), ("polite", &url)] {
-            arguments.extend(["--plugin".to_owned(), format!("{name}={url}")]);
-        }
-        engine = Some((polite, steady, tokio::spawn(async move { (Socket::accept(&listener).await, listener) })));
-    }
-    if !case.child.is_empty() {
-        arguments.push("--child".to_owned());
-        arguments.extend(case.child.iter().map(|&part| part.to_owned()));
-    }
-    let starting = tokio::task::spawn_blocking(move || Victim::start(&arguments));
-    let mut victim = starting.await.map_err(text)??;
-    let (polite, link, steady) = match engine {
-        None => (Polite::of_server(case.victim, &victim.address)?, None, None),
-        Some((polite, steady, accepting)) => {
-            let (link, listener) = accepting.await.map_err(text)?;
-            (polite, Some((link?, listener)), Some(steady))
-        }
-    };
-    let (link, _listener) = link.unzip();
-    // Connecting, and the first calls.
-    sleep(Duration::from_millis(300)).await;
-    polite.take();
-    sleep(QUIET).await;
-    let quiet = polite.take();
+/// A victim, and the well-behaved clients beside the attack.
+struct Scene {
+    victim: Victim,
+    polite: Polite,
+    steady: Option<requests::Steady>,
+}
 
-    victim.begin();
+impl Scene {
+    /// An engine reaches its plugin `hostile` at that URL.
+    async fn start(case: &Case, hostile: &str) -> Result<Scene> {
+        let (mut arguments, mut beside) = (vec![clap_name(case.victim)], None);
+        if case.victim == Kind::Engine {
+            let (polite, url) = Polite::of_engine(case.calls.0, case.calls.1)?;
+            let (steady, steady_url) = requests::Steady::start().await?;
+            for (name, url) in [("hostile", hostile), ("steady", &steady_url), ("polite", &url)] {
+                arguments.extend(["--plugin".to_owned(), format!("{name}={url}")]);
+            }
+            beside = Some((polite, steady));
+        }
+        if !case.child.is_empty() {
+            arguments.push("--child".to_owned());
+            arguments.extend(case.child.iter().map(|&part| part.to_owned()));
+        }
+        let starting = tokio::task::spawn_blocking(move || Victim::start(&arguments));
+        let victim = starting.await.map_err(text)??;
+        let (polite, steady) = match beside {
+            None => (Polite::of_server(case.victim, &victim.address)?, None),
+            Some((polite, steady)) => (polite, Some(steady)),
+        };
+        Ok(Scene { victim, polite, steady })
+    }
+
+    /// What the polite client sees for that time, without its connecting and first calls.
+    async fn observe(&self, time: Duration) -> Stats {
+        sleep(WARM_UP).await;
+        self.polite.take();
+        sleep(time).await;
+        self.polite.take()
+    }
+}
+
+async fn run(case: &Case, n: usize, duration: Duration) -> Result<Run> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+    let hostile = format!("ws://{}", listener.local_addr().map_err(text)?);
+    let accepting = tokio::spawn(async move { (Socket::accept(&listener).await, listener) });
+    let mut scene = Scene::start(case, &hostile).await?;
+    let (link, _listener) = match case.victim {
+        Kind::Engine => {
+            let (link, listener) = accepting.await.map_err(text)?;
+            (Some(link?), Some(listener))
+        }
+        _ => (None, None),
+    };
+    let quiet = scene.observe(if case.politely.is_none() { QUIET } else { Duration::ZERO }).await;
+
+    scene.victim.begin();
     let began = Instant::now();
     let done = Arc::new(AtomicUsize::new(0));
     let target = Target {
         kind: case.victim,
-        url: victim.address.clone(),
+        url: scene.victim.address.clone(),
         link,
         n,
         until: began + duration,
@@ -219,10 +275,16 @@ async fn run(case: &Case, n: usize, duration: Duration) -> Result<Run> {
         Err(_) => (None, (n > 0).then(|| "blocked".to_owned())),
     };
     sleep_until(began + duration).await;
-    let (costs, attacked) = (victim.costs(), polite.take());
+    let (costs, attacked, took) = (scene.victim.costs(), scene.polite.take(), began.elapsed());
     drop(held);
-    let lost = steady.map_or(0, |steady| steady.lost());
-    Ok(Run { costs, quiet, attacked, lost, done: done.load(Ordering::Relaxed), how, took: began.elapsed() })
+    let lost = scene.steady.as_ref().map_or(0, requests::Steady::lost);
+    drop(scene);
+    let done = done.load(Ordering::Relaxed);
+    let beside = match case.politely {
+        None => Beside::Quiet(quiet),
+        Some(operation) => Beside::Polite(load::observe(case, operation, done as f64 / took.as_secs_f64()).await?),
+    };
+    Ok(Run { costs, beside, attacked, lost, done, how, took })
 }
 
 fn clap_name(kind: Kind) -> String {

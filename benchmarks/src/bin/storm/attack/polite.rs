@@ -82,10 +82,7 @@ impl Stats {
 impl Polite {
     /// A client of the server at `url`.
     pub(crate) fn of_server(kind: Kind, url: &str) -> Result<Polite> {
-        let way = match kind {
-            Kind::Hub => Way::Hub(url.to_owned()),
-            _ => Way::Dial(kind, url.to_owned()),
-        };
+        let way = Way::to(kind, url);
         let (polite, started) = Polite::start(async move |stats: Shared, ready: Ready| {
             let client = way.connect().await;
             let client = match client {
@@ -193,21 +190,28 @@ async fn newcomers(way: &Way, stats: &Mutex<Stats>) {
 }
 
 /// How a client connects.
-enum Way {
+pub(super) enum Way {
     /// As an engine that dials a plugin's server.
     Dial(Kind, String),
     /// As two services of a hub, of which one sends requests to the other.
     Hub(String),
 }
 
-enum Client {
+pub(super) enum Client {
     Engine(Engine, PluginClient),
     Services(StpWsConnector, StpWsConnector, String),
     Plugin(PluginClient, &'static str, &'static str),
 }
 
 impl Way {
-    async fn connect(&self) -> Result<Client> {
+    pub(super) fn to(kind: Kind, url: &str) -> Way {
+        match kind {
+            Kind::Hub => Way::Hub(url.to_owned()),
+            _ => Way::Dial(kind, url.to_owned()),
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Client> {
         match self {
             Way::Dial(kind, url) => {
                 let engine = Engine::new();
@@ -233,7 +237,7 @@ impl Way {
 }
 
 impl Client {
-    async fn call(&self) -> Result<()> {
+    pub(super) async fn call(&self) -> Result<()> {
         match self {
             Client::Engine(_, app) => app.call::<u64>("victim", "echo", (7,)).await.map(drop).map_err(text),
             Client::Services(asker, _, message) => {
@@ -246,7 +250,7 @@ impl Client {
         }
     }
 
-    async fn leave(self) {
+    pub(super) async fn leave(self) {
         match self {
             Client::Engine(engine, _) => engine.shutdown().await,
             Client::Services(asker, solver, _) => {

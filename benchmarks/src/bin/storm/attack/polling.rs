@@ -5,23 +5,30 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connections::{plain_get, silent};
+use super::load::Operation;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Socketio, SocketioToken};
 use super::{Attack, Case, FOUND, Target};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("silent-socketio", Socketio, Stranger, 200, silent).about("200 silent TCP connections every 5 s"),
+    Case::new("silent-socketio", Socketio, Stranger, 200, silent)
+        .about("200 silent TCP connections every 5 s")
+        .politely(Operation::Join),
     Case::new("pings-socketio", Socketio, Stranger, 128, pings).about("128 links that only answer pings"),
     Case::new("bodies-socketio", Socketio, Stranger, 200, bodies).about("200 POSTs without their bodies"),
     Case::new("sessions-socketio", Socketio, Stranger, 0, sessions)
-        .about("long-polling sessions, opened and abandoned at full speed over 8 connections"),
+        .about("long-polling sessions, opened and abandoned at full speed over 8 connections")
+        .politely(Operation::Join),
     Case::new("wrong-token-socketio", SocketioToken, Stranger, 16, wrong_token)
-        .about("16 clients with a wrong token at full speed"),
-    Case::new("plain-get-socketio", Socketio, Stranger, 1, plain_get).about("a plain GET, which needs an answer"),
+        .about("16 clients with a wrong token at full speed")
+        .politely(Operation::Join),
+    Case::new("plain-get-socketio", Socketio, Stranger, 1, plain_get)
+        .about("a plain GET, which needs an answer")
+        .brief(),
 ];
 
-const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(super) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 /// Connects to the namespace, but never answers the plugin's handshake. Answers engine.io's pings.
 fn pings(target: Target) -> Attack {

@@ -127,8 +127,13 @@ pub(crate) fn frame_header(length: u64) -> Vec<u8> {
 
 /// A whole text frame as a client sends it, of at most 125 bytes.
 pub(crate) fn masked_frame(text: &str) -> Vec<u8> {
+    masked(0x81, text)
+}
+
+/// A frame of any kind as a client sends it, of at most 125 bytes. `kind` is the first byte of its header.
+pub(crate) fn masked(kind: u8, text: &str) -> Vec<u8> {
     debug_assert!(text.len() <= 125, "longer frames have another header");
-    [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat()
+    [&[kind, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
 /// A whole text frame as a server sends it, of at most 125 bytes.

@@ -8,16 +8,29 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use transport_ws::{WsServer, WsServerConfig};
 
+use super::load::Operation;
 use super::raw::{self, request};
 use super::verdict::Side::Peer;
 use super::victim::Kind::Engine;
 use super::{Attack, Case, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("event-flood", Engine, Peer, 0, event_flood).about("events at full speed beside a steady listener"),
+    Case::new("event-flood", Engine, Peer, 0, event_flood)
+        .about("events at full speed beside a steady listener")
+        .politely(Operation::Emit),
     Case::new("slow-calls", Engine, Peer, 1100, slow_calls)
         .about("1,100 calls of 50 ms by one plugin beside another caller of the same plugin")
-        .calls("worker", "work"),
+        .calls("worker", "work")
+        .politely(Operation::Call),
+    Case::new("activations", Engine, Peer, 30, activations)
+        .about("30 activatePlugin of a plugin that does not answer")
+        .brief(),
+    Case::new("refused-activations", Engine, Peer, 0, refused_activations)
+        .about("activatePlugin at full speed of a plugin where nothing listens"),
+    Case::new("cancels", Engine, Peer, 100_000, cancels).about("100,000 cancels with distinct keys and ids").brief(),
+    Case::new("digits", Engine, Peer, 5, digits)
+        .about("a number of 15 million digits as a method's argument, 5 times")
+        .brief(),
 ];
 
 /// The events of one write.
@@ -40,7 +53,9 @@ impl Steady {
                 count.fetch_add(1, Ordering::Relaxed);
                 let (client, session) = connect(link, Plugin::new("steady"), ClientConfig::default());
                 // Fails only after the end of the link.
-                let _ = client.on("hostile", "tick", |_: u64| {});
+                for flood in ["hostile", "child", "thread"] {
+                    let _ = client.on(flood, "tick", |_: u64| {});
+                }
                 session.await;
             }
         });
@@ -68,6 +83,59 @@ fn event_flood(mut target: Target) -> Attack {
         while Instant::now() < target.until {
             link.write(&batch).await?;
             target.count_all(BATCH);
+        }
+        Ok(Box::new(link) as _)
+    })
+}
+
+/// Activations of a plugin to which a connection is made that is never accepted.
+fn activations(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        for n in 0..target.n {
+            link.send(request(n, "manager", "activatePlugin", r#"["silent"]"#)).await?;
+            target.count();
+        }
+        Ok(Box::new(link) as _)
+    })
+}
+
+fn refused_activations(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        for n in 0.. {
+            link.send(request(n, "manager", "activatePlugin", r#"["unreachable"]"#)).await?;
+            // Some at a time.
+            if n >= 16 {
+                link.receive().await?;
+                target.count();
+            }
+        }
+        Ok(Box::new(link) as _)
+    })
+}
+
+/// Of calls that do not exist.
+fn cancels(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        for n in 0..target.n / 2 {
+            link.send(format!(r#"{{"action":"cancel","name":"worker","key":"key{n}"}}"#)).await?;
+            link.send(format!(r#"{{"action":"cancel","id":{n}}}"#)).await?;
+            target.count_all(2);
+        }
+        Ok(Box::new(link) as _)
+    })
+}
+
+fn digits(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        let number = format!("[{}]", "7".repeat(15_000_000));
+        for n in 0..target.n {
+            link.send(request(n, "worker", "work", &number)).await?;
+            drop(link.receive().await?);
+            target.count();
         }
         Ok(Box::new(link) as _)
     })

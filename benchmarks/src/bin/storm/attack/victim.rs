@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use connector_core::{CallError, ClientConfig, Context, Engine, Payload, Plugin, Serving, serve};
 use examples::{Done, report};
 use tokio::io::AsyncReadExt;
-use transport_ipc::Program;
+use transport_ipc::{ChannelKind, Program};
 use transport_ws::stp::{StpHub, StpHubConfig};
 use transport_ws::{WsServer, WsServerConfig};
 
@@ -120,6 +120,13 @@ async fn burst(ctx: Context, events: usize, bytes: usize) -> Result<(), CallErro
     Ok(())
 }
 
+/// Emits events at full speed, until the call is cancelled.
+async fn flood(ctx: Context) -> Result<(), CallError> {
+    loop {
+        ctx.client().emit("tick", (1,)).await?;
+    }
+}
+
 /// The polite plugin and the hostile one are among `plugins`. `store` is used by the hostile one alone.
 async fn engine(plugins: Vec<String>, child: Vec<String>) -> Done {
     let engine = Engine::new();
@@ -127,11 +134,17 @@ async fn engine(plugins: Vec<String>, child: Vec<String>) -> Done {
     engine.register(Plugin::new("worker").method("work", work))?;
     engine.register(Plugin::new("store").method("big", big).method("burst", burst))?;
     if let [program, args @ ..] = &child[..] {
-        engine.register(transport_ipc::child("child", Program::new(program).args(args)))?;
+        let channel = if program == "node" { ChannelKind::Node } else { ChannelKind::Stdio };
+        engine.register(transport_ipc::child("child", Program::new(program).args(args).channel(channel)))?;
         let manager = engine.manager();
         // A hostile child never becomes active.
         tokio::spawn(async move { manager.activate("child").await });
     }
+    engine.register(transport_worker::worker("thread", || Plugin::new("thread").method("flood", flood)))?;
+    // Connections to a listener that does not accept are made, but nothing answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    engine.register(transport_ws::plugin("silent", &format!("ws://{}", silent.local_addr()?)))?;
+    engine.register(transport_ws::plugin("unreachable", "ws://127.0.0.1:9"))?;
     for name in ["app", "worker", "store"] {
         engine.manager().activate(name).await?;
     }
