@@ -93,7 +93,6 @@
 #![doc(html_root_url = "../")]
 
 mod bad_setting;
-mod budget;
 mod client;
 mod connector;
 mod engine;
@@ -102,6 +101,7 @@ mod excerpt;
 mod framed;
 mod guard;
 mod link;
+mod memory_budget;
 mod plugin;
 mod profile;
 mod reconnect_delays;

@@ -12,8 +12,8 @@ mod connector {
     pub(crate) use connector_core::LinkEnd;
 }
 
-#[path = "../src/budget.rs"]
-mod budget;
+#[path = "../src/memory_budget.rs"]
+mod memory_budget;
 #[path = "../src/link/message_queue.rs"]
 mod message_queue;
 #[path = "../src/link/outbox.rs"]

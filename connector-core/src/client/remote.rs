@@ -10,10 +10,10 @@ use foldhash::HashMap;
 use tokio::sync::watch;
 
 use super::ClientConfig;
-use crate::budget::Budget;
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
+use crate::memory_budget::Budget;
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
 use crate::runtime;
 use crate::session::{CallId, CallIds, HANDSHAKE};

@@ -17,7 +17,7 @@ use super::options::PluginOptions;
 use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
-use crate::budget::Charge;
+use crate::memory_budget::Charge;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
 use crate::profile::Profile;
 use crate::sync::lock;

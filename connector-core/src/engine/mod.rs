@@ -3,7 +3,7 @@
 mod access;
 mod bounds;
 mod call;
-mod connection;
+mod connection_state;
 mod current;
 mod endpoint;
 mod entry;
@@ -44,9 +44,9 @@ use self::access::Rule;
 use self::call::LogicalClock;
 use self::entry::Registry;
 use self::events::Emitter;
-use crate::budget::SharedBudget;
 use crate::client::PluginClient;
 use crate::error::RegisterError;
+use crate::memory_budget::SharedBudget;
 use crate::profile::Profile;
 use crate::wire::Name;
 

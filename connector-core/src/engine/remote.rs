@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
-use super::connection::{Activated, Connection, ConnectionEvent, Effects, Next};
+use super::connection_state::{Activated, Connection, ConnectionEvent, Effects, Next};
 use super::link_state::LinkState;
 use super::options::PluginOptions;
-use crate::budget::{Budget, OverBudget, SharedBudget};
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost, Refusal};
 use crate::excerpt::Excerpt;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
+use crate::memory_budget::{Budget, OverBudget, SharedBudget};
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::session::{CallId, CallIds};

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::EngineState;
-use super::connection::{Activated, ConnectionEvent, Next};
+use super::connection_state::{Activated, ConnectionEvent, Next};
 use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
 use super::options::PluginOptions;

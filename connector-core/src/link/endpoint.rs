@@ -10,10 +10,10 @@
 use std::task::{Context, Poll, ready};
 
 use super::{Completed, Outbox, Queued, Reply, ResponseQueue, TaskSet};
-use crate::budget::{Charge, OverBudget};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault};
 use crate::excerpt::Excerpt;
+use crate::memory_budget::{Charge, OverBudget};
 use crate::runtime::BoxFuture;
 use crate::session::{Dropped, Event, Retained, Session, Side};
 use crate::trace_limit::TraceLimit;

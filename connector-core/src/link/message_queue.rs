@@ -5,7 +5,7 @@ use std::mem;
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::budget::Charge;
+use crate::memory_budget::Charge;
 
 /// An item that can wait for a link.
 pub(crate) trait Queued {
@@ -176,7 +176,7 @@ impl<C: Queued> MessageQueue<C> {
 #[cfg(all(test, not(loom_tests)))]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
+    use crate::memory_budget::Budget;
 
     #[derive(Debug, PartialEq, Clone, Copy)]
     enum Item {

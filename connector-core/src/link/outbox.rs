@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use super::QueueLimits;
 use super::message_queue::{MessageQueue, Queued};
-use crate::budget::Budget;
 use crate::connector::LinkEnd;
+use crate::memory_budget::Budget;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Mutex, Ordering, lock};
 
 #[derive(Debug)]

@@ -37,7 +37,7 @@ mod connector;
 mod error;
 pub mod frame;
 mod handlers;
-mod service;
+mod registration;
 mod session;
 mod timeout;
 
@@ -48,6 +48,6 @@ pub use connector::StpConnector;
 pub use error::{StpConnectError, StpDisconnectError, StpInformError, StpRequestError};
 pub use frame::{Envelope, Frame, FrameError};
 pub use handlers::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
-pub use service::{BadService, REGISTER, StpService, unique_name};
+pub use registration::{BadService, REGISTER, StpService, unique_name};
 pub use session::{StpBusy, StpSession};
 pub use timeout::StpTimeout;

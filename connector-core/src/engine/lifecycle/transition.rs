@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use super::machine::{Effects, Transition};
 use super::{Change, Ended, State, Waiter};
 use crate::client::PluginClient;
-use crate::engine::connection::ConnectionEvent;
+use crate::engine::connection_state::ConnectionEvent;
 use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::reentrancy::PendingChange;
 use crate::engine::remote::RemotePlugin;
