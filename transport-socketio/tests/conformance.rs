@@ -44,13 +44,13 @@ impl Fixture for SocketIo {
             .inject_raw()
             .idle_connections()
             .count_connections()
-            .silence(Duration::from_secs(25))
+            .silence(Duration::from_secs(35))
     }
 
     async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
         // A ping waits behind what fills all buffers, the proxy's too: on a busy machine that takes its time.
         let config =
-            SocketIoServerConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(18));
+            SocketIoServerConfig::default().ping_interval(Duration::from_secs(2)).ping_timeout(Duration::from_secs(28));
         let server = SocketIoServer::bind("127.0.0.1:0", config).await?;
         let (proxy, address) = Proxy::tcp(server.local_addr(), masked).await?;
         Ok(Endpoints::new(format!("ws://{address}"), server, SocketIoConnector::default).control(proxy))

@@ -211,3 +211,12 @@ pub enum Refusal {
     #[error("{0}")]
     Reported(String),
 }
+
+impl Refusal {
+    /// [`NotExposed`](Refusal::NotExposed) without the list of methods, which only the router has.
+    pub(crate) fn not_exposed_unlisted(target: &str, caller: &str, method: &str) -> Refusal {
+        Refusal::Reported(format!(
+            "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
+        ))
+    }
+}

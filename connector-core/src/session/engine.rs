@@ -88,10 +88,7 @@ impl<R> EngineSession<R> {
         let caller = self.side.name.to_string();
         let refusal = match name {
             None => Refusal::NotRegistered { target: target.into_owned(), caller },
-            // In the published engine's words, except for the list of methods, which only the router has.
-            Some(_) => Refusal::Reported(format!(
-                "Cannot call method \"{method}\" of \"{target}\" from \"{caller}\", because \"{method}\" is not exposed."
-            )),
+            Some(_) => Refusal::not_exposed_unlisted(&target, &caller, &method),
         };
         self.respond(id, name, key, Err(refusal.into()));
     }
