@@ -91,7 +91,7 @@ async fn engines_that_connect_again_and_again_cause_few_traces() {
 
 #[tokio::test(start_paused = true)]
 async fn panics_of_a_factory_or_hook_are_traced_at_a_limited_rate() {
-    for (factory, text) in [(true, "the function that makes the plugin panicked"), (false, "the plugin panicked")] {
+    for (factory, text) in [(true, "the function that `serve` was given"), (false, "the plugin panicked")] {
         let (connect, links) = mpsc::unbounded_channel();
         let make = move || {
             assert!(!factory, "of the factory");
