@@ -30,7 +30,7 @@ pub struct WorkerConfig {
     /// Where the plugin runs. Default [`Placement::Thread`].
     pub placement: Placement,
     /// Messages that may be queued in the link, each way, before it pushes back on its sender; the receiver may hold as many
-    /// again. 0 means 1. Default 256.
+    /// again. Their bytes are not counted: lower it for messages of many megabytes. 0 means 1. Default 256.
     pub capacity: usize,
     /// How long the plugin may take to end once its link is closed, including its `on_deactivation` and `spawn_blocking`
     /// work. Pending futures are dropped then; code that still blocks its thread 100 ms later cannot be ended and is traced
