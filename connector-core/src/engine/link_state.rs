@@ -1,8 +1,9 @@
-//! The state of a plugin's link, as a host sees it.
+//! The state of a plugin's link: as a host sees it, and the state machine of the connection that it is derived from, which
+//! knows whether the link is up and which activation waits for it. No I/O, no tasks, no clock.
 
-use std::fmt;
+use std::{fmt, mem};
 
-use crate::connector::LinkEnd;
+use crate::connector::{ConnectError, LinkEnd};
 
 /// The state of a plugin's link.
 #[derive(Debug, Clone)]
@@ -51,3 +52,189 @@ impl fmt::Display for LinkState {
         }
     }
 }
+
+/// A plugin's connection. `W` identifies the activation that waits for the first handshake.
+#[derive(Debug)]
+pub(super) struct Connection<W> {
+    state: State<W>,
+    /// Whether the plugin is being deactivated, so that the end of its supervisor is expected.
+    stopping: bool,
+}
+
+#[derive(Debug)]
+enum State<W> {
+    Inactive,
+    /// No link has been up since the activation began.
+    Activating {
+        waiter: W,
+        last: Option<LinkEnd>,
+        tries: u32,
+    },
+    Up,
+    Down {
+        why: LinkEnd,
+        tries: u32,
+    },
+}
+
+#[derive(Debug)]
+pub(super) enum ConnectionEvent<W> {
+    /// An activation begins. The supervisor of the previous one has ended.
+    Activate(W),
+    /// The first handshake over a link is complete. `listed` if it listed the plugin's methods.
+    Loaded { listed: bool },
+    /// The link has ended, or could not be made.
+    Failed(LinkEnd),
+    /// The activation took too long.
+    TimedOut,
+    /// The plugin is being deactivated: the link must be closed.
+    Stop,
+    /// The supervisor has ended, so no link will be made.
+    Ended,
+    /// The plugin is inactive, whatever its supervisor still does.
+    Reset,
+}
+
+/// The consequences of an event.
+#[derive(Debug)]
+pub(super) struct Effects<W> {
+    /// The new public state, which the queue in front of the link follows.
+    pub(super) published: Option<LinkState>,
+    /// The activation that has ended.
+    pub(super) activated: Option<(W, Activated)>,
+    pub(super) next: Next,
+}
+
+/// How an activation ended.
+#[derive(Debug)]
+pub(super) enum Activated {
+    Connected {
+        listed: bool,
+    },
+    /// How the last attempt ended, if one did.
+    Failed(Option<LinkEnd>),
+    /// The engine or its runtime has ended.
+    Gone,
+}
+
+/// What the supervisor does next. Unless it retries, it ends after its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    /// Announces that a lost link is up again.
+    AnnounceUp,
+    /// Announces that the link is lost.
+    AnnounceDown {
+        retry: bool,
+    },
+    /// Traces a failed attempt. `tries` counts them since the activation or the loss.
+    TraceFailure {
+        tries: u32,
+        activating: bool,
+        retry: bool,
+    },
+    /// Makes the plugin inactive: the supervisor has ended without a reason.
+    Deactivate,
+}
+
+impl<W> Connection<W> {
+    pub(super) fn new() -> Self {
+        Connection { state: State::Inactive, stopping: false }
+    }
+
+    pub(super) fn transition(&mut self, event: ConnectionEvent<W>) -> Effects<W> {
+        let before = mem::replace(&mut self.state, State::Inactive);
+        let kind = mem::discriminant(&before);
+        let (state, activated, next) = match (event, before) {
+            (ConnectionEvent::Activate(waiter), before) => {
+                self.stopping = false;
+                (State::Activating { waiter, last: None, tries: 0 }, before.abandoned(), Next::Nothing)
+            }
+            (ConnectionEvent::Loaded { listed }, State::Activating { waiter, .. }) => {
+                (State::Up, Some((waiter, Activated::Connected { listed })), Next::Nothing)
+            }
+            (ConnectionEvent::Loaded { .. }, State::Down { .. }) => (State::Up, None, Next::AnnounceUp),
+            // This end has closed the link, for a deactivation.
+            (ConnectionEvent::Failed(LinkEnd::Disconnected), before) => {
+                (State::Inactive, before.abandoned(), Next::Nothing)
+            }
+            (ConnectionEvent::Failed(end), State::Activating { waiter, last, tries }) => {
+                let (tries, retry) = (tries + 1, !is_final(&end, last.as_ref()));
+                let next = Next::TraceFailure { tries, activating: true, retry };
+                match retry {
+                    true => (State::Activating { waiter, last: Some(end), tries }, None, next),
+                    false => (State::Inactive, Some((waiter, Activated::Failed(Some(end)))), next),
+                }
+            }
+            (ConnectionEvent::Failed(why), State::Up) => {
+                let next = Next::AnnounceDown { retry: !has_given_up(&why) };
+                (State::Down { why, tries: 0 }, None, next)
+            }
+            (ConnectionEvent::Failed(why), State::Down { tries, .. }) => {
+                let (tries, retry) = (tries + 1, !has_given_up(&why));
+                (State::Down { why, tries }, None, Next::TraceFailure { tries, activating: false, retry })
+            }
+            (ConnectionEvent::TimedOut, State::Activating { waiter, last, .. }) => {
+                (State::Inactive, Some((waiter, Activated::Failed(last))), Next::Nothing)
+            }
+            (ConnectionEvent::Loaded { .. } | ConnectionEvent::TimedOut, state) => (state, None, Next::Nothing),
+            (ConnectionEvent::Stop, state) => {
+                self.stopping = true;
+                (state, None, Next::Nothing)
+            }
+            // Kept for its reason until the plugin is deactivated.
+            (ConnectionEvent::Ended, State::Down { why, tries }) if has_given_up(&why) => {
+                (State::Down { why, tries }, None, Next::Nothing)
+            }
+            (ConnectionEvent::Ended, before) if !self.stopping => {
+                (State::Inactive, before.abandoned(), Next::Deactivate)
+            }
+            (ConnectionEvent::Failed(_) | ConnectionEvent::Ended | ConnectionEvent::Reset, before) => {
+                (State::Inactive, before.abandoned(), Next::Nothing)
+            }
+        };
+        self.state = state;
+        let changed = kind != mem::discriminant(&self.state) || matches!(self.state, State::Down { .. });
+        Effects { published: changed.then(|| self.link_state()), activated, next }
+    }
+
+    fn link_state(&self) -> LinkState {
+        match &self.state {
+            State::Inactive => LinkState::Inactive,
+            State::Activating { .. } => LinkState::Connecting,
+            State::Up => LinkState::Up,
+            State::Down { why, tries } => LinkState::Down { why: why.clone(), tries: *tries },
+        }
+    }
+}
+
+impl<W> State<W> {
+    fn abandoned(self) -> Option<(W, Activated)> {
+        match self {
+            State::Activating { waiter, .. } => Some((waiter, Activated::Gone)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an activation whose attempt failed like this fails at once.
+fn is_final(end: &LinkEnd, last: Option<&LinkEnd>) -> bool {
+    match end {
+        LinkEnd::BadHandshake(_) => true,
+        LinkEnd::Unreachable(error) if !error.is_retryable() => true,
+        // One frame may have been corrupted in transit, but hardly two in a row.
+        end => breaks_protocol(end) && last.is_some_and(breaks_protocol),
+    }
+}
+
+/// What answered does not speak the transport's protocol, or not the plugin's.
+fn breaks_protocol(end: &LinkEnd) -> bool {
+    matches!(end, LinkEnd::BadFrame(_) | LinkEnd::Unreachable(ConnectError::Protocol(_)))
+}
+
+fn has_given_up(why: &LinkEnd) -> bool {
+    matches!(why, LinkEnd::Unreachable(ConnectError::GivenUp(_)))
+}
+
+#[cfg(test)]
+mod tests;

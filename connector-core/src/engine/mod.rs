@@ -3,7 +3,6 @@
 mod access;
 mod bounds;
 mod call;
-mod connection_state;
 mod current;
 mod endpoint;
 mod entry;

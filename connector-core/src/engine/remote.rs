@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
-use super::connection_state::{Activated, Connection, ConnectionEvent, Effects, Next};
 use super::link_state::LinkState;
+use super::link_state::{Activated, Connection, ConnectionEvent, Effects, Next};
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost, Refusal};

@@ -10,9 +10,9 @@ use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 
 use super::EngineState;
-use super::connection_state::{Activated, ConnectionEvent, Next};
 use super::endpoint::EngineEndpoint;
 use super::entry::Entry;
+use super::link_state::{Activated, ConnectionEvent, Next};
 use super::options::PluginOptions;
 use super::remote::RemotePlugin;
 use crate::connector::{ConnectError, Link, LinkEnd};
