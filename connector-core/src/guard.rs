@@ -12,8 +12,12 @@ use crate::trace_limit::TraceLimit;
 /// Runs `code`. Returns `None` if it panics; the panic is traced with the plugin's name and `what` as the description
 /// of `code`, within the limit of `traces`, because a peer may cause the panic again and again.
 pub(crate) fn call<T>(traces: &TraceLimit, plugin: &str, what: &str, code: impl FnOnce() -> T) -> Option<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(code));
-    outcome.map_err(|panic| trace(traces, plugin, what, panic_text(&*panic))).ok()
+    contained(code).map_err(|panic| trace(traces, plugin, what, &panic)).ok()
+}
+
+/// Runs `code`. Returns the text of its panic, which is not traced.
+pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panic_text(&*panic).to_owned())
 }
 
 /// Like [`call`], for a future.

@@ -67,6 +67,8 @@ pub(super) struct RemotePlugin {
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
     json_limits: JsonLimits,
+    /// The ends of its links, and those that are up again. Separate, so that its other traces do not hide them.
+    pub(super) link_traces: TraceLimit,
     /// Events that were dropped because too many were queued.
     dropped: TraceLimit,
     /// Its own events that were not stored because they exceed its budget.
@@ -103,6 +105,7 @@ impl RemotePlugin {
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
             json_limits: options.json_limits(),
+            link_traces: TraceLimit::per_peer(),
             dropped: TraceLimit::default(),
             unstored: TraceLimit::default(),
             ignored: TraceLimit::default(),

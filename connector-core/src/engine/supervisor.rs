@@ -155,10 +155,14 @@ impl Supervisor {
         {
             engine.announce_link_down(&self.entry, end.to_string());
         }
-        // At most once per reconnect delay.
+        // At most once per reconnect delay, which is short while the peer completes each handshake.
         let end = Excerpt::new(end);
         match next {
-            Next::AnnounceDown { .. } => tracing::warn!(plugin, url, %end, "the link is down"),
+            Next::AnnounceDown { .. } => {
+                if let Some(left_out) = self.remote.link_traces.pass() {
+                    tracing::warn!(plugin, url, %end, left_out, "the link is down");
+                }
+            }
             Next::TraceFailure { tries, activating: true, .. } => {
                 tracing::debug!(plugin, %end, tries, "not connected yet");
             }
@@ -211,7 +215,9 @@ pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemoteP
     if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
         return;
     }
-    tracing::info!(plugin = &*entry.name, "the link is up again");
+    if let Some(left_out) = remote.link_traces.pass() {
+        tracing::info!(plugin = &*entry.name, left_out, "the link is up again");
+    }
     if listed {
         engine.profile_updated(entry);
     }

@@ -40,13 +40,15 @@ struct State<C> {
     owner: Option<Waker>,
     /// A producer has found the queue full and may be waiting for capacity.
     was_full: bool,
+    /// The number of items popped since.
+    freed: usize,
 }
 
 impl<C: Queued> Outbox<C> {
     /// `budget` is that of the link's reader, which queued events are charged to.
     pub(crate) fn new(limits: QueueLimits, down: Option<LinkEnd>, budget: Arc<Budget>) -> Self {
         let queue = MessageQueue::new(budget.empty());
-        let state = State { queue, down, owner: None, was_full: false };
+        let state = State { queue, down, owner: None, was_full: false, freed: 0 };
         Outbox {
             limits,
             budget,
@@ -192,13 +194,20 @@ impl<C: Queued> Outbox<C> {
         let mut state = lock(&self.state);
         let item = state.queue.pop()?;
         self.publish(&state);
-        // Wakes producers only when the queue is half empty, not for each freed place.
-        let has_capacity = state.queue.len() == 0 || state.queue.len() == self.limits.capacity / 2;
-        if has_capacity && std::mem::take(&mut state.was_full) {
+        if state.was_full && self.frees_capacity(&mut state) {
+            (state.was_full, state.freed) = (false, 0);
             drop(state);
             self.capacity_freed.notify_waiters();
         }
         Some(item)
+    }
+
+    /// Wakes producers only when the queue is half empty, not for each freed place; but also when half of the capacity has
+    /// been freed, because an emitter waits for its own events, while those of others may keep the queue full.
+    fn frees_capacity(&self, state: &mut State<C>) -> bool {
+        let half = self.limits.capacity / 2;
+        state.freed += 1;
+        state.queue.len() == 0 || state.queue.len() == half || state.freed > half
     }
 
     /// The position behind everything queued now.

@@ -11,6 +11,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::guard;
 use crate::wire::{Exceeds, JsonLimits, Name, PayloadError, display_json, is_falsy_in_javascript, json};
 
 /// A JSON value that has not been parsed yet.
@@ -61,13 +62,16 @@ struct Typed<T> {
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        json::write(out, &self.value)
+        // Whoever serializes it, such as a link's task, is not to blame for the panic.
+        let written = guard::contained(|| json::write(out, &self.value));
+        written.unwrap_or_else(|panic| Err(serde_json::Error::custom(format_args!("its Serialize panicked: {panic}"))))
     }
 
     fn json_length(&self) -> usize {
         match self.json.get() {
             Some(Ok(json)) => json.len(),
-            _ => json::length(&self.value),
+            // A panic is reported when it is sent.
+            _ => guard::contained(|| json::length(&self.value)).unwrap_or(0),
         }
     }
 

@@ -103,6 +103,35 @@ async fn a_flood_by_another_emitter_does_not_delay_this_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_wait_ends_once_its_own_events_are_read_although_others_keep_the_queue_full() {
+    let options = PluginOptions::default().queue(short_queue(16));
+    let (host, mut peer, _peers) = with_listener(options).await;
+    let (flood, _floods) = host.add_scripted("flood", &[], false).await;
+    peer.send(json!({"action": "on", "name": "flood", "key": "e"}));
+    settle().await;
+    let event = json!({"action": "emit", "key": "e", "payload": [0]});
+    // Beyond the 64 that the link accepts.
+    (0..64).for_each(|_| flood.send(event.clone()));
+    settle().await;
+    for number in 0..16 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    (0..64).for_each(|_| flood.send(event.clone()));
+    settle().await;
+    let local = host.local.clone();
+    let waiting = tokio::spawn(async move { local.emit_within(HOUR, "e", (16,)).await });
+    for _ in 0..200 {
+        settle().await;
+        if waiting.is_finished() {
+            return;
+        }
+        peer.recv().await;
+        flood.send(event.clone());
+    }
+    panic!("it waits although none of its events is queued");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_subscription_or_link_ends_the_wait() {
     let (host, mut peer, _peers) = with_listener(PluginOptions::default().queue(short_queue(16))).await;
     for number in 0..64 + 16 + 1 {

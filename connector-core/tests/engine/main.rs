@@ -41,6 +41,7 @@ mod lifecycle_corner_cases;
 mod peers;
 mod runtimes;
 mod script;
+mod serialize_panics;
 mod services;
 mod stalls;
 mod subscriptions;

@@ -108,3 +108,19 @@ async fn panics_of_a_factory_or_hook_are_traced_at_a_limited_rate() {
         assert_eq!(traces.containing(text).len(), LIMIT, "{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_ends_after_each_handshake_is_traced_at_a_limited_rate() {
+    let host = Host::new().await;
+    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
+    let traces = traces(Level::INFO);
+    let (began, mut links) = (tokio::time::Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(900) {
+        peer.close();
+        peer = peers.next().await;
+        peer.answer_handshake(&[], false).await;
+        links += 1;
+    }
+    let lines = traces.containing("the link is");
+    assert!(links > LIMIT && lines.len() <= LIMIT, "{links} links, {} lines: {lines:?}", lines.len());
+}

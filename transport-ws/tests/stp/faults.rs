@@ -76,6 +76,35 @@ async fn the_later_of_two_registers_applies() {
 }
 
 #[tokio::test]
+async fn a_requester_that_moves_to_another_session_gets_a_refusal() {
+    let hub = hub().await;
+    let (mut slow, request, mut requester) = Peer::pending_request(&hub, 5, 30.0).await;
+    let register = json!({"method": "Register", "params": {"serviceName": "Asker", "sessionId": "t"}});
+    requester.request(6, &register, 30.0).await;
+    let refused = requester.json().await;
+    assert_eq!((&refused["params"]["cookie"], &refused["params"]["success"]), (&json!(5), &json!(false)), "{refused}");
+    assert_eq!(refused["params"]["result"], "the requester has registered in another session before the answer");
+    assert_eq!(requester.json().await["params"], json!({"cookie": 6, "success": true, "result": "t"}));
+    // The answer is late.
+    slow.answer(&request["params"]["cookie"], true, json!("late")).await;
+    requester.request(7, &json!({"method": "unsolved"}), 30.0).await;
+    assert_eq!(requester.json().await["params"]["cookie"], 7);
+}
+
+#[tokio::test]
+async fn a_url_names_a_session_by_at_most_1024_bytes() {
+    let hub = hub().await;
+    let service = json!({"method": "Register", "params": {"serviceName": "p", "sessionId": "s"}});
+    for (bytes, allowed) in [(1024, true), (1025, false)] {
+        let mut peer = Peer::dial(&format!("{}/{}", hub.url, "x".repeat(bytes))).await;
+        peer.request(0, &service, 30.0).await;
+        let answer = peer.json().await;
+        assert_eq!(answer["params"]["success"], allowed, "{answer}");
+    }
+    assert_eq!(hub.handle.counters().refusals, 1);
+}
+
+#[tokio::test]
 async fn solvables_may_be_empty_or_a_comma_separated_string() {
     let hub = hub().await;
     let (sender, _) = hub.service("Teller", &[]).await;

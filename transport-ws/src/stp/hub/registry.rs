@@ -22,20 +22,29 @@ pub(super) struct Entry {
     pub(super) stays: bool,
 }
 
+/// The longest id of a session, in bytes: a Register's own names are as long at most.
+const MAX_ID: usize = 1024;
+
 /// A listing under way: the session and the place of the last service that it contains.
 pub(super) type Cursor = Option<(Arc<str>, u64)>;
 
 impl Router {
-    /// Gives a connection a place in the session that its registration names, or its present place. `None` if it has left.
-    pub(super) fn enter(&mut self, id: PeerId, service: &StpService) -> Option<Entry> {
-        let peer = self.peers.get(&id)?;
+    /// Gives a connection a place in the session that its registration names, or its present place.
+    ///
+    /// # Errors
+    /// It has left, or the session that its URL names has too long an id.
+    pub(super) fn enter(&mut self, id: PeerId, service: &StpService) -> Result<Entry, String> {
+        let peer = self.peers.get(&id).ok_or("the connection has ended")?;
+        if let Some(long) = peer.suffix.as_ref().filter(|suffix| suffix.len() > MAX_ID) {
+            return Err(format!("the URL names a session by {} bytes: at most {MAX_ID} are allowed", long.len()));
+        }
         let named = service.session_id.as_ref().or(peer.suffix.as_ref()).or(service.machine_id.as_ref());
         let previous = peer.service.as_ref().map(|registered| Arc::clone(&registered.service));
         // A service that registers again without naming a session stays in its session.
         let present = peer.service.as_ref().filter(|present| named.is_none_or(|named| **named == *present.session));
         if let Some(present) = present {
             let (session, account) = (Arc::clone(&present.session), Arc::clone(&present.account));
-            return Some(Entry { session, place: present.place, account, previous, stays: true });
+            return Ok(Entry { session, place: present.place, account, previous, stays: true });
         }
         let name: Arc<str> = named.map_or_else(|| unique_name("session").into(), |named| (**named).into());
         self.last_place += 1;
@@ -47,7 +56,7 @@ impl Router {
         });
         session.services.insert(place, id);
         let account = Account::new(Arc::clone(&session.memory));
-        Some(Entry { session: name, place, account, previous, stays: false })
+        Ok(Entry { session: name, place, account, previous, stays: false })
     }
 
     /// Routes these methods to a service: a slice of them.

@@ -13,7 +13,7 @@ use super::delivery::Origin;
 use super::incoming::{Incoming, RESERVED};
 use super::outgoing::PeerId;
 use super::registry::Entry;
-use super::router::{Batch, Registered, Request, SLICE, Search};
+use super::router::{Batch, Registered, Request, Requester, SLICE, Search};
 use super::snapshot::Snapshot;
 
 /// What a registration takes in addition to its texts, and for each solvable, whose text is stored twice.
@@ -111,13 +111,13 @@ impl Inner {
     /// Registers a service, and returns its session.
     ///
     /// # Errors
-    /// The session's memory is used up. A previous registration is unaffected.
+    /// The session's memory is used up, or its id is too long. A previous registration is unaffected.
     fn enter(&self, from: Origin<'_>, service: StpService) -> Result<Arc<str>, String> {
         let ids = [&service.machine_id, &service.session_id].into_iter().flatten();
         let texts: usize = ids.chain([&service.service_name, &service.language]).map(String::len).sum();
         let solvables: usize = service.solvables.iter().map(|method| 2 * method.len() + SOLVABLE).sum();
         let entered = self.router().enter(from.id, &service);
-        let Entry { session, place, account, previous, stays } = entered.ok_or("the connection has ended")?;
+        let Entry { session, place, account, previous, stays } = entered?;
         let charge = match account.charge(REGISTRATION + texts + solvables) {
             Ok(charge) => charge,
             Err(why) => {
@@ -129,7 +129,14 @@ impl Inner {
             }
         };
         if previous.is_some() && !stays {
-            self.leave_session(from, "left the session");
+            for own in self.leave_session(from, "left the session").chunks(SLICE) {
+                let refused = {
+                    let mut router = self.router();
+                    let left = || "the requester has registered in another session before the answer".to_owned();
+                    own.iter().filter_map(|request| router.refuse(from.id, request.cookie, left())).collect()
+                };
+                self.deliver(from, refused, &Utf8Bytes::default());
+            }
         }
         let methods: Vec<_> = service.solvables.iter().filter(|name| !name.starts_with(RESERVED)).cloned().collect();
         for methods in methods.chunks(SLICE) {
@@ -156,12 +163,14 @@ impl Inner {
     /// Removes a connection. Requests that await its answers are refused, and its own requests are forgotten.
     pub(super) fn leave(&self, from: Origin<'_>, slow: bool) {
         self.router().counters.slow_closes += u64::from(slow);
-        self.leave_session(from, "left");
+        let forgotten = self.leave_session(from, "left");
+        drop(forgotten);
         let peer = self.router().remove(from.id);
         drop(peer);
     }
 
-    fn leave_session(&self, from: Origin<'_>, how: &str) {
+    /// Refuses the requests that await the service's answers. Returns its own, which no service can answer any more.
+    fn leave_session(&self, from: Origin<'_>, how: &str) -> Vec<Requester> {
         let left = self.router().take_service(from.id);
         if let Some(Registered { session, place, service, .. }) = &left {
             for methods in service.solvables.chunks(SLICE) {
@@ -171,7 +180,7 @@ impl Inner {
             drop(empty);
         }
         let requests = self.router().take_requests(from.id);
-        let Some((mut pending, asked)) = requests else { return };
+        let Some((mut pending, asked)) = requests else { return Vec::new() };
         let name = left.as_ref().map_or("the service", |left| &left.service.service_name);
         let why = format!("{name} {how} before it answered");
         for requesters in pending.end().chunks(SLICE) {
@@ -181,13 +190,14 @@ impl Inner {
             };
             self.deliver(from, refused, &Utf8Bytes::default());
         }
+        let mut own = Vec::new();
         for (solver, cookies) in asked {
             let cookies: Vec<_> = cookies.into_iter().collect();
             for cookies in cookies.chunks(SLICE) {
-                let forgotten = self.router().forget_requests(solver, cookies);
-                drop(forgotten);
+                own.extend(self.router().forget_requests(solver, cookies));
             }
         }
+        own
     }
 
     /// The sessions, or one of them. Services that register or leave meanwhile may be missing.
