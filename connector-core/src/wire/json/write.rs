@@ -30,24 +30,34 @@ fn write_to(out: &mut impl Output, value: &(impl Serialize + ?Sized)) -> Result<
 }
 
 /// Appends a quoted string.
-pub(crate) fn write_str(out: &mut impl Output, text: &str) {
+pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
         let (plain, others) = rest.split_at(plain_length(rest));
-        out.extend(plain);
+        out.extend_from_slice(plain);
         let Some((byte, others)) = others.split_first() else { break };
         match ESCAPES[usize::from(*byte)] {
             b'u' => {
                 let hex = |half: u8| b"0123456789abcdef"[usize::from(half)];
-                out.extend(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
             }
-            letter => out.extend(&[b'\\', letter]),
+            letter => out.extend_from_slice(&[b'\\', letter]),
         }
         rest = others;
     }
     out.push(b'"');
+}
+
+/// The length of what [`write_str`] appends.
+fn str_length(text: &str) -> usize {
+    let escaped = |byte: u8| match ESCAPES[usize::from(byte)] {
+        0 => 1,
+        b'u' => r"\u0000".len(),
+        _ => r"\n".len(),
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// The character after the backslash, by byte; 0 for bytes that need no escape.
@@ -117,7 +127,7 @@ impl<'a, O: Output> Writer<'a, O> {
     /// Writes `{"variant":`; the caller closes it after the value.
     fn variant(&mut self, variant: &str) {
         self.out.push(b'{');
-        write_str(self.out, variant);
+        self.out.string(variant);
         self.out.push(b':');
     }
 }
@@ -150,7 +160,7 @@ impl<'a, O: Output> Serializer for Writer<'a, O> {
     fn serialize_str(self, text: &str) -> Result<(), Error> {
         match self.verbatim {
             true => self.out.extend(text.as_bytes()),
-            false => write_str(self.out, text),
+            false => self.out.string(text),
         }
         Ok(())
     }
@@ -278,7 +288,7 @@ impl<O: Output> Members<'_, O> {
             return value.serialize(Writer { out: self.out, verbatim: true });
         }
         self.next();
-        write_str(self.out, key);
+        self.out.string(key);
         self.value(value)
     }
 

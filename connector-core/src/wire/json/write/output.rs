@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::Error;
 
-use super::write;
+use super::{str_length, write, write_str};
 
 pub(crate) trait Output: io::Write {
-    fn reserve(&mut self, bytes: usize);
     fn push(&mut self, byte: u8);
     fn extend(&mut self, bytes: &[u8]);
+    /// Appends a quoted string.
+    fn string(&mut self, text: &str);
     /// Appends a key. Numbers and booleans become quoted keys.
     ///
     /// # Errors
@@ -21,11 +22,6 @@ pub(crate) trait Output: io::Write {
 
 impl Output for Vec<u8> {
     #[inline]
-    fn reserve(&mut self, bytes: usize) {
-        self.reserve(bytes);
-    }
-
-    #[inline]
     fn push(&mut self, byte: u8) {
         self.push(byte);
     }
@@ -33,6 +29,11 @@ impl Output for Vec<u8> {
     #[inline]
     fn extend(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn string(&mut self, text: &str) {
+        write_str(self, text);
     }
 
     fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
@@ -61,9 +62,6 @@ impl Length {
 
 impl Output for Length {
     #[inline]
-    fn reserve(&mut self, _: usize) {}
-
-    #[inline]
     fn push(&mut self, _: u8) {
         self.0 += 1;
     }
@@ -71,6 +69,10 @@ impl Output for Length {
     #[inline]
     fn extend(&mut self, bytes: &[u8]) {
         self.0 += bytes.len();
+    }
+
+    fn string(&mut self, text: &str) {
+        self.0 += str_length(text);
     }
 
     fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
