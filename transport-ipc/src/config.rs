@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use connector_core::BadSetting;
-use connector_core::ConnectError;
+#[cfg(any(feature = "client", feature = "plugin"))]
+use connector_core::{BadSetting, ConnectError};
 
 /// The environment variable that names the local socket that an engine serves for a program it starts.
 #[cfg(any(feature = "client", feature = "plugin"))]
@@ -62,7 +62,10 @@ impl IpcConfig {
         self.close_timeout = limit;
         self
     }
+}
 
+#[cfg(any(feature = "client", feature = "plugin"))]
+impl IpcConfig {
     /// # Errors
     /// A setting with which no link can work.
     pub(crate) fn check(&self) -> Result<(), BadSetting> {
