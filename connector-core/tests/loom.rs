@@ -60,7 +60,7 @@ use connector_core::QueueLimits;
 use loom::future::block_on;
 use loom::thread;
 
-use self::budget::Budget;
+use self::memory_budget::Budget;
 use self::message_queue::Queued;
 use self::outbox::Outbox;
 use self::task_set::TaskSet;
