@@ -39,8 +39,8 @@ impl PluginClient {
     /// MiB. A plugin behind a link has capacity while its queue holds less than
     /// [`QueueLimits::capacity`](crate::QueueLimits#structfield.capacity) events of this emitter, which may occupy a
     /// quarter of what its [`memory_limit`](crate::PluginOptions#structfield.memory_limit) leaves for messages that wait;
-    /// other emitters' events do not count. A link that is down is not waited for. Callbacks of [`on`](PluginClient::on) run during the emission and
-    /// need no capacity.
+    /// other emitters' events do not count. A link that is down is not waited for. Callbacks of [`on`](PluginClient::on)
+    /// run during the emission and need no capacity.
     ///
     /// Behind a link, the engine never waits for subscribers, and `limit` applies to the wait for the link's own queue.
     ///

@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::Event;
+use crate::link::wait_while;
 use crate::plugin::Parameters;
 use crate::sync::lock;
 use crate::wire::Payload;
@@ -93,13 +94,7 @@ impl EventBuffer {
 
     /// Waits until the buffer has capacity for another event, or the subscription has ended. Cancel safe.
     pub(crate) async fn wait_for_capacity(&self) {
-        loop {
-            let capacity_freed = self.capacity_freed.notified();
-            if !self.is_full() {
-                return;
-            }
-            capacity_freed.await;
-        }
+        wait_while(&self.capacity_freed, || self.is_full()).await;
     }
 
     fn is_full(&self) -> bool {

@@ -13,7 +13,7 @@ mod task_set;
 pub(crate) use drive::{close, drive};
 pub(crate) use endpoint::{Echo, Endpoint, Exchange, Outcome, Role};
 pub(crate) use message_queue::Queued;
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Outbox, wait_while};
 pub(crate) use pending_call::{PendingCall, Reply, Withdraw};
 pub use queue_limits::QueueLimits;
 use response_queue::ResponseQueue;

@@ -107,13 +107,7 @@ impl<C: Queued> Outbox<C> {
 
     /// Waits until the queue is not full. Cancel safe.
     pub(crate) async fn wait_for_capacity(&self) {
-        loop {
-            let capacity_freed = self.capacity_freed.notified();
-            if !self.is_full() {
-                return;
-            }
-            capacity_freed.await;
-        }
+        wait_while(&self.capacity_freed, || self.is_full()).await;
     }
 
     fn is_full(&self) -> bool {
@@ -126,13 +120,7 @@ impl<C: Queued> Outbox<C> {
     /// Waits while the queue holds the capacity in events of that emitter, or a quarter of the budget in their bytes.
     /// Cancel safe.
     pub(crate) async fn wait_for_event_capacity(&self, emitter: &str) {
-        loop {
-            let capacity_freed = self.capacity_freed.notified();
-            if !self.is_full_of(emitter) {
-                return;
-            }
-            capacity_freed.await;
-        }
+        wait_while(&self.capacity_freed, || self.is_full_of(emitter)).await;
     }
 
     fn is_full_of(&self, emitter: &str) -> bool {
@@ -292,6 +280,17 @@ impl<C: Queued> Outbox<C> {
 
     pub(crate) fn limits(&self) -> &QueueLimits {
         &self.limits
+    }
+}
+
+/// Waits for `freed` while `is_full` returns `true`. Cancel safe.
+pub(crate) async fn wait_while(freed: &Notify, is_full: impl Fn() -> bool) {
+    loop {
+        let freed = freed.notified();
+        if !is_full() {
+            return;
+        }
+        freed.await;
     }
 }
 

@@ -62,7 +62,7 @@ struct Typed<T> {
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        // Whoever serializes it, such as a link's task, is not to blame for the panic.
+        // The caller, such as a link's task, must survive a panic of the value's `Serialize`.
         let written = guard::contained(|| json::write(out, &self.value));
         written.unwrap_or_else(|panic| Err(serde_json::Error::custom(format_args!("its Serialize panicked: {panic}"))))
     }

@@ -99,7 +99,7 @@ impl Router {
         previous
     }
 
-    /// The first step of leaving: the connection is no longer a service.
+    /// Begins to unregister the connection's service, and returns it. The following steps remove it from its session.
     pub(super) fn take_service(&mut self, id: PeerId) -> Option<Registered> {
         let service = self.peers.get_mut(&id)?.service.take()?;
         self.services -= 1;

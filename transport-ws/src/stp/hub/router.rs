@@ -245,7 +245,7 @@ impl Router {
         Ok(Outgoing { to, body: Body::Request { peer: solver, cookie, raw, timeout, deadline } })
     }
 
-    /// The requester that awaits a service's answer with this cookie, which is no longer pending.
+    /// Removes the pending request that a service answers with this cookie, and returns its requester.
     fn take_requester(&mut self, solver: PeerId, cookie: i64) -> Option<Requester> {
         let requester = self.peers.get_mut(&solver)?.pending.answered(cookie)?;
         self.no_longer_asked(&requester, solver);

@@ -36,21 +36,19 @@ const FLOODING_CHILD: &str = r#"
     })
 "#;
 
-/// The child floods until the victim ends.
-fn child_flood(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        link.send(request(0, "child", "flood", "[]")).await?;
-        target.count();
-        sleep_until(target.until).await;
-        Ok(Box::new(link) as _)
-    })
+fn child_flood(target: Target) -> Attack {
+    flood(target, "child")
 }
 
-fn worker_flood(mut target: Target) -> Attack {
+fn worker_flood(target: Target) -> Attack {
+    flood(target, "thread")
+}
+
+/// Starts a plugin of the victim that floods until the victim ends.
+fn flood(mut target: Target, plugin: &'static str) -> Attack {
     Box::pin(async move {
         let mut link = target.link()?;
-        link.send(request(0, "thread", "flood", "[]")).await?;
+        link.send(request(0, plugin, "flood", "[]")).await?;
         target.count();
         sleep_until(target.until).await;
         Ok(Box::new(link) as _)
