@@ -24,7 +24,8 @@ type Sending = ReusableBoxFuture<'static, (Client, Result<(), Error>)>;
 const LAST_READ: Duration = Duration::from_secs(1);
 
 pub(super) struct EngineIoLink {
-    client: Client,
+    /// None after a disconnect.
+    client: Option<Client>,
     namespace: String,
     max_message: usize,
     sending: Sending,
@@ -55,7 +56,7 @@ impl EngineIoLink {
         let sending = ReusableBoxFuture::new(std::future::pending());
         let silence = silence(&client);
         EngineIoLink {
-            client,
+            client: Some(client),
             namespace,
             max_message,
             sending,
@@ -117,12 +118,23 @@ impl EngineIoLink {
         }
     }
 
+    /// The next frame. None once the connection is closed.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        self.client.as_mut().map_or(Poll::Ready(None), |client| client.poll_next_unpin(cx))
+    }
+
+    /// Closes the connection, even if a frame is half sent.
+    fn close(&mut self) {
+        (self.client, self.sender) = (None, None);
+        self.sending.set(std::future::pending());
+    }
+
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Bytes, DecodeError>, LinkEnd>> {
         loop {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            let frame = match self.client.poll_next_unpin(cx) {
+            let frame = match self.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(Error::PingTimeout()))) => {
                     self.end = Some(LinkEnd::Silent(self.silence));
@@ -246,23 +258,19 @@ impl Link for EngineIoLink {
             let limit = Box::pin(tokio::time::sleep_until(Instant::now() + CLOSE_TIMEOUT));
             self.closing = Closing::Yes(limit, vec![close, leave]);
         }
-        loop {
-            let Closing::Yes(limit, _) = &mut self.closing else { return Poll::Ready(()) };
-            if limit.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
+        while self.client.is_some() {
             let sent = self.poll_sent(cx);
-            let Closing::Yes(_, frames) = &mut self.closing else { return Poll::Ready(()) };
-            if let (Poll::Ready(()), Some(frame)) = (sent, frames.pop()) {
+            let Closing::Yes(limit, frames) = &mut self.closing else { break };
+            if limit.as_mut().poll(cx).is_ready() {
+                self.close();
+            } else if let (Poll::Ready(()), Some(frame)) = (sent, frames.pop()) {
                 self.start(frame);
-                continue;
-            }
             // Wait until the plugin closes as well, and discard its frames.
-            match ready!(self.client.poll_next_unpin(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Poll::Ready(()),
+            } else if !matches!(ready!(self.poll_frame(cx)), Some(Ok(_))) {
+                self.close();
             }
         }
+        Poll::Ready(())
     }
 }
 
