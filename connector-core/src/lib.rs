@@ -73,7 +73,7 @@
 //!
 //! To write a transport:
 //! - [`Link`] and its contract; [`FramedLink`] makes one from any stream and sink; it carries [`Message`]s with [`Id`]s
-//!   and [`Payload`]s. [`FailedWrite`], [`StallDetector`], [`ReconnectDelays`], [`redacted_url()`], [`Excerpt`] and
+//!   and [`Payload`]s. [`FailedWrite`], [`Inbox`], [`StallDetector`], [`ReconnectDelays`], [`redacted_url()`], [`Excerpt`] and
 //!   [`TraceLimit`] are shared utilities.
 #![cfg_attr(feature = "stp", doc = "\nSketch-thru-Plan: module [`stp`] (feature `stp`).")]
 //!
@@ -106,7 +106,7 @@ mod plugin;
 mod profile;
 mod reconnect_delays;
 mod redact;
-mod runtime;
+pub mod runtime;
 mod session;
 #[cfg(feature = "stp")]
 pub mod stp;
@@ -121,7 +121,7 @@ pub use async_trait::async_trait;
 pub use bad_setting::BadSetting;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{
-    ClientConnector, ConnectError, FailedWrite, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
+    ClientConnector, ConnectError, FailedWrite, Inbox, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
 };
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{Link, TraceLimit};
+use connector_core::{Inbox, Link, TraceLimit};
 use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use transport_server::{NoPlace, Ticket, token_matches};
 
 use super::SocketIoServerConfig;
-use super::inbox::{Inbox, link_end};
+use super::events::{Events, link_end};
 use super::link::SocketLink;
 use super::sessions::{Place, SessionTicket, Sessions};
 use crate::codec;
@@ -81,9 +81,9 @@ impl ConnectAuth {
         let placed = ticket.ok_or(NoPlace::NotPending).and_then(|ticket| ticket.take_place().map(|()| ticket));
         let ticket = placed.map_err(|none| self.reject(self.too_many(none)))?;
         let inbox = Inbox::default();
-        socket.on(codec::EVENT, inbox.clone());
+        socket.on(codec::EVENT, Events(inbox.clone()));
         // Events of other names are reported as invalid messages.
-        socket.on_fallback(inbox.clone());
+        socket.on_fallback(Events(inbox.clone()));
         let (closing, silence) = (inbox.clone(), self.silence);
         socket.on_disconnect(move |reason: DisconnectReason| {
             closing.close(link_end(reason, silence));
