@@ -121,7 +121,8 @@ pub use async_trait::async_trait;
 pub use bad_setting::BadSetting;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{
-    ClientConnector, ConnectError, FailedWrite, Inbox, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
+    ClientConnector, ConnectError, FailedWrite, Inbox, Link, LinkEnd, PluginConnector, PluginPanicked, SendError,
+    Traffic,
 };
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,

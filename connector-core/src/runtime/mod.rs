@@ -31,8 +31,8 @@ use std::time::Duration;
 #[cfg_attr(not(all(target_family = "wasm", target_os = "unknown")), path = "native.rs")]
 mod platform;
 
-pub(crate) use self::platform::{give_way, has_budget, spawn_until};
 pub use self::platform::{Instant, Sleep, Task, spawn};
+pub(crate) use self::platform::{give_way, has_budget, spawn_until};
 
 /// A boxed future that can be stored with others.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
