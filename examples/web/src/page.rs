@@ -1,4 +1,5 @@
 //! The functions that the page calls.
+#![allow(unreachable_pub, reason = "wasm-bindgen exports public functions alone")]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -135,7 +136,7 @@ async fn caller() -> Result<&'static PluginClient, JsValue> {
 
 /// Runs a script with the plugin `probe` at `url` and calls `report` with each line.
 #[wasm_bindgen]
-pub(crate) async fn run(kind: String, url: String, script: String, report: Function) -> Result<(), JsValue> {
+pub async fn run(kind: String, url: String, script: String, report: Function) -> Result<(), JsValue> {
     let script = Script::parse(&script).map_err(thrown)?;
     register(&kind, "probe", &url).map_err(thrown)?;
     let report = |line: String| drop(report.call1(&JsValue::NULL, &JsValue::from(line)));
@@ -144,7 +145,7 @@ pub(crate) async fn run(kind: String, url: String, script: String, report: Funct
 
 /// Registers a plugin and activates it.
 #[wasm_bindgen]
-pub(crate) async fn activate(kind: String, name: String, url: String) -> Result<(), JsValue> {
+pub async fn activate(kind: String, name: String, url: String) -> Result<(), JsValue> {
     caller().await?;
     register(&kind, &name, &url).map_err(thrown)?;
     page().engine.manager().activate(&name).await.map_err(thrown)
@@ -152,13 +153,13 @@ pub(crate) async fn activate(kind: String, name: String, url: String) -> Result<
 
 /// Deactivates a plugin.
 #[wasm_bindgen]
-pub(crate) async fn deactivate(name: String) -> Result<(), JsValue> {
+pub async fn deactivate(name: String) -> Result<(), JsValue> {
     page().engine.manager().deactivate(&name).await.map_err(thrown)
 }
 
 /// Calls a method from `local`. Arguments and result are JSON.
 #[wasm_bindgen]
-pub(crate) async fn call(plugin: String, method: String, args: String) -> Result<String, JsValue> {
+pub async fn call(plugin: String, method: String, args: String) -> Result<String, JsValue> {
     let args: Vec<Value> = serde_json::from_str(&args).map_err(thrown)?;
     let args = Rest(args.into_iter().map(Payload::new).collect());
     let result: Payload = caller().await?.call(&plugin, &method, args).await.map_err(thrown)?;
@@ -168,14 +169,14 @@ pub(crate) async fn call(plugin: String, method: String, args: String) -> Result
 
 /// The states that a plugin's link has had, as JSON, oldest first.
 #[wasm_bindgen]
-pub(crate) fn link_states(name: String) -> String {
+pub fn link_states(name: String) -> String {
     let states = page().states.lock().ok().and_then(|states| states.get(&name).cloned());
     Value::from(states.unwrap_or_default()).to_string()
 }
 
 /// Calls `add` of a probe at `url`, so many times, so many at once. Returns the seconds that it took.
 #[wasm_bindgen]
-pub(crate) async fn run_bench(kind: String, url: String, calls: u32, in_flight: u32) -> Result<f64, JsValue> {
+pub async fn run_bench(kind: String, url: String, calls: u32, in_flight: u32) -> Result<f64, JsValue> {
     let local = caller().await?;
     let Page { engine, .. } = page();
     if !engine.is_registered("probe") {
