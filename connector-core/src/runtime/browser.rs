@@ -1,11 +1,13 @@
 //! A page, frame or worker of a browser as the runtime: one thread, `setTimeout` as the clock's alarm, and tasks that run
 //! between the page's own events.
 
+#[path = "browser/sleep.rs"]
+mod sleep;
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -13,16 +15,16 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::MessageChannel;
 
-pub use wasmtimer::std::Instant;
-pub use wasmtimer::tokio::Sleep;
+pub use web_time::Instant;
+
+pub use self::sleep::Sleep;
+pub(crate) use self::sleep::sleep;
 
 #[cfg(target_feature = "atomics")]
 compile_error!("with the target feature `atomics`, JavaScript's objects cannot move between threads, as links do");
 
 /// How often a task is polled before the page's events get a turn. Wake-ups are microtasks, which run before any event.
 const POLLS: u32 = 64;
-/// `setTimeout` takes no more than 2^31 milliseconds; a longer sleep ends early.
-const LONGEST_SLEEP: Duration = Duration::from_secs(20 * 24 * 3600);
 
 /// A task that is aborted when this handle is dropped.
 #[derive(Debug)]
@@ -85,10 +87,6 @@ async fn paced<F: Future>(task: F) -> F::Output {
         task.as_mut().poll(cx)
     })
     .await
-}
-
-pub(crate) fn sleep(length: Duration) -> Sleep {
-    wasmtimer::tokio::sleep(length.min(LONGEST_SLEEP))
 }
 
 /// Wakes the current task after the page's events that are already waiting.

@@ -45,7 +45,7 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits for this long. In a browser, for at most 20 days. Cancel safe.
+/// Waits for this long. Cancel safe.
 pub fn sleep(length: Duration) -> Timer {
     Box::pin(platform::sleep(length))
 }

@@ -123,9 +123,15 @@ fn described(state: &LinkState) -> Value {
     }
 }
 
+/// Activates the plugin that shows frames.
+async fn activate_host() -> Result<(), JsValue> {
+    page().engine.manager().activate("host").await.map_err(thrown)
+}
+
 /// The plugin that calls on behalf of the page.
 async fn caller() -> Result<&'static PluginClient, JsValue> {
     let Page { engine, local: client, .. } = page();
+    activate_host().await?;
     if client.get().is_none() {
         let registered = engine.register(local()).map_err(thrown)?;
         let _ = client.set(registered);
@@ -138,6 +144,7 @@ async fn caller() -> Result<&'static PluginClient, JsValue> {
 #[wasm_bindgen]
 pub async fn run(kind: String, url: String, script: String, report: Function) -> Result<(), JsValue> {
     let script = Script::parse(&script).map_err(thrown)?;
+    activate_host().await?;
     register(&kind, "probe", &url).map_err(thrown)?;
     let report = |line: String| drop(report.call1(&JsValue::NULL, &JsValue::from(line)));
     run_script(&page().engine, &script, report).await.map_err(thrown)

@@ -93,7 +93,9 @@ impl Mount {
                 };
                 let shown: Result<Payload, _> =
                     client.call(location, "addView", (profile.clone(), View(frame.clone()))).await;
-                shown.map(drop).map_err(ConnectError::failed)
+                shown
+                    .map(drop)
+                    .map_err(|error| ConnectError::Refused(format!("\"{location}\" does not show its frame: {error}")))
             }
             Mount::Existing(_) => Ok(()),
         }
