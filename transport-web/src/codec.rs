@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use connector_core::{DecodeError, LinkEnd, Message, PayloadError};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::js_sys::{Error, JSON};
+use web_sys::js_sys::{Error, JSON, Object, Reflect};
 
 /// Sent when an end leaves on purpose, because `postMessage` itself has no close. Published peers ignore an object without
 /// an action (docs/protocol.md, section 7.7).
@@ -46,12 +46,24 @@ pub(crate) fn received(data: &JsValue, limit: usize) -> Received {
     let text = match JSON::stringify(data) {
         Ok(text) if text.is_string() => text,
         Ok(_) => return Received::NoFrame(DecodeError::WrongFrame("objects without JSON")),
-        Err(error) => return Received::NoFrame(DecodeError::NotJson(error_text(&error))),
+        Err(error) => return Received::NoFrame(unreadable(data, DecodeError::NotJson(error_text(&error)))),
     };
     if text.length() as usize > limit {
         return Received::End(LinkEnd::TooLarge { limit });
     }
     text_received(String::from(text), limit)
+}
+
+/// The error of an object that JSON cannot express, with what tells whose call it belongs to.
+fn unreadable(data: &JsValue, why: DecodeError) -> DecodeError {
+    let head = Object::new();
+    for name in ["action", "id", "name", "key"] {
+        let _ = Reflect::get(data, &name.into()).and_then(|value| Reflect::set(&head, &name.into(), &value));
+    }
+    match JSON::stringify(&head).map(|text| Message::decode(String::from(text).into())) {
+        Ok(Ok(head)) => DecodeError::Partial { head: Box::new(head), why: Box::new(why) },
+        _ => why,
+    }
 }
 
 /// Reads a frame that arrived as text.

@@ -21,7 +21,7 @@ impl Listener {
         let closure = Closure::<dyn FnMut(Event)>::new(move |event: Event| listener(event.unchecked_into()));
         // Becomes JavaScript's: a `Closure` cannot be part of a link, because it is not `Send`.
         let function: Function = closure.into_js_value().unchecked_into();
-        // Fails only for an object that is no event target.
+        // Cannot fail: `target` is an event target.
         let _ = target.add_event_listener_with_callback(event, &function);
         Listener { target: target.clone(), event, function }
     }

@@ -53,16 +53,18 @@
 //! ```
 //!
 //! # What a link promises
-//! - A message from another window, or another origin, than the link's is ignored. What is no message is dropped and
-//!   traced.
-//! - `postMessage` has no back-pressure: a link accepts every message at once. What the other end has sent and this end
-//!   has not read is bounded ([`Inbox`](https://docs.rs/connector-core/latest/connector_core/struct.Inbox.html)); more
-//!   ends the link.
-//! - A frame that loads another page, a worker whose script fails, a port that closes: each ends its link, and the engine
-//!   makes a new one.
-//! - A panic ends the whole WebAssembly program of a plugin. [`serve`](#a-plugin-in-a-frame-or-a-worker) reports it to the
-//!   engine, whose calls end as lost, and which starts a new frame or worker.
-//! - Links are not probed for silence, because a page in the background runs its timers rarely.
+//! - Messages from other windows or other origins are ignored. Values that are not messages are dropped and traced.
+//! - `postMessage` has no back-pressure: a link accepts every message at once. Unread received messages are bounded
+//!   ([`Inbox`](https://docs.rs/connector-core/latest/connector_core/struct.Inbox.html)); exceeding the bound ends the
+//!   link.
+//! - A link ends when its frame loads another page, its worker's script fails, or its port closes. The engine then makes
+//!   a new one.
+//! - A panic aborts the plugin's WebAssembly program. The plugin's end reports it to the engine, which ends the calls as
+//!   lost and starts a new frame or worker.
+//! - The plugins of this crate are registered with their own
+//!   [`PluginOptions`](https://docs.rs/connector-core/latest/connector_core/struct.PluginOptions.html) instead of the
+//!   engine's: the handshake may take 15 s, and links in a page are not probed for silence, because a page in the
+//!   background rarely runs its timers.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The script `keep-messages.js`, for programs that write a plugin's files. It must run before any other script of the

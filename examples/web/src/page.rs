@@ -170,8 +170,7 @@ pub async fn call(plugin: String, method: String, args: String) -> Result<String
     let args: Vec<Value> = serde_json::from_str(&args).map_err(thrown)?;
     let args = Rest(args.into_iter().map(Payload::new).collect());
     let result: Payload = caller().await?.call(&plugin, &method, args).await.map_err(thrown)?;
-    let result: Value = result.read().map_err(thrown)?;
-    Ok(result.to_string())
+    Ok(String::from_utf8_lossy(&result.to_json().map_err(thrown)?).into_owned())
 }
 
 /// The states that a plugin's link has had, as JSON, oldest first.

@@ -17,11 +17,11 @@ use crate::events::Listener;
 /// Engines of a shared worker that may wait to be accepted.
 const BACKLOG: usize = 16;
 
-/// There is no engine to serve a plugin to.
+/// The program runs where no engine can reach it.
 #[derive(Debug, Clone, Error)]
 #[error(
-    "there is no engine here: a plugin is served in an iframe (this page is not in one), in a worker, or behind a port \
-     with `serve_port`"
+    "no engine can reach this page: load it in an iframe of the engine's page, run the plugin in a worker, or use \
+     `serve_port`"
 )]
 #[non_exhaustive]
 pub struct NoEngine;
@@ -98,7 +98,7 @@ fn kept() -> Vec<MessageEvent> {
 #[async_trait]
 impl ClientConnector for WebClient {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
-        let over = || LinkEnd::Closed { code: None, reason: "there is one engine".to_owned() };
+        let over = || LinkEnd::Closed { code: None, reason: "a frame or worker has a single engine".to_owned() };
         match &mut self.0 {
             Source::One(link) => link.take().ok_or_else(over),
             Source::Shared { ports, config, .. } => match ports.recv().await {

@@ -9,13 +9,13 @@ use crate::config::LinkConfig;
 use crate::events::Listener;
 use crate::link::{Channel, Receiver, UNREADABLE, WebLink, port_link};
 
-/// Whoever started the worker.
-struct Starter {
+/// The page or worker that created this worker.
+struct Creator {
     scope: DedicatedWorkerGlobalScope,
     _last_words: LastWords,
 }
 
-impl Channel for Starter {
+impl Channel for Creator {
     fn send(&self, json: &str) -> Result<(), JsValue> {
         self.scope.post_message(&codec::object(json)?)
     }
@@ -27,7 +27,7 @@ impl Channel for Starter {
     }
 }
 
-/// The link to whoever started this worker, with the messages kept since.
+/// The link to the page or worker that created this worker. Messages received since then come first.
 pub(super) fn link(scope: DedicatedWorkerGlobalScope, kept: &[MessageEvent], config: &LinkConfig) -> WebLink {
     let receiver = Receiver::new(config);
     for event in kept {
@@ -42,7 +42,7 @@ pub(super) fn link(scope: DedicatedWorkerGlobalScope, kept: &[MessageEvent], con
         let _ = codec::object(&codec::goodbye(reason)).and_then(|goodbye| panicked.post_message(&goodbye));
         panicked.close();
     });
-    WebLink::new(Starter { scope, _last_words: last_words }, receiver, listeners)
+    WebLink::new(Creator { scope, _last_words: last_words }, receiver, listeners)
 }
 
 /// A port whose engine learns of a panic.

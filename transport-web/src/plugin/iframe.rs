@@ -6,8 +6,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::js_sys::{Error, Object};
 use web_sys::{Event, HtmlIFrameElement, MessageEvent, Url, Window};
 
+use super::in_page;
 use super::mount::{Mount, page};
-use super::unprobed;
 use crate::codec::{self, error_text};
 use crate::config::LinkConfig;
 use crate::events::Listener;
@@ -101,7 +101,7 @@ pub fn iframe(profile: impl Into<Profile>, url: &str) -> Registration {
 /// As [`iframe`], with a configuration.
 pub fn iframe_with(profile: impl Into<Profile>, url: &str, config: IframeConfig) -> Registration {
     let profile = profile.into();
-    unprobed(profile.clone(), url, IframeConnector::new(profile, config))
+    in_page(profile.clone(), url, IframeConnector::new(profile, config))
 }
 
 #[async_trait]

@@ -16,9 +16,12 @@ pub use self::port::{PortConnector, port, shared_worker};
 pub use self::websocket::{WebSocketConnector, websocket};
 pub use self::worker::{WorkerConfig, WorkerConnector, worker, worker_with};
 
-/// A page in the background runs its timers rarely, and a page that was suspended runs them before the messages that have
-/// arrived meanwhile: probing would end links that are well.
-fn unprobed(profile: Profile, url: &str, connector: impl PluginConnector) -> Registration {
-    let options = PluginOptions::default().health_interval(Duration::MAX);
+/// How long a page or a worker may load its WebAssembly before it answers the handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Options that suit a page. It is not probed for silence: a page in the background runs its timers rarely, and a page that
+/// was suspended runs them before the messages that have arrived meanwhile, so that probes would end healthy links.
+fn in_page(profile: Profile, url: &str, connector: impl PluginConnector) -> Registration {
+    let options = PluginOptions::default().health_interval(Duration::MAX).handshake_timeout(HANDSHAKE_TIMEOUT);
     Registration::behind(ExternalProfile::new(profile, url), connector).options(options)
 }

@@ -6,7 +6,7 @@ use connector_core::{ConnectError, Link, PluginConnector, Profile, Registration,
 use wasm_bindgen::JsValue;
 use web_sys::{MessagePort, SharedWorker};
 
-use super::unprobed;
+use super::in_page;
 use crate::codec::error_text;
 use crate::config::LinkConfig;
 use crate::link::port_link;
@@ -55,7 +55,7 @@ pub fn port(
 ) -> Registration {
     let profile = profile.into();
     let url = format!("port:{}", profile.name);
-    unprobed(profile, &url, PortConnector::new(open, LinkConfig::default()))
+    in_page(profile, &url, PortConnector::new(open, LinkConfig::default()))
 }
 
 /// The plugin `profile` (or just its name) in the shared worker that runs the module script at `url`, to be registered
@@ -66,5 +66,5 @@ pub fn shared_worker(profile: impl Into<Profile>, url: &str) -> Registration {
         options.set_type(web_sys::WorkerType::Module);
         Ok(SharedWorker::new_with_worker_options(url, &options)?.port())
     };
-    unprobed(profile.into(), url, PortConnector { open: Box::new(open), config: LinkConfig::default() })
+    in_page(profile.into(), url, PortConnector { open: Box::new(open), config: LinkConfig::default() })
 }

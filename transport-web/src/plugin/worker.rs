@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use connector_core::{ConnectError, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
+use connector_core::{ConnectError, Excerpt, Link, LinkEnd, PluginConnector, Profile, Registration, async_trait};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::unprobed;
+use super::in_page;
 use crate::codec::{self, error_text};
 use crate::config::LinkConfig;
 use crate::events::Listener;
@@ -48,18 +49,20 @@ impl WorkerConfig {
 /// The engine's end: starts a worker and makes a link to it.
 ///
 /// Each link has its own worker, which is terminated when the link ends. A script that cannot be loaded or fails before
-/// its first message ends the link, with the script's URL in the error; so does WebAssembly that has aborted. Other
-/// uncaught errors of a worker are traced.
+/// its first message ends the link and fails an activation, with the script's URL in the error. WebAssembly that aborts
+/// ends the link too. Other uncaught errors of a worker are traced.
 #[derive(Debug)]
 pub struct WorkerConnector {
     name: String,
     config: WorkerConfig,
+    /// Why the last worker did not start. The next attempt reports it.
+    failure: Arc<Mutex<Option<String>>>,
 }
 
 impl WorkerConnector {
     /// Creates a connector for the plugin `name`, which is also the worker's name.
     pub fn new(name: impl Into<String>, config: WorkerConfig) -> WorkerConnector {
-        WorkerConnector { name: name.into(), config }
+        WorkerConnector { name: name.into(), config, failure: Arc::default() }
     }
 }
 
@@ -72,12 +75,15 @@ pub fn worker(profile: impl Into<Profile>, url: &str) -> Registration {
 /// As [`worker`], with a configuration.
 pub fn worker_with(profile: impl Into<Profile>, url: &str, config: WorkerConfig) -> Registration {
     let profile = profile.into();
-    unprobed(profile.clone(), url, WorkerConnector::new(profile.name, config))
+    in_page(profile.clone(), url, WorkerConnector::new(profile.name, config))
 }
 
 #[async_trait]
 impl PluginConnector for WorkerConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        if let Some(failure) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(ConnectError::Refused(failure));
+        }
         let options = WorkerOptions::new();
         options.set_type(if self.config.module { WorkerType::Module } else { WorkerType::Classic });
         options.set_name(&self.name);
@@ -87,14 +93,24 @@ impl PluginConnector for WorkerConnector {
         let listeners = self.listen(&worker, url, &receiver);
         Ok(Box::new(WebLink::new(worker, receiver, listeners)))
     }
+
+    /// A failure of an earlier activation does not count.
+    fn activated(&mut self) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl WorkerConnector {
     fn listen(&self, worker: &Worker, url: &str, receiver: &Receiver) -> Vec<Listener> {
-        let (messages, errors, ends) = (receiver.clone(), receiver.clone(), receiver.clone());
+        let (messages, errors, ends, aborted) =
+            (receiver.clone(), receiver.clone(), receiver.clone(), receiver.clone());
         let started = Rc::new(Cell::new(false));
         let has_started = Rc::clone(&started);
-        let (name, url) = (self.name.clone(), url.to_owned());
+        let (name, url, failure) = (self.name.clone(), url.to_owned(), Arc::clone(&self.failure));
+        let fail = move |text: String| {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+            ends.end(LinkEnd::lost(text));
+        };
         vec![
             Listener::new(worker, "message", move |event: MessageEvent| {
                 started.set(true);
@@ -104,16 +120,18 @@ impl WorkerConnector {
             Listener::new(worker, "error", move |event: Event| {
                 // An event without a message: the script was not found, or is not JavaScript.
                 let Some(error) = event.dyn_ref::<ErrorEvent>() else {
-                    let text = format!(
+                    return fail(format!(
                         "the worker's script {url} cannot be loaded; check that the URL answers with JavaScript"
-                    );
-                    return ends.end(LinkEnd::lost(text));
+                    ));
                 };
                 let text = format!("{} ({}:{})", error.message(), error.filename(), error.lineno());
-                if !has_started.get() || text.contains("RuntimeError") {
-                    ends.end(LinkEnd::lost(format!("the worker {url} failed: {text}")));
+                if !has_started.get() {
+                    fail(format!("the worker's script {url} failed: {text}"));
+                } else if text.contains("RuntimeError") {
+                    aborted.end(LinkEnd::lost(format!("the worker's WebAssembly has aborted: {text}")));
                 } else {
-                    tracing::warn!(plugin = name, error = %connector_core::Excerpt::new(&text), "an uncaught error in the plugin's worker");
+                    let error = Excerpt::new(&text);
+                    tracing::warn!(plugin = name, %error, "an uncaught error in the plugin's worker");
                 }
             }),
         ]
