@@ -2,7 +2,7 @@
 const { Engine, Plugin, PluginManager } = require('@remixproject/engine')
 
 /** A local plugin of the engine, which the probe relays calls to and listens to. */
-class Local extends Plugin {
+const Local = exports.Local = class extends Plugin {
   constructor() { super({ name: 'local', methods: ['echo', 'add', 'refuse', 'slow'], events: ['tick'] }) }
   echo(value) { return value }
   add(a, b) { return a + b }

@@ -1,48 +1,45 @@
-// Runs engines in a page with plugins in frames and workers, in headless Chromium, and compares the lines that the engines report:
-//
-//     node run.js [--engine published|rust] [--plugin NAME] [--script script|more] [--record]
-//
-// Without options it runs every combination. The expected lines are those of the published engine with the published client;
-// `--record` writes them to `expected/` from such a run. Exits with code 1 if a line differs.
+// Runs engines in a page with plugins in frames and workers, in headless Chromium, and compares what the engines report.
 const fs = require('fs')
 const path = require('path')
 const { isDeepStrictEqual } = require('util')
-const { close, launch } = require('../lib/browser')
 const { flag } = require('../lib/cli')
-const { RUST, SCRIPTS, serve } = require('./server')
+const { Browser } = require('./browser')
+const { CASES, ENGINES, PLUGINS, combinations, requireBuilt } = require('./peers')
+const { SCRIPTS } = require('./server')
 
-/** The time limit of a case. */
-const LIMIT = 60_000
+const HELP = `node run.js [--engine ENGINE] [--plugin PLUGIN] [--script SCRIPT] [--case CASE] [--record]
 
-/** Plugins: their kind of connector, and their page or script. A frame's page comes from another site than the engine's. */
-const PLUGINS = {
-  iframe: { kind: 'iframe', file: 'iframe.html' },
-  'iframe-custom-theme': { kind: 'iframe', file: 'iframe.html?customTheme' },
-  webview: { kind: 'webview', file: 'webview.html' },
-  worker: { kind: 'worker', file: 'worker.js' },
-  'rust-iframe': { kind: 'iframe', file: 'rust-iframe.html', rust: true },
-  'rust-worker': { kind: 'worker', file: 'rust-worker.js', rust: true },
-}
-/** `README.md` describes what Rust engines and plugins export. */
-const ENGINES = { published: { file: 'engine.html' }, rust: { file: 'rust-engine.html', rust: true } }
-const BUILD = {
-  'web_engine.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-engine',
-  'web_plugin.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-plugin',
-}
+Without options it runs every combination. Scripts are compared with the lines of the published engine and client, and cases
+with the lines that are recorded for each engine. --record records the lines of a run instead. Exits with code 1 if a line differs.
 
-const lines = text => text.split('\n').filter(Boolean).map(line => JSON.parse(line))
-/** A frame's profile differs from a worker's, which has no location. */
-const expectedFile = ({ plugin, script }) => script === 'script'
+  ENGINE  ${Object.keys(ENGINES).join(', ')}
+  PLUGIN  ${Object.keys(PLUGINS).join(', ')}
+  SCRIPT  ${Object.keys(SCRIPTS).join(', ')}
+  CASE    ${Object.keys(CASES).join(', ')}`
+
+const EXPECTED = path.join(__dirname, 'expected')
+const parsed = file => fs.readFileSync(file, 'utf8').split('\n').filter(Boolean).map(line => JSON.parse(line))
+const write = (file, lines) => fs.writeFileSync(file, lines.map(line => JSON.stringify(line) + '\n').join(''))
+
+/** The profile of a plugin in a frame differs from a worker's, which has no location. */
+const scriptFile = ({ plugin, script }) => script === 'script'
   ? path.join(__dirname, '../../../conformance/src/expected.ndjson')
-  : path.join(__dirname, 'expected', `${script}-${PLUGINS[plugin].kind === 'worker' ? 'worker' : 'frame'}.ndjson`)
+  : path.join(EXPECTED, `${script}-${PLUGINS[plugin].kind === 'worker' ? 'worker' : 'frame'}.ndjson`)
 
-/** The ports differ between runs. */
-const withoutUrls = line => JSON.parse(line, (name, value) => name === 'url' ? 'URL' : value)
+const caseFile = ({ engine }) => path.join(EXPECTED, `cases-${engine}.ndjson`)
+const isOf = one => line => line.case === one.case && line.plugin === one.plugin
 
-const missing = ({ engine, plugin }) => {
-  const needed = [ENGINES[engine].rust && 'web_engine.js', PLUGINS[plugin].rust && 'web_plugin.js'].filter(Boolean)
-  const absent = needed.filter(file => !fs.existsSync(path.join(RUST, file)))
-  if (absent.length) throw new Error(`${absent.join(' and ')} missing in target/web/rust; build with: ${absent.map(file => BUILD[file]).join(' && ')}`)
+function expected(one) {
+  if (one.script) return parsed(scriptFile(one))
+  const lines = parsed(caseFile(one)).filter(isOf(one))
+  if (!lines.length) throw new Error(`no line in ${caseFile(one)}`)
+  return lines
+}
+
+function record(one, lines) {
+  if (one.case) return write(caseFile(one), [...parsed(caseFile(one)).filter(line => !isOf(one)(line)), ...lines])
+  const golden = one.engine === 'published' && !PLUGINS[one.plugin].rust && one.script !== 'script'
+  if (golden) write(scriptFile(one), lines)
 }
 
 function difference(actual, expected) {
@@ -51,89 +48,40 @@ function difference(actual, expected) {
   }
 }
 
-class Runner {
-  async start() {
-    this.reports = new Map()
-    this.server = await serve((id, line) => this.reports.get(id)?.(line))
-    this.port = this.server.address().port
-    this.browser = await launch()
-  }
-
-  async stop() {
-    await close(this.browser)
-    this.server.close()
-  }
-
-  /** The lines that the engine's page reports. */
-  async lines({ engine, plugin, script }) {
-    const id = `${engine}-${plugin}-${script}`
-    const { kind, file } = PLUGINS[plugin]
-    const engineOrigin = `http://127.0.0.1:${this.port}`
-    const pluginOrigin = kind === 'worker' ? engineOrigin : `http://localhost:${this.port}`
-    const query = new URLSearchParams({ kind, url: `${pluginOrigin}/${file}`, script: `/${script}.json`, report: `/report?case=${id}` })
-    const context = await this.browser.createBrowserContext()
-    const page = await context.newPage()
-    const console = []
-    const reported = []
-    let limit
-    try {
-      await new Promise((done, fail) => {
-        limit = setTimeout(() => fail(new Error(`not done after ${LIMIT / 1000} s and ${reported.length} lines`)), LIMIT)
-        this.reports.set(id, text => {
-          const line = withoutUrls(text)
-          reported.push(line)
-          if (line.event === 'done') done()
-          if (line.event === 'failed') fail(new Error(line.error))
-        })
-        page.on('console', message => console.push(`${message.type()}: ${message.text()}`))
-        page.on('pageerror', error => console.push(`uncaught: ${error?.message ?? error}`))
-        page.on('error', fail)
-        page.goto(`${engineOrigin}/${ENGINES[engine].file}?${query}`).catch(fail)
-      })
-      return reported
-    } catch (error) {
-      throw new Error([error.message, ...console].join('\n  '))
-    } finally {
-      clearTimeout(limit)
-      this.reports.delete(id)
-      await context.close()
-    }
-  }
-}
-
-const chosen = (name, all) => {
-  const one = flag(name)
-  if (one !== undefined && !all.includes(one)) throw new Error(`--${name} is one of ${all.join(', ')}`)
-  return one === undefined ? all : [one]
+/** Returns the notes of a combination. */
+async function run(browser, one) {
+  requireBuilt(one)
+  const reported = await browser.lines(one)
+  const compared = one.script ? reported : reported.filter(line => line.case).map(({ case: name, ...line }) => ({ case: name, plugin: one.plugin, ...line }))
+  if (process.argv.includes('--record')) record(one, compared)
+  const differs = difference(compared, expected(one))
+  if (differs) throw new Error(differs)
+  return reported.filter(line => line.note).map(({ note }) => JSON.stringify(note))
 }
 
 async function main() {
-  const record = process.argv.includes('--record')
-  const cases = chosen('engine', Object.keys(ENGINES)).flatMap(engine =>
-    chosen('plugin', Object.keys(PLUGINS)).flatMap(plugin => chosen('script', Object.keys(SCRIPTS)).map(script => ({ engine, plugin, script }))))
-  const runner = new Runner()
-  await runner.start()
+  if (process.argv.includes('--help')) return console.log(HELP)
+  const wanted = Object.entries({ engine: flag('engine'), plugin: flag('plugin'), script: flag('script'), case: flag('case') }).filter(([, value]) => value)
+  const chosen = combinations().filter(one => wanted.every(([name, value]) => one[name] === value))
+  if (!chosen.length) throw new Error(`there is no such combination\n\n${HELP}`)
+  const browser = await new Browser().start()
   let failures = 0
   try {
-    for (const one of cases) {
-      const name = `${one.engine} × ${one.plugin}, ${one.script}`
+    for (const one of chosen) {
+      const name = `${one.engine} × ${one.plugin}, ${one.script ?? one.case}`
+      const started = performance.now()
       try {
-        missing(one)
-        const actual = await runner.lines(one)
-        const file = expectedFile(one)
-        const isGolden = one.engine === 'published' && !PLUGINS[one.plugin].rust && one.script !== 'script'
-        if (record && isGolden) fs.writeFileSync(file, actual.map(line => JSON.stringify(line) + '\n').join(''))
-        const differs = difference(actual, lines(fs.readFileSync(file, 'utf8')))
-        if (differs) throw new Error(differs)
-        console.log(`ok      ${name} (${actual.length} lines)`)
+        const notes = await run(browser, one)
+        console.log([`ok      ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`, ...notes].join('\n        '))
       } catch (error) {
         failures++
         console.log(`FAILED  ${name}: ${error.message}`)
       }
     }
   } finally {
-    await runner.stop()
+    await browser.stop()
   }
+  console.log(`${chosen.length - failures} of ${chosen.length} as expected`)
   process.exitCode = failures ? 1 : 0
 }
 
