@@ -53,7 +53,7 @@ const methods = {
   flood(what, count) {
     const post = (from, to) => { for (let n = from; n < to; n++) send(floods[what](n)) }
     post(0, count)
-    setInterval(() => { post(count, count += 1000) }, 10)
+    setInterval(() => { post(count, count += 100) }, 10)
     return new Promise(() => {})
   },
 }
