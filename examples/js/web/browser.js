@@ -28,10 +28,19 @@ exports.Browser = class {
   /** The lines that the engine's page of a combination reports. */
   lines(one) {
     const page = one.script ? 'script' : 'case'
-    const { kind, file } = PLUGINS[one.plugin]
-    const url = `${kind === 'worker' ? this.origin : this.frames}/${file}`
+    const { kind, url } = this.plugin(one.plugin)
     const query = { kind, url, ...page === 'script' ? { script: `/${one.script}.json` } : { case: one.case, frames: this.frames } }
     return this.page(ENGINES[one.engine][page], query)
+  }
+
+  /** The lines of the benchmark of an engine with some plugins. */
+  bench(engine, plugins) {
+    return this.page(ENGINES[engine].bench, { plugins: JSON.stringify(plugins.map(plugin => ({ plugin, ...this.plugin(plugin) }))) })
+  }
+
+  plugin(plugin) {
+    const { kind, file } = PLUGINS[plugin]
+    return { kind, url: `${kind === 'worker' ? this.origin : this.frames}/${file}` }
   }
 
   /** Opens a page with a query, and returns what it reports until it is done. */

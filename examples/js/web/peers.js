@@ -3,10 +3,10 @@ const fs = require('fs')
 const path = require('path')
 const { RUST, SCRIPTS } = require('./server')
 
-/** The pages of engines, for scripts and for cases. `README.md` describes what Rust engines and plugins export. */
+/** The pages of engines, for scripts, cases and the benchmark. `README.md` describes what Rust engines and plugins export. */
 const ENGINES = exports.ENGINES = {
-  published: { script: 'engine.html', case: 'published-cases.html' },
-  rust: { script: 'rust-engine.html', case: 'rust-cases.html', rust: 'web_engine.js' },
+  published: { script: 'engine.html', case: 'published-cases.html', bench: 'published-bench.html' },
+  rust: { script: 'rust-engine.html', case: 'rust-cases.html', bench: 'rust-bench.html', rust: 'web_engine.js' },
 }
 
 /** Plugins: their kind of connector, and their page or script. */
@@ -58,6 +58,9 @@ const BUILD = {
   'web_engine.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-engine',
   'web_plugin.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-plugin',
 }
+
+/** The plugins of the benchmark. */
+exports.BENCH = ['iframe-custom-theme', 'worker', 'rust-iframe', 'rust-worker']
 
 /** Fails unless the Rust ends of a combination are built. */
 exports.requireBuilt = ({ engine, plugin }) => {

@@ -4,13 +4,15 @@ const path = require('path')
 const { isDeepStrictEqual } = require('util')
 const { flag } = require('../lib/cli')
 const { Browser } = require('./browser')
-const { CASES, ENGINES, PLUGINS, combinations, requireBuilt } = require('./peers')
+const { BENCH, CASES, ENGINES, PLUGINS, combinations, requireBuilt } = require('./peers')
 const { SCRIPTS } = require('./server')
 
 const HELP = `node run.js [--engine ENGINE] [--plugin PLUGIN] [--script SCRIPT] [--case CASE] [--record]
+node run.js --bench
 
 Without options it runs every combination. Scripts are compared with the lines of the published engine and client, and cases
 with the lines that are recorded for each engine. --record records the lines of a run instead. Exits with code 1 if a line differs.
+--bench prints the calls per second of each engine and plugin that is built, one and 64 calls at a time.
 
   ENGINE  ${Object.keys(ENGINES).join(', ')}
   PLUGIN  ${Object.keys(PLUGINS).join(', ')}
@@ -59,8 +61,26 @@ async function run(browser, one) {
   return reported.filter(line => line.note).map(({ note }) => JSON.stringify(note))
 }
 
+async function bench() {
+  const browser = await new Browser().start()
+  const isBuilt = one => { try { requireBuilt(one); return true } catch { return false } }
+  try {
+    console.log('| engine | plugin | calls in flight | calls per second |\n| --- | --- | --- | --- |')
+    for (const engine of Object.keys(ENGINES)) {
+      const plugins = BENCH.filter(plugin => isBuilt({ engine, plugin }))
+      if (!plugins.length) continue
+      for (const { plugin, inFlight, callsPerSecond } of (await browser.bench(engine, plugins)).filter(line => line.plugin)) {
+        console.log(`| ${engine} | ${plugin} | ${inFlight} | ${callsPerSecond} |`)
+      }
+    }
+  } finally {
+    await browser.stop()
+  }
+}
+
 async function main() {
   if (process.argv.includes('--help')) return console.log(HELP)
+  if (process.argv.includes('--bench')) return bench()
   const wanted = Object.entries({ engine: flag('engine'), plugin: flag('plugin'), script: flag('script'), case: flag('case') }).filter(([, value]) => value)
   const chosen = combinations().filter(one => wanted.every(([name, value]) => one[name] === value))
   if (!chosen.length) throw new Error(`there is no such combination\n\n${HELP}`)

@@ -8,7 +8,7 @@ const root = path.join(__dirname, '../../..')
 const BUNDLES = path.join(root, 'target/web/js')
 const PAGES = path.join(__dirname, 'pages')
 /** Bundles that have a page. */
-const WITH_PAGE = ['engine', 'iframe', 'published-cases', 'rogue', 'themed', 'webview']
+const WITH_PAGE = ['engine', 'iframe', 'published-bench', 'published-cases', 'rogue', 'themed', 'webview']
 const RUST = exports.RUST = path.join(root, 'target/web/rust')
 const SCRIPTS = exports.SCRIPTS = { script: 'conformance/src/script.json', more: 'examples/tests/more.json' }
 

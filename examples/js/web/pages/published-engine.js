@@ -13,8 +13,23 @@ export async function publishedEngine() {
     engine.register(connector(kind, name, url))
     await manager.activatePlugin(name)
   }
+  let probes = 0
+  /** The published engine cannot remove a plugin, so each run has its own name. */
+  const run_bench = async (kind, url, calls, inFlight) => {
+    const name = `probe${probes++}`
+    await activate(kind, name, url)
+    await new Promise(done => setTimeout(done, 300)) // the activation does not wait for the probe's service
+    const started = performance.now()
+    let left = calls
+    const caller = async () => { while (left-- > 0) await local.call(name, 'add', 1, 2) }
+    await Promise.all(Array.from({ length: inFlight }, caller))
+    const seconds = (performance.now() - started) / 1000
+    await manager.deactivatePlugin(name)
+    return seconds
+  }
   return {
     activate,
+    run_bench,
     deactivate: name => manager.deactivatePlugin(name),
     call: async (plugin, method, args) => JSON.stringify(await local.call(plugin, method, ...JSON.parse(args)) ?? null),
     link_states: () => '[]',
