@@ -17,6 +17,7 @@ exports.Browser = class {
     /** Another site, so that its frames run in another process. */
     this.frames = `http://localhost:${this.server.address().port}`
     this.browser = await launch()
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => this.stop().finally(() => process.exit(1)))
     return this
   }
 
