@@ -54,10 +54,7 @@ exports.combinations = () => Object.keys(ENGINES).flatMap(engine => [
     .flatMap(([name, plugins]) => plugins.map(plugin => ({ engine, plugin, case: name }))),
 ])
 
-const BUILD = {
-  'web_engine.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-engine',
-  'web_plugin.js': 'cargo build --release --target wasm32-unknown-unknown -p examples --bin web-plugin',
-}
+const BUILD = 'bash examples/web/build.sh'
 
 /** The plugins of the benchmark. */
 exports.BENCH = ['iframe-custom-theme', 'worker', 'rust-iframe', 'rust-worker']
@@ -65,5 +62,5 @@ exports.BENCH = ['iframe-custom-theme', 'worker', 'rust-iframe', 'rust-worker']
 /** Fails unless the Rust ends of a combination are built. */
 exports.requireBuilt = ({ engine, plugin }) => {
   const absent = [ENGINES[engine].rust, PLUGINS[plugin].rust].filter(file => file && !fs.existsSync(path.join(RUST, file)))
-  if (absent.length) throw new Error(`${absent.join(' and ')} missing in target/web/rust; build with: ${absent.map(file => BUILD[file]).join(' && ')}`)
+  if (absent.length) throw new Error(`${absent.join(' and ')} missing in target/web/rust; build with: ${BUILD}`)
 }
