@@ -39,8 +39,13 @@ async fn the_answer_and_a_warning_name_the_setting() {
     let token = || WsServerConfig::default().token("sesame");
     for (config, headers, status, setting) in [
         (WsServerConfig::default(), "Origin: https://page.example\r\n", "403", "WsServerConfig::allow_origin"),
-        (token(), "", "401", "WsServerConfig::token"),
-        (token(), "Authorization: Bearer hunter2\r\n", "401", "WsServerConfig::token"),
+        (token(), "", "401", "no token was sent, and the plugin requires its token (WsServerConfig::token)"),
+        (
+            token(),
+            "Authorization: Bearer hunter2\r\n",
+            "401",
+            "the token is wrong: the plugin requires its own (WsServerConfig::token)",
+        ),
         (WsServerConfig::default(), "Sec-WebSocket-Protocol: v9\r\n", "400", "WsServerConfig::subprotocol"),
         (WsServerConfig::default().max_connections(1), "", "503", "WsServerConfig::max_connections allows 1"),
     ] {
@@ -79,6 +84,7 @@ async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
     for (config, error) in [
         (WsConnectorConfig::default().ws(WsConfig::default().max_sent_message(0)), "WsConfig::max_sent_message is 0"),
         (WsConnectorConfig::default().token("sesame\n"), "WsConnectorConfig::token is a text"),
+        (WsConnectorConfig::default().token(""), "WsConnectorConfig::token is an empty text: set another one, or none"),
     ] {
         let refused = WsConnector::new(config).connect("ws://127.0.0.1:9").await.err().unwrap();
         assert!(matches!(&refused, ConnectError::Refused(why) if why.starts_with(error)), "{refused:?}");

@@ -43,8 +43,8 @@ fn of_io(error: io::Error, target: &str) -> ConnectError {
     }
 }
 
-/// An error of the upgrade.
-pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> ConnectError {
+/// An error of the upgrade, whose request had a token or not.
+pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String], sent_token: bool) -> ConnectError {
     match error {
         // The cause may differ, but the error is permanent.
         ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
@@ -52,7 +52,7 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
                 "{target} answered with HTTP 400 Bad Request: it may not support any of the subprotocols {subprotocols:?}"
             ))
         }
-        ws::Error::Http(response) => of_status(response.status(), target),
+        ws::Error::Http(response) => of_status(response.status(), target, sent_token),
         ws::Error::Io(error) => of_io(error, target),
         ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => ConnectError::failed(format!(
             "{target} closed the connection instead of answering the upgrade ({error}): check that it is a websocket \
@@ -73,9 +73,12 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
 }
 
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
-fn of_status(status: StatusCode, target: &str) -> ConnectError {
+fn of_status(status: StatusCode, target: &str, sent_token: bool) -> ConnectError {
     let remedy = match status {
-        StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
+        StatusCode::UNAUTHORIZED if sent_token => {
+            "the token is wrong: compare WsConnectorConfig::token, or the token in the url, with the server's"
+        }
+        StatusCode::UNAUTHORIZED => "it requires a token: set it with WsConnectorConfig::token",
         StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed: use the url that it redirects to",
@@ -92,12 +95,12 @@ mod tests {
     fn only_permanent_statuses_refuse() {
         for status in [101, 200, 400, 500, 502, 503] {
             assert!(
-                matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), ConnectError::Failed(_)),
+                matches!(of_status(StatusCode::from_u16(status).unwrap(), "x", false), ConnectError::Failed(_)),
                 "{status}"
             );
         }
         for status in [301, 401, 403, 404] {
-            let end = of_status(StatusCode::from_u16(status).unwrap(), "x");
+            let end = of_status(StatusCode::from_u16(status).unwrap(), "x", false);
             assert!(matches!(end, ConnectError::Refused(_)), "{status}");
         }
     }
