@@ -62,6 +62,7 @@ mod proxy;
 mod runtime;
 mod script;
 mod scripted_peer;
+mod secrets;
 mod suite;
 mod traces;
 
@@ -71,6 +72,7 @@ pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 pub use proxy::Proxy;
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use secrets::no_secret;
 pub use suite::{CASES, Case, Report, Verdict, run_all};
 #[doc(hidden)]
 pub use suite::{check_without, run_as_test};

@@ -58,9 +58,9 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
             "{target} closed the connection instead of answering the upgrade ({error}): check that it is a websocket \
              server, and whether the url needs ws:// or wss://"
         )),
-        ws::Error::Protocol(ProtocolError::HttparseError(error)) => ConnectError::Protocol(format!(
-            "{target} does not answer in HTTP ({error}): check that it is a websocket server, and whether the url needs ws:// or wss://"
-        )),
+        ws::Error::Protocol(ProtocolError::HttparseError(error)) => {
+            ConnectError::Protocol(format!("{target} does not answer in HTTP ({error}): {NOT_A_SERVER}"))
+        }
         ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => ConnectError::Refused(format!(
             "the extra header \"{name}\" cannot be set: it belongs to the websocket handshake"
         )),
@@ -68,9 +68,18 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
             "{target} supports none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
         )),
         // The URL and headers were valid, so the answer is at fault.
-        error => ConnectError::Protocol(format!("{target} sent an invalid answer to the upgrade: {error}")),
+        ws::Error::Protocol(error) => invalid_answer(&error, target),
+        error => invalid_answer(&error, target),
     }
 }
+
+fn invalid_answer(error: &dyn std::error::Error, target: &str) -> ConnectError {
+    ConnectError::Protocol(format!("{target} sent an invalid answer to the upgrade ({error}): {NOT_A_SERVER}"))
+}
+
+/// Another program listens there.
+const NOT_A_SERVER: &str =
+    "it is not a plugin's websocket server; check the url's port, which program listens there, and ws:// or wss://";
 
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: StatusCode, target: &str, sent_token: bool) -> ConnectError {
@@ -82,6 +91,9 @@ fn of_status(status: StatusCode, target: &str, sent_token: bool) -> ConnectError
         StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed: use the url that it redirects to",
+        status if status.is_success() => {
+            return ConnectError::failed(format!("{target} answered with HTTP {status}: {NOT_A_SERVER}"));
+        }
         _ => return ConnectError::failed(format!("{target} answered with HTTP {status}: check the url")),
     };
     ConnectError::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
