@@ -78,8 +78,8 @@ fn invalid_answer(error: &dyn std::error::Error, target: &str) -> ConnectError {
 }
 
 /// Another program listens there.
-const NOT_A_SERVER: &str =
-    "it is not a plugin's websocket server; check the url's port, which program listens there, and ws:// or wss://";
+const NOT_A_SERVER: &str = "it is not a plugin's websocket server; check the url's port, which program listens there, \
+     and whether the url needs ws:// or wss://";
 
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: StatusCode, target: &str, sent_token: bool) -> ConnectError {
