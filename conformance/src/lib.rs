@@ -64,6 +64,7 @@ mod proxy;
 mod runtime;
 mod script;
 mod scripted_peer;
+mod secrets;
 mod suite;
 mod traces;
 
@@ -74,6 +75,7 @@ pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use secrets::no_secret;
 #[doc(hidden)]
 pub use suite::check_without;
 #[doc(hidden)]
