@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
 
 use super::EngineState;
@@ -14,7 +14,7 @@ use super::supervisor;
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::Excerpt;
-use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Reply, Role};
+use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
@@ -57,13 +57,8 @@ impl EngineRole {
     }
 
     /// Probes a silent plugin. Ready when it remains silent.
-    fn poll_silent(
-        &mut self,
-        session: &mut EngineSession<Reply>,
-        cx: &mut Context<'_>,
-        link: &dyn Link,
-        signs: u64,
-    ) -> Poll<LinkEnd> {
+    fn poll_silent(&mut self, exchange: &mut Exchange<EngineSide>, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
+        let (session, signs) = (&mut exchange.session, exchange.signs);
         let alive = || signs.wrapping_add(link.traffic().received);
         if let Handshake::Answered = self.handshake {
             self.handshake = Handshake::Done;
@@ -219,20 +214,14 @@ impl Role for EngineRole {
         }
     }
 
-    fn poll_stop(
-        &mut self,
-        exchange: &mut Exchange<EngineSide>,
-        cx: &mut Context<'_>,
-        link: &dyn Link,
-        signs: u64,
-    ) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, exchange: &mut Exchange<EngineSide>, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
         if self.remote.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         match &mut self.handshake {
             Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
             Handshake::Failed(end) => Poll::Ready(end.clone()),
-            Handshake::Answered | Handshake::Done => self.poll_silent(&mut exchange.session, cx, link, signs),
+            Handshake::Answered | Handshake::Done => self.poll_silent(exchange, cx, link),
         }
     }
 }

@@ -36,8 +36,7 @@ impl From<Withdraw> for EngineCommand {
 impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } if waits => args.size(),
-            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.queued_weight(waits),
             EngineCommand::Withdraw { .. } => 0,
         }
     }
