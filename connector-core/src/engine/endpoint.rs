@@ -9,6 +9,7 @@ use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
+use super::observer::{Direction, Observation};
 use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
@@ -18,7 +19,7 @@ use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{JsonLimits, Name};
+use crate::wire::{DecodeError, JsonLimits, Message, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -81,6 +82,12 @@ impl EngineRole {
         }
     }
 
+    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
+        if self.remote.observers.is_present() {
+            self.remote.observers.tell(&observation(&self.remote.name));
+        }
+    }
+
     /// Traces a refusal for which the wire has no response.
     fn trace(&self, outcome: Result<(), Refusal>) {
         if let Err(refusal) = outcome {
@@ -112,6 +119,18 @@ impl Role for EngineRole {
 
     fn plugin(&self) -> Name {
         self.entry.name.clone()
+    }
+
+    fn observe_sent(&self, message: &Message) {
+        self.observe(|plugin| Observation::Message { plugin, direction: Direction::ToPlugin, message });
+    }
+
+    fn observe_received(&self, message: &Message) {
+        self.observe(|plugin| Observation::Message { plugin, direction: Direction::FromPlugin, message });
+    }
+
+    fn observe_bad_frame(&self, error: &DecodeError) {
+        self.observe(|plugin| Observation::BadFrame { plugin, error });
     }
 
     fn traces(&self) -> &TraceLimit {
@@ -159,7 +178,10 @@ impl Role for EngineRole {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
                         let work = async move {
-                            let outcome = engine.call(&caller, &target, &method, args).await;
+                            let outcome = match engine.is_observed() {
+                                false => engine.call(&caller, &target, &method, args, None).await,
+                                true => engine.call_observed(&caller, &target, &method, args).await,
+                            };
                             check_outcome(outcome, &caller.options.json_limits())
                         };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))

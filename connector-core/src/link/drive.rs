@@ -34,7 +34,6 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
     let limits = endpoint.role.outbox().limits().clone();
     endpoint.role.outbox().budget().fit(link.max_message());
     let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
-    // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
     // Messages accepted by the link, plus completed flushes.
     let mut taken = 0u64;
     // During back-pressure: the number of bytes sent when it was last observed.
@@ -64,6 +63,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                 unflushed += 1;
                 taken += 1;
                 let retained = Retained::of(&message);
+                endpoint.role.observe_sent(&message);
                 match link.send(message) {
                     Ok(()) => {}
                     Err(SendError::Payload(error)) => endpoint.unsendable(retained, error),
@@ -84,9 +84,11 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
                         may_receive = answers < RESPONSE_BATCH;
+                        endpoint.role.observe_received(&message);
                         endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
+                        endpoint.role.observe_bad_frame(&error);
                         if let Some(left_out) = endpoint.role.traces().pass() {
                             let (plugin, error) = (endpoint.plugin(), Excerpt::new(&error));
                             tracing::warn!(plugin = ?Excerpt::new(plugin), left_out, %error, "a frame is dropped");

@@ -41,6 +41,15 @@ pub(crate) trait Role: Send {
     /// A message has arrived.
     fn received(&mut self) {}
 
+    /// Tells the engine's observers of a message that is passed to the link.
+    fn observe_sent(&self, _: &Message) {}
+
+    /// Tells the engine's observers of a message from the peer.
+    fn observe_received(&self, _: &Message) {}
+
+    /// Tells the engine's observers of a frame that cannot be read.
+    fn observe_bad_frame(&self, _: &DecodeError) {}
+
     fn act(&mut self, exchange: &mut Exchange<Self::Side>, event: <Self::Side as Side>::Event);
 
     /// The handshake failed, which is a reason to end the link.
@@ -74,7 +83,8 @@ pub(crate) struct Endpoint<R: Role> {
 /// The requests and responses under way in both directions.
 pub(crate) struct Exchange<S: Side> {
     pub(crate) session: Session<S, Reply>,
-    /// Signs of life from the peer, in addition to the bytes that the link counts.
+    /// Signs of life from the peer, in addition to the bytes that the link counts: received frames, and a link that
+    /// accepts messages again after back-pressure.
     pub(crate) signs: u64,
     /// The work of the peer's requests, and of hooks, which belong to no request.
     tasks: TaskSet<Option<(Echo, Charge)>, Outcome<S>>,
