@@ -1,0 +1,135 @@
+//! Where a plugin is: a URL to dial, or a program to start.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use connector_core::Registration;
+use transport_ipc::{ChannelKind, Program};
+use transport_ws::WsConnectorConfig;
+
+/// A plugin as given on the command line, `NAME=URL` or `NAME=COMMAND`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedPlace {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    WebSocket(String),
+    SocketIo(String),
+    /// The path of a local socket.
+    Local(String),
+    /// A program and its arguments.
+    Command(Vec<String>),
+}
+
+/// The channel to a program.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Channel {
+    /// Lines of JSON on its standard input and output.
+    #[default]
+    Stdio,
+    /// The IPC channel of Node's `fork`.
+    Node,
+    /// A local socket, whose path is in `PLUGIN_SOCKET`.
+    Local,
+}
+
+impl FromStr for NamedPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<NamedPlace, String> {
+        let hint = "give NAME=URL or NAME=COMMAND, for example editor=ws://127.0.0.1:4000 or calc='python3 plugin.py'";
+        let (name, place) = text.split_once('=').ok_or_else(|| hint.to_owned())?;
+        if name.is_empty() || place.trim().is_empty() {
+            return Err(hint.to_owned());
+        }
+        Ok(NamedPlace { name: name.to_owned(), place: place.parse()? })
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        match text.split_once(':') {
+            Some(("ws" | "wss", rest)) if rest.starts_with("//") => Ok(Place::WebSocket(text.to_owned())),
+            Some(("http" | "https", rest)) if rest.starts_with("//") => Ok(Place::SocketIo(text.to_owned())),
+            Some(("local", path)) => Ok(Place::Local(path.to_owned())),
+            Some((scheme, rest)) if rest.starts_with("//") && !scheme.contains(char::is_whitespace) => Err(format!(
+                "{scheme}: is not supported; use ws:, wss:, http:, https: (socket.io), local:PATH or a command"
+            )),
+            _ => match shlex::split(text) {
+                Some(words) if !words.is_empty() => Ok(Place::Command(words)),
+                _ => Err("the command has an unmatched quote".to_owned()),
+            },
+        }
+    }
+}
+
+impl NamedPlace {
+    pub(crate) fn registration(self, channel: Channel, token: Option<&str>) -> Result<Registration, String> {
+        let NamedPlace { name, place } = self;
+        match place {
+            Place::WebSocket(url) => {
+                let mut config = WsConnectorConfig::default();
+                config.token = token.map(str::to_owned);
+                Ok(transport_ws::plugin_with(name, &url, config))
+            }
+            Place::SocketIo(url) => socket_io(name, &url, token),
+            Place::Local(path) => Ok(transport_ipc::local::plugin(name, &path)),
+            Place::Command(words) => {
+                let mut words = words.into_iter();
+                let program = words.next().ok_or("the command is empty")?;
+                let channel = match channel {
+                    Channel::Stdio => ChannelKind::Stdio,
+                    Channel::Node => ChannelKind::Node,
+                    Channel::Local => ChannelKind::Local,
+                };
+                Ok(transport_ipc::child(name, Program::new(program).args(words).channel(channel)))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "socketio")]
+fn socket_io(name: String, url: &str, token: Option<&str>) -> Result<Registration, String> {
+    let mut config = transport_socketio::SocketIoConnectorConfig::default();
+    config.token = token.map(str::to_owned);
+    Ok(transport_socketio::plugin_with(name, url, config))
+}
+
+#[cfg(not(feature = "socketio"))]
+fn socket_io(_: String, url: &str, _: Option<&str>) -> Result<Registration, String> {
+    Err(format!("{url}: this `connector` was built without its feature `socketio`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_a_url_or_a_command() {
+        let command = |words: &[&str]| Place::Command(words.iter().map(|word| (*word).to_owned()).collect());
+        for (text, place) in [
+            ("p=ws://127.0.0.1:1", Place::WebSocket("ws://127.0.0.1:1".to_owned())),
+            ("p=https://h/n?a=b", Place::SocketIo("https://h/n?a=b".to_owned())),
+            ("p=local:/tmp/x.sock", Place::Local("/tmp/x.sock".to_owned())),
+            ("p=python3 'my plugin.py' --url=ws://x", command(&["python3", "my plugin.py", "--url=ws://x"])),
+            ("p=./plugin", command(&["./plugin"])),
+        ] {
+            assert_eq!(text.parse(), Ok(NamedPlace { name: "p".to_owned(), place }), "{text}");
+        }
+        for (text, remedy) in [
+            ("ws://127.0.0.1:1", "NAME=URL"),
+            ("=x", "NAME=URL"),
+            ("p= ", "NAME=URL"),
+            ("p=ftp://x", "ftp: is not supported"),
+            ("p=echo 'a", "unmatched quote"),
+        ] {
+            let error = text.parse::<NamedPlace>().unwrap_err();
+            assert!(error.contains(remedy), "{text}: {error}");
+        }
+    }
+}
