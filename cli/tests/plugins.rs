@@ -1,10 +1,15 @@
 //! The command against the published packages and against Python.
 
+#[path = "../../examples/tests/support/published_packages.rs"]
+mod published_packages;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::{Value, json};
+
+use self::published_packages::{js, published_packages};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -33,8 +38,9 @@ struct Served {
 
 impl Served {
     fn start(script: &str) -> Served {
+        published_packages();
         let mut command = Command::new("node");
-        let mut child = command.arg(examples().join("js").join(script)).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.arg(js().join(script)).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         lines.read_line(&mut line).unwrap();
@@ -98,6 +104,7 @@ fn the_published_plugin_behind_socketio() {
 #[cfg(unix)]
 #[cfg_attr(not(has_node), ignore = "needs Node")]
 fn the_published_plugin_as_a_child() {
+    published_packages();
     answers_as_a_probe(&["--channel", "node", "--", "node", "js/fork-plugin.js"]);
 }
 

@@ -1,13 +1,17 @@
 //! The programs under test as child processes, and the published packages for the other end.
 #![allow(dead_code, reason = "each test program includes the whole file and uses a part of it")]
+#![allow(unused_imports, reason = "each test program uses a part of it")]
+
+mod published_packages;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub(crate) use self::published_packages::{js, need, published_packages};
 
 #[cfg(feature = "ws")]
 pub(crate) const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
@@ -43,11 +47,6 @@ impl End {
     }
 }
 
-/// The directory of the published packages.
-pub(crate) fn js() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("js")
-}
-
 /// The script that the published packages are tested with.
 pub(crate) fn bundled() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/src/script.json")
@@ -68,35 +67,6 @@ pub(crate) fn assert_same(lines: &[Value], expected: &[Value]) {
         assert_eq!(line, expected);
     }
     assert_eq!(lines.len(), expected.len());
-}
-
-/// Requires an external program. A test that needs one is ignored without it (`build.rs` looks for them), unless it is
-/// required.
-pub(crate) fn need(program: &str) {
-    let version = Command::new(program).arg("--version").output();
-    assert!(version.is_ok_and(|output| output.status.success()), "{program} is not installed");
-}
-
-/// Installs the published packages on first use. For tests with `#[cfg_attr(not(has_node), ignore = "needs Node")]`.
-pub(crate) fn published_packages() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        need("node");
-        if !up_to_date() {
-            let npm = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(js()).output();
-            let npm = npm.expect("npm comes with Node");
-            assert!(npm.status.success(), "npm ci failed: {}", String::from_utf8_lossy(&npm.stderr));
-        }
-    });
-}
-
-/// Whether each package that `package.json` pins is installed in that version.
-fn up_to_date() -> bool {
-    let json = |file: PathBuf| std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let wanted = json(js().join("package.json")).expect("package.json is JSON");
-    let wanted = ["dependencies", "devDependencies"].iter().flat_map(|kind| wanted[kind].as_object().unwrap());
-    let installed = |name: &str| json(js().join("node_modules").join(name).join("package.json"));
-    wanted.into_iter().all(|(name, version)| installed(name).is_some_and(|package| &package["version"] == version))
 }
 
 /// A port without a listener.
