@@ -97,8 +97,8 @@ pub fn dial(about: &'static str, plugin: impl FnOnce(&str) -> Registration) -> E
     run(drive(plugin(&dial.url), dial.steps))
 }
 
-/// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, and
-/// shuts down gracefully.
+/// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, which
+/// [`conformance::run_script`] makes, and shuts down gracefully.
 ///
 /// # Errors
 /// The script cannot be read, or a step that activates the plugin `probe` fails; the later steps run anyway.

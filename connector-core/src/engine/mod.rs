@@ -6,7 +6,6 @@ mod call;
 mod current;
 mod endpoint;
 mod entry;
-mod event_queue;
 mod events;
 mod health;
 mod lifecycle;
@@ -20,6 +19,7 @@ mod registration;
 mod remote;
 mod request_queue;
 mod router;
+mod subscriber_capacity;
 mod supervisor;
 
 use std::fmt;

@@ -4,7 +4,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::service_limits::BadService;
+use super::registration_limits::BadService;
 
 /// The method of the message that registers a service (docs/protocol.md, section 8.2).
 pub const REGISTER: &str = "Register";

@@ -1,4 +1,4 @@
-//! The names of the protocol extensions that the ends announce to each other in a handshake. `envelope.rs` reads and writes
+//! The names of the protocol extensions that the ends announce to each other in a handshake. `message_json.rs` reads and writes
 //! their members.
 
 use serde::{Serialize, Serializer};

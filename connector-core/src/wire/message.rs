@@ -1,10 +1,10 @@
-//! The message that crosses every transport.
+//! The message that crosses every transport. `message_json.rs` reads and writes it.
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use smol_str::SmolStr;
 
-use super::envelope::not_utf8;
+use super::message_json::not_utf8;
 use super::{Action, DecodeError, ErrorKind, Extensions, Id, Payload, PayloadError, RequestInfo};
 
 // PERF: docs/performance.md, "names as slices of their frame": inline, worker pipelined 0.15 → 0.24 of the floor.

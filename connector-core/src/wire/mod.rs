@@ -2,13 +2,13 @@
 
 mod action;
 mod echo;
-mod envelope;
 mod error;
 mod extension_names;
 mod id;
 mod javascript;
 pub(crate) mod json;
 mod message;
+mod message_json;
 mod payload;
 mod request_info;
 

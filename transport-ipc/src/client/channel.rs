@@ -7,7 +7,7 @@ use connector_core::{ClientConfig, ClientConnector, ConnectError, Link, LinkEnd,
 use super::error::ChannelError;
 #[cfg(unix)]
 use super::node::NodeChannel;
-use super::{environment, stdio};
+use super::{channel_variables, stdio};
 use crate::config::{IpcConfig, SOCKET};
 use crate::local::{self, LocalName};
 
@@ -39,7 +39,7 @@ impl Channel {
         if let Some(channel) = NodeChannel::take()? {
             return Ok(Channel::Node(channel));
         }
-        match environment::take(SOCKET)? {
+        match channel_variables::take(SOCKET)? {
             Some(name) => {
                 let name = LocalName::parse(&name).map_err(|error| ChannelError::BadSocket(error.to_string()))?;
                 Ok(Channel::Local(name))

@@ -1,7 +1,7 @@
 //! The plugin's end, in a program that an engine starts.
 
 mod channel;
-mod environment;
+mod channel_variables;
 mod error;
 #[cfg(unix)]
 mod node;

@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use connector_core::{ConnectError, Link};
 use rustix::fs::FileType;
 
-use super::environment;
+use super::channel_variables;
 use super::error::ChannelError;
 use super::nonblocking::Restoring;
 use super::stdio::socket;
@@ -27,8 +27,8 @@ impl NodeChannel {
     /// # Errors
     /// The variable does not name a socket, the engine uses V8's format, or other threads already run.
     pub fn take() -> Result<Option<NodeChannel>, ChannelError> {
-        let Some(value) = environment::take(DESCRIPTOR)? else { return Ok(None) };
-        if environment::take(MODE)?.as_deref() == Some("advanced") {
+        let Some(value) = channel_variables::take(DESCRIPTOR)? else { return Ok(None) };
+        if channel_variables::take(MODE)?.as_deref() == Some("advanced") {
             return Err(ChannelError::Advanced);
         }
         let bad = |why: &str| ChannelError::NotAChannel { value: value.clone(), why: why.to_owned() };

@@ -9,7 +9,7 @@ mod memory;
 mod outbox;
 mod outgoing;
 mod peer;
-mod registry;
+mod registered_services;
 mod router;
 mod routing;
 mod snapshot;

@@ -12,7 +12,7 @@ use super::Inner;
 use super::delivery::Origin;
 use super::incoming::{Incoming, RESERVED};
 use super::outgoing::PeerId;
-use super::registry::Entry;
+use super::registered_services::Entry;
 use super::router::{Batch, Registered, Request, Requester, SLICE, Search};
 use super::snapshot::Snapshot;
 

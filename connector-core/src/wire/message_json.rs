@@ -1,4 +1,4 @@
-//! The envelope: reads and writes every member of a message.
+//! A message as JSON: reads and writes every member of its envelope.
 
 use serde::Serialize;
 
