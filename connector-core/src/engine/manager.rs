@@ -13,7 +13,7 @@ use super::lifecycle::Change;
 use super::policy::decision;
 use super::{EngineState, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{Excerpt, cut};
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
 use crate::wire::Payload;
@@ -208,7 +208,7 @@ impl EngineState {
         let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is not a string".to_owned()))?;
         let caller = self.caller().or_else(|| self.find(from));
         let found = self.find_for(caller.as_ref(), &name);
-        let Some(entry) = found else { return Err(UpdateError::NotRegistered(name)) };
+        let Some(entry) = found else { return Err(UpdateError::NotRegistered(cut(name).into_owned())) };
         // An empty URL is not a URL. The published manager accepts it and then has none.
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");

@@ -68,6 +68,14 @@ impl Message {
         }
     }
 
+    /// The size in bytes, as counted by limits: the JSON text of its payload and error, without names and envelope. The text
+    /// of an unserialized value is as long as its JSON would be. `measure` determines that length, at most once for each
+    /// value; otherwise a value that was not measured yet counts as 0.
+    pub fn size(&self, measure: bool) -> usize {
+        let size = |payload: &Payload| if measure { payload.size() } else { payload.weight() };
+        self.payload.as_ref().map_or(0, size).saturating_add(self.error.as_deref().map_or(0, size))
+    }
+
     /// The number of bytes that a response echoes of its request.
     pub(crate) fn echoed_bytes(&self) -> usize {
         let length = |name: &Option<Name>| name.as_ref().map_or(0, |name| name.len());

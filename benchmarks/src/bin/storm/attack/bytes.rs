@@ -1,5 +1,7 @@
 //! Plugins and engines that let their peer hold bytes for them.
 
+use std::time::Duration;
+
 use super::raw::{Socket, filler, request};
 use super::verdict::Side::Peer;
 use super::victim::Kind::{Engine, Ws};
@@ -11,6 +13,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("unread-answers-plugin", Ws, Peer, 250, unread_answers_of_plugin).about("the same by an engine"),
     Case::new("unread-values", Engine, Peer, 900, unread_values)
         .about("900 events with values of 2 MiB for a plugin that does not read"),
+    Case::new("blocked-thread", Engine, Peer, 900, blocked_thread)
+        .about("900 events with values of 2 MiB for a plugin that blocks its thread"),
     Case::new("remembered-events", Engine, Peer, 250, remembered_events).about("250 remembered events of 16 MB"),
     Case::new("event-names", Engine, Peer, 1500, event_names).about("subscriptions to 1,500 event names of 1 MB"),
     Case::new("profiles", Engine, Peer, 40, profiles).about("40 updateProfile with a new field of 15 MB each"),
@@ -53,6 +57,18 @@ fn unread_values(mut target: Target) -> Attack {
         let mut link = target.link()?;
         link.send(r#"{"action":"on","name":"store","key":"value"}"#).await?;
         link.send(request(0, "store", "burst", &format!("[{},{}]", target.n, 2 << 20))).await?;
+        target.count();
+        held(link)
+    })
+}
+
+fn blocked_thread(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        link.send(request(0, "thread", "block", "[60000]")).await?;
+        // By then it has subscribed.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        link.send(request(1, "store", "burst", &format!("[{},{}]", target.n, 2 << 20))).await?;
         target.count();
         held(link)
     })

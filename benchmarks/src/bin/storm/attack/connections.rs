@@ -1,10 +1,12 @@
 //! Connections that hold places and memory without having proved anything.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 use super::load::Operation;
 use super::raw::{self, Socket};
@@ -20,6 +22,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("silent-local", Local, Stranger, 200, silent)
         .about("the same at a local socket")
         .politely(Operation::Join),
+    Case::new("arrivals-ws", Ws, Stranger, 2000, arrivals)
+        .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
+    Case::new("arrivals-hub", Hub, Stranger, 2000, arrivals).about("the same at a hub"),
     Case::new("pings-ws", Ws, Stranger, 128, pings).about("128 links that only answer pings"),
     Case::new("half-frames-ws", Ws, Stranger, 100, half_frames).about("100 sockets with an unfinished 16 MiB frame"),
     Case::new("half-frames-hub", Hub, Stranger, 100, half_frames).about("the same at a hub"),
@@ -34,6 +39,9 @@ pub(super) const CASES: &[Case] = &[
 
 /// The interval between bursts of silent connections.
 const BURST: Duration = Duration::from_secs(5);
+/// How often connections that arrive steadily become due, and how often in a second.
+const TICK: Duration = Duration::from_millis(10);
+const TICKS: usize = 100;
 /// The largest message of every transport.
 const LARGEST: usize = 16 << 20;
 
@@ -52,6 +60,32 @@ pub(super) fn silent(target: Target) -> Attack {
             }
             sleep_until(next).await;
         }
+        Ok(Box::new(open) as _)
+    })
+}
+
+pub(super) fn arrivals(target: Target) -> Attack {
+    Box::pin(async move {
+        let max = 2 * target.n;
+        let (mut ticks, mut opening, mut open) = (interval(TICK), FuturesUnordered::new(), VecDeque::new());
+        while Instant::now() < target.until {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let due = target.n.div_ceil(TICKS).min(max.saturating_sub(opening.len()));
+                    opening.extend((0..due).map(|_| raw::open(target.kind, &target.url)));
+                }
+                Some(opened) = opening.next() => {
+                    if let Ok(stream) = opened {
+                        target.count();
+                        open.push_back(stream);
+                    }
+                    if open.len() > max {
+                        open.pop_front();
+                    }
+                }
+            }
+        }
+        drop(opening);
         Ok(Box::new(open) as _)
     })
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connections::{plain_get, silent};
+use super::connections::{arrivals, plain_get, silent};
 use super::load::Operation;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
@@ -15,6 +15,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("silent-socketio", Socketio, Stranger, 200, silent)
         .about("200 silent TCP connections every 5 s")
         .politely(Operation::Join),
+    Case::new("arrivals-socketio", Socketio, Stranger, 2000, arrivals)
+        .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
     Case::new("pings-socketio", Socketio, Stranger, 128, pings).about("128 links that only answer pings"),
     Case::new("bodies-socketio", Socketio, Stranger, 200, bodies).about("200 POSTs without their bodies"),
     Case::new("sessions-socketio", Socketio, Stranger, 0, sessions)
