@@ -105,9 +105,10 @@ impl Writer {
     }
 
     pub(crate) fn push(&mut self, message: Message) {
-        // A value is measured only if it waits: for messages before it, or for a reader that is busy.
-        let waits = !self.batch.is_empty() || !self.shared.waits.load(Ordering::Relaxed);
-        self.bytes = self.bytes.saturating_add(message.size(waits));
+        // A message that the reader takes at once is not measured: neither others nor a busy reader are before it.
+        if !self.batch.is_empty() || !self.shared.waits.load(Ordering::Relaxed) {
+            self.bytes = self.bytes.saturating_add(message.held_bytes());
+        }
         self.batch.push_back(message);
     }
 

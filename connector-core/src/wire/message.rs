@@ -68,12 +68,11 @@ impl Message {
         }
     }
 
-    /// The size in bytes, as counted by limits: the JSON text of its payload and error, without names and envelope. The text
-    /// of an unserialized value is as long as its JSON would be. `measure` determines that length, at most once for each
-    /// value; otherwise a value that was not measured yet counts as 0.
-    pub fn size(&self, measure: bool) -> usize {
-        let size = |payload: &Payload| if measure { payload.size() } else { payload.weight() };
-        self.payload.as_ref().map_or(0, size).saturating_add(self.error.as_deref().map_or(0, size))
+    /// The number of bytes that its payload and its error hold: the length of a JSON text; of an unserialized value the
+    /// texts and numbers in it, which are visited each time. For a transport that moves messages without serializing them.
+    pub fn held_bytes(&self) -> usize {
+        let payloads = [self.payload.as_ref(), self.error.as_deref()];
+        payloads.into_iter().flatten().map(Payload::held_bytes).fold(0, usize::saturating_add)
     }
 
     /// The number of bytes that a response echoes of its request.
