@@ -1,17 +1,22 @@
 //! Records tracing events, for tests.
 
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use crate::runtime::lock;
 
+/// With a single subscriber in the process, tracing asks only the current thread's whether an event is of interest, and
+/// remembers the answer: an event that a thread without a subscriber emits first would be lost for this one.
+static ANOTHER_SUBSCRIBER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 /// Records every event of this thread, up to the level `max`, until the result is dropped.
 pub fn traces(max: Level) -> Traces {
+    LazyLock::force(&ANOTHER_SUBSCRIBER);
     let lines = Lines { max, lines: Arc::default() };
     let guard = tracing::subscriber::set_default(lines.clone());
     Traces { lines: lines.lines, _guard: guard }
