@@ -337,12 +337,12 @@ fn too_early(expected: impl std::fmt::Display, method: &str, end: &LinkEnd) -> F
 /// Checks that the text of an end is not empty.
 pub(super) fn has_text(end: &LinkEnd) -> Result<(), Failure> {
     let empty = match end {
-        LinkEnd::Lost(error) | LinkEnd::Unreachable(ConnectError::Failed(error)) => error.to_string().trim().is_empty(),
+        LinkEnd::Lost(error) | LinkEnd::Unreachable(ConnectError::Failed(error) | ConnectError::GivenUp(error)) => {
+            error.to_string().trim().is_empty()
+        }
         LinkEnd::BadFrame(text)
         | LinkEnd::BadHandshake(text)
-        | LinkEnd::Unreachable(
-            ConnectError::Refused(text) | ConnectError::Protocol(text) | ConnectError::GivenUp(text),
-        ) => text.trim().is_empty(),
+        | LinkEnd::Unreachable(ConnectError::Refused(text) | ConnectError::Protocol(text)) => text.trim().is_empty(),
         _ => false,
     };
     check(!empty, || {

@@ -54,14 +54,17 @@ mod failure;
 mod fixture;
 mod harness;
 mod host;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub mod links;
 mod list;
 mod memory;
 mod probe;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod proxy;
 mod runtime;
 mod script;
 mod scripted_peer;
+mod secrets;
 mod suite;
 mod traces;
 
@@ -69,11 +72,16 @@ pub use failure::Failure;
 pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
-pub use suite::{CASES, Case, Report, Verdict, run_all};
+pub use secrets::no_secret;
 #[doc(hidden)]
-pub use suite::{check_without, run_as_test};
+pub use suite::check_without;
+#[doc(hidden)]
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use suite::run_as_test;
+pub use suite::{CASES, Case, Report, Verdict, run_all};
 pub use traces::{Traces, traces};
 
 /// Turns every case into a test: `suite!(FIXTURE)`, or `suite!(FIXTURE, without: [Cut, Stall, …])` with what the fixture

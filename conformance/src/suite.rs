@@ -121,6 +121,7 @@ pub async fn run_all(fixture: &dyn Fixture) -> Report {
 /// # Panics
 /// The case fails unexpectedly, or passes although it is expected to fail.
 #[doc(hidden)]
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 #[allow(clippy::print_stderr, reason = "a skipped test must report that it was")]
 pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)]) {
     let case = Case::find(name).unwrap_or_else(|| panic!("unknown case {name}"));

@@ -58,6 +58,19 @@ impl BadSetting {
         }
     }
 
+    /// Checks an optional text, such as a client's token, where it is set.
+    ///
+    /// # Errors
+    /// It is empty.
+    pub fn not_empty(name: &'static str, text: &str) -> Result<(), BadSetting> {
+        match text.is_empty() {
+            true => {
+                Err(BadSetting { name, value: "an empty text".to_owned(), remedy: "another one, or none".to_owned() })
+            }
+            false => Ok(()),
+        }
+    }
+
     /// Checks a token that is sent in an HTTP header. The error does not show it.
     ///
     /// # Errors
@@ -83,6 +96,7 @@ mod tests {
     fn what_can_work_is_accepted() {
         BadSetting::not_zero("a", 1).unwrap();
         BadSetting::within("a", 7, 7..=7).unwrap();
+        BadSetting::not_empty("a", " ").unwrap();
         BadSetting::lasts("a", Duration::MAX).unwrap();
         BadSetting::lasts("a", MIN_TIME).unwrap();
         BadSetting::header_token("a", "s3cret & more").unwrap();
@@ -92,6 +106,7 @@ mod tests {
     fn an_error_names_the_setting_and_the_remedy() {
         let text = |checked: Result<(), BadSetting>| checked.unwrap_err().to_string();
         assert_eq!(text(BadSetting::not_zero("X::a", 0)), "X::a is 0, so nothing fits: set at least 1");
+        assert_eq!(text(BadSetting::not_empty("X::a", "")), "X::a is an empty text: set another one, or none");
         assert_eq!(text(BadSetting::within("X::a", 9, 2..=8)), "X::a is 9: set 2 to 8");
         assert_eq!(
             text(BadSetting::lasts("X::a", Duration::ZERO)),

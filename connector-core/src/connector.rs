@@ -5,6 +5,7 @@
 
 mod connect_error;
 mod failed_write;
+mod inbox;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use self::connect_error::ConnectError;
 pub use self::failed_write::FailedWrite;
+pub use self::inbox::Inbox;
 use crate::wire::{DecodeError, Message, PayloadError};
 
 /// How a link ended.

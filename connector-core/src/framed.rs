@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -14,7 +13,7 @@ use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
 
 use crate::connector::{FailedWrite, Link, LinkEnd, SendError, Traffic};
-use crate::runtime;
+use crate::runtime::{self, Timer};
 use crate::wire::{DecodeError, Message};
 
 type Inbound = Result<Message, DecodeError>;
@@ -211,9 +210,9 @@ where
 struct Closing {
     timeout: Duration,
     /// Fires after this time without progress.
-    stalled: Pin<Box<tokio::time::Sleep>>,
+    stalled: Timer,
     /// Fires at the overall limit.
-    overall: Pin<Box<tokio::time::Sleep>>,
+    overall: Timer,
     progress: Arc<Progress>,
     /// Completion of the two directions: this end's sink, and the peer's stream.
     closed: bool,

@@ -1,8 +1,8 @@
 //! An engine and its plugins call each other's methods and subscribe to each other's events, wherever they run.
 //!
 //! This crate contains everything except the transports, which are separate crates: `transport-ws` (websockets),
-//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io) and `transport-worker`
-//! (threads).
+//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io), `transport-worker` (threads)
+//! and `transport-web` (a browser's frames and workers).
 //!
 //! # Quick start
 //!
@@ -73,8 +73,8 @@
 //!
 //! To write a transport:
 //! - [`Link`] and its contract; [`FramedLink`] makes one from any stream and sink; it carries [`Message`]s with [`Id`]s
-//!   and [`Payload`]s. [`FailedWrite`], [`StallDetector`], [`ReconnectDelays`], [`redacted_url()`], [`Excerpt`] and
-//!   [`TraceLimit`] are shared utilities.
+//!   and [`Payload`]s. [`FailedWrite`], [`Inbox`], [`StallDetector`], [`ReconnectDelays`], [`redacted_url()`],
+//!   [`Excerpt`], [`TraceLimit`] and the module [`runtime`] are shared utilities.
 #![cfg_attr(feature = "stp", doc = "\nSketch-thru-Plan: module [`stp`] (feature `stp`).")]
 //!
 //! # Guides
@@ -87,7 +87,8 @@
 //!
 //! # Runtime
 //!
-//! Requires a tokio runtime with its time enabled. Tokio's I/O driver is not needed.
+//! Requires a tokio runtime with its time enabled. Tokio's I/O driver is not needed. In a browser
+//! (`wasm32-unknown-unknown`) there is no tokio runtime: see the module [`runtime`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // For links from other crates' pages: Cargo may document them before this crate exists, and rustdoc cannot resolve them.
 #![doc(html_root_url = "../")]
@@ -106,7 +107,7 @@ mod plugin;
 mod profile;
 mod reconnect_delays;
 mod redact;
-mod runtime;
+pub mod runtime;
 mod session;
 #[cfg(feature = "stp")]
 pub mod stp;
@@ -121,7 +122,8 @@ pub use async_trait::async_trait;
 pub use bad_setting::BadSetting;
 pub use client::{CallResult, ClientConfig, Event, EventStream, PluginClient, Serving, connect, serve};
 pub use connector::{
-    ClientConnector, ConnectError, FailedWrite, Link, LinkEnd, PluginConnector, PluginPanicked, SendError, Traffic,
+    ClientConnector, ConnectError, FailedWrite, Inbox, Link, LinkEnd, PluginConnector, PluginPanicked, SendError,
+    Traffic,
 };
 pub use engine::{
     Access, DefaultPolicy, Engine, EngineBuilder, LinkState, Operation, PluginManager, PluginOptions, Policy,

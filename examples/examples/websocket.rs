@@ -3,7 +3,7 @@
 //! `cargo run -p examples --example websocket` prints:
 //!
 //! ```text
-//! without the token: URL answered with HTTP 401 Unauthorized: set its token with WsConnectorConfig::token
+//! without the token: URL answered with HTTP 401 Unauthorized: it requires a token: set it with WsConnectorConfig::token
 //! with it: 20 + 22 = 42
 //! the plugin stops: closed by this end
 //! ```

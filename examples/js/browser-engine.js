@@ -2,23 +2,14 @@
 // `node browser-engine.js --plugin ws|socketio --url URL [--script FILE] [--origin-port N]`, or `--version` to see which browser that is.
 // The page must not fail: any error on its console (as when the plugin refuses its origin) ends the program with exit code 1.
 const { execFileSync } = require('child_process')
-const fs = require('fs')
 const http = require('http')
 const path = require('path')
 const { buildSync } = require('esbuild')
-const puppeteer = require('puppeteer-core')
+const { chromium, close, launch } = require('./lib/browser')
 const { flag, script } = require('./lib/cli')
 
 /** The time limit of a script, and of the browser's start. */
 const LIMIT = 90_000
-
-function chromium() {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM
-  const places = process.env.PATH.split(path.delimiter)
-  const found = ['chromium', 'chromium-browser', 'google-chrome'].flatMap(name => places.map(place => path.join(place, name))).find(fs.existsSync)
-  if (!found) throw new Error('found no chromium, chromium-browser or google-chrome on the PATH, and CHROMIUM is not set')
-  return found
-}
 
 /** Serves the page at every path; resolves to its origin. */
 function serve() {
@@ -32,11 +23,7 @@ function serve() {
 
 async function main() {
   const origin = await serve()
-  const browser = await puppeteer.launch({
-    executablePath: chromium(),
-    pipe: true, // the browser exits when its pipe breaks, so that killing this process does not leave it behind
-    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
-  })
+  const browser = await launch()
   try {
     const page = await browser.newPage()
     const failed = new Promise((_, fail) => {
@@ -53,8 +40,7 @@ async function main() {
     }
     await Promise.race([done(), failed])
   } finally {
-    // One that does not close is killed when this process ends.
-    await Promise.race([browser.close(), new Promise(done => setTimeout(done, 5000))])
+    await close(browser)
   }
 }
 

@@ -10,7 +10,7 @@ const server = new Server(http, { cors: { origin: flag('allow-origin', false) } 
 server.on('connection', socket => {
   report({ event: 'connection' })
   const link = { send: message => socket.send(message), on: cb => socket.on('message', cb) }
-  serveProbe(probe => createConnectorClient(link, probe))
+  serveProbe(probe => createConnectorClient(link, probe), report)
   socket.on('disconnect', reason => report({ event: 'close', reason }))
 })
 http.listen(+flag('port', 0), '127.0.0.1', () => report({ event: 'ready', url: `http://127.0.0.1:${http.address().port}` }))

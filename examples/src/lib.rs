@@ -186,6 +186,12 @@ pub async fn interrupted() {
     ctrl_c.await;
 }
 
+/// An error of a program whose option `--token` sets a token: it names the option instead of the library's settings.
+pub fn naming_the_option(error: impl Error) -> Box<dyn Error> {
+    let text = error.to_string().replace("WsConnectorConfig::token", "--token");
+    text.replace("WsServerConfig::token", "--token").into()
+}
+
 /// Prints one line and flushes it, because the reader may wait for it.
 ///
 /// If the reader has closed the pipe, as `| head -1` does, the program ends quietly. Any other failure is an error of the

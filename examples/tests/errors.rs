@@ -84,7 +84,7 @@ fn errors() -> Vec<Box<dyn Error>> {
         Box::new(ConnectError::Protocol(text())),
         Box::new(ConnectError::failed(reset())),
         Box::new(ConnectError::failed(Outer(Inner))),
-        Box::new(ConnectError::GivenUp(text())),
+        Box::new(ConnectError::given_up(text())),
         Box::new(lost()),
         Box::new(LinkEnd::lost(Outer(Inner))),
         Box::new(LinkEnd::Unreachable(ConnectError::failed(Outer(Inner)))),
@@ -129,7 +129,7 @@ fn errors() -> Vec<Box<dyn Error>> {
     // The error of transport-socketio as well.
     #[cfg(feature = "ws")]
     all.extend([
-        Box::new(transport_ws::BindError::Resolve(reset())) as Box<dyn Error>,
+        Box::new(transport_ws::BindError::Resolve { addr: text(), error: reset() }) as Box<dyn Error>,
         Box::new(transport_ws::BindError::Io { at: text(), error: reset() }),
     ]);
     #[cfg(feature = "stp")]

@@ -27,7 +27,9 @@ async fn interrupted(registration: Registration, pid: impl AsyncFnOnce(&Engine) 
     let mut state = engine.link_state("probe").unwrap();
     let caller = local.clone();
     let running = tokio::spawn(async move { caller.call::<u64>("probe", "slow", (500, 7)).await });
-    // Calls start in order: the slow one runs when this one is answered.
+    // The test's runtime has one thread: the task has made its call now. Calls start in order, so that the slow one runs
+    // when the next is answered.
+    tokio::task::yield_now().await;
     timeout(LIMIT, local.call::<u64>("probe", "echo", (1,))).await.unwrap().unwrap();
     interrupt(pid, signal);
     assert_eq!(timeout(LIMIT, running).await.unwrap().unwrap().unwrap(), 7, "the running method completes");

@@ -82,3 +82,46 @@ fn two_services_talk_through_the_hub() {
     );
     assert!(list.contains("session demo\n  Tasks_") && list.ends_with("): GetTasks, TaskAdded\n"), "{list}");
 }
+
+/// The programs name their options, and not the settings of the library.
+#[test]
+fn errors_name_the_option_for_the_token() {
+    let mut hub = Running::start(Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--token", "s3cret"]));
+    let ready = hub.next();
+    let url = ready["url"].as_str().unwrap();
+    let list = |more: &[&str]| failure(Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", url]).args(more));
+    let register = |more: &[&str]| failure(service(url, "Tasks", &["--solvables", "GetTasks"]).args(more));
+    for (options, remedy) in [
+        (&[][..], "it requires a token: set it with --token"),
+        (&["--token", "wrong"], "the token is wrong: compare --token"),
+        (&["--token", ""], "--token is an empty text"),
+    ] {
+        for why in [list(options), register(options)] {
+            assert!(why.contains(remedy) && !why.contains("Config") && !why.contains("s3cret"), "{why}");
+        }
+    }
+    let why = failure(Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--token", "ä"]));
+    assert!(why.contains("--token is a text that no HTTP header can carry"), "{why}");
+}
+
+#[test]
+fn options_with_which_nothing_happens_are_usage_errors() {
+    let usage = |more: &[&str]| failure(&mut service("ws://127.0.0.1:1", "Tasks", more));
+    let why = usage(&[]);
+    assert!(why.contains("--solvables") && why.contains("--inform") && why.contains("--request"), "{why}");
+    let why = usage(&["--solvables", "GetTasks", "--answer", "zz"]);
+    assert!(why.contains("it is not JSON"), "{why}");
+    for timeout in ["0", "-1", "soon", "NaN"] {
+        let why = usage(&["--solvables", "GetTasks", &format!("--timeout={timeout}")]);
+        assert!(why.contains("give a number of seconds above 0"), "{why}");
+    }
+}
+
+#[test]
+fn an_unknown_session_is_an_error_of_the_listing() {
+    let mut hub = Running::start(&mut Command::new(env!("CARGO_BIN_EXE_stp-hub")));
+    let ready = hub.next();
+    let url = format!("{}/nowhere", ready["url"].as_str().unwrap());
+    let why = failure(Command::new(env!("CARGO_BIN_EXE_stp-hub")).args(["--list", &url]));
+    assert!(why.contains("the hub has no such session"), "{why}");
+}

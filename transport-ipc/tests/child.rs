@@ -124,12 +124,36 @@ async fn a_program_that_is_not_a_plugin_is_reported() {
     for channel in [ChannelKind::Stdio, ChannelKind::Node, ChannelKind::Local] {
         let warnings = traces(Level::WARN);
         let program = usage.clone().channel(channel);
-        let error = host().await.activate(child("p", program)).await.unwrap_err().to_string();
+        let error = host().await.activate(child("p", program)).await.unwrap_err();
+        let end = ChildEnd::of_activation(&error).expect("the host learns how it ended");
+        assert_eq!(
+            (end.stderr.as_slice(), end.status.unwrap().code()),
+            (&["usage: x [-v] FILE".to_owned()][..], Some(2))
+        );
+        assert!(!format!("{error} {error:?}").contains("usage"), "{error:?}");
+        let error = error.to_string();
         assert!(error.contains("exit status: 2 without having sent") && error.contains("ended 2 times"), "{error}");
         assert!(error.contains("withheld: use Program::inherit_env"), "{error}");
-        assert!(error.ends_with("; the traces have its last lines on standard error"), "{error}");
+        assert!(
+            error.ends_with("; its last lines on standard error are in ChildEnd::stderr and in the traces"),
+            "{error}"
+        );
         assert_eq!(warnings.containing("usage: x [-v] FILE").len(), 2, "{channel:?}");
     }
+}
+
+/// An interpreter says on its standard error what is wrong with a script.
+#[tokio::test]
+async fn an_error_names_the_script_and_gives_no_hint_for_rust() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("clock.sh"), "echo 'clock.sh: no battery' >&2; exit 1").unwrap();
+    let program = Program::new("/bin/sh").args(["clock.sh", "s3cret"]).current_dir(folder.path());
+    let error = Host::new().await.activate(child("p", program.restart(Restart::Never))).await.unwrap_err();
+    assert_eq!(ChildEnd::of_activation(&error).unwrap().stderr, ["clock.sh: no battery"]);
+    let error = error.to_string();
+    assert!(error.contains("the program /bin/sh clock.sh ended with exit status: 1 without having sent"), "{error}");
+    assert!(error.contains("is it a plugin's program") && !error.contains("Channel::find"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
 }
 
 #[tokio::test]
@@ -141,6 +165,7 @@ async fn a_program_without_a_handshake_fails_the_activation() {
     let registration = child("p", shell("echo $$ >&2; exec sleep 1000").restart(Restart::Always)).options(options);
     let error = host.activate(registration).await.unwrap_err();
     assert!(matches!(error, ActivateError::NoHandshake { .. }), "{error:?}");
+    assert!(!error.to_string().contains("url"), "{error}");
 }
 
 #[tokio::test]
@@ -161,7 +186,10 @@ async fn a_program_killed_within_a_line_loses_its_link() {
     let end = child_end(&error);
     assert_eq!(end.status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
     assert_eq!(end.stderr, ["out of cheese"]);
-    let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await.to_string();
+    let state = host.until(|state| matches!(state, LinkState::Down { tries: 1, .. })).await;
+    let LinkState::Down { why, .. } = &state else { panic!("{state:?}") };
+    assert_eq!(ChildEnd::of_link(why).unwrap().stderr, ["out of cheese"]);
+    let state = state.to_string();
     assert!(state.contains("it is not restarted") && state.contains("signal: 9"), "{state}");
 }
 

@@ -208,10 +208,10 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoPlace {
-    /// All are occupied by connections that do not give way.
-    Full,
-    /// The address of the connection occupies as many as it may.
-    FullForAddress,
+    /// All are occupied by connections that do not give way. Holds how many there are.
+    Full(usize),
+    /// The address of the connection occupies as many as it may. Holds how many these are.
+    FullForAddress(usize),
     /// The connection was displaced, or has one already.
     NotPending,
 }
@@ -237,13 +237,13 @@ impl Ticket {
         }
         let network = self.network;
         let limit = self.shared.max_per_network.filter(|_| network.is_limited());
-        let is_crowded = limit.is_some_and(|limit| state.places_of(network) >= limit);
+        let exceeded = limit.filter(|limit| state.places_of(network) >= *limit);
         let mut displaced = None;
-        if is_crowded || state.places >= self.shared.max_places {
-            let gives_way = |pending: &Pending| pending.has_place && (!is_crowded || pending.network == network);
+        if exceeded.is_some() || state.places >= self.shared.max_places {
+            let gives_way = |pending: &Pending| pending.has_place && (exceeded.is_none() || pending.network == network);
             let oldest = state.oldest(gives_way).filter(|(_, since)| *since + MIN_AGE <= Instant::now());
             let Some((id, _)) = oldest else {
-                return Err(if is_crowded { NoPlace::FullForAddress } else { NoPlace::Full });
+                return Err(exceeded.map_or(NoPlace::Full(self.shared.max_places), NoPlace::FullForAddress));
             };
             displaced = Some(state.displace(id));
         }

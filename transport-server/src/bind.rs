@@ -41,8 +41,13 @@ pub enum BindError {
         why: &'static str,
     },
     /// The address is malformed, or its host name cannot be resolved.
-    #[error("cannot resolve the address to listen on ({0}): give a host and a port, such as 127.0.0.1:4000")]
-    Resolve(io::Error),
+    #[error("cannot listen on {addr} ({error}): give a host and a port, without a scheme, such as 127.0.0.1:4000")]
+    Resolve {
+        /// The requested address, at most 200 characters of its `Debug` text.
+        addr: String,
+        /// The system's error, or the parser's.
+        error: io::Error,
+    },
     /// None of the addresses can be bound.
     #[error("cannot listen on {at} ({error}){}", remedy(error))]
     Io {

@@ -1,5 +1,6 @@
 //! Binds an address and accepts connections.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -38,14 +39,16 @@ impl Listener {
     /// An address is not a loopback address and remote access is not allowed, the token is empty, or the address cannot
     /// be resolved or bound.
     pub async fn bind(
-        addr: impl ToSocketAddrs,
+        addr: impl ToSocketAddrs + fmt::Debug,
         allow_remote: bool,
         token: Option<&str>,
     ) -> Result<Listener, BindError> {
         if token.is_some_and(str::is_empty) {
             return Err(BindError::EmptyToken);
         }
-        let addrs: Vec<SocketAddr> = lookup_host(addr).await.map_err(BindError::Resolve)?.collect();
+        let shown: String = format!("{addr:?}").chars().take(200).collect();
+        let resolved = lookup_host(addr).await.map_err(|error| BindError::Resolve { addr: shown, error })?;
+        let addrs: Vec<SocketAddr> = resolved.collect();
         if let (Some(&addr), false) = (addrs.iter().find(|addr| !is_loopback(**addr)), allow_remote) {
             return Err(BindError::Remote { addr });
         }

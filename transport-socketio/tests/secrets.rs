@@ -4,17 +4,9 @@
 mod common;
 
 use common::*;
+use conformance::no_secret;
 use connector_core::ConnectError;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
-
-/// Checks that the text contains no secret, and returns it.
-#[track_caller]
-fn no_secret(text: &str) -> &str {
-    for secret in ["s3cret", "t0ken", "qu3ry", "fr4gment", "hunter"] {
-        assert!(!text.contains(secret), "{text}");
-    }
-    text
-}
 
 #[tokio::test]
 async fn an_unreachable_plugin_does_not_leak_its_url() {

@@ -120,12 +120,17 @@ async fn a_wrong_token_is_rejected_with_401() {
     let mut server = server(WsServerConfig::default().token("sesame")).await;
     let url = server.url();
     let plain = WsConnectorConfig::default;
-    for (url, config) in
-        [(url.clone(), plain()), (url.clone(), plain().token("open")), (format!("{url}?token="), plain())]
-    {
+    for (url, config, why) in [
+        (url.clone(), plain(), "it requires a token"),
+        (url.clone(), plain().token("open"), "the token is wrong"),
+        (format!("{url}?token="), plain(), "it requires a token"),
+        (format!("{url}?token=open"), plain(), "the token is wrong"),
+    ] {
         let end = dial(&mut server, &url, config).await.err().unwrap();
         refused(&end, "401");
+        refused(&end, why);
         refused(&end, "WsConnectorConfig::token");
+        assert!(!end.to_string().contains("open") && !end.to_string().contains("sesame"), "{end}");
     }
     dial(&mut server, &url, plain().token("sesame")).await.unwrap();
     dial(&mut server, &format!("{url}/?token=sesame"), plain()).await.unwrap();

@@ -39,8 +39,13 @@ async fn the_answer_and_a_warning_name_the_setting() {
     let token = || WsServerConfig::default().token("sesame");
     for (config, headers, status, setting) in [
         (WsServerConfig::default(), "Origin: https://page.example\r\n", "403", "WsServerConfig::allow_origin"),
-        (token(), "", "401", "WsServerConfig::token"),
-        (token(), "Authorization: Bearer hunter2\r\n", "401", "WsServerConfig::token"),
+        (token(), "", "401", "no token was sent, and the plugin requires its token (WsServerConfig::token)"),
+        (
+            token(),
+            "Authorization: Bearer hunter2\r\n",
+            "401",
+            "the token is wrong: the plugin requires its own (WsServerConfig::token)",
+        ),
         (WsServerConfig::default(), "Sec-WebSocket-Protocol: v9\r\n", "400", "WsServerConfig::subprotocol"),
         (WsServerConfig::default().max_connections(1), "", "503", "WsServerConfig::max_connections allows 1"),
     ] {
@@ -79,6 +84,7 @@ async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
     for (config, error) in [
         (WsConnectorConfig::default().ws(WsConfig::default().max_sent_message(0)), "WsConfig::max_sent_message is 0"),
         (WsConnectorConfig::default().token("sesame\n"), "WsConnectorConfig::token is a text"),
+        (WsConnectorConfig::default().token(""), "WsConnectorConfig::token is an empty text: set another one, or none"),
     ] {
         let refused = WsConnector::new(config).connect("ws://127.0.0.1:9").await.err().unwrap();
         assert!(matches!(&refused, ConnectError::Refused(why) if why.starts_with(error)), "{refused:?}");
@@ -131,4 +137,28 @@ async fn warnings_are_rate_limited_and_bounded_in_length() {
     let all = warnings.lines();
     assert!(!all.is_empty() && all.len() < 100, "{}", all.len());
     assert!(all.iter().all(|line| line.len() < 1000 && !line.contains('\u{9b}')), "{all:?}");
+}
+
+/// Answers each connection's request with these bytes.
+async fn other_program(answer: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn another_program_at_the_port_is_named_as_the_cause() {
+    for answer in ["SSH-2.0-other\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 101 x\r\n\r\n"] {
+        let url = other_program(answer).await;
+        let error = WsConnector::default().connect(&url).await.err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("it is not a plugin's websocket server; check the url's port"), "{answer}: {text}");
+        assert!(error.is_retryable() && text.matches("protocol error").count() <= 1, "{answer}: {text}");
+    }
 }

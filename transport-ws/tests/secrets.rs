@@ -6,19 +6,10 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use conformance::{engine_with, probe, traces};
+use conformance::{engine_with, no_secret, probe, traces};
 use connector_core::{ClientConfig, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve};
 use tracing::Level;
 use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
-
-/// Checks that the text contains no secret, and returns it.
-#[track_caller]
-fn no_secret(text: &str) -> &str {
-    for secret in ["s3cret", "t0ken", "qu3ry", "fr4gment", "hunter"] {
-        assert!(!text.contains(secret), "{text}");
-    }
-    text
-}
 
 fn secret(port: u16) -> String {
     format!("ws://hunter:s3cret@127.0.0.1:{port}/t0ken?a=qu3ry#fr4gment")

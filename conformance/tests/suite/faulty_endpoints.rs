@@ -115,7 +115,7 @@ impl<T: PluginConnector> PluginConnector for FaultyEnd<T> {
             return Err(ConnectError::Refused("no answer".to_owned()));
         }
         if self.fault == GivesUpAtALoss && count > 1 {
-            return Err(ConnectError::GivenUp("the link was lost once".to_owned()));
+            return Err(ConnectError::given_up("the link was lost once"));
         }
         if self.fault == OneEngine {
             self.switch.cut();

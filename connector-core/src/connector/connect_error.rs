@@ -23,16 +23,21 @@ pub enum ConnectError {
     /// Any other failure. Retried.
     #[error(transparent)]
     Failed(Arc<dyn Error + Send + Sync>),
-    /// The connector makes no more links until the plugin is deactivated and activated again; the text says why. Fails
-    /// an activation, and ends the attempts to restore a link that was lost.
+    /// The connector makes no more links until the plugin is deactivated and activated again; the error's text says why,
+    /// with its cause. Fails an activation, and ends the attempts to restore a link that was lost.
     #[error("gave up: {0}")]
-    GivenUp(String),
+    GivenUp(Arc<dyn Error + Send + Sync>),
 }
 
 impl ConnectError {
     /// A [`ConnectError::Failed`] with this cause.
     pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> ConnectError {
         ConnectError::Failed(Arc::from(error.into()))
+    }
+
+    /// A [`ConnectError::GivenUp`] with this reason, for example a text.
+    pub fn given_up(why: impl Into<Box<dyn Error + Send + Sync>>) -> ConnectError {
+        ConnectError::GivenUp(Arc::from(why.into()))
     }
 
     /// Whether another attempt may succeed without anything being put right: true for

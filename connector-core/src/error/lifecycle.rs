@@ -76,7 +76,9 @@ pub enum ActivateError {
         error: ConnectError,
     },
     /// A link was made, but ended before the plugin answered the handshake.
-    #[error("the link to plugin \"{name}\" at {url} ended before its handshake: {end}")]
+    #[error(
+        "the link to plugin \"{name}\" at {url} ended before its handshake ({end}): check that a plugin runs there"
+    )]
     Link {
         /// The plugin.
         name: String,
@@ -87,7 +89,7 @@ pub enum ActivateError {
     },
     /// There is a link, but the plugin did not answer the handshake.
     #[error(
-        "plugin \"{name}\" at {url} did not answer the handshake within {within:?}: check that the url leads to a plugin"
+        "plugin \"{name}\" at {url} did not answer the handshake within {within:?}: check that a plugin runs there"
     )]
     NoHandshake {
         /// The plugin.

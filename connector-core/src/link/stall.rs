@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::runtime;
+use crate::runtime::{self, Timer};
 
 /// Number of checks per limit.
 const CHECKS: u32 = 4;
@@ -20,7 +19,7 @@ const CHECKS: u32 = 4;
 /// several checks at different times must all see the same count.
 pub struct StallDetector {
     limit: Duration,
-    timer: Pin<Box<tokio::time::Sleep>>,
+    timer: Timer,
     count: u64,
     /// Consecutive checks without a change.
     unchanged: u32,

@@ -13,7 +13,7 @@ use super::connector::StpConnector;
 use super::error::StpConnectError;
 use super::frame::Envelope;
 use super::handlers::{ErrorHandler, InformHandler, RequestHandler};
-use super::registration::StpService;
+use super::service::StpService;
 use super::timeout::StpTimeout;
 use crate::excerpt::Excerpt;
 use crate::runtime::BoxFuture;

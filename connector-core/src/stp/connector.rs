@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::error::{StpConnectError, StpDisconnectError, StpInformError, StpRequestError};
 use super::handlers::{ErrorHandler, InformHandler, RequestHandler};
-use super::registration::StpService;
+use super::service::StpService;
 use super::timeout::StpTimeout;
 
 /// A service's connection to Sketch-thru-Plan: the seed's `IStpConnector`, member for member (see the

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::registration::BadService;
+use super::service_limits::BadService;
 use super::session::StpBusy;
 use crate::connector::{ConnectError, LinkEnd};
 

@@ -37,7 +37,8 @@ mod connector;
 mod error;
 pub mod frame;
 mod handlers;
-mod registration;
+mod service;
+mod service_limits;
 mod session;
 mod timeout;
 
@@ -48,6 +49,7 @@ pub use connector::StpConnector;
 pub use error::{StpConnectError, StpDisconnectError, StpInformError, StpRequestError};
 pub use frame::{Envelope, Frame, FrameError};
 pub use handlers::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
-pub use registration::{BadService, REGISTER, StpService, unique_name};
+pub use service::{REGISTER, StpService, unique_name};
+pub use service_limits::BadService;
 pub use session::{StpBusy, StpSession};
 pub use timeout::StpTimeout;

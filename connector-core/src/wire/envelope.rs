@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::id::{Id, RawMembers, display_json, integer};
+use super::echo::{RawMembers, echo, read_id, read_name};
+use super::id::{Id, display_json};
 use super::json::{self, Reader};
-use super::message::{Message, Name};
+use super::message::Message;
 use super::{Action, DecodeError, Extensions, Payload, PayloadError, RequestInfo, is_falsy_in_javascript};
 
 impl Message {
@@ -87,38 +88,6 @@ fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Re
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
     json::write(out, value).map_err(PayloadError::not_serializable)
-}
-
-/// Echoes what the peer has sent, unchanged.
-#[cold]
-fn echo(out: &mut Vec<u8>, raw: &RawMembers<Box<str>>) {
-    for (name, json) in [("id", &raw.id), ("name", &raw.name), ("key", &raw.key)] {
-        if let Some(json) = json {
-            out.extend_from_slice(format!(",\"{name}\":{json}").as_bytes());
-        }
-    }
-}
-
-/// An integer as an id, any other value as its text.
-fn read_id<'a>(json: &mut Reader<'a>, id: &mut Option<Id>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    *raw = None;
-    if let Some(number) = json.integer() {
-        *id = Some(number.into());
-        return Ok(());
-    }
-    let text = json.raw()?;
-    *id = integer(text).map(Id::from);
-    *raw = id.is_none().then_some(text);
-    Ok(())
-}
-
-/// A Unicode string as a name, any other value as its text.
-fn read_name<'a>(json: &mut Reader<'a>, name: &mut Option<Name>, raw: &mut Option<&'a str>) -> Result<(), DecodeError> {
-    (*name, *raw) = match json.string(|text| Name::from(text))? {
-        Ok(read) => (Some(read), None),
-        Err(raw) => (None, Some(raw)),
-    };
-    Ok(())
 }
 
 #[cold]

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
-use crate::wire::PayloadError;
+use super::PayloadError;
+use super::echo::RawMembers;
 
 /// Pairs a request with its response: a number for the ids of this crate, or any JSON value that the peer has chosen,
 /// which is echoed unchanged.
@@ -23,23 +24,6 @@ enum Repr {
     // PERF: boxed like the rare fields of `Message`.
     /// An id that is not an integer, or odd names. Boxed because it is rare and ids are moved often.
     Raw(Box<RawMembers<Box<str>>>),
-}
-
-/// The JSON of the envelope members that do not have their usual type.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) struct RawMembers<T> {
-    /// An id that is not an integer.
-    pub(crate) id: Option<T>,
-    /// A name, a key and a path that are not Unicode strings.
-    pub(crate) name: Option<T>,
-    pub(crate) key: Option<T>,
-    pub(crate) path: Option<T>,
-}
-
-impl<T> RawMembers<T> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.id.is_none() && self.name.is_none() && self.key.is_none() && self.path.is_none()
-    }
 }
 
 impl Id {

@@ -1,9 +1,10 @@
 //! What crosses a link: messages, and what they are made of.
 
 mod action;
+mod echo;
 mod envelope;
 mod error;
-mod extensions;
+mod extension_names;
 mod id;
 mod javascript;
 pub(crate) mod json;
@@ -13,7 +14,7 @@ mod request_info;
 
 pub use self::action::{Action, ErrorKind};
 pub use self::error::{DecodeError, PayloadError};
-pub use self::extensions::Extensions;
+pub use self::extension_names::Extensions;
 pub use self::id::Id;
 pub(crate) use self::id::display_json;
 pub(crate) use self::javascript::is_falsy_in_javascript;

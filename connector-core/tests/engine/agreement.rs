@@ -1,19 +1,17 @@
 //! Whether a plugin agrees to its deactivation by another.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use conformance::{MemoryPlugin, memory};
 use connector_core::{
-    ClientConfig, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, Message, Plugin, PluginConnector,
-    Registration, SendError, async_trait, serve,
+    ClientConfig, ConnectError, ExternalProfile, Link, Plugin, PluginConnector, Registration, async_trait, serve,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::altered_link::AlteredLink;
 use crate::support::{permissive_host as host, soon};
 
 #[tokio::test(start_paused = true)]
@@ -65,37 +63,7 @@ struct Slow(MemoryPlugin, Arc<AtomicUsize>);
 impl PluginConnector for Slow {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(SlowLink(self.0.connect(url).await?, Box::pin(tokio::time::sleep(Duration::ZERO)), false)))
-    }
-}
-
-struct SlowLink(Box<dyn Link>, Pin<Box<tokio::time::Sleep>>, bool);
-
-impl Link for SlowLink {
-    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.0.send(message)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_flush(cx)
-    }
-
-    fn poll_message(&mut self, cx: &mut Cx<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.0.poll_message(cx)
-    }
-
-    fn poll_disconnect(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
-        if !std::mem::replace(&mut self.2, true) {
-            self.1.as_mut().reset(Instant::now() + Duration::from_secs(1));
-        }
-        match self.1.as_mut().poll(cx) {
-            Poll::Ready(()) => self.0.poll_disconnect(cx),
-            Poll::Pending => Poll::Pending,
-        }
+        Ok(AlteredLink::new(self.0.connect(url).await?).close_delay(Duration::from_secs(1)))
     }
 }
 

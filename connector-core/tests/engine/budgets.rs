@@ -1,12 +1,9 @@
 //! The memory that is held for a plugin behind a link is bounded in bytes, and its own requests are refused beyond.
 
-use std::task::{Context, Poll};
-
-use connector_core::{
-    ClientConfig, DecodeError, Engine, Link, LinkEnd, Message, Plugin, PluginOptions, SendError, connect,
-};
+use connector_core::{ClientConfig, Engine, Plugin, PluginOptions, connect};
 use serde_json::{Value, json};
 
+use crate::altered_link::AlteredLink;
 use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
 use crate::support::{Host, Notes, settle};
 
@@ -235,41 +232,12 @@ async fn a_plugin_bounds_what_it_holds_for_its_engine() {
     assert!(error.starts_with("Cannot call take of p, because p uses too much memory: "), "{error}");
 }
 
-/// A link whose transport limits the size of a message.
-struct SizedLink(Box<dyn Link>, usize);
-
-impl Link for SizedLink {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.0.send(message)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
-        self.0.poll_flush(cx)
-    }
-
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.0.poll_message(cx)
-    }
-
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_disconnect(cx)
-    }
-
-    fn max_message(&self) -> Option<usize> {
-        Some(self.1)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn messages_in_transit_are_set_aside() {
     for (max_message, limit) in [(BLOB, LIMIT - 2 * BLOB), (5 * BLOB, 10 * BLOB), (10 * BLOB, 20 * BLOB)] {
         let plugin = Plugin::new("p").method("take", |_: String| async { std::future::pending::<()>().await });
         let (mut peer, link) = scripted_link();
-        let link = Box::new(SizedLink(link, max_message));
+        let link = AlteredLink::new(link).max_message(max_message);
         let (_client, link) = connect(link, plugin, ClientConfig::default().memory_limit(LIMIT));
         tokio::spawn(link);
         peer.perform_handshake("p", false).await;

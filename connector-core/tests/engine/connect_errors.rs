@@ -36,7 +36,7 @@ async fn activated(error: ConnectError) -> (ConnectError, u32) {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_is_not_retryable_fails_an_activation_at_once() {
-    for error in [ConnectError::Refused("no".to_owned()), ConnectError::GivenUp("no".to_owned())] {
+    for error in [ConnectError::Refused("no".to_owned()), ConnectError::given_up("no")] {
         assert!(!error.is_retryable());
         let text = error.to_string();
         let (error, attempts) = activated(error).await;

@@ -41,7 +41,7 @@ struct GivesUp {
 #[async_trait]
 impl PluginConnector for GivesUp {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        Err(ConnectError::GivenUp(format!("tried in {} activations", self.activations)))
+        Err(ConnectError::given_up(format!("tried in {} activations", self.activations)))
     }
 
     fn activated(&mut self) {
@@ -66,7 +66,7 @@ struct OnlyOnce(Option<Box<dyn Link>>);
 #[async_trait]
 impl PluginConnector for OnlyOnce {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        self.0.take().ok_or(ConnectError::GivenUp("it crashes too often".to_owned()))
+        self.0.take().ok_or(ConnectError::given_up("it crashes too often"))
     }
 }
 

@@ -5,6 +5,7 @@
 mod access;
 mod activation;
 mod agreement;
+mod altered_link;
 mod answers;
 mod bounds;
 mod budgets;

@@ -2,7 +2,7 @@
 const { Engine, Plugin, PluginManager } = require('@remixproject/engine')
 
 /** A local plugin of the engine, which the probe relays calls to and listens to. */
-class Local extends Plugin {
+const Local = exports.Local = class extends Plugin {
   constructor() { super({ name: 'local', methods: ['echo', 'add', 'refuse', 'slow'], events: ['tick'] }) }
   echo(value) { return value }
   add(a, b) { return a + b }
@@ -10,12 +10,12 @@ class Local extends Plugin {
   slow(ms, value) { return new Promise(done => setTimeout(() => done(value), ms)) }
 }
 
-/** `probe` is the connector to the plugin; `report` receives each step's line. */
-exports.runScript = async function (probe, script, report) {
+/** `probe` is the connector to the plugin; `report` receives each step's line; `others` are more plugins of the engine. */
+exports.runScript = async function (probe, script, report, others = []) {
   const manager = new PluginManager()
   const local = new Local()
   const engine = new Engine()
-  engine.register([manager, local, probe])
+  engine.register([manager, local, probe, ...others])
   const received = []
   const started = {}
   const act = {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use connector_core::stp::StpTimeout;
-use examples::{Done, Listen, report};
+use examples::{Done, Listen, naming_the_option, report};
 use serde_json::json;
 use transport_ws::stp::{StpHub, StpHubConfig, list};
 use transport_ws::{WsConnectorConfig, WsServerConfig};
@@ -38,15 +38,19 @@ async fn serve(listen: Listen, token: Option<String>) -> Done {
     let mut config = StpHubConfig::default();
     config.server = listen.allow_origin.into_iter().fold(config.server, WsServerConfig::allow_origin);
     config.server.token = token;
-    let hub = StpHub::bind(("127.0.0.1", listen.port), config).await?;
+    let hub = StpHub::bind(("127.0.0.1", listen.port), config).await.map_err(naming_the_option)?;
     report(json!({ "event": "ready", "url": hub.url() }));
     hub.serve_until(examples::interrupted()).await;
     Ok(())
 }
 
 async fn show(url: &str, token: Option<String>) -> Done {
+    let lists_all = token.is_some();
     let config = token.into_iter().fold(WsConnectorConfig::default(), WsConnectorConfig::token);
-    let listing = list(url, config, StpTimeout::from_seconds(10.0)).await?;
+    let listing = list(url, config, StpTimeout::from_seconds(10.0)).await.map_err(naming_the_option)?;
     report(listing.to_string().trim_end());
-    Ok(())
+    match listing.sessions.is_empty() && !lists_all {
+        true => Err("the hub has no such session: check the session's id, which is the url's path".into()),
+        false => Ok(()),
+    }
 }

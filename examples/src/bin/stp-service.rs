@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use connector_core::stp::{ErrorHandler, Frame, InformHandler, RequestHandler, StpConnector, StpService, StpTimeout};
-use examples::{Done, report};
-use serde_json::json;
+use examples::{Done, naming_the_option, report};
+use serde_json::{Value, json};
 use transport_ws::WsConnectorConfig;
 use transport_ws::stp::{StpWsConfig, StpWsConnector};
 
@@ -13,6 +13,7 @@ use transport_ws::stp::{StpWsConfig, StpWsConnector};
 /// runs until it is interrupted; without, it exits once everything is sent and answered.
 #[derive(Parser)]
 #[command(version)]
+#[command(group = ArgGroup::new("something to do").args(["solvables", "inform", "request"]).required(true).multiple(true))]
 struct Args {
     /// Where STP listens, for example ws://127.0.0.1:9555; a path names the session.
     #[arg(long)]
@@ -36,10 +37,10 @@ struct Args {
     #[arg(long, value_name = "JSON")]
     request: Option<String>,
     /// The answer to each request; without it, requests are refused.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_text)]
     answer: Option<String>,
     /// How long to wait for a connection and for an answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     timeout: f64,
 }
 
@@ -51,6 +52,21 @@ fn api_message(text: &str) -> Result<String, String> {
         Err(error) => error.to_string(),
     };
     Err(format!("STP would drop it ({why}): give a JSON object such as {{\"method\":\"TaskAdded\",\"params\":{{}}}}"))
+}
+
+fn json_text(text: &str) -> Result<String, String> {
+    let parsed = serde_json::from_str::<Value>(text);
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("it is not JSON ({error}): give a value such as {{\"count\":1}}"))
+}
+
+/// STP would take 0 or less as 30 s.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 => Ok(seconds),
+        _ => Err("give a number of seconds above 0, such as 30 or 0.5".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -75,7 +91,7 @@ async fn serve(args: Args) -> Done {
     let mut service = StpService::new(args.name, solvables);
     service.session_id = args.session;
     service.machine_id = Some(gethostname::gethostname().to_string_lossy().into_owned());
-    let session = connector.connect(service, timeout).await?;
+    let session = connector.connect(service, timeout).await.map_err(naming_the_option)?;
     report(json!({ "event": "connected", "name": connector.name(), "session": session }));
 
     if let Some(message) = &args.inform {

@@ -61,7 +61,7 @@ impl PluginConnector for ChildConnector {
     /// Ignores the URL: the connector knows its program.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
         self.program.ipc.check_to_connect()?;
-        self.history.may_start()?;
+        self.history.may_start(self.program.script().is_some())?;
         Start { plugin: &self.plugin, program: &self.program, history: &self.history }.run().await
     }
 

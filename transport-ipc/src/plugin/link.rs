@@ -1,6 +1,6 @@
 //! A link to a supervised program.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Supervised {
             _ => group.child.stdout().take().map(follow_output),
         };
         let child = Child::supervise(group, program.exit_timeout, program.term_timeout);
-        let end = ended(child.status.clone(), program.program.to_string_lossy().into_owned(), withheld, stderr, errors);
+        let end = ended(child.status.clone(), program.described(), withheld, stderr, errors);
         Supervised {
             child,
             end: Box::pin(end),
@@ -67,12 +67,12 @@ impl Supervised {
 
     /// Ready when it has ended; must not be polled again after that.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<ChildEnd> {
-        self.end.as_mut().poll(cx)
+        self.end.as_mut().poll(cx).map(|end| ChildEnd { was_mute: !self.sent_message, ..end })
     }
 
     /// Its end, if it ends before there is a link.
     pub(super) async fn ended(&mut self) -> ChildEnd {
-        let end = (&mut self.end).await;
+        let end = poll_fn(|cx| self.poll_end(cx)).await;
         self.note(&end);
         end
     }
@@ -81,7 +81,7 @@ impl Supervised {
     fn note(&mut self, end: &ChildEnd) {
         self.end_pending = false;
         self.tracer.ended(end);
-        self.history.ended(end, self.sent_message);
+        self.history.ended(end);
     }
 }
 
@@ -111,7 +111,7 @@ async fn ended(
             errors.abort();
         }
     }
-    ChildEnd { program, status, stderr: stderr.all(), withheld_env }
+    ChildEnd { program, status, stderr: stderr.all(), withheld_env, was_mute: false }
 }
 
 /// The link over a program's channel.
@@ -170,7 +170,8 @@ impl ChildLink {
     fn end_for(&self, end: ChildEnd) -> LinkEnd {
         match end.is_success() && self.unanswered == 0 {
             true => LinkEnd::Closed { code: None, reason: end.how() },
-            false => LinkEnd::lost(end),
+            // Its first message may have arrived after its end.
+            false => LinkEnd::lost(ChildEnd { was_mute: !self.supervised.sent_message, ..end }),
         }
     }
 

@@ -6,11 +6,12 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{CallError, LinkEnd, LinkLost};
+use connector_core::{ActivateError, CallError, ConnectError, LinkEnd, LinkLost};
 use process_wrap::tokio::ChildWrapper;
 use tokio::sync::watch;
 
 use super::descendants::Mark;
+use super::restart::StaysDown;
 
 /// How a program ended on its own, and the last lines of its standard error.
 ///
@@ -19,7 +20,7 @@ use super::descendants::Mark;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnd {
-    /// The program.
+    /// The program, and the script that it runs, such as `python3 plugin.py`; not its other arguments, which may be secret.
     pub program: String,
     /// Its exit code or signal; `None` if it closed its channel without ending, and was killed.
     pub status: Option<ExitStatus>,
@@ -28,6 +29,8 @@ pub struct ChildEnd {
     /// The number of variables of the host's environment that it did not inherit by default
     /// ([`InheritedEnv::Common`](crate::InheritedEnv)), one of which it may have needed.
     pub withheld_env: usize,
+    /// Whether it has sent no message.
+    pub(super) was_mute: bool,
 }
 
 impl ChildEnd {
@@ -56,10 +59,42 @@ impl ChildEnd {
         }
     }
 
-    /// How the program ended, if that is why its link did.
+    /// How the program ended, if that is why its plugin was not activated.
+    ///
+    /// ```
+    /// use connector_core::Engine;
+    /// use transport_ipc::ChildEnd;
+    ///
+    /// # async fn example(engine: Engine) {
+    /// if let Err(error) = engine.manager().activate("printer").await {
+    ///     eprintln!("{error}");
+    ///     for line in ChildEnd::of_activation(&error).iter().flat_map(|end| &end.stderr) {
+    ///         eprintln!("printer: {line}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn of_activation(error: &ActivateError) -> Option<&ChildEnd> {
+        match error {
+            ActivateError::Connect { error, .. } => ChildEnd::of_connect(error),
+            ActivateError::Link { end, .. } => ChildEnd::of_link(end),
+            _ => None,
+        }
+    }
+
+    /// How the program ended, if that is why its link did, or why there is no other.
     pub fn of_link(end: &LinkEnd) -> Option<&ChildEnd> {
         match end {
             LinkEnd::Lost(error) => error.downcast_ref(),
+            LinkEnd::Unreachable(error) => ChildEnd::of_connect(error),
+            _ => None,
+        }
+    }
+
+    fn of_connect(error: &ConnectError) -> Option<&ChildEnd> {
+        match error {
+            ConnectError::Failed(error) => error.downcast_ref(),
+            ConnectError::GivenUp(error) => error.downcast_ref::<StaysDown>()?.end.as_ref(),
             _ => None,
         }
     }
@@ -76,10 +111,11 @@ impl ChildEnd {
         }
     }
 
-    /// If it failed, the number of variables withheld from it, to be appended to a text.
+    /// If it failed before its first message, the number of variables withheld from it, to be appended to a text. A program
+    /// that has spoken to the engine has found what it needs to start.
     pub(super) fn withheld(&self) -> String {
         match self.withheld_env {
-            many if many > 0 && !self.is_success() => format!(
+            many if many > 0 && self.was_mute && !self.is_success() => format!(
                 "; {many} variables of the host's environment were withheld: use Program::inherit_env or env if it needs one"
             ),
             _ => String::new(),

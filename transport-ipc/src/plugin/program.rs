@@ -1,13 +1,17 @@
 //! The program to start, and its settings.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::InheritedEnv;
 use super::restart::Restart;
 use crate::config::IpcConfig;
+
+/// The extensions of scripts that error messages show.
+const SCRIPTS: &[&str] = &["py", "js", "mjs", "cjs", "ts", "rb", "pl", "php", "lua", "sh", "jar"];
 
 /// The channel between an engine and the program it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +49,8 @@ pub struct Program {
     pub args: Vec<OsString>,
     /// Its channel. Default [`ChannelKind::Stdio`].
     pub channel: ChannelKind,
-    /// Its working directory. Default the engine's.
+    /// Its working directory. Default the host's, which is the directory that the host was started in, and not that of
+    /// its source or executable.
     pub current_dir: Option<PathBuf>,
     /// Variables to set in its environment.
     pub env: Vec<(OsString, OsString)>,
@@ -85,6 +90,23 @@ impl Program {
             term_timeout: Duration::from_secs(2),
             ipc: IpcConfig::default(),
         }
+    }
+
+    /// The program and its script, for error messages, which do not show other arguments: these may be secret.
+    pub(super) fn described(&self) -> String {
+        let program = self.program.to_string_lossy();
+        match self.script() {
+            Some(script) => format!("{program} {script}"),
+            None => program.into_owned(),
+        }
+    }
+
+    /// The script that the program, an interpreter, runs: the first argument that is not an option, if it has the
+    /// extension of one.
+    pub(super) fn script(&self) -> Option<Cow<'_, str>> {
+        let script = self.args.iter().find(|arg| !arg.as_encoded_bytes().starts_with(b"-"))?;
+        let extension = Path::new(script).extension()?.to_str()?;
+        SCRIPTS.contains(&extension).then(|| script.to_string_lossy())
     }
 
     /// Adds an argument.
@@ -189,5 +211,19 @@ impl fmt::Debug for Program {
             .field("channel", &self.channel)
             .field("restart", &self.restart)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_script_is_shown_of_the_arguments() {
+        let described = |program: &str, args: &[&str]| Program::new(program).args(args).described();
+        assert_eq!(described("python3", &["-u", "plugins/clock.py", "--token", "s3cret"]), "python3 plugins/clock.py");
+        assert_eq!(described("./clock", &["s3cret", "clock.py"]), "./clock");
+        assert_eq!(described("./clock", &["ey.s3.cret"]), "./clock");
+        assert_eq!(described("./clock", &[]), "./clock");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connector_core::ConnectError;
+use thiserror::Error;
 use tokio::time::Instant;
 
 use super::process::ChildEnd;
@@ -40,12 +41,16 @@ struct Record {
 struct Last {
     success: bool,
     how: String,
-    /// How many variables were withheld from it, as text to be appended.
-    withheld: String,
-    /// Whether it has written to its standard error.
-    has_stderr: bool,
-    /// Whether it has sent a message.
-    sent_message: bool,
+    /// `None` if it was killed because its link was dropped.
+    end: Option<ChildEnd>,
+}
+
+/// Why a program is not started again, and how it ended the last time.
+#[derive(Debug, Error)]
+#[error("{why}")]
+pub(super) struct StaysDown {
+    why: String,
+    pub(super) end: Option<ChildEnd>,
 }
 
 impl History {
@@ -57,16 +62,15 @@ impl History {
         *self.record() = Record::default();
     }
 
-    /// Records that the program ended on its own. `sent_message` is whether it has sent a message.
-    pub(super) fn ended(&self, end: &ChildEnd, sent_message: bool) {
-        let (success, has_stderr) = (end.is_success(), !end.stderr.is_empty());
-        self.note(Last { success, how: end.how(), withheld: end.withheld(), has_stderr, sent_message });
+    /// Records that the program ended on its own.
+    pub(super) fn ended(&self, end: &ChildEnd) {
+        self.note(Last { success: end.is_success(), how: end.how(), end: Some(end.clone()) });
     }
 
     /// Records that it was killed because its link was dropped.
     pub(super) fn killed(&self) {
         let how = "the program was killed because its link was dropped".to_owned();
-        self.note(Last { success: false, how, withheld: String::new(), has_stderr: false, sent_message: true });
+        self.note(Last { success: false, how, end: None });
     }
 
     fn note(&self, last: Last) {
@@ -75,9 +79,11 @@ impl History {
         record.last = Some(last);
     }
 
+    /// `is_script` is whether an interpreter runs it.
+    ///
     /// # Errors
     /// It stays down; the text gives the reason.
-    pub(super) fn may_start(&self) -> Result<(), ConnectError> {
+    pub(super) fn may_start(&self, is_script: bool) -> Result<(), ConnectError> {
         let mut record = self.record();
         let (crashes, within) = self.budget;
         while record.ends.front().is_some_and(|end| end.elapsed() > within) {
@@ -95,7 +101,7 @@ impl History {
             _ => None,
         };
         match stays_down {
-            Some(why) => Err(ConnectError::GivenUp(last.explain(&why))),
+            Some(why) => Err(ConnectError::given_up(last.explain(&why, is_script))),
             None => Ok(()),
         }
     }
@@ -106,17 +112,23 @@ impl History {
 }
 
 impl Last {
-    fn explain(&self, stays_down: &str) -> String {
-        let Last { how, withheld, .. } = self;
+    fn explain(&self, stays_down: &str, is_script: bool) -> StaysDown {
+        let Last { how, end, .. } = self;
+        let withheld = end.as_ref().map(ChildEnd::withheld).unwrap_or_default();
         // Not the lines themselves: other plugins see this text.
-        let stderr = if self.has_stderr { "; the traces have its last lines on standard error" } else { "" };
-        match self.sent_message {
-            true => format!("{stays_down}; the last time, {how}{withheld}{stderr}"),
-            false => format!(
-                "{how} without having sent a message (is it a plugin's program, with the right arguments? In Rust its \
-                 `main` calls Channel::find and serves); {stays_down}{withheld}{stderr}"
+        let stderr = match end.as_ref().is_some_and(|end| !end.stderr.is_empty()) {
+            true => "; its last lines on standard error are in ChildEnd::stderr and in the traces",
+            false => "",
+        };
+        let in_rust = if is_script { "" } else { " In Rust its `main` calls Channel::find and serves." };
+        let why = match end.as_ref().is_some_and(|end| end.was_mute) {
+            false => format!("{stays_down}; the last time, {how}{withheld}{stderr}"),
+            true => format!(
+                "{how} without having sent a message (is it a plugin's program, with the right arguments?{in_rust}); \
+                 {stays_down}{withheld}{stderr}"
             ),
-        }
+        };
+        StaysDown { why, end: end.clone() }
     }
 }
 
@@ -125,7 +137,7 @@ mod tests {
     use super::*;
 
     fn last(success: bool, how: &str) -> Last {
-        Last { success, how: how.to_owned(), withheld: String::new(), has_stderr: false, sent_message: true }
+        Last { success, how: how.to_owned(), end: None }
     }
 
     fn history(restart: Restart) -> History {
@@ -139,11 +151,11 @@ mod tests {
         {
             for (success, expected) in [(true, after_success), (false, after_failure)] {
                 let history = history(restart);
-                history.may_start().unwrap();
+                history.may_start(false).unwrap();
                 history.note(last(success, "it ended"));
-                assert_eq!(history.may_start().is_ok(), expected, "{restart:?} after success: {success}");
+                assert_eq!(history.may_start(false).is_ok(), expected, "{restart:?} after success: {success}");
                 history.clear();
-                history.may_start().unwrap();
+                history.may_start(false).unwrap();
             }
         }
     }
@@ -153,12 +165,12 @@ mod tests {
         let history = history(Restart::Always);
         for _ in 0..2 {
             history.note(last(false, "exited with code 3"));
-            history.may_start().unwrap();
+            history.may_start(false).unwrap();
         }
         history.note(last(false, "exited with code 3"));
-        let why = history.may_start().unwrap_err().to_string();
+        let why = history.may_start(false).unwrap_err().to_string();
         assert!(why.contains("it has ended 3 times within 60s; the last time, exited with code 3"), "{why}");
         tokio::time::sleep(Duration::from_secs(61)).await;
-        history.may_start().unwrap();
+        history.may_start(false).unwrap();
     }
 }

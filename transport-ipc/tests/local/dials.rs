@@ -165,7 +165,7 @@ struct Once(Option<TestLink>);
 #[async_trait]
 impl PluginConnector for Once {
     async fn connect(&mut self, _: &str) -> Result<TestLink, ConnectError> {
-        self.0.take().ok_or(ConnectError::GivenUp("there was only one link".to_owned()))
+        self.0.take().ok_or(ConnectError::given_up("there was only one link"))
     }
 }
 

@@ -40,7 +40,10 @@ async fn a_programs_standard_error_is_for_the_host_alone() {
         }
     })
     .await;
-    assert!(error.to_string().contains("the traces have its last lines"), "{error}");
+    assert!(
+        error.to_string().contains("its last lines on standard error are in ChildEnd::stderr and in the traces"),
+        "{error}"
+    );
     for text in [relayed.to_string(), format!("{relayed:?}"), announced, error.to_string(), format!("{error:?}")] {
         assert!(!text.contains(SECRET), "{text}");
     }
@@ -71,12 +74,18 @@ async fn only_common_variables_of_the_host_are_inherited_by_default() {
         (program().inherit_env(["CARGO_MANIFEST_DIR", "PATH"]), &*everything, false),
     ] {
         let host = Host::new().await;
+        let mut failing = program.clone();
+        failing.args = vec!["-c".into(), "exit 3".into()];
         host.activate(child("p", program)).await.unwrap();
         assert_eq!(host.call().await.unwrap(), expected);
         let lost = host.call().await.unwrap_err();
         assert!(matches!(lost, CallError::LinkLost(_)), "{lost:?}");
         let lost = lost.to_string();
-        assert_eq!(lost.contains("variables of the host's environment were withheld"), withholds, "{lost}");
+        // It has had what it needs, or it would not have sent a message.
+        assert!(!lost.contains("withheld"), "{lost}");
         assert!(!lost.contains("CARGO_MANIFEST_DIR") && !lost.contains(&host_dir), "{lost}");
+        let failed = Host::new().await.activate(child("p", failing)).await.unwrap_err().to_string();
+        assert_eq!(failed.contains("variables of the host's environment were withheld"), withholds, "{failed}");
+        assert!(!failed.contains("CARGO_MANIFEST_DIR") && !failed.contains(&host_dir), "{failed}");
     }
 }

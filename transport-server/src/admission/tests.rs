@@ -68,7 +68,7 @@ async fn a_place_is_taken_over_from_a_pending_connection_but_not_from_an_admitte
     two.admit();
     tokio::time::advance(MIN_AGE).await;
     let three = admission.enter(None);
-    assert!(three.take_place() == Err(NoPlace::Full) && !two.is_displaced());
+    assert!(three.take_place() == Err(NoPlace::Full(1)) && !two.is_displaced());
     drop((one, two));
     three.take_place().unwrap();
 }
@@ -107,7 +107,7 @@ async fn one_address_does_not_occupy_the_places_of_others() {
     one.admit();
     two.admit();
     tokio::time::advance(MIN_AGE).await;
-    assert_eq!(enter(from(1)).unwrap_err(), NoPlace::FullForAddress);
+    assert_eq!(enter(from(1)).unwrap_err(), NoPlace::FullForAddress(2));
     let others = [enter(from(2)).unwrap(), enter(from(2)).unwrap()];
     // Its own pending connections give way, also while the server has free places.
     tokio::time::advance(MIN_AGE).await;

@@ -4,15 +4,15 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{Link, TraceLimit};
+use connector_core::{Inbox, Link, TraceLimit};
 use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
 use tokio::sync::mpsc;
-use transport_server::{NoPlace, Ticket, token_matches};
+use transport_server::{NoPlace, Refusals, Ticket, token_matches};
 
 use super::SocketIoServerConfig;
-use super::inbox::{Inbox, link_end};
+use super::events::{Events, link_end};
 use super::link::SocketLink;
 use super::sessions::{Place, SessionTicket, Sessions};
 use crate::codec;
@@ -25,8 +25,6 @@ pub(super) struct ConnectAuth {
     max_polling_body: usize,
     silence: Duration,
     sessions: Sessions,
-    max_connections: usize,
-    max_connections_per_address: Option<usize>,
     rejections: Arc<TraceLimit>,
     links: mpsc::Sender<Box<dyn Link>>,
 }
@@ -44,8 +42,7 @@ struct Authorized {
     ticket: Arc<Ticket>,
 }
 
-const BAD_TOKEN: &str =
-    "the plugin requires its token (SocketIoServerConfig::token): send it as `io(url, { auth: { token } })`";
+pub(super) const REFUSALS: Refusals = Refusals::new("SocketIoServerConfig");
 
 impl ConnectAuth {
     pub(super) fn new(
@@ -60,8 +57,6 @@ impl ConnectAuth {
             max_polling_body: config.max_polling_body,
             silence: config.silence(),
             sessions,
-            max_connections: config.max_connections,
-            max_connections_per_address: config.max_connections_per_address,
             rejections,
             links,
         }
@@ -70,20 +65,20 @@ impl ConnectAuth {
     /// # Errors
     /// The text for the engine if it is rejected.
     pub(super) fn authorize(&self, socket: &SocketRef, payload: Option<AuthPayload>) -> Result<(), String> {
-        let given = payload.and_then(|payload| payload.token).unwrap_or_default();
+        let given = payload.and_then(|payload| payload.token);
         if let Some(token) = &self.token
-            && !token_matches(token, given.as_bytes())
+            && !given.as_ref().is_some_and(|given| token_matches(token, given.as_bytes()))
         {
-            return Err(self.reject(BAD_TOKEN.to_owned()));
+            return Err(self.reject(REFUSALS.token(given.is_some(), "`io(url, { auth: { token } })`")));
         }
         // Each session was opened through the layer, which gave it a ticket.
         let ticket = socket.req_parts().extensions.get::<SessionTicket>().map(|ticket| Arc::clone(&ticket.0));
         let placed = ticket.ok_or(NoPlace::NotPending).and_then(|ticket| ticket.take_place().map(|()| ticket));
-        let ticket = placed.map_err(|none| self.reject(self.too_many(none)))?;
+        let ticket = placed.map_err(|none| self.reject(REFUSALS.no_place(none)))?;
         let inbox = Inbox::default();
-        socket.on(codec::EVENT, inbox.clone());
+        socket.on(codec::EVENT, Events(inbox.clone()));
         // Events of other names are reported as invalid messages.
-        socket.on_fallback(inbox.clone());
+        socket.on_fallback(Events(inbox.clone()));
         let (closing, silence) = (inbox.clone(), self.silence);
         socket.on_disconnect(move |reason: DisconnectReason| {
             closing.close(link_end(reason, silence));
@@ -91,19 +86,6 @@ impl ConnectAuth {
         });
         socket.extensions.insert(Authorized { inbox, ticket });
         Ok(())
-    }
-
-    fn too_many(&self, none: NoPlace) -> String {
-        match (none, self.max_connections_per_address) {
-            (NoPlace::FullForAddress, Some(max)) => format!(
-                "too many connections from this address: SocketIoServerConfig::max_connections_per_address allows {max} at \
-                 once"
-            ),
-            _ => format!(
-                "too many connections: SocketIoServerConfig::max_connections allows {} at once",
-                self.max_connections
-            ),
-        }
     }
 
     fn reject(&self, why: String) -> String {

@@ -27,7 +27,7 @@ use tower_service::Service;
 use transport_server::{AllowedOrigins, BindError, header_excerpt};
 
 use super::SocketIoServerConfig;
-use super::auth::{AuthPayload, ConnectAuth};
+use super::auth::{AuthPayload, ConnectAuth, REFUSALS};
 use super::capacity::BUFFER;
 use super::sessions::{BodyError, EngineIo, PluginBody, Sessions, text};
 
@@ -93,9 +93,6 @@ pub fn mount(config: SocketIoServerConfig) -> Result<(SocketIoLayer, SocketIoEng
     let layer = SocketIoLayer { path: config.path.into(), origins, rejections, sessions, layer };
     Ok((layer, SocketIoEngines(engines)))
 }
-
-const BAD_ORIGIN: &str =
-    "this origin is not allowed to connect: allow it with SocketIoServerConfig::allow_origin in the plugin's program";
 
 /// Yields the links of engines that connect through a [`mount`]ed layer.
 #[must_use = "engines connect only while links are accepted"]
@@ -210,13 +207,17 @@ where
             let answering = self.sessions.clone().answer(self.plugin.clone(), request);
             return Either::Left(Box::pin(async move { own(answering.await) }));
         }
+        let why = REFUSALS.origin();
         if let Some(left_out) = self.rejections.pass() {
             let origin = Excerpt::new(header_excerpt(request.headers(), header::ORIGIN));
-            tracing::warn!(?origin, left_out, "a client was rejected: {BAD_ORIGIN}");
+            tracing::warn!(?origin, left_out, "a client was rejected: {why}");
         }
         // In the status line, too, for a client that shows no body.
-        let mut rejection = text(StatusCode::FORBIDDEN, BAD_ORIGIN);
-        rejection.extensions_mut().insert(ReasonPhrase::from_static(BAD_ORIGIN.as_bytes()));
+        let reason = ReasonPhrase::try_from(why.clone());
+        let mut rejection = text(StatusCode::FORBIDDEN, why);
+        if let Ok(reason) = reason {
+            rejection.extensions_mut().insert(reason);
+        }
         Either::Left(Box::pin(async move { own(rejection) }))
     }
 }

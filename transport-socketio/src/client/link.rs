@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use connector_core::{DecodeError, Link, LinkEnd, Message, PayloadError, SendError, Traffic};
+use connector_core::{DecodeError, Inbox, Link, LinkEnd, Message, PayloadError, SendError, Traffic};
 use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 use tokio::runtime::Handle;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use transport_server::Ticket;
 
 use super::capacity::{BUFFER, has_capacity};
-use super::inbox::Inbox;
 use super::sessions::{Place, Sessions};
 use crate::codec;
 use crate::config::CLOSE_TIMEOUT;
@@ -190,7 +189,8 @@ impl Link for SocketLink {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
-        self.inbox.poll(cx)
+        let event = ready!(self.inbox.poll(cx))?;
+        Poll::Ready(Ok(event.and_then(|event| codec::decode(&event))))
     }
 
     fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -4,7 +4,7 @@ mod auth;
 mod capacity;
 mod config;
 mod connection;
-mod inbox;
+mod events;
 mod layer;
 mod link;
 mod server;

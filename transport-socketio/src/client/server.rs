@@ -1,5 +1,6 @@
 //! The plugin's end as a standalone server.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -53,7 +54,10 @@ impl SocketIoServer {
     /// # Errors
     /// The address is not a loopback address and remote access is not allowed, the token is empty, an allowed origin is
     /// invalid, another setting cannot work ([`BindError::Setting`]), or the address cannot be resolved or bound.
-    pub async fn bind(addr: impl ToSocketAddrs, config: SocketIoServerConfig) -> Result<SocketIoServer, BindError> {
+    pub async fn bind(
+        addr: impl ToSocketAddrs + fmt::Debug,
+        config: SocketIoServerConfig,
+    ) -> Result<SocketIoServer, BindError> {
         let config = config.checked()?;
         let (layer, engines) = mount(config.clone())?;
         let listener = Listener::bind(addr, config.allow_remote, config.token.as_deref()).await?;
@@ -105,7 +109,7 @@ impl ClientConnector for SocketIoServer {
 /// As [`SocketIoServer::bind`].
 pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, Serving), BindError>
 where
-    A: ToSocketAddrs,
+    A: ToSocketAddrs + fmt::Debug,
     P: Fn() -> Plugin + Send + 'static,
 {
     serve_with(addr, plugin, SocketIoServerConfig::default()).await
@@ -117,7 +121,7 @@ where
 /// As [`SocketIoServer::bind`].
 pub async fn serve_with<A, P>(addr: A, plugin: P, config: SocketIoServerConfig) -> Result<(String, Serving), BindError>
 where
-    A: ToSocketAddrs,
+    A: ToSocketAddrs + fmt::Debug,
     P: Fn() -> Plugin + Send + 'static,
 {
     let server = SocketIoServer::bind(addr, config).await?;

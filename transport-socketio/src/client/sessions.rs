@@ -237,7 +237,7 @@ pub(super) fn full(body: impl Into<Bytes>) -> PluginBody {
 }
 
 /// An answer that people can read.
-pub(super) fn text(status: StatusCode, text: &'static str) -> Response<PluginBody> {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<PluginBody> {
     let mut answer = Response::new(full(text));
     *answer.status_mut() = status;
     let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
@@ -259,7 +259,7 @@ mod tests {
             ticket.take_place().map(|()| ticket)
         };
         let _engines = [place([192, 0, 2, 1]).unwrap(), place([192, 0, 2, 1]).unwrap()];
-        assert_eq!(place([192, 0, 2, 1]).unwrap_err(), NoPlace::FullForAddress);
+        assert_eq!(place([192, 0, 2, 1]).unwrap_err(), NoPlace::FullForAddress(2));
         place([192, 0, 2, 2]).unwrap();
         let _local: Vec<_> = (0..9).map(|_| place([127, 0, 0, 1]).unwrap()).collect();
     }

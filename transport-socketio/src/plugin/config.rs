@@ -94,6 +94,7 @@ impl SocketIoConnectorConfig {
     /// A setting with which no link can work.
     pub(super) fn check(&self) -> Result<(), BadSetting> {
         BadSetting::not_zero("SocketIoConnectorConfig::max_message", self.max_message)?;
+        self.token.iter().try_for_each(|token| BadSetting::not_empty("SocketIoConnectorConfig::token", token))?;
         BadSetting::lasts("SocketIoConnectorConfig::connect_timeout", self.connect_timeout)
     }
 }
@@ -107,6 +108,7 @@ mod tests {
         let good = SocketIoConnectorConfig::default;
         for (config, error) in [
             (good().max_message(0), "max_message is 0"),
+            (good().token(""), "token is an empty text"),
             (good().connect_timeout(Duration::ZERO), "connect_timeout is 0ns"),
         ] {
             let text = config.check().unwrap_err().to_string();

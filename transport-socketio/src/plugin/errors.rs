@@ -19,12 +19,15 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
             ))
         }
         Error::WebsocketError(tungstenite::Error::Protocol(ProtocolError::HttparseError(error))) => {
-            ConnectError::Protocol(format!(
-                "{place} does not answer in HTTP ({error}): check that it is a socket.io server, and whether the url needs http:// or https://"
-            ))
+            ConnectError::Protocol(format!("{place} does not answer in HTTP ({error}): {NOT_A_SERVER}"))
         }
+        Error::WebsocketError(tungstenite::Error::Protocol(
+            error @ (ProtocolError::MissingUpgradeWebSocketHeader
+            | ProtocolError::MissingConnectionUpgradeHeader
+            | ProtocolError::SecWebSocketAcceptKeyMismatch),
+        )) => ConnectError::failed(format!("{place} sent an invalid answer to the upgrade ({error}): {NOT_A_SERVER}")),
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
-            ConnectError::Protocol(format!("{place} does not speak engine.io: {error}"))
+            ConnectError::Protocol(format!("{place} does not speak engine.io ({error}): {NOT_A_SERVER}"))
         }
         // The URL, the headers or TLS: all permanent. The error omits the URL.
         Error::InvalidUrl(_)
@@ -66,11 +69,16 @@ fn of_io(error: io::Error, place: &str) -> ConnectError {
     }
 }
 
+/// Another program listens there.
+const NOT_A_SERVER: &str = "it is not a plugin's socket.io server; check the url's port, which program listens there, \
+     and whether the url needs http:// or https://";
+
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
 fn of_status(status: u16, place: &str) -> ConnectError {
     let remedy = match status {
         401 => "it requires credentials: see SocketIoConnectorConfig::header",
         403 => "it does not allow this origin (SocketIoServerConfig::allow_origin)",
+        200..=299 => return ConnectError::failed(format!("{place} answered with HTTP {status}: {NOT_A_SERVER}")),
         404 => "check SocketIoConnectorConfig::path",
         300..=399 => "redirects are not followed: use the url that it redirects to",
         _ => {

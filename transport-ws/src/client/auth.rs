@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_core::{Excerpt, TraceLimit};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use transport_server::{Admission, AllowedOrigins, BindError, NoPlace, Ticket, header_excerpt, token_matches};
+use transport_server::{Admission, AllowedOrigins, BindError, Refusals, Ticket, header_excerpt, token_matches};
 use url::form_urlencoded;
 
 use super::WsServerConfig;
@@ -71,14 +71,26 @@ impl UpgradeAuth {
         selected.and_then(|name| HeaderValue::from_bytes(name).ok()).map(Some).ok_or(UnsupportedSubprotocol)
     }
 
-    fn token_is_valid(&self, request: &Request) -> bool {
-        let Some(token) = &self.checks.config.token else { return true };
+    fn check_token(&self, request: &Request) -> Result<(), BadToken> {
+        let Some(token) = &self.checks.config.token else { return Ok(()) };
         let matches = |given: &[u8]| token_matches(token, given);
         let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
         let query = request.uri().query().unwrap_or_default();
-        bearer.is_some_and(matches)
-            || form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "token" && matches(value.as_bytes()))
+        let mut in_query = form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, token)| key == "token" && !token.is_empty())
+            .peekable();
+        let sent = bearer.is_some() || in_query.peek().is_some();
+        match bearer.is_some_and(matches) || in_query.any(|(_, value)| matches(value.as_bytes())) {
+            true => Ok(()),
+            false => Err(BadToken { sent }),
+        }
     }
+}
+
+/// The plugin's token is missing from a request, or another one was sent.
+#[derive(Debug)]
+struct BadToken {
+    sent: bool,
 }
 
 /// The client requested subprotocols, and none of them is supported.
@@ -96,12 +108,12 @@ impl Callback for &mut UpgradeAuth {
         if !self.checks.origins.allow(request.headers()) {
             return Err(self.reject(
                 StatusCode::FORBIDDEN,
-                BAD_ORIGIN,
+                REFUSALS.origin(),
                 Some(&header_excerpt(request.headers(), header::ORIGIN)),
             ));
         }
-        if !self.token_is_valid(request) {
-            return Err(self.reject(StatusCode::UNAUTHORIZED, BAD_TOKEN, None));
+        if let Err(BadToken { sent }) = self.check_token(request) {
+            return Err(self.reject(StatusCode::UNAUTHORIZED, REFUSALS.token(sent, HOW_TO_SEND_A_TOKEN), None));
         }
         let Ok(subprotocol) = self.subprotocol(request) else {
             let requested = header_excerpt(request.headers(), header::SEC_WEBSOCKET_PROTOCOL);
@@ -110,29 +122,17 @@ impl Callback for &mut UpgradeAuth {
         if let Some(name) = subprotocol {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
         }
-        if let Err(none) = self.ticket.take_place() {
-            let config = &self.checks.config;
-            let why = match (none, config.max_connections_per_address) {
-                (NoPlace::FullForAddress, Some(max)) => format!(
-                    "too many connections from this address: WsServerConfig::max_connections_per_address allows {max} at \
-                     once"
-                ),
-                _ => format!(
-                    "too many connections: WsServerConfig::max_connections allows {} at once",
-                    config.max_connections
-                ),
-            };
-            return Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, why, None));
+        if let Err(why) = self.ticket.take_place() {
+            return Err(self.reject(StatusCode::SERVICE_UNAVAILABLE, REFUSALS.no_place(why), None));
         }
         self.path = request.uri().path().to_owned();
         Ok(response)
     }
 }
 
-const BAD_ORIGIN: &str =
-    "this origin is not allowed to connect: allow it with WsServerConfig::allow_origin in the plugin's program";
-const BAD_TOKEN: &str = "the plugin requires its token (WsServerConfig::token): send it as `Authorization: Bearer <token>`, as \
-     WsConnectorConfig::token does, or as `?token=<token>` in the URL";
+const REFUSALS: Refusals = Refusals::new("WsServerConfig");
+const HOW_TO_SEND_A_TOKEN: &str =
+    "`Authorization: Bearer <token>`, as WsConnectorConfig::token does, or as `?token=<token>` in the URL";
 const BAD_SUBPROTOCOL: &str =
     "none of the requested subprotocols is supported: request none, or add one with WsServerConfig::subprotocol";
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn tokens_match_in_header_or_query() {
         let auth = auth(WsServerConfig::default().token("s3cret & more"));
-        let has = |uri, headers: &[(&'static str, &str)]| auth.token_is_valid(&request(uri, headers));
+        let has = |uri, headers: &[(&'static str, &str)]| auth.check_token(&request(uri, headers)).is_ok();
         assert!(has("/", &[("authorization", "Bearer s3cret & more")]));
         assert!(has("/", &[("authorization", "bearer  s3cret & more ")]));
         assert!(has("/x?a=b&token=s3cret%20%26%20more", &[]));

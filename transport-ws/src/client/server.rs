@@ -1,5 +1,6 @@
 //! The websocket server.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -59,7 +60,7 @@ impl WsServer {
     /// The address is not a loopback address and remote access is not allowed, the token is empty, a subprotocol or an
     /// allowed origin is invalid, another setting cannot work ([`BindError::Setting`]), or the address cannot be resolved
     /// or bound.
-    pub async fn bind(addr: impl ToSocketAddrs, config: WsServerConfig) -> Result<WsServer, BindError> {
+    pub async fn bind(addr: impl ToSocketAddrs + fmt::Debug, config: WsServerConfig) -> Result<WsServer, BindError> {
         if let Some(name) = config.subprotocols.iter().find(|name| !is_token(name)) {
             return Err(BindError::Subprotocol { name: name.clone() });
         }
@@ -104,7 +105,7 @@ impl WsServer {
 /// As [`WsServer::bind`].
 pub async fn serve<A, P>(addr: A, plugin: P) -> Result<(String, Serving), BindError>
 where
-    A: ToSocketAddrs,
+    A: ToSocketAddrs + fmt::Debug,
     P: Fn() -> Plugin + Send + 'static,
 {
     serve_with(addr, plugin, WsServerConfig::default()).await
@@ -116,7 +117,7 @@ where
 /// As [`WsServer::bind`].
 pub async fn serve_with<A, P>(addr: A, plugin: P, config: WsServerConfig) -> Result<(String, Serving), BindError>
 where
-    A: ToSocketAddrs,
+    A: ToSocketAddrs + fmt::Debug,
     P: Fn() -> Plugin + Send + 'static,
 {
     let server = WsServer::bind(addr, config).await?;

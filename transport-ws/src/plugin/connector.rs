@@ -68,9 +68,11 @@ impl WsConnector {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let config = &self.config.ws;
-        let (ws, _) = client_async_with_config(request, TrackedStream::new(stream), Some(config.tungstenite()))
-            .await
-            .map_err(|error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols))?;
+        let sent_token = self.config.token.is_some() || target.has_token();
+        let (ws, _) =
+            client_async_with_config(request, TrackedStream::new(stream), Some(config.tungstenite())).await.map_err(
+                |error| errors::of_upgrade(error, &target.to_string(), &self.config.subprotocols, sent_token),
+            )?;
         Ok(Box::new(WsLink::new(ws, config)))
     }
 
@@ -96,6 +98,7 @@ impl WsConnector {
             request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, names);
         }
         if let Some(token) = &self.config.token {
+            BadSetting::not_empty("WsConnectorConfig::token", token).map_err(refused)?;
             BadSetting::header_token("WsConnectorConfig::token", token).map_err(refused)?;
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
                 .map_err(|error| ConnectError::Refused(error.to_string()))?;
@@ -147,6 +150,7 @@ mod tests {
         assert_eq!(request.headers()["sec-websocket-protocol"], "a, b.v2");
         connector(WsConnectorConfig::default().subprotocol("a, b")).unwrap_err();
         connector(WsConnectorConfig::default().token("a\nb")).unwrap_err();
+        connector(WsConnectorConfig::default().token("")).unwrap_err();
         connector(WsConnectorConfig::default().header("a b", "")).unwrap_err();
         connector(WsConnectorConfig::default().header("a", "\r\n")).unwrap_err();
     }

@@ -43,8 +43,8 @@ fn of_io(error: io::Error, target: &str) -> ConnectError {
     }
 }
 
-/// An error of the upgrade.
-pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]) -> ConnectError {
+/// An error of the upgrade, whose request had a token or not.
+pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String], sent_token: bool) -> ConnectError {
     match error {
         // The cause may differ, but the error is permanent.
         ws::Error::Http(response) if response.status() == StatusCode::BAD_REQUEST && !subprotocols.is_empty() => {
@@ -52,15 +52,15 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
                 "{target} answered with HTTP 400 Bad Request: it may not support any of the subprotocols {subprotocols:?}"
             ))
         }
-        ws::Error::Http(response) => of_status(response.status(), target),
+        ws::Error::Http(response) => of_status(response.status(), target, sent_token),
         ws::Error::Io(error) => of_io(error, target),
         ws::Error::Protocol(error @ ProtocolError::HandshakeIncomplete) => ConnectError::failed(format!(
             "{target} closed the connection instead of answering the upgrade ({error}): check that it is a websocket \
              server, and whether the url needs ws:// or wss://"
         )),
-        ws::Error::Protocol(ProtocolError::HttparseError(error)) => ConnectError::Protocol(format!(
-            "{target} does not answer in HTTP ({error}): check that it is a websocket server, and whether the url needs ws:// or wss://"
-        )),
+        ws::Error::Protocol(ProtocolError::HttparseError(error)) => {
+            ConnectError::Protocol(format!("{target} does not answer in HTTP ({error}): {NOT_A_SERVER}"))
+        }
         ws::Error::Protocol(ProtocolError::InvalidHeader(name)) => ConnectError::Refused(format!(
             "the extra header \"{name}\" cannot be set: it belongs to the websocket handshake"
         )),
@@ -68,17 +68,32 @@ pub(super) fn of_upgrade(error: ws::Error, target: &str, subprotocols: &[String]
             "{target} supports none of the subprotocols {subprotocols:?} ({error}): see WsConnectorConfig::subprotocols"
         )),
         // The URL and headers were valid, so the answer is at fault.
-        error => ConnectError::Protocol(format!("{target} sent an invalid answer to the upgrade: {error}")),
+        ws::Error::Protocol(error) => invalid_answer(&error, target),
+        error => invalid_answer(&error, target),
     }
 }
 
+fn invalid_answer(error: &dyn std::error::Error, target: &str) -> ConnectError {
+    ConnectError::Protocol(format!("{target} sent an invalid answer to the upgrade ({error}): {NOT_A_SERVER}"))
+}
+
+/// Another program listens there.
+const NOT_A_SERVER: &str = "it is not a plugin's websocket server; check the url's port, which program listens there, \
+     and whether the url needs ws:// or wss://";
+
 /// Only permanent errors refuse; any other answer may come from an overloaded server or a proxy.
-fn of_status(status: StatusCode, target: &str) -> ConnectError {
+fn of_status(status: StatusCode, target: &str, sent_token: bool) -> ConnectError {
     let remedy = match status {
-        StatusCode::UNAUTHORIZED => "set its token with WsConnectorConfig::token",
+        StatusCode::UNAUTHORIZED if sent_token => {
+            "the token is wrong: compare WsConnectorConfig::token, or the token in the url, with the server's"
+        }
+        StatusCode::UNAUTHORIZED => "it requires a token: set it with WsConnectorConfig::token",
         StatusCode::FORBIDDEN => "it does not allow this origin (WsServerConfig::allow_origin)",
         StatusCode::NOT_FOUND => "check the url's path",
         status if status.is_redirection() => "redirects are not followed: use the url that it redirects to",
+        status if status.is_success() => {
+            return ConnectError::failed(format!("{target} answered with HTTP {status}: {NOT_A_SERVER}"));
+        }
         _ => return ConnectError::failed(format!("{target} answered with HTTP {status}: check the url")),
     };
     ConnectError::Refused(format!("{target} answered with HTTP {status}: {remedy}"))
@@ -92,12 +107,12 @@ mod tests {
     fn only_permanent_statuses_refuse() {
         for status in [101, 200, 400, 500, 502, 503] {
             assert!(
-                matches!(of_status(StatusCode::from_u16(status).unwrap(), "x"), ConnectError::Failed(_)),
+                matches!(of_status(StatusCode::from_u16(status).unwrap(), "x", false), ConnectError::Failed(_)),
                 "{status}"
             );
         }
         for status in [301, 401, 403, 404] {
-            let end = of_status(StatusCode::from_u16(status).unwrap(), "x");
+            let end = of_status(StatusCode::from_u16(status).unwrap(), "x", false);
             assert!(matches!(end, ConnectError::Refused(_)), "{status}");
         }
     }

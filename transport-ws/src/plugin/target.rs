@@ -38,6 +38,11 @@ impl Target {
         let port = url.port().unwrap_or(if tls { 443 } else { 80 });
         Ok(Target { url, host, port, tls })
     }
+
+    /// Whether the URL has a token, as `?token=…`.
+    pub(super) fn has_token(&self) -> bool {
+        self.url.query_pairs().any(|(key, token)| key == "token" && !token.is_empty())
+    }
 }
 
 impl fmt::Display for Target {

@@ -33,7 +33,7 @@ impl Step {
             Fail(Lost) => ConnectionEvent::Failed(LinkEnd::lost("cut")),
             Fail(Refused) => ConnectionEvent::Failed(ConnectError::Refused("no".to_owned()).into()),
             Fail(Garbled) => ConnectionEvent::Failed(LinkEnd::BadFrame("odd".to_owned())),
-            Fail(GivenUp) => ConnectionEvent::Failed(ConnectError::GivenUp("no".to_owned()).into()),
+            Fail(GivenUp) => ConnectionEvent::Failed(ConnectError::given_up("no").into()),
             Fail(Closed) => ConnectionEvent::Failed(LinkEnd::Disconnected),
             TimedOut => ConnectionEvent::TimedOut,
             Stop => ConnectionEvent::Stop,

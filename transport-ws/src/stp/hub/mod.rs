@@ -14,6 +14,7 @@ mod router;
 mod routing;
 mod snapshot;
 
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,7 +72,7 @@ impl StpHub {
     /// # Errors
     /// As [`WsServer::bind`]. A setting of the hub with which nothing can work, such as a limit of 0, is
     /// [`BindError::Setting`], too.
-    pub async fn bind(addr: impl ToSocketAddrs, config: StpHubConfig) -> Result<StpHub, BindError> {
+    pub async fn bind(addr: impl ToSocketAddrs + fmt::Debug, config: StpHubConfig) -> Result<StpHub, BindError> {
         config.check()?;
         let server = WsServer::bind(addr, config.server.clone()).await?;
         let traces = Arc::new(TraceLimit::per_second(TRACES));

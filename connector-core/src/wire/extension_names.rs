@@ -1,4 +1,5 @@
-//! Protocol extensions that the ends announce in a handshake.
+//! The names of the protocol extensions that the ends announce to each other in a handshake. `envelope.rs` reads and writes
+//! their members.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;

@@ -3,7 +3,8 @@
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use thiserror::Error;
+
+use super::service_limits::BadService;
 
 /// The method of the message that registers a service (docs/protocol.md, section 8.2).
 pub const REGISTER: &str = "Register";
@@ -37,26 +38,6 @@ pub struct StpService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
-
-/// An invalid registration.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum BadService {
-    /// The name is missing.
-    #[error("a service must register with a non-empty \"serviceName\"")]
-    NoName,
-    /// The params do not match docs/protocol.md, section 8.2.
-    #[error("a service must register with {{\"serviceName\", \"language\", \"solvables\": [string, …]}}: {0}")]
-    NotAService(String),
-    /// A name, id or solvable is too long, or there are too many solvables.
-    #[error(
-        "a service must register with at most {MAX_SOLVABLES} solvables, names and ids of at most {MAX_NAME} bytes"
-    )]
-    TooLarge,
-}
-
-const MAX_SOLVABLES: usize = 4096;
-const MAX_NAME: usize = 1024;
 
 impl StpService {
     /// A service with this name that handles messages of these methods.
@@ -96,22 +77,6 @@ impl StpService {
         service.session_id.take_if(|id| id.is_empty());
         service.check()?;
         Ok(service)
-    }
-
-    /// Whether a hub would accept this service.
-    ///
-    /// # Errors
-    /// Like [`from_params`](StpService::from_params).
-    pub fn check(&self) -> Result<(), BadService> {
-        if self.service_name.is_empty() {
-            return Err(BadService::NoName);
-        }
-        let ids = [&self.machine_id, &self.session_id].into_iter().flatten();
-        let mut texts = ids.chain(&self.solvables).chain([&self.service_name, &self.language]);
-        match self.solvables.len() > MAX_SOLVABLES || texts.any(|text| text.len() > MAX_NAME) {
-            true => Err(BadService::TooLarge),
-            false => Ok(()),
-        }
     }
 
     /// The API message that registers the service, in the later form (docs/protocol.md, section 8.2).
