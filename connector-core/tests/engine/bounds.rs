@@ -55,6 +55,10 @@ async fn every_refusal_of_a_call_quotes_only_the_beginning_of_a_long_text() {
     let (mut peer, _peers) = host.add_scripted_with(options, "p", &[], false).await;
     assert_cut(&ask(&mut peer, "manager", "activatePlugin", json!([long])).await, "Cannot active plugin xx");
     assert_cut(&ask(&mut peer, "manager", "updateProfile", json!([{"name": long}])).await, "xx");
+    let update = json!([{"name": "p", "version": [long]}]);
+    assert_cut(&ask(&mut peer, "manager", "updateProfile", update).await, "invalid type");
+    let update = json!([{"name": "p", "methods": long}]);
+    assert_cut(&ask(&mut peer, "manager", "updateProfile", update).await, "invalid type");
     assert_cut(&ask(&mut peer, "manager", "isActive", json!([{ &*long: 1 }])).await, "invalid");
     peer.send(json!({"action": "request", "id": 0, "name": "one", "key": "never", "payload": []}));
     settle().await;

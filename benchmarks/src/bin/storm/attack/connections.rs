@@ -12,11 +12,14 @@ use super::load::Operation;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Hub, Local, Ws, WsToken};
-use super::{Attack, Case, FOUND, Target};
+use super::{Attack, Case, FOUND, Held, Result, Target};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("silent-ws", Ws, Stranger, 200, silent)
         .about("200 silent TCP connections every 5 s")
+        .politely(Operation::Join),
+    Case::new("silent-token-ws", WsToken, Stranger, 200, silent)
+        .about("the same at a server with a token")
         .politely(Operation::Join),
     Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Operation::Join),
     Case::new("silent-local", Local, Stranger, 200, silent)
@@ -104,19 +107,23 @@ fn pings(target: Target) -> Attack {
 }
 
 fn half_frames(target: Target) -> Attack {
-    Box::pin(async move {
-        let mut open = Vec::new();
-        for _ in 0..target.n {
-            let Ok(mut socket) = Socket::dial(&target.url).await else { continue };
-            // All but the last byte, or as much as the victim takes.
-            let mut frame = raw::frame_header(LARGEST as u64);
-            frame.resize(frame.len() + LARGEST - 1, b'x');
-            let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
-            target.count();
-            open.push(socket);
-        }
-        Ok(Box::new(open) as _)
-    })
+    let url = target.url.clone();
+    Box::pin(half_frames_at(target, url))
+}
+
+/// `url` is the websocket's.
+pub(super) async fn half_frames_at(target: Target, url: String) -> Result<Held> {
+    let mut open = Vec::new();
+    for _ in 0..target.n {
+        let Ok(mut socket) = Socket::dial(&url).await else { continue };
+        // All but the last byte, or as much as the victim takes.
+        let mut frame = raw::frame_header(LARGEST as u64);
+        frame.resize(frame.len() + LARGEST - 1, b'x');
+        let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
+        target.count();
+        open.push(socket);
+    }
+    Ok(Box::new(open) as _)
 }
 
 fn half_lines(target: Target) -> Attack {

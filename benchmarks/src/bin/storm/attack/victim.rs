@@ -93,7 +93,7 @@ async fn stdin_ends() {
 
 /// The plugin behind each server.
 fn plugin() -> Plugin {
-    Plugin::new("victim").method("echo", echo).method("big", big)
+    Plugin::new("victim").method("echo", echo).method("big", big).method("work", work)
 }
 
 async fn echo(value: Payload) -> Payload {
@@ -154,7 +154,8 @@ async fn engine(plugins: Vec<String>, child: Vec<String>) -> Done {
     // Connections to a listener that does not accept are made, but nothing answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
     engine.register(transport_ws::plugin("silent", &format!("ws://{}", silent.local_addr()?)))?;
-    engine.register(transport_ws::plugin("unreachable", "ws://127.0.0.1:9"))?;
+    // Everything but the host and the port is secret.
+    engine.register(transport_ws::plugin("unreachable", "ws://user:s3cret@127.0.0.1:9/s3cret?token=s3cret"))?;
     for name in ["app", "worker", "store"] {
         engine.manager().activate(name).await?;
     }
