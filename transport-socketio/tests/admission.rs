@@ -153,7 +153,8 @@ fn own_address() -> Option<IpAddr> {
 /// Also where the server sees an IPv4 address as an IPv6 one.
 #[tokio::test]
 async fn engines_of_one_address_are_limited_except_of_this_machine() {
-    let config = || SocketIoServerConfig::default().allow_remote(true).token("sesame").max_connections_per_address(Some(2));
+    let config =
+        || SocketIoServerConfig::default().allow_remote(true).token("sesame").max_connections_per_address(Some(2));
     let engine = || SocketIoConnectorConfig::default().token("sesame");
     for bind in ["0.0.0.0:0", "[::]:0"] {
         // A machine may have no IPv6.

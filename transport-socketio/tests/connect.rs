@@ -277,7 +277,9 @@ async fn an_error_quotes_only_the_beginning_of_what_a_server_answers() {
     let long = "\u{1b}[2Jx".repeat(1 << 20);
     let open = open(Duration::from_secs(60));
     let refusal = format!("44{}", serde_json::json!({ "message": long }));
-    for answers in [&[&*format!("0{}", serde_json::json!(long))][..], &[&open, &refusal], &[&open, &format!("44{long}")]] {
+    for answers in
+        [&[&*format!("0{}", serde_json::json!(long))][..], &[&open, &refusal], &[&open, &format!("44{long}")]]
+    {
         let (listener, url) = listener().await;
         let peer = async {
             let mut ws = accept_ws(&listener).await;

@@ -10,8 +10,8 @@ use common::*;
 use connector_core::{ClientConnector, ConnectError, LinkEnd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, rustls};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::{TlsConnector, rustls};
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -120,7 +120,8 @@ async fn links_of_one_address_are_limited_except_of_this_machine() {
                 links.push(link_to(&mut server, &mut connector, &url).await);
             }
             if limit == 2 {
-                let refused = dial(&mut server, &url, WsConnectorConfig::default().token("sesame")).await.err().unwrap();
+                let refused =
+                    dial(&mut server, &url, WsConnectorConfig::default().token("sesame")).await.err().unwrap();
                 assert!(refused.to_string().contains("503"), "{refused}");
                 links.pop();
                 let mut again = link_to(&mut server, &mut connector, &url).await;

@@ -167,7 +167,8 @@ async fn a_close_reason_cannot_forge_a_line_of_the_log() {
         let mut ws = tokio_tungstenite::accept_async(listener.accept().await.unwrap().0).await.unwrap();
         let handshake = ws.next().await.unwrap().unwrap().into_text().unwrap();
         let handshake: Value = serde_json::from_str(&handshake).unwrap();
-        let answer = json!({"action": "response", "id": handshake["id"], "name": "p", "key": "handshake", "payload": []});
+        let answer =
+            json!({"action": "response", "id": handshake["id"], "name": "p", "key": "handshake", "payload": []});
         ws.send(Message::text(answer.to_string())).await.unwrap();
         ws.send(close()).await.unwrap();
         ws

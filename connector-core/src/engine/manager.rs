@@ -240,7 +240,8 @@ impl EngineState {
             update.insert("methods".to_owned(), instance.exposed().into());
         }
         entry.update_profile(|profile| {
-            let not_a_profile = |error: serde_json::Error| UpdateError::NotAProfile(cut(error.to_string()).into_owned());
+            let not_a_profile =
+                |error: serde_json::Error| UpdateError::NotAProfile(cut(error.to_string()).into_owned());
             let merged = profile.merged(update.clone()).map_err(not_a_profile)?;
             check_methods(merged.methods.as_deref().unwrap_or_default()).map_err(UpdateError::NotAProfile)?;
             check_profile(Payload::new(merged.clone()).size())?;

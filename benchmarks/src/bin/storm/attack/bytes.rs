@@ -21,9 +21,11 @@ pub(super) const CASES: &[Case] = &[
         .about("the same by an engine over socket.io"),
     Case::new("unread-answers-local", Local, Peer, 250, unread_answers_of_local)
         .about("the same by an engine over a local socket"),
-    Case::new("unread-answers-child", Engine, Peer, 250, nothing)
-        .about("the same by a child process")
-        .child(&["python3", "-c", CHILD_THAT_DOES_NOT_READ]),
+    Case::new("unread-answers-child", Engine, Peer, 250, nothing).about("the same by a child process").child(&[
+        "python3",
+        "-c",
+        CHILD_THAT_DOES_NOT_READ,
+    ]),
     Case::new("unread-values", Engine, Peer, 900, unread_values)
         .about("900 events with values of 2 MiB for a plugin that does not read"),
     Case::new("blocked-thread", Engine, Peer, 900, blocked_thread)
