@@ -46,8 +46,8 @@ impl PluginClient {
     /// after another keep their order.
     ///
     /// # Errors
-    /// Like [`emit`](PluginClient::emit), also at once if the plugin is deactivated meanwhile. Behind a link also [`CallError::TimedOut`], if the link's own queue remained
-    /// full; the event is then not emitted.
+    /// Like [`emit`](PluginClient::emit), also at once if the plugin is deactivated meanwhile. Behind a link also
+    /// [`CallError::TimedOut`], if the link's own queue remained full; the event is then not emitted.
     pub async fn emit_within(
         &self,
         limit: Duration,
