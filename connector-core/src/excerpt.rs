@@ -1,5 +1,6 @@
-//! Text from a peer, made safe for traces.
+//! Text from a peer, made safe for traces and errors.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
 /// Shows a text that a peer controls, such as a name, a close reason or an error that quotes one, so that it can neither
@@ -57,6 +58,16 @@ impl<T: Display> fmt::Debug for Excerpt<T> {
         f.write_char('"')?;
         self.write(f, true)?;
         f.write_char('"')
+    }
+}
+
+/// The first 1,024 characters of a text that a peer chose, to be quoted in an error: it may be as long as a message.
+pub(crate) fn cut<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    const MAX: usize = 1024;
+    let text = text.into();
+    match text.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text,
     }
 }
 

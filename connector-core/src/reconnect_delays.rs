@@ -7,7 +7,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 /// The delays between attempts to reach a peer again. Their number is unlimited.
 ///
 /// Each delay is random, between zero and a bound that doubles from `min` to `max`, so that clients that lost the same
-/// peer do not return all at once. After a success, start again with a new value.
+/// peer do not return all at once. Once a connection has lasted for a while, start again with a new value: a peer may end each
+/// one at once.
 ///
 /// ```
 /// use connector_core::ReconnectDelays;

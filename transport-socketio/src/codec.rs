@@ -4,6 +4,8 @@
 //! unless it is `/`, an acknowledgement id if one is requested, and JSON (socket.io protocol, revision 5).
 
 use bytes::Bytes;
+#[cfg(feature = "plugin")]
+use connector_core::Excerpt;
 use connector_core::{DecodeError, Message, PayloadError};
 
 /// The event that carries messages (docs/protocol.md, section 7.5).
@@ -127,15 +129,20 @@ impl Packet {
     }
 }
 
-/// The text of a CONNECT_ERROR: its `message`, or the raw data.
+/// The text of a CONNECT_ERROR: the beginning of its `message`, or of the raw data.
 #[cfg(feature = "plugin")]
 fn rejection_text(data: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
-    match value.get("message").and_then(serde_json::Value::as_str) {
-        Some(text) => text.to_owned(),
-        None => String::from_utf8_lossy(data).into_owned(),
-    }
+    let text = match value.get("message").and_then(serde_json::Value::as_str) {
+        Some(text) => text.into(),
+        None => String::from_utf8_lossy(data),
+    };
+    Excerpt::up_to(MAX_REJECTION, text).to_string()
 }
+
+/// The number of characters of a rejection that an error quotes.
+#[cfg(feature = "plugin")]
+const MAX_REJECTION: usize = 1024;
 
 /// A packet's namespace prefix, empty for `/`.
 #[cfg(feature = "plugin")]

@@ -26,14 +26,14 @@
 //! # Limits of a server
 //! | what | default | setting |
 //! | --- | --- | --- |
-//! | pending TCP connections of a standalone server | 3 for each engine, at least 64: 192; the oldest gives way after 500 ms | [`SocketIoServerConfig::max_connections`] |
+//! | pending TCP connections of a standalone server | 3 for each engine, at least 64: 192; the oldest gives way after 75 ms | [`SocketIoServerConfig::max_connections`] |
 //! | TLS, and the head of a request | 5 s | none |
 //! | the body of a request | 15 s, then HTTP 408 | `ping_interval` + `ping_timeout` |
-//! | pending sessions, counted from their first request | 256, then HTTP 503; the oldest gives way after 500 ms | none |
+//! | pending sessions, counted from their first request | 256, then HTTP 503; the oldest gives way after 75 ms | none |
 //! | CONNECT after a session's first request | 5 s | none |
 //! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` |
 //! | bytes received before the plugin handshake | 64 KiB for each connection, and for each body | none |
-//! | engines | 64; pending ones give way after 500 ms | [`SocketIoServerConfig::max_connections`] |
+//! | engines | 64; pending ones give way after 75 ms | [`SocketIoServerConfig::max_connections`] |
 //! | engines of one address on another machine, not if mounted | 16 | [`SocketIoServerConfig::max_connections_per_address`] |
 //! | one message, one polling body | 16 MiB, 2 MiB | [`SocketIoServerConfig::max_message`], [`max_polling_body`](SocketIoServerConfig#structfield.max_polling_body) |
 //!

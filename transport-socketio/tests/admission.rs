@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::http::{Polling, request};
@@ -12,15 +13,16 @@ use futures_util::SinkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
 const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// Neither silent connections nor requests without their bodies, which here have an hour to arrive.
 #[tokio::test]
 async fn unfinished_requests_do_not_keep_an_engine_out() {
-    for silent in [true, false] {
-        let server = server(SocketIoServerConfig::default().ping_timeout(Duration::from_secs(3600))).await;
+    let patient = SocketIoServerConfig::default().ping_timeout(Duration::from_secs(3600));
+    for (silent, config) in [(true, patient.clone()), (false, patient.clone()), (true, patient.token("sesame"))] {
+        let server = server(config).await;
         let sid = Polling::open(server.local_addr()).await.sid;
         let head = format!("POST {OPEN}&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
         let mut idle = Vec::new();
@@ -31,7 +33,7 @@ async fn unfinished_requests_do_not_keep_an_engine_out() {
                 socket.write_all(if silent { b"" } else { head.as_bytes() }).await.unwrap();
                 idle.push(socket);
             }
-            dial(&server.url(), SocketIoConnectorConfig::default()).await.unwrap();
+            dial(&server.url(), SocketIoConnectorConfig::default().token("sesame")).await.unwrap();
         }
     }
 }
@@ -136,6 +138,42 @@ async fn before_the_plugin_handshake_a_peer_can_send_only_little() {
         match admit {
             true => assert_eq!((answer.status, next_id(&mut link).await), (200, 1)),
             false => assert_ne!(answer.status, 200),
+        }
+    }
+}
+
+/// An address of this machine that is not a loopback address, so that it counts as another machine's. `None` if it has none.
+fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Sends nothing.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Also where the server sees an IPv4 address as an IPv6 one.
+#[tokio::test]
+async fn engines_of_one_address_are_limited_except_of_this_machine() {
+    let config =
+        || SocketIoServerConfig::default().allow_remote(true).token("sesame").max_connections_per_address(Some(2));
+    let engine = || SocketIoConnectorConfig::default().token("sesame");
+    for bind in ["0.0.0.0:0", "[::]:0"] {
+        // A machine may have no IPv6.
+        let Ok(mut server) = SocketIoServer::bind(bind, config()).await else { continue };
+        for (ip, limit) in [(Some(IpAddr::from([127, 0, 0, 1])), 4), (own_address(), 2)] {
+            let Some(ip) = ip else { continue };
+            let url = format!("http://{ip}:{}", server.local_addr().port());
+            let mut connector = SocketIoConnector::new(engine());
+            let mut links = Vec::new();
+            for _ in 0..limit {
+                links.push(link_to(&mut server, &mut connector, &url).await);
+            }
+            if limit == 2 {
+                let refused = dial(&url, engine()).await.err().unwrap().to_string();
+                assert!(refused.contains("max_connections_per_address allows 2"), "{refused}");
+                links.pop();
+                let mut again = link_to(&mut server, &mut connector, &url).await;
+                exchange_texts(&mut again.0, &mut again.1).await;
+            }
         }
     }
 }

@@ -271,6 +271,32 @@ async fn servers_that_do_not_speak_socket_io_are_errors() {
     assert!(matches!(end, Err(ConnectError::Failed(_))));
 }
 
+/// As long as a message may be.
+#[tokio::test]
+async fn an_error_quotes_only_the_beginning_of_what_a_server_answers() {
+    let long = "\u{1b}[2Jx".repeat(1 << 20);
+    let open = open(Duration::from_secs(60));
+    let refusal = format!("44{}", serde_json::json!({ "message": long }));
+    for answers in
+        [&[&*format!("0{}", serde_json::json!(long))][..], &[&open, &refusal], &[&open, &format!("44{long}")]]
+    {
+        let (listener, url) = listener().await;
+        let peer = async {
+            let mut ws = accept_ws(&listener).await;
+            for text in answers {
+                send_text(&mut ws, *text).await;
+            }
+            while receive_text(&mut ws).await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let dialling = dial(&url, SocketIoConnectorConfig::default());
+        let error = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        assert!(matches!(error, ConnectError::Protocol(_) | ConnectError::Refused(_)), "{}", error.to_string().len());
+        let (text, debug) = (error.to_string(), format!("{error:?}"));
+        assert!(text.len() < 10_000 && debug.len() < 20_000 && !text.contains('\u{1b}'), "{}", text.len());
+    }
+}
+
 #[tokio::test]
 async fn a_server_cannot_announce_odd_ping_intervals() {
     for odd in ["-1", "1.5", "1e400", "NaN", "null", "\"5\"", "18446744073709551616"] {

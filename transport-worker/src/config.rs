@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use connector_core::ClientConfig;
 
+/// Of four such parts, two for each direction, one link's messages in transit take 32 MiB: what the other transports set
+/// aside for two messages of 16 MiB.
+pub(crate) const DEFAULT_CAPACITY_BYTES: usize = 8 << 20;
+
 /// Where a plugin runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -30,8 +34,11 @@ pub struct WorkerConfig {
     /// Where the plugin runs. Default [`Placement::Thread`].
     pub placement: Placement,
     /// Messages that may be queued in the link, each way, before it pushes back on its sender; the receiver may hold as many
-    /// again. Their bytes are not counted: lower it for messages of many megabytes. 0 means 1. Default 256.
+    /// again. 0 means 1. Default 256.
     pub capacity: usize,
+    /// The same in bytes. The message that reaches the limit is queued whole, so that one of any size can be sent. A value
+    /// counts the texts and numbers in it; a message that the receiver takes at once does not count. 0 means 1. Default 8 MiB.
+    pub capacity_bytes: usize,
     /// How long the plugin may take to end once its link is closed, including its `on_deactivation` and `spawn_blocking`
     /// work. Pending futures are dropped then; code that still blocks its thread 100 ms later cannot be ended and is traced
     /// as a warning. The core waits up to 10 s. Default 2 s.
@@ -45,6 +52,7 @@ impl Default for WorkerConfig {
         WorkerConfig {
             placement: Placement::default(),
             capacity: 256,
+            capacity_bytes: DEFAULT_CAPACITY_BYTES,
             exit_timeout: Duration::from_secs(2),
             client: ClientConfig::default(),
         }
@@ -63,6 +71,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
+        self
+    }
+
+    /// Sets [`capacity_bytes`](WorkerConfig::capacity_bytes).
+    #[must_use]
+    pub fn capacity_bytes(mut self, bytes: usize) -> Self {
+        self.capacity_bytes = bytes;
         self
     }
 

@@ -4,10 +4,10 @@ use std::task::{Context, Poll, ready};
 
 use connector_core::{DecodeError, Link, LinkEnd, Message, SendError};
 
-use crate::pipe::{Reader, Writer, Written, pipe};
+use crate::pipe::{Capacity, Reader, Writer, Written, pipe};
 
 /// The two ends of one link.
-pub(crate) fn links(capacity: usize) -> (ChannelLink, ChannelLink) {
+pub(crate) fn links(capacity: Capacity) -> (ChannelLink, ChannelLink) {
     let ((here, from_here), (there, from_there)) = (pipe(capacity), pipe(capacity));
     let link = |writer, reader| ChannelLink { writer, reader, end: None };
     (link(here, from_there), link(there, from_here))

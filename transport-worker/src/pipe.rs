@@ -23,6 +23,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Message>,
+    /// The size of the queued messages.
+    bytes: usize,
     written: Written,
     reader_gone: bool,
     reader: Option<Waker>,
@@ -40,11 +42,31 @@ pub(crate) enum Written {
     Dropped,
 }
 
-/// A pipe that queues up to `capacity` messages, at least one.
-pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
+/// How much a pipe queues before its writer waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    /// 0 means 1.
+    pub(crate) messages: usize,
+    /// The message that reaches it is queued whole. 0 means 1.
+    pub(crate) bytes: usize,
+}
+
+impl Capacity {
+    /// How much fits into a writer's batch beside what is queued; nothing if one of the two is used up.
+    fn beside(self, messages: usize, bytes: usize) -> Capacity {
+        let messages = self.messages.max(1).saturating_sub(messages).min(BURST);
+        Capacity { messages, bytes: self.bytes.max(1).saturating_sub(bytes) }
+    }
+
+    fn is_used_up(self, messages: usize, bytes: usize) -> bool {
+        messages >= self.messages || bytes >= self.bytes
+    }
+}
+
+pub(crate) fn pipe(capacity: Capacity) -> (Writer, Reader) {
     let shared = Arc::new(Shared::default());
-    let capacity = capacity.max(1);
-    let writer = Writer { shared: Arc::clone(&shared), capacity, batch: VecDeque::new(), takes: capacity.min(BURST) };
+    let takes = capacity.beside(0, 0);
+    let writer = Writer { shared: Arc::clone(&shared), capacity, batch: VecDeque::new(), bytes: 0, takes };
     (writer, Reader { shared, inbox: VecDeque::new(), waker: None })
 }
 
@@ -63,24 +85,30 @@ impl Shared {
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    capacity: usize,
+    capacity: Capacity,
     /// Messages not handed over yet. The queue has capacity for them.
     batch: VecDeque<Message>,
-    /// How many messages `batch` may hold before the queue must be checked.
-    takes: usize,
+    /// The size of `batch`.
+    bytes: usize,
+    /// How much `batch` may hold before the queue must be checked.
+    takes: Capacity,
 }
 
 impl Writer {
     /// Ready when another message may be pushed. Stays pending once the reader is gone: the other pipe reports the end.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.batch.len() < self.takes {
+        if !self.takes.is_used_up(self.batch.len(), self.bytes) {
             return Poll::Ready(());
         }
         self.hand_over(Some(cx));
-        if self.takes > 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.takes.is_used_up(0, 0) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     pub(crate) fn push(&mut self, message: Message) {
+        // A message that the reader takes at once is not measured: neither others nor a busy reader are before it.
+        if !self.batch.is_empty() || !self.shared.waits.load(Ordering::Relaxed) {
+            self.bytes = self.bytes.saturating_add(message.held_bytes());
+        }
         self.batch.push_back(message);
     }
 
@@ -99,22 +127,22 @@ impl Writer {
     fn hand_over(&mut self, waiting: Option<&mut Context<'_>>) {
         let mut state = self.shared.lock();
         if state.reader_gone {
-            self.takes = 0;
+            self.takes = Capacity { messages: 0, bytes: 0 };
             drop(state);
             self.batch.clear();
             return;
         }
+        state.bytes = state.bytes.saturating_add(std::mem::take(&mut self.bytes));
         match state.queue.is_empty() {
             true => std::mem::swap(&mut state.queue, &mut self.batch),
             false => state.queue.append(&mut self.batch),
         }
-        let left = self.capacity.saturating_sub(state.queue.len());
+        self.takes = self.capacity.beside(state.queue.len(), state.bytes);
         if let Some(cx) = waiting
-            && left == 0
+            && self.takes.is_used_up(0, 0)
         {
             state.writer = Some(cx.waker().clone());
         }
-        self.takes = left.min(BURST);
         let reader = if state.queue.is_empty() { None } else { self.shared.reader(&mut state) };
         drop(state);
         reader.into_iter().for_each(Waker::wake);
@@ -168,6 +196,7 @@ impl Reader {
             return Poll::Pending;
         }
         std::mem::swap(&mut state.queue, &mut self.inbox);
+        state.bytes = 0;
         let writer = state.writer.take();
         drop(state);
         writer.into_iter().for_each(Waker::wake);

@@ -87,6 +87,41 @@ async fn a_full_link_pushes_back_both_ways_and_loses_nothing() {
     }
 }
 
+/// Text knows its size; a value is measured while it waits.
+#[tokio::test]
+async fn a_link_pushes_back_by_bytes_and_carries_one_message_of_any_size() {
+    const MIB: usize = 1 << 20;
+    let text = |bytes: usize| Payload::from_json(format!("\"{}\"", "x".repeat(bytes))).unwrap();
+    let value = |bytes: usize| Payload::new("x".repeat(bytes));
+    let mut cx = Cx::from_waker(Waker::noop());
+    for (payload, bytes, fits) in [
+        (&text as &dyn Fn(usize) -> Payload, 20 * MIB, 1),
+        (&text, 3 * MIB, 3),
+        (&text, MIB / 2, 16),
+        // Those before the reader has waited for the first time are measured as well.
+        (&value, 3 * MIB, 3),
+    ] {
+        let [mut here, mut there] = links(256).await;
+        let mut sent = 0;
+        for _ in 0..2 {
+            let began = sent;
+            while here.poll_ready(&mut cx).map(Result::unwrap).is_ready() {
+                assert!(sent < 100, "no back-pressure by bytes");
+                here.send(Message { payload: Some(payload(bytes)), ..numbered(sent) }).unwrap();
+                poll_fn(|cx| here.poll_flush(cx)).await.unwrap();
+                sent += 1;
+            }
+            assert_eq!(sent - began, fits, "of {bytes} bytes");
+            // The receiver takes them all at once: as many fit again.
+            assert_eq!(receive(&mut *there).await.unwrap().id, Some(began.into()));
+            timeout(LIMIT, poll_fn(|cx| here.poll_ready(cx))).await.expect("it is not woken").unwrap();
+            for id in began + 1..sent {
+                assert_eq!(receive(&mut *there).await.unwrap().id, Some(id.into()));
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn messages_sent_before_a_close_arrive_before_it() {
     let [mut here, mut there] = links(100).await;

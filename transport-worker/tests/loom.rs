@@ -14,11 +14,11 @@ mod sync {
 
 use std::future::poll_fn;
 
-use connector_core::{Action, Message};
+use connector_core::{Action, Message, Payload};
 use loom::future::block_on;
 use loom::thread;
 
-use self::pipe::{Reader, Writer, Written, pipe};
+use self::pipe::{Capacity, Reader, Writer, Written, pipe};
 
 /// All interleavings with at most three preemptions: more of them take minutes, and find nothing else.
 fn model(test: impl Fn() + Send + Sync + 'static) {
@@ -27,8 +27,12 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
     model.check(test);
 }
 
+/// The capacity for one message only, by number or by bytes.
+const BY_NUMBER: Capacity = Capacity { messages: 1, bytes: 1 << 20 };
+const BY_BYTES: Capacity = Capacity { messages: 4, bytes: 2 };
+
 fn message(number: i64) -> Message {
-    Message { id: Some(number.into()), ..Message::new(Action::Request) }
+    Message { id: Some(number.into()), payload: Some(Payload::no_args()), ..Message::new(Action::Request) }
 }
 
 /// Reads to the end, and gives the messages' numbers and how the writer ended.
@@ -43,7 +47,7 @@ fn read(mut reader: Reader) -> (Vec<i64>, Written) {
 }
 
 /// Writes with this function in one thread, and reads in another: both messages arrive, then the end.
-fn reads_both_messages(capacity: usize, write: fn(Writer), end: Written) {
+fn reads_both_messages(capacity: Capacity, write: fn(Writer), end: Written) {
     model(move || {
         let (writer, reader) = pipe(capacity);
         let writing = thread::spawn(move || write(writer));
@@ -61,7 +65,7 @@ fn a_reader_is_woken_for_each_flush_and_for_the_end() {
         }
         writer.close();
     };
-    reads_both_messages(4, write, Written::Closed);
+    reads_both_messages(Capacity { messages: 4, bytes: 1 << 20 }, write, Written::Closed);
 }
 
 #[test]
@@ -73,5 +77,7 @@ fn a_writer_is_woken_when_there_is_capacity() {
             writer.flush();
         }
     };
-    reads_both_messages(1, write, Written::Dropped);
+    for capacity in [BY_NUMBER, BY_BYTES] {
+        reads_both_messages(capacity, write, Written::Dropped);
+    }
 }

@@ -29,11 +29,11 @@
 //! # Limits of a server
 //! | what | default | setting |
 //! | --- | --- | --- |
-//! | pending connections: TLS, upgrade or plugin handshake unfinished | 256; the oldest gives way after 500 ms | [`WsServerConfig::max_handshakes`] |
+//! | pending connections: TLS, upgrade or plugin handshake unfinished | 256; the oldest gives way after 75 ms | [`WsServerConfig::max_handshakes`] |
 //! | TLS and upgrade of a connection | 5 s | [`WsConfig::accept_timeout`] |
 //! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` (hub: register within 10 s, `StpHubConfig::register_timeout`) |
 //! | bytes received before the plugin handshake | 64 KiB in total | none |
-//! | links | 64 (hub: 4,096); pending ones give way after 500 ms | [`WsServerConfig::max_connections`] |
+//! | links | 64 (hub: 4,096); pending ones give way after 75 ms | [`WsServerConfig::max_connections`] |
 //! | links of one address on another machine | 16 (hub: 256) | [`WsServerConfig::max_connections_per_address`] |
 //! | one message | 16 MiB | [`WsConfig::max_message`] |
 //!

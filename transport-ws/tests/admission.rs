@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::*;
@@ -92,5 +93,40 @@ async fn before_the_plugin_handshake_a_peer_can_send_only_little() {
         let (end, (first, close)) = tokio::join!(end(&mut link), read_frame(&mut socket));
         assert!(matches!(end, LinkEnd::TooLarge { limit: 65_536 }), "{end:?}");
         assert_eq!((first, &close[..2]), (0x88, &1009u16.to_be_bytes()[..]));
+    }
+}
+
+/// An address of this machine that is not a loopback address, so that it counts as another machine's. `None` if it has none.
+fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Sends nothing.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Also where the server sees an IPv4 address as an IPv6 one.
+#[tokio::test]
+async fn links_of_one_address_are_limited_except_of_this_machine() {
+    let config = || WsServerConfig::default().allow_remote(true).token("sesame").max_connections_per_address(Some(2));
+    for bind in ["0.0.0.0:0", "[::]:0"] {
+        // A machine may have no IPv6.
+        let Ok(mut server) = WsServer::bind(bind, config()).await else { continue };
+        for (ip, limit) in [(Some(IpAddr::from([127, 0, 0, 1])), 4), (own_address(), 2)] {
+            let Some(ip) = ip else { continue };
+            let url = format!("ws://{ip}:{}", server.local_addr().port());
+            let mut connector = WsConnector::new(WsConnectorConfig::default().token("sesame"));
+            let mut links = Vec::new();
+            for _ in 0..limit {
+                links.push(link_to(&mut server, &mut connector, &url).await);
+            }
+            if limit == 2 {
+                let refused =
+                    dial(&mut server, &url, WsConnectorConfig::default().token("sesame")).await.err().unwrap();
+                assert!(refused.to_string().contains("503"), "{refused}");
+                links.pop();
+                let mut again = link_to(&mut server, &mut connector, &url).await;
+                exchange_texts(&mut again.0, &mut again.1).await;
+            }
+        }
     }
 }

@@ -4,10 +4,14 @@
 mod common;
 
 use common::*;
-use conformance::traces;
-use connector_core::{ClientConnector, ConnectError, PluginConnector};
+use conformance::{engine_with, traces};
+use connector_core::{ClientConfig, ClientConnector, ConnectError, Plugin, PluginConnector, serve};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tracing::Level;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
@@ -137,6 +141,49 @@ async fn warnings_are_rate_limited_and_bounded_in_length() {
     let all = warnings.lines();
     assert!(!all.is_empty() && all.len() < 100, "{}", all.len());
     assert!(all.iter().all(|line| line.len() < 1000 && !line.contains('\u{9b}')), "{all:?}");
+}
+
+/// At both ends.
+#[tokio::test]
+async fn a_close_reason_cannot_forge_a_line_of_the_log() {
+    let close = || {
+        let reason = "\u{1b}[2Jx\r\nERROR forged\u{202e}\u{9b}31m".into();
+        Message::Close(Some(CloseFrame { code: 1000.into(), reason }))
+    };
+    let traces = traces(Level::DEBUG);
+    let is_traced = async || {
+        while traces.containing("forged").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let lines = traces.lines();
+        assert!(lines.iter().all(|line| !line.contains(|c: char| c.is_control() || c == '\u{202e}')), "{lines:?}");
+        traces.clear();
+    };
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (engine, _local) = engine_with(Plugin::new("local")).await;
+    engine.register(transport_ws::plugin("p", &format!("ws://{}", listener.local_addr().unwrap()))).unwrap();
+    let plugin = async {
+        let mut ws = tokio_tungstenite::accept_async(listener.accept().await.unwrap().0).await.unwrap();
+        let handshake = ws.next().await.unwrap().unwrap().into_text().unwrap();
+        let handshake: Value = serde_json::from_str(&handshake).unwrap();
+        let answer =
+            json!({"action": "response", "id": handshake["id"], "name": "p", "key": "handshake", "payload": []});
+        ws.send(Message::text(answer.to_string())).await.unwrap();
+        ws.send(close()).await.unwrap();
+        ws
+    };
+    // It may also end before the activation does.
+    let manager = engine.manager();
+    let (_, _ws) = soon(async { tokio::join!(manager.activate("p"), plugin) }).await;
+    soon(is_traced()).await;
+
+    let server = server(WsServerConfig::default()).await;
+    let url = server.url();
+    tokio::spawn(serve(server, || Plugin::new("p"), ClientConfig::default()));
+    let mut ws = tokio_tungstenite::connect_async(&url).await.unwrap().0;
+    ws.send(close()).await.unwrap();
+    soon(is_traced()).await;
 }
 
 #[tokio::test]

@@ -4,11 +4,14 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::*;
-use connector_core::{ConnectError, LinkEnd, PluginConnector};
+use connector_core::{ClientConnector, ConnectError, LinkEnd, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
@@ -97,4 +100,72 @@ async fn a_server_that_hangs_up_on_tls_may_be_a_ws_server() {
     let end = dialled.err().unwrap();
     assert!(matches!(end, ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("try ws://"), "{end}");
+}
+
+/// The beginning of a TLS handshake: a record of 512 bytes, of which one follows.
+const STALLED: &[u8] = &[22, 3, 1, 2, 0, 1];
+
+#[tokio::test]
+async fn stalled_tls_handshakes_do_not_keep_an_engine_out() {
+    let (tls, trust) = configs("127.0.0.1");
+    let patient = WsConfig::default().accept_timeout(Duration::from_secs(3600));
+    let mut server = server(WsServerConfig::default().tls(tls).ws(patient)).await;
+    let url = server.url();
+    let mut stalled = Vec::new();
+    // Several times the default max_handshakes. The kernel's backlog may be shorter.
+    for _ in 0..10 {
+        for _ in 0..100 {
+            let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
+            socket.write_all(STALLED).await.unwrap();
+            stalled.push(socket);
+        }
+        dial(&mut server, &url, WsConnectorConfig::default().tls(trust.clone())).await.unwrap();
+    }
+}
+
+/// Within the handshake, or after it.
+#[tokio::test]
+async fn a_stalled_tls_connection_is_closed() {
+    let (tls, trust) = configs("127.0.0.1");
+    let brief = WsConfig::default().accept_timeout(Duration::from_millis(500));
+    let mut server = server(WsServerConfig::default().tls(tls).ws(brief)).await;
+    let local = server.local_addr();
+    let closed = async {
+        let mut socket = TcpStream::connect(local).await.unwrap();
+        socket.write_all(STALLED).await.unwrap();
+        // A reset is an end as well.
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+        let socket = TcpStream::connect(local).await.unwrap();
+        let mut socket = TlsConnector::from(trust).connect("127.0.0.1".try_into().unwrap(), socket).await.unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    };
+    soon(async {
+        tokio::select! {
+            () = closed => {}
+            _ = server.accept() => unreachable!(),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dialling_a_server_that_stalls_in_the_tls_handshake_times_out() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let stalls = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.write_all(STALLED).await.unwrap();
+        std::future::pending::<()>().await
+    };
+    let brief = WsConfig::default().connect_timeout(Duration::from_millis(200));
+    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(brief));
+    let dialled = soon(async {
+        tokio::select! {
+            dialled = connector.connect(&url) => dialled,
+            () = stalls => unreachable!(),
+        }
+    })
+    .await;
+    assert!(matches!(dialled.err().unwrap(), ConnectError::TimedOut(limit) if limit == Duration::from_millis(200)));
 }

@@ -1,12 +1,10 @@
 //! Emitting events, without or with waiting for their subscribers.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use super::{Location, PluginClient};
 use crate::error::CallError;
 use crate::plugin::IntoArgs;
-use crate::runtime;
 
 impl PluginClient {
     /// Emits an event to all its subscribers, without waiting for them: a subscriber that is too slow misses events.
@@ -48,8 +46,8 @@ impl PluginClient {
     /// after another keep their order.
     ///
     /// # Errors
-    /// Like [`emit`](PluginClient::emit). Behind a link also [`CallError::TimedOut`], if the link's own queue remained
-    /// full; the event is then not emitted.
+    /// Like [`emit`](PluginClient::emit), also at once if the plugin is deactivated meanwhile. Behind a link also
+    /// [`CallError::TimedOut`], if the link's own queue remained full; the event is then not emitted.
     pub async fn emit_within(
         &self,
         limit: Duration,
@@ -59,8 +57,7 @@ impl PluginClient {
         match &self.0 {
             Location::Local { .. } => {
                 let (_, entry) = self.engine("emit")?;
-                // Subscribers that remain full drop events.
-                let _ = runtime::timeout(limit, pin!(entry.wait_for_subscribers(event))).await;
+                entry.wait_for_subscribers(event, limit).await?;
                 self.emit(event, args).await
             }
             Location::Remote(remote) => remote.emit_within(limit, event, args.into_args()).await,

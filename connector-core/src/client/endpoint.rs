@@ -8,7 +8,7 @@ use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
 use crate::error::{Fault, LinkLost};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Role};
 use crate::plugin::Context;
 use crate::runtime::{self, Timer};
@@ -142,11 +142,11 @@ impl Role for PluginRole {
                         Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
                     }
                     _ if self.finishing.is_some() => {
-                        let plugin = self.shared.name();
+                        let (plugin, key) = (self.shared.name(), cut(&*key));
                         Err(Fault::new(format_args!("Cannot call {key} of {plugin}, because it is stopping")))
                     }
                     Err(over) => {
-                        let plugin = self.shared.name();
+                        let (plugin, key) = (self.shared.name(), cut(&*key));
                         Err(Fault::new(format_args!(
                             "Cannot call {key} of {plugin}, because {plugin} uses too much memory: {over}. Try again later."
                         )))

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::ClientConfig;
 use crate::connector::LinkEnd;
 use crate::error::{CallError, LinkLost, Refusal};
+use crate::excerpt::cut;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::memory_budget::Budget;
 use crate::plugin::{Callback, Instance, Plugin, run_callback};
@@ -152,7 +153,7 @@ impl RemoteClient {
     }
 
     pub(super) fn busy(&self, target: &str, method: &str, caller: &str, waiting: usize) -> CallError {
-        let (target, method, caller) = (target.to_owned(), method.to_owned(), caller.to_owned());
+        let [target, method, caller] = [target, method, caller].map(|name| cut(name).into_owned());
         Refusal::Busy { target, method, caller, waiting }.into()
     }
 

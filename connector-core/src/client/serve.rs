@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::PluginClient;
 use super::endpoint::PluginEndpoint;
 use super::remote::RemoteClient;
+use crate::bad_setting::BadSetting;
 use crate::connector::{ClientConnector, Link, LinkEnd, PluginPanicked};
 use crate::excerpt::Excerpt;
 use crate::guard;
@@ -25,6 +26,9 @@ use crate::runtime;
 use crate::trace_limit::TraceLimit;
 
 /// Limits of the plugin's endpoint of a link.
+///
+/// A limit of 0 or a time limit below 1 ms (except `stop_timeout`) ends the link, and [`serve`], at once as a
+/// [`LinkEnd::Lost`] with the [`BadSetting`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
@@ -129,6 +133,18 @@ impl ClientConfig {
         self.stop_timeout = limit;
         self
     }
+
+    /// # Errors
+    /// A setting with which nothing can work.
+    fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::lasts("ClientConfig::call_timeout", self.call_timeout)?;
+        BadSetting::not_zero("ClientConfig::max_calls", self.max_calls)?;
+        BadSetting::not_zero("ClientConfig::max_running", self.max_running)?;
+        BadSetting::not_zero("ClientConfig::max_listeners", self.max_listeners)?;
+        BadSetting::lasts("ClientConfig::handshake_timeout", self.handshake_timeout)?;
+        BadSetting::not_zero("ClientConfig::memory_limit", self.memory_limit)?;
+        self.queue.check()
+    }
 }
 
 /// Connects a plugin to the engine at the other end of one link.
@@ -167,15 +183,16 @@ const DEACTIVATION_LIMIT: Duration = Duration::from_secs(10);
 
 async fn run(mut link: Box<dyn Link>, shared: Arc<RemoteClient>) -> LinkEnd {
     let mut guard = EndOnDrop { endpoint: Some(PluginEndpoint::open(Arc::clone(&shared))) };
-    let end = match &mut guard.endpoint {
+    let end = match (shared.config.check(), &mut guard.endpoint) {
+        (Err(setting), _) => LinkEnd::lost(setting),
         // This also runs the plugin's code: its activation hook, and the `Serialize` of its values.
-        Some(endpoint) => {
+        (Ok(()), Some(endpoint)) => {
             let mut work = pin!(drive(&mut *link, endpoint));
             let work = poll_fn(|cx| shared.driving(|| work.as_mut().poll(cx)));
             let end = guard::catch(&shared.traces, &shared.name(), "the plugin", work).await;
             end.unwrap_or_else(|text| LinkEnd::lost(PluginPanicked(text)))
         }
-        None => LinkEnd::Disconnected,
+        (Ok(()), None) => LinkEnd::Disconnected,
     };
     drop(link);
     tracing::debug!(plugin = ?Excerpt::new(shared.name()), end = %Excerpt::new(&end), "the link has ended");
@@ -294,6 +311,9 @@ async fn accept<P>(
 where
     P: Fn() -> Plugin + Send + 'static,
 {
+    if let Err(setting) = config.check() {
+        return LinkEnd::lost(setting);
+    }
     let traces = Arc::new(TraceLimit::per_peer());
     let mut sessions = FuturesUnordered::new();
     let mut last = None;

@@ -14,7 +14,7 @@ use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, Refusal};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
@@ -187,7 +187,7 @@ impl Role for EngineRole {
                         Ok((charge, Box::pin(work) as BoxFuture<_>))
                     }
                     charge => {
-                        let (target, method) = (target.to_string(), method.to_string());
+                        let (target, method) = (cut(&*target).into_owned(), cut(&*method).into_owned());
                         let (caller, waiting) = (self.entry.name.to_string(), exchange.running());
                         Err(match charge {
                             Ok(_) => Refusal::Busy { target, caller, method, waiting }.into(),

@@ -48,6 +48,8 @@ pub(crate) struct Entry {
     pub(super) deactivations: AtomicU64,
     /// When the current transition began, on the engine's logical clock; 0 if there is none.
     pub(super) transition_since: AtomicU64,
+    /// Notified when the plugin becomes inactive.
+    pub(super) deactivated: Notify,
     /// Wakes an activation that may have been superseded.
     pub(super) interrupt: Notify,
     /// Whether the profile was updated during activation; announced once the plugin is active.
@@ -163,6 +165,7 @@ impl Entry {
             announced: AtomicBool::new(false),
             deactivations: AtomicU64::new(0),
             transition_since: AtomicU64::new(0),
+            deactivated: Notify::new(),
             interrupt: Notify::new(),
             updated_early: AtomicBool::new(false),
             outgoing: Mutex::default(),
@@ -177,6 +180,15 @@ impl Entry {
     pub(super) fn warn(&self, trace: impl FnOnce(&str, u64)) {
         if let Some(left_out) = self.traces.pass() {
             trace(&self.name, left_out);
+        }
+    }
+
+    /// Traces how many traces about this plugin were left out, when there may be no next one to say so.
+    pub(super) fn trace_left_out(&self) {
+        let limits = self.remote().into_iter().flat_map(|remote| remote.trace_limits()).chain([&*self.traces]);
+        let left_out: u64 = limits.filter_map(TraceLimit::take_left_out).sum();
+        if left_out > 0 {
+            tracing::warn!(plugin = &*self.name, left_out, "traces over the limit were left out");
         }
     }
 
@@ -243,6 +255,7 @@ impl Entry {
     pub(super) fn end_activation(&self) {
         self.set_status(Status::Inactive);
         self.activations.fetch_add(1, Ordering::AcqRel);
+        self.deactivated.notify_waiters();
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -327,6 +340,13 @@ impl Entry {
         for call in lock(&self.queue).all() {
             call.end_target_gone();
         }
+    }
+}
+
+/// The engine may have been dropped without a shutdown.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.trace_left_out();
     }
 }
 

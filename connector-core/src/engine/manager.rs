@@ -13,7 +13,7 @@ use super::lifecycle::Change;
 use super::policy::decision;
 use super::{EngineState, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{Excerpt, cut};
 use crate::plugin::{Context, Plugin};
 use crate::profile::Profile;
 use crate::wire::Payload;
@@ -208,7 +208,7 @@ impl EngineState {
         let name = name.ok_or_else(|| UpdateError::NotAProfile("its name is not a string".to_owned()))?;
         let caller = self.caller().or_else(|| self.find(from));
         let found = self.find_for(caller.as_ref(), &name);
-        let Some(entry) = found else { return Err(UpdateError::NotRegistered(name)) };
+        let Some(entry) = found else { return Err(UpdateError::NotRegistered(cut(name).into_owned())) };
         // An empty URL is not a URL. The published manager accepts it and then has none.
         if update.get("url").is_some_and(|url| url.is_null() || url == "") {
             update.remove("url");
@@ -240,7 +240,9 @@ impl EngineState {
             update.insert("methods".to_owned(), instance.exposed().into());
         }
         entry.update_profile(|profile| {
-            let merged = profile.merged(update.clone()).map_err(|error| UpdateError::NotAProfile(error.to_string()))?;
+            let not_a_profile =
+                |error: serde_json::Error| UpdateError::NotAProfile(cut(error.to_string()).into_owned());
+            let merged = profile.merged(update.clone()).map_err(not_a_profile)?;
             check_methods(merged.methods.as_deref().unwrap_or_default()).map_err(UpdateError::NotAProfile)?;
             check_profile(Payload::new(merged.clone()).size())?;
             Ok(merged)

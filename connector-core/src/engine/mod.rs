@@ -256,7 +256,7 @@ impl Engine {
     /// the plugin is active.
     ///
     /// # Errors
-    /// The name is taken, is empty, or contains a dot.
+    /// The name is taken, is empty, too long, or contains a dot; or nothing can work with one of the options.
     pub fn register(&self, plugin: impl Into<Registration>) -> Result<PluginClient, RegisterError> {
         self.0.0.register(plugin.into())
     }

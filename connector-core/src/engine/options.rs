@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bad_setting::BadSetting;
 use crate::link::QueueLimits;
 use crate::wire::JsonLimits;
 
 /// Limits and options of one plugin, for [`Registration::options`](crate::Registration::options) or
 /// [`EngineBuilder::plugin_options`](crate::EngineBuilder::plugin_options).
+///
+/// A limit of 0, unless its field gives it a meaning, and a time limit below 1 ms are errors of the registration
+/// ([`RegisterError::Setting`](crate::RegisterError::Setting)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,8 +61,8 @@ pub struct PluginOptions {
     /// longer interval.
     pub health_interval: Option<Duration>,
     /// The upper bound of the delay before the first reconnect attempt. It doubles with each attempt, up to
-    /// `reconnect_max_delay`, and is reset after a success. Each delay is drawn uniformly between zero and its bound
-    /// (full jitter). Default 50 ms.
+    /// `reconnect_max_delay`, and is reset once a link has lasted as long as `reconnect_max_delay`. Each delay is drawn
+    /// uniformly between zero and its bound (full jitter). Default 50 ms.
     pub reconnect_min_delay: Duration,
     /// The upper bound of any reconnect delay. Default 1 s, as in the published engine.
     pub reconnect_max_delay: Duration,
@@ -242,6 +246,23 @@ impl PluginOptions {
 }
 
 impl PluginOptions {
+    /// # Errors
+    /// A setting with which nothing can work.
+    pub(super) fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::lasts("PluginOptions::queue_timeout", self.queue_timeout)?;
+        BadSetting::not_zero("PluginOptions::queue_length", self.queue_length)?;
+        BadSetting::lasts("PluginOptions::activation_timeout", self.activation_timeout)?;
+        BadSetting::lasts("PluginOptions::handshake_timeout", self.handshake_timeout)?;
+        let interval = self.health_interval.unwrap_or(Duration::MAX);
+        BadSetting::lasts("PluginOptions::health_interval", interval)?;
+        BadSetting::not_zero("PluginOptions::max_calls", self.max_calls)?;
+        BadSetting::not_zero("PluginOptions::max_subscriptions", self.max_subscriptions)?;
+        BadSetting::not_zero("PluginOptions::max_depth", self.max_depth)?;
+        BadSetting::not_zero("PluginOptions::max_digits", self.max_digits)?;
+        BadSetting::not_zero("PluginOptions::memory_limit", self.memory_limit)?;
+        self.queue.check()
+    }
+
     /// The limits of JSON that is forwarded to the plugin.
     pub(super) fn json_limits(&self) -> JsonLimits {
         JsonLimits { depth: self.max_depth, digits: self.max_digits }

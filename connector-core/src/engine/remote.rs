@@ -183,6 +183,11 @@ impl RemotePlugin {
         }
     }
 
+    /// Those of its own, besides its entry's.
+    pub(super) fn trace_limits(&self) -> [&TraceLimit; 4] {
+        [&self.link_traces, &self.dropped, &self.unstored, &self.ignored]
+    }
+
     /// Whether an occurrence of the event is queued for the link.
     pub(super) fn has_queued_event(&self, emitter: &str, event: &str) -> bool {
         self.outbox.any(|command| match command {

@@ -121,6 +121,7 @@ impl Supervisor {
         guard::call(&self.entry.traces, &self.entry.name, "the connector's `activated`", || connector.activated());
         drop(connector);
         loop {
+            let began = runtime::now();
             let (end, calls) = match self.unless_stopped(self.dial()).await {
                 None => break,
                 Some(Err(error)) => (error.into(), Vec::new()),
@@ -137,8 +138,11 @@ impl Supervisor {
             let next = self.remote.transition(ConnectionEvent::Failed(end.clone()), calls);
             self.report(next, &end);
             match next {
-                Next::AnnounceDown { retry: true } => delays = self::delays(&self.entry.options),
-                Next::TraceFailure { retry: true, .. } => {}
+                // A peer that ends each link right after its handshake must not be dialled without a pause.
+                Next::AnnounceDown { retry: true } if began.elapsed() >= self.entry.options.reconnect_max_delay => {
+                    delays = self::delays(&self.entry.options);
+                }
+                Next::AnnounceDown { retry: true } | Next::TraceFailure { retry: true, .. } => {}
                 _ => break,
             }
             if self.unless_stopped(runtime::sleep(delays.next_delay())).await.is_none() {
@@ -155,7 +159,7 @@ impl Supervisor {
         {
             engine.announce_link_down(&self.entry, end.to_string());
         }
-        // At most once per reconnect delay, which is short while the peer completes each handshake.
+        // At most once per reconnect delay.
         let end = Excerpt::new(end);
         match next {
             Next::AnnounceDown { .. } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::{CallError, Refusal};
+use crate::bad_setting::BadSetting;
 use crate::connector::{ConnectError, LinkEnd};
 
 /// Why a plugin could not be registered.
@@ -32,6 +33,14 @@ pub enum RegisterError {
         length: usize,
         /// The bound.
         limit: usize,
+    },
+    /// An option with which nothing can work, such as a limit of 0.
+    #[error("cannot register plugin \"{plugin}\": {setting}")]
+    Setting {
+        /// The plugin.
+        plugin: String,
+        /// The option.
+        setting: BadSetting,
     },
 }
 

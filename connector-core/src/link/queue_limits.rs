@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// Limits of the queue in front of a link. The defaults suit fast and slow links.
+use crate::bad_setting::BadSetting;
+
+/// Limits of the queue in front of a link, each at least 1. The defaults suit fast and slow links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueLimits {
@@ -69,6 +71,15 @@ impl QueueLimits {
     pub fn stall_timeout(mut self, limit: Duration) -> Self {
         self.stall_timeout = limit;
         self
+    }
+
+    /// # Errors
+    /// A limit with which no message passes.
+    pub(crate) fn check(&self) -> Result<(), BadSetting> {
+        BadSetting::not_zero("QueueLimits::capacity", self.capacity)?;
+        BadSetting::not_zero("QueueLimits::max_messages", self.max_messages)?;
+        BadSetting::not_zero("QueueLimits::max_bytes", self.max_bytes)?;
+        BadSetting::lasts("QueueLimits::stall_timeout", self.stall_timeout)
     }
 
     /// Whether a queue of this many messages and bytes counts as full.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
+use crate::excerpt::cut;
 use crate::wire::json::{read_again, without_position};
 use crate::wire::{Payload, PayloadError};
 
@@ -128,7 +129,7 @@ pub trait Parameters: Sized + 'static {
         let seed = Args(PhantomData);
         seed.deserialize(&mut serde_json::Deserializer::from_str(text))
             .or_else(|plain| read_again(text, plain, seed))
-            .map_err(|error| PayloadError::Unexpected(without_position(&error)))
+            .map_err(|error| PayloadError::Unexpected(cut(without_position(&error)).into_owned()))
     }
 }
 

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::{CAN_DEACTIVATE, Context, Handler, MethodResult, Plugin, Service};
 use crate::error::{Fault, ServiceError};
+use crate::excerpt::cut;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
 use crate::wire::{Name, Payload};
@@ -55,7 +56,7 @@ impl Instance {
             None if context.method() == CAN_DEACTIVATE => Box::pin(ready(Ok(Payload::new(true)))),
             None => {
                 let method = method_path(context.path(), context.method());
-                Box::pin(ready(Err(Fault::new(missing(&method, &context.client().name())))))
+                Box::pin(ready(Err(Fault::new(missing(&cut(method), &context.client().name())))))
             }
         }
     }

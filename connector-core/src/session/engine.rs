@@ -1,7 +1,8 @@
 //! The engine's side of the protocol on one link.
 
-use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, cut, display_key, display_name};
+use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
 use crate::error::{CallError, Fault, Refusal};
+use crate::excerpt::cut;
 use crate::wire::{Action, ErrorKind, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
 
 /// The engine's session with one plugin over one link.
@@ -209,11 +210,10 @@ fn handshake_answer<R>(
     if let Some(error) = error {
         let error = Fault::from_payload(*error);
         return match key {
-            None | Some(HANDSHAKE) => {
-                Event::Peer(EngineEvent::HandshakeFailed(cut(error.to_string().into()).into_owned()))
-            }
+            None | Some(HANDSHAKE) => Event::Peer(EngineEvent::HandshakeFailed(cut(error.to_string()).into_owned())),
             // The key is an echo: the handshake did not arrive as it was sent.
             Some(key) => {
+                let (key, error) = (cut(key), cut(error.to_string()));
                 let key = key.escape_debug();
                 Event::HandshakeUnreadable(format!("the handshake was answered as a call of \"{key}\": {error}"))
             }

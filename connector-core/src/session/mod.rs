@@ -19,6 +19,7 @@ use foldhash::{HashMap, HashMapExt};
 use thiserror::Error;
 
 use crate::error::{CallError, Fault};
+use crate::excerpt::cut;
 use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, RequestInfo, display_json};
 
 pub(crate) const HANDSHAKE: &str = "handshake";
@@ -255,13 +256,4 @@ fn display_key<'a>(key: Option<&'a Name>, id: Option<&'a Id>) -> Cow<'a, str> {
 /// Absent values read `undefined`, as in JavaScript.
 fn display_or_undefined<'a>(name: Option<&'a Name>, odd: Option<&'a str>) -> Cow<'a, str> {
     cut(name.map_or_else(|| odd.map_or("undefined".into(), display_json), |name| name.as_str().into()))
-}
-
-/// The beginning of a peer's text, for an error.
-fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
-    const MAX: usize = 1024;
-    match text.char_indices().nth(MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text,
-    }
 }

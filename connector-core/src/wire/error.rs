@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::Message;
+use crate::excerpt::cut;
 
 /// An invalid or unexpected payload.
 #[derive(Debug, Clone, Error)]
@@ -31,7 +32,7 @@ pub enum PayloadError {
 
 impl PayloadError {
     pub(crate) fn not_json(error: serde_json::Error) -> Self {
-        PayloadError::NotJson(error.to_string())
+        PayloadError::NotJson(cut(error.to_string()).into_owned())
     }
 
     pub(crate) fn not_serializable(error: serde_json::Error) -> Self {
@@ -39,7 +40,7 @@ impl PayloadError {
     }
 
     pub(crate) fn unexpected(error: serde_json::Error) -> Self {
-        PayloadError::Unexpected(error.to_string())
+        PayloadError::Unexpected(cut(error.to_string()).into_owned())
     }
 }
 
@@ -74,9 +75,10 @@ impl DecodeError {
     }
 
     pub(crate) fn of(error: serde_json::Error) -> Self {
+        let text = cut(error.to_string()).into_owned();
         match error.classify() {
-            serde_json::error::Category::Data => DecodeError::NotAMessage(error.to_string()),
-            _ => DecodeError::NotJson(error.to_string()),
+            serde_json::error::Category::Data => DecodeError::NotAMessage(text),
+            _ => DecodeError::NotJson(text),
         }
     }
 }

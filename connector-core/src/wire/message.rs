@@ -68,6 +68,13 @@ impl Message {
         }
     }
 
+    /// The number of bytes that its payload and its error hold: the length of a JSON text; of an unserialized value the
+    /// texts and numbers in it, which are visited each time. For a transport that moves messages without serializing them.
+    pub fn held_bytes(&self) -> usize {
+        let payloads = [self.payload.as_ref(), self.error.as_deref()];
+        payloads.into_iter().flatten().map(Payload::held_bytes).fold(0, usize::saturating_add)
+    }
+
     /// The number of bytes that a response echoes of its request.
     pub(crate) fn echoed_bytes(&self) -> usize {
         let length = |name: &Option<Name>| name.as_ref().map_or(0, |name| name.len());

@@ -45,6 +45,8 @@ trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
     /// The length of the value's JSON, or of the part that can be serialized.
     fn json_length(&self) -> usize;
+    /// What the value occupies in memory, approximately.
+    fn estimate(&self) -> usize;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
     fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
@@ -73,6 +75,10 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
             // A panic is reported when it is sent.
             _ => guard::contained(|| json::length(&self.value)).unwrap_or(0),
         }
+    }
+
+    fn estimate(&self) -> usize {
+        guard::contained(|| json::estimate(&self.value)).unwrap_or(0)
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
@@ -273,6 +279,14 @@ impl Payload {
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
             Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
+        }
+    }
+
+    /// The number of bytes held in memory: that of a text, or approximately that of a value.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Value(value) => value.estimate(),
+            _ => self.weight(),
         }
     }
 

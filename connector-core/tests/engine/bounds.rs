@@ -1,9 +1,9 @@
 //! Names, lists and profiles that a plugin chooses have bounds.
 
-use connector_core::{CallError, Engine, Plugin, Refusal, RegisterError};
+use connector_core::{CallError, ClientConfig, Engine, Plugin, PluginOptions, Refusal, RegisterError};
 use serde_json::{Value, json};
 
-use crate::scripted_peer::Peer;
+use crate::scripted_peer::{Peer, plugin_with_scripted_engine};
 use crate::support::{Host, settle};
 
 async fn ask(peer: &mut Peer, target: &str, method: &str, args: Value) -> Value {
@@ -38,6 +38,47 @@ async fn an_error_quotes_only_the_beginning_of_a_long_name() {
     let error = response["error"].as_str().unwrap();
     assert!(error.contains("xx…\" from \"p\"") && error.len() < 1500, "{}", error.len());
     assert_eq!(response["name"].as_str().map(str::len), Some(100_000));
+}
+
+/// Of refusals before and after the name is checked, and of errors that quote a value.
+#[tokio::test(start_paused = true)]
+async fn every_refusal_of_a_call_quotes_only_the_beginning_of_a_long_text() {
+    const LONG: usize = 100_000;
+    let long = "x".repeat(LONG);
+    let assert_cut = |response: &Value, begins: &str| {
+        let error = response["error"].as_str().unwrap();
+        assert!(error.contains(begins) && error.len() < 4000, "{} bytes: {}", error.len(), &error[..100]);
+    };
+    let host = Host::new().await;
+    let options = PluginOptions::default().max_calls(1).memory_limit(1_000_000);
+    host.engine.register(Plugin::new("one").method("never", std::future::pending::<()>)).unwrap();
+    let (mut peer, _peers) = host.add_scripted_with(options, "p", &[], false).await;
+    assert_cut(&ask(&mut peer, "manager", "activatePlugin", json!([long])).await, "Cannot active plugin xx");
+    assert_cut(&ask(&mut peer, "manager", "updateProfile", json!([{"name": long}])).await, "xx");
+    let update = json!([{"name": "p", "version": [long]}]);
+    assert_cut(&ask(&mut peer, "manager", "updateProfile", update).await, "invalid type");
+    let update = json!([{"name": "p", "methods": long}]);
+    assert_cut(&ask(&mut peer, "manager", "updateProfile", update).await, "invalid type");
+    assert_cut(&ask(&mut peer, "manager", "isActive", json!([{ &*long: 1 }])).await, "invalid");
+    peer.send(json!({"action": "request", "id": 0, "name": "one", "key": "never", "payload": []}));
+    settle().await;
+    let response = ask(&mut peer, "one", &long, json!([])).await;
+    assert_cut(&response, "is busy");
+    assert_eq!(response["key"].as_str().map(str::len), Some(LONG), "echoed whole");
+
+    let config = ClientConfig::default().max_running(1);
+    let plugin = Plugin::new("p").method("never", std::future::pending::<()>).method("number", async |n: i64| n);
+    let (_client, mut engine) = plugin_with_scripted_engine(plugin, config, false).await;
+    assert_cut(&ask(&mut engine, "p", &long, json!([])).await, "Method xx");
+    assert_cut(&ask(&mut engine, "p", "number", json!([long])).await, "invalid type: string");
+    engine.send(json!({
+        "action": "request", "id": 2, "name": "p", "key": "m", "payload": [],
+        "requestInfo": {"from": "a", "path": format!("p.{long}")},
+    }));
+    assert_cut(&engine.recv().await, "Method xx");
+    engine.send(json!({"action": "request", "id": 0, "name": "p", "key": "never", "payload": []}));
+    settle().await;
+    assert_cut(&ask(&mut engine, "p", &long, json!([])).await, "is busy");
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +150,7 @@ async fn a_request_may_not_name_any_number_of_plugins() {
 #[tokio::test(start_paused = true)]
 async fn event_names_are_freed_with_the_listener() {
     let host = Host::new().await;
-    let options = connector_core::PluginOptions::default().memory_limit(100_000);
+    let options = PluginOptions::default().memory_limit(100_000);
     let (peer, mut peers) = host.add_scripted_with(options, "p", &["m"], false).await;
     let subscribe = |peer: &Peer| {
         for n in 0..1500 {

@@ -151,6 +151,34 @@ async fn the_end_of_a_subscription_or_link_ends_the_wait() {
     soon(for_link).await.unwrap().unwrap();
 }
 
+/// Also if it is active again by the time that the emitter's task runs.
+#[tokio::test(start_paused = true)]
+async fn the_deactivation_of_the_emitter_ends_the_wait_with_an_error() {
+    let host = Host::new().await;
+    for activates_again in [false, true] {
+        let emitter = host.engine.register(Plugin::new("emitter")).unwrap();
+        host.engine.manager().activate("emitter").await.unwrap();
+        let mut stream = host.local.events::<(usize,)>("emitter", "e", 1).unwrap();
+        emitter.emit("e", (1,)).await.unwrap();
+        let mut waiting = std::pin::pin!(emitter.emit_within(HOUR, "e", (2,)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        host.engine.manager().deactivate("emitter").await.unwrap();
+        if activates_again {
+            host.engine.manager().activate("emitter").await.unwrap();
+        }
+        let error = soon(waiting).await.unwrap_err();
+        assert!(
+            error.to_string().contains("\"emitter\" is currently deactivated. It cannot emit the event e"),
+            "{error}"
+        );
+        assert!(matches!(soon(stream.recv()).await, Some(Event::Args((1,)))));
+        assert!(stream.recv().now_or_never().is_none());
+        let error = soon(emitter.emit_within(HOUR, "e", (3,))).await;
+        assert_eq!(error.is_err(), !activates_again);
+        host.engine.remove("emitter").await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_emits_nothing() {
     let (host, notes) = (Host::new().await, Notes::default());

@@ -9,6 +9,7 @@ use conformance::probe;
 use connector_core::{CallError, ClientConfig, LinkState, Plugin, PluginOptions, connect};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::scripted_peer::{Peer, plugin_with_scripted_engine};
 use crate::support::{Host, Notes, settle, short_queue, soon};
@@ -249,6 +250,32 @@ async fn a_dropped_link_ends_calls_and_refuses_new_ones() {
     assert!(client.onload().await.is_err());
     peer.all().await;
     assert!(peer.has_ended());
+}
+
+/// Its announcements are as rare as its links.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_ends_each_link_is_dialled_ever_more_slowly_until_a_link_lasts() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let (mut peer, mut peers) = host.add_scripted("brief", &[], false).await;
+    host.local.on("manager", "linkUp", notes.listener()).unwrap();
+    let (began, mut links) = (Instant::now(), 0);
+    // With the first delay there would be 2,400.
+    while began.elapsed() < Duration::from_secs(60) {
+        peer.close();
+        peer = peers.next().await;
+        peer.answer_handshake(&[], false).await;
+        links += 1;
+    }
+    assert!((60..240).contains(&links), "{links}");
+    assert_eq!(notes.take().len(), links);
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        peer.close();
+        peer = peers.next().await;
+        assert!(began.elapsed() <= Duration::from_millis(51), "{:?}", began.elapsed());
+        peer.answer_handshake(&[], false).await;
+    }
 }
 
 /// The link stops accepting before its queue is full, and events arrive one at a time.

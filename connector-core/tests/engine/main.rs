@@ -45,6 +45,7 @@ mod runtimes;
 mod script;
 mod serialize_panics;
 mod services;
+mod settings;
 mod stalls;
 mod subscriptions;
 mod support;

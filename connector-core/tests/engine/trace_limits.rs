@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use conformance::traces;
 use connector_core::{
-    Access, ClientConfig, ClientConnector, Engine, Link, LinkEnd, Operation, Plugin, Policy, Profile, async_trait,
-    serve,
+    Access, ClientConfig, ClientConnector, Engine, Link, LinkEnd, Operation, Plugin, PluginOptions, Policy, Profile,
+    QueueLimits, async_trait, serve,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -112,7 +112,9 @@ async fn panics_of_a_factory_or_hook_are_traced_at_a_limited_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_link_that_ends_after_each_handshake_is_traced_at_a_limited_rate() {
     let host = Host::new().await;
-    let (mut peer, mut peers) = host.add_scripted("far", &[], false).await;
+    let short = Duration::from_millis(1);
+    let options = PluginOptions::default().reconnect_delay(short, short);
+    let (mut peer, mut peers) = host.add_scripted_with(options, "far", &[], false).await;
     let traces = traces(Level::INFO);
     let (began, mut links) = (tokio::time::Instant::now(), 0);
     while began.elapsed() < Duration::from_millis(900) {
@@ -123,4 +125,50 @@ async fn a_link_that_ends_after_each_handshake_is_traced_at_a_limited_rate() {
     }
     let lines = traces.containing("the link is");
     assert!(links > LIMIT && lines.len() <= LIMIT, "{links} links, {} lines: {lines:?}", lines.len());
+}
+
+/// No further warning would say so.
+#[tokio::test(start_paused = true)]
+async fn the_number_of_traces_left_out_is_traced_when_the_plugin_is_deactivated_or_dropped() {
+    let rule = |access: &Access<'_>| {
+        assert!(!matches!(access.operation, Operation::Call { .. }), "of the rule");
+        true
+    };
+    for deactivates in [true, false] {
+        let engine = Engine::builder().access_rule("rule", rule).build();
+        let local = engine.register(Plugin::new("local")).unwrap();
+        engine.manager().activate("local").await.unwrap();
+        let traces = traces(Level::WARN);
+        for _ in 0..100 {
+            local.call::<()>("local", "m", ()).await.unwrap_err();
+        }
+        assert_eq!(traces.lines().len(), LIMIT);
+        traces.clear();
+        if deactivates {
+            engine.manager().deactivate("local").await.unwrap();
+        }
+        drop((local, engine));
+        settle().await;
+        let lines = traces.lines();
+        assert!(lines.len() == 1 && lines[0].contains("plugin=\"local\" left_out=90"), "{lines:?}");
+    }
+}
+
+/// The limits of a link's own traces as well: here the events that are dropped in front of it.
+#[tokio::test(start_paused = true)]
+async fn the_number_of_dropped_events_left_out_is_traced_when_the_plugin_is_deactivated() {
+    let host = Host::new().await;
+    let options = PluginOptions::default().queue(QueueLimits::default().max_messages(8));
+    let (peer, _peers) = host.add_scripted_with(options, "far", &[], false).await;
+    peer.send(json!({"action": "on", "name": "local", "key": "e"}));
+    settle().await;
+    let traces = traces(Level::WARN);
+    // Beyond the 64 that the link accepts.
+    for number in 0..200 {
+        host.local.emit("e", (number,)).await.unwrap();
+    }
+    assert_eq!(traces.lines().len(), 1);
+    host.engine.manager().deactivate("far").await.unwrap();
+    let lines = traces.containing("traces over the limit were left out");
+    assert!(lines.len() == 1 && lines[0].contains("plugin=\"far\""), "{lines:?}");
 }

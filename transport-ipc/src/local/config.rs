@@ -11,7 +11,7 @@ pub struct LocalConfig {
     /// Limits and timeouts of each link.
     pub ipc: IpcConfig,
     /// The maximum number of links at once. Further connections are closed as soon as they are accepted, unless the oldest
-    /// link whose engine has not performed the plugin handshake within 500 ms can be closed instead. A link counts until it
+    /// link whose engine has not performed the plugin handshake within 75 ms can be closed instead. A link counts until it
     /// is dropped. Default 64; at least 1.
     pub max_connections: usize,
 }

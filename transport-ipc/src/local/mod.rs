@@ -12,7 +12,7 @@
 //!
 //! | what | default | setting |
 //! | --- | --- | --- |
-//! | links | 64; one without the plugin handshake gives way after 500 ms | [`LocalConfig::max_connections`] |
+//! | links | 64; one without the plugin handshake gives way after 75 ms | [`LocalConfig::max_connections`] |
 //! | plugin handshake of a link | 10 s | `ClientConfig::handshake_timeout` |
 //! | bytes received before the plugin handshake | 64 KiB in total | none |
 //! | one message | 16 MiB | [`IpcConfig::max_message`](crate::IpcConfig::max_message) |

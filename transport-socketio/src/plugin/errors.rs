@@ -2,7 +2,7 @@
 
 use std::io;
 
-use connector_core::{ConnectError, LinkEnd};
+use connector_core::{ConnectError, Excerpt, LinkEnd};
 use rust_engineio::Error;
 use tungstenite::error::ProtocolError;
 
@@ -27,6 +27,8 @@ pub(super) fn of_dial(error: Error, place: &str) -> ConnectError {
             | ProtocolError::SecWebSocketAcceptKeyMismatch),
         )) => ConnectError::failed(format!("{place} sent an invalid answer to the upgrade ({error}): {NOT_A_SERVER}")),
         Error::InvalidJson(_) | Error::InvalidPacket() | Error::InvalidPacketId(_) | Error::IncompletePacket() => {
+            // The error may quote what the peer sent.
+            let error = Excerpt::new(error);
             ConnectError::Protocol(format!("{place} does not speak engine.io ({error}): {NOT_A_SERVER}"))
         }
         // The URL, the headers or TLS: all permanent. The error omits the URL.

@@ -12,6 +12,7 @@ use super::spawn::spawn;
 use super::worker::{Status, Watch};
 use crate::config::WorkerConfig;
 use crate::link::links;
+use crate::pipe::Capacity;
 
 /// Starts a thread, or a task, as its plugin and makes a link to it.
 ///
@@ -50,7 +51,7 @@ impl PluginConnector for WorkerConnector {
         {
             return Err(ConnectError::failed("the previous plugin blocks its thread and has not ended yet"));
         }
-        let (here, there) = links(self.config.capacity);
+        let (here, there) = links(Capacity { messages: self.config.capacity, bytes: self.config.capacity_bytes });
         let worker = spawn(&self.name, Arc::clone(&self.make), there, &self.config)?;
         tracing::debug!(plugin = self.name, placement = ?self.config.placement, "started the plugin");
         self.previous = Some(worker.watch());

@@ -6,13 +6,16 @@ use connector_core::{ConnectError, Link, PluginConnector, async_trait};
 use tokio::sync::mpsc;
 
 use crate::client::WorkerClient;
+use crate::config::DEFAULT_CAPACITY_BYTES;
 use crate::link::links;
+use crate::pipe::Capacity;
 
 /// Links that may wait to be accepted.
 const BACKLOG: usize = 16;
 
 /// The two ends of a transport within the process, for a host that runs the plugin on its own thread or runtime;
-/// [`worker`](crate::worker) does all that for you. `capacity` is [`WorkerConfig::capacity`](crate::WorkerConfig::capacity).
+/// [`worker`](crate::worker) does all that for you. `capacity` is [`WorkerConfig::capacity`](crate::WorkerConfig::capacity); the
+/// limit in bytes is the default of [`WorkerConfig::capacity_bytes`](crate::WorkerConfig::capacity_bytes).
 ///
 /// ```
 /// use connector_core::{ClientConfig, Engine, ExternalProfile, Plugin, Registration, serve};
@@ -47,7 +50,7 @@ pub struct PairConnector {
 impl PluginConnector for PairConnector {
     /// Ignores the URL: the other end is known.
     async fn connect(&mut self, _url: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let (here, there) = links(self.capacity);
+        let (here, there) = links(Capacity { messages: self.capacity, bytes: DEFAULT_CAPACITY_BYTES });
         let gone = |_| ConnectError::Refused("the other end is no longer served".to_owned());
         self.dial.send(Box::new(there)).await.map_err(gone)?;
         Ok(Box::new(here))

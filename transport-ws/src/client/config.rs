@@ -44,7 +44,7 @@ pub struct WsServerConfig {
     /// Default: 256. At least 1.
     ///
     /// If a further one arrives, the oldest pending connection is closed, or the new one waits until that has been
-    /// pending for 500 ms. Of several addresses, the one with the most pending connections loses one. A pending
+    /// pending for 75 ms. Of several addresses, the one with the most pending connections loses one. A pending
     /// connection may send at most 64 KiB in total.
     pub max_handshakes: usize,
     /// The origins whose pages may connect, in a browser's notation without a path: `https://remix.ethereum.org`.

@@ -11,8 +11,9 @@ use crate::plugin::WsConnectorConfig;
 pub struct StpWsConfig {
     /// Configures dialling: limits and timeouts of each link, a token, TLS. Default: [`WsConnectorConfig::default`].
     pub connector: WsConnectorConfig,
-    /// Upper bound of the delay before the first attempt to reconnect. The bound doubles with each failed attempt, and a
-    /// success resets it. Each delay is drawn uniformly between zero and its bound. Default: 50 ms.
+    /// Upper bound of the delay before the first attempt to reconnect. The bound doubles with each attempt, and is
+    /// reset once a connection has lasted as long as `reconnect_max_delay`. Each delay is drawn uniformly between zero
+    /// and its bound. Default: 50 ms.
     pub reconnect_min_delay: Duration,
     /// Maximum of the upper bound of reconnect delays. Default: 1 s.
     pub reconnect_max_delay: Duration,

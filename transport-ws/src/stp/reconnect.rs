@@ -9,6 +9,7 @@ use connector_core::{Excerpt, LinkEnd, ReconnectDelays, redacted_url};
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared as SharedFuture, select};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::connector::Shared;
@@ -52,10 +53,11 @@ impl Reconnect {
                 Outcome::WasUp(end) => end,
                 Outcome::NeverUp(_) | Outcome::Stopped => return,
             };
+            let mut delays = self.delays();
             loop {
                 tracing::warn!(lost = %Excerpt::new(&lost), "the connection is lost; reconnecting");
                 self.shared.handlers.error(format!("the connection to STP was lost ({lost}); reconnecting"));
-                match self.reconnect().await {
+                match self.reconnect(&mut delays).await {
                     Some(end) => lost = end,
                     None => return,
                 }
@@ -65,17 +67,27 @@ impl Reconnect {
         .await;
     }
 
-    /// Reconnects until a link was up and is lost again. `None` if it is stopped.
-    async fn reconnect(&mut self) -> Option<LinkEnd> {
+    fn delays(&self) -> ReconnectDelays {
         let config = &self.shared.config;
-        let mut delays = ReconnectDelays::new(config.reconnect_min_delay, config.reconnect_max_delay);
+        ReconnectDelays::new(config.reconnect_min_delay, config.reconnect_max_delay)
+    }
+
+    /// Reconnects until a link was up and is lost again. `None` if it is stopped. The delays grow until a link has
+    /// lasted.
+    async fn reconnect(&mut self, delays: &mut ReconnectDelays) -> Option<LinkEnd> {
         for attempts in 1_u64.. {
             let delay = pin!(tokio::time::sleep(delays.next_delay()));
             if let Either::Left(_) = select(self.stop.clone(), delay).await {
                 return None;
             }
+            let began = Instant::now();
             match self.link(None).await {
-                Outcome::WasUp(end) => return Some(end),
+                Outcome::WasUp(end) => {
+                    if began.elapsed() >= self.shared.config.reconnect_max_delay {
+                        *delays = self.delays();
+                    }
+                    return Some(end);
+                }
                 Outcome::Stopped => return None,
                 Outcome::NeverUp(error) => {
                     tracing::debug!(error = %Excerpt::new(&error), attempts, "reconnecting failed");

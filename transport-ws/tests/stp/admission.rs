@@ -5,7 +5,7 @@ use std::time::Duration;
 use connector_core::stp::{StpConnector, StpService};
 use serde_json::json;
 use transport_ws::stp::{StpHubConfig, StpListError, StpWsConnector, list};
-use transport_ws::{WsConnectorConfig, WsServerConfig};
+use transport_ws::{WsConfig, WsConnectorConfig, WsServerConfig};
 
 use crate::support::*;
 
@@ -82,6 +82,29 @@ async fn without_a_token_a_connection_lists_only_the_session_that_it_names() {
     let all = list(&hub.url, WsConnectorConfig::default().token("t"), seconds(5.0)).await.unwrap();
     assert_eq!(all, hub.handle.listing());
     assert_eq!(all.sessions.len(), 2);
+}
+
+/// Neither costs work that grows with the hub: the size is known before the listing is made.
+#[tokio::test]
+async fn listings_are_limited_in_rate_and_in_size() {
+    let config = StpHubConfig::default();
+    let server = config.server.clone().ws(WsConfig::default().max_sent_message(1500));
+    let hub = hub_with("127.0.0.1:0", config.server(server)).await;
+    let listed = async |peer: &mut Peer| {
+        peer.request(1, &json!({"method": "$hub.list"}), 9.0).await;
+        peer.json().await["params"].take()
+    };
+    let mut peer = Peer::service(&hub, "Service", &["A"]).await;
+    assert_eq!(listed(&mut peer).await["success"], true);
+    for _ in 0..10 {
+        let refused = listed(&mut peer).await;
+        let text = refused["result"].as_str().unwrap();
+        assert!(refused["success"] == false && text.contains("just listed the hub: wait a second"), "{text}");
+    }
+    let mut peer = Peer::service(&hub, "Large", &["B".repeat(800).as_str(), "C".repeat(800).as_str()]).await;
+    let refused = listed(&mut peer).await;
+    let text = refused["result"].as_str().unwrap();
+    assert!(refused["success"] == false && text.contains("too long for one message"), "{text}");
 }
 
 #[tokio::test]

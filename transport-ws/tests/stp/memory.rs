@@ -91,6 +91,26 @@ async fn a_registration_beyond_the_sessions_memory_is_refused() {
     assert_eq!((counters.services, counters.sessions), (2, 1));
 }
 
+#[tokio::test]
+async fn the_number_of_sessions_is_limited() {
+    let hub = hub_with("127.0.0.1:0", StpHubConfig::default().max_sessions(2)).await;
+    let _first = hub.service_in("a", "First", &["A"]).await;
+    let mut second = Peer::service(&hub, "Second", &["B"]).await;
+    let register = |session| json!({"method": "Register", "params": {"serviceName": "X", "sessionId": session}});
+    second.request(1, &register("b"), 3600.0).await;
+    let refused = second.json().await;
+    assert_eq!(refused["params"]["success"], false, "{refused}");
+    let text = refused["params"]["result"].as_str().unwrap();
+    assert!(text.starts_with("the hub has 2 sessions, and StpHubConfig::max_sessions allows no more"), "{text}");
+    // Its previous registration stays, and it may move to a session that exists, which frees its own.
+    assert_eq!(hub.handle.counters().sessions, 2);
+    second.request(2, &register("a"), 3600.0).await;
+    assert_eq!(second.json().await["params"]["success"], true);
+    assert_eq!(hub.handle.counters().sessions, 1);
+    let _third = hub.service_in("c", "Third", &[]).await;
+    assert_eq!(hub.handle.counters().sessions, 2);
+}
+
 /// A requester that reads late gets an answer or a refusal for each of its requests.
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_replaced_by_a_refusal() {
@@ -219,6 +239,7 @@ async fn a_request_reaches_a_service_behind_many_busy_ones() {
 async fn a_hubs_setting_that_cannot_work_is_an_error_of_bind() {
     let good = StpHubConfig::default;
     for (config, error) in [
+        (good().max_sessions(0), "StpHubConfig::max_sessions is 0"),
         (good().max_pending(0), "StpHubConfig::max_pending is 0"),
         (good().session_memory_limit(0), "StpHubConfig::session_memory_limit is 0"),
         (good().queue(QueueLimits::default().max_bytes(0)), "StpHubConfig::queue.max_bytes is 0"),

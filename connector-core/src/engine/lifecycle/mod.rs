@@ -22,6 +22,7 @@ use super::remote::RemotePlugin;
 use super::{EngineState, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, RegisterError};
+use crate::excerpt::cut;
 use crate::guard;
 use crate::plugin::Instance;
 use crate::profile::Profile;
@@ -69,6 +70,9 @@ impl EngineState {
             return Err(RegisterError::NameTooLong { length: profile.name.len(), limit: MAX_NAME });
         }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
+        if let Err(setting) = options.check() {
+            return Err(RegisterError::Setting { plugin: profile.name, setting });
+        }
         let name = Name::from(profile.name.as_str());
         let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
@@ -149,7 +153,7 @@ impl EngineState {
     ) -> Result<(), ActivateError> {
         let entry = match (self.find_for(requester.as_ref(), name), change) {
             (Some(entry), _) => entry,
-            (None, Change::Activate) => return Err(ActivateError::NotRegistered(name.to_owned())),
+            (None, Change::Activate) => return Err(ActivateError::NotRegistered(cut(name).into_owned())),
             (None, _) => return Ok(()),
         };
         let state = lock(&entry.lifecycle).state();

@@ -177,6 +177,7 @@ impl EngineState {
             supervisor::stopped(remote).await;
             remote.transition(ConnectionEvent::Reset, Vec::new());
         }
+        entry.trace_left_out();
     }
 
     fn announce_deactivated(&self, entry: &Entry) {
@@ -195,6 +196,7 @@ impl EngineState {
         if lock(&entry.lifecycle).lost() {
             self.isolate(entry);
             self.announce_deactivated(entry);
+            entry.trace_left_out();
         }
     }
 

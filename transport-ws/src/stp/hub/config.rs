@@ -24,6 +24,9 @@ pub struct StpHubConfig {
     /// what the others leave free; beyond that its requests and registrations are refused and its informs dropped.
     /// Default: 256 MiB.
     pub session_memory_limit: usize,
+    /// Maximum number of sessions. A registration that would begin another one is refused. A session ends with its last
+    /// service. Default: 1,024. At least 1.
+    pub max_sessions: usize,
     /// Maximum number of requests that await one service's answers. Further requests go to another service that solves
     /// them, or are refused. One connection may occupy at most half of what the others leave free. Default: 16,384. At
     /// least 1.
@@ -43,6 +46,7 @@ impl Default for StpHubConfig {
             server: WsServerConfig::default().max_connections(4096).max_connections_per_address(Some(256)),
             queue: QueueLimits::default(),
             session_memory_limit: 256 << 20,
+            max_sessions: 1024,
             max_pending: 16_384,
             register_timeout: Duration::from_secs(10),
             list_to_remote: false,
@@ -71,6 +75,13 @@ impl StpHubConfig {
     #[must_use]
     pub fn session_memory_limit(mut self, bytes: usize) -> StpHubConfig {
         self.session_memory_limit = bytes;
+        self
+    }
+
+    /// Sets [`max_sessions`](StpHubConfig#structfield.max_sessions). Default: 1,024; at least 1.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> StpHubConfig {
+        self.max_sessions = sessions;
         self
     }
 
@@ -103,6 +114,7 @@ impl StpHubConfig {
         BadSetting::not_zero("StpHubConfig::queue.max_bytes", self.queue.max_bytes)?;
         BadSetting::lasts("StpHubConfig::queue.stall_timeout", self.queue.stall_timeout)?;
         BadSetting::not_zero("StpHubConfig::session_memory_limit", self.session_memory_limit)?;
+        BadSetting::not_zero("StpHubConfig::max_sessions", self.max_sessions)?;
         BadSetting::not_zero("StpHubConfig::max_pending", self.max_pending)?;
         BadSetting::lasts("StpHubConfig::register_timeout", self.register_timeout)
     }

@@ -76,7 +76,7 @@ impl StpHub {
         config.check()?;
         let server = WsServer::bind(addr, config.server.clone()).await?;
         let traces = Arc::new(TraceLimit::per_second(TRACES));
-        let router = Mutex::new(Router::new(config.max_pending, config.session_memory_limit));
+        let router = Mutex::new(Router::new(config.max_pending, config.max_sessions, config.session_memory_limit));
         Ok(StpHub { server, inner: Arc::new(Inner { config, router, traces }) })
     }
 

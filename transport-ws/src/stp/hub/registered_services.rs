@@ -32,7 +32,7 @@ impl Router {
     /// Gives a connection a place in the session that its registration names, or its present place.
     ///
     /// # Errors
-    /// It has left, or the session that its URL names has too long an id.
+    /// It has left, the session that its URL names has too long an id, or there are too many sessions.
     pub(super) fn enter(&mut self, id: PeerId, service: &StpService) -> Result<Entry, String> {
         let peer = self.peers.get(&id).ok_or("the connection has ended")?;
         if let Some(long) = peer.suffix.as_ref().filter(|suffix| suffix.len() > MAX_ID) {
@@ -47,6 +47,13 @@ impl Router {
             return Ok(Entry { session, place: present.place, account, previous, stays: true });
         }
         let name: Arc<str> = named.map_or_else(|| unique_name("session").into(), |named| (**named).into());
+        if self.sessions.len() >= self.max_sessions && !self.sessions.contains_key(&name) {
+            return Err(format!(
+                "the hub has {} sessions, and StpHubConfig::max_sessions allows no more: register in one of them, or try \
+                 again later",
+                self.sessions.len()
+            ));
+        }
         self.last_place += 1;
         let (place, limit) = (self.last_place, self.session_memory_limit);
         let session = self.sessions.entry(Arc::clone(&name)).or_insert_with(|| Session {

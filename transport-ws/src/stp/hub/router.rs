@@ -32,6 +32,7 @@ pub(super) struct Router {
     /// The last place in the order of registration. The first one is 1.
     pub(super) last_place: u64,
     max_pending: usize,
+    pub(super) max_sessions: usize,
     pub(super) session_memory_limit: usize,
 }
 
@@ -113,7 +114,7 @@ pub(super) type Batch<'a> = Vec<Outgoing<'a>>;
 
 impl Router {
     /// At most `max_pending` requests await one service's answers.
-    pub(super) fn new(max_pending: usize, session_memory_limit: usize) -> Router {
+    pub(super) fn new(max_pending: usize, max_sessions: usize, session_memory_limit: usize) -> Router {
         Router {
             peers: HashMap::new(),
             sessions: BTreeMap::new(),
@@ -121,6 +122,7 @@ impl Router {
             services: 0,
             last_place: 0,
             max_pending,
+            max_sessions,
             session_memory_limit,
         }
     }

@@ -111,7 +111,8 @@ impl Inner {
     /// Registers a service, and returns its session.
     ///
     /// # Errors
-    /// The session's memory is used up, or its id is too long. A previous registration is unaffected.
+    /// The session's memory is used up, its id is too long, or there are too many sessions. A previous registration is
+    /// unaffected.
     fn enter(&self, from: Origin<'_>, service: StpService) -> Result<Arc<str>, String> {
         let ids = [&service.machine_id, &service.session_id].into_iter().flatten();
         let texts: usize = ids.chain([&service.service_name, &service.language]).map(String::len).sum();

@@ -7,7 +7,7 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use super::raw::request;
 use super::verdict::Side::Peer;
 use super::victim::Kind::Engine;
-use super::{Attack, Case, Target};
+use super::{Attack, Case, FOUND, Target};
 
 const PYTHON_PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/python/plugin.py");
 
@@ -17,6 +17,9 @@ pub(super) const CASES: &[Case] = &[
         .about("a child process on Node's channel that emits at full speed, beside a steady listener")
         .child(&["node", "-e", FLOODING_CHILD]),
     Case::new("worker-flood", Engine, Peer, 0, worker_flood).about("the same by a plugin in a thread"),
+    Case::new("secrets", Engine, Peer, 4, secrets)
+        .about("a plugin asks for what the host knows of others: URLs with tokens, a child's standard error")
+        .child(&["sh", "-c", "echo password=s3cret >&2; exit 3"]),
     Case::new("nested", Engine, Peer, 5, nested)
         .about("100,000 nested brackets, 5 times, relayed to a plugin in Python that another plugin calls")
         .calls("child", "add")
@@ -55,8 +58,30 @@ fn flood(mut target: Target, plugin: &'static str) -> Attack {
     })
 }
 
+/// No answer may contain what is secret of the child or of the plugin that cannot be reached: see the victim.
+fn secrets(mut target: Target) -> Attack {
+    Box::pin(async move {
+        let mut link = target.link()?;
+        let requests = [
+            ("manager", "getProfile", r#"["unreachable"]"#),
+            ("unreachable", "m", "[]"),
+            ("manager", "activatePlugin", r#"["unreachable"]"#),
+            ("manager", "activatePlugin", r#"["child"]"#),
+        ];
+        for (n, (name, key, payload)) in requests.into_iter().enumerate() {
+            link.send(request(n, name, key, payload)).await?;
+            let answer = link.receive().await?;
+            if answer.contains("s3cret") {
+                return Err(format!("{FOUND}{answer}"));
+            }
+            target.count();
+        }
+        Ok(Box::new(link) as _)
+    })
+}
+
 /// The child attacks.
-fn nothing(target: Target) -> Attack {
+pub(super) fn nothing(target: Target) -> Attack {
     Box::pin(async move {
         target.count();
         Ok(Box::new(()) as _)

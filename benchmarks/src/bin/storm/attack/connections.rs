@@ -1,25 +1,33 @@
 //! Connections that hold places and memory without having proved anything.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 use super::load::Operation;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Hub, Local, Ws, WsToken};
-use super::{Attack, Case, FOUND, Target};
+use super::{Attack, Case, FOUND, Held, Result, Target};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("silent-ws", Ws, Stranger, 200, silent)
         .about("200 silent TCP connections every 5 s")
         .politely(Operation::Join),
+    Case::new("silent-token-ws", WsToken, Stranger, 200, silent)
+        .about("the same at a server with a token")
+        .politely(Operation::Join),
     Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Operation::Join),
     Case::new("silent-local", Local, Stranger, 200, silent)
         .about("the same at a local socket")
         .politely(Operation::Join),
+    Case::new("arrivals-ws", Ws, Stranger, 2000, arrivals)
+        .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
+    Case::new("arrivals-hub", Hub, Stranger, 2000, arrivals).about("the same at a hub"),
     Case::new("pings-ws", Ws, Stranger, 128, pings).about("128 links that only answer pings"),
     Case::new("half-frames-ws", Ws, Stranger, 100, half_frames).about("100 sockets with an unfinished 16 MiB frame"),
     Case::new("half-frames-hub", Hub, Stranger, 100, half_frames).about("the same at a hub"),
@@ -34,6 +42,9 @@ pub(super) const CASES: &[Case] = &[
 
 /// The interval between bursts of silent connections.
 const BURST: Duration = Duration::from_secs(5);
+/// How often connections that arrive steadily become due, and how often in a second.
+const TICK: Duration = Duration::from_millis(10);
+const TICKS: usize = 100;
 /// The largest message of every transport.
 const LARGEST: usize = 16 << 20;
 
@@ -56,6 +67,32 @@ pub(super) fn silent(target: Target) -> Attack {
     })
 }
 
+pub(super) fn arrivals(target: Target) -> Attack {
+    Box::pin(async move {
+        let max = 2 * target.n;
+        let (mut ticks, mut opening, mut open) = (interval(TICK), FuturesUnordered::new(), VecDeque::new());
+        while Instant::now() < target.until {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let due = target.n.div_ceil(TICKS).min(max.saturating_sub(opening.len()));
+                    opening.extend((0..due).map(|_| raw::open(target.kind, &target.url)));
+                }
+                Some(opened) = opening.next() => {
+                    if let Ok(stream) = opened {
+                        target.count();
+                        open.push_back(stream);
+                    }
+                    if open.len() > max {
+                        open.pop_front();
+                    }
+                }
+            }
+        }
+        drop(opening);
+        Ok(Box::new(open) as _)
+    })
+}
+
 fn pings(target: Target) -> Attack {
     Box::pin(async move {
         let mut links = JoinSet::new();
@@ -70,19 +107,23 @@ fn pings(target: Target) -> Attack {
 }
 
 fn half_frames(target: Target) -> Attack {
-    Box::pin(async move {
-        let mut open = Vec::new();
-        for _ in 0..target.n {
-            let Ok(mut socket) = Socket::dial(&target.url).await else { continue };
-            // All but the last byte, or as much as the victim takes.
-            let mut frame = raw::frame_header(LARGEST as u64);
-            frame.resize(frame.len() + LARGEST - 1, b'x');
-            let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
-            target.count();
-            open.push(socket);
-        }
-        Ok(Box::new(open) as _)
-    })
+    let url = target.url.clone();
+    Box::pin(half_frames_at(target, url))
+}
+
+/// `url` is the websocket's.
+pub(super) async fn half_frames_at(target: Target, url: String) -> Result<Held> {
+    let mut open = Vec::new();
+    for _ in 0..target.n {
+        let Ok(mut socket) = Socket::dial(&url).await else { continue };
+        // All but the last byte, or as much as the victim takes.
+        let mut frame = raw::frame_header(LARGEST as u64);
+        frame.resize(frame.len() + LARGEST - 1, b'x');
+        let _ = tokio::time::timeout(Duration::from_secs(1), socket.write(&frame)).await;
+        target.count();
+        open.push(socket);
+    }
+    Ok(Box::new(open) as _)
 }
 
 fn half_lines(target: Target) -> Attack {
@@ -111,7 +152,7 @@ fn wrong_token(target: Target) -> Attack {
             }
             Ok(())
         });
-        join_all(clients).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        join_all(clients).await.into_iter().collect::<Result<Vec<()>>>()?;
         Ok(Box::new(()) as _)
     })
 }

@@ -70,12 +70,7 @@ fn of_websocket(target: Target) -> Attack {
 #[cfg(feature = "socketio")]
 fn of_socketio(target: Target) -> Attack {
     Box::pin(async move {
-        let mut link = Socket::dial(&format!("{}{}", target.url, super::polling::WEBSOCKET)).await?;
-        link.send("40").await?;
-        while !link.receive().await?.starts_with("40") {}
-        let handshake = r#"{"action":"request","id":0,"name":"victim","key":"handshake","payload":["victim",null]}"#;
-        link.send(format!(r#"42["message",{handshake}]"#)).await?;
-        while !link.receive().await?.contains("response") {}
+        let link = super::polling::engine(&target.url).await?;
         flood(link, target, raw::masked_frame(r#"42["message",7]"#)).await
     })
 }

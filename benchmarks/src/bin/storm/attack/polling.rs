@@ -4,18 +4,25 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connections::{plain_get, silent};
+use super::connections::{arrivals, half_frames_at, plain_get, silent};
 use super::load::Operation;
-use super::raw::{self, Socket};
+use super::raw::{self, Socket, request};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Socketio, SocketioToken};
-use super::{Attack, Case, FOUND, Target};
+use super::{Attack, Case, FOUND, Result, Target};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("silent-socketio", Socketio, Stranger, 200, silent)
         .about("200 silent TCP connections every 5 s")
         .politely(Operation::Join),
+    Case::new("silent-token-socketio", SocketioToken, Stranger, 200, silent)
+        .about("the same at a server with a token")
+        .politely(Operation::Join),
+    Case::new("arrivals-socketio", Socketio, Stranger, 2000, arrivals)
+        .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
     Case::new("pings-socketio", Socketio, Stranger, 128, pings).about("128 links that only answer pings"),
+    Case::new("half-frames-socketio", Socketio, Stranger, 100, half_frames)
+        .about("100 websockets with an unfinished 16 MiB frame"),
     Case::new("bodies-socketio", Socketio, Stranger, 200, bodies).about("200 POSTs without their bodies"),
     Case::new("sessions-socketio", Socketio, Stranger, 0, sessions)
         .about("long-polling sessions, opened and abandoned at full speed over 8 connections")
@@ -28,7 +35,18 @@ pub(super) const CASES: &[Case] = &[
         .brief(),
 ];
 
-pub(super) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// An engine's end of a link, after the handshake.
+pub(super) async fn engine(url: &str) -> Result<Socket> {
+    let mut link = Socket::dial(&format!("{url}{WEBSOCKET}")).await?;
+    link.send("40").await?;
+    while !link.receive().await?.starts_with("40") {}
+    let handshake = request(0, "victim", "handshake", r#"["victim",null]"#);
+    link.send(format!(r#"42["message",{handshake}]"#)).await?;
+    while !link.receive().await?.contains("response") {}
+    Ok(link)
+}
 
 /// Connects to the namespace, but never answers the plugin's handshake. Answers engine.io's pings.
 fn pings(target: Target) -> Attack {
@@ -50,6 +68,11 @@ fn pings(target: Target) -> Attack {
         }
         Ok(Box::new(links) as _)
     })
+}
+
+fn half_frames(target: Target) -> Attack {
+    let url = format!("{}{WEBSOCKET}", target.url);
+    Box::pin(half_frames_at(target, url))
 }
 
 fn bodies(target: Target) -> Attack {
@@ -111,7 +134,7 @@ fn wrong_token(target: Target) -> Attack {
             }
             Ok(())
         });
-        join_all(clients).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        join_all(clients).await.into_iter().collect::<Result<Vec<()>>>()?;
         Ok(Box::new(()) as _)
     })
 }

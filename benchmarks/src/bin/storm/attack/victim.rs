@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use connector_core::{CallError, ClientConfig, Context, Engine, Payload, Plugin, Serving, serve};
+use connector_core::{CallError, ClientConfig, Context, Engine, Payload, Plugin, Rest, Serving, serve};
 use examples::{Done, report};
 use tokio::io::AsyncReadExt;
 use transport_ipc::{ChannelKind, Program};
@@ -93,7 +93,7 @@ async fn stdin_ends() {
 
 /// The plugin behind each server.
 fn plugin() -> Plugin {
-    Plugin::new("victim").method("echo", echo).method("big", big)
+    Plugin::new("victim").method("echo", echo).method("big", big).method("work", work)
 }
 
 async fn echo(value: Payload) -> Payload {
@@ -120,6 +120,15 @@ async fn burst(ctx: Context, events: usize, bytes: usize) -> Result<(), CallErro
     Ok(())
 }
 
+/// Subscribes to those events, and then blocks its thread.
+async fn block(ctx: Context, ms: u64) -> Result<(), CallError> {
+    ctx.client().on("store", "value", |_: Rest| {})?;
+    // Its link's task sends the subscription meanwhile.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    std::thread::sleep(Duration::from_millis(ms));
+    Ok(())
+}
+
 /// Emits events at full speed, until the call is cancelled.
 async fn flood(ctx: Context) -> Result<(), CallError> {
     loop {
@@ -140,11 +149,13 @@ async fn engine(plugins: Vec<String>, child: Vec<String>) -> Done {
         // A hostile child never becomes active.
         tokio::spawn(async move { manager.activate("child").await });
     }
-    engine.register(transport_worker::worker("thread", || Plugin::new("thread").method("flood", flood)))?;
+    let thread = || Plugin::new("thread").method("flood", flood).method("block", block);
+    engine.register(transport_worker::worker("thread", thread))?;
     // Connections to a listener that does not accept are made, but nothing answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
     engine.register(transport_ws::plugin("silent", &format!("ws://{}", silent.local_addr()?)))?;
-    engine.register(transport_ws::plugin("unreachable", "ws://127.0.0.1:9"))?;
+    // Everything but the host and the port is secret.
+    engine.register(transport_ws::plugin("unreachable", "ws://user:s3cret@127.0.0.1:9/s3cret?token=s3cret"))?;
     for name in ["app", "worker", "store"] {
         engine.manager().activate(name).await?;
     }

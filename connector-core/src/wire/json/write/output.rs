@@ -1,4 +1,4 @@
-//! Where JSON goes: into a buffer, or only into a length.
+//! Where JSON goes: into a buffer, or only into a length or an estimate.
 
 use std::io;
 
@@ -6,13 +6,24 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::Error;
 
-use super::{str_length, write, write_str};
+use super::{str_length, write, write_str, write_to};
 
 pub(crate) trait Output: io::Write {
     fn push(&mut self, byte: u8);
     fn extend(&mut self, bytes: &[u8]);
     /// Appends a quoted string.
     fn string(&mut self, text: &str);
+    /// Appends a number, a boolean or a character.
+    ///
+    /// # Errors
+    /// As serde_json.
+    fn scalar(&mut self, value: &impl Serialize) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        serde_json::to_writer(self, value)
+    }
+
     /// Appends a key. Numbers and booleans become quoted keys.
     ///
     /// # Errors
@@ -86,6 +97,55 @@ impl Output for Length {
 /// For the scalars that serde_json writes.
 impl io::Write for Length {
     #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Adds up what the parts of a value occupy in memory, without looking at the characters of a text.
+#[derive(Default)]
+pub(super) struct Estimate(usize);
+
+impl Estimate {
+    pub(super) fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+impl Output for Estimate {
+    #[inline]
+    fn push(&mut self, _: u8) {
+        self.0 += 1;
+    }
+
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    #[inline]
+    fn string(&mut self, text: &str) {
+        self.0 += text.len();
+    }
+
+    #[inline]
+    fn scalar(&mut self, value: &impl Serialize) -> Result<(), Error> {
+        self.0 += size_of_val(value);
+        Ok(())
+    }
+
+    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        write_to(self, key)
+    }
+}
+
+/// For what serde_json writes.
+impl io::Write for Estimate {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())

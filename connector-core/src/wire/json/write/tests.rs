@@ -104,3 +104,10 @@ proptest! {
         same(&text);
     }
 }
+
+#[test]
+fn an_estimate_counts_texts_by_their_length_and_numbers_by_their_type() {
+    assert_eq!(estimate("\0".repeat(1000).as_str()), 1000);
+    assert_eq!(estimate(&vec![0.1_f64; 100]), "[]".len() + 99 * ",".len() + 100 * size_of::<f64>());
+    assert_eq!(estimate(&BTreeMap::from([("key", 7_u8)])), "{key:}".len() + 1);
+}
