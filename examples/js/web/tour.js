@@ -45,20 +45,28 @@ const check = (what, actual, expected = true) => {
 const normalized = text => text.replace(/process \d+/g, 'process PID').replace(/tries since: \d+/, 'tries since: N')
 
 const steps = page => page.$$eval('#steps li', items => items.map(item => [...item.children].map(child => child.textContent).join(' → ')))
-const isUp = (page, name) => page.waitForFunction(name => [...document.querySelectorAll('#plugins li')]
-  .some(item => item.querySelector('strong').textContent === name && item.querySelector('.is-up')), { timeout: LIMIT }, name)
-const finished = page => page.waitForFunction(() => document.documentElement.dataset.tour, { timeout: LIMIT })
+/** Waits until a function of the page returns a truthy value. */
+const until = (page, what, check, ...args) => page.waitForFunction(check, { timeout: LIMIT }, ...args)
+  .catch(error => { throw new Error(`waited for ${what}: ${error.message}`) })
+const finished = page => until(page, 'the end of the tour', () => document.documentElement.dataset.tour)
+const isUp = (page, name) => until(page, `the link of ${name}`, name => [...document.querySelectorAll('#plugins li')]
+  .some(item => item.querySelector('strong').textContent === name && item.querySelector('.is-up')), name)
 const background = page => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+
+async function screenshot(page) {
+  await page.setViewport({ width: 1200, height: 900, deviceScaleFactor: 0.75 })
+  await page.screenshot({ path: flag('screenshot'), fullPage: true })
+}
 
 async function tour(page, url) {
   await page.setViewport({ width: 1200, height: 900 })
   await page.goto(url)
   await finished(page)
-  check('the tour ends', await page.$eval('#end', end => end.textContent.replace(/[\d.]+ s$/, 'N s')), '22 steps in N s')
+  check('the tour ends', await page.$eval('#end', end => end.textContent.replace(/[\d.]+ s$/, 'N s')), '20 steps in N s')
   const lines = (await steps(page)).map(normalized)
   if (process.argv.includes('--record')) fs.writeFileSync(EXPECTED, lines.join('\n') + '\n')
   check('its steps', lines, fs.readFileSync(EXPECTED, 'utf8').trimEnd().split('\n'))
-  if (flag('screenshot')) await page.screenshot({ path: flag('screenshot'), fullPage: true })
+  if (flag('screenshot')) await screenshot(page)
 }
 
 /** Presses Tab until an element has the focus. */
@@ -79,9 +87,9 @@ async function editor(page) {
 
 async function buttons(page) {
   await tabTo(page, 'reload')
-  await page.evaluate(() => { document.getElementById('plugin-editor').before = true })
+  await page.evaluate(() => { document.getElementById('plugin-editor').dataset.before = true })
   await page.keyboard.press('Enter')
-  await page.waitForFunction(() => { const frame = document.getElementById('plugin-editor'); return frame && !frame.before }, { timeout: LIMIT })
+  await until(page, 'a new frame', () => { const frame = document.getElementById('plugin-editor'); return frame && !frame.dataset.before })
   await isUp(page, 'editor')
   const frame = await editor(page)
   check('a reloaded frame is replaced', true)
@@ -90,12 +98,12 @@ async function buttons(page) {
   await frame.type('#text', 'four words from me')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
-  await page.waitForFunction(() => document.querySelector('#steps li:last-child').textContent.includes('notes.txt, 4 words'), { timeout: LIMIT })
+  await until(page, 'the event', () => document.querySelector('#steps li:last-child').textContent.includes('notes.txt, 4 words'))
   check('what the user saves in the frame is an event', normalized((await steps(page)).at(-1)), 'page receives editor\'s event saved → notes.txt, 4 words')
 
   await page.focus('#panic')
   await page.keyboard.press('Enter')
-  await page.waitForFunction(() => document.querySelector('#steps li:last-child .what').textContent === 'the worker panics', { timeout: LIMIT })
+  await until(page, 'the panic', () => document.querySelector('#steps li:last-child .what').textContent === 'the worker panics')
   await isUp(page, 'counter')
   check('a worker that panicked is replaced', true)
 }
@@ -117,7 +125,7 @@ async function shortPage(page, url, name) {
   const expected = comment.replace(/^\/\/! /gm, '').trimEnd()
   await page.goto(`${url}pages/${name}.html`)
   const lines = expected.split('\n').length
-  await page.waitForFunction(lines => document.body.innerText.trim().split('\n').length >= lines, { timeout: LIMIT }, lines)
+  await until(page, 'its lines', lines => document.body.innerText.trim().split('\n').filter(Boolean).length >= lines, lines)
   check(`pages/${name}.html shows what its program says`, (await page.evaluate(() => document.body.innerText)).trim(), expected)
 }
 
@@ -125,7 +133,6 @@ async function main() {
   if (process.argv.includes('--help')) return console.log(HELP)
   const { tour: program, url } = await start()
   const ended = new Promise(done => program.removeAllListeners('exit').on('exit', (code, signal) => done(code ?? signal)))
-  process.once('exit', () => program.kill())
   const browser = await launch()
   const output = []
   try {
@@ -141,8 +148,8 @@ async function main() {
     throw new Error([error.message, ...output.slice(-30)].join('\n  '))
   } finally {
     await close(browser)
+    program.kill('SIGINT')
   }
-  program.kill('SIGINT')
   check('web-tour ends when it is interrupted', await ended, 0)
 }
 

@@ -11,7 +11,9 @@ async fn save_text(client: &PluginClient, name: String, text: String) -> Result<
     let words: u64 = client.call("counter", "count", (text.clone(),)).await?;
     let place: String = client.call("archive", "store", (name.clone(), text)).await?;
     client.emit("saved", (name, words)).await?;
-    Ok(format!("{words} words, stored by {place}"))
+    let saved = format!("{words} words, stored by {place}");
+    set_status(&saved);
+    Ok(saved)
 }
 
 async fn save(ctx: Context, name: String, text: String) -> Result<String, CallError> {
@@ -52,12 +54,14 @@ async fn connect_button(client: PluginClient) {
         let client = client.clone();
         let text = element::<HtmlTextAreaElement>("text").map(|area| area.value()).unwrap_or_default();
         wasm_bindgen_futures::spawn_local(async move {
-            let saved = save_text(&client, "notes.txt".to_owned(), text).await;
-            set_status(&saved.unwrap_or_else(|error| error.to_string()));
+            if let Err(error) = save_text(&client, "notes.txt".to_owned(), text).await {
+                set_status(&error.to_string());
+            }
         });
     });
     button.set_onclick(Some(on_click.into_js_value().unchecked_ref()));
     let _ = button.remove_attribute("disabled");
+    set_status("connected");
 }
 
 #[wasm_bindgen(start)]

@@ -6,7 +6,7 @@
 mod show;
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -85,15 +85,21 @@ impl Tour {
 impl Tour {
     fn register(native_url: String, frames: Element, show: Show) -> Done<Tour> {
         let engine = Engine::new();
-        let page = engine.register(Plugin::new("page").method("userName", || async { "Ada" }))?;
+        let (sender, saved) = mpsc::unbounded_channel();
+        let listen = move |page: PluginClient| {
+            let sender = sender.clone();
+            let listener = move |name: String, words: u64| drop(sender.send((name, words)));
+            page.on("editor", "saved", listener).expect("the page is active");
+            ready(())
+        };
+        let page = Plugin::new("page").method("userName", || async { "Ada" }).on_activation(listen);
+        let page = engine.register(page)?;
         let in_frames = IframeConfig::default().mount(Mount::Element(frames));
         let watches = [
             watched(&engine, transport_web::iframe_with("editor", "editor.html", in_frames), &show)?,
             watched(&engine, transport_web::worker("counter", "counter.js"), &show)?,
             watched(&engine, transport_web::websocket("archive", &native_url), &show)?,
         ];
-        let (sender, saved) = mpsc::unbounded_channel();
-        page.on("editor", "saved", move |name: String, words: u64| drop(sender.send((name, words))))?;
         Ok(Tour { engine, page, native_url, show, saved: Mutex::new(saved), _watches: watches.into() })
     }
 
@@ -126,17 +132,23 @@ impl Tour {
         show.step("the frame is reloaded: its link is", Ok::<_, LinkState>(state.to_string()));
         let state = limited(link.wait_for(LinkState::is_up)).await??.clone();
         show.step("the engine makes a new frame: its link is", Ok::<_, LinkState>(state.to_string()));
-        let words = self.page.call::<String>("editor", "save", ("notes.txt", "healed")).await;
+        let words = self.page.call::<String>("editor", "save", ("notes.txt", "still here")).await;
         show.step("page calls editor.save(…) as before", words);
         received(saved, "page still receives the event", show).await
     }
 
     async fn panic_and_heal(&self, show: &mut Show) -> Done {
         let mut link = self.link("counter")?;
-        show.step("the worker's program panics, which ends the worker and the call", Err::<(), _>(self.end_counter().await));
+        show.step(
+            "the worker's program panics, which ends the worker and the call",
+            Err::<(), _>(self.end_counter().await),
+        );
         let state = limited(link.wait_for(LinkState::is_up)).await??.clone();
         show.step("the engine starts a new worker: its link is", Ok::<_, LinkState>(state.to_string()));
-        show.step("page calls counter.count(…) as before", self.page.call::<u64>("counter", "count", ("healed",)).await);
+        show.step(
+            "page calls counter.count(…) as before",
+            self.page.call::<u64>("counter", "count", ("back again",)).await,
+        );
         Ok(())
     }
 

@@ -53,7 +53,9 @@ async fn require_tools() -> Done {
     }
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(format!("tools are missing; install them and try again:\n\n    {}\n", missing.join("\n    ")).into()),
+        false => {
+            Err(format!("tools are missing; install them and try again:\n\n    {}\n", missing.join("\n    ")).into())
+        }
     }
 }
 
