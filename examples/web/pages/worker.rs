@@ -5,7 +5,7 @@ use connector_core::Plugin;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 async fn below(limit: u32) -> usize {
-    let is_prime = |n: &u32| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u32| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     (2..limit).filter(is_prime).count()
 }
 
