@@ -1,0 +1,5 @@
+// The worker's script. It must not await at the top level: messages that arrive before it has run would be lost.
+import '/rust/keep-messages.js'
+import init from '/rust/tour_counter.js'
+
+init()
