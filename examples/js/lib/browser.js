@@ -12,10 +12,10 @@ const chromium = exports.chromium = () => {
 }
 
 /** Starts a browser with a new profile directory, which is deleted when it closes. */
-exports.launch = () => puppeteer.launch({
+exports.launch = (...flags) => puppeteer.launch({
   executablePath: chromium(),
   pipe: true, // the browser exits when its pipe breaks, so that killing this process does not leave it behind
-  args: ['--disable-gpu', '--disable-quic', ...process.getuid?.() === 0 ? ['--no-sandbox'] : []],
+  args: [...flags, '--disable-gpu', '--disable-quic', ...process.getuid?.() === 0 ? ['--no-sandbox'] : []],
 })
 
 /** Closes a browser. One that does not close is killed when this process ends. */

@@ -4,7 +4,7 @@ const path = require('path')
 const { isDeepStrictEqual } = require('util')
 const { flag } = require('../lib/cli')
 const { Browser } = require('./browser')
-const { BENCH, CASES, ENGINES, PLUGINS, combinations, requireBuilt } = require('./peers')
+const { BENCH, CASES, ENGINES, PLUGINS, combinations, isFrame, requireBuilt } = require('./peers')
 const { SCRIPTS } = require('./server')
 
 const HELP = `node run.js [--engine ENGINE] [--plugin PLUGIN] [--script SCRIPT] [--case CASE] [--record]
@@ -26,7 +26,7 @@ const write = (file, lines) => fs.writeFileSync(file, lines.map(line => JSON.str
 /** The profile of a plugin in a frame differs from a worker's, which has no location. */
 const scriptFile = ({ plugin, script }) => script === 'script'
   ? path.join(__dirname, '../../../conformance/src/expected.ndjson')
-  : path.join(EXPECTED, `${script}-${PLUGINS[plugin].kind === 'worker' ? 'worker' : 'frame'}.ndjson`)
+  : path.join(EXPECTED, `${script}-${isFrame(plugin) ? 'frame' : 'worker'}.ndjson`)
 
 const caseFile = ({ engine }) => path.join(EXPECTED, `cases-${engine}.ndjson`)
 const isOf = one => line => line.case === one.case && line.plugin === one.plugin
