@@ -13,11 +13,13 @@ const withoutUrls = line => JSON.parse(line, (name, value) => name === 'url' ? '
 
 /** Starts a plugin's program. Resolves to its process and URL. */
 const run = ([program, ...args]) => new Promise((done, fail) => {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const errors = []
+  createInterface(child.stderr).on('line', line => errors.push(line))
   child.on('error', fail).on('exit', code => fail(new Error(`${program} ended with ${code}`)))
   createInterface(child.stdout).on('line', line => {
     const { event, url } = JSON.parse(line)
-    if (event === 'ready') done({ process: child, url })
+    if (event === 'ready') done({ process: child, url, errors })
   })
 })
 
@@ -50,6 +52,8 @@ exports.Browser = class {
       const { kind, url } = this.plugin(one.plugin, running)
       const query = { kind, url, ...page === 'script' ? { script: `/${one.script}.json` } : { case: one.case, frames: this.frames, third: this.third } }
       return await this.page(ENGINES[one.engine][page], query, one.case === 'panic')
+    } catch (error) {
+      throw new Error([error.message, ...running?.errors ?? []].join('\n  '))
     } finally {
       running?.process.kill()
     }
