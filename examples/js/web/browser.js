@@ -32,8 +32,7 @@ exports.Browser = class {
     this.frames = `http://localhost:${this.server.address().port}`
     /** A third origin, and site. */
     this.third = `http://third.localhost:${this.server.address().port}`
-    // Timers of a page that is in the background for 5 s fire once per minute.
-    this.browser = await launch('--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/5')
+    this.browser = await launch({ throttlesBackground: true })
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => this.stop().finally(() => process.exit(1)))
     return this
   }

@@ -9,10 +9,15 @@ const ENGINES = exports.ENGINES = {
   rust: { script: 'rust-engine.html', case: 'rust-cases.html', bench: 'rust-bench.html', rust: 'web_engine.js' },
 }
 
+/** The published plugin behind a websocket never answers a call of a service, because it searches for `tools.ping` in a list of
+    bare names. */
+const NO_SERVICES = { step: 13, do: 'call', error: '[TIMEOUT] Timeout for call ping from local' }
+
 /** The native plugin behind a websocket. */
 const NATIVE = path.join(__dirname, '../../../target/debug/ws-plugin')
 
-/** Plugins: their kind of connector, their page, script or program, and the engines and scripts that they are for, if not all. */
+/** Plugins: their kind of connector, their page, script or program, the engines and scripts that they are for, if
+    not all, and a line in which they differ. */
 const PROBES = {
   iframe: { kind: 'iframe', file: 'iframe.html' },
   'iframe-custom-theme': { kind: 'iframe', file: 'iframe.html?customTheme' },
@@ -25,7 +30,7 @@ const PROBES = {
   'rust-shared-worker': { kind: 'shared-worker', file: 'rust-worker.js', rust: 'web_plugin.js', engines: ['rust'] },
   'opaque-iframe': { kind: 'opaque', file: 'iframe.html?customTheme', engines: ['rust'] },
   'rust-opaque-iframe': { kind: 'opaque', file: 'rust-iframe.html', rust: 'web_plugin.js', engines: ['rust'] },
-  ws: { kind: 'websocket', program: () => ['node', path.join(__dirname, '../ws-plugin.js')], engines: ['rust'], scripts: ['script'] },
+  ws: { kind: 'websocket', program: () => ['node', path.join(__dirname, '../ws-plugin.js')], engines: ['rust'], scripts: ['script'], differs: NO_SERVICES },
   'native-ws': { kind: 'websocket', program: origin => [NATIVE, '--allow-origin', origin], engines: ['rust'], scripts: ['script'] },
 }
 const PLUGINS = exports.PLUGINS = {
