@@ -14,7 +14,10 @@ fn option(name: &str) -> JsValue {
 
 fn config() -> ClientConfig {
     match option("origins").dyn_into::<Array>() {
-        Ok(origins) => origins.iter().filter_map(|origin| origin.as_string()).fold(ClientConfig::default(), ClientConfig::allow_origin),
+        Ok(origins) => origins
+            .iter()
+            .filter_map(|origin| origin.as_string())
+            .fold(ClientConfig::default(), ClientConfig::allow_origin),
         // The pages that it is tested with are of another origin.
         Err(_) => ClientConfig::default().allow_any_origin(),
     }
