@@ -33,8 +33,10 @@ install_debian() {
 
 install() {
     has_target || timeout 300 rustup target add "$target" || install_debian
+    # A registry's mirror may lack a version of the lock file.
     [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] ||
-        cargo install wasm-bindgen-cli --version "$bindgen" --locked --force
+        cargo install wasm-bindgen-cli --version "$bindgen" --locked --force ||
+        cargo install wasm-bindgen-cli --version "$bindgen" --force
     local needed=()
     command -v chromium >/dev/null || needed+=(chromium)
     command -v chromedriver >/dev/null || needed+=(chromium-driver)

@@ -69,6 +69,7 @@ pub(crate) enum Received {
 }
 
 /// Reads a posted value.
+// PERF: docs/performance.md, "In a browser": JSON text instead of walking the object.
 pub(crate) fn received(data: &JsValue, limit: usize) -> Received {
     if !data.is_object() {
         return Received::NoFrame(DecodeError::WrongFrame("values that are not objects"));

@@ -58,9 +58,9 @@ exports.Browser = class {
     }
   }
 
-  /** The lines of the benchmark of an engine with some plugins. */
-  bench(engine, plugins) {
-    return this.page(ENGINES[engine].bench, { plugins: JSON.stringify(plugins.map(plugin => ({ plugin, ...this.plugin(plugin) }))) })
+  /** The lines of the benchmark of an engine and a plugin. */
+  bench(engine, plugin) {
+    return this.page(ENGINES[engine].bench, this.plugin(plugin))
   }
 
   plugin(plugin, running) {
