@@ -45,7 +45,8 @@ fn install() {
             let message =
                 payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
             let reason = format!("the plugin panicked: {}", message.unwrap_or("no message"));
-            for (_, say) in &*links {
+            // The worker, which was there first, closes last.
+            for (_, say) in links.iter().rev() {
                 say(&reason);
             }
         });
