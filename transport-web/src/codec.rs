@@ -9,22 +9,53 @@ use web_sys::js_sys::{Error, JSON, Object, Reflect};
 /// an action (docs/protocol.md, section 7.7).
 const GOODBYE: &str = "{\"connector\":\"closed\",\"reason\":";
 
-/// The message's JSON.
-///
-/// # Errors
-/// The payload cannot be serialized, or the message is larger than `limit` bytes.
-pub(crate) fn encode(message: &Message, limit: usize) -> Result<String, PayloadError> {
+/// An error without a text in a message, as the core writes it.
+const EMPTY_ERROR: &str = "\"error\":{}";
+
+/// A message to be sent.
+pub(crate) struct Frame {
+    json: String,
+    has_error: bool,
+}
+
+impl Frame {
+    /// # Errors
+    /// The payload cannot be serialized, or the message is larger than `limit` bytes.
+    pub(crate) fn of(message: &Message, limit: usize) -> Result<Frame, PayloadError> {
+        let json = encode(message, limit)?;
+        Ok(Frame { json, has_error: message.error.is_some() })
+    }
+
+    /// The last frame of a link that this end closes.
+    pub(crate) fn goodbye(reason: &str) -> Frame {
+        Frame { json: format!("{GOODBYE}{}}}", serde_json::Value::from(reason)), has_error: false }
+    }
+
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The object to be posted.
+    pub(crate) fn object(&self) -> Result<JsValue, JsValue> {
+        let object = JSON::parse(&self.json)?;
+        // The published peers post an `Error` without a text as it is. Its JSON is `{}`.
+        if self.has_error && self.json.contains(EMPTY_ERROR) {
+            let error = Reflect::get(&object, &"error".into())?;
+            if error.dyn_ref::<Object>().is_some_and(|error| Object::keys(error).length() == 0) {
+                Reflect::set(&object, &"error".into(), &Error::new(""))?;
+            }
+        }
+        Ok(object)
+    }
+}
+
+fn encode(message: &Message, limit: usize) -> Result<String, PayloadError> {
     let json = message.encode()?;
     if json.len() > limit {
         let setting = "LinkConfig::max_message at both ends";
         return Err(PayloadError::TooLarge { bytes: json.len(), limit, setting });
     }
     String::from_utf8(json).map_err(|error| PayloadError::NotSerializable(error.to_string()))
-}
-
-/// The object that a frame's text describes, to be posted.
-pub(crate) fn object(json: &str) -> Result<JsValue, JsValue> {
-    JSON::parse(json)
 }
 
 /// What was received.
@@ -38,6 +69,7 @@ pub(crate) enum Received {
 }
 
 /// Reads a posted value.
+// PERF: docs/performance.md, "In a browser": JSON text instead of walking the object.
 pub(crate) fn received(data: &JsValue, limit: usize) -> Received {
     if !data.is_object() {
         return Received::NoFrame(DecodeError::WrongFrame("values that are not objects"));
@@ -51,7 +83,19 @@ pub(crate) fn received(data: &JsValue, limit: usize) -> Received {
     if text.length() as usize > limit {
         return Received::End(LinkEnd::TooLarge { limit });
     }
-    text_received(String::from(text), limit)
+    let text = String::from(text);
+    text_received(if text.contains(EMPTY_ERROR) { with_error_text(data).unwrap_or(text) } else { text }, limit)
+}
+
+/// The JSON of a message whose `error` is an `Error`, with the error's message. The JSON of an `Error` is `{}`.
+fn with_error_text(data: &JsValue) -> Option<String> {
+    let key = JsValue::from("error");
+    let error = Reflect::get(data, &key).ok()?.dyn_into::<Error>().ok()?;
+    let message = Object::assign(&Object::new(), data.unchecked_ref());
+    let fields = Object::new();
+    Reflect::set(&fields, &"message".into(), &error.message()).ok()?;
+    Reflect::set(&message, &key, &fields).ok()?;
+    JSON::stringify(&message).ok().map(String::from)
 }
 
 /// The error of an object that JSON cannot express, with what tells whose call it belongs to.
@@ -77,11 +121,6 @@ pub(crate) fn text_received(text: String, limit: usize) -> Received {
         }
         None => Received::Frame(text.into()),
     }
-}
-
-/// The last frame of a link that this end closes.
-pub(crate) fn goodbye(reason: &str) -> String {
-    format!("{GOODBYE}{}}}", serde_json::Value::from(reason))
 }
 
 /// The text of something that JavaScript threw.

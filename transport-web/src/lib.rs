@@ -58,7 +58,8 @@
 //!   ([`Inbox`](https://docs.rs/connector-core/latest/connector_core/struct.Inbox.html)); exceeding the bound ends the
 //!   link.
 //! - A link ends when its frame loads another page, its worker's script fails, or its port closes. The engine then makes
-//!   a new one.
+//!   a new one. The loss of a port's other end, as of a terminated worker, is only detected by browsers with the port's
+//!   `close` event; without it, calls to that plugin time out.
 //! - A panic aborts the plugin's WebAssembly program. The plugin's end reports it to the engine, which ends the calls as
 //!   lost and starts a new frame or worker.
 //! - The plugins of this crate are registered with their own

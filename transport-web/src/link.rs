@@ -9,7 +9,7 @@ use connector_core::{DecodeError, Inbox, Link, LinkEnd, Message, SendError, Traf
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
-use crate::codec::{self, Received};
+use crate::codec::{self, Frame, Received};
 use crate::config::LinkConfig;
 use crate::events::Listener;
 
@@ -21,7 +21,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 /// Where a link's messages go.
 pub(crate) trait Channel: Send + 'static {
     /// Sends a frame.
-    fn send(&self, json: &str) -> Result<(), JsValue>;
+    fn send(&self, frame: &Frame) -> Result<(), JsValue>;
 
     /// Bytes that have not been passed on yet.
     fn buffered(&self) -> u32 {
@@ -121,9 +121,9 @@ impl Link for WebLink {
         if let Some(end) = self.receiver.inbox.end() {
             return Err(end.into());
         }
-        let json = codec::encode(&message, self.receiver.limit)?;
-        self.traffic.sent += json.len() as u64;
-        self.channel.send(&json).map_err(|error| {
+        let frame = Frame::of(&message, self.receiver.limit)?;
+        self.traffic.sent += frame.json().len() as u64;
+        self.channel.send(&frame).map_err(|error| {
             let end = LinkEnd::lost(codec::error_text(&error));
             self.receiver.end(end.clone());
             end.into()
@@ -181,13 +181,13 @@ pub(crate) fn port_link(port: &MessagePort, channel: impl Channel, config: &Link
 pub(crate) const UNREADABLE: &str = "values that cannot be cloned";
 
 impl Channel for MessagePort {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
-        self.post_message(&codec::object(json)?)
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
+        self.post_message(&frame.object()?)
     }
 
     fn close(&mut self, reason: &str) {
         // Fails for nothing that an object of two texts can cause.
-        let _ = Channel::send(self, &codec::goodbye(reason));
+        let _ = Channel::send(self, &Frame::goodbye(reason));
         MessagePort::close(self);
     }
 }

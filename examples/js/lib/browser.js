@@ -11,10 +11,14 @@ const chromium = exports.chromium = () => {
   return found
 }
 
+/** Puppeteer's flags that let pages in the background run as those in the foreground do. */
+const UNTHROTTLED = ['--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding']
+
 /** Starts a browser with a new profile directory, which is deleted when it closes. */
-exports.launch = () => puppeteer.launch({
+exports.launch = ({ throttlesBackground = false } = {}) => puppeteer.launch({
   executablePath: chromium(),
   pipe: true, // the browser exits when its pipe breaks, so that killing this process does not leave it behind
+  ignoreDefaultArgs: throttlesBackground ? UNTHROTTLED : [],
   args: ['--disable-gpu', '--disable-quic', ...process.getuid?.() === 0 ? ['--no-sandbox'] : []],
 })
 

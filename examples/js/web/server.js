@@ -1,4 +1,5 @@
-// Serves the pages, on one port at two origins: 127.0.0.1 (engines and workers) and localhost (frames of another site).
+// Serves the pages, on one port at three origins: 127.0.0.1 (engines and
+// workers), localhost (frames of another site) and third.localhost (attackers).
 const fs = require('fs')
 const http = require('http')
 const path = require('path')
@@ -26,7 +27,7 @@ const page = name => `<!doctype html>\n<meta charset="utf-8">\n<link rel="icon" 
 
 /** Bundles the published peers and serves all pages. `onReport(case, line)` receives what pages report. Resolves to the server. */
 exports.serve = onReport => {
-  buildSync({ entryPoints: [...WITH_PAGE, 'worker'].map(name => path.join(PAGES, `${name}.js`)), bundle: true, outdir: BUNDLES, logLevel: 'warning' })
+  buildSync({ entryPoints: [...WITH_PAGE, 'port', 'worker'].map(name => path.join(PAGES, `${name}.js`)), bundle: true, outdir: BUNDLES, logLevel: 'warning' })
   WITH_PAGE.forEach(name => fs.writeFileSync(path.join(BUNDLES, `${name}.html`), page(name)))
   const server = http.createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://localhost')
@@ -39,6 +40,8 @@ exports.serve = onReport => {
     if (!found || !fs.existsSync(found)) return response.writeHead(404).end()
     response.setHeader('content-type', TYPES[path.extname(found)] ?? 'text/plain')
     response.setHeader('cache-control', 'no-store')
+    // For frames with an opaque origin, whose modules are of another origin.
+    response.setHeader('access-control-allow-origin', '*')
     fs.createReadStream(found).pipe(response)
   })
   return new Promise((done, fail) => server.on('error', fail).listen(0, '127.0.0.1', () => done(server)))

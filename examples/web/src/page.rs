@@ -12,11 +12,11 @@ use connector_core::{
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
-use transport_web::{IframeConfig, Mount, View, iframe_with, websocket, worker};
+use transport_web::{IframeConfig, Mount, View, iframe_with, port, shared_worker, websocket, worker};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::js_sys::{self, Function};
-use web_sys::{HtmlIFrameElement, Window};
+use web_sys::js_sys::{self, Array, Function};
+use web_sys::{HtmlIFrameElement, MessageChannel, MessagePort, Window, Worker, WorkerOptions, WorkerType};
 
 /// Most states that are kept of a plugin's link.
 const MAX_STATES: usize = 100;
@@ -79,13 +79,30 @@ fn thrown(error: impl Error) -> JsValue {
 fn registration(kind: &str, name: &str, url: &str) -> Registration {
     match kind {
         "worker" => worker(name, url),
+        "shared-worker" => shared_worker(name, url),
+        "port" => {
+            let url = url.to_owned();
+            port(name, move || worker_port(&url))
+        }
         "websocket" => websocket(name, url),
         _ => {
             let mut profile = Profile::new(name);
             profile.location = Some("host".to_owned());
-            iframe_with(profile, url, IframeConfig::default().mount(Mount::Location(page().host.clone())))
+            let config = IframeConfig::default().mount(Mount::Location(page().host.clone()));
+            let config = if kind == "opaque" { config.sandbox(Some("allow-scripts")) } else { config };
+            iframe_with(profile, url, config)
         }
     }
+}
+
+/// A port whose other end a new worker receives.
+fn worker_port(url: &str) -> Result<MessagePort, JsValue> {
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    let worker = Worker::new_with_options(url, &options)?;
+    let channel = MessageChannel::new()?;
+    worker.post_message_with_transfer(&JsValue::NULL, &Array::of1(&channel.port2()))?;
+    Ok(channel.port1())
 }
 
 fn register(kind: &str, name: &str, url: &str) -> Result<(), RegisterError> {

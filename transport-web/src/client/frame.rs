@@ -9,7 +9,7 @@ use web_sys::{MessageEvent, Window, console};
 
 use super::config::ClientConfig;
 use super::panic::LastWords;
-use crate::codec;
+use crate::codec::Frame;
 use crate::events::Listener;
 use crate::link::{Channel, Receiver, UNREADABLE, WebLink};
 
@@ -22,21 +22,21 @@ struct Parent {
 }
 
 impl Channel for Parent {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
         let origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // The request for a handshake, the only message before one, tells nothing but that there is a plugin.
-        post(&self.window, json, origin.as_deref())
+        post(&self.window, frame, origin.as_deref())
     }
 
     fn close(&mut self, reason: &str) {
-        let _ = self.send(&codec::goodbye(reason));
+        let _ = self.send(&Frame::goodbye(reason));
     }
 }
 
-fn post(window: &Window, json: &str, origin: Option<&str>) -> Result<(), JsValue> {
+fn post(window: &Window, frame: &Frame, origin: Option<&str>) -> Result<(), JsValue> {
     // An opaque origin cannot be named.
     let origin = origin.filter(|origin| *origin != "null").unwrap_or("*");
-    window.post_message(&codec::object(json)?, origin)
+    window.post_message(&frame.object()?, origin)
 }
 
 /// The link to the page that contains this frame, with the messages kept since the frame began to load.
@@ -81,7 +81,7 @@ pub(super) fn link(frame: &Window, parent: Window, kept: Vec<MessageEvent>, conf
     let last_words = LastWords::new(move |reason| {
         // The panic may have happened while it was locked.
         let origin = known.try_lock().map(|origin| origin.clone()).unwrap_or_default();
-        let _ = post(&window, &codec::goodbye(reason), origin.as_deref());
+        let _ = post(&window, &Frame::goodbye(reason), origin.as_deref());
     });
     WebLink::new(Parent { window: parent, origin, _last_words: last_words }, receiver, listeners)
 }

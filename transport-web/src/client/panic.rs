@@ -41,8 +41,12 @@ fn install() {
         console::error_1(&JsValue::from(&text));
         LINKS.with(|links| {
             let Ok(links) = links.try_borrow() else { return };
-            let reason = format!("the plugin panicked: {}", panic.payload_as_str().unwrap_or("no message"));
-            for (_, say) in &*links {
+            let payload = panic.payload();
+            let message =
+                payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+            let reason = format!("the plugin panicked: {}", message.unwrap_or("no message"));
+            // The worker, which was there first, closes last.
+            for (_, say) in links.iter().rev() {
                 say(&reason);
             }
         });

@@ -10,6 +10,7 @@ use web_sys::js_sys::{self, Array, Function, Reflect};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort, SharedWorkerGlobalScope, Window};
 
 use super::config::ClientConfig;
+use super::panic::LastWords;
 use super::{frame, worker};
 use crate::config::LinkConfig;
 use crate::events::Listener;
@@ -40,7 +41,7 @@ enum Source {
     /// The link to the only engine, until it is accepted.
     One(Option<Box<dyn Link>>),
     /// A shared worker, to which each engine connects with a port.
-    Shared { ports: mpsc::Receiver<MessagePort>, config: LinkConfig, _listener: Listener },
+    Shared { ports: mpsc::Receiver<MessagePort>, config: LinkConfig, _listener: Listener, _last_words: LastWords },
 }
 
 impl WebClient {
@@ -82,7 +83,10 @@ impl WebClient {
         };
         kept().into_iter().for_each(&connect);
         let listener = Listener::new(scope, "connect", connect);
-        WebClient(Source::Shared { ports, config: config.clone(), _listener: listener })
+        let panicked = scope.clone();
+        // Engines that connect again then start another worker instead of this one.
+        let last_words = LastWords::new(move |_| panicked.close());
+        WebClient(Source::Shared { ports, config: config.clone(), _listener: listener, _last_words: last_words })
     }
 }
 

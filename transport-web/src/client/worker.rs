@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort};
 
 use super::panic::LastWords;
-use crate::codec;
+use crate::codec::Frame;
 use crate::config::LinkConfig;
 use crate::events::Listener;
 use crate::link::{Channel, Receiver, UNREADABLE, WebLink, port_link};
@@ -16,13 +16,13 @@ struct Creator {
 }
 
 impl Channel for Creator {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
-        self.scope.post_message(&codec::object(json)?)
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
+        self.scope.post_message(&frame.object()?)
     }
 
     /// The worker ends with its link.
     fn close(&mut self, reason: &str) {
-        let _ = self.send(&codec::goodbye(reason));
+        let _ = self.send(&Frame::goodbye(reason));
         self.scope.close();
     }
 }
@@ -39,7 +39,7 @@ pub(super) fn link(scope: DedicatedWorkerGlobalScope, kept: &[MessageEvent], con
         Listener::new(&scope, "messageerror", move |_: MessageEvent| errors.bad(UNREADABLE)),
     ];
     let last_words = LastWords::new(move |reason| {
-        let _ = codec::object(&codec::goodbye(reason)).and_then(|goodbye| panicked.post_message(&goodbye));
+        let _ = Frame::goodbye(reason).object().and_then(|goodbye| panicked.post_message(&goodbye));
         panicked.close();
     });
     WebLink::new(Creator { scope, _last_words: last_words }, receiver, listeners)
@@ -59,8 +59,8 @@ pub(super) fn link_of_port(port: MessagePort, config: &LinkConfig) -> WebLink {
 }
 
 impl Channel for EnginePort {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
-        Channel::send(&self.port, json)
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
+        Channel::send(&self.port, frame)
     }
 
     fn close(&mut self, reason: &str) {

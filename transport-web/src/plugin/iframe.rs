@@ -202,13 +202,13 @@ impl Frame {
 }
 
 impl Channel for Frame {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
+    fn send(&self, message: &codec::Frame) -> Result<(), JsValue> {
         let Some(window) = self.element.content_window() else {
             return Err(Error::new("the frame was removed from the page").into());
         };
         // An opaque origin cannot be named; the frame's own window is the receiver in any case.
         let origin = if self.origin == "null" { "*" } else { &self.origin };
-        window.post_message(&codec::object(json)?, origin)
+        window.post_message(&message.object()?, origin)
     }
 
     fn close(&mut self, _: &str) {

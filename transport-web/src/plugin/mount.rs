@@ -11,6 +11,8 @@ use web_sys::{Element, HtmlIFrameElement, Node, Window};
 
 use crate::codec::error_text;
 
+type Show = dyn Fn(&Profile, &HtmlIFrameElement) + Send + Sync;
+
 /// Where the engine puts a plugin's frame.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ pub enum Mount {
     /// `|profile: Profile, view: View| …`.
     Location(PluginClient),
     /// The host's own function. It must put the frame into the document: a frame outside of it does not load.
-    Custom(Arc<dyn Fn(&Profile, &HtmlIFrameElement) + Send + Sync>),
+    Custom(Arc<Show>),
     /// The frame is in the document already.
     Existing(HtmlIFrameElement),
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use wasm_bindgen::JsValue;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
-use crate::codec::error_text;
+use crate::codec::{Frame, error_text};
 use crate::config::LinkConfig;
 use crate::events::Listener;
 use crate::link::{Channel, Receiver, WebLink};
@@ -48,8 +48,8 @@ pub fn websocket(profile: impl Into<Profile>, url: &str) -> Registration {
 struct Socket(WebSocket);
 
 impl Channel for Socket {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
-        self.0.send_with_str(json)
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
+        self.0.send_with_str(frame.json())
     }
 
     fn buffered(&self) -> u32 {

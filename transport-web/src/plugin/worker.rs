@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::in_page;
-use crate::codec::{self, error_text};
+use crate::codec::{Frame, error_text};
 use crate::config::LinkConfig;
 use crate::events::Listener;
 use crate::link::{Channel, Receiver, UNREADABLE, WebLink};
@@ -139,8 +139,8 @@ impl WorkerConnector {
 }
 
 impl Channel for Worker {
-    fn send(&self, json: &str) -> Result<(), JsValue> {
-        self.post_message(&codec::object(json)?)
+    fn send(&self, frame: &Frame) -> Result<(), JsValue> {
+        self.post_message(&frame.object()?)
     }
 
     fn close(&mut self, _: &str) {

@@ -1,6 +1,7 @@
-// Bad input and failures, each against an engine in this page: `runCase(engine, { name, kind, url, frames }, report)`.
+// Bad input and failures, each against an engine in this page: `runCase(engine, { name, kind, url, frames, third }, report)`.
 // `engine` is the exports of a Rust engine (see README.md), or the same functions around the published engine
-// (published-engine.js). `kind` and `url` are those of the plugin of the case, and `frames` is the origin of other frames.
+// (published-engine.js). `kind` and `url` are those of the plugin of the case, `frames` is the origin of plugins in frames,
+// and `third` another origin.
 // A case reports one line: {"case": …, what it saw…}; and notes, lines that are printed but not compared.
 
 const later = ms => new Promise(done => setTimeout(done, ms))
@@ -31,10 +32,10 @@ const wrap = engine => ({
   echoes: async name => outcome(engine.call(name, 'echo', '["still here"]').then(text => text === '"still here"' ? 'ok' : text)),
 })
 
-/** A third frame, which posts what it is asked to its siblings or to the engine, and counts the messages that it receives. */
-async function attacker(frames) {
+/** A frame that posts what it is asked to plugins or to the engine, and counts the messages that it receives. */
+async function attacker(origin) {
   const frame = document.createElement('iframe')
-  frame.src = `${frames}/attacker.html`
+  frame.src = `${origin}/attacker.html`
   const loaded = new Promise(done => { frame.onload = done })
   document.body.append(frame)
   await loaded
@@ -44,7 +45,15 @@ async function attacker(frames) {
     port1.onmessage = event => done(event.data)
     port1.postMessage(request)
   })
-  return { post: (target, messages) => ask({ target, messages }), received: () => ask({}) }
+  return { ask, window: frame.contentWindow }
+}
+
+/** Third frames that do the same: one of the plugin's own origin, and one of another. */
+async function attackers({ frames, third }) {
+  const all = [await attacker(frames), await attacker(third)]
+  const plugins = () => Array.from({ length: window.length }, (_, n) => n).filter(n => all.every(one => one.window !== window[n]))
+  const askAll = async request => { let sum = 0; for (const { ask } of all) sum += await ask(request); return sum }
+  return { post: (target, messages) => askAll({ frames: target === 'plugins' ? plugins() : 'engine', messages }), hasReceived: async () => await askAll({}) > 0 }
 }
 
 const request = (id, key, ...payload) => ({ action: 'request', id, name: 'probe', key, payload, requestInfo: { from: 'local', path: 'probe' } })
@@ -53,11 +62,11 @@ const ids = Array.from({ length: 60 }, (_, id) => id)
 
 const cases = {
   /** A third frame speaks to the engine as if it was the plugin. */
-  async 'forged-to-engine'({ engine, kind, url, frames }) {
+  async 'forged-to-engine'({ engine, kind, url, ...origins }) {
     await engine.activate(kind, 'probe', url)
     await engine.call('probe', 'watch', 'probe', 'changed')
     const { methods } = await engine.call('manager', 'getProfile', 'probe')
-    const third = await attacker(frames)
+    const third = await attackers(origins)
     const slow = engine.call('probe', 'slow', 1000, 'real')
     await third.post('engine', [
       { action: 'request', key: 'handshake', id: -1 },
@@ -70,16 +79,16 @@ const cases = {
       slow: await outcome(slow),
       events: await outcome(engine.call('probe', 'watched')),
       sameMethods: (await engine.call('manager', 'getProfile', 'probe')).methods.join() === methods.join(),
-      received: await third.received(),
+      received: await third.hasReceived(),
       echo: await engine.echoes('probe'),
     }
   },
 
   /** A third frame speaks to the plugin as if it was the engine. */
-  async 'forged-to-plugin'({ engine, kind, url, frames }) {
+  async 'forged-to-plugin'({ engine, kind, url, ...origins }) {
     await engine.activate(kind, 'probe', url)
     await engine.call('probe', 'watch', 'local', 'tick')
-    const third = await attacker(frames)
+    const third = await attackers(origins)
     const relay = engine.call('probe', 'relay', 'local', 'slow', 1000, 'real')
     await later(200)
     await third.post('plugins', [
@@ -92,21 +101,21 @@ const cases = {
     await later(500)
     return {
       relayed,
-      received: await third.received(),
+      received: await third.hasReceived(),
       echo: await engine.echoes('probe'),
       events: await outcome(engine.call('probe', 'watched')),
     }
   },
 
   /** A third frame performs the handshake with the plugin before the engine does. */
-  async 'forged-first'({ engine, kind, url, frames }) {
-    const third = await attacker(frames)
+  async 'forged-first'({ engine, kind, url, ...origins }) {
+    const third = await attackers(origins)
     const activated = engine.activate(kind, 'probe', `${url}?late=1000`)
     for (let n = 0; n < 20; n++) {
       await third.post('plugins', [handshake(n)])
       await later(100)
     }
-    return { activated: await outcome(activated, 10_000), received: await third.received(), echo: await engine.echoes('probe') }
+    return { activated: await outcome(activated, 10_000), received: await third.hasReceived(), echo: await engine.echoes('probe') }
   },
 
   /** Messages that are not messages, and values that JSON cannot express. */
@@ -176,6 +185,50 @@ const cases = {
     const style = await until(async () => await engine.call('themed', 'style'))
     return { quality: style.quality, href: style.href?.replace(location.host, 'HOST') }
   },
+
+  /** A plugin that accepts engines of its own origin alone, then one that accepts the origin of this page too. */
+  async origins({ engine, kind, url }) {
+    const sameOrigin = url.replace(new URL(url).origin, location.origin)
+    const activated = async (name, url) => outcome(engine.activate(kind, name, url), 20_000)
+    return { another: await activated('another', url), own: await activated('own', sameOrigin), allowed: await activated('allowed', url + location.origin) }
+  },
+
+  /** Values that cannot exist in the other process, in both directions. */
+  async unreadable({ engine, kind, url }) {
+    let unreadable = 0
+    addEventListener('messageerror', () => { unreadable++ })
+    await engine.activate(kind, 'probe', url)
+    const empty = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))
+    document.querySelector('iframe').contentWindow.postMessage(empty, '*')
+    const { methods } = await engine.call('manager', 'getProfile', 'probe')
+    if (methods.includes('postModule')) await engine.call('probe', 'postModule')
+    return { unreadable, echo: await engine.echoes('probe') }
+  },
+
+  /** A plugin that panics ends its link, and comes back. */
+  async panic({ engine, kind, url }, note) {
+    await engine.activate(kind, 'probe', url)
+    const call = await outcome(engine.call('probe', 'panic'))
+    const { error } = outcome
+    const echo = await until(async () => await engine.echoes('probe') === 'ok' && 'ok')
+    note({ error, links: engine.linkStates('probe') })
+    return { call, says: error.includes('the plugin panicked: on purpose'), echo }
+  },
+
+  /** A page in the background, which runs its timers once per second. */
+  async background({ engine, kind, url, report }, note) {
+    await engine.activate(kind, 'probe', url)
+    report(JSON.stringify({ event: 'hide' }))
+    const hidden = await until(() => document.visibilityState === 'hidden')
+    const started = performance.now()
+    for (let n = 0; n < 15; n++) await later(100)
+    const timers = performance.now() - started
+    const calls = []
+    for (let n = 0; n < 20; n++) calls.push(await engine.echoes('probe'))
+    const slow = await outcome(engine.call('probe', 'slow', 100, 'late'))
+    note({ timers: Math.round(timers), all: Math.round(performance.now() - started) })
+    return { hidden, throttled: timers > 4000, calls: calls.every(call => call === 'ok'), slow, links: engine.linkStates('probe').map(({ state }) => state).join() }
+  },
 }
 
 /** A plugin that posts 100,000 messages at once and more until its end. Another plugin keeps working. */
@@ -218,7 +271,7 @@ async function failsToLoad({ engine, probe }, url) {
 
 export async function runCase(engine, query, report) {
   const name = query.get('case')
-  const context = { engine: wrap(engine), kind: query.get('kind'), url: query.get('url'), frames: query.get('frames'), probe: new URL('/worker.js', location).href }
+  const context = { engine: wrap(engine), kind: query.get('kind'), url: query.get('url'), frames: query.get('frames'), third: query.get('third'), report, probe: new URL('/worker.js', location).href }
   const seen = await cases[name](context, note => report(JSON.stringify({ note })))
   report(JSON.stringify({ case: name, ...seen }))
   report(JSON.stringify({ event: 'done' }))

@@ -47,6 +47,8 @@ const methods = {
   watched: () => seen.splice(0),
   fire: name => { send({ action: 'emit', key: 'odd', payload: [values[name]] }); return true },
   result: name => values[name],
+  /** A value that cannot exist in the process of another site. */
+  postModule: () => { send({ module: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)) }); return true },
   big,
   fireBig: mib => { send({ action: 'emit', key: 'big', payload: [big(mib)] }); return true },
   leave: () => { location.href = '/theme.css'; return new Promise(() => {}) },

@@ -1,11 +1,12 @@
-//! The plugin `probe` for a frame or a worker: the page or the script that loads it decides which.
-#![cfg_attr(not(all(target_family = "wasm", target_os = "unknown")), allow(unused))]
+//! The plugin `probe` for a frame, a worker or a message port: the page or the script that loads it decides which.
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+#[path = "../probe.rs"]
+mod probe;
 
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 fn main() -> Result<(), wasm_bindgen::JsValue> {
-    // The pages that it is tested with are of another origin.
-    let config = transport_web::ClientConfig::default().allow_any_origin();
-    Ok(transport_web::serve_with(conformance::probe, config)?)
+    probe::serve()
 }
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
