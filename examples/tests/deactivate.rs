@@ -24,7 +24,7 @@ impl Policy for Permissive {
     }
 }
 
-async fn is_deactivated_by_another(name: &str, plugin: impl Into<Registration>) {
+async fn is_deactivated_by_another(name: &'static str, plugin: impl Into<Registration>) {
     let engine = Engine::builder().policy(Permissive).build();
     let local = engine.register(local()).unwrap();
     engine.register(plugin).unwrap();
