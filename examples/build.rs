@@ -1,7 +1,8 @@
-//! Looks for the programs that some tests require.
+//! Looks for what some tests require.
 //!
 //! Without Node, Python or Chromium the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
-//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run anyway, and fail.
+//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run anyway, and fail. A test that needs root is ignored if another user
+//! builds it.
 #![allow(clippy::print_stdout, reason = "instructions to Cargo")]
 
 use std::env;
@@ -22,6 +23,11 @@ fn main() {
     };
     // The page is served by a program for Node.
     look_for("chromium", "REQUIRE_CHROMIUM", if node { &browsers } else { &[] });
+    println!("cargo::rustc-check-cfg=cfg(is_root)");
+    let user = Command::new("id").arg("-u").output();
+    if user.is_ok_and(|user| user.stdout == b"0\n") {
+        println!("cargo::rustc-cfg=is_root");
+    }
 }
 
 /// Sets `cfg(has_…)` if one of the programs runs, or is required.

@@ -10,6 +10,11 @@ use super::failure::{Failure, Hint, check, shown};
 use super::harness::{WAKERS, filled, numbered, within, yield_now};
 use connector_core::{ConnectError, DecodeError, Link, LinkEnd, Message, SendError};
 
+const READY_HINT: &str = "poll_ready: it becomes ready once the other end has read, and wakes the task that polled it";
+const FLUSH_HINT: &str =
+    "poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it";
+const END_HINT: &str = "where the end of a link is stored once it is known";
+
 /// What a link yields: a message, or a frame that could not be decoded.
 pub(super) type Inbound = Result<Message, DecodeError>;
 
@@ -44,7 +49,7 @@ impl CheckedLink {
                 ),
                 format_args!("{} from {method}", shown(&end)),
             )
-            .fallback_hint("where the end of a link is stored once it is known")
+            .fallback_hint(END_HINT)
             .rule(END)
         })?;
         has_text(&end).map(|()| end)
@@ -62,15 +67,11 @@ impl CheckedLink {
 
     /// Waits until the link is ready to send, or returns how it ended.
     pub(super) async fn ready(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        const HINT: &str =
-            "poll_ready: it becomes ready once the other end has read, and wakes the task that polled it";
-        self.progress("poll_ready", |link, cx| link.poll_ready(cx)).await.fallback_hint(HINT).rule(READY)
+        self.progress("poll_ready", |link, cx| link.poll_ready(cx)).await.fallback_hint(READY_HINT).rule(READY)
     }
 
     pub(super) async fn flushed(&mut self) -> Result<Result<(), LinkEnd>, Failure> {
-        const HINT: &str =
-            "poll_flush: it becomes ready once the transport has everything, and wakes the task that polled it";
-        self.progress("poll_flush", |link, cx| link.poll_flush(cx)).await.fallback_hint(HINT).rule(FLUSH)
+        self.progress("poll_flush", |link, cx| link.poll_flush(cx)).await.fallback_hint(FLUSH_HINT).rule(FLUSH)
     }
 
     /// Waits until a method is ready, and receives meanwhile.
@@ -143,7 +144,8 @@ impl CheckedLink {
     pub(super) async fn send_when_ready(&mut self, message: Message) -> Result<(), Failure> {
         let what = format!("{} end to send without being read", self.name);
         let link = &mut self.link;
-        let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx))).await.rule(READY)?;
+        let ready = within(self.limit, &what, poll_fn(|cx| link.poll_ready(cx)));
+        let ready = ready.await.fallback_hint(READY_HINT).rule(READY)?;
         ready.map_err(|end| too_early(&what, "poll_ready", &end))?;
         self.send_now(message)
     }
@@ -153,7 +155,8 @@ impl CheckedLink {
         let what = format!("{} end to send without being read", self.name);
         self.send_when_ready(message).await?;
         let link = &mut self.link;
-        let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx))).await.rule(FLUSH)?;
+        let flushed = within(self.limit, &what, poll_fn(|cx| link.poll_flush(cx)));
+        let flushed = flushed.await.fallback_hint(FLUSH_HINT).rule(FLUSH)?;
         flushed.map_err(|end| too_early(&what, "poll_flush", &end))
     }
 
@@ -247,7 +250,10 @@ impl CheckedLink {
     pub(super) async fn is_quiet(&mut self) -> Result<(), Failure> {
         match poll_fn(|cx| Poll::Ready(self.link.poll_message(cx))).await {
             Poll::Pending if self.inbox.is_empty() => Ok(()),
-            other => Err(Failure::new("nothing to arrive", shown(&(other, &self.inbox)))),
+            other => {
+                let failure = Failure::new("nothing to arrive", shown(&(other, &self.inbox)));
+                Err(failure.fallback_hint("messages that are delivered twice or made up").rule(ORDER))
+            }
         }
     }
 
@@ -262,16 +268,14 @@ impl CheckedLink {
     /// Checks that every method keeps reporting the end.
     pub(super) async fn stays_ended(&mut self) -> Result<(), Failure> {
         for _ in 0..3 {
-            let ready = within(self.limit, "poll_ready to report the end", poll_fn(|cx| self.link.poll_ready(cx)))
-                .await
-                .rule(END)?;
+            let ready = poll_fn(|cx| self.link.poll_ready(cx));
+            let ready = within(self.limit, "poll_ready to report the end", ready).await;
             self.reports_end("poll_ready", ready)?;
-            let flush = within(self.limit, "poll_flush to report the end", poll_fn(|cx| self.link.poll_flush(cx)))
-                .await
-                .rule(END)?;
+            let flush = poll_fn(|cx| self.link.poll_flush(cx));
+            let flush = within(self.limit, "poll_flush to report the end", flush).await;
             self.reports_end("poll_flush", flush)?;
             let next = poll_fn(|cx| self.link.poll_message(cx));
-            let next = within(self.limit, "poll_message to report the end", next).await.rule(END)?;
+            let next = within(self.limit, "poll_message to report the end", next).await;
             self.reports_end("poll_message", next)?;
             match self.link.send(numbered(0)) {
                 Err(SendError::Ended(end)) => drop(self.ended("send", end)?),
@@ -283,8 +287,12 @@ impl CheckedLink {
         self.disconnect().await
     }
 
-    fn reports_end<T: std::fmt::Debug>(&mut self, method: &str, received: Result<T, LinkEnd>) -> Result<(), Failure> {
-        match received {
+    fn reports_end<T: std::fmt::Debug>(
+        &mut self,
+        method: &str,
+        received: Result<Result<T, LinkEnd>, Failure>,
+    ) -> Result<(), Failure> {
+        match received.fallback_hint(END_HINT).rule(END)? {
             Err(end) => self.ended(method, end).map(drop),
             Ok(received) => Err(Failure::new(format_args!("{method} to report the end"), shown(&received))
                 .fallback_hint(method)

@@ -63,14 +63,16 @@ rules! {
         "are delivered as errors, in order";
     PANICS: "`poll_message`",
         "on any input, and no unbounded allocation";
-    TOO_SLOW: "`poll_ready` (the core ends a link that stops taking messages)",
-        "the core ends a link only if the peer makes no progress for a while";
+    DROPPED: "`drop` of a link",
+        "The other end reports `Closed` or `Lost`";
+    PROGRESS: "`poll_ready` and `poll_flush` (the core ends a link that makes no progress)",
+        "Accepted messages and completed flushes are progress";
     ACCEPT: "`ClientConnector::accept`",
-        "Returns the next engine's link";
+        "Returns the next engine's link, without waiting for a message from the engine";
     IDLE: "`ClientConnector::accept`",
         "a silent connection stays pending while others are accepted";
     CONNECT: "`PluginConnector::connect`",
-        "Bounded by the transport's own time limit";
+        "Bounded by the transport's own time limit, and completes without a message from the plugin";
     OWN_LINKS: "`PluginConnector::connect` and `ClientConnector::accept`",
         "Engines that connect concurrently get separate links, each with a matching pair of ends";
     CANCEL: "`PluginConnector::connect`",
@@ -81,16 +83,16 @@ rules! {
         "A connection attempt without an answer in time is [`ConnectError::TimedOut`]";
 }
 
-/// The rule that a theme's failures cite by default.
-pub(super) fn default_for(theme: &str) -> Rule {
+/// The rule that a theme's failures cite by default, and where to look.
+pub(super) fn default_for(theme: &str) -> (Rule, &'static str) {
     match theme {
-        "pressure" => READY,
-        "waking" | "threads" => WAKERS,
-        "ending" | "cutting" | "loss" => END,
-        "leaving" => CLOSED,
-        "dialling" => CONNECT,
-        "shutdown" => DISCONNECT,
-        _ => ORDER,
+        "pressure" => (READY, "poll_ready, and how much the transport buffers"),
+        "waking" | "threads" => (WAKERS, "wakers: which task each method stores, and when that task is woken"),
+        "ending" | "cutting" | "loss" => (END, "how the end of a link is detected, stored and reported"),
+        "leaving" => (CLOSED, "poll_disconnect: what it writes, reads and discards before it closes"),
+        "dialling" => (CONNECT, "connect and accept"),
+        "shutdown" => (DISCONNECT, "poll_disconnect, and tasks that outlive their link"),
+        _ => (ORDER, "send and poll_message: each message arrives once, in order and unchanged"),
     }
 }
 

@@ -20,6 +20,9 @@ use connector_core::{Action, ClientConnector, Link, LinkEnd, Message, Name, Payl
 pub(super) const WAKERS: &str =
     "a message that is lost or held back, an end that is not reported, or a waker that is not kept";
 
+pub(super) const IDS: &str =
+    "ids: a response carries the id of its request, whatever the id is and whatever else is in flight";
+
 /// The endpoints of one case.
 pub(super) struct Harness {
     pub(super) has: Capabilities,

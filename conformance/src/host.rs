@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::contract::{CONNECT, END, LIVES, ORDER, TOO_SLOW};
+use super::contract::{CONNECT, END, LIVES, ORDER, PROGRESS};
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
 use super::harness::{Harness, WAKERS, within};
@@ -196,7 +196,7 @@ pub(super) fn explain(failure: Failure, error: &CallError) -> Failure {
             .fallback_hint(
                 "poll_ready and poll_flush: the core ended the link because they made no progress for too long",
             )
-            .rule(TOO_SLOW),
+            .rule(PROGRESS),
         _ => failure.fallback_hint("why the link ended, and whether it had to").rule(LIVES),
     }
 }

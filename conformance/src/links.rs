@@ -18,17 +18,19 @@
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use connector_core::{
-    Action, ClientConnector, DecodeError, Link, LinkEnd, Message, Payload, Plugin, PluginConnector, Registration,
-    SendError,
+    Action, ClientConfig, ClientConnector, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload,
+    Plugin, PluginConnector, Registration, Rest, SendError, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
-use crate::probe::engine_with;
+use crate::probe::{engine_with, probe};
+use crate::runtime::lock;
 
 /// One end of a link.
 pub type TestLink = Box<dyn Link>;
@@ -230,4 +232,28 @@ pub async fn texts_of_failed(plugin: Registration, name: &str) -> String {
     let activation = soon(engine.manager().activate(name)).await.unwrap_err();
     let call = soon(local.call::<u8>(name, "x", ())).await.unwrap_err();
     format!("{registration} {activation} {activation:?} {call} {call:?}")
+}
+
+/// The texts of a plugin whose server is dropped while the plugin is active: of its link's state after the loss and a
+/// failed reconnect, of the error of a call, and the arguments of the event `linkDown`.
+///
+/// # Panics
+/// It cannot be activated, or its loss is not reported.
+pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginConnector, url: &str) -> String {
+    let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
+    let (engine, local) = engine_with(Plugin::new("local")).await;
+    engine.register(Registration::behind(ExternalProfile::new("probe", url), connector)).unwrap();
+    soon(engine.manager().activate("probe")).await.unwrap();
+    let events = Arc::new(Mutex::new(String::new()));
+    let listener = events.clone();
+    let record = move |args: Rest| lock(&listener).push_str(&format!("{args:?}"));
+    local.on("manager", "linkDown", record).unwrap();
+    serving.abort();
+    let mut state = engine.link_state("probe").unwrap();
+    let has_failed = |state: &LinkState| matches!(state, LinkState::Down { tries: 1.., .. });
+    let state = soon(state.wait_for(has_failed)).await.unwrap().clone();
+    let call = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
+    let events = lock(&events).clone();
+    assert!(!events.is_empty(), "the loss is not reported as an event");
+    format!("{state} {state:?} {call} {call:?} {events}")
 }

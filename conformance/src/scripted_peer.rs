@@ -2,7 +2,7 @@
 
 use super::failure::{Failure, shown};
 use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
-use super::harness::{CheckedLink, Harness, both, establish};
+use super::harness::{CheckedLink, Harness, IDS, both, establish};
 use super::host::{PendingCall, activate, options};
 use super::probe::local;
 use crate::runtime::{self, Task};
@@ -76,7 +76,7 @@ pub(super) async fn subscribe(plugin: &mut CheckedLink) -> Result<(), Failure> {
     let received = plugin.next().await?;
     match (received.action, &received.id) {
         (Action::Response, Some(id)) if *id == 4242.into() => Ok(()),
-        _ => Err(Failure::new("the response to request 4242", shown(&received))),
+        _ => Err(Failure::new("the response to request 4242", shown(&received)).hint(IDS)),
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn handshake(engine: &mut CheckedLink, id: i64) -> Result<Messa
     let response = engine.next().await?;
     match (response.action, &response.id) {
         (Action::Response, Some(same)) if *same == id.into() => Ok(response),
-        _ => Err(Failure::new(format_args!("the response to handshake {id}"), shown(&response))),
+        _ => Err(Failure::new(format_args!("the response to handshake {id}"), shown(&response)).hint(IDS)),
     }
 }
 

@@ -57,7 +57,10 @@ impl Case {
         let ran = within(has.timeout.saturating_mul(10), "the case to end", (self.run)(fixture)).await;
         match ran.and_then(|outcome| outcome) {
             Ok(()) => Verdict::Passed,
-            Err(failure) => Verdict::Failed(failure.of_case(self.name).rule(contract::default_for(self.theme))),
+            Err(failure) => {
+                let (rule, hint) = contract::default_for(self.theme);
+                Verdict::Failed(failure.of_case(self.name).fallback_hint(hint).rule(rule))
+            }
         }
     }
 }

@@ -263,9 +263,9 @@ pub struct Traffic {
 /// plugin is the engine's client even where it runs the server.
 #[async_trait]
 pub trait ClientConnector: Send + 'static {
-    /// Returns the next engine's link. A transport with a single engine, such as a pipe, returns one link and then
-    /// [`LinkEnd::Closed`]. Completes without a message from the engine. One engine never blocks another: a silent
-    /// connection stays pending while others are accepted. Cancel safe: a link in progress is not lost.
+    /// Returns the next engine's link, without waiting for a message from the engine. A transport with a single engine,
+    /// such as a pipe, returns one link and then [`LinkEnd::Closed`]. One engine never blocks another: a silent connection
+    /// stays pending while others are accepted. Cancel safe: a link in progress is not lost.
     ///
     /// # Errors
     /// The reason why there will be no more links. A single engine that fails to connect is not an error here: the
@@ -278,7 +278,7 @@ pub trait ClientConnector: Send + 'static {
 pub trait PluginConnector: Send + 'static {
     /// Makes a new link to the plugin at `url` (the profile's, after `transform_url`). Called at activation, and again
     /// after each loss while the plugin is active; the previous link is dropped first. Bounded by the transport's own
-    /// time limit. Completes without a message from the plugin. Engines that connect concurrently get separate links,
+    /// time limit, and completes without a message from the plugin. Engines that connect concurrently get separate links,
     /// each with a matching pair of ends. Cancel safe: dropping the future releases everything it has opened.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
-//! Errors show only the scheme, host and port of a URL, and permanent errors are refused at once.
+//! Errors, traces and events show only the scheme, host and port of a URL, and permanent errors are refused at once.
 #![cfg(all(feature = "client", feature = "plugin"))]
 
 mod common;
 
 use common::*;
-use conformance::no_secret;
+use conformance::{no_secret, traces};
 use connector_core::ConnectError;
-use transport_socketio::{SocketIoConnectorConfig, SocketIoServerConfig};
+use tracing::Level;
+use transport_socketio::{SocketIoConnector, SocketIoConnectorConfig, SocketIoServerConfig};
 
 #[tokio::test]
 async fn an_unreachable_plugin_does_not_leak_its_url() {
@@ -33,6 +34,18 @@ async fn an_unknown_namespace_does_not_leak_its_url() {
     let end = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
     no_secret(&format!("{end} {end:?}"));
     assert!(matches!(end, ConnectError::Refused(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_lost_link_does_not_leak_its_url() {
+    let traces = traces(Level::TRACE);
+    let server = server(SocketIoServerConfig::default().token("hunter2")).await;
+    let url = format!("http://hunter:s3cret@{}/?a=qu3ry#fr4gment", server.local_addr());
+    let connector = SocketIoConnector::new(SocketIoConnectorConfig::default().token("hunter2"));
+    no_secret(&format!("{connector:?}"));
+    no_secret(&texts_of_lost(server, connector, &url).await);
+    let traces = traces.lines().concat();
+    assert!(no_secret(&traces).contains("http://127.0.0.1:"), "{traces}");
 }
 
 #[test]

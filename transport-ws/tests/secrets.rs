@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
-
 use common::*;
-use conformance::{engine_with, no_secret, probe, traces};
-use connector_core::{ClientConfig, ExternalProfile, LinkState, Plugin, PluginConnector, Registration, Rest, serve};
+use conformance::{no_secret, traces};
+use connector_core::PluginConnector;
 use tracing::Level;
 use transport_ws::{WsConnector, WsConnectorConfig, WsServerConfig};
 
@@ -39,28 +37,11 @@ async fn a_lost_link_does_not_leak_its_url() {
     let traces = traces(Level::TRACE);
     let server = server(WsServerConfig::default()).await;
     let url = secret(server.local_addr().port());
-    let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
-    let (engine, local) = engine_with(Plugin::new("local")).await;
     let connector = WsConnector::new(WsConnectorConfig::default().token("hunter2"));
     no_secret(&format!("{connector:?}"));
-    engine.register(Registration::behind(ExternalProfile::new("probe", &url), connector)).unwrap();
-    soon(engine.manager().activate("probe")).await.unwrap();
-    let event_args = Arc::new(Mutex::new(String::new()));
-    let listener = event_args.clone();
-    local.on("manager", "linkDown", move |args: Rest| listener.lock().unwrap().push_str(&format!("{args:?}"))).unwrap();
-    serving.abort();
-    let mut state = engine.link_state("probe").unwrap();
-    // Wait for the loss and then a failed dial.
-    let state =
-        soon(state.wait_for(|state| matches!(state, LinkState::Down { tries: 1.., .. }))).await.unwrap().clone();
-    no_secret(&format!("{state} {state:?}"));
-    let error = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
-    no_secret(&format!("{error} {error:?}"));
-    no_secret(&event_args.lock().unwrap());
-    assert!(!event_args.lock().unwrap().is_empty());
+    no_secret(&texts_of_lost(server, connector, &url).await);
     let traces = traces.lines().concat();
-    no_secret(&traces);
-    assert!(traces.contains("ws://127.0.0.1:"), "{traces}");
+    assert!(no_secret(&traces).contains("ws://127.0.0.1:"), "{traces}");
 }
 
 #[test]

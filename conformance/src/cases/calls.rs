@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Hint, check, same, shown};
 use crate::fixture::Fixture;
-use crate::harness::{Harness, both, pair, within};
+use crate::harness::{Harness, IDS, both, pair, within};
 use crate::host::{Host, Notes, all, call, options, subject};
 use crate::scripted_peer::{ScriptedPluginHost, request, response, start_plugin};
 use crate::{EXPECTED, SCRIPT, Script, probe, run_script};
@@ -14,8 +14,6 @@ use connector_core::{
     Action, CallError, ClientConfig, ClientConnector, Engine, ExternalProfile, Message, Payload, Plugin, Refusal,
     Registration, Rest, serve,
 };
-
-const IDS: &str = "ids: a response carries the id of its request, whatever the id is and whatever else is in flight";
 
 /// The script that the published packages are tested with prints the same lines as with them.
 pub async fn the_script_prints_the_expected_lines(fixture: &dyn Fixture) -> Result<(), Failure> {

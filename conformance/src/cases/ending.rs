@@ -155,8 +155,16 @@ async fn dropping_closes(fixture: &dyn Fixture, from_engine: bool) -> Result<(),
     dropped.send(numbered(0)).await?;
     same("the message", &other.next().await?.id, &Some(0.into()))?;
     drop(dropped);
-    other.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?;
+    is_drop(&other.end().await.hint("what happens when a link is dropped").rule(contract::DROP)?)?;
     other.stays_ended().await
+}
+
+fn is_drop(end: &LinkEnd) -> Result<(), Failure> {
+    check(matches!(end, LinkEnd::Closed { .. } | LinkEnd::Lost(_)), || {
+        Failure::new("LinkEnd::Closed or LinkEnd::Lost after the other end was dropped", shown(end))
+            .hint("which LinkEnd a link reports when the transport's connection ends")
+            .rule(contract::DROPPED)
+    })
 }
 
 /// Dropping the engine's end closes the link at the plugin's end.
@@ -180,7 +188,8 @@ pub async fn dropping_a_full_link_closes(fixture: &dyn Fixture) -> Result<(), Fa
             sender.send_now(filled(number, 60_000))?;
         }
         drop(sender);
-        receiver.end().await.hint("what happens when a link with unsent messages is dropped").rule(contract::DROP)?;
+        let end = receiver.end().await.hint("what happens when a link with unsent messages is dropped");
+        is_drop(&end.rule(contract::DROP)?)?;
         receiver.stays_ended().await?;
     }
     Ok(())

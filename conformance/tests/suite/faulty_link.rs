@@ -91,6 +91,7 @@ impl FaultyLink {
             Fault::LossIsClose => return Poll::Ready(LinkEnd::Closed { code: None, reason: String::new() }),
             Fault::CloseIsLoss => return Poll::Ready(LinkEnd::lost("gone")),
             Fault::SaysNothing => return Poll::Ready(LinkEnd::lost("")),
+            Fault::EndIsBadFrame => return Poll::Ready(LinkEnd::BadFrame("end of file".to_owned())),
             Fault::UnsentIsLoss if self.unsent > 0 => return Poll::Ready(LinkEnd::lost("broken pipe")),
             _ => {}
         }
@@ -156,6 +157,7 @@ impl Link for FaultyLink {
                 Poll::Ready(Ok(()))
             }
             Fault::TakesFew if self.unsent >= 40 => Poll::Pending,
+            Fault::StopsTaking if self.sent >= 40 => Poll::Pending,
             Fault::NeverPushesBack | Fault::Unbounded => {
                 self.release(cx);
                 let _ = self.inner().poll_ready(cx);

@@ -175,7 +175,20 @@ impl<T: Serialize + Send + Sync + 'static> Reply for Json<T> {
     }
 }
 
-impl<T: Serialize + Send + Sync + 'static, E: Display + Send + 'static> Reply for Result<T, E> {
+/// An error with a text: anything that is `Display`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method",
+    label = "the error of this method has no text",
+    note = "implement `std::fmt::Display` for `{Self}`, by hand or with `thiserror`",
+    note = "or, if it is `Serialize`, return `Result<T, Json<{Self}>>`, which the caller reads back as its type"
+)]
+pub trait MethodError: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Display> MethodError for E {}
+
+impl<T: Serialize + Send + Sync + 'static, E: MethodError + Send + 'static> Reply for Result<T, E> {
     fn into_result(self) -> MethodResult {
         self.map(Payload::new).map_err(Fault::of)
     }

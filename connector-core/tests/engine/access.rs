@@ -1,7 +1,9 @@
 //! The host's access rules, enforced by the router.
 
+use conformance::traces;
 use connector_core::{Access, ActivateError, CallError, Context, Engine, Operation, Plugin, Refusal};
 use serde_json::{Value, json};
+use tracing::Level;
 
 use crate::support::{Host, Notes, settle, soon};
 
@@ -50,10 +52,18 @@ async fn a_refused_subscription_receives_nothing() {
     let rule = |access: &Access<'_>| !matches!(access.operation, Operation::Listen { event: "secret" });
     let host = Host::with(Engine::builder().access_rule("no-secrets", rule).build()).await;
     let (mut peer, _peers) = host.add_scripted("far", &[], false).await;
+    let traces = traces(Level::WARN);
     for (action, key) in [("on", "secret"), ("once", "secret"), ("on", "open")] {
         peer.send(json!({"action": action, "name": "local", "key": key}));
     }
     settle().await;
+    let lines = traces.lines();
+    assert_eq!(lines.len(), 2, "the wire has no response to a subscription: {lines:?}");
+    for line in &lines {
+        for part in ["message=refused", "plugin=\"far\"", "\"secret\" of \"local\"", "\"no-secrets\""] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
     for event in ["secret", "open"] {
         host.local.emit(event, (1,)).await.unwrap();
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use conformance::{memory, traces};
 use connector_core::{
-    ClientConfig, Engine, ExternalProfile, Plugin, Policy, Profile, Registration, UpdateError, async_trait, connect,
-    serve,
+    ClientConfig, Engine, ExternalProfile, LinkEnd, Plugin, Policy, Profile, Registration, UpdateError, async_trait,
+    connect, serve,
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tracing::Level;
 
 use crate::scripted_peer::scripted_link;
 use crate::support::{Host, Notes, settle, soon};
@@ -33,11 +35,53 @@ async fn a_panic_in_a_deactivation_hook_does_not_stop_the_deactivation() {
         host.engine.register(plugin).unwrap();
         host.engine.manager().activate(&name).await.unwrap();
     }
+    let traces = traces(Level::ERROR);
     soon(host.engine.manager().deactivate("early")).await.unwrap();
     assert!(!host.engine.manager().is_active("early"));
     soon(host.engine.shutdown()).await;
     assert_eq!(notes.take(), ["off"]);
+    let lines = traces.containing("the deactivation hook panicked");
+    assert!(lines.len() == 2, "{:?}", traces.lines());
+    for (line, name) in lines.iter().zip(["early", "late"]) {
+        assert!(line.contains(&format!("plugin={name:?}")) && line.contains(&format!("panic={name} ")), "{line}");
+    }
     assert_eq!(host.engine.manager().active_profiles().len(), 1, "only the manager");
+}
+
+/// Behind a link the hook runs at the plugin's end once the link has ended, whether the engine deactivates the plugin, the
+/// plugin's program stops, or the link is cut.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_linked_plugins_deactivation_hook_is_contained() {
+    for how in ["deactivated", "stopped", "cut"] {
+        let (connector, accepts, switch) = memory();
+        let host = Host::new().await;
+        host.engine.register(Registration::behind(ExternalProfile::new("far", "memory://"), connector)).unwrap();
+        let factory = || Plugin::new("far").method("m", || async { 1 }).on_deactivation(|_| async { panic!("off") });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(accepts, factory, ClientConfig::default()).until(stopped));
+        host.engine.manager().activate("far").await.unwrap();
+        assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1);
+        let traces = traces(Level::ERROR);
+        match how {
+            "deactivated" => soon(host.engine.manager().deactivate("far")).await.unwrap(),
+            "stopped" => stop.send(()).unwrap(),
+            _ => switch.cut(),
+        }
+        settle().await;
+        let lines = traces.lines();
+        assert!(lines.len() == 1 && lines[0].contains("the deactivation hook panicked"), "{how}: {lines:?}");
+        assert!(lines[0].contains("plugin=\"far\"") && lines[0].contains("panic=off "), "{how}: {lines:?}");
+        match how {
+            "deactivated" => assert!(!host.engine.manager().is_active("far")),
+            "stopped" => assert!(matches!(soon(serving).await.unwrap(), LinkEnd::Disconnected)),
+            _ => {}
+        }
+        if how != "stopped" {
+            // The program serves the next link.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(soon(host.local.call::<i64>("far", "m", ())).await.unwrap(), 1, "{how}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +175,7 @@ async fn a_panic_in_a_hook_or_factory_ends_only_that_link() {
             })
             .on_deactivation(|_| async { panic!("off") })
     };
-    let errors = traces(tracing::Level::ERROR);
+    let errors = traces(Level::ERROR);
     tokio::spawn(serve(accepts, factory, ClientConfig::default()));
     host.engine.manager().activate("far").await.unwrap();
     let report = errors.containing("the function that `serve` was given");

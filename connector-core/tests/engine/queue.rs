@@ -40,6 +40,23 @@ async fn an_infinite_limit_is_no_limit() {
     host.start::<()>("worker", "job", one("a")).await.unwrap().unwrap();
 }
 
+/// What the documentation of `PluginOptions::queue_timeout` says.
+#[tokio::test]
+async fn a_method_that_blocks_its_thread_past_the_limit_ends_with_its_result() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    let host = Host::new().await;
+    let blocks = |ms: u64| async move {
+        std::thread::sleep(Duration::from_millis(ms));
+        ms
+    };
+    let waits = || std::future::pending::<()>();
+    let plugin = Plugin::new("p").method("blocks", blocks).method("waits", waits);
+    host.engine.register(plugin.options(PluginOptions::default().queue_timeout(LIMIT))).unwrap();
+    assert_eq!(host.local.call::<u64>("p", "blocks", (2 * LIMIT.as_millis() as u64,)).await.unwrap(), 100);
+    let error = host.local.call::<()>("p", "waits", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::TimedOut(_)), "one that awaits is limited: {error:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_run_one_at_a_time_in_order() {
     let (host, notes) = with(PluginOptions::default()).await;

@@ -1,7 +1,7 @@
 //! Several subscriptions of one plugin to one event: each ends separately.
 
 use conformance::Switch;
-use connector_core::{Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
+use connector_core::{Context, Event, EventStream, Plugin, PluginClient, PluginOptions, Rest};
 use serde_json::json;
 
 use crate::scripted_peer::plugin_with_scripted_engine;
@@ -57,6 +57,21 @@ fn waiting(stream: &mut EventStream) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_streams_of_one_event_both_receive_every_occurrence() {
+    for linked in [false, true] {
+        let place = place(linked).await;
+        let (mut one, mut two) = (place.stream(), place.stream());
+        for number in 1..=2 {
+            place.tick(number).await;
+            let expected = format!("[{number}]");
+            for stream in [&mut one, &mut two] {
+                assert_eq!(waiting(stream), [expected.as_str()], "linked: {linked}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_a_stream_ends_only_its_subscription() {
     for linked in [false, true] {
         let (place, on) = (place(linked).await, Notes::default());
@@ -70,6 +85,38 @@ async fn dropping_a_stream_ends_only_its_subscription() {
         place.tick(3).await;
         assert_eq!(on.take(), [json!([1]), json!([2]), json!([3])], "linked: {linked}");
     }
+}
+
+/// What the documentation of `PluginClient::on` says.
+#[tokio::test(start_paused = true)]
+async fn only_the_activation_hooks_subscriptions_return_with_a_new_link() {
+    let (host, in_hook, in_method) = (Host::new().await, Notes::default(), Notes::default());
+    let (hook, method) = (in_hook.clone(), in_method.clone());
+    let switch = host
+        .add(move || {
+            let (hook, method) = (hook.clone(), method.clone());
+            Plugin::new("far")
+                .on_activation(move |client| {
+                    client.on("local", "tick", hook.listener()).unwrap();
+                    async {}
+                })
+                .method("listen", move |ctx: Context| {
+                    ctx.client().on("local", "tick", method.listener()).unwrap();
+                    async {}
+                })
+        })
+        .await;
+    host.local.call::<()>("far", "listen", ()).await.unwrap();
+    settle().await;
+    host.local.emit("tick", (1,)).await.unwrap();
+    settle().await;
+    assert_eq!((in_hook.take(), in_method.take()), (vec![json!([1])], vec![json!([1])]));
+    switch.cut();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    in_hook.take();
+    host.local.emit("tick", (2,)).await.unwrap();
+    settle().await;
+    assert_eq!((in_hook.take(), in_method.take()), (vec![json!([2])], vec![]));
 }
 
 #[tokio::test(start_paused = true)]

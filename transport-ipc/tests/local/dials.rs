@@ -1,4 +1,4 @@
-//! Dialling: refusals, time limits, other users, and engines at both ends.
+//! Dialling: refusals, time limits, and engines at both ends.
 
 use crate::support::*;
 
@@ -65,62 +65,6 @@ async fn a_dial_waits_for_a_busy_server_up_to_the_limit() {
     let (dialled, accepted) = soon(async { tokio::join!(dialling, accepting) }).await;
     dialled.unwrap();
     accepted.unwrap();
-}
-
-/// This test starts itself again as another user, which requires root; otherwise it does nothing.
-#[tokio::test]
-async fn another_user_is_neither_served_nor_dialled() {
-    const NOBODY: u32 = 65534;
-    const SOCKET_PATH: &str = "LOCAL_SOCKET_OF_ANOTHER_USER";
-    if let Ok(path) = std::env::var(SOCKET_PATH) {
-        use std::io::Read;
-        // The other user gets only an end of the stream, at once.
-        let nothing = |mut stream: StdStream| {
-            let read = stream.read(&mut [0]);
-            assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
-        };
-        nothing(StdStream::connect(&path).unwrap());
-        let listener = StdListener::bind(format!("{path}.theirs")).unwrap();
-        fs::set_permissions(format!("{path}.theirs"), Permissions::from_mode(0o666)).unwrap();
-        nothing(listener.accept().unwrap().0);
-        return;
-    }
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    let dir = SocketDir::new();
-    // Removes every protection but the check of the peer's user.
-    fs::set_permissions(dir.0.path(), Permissions::from_mode(0o777)).unwrap();
-    let mut server = dir.bind().unwrap();
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o666)).unwrap();
-    let program = dir.0.path().join("again");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let mut other = tokio::process::Command::new(program);
-    other.args(["--exact", "dials::another_user_is_neither_served_nor_dialled"]).env(SOCKET_PATH, dir.path());
-    let other = other.uid(NOBODY).kill_on_drop(true).output();
-    let theirs = LocalName::parse(&format!("{}.theirs", dir.path().display())).unwrap();
-    let dialling = async {
-        loop {
-            match local::dial(&theirs, IpcConfig::default()).await {
-                Err(ConnectError::Refused(text)) if text.contains("runs as user 65534") => break,
-                // It is not listening yet.
-                Err(ConnectError::Refused(_)) => tokio::task::yield_now().await,
-                other => panic!("{:?}", other.err()),
-            }
-        }
-    };
-    let output = soon(async {
-        tokio::select! {
-            _ = server.accept() => panic!("another user was served"),
-            (output, ()) = async { tokio::join!(other, dialling) } => output.unwrap(),
-        }
-    })
-    .await;
-    assert!(output.status.success(), "{output:?}");
-    // The other user's socket is not removed either.
-    let error = LocalServer::bind(&theirs, LocalConfig::default()).unwrap_err();
-    assert!(matches!(error, BindError::NotPrivate { .. }), "{error:?}");
-    assert_serves(&mut server, &dir.name()).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Sockets in temporary directories, and links over them.
 
 pub(crate) use std::collections::HashSet;
-pub(crate) use std::fs::{self, Permissions};
+pub(crate) use std::fs;
 pub(crate) use std::future::poll_fn;
 pub(crate) use std::os::unix::fs::{PermissionsExt, symlink};
 pub(crate) use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};

@@ -11,5 +11,7 @@ mod resolve;
 #[cfg(target_os = "linux")]
 mod runtimes;
 mod secrets;
+#[cfg(target_os = "linux")]
+mod slow_start;
 mod sockets;
 mod support;

@@ -6,11 +6,6 @@ use transport_ipc::child;
 
 use crate::support::*;
 
-/// Whether a process exists, even as a zombie.
-fn exists(pid: &str) -> bool {
-    std::path::Path::new("/proc").join(pid).exists()
-}
-
 fn until_reaped(pid: &str) {
     let since = std::time::Instant::now();
     while exists(pid) {

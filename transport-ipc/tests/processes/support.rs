@@ -48,6 +48,12 @@ pub(crate) fn shell(script: &str) -> Program {
 /// Answers the first request with `$answer`, which contains no quotes.
 pub(crate) const ANSWER: &str = r#"printf '{"action":"response","id":0,"payload":"%s"}\n' "$answer"; "#;
 
+/// Whether a process exists, even as a zombie.
+#[cfg(target_os = "linux")]
+pub(crate) fn exists(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
 /// This test program, to run one of its tests as a child.
 pub(crate) fn this_program(test: &str) -> Program {
     Program::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]).restart(Restart::Never)
