@@ -17,7 +17,7 @@
 //! ```
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use crate::probe::{engine_with, probe};
 use crate::runtime::lock;
+use crate::traces::traces;
 
 /// One end of a link.
 pub type TestLink = Box<dyn Link>;
@@ -204,6 +205,15 @@ pub async fn other_program(reply: &'static str) -> SocketAddr {
     address
 }
 
+/// An address of this machine that is not a loopback address, so that it counts as another machine's. `None` if it has
+/// none.
+pub fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Sends nothing.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_loopback())
+}
+
 /// Connections that never become links: one that sends each of these beginnings and stays open, and one that is reset.
 /// Keep the returned connections for as long as they must stay open.
 ///
@@ -240,6 +250,7 @@ pub async fn texts_of_failed(plugin: Registration, name: &str) -> String {
 /// # Panics
 /// It cannot be activated, or its loss is not reported.
 pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginConnector, url: &str) -> String {
+    let traces = traces(tracing::Level::TRACE);
     let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
     let (engine, local) = engine_with(Plugin::new("local")).await;
     engine.register(Registration::behind(ExternalProfile::new("probe", url), connector)).unwrap();
@@ -255,5 +266,5 @@ pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginC
     let call = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
     let events = lock(&events).clone();
     assert!(!events.is_empty(), "the loss is not reported as an event");
-    format!("{state} {state:?} {call} {call:?} {events}")
+    format!("{state} {state:?} {call} {call:?} {events} {}", traces.lines().concat())
 }

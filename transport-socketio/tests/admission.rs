@@ -142,14 +142,6 @@ async fn before_the_plugin_handshake_a_peer_can_send_only_little() {
     }
 }
 
-/// An address of this machine that is not a loopback address, so that it counts as another machine's. `None` if it has none.
-fn own_address() -> Option<IpAddr> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing.
-    socket.connect("192.0.2.1:9").ok()?;
-    socket.local_addr().ok().map(|local| local.ip()).filter(|ip| !ip.is_loopback())
-}
-
 /// Also where the server sees an IPv4 address as an IPv6 one.
 #[tokio::test]
 async fn engines_of_one_address_are_limited_except_of_this_machine() {

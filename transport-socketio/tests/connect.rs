@@ -242,22 +242,27 @@ async fn answers_other_than_an_upgrade_are_errors() {
     }
 }
 
+/// The error of dialling a server that sends these texts, and stays connected.
+async fn dial_server_that_answers(answers: &[&str]) -> ConnectError {
+    let (listener, url) = listener().await;
+    let peer = async {
+        let mut ws = accept_ws(&listener).await;
+        for text in answers {
+            send_text(&mut ws, *text).await;
+        }
+        while receive_text(&mut ws).await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    let dialling = dial(&url, SocketIoConnectorConfig::default());
+    tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() }
+}
+
 #[tokio::test]
 async fn servers_that_do_not_speak_socket_io_are_errors() {
     let open = open(Duration::from_secs(60));
     let huge = r#"0{"sid":"x","upgrades":[],"pingInterval":18446744073709551615,"pingTimeout":18446744073709551615}"#;
     for answers in [&["hello"][..], &["0"], &["0{}"], &["4"], &[huge], &[&open, "9"], &[&open, "49"], &[&open, "4"]] {
-        let (listener, url) = listener().await;
-        let peer = async {
-            let mut ws = accept_ws(&listener).await;
-            for text in answers {
-                send_text(&mut ws, *text).await;
-            }
-            while receive_text(&mut ws).await.is_some() {}
-            std::future::pending::<()>().await;
-        };
-        let dialling = dial(&url, SocketIoConnectorConfig::default());
-        let end = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        let end = dial_server_that_answers(answers).await;
         assert!(matches!(end, ConnectError::Protocol(_)), "{answers:?} {end:?}");
     }
     // A server that closes the connection before it answers.
@@ -280,17 +285,7 @@ async fn an_error_quotes_only_the_beginning_of_what_a_server_answers() {
     for answers in
         [&[&*format!("0{}", serde_json::json!(long))][..], &[&open, &refusal], &[&open, &format!("44{long}")]]
     {
-        let (listener, url) = listener().await;
-        let peer = async {
-            let mut ws = accept_ws(&listener).await;
-            for text in answers {
-                send_text(&mut ws, *text).await;
-            }
-            while receive_text(&mut ws).await.is_some() {}
-            std::future::pending::<()>().await;
-        };
-        let dialling = dial(&url, SocketIoConnectorConfig::default());
-        let error = tokio::select! { end = dialling => end.err().unwrap(), () = peer => unreachable!() };
+        let error = dial_server_that_answers(answers).await;
         assert!(matches!(error, ConnectError::Protocol(_) | ConnectError::Refused(_)), "{}", error.to_string().len());
         let (text, debug) = (error.to_string(), format!("{error:?}"));
         assert!(text.len() < 10_000 && debug.len() < 20_000 && !text.contains('\u{1b}'), "{}", text.len());

@@ -92,11 +92,7 @@ async fn stalled_tls_handshakes_do_not_keep_an_engine_out() {
     let mut stalled = Vec::new();
     // Several times the number of connections that may be pending. The kernel's backlog may be shorter.
     for _ in 0..10 {
-        for _ in 0..100 {
-            let mut socket = TcpStream::connect(server.local_addr()).await.unwrap();
-            socket.write_all(STALLED).await.unwrap();
-            stalled.push(socket);
-        }
+        stalled.push(connect_without_links(server.local_addr(), &[STALLED; 100]).await);
         dial(&server.url(), SocketIoConnectorConfig::default().tls(trust.clone())).await.unwrap();
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{self, Serializer};
 use serde_json::Error;
 
-use self::output::{Estimate, Length, Output};
+use self::output::{Counter, Output};
 
 /// Appends `value` exactly as serde_json would write it.
 ///
@@ -19,7 +19,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Res
 
 /// The length of the value's JSON, or of the part that can be serialized. Allocates no more than the largest key.
 pub(crate) fn length(value: &(impl Serialize + ?Sized)) -> usize {
-    let mut length = Length::default();
+    let mut length = Counter::of_json();
     // A value that cannot be serialized is reported when it is sent.
     let _ = write_to(&mut length, value);
     length.bytes()
@@ -28,7 +28,7 @@ pub(crate) fn length(value: &(impl Serialize + ?Sized)) -> usize {
 /// What the value occupies in memory, approximately: texts by their length, numbers by their type. Much quicker than
 /// [`length`].
 pub(crate) fn estimate(value: &(impl Serialize + ?Sized)) -> usize {
-    let mut estimate = Estimate::default();
+    let mut estimate = Counter::of_memory();
     let _ = write_to(&mut estimate, value);
     estimate.bytes()
 }

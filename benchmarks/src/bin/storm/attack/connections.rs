@@ -8,23 +8,19 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::load::Operation;
+use super::load::Operation::Join;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Hub, Local, Ws, WsToken};
 use super::{Attack, Case, FOUND, Held, Result, Target};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("silent-ws", Ws, Stranger, 200, silent)
-        .about("200 silent TCP connections every 5 s")
-        .politely(Operation::Join),
+    Case::new("silent-ws", Ws, Stranger, 200, silent).about("200 silent TCP connections every 5 s").politely(Join),
     Case::new("silent-token-ws", WsToken, Stranger, 200, silent)
         .about("the same at a server with a token")
-        .politely(Operation::Join),
-    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Operation::Join),
-    Case::new("silent-local", Local, Stranger, 200, silent)
-        .about("the same at a local socket")
-        .politely(Operation::Join),
+        .politely(Join),
+    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Join),
+    Case::new("silent-local", Local, Stranger, 200, silent).about("the same at a local socket").politely(Join),
     Case::new("arrivals-ws", Ws, Stranger, 2000, arrivals)
         .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
     Case::new("arrivals-hub", Hub, Stranger, 2000, arrivals).about("the same at a hub"),
@@ -35,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
         .about("64 local sockets with an unfinished 16 MiB line"),
     Case::new("wrong-token-ws", WsToken, Stranger, 16, wrong_token)
         .about("16 clients with a wrong token at full speed")
-        .politely(Operation::Join),
+        .politely(Join),
     Case::new("plain-get-ws", Ws, Stranger, 1, plain_get).about("a plain GET, which needs an answer").brief(),
     Case::new("plain-get-hub", Hub, Stranger, 1, plain_get).about("the same at a hub").brief(),
 ];

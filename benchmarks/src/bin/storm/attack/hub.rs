@@ -6,14 +6,14 @@ use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::load::Operation;
+use super::load::Operation::Join;
 use super::raw::Socket;
 use super::verdict::Side::{Peer, Session, Stranger};
 use super::victim::Kind::Hub;
 use super::{Attack, Case, FOUND, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("idle-hub", Hub, Stranger, 4200, idle).about("4,200 idle websockets at a hub").politely(Operation::Join),
+    Case::new("idle-hub", Hub, Stranger, 4200, idle).about("4,200 idle websockets at a hub").politely(Join),
     Case::new("list-hub", Hub, Stranger, 4, list)
         .about("$hub.list by 4 unregistered clients, where solvables have 4 MB"),
     Case::new("list-registered-hub", Hub, Peer, 4, list_registered).about("the same by 4 services"),

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connections::{arrivals, half_frames_at, plain_get, silent};
-use super::load::Operation;
+use super::load::Operation::Join;
 use super::raw::{self, Socket, request};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Socketio, SocketioToken};
@@ -14,10 +14,10 @@ use super::{Attack, Case, FOUND, Result, Target};
 pub(super) const CASES: &[Case] = &[
     Case::new("silent-socketio", Socketio, Stranger, 200, silent)
         .about("200 silent TCP connections every 5 s")
-        .politely(Operation::Join),
+        .politely(Join),
     Case::new("silent-token-socketio", SocketioToken, Stranger, 200, silent)
         .about("the same at a server with a token")
-        .politely(Operation::Join),
+        .politely(Join),
     Case::new("arrivals-socketio", Socketio, Stranger, 2000, arrivals)
         .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
     Case::new("pings-socketio", Socketio, Stranger, 128, pings).about("128 links that only answer pings"),
@@ -26,10 +26,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("bodies-socketio", Socketio, Stranger, 200, bodies).about("200 POSTs without their bodies"),
     Case::new("sessions-socketio", Socketio, Stranger, 0, sessions)
         .about("long-polling sessions, opened and abandoned at full speed over 8 connections")
-        .politely(Operation::Join),
+        .politely(Join),
     Case::new("wrong-token-socketio", SocketioToken, Stranger, 16, wrong_token)
         .about("16 clients with a wrong token at full speed")
-        .politely(Operation::Join),
+        .politely(Join),
     Case::new("plain-get-socketio", Socketio, Stranger, 1, plain_get)
         .about("a plain GET, which needs an answer")
         .brief(),

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use transport_ws::{WsServer, WsServerConfig};
 
-use super::load::Operation;
+use super::load::Operation::{Call, Emit};
 use super::raw::{self, request};
 use super::verdict::Side::Peer;
 use super::victim::Kind::Engine;
@@ -17,11 +17,11 @@ use super::{Attack, Case, Result, Target, text};
 pub(super) const CASES: &[Case] = &[
     Case::new("event-flood", Engine, Peer, 0, event_flood)
         .about("events at full speed beside a steady listener")
-        .politely(Operation::Emit),
+        .politely(Emit),
     Case::new("slow-calls", Engine, Peer, 1100, slow_calls)
         .about("1,100 calls of 50 ms by one plugin beside another caller of the same plugin")
         .calls("worker", "work")
-        .politely(Operation::Call),
+        .politely(Call),
     Case::new("activations", Engine, Peer, 30, activations)
         .about("30 activatePlugin of a plugin that does not answer")
         .brief(),

@@ -61,93 +61,67 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Counts bytes.
-#[derive(Default)]
-pub(super) struct Length(usize);
+/// Counts bytes: those of the JSON text, or roughly those that the parts of a value occupy in memory, for which it looks at
+/// no character of a text.
+pub(super) struct Counter {
+    bytes: usize,
+    estimates: bool,
+}
 
-impl Length {
+impl Counter {
+    pub(super) fn of_json() -> Counter {
+        Counter { bytes: 0, estimates: false }
+    }
+
+    pub(super) fn of_memory() -> Counter {
+        Counter { bytes: 0, estimates: true }
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        self.0
+        self.bytes
     }
 }
 
-impl Output for Length {
+impl Output for Counter {
     #[inline]
     fn push(&mut self, _: u8) {
-        self.0 += 1;
+        self.bytes += 1;
     }
 
     #[inline]
     fn extend(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
+        self.bytes += bytes.len();
     }
 
     fn string(&mut self, text: &str) {
-        self.0 += str_length(text);
-    }
-
-    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        let mut text = Vec::new();
-        text.key(key)?;
-        self.0 += text.len();
-        Ok(())
-    }
-}
-
-/// For the scalars that serde_json writes.
-impl io::Write for Length {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Adds up what the parts of a value occupy in memory, without looking at the characters of a text.
-#[derive(Default)]
-pub(super) struct Estimate(usize);
-
-impl Estimate {
-    pub(super) fn bytes(&self) -> usize {
-        self.0
-    }
-}
-
-impl Output for Estimate {
-    #[inline]
-    fn push(&mut self, _: u8) {
-        self.0 += 1;
-    }
-
-    #[inline]
-    fn extend(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
-    }
-
-    #[inline]
-    fn string(&mut self, text: &str) {
-        self.0 += text.len();
+        self.bytes += if self.estimates { text.len() } else { str_length(text) };
     }
 
     #[inline]
     fn scalar(&mut self, value: &impl Serialize) -> Result<(), Error> {
-        self.0 += size_of_val(value);
-        Ok(())
+        if self.estimates {
+            self.bytes += size_of_val(value);
+            return Ok(());
+        }
+        serde_json::to_writer(self, value)
     }
 
     fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        write_to(self, key)
+        if self.estimates {
+            return write_to(self, key);
+        }
+        let mut text = Vec::new();
+        text.key(key)?;
+        self.bytes += text.len();
+        Ok(())
     }
 }
 
 /// For what serde_json writes.
-impl io::Write for Estimate {
+impl io::Write for Counter {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
+        self.bytes += bytes.len();
         Ok(bytes.len())
     }
 
