@@ -17,6 +17,7 @@
 //! ```
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use connector_core::{
     SendError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use crate::probe::engine_with;
 
@@ -182,6 +183,23 @@ pub async fn read_head(socket: &mut TcpStream) -> String {
         }
     }
     String::from_utf8(head).unwrap()
+}
+
+/// A program that is no plugin's server: it replies to the first bytes of each connection with `reply`, and closes it.
+/// Returns its address.
+///
+/// # Panics
+/// No port is free.
+pub async fn other_program(reply: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(reply.as_bytes()).await;
+        }
+    });
+    address
 }
 
 /// Connections that never become links: one that sends each of these beginnings and stays open, and one that is reset.

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::{CommandFactory, FromArgMatches, Parser};
 use conformance::{SCRIPT, Script, probe, run_script};
 use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
 use serde_json::Value;
@@ -81,6 +82,19 @@ pub struct Listen {
     /// none may.
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+}
+
+/// The body of an engine program that dials its plugin: parses the arguments and drives the plugin at the URL.
+pub fn dial(about: &'static str, plugin: impl FnOnce(&str) -> Registration) -> ExitCode {
+    #[derive(Parser)]
+    #[command(version)]
+    struct Args {
+        #[command(flatten)]
+        dial: Dial,
+    }
+    let matches = Args::command().about(about).get_matches();
+    let Args { dial } = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    run(drive(plugin(&dial.url), dial.steps))
 }
 
 /// The body of every engine program: registers the plugin, runs the script of steps, prints a line for each step, and

@@ -62,18 +62,17 @@ impl IpcConfig {
         self.close_timeout = limit;
         self
     }
-}
 
-#[cfg(any(feature = "client", feature = "plugin"))]
-impl IpcConfig {
     /// # Errors
     /// A setting with which no link can work.
+    #[cfg(any(feature = "client", feature = "plugin"))]
     pub(crate) fn check(&self) -> Result<(), BadSetting> {
         BadSetting::not_zero("IpcConfig::max_message", self.max_message)?;
         BadSetting::lasts("IpcConfig::connect_timeout", self.connect_timeout)
     }
 
     /// As [`check`](Self::check), for a connector.
+    #[cfg(any(feature = "client", feature = "plugin"))]
     pub(crate) fn check_to_connect(&self) -> Result<(), ConnectError> {
         self.check().map_err(|bad| ConnectError::Refused(bad.to_string()))
     }

@@ -7,7 +7,6 @@ use common::http::request;
 use common::*;
 use conformance::traces;
 use connector_core::{ClientConnector, ConnectError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::Level;
 use transport_socketio::{SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig, mount};
 
@@ -59,23 +58,10 @@ async fn warnings_are_rate_limited_and_bounded_in_length() {
     assert!(all.iter().all(shown), "{all:?}");
 }
 
-/// Answers each connection's request with these bytes.
-async fn other_program(answer: &'static str) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let _ = socket.read(&mut [0; 4096]).await;
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    url
-}
-
 #[tokio::test]
 async fn another_program_at_the_port_is_named_as_the_cause() {
     for answer in ["SSH-2.0-other\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 101 x\r\n\r\n"] {
-        let url = other_program(answer).await;
+        let url = format!("http://{}", other_program(answer).await);
         let error = dial(&url, SocketIoConnectorConfig::default()).await.err().unwrap();
         let text = error.to_string();
         assert!(text.contains("it is not a plugin's socket.io server; check the url's port"), "{answer}: {text}");

@@ -186,23 +186,10 @@ async fn a_close_reason_cannot_forge_a_line_of_the_log() {
     soon(is_traced()).await;
 }
 
-/// Answers each connection's request with these bytes.
-async fn other_program(answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let _ = socket.read(&mut [0; 4096]).await;
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    url
-}
-
 #[tokio::test]
 async fn another_program_at_the_port_is_named_as_the_cause() {
     for answer in ["SSH-2.0-other\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 101 x\r\n\r\n"] {
-        let url = other_program(answer).await;
+        let url = format!("ws://{}", other_program(answer).await);
         let error = WsConnector::default().connect(&url).await.err().unwrap();
         let text = error.to_string();
         assert!(text.contains("it is not a plugin's websocket server; check the url's port"), "{answer}: {text}");

@@ -194,13 +194,7 @@ impl Role for PluginRole {
         }
     }
 
-    fn poll_stop(
-        &mut self,
-        exchange: &mut Exchange<PluginSide>,
-        cx: &mut Cx<'_>,
-        link: &dyn Link,
-        _: u64,
-    ) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, exchange: &mut Exchange<PluginSide>, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(broken);
         }

@@ -159,7 +159,10 @@ impl PluginClient {
         match &self.0 {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
-                engine.call(&entry, target, method, args).await
+                match engine.is_observed() {
+                    false => engine.call(&entry, target, method, args, None).await,
+                    true => engine.call_observed(&entry, target, method, args).await,
+                }
             }
             Location::Remote(remote) => remote.call(target, method, args).await,
         }

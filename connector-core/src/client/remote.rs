@@ -42,8 +42,7 @@ impl From<Withdraw> for ClientCommand {
 impl Queued for ClientCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } if waits => args.size(),
-            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.weight(),
+            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.queued_weight(waits),
             _ => 0,
         }
     }

@@ -2,23 +2,24 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
 
 use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
+use super::observer::{Direction, Observation};
 use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::{Excerpt, cut};
-use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Reply, Role};
+use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Role};
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{JsonLimits, Name};
+use crate::wire::{DecodeError, JsonLimits, Message, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -57,13 +58,8 @@ impl EngineRole {
     }
 
     /// Probes a silent plugin. Ready when it remains silent.
-    fn poll_silent(
-        &mut self,
-        session: &mut EngineSession<Reply>,
-        cx: &mut Context<'_>,
-        link: &dyn Link,
-        signs: u64,
-    ) -> Poll<LinkEnd> {
+    fn poll_silent(&mut self, exchange: &mut Exchange<EngineSide>, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
+        let (session, signs) = (&mut exchange.session, exchange.signs);
         let alive = || signs.wrapping_add(link.traffic().received);
         if let Handshake::Answered = self.handshake {
             self.handshake = Handshake::Done;
@@ -83,6 +79,12 @@ impl EngineRole {
                     cx.waker().wake_by_ref();
                 }
             }
+        }
+    }
+
+    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
+        if self.remote.observers.is_present() {
+            self.remote.observers.tell(&observation(&self.remote.name));
         }
     }
 
@@ -117,6 +119,18 @@ impl Role for EngineRole {
 
     fn plugin(&self) -> Name {
         self.entry.name.clone()
+    }
+
+    fn observe_sent(&self, message: &Message) {
+        self.observe(|plugin| Observation::Message { plugin, direction: Direction::ToPlugin, message });
+    }
+
+    fn observe_received(&self, message: &Message) {
+        self.observe(|plugin| Observation::Message { plugin, direction: Direction::FromPlugin, message });
+    }
+
+    fn observe_bad_frame(&self, error: &DecodeError) {
+        self.observe(|plugin| Observation::BadFrame { plugin, error });
     }
 
     fn traces(&self) -> &TraceLimit {
@@ -164,7 +178,10 @@ impl Role for EngineRole {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
                         let work = async move {
-                            let outcome = engine.call(&caller, &target, &method, args).await;
+                            let outcome = match engine.is_observed() {
+                                false => engine.call(&caller, &target, &method, args, None).await,
+                                true => engine.call_observed(&caller, &target, &method, args).await,
+                            };
                             check_outcome(outcome, &caller.options.json_limits())
                         };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))
@@ -219,20 +236,14 @@ impl Role for EngineRole {
         }
     }
 
-    fn poll_stop(
-        &mut self,
-        exchange: &mut Exchange<EngineSide>,
-        cx: &mut Context<'_>,
-        link: &dyn Link,
-        signs: u64,
-    ) -> Poll<LinkEnd> {
+    fn poll_stop(&mut self, exchange: &mut Exchange<EngineSide>, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
         if self.remote.outbox.is_stopped() {
             return Poll::Ready(LinkEnd::Disconnected);
         }
         match &mut self.handshake {
             Handshake::Waiting { limit, timer } => timer.as_mut().poll(cx).map(|()| LinkEnd::NoHandshake(*limit)),
             Handshake::Failed(end) => Poll::Ready(end.clone()),
-            Handshake::Answered | Handshake::Done => self.poll_silent(&mut exchange.session, cx, link, signs),
+            Handshake::Answered | Handshake::Done => self.poll_silent(exchange, cx, link),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::access::Operation;
 use super::bounds::check_names;
 use super::entry::Entry;
 use super::event_queue::EventQueue;
+use super::observer::Observation;
 use super::remote::RemotePlugin;
 use super::router::may_act;
 use crate::client::EventBuffer;
@@ -297,7 +298,11 @@ impl EngineState {
     pub(crate) fn emit(&self, emitter: &Arc<Entry>, event: &str, args: Payload) -> Result<(), Refusal> {
         may_act(emitter, || format!("It cannot emit the event {event}"))?;
         let mut events = lock(&emitter.emitter.events);
-        let Some(state) = events.get_mut(event) else { return Ok(()) };
+        let Some(state) = events.get_mut(event) else {
+            drop(events);
+            self.observe_event(emitter, event, &args, 0);
+            return Ok(());
+        };
         let (event, listeners) = (state.name.clone(), Arc::clone(&state.listeners));
         let (before, stored) = state.remember(emitter, &args);
         state.occurred += 1;
@@ -321,10 +326,17 @@ impl EngineState {
                 listens_to.remove(&key);
             }
         }
+        self.observe_event(emitter, &event, &args, listeners.len());
         for one in listeners.iter().filter(|one| !one.catching_up) {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
+    }
+
+    fn observe_event(&self, emitter: &Entry, event: &str, args: &Payload, listeners: usize) {
+        if self.observers.is_present() {
+            self.observers.tell(&Observation::Event { emitter: &emitter.name, event, args, listeners });
+        }
     }
 }
 

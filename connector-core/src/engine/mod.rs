@@ -12,6 +12,7 @@ mod health;
 mod lifecycle;
 mod link_state;
 mod manager;
+mod observer;
 mod options;
 mod policy;
 mod reentrancy;
@@ -35,6 +36,7 @@ pub use access::{Access, Operation};
 pub(crate) use entry::Entry;
 pub use link_state::LinkState;
 pub use manager::PluginManager;
+pub use observer::{CallOutcome, Direction, Observation, ObservedCall, Observer, Observing};
 pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
@@ -43,6 +45,7 @@ use self::access::Rule;
 use self::call::LogicalClock;
 use self::entry::Registry;
 use self::events::Emitter;
+use self::observer::Observers;
 use crate::client::PluginClient;
 use crate::error::RegisterError;
 use crate::memory_budget::SharedBudget;
@@ -97,6 +100,7 @@ pub(crate) struct EngineState {
     on_registration: Option<RegistrationHook>,
     access_rules: Box<[Rule]>,
     memory: Arc<SharedBudget>,
+    observers: Arc<Observers>,
 }
 
 type OptionsOf = Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>;
@@ -177,7 +181,7 @@ impl EngineBuilder {
 
     /// Sets the memory, in bytes, that the engine holds for all plugins behind links together. It counts what
     /// [`PluginOptions::memory_limit`] does, apart from messages in transit, with the same consequences, in steps of
-    /// 64 KiB for each plugin. Default 512 MiB.
+    /// 64 KiB for each plugin: less than that admits nothing. Default 512 MiB.
     pub fn memory_limit(mut self, bytes: usize) -> EngineBuilder {
         self.memory_limit = bytes;
         self
@@ -216,6 +220,7 @@ impl EngineBuilder {
                 on_registration,
                 access_rules,
                 memory: SharedBudget::new(memory_limit),
+                observers: Arc::new(Observers::new()),
             }
         });
         Engine(Arc::new(Owner(state)))
@@ -288,6 +293,28 @@ impl Engine {
     /// ```
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
         self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
+    }
+
+    /// Attaches an observer, which is told of calls, events, links and messages until the returned guard is dropped. It
+    /// is not told of those that began before. Several observers may be attached.
+    ///
+    /// ```
+    /// use connector_core::{CallOutcome, Engine, Observation, Plugin};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = Engine::new();
+    /// let _observing = engine.observe(|observation: &Observation<'_>| {
+    ///     if let Observation::CallEnded { call, outcome: CallOutcome::Failed(error), .. } = observation {
+    ///         println!("{} called {}.{}: {error}", call.from, call.to, call.method);
+    ///     }
+    /// });
+    /// # let local = engine.register(Plugin::new("local"))?;
+    /// # engine.manager().activate("local").await?;
+    /// # local.call::<()>("nobody", "x", ()).await.unwrap_err();
+    /// # Ok(()) }
+    /// ```
+    pub fn observe(&self, observer: impl Observer) -> Observing {
+        self.0.0.observers.add(observer)
     }
 
     /// Deactivates every plugin gracefully and concurrently: deactivation hooks run, and links are closed. Each plugin

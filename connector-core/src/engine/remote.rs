@@ -7,6 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::link_state::LinkState;
 use super::link_state::{Activated, Connection, ConnectionEvent, Effects, Next};
+use super::observer::{Observation, Observers};
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost, Refusal};
@@ -36,8 +37,7 @@ impl From<Withdraw> for EngineCommand {
 impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } if waits => args.size(),
-            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.weight(),
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.queued_weight(waits),
             EngineCommand::Withdraw { .. } => 0,
         }
     }
@@ -66,6 +66,7 @@ pub(super) struct RemotePlugin {
     /// The task that keeps the link up, unless aborted, and a channel that closes with it.
     pub(super) supervisor: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     ids: CallIds,
+    pub(super) observers: Arc<Observers>,
     json_limits: JsonLimits,
     /// The ends of its links, and those that are up again. Separate, so that its other traces do not hide them.
     pub(super) link_traces: TraceLimit,
@@ -84,6 +85,7 @@ impl RemotePlugin {
         mut connector: Box<dyn PluginConnector>,
         options: &PluginOptions,
         engine: &Arc<SharedBudget>,
+        observers: &Arc<Observers>,
     ) -> RemotePlugin {
         connector.registered(&name);
         let url = match &options.transform_url {
@@ -104,6 +106,7 @@ impl RemotePlugin {
             connection: Mutex::new(Connection::new()),
             supervisor: Mutex::default(),
             ids: CallIds::starting_at(0),
+            observers: Arc::clone(observers),
             json_limits: options.json_limits(),
             link_traces: TraceLimit::per_peer(),
             dropped: TraceLimit::default(),
@@ -199,7 +202,7 @@ impl RemotePlugin {
     /// are those of its session. Returns what the supervisor does next.
     pub(super) fn transition(&self, event: ConnectionEvent<Waiter>, calls: Vec<Reply>) -> Next {
         let (begins, stops) = (matches!(event, ConnectionEvent::Activate(_)), matches!(event, ConnectionEvent::Stop));
-        let (mut effects, mut lost) = (None, None);
+        let (mut effects, mut lost, mut observed) = (None, None, None);
         // The public state is locked meanwhile, so that other threads see it and the queue agree. Watchers are woken
         // after, and what is replaced is dropped after.
         self.state.send_if_modified(|state| {
@@ -210,8 +213,12 @@ impl RemotePlugin {
                 Some(end) => lost = Some((self.outbox.set_down(end.clone()), end)),
             }
             mem::swap(state, published);
+            observed = self.observers.is_present().then(|| state.clone());
             true
         });
+        if let Some(state) = observed {
+            self.observers.tell(&Observation::Link { plugin: &self.name, state: &state });
+        }
         // After the public state: a caller whose call fails may wait for the link to be up again.
         if let Some((queued, end)) = lost {
             self.end_calls(&end, queued, calls);

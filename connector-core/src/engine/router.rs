@@ -10,6 +10,7 @@ use super::bounds::check_names;
 use super::call::{QueuedCall, caller_deactivated, cannot_call};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Permission;
+use super::observer::OngoingCall;
 use super::policy::decision;
 use super::remote::{EngineCommand, RemotePlugin};
 use super::{EngineState, current};
@@ -24,6 +25,26 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl EngineState {
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observers.is_present()
+    }
+
+    /// Like [`call`](EngineState::call), and tells the observers. Boxed, so that it enlarges no future.
+    pub(crate) fn call_observed<'a>(
+        self: &'a Arc<Self>,
+        caller: &'a Arc<Entry>,
+        path: &'a str,
+        method: &'a str,
+        args: Payload,
+    ) -> futures_util::future::BoxFuture<'a, Result<Payload, CallError>> {
+        Box::pin(async move {
+            let observed = self.observers.call(&caller.name, path, method, &args);
+            let outcome = self.call(caller, path, method, args, Some(&observed)).await;
+            observed.ended(&outcome);
+            outcome
+        })
+    }
+
     /// Performs a call. Dropping the future cancels it at any stage.
     pub(crate) async fn call(
         self: &Arc<Self>,
@@ -31,6 +52,7 @@ impl EngineState {
         path: &str,
         method: &str,
         args: Payload,
+        observed: Option<&OngoingCall>,
     ) -> Result<Payload, CallError> {
         check_names(path, method)?;
         may_call(caller, method, path)?;
@@ -63,6 +85,9 @@ impl EngineState {
             poll_fn(|cx| queued.poll_started(cx)).await?;
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
+        }
+        if let Some(observed) = observed {
+            observed.started();
         }
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         let mut running = self.start(caller, &target, called_path, queued.method().clone(), args)?;

@@ -34,8 +34,6 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
     let limits = endpoint.role.outbox().limits().clone();
     endpoint.role.outbox().budget().fit(link.max_message());
     let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
-    // Signs of life from the peer: received frames, and a link that accepts messages again after back-pressure.
-    let mut signs = 0u64;
     // Messages accepted by the link, plus completed flushes.
     let mut taken = 0u64;
     // During back-pressure: the number of bytes sent when it was last observed.
@@ -47,11 +45,12 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
             let (mut sending_paused, mut worked) = (false, false);
             for _ in 0..BATCH {
                 match link.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => signs += u64::from(pushed_back.take().is_some()),
+                    Poll::Ready(Ok(())) => endpoint.exchange.signs += u64::from(pushed_back.take().is_some()),
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
                     Poll::Pending => {
                         let sent = link.traffic().sent;
-                        signs += u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
+                        endpoint.exchange.signs +=
+                            u64::from(pushed_back.replace(sent).is_some_and(|before| before != sent));
                         endpoint.watch_backlog(cx);
                         sending_paused = true;
                         break;
@@ -64,6 +63,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                 unflushed += 1;
                 taken += 1;
                 let retained = Retained::of(&message);
+                endpoint.role.observe_sent(&message);
                 match link.send(message) {
                     Ok(()) => {}
                     Err(SendError::Payload(error)) => endpoint.unsendable(retained, error),
@@ -84,9 +84,11 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
                         may_receive = answers < RESPONSE_BATCH;
+                        endpoint.role.observe_received(&message);
                         endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {
+                        endpoint.role.observe_bad_frame(&error);
                         if let Some(left_out) = endpoint.role.traces().pass() {
                             let (plugin, error) = (endpoint.plugin(), Excerpt::new(&error));
                             tracing::warn!(plugin = ?Excerpt::new(plugin), left_out, %error, "a frame is dropped");
@@ -101,7 +103,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                         break;
                     }
                 }
-                signs += 1;
+                endpoint.exchange.signs += 1;
                 worked = true;
             }
             worked |= endpoint.poll_work(cx);
@@ -122,7 +124,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
         }
         // After the messages: queued messages are sent and received ones are processed first, and may be the reason to
         // stop.
-        if !unread && let Poll::Ready(end) = endpoint.poll_stop(cx, link, signs) {
+        if !unread && let Poll::Ready(end) = endpoint.poll_stop(cx, link) {
             // A silent peer would not complete a close either, and callers must not hang meanwhile.
             graceful = !matches!(end, LinkEnd::Silent(_));
             return Poll::Ready(end);

@@ -41,6 +41,15 @@ pub(crate) trait Role: Send {
     /// A message has arrived.
     fn received(&mut self) {}
 
+    /// Tells the engine's observers of a message that is passed to the link.
+    fn observe_sent(&self, _: &Message) {}
+
+    /// Tells the engine's observers of a message from the peer.
+    fn observe_received(&self, _: &Message) {}
+
+    /// Tells the engine's observers of a frame that cannot be read.
+    fn observe_bad_frame(&self, _: &DecodeError) {}
+
     fn act(&mut self, exchange: &mut Exchange<Self::Side>, event: <Self::Side as Side>::Event);
 
     /// The handshake failed, which is a reason to end the link.
@@ -49,14 +58,12 @@ pub(crate) trait Role: Send {
     /// Passes a queued command to the session.
     fn command(&mut self, exchange: &mut Exchange<Self::Side>, command: Self::Command);
 
-    /// Ready when this end wants to close the link, with the reason. `signs` counts signs of life from the peer, in
-    /// addition to the bytes that the link counts.
+    /// Ready when this end wants to close the link, with the reason.
     fn poll_stop(
         &mut self,
         exchange: &mut Exchange<Self::Side>,
         cx: &mut Context<'_>,
         link: &dyn Link,
-        signs: u64,
     ) -> Poll<LinkEnd>;
 }
 
@@ -76,6 +83,9 @@ pub(crate) struct Endpoint<R: Role> {
 /// The requests and responses under way in both directions.
 pub(crate) struct Exchange<S: Side> {
     pub(crate) session: Session<S, Reply>,
+    /// Signs of life from the peer, in addition to the bytes that the link counts: received frames, and a link that
+    /// accepts messages again after back-pressure.
+    pub(crate) signs: u64,
     /// The work of the peer's requests, and of hooks, which belong to no request.
     tasks: TaskSet<Option<(Echo, Charge)>, Outcome<S>>,
     hooks: usize,
@@ -211,7 +221,8 @@ impl<S: Side> Exchange<S> {
 impl<R: Role> Endpoint<R> {
     pub(crate) fn new(role: R, session: Session<R::Side, Reply>) -> Endpoint<R> {
         let (tasks, responses, echoed) = (TaskSet::new(), ResponseQueue::new(), role.outbox().budget().empty());
-        let exchange = Exchange { session, tasks, hooks: 0, responses, unread: 0, echoed, is_over_budget: false };
+        let exchange =
+            Exchange { session, signs: 0, tasks, hooks: 0, responses, unread: 0, echoed, is_over_budget: false };
         Endpoint { role, exchange }
     }
 
@@ -323,7 +334,7 @@ impl<R: Role> Endpoint<R> {
         }
     }
 
-    pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link, signs: u64) -> Poll<LinkEnd> {
-        self.role.poll_stop(&mut self.exchange, cx, link, signs)
+    pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>, link: &dyn Link) -> Poll<LinkEnd> {
+        self.role.poll_stop(&mut self.exchange, cx, link)
     }
 }

@@ -297,6 +297,11 @@ impl Payload {
             _ => self.weight(),
         }
     }
+
+    /// The [`size`](Payload::size) if the payload `waits` in a queue, otherwise the [`weight`](Payload::weight).
+    pub(crate) fn queued_weight(&self, waits: bool) -> usize {
+        if waits { self.size() } else { self.weight() }
+    }
 }
 
 /// The value's JSON text, serialized on first use.

@@ -30,6 +30,7 @@ mod limits;
 mod link_loss;
 mod manager;
 mod numbers;
+mod observer;
 mod panics;
 mod plugin_errors;
 mod queue;

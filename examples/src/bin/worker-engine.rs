@@ -28,10 +28,9 @@ enum Place {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let placement = match args.placement {
+    let config = WorkerConfig::default().placement(match args.placement {
         Place::Thread => Placement::Thread,
         Place::Task => Placement::Task,
-    };
-    let plugin = worker_with("probe", probe, WorkerConfig::default().placement(placement));
-    examples::run(examples::drive(plugin, args.steps))
+    });
+    examples::run(examples::drive(worker_with("probe", probe, config), args.steps))
 }

@@ -6,7 +6,6 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use comfy_table::{Table, presets};
 use conformance::local;
 use connector_core::{ActivateError, CallError, Engine, PluginClient, PluginOptions};
 use examples::{Done, report};
@@ -35,8 +34,7 @@ pub(crate) async fn storm(args: ChildrenArgs) -> Done {
     };
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut rng = Rng::with_seed(seed);
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+    let mut table = crate::table([
         "channel",
         "activations",
         "killed",

@@ -6,7 +6,6 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use comfy_table::{Table, presets};
 use conformance::probe;
 use connector_core::{ClientConfig, Engine, Plugin, PluginClient, serve};
 use examples::{Done, report};
@@ -60,8 +59,7 @@ pub(crate) async fn storm(args: Args) -> Done {
         .buffer_unordered(args.side_by_side.max(1))
         .collect()
         .await;
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["fault", "times", "healed", "slowest"]);
+    let mut table = crate::table(["fault", "times", "healed", "slowest"]);
     let mut harmed = 0;
     for &kind in &args.kind {
         let of_kind = ends.iter().filter(|(fault, _)| fault.kind == kind);

@@ -15,6 +15,7 @@ mod proxy;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use comfy_table::{Row, Table, presets};
 
 /// Breaks links and kills plugins, and checks that nothing else is affected.
 #[derive(Parser)]
@@ -86,6 +87,13 @@ enum Channels {
     Local,
     /// One after another.
     All,
+}
+
+/// An empty table of results.
+fn table(header: impl Into<Row>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
 }
 
 fn main() -> ExitCode {

@@ -76,9 +76,14 @@ impl EngineState {
         let name = Name::from(profile.name.as_str());
         let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
-            Source::Remote { connector, url } => {
-                Location::Remote(Arc::new(RemotePlugin::new(name.clone(), url, connector, &options, &self.memory)))
-            }
+            Source::Remote { connector, url } => Location::Remote(Arc::new(RemotePlugin::new(
+                name.clone(),
+                url,
+                connector,
+                &options,
+                &self.memory,
+                &self.observers,
+            ))),
         };
         let mut taken = false;
         // Held until the plugin is registered, because the emitter of an unregistered plugin may be removed at any

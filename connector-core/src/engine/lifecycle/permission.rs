@@ -96,8 +96,13 @@ impl EngineState {
         if !listed && entry.instance().is_some() {
             return true;
         }
-        let call =
-            Box::pin(self.call(&manager, plugin, CAN_DEACTIVATE, Payload::new((caller.clone().without_secrets(),))));
+        let call = Box::pin(self.call(
+            &manager,
+            plugin,
+            CAN_DEACTIVATE,
+            Payload::new((caller.clone().without_secrets(),)),
+            None,
+        ));
         let answer = match listed {
             true => call.await,
             false => match runtime::timeout(CAN_DEACTIVATE_LIMIT, call).await {

@@ -120,8 +120,8 @@ macro_rules! integers {
 }
 
 macro_rules! forwarded {
-    ($($method:ident($($name:ident: $Type:ty),*))*) => {$(
-        fn $method<V: Visitor<'de>>(self $(, $name: $Type)*, visitor: V) -> Result<V::Value, D::Error> {
+    ($A:ident: $($method:ident($($name:ident: $Type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self $(, $name: $Type)*, visitor: V) -> Result<V::Value, $A::Error> {
             let visitor = self.around(visitor);
             self.inner.$method($($name,)* visitor)
         }
@@ -136,7 +136,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
-    forwarded! {
+    forwarded! { D:
         deserialize_any() deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
         deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit()
         deserialize_seq() deserialize_map() deserialize_identifier() deserialize_ignored_any()
@@ -160,6 +160,15 @@ macro_rules! visited {
     ($($method:ident $Type:ty;)*) => {$(
         fn $method<E: serde::de::Error>(self, value: $Type) -> Result<V::Value, E> {
             self.inner.$method(value)
+        }
+    )*};
+}
+
+macro_rules! nested {
+    ($($method:ident $Access:ident;)*) => {$(
+        fn $method<A: $Access<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+            let inner = self.around(inner);
+            self.inner.$method(inner)
         }
     )*};
 }
@@ -195,29 +204,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
         self.inner.visit_unit()
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        let inner = self.around(inner);
-        self.inner.visit_some(inner)
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        let inner = self.around(inner);
-        self.inner.visit_newtype_struct(inner)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let inner = self.around(inner);
-        self.inner.visit_seq(inner)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let inner = self.around(inner);
-        self.inner.visit_map(inner)
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let inner = self.around(inner);
-        self.inner.visit_enum(inner)
+    nested! {
+        visit_some Deserializer; visit_newtype_struct Deserializer;
+        visit_seq SeqAccess; visit_map MapAccess; visit_enum EnumAccess;
     }
 }
 
@@ -284,19 +273,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
         self.inner.newtype_variant_seed(seed)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        let visitor = self.around(visitor);
-        self.inner.tuple_variant(len, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, A::Error> {
-        let visitor = self.around(visitor);
-        self.inner.struct_variant(fields, visitor)
-    }
+    forwarded! { A: tuple_variant(len: usize) struct_variant(fields: &'static [&'static str]) }
 }
 
 #[cfg(test)]

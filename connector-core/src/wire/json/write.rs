@@ -122,21 +122,22 @@ impl<'a, O: Output> Writer<'a, O> {
         self.out.scalar(&value)
     }
 
-    fn list(self, end: &'static str) -> Result<Members<'a, O>, Error> {
+    fn list(self, end: &'static str) -> Opened<'a, O> {
         self.out.push(b'[');
         Ok(Members { out: self.out, first: true, verbatim: false, end })
     }
 
-    fn object(self, end: &'static str) -> Result<Members<'a, O>, Error> {
+    fn object(self, end: &'static str) -> Opened<'a, O> {
         self.out.push(b'{');
         Ok(Members { out: self.out, first: true, verbatim: false, end })
     }
 
     /// Writes `{"variant":`; the caller closes it after the value.
-    fn variant(&mut self, variant: &str) {
+    fn variant(self, variant: &str) -> Self {
         self.out.push(b'{');
         self.out.string(variant);
         self.out.push(b':');
+        self
     }
 }
 
@@ -203,63 +204,52 @@ impl<'a, O: Output> Serializer for Writer<'a, O> {
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        mut self,
+        self,
         _: &'static str,
         _: u32,
         variant: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        self.variant(variant);
-        write_to(self.out, value)?;
-        self.out.push(b'}');
+        let out = self.variant(variant).out;
+        write_to(&mut *out, value)?;
+        out.push(b'}');
         Ok(())
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'a, O>, Error> {
+    fn serialize_seq(self, _: Option<usize>) -> Opened<'a, O> {
         self.list("]")
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Members<'a, O>, Error> {
+    fn serialize_tuple(self, _: usize) -> Opened<'a, O> {
         self.list("]")
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'a, O>, Error> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Opened<'a, O> {
         self.list("]")
     }
 
-    fn serialize_tuple_variant(
-        mut self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Members<'a, O>, Error> {
-        self.variant(variant);
-        self.list("]}")
+    fn serialize_tuple_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Opened<'a, O> {
+        self.variant(variant).list("]}")
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Members<'a, O>, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Opened<'a, O> {
         self.object("}")
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'a, O>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Opened<'a, O> {
         match name.starts_with(VERBATIM) {
             true => Ok(Members { out: self.out, first: true, verbatim: true, end: "" }),
             false => self.object("}"),
         }
     }
 
-    fn serialize_struct_variant(
-        mut self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Members<'a, O>, Error> {
-        self.variant(variant);
-        self.object("}}")
+    fn serialize_struct_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Opened<'a, O> {
+        self.variant(variant).object("}}")
     }
 }
+
+/// A list or an object whose members follow.
+type Opened<'a, O> = Result<Members<'a, O>, Error>;
 
 /// The members of a list or an object.
 struct Members<'a, O> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use comfy_table::{Table, presets};
 use examples::report;
 
 use super::request::{Op, Outcome};
@@ -94,11 +93,10 @@ impl Tally {
 
     pub(crate) fn print(&self) {
         let cell = |[done, failed, dropped]: [usize; 3]| format!("{done} / {failed} / {dropped}");
-        let mut table = Table::new();
         let requests = Op::OF_A_PLUGIN.map(|op| op.name().to_owned());
         let header = ["transport", "plugins"].map(str::to_owned).into_iter().chain(requests);
         let last = ["links", "losses", "hangs", "violations"].map(str::to_owned);
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.chain(last));
+        let mut table = crate::table(header.chain(last));
         for (transport, row) in &self.rows {
             let links = row.links.load(Ordering::Relaxed);
             let last = [links, row.losses, row.hangs, row.violations].map(|number| number.to_string());

@@ -1,0 +1,268 @@
+//! What an engine tells its observers. Without one, each place costs a branch.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::link_state::LinkState;
+use crate::error::CallError;
+use crate::guard;
+use crate::runtime::{self, Instant};
+use crate::trace_limit::TraceLimit;
+use crate::wire::{DecodeError, Message, Name, Payload};
+
+/// Watches an engine: see [`Engine::observe`](crate::Engine::observe).
+///
+/// Closures that take an [`Observation`] are observers.
+pub trait Observer: Send + Sync + 'static {
+    /// Something has happened. Runs where it happens, often while a caller waits or a link's task runs, so it must be
+    /// quick and must not block: count it, or pass it to a bounded queue with `try_send`. It may run on several threads at
+    /// once. A panic is traced, and the other observers and the engine continue.
+    fn observe(&self, observation: &Observation<'_>);
+}
+
+impl<F: Fn(&Observation<'_>) + Send + Sync + 'static> Observer for F {
+    fn observe(&self, observation: &Observation<'_>) {
+        self(observation);
+    }
+}
+
+/// What happens in an engine.
+///
+/// Payloads are not parsed, and values that stay in this process are not serialized: [`Payload::to_json`] does that on
+/// request. They may contain secrets.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Observation<'a> {
+    /// A plugin calls a method of another. The call waits in the target's queue, or runs at once.
+    CallQueued {
+        /// The call.
+        call: ObservedCall<'a>,
+        /// Its arguments, an array.
+        args: &'a Payload,
+    },
+    /// A call has left the queue, and runs.
+    CallStarted {
+        /// The call.
+        call: ObservedCall<'a>,
+        /// Time spent in the queue, which includes an activation on demand.
+        waited: Duration,
+    },
+    /// A call has ended. Each [`CallQueued`](Observation::CallQueued) is followed by exactly one of these.
+    CallEnded {
+        /// The call.
+        call: ObservedCall<'a>,
+        /// Time spent in the queue.
+        waited: Duration,
+        /// Time spent running; `None` if the call was refused or ended before it ran.
+        ran: Option<Duration>,
+        /// How it ended.
+        outcome: CallOutcome<'a>,
+    },
+    /// A plugin emits an event.
+    Event {
+        /// The emitter's name.
+        emitter: &'a str,
+        /// The event's name.
+        event: &'a str,
+        /// Its arguments, an array.
+        args: &'a Payload,
+        /// The number of subscriptions that receive it.
+        listeners: usize,
+    },
+    /// The state of a plugin's link has changed, or another attempt to restore it has failed.
+    Link {
+        /// The plugin's name.
+        plugin: &'a str,
+        /// The new state.
+        state: &'a LinkState,
+    },
+    /// A message is passed to a link, or has been received from it.
+    Message {
+        /// The name of the plugin behind the link.
+        plugin: &'a str,
+        /// The direction.
+        direction: Direction,
+        /// The message.
+        message: &'a Message,
+    },
+    /// A received frame is not a message.
+    BadFrame {
+        /// The name of the plugin behind the link.
+        plugin: &'a str,
+        /// Why it cannot be read.
+        error: &'a DecodeError,
+    },
+}
+
+/// The direction of a message between the engine and a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the engine to the plugin.
+    ToPlugin,
+    /// From the plugin to the engine.
+    FromPlugin,
+}
+
+/// A call from one plugin to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObservedCall<'a> {
+    /// The same in all observations of a call, and unique in the engine.
+    pub number: u64,
+    /// The caller's name.
+    pub from: &'a str,
+    /// The target as the caller named it: a plugin's name, or the path of one of its services.
+    pub to: &'a str,
+    /// The method.
+    pub method: &'a str,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallOutcome<'a> {
+    /// With a result.
+    Returned(&'a Payload),
+    /// With an error, of the method or of the engine.
+    Failed(&'a CallError),
+    /// The caller dropped it.
+    Dropped,
+}
+
+/// Keeps an observer attached: see [`Engine::observe`](crate::Engine::observe).
+#[must_use = "dropping it detaches the observer"]
+pub struct Observing {
+    observers: Arc<Observers>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        self.observers.change(|list| list.retain(|other| !Arc::ptr_eq(other, &self.observer)));
+    }
+}
+
+impl fmt::Debug for Observing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observing").finish_non_exhaustive()
+    }
+}
+
+type List = Vec<Arc<dyn Observer>>;
+
+/// The observers of an engine.
+pub(crate) struct Observers {
+    /// Whether there are any.
+    present: AtomicBool,
+    list: ArcSwap<List>,
+    calls: AtomicU64,
+    /// Of panics.
+    traces: TraceLimit,
+}
+
+impl Observers {
+    pub(super) fn new() -> Observers {
+        Observers {
+            present: AtomicBool::new(false),
+            list: ArcSwap::default(),
+            calls: AtomicU64::new(0),
+            traces: TraceLimit::default(),
+        }
+    }
+
+    pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
+        let observer: Arc<dyn Observer> = Arc::new(observer);
+        self.change(|list| list.push(Arc::clone(&observer)));
+        Observing { observers: Arc::clone(self), observer }
+    }
+
+    fn change(&self, change: impl Fn(&mut List)) {
+        self.list.rcu(|list| {
+            let mut list = List::clone(list);
+            change(&mut list);
+            list
+        });
+        // Read again: of two changes at once, the last to get here has seen both.
+        self.present.store(!self.list.load().is_empty(), Ordering::SeqCst);
+    }
+
+    /// Whether anything needs to be told.
+    pub(super) fn is_present(&self) -> bool {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tell(&self, observation: &Observation<'_>) {
+        for observer in self.list.load().iter() {
+            guard::call(&self.traces, "engine", "an observer", || observer.observe(observation));
+        }
+    }
+
+    /// A call to observe until its end.
+    pub(super) fn call(self: &Arc<Self>, from: &Name, to: &str, method: &str, args: &Payload) -> OngoingCall {
+        let call = OngoingCall {
+            observers: Arc::clone(self),
+            number: self.calls.fetch_add(1, Ordering::Relaxed) + 1,
+            from: from.clone(),
+            to: to.into(),
+            method: method.into(),
+            queued: runtime::now(),
+            started: OnceLock::new(),
+            ended: AtomicBool::new(false),
+        };
+        self.tell(&Observation::CallQueued { call: call.seen(), args });
+        call
+    }
+}
+
+/// Tells the observers of a call's start and its end, also if its future is dropped.
+pub(crate) struct OngoingCall {
+    observers: Arc<Observers>,
+    number: u64,
+    from: Name,
+    to: Box<str>,
+    method: Box<str>,
+    queued: Instant,
+    started: OnceLock<Instant>,
+    ended: AtomicBool,
+}
+
+impl OngoingCall {
+    fn seen(&self) -> ObservedCall<'_> {
+        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method }
+    }
+
+    pub(super) fn started(&self) {
+        let now = runtime::now();
+        if self.started.set(now).is_ok() {
+            let waited = now.duration_since(self.queued);
+            self.observers.tell(&Observation::CallStarted { call: self.seen(), waited });
+        }
+    }
+
+    pub(super) fn ended(&self, outcome: &Result<Payload, CallError>) {
+        self.end(match outcome {
+            Ok(result) => CallOutcome::Returned(result),
+            Err(error) => CallOutcome::Failed(error),
+        });
+    }
+
+    fn end(&self, outcome: CallOutcome<'_>) {
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (now, started) = (runtime::now(), self.started.get());
+        let waited = started.unwrap_or(&now).duration_since(self.queued);
+        let ran = started.map(|started| now.duration_since(*started));
+        self.observers.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
+    }
+}
+
+impl Drop for OngoingCall {
+    fn drop(&mut self) {
+        self.end(CallOutcome::Dropped);
+    }
+}

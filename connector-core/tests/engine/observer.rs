@@ -1,0 +1,129 @@
+//! What an engine tells its observers.
+
+use std::time::Duration;
+
+use conformance::probe;
+use connector_core::{CallOutcome, Direction, LinkState, Observation, Payload, PluginOptions};
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::{Host, Notes, settle, soon};
+
+fn text(payload: &Payload) -> String {
+    String::from_utf8(payload.to_json().unwrap().to_vec()).unwrap()
+}
+
+/// Notes calls, events and links.
+fn note(notes: &Notes) -> impl Fn(&Observation<'_>) + Send + Sync + use<> {
+    let notes = notes.clone();
+    move |observation| match observation {
+        Observation::CallQueued { call, args } => {
+            let args = text(args);
+            notes.add(format!("{} queued {}→{}.{} {args}", call.number, call.from, call.to, call.method));
+        }
+        Observation::CallStarted { call, waited } => notes.add(format!("{} started after {waited:?}", call.number)),
+        Observation::CallEnded { call, waited, ran, outcome } => {
+            let outcome = match outcome {
+                CallOutcome::Returned(result) => text(result),
+                CallOutcome::Failed(error) => error.to_string(),
+                other => format!("{other:?}"),
+            };
+            notes.add(format!("{} ended: {outcome}, waited {waited:?}, ran {ran:?}", call.number));
+        }
+        Observation::Event { emitter, event, args, listeners } => {
+            notes.add(format!("{emitter} emits {event} {} to {listeners}", text(args)));
+        }
+        Observation::Link { plugin, state } => notes.add(format!("{plugin}: {state}")),
+        _ => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_observed_from_the_queue_to_their_outcome() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.add_with(PluginOptions::default().concurrency(1), probe).await;
+    let observing = host.engine.observe(note(&notes));
+    let first = host.start::<Value>("probe", "slow", (1000, "a"));
+    settle().await;
+    let second = host.start::<Value>("probe", "echo", ("b",));
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    host.local.call::<Value>("probe", "fail", ("why",)).await.unwrap_err();
+    host.local.call::<Value>("nobody", "x", ()).await.unwrap_err();
+    let dropped = host.local.call::<Value>("probe", "slow", (1000, 1)).now_or_never();
+    assert!(dropped.is_none());
+    let expected = [
+        r#"1 queued local→probe.slow [1000,"a"]"#,
+        "1 started after 0ns",
+        r#"2 queued local→probe.echo ["b"]"#,
+        r#"1 ended: "a", waited 0ns, ran Some(1s)"#,
+        "2 started after 999ms",
+        r#"2 ended: "b", waited 999ms, ran Some(0ns)"#,
+        r#"3 queued local→probe.fail ["why"]"#,
+        "3 started after 0ns",
+        "3 ended: why, waited 0ns, ran Some(0ns)",
+        "4 queued local→nobody.x []",
+        "4 ended: Cannot call nobody from local, because nobody is not registered, waited 0ns, ran None",
+        "5 queued local→probe.slow [1000,1]",
+        "5 started after 0ns",
+        "5 ended: Dropped, waited 0ns, ran Some(0ns)",
+    ];
+    assert_eq!(notes.take(), expected);
+    drop(observing);
+    host.local.call::<Value>("probe", "echo", ("c",)).await.unwrap();
+    assert_eq!(notes.take(), [""; 0], "nothing after the guard is dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_and_links_are_observed() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    let switch = host.add(probe).await;
+    host.local.on("local", "seen", |_: Value| {}).unwrap();
+    let _observing = host.engine.observe(note(&notes));
+    host.local.emit("seen", (1,)).await.unwrap();
+    host.local.emit("unseen", ()).await.unwrap();
+    assert_eq!(notes.take(), ["local emits seen [1] to 1", "local emits unseen [] to 0"]);
+    switch.cut();
+    sleep(Duration::from_secs(3)).await;
+    let mut seen = notes.take();
+    seen.retain(|note| !note.as_str().unwrap().contains("profileUpdated"));
+    let expected = [
+        "probe: down (cut); tries since: 0",
+        r#"manager emits linkDown ["probe","cut"] to 0"#,
+        "probe: up",
+        r#"manager emits linkUp ["probe"] to 0"#,
+    ];
+    assert_eq!(seen, expected);
+    host.engine.manager().deactivate("probe").await.unwrap();
+    assert!(notes.take().contains(&json!("probe: inactive")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_observed_in_both_directions() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.add(probe).await;
+    let seen = notes.clone();
+    let _observing = host.engine.observe(move |observation: &Observation<'_>| {
+        if let Observation::Message { plugin, direction, message } = observation {
+            let arrow = match direction {
+                Direction::ToPlugin => "to",
+                Direction::FromPlugin => "from",
+            };
+            seen.add(format!("{arrow} {plugin}: {:?} {}", message.action, message.key.as_deref().unwrap_or_default()));
+        }
+    });
+    host.local.call::<Value>("probe", "echo", (1,)).await.unwrap();
+    assert_eq!(notes.take(), ["to probe: Request echo", "from probe: Response echo"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_harms_nobody() {
+    let (host, notes) = (Host::new().await, Notes::default());
+    host.add(probe).await;
+    let _bad = host.engine.observe(|_: &Observation<'_>| panic!("on purpose"));
+    let _good = host.engine.observe(note(&notes));
+    soon(host.local.call::<Value>("probe", "echo", (1,))).await.unwrap();
+    assert_eq!(notes.take().len(), 3);
+    assert!(matches!(*host.engine.link_state("probe").unwrap().borrow(), LinkState::Up));
+}
