@@ -152,7 +152,7 @@ fn wrong_token(target: Target) -> Attack {
             }
             Ok(())
         });
-        join_all(clients).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        join_all(clients).await.into_iter().collect::<Result<Vec<()>>>()?;
         Ok(Box::new(()) as _)
     })
 }
