@@ -181,7 +181,7 @@ impl EngineBuilder {
 
     /// Sets the memory, in bytes, that the engine holds for all plugins behind links together. It counts what
     /// [`PluginOptions::memory_limit`] does, apart from messages in transit, with the same consequences, in steps of
-    /// 64 KiB for each plugin. Default 512 MiB.
+    /// 64 KiB for each plugin: less than that admits nothing. Default 512 MiB.
     pub fn memory_limit(mut self, bytes: usize) -> EngineBuilder {
         self.memory_limit = bytes;
         self
