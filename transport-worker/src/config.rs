@@ -37,7 +37,7 @@ pub struct WorkerConfig {
     /// again. 0 means 1. Default 256.
     pub capacity: usize,
     /// The same in bytes. The message that reaches the limit is queued whole, so that one of any size can be sent. A value
-    /// counts the texts and numbers in it; a message that the receiver takes at once does not count. 0 means 1. Default 8 MiB.
+    /// counts the texts and numbers in it; one that waits behind no other message does not count. 0 means 1. Default 8 MiB.
     pub capacity_bytes: usize,
     /// How long the plugin may take to end once its link is closed, including its `on_deactivation` and `spawn_blocking`
     /// work. Pending futures are dropped then; code that still blocks its thread 100 ms later cannot be ended and is traced

@@ -1,4 +1,5 @@
-//! Values are moved: a value of the same type at both ends is never serialized, any other is serialized once.
+//! Values are moved: a value of the same type at both ends is never serialized, any other is serialized once. One that waits
+//! behind other messages is visited once more, to measure it.
 #![cfg(feature = "plugin")]
 
 mod support;
@@ -27,7 +28,10 @@ impl<'de> Deserialize<'de> for Sealed {
     }
 }
 
-/// Counts how often it is serialized.
+/// How often a value may be visited to measure it.
+const MEASURED: usize = 1;
+
+/// Counts how often it is serialized or measured.
 #[derive(Clone, Default)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -86,7 +90,10 @@ async fn a_value_of_another_type_at_the_other_end_is_serialized_once() {
         .await;
         let back: String = host.local.call("p", "other", (argument.clone(),)).await.unwrap();
         assert_eq!(back, "counted");
-        assert_eq!((argument.0.load(Ordering::Relaxed), result.0.load(Ordering::Relaxed)), (1, 1));
+        for value in [argument, result] {
+            let visits = value.0.load(Ordering::Relaxed);
+            assert!((1..=1 + MEASURED).contains(&visits), "{visits}");
+        }
     }
 }
 
@@ -105,7 +112,8 @@ async fn an_event_is_serialized_once_with_listeners_and_never_without() {
         })
         .await;
         host.local.call::<()>("emitter", "fire", ()).await.unwrap();
-        assert_eq!(event_value.0.load(Ordering::Relaxed), 0, "no listener exists");
+        assert!(event_value.0.load(Ordering::Relaxed) <= MEASURED, "no listener exists");
+        event_value.0.store(0, Ordering::Relaxed);
         for name in ["first", "second"] {
             let count = Arc::clone(&received);
             host.register(name, placed(placement), move || {
@@ -134,6 +142,7 @@ async fn an_event_is_serialized_once_with_listeners_and_never_without() {
             }
         };
         tokio::time::timeout(support::LIMIT, all).await.expect("not all listeners received it");
-        assert_eq!(event_value.0.load(Ordering::Relaxed), 1);
+        let visits = event_value.0.load(Ordering::Relaxed);
+        assert!((1..=1 + MEASURED).contains(&visits), "{visits}");
     }
 }

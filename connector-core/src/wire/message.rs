@@ -69,10 +69,12 @@ impl Message {
     }
 
     /// The number of bytes that its payload and its error hold: the length of a JSON text; of an unserialized value the
-    /// texts and numbers in it, which are visited each time. For a transport that moves messages without serializing them.
-    pub fn held_bytes(&self) -> usize {
+    /// texts and numbers in it, for which the whole value is visited once if `visits_values`, and otherwise 0 until it has
+    /// been. For a transport that moves messages without serializing them.
+    pub fn held_bytes(&self, visits_values: bool) -> usize {
         let payloads = [self.payload.as_ref(), self.error.as_deref()];
-        payloads.into_iter().flatten().map(Payload::held_bytes).fold(0, usize::saturating_add)
+        let bytes = payloads.into_iter().flatten().map(|payload| payload.held_bytes(visits_values));
+        bytes.fold(0, usize::saturating_add)
     }
 
     /// The number of bytes that a response echoes of its request.

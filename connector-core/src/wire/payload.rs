@@ -282,10 +282,11 @@ impl Payload {
         }
     }
 
-    /// The number of bytes held in memory: that of a text, or approximately that of a value.
-    pub(super) fn held_bytes(&self) -> usize {
+    /// Like [`weight`](Payload::weight), but a value is visited to determine approximately what it holds, at most once, if
+    /// `visits_values`.
+    pub(super) fn held_bytes(&self, visits_values: bool) -> usize {
         match &self.0 {
-            Repr::Value(value) => value.estimate(),
+            Repr::Value(value) if visits_values => *value.cached_size().get_or_init(|| value.estimate()),
             _ => self.weight(),
         }
     }
