@@ -17,6 +17,9 @@ const STRANGER_MIB: u64 = 64;
 /// What a peer pins, at most, after the handshake: its link's budget, which by default is the larger of 64 MiB and four
 /// times its largest message (16 MiB), and a tenth.
 const LINK_MIB: u64 = (64 * MIB + 64 * MIB / 10) / MIB;
+/// The same over socket.io, whose libraries hold up to four more copies of the largest message on its way.
+#[cfg(feature = "socketio")]
+const SOCKETIO_LINK_MIB: u64 = (128 * MIB + 128 * MIB / 10) / MIB;
 /// What the services of one session of a hub pin together, at most, and a tenth.
 const SESSION_MIB: u64 = (256 * MIB + 256 * MIB / 10) / MIB;
 /// A newcomer is let in within this time.
@@ -137,6 +140,8 @@ fn broken(case: &Case, run: &Run) -> Vec<String> {
 fn memory_bound(case: &Case) -> u64 {
     match case.side {
         Side::Stranger => STRANGER_MIB,
+        #[cfg(feature = "socketio")]
+        Side::Peer if case.victim == Kind::Socketio => SOCKETIO_LINK_MIB,
         Side::Peer => LINK_MIB,
         Side::Session => SESSION_MIB,
     }
