@@ -1,21 +1,15 @@
 //! One function for each command.
 
 use std::io::Write;
+use std::pin::pin;
 
-use connector_core::{Event, Payload, Rest};
+use connector_core::{Event, Payload, Rest, redacted_url};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, parsed};
+use crate::failure::{Failure, lines};
 use crate::host::{Host, Plugins};
-
-/// Prints a line. Ends the command quietly if nobody reads any more, for example `head`.
-fn print(line: impl std::fmt::Display) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        written => written.map_err(|error| Failure::usage(format!("cannot print: {error}"))),
-    }
-}
+use crate::output::{compact, json_line, line, print};
 
 pub(crate) async fn ls(plugins: Plugins, json: bool) -> Result<(), Failure> {
     let host = Host::new(plugins).await?;
@@ -24,11 +18,14 @@ pub(crate) async fn ls(plugins: Plugins, json: bool) -> Result<(), Failure> {
         let methods = host.engine.manager().profile(name).and_then(|profile| profile.methods).unwrap_or_default();
         match activated {
             Ok(()) if json => rows.push(json!({ "name": name, "methods": methods })),
-            Ok(()) => print(format_args!("{name}\n  {}", methods.join("\n  ")))?,
+            Ok(()) => {
+                print(line(name))?;
+                methods.iter().try_for_each(|method| print(format_args!("  {}", line(method))))?;
+            }
             Err(failure) => {
                 match json {
                     true => rows.push(json!({ "name": name, "methods": [], "error": failure.text() })),
-                    false => print(format_args!("{name}\n  error: {}", failure.text()))?,
+                    false => print(format_args!("{}\n  error: {}", line(name), lines(&failure.text())))?,
                 }
                 failed = Some(Failure::unreachable(format!("{name} could not be activated")));
             }
@@ -36,7 +33,7 @@ pub(crate) async fn ls(plugins: Plugins, json: bool) -> Result<(), Failure> {
     }
     host.close().await;
     if json {
-        print(Value::Array(rows))?;
+        print(line(&Value::Array(rows).to_string()))?;
         // The row says what is wrong.
         return failed.map_or(Ok(()), |failure| Err(failure.silent()));
     }
@@ -58,8 +55,13 @@ pub(crate) async fn info(plugins: Plugins, plugin: Option<String>, json: bool) -
     if let (Some(profile), Some(state)) = (profile.as_object_mut(), state) {
         profile.insert("link".to_owned(), state.into());
     }
+    if let Some(Value::String(url)) =
+        profile.get_mut("url").filter(|url| url.as_str().is_some_and(|url| url.contains("://")))
+    {
+        *url = redacted_url(url);
+    }
     if json {
-        return print(profile);
+        return print(line(&profile.to_string()));
     }
     for (field, value) in profile.as_object().into_iter().flatten() {
         let value = match value {
@@ -69,7 +71,7 @@ pub(crate) async fn info(plugins: Plugins, plugin: Option<String>, json: bool) -
             }
             other => other.to_string(),
         };
-        print(format_args!("{field}: {value}"))?;
+        print(format_args!("{field}: {}", line(&value)))?;
     }
     Ok(())
 }
@@ -81,16 +83,19 @@ pub(crate) async fn call(
     args: Vec<String>,
     json: bool,
 ) -> Result<(), Failure> {
-    let args: Vec<Value> =
-        args.into_iter().map(|arg| serde_json::from_str(&arg).unwrap_or(Value::String(arg))).collect();
-    let args = Payload::from_json(Value::Array(args).to_string()).map_err(|error| Failure::usage(error.to_string()))?;
+    let args = args.into_iter().map(|arg| match serde_json::from_str::<&RawValue>(&arg) {
+        Ok(json) => compact(json.get()),
+        Err(_) => Value::String(arg).to_string(),
+    });
+    let args = format!("[{}]", args.collect::<Vec<_>>().join(","));
+    let args = Payload::from_json(args).map_err(|error| Failure::usage(error.to_string()))?;
     let host = Host::new(plugins).await?;
     host.activate(plugin).await?;
     let outcome = host.local.call_within::<Payload>(host.timeout, plugin, method, args).await;
     host.close().await;
-    let result = parsed(&outcome?).unwrap_or_default();
+    let result = json_line(&outcome?)?;
     match json {
-        true => print(json!({ "ok": result })),
+        true => print(format_args!("{{\"ok\":{result}}}")),
         false => print(result),
     }
 }
@@ -100,22 +105,29 @@ pub(crate) async fn listen(plugins: Plugins, plugin: &str, event: &str, count: O
     // Before the activation, so that events during it are not missed.
     let mut events = host.local.events::<Rest>(plugin, event, 1024)?;
     host.activate(plugin).await?;
+    // One for all events: it notices an interrupt between two of them.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut left = count.unwrap_or(u64::MAX);
     while left > 0 {
         let event = tokio::select! {
+            biased;
+            _ = &mut interrupted => break,
             event = events.recv() => event,
-            _ = tokio::signal::ctrl_c() => break,
+            lost = host.lost_for_good(plugin) => return Err(lost),
         };
         match event {
             None => break,
             Some(Event::Args(args)) => {
-                print(serde_json::to_value(&args).map_err(|error| Failure::usage(error.to_string()))?)?;
+                print(json_line(&Payload::new(args))?)?;
                 left -= 1;
             }
             Some(Event::Missed(events)) => {
-                eprintln!("{events} events are missing: they came faster than they were read")
+                let _ =
+                    writeln!(std::io::stderr(), "{events} events are missing: they came faster than they were read");
             }
-            Some(other) => eprintln!("{other:?}"),
+            Some(other) => {
+                let _ = writeln!(std::io::stderr(), "{other:?}");
+            }
         }
     }
     host.close().await;

@@ -1,9 +1,13 @@
 //! How a command fails: what it prints, and its exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use connector_core::{ActivateError, CallError, Payload};
 use serde_json::{Value, json};
+use transport_ipc::ChildEnd;
+
+use crate::output::line;
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,6 +40,15 @@ impl Failure {
         Failure { code: 4, error: Value::String(text.into()) }
     }
 
+    pub(crate) fn lost(text: impl Into<String>) -> Failure {
+        Failure { code: 6, error: Value::String(text.into()) }
+    }
+
+    /// Nothing reads the output any more, which ends the command and is not an error.
+    pub(crate) fn unread() -> Failure {
+        Failure { code: 0, error: Value::Null }
+    }
+
     /// With its exit code only, because what failed has been printed.
     pub(crate) fn silent(self) -> Failure {
         Failure { error: Value::Null, ..self }
@@ -53,10 +66,11 @@ impl Failure {
         if self.error.is_null() {
             return;
         }
-        match json {
-            true => println!("{}", json!({ "error": self.error })),
-            false => eprintln!("error: {}", self.text()),
-        }
+        // The exit code remains if nothing reads the output any more.
+        let _ = match json {
+            true => writeln!(std::io::stdout(), "{}", line(&json!({ "error": self.error }).to_string())),
+            false => writeln!(std::io::stderr(), "error: {}", lines(&self.text())),
+        };
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -66,7 +80,7 @@ impl Failure {
 
 impl From<ActivateError> for Failure {
     fn from(error: ActivateError) -> Failure {
-        Failure::unreachable(error.to_string())
+        Failure::unreachable(with_stderr(error.to_string(), ChildEnd::of_activation(&error)))
     }
 }
 
@@ -80,8 +94,22 @@ impl From<CallError> for Failure {
             _ => 4,
         };
         let text = || Value::String(error.to_string());
+        if let Some(end) = ChildEnd::of(&error) {
+            return Failure::lost(with_stderr(error.to_string(), Some(end)));
+        }
         Failure { code, error: parsed(&error.to_payload()).unwrap_or_else(text) }
     }
+}
+
+/// An error, and the last lines that the program printed on its standard error.
+pub(crate) fn with_stderr(error: String, end: Option<&ChildEnd>) -> String {
+    let lines = end.into_iter().flat_map(|end| &end.stderr);
+    lines.fold(error, |text, line| format!("{text}\n  {line}"))
+}
+
+/// Text of a plugin, whose control characters cannot change what a terminal shows.
+pub(crate) fn lines(text: &str) -> String {
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A payload as a JSON value.

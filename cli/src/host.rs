@@ -1,12 +1,15 @@
 //! The engine of one command, with the plugins that its arguments name.
 
+use std::future::pending;
 use std::time::Duration;
 
 use clap::Args;
-use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
+use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginClient, PluginOptions};
 use futures_util::future::join_all;
 
-use crate::failure::Failure;
+use transport_ipc::ChildEnd;
+
+use crate::failure::{Failure, with_stderr};
 use crate::place::{Channel, NamedPlace, Place};
 
 #[derive(Args)]
@@ -14,7 +17,7 @@ pub(crate) struct Plugins {
     /// A plugin, by its URL or by the command that starts it; may be given several times. URLs: ws:, wss:, http: and https:
     /// for socket.io, local:PATH for a local socket.
     #[arg(long = "plugin", value_name = "NAME=URL|COMMAND")]
-    plugins: Vec<NamedPlace>,
+    plugins: Vec<String>,
     /// The channel to plugins that are started.
     #[arg(long, value_enum, default_value_t)]
     channel: Channel,
@@ -52,7 +55,10 @@ impl Host {
     /// # Errors
     /// No plugin is given, or two of the same name.
     pub(crate) async fn new(plugins: Plugins) -> Result<Host, Failure> {
-        let Plugins { mut plugins, channel, token, timeout, command } = plugins;
+        let Plugins { plugins, channel, token, timeout, command } = plugins;
+        // Parsed here and not by clap, whose errors show the whole argument: a URL may contain a password.
+        let places = plugins.iter().map(|plugin| plugin.parse().map_err(Failure::usage));
+        let mut plugins = places.collect::<Result<Vec<NamedPlace>, _>>()?;
         if !command.is_empty() {
             plugins.push(NamedPlace { name: "plugin".to_owned(), place: Place::Command(command) });
         }
@@ -61,6 +67,9 @@ impl Host {
             return Err(Failure::usage(hint));
         }
         let options = PluginOptions::default().activation_timeout(timeout).queue_timeout(timeout);
+        // A program that starts slowly would be ended, and started again, each time its handshake is late.
+        let handshake = options.handshake_timeout.max(timeout);
+        let options = options.handshake_timeout(handshake);
         let engine = Engine::builder().plugin_options(move |_| options.clone()).build();
         let local = engine.register(Plugin::new(CALLER)).map_err(|error| Failure::usage(error.to_string()))?;
         let mut names = Vec::new();
@@ -95,6 +104,21 @@ impl Host {
             return Err(Failure::refused(format!("there is no plugin {name}; given are: {known}")));
         }
         Ok(self.engine.manager().activate(name).await?)
+    }
+
+    /// Completes when the link of the plugin at a path stays down, with the reason. Cancel safe.
+    pub(crate) async fn lost_for_good(&self, path: &str) -> Failure {
+        let name = path.split_once('.').map_or(path, |(name, _)| name);
+        let stays_down = |state: &LinkState| {
+            matches!(state, LinkState::Down { why: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. })
+        };
+        let Some(mut state) = self.engine.link_state(name) else { return pending().await };
+        match state.wait_for(stays_down).await.as_deref() {
+            Ok(LinkState::Down { why, .. }) => {
+                Failure::lost(with_stderr(format!("the link to {name} is lost: {why}"), ChildEnd::of_link(why)))
+            }
+            _ => pending().await,
+        }
     }
 
     pub(crate) async fn close(self) {

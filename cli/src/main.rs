@@ -5,6 +5,7 @@
 mod commands;
 mod failure;
 mod host;
+mod output;
 mod place;
 
 use std::process::ExitCode;

@@ -42,10 +42,12 @@ impl FromStr for NamedPlace {
     fn from_str(text: &str) -> Result<NamedPlace, String> {
         let hint = "give NAME=URL or NAME=COMMAND, for example editor=ws://127.0.0.1:4000 or calc='python3 plugin.py'";
         let (name, place) = text.split_once('=').ok_or_else(|| hint.to_owned())?;
-        if name.is_empty() || place.trim().is_empty() {
+        // The name may have been left out in front of a URL whose query contains `=`.
+        if name.is_empty() || name.contains("://") || place.trim().is_empty() {
             return Err(hint.to_owned());
         }
-        Ok(NamedPlace { name: name.to_owned(), place: place.parse()? })
+        let place = place.parse().map_err(|error| format!("--plugin {name}: {error}"))?;
+        Ok(NamedPlace { name: name.to_owned(), place })
     }
 }
 
@@ -53,7 +55,8 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Place, String> {
-        match text.split_once(':') {
+        let scheme_and_rest = text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        match scheme_and_rest.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
             Some(("ws" | "wss", rest)) if rest.starts_with("//") => Ok(Place::WebSocket(text.to_owned())),
             Some(("http" | "https", rest)) if rest.starts_with("//") => Ok(Place::SocketIo(text.to_owned())),
             Some(("local", path)) => Ok(Place::Local(path.to_owned())),
@@ -114,6 +117,7 @@ mod tests {
         let command = |words: &[&str]| Place::Command(words.iter().map(|word| (*word).to_owned()).collect());
         for (text, place) in [
             ("p=ws://127.0.0.1:1", Place::WebSocket("ws://127.0.0.1:1".to_owned())),
+            ("p=WS://127.0.0.1:1", Place::WebSocket("WS://127.0.0.1:1".to_owned())),
             ("p=https://h/n?a=b", Place::SocketIo("https://h/n?a=b".to_owned())),
             ("p=local:/tmp/x.sock", Place::Local("/tmp/x.sock".to_owned())),
             ("p=python3 'my plugin.py' --url=ws://x", command(&["python3", "my plugin.py", "--url=ws://x"])),
@@ -123,6 +127,7 @@ mod tests {
         }
         for (text, remedy) in [
             ("ws://127.0.0.1:1", "NAME=URL"),
+            ("ws://localhost:1/?token=x", "NAME=URL"),
             ("=x", "NAME=URL"),
             ("p= ", "NAME=URL"),
             ("p=ftp://x", "ftp: is not supported"),

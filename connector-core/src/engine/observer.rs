@@ -20,7 +20,8 @@ use crate::wire::{DecodeError, Message, Name, Payload};
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened. Runs where it happens, often while a caller waits or a link's task runs, so it must be
     /// quick and must not block: count it, or pass it to a bounded queue with `try_send`. It may run on several threads at
-    /// once. A panic is traced, and the other observers and the engine continue.
+    /// once. What it does with the engine is observed as well: an observer that emits an event for each event recurses
+    /// without end. A panic is traced, and the other observers and the engine continue.
     fn observe(&self, observation: &Observation<'_>);
 }
 
@@ -137,12 +138,13 @@ pub enum CallOutcome<'a> {
 #[must_use = "dropping it detaches the observer"]
 pub struct Observing {
     observers: Arc<Observers>,
-    observer: Arc<dyn Observer>,
+    attached: Arc<Attached>,
 }
 
 impl Drop for Observing {
     fn drop(&mut self) {
-        self.observers.change(|list| list.retain(|other| !Arc::ptr_eq(other, &self.observer)));
+        self.attached.is_detached.store(true, Ordering::Relaxed);
+        self.observers.change(|list| list.retain(|other| !Arc::ptr_eq(other, &self.attached)));
     }
 }
 
@@ -152,7 +154,13 @@ impl fmt::Debug for Observing {
     }
 }
 
-type List = Vec<Arc<dyn Observer>>;
+struct Attached {
+    observer: Box<dyn Observer>,
+    /// Ongoing calls keep their list of observers.
+    is_detached: AtomicBool,
+}
+
+type List = Vec<Arc<Attached>>;
 
 /// The observers of an engine.
 pub(crate) struct Observers {
@@ -175,9 +183,9 @@ impl Observers {
     }
 
     pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
-        let observer: Arc<dyn Observer> = Arc::new(observer);
-        self.change(|list| list.push(Arc::clone(&observer)));
-        Observing { observers: Arc::clone(self), observer }
+        let attached = Arc::new(Attached { observer: Box::new(observer), is_detached: AtomicBool::new(false) });
+        self.change(|list| list.push(Arc::clone(&attached)));
+        Observing { observers: Arc::clone(self), attached }
     }
 
     fn change(&self, change: impl Fn(&mut List)) {
@@ -196,8 +204,12 @@ impl Observers {
     }
 
     pub(super) fn tell(&self, observation: &Observation<'_>) {
-        for observer in self.list.load().iter() {
-            guard::call(&self.traces, "engine", "an observer", || observer.observe(observation));
+        self.tell_those(&self.list.load(), observation);
+    }
+
+    fn tell_those(&self, list: &List, observation: &Observation<'_>) {
+        for attached in list.iter().filter(|attached| !attached.is_detached.load(Ordering::Relaxed)) {
+            guard::call(&self.traces, "engine", "an observer", || attached.observer.observe(observation));
         }
     }
 
@@ -205,6 +217,7 @@ impl Observers {
     pub(super) fn call(self: &Arc<Self>, from: &Name, to: &str, method: &str, args: &Payload) -> OngoingCall {
         let call = OngoingCall {
             observers: Arc::clone(self),
+            list: self.list.load_full(),
             number: self.calls.fetch_add(1, Ordering::Relaxed) + 1,
             from: from.clone(),
             to: to.into(),
@@ -213,7 +226,7 @@ impl Observers {
             started: OnceLock::new(),
             ended: AtomicBool::new(false),
         };
-        self.tell(&Observation::CallQueued { call: call.seen(), args });
+        call.tell(&Observation::CallQueued { call: call.seen(), args });
         call
     }
 }
@@ -221,6 +234,8 @@ impl Observers {
 /// Tells the observers of a call's start and its end, also if its future is dropped.
 pub(crate) struct OngoingCall {
     observers: Arc<Observers>,
+    /// Those that were attached when it began: others would see its end without its beginning.
+    list: Arc<List>,
     number: u64,
     from: Name,
     to: Box<str>,
@@ -231,6 +246,10 @@ pub(crate) struct OngoingCall {
 }
 
 impl OngoingCall {
+    fn tell(&self, observation: &Observation<'_>) {
+        self.observers.tell_those(&self.list, observation);
+    }
+
     fn seen(&self) -> ObservedCall<'_> {
         ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method }
     }
@@ -239,7 +258,7 @@ impl OngoingCall {
         let now = runtime::now();
         if self.started.set(now).is_ok() {
             let waited = now.duration_since(self.queued);
-            self.observers.tell(&Observation::CallStarted { call: self.seen(), waited });
+            self.tell(&Observation::CallStarted { call: self.seen(), waited });
         }
     }
 
@@ -257,7 +276,7 @@ impl OngoingCall {
         let (now, started) = (runtime::now(), self.started.get());
         let waited = started.unwrap_or(&now).duration_since(self.queued);
         let ran = started.map(|started| now.duration_since(*started));
-        self.observers.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
+        self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
     }
 }
 

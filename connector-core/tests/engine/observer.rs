@@ -127,3 +127,56 @@ async fn an_observer_that_panics_harms_nobody() {
     assert_eq!(notes.take().len(), 3);
     assert!(matches!(*host.engine.link_state("probe").unwrap().borrow(), LinkState::Up));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_not_told_of_a_call_that_began_before_it_was_attached() {
+    let (host, early, late) = (Host::new().await, Notes::default(), Notes::default());
+    host.add_with(PluginOptions::default().concurrency(1), probe).await;
+    let _early = host.engine.observe(note(&early));
+    let running = host.start::<Value>("probe", "slow", (1000, "a"));
+    let waiting = host.start::<Value>("probe", "echo", ("b",));
+    settle().await;
+    let late_observer = host.engine.observe(note(&late));
+    running.await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(early.take().len(), 6);
+    assert_eq!(late.take(), [""; 0]);
+    host.local.call::<Value>("probe", "echo", ("c",)).await.unwrap();
+    assert_eq!(late.take().len(), 3);
+    let ends_without_it = host.start::<Value>("probe", "slow", (1000, "d"));
+    settle().await;
+    drop(late_observer);
+    late.take();
+    ends_without_it.await.unwrap().unwrap();
+    assert_eq!(late.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_may_use_the_engine_and_detach_itself() {
+    let host = Host::new().await;
+    let switch = host.add(probe).await;
+    let guard = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (engine, local, own, counted) = (host.engine.clone(), host.local.clone(), guard.clone(), count.clone());
+    *guard.lock().unwrap() = Some(host.engine.observe(move |observation: &Observation<'_>| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let _ = engine.link_state("probe").map(|state| state.borrow().to_string());
+        let _ = engine.manager().profile("probe");
+        let _ = engine.observe(|_: &Observation<'_>| {});
+        if !matches!(observation, Observation::Event { .. }) {
+            let _ = local.emit("seen", (1,)).now_or_never();
+            let _ = local.on("probe", "tick", |_: Value| {});
+            let _ = local.call::<Value>("probe", "echo", (1,)).now_or_never().is_none();
+        }
+        if counted.load(std::sync::atomic::Ordering::Relaxed) > 100 {
+            own.lock().unwrap().take();
+        }
+    }));
+    for _ in 0..50 {
+        soon(host.local.call::<Value>("probe", "echo", (1,))).await.unwrap();
+    }
+    switch.cut();
+    sleep(Duration::from_secs(3)).await;
+    soon(host.local.call::<Value>("probe", "echo", (1,))).await.unwrap();
+    assert!(guard.lock().unwrap().is_none());
+}

@@ -58,14 +58,17 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// The length of what [`write_str`] appends.
+/// The length of what [`write_str`] appends. Free of branches and lookups, so that compilers vectorize it: each value
+/// that waits in a queue is measured.
 fn str_length(text: &str) -> usize {
-    let escaped = |byte: u8| match ESCAPES[usize::from(byte)] {
-        0 => 1,
-        b'u' => r"\u0000".len(),
-        _ => r"\n".len(),
+    let added = |byte: u8| {
+        let short = matches!(byte, b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r');
+        let long = (byte < 0x20) & !short;
+        u8::from(short) + 5 * u8::from(long)
     };
-    2 + text.bytes().map(escaped).sum::<usize>()
+    let sum = |bytes: &[u8]| usize::from(bytes.iter().map(|byte| added(*byte)).sum::<u8>());
+    let (chunks, rest) = text.as_bytes().as_chunks::<TOGETHER>();
+    2 + text.len() + chunks.iter().map(|chunk| sum(chunk)).sum::<usize>() + sum(rest)
 }
 
 /// The character after the backslash, by byte; 0 for bytes that need no escape.
