@@ -295,8 +295,8 @@ impl Engine {
         self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
     }
 
-    /// Attaches an observer, which is told of calls, events, links and messages until the returned guard is dropped. It
-    /// is not told of those that began before. Several observers may be attached.
+    /// Attaches an observer, which receives calls, events, links' states and messages until the returned guard is dropped.
+    /// It does not receive calls that began before. Several observers may be attached.
     ///
     /// ```
     /// use connector_core::{CallOutcome, Engine, Observation, Plugin};

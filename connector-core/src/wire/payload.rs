@@ -60,6 +60,8 @@ struct Typed<T> {
     json: OnceLock<Result<ByteString, PayloadError>>,
     /// The length of its JSON.
     size: OnceLock<usize>,
+    /// What it occupies in memory, approximately.
+    estimate: OnceLock<usize>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -78,7 +80,7 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     }
 
     fn estimate(&self) -> usize {
-        guard::contained(|| json::estimate(&self.value)).unwrap_or(0)
+        *self.estimate.get_or_init(|| guard::contained(|| json::estimate(&self.value)).unwrap_or(0))
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
@@ -110,9 +112,12 @@ impl Payload {
             return payload;
         }
         match value {
-            Some(value) => {
-                Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new(), size: OnceLock::new() })))
-            }
+            Some(value) => Payload(Repr::Value(Arc::new(Typed {
+                value,
+                json: OnceLock::new(),
+                size: OnceLock::new(),
+                estimate: OnceLock::new(),
+            }))),
             None => Payload::null(),
         }
     }
@@ -286,7 +291,7 @@ impl Payload {
     /// `visits_values`.
     pub(super) fn held_bytes(&self, visits_values: bool) -> usize {
         match &self.0 {
-            Repr::Value(value) if visits_values => *value.cached_size().get_or_init(|| value.estimate()),
+            Repr::Value(value) if visits_values => value.estimate(),
             _ => self.weight(),
         }
     }

@@ -72,11 +72,9 @@ impl ConnectAuth {
             return Err(self.reject(REFUSALS.token(given.is_some(), "`io(url, { auth: { token } })`")));
         }
         // Each session was opened through the layer, which gave it a ticket.
-        let session = socket.req_parts().extensions.get::<SessionTicket>().ok_or(NoPlace::NotPending);
-        let placed = session.and_then(|session| session.ticket.take_place().map(|()| session));
-        let session = placed.map_err(|none| self.reject(REFUSALS.no_place(none)))?;
-        session.connected();
-        let ticket = Arc::clone(&session.ticket);
+        let ticket = socket.req_parts().extensions.get::<SessionTicket>().map(|ticket| Arc::clone(&ticket.0));
+        let placed = ticket.ok_or(NoPlace::NotPending).and_then(|ticket| ticket.take_place().map(|()| ticket));
+        let ticket = placed.map_err(|none| self.reject(REFUSALS.no_place(none)))?;
         let inbox = Inbox::default();
         socket.on(codec::EVENT, Events(inbox.clone()));
         // Events of other names are reported as invalid messages.

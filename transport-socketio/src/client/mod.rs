@@ -7,6 +7,7 @@ mod connection;
 mod events;
 mod layer;
 mod link;
+mod pace;
 mod server;
 mod sessions;
 

@@ -15,7 +15,6 @@ use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use socketioxide::service;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::cors::Cors;
 use tower_service::Service;
 use transport_server::{Admission, MAX_PENDING_BYTES, Ticket};
@@ -23,12 +22,10 @@ use transport_server::{Admission, MAX_PENDING_BYTES, Ticket};
 use super::SocketIoServerConfig;
 use super::layer::NotFound;
 use super::link::Connection;
+use super::pace::Pace;
 
 /// Maximum number of sessions whose engine has not performed the plugin handshake.
 const MAX_PENDING: usize = 256;
-/// Maximum number of sessions in memory that are not connected to the namespace, open or not: socketioxide keeps one that
-/// ends early, some 16 KiB, for the whole `connect_timeout`. Further ones wait their turn.
-const MAX_UNCONNECTED: usize = 1536;
 /// How long a session that is being opened waits for its turn.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -63,8 +60,7 @@ pub(super) struct Sessions {
     path: Arc<str>,
     /// Counts sessions from their first request. A place is an engine.
     admission: Admission,
-    /// The rest of [`MAX_UNCONNECTED`].
-    unconnected: Arc<Semaphore>,
+    pace: Arc<Pace>,
     /// The sessions whose engine has performed the plugin handshake.
     admitted: Arc<Mutex<HashSet<String>>>,
     /// The time limit for a request's body.
@@ -76,7 +72,7 @@ impl Sessions {
         Sessions {
             path: config.path.as_str().into(),
             admission: Admission::new(MAX_PENDING, config.max_connections, config.max_connections_per_address),
-            unconnected: Arc::new(Semaphore::new(MAX_UNCONNECTED)),
+            pace: Arc::default(),
             admitted: Arc::default(),
             body_timeout: config.silence(),
         }
@@ -135,18 +131,18 @@ impl Sessions {
     async fn open(&self, engine_io: EngineIo, mut request: Request<RequestBody>) -> Response<PluginBody> {
         // A websocket's session ends with its connection, which the server limits separately.
         let connection = request.extensions().get::<Connection>().filter(|_| is_websocket(request.uri())).cloned();
-        let turn = tokio::time::timeout(OPEN_TIMEOUT, Arc::clone(&self.unconnected).acquire_owned()).await;
         let ready = poll_fn(|cx| Poll::Ready(self.admission.poll_ready(cx, &mut None).is_ready()));
-        let (Ok(Ok(turn)), true) = (turn, connection.is_some() || ready.await) else {
+        let in_time = tokio::time::timeout(OPEN_TIMEOUT, self.pace.turn()).await.is_ok();
+        if !in_time || connection.is_none() && !ready.await {
             return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many sessions whose engine has not connected: try again",
             );
-        };
+        }
         let peer = request.extensions().get::<ClientAddress>().map(|address| address.0);
         let ticket = Arc::new(self.admission.enter(peer));
         let displacement = ticket.displacement();
-        request.extensions_mut().insert(SessionTicket { ticket, unconnected: Arc::new(Mutex::new(Some(turn))) });
+        request.extensions_mut().insert(SessionTicket(ticket));
         if let Some(Connection { hangup, .. }) = connection {
             tokio::spawn(async move {
                 if displacement.await {
@@ -184,18 +180,7 @@ impl Sessions {
 
 /// In a session's request parts: the session is pending or occupies a place for as long as it exists.
 #[derive(Debug, Clone)]
-pub(super) struct SessionTicket {
-    pub(super) ticket: Arc<Ticket>,
-    /// Until the session is connected to the namespace, or is freed.
-    unconnected: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-}
-
-impl SessionTicket {
-    /// The session is connected to the namespace.
-    pub(super) fn connected(&self) {
-        self.unconnected.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
+pub(super) struct SessionTicket(pub(super) Arc<Ticket>);
 
 /// An engine's place, held by its link.
 #[derive(Debug)]
