@@ -1,6 +1,6 @@
 //! One function for each command.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::pin::pin;
 
 use connector_core::{Event, Payload, Rest, redacted_url};
@@ -105,6 +105,9 @@ pub(crate) async fn listen(plugins: Plugins, plugin: &str, event: &str, count: O
     // Before the activation, so that events during it are not missed.
     let mut events = host.local.events::<Rest>(plugin, event, 1024)?;
     host.activate(plugin).await?;
+    if std::io::stderr().is_terminal() {
+        let _ = writeln!(std::io::stderr(), "listening to {event} of {plugin}; Ctrl-C ends it");
+    }
     // One for all events: it notices an interrupt between two of them.
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut left = count.unwrap_or(u64::MAX);

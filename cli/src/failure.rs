@@ -54,7 +54,7 @@ impl Failure {
         Failure { error: Value::Null, ..self }
     }
 
-    /// As text; a plugin's error that is no text, as JSON.
+    /// As text; a plugin's error of another type, as JSON.
     pub(crate) fn text(&self) -> String {
         match &self.error {
             Value::String(text) => text.clone(),

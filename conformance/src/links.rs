@@ -188,7 +188,7 @@ pub async fn read_head(socket: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A program that is no plugin's server: it replies to the first bytes of each connection with `reply`, and closes it.
+/// A program that does not serve a plugin: it replies to the first bytes of each connection with `reply`, and closes it.
 /// Returns its address.
 ///
 /// # Panics

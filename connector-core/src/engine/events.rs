@@ -9,7 +9,6 @@ use super::EngineState;
 use super::access::Operation;
 use super::bounds::check_names;
 use super::entry::Entry;
-use super::observer::Observation;
 use super::remote::RemotePlugin;
 use super::router::may_act;
 use super::subscriber_capacity::EventQueue;
@@ -300,7 +299,7 @@ impl EngineState {
         let mut events = lock(&emitter.emitter.events);
         let Some(state) = events.get_mut(event) else {
             drop(events);
-            self.observe_event(emitter, event, &args, 0);
+            self.observers.event(&emitter.name, event, &args, 0);
             return Ok(());
         };
         let (event, listeners) = (state.name.clone(), Arc::clone(&state.listeners));
@@ -326,17 +325,11 @@ impl EngineState {
                 listens_to.remove(&key);
             }
         }
-        self.observe_event(emitter, &event, &args, listeners.len());
+        self.observers.event(&emitter.name, &event, &args, listeners.len());
         for one in listeners.iter().filter(|one| !one.catching_up) {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
-    }
-
-    fn observe_event(&self, emitter: &Entry, event: &str, args: &Payload, listeners: usize) {
-        if self.observers.is_present() {
-            self.observers.tell(&Observation::Event { emitter: &emitter.name, event, args, listeners });
-        }
     }
 }
 

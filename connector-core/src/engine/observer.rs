@@ -213,6 +213,12 @@ impl Observers {
         }
     }
 
+    pub(super) fn event(&self, emitter: &str, event: &str, args: &Payload, listeners: usize) {
+        if self.is_present() {
+            self.tell(&Observation::Event { emitter, event, args, listeners });
+        }
+    }
+
     /// A call to observe until its end.
     pub(super) fn call(self: &Arc<Self>, from: &Name, to: &str, method: &str, args: &Payload) -> OngoingCall {
         let call = OngoingCall {
