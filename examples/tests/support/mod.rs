@@ -1,6 +1,5 @@
 //! The programs under test as child processes, and the published packages for the other end.
 #![allow(dead_code, reason = "each test program includes the whole file and uses a part of it")]
-#![allow(unused_imports, reason = "each test program uses a part of it")]
 
 mod published_packages;
 
@@ -11,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+#[allow(unused_imports, reason = "each test program uses a part of it")]
 pub(crate) use self::published_packages::{js, need, published_packages};
 
 #[cfg(feature = "ws")]
