@@ -48,7 +48,7 @@ trait Erased: Send + Sync {
     /// What the value occupies in memory, approximately.
     fn estimate(&self) -> usize;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
-    fn cached_size(&self) -> &OnceLock<usize>;
+    fn cached_size(&self) -> &OnceLock<Measured>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -58,10 +58,16 @@ struct Typed<T> {
     value: T,
     // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
+    size: OnceLock<Measured>,
+}
+
+/// The first size of a value that was needed. One cell for both: a second one in each value costs every call.
+#[derive(Clone, Copy)]
+enum Measured {
     /// The length of its JSON.
-    size: OnceLock<usize>,
+    Json(usize),
     /// What it occupies in memory, approximately.
-    estimate: OnceLock<usize>,
+    Memory(usize),
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -80,14 +86,17 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
     }
 
     fn estimate(&self) -> usize {
-        *self.estimate.get_or_init(|| guard::contained(|| json::estimate(&self.value)).unwrap_or(0))
+        let measure = || Measured::Memory(guard::contained(|| json::estimate(&self.value)).unwrap_or(0));
+        match *self.size.get_or_init(measure) {
+            Measured::Json(bytes) | Measured::Memory(bytes) => bytes,
+        }
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
     }
 
-    fn cached_size(&self) -> &OnceLock<usize> {
+    fn cached_size(&self) -> &OnceLock<Measured> {
         &self.size
     }
 
@@ -112,12 +121,9 @@ impl Payload {
             return payload;
         }
         match value {
-            Some(value) => Payload(Repr::Value(Arc::new(Typed {
-                value,
-                json: OnceLock::new(),
-                size: OnceLock::new(),
-                estimate: OnceLock::new(),
-            }))),
+            Some(value) => {
+                Payload(Repr::Value(Arc::new(Typed { value, json: OnceLock::new(), size: OnceLock::new() })))
+            }
             None => Payload::null(),
         }
     }
@@ -283,7 +289,10 @@ impl Payload {
         match &self.0 {
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
-            Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
+            Repr::Value(value) => match value.cached_size().get() {
+                Some(Measured::Json(bytes)) => *bytes,
+                Some(Measured::Memory(_)) | None => 0,
+            },
         }
     }
 
@@ -299,7 +308,10 @@ impl Payload {
     /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
-            Repr::Value(value) => *value.cached_size().get_or_init(|| value.json_length()),
+            Repr::Value(value) => match *value.cached_size().get_or_init(|| Measured::Json(value.json_length())) {
+                Measured::Json(bytes) => bytes,
+                Measured::Memory(_) => value.json_length(),
+            },
             _ => self.weight(),
         }
     }
