@@ -1,0 +1,44 @@
+//! `connector call`.
+
+use clap::Args;
+use connector_core::Payload;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::failure::Failure;
+use crate::host::{Host, Plugins};
+use crate::output::{compact, json_line, print};
+
+/// Calls a method, and prints its result.
+#[derive(Args)]
+pub(crate) struct Call {
+    /// The plugin's name, or the path of one of its services.
+    plugin: String,
+    /// The method.
+    method: String,
+    /// The arguments: JSON, or else text.
+    #[arg(allow_negative_numbers = true)]
+    args: Vec<String>,
+    #[command(flatten)]
+    plugins: Plugins,
+}
+
+impl Call {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let args = self.args.into_iter().map(|arg| match serde_json::from_str::<&RawValue>(&arg) {
+            Ok(json) => compact(json.get()),
+            Err(_) => Value::String(arg).to_string(),
+        });
+        let args = format!("[{}]", args.collect::<Vec<_>>().join(","));
+        let args = Payload::from_json(args).map_err(|error| Failure::usage(error.to_string()))?;
+        let host = Host::new(self.plugins).await?;
+        host.activate(&self.plugin).await?;
+        let outcome = host.local.call_within::<Payload>(host.timeout, &self.plugin, &self.method, args).await;
+        host.close().await;
+        let result = json_line(&outcome?)?;
+        match json {
+            true => print(format_args!("{{\"ok\":{result}}}")),
+            false => print(result),
+        }
+    }
+}

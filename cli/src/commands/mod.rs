@@ -1,0 +1,29 @@
+//! The commands, a module for each.
+
+mod call;
+mod info;
+mod listen;
+mod ls;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Ls(ls::Ls),
+    Info(info::Info),
+    Call(call::Call),
+    Listen(listen::Listen),
+}
+
+impl Command {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        match self {
+            Command::Ls(command) => command.run(json).await,
+            Command::Info(command) => command.run(json).await,
+            Command::Call(command) => command.run(json).await,
+            Command::Listen(command) => command.run().await,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! One thing that happened in an engine, as JSON.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One thing that happened in an engine: a line of a recording, an entry of the recent messages, an item of the page's feed.
+///
+/// Which members are present follows from [`kind`](Record::kind). As JSON, absent members are omitted, and unknown members
+/// are ignored when a record is read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Record {
+    /// Counts the records of one capture from 1. A gap means that records were missed.
+    pub seq: u64,
+    /// Microseconds since the capture began, by a monotonic clock.
+    pub at: u64,
+    /// What happened.
+    pub kind: Kind,
+    /// `Message`, `Link`, `BadFrame`: the plugin behind the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Box<str>>,
+    /// `Message`: the direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// Calls: their number, the same in all records of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
+    /// Calls: the caller. `Event`: the emitter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<str>>,
+    /// Calls: the target as the caller named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Box<str>>,
+    /// Calls: the method. `Event`: the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Box<str>>,
+    /// `Event`: the number of subscriptions that receive it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<usize>,
+    /// `CallStarted`, `CallEnded`: microseconds in the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<u64>,
+    /// `CallEnded`: microseconds running; absent if the call did not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran: Option<u64>,
+    /// `CallEnded`: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// `Link`: the state, as `LinkState` displays it. `BadFrame`: why the frame cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Box<str>>,
+    /// `Message`: the message as on the wire. `CallQueued`, `Event`: the arguments. `CallEnded`: the result or the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
+    /// The length of the data in bytes, if they are not kept whole: then `data` is a JSON string with their beginning, or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<usize>,
+}
+
+/// What happened: see [`connector_core::Observation`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A message was passed to a link, or received from it.
+    #[default]
+    Message,
+    /// A plugin calls a method of another.
+    CallQueued,
+    /// The call left the queue, and runs.
+    CallStarted,
+    /// The call ended.
+    CallEnded,
+    /// A plugin emits an event.
+    Event,
+    /// The state of a plugin's link changed.
+    Link,
+    /// A received frame is not a message.
+    BadFrame,
+}
+
+/// The direction of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// From the engine to the plugin.
+    ToPlugin,
+    /// From the plugin to the engine.
+    FromPlugin,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// With a result.
+    Returned,
+    /// With an error, of the method or of the engine.
+    Failed,
+    /// The caller dropped it.
+    Dropped,
+}
