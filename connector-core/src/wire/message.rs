@@ -73,7 +73,7 @@ impl Message {
     /// been. For a transport that moves messages without serializing them.
     pub fn held_bytes(&self, waits: bool) -> usize {
         let payloads = [self.payload.as_ref(), self.error.as_deref()];
-        payloads.into_iter().flatten().map(|payload| payload.queued_weight(waits)).fold(0, usize::saturating_add)
+        payloads.into_iter().flatten().map(|payload| payload.held_bytes(waits)).fold(0, usize::saturating_add)
     }
 
     /// The number of bytes that a response echoes of its request.

@@ -280,8 +280,9 @@ impl Payload {
         }
     }
 
-    /// The [`size`](Payload::size) if the payload `waits` in a queue, otherwise the [`weight`](Payload::weight).
-    pub(crate) fn queued_weight(&self, waits: bool) -> usize {
+    /// The number of bytes held: the length of the JSON text, which is estimated for a value that is not serialized. If it
+    /// `waits` behind others, such a value is visited once; otherwise it counts 0 until it has been.
+    pub fn held_bytes(&self, waits: bool) -> usize {
         if waits { self.size() } else { self.weight() }
     }
 }
