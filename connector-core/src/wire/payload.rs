@@ -202,6 +202,16 @@ impl Payload {
         }
     }
 
+    /// The JSON text if there is one already: of a received payload, or of a value that has been serialized. `None` for a
+    /// value that has not been.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Slice(text) => Some(text),
+            Repr::Text(text) => Some(text),
+            Repr::Value(value) => value.cached().get()?.as_deref().ok(),
+        }
+    }
+
     pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
             Repr::Slice(text) => Ok(text),
@@ -296,9 +306,9 @@ impl Payload {
         }
     }
 
-    /// Like [`weight`](Payload::weight), but a value is visited to determine approximately what it holds, at most once, if
-    /// `visits_values`.
-    pub(super) fn held_bytes(&self, visits_values: bool) -> usize {
+    /// The number of bytes held: the length of a JSON text; of an unserialized value the texts and numbers in it, for which
+    /// the whole value is visited once if `visits_values`, and otherwise 0 until it has been.
+    pub fn held_bytes(&self, visits_values: bool) -> usize {
         match &self.0 {
             Repr::Value(value) if visits_values => value.estimate(),
             _ => self.weight(),
