@@ -5,9 +5,16 @@
 
 mod capture;
 mod record;
+mod recorder;
+mod recording;
+mod redact;
+mod replay;
 
 pub use capture::Capture;
 pub use record::{Direction, Kind, Outcome, Record};
+pub use recorder::{Recorded, Recorder, RecorderOptions};
+pub use recording::{Header, Line, Recording, RecordingError};
+pub use replay::{Difference, Replay, ReplayError, Report, as_plugin};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -42,10 +42,10 @@ pub(crate) trait Role: Send {
     fn received(&mut self) {}
 
     /// Tells the engine's observers of a message that is passed to the link.
-    fn observe_sent(&self, _: &Message) {}
+    fn observe_sent(&self, _: &Message, _: &dyn Link) {}
 
     /// Tells the engine's observers of a message from the peer.
-    fn observe_received(&self, _: &Message) {}
+    fn observe_received(&self, _: &Message, _: &dyn Link) {}
 
     /// Tells the engine's observers of a frame that cannot be read.
     fn observe_bad_frame(&self, _: &DecodeError) {}

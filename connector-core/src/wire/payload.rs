@@ -181,6 +181,16 @@ impl Payload {
         }
     }
 
+    /// The JSON text if there is one already: of a received payload, or of a value that has been serialized. `None` for a
+    /// value that has not been.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Slice(text) => Some(text),
+            Repr::Text(text) => Some(text),
+            Repr::Value(value) => value.cached().get()?.as_deref().ok(),
+        }
+    }
+
     pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
             Repr::Slice(text) => Ok(text),
