@@ -4,10 +4,18 @@
 //!   is kept.
 
 mod capture;
+mod recent;
 mod record;
+mod statistics;
+mod text;
 
 pub use capture::Capture;
+pub use recent::{Filter, Page, Recent};
 pub use record::{Direction, Kind, Outcome, Record};
+pub use statistics::{
+    CallerStatistics, Calls, EdgeStatistics, EventStatistics, LastError, Latency, LinkEntry, LinkStatus,
+    MethodStatistics, PluginDetails, PluginStatistics, Snapshot, Statistics,
+};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
