@@ -52,7 +52,8 @@ pub(crate) fn token(inspector: &Inspector) -> &str {
 pub(crate) async fn http(inspector: &Inspector, target: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut stream = TcpStream::connect(inspector.local_addr()).await.unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    stream.write_all(format!("GET {target} HTTP/1.1\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    let close = if headers.contains("Connection") { "" } else { "Connection: close\r\n" };
+    stream.write_all(format!("GET {target} HTTP/1.1\r\n{headers}{close}\r\n").as_bytes()).await.unwrap();
     let mut response = String::new();
     within(stream.read_to_string(&mut response)).await.unwrap();
     let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
