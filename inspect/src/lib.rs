@@ -4,6 +4,7 @@
 //!   is kept.
 
 mod capture;
+mod export;
 mod record;
 mod recorder;
 mod recording;
@@ -11,6 +12,7 @@ mod redact;
 mod replay;
 
 pub use capture::Capture;
+pub use export::{ExportError, ExportFormat, export};
 pub use record::{Direction, Kind, Outcome, Record};
 pub use recorder::{Recorded, Recorder, RecorderOptions};
 pub use recording::{Header, Line, Recording, RecordingError};
