@@ -1,5 +1,4 @@
 // Opens a trace with speedscope in headless Chromium, and prints the threads that it shows.
-const fs = require('fs')
 const path = require('path')
 const { pathToFileURL } = require('url')
 const { close, launch } = require('./lib/browser')
@@ -15,17 +14,19 @@ async function main(file) {
     tab.on('pageerror', error => errors.push(error.message)).on('console', line => line.type() === 'error' && errors.push(line.text()))
     tab.on('dialog', dialog => { errors.push(dialog.message()); dialog.dismiss() })
     await tab.goto(pathToFileURL(page).href)
-    await tab.waitForFunction(() => window.speedscope, { timeout: LIMIT })
-    await tab.evaluate((name, data) => window.speedscope.loadFileFromBase64(name, data), path.basename(file), fs.readFileSync(file).toString('base64'))
-    // The title has the number of threads, as in "(1/4)".
-    await tab.waitForFunction(() => /\(\d+\/\d+\)/.test(document.body.innerText), { timeout: LIMIT }).catch(error => {
+    await (await tab.waitForSelector('input[type=file]', { timeout: LIMIT })).uploadFile(file)
+    // The heading is "PROCESS (pid 1, tid 2) (1/4)".
+    const heading = number => tab.waitForFunction(number => {
+      const [, name, shown, count] = /(.*) \((\d+)\/(\d+)\)/.exec(document.body.innerText) ?? []
+      return Number(shown) === number && { name, count: Number(count) }
+    }, { timeout: LIMIT }, number).then(found => found.jsonValue())
+    const { name, count } = await heading(1).catch(error => {
       throw new Error([error.message, ...errors].join('\n'))
     })
-    const count = await tab.evaluate(() => Number(/\(\d+\/(\d+)\)/.exec(document.body.innerText)[1]))
-    const threads = []
-    for (let shown = 0; shown < count; shown++) {
-      threads.push(await tab.evaluate(() => document.title + ' | ' + /.*\(\d+\/\d+\).*/.exec(document.body.innerText)[0]))
+    const threads = [name]
+    for (let number = 2; number <= count; number++) {
       await tab.keyboard.press('n')
+      threads.push((await heading(number)).name)
     }
     console.log(JSON.stringify({ threads, errors }))
   } finally {
