@@ -3,10 +3,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod commands;
+mod completion;
 mod failure;
 mod host;
+mod host_file;
+mod interrupt;
 mod output;
 mod place;
+mod recording;
 
 use std::process::ExitCode;
 
@@ -34,10 +38,13 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let Cli { command, json } = Cli::parse();
+    completion::run();
+    let Cli { mut command, json } = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::usage(format!("no runtime: {error}")));
+    let runtime = command
+        .prepare()
+        .and_then(|()| tokio::runtime::Runtime::new().map_err(|error| Failure::usage(format!("no runtime: {error}"))));
     match runtime.and_then(|runtime| runtime.block_on(command.run(json))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

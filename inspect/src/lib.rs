@@ -7,6 +7,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capture;
+mod export;
 mod recent;
 mod record;
 mod recorder;
@@ -19,6 +20,7 @@ mod statistics;
 mod text;
 
 pub use capture::Capture;
+pub use export::{ExportError, ExportFormat, export};
 pub use recent::{Filter, Page, Recent};
 pub use record::{Direction, Kind, Outcome, Record};
 pub use recorder::{Recorded, Recorder, RecorderOptions};

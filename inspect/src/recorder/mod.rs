@@ -27,8 +27,9 @@ pub struct RecorderOptions {
     pub max_file: u64,
     /// How many files are kept, including the one that is written. At least 1, and default 4.
     pub files: usize,
-    /// The bytes of records that wait to be written; further ones are left out and counted. Each record counts its texts and
-    /// an overhead; one of any size fits if nothing else waits. Default 64 MiB.
+    /// The bytes of records that wait to be written; further ones are left out and counted. As many again may be held while
+    /// they are written. Each record counts its texts and an overhead; one of any size fits if nothing else waits. Default
+    /// 64 MiB.
     pub max_queue: usize,
 }
 
