@@ -8,6 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
+#[cfg(feature = "server")]
+use crate::text::beginning;
 
 /// Makes records of what an engine's observer is told, and decides what of a payload is kept.
 ///
@@ -119,6 +121,24 @@ impl Capture {
         record.at = micros(self.began.elapsed());
         record.seq = self.records.fetch_add(1, Ordering::Relaxed) + 1;
         Some(record)
+    }
+
+    /// When it began.
+    #[cfg(feature = "server")]
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// What may be shown of a payload, up to `max` bytes; and its length, if that is not all.
+    #[cfg(feature = "server")]
+    pub(crate) fn shown(&self, payload: &Payload, max: usize) -> (Option<Box<RawValue>>, Option<usize>) {
+        let json = payload.to_json().ok().and_then(|json| String::from_utf8(json.to_vec()).ok());
+        match json.and_then(|json| self.without_secrets(json, &[])) {
+            Some(json) if json.len() > max => {
+                (serde_json::value::to_raw_value(beginning(&json, max)).ok(), Some(json.len()))
+            }
+            json => (json.and_then(|json| RawValue::from_string(json).ok()), None),
+        }
     }
 
     fn keep_payload(&self, record: &mut Record, payload: &Payload) {
