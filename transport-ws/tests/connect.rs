@@ -145,17 +145,10 @@ async fn open_links_count_towards_max_connections() {
 }
 
 #[tokio::test]
-async fn the_configuration_decides_what_may_be_bound() {
-    let bind = |config| soon(WsServer::bind("0.0.0.0:0", config));
-    let error = bind(WsServerConfig::default()).await.unwrap_err();
+async fn other_machines_reach_a_server_only_if_it_is_allowed() {
+    let error = soon(WsServer::bind("0.0.0.0:0", WsServerConfig::default())).await.unwrap_err();
     assert!(matches!(error, BindError::Remote { .. }), "{error:?}");
-    let error = bind(WsServerConfig::default().allow_remote(true).token("")).await.unwrap_err();
-    assert!(matches!(error, BindError::EmptyToken), "{error:?}");
-    for origin in ["*", "null", "https://ide.example/"] {
-        let error = bind(WsServerConfig::default().allow_remote(true).allow_origin(origin)).await.unwrap_err();
-        assert!(matches!(&error, BindError::Origin { origin: named, .. } if named == origin), "{error:?}");
-    }
-    let server = bind(WsServerConfig::default().allow_remote(true)).await.unwrap();
+    let server = soon(WsServer::bind("0.0.0.0:0", WsServerConfig::default().allow_remote(true))).await.unwrap();
     assert_eq!(server.url(), format!("ws://127.0.0.1:{}", server.local_addr().port()));
 }
 

@@ -34,3 +34,41 @@ impl ResponseBatch {
         unread
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(batch: &mut ResponseBatch) {
+        for _ in 0..ResponseBatch::SIZE {
+            assert!(!batch.is_full());
+            batch.count(&Message::new(Action::Response));
+        }
+        assert!(batch.is_full());
+    }
+
+    #[test]
+    fn a_full_batch_cuts_a_turn_short() {
+        let mut batch = ResponseBatch::default();
+        for _ in 0..2 * ResponseBatch::SIZE {
+            batch.count(&Message::new(Action::Emit));
+        }
+        assert!(!batch.end_turn());
+        fill(&mut batch);
+        assert!(batch.end_turn());
+        assert!(!batch.end_turn());
+    }
+
+    #[test]
+    fn endless_responses_do_not_cut_every_turn_short() {
+        let mut batch = ResponseBatch::default();
+        for _ in 0..ResponseBatch::MAX_CUT_TURNS {
+            fill(&mut batch);
+            assert!(batch.end_turn());
+        }
+        fill(&mut batch);
+        assert!(!batch.end_turn());
+        fill(&mut batch);
+        assert!(batch.end_turn());
+    }
+}
