@@ -62,7 +62,7 @@ mod probe;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod proxy;
 mod runtime;
-mod script_runner;
+mod script;
 mod scripted_peer;
 mod secrets;
 mod suite;
@@ -75,7 +75,7 @@ pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
-pub use script_runner::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use secrets::no_secret;
 #[doc(hidden)]
 pub use suite::check_without;
