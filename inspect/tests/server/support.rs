@@ -35,7 +35,7 @@ pub(crate) fn calc() -> Plugin {
             if b == 0.0 { Err("cannot divide by zero".to_owned()) } else { Ok(a / b) }
         })
         .method("text", |bytes: usize| async move { "x".repeat(bytes) })
-        .method("hang", || std::future::pending::<()>())
+        .method("hang", std::future::pending::<()>)
         .method("caller", |ctx: Context| async move { ctx.from().to_string() })
         .method("tick", |ctx: Context, number: u64| async move { ctx.client().emit("ticked", (number,)).await })
 }
