@@ -4,6 +4,8 @@ mod call;
 mod info;
 mod listen;
 mod ls;
+mod ping;
+mod run;
 
 use clap::Subcommand;
 
@@ -15,6 +17,8 @@ pub(crate) enum Command {
     Info(info::Info),
     Call(call::Call),
     Listen(listen::Listen),
+    Ping(ping::Ping),
+    Run(run::Run),
 }
 
 impl Command {
@@ -24,6 +28,8 @@ impl Command {
             Command::Info(command) => command.run(json).await,
             Command::Call(command) => command.run(json).await,
             Command::Listen(command) => command.run().await,
+            Command::Ping(command) => command.run(json).await,
+            Command::Run(command) => command.run(json).await,
         }
     }
 }
