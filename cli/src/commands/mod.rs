@@ -5,6 +5,7 @@ mod export;
 mod info;
 mod listen;
 mod ls;
+mod open;
 mod ping;
 mod record;
 mod replay;
@@ -20,6 +21,7 @@ pub(crate) enum Command {
     Info(info::Info),
     Call(call::Call),
     Listen(listen::Listen),
+    Open(open::Open),
     Ping(ping::Ping),
     Record(record::Record),
     Replay(replay::Replay),
@@ -42,6 +44,7 @@ impl Command {
             Command::Info(command) => command.run(json).await,
             Command::Call(command) => command.run(json).await,
             Command::Listen(command) => command.run().await,
+            Command::Open(command) => command.run(json).await,
             Command::Ping(command) => command.run(json).await,
             Command::Record(command) => command.run(json).await,
             Command::Replay(command) => command.run(json).await,
