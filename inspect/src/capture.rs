@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::record::{Direction, Kind, Outcome, Record};
 use crate::redact::Redaction;
 
-/// Makes records of what an engine's observer is told, and decides what of a payload is kept.
+/// Makes records of what an engine's observer receives, and decides what of a payload is kept.
 ///
 /// What is not kept is gone before a record leaves this type: secrets by their JSON pointers, and what is too large.
 #[derive(Debug)]
@@ -188,9 +188,9 @@ impl Capture {
         record.cut = Some(length);
         if self.redaction.is_empty() {
             let left = self.max_data.saturating_sub(head.len());
-            head.push_str(&text[..text.floor_char_boundary(left)]);
+            head.push_str(beginning(text, left));
         }
-        head.truncate(head.floor_char_boundary(self.max_data));
+        head.truncate(beginning(&head, self.max_data).len());
         record.data = (!head.is_empty()).then(|| serde_json::value::to_raw_value(&head).ok()).flatten();
     }
 }
@@ -232,8 +232,14 @@ fn name(text: &str) -> Box<str> {
 fn cut_name(text: &str) -> std::borrow::Cow<'_, str> {
     match text.len() {
         ..=MAX_NAME => text.into(),
-        _ => format!("{}…", &text[..text.floor_char_boundary(MAX_NAME)]).into(),
+        _ => format!("{}…", beginning(text, MAX_NAME)).into(),
     }
+}
+
+/// The beginning of a text, of at most this many bytes.
+pub(crate) fn beginning(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=text.len().min(max_bytes)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {

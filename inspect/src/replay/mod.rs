@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use connector_core::{ConnectError, Link, Registration};
+use connector_core::{ConnectError, Link, LinkEnd, Registration};
 use thiserror::Error;
 
 pub use self::compare::Difference;
@@ -93,7 +93,7 @@ impl std::fmt::Display for Names<'_> {
 /// ids, which each end chooses. Messages of the other end may arrive in another sequence. Prompts and repeated handshakes are
 /// answered, and not compared.
 ///
-/// Each session, from a handshake to the end of its link, is played over a link of its own.
+/// Each session, from a handshake to the end of its link, is played over its own link.
 ///
 /// ```no_run
 /// use connector_inspect::Replay;
@@ -182,7 +182,7 @@ impl Replay {
         Ok(Replay { end, sessions, playing: None, speed, timeout, has_secrets, torn, report: Report::default() })
     }
 
-    /// Sends messages at the recorded times, so many times faster; 1 is as recorded. Values that are not above 0 count as 1.
+    /// Sends messages at the recorded times: 1 is as recorded, 2 twice as fast. Values that are not above 0 count as 1.
     /// Default: each is sent as soon as those before it have been exchanged.
     #[must_use]
     pub fn speed(mut self, factor: f64) -> Replay {
@@ -223,7 +223,7 @@ impl Replay {
         self.end_session(end.as_ref());
     }
 
-    fn end_session(&mut self, end: Option<&connector_core::LinkEnd>) {
+    fn end_session(&mut self, end: Option<&LinkEnd>) {
         if let Some(player) = self.playing.take() {
             self.report.append(player.end(end));
         }
@@ -251,3 +251,6 @@ impl Replay {
         self.report
     }
 }
+
+#[cfg(test)]
+mod tests;
