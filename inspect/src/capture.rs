@@ -8,6 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
 use crate::redact::Redaction;
+#[cfg(feature = "server")]
+use crate::text::beginning;
 
 /// Makes records of what an engine's observer receives, and decides what of a payload is kept.
 ///
@@ -131,6 +133,19 @@ impl Capture {
         record.at = micros(self.began.elapsed());
         record.seq = self.records.fetch_add(1, Ordering::Relaxed) + 1;
         Some(record)
+    }
+
+    /// What may be shown of a payload, up to `max` bytes; and its length, if that is not all.
+    #[cfg(feature = "server")]
+    pub(crate) fn shown(&self, payload: &Payload, max: usize) -> (Option<Box<RawValue>>, Option<usize>) {
+        let Ok(text) = text(payload, true) else { return (None, None) };
+        match self.redaction.apply(text.to_owned(), &[]) {
+            Some(json) if json.len() > max => {
+                (serde_json::value::to_raw_value(beginning(&json, max)).ok(), Some(json.len()))
+            }
+            Some(json) => (RawValue::from_string(json).ok(), None),
+            None => (None, Some(text.len())),
+        }
     }
 
     fn keep_payload(&self, record: &mut Record, payload: &Payload, serializes: bool) {

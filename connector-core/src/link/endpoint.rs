@@ -189,8 +189,7 @@ impl<S: Side> Exchange<S> {
         let echoed = RESPONSE_OVERHEAD + echo.bytes() + id.as_ref().map_or(0, Id::weight);
         let waits = !self.responses.is_empty();
         let (result, refused) = match &outcome {
-            Ok(result) if waits => (result.size(), false),
-            Ok(result) => (result.weight(), false),
+            Ok(result) => (result.held_bytes(waits), false),
             Err(error) => (S::error_weight(error), true),
         };
         let charged = match refused {

@@ -1,0 +1,265 @@
+//! Counts the calls, events and links' states of an engine.
+
+mod counters;
+mod links;
+mod snapshot;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use connector_core::{CallError, CallOutcome, Excerpt, LinkState, Observation, ObservedCall, Observer, Refusal};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use self::counters::Counters;
+use self::links::Links;
+pub use self::links::{LinkEntry, LinkStatus};
+pub use self::snapshot::{
+    Calls, CallerStatistics, EdgeStatistics, EventStatistics, LastError, Latency, MethodStatistics, PluginDetails,
+    PluginStatistics, Snapshot,
+};
+use crate::text::{beginning, micros, plugin_of};
+
+/// Enough that a snapshot holds up a call for less than a millisecond, even if all entries are in use.
+const SHARDS: usize = 64;
+/// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
+const MAX_ENTRIES: usize = 1024;
+/// Maximum length of a name, in bytes.
+pub(crate) const MAX_NAME: usize = 1024;
+/// Stands for plugins that are not registered, methods that are not exposed, and what exceeds the limits.
+const OTHER: &str = "_OTHER";
+
+/// Counts the calls, events and links' states of an engine: an observer to attach with
+/// [`Engine::observe`](connector_core::Engine::observe). Cheap to clone; clones share the counts.
+///
+/// It counts up to 65,536 pairs of a caller and a method, and as many events; further ones are counted together as `_OTHER`, as
+/// are calls to plugins that are not registered and methods that are not exposed. It keeps the last 32 states of up to 16,384
+/// links.
+///
+/// ```
+/// use connector_core::{Engine, Plugin};
+/// use connector_inspect::Statistics;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new();
+/// let statistics = Statistics::new();
+/// let _observing = engine.observe(statistics.clone());
+///
+/// engine.register(Plugin::new("clock").method("hour", || async { 12 }))?;
+/// let app = engine.register(Plugin::new("app"))?;
+/// engine.manager().activate("app").await?;
+/// app.call::<u8>("clock", "hour", ()).await?;
+///
+/// let clock = &statistics.snapshot().plugins["clock"];
+/// assert_eq!((clock.calls.calls, clock.calls.errors), (1, 0));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Statistics(Arc<Shared>);
+
+struct Shared {
+    began: Instant,
+    hasher: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+    links: Mutex<Links>,
+}
+
+#[derive(Default)]
+struct Shard {
+    edges: HashTable<Edge>,
+    events: HashTable<EventCount>,
+}
+
+/// The calls of a plugin to a method.
+struct Edge {
+    from: Box<str>,
+    /// As the caller named it: a plugin or the path of a service.
+    to: Box<str>,
+    method: Box<str>,
+    counters: Counters,
+}
+
+struct EventCount {
+    emitter: Box<str>,
+    event: Box<str>,
+    count: u64,
+    listeners: usize,
+    last: u64,
+}
+
+impl Statistics {
+    /// Without any counts.
+    #[allow(clippy::new_without_default, reason = "the clock starts")]
+    pub fn new() -> Statistics {
+        Statistics::since(Instant::now())
+    }
+
+    /// Whose times count from that moment.
+    pub(crate) fn since(began: Instant) -> Statistics {
+        Statistics(Arc::new(Shared {
+            began,
+            hasher: RandomState::default(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            links: Mutex::default(),
+        }))
+    }
+
+    /// Microseconds since the beginning.
+    pub(crate) fn now(&self) -> u64 {
+        micros(self.0.began.elapsed())
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The table inside uses the other bits.
+        lock(&self.0.shards[(hash >> 32) as usize % SHARDS])
+    }
+
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.0.shards.iter().map(lock)
+    }
+
+    /// Changes the counters of a call's edge, which may be created.
+    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) {
+        let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
+        let hash = self.0.hasher.hash_one((from, to, method));
+        let mut shard = self.shard(hash);
+        let is_same = |edge: &Edge| *edge.method == *method && *edge.from == *from && *edge.to == *to;
+        if let Some(edge) = shard.edges.find_mut(hash, is_same) {
+            return change(&mut edge.counters);
+        }
+        let has_room = shard.edges.len() < MAX_ENTRIES || from == OTHER;
+        if !has_room {
+            drop(shard);
+            return self.update([OTHER; 3], change);
+        }
+        let mut counters = Counters::default();
+        change(&mut counters);
+        let edge = Edge { from: from.into(), to: to.into(), method: method.into(), counters };
+        let hasher = &self.0.hasher;
+        shard.edges.insert_unique(hash, edge, |edge| hasher.hash_one((&*edge.from, &*edge.to, &*edge.method)));
+    }
+
+    fn ended(&self, call: &ObservedCall<'_>, waited: Duration, ran: Option<Duration>, outcome: &CallOutcome<'_>) {
+        let names = [call.from, call.to, call.method];
+        let error = match outcome {
+            CallOutcome::Failed(error) => Some(LastError {
+                at: self.now(),
+                from: beginning(call.from, MAX_NAME).into(),
+                method: beginning(call.method, MAX_NAME).into(),
+                text: Excerpt::new(error).to_string().into(),
+            }),
+            _ => None,
+        };
+        let is_dropped = matches!(outcome, CallOutcome::Dropped);
+        let end = |counters: &mut Counters| counters.ended(waited, ran, is_dropped, error);
+        match unknown(outcome) {
+            // Its names are not the engine's: they would fill the table.
+            Some(names_to_count) if ran.is_none() => {
+                self.withdraw(names);
+                let (to, method) = match names_to_count {
+                    Unknown::Plugin => (OTHER, OTHER),
+                    Unknown::Method => (plugin_of(call.to), OTHER),
+                };
+                self.update([call.from, to, method], |counters| {
+                    counters.queued();
+                    end(counters);
+                });
+            }
+            _ => self.update(names, end),
+        }
+    }
+
+    /// Takes back a waiting call, and its edge if that has no others.
+    fn withdraw(&self, [from, to, method]: [&str; 3]) {
+        let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
+        let hash = self.0.hasher.hash_one((from, to, method));
+        let mut shard = self.shard(hash);
+        let is_same = |edge: &Edge| *edge.method == *method && *edge.from == *from && *edge.to == *to;
+        match shard.edges.find_entry(hash, is_same) {
+            Ok(mut entry) => {
+                let counters = &mut entry.get_mut().counters;
+                counters.withdrawn();
+                if counters.is_unused() {
+                    entry.remove();
+                }
+            }
+            // There was no room for it.
+            Err(_) => {
+                drop(shard);
+                if from != OTHER {
+                    self.withdraw([OTHER; 3]);
+                }
+            }
+        }
+    }
+
+    fn event(&self, emitter: &str, event: &str, listeners: usize) {
+        let [emitter, event] = [emitter, event].map(|name| beginning(name, MAX_NAME));
+        let hash = self.0.hasher.hash_one((emitter, event));
+        let last = self.now();
+        let mut shard = self.shard(hash);
+        let is_same = |known: &EventCount| *known.event == *event && *known.emitter == *emitter;
+        if let Some(known) = shard.events.find_mut(hash, is_same) {
+            known.count += 1;
+            (known.listeners, known.last) = (listeners, last);
+            return;
+        }
+        if shard.events.len() >= MAX_ENTRIES && emitter != OTHER {
+            drop(shard);
+            return self.event(OTHER, OTHER, listeners);
+        }
+        let count = EventCount { emitter: emitter.into(), event: event.into(), count: 1, listeners, last };
+        let hasher = &self.0.hasher;
+        shard.events.insert_unique(hash, count, |known| hasher.hash_one((&*known.emitter, &*known.event)));
+    }
+
+    /// Records the state of a plugin's link.
+    pub(crate) fn link(&self, plugin: &str, state: &LinkState) {
+        let now = self.now();
+        lock(&self.0.links).record(plugin, state, now);
+    }
+}
+
+enum Unknown {
+    Plugin,
+    Method,
+}
+
+/// Whether a call failed because what it named does not exist.
+fn unknown(outcome: &CallOutcome<'_>) -> Option<Unknown> {
+    let CallOutcome::Failed(CallError::Refused(refusal)) = outcome else { return None };
+    match **refusal {
+        Refusal::NotRegistered { .. } | Refusal::NameTooLong { .. } => Some(Unknown::Plugin),
+        Refusal::NotExposed { .. } => Some(Unknown::Method),
+        _ => None,
+    }
+}
+
+impl Observer for Statistics {
+    fn observe(&self, observation: &Observation<'_>) {
+        match observation {
+            Observation::CallQueued { call, .. } => {
+                self.update([call.from, call.to, call.method], Counters::queued);
+            }
+            Observation::CallStarted { call, .. } => {
+                self.update([call.from, call.to, call.method], Counters::started);
+            }
+            Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
+            Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
+            Observation::Link { plugin, state } => self.link(plugin, state),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statistics").finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

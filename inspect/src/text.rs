@@ -1,0 +1,21 @@
+//! Names and numbers as they are shown.
+
+use std::time::Duration;
+
+/// The first `max` bytes of a text, or a few less if a character would be split.
+pub(crate) fn beginning(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The plugin of a path such as `plugin.service`.
+pub(crate) fn plugin_of(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(plugin, _)| plugin)
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
