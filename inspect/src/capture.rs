@@ -1,15 +1,14 @@
 //! Makes records of observations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use connector_core::{CallOutcome, Direction as Way, Message, Observation, ObservedCall, Payload};
 use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
 use crate::redact::Redaction;
-#[cfg(feature = "server")]
-use crate::text::beginning;
+use crate::text::{beginning, micros};
 
 /// Makes records of what an engine's observer receives, and decides what of a payload is kept.
 ///
@@ -249,16 +248,6 @@ fn cut_name(text: &str) -> std::borrow::Cow<'_, str> {
         ..=MAX_NAME => text.into(),
         _ => format!("{}…", beginning(text, MAX_NAME)).into(),
     }
-}
-
-/// The beginning of a text, of at most this many bytes.
-pub(crate) fn beginning(text: &str, max_bytes: usize) -> &str {
-    let end = (0..=text.len().min(max_bytes)).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
-}
-
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::fmt;
 use connector_core::{Action, Message, Payload};
 use serde_json::Value;
 
-use crate::capture::beginning;
 use crate::recording::Line;
 use crate::redact::HIDDEN;
+use crate::text::beginning;
 
 /// The bytes shown of a message.
 const MAX_SHOWN: usize = 2048;
