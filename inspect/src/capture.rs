@@ -46,7 +46,8 @@ impl Capture {
     }
 
     /// Replaces the values at these JSON pointers (RFC 6901) by `"…"`, in arguments, results and errors. A part `*` stands
-    /// for each member or item: `/*/password` hides the member `password` of every argument. Default: none.
+    /// for each member or item: `/*/password` hides the member `password` of every argument. The empty pointer, or what does
+    /// not begin with `/`, hides everything. Default: none.
     ///
     /// If there is any pointer, nothing is kept of a payload that is too long or cannot be parsed, except its length.
     #[must_use]

@@ -22,7 +22,7 @@ use crate::recording::Recording;
 /// The recording cannot be read, or has no session of this plugin from its handshake on.
 pub fn as_plugin(path: impl AsRef<Path>, name: &str) -> Result<Plugin, ReplayError> {
     let mut recording = Recording::open(path)?;
-    let sessions = sessions(&mut recording, name, End::Plugin)?;
+    let sessions = sessions(&mut recording, name, End::Plugin)?.complete;
     let has_secrets = !recording.header().redacted.is_empty();
     let (mut listed, mut methods) = (Vec::new(), BTreeMap::<Address, Vec<Exchange>>::new());
     for session in sessions {

@@ -120,6 +120,17 @@ async fn each_session_has_its_own_link() {
     assert!(report.differences.len() == 1 && report.to_string().contains("\"last\""), "{report}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_beginning_is_not_recorded_is_skipped() {
+    let mut records = vec![sent(0, REQUEST), received(1, RESPONSE), link("down (lost); tries since: 0")];
+    records.extend(session());
+    let (_folder, path) = recording(&records);
+    let replay = Replay::engine(&path, "p").unwrap();
+    assert_eq!((replay.sessions_left(), replay.skipped()), (1, 2));
+    let (_, report) = replayed(replay, Some(RESPONSE)).await;
+    assert_eq!(report.to_string(), "4 recorded messages exchanged, 0 differences");
+}
+
 #[tokio::test]
 async fn a_link_that_ends_early_is_reported() {
     let (_folder, path) = recording(&session());
@@ -136,7 +147,7 @@ fn what_cannot_be_replayed_says_why() {
     let cut = sent(0, "\"{\\\"action\\\"\"").replace("}", "") + r#","cut":70000"#;
     let missed = r#""at":1,"kind":"missed","missed":3"#.to_owned();
     for (records, reason) in [
-        (vec![sent(0, REQUEST)], "line 2: the recording has no handshake of \"p\" before it"),
+        (vec![sent(0, REQUEST)], "line 2: the recording has no handshake of \"p\""),
         (vec![sent(0, HANDSHAKE), cut], "line 3: the message was not recorded whole"),
         (vec![sent(0, HANDSHAKE), missed], "line 3: 3 records are missing"),
         (vec![sent(0, r#"{"action":"dance"}"#)], "line 2: it is not a message"),
