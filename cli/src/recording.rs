@@ -24,8 +24,16 @@ pub(crate) struct RecordTo {
 pub(crate) struct Redaction {
     /// A JSON pointer whose value is not recorded, in arguments, results and errors: /*/password is the member `password` of
     /// each argument. May be given several times.
-    #[arg(long, value_name = "POINTER")]
+    #[arg(long, value_name = "POINTER", value_parser = pointer)]
     redact: Vec<String>,
+}
+
+/// The library would hide everything.
+fn pointer(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("a JSON pointer begins with `/`, as in /0/password".to_owned()),
+    }
 }
 
 impl RecordTo {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::recording::Line;
 use crate::redact::HIDDEN;
+use crate::text::beginning;
 
 /// The bytes shown of a message.
 const MAX_SHOWN: usize = 2048;
@@ -41,7 +42,7 @@ pub(super) fn shown(message: &Message) -> String {
     let json = message.encode().map(|json| String::from_utf8_lossy(&json).into_owned());
     let mut json = json.unwrap_or_else(|error| error.to_string());
     if json.len() > MAX_SHOWN {
-        json.truncate(json.floor_char_boundary(MAX_SHOWN));
+        json.truncate(beginning(&json, MAX_SHOWN).len());
         json.push('…');
     }
     json
