@@ -32,7 +32,7 @@ pub(crate) struct Plugins {
     token: Option<String>,
     /// The time limit of each activation and each call, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Starts this command as a plugin, with the name `plugin`.
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,

@@ -10,6 +10,9 @@ mod host_file;
 mod interrupt;
 mod output;
 mod place;
+mod target;
+mod viewer;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,8 @@ mod listen;
 mod ls;
 mod ping;
 mod run;
+mod stats;
+mod top;
 
 use clap::Subcommand;
 
@@ -19,6 +21,8 @@ pub(crate) enum Command {
     Listen(listen::Listen),
     Ping(ping::Ping),
     Run(run::Run),
+    Stats(stats::Stats),
+    Top(top::Top),
 }
 
 impl Command {
@@ -30,6 +34,8 @@ impl Command {
             Command::Listen(command) => command.run().await,
             Command::Ping(command) => command.run(json).await,
             Command::Run(command) => command.run(json).await,
+            Command::Stats(command) => command.run(json).await,
+            Command::Top(command) => command.run(json).await,
         }
     }
 }

@@ -108,10 +108,12 @@ async fn websocket(
     }
     let Some(accept) = accept_key(request.headers()) else {
         let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
-        return (StatusCode::UPGRADE_REQUIRED, upgrade, "426: connect with a websocket of version 13\n").into_response();
+        return (StatusCode::UPGRADE_REQUIRED, upgrade, "426: connect with a websocket of version 13\n")
+            .into_response();
     };
     if ticket.take_place().is_err() {
-        let text = format!("503: too many viewers: there may be {MAX_VIEWERS} at once; close a page of the inspector\n");
+        let text =
+            format!("503: too many viewers: there may be {MAX_VIEWERS} at once; close a page of the inspector\n");
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
     ticket.admit();
@@ -147,7 +149,8 @@ async fn view(
 ) {
     match upgrading.await {
         Ok(stream) => {
-            let config = WebSocketConfig::default().max_message_size(Some(MAX_REQUEST)).max_frame_size(Some(MAX_REQUEST));
+            let config =
+                WebSocketConfig::default().max_message_size(Some(MAX_REQUEST)).max_frame_size(Some(MAX_REQUEST));
             let stream = TokioIo::new(stream);
             viewer::run(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await, server).await;
         }

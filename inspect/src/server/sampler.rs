@@ -135,7 +135,10 @@ impl Sampler {
         for edge in snapshot.edges {
             let pair: Pair = (Arc::from(&*edge.from), Arc::from(&*edge.to));
             let before = self.edges.get(&pair);
-            let now = Rated { rate: rate(before.map_or(0, |before| before.counts.calls), edge.calls.calls), counts: edge.calls };
+            let now = Rated {
+                rate: rate(before.map_or(0, |before| before.counts.calls), edge.calls.calls),
+                counts: edge.calls,
+            };
             if before != Some(&now) {
                 let mut shown = json!(now);
                 (shown["from"], shown["to"]) = ((*edge.from).into(), (*edge.to).into());

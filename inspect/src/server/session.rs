@@ -40,7 +40,8 @@ pub(super) async fn run(
     server: &Arc<Server>,
     viewer: &Arc<Viewer>,
 ) -> &'static str {
-    let mut session = Session { server, viewer, tasks: FuturesUnordered::new(), calls: HashMap::new(), listens: HashMap::new() };
+    let mut session =
+        Session { server, viewer, tasks: FuturesUnordered::new(), calls: HashMap::new(), listens: HashMap::new() };
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE, requests.next()) => match message {
@@ -278,11 +279,7 @@ fn check_capacity(tasks: &HashMap<String, AbortHandle>, key: &str) -> Result<(),
 }
 
 /// Ends a call or a subscription.
-fn end(
-    tasks: &mut HashMap<String, AbortHandle>,
-    id: Option<&Value>,
-    member: &str,
-) -> Result<Option<Outcome>, String> {
+fn end(tasks: &mut HashMap<String, AbortHandle>, id: Option<&Value>, member: &str) -> Result<Option<Outcome>, String> {
     let id = id.ok_or_else(|| format!("this request needs `{member}`, the id of another request"))?;
     let task = tasks.get(&id.to_string());
     if let Some(task) = task {

@@ -157,6 +157,8 @@ impl Table {
         if is_complete {
             cursor.seen = pass.version;
             cursor.pass = None;
+        } else {
+            message.push_str(",\"more\":true");
         }
         message.push('}');
         Some(message)
@@ -174,7 +176,13 @@ impl Rows {
     }
 
     /// Writes plugins that have changed, as long as there are any left to write. Returns the last one if there may be more.
-    fn write_plugins(&self, after: Option<&Arc<str>>, seen: u64, left: &mut usize, out: &mut String) -> Option<Arc<str>> {
+    fn write_plugins(
+        &self,
+        after: Option<&Arc<str>>,
+        seen: u64,
+        left: &mut usize,
+        out: &mut String,
+    ) -> Option<Arc<str>> {
         let mut list = List::new("plugins");
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         for (name, parts) in self.plugins.range::<Arc<str>, _>((start, Bound::Unbounded)) {
@@ -200,7 +208,9 @@ impl Rows {
     fn write_edges(&self, after: Option<&Pair>, seen: u64, left: &mut usize, out: &mut String) -> Option<Pair> {
         let mut list = List::new("edges");
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        for (pair, part) in self.edges.range::<Pair, _>((start, Bound::Unbounded)).filter(|(_, part)| part.version > seen) {
+        for (pair, part) in
+            self.edges.range::<Pair, _>((start, Bound::Unbounded)).filter(|(_, part)| part.version > seen)
+        {
             list.item(out);
             out.push_str(&part.json);
             *left -= 1;
@@ -268,13 +278,19 @@ mod tests {
         let (table, mut cursor) = (Table::default(), Cursor::default());
         assert!(table.next(&mut cursor).is_none());
         let edge = |rate: u32| (("a".into(), "b".into()), json!({ "rate": rate }).to_string());
-        table.apply(Changes { at: 5, plugins: vec![plugin("a", true), plugin("b", true)], edges: vec![edge(1)], removed: vec![] });
+        table.apply(Changes {
+            at: 5,
+            plugins: vec![plugin("a", true), plugin("b", true)],
+            edges: vec![edge(1)],
+            removed: vec![],
+        });
         let all = json!({ "type": "state", "at": 5, "full": true, "edges": [{ "rate": 1 }],
             "plugins": [{ "name": "a", "active": true }, { "name": "b", "active": true }] });
         assert_eq!(next(&table, &mut cursor).unwrap(), all);
         assert!(table.next(&mut cursor).is_none());
         table.apply(Changes { at: 6, plugins: vec![plugin("b", false)], edges: vec![], removed: vec!["a".into()] });
-        let change = json!({ "type": "state", "at": 6, "removed": ["a"], "plugins": [{ "name": "b", "active": false }] });
+        let change =
+            json!({ "type": "state", "at": 6, "removed": ["a"], "plugins": [{ "name": "b", "active": false }] });
         assert_eq!(next(&table, &mut cursor).unwrap(), change);
         assert!(table.next(&mut cursor).is_none());
     }

@@ -22,7 +22,9 @@ async fn seven_pages_at_once_are_all_live() {
     for viewer in &mut viewers {
         assert_eq!(viewer.next("records").await["records"][0]["key"], "add");
         let mut known = Known::default();
-        known.until(viewer, |known| known.plugins.get("calc").is_some_and(|calc| calc["statistics"]["calls"] == 1)).await;
+        known
+            .until(viewer, |known| known.plugins.get("calc").is_some_and(|calc| calc["statistics"]["calls"] == 1))
+            .await;
         assert_eq!(viewer.ok("call", json!({ "plugin": "calc", "method": "add", "args": [2, 3] })).await, 5);
     }
 }
@@ -48,10 +50,7 @@ async fn a_viewer_too_many_is_refused() {
     let (status, response) = crate::support::http(&inspector, "/ws", &headers).await;
     assert!(status == 503 && response.contains("close a page of the inspector"), "{status} {response}");
     drop(viewers.pop());
-    within(async {
-        while crate::support::http(&inspector, "/?token=x", &headers[..1]).await.0 != 403 {}
-    })
-    .await;
+    within(async { while crate::support::http(&inspector, "/?token=x", &headers[..1]).await.0 != 403 {} }).await;
 }
 
 #[tokio::test]

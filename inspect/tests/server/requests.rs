@@ -95,7 +95,8 @@ async fn details_list_methods_callers_events_and_the_profile() {
     app.call::<()>("calc", "tick", (1,)).await.unwrap();
     let details = viewer.ok("plugin", json!({ "plugin": "calc" })).await;
     assert_eq!(details["profile"]["name"], "calc");
-    let method = |name: &str| details["methods"].as_array().unwrap().iter().find(|method| method["name"] == name).unwrap();
+    let method =
+        |name: &str| details["methods"].as_array().unwrap().iter().find(|method| method["name"] == name).unwrap();
     assert_eq!((&method("add")["calls"], &method("add")["exposed"]), (&json!(1), &json!(true)));
     assert_eq!(method("add")["callers"][0]["name"], "app");
     assert_eq!(method("add")["latency"].as_array().unwrap().len(), 1);
