@@ -57,6 +57,24 @@ pub(crate) struct Given {
 }
 
 impl Plugins {
+    /// Adds a plugin behind a URL, with the name `plugin`.
+    ///
+    /// # Errors
+    /// It is not a URL.
+    pub(crate) fn add_url(&mut self, url: &str) -> Result<(), Failure> {
+        match url.parse() {
+            Ok(Place::Command(_)) => {
+                let hint = "not a URL: give ws://…, http://… or local:PATH, --plugin NAME=COMMAND, or -- COMMAND";
+                Err(Failure::usage(hint))
+            }
+            Ok(_) => {
+                self.plugins.push(format!("plugin={url}"));
+                Ok(())
+            }
+            Err(error) => Err(Failure::usage(error)),
+        }
+    }
+
     /// The plugins of the command line.
     fn named(&self) -> Result<Vec<NamedPlace>, Failure> {
         // Parsed here and not by clap, whose errors show the whole argument: a URL may contain a password.

@@ -157,7 +157,7 @@ async fn a_command_ends_with_the_engine_that_it_watches() {
             let _ = sender.try_send(());
         }
     });
-    while listened.try_recv().is_err() {
+    while listened.try_recv().is_err() && !listening.is_finished() {
         running.app.call::<()>("calc", "tick", ()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

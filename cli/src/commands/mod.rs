@@ -4,6 +4,7 @@ mod call;
 mod info;
 mod listen;
 mod ls;
+mod open;
 mod ping;
 mod run;
 mod stats;
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     Info(info::Info),
     Call(call::Call),
     Listen(listen::Listen),
+    Open(open::Open),
     Ping(ping::Ping),
     Run(run::Run),
     Stats(stats::Stats),
@@ -32,6 +34,7 @@ impl Command {
             Command::Info(command) => command.run(json).await,
             Command::Call(command) => command.run(json).await,
             Command::Listen(command) => command.run().await,
+            Command::Open(command) => command.run(json).await,
             Command::Ping(command) => command.run(json).await,
             Command::Run(command) => command.run(json).await,
             Command::Stats(command) => command.run(json).await,

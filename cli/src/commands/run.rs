@@ -68,7 +68,7 @@ async fn serve(host: &Host, json: bool) -> Result<(), Failure> {
     std::future::pending().await
 }
 
-fn report(json: bool, plugin: &str, failure: &Failure) -> Result<(), Failure> {
+pub(super) fn report(json: bool, plugin: &str, failure: &Failure) -> Result<(), Failure> {
     if json {
         return print(line(&json!({ "event": "failed", "plugin": plugin, "error": failure.text() }).to_string()));
     }

@@ -49,8 +49,6 @@ pub(super) async fn accept(mut listener: Listener, admission: Admission, server:
 async fn serve_connection(stream: TcpStream, router: Router, ticket: Arc<Ticket>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_PENDING_BYTES as usize);
-    // A browser would keep connections for files that it never asks for again.
-    http.keep_alive(false);
     let service = TowerToHyperService::new(router.layer(Extension(Arc::clone(&ticket))));
     let serving = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let serving = pin!(tokio::time::timeout(REQUEST_TIMEOUT, serving));
@@ -75,6 +73,10 @@ async fn guarded(State(server): State<Arc<Server>>, request: Request, next: Next
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
+    // A browser would keep connections for files that it never asks for again.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response.headers_mut().extend(protection.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }

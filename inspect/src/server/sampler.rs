@@ -15,7 +15,7 @@ use crate::text::beginning;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A sample may take one part in this many of a processor.
-const SHARE: u32 = 20;
+const SHARE: u32 = 5;
 /// Bytes of a text in a profile, and items of a list.
 const MAX_TEXT: usize = 200;
 const MAX_ITEMS: usize = 100;

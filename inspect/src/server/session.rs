@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use connector_core::{Event, Payload, Rest};
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
@@ -72,7 +71,7 @@ enum End {
 struct Session<'a> {
     server: &'a Arc<Server>,
     viewer: &'a Arc<Viewer>,
-    tasks: FuturesUnordered<Pin<Box<dyn Future<Output = Result<End, Full>> + Send>>>,
+    tasks: FuturesUnordered<BoxFuture<'static, Result<End, Full>>>,
     calls: HashMap<String, AbortHandle>,
     listens: HashMap<String, AbortHandle>,
 }

@@ -35,6 +35,9 @@ struct Rows {
     complete_from: u64,
 }
 
+/// The members that changed: their index in [`PARTS`], and JSON.
+pub(super) type Members = Vec<(usize, String)>;
+
 /// A caller and the plugin called.
 pub(super) type Pair = (Arc<str>, Arc<str>);
 
@@ -49,8 +52,7 @@ struct Part {
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) at: u64,
-    /// The members that changed: their index in [`PARTS`], and JSON.
-    pub(super) plugins: Vec<(Arc<str>, Vec<(usize, String)>)>,
+    pub(super) plugins: Vec<(Arc<str>, Members)>,
     pub(super) edges: Vec<(Pair, String)>,
     pub(super) removed: Vec<Arc<str>>,
 }
@@ -265,7 +267,7 @@ mod tests {
 
     use super::*;
 
-    fn plugin(name: &str, active: bool) -> (Arc<str>, Vec<(usize, String)>) {
+    fn plugin(name: &str, active: bool) -> (Arc<str>, Members) {
         (name.into(), vec![(1, active.to_string())])
     }
 

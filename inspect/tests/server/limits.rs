@@ -118,6 +118,7 @@ async fn ten_thousand_plugins_are_sent_once_and_then_only_what_changes() {
 #[tokio::test]
 async fn old_records_give_way_and_the_viewer_sees_how_many() {
     let (engine, app) = engine().await;
+    engine.manager().activate("calc").await.unwrap();
     let options = ServeOptions::default().allow_calls(true).recent(30, 1 << 20);
     let inspector = serve(&engine, options).await.unwrap();
     let mut viewer = Viewer::connect(&inspector).await;

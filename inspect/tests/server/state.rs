@@ -61,7 +61,7 @@ async fn a_call_waits_runs_and_ends() {
 #[tokio::test]
 async fn a_plugin_that_cannot_be_activated_shows_why_and_can_be_retried() {
     let (engine, _app) = engine().await;
-    let (_client, connector, switch) = memory();
+    let (connector, _client, switch) = memory();
     switch.refuse_connections(true);
     let external = ExternalProfile::new("far", "ws://user:s3cret@far.example/t0ken?x=y");
     engine.register(Registration::behind(external, connector)).unwrap();
@@ -79,7 +79,7 @@ async fn a_plugin_that_cannot_be_activated_shows_why_and_can_be_retried() {
 #[tokio::test]
 async fn a_links_states_are_shown_with_their_history() {
     let (engine, app) = engine().await;
-    let (client, connector, switch) = memory();
+    let (connector, client, switch) = memory();
     tokio::spawn(async move {
         let end: LinkEnd = connector_core::serve(
             client,
