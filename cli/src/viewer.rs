@@ -26,8 +26,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Viewer {
     socket: WebSocketStream<TcpStream>,
-    /// The plugin in whose name it acts.
-    caller: String,
+    /// Plugins that are not listed: those of the engine, the inspector and the command.
+    hidden: Vec<String>,
     /// The members of each plugin, as the protocol describes them.
     plugins: BTreeMap<String, Map<String, Value>>,
     /// Whether the state has been received whole.
@@ -116,7 +116,7 @@ impl Viewer {
         })?;
         let mut viewer = Viewer {
             socket,
-            caller: String::new(),
+            hidden: vec![MANAGER.to_owned()],
             plugins: BTreeMap::new(),
             is_complete: false,
             requests: 0,
@@ -126,8 +126,13 @@ impl Viewer {
         if (hello.r#type.as_str(), hello.protocol) != ("hello", PROTOCOL) {
             return Err(unreachable(&"it is not an inspector, or one of another version"));
         }
-        viewer.caller = hello.caller;
+        viewer.hide(hello.caller);
         Ok(viewer)
+    }
+
+    /// Does not list a plugin.
+    pub(crate) fn hide(&mut self, plugin: impl Into<String>) {
+        self.hidden.push(plugin.into());
     }
 
     /// Cancel safe.
@@ -192,14 +197,12 @@ impl Viewer {
         self.is_complete = !state.more;
     }
 
-    /// The plugins of the engine by name, without its manager and the viewer's own. Their members are as the protocol describes
-    /// them.
+    /// The plugins of the engine by name, without those that are hidden. Their members are as the protocol describes them.
     pub(crate) async fn plugins(&mut self) -> Result<impl Iterator<Item = (&str, &Map<String, Value>)>, Failure> {
         while !self.is_complete {
             self.receive().await?;
         }
-        let caller = &self.caller;
-        let shown = self.plugins.iter().filter(move |(name, _)| *name != caller && *name != MANAGER);
+        let shown = self.plugins.iter().filter(|(name, _)| !self.hidden.contains(name));
         Ok(shown.map(|(name, members)| (name.as_str(), members)))
     }
 

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{CALLER, Host};
 use crate::target::Target;
 use crate::viewer::Viewer;
 
@@ -33,7 +33,8 @@ impl Watch {
         let inspector = serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
         let activated = join_all(host.at_start.iter().map(|name| inspector.activate(name))).await;
         let failed = activated.into_iter().find_map(Result::err).map(Failure::from);
-        let viewer = Viewer::connect(inspector.url(), host.timeout).await?;
+        let mut viewer = Viewer::connect(inspector.url(), host.timeout).await?;
+        viewer.hide(CALLER);
         Ok(Watch { viewer, own: Some(Own { inspector, host, failed }) })
     }
 

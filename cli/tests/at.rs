@@ -80,7 +80,7 @@ async fn a_running_engine_is_listed_and_called() {
     assert_eq!((code, failed), (1, json!({ "error": "cannot divide by zero" })));
     assert_eq!(running.json(&["call", "calc", "nothing"]).await.0, 4);
     assert_eq!(running.json(&["call", "calc", "late", "--timeout", "0.2"]).await.0, 5);
-    assert_eq!(running.json(&["info", "nothing"]).await.0, 2);
+    assert_eq!(running.json(&["info", "nothing"]).await.0, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
