@@ -145,13 +145,10 @@ impl Viewer {
                     return serde_json::from_str(&text)
                         .map_err(|error| ended(&format_args!("not its protocol: {error}")));
                 }
-                Some(Ok(Message::Close(frame))) => match frame {
-                    Some(frame) => return Err(ended(&frame.reason)),
-                    None => return Err(ended(&"the inspector has ended")),
-                },
+                Some(Ok(Message::Close(Some(frame)))) => return Err(ended(&frame.reason)),
+                Some(Ok(Message::Close(None))) | None => return Err(ended(&"the inspector has ended")),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(ended(&error)),
-                None => return Err(ended(&"the inspector has ended")),
             }
         }
     }
