@@ -2,16 +2,23 @@
 //!
 //! - [`Record`] is one thing that happened, as JSON. [`Capture`] makes records of observations, and decides what of a payload
 //!   is kept.
+//! - [`Statistics`] counts calls, events and links' states. [`Recent`] keeps the last records.
+//! - [`serve`] shows all of this in a browser (feature `server`, enabled by default).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capture;
 mod recent;
 mod record;
+#[cfg(feature = "server")]
+mod server;
 mod statistics;
 mod text;
 
 pub use capture::Capture;
 pub use recent::{Filter, Page, Recent};
 pub use record::{Direction, Kind, Outcome, Record};
+#[cfg(feature = "server")]
+pub use server::{Inspector, ServeError, ServeOptions, serve};
 pub use statistics::{
     CallerStatistics, Calls, EdgeStatistics, EventStatistics, LastError, Latency, LinkEntry, LinkStatus,
     MethodStatistics, PluginDetails, PluginStatistics, Snapshot, Statistics,

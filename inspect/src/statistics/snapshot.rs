@@ -167,6 +167,14 @@ impl PluginStatistics {
     }
 }
 
+#[cfg(feature = "server")]
+impl MethodStatistics {
+    /// Of a method that was not called.
+    pub(crate) fn unused(name: &str) -> MethodStatistics {
+        MethodStatistics { name: name.into(), ..MethodStatistics::default() }
+    }
+}
+
 impl Statistics {
     /// The counts of all plugins. Takes about a millisecond for a thousand pairs of a caller and a method, and holds up calls
     /// for a fraction of that.
