@@ -63,6 +63,11 @@ export class CallForm {
     this.#showCalls()
   }
 
+  /** Whether something was written into it. */
+  get isUsed() {
+    return Boolean(this.method.value || this.args.value || this.form.contains(document.activeElement))
+  }
+
   /** Fills in a method, and arguments as text. */
   fill(method, args) {
     this.method.value = method

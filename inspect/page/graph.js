@@ -2,11 +2,15 @@
 import { h, setAttribute, setText, svg, sync } from './dom.js'
 import { layers } from './layers.js'
 import { pluginUrl } from './plugins.js'
-import { CONDITIONS, condition } from './store.js'
+import { CONDITIONS, condition, edgeKey } from './store.js'
 import { count, duration, plural, rate, visible } from './text.js'
 
-const NODE = { width: 172, height: 58 }
-const GAP = { x: 96, maxX: 220, y: 22 }
+const NODE = { width: 158, height: 56 }
+/** The place of an edge that passes a layer. */
+const PASS = 20
+const GAP = { x: 88, maxX: 200, y: 20 }
+/** The picture shrinks at most to this part of its size; beyond that it scrolls. */
+const MIN_SCALE = 0.8
 /** Below this width, layers follow from top to bottom. */
 const NARROW = 600
 /** Calls that are drawn one by one in a node. */
@@ -23,7 +27,7 @@ export class Graph {
 
   constructor() {
     const arrow = (id, name) => svg('marker', { id, class: name, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: 'userSpaceOnUse', orient: 'auto' }, svg('path', { d: 'M0 0.5 8 4 0 7.5z' }))
-    this.#svg.append(svg('defs', {}, arrow('arrow', 'arrow'), arrow('arrow-wait', 'arrow wait')), this.#edges, this.#labels, this.#nodes)
+    this.#svg.append(svg('defs', {}, arrow('arrow', 'arrow'), arrow('arrow-live', 'arrow live'), arrow('arrow-wait', 'arrow wait')), this.#edges, this.#labels, this.#nodes)
     this.element.append(this.#svg)
     new ResizeObserver(() => this.#place()).observe(this.element)
   }
@@ -36,8 +40,8 @@ export class Graph {
       this.#layout = layers(plugins.map(({ name }) => name), edges)
     }
     sync(this.#nodes, plugins, ({ name }) => name, createNode, updateNode)
-    sync(this.#edges, edges, ({ from, to }) => `${from.length}:${from}${to}`, () => svg('path', { class: 'edge' }), updateEdge)
-    sync(this.#labels, edges, ({ from, to }) => `${from.length}:${from}${to}`, () => svg('text', { class: 'edge-label', 'text-anchor': 'middle', 'aria-hidden': 'true' }), updateLabel)
+    sync(this.#edges, edges, edgeKey, () => svg('path', { class: 'edge' }), updateEdge)
+    sync(this.#labels, edges, edgeKey, () => svg('text', { class: 'edge-label', 'text-anchor': 'middle', 'aria-hidden': 'true' }), updateLabel)
     this.#place()
   }
 
@@ -46,15 +50,16 @@ export class Graph {
     if (!this.#layout || !available) return
     const { places, width, height, isNarrow } = positions(this.#layout, available)
     setAttribute(this.#svg, 'viewBox', `0 0 ${width} ${height}`)
-    setAttribute(this.#svg, 'width', width)
-    setAttribute(this.#svg, 'height', height)
+    const scale = Math.min(1, Math.max(MIN_SCALE, available / width))
+    setAttribute(this.#svg, 'width', Math.floor(width * scale))
+    setAttribute(this.#svg, 'height', Math.ceil(height * scale))
     for (const [name, node] of this.#nodes.known ?? []) {
       const { x, y } = places.get(name)
       setAttribute(node, 'transform', `translate(${x} ${y})`)
     }
     for (const [key, edge] of this.#edges.known ?? []) {
       const { from, to } = edge.edge
-      const { path, middle } = connect(places.get(from), places.get(to), isNarrow)
+      const { path, middle } = connect(places.get(from), places.get(to), isNarrow, isNarrow ? [] : (this.#layout.routes.get(key) ?? []).map(name => places.get(name)))
       setAttribute(edge, 'd', path)
       const label = this.#labels.known.get(key)
       setAttribute(label, 'x', middle.x)
@@ -64,44 +69,51 @@ export class Graph {
 }
 
 /** The upper left corner of each node, and the picture's size. */
-function positions({ columns, alone }, available) {
+function positions({ columns, routes, alone }, available) {
   const isNarrow = available < NARROW
   const places = new Map()
-  const perRow = Math.max(1, Math.floor((available + 12) / (NODE.width + 12)))
-  let [width, height] = [0, 0]
-  const rows = (names, top) => {
-    names.forEach((name, index) => {
-      const inRow = Math.min(perRow, names.length - Math.floor(index / perRow) * perRow)
-      const gap = Math.min(24, inRow > 1 ? (available - 2 - inRow * NODE.width) / (inRow - 1) : 0)
-      const left = isNarrow ? (available - inRow * NODE.width - (inRow - 1) * gap) / 2 : 1
-      places.set(name, { x: Math.max(1, left) + index % perRow * (NODE.width + gap), y: top + Math.floor(index / perRow) * (NODE.height + 14) })
-    })
-    return top + Math.ceil(names.length / perRow) * (NODE.height + 14) - 14
-  }
+  const passing = new Set([...routes.values()].flat())
+  let [width, height] = [available, 0]
   if (isNarrow) {
-    let top = 1
-    for (const column of columns) top = rows(column, top) + 58
-    height = columns.length ? top - 58 + 1 : 0
-    width = available
+    for (const column of columns) height = inRows(places, column.filter(name => !passing.has(name)), available, height + 1, true) + 57
+    height -= columns.length ? 57 : 0
   } else {
     const gap = columns.length > 1 ? Math.min(GAP.maxX, Math.max(GAP.x, (available - 2 - columns.length * NODE.width) / (columns.length - 1))) : 0
-    const tallest = Math.max(0, ...columns.map(({ length }) => length))
-    height = tallest * (NODE.height + GAP.y) - GAP.y + 2
+    const heightOf = name => passing.has(name) ? PASS : NODE.height
+    const heights = columns.map(column => column.reduce((sum, name) => sum + heightOf(name) + GAP.y, 2 - GAP.y))
+    height = Math.max(0, ...heights)
     columns.forEach((column, index) => {
-      const top = (height - column.length * (NODE.height + GAP.y) + GAP.y) / 2
-      column.forEach((name, row) => places.set(name, { x: 1 + index * (NODE.width + gap), y: top + row * (NODE.height + GAP.y) }))
+      let top = 1 + (height - heights[index]) / 2
+      for (const name of column) {
+        places.set(name, { x: 1 + index * (NODE.width + gap), y: top })
+        top += heightOf(name) + GAP.y
+      }
     })
     width = Math.max(available, 2 + columns.length * NODE.width + (columns.length - 1) * gap)
-    if (!columns.length) height = 0
+    // Edges that lead back curve below the lowest node.
+    if (height) height += 26
   }
-  if (alone.length) height = rows(alone, height ? height + 30 : 1) + 1
-  // Edges that lead back curve below the lowest node.
-  return { places, width: Math.max(width, NODE.width + 2), height: Math.max(height, 1) + (isNarrow ? 0 : 26), isNarrow }
+  if (alone.length) height = inRows(places, alone, available, height ? height + (isNarrow ? 28 : 8) : 1, isNarrow)
+  return { places, width: Math.max(width, NODE.width + 2), height: Math.max(height, 1) + 1, isNarrow }
 }
 
-/** A curve between two nodes, and the place of its label. */
-function connect(from, to, isNarrow) {
+/** Places nodes in rows, as many as fit. Returns where the last row ends. */
+function inRows(places, names, available, top, isCentred) {
+  const gap = 14
+  const perRow = Math.max(1, Math.floor((available - 2 + gap) / (NODE.width + gap)))
+  names.forEach((name, index) => {
+    const row = Math.floor(index / perRow)
+    const nodes = Math.min(perRow, names.length - row * perRow)
+    const left = isCentred ? (available - nodes * (NODE.width + gap) + gap) / 2 : 1
+    places.set(name, { x: left + index % perRow * (NODE.width + gap), y: top + row * (NODE.height + gap) })
+  })
+  return top + Math.ceil(names.length / perRow) * (NODE.height + gap) - gap
+}
+
+/** A curve between two nodes, through the places of its route, and the place of its label. */
+function connect(from, to, isNarrow, route) {
   const { width, height } = NODE
+  if (route.length) return through(from, to, route)
   if (from === to) {
     const [x, y] = [from.x + width - 30, from.y + height]
     return { path: `M${x} ${y}c0 24 24 24 24 1`, middle: { x: x + 12, y: y + 15 } }
@@ -140,15 +152,29 @@ function connect(from, to, isNarrow) {
   return { path: `M${a.x} ${a.y}C${b.x} ${b.y} ${c.x} ${c.y} ${d.x} ${d.y}`, middle: { x: middle('x'), y: middle('y') + 4 } }
 }
 
+function through(from, to, route) {
+  let [x, y] = [from.x + NODE.width, from.y + NODE.height / 2]
+  let path = `M${x} ${y}`
+  const bend = (toX, toY) => { path += `C${(x + toX) / 2} ${y} ${(x + toX) / 2} ${toY} ${toX} ${toY}` }
+  for (const place of route) {
+    const level = place.y + PASS / 2
+    bend(place.x, level)
+    ;[x, y] = [place.x + NODE.width, level]
+    path += `H${x}`
+  }
+  bend(to.x, to.y + NODE.height / 2)
+  return { path, middle: { x: route[0].x + NODE.width / 2, y: route[0].y + PASS / 2 + 4 } }
+}
+
 function createNode({ name }) {
   const { width, height } = NODE
   return svg('a', { class: 'node', href: pluginUrl(name) },
     svg('title'),
     svg('rect', { class: 'box', width, height, rx: 8 }),
     svg('use', { x: 12, y: 11, width: 14, height: 14 }),
-    svg('text', { class: 'node-name', x: 33, y: 23 }, visible(name, 19)),
-    svg('text', { class: 'node-figures', x: 12, y: 44 }),
-    svg('g', { class: 'pips', transform: `translate(${width - 12} 40)` }))
+    svg('text', { class: 'node-name', x: 33, y: 23 }, visible(name, 17)),
+    svg('text', { class: 'node-figures', x: 12, y: 43 }),
+    svg('g', { class: 'pips', transform: `translate(${width - 10} 39)` }))
 }
 
 function updateNode(node, plugin) {
@@ -169,8 +195,8 @@ function updateEdge(element, edge) {
   element.edge = edge
   const isWaiting = edge.waiting > 0
   setAttribute(element, 'class', `edge${isWaiting ? ' wait' : ''}${edge.rate > 0 ? ' live' : ''}`)
-  setAttribute(element, 'stroke-width', (1.25 + Math.min(4, Math.log10(1 + edge.rate))).toFixed(2))
-  setAttribute(element, 'marker-end', `url(#${isWaiting ? 'arrow-wait' : 'arrow'})`)
+  setAttribute(element, 'stroke-width', (1.25 + Math.min(3, Math.log10(1 + edge.rate))).toFixed(2))
+  setAttribute(element, 'marker-end', `url(#${isWaiting ? 'arrow-wait' : edge.rate > 0 ? 'arrow-live' : 'arrow'})`)
 }
 
 function updateLabel(element, { rate: perSecond, waiting, running, calls }) {

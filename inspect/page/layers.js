@@ -1,10 +1,12 @@
 // Which node of a graph is in which layer, and in which order.
+import { edgeKey } from './store.js'
 
 /** Sweeps that put nodes near those that they are connected with. */
 const SWEEPS = 6
 
 /**
  * Layers of the names: a caller is in an earlier layer than what it calls, except where calls go round in a circle.
+ * An edge that skips layers has a place of its own in each of them: `routes` leads from an edge's key to the names of its places.
  * `alone` are the names without an edge.
  */
 export function layers(names, edges) {
@@ -30,13 +32,35 @@ export function layers(names, edges) {
     if (connected.has(name)) (columns[depth(name)] ??= []).push(name)
   }
   const full = columns.filter(Boolean)
+  const routes = new Map()
+  for (const { from, to } of edges) {
+    if (!targets.get(from)?.has(to)) continue
+    const [first, last] = [from, to].map(name => full.findIndex(column => column.includes(name)))
+    if (last - first < 2) continue
+    const key = edgeKey({ from, to })
+    const places = full.slice(first + 1, last).map((column, index) => `${index} ${key}`)
+    routes.set(key, places)
+    places.forEach((place, index) => full[first + 1 + index].push(place))
+    join(targets, sources, [from, ...places, to])
+  }
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     const forward = sweep % 2 === 0
     const neighbours = forward ? sources : targets
     const order = forward ? full : [...full].reverse()
     for (const [index, column] of order.entries()) if (index > 0) arrange(column, neighbours, full)
   }
-  return { columns: full, alone: names.filter(name => !connected.has(name)) }
+  return { columns: full, routes, alone: names.filter(name => !connected.has(name)) }
+}
+
+/** Replaces an edge by a chain of edges. */
+function join(targets, sources, chain) {
+  targets.get(chain[0]).delete(chain.at(-1))
+  sources.get(chain.at(-1)).delete(chain[0])
+  for (const [index, name] of chain.slice(1).entries()) {
+    for (const known of [targets, sources]) if (!known.has(name)) known.set(name, new Set())
+    targets.get(chain[index]).add(name)
+    sources.get(name).add(chain[index])
+  }
 }
 
 /** Sorts a column by the mean place of its neighbours. */

@@ -292,7 +292,7 @@ function updateRow(element, row, store) {
 function preview(row) {
   if (row.text) return visible(row.text, 300)
   if (row.kind === 'message') {
-    const payload = record => record?.cut !== undefined ? compact(record.data) : compact(record?.data?.payload ?? record?.data?.error)
+    const payload = record => record?.cut !== undefined ? compact(record.data ?? '…') : record && compact(record.data?.error || (record.data?.payload ?? null))
     return [row.action === 'request' ? '' : row.action, payload(row.args), row.result && `→ ${payload(row.result)}`].filter(Boolean).join(' ')
   }
   const part = record => record?.cut !== undefined ? compact(record.data ?? '…') : compact(record?.data)

@@ -3,7 +3,7 @@ import { RateChart } from './charts.js'
 import { h, setAttribute, setText, table } from './dom.js'
 import { Graph } from './graph.js'
 import { pluginUrl, showCondition } from './plugins.js'
-import { CONDITIONS, condition } from './store.js'
+import { CONDITIONS, condition, edgeKey } from './store.js'
 import { clock, count, duration, exact, plural, rate, visible } from './text.js'
 
 /** Plugins in the picture, and rows of a table. */
@@ -27,7 +27,7 @@ export class Overview {
     { name: 'Calls', number: true, show: edge => count(edge.calls) },
     { name: 'Failed', number: true, show: (edge, cell) => { setAttribute(cell, 'class', edge.errors ? 'number bad' : 'number'); return count(edge.errors) } },
     { name: 'Mean', number: true, title: 'Mean duration', show: edge => edge.mean ? duration(edge.mean) : '–' },
-  ], ({ from, to }) => `${from.length}:${from}${to}`)
+  ], edgeKey)
   #failures = table('Last failures', [
     { name: 'Plugin', show: ({ name }, cell) => { if (!cell.firstChild) cell.append(link(name)) } },
     { name: 'Method', mono: true, show: ({ lastError }) => visible(lastError.method, 80) },

@@ -88,6 +88,8 @@ export class PluginView {
     const named = new Map((details.profile.events ?? []).map(event => [String(event), { name: String(event), count: 0 }]))
     for (const event of details.events) named.set(event.name, event)
     this.#events.know([...named.values()])
+    const [first] = details.methods
+    if (this.#method === undefined && first?.exposed && !this.#form.isUsed) this.#choose(first.name)
     this.update()
   }
 

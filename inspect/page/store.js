@@ -3,6 +3,9 @@
 /** Points of the history of rates: one a second. */
 const MAX_POINTS = 300
 
+/** Names a pair of a caller and the plugin called. */
+export const edgeKey = ({ from, to }) => `${from.length}:${from}${to}`
+
 export class Store {
   plugins = new Map()
   edges = new Map()
@@ -31,7 +34,7 @@ export class Store {
       else this.plugins.set(change.name, { statistics: null, link: null, error: null, profile: {}, ...change })
     }
     for (const name of removed) this.plugins.delete(name)
-    for (const edge of edges) this.edges.set(`${edge.from.length}:${edge.from}${edge.to}`, edge)
+    for (const edge of edges) this.edges.set(edgeKey(edge), edge)
     if (full || removed.length || plugins.length) this.#sorted = undefined
     this.#totals = undefined
     if (at >= this.at + 500_000 || at < this.at || full) this.#received = performance.now()

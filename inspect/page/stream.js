@@ -108,7 +108,7 @@ export class Stream {
       return undefined
     }
     const created = this.#row(record, ofMessage)
-    created.key = key
+    created.pair = key
     own.set(key, created)
     return created
   }
@@ -122,7 +122,7 @@ export class Stream {
   #forget(row) {
     const call = row.records[0]?.call
     if (this.#calls.get(call) === row) this.#calls.delete(call)
-    for (const known of [this.#requests, this.#responses]) if (known.get(row.key) === row) known.delete(row.key)
+    for (const known of [this.#requests, this.#responses]) if (known.get(row.pair) === row) known.delete(row.pair)
   }
 }
 
