@@ -97,13 +97,12 @@ export class Connection extends EventTarget {
   }
 
   async #lost() {
-    const wasLive = this.status.state === 'live'
+    if (this.status.state === 'live') this.#show({ state: 'lost', why: 'unreachable' })
     const error = new Error('the connection to the inspector was lost')
     for (const { reject } of this.#pending.values()) reject(error)
     for (const { ended } of this.#listens.values()) ended(error)
     this.#pending.clear()
     this.#listens.clear()
-    if (wasLive) this.#show({ state: 'lost', why: 'unreachable' })
     const reason = await why()
     const delay = this.#delay * (0.75 + Math.random() / 2)
     this.#delay = Math.min(this.#delay * 2, MAX_DELAY)

@@ -31,10 +31,11 @@ export class List {
     new ResizeObserver(() => this.#place()).observe(this.element)
   }
 
-  /** Shows these items. */
-  show(items) {
+  /** Shows these items, and the last of them if `atEnd`. */
+  show(items, atEnd = false) {
+    if (items.length !== this.items.length) this.#space.style.height = `${items.length * this.options.height}px`
     this.items = items
-    this.#space.style.height = `${items.length * this.options.height}px`
+    if (atEnd) this.element.scrollTop = items.length * this.options.height
     this.#place()
   }
 
@@ -42,11 +43,6 @@ export class List {
   get isAtEnd() {
     const { scrollTop, clientHeight } = this.element
     return scrollTop + clientHeight >= this.items.length * this.options.height - this.options.height / 2
-  }
-
-  toEnd() {
-    this.element.scrollTop = this.items.length * this.options.height
-    this.#place()
   }
 
   /** Keeps the view in place when rows above it come or go. */

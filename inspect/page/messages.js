@@ -55,7 +55,6 @@ export class Messages {
       this.load()
     }
     this.#render()
-    if (this.#isFollowing) this.list.toEnd()
   }
 
   hide() {
@@ -67,6 +66,7 @@ export class Messages {
     if (this.#generation === 0) return
     if (hasRestarted) {
       this.#stream.restart()
+      this.#more = false
       this.#stream.note(`The engine has started again: connected at ${clock(Date.now()).slice(0, 8)}`)
     }
     this.load(true)
@@ -120,8 +120,10 @@ export class Messages {
       if (generation !== this.#generation) return
       const early = this.#early
       this.#early = undefined
+      const { lastSeq, rows } = this.#stream
+      if (!rows.length) this.#more = page.more
+      else if (page.more && page.records[0]?.seq > lastSeq + 1) this.#stream.note(`More than ${PAGE} records are left out here`)
       this.#append([...page.records, ...early])
-      if (!continues) this.#more = page.more
     } catch (error) {
       if (generation === this.#generation) this.#early = undefined
       if (this.#connection.status.state === 'live') this.#stream.note(`No records: ${error.message}`)
@@ -170,10 +172,9 @@ export class Messages {
   #append(records) {
     const wasFollowing = this.#isFollowing
     const dropped = this.#stream.append(records)
-    if (dropped) {
-      this.#more = true
-      if (!wasFollowing) this.list.shift(-dropped)
-    }
+    if (!dropped) return
+    this.#more = !this.#stream.hasRestarted
+    if (!wasFollowing) this.list.shift(-dropped)
   }
 
   #rows() {
@@ -184,8 +185,7 @@ export class Messages {
   #render() {
     if (!this.#isShown) return
     const rows = this.#rows()
-    this.list.show(rows)
-    if (this.#isFollowing && !this.#isPaused) this.list.toEnd()
+    this.list.show(rows, this.#isFollowing && !this.#isPaused)
     setText(this.shown, this.#filter.text ? `${exact(rows.length)} of ${plural(this.#stream.rows.length, 'row')}` : plural(rows.length, 'row'))
     setAttribute(this.missed, 'hidden', !this.#missed)
     setText(this.missed, `${exact(this.#missed)} missed`)

@@ -108,7 +108,7 @@ export class PluginView {
     setAttribute(this.content, 'hidden', !plugin)
     if (!plugin) return setText(this.state, '')
     this.#header(plugin)
-    this.#methods(plugin)
+    this.#methods()
     this.#links(plugin)
   }
 
@@ -142,13 +142,13 @@ export class PluginView {
     }
   }
 
-  #methods({ profile }) {
-    const known = this.#details?.methods ?? (profile.methods ?? []).map(name => ({ name: String(name), exposed: true, calls: 0 }))
+  #methods() {
+    const known = this.#details?.methods ?? []
     const shown = this.#needle ? known.filter(({ name }) => name.toLowerCase().includes(this.#needle)) : known
     this.#form.suggest(known.filter(({ exposed }) => exposed).map(({ name }) => name))
     this.table.update(shown.slice(0, MAX_METHODS))
     setAttribute(this.search, 'hidden', known.length < 8)
-    setText(this.found, !known.length ? 'The plugin exposes no methods, and none was called.' : shown.length > MAX_METHODS ? `The first ${MAX_METHODS} of ${exact(shown.length)}. Search for the others.` : '')
+    setText(this.found, !this.#details ? 'Loading …' : !known.length ? 'The plugin exposes no methods, and none was called.' : shown.length > MAX_METHODS ? `The first ${MAX_METHODS} of ${exact(shown.length)}. Search for the others.` : '')
     for (const row of this.table.element.tBodies[0].rows) setAttribute(row, 'aria-current', row.dataset.method === this.#method ? 'true' : undefined)
     const chosen = known.find(({ name }) => name === this.#method)
     const hasLatency = chosen?.latency?.length > 0

@@ -11,9 +11,10 @@ const OPPOSITE = { toPlugin: 'fromPlugin', fromPlugin: 'toPlugin' }
 
 export class Stream {
   rows = []
-  /** Rows that were dropped, or records that never came. */
   firstSeq = undefined
   lastSeq = 0
+  /** Rows before are of another engine. */
+  hasRestarted = false
   #calls = new Map()
   #requests = new Map()
   #responses = new Map()
@@ -56,6 +57,7 @@ export class Stream {
   /** The engine has started again: its numbers begin again. */
   restart() {
     this.lastSeq = 0
+    this.hasRestarted = true
     for (const known of [this.#calls, this.#requests, this.#responses]) known.clear()
   }
 
