@@ -20,7 +20,7 @@ Exit codes:
   6  the link to the plugin was lost";
 
 /// What goes wrong, with the exit code for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     code: u8,
     /// A text, or the error of a plugin as it came; `null` if it has been printed.
@@ -38,6 +38,10 @@ impl Failure {
 
     pub(crate) fn refused(text: impl Into<String>) -> Failure {
         Failure { code: 4, error: Value::String(text.into()) }
+    }
+
+    pub(crate) fn late(text: impl Into<String>) -> Failure {
+        Failure { code: 5, error: Value::String(text.into()) }
     }
 
     pub(crate) fn lost(text: impl Into<String>) -> Failure {

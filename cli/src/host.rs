@@ -1,15 +1,18 @@
 //! The engine of one command, with the plugins that its arguments name.
 
 use std::future::pending;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
-use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginClient, PluginOptions};
+use clap::{Args, ValueHint};
+use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginClient, PluginOptions, Registration};
 use futures_util::future::join_all;
-
 use transport_ipc::ChildEnd;
 
-use crate::failure::{Failure, with_stderr};
+use crate::failure::{Failure, lines, with_stderr};
+use crate::host_file::HostFile;
+use crate::output::line;
 use crate::place::{Channel, NamedPlace, Place};
 
 #[derive(Args)]
@@ -18,6 +21,9 @@ pub(crate) struct Plugins {
     /// for socket.io, local:PATH for a local socket.
     #[arg(long = "plugin", value_name = "NAME=URL|COMMAND")]
     plugins: Vec<String>,
+    /// A host file, which names plugins with their options and rules.
+    #[arg(long, value_name = "FILE", env = "CONNECTOR_HOST", value_hint = ValueHint::FilePath)]
+    host: Option<PathBuf>,
     /// The channel to plugins that are started.
     #[arg(long, value_enum, default_value_t)]
     channel: Channel,
@@ -28,64 +34,169 @@ pub(crate) struct Plugins {
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     timeout: Duration,
     /// Starts this command as a plugin, with the name `plugin`.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "not a positive number".to_owned())
 }
 
+/// A plugin to register.
+pub(crate) struct Given {
+    pub(crate) name: String,
+    pub(crate) registration: Registration,
+    pub(crate) options: PluginOptions,
+    /// Whether it is activated at the start; otherwise a call does.
+    pub(crate) at_start: bool,
+    /// Its place in a host file.
+    pub(crate) position: Option<String>,
+}
+
+impl Plugins {
+    /// Adds a plugin behind a URL, with the name `plugin`.
+    ///
+    /// # Errors
+    /// It is not a URL.
+    pub(crate) fn add_url(&mut self, url: &str) -> Result<(), Failure> {
+        match url.parse() {
+            Ok(Place::Command(_)) => {
+                let hint = "not a URL: give ws://…, http://… or local:PATH, --plugin NAME=COMMAND, or -- COMMAND";
+                Err(Failure::usage(hint))
+            }
+            Ok(_) => {
+                self.plugins.push(format!("plugin={url}"));
+                Ok(())
+            }
+            Err(error) => Err(Failure::usage(error)),
+        }
+    }
+
+    /// The plugins of the command line.
+    fn named(&self) -> Result<Vec<NamedPlace>, Failure> {
+        // Parsed here and not by clap, whose errors show the whole argument: a URL may contain a password.
+        let places = self.plugins.iter().map(|plugin| plugin.parse().map_err(Failure::usage));
+        let mut places = places.collect::<Result<Vec<NamedPlace>, _>>()?;
+        if !self.command.is_empty() {
+            places.push(NamedPlace { name: "plugin".to_owned(), place: Place::Command(self.command.clone()) });
+        }
+        Ok(places)
+    }
+
+    fn host_file(&self) -> Result<Option<HostFile>, Failure> {
+        self.host.as_deref().map(HostFile::read).transpose()
+    }
+
+    /// The names of all plugins.
+    pub(crate) fn names(&self) -> Result<Vec<String>, Failure> {
+        let file = self.host_file()?;
+        let in_file = file.iter().flat_map(HostFile::names).map(str::to_owned);
+        Ok(in_file.chain(self.named()?.into_iter().map(|plugin| plugin.name)).collect())
+    }
+}
+
 /// An engine with the plugins, and the handle in whose name calls are made.
 pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) local: PluginClient,
-    /// In the order of the command line.
+    /// In the order of the host file and then of the command line.
     pub(crate) names: Vec<String>,
+    /// Those of `names` that are activated at the start.
+    pub(crate) at_start: Vec<String>,
     pub(crate) timeout: Duration,
 }
 
+/// The plugin of a path.
+fn root(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(name, _)| name)
+}
+
 /// The name of the caller, which plugins see.
-const CALLER: &str = "connector";
+pub(crate) const CALLER: &str = "connector";
+/// The engine's own plugin.
+pub(crate) const MANAGER: &str = "manager";
 
 impl Host {
     /// # Errors
-    /// No plugin is given, or two of the same name.
+    /// No plugin is given, or two of the same name; the host file is wrong.
     pub(crate) async fn new(plugins: Plugins) -> Result<Host, Failure> {
-        let Plugins { plugins, channel, token, timeout, command } = plugins;
-        // Parsed here and not by clap, whose errors show the whole argument: a URL may contain a password.
-        let places = plugins.iter().map(|plugin| plugin.parse().map_err(Failure::usage));
-        let mut plugins = places.collect::<Result<Vec<NamedPlace>, _>>()?;
-        if !command.is_empty() {
-            plugins.push(NamedPlace { name: "plugin".to_owned(), place: Place::Command(command) });
+        Host::with_options(plugins, |options| options).await
+    }
+
+    /// As [`new`](Host::new); `adjust` has the last word about each plugin's options.
+    pub(crate) async fn with_options(
+        plugins: Plugins,
+        adjust: impl Fn(PluginOptions) -> PluginOptions,
+    ) -> Result<Host, Failure> {
+        let timeout = plugins.timeout;
+        let base = PluginOptions::default().activation_timeout(timeout).queue_timeout(timeout);
+        // A program that starts slowly would be ended, and started again, each time its handshake is late.
+        let handshake = base.handshake_timeout.max(timeout);
+        let base = base.handshake_timeout(handshake);
+        let file = plugins.host_file()?;
+        let mut given = file.as_ref().map_or(Ok(Vec::new()), |file| file.plugins(&base))?;
+        for plugin in plugins.named()? {
+            let name = plugin.name.clone();
+            let registration =
+                plugin.registration(plugins.channel, plugins.token.as_deref()).map_err(Failure::usage)?;
+            given.push(Given { name, registration, options: base.clone(), at_start: true, position: None });
         }
-        if plugins.is_empty() {
-            let hint = "no plugin is given: add --plugin NAME=URL, --plugin NAME=COMMAND, or -- COMMAND";
+        if given.is_empty() {
+            let hint = "no plugin is given: add --plugin NAME=URL, --plugin NAME=COMMAND, --host FILE, or -- COMMAND";
             return Err(Failure::usage(hint));
         }
-        let options = PluginOptions::default().activation_timeout(timeout).queue_timeout(timeout);
-        // A program that starts slowly would be ended, and started again, each time its handshake is late.
-        let handshake = options.handshake_timeout.max(timeout);
-        let options = options.handshake_timeout(handshake);
-        let engine = Engine::builder().plugin_options(move |_| options.clone()).build();
+        for plugin in &mut given {
+            plugin.options = adjust(plugin.options.clone());
+        }
+        let builder = file.map_or_else(|| Ok(Engine::builder()), |file| file.engine())?;
+        Host::start(builder.build(), given, timeout).await
+    }
+
+    /// The plugins of a host file.
+    ///
+    /// # Errors
+    /// The file is wrong.
+    pub(crate) async fn of_file(path: &Path) -> Result<Host, Failure> {
+        let file = HostFile::read(path)?;
+        let base = PluginOptions::default();
+        let given = file.plugins(&base)?;
+        Host::start(file.engine()?.build(), given, base.activation_timeout).await
+    }
+
+    async fn start(engine: Engine, given: Vec<Given>, timeout: Duration) -> Result<Host, Failure> {
         let local = engine.register(Plugin::new(CALLER)).map_err(|error| Failure::usage(error.to_string()))?;
-        let mut names = Vec::new();
-        for plugin in plugins {
-            names.push(plugin.name.clone());
-            let registration = plugin.registration(channel, token.as_deref()).map_err(Failure::usage)?;
-            engine.register(registration).map_err(|error| Failure::usage(error.to_string()))?;
+        let (mut names, mut at_start): (Vec<String>, Vec<String>) = Default::default();
+        for Given { name, registration, options, at_start: is_at_start, position } in given {
+            let wrong = |text: String| match &position {
+                Some(position) => Failure::usage(format!("{position}: {text}")),
+                None => Failure::usage(text),
+            };
+            if [CALLER, MANAGER].contains(&name.as_str()) {
+                return Err(wrong(format!("the name {name} is reserved: choose another")));
+            }
+            if names.contains(&name) {
+                return Err(wrong(format!("two plugins are named {name}: give each its own name")));
+            }
+            engine.register(registration.options(options)).map_err(|error| wrong(error.to_string()))?;
+            names.push(name.clone());
+            at_start.extend(is_at_start.then_some(name));
         }
         engine.manager().activate(CALLER).await?;
-        Ok(Host { engine, local, names, timeout })
+        Ok(Host { engine, local, names, at_start, timeout })
     }
 
     /// Activates every plugin, all at once. Returns their names with what failed.
     pub(crate) async fn activate_all(&self) -> Vec<(&str, Result<(), Failure>)> {
+        self.activate_each(&self.names).await
+    }
+
+    /// Activates plugins, all at once. Returns their names with what failed.
+    pub(crate) async fn activate_each<'a>(&self, names: &'a [String]) -> Vec<(&'a str, Result<(), Failure>)> {
         let manager = self.engine.manager();
-        join_all(self.names.iter().map(|name| {
+        join_all(names.iter().map(|name| {
             let manager = &manager;
             async move { (name.as_str(), manager.activate(name).await.map_err(Failure::from)) }
         }))
@@ -94,7 +205,7 @@ impl Host {
 
     /// Activates the plugin at a path.
     pub(crate) async fn activate(&self, path: &str) -> Result<(), Failure> {
-        let name = path.split_once('.').map_or(path, |(name, _)| name);
+        let name = root(path);
         if name == "manager" {
             // Its events are about the others.
             return self.activate_all().await.into_iter().try_for_each(|(_, activated)| activated);
@@ -106,9 +217,23 @@ impl Host {
         Ok(self.engine.manager().activate(name).await?)
     }
 
+    /// As [`activate`](Host::activate), and activates those that are active from the start, with which the plugin may work. Prints
+    /// what fails of those.
+    pub(crate) async fn activate_with_others(&self, path: &str) -> Result<(), Failure> {
+        let others: Vec<_> = self.at_start.iter().filter(|name| *name != root(path)).cloned().collect();
+        let (activated, others) = tokio::join!(self.activate(path), self.activate_each(&others));
+        activated?;
+        for (name, activated) in others {
+            if let Err(failure) = activated {
+                let _ = writeln!(std::io::stderr(), "{}: {}", line(name), lines(&failure.text()));
+            }
+        }
+        Ok(())
+    }
+
     /// Completes when the link of the plugin at a path stays down, with the reason. Cancel safe.
     pub(crate) async fn lost_for_good(&self, path: &str) -> Failure {
-        let name = path.split_once('.').map_or(path, |(name, _)| name);
+        let name = root(path);
         let stays_down = |state: &LinkState| {
             matches!(state, LinkState::Down { why: LinkEnd::Unreachable(ConnectError::GivenUp(_)), .. })
         };

@@ -3,8 +3,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod commands;
+mod completion;
 mod failure;
 mod host;
+mod host_file;
+mod interrupt;
 mod output;
 mod place;
 
@@ -34,6 +37,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    completion::run();
     let Cli { command, json } = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();

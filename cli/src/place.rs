@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use connector_core::Registration;
+use serde::Deserialize;
 use transport_ipc::{ChannelKind, Program};
 use transport_ws::WsConnectorConfig;
 
@@ -16,16 +17,22 @@ pub(crate) struct NamedPlace {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    WebSocket(String),
-    SocketIo(String),
-    /// The path of a local socket.
-    Local(String),
+    Url(Url),
     /// A program and its arguments.
     Command(Vec<String>),
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Url {
+    WebSocket(String),
+    SocketIo(String),
+    /// The path of a local socket.
+    Local(String),
+}
+
 /// The channel to a program.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Channel {
     /// Lines of JSON on its standard input and output.
     #[default]
@@ -55,43 +62,71 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Place, String> {
+        if let Some(url) = Url::parse(text)? {
+            return Ok(Place::Url(url));
+        }
+        match shlex::split(text) {
+            Some(words) if !words.is_empty() => Ok(Place::Command(words)),
+            _ => Err("the command has an unmatched quote".to_owned()),
+        }
+    }
+}
+
+impl Url {
+    /// `None` if the text is not a URL.
+    ///
+    /// # Errors
+    /// No transport has the scheme.
+    pub(crate) fn parse(text: &str) -> Result<Option<Url>, String> {
         let scheme_and_rest = text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
         match scheme_and_rest.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
-            Some(("ws" | "wss", rest)) if rest.starts_with("//") => Ok(Place::WebSocket(text.to_owned())),
-            Some(("http" | "https", rest)) if rest.starts_with("//") => Ok(Place::SocketIo(text.to_owned())),
-            Some(("local", path)) => Ok(Place::Local(path.to_owned())),
+            Some(("ws" | "wss", rest)) if rest.starts_with("//") => Ok(Some(Url::WebSocket(text.to_owned()))),
+            Some(("http" | "https", rest)) if rest.starts_with("//") => Ok(Some(Url::SocketIo(text.to_owned()))),
+            Some(("local", path)) => Ok(Some(Url::Local(path.to_owned()))),
             Some((scheme, rest)) if rest.starts_with("//") && !scheme.contains(char::is_whitespace) => Err(format!(
                 "{scheme}: is not supported; use ws:, wss:, http:, https: (socket.io), local:PATH or a command"
             )),
-            _ => match shlex::split(text) {
-                Some(words) if !words.is_empty() => Ok(Place::Command(words)),
-                _ => Err("the command has an unmatched quote".to_owned()),
-            },
+            _ => Ok(None),
+        }
+    }
+
+    /// # Errors
+    /// The transport is not part of this build.
+    pub(crate) fn registration(self, name: String, token: Option<&str>) -> Result<Registration, String> {
+        match self {
+            Url::WebSocket(url) => {
+                let mut config = WsConnectorConfig::default();
+                config.token = token.map(str::to_owned);
+                Ok(transport_ws::plugin_with(name, &url, config))
+            }
+            Url::SocketIo(url) => socket_io(name, &url, token),
+            Url::Local(path) => Ok(transport_ipc::local::plugin(name, &path)),
         }
     }
 }
 
 impl NamedPlace {
+    /// # Errors
+    /// The transport is not part of this build, or the command is empty.
     pub(crate) fn registration(self, channel: Channel, token: Option<&str>) -> Result<Registration, String> {
         let NamedPlace { name, place } = self;
         match place {
-            Place::WebSocket(url) => {
-                let mut config = WsConnectorConfig::default();
-                config.token = token.map(str::to_owned);
-                Ok(transport_ws::plugin_with(name, &url, config))
-            }
-            Place::SocketIo(url) => socket_io(name, &url, token),
-            Place::Local(path) => Ok(transport_ipc::local::plugin(name, &path)),
+            Place::Url(url) => url.registration(name, token),
             Place::Command(words) => {
                 let mut words = words.into_iter();
                 let program = words.next().ok_or("the command is empty")?;
-                let channel = match channel {
-                    Channel::Stdio => ChannelKind::Stdio,
-                    Channel::Node => ChannelKind::Node,
-                    Channel::Local => ChannelKind::Local,
-                };
-                Ok(transport_ipc::child(name, Program::new(program).args(words).channel(channel)))
+                Ok(transport_ipc::child(name, Program::new(program).args(words).channel(channel.into())))
             }
+        }
+    }
+}
+
+impl From<Channel> for ChannelKind {
+    fn from(channel: Channel) -> ChannelKind {
+        match channel {
+            Channel::Stdio => ChannelKind::Stdio,
+            Channel::Node => ChannelKind::Node,
+            Channel::Local => ChannelKind::Local,
         }
     }
 }
@@ -116,10 +151,10 @@ mod tests {
     fn a_plugin_is_a_url_or_a_command() {
         let command = |words: &[&str]| Place::Command(words.iter().map(|word| (*word).to_owned()).collect());
         for (text, place) in [
-            ("p=ws://127.0.0.1:1", Place::WebSocket("ws://127.0.0.1:1".to_owned())),
-            ("p=WS://127.0.0.1:1", Place::WebSocket("WS://127.0.0.1:1".to_owned())),
-            ("p=https://h/n?a=b", Place::SocketIo("https://h/n?a=b".to_owned())),
-            ("p=local:/tmp/x.sock", Place::Local("/tmp/x.sock".to_owned())),
+            ("p=ws://127.0.0.1:1", Place::Url(Url::WebSocket("ws://127.0.0.1:1".to_owned()))),
+            ("p=WS://127.0.0.1:1", Place::Url(Url::WebSocket("WS://127.0.0.1:1".to_owned()))),
+            ("p=https://h/n?a=b", Place::Url(Url::SocketIo("https://h/n?a=b".to_owned()))),
+            ("p=local:/tmp/x.sock", Place::Url(Url::Local("/tmp/x.sock".to_owned()))),
             ("p=python3 'my plugin.py' --url=ws://x", command(&["python3", "my plugin.py", "--url=ws://x"])),
             ("p=./plugin", command(&["./plugin"])),
         ] {

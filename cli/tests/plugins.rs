@@ -1,60 +1,10 @@
 //! The command against the published packages and against Python.
 
-#[path = "../../examples/tests/support/published_packages.rs"]
-mod published_packages;
-
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+mod support;
 
 use serde_json::{Value, json};
 
-use self::published_packages::{js, published_packages};
-
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
-}
-
-fn connector(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_connector"));
-    command.args(args).current_dir(examples()).stdin(Stdio::null()).output().unwrap()
-}
-
-/// Runs the command with `--json`, and returns its exit code and what it prints.
-fn json_of(args: &[&str]) -> (i32, Value) {
-    let output = connector(args);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error} in {text:?}: {output:?}"));
-    (output.status.code().unwrap(), value)
-}
-
-/// The published plugin behind a server, ended on drop.
-struct Served {
-    child: Child,
-    url: String,
-    /// Kept, because the plugin prints a line for each connection.
-    _lines: BufReader<ChildStdout>,
-}
-
-impl Served {
-    fn start(script: &str) -> Served {
-        published_packages();
-        let mut command = Command::new("node");
-        let mut child = command.arg(js().join(script)).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        lines.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        Served { child, url: ready["url"].as_str().unwrap().to_owned(), _lines: lines }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use self::support::*;
 
 /// What every probe answers.
 fn answers_as_a_probe(place: &[&str]) {
@@ -83,6 +33,8 @@ fn answers_as_a_probe(place: &[&str]) {
     assert_eq!(code, 5, "{late}");
     let (code, info) = with(&["info"]);
     assert_eq!((code, &info["link"]), (0, &json!("up")));
+    let (code, pinged) = with(&["ping", "--count", "2", "--interval", "0.01"]);
+    assert_eq!((code, &pinged[0]["name"], &pinged[0]["roundTrips"]), (0, &json!("plugin"), &json!(2)), "{pinged}");
 }
 
 #[test]
@@ -142,7 +94,10 @@ fn mistakes_name_their_remedy() {
     for (args, code, remedy) in [
         (&["ls"][..], 2, "add --plugin NAME=URL"),
         (&["ls", "--plugin", "ws://127.0.0.1:1"], 2, "give NAME=URL or NAME=COMMAND"),
-        (&["ls", "--plugin", "a=./x", "--plugin", "a=./y"], 2, "a"),
+        (&["ls", "--plugin", "a=./x", "--plugin", "a=./y"], 2, "two plugins are named a: give each its own name"),
+        (&["ls", "--plugin", "manager=./x"], 2, "the name manager is reserved"),
+        (&["ping", "--count", "0", "--plugin", "a=./x"], 2, "0 is not in 1..=100000"),
+        (&["ping", "--plugin", "a=./no-such-program"], 3, "a: error: "),
         (&["call", "b", "m", "--plugin", "a=./x"], 4, "there is no plugin b; given are: a"),
         (&["call", "a", "m", "--timeout", "0", "--plugin", "a=./x"], 2, "not a positive number"),
         (&["info", "--plugin", "a=./x", "--plugin", "b=./y"], 2, "name one of the plugins: a, b"),
@@ -151,7 +106,7 @@ fn mistakes_name_their_remedy() {
         let mut args = args.to_vec();
         args.extend(if code == 3 { &["--timeout", "1"][..] } else { &[] });
         let output = connector(&args);
-        let text = String::from_utf8_lossy(&output.stderr);
+        let text = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
         assert!(text.contains(remedy), "{args:?}: {text}");
     }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
-#[cfg(feature = "server")]
 use crate::text::beginning;
 
 /// Makes records of what an engine's observer is told, and decides what of a payload is kept.
@@ -153,8 +152,7 @@ impl Capture {
             record.data = RawValue::from_string(json).ok();
         } else {
             record.cut = Some(json.len());
-            let beginning = &json[..json.floor_char_boundary(self.max_data)];
-            record.data = serde_json::value::to_raw_value(beginning).ok();
+            record.data = serde_json::value::to_raw_value(beginning(&json, self.max_data)).ok();
         }
     }
 

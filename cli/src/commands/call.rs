@@ -1,20 +1,26 @@
 //! `connector call`.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use connector_core::Payload;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::completion;
 use crate::failure::Failure;
 use crate::host::{Host, Plugins};
 use crate::output::{compact, json_line, print};
 
 /// Calls a method, and prints its result.
+///
+/// All plugins that are given are activated, because this one may call the others.
 #[derive(Args)]
 pub(crate) struct Call {
     /// The plugin's name, or the path of one of its services.
+    #[arg(add = ArgValueCompleter::new(completion::plugins))]
     plugin: String,
     /// The method.
+    #[arg(add = ArgValueCompleter::new(completion::methods))]
     method: String,
     /// The arguments: JSON, or else text.
     #[arg(allow_negative_numbers = true)]
@@ -32,7 +38,7 @@ impl Call {
         let args = format!("[{}]", args.collect::<Vec<_>>().join(","));
         let args = Payload::from_json(args).map_err(|error| Failure::usage(error.to_string()))?;
         let host = Host::new(self.plugins).await?;
-        host.activate(&self.plugin).await?;
+        host.activate_with_others(&self.plugin).await?;
         let outcome = host.local.call_within::<Payload>(host.timeout, &self.plugin, &self.method, args).await;
         host.close().await;
         let result = json_line(&outcome?)?;

@@ -1,9 +1,11 @@
 //! `connector info`.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use connector_core::redacted_url;
 use serde_json::Value;
 
+use crate::completion;
 use crate::failure::Failure;
 use crate::host::{Host, Plugins};
 use crate::output::{line, print};
@@ -12,6 +14,7 @@ use crate::output::{line, print};
 #[derive(Args)]
 pub(crate) struct Info {
     /// The plugin's name; may be left out if there is only one.
+    #[arg(add = ArgValueCompleter::new(completion::plugins))]
     plugin: Option<String>,
     #[command(flatten)]
     plugins: Plugins,

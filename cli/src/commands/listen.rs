@@ -4,18 +4,24 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use connector_core::{Event, Payload, Rest};
 
+use crate::completion;
 use crate::failure::Failure;
 use crate::host::{Host, Plugins};
 use crate::output::{json_line, print};
 
 /// Prints the arguments of an event each time it occurs, until it is interrupted.
+///
+/// All plugins that are given are activated, because another one may cause the events.
 #[derive(Args)]
 pub(crate) struct Listen {
     /// The emitter's name.
+    #[arg(add = ArgValueCompleter::new(completion::plugins))]
     plugin: String,
     /// The event.
+    #[arg(add = ArgValueCompleter::new(completion::events))]
     event: String,
     /// Ends after this many events.
     #[arg(long, value_name = "N")]
@@ -30,7 +36,7 @@ impl Listen {
         let host = Host::new(plugins).await?;
         // Before the activation, so that events during it are not missed.
         let mut events = host.local.events::<Rest>(&plugin, &event, 1024)?;
-        host.activate(&plugin).await?;
+        host.activate_with_others(&plugin).await?;
         if std::io::stderr().is_terminal() {
             let _ = writeln!(std::io::stderr(), "listening to {event} of {plugin}; Ctrl-C ends it");
         }

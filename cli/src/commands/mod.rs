@@ -4,6 +4,9 @@ mod call;
 mod info;
 mod listen;
 mod ls;
+mod open;
+mod ping;
+mod run;
 
 use clap::Subcommand;
 
@@ -15,6 +18,9 @@ pub(crate) enum Command {
     Info(info::Info),
     Call(call::Call),
     Listen(listen::Listen),
+    Open(open::Open),
+    Ping(ping::Ping),
+    Run(run::Run),
 }
 
 impl Command {
@@ -24,6 +30,9 @@ impl Command {
             Command::Info(command) => command.run(json).await,
             Command::Call(command) => command.run(json).await,
             Command::Listen(command) => command.run().await,
+            Command::Open(command) => command.run(json).await,
+            Command::Ping(command) => command.run(json).await,
+            Command::Run(command) => command.run(json).await,
         }
     }
 }

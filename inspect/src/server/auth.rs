@@ -26,7 +26,8 @@ const HOST: &str = "this host name is not the inspector's: open it as localhost 
 const ORIGIN: &str = "this page may not connect to the inspector: only the inspector's own page may";
 const NO_ORIGIN: &str = "a websocket without an Origin must send the token as `Authorization: Bearer TOKEN`";
 const NO_TOKEN: &str = "no token was sent: open the whole URL that the host program printed, with ?token=…";
-const WRONG_TOKEN: &str = "the token is wrong: a new one is made at each start; open the URL that the host program printed last";
+const WRONG_TOKEN: &str =
+    "the token is wrong: a new one is made at each start; open the URL that the host program printed last";
 
 impl Checks {
     pub(super) fn new(token: String, address: SocketAddr, hosts: Vec<String>) -> Checks {
@@ -49,7 +50,8 @@ impl Checks {
     /// name leads to this machine.
     pub(super) fn host<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Refused> {
         let mut sent = headers.get_all(header::HOST).iter();
-        let host = sent.next().and_then(|host| host.to_str().ok()).filter(|_| sent.next().is_none()).unwrap_or_default();
+        let host =
+            sent.next().and_then(|host| host.to_str().ok()).filter(|_| sent.next().is_none()).unwrap_or_default();
         let name = without_port(host).to_ascii_lowercase();
         match self.hosts.contains(&name) {
             true => Ok(host),
@@ -142,7 +144,9 @@ mod tests {
         for host in ["127.0.0.1:4100", "localhost:4100", "LOCALHOST:1", "localhost", "[::1]:4100", "tunnel.example"] {
             assert_eq!(checks().host(&headers(&[("host", host)])).unwrap(), host);
         }
-        for host in ["evil.example:4100", "localhost.evil.example", "127.0.0.1.evil.example:4100", "", "127.0.0.2", "::1"] {
+        for host in
+            ["evil.example:4100", "localhost.evil.example", "127.0.0.1.evil.example:4100", "", "127.0.0.2", "::1"]
+        {
             checks().host(&headers(&[("host", host)])).unwrap_err();
         }
         checks().host(&headers(&[])).unwrap_err();

@@ -49,8 +49,6 @@ pub(super) async fn accept(mut listener: Listener, admission: Admission, server:
 async fn serve_connection(stream: TcpStream, router: Router, ticket: Arc<Ticket>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_PENDING_BYTES as usize);
-    // A browser would keep connections for files that it never asks for again.
-    http.keep_alive(false);
     let service = TowerToHyperService::new(router.layer(Extension(Arc::clone(&ticket))));
     let serving = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let serving = pin!(tokio::time::timeout(REQUEST_TIMEOUT, serving));
@@ -75,6 +73,10 @@ async fn guarded(State(server): State<Arc<Server>>, request: Request, next: Next
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
+    // A browser would keep connections for files that it never asks for again.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response.headers_mut().extend(protection.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
@@ -108,10 +110,12 @@ async fn websocket(
     }
     let Some(accept) = accept_key(request.headers()) else {
         let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
-        return (StatusCode::UPGRADE_REQUIRED, upgrade, "426: connect with a websocket of version 13\n").into_response();
+        return (StatusCode::UPGRADE_REQUIRED, upgrade, "426: connect with a websocket of version 13\n")
+            .into_response();
     };
     if ticket.take_place().is_err() {
-        let text = format!("503: too many viewers: there may be {MAX_VIEWERS} at once; close a page of the inspector\n");
+        let text =
+            format!("503: too many viewers: there may be {MAX_VIEWERS} at once; close a page of the inspector\n");
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
     ticket.admit();
@@ -147,7 +151,8 @@ async fn view(
 ) {
     match upgrading.await {
         Ok(stream) => {
-            let config = WebSocketConfig::default().max_message_size(Some(MAX_REQUEST)).max_frame_size(Some(MAX_REQUEST));
+            let config =
+                WebSocketConfig::default().max_message_size(Some(MAX_REQUEST)).max_frame_size(Some(MAX_REQUEST));
             let stream = TokioIo::new(stream);
             viewer::run(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await, server).await;
         }

@@ -84,8 +84,7 @@ pub async fn serve(engine: &Engine, options: ServeOptions) -> Result<Inspector, 
     });
     // Removes the plugin also if the activation fails.
     let observing = [engine.observe(statistics), engine.observe(recent)];
-    let inspector =
-        Inspector { server, url, address, observing: Some(observing), runtime: Handle::current() };
+    let inspector = Inspector { server, url, address, observing: Some(observing), runtime: Handle::current() };
     inspector.server.record_links();
     inspector.server.engine.manager().activate(&inspector.server.client.name()).await?;
     let admission = Admission::new(MAX_PENDING, MAX_VIEWERS, None);

@@ -15,7 +15,7 @@ use crate::text::beginning;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A sample may take one part in this many of a processor.
-const SHARE: u32 = 20;
+const SHARE: u32 = 5;
 /// Bytes of a text in a profile, and items of a list.
 const MAX_TEXT: usize = 200;
 const MAX_ITEMS: usize = 100;
@@ -135,7 +135,10 @@ impl Sampler {
         for edge in snapshot.edges {
             let pair: Pair = (Arc::from(&*edge.from), Arc::from(&*edge.to));
             let before = self.edges.get(&pair);
-            let now = Rated { rate: rate(before.map_or(0, |before| before.counts.calls), edge.calls.calls), counts: edge.calls };
+            let now = Rated {
+                rate: rate(before.map_or(0, |before| before.counts.calls), edge.calls.calls),
+                counts: edge.calls,
+            };
             if before != Some(&now) {
                 let mut shown = json!(now);
                 (shown["from"], shown["to"]) = ((*edge.from).into(), (*edge.to).into());

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use connector_core::{Event, Payload, Rest};
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
@@ -40,7 +39,8 @@ pub(super) async fn run(
     server: &Arc<Server>,
     viewer: &Arc<Viewer>,
 ) -> &'static str {
-    let mut session = Session { server, viewer, tasks: FuturesUnordered::new(), calls: HashMap::new(), listens: HashMap::new() };
+    let mut session =
+        Session { server, viewer, tasks: FuturesUnordered::new(), calls: HashMap::new(), listens: HashMap::new() };
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE, requests.next()) => match message {
@@ -71,7 +71,7 @@ enum End {
 struct Session<'a> {
     server: &'a Arc<Server>,
     viewer: &'a Arc<Viewer>,
-    tasks: FuturesUnordered<Pin<Box<dyn Future<Output = Result<End, Full>> + Send>>>,
+    tasks: FuturesUnordered<BoxFuture<'static, Result<End, Full>>>,
     calls: HashMap<String, AbortHandle>,
     listens: HashMap<String, AbortHandle>,
 }
@@ -278,11 +278,7 @@ fn check_capacity(tasks: &HashMap<String, AbortHandle>, key: &str) -> Result<(),
 }
 
 /// Ends a call or a subscription.
-fn end(
-    tasks: &mut HashMap<String, AbortHandle>,
-    id: Option<&Value>,
-    member: &str,
-) -> Result<Option<Outcome>, String> {
+fn end(tasks: &mut HashMap<String, AbortHandle>, id: Option<&Value>, member: &str) -> Result<Option<Outcome>, String> {
     let id = id.ok_or_else(|| format!("this request needs `{member}`, the id of another request"))?;
     let task = tasks.get(&id.to_string());
     if let Some(task) = task {

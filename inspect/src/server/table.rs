@@ -35,6 +35,9 @@ struct Rows {
     complete_from: u64,
 }
 
+/// The members that changed: their index in [`PARTS`], and JSON.
+pub(super) type Members = Vec<(usize, String)>;
+
 /// A caller and the plugin called.
 pub(super) type Pair = (Arc<str>, Arc<str>);
 
@@ -49,8 +52,7 @@ struct Part {
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) at: u64,
-    /// The members that changed: their index in [`PARTS`], and JSON.
-    pub(super) plugins: Vec<(Arc<str>, Vec<(usize, String)>)>,
+    pub(super) plugins: Vec<(Arc<str>, Members)>,
     pub(super) edges: Vec<(Pair, String)>,
     pub(super) removed: Vec<Arc<str>>,
 }
@@ -174,7 +176,13 @@ impl Rows {
     }
 
     /// Writes plugins that have changed, as long as there are any left to write. Returns the last one if there may be more.
-    fn write_plugins(&self, after: Option<&Arc<str>>, seen: u64, left: &mut usize, out: &mut String) -> Option<Arc<str>> {
+    fn write_plugins(
+        &self,
+        after: Option<&Arc<str>>,
+        seen: u64,
+        left: &mut usize,
+        out: &mut String,
+    ) -> Option<Arc<str>> {
         let mut list = List::new("plugins");
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         for (name, parts) in self.plugins.range::<Arc<str>, _>((start, Bound::Unbounded)) {
@@ -200,7 +208,9 @@ impl Rows {
     fn write_edges(&self, after: Option<&Pair>, seen: u64, left: &mut usize, out: &mut String) -> Option<Pair> {
         let mut list = List::new("edges");
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        for (pair, part) in self.edges.range::<Pair, _>((start, Bound::Unbounded)).filter(|(_, part)| part.version > seen) {
+        for (pair, part) in
+            self.edges.range::<Pair, _>((start, Bound::Unbounded)).filter(|(_, part)| part.version > seen)
+        {
             list.item(out);
             out.push_str(&part.json);
             *left -= 1;
@@ -255,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    fn plugin(name: &str, active: bool) -> (Arc<str>, Vec<(usize, String)>) {
+    fn plugin(name: &str, active: bool) -> (Arc<str>, Members) {
         (name.into(), vec![(1, active.to_string())])
     }
 
@@ -268,13 +278,19 @@ mod tests {
         let (table, mut cursor) = (Table::default(), Cursor::default());
         assert!(table.next(&mut cursor).is_none());
         let edge = |rate: u32| (("a".into(), "b".into()), json!({ "rate": rate }).to_string());
-        table.apply(Changes { at: 5, plugins: vec![plugin("a", true), plugin("b", true)], edges: vec![edge(1)], removed: vec![] });
+        table.apply(Changes {
+            at: 5,
+            plugins: vec![plugin("a", true), plugin("b", true)],
+            edges: vec![edge(1)],
+            removed: vec![],
+        });
         let all = json!({ "type": "state", "at": 5, "full": true, "edges": [{ "rate": 1 }],
             "plugins": [{ "name": "a", "active": true }, { "name": "b", "active": true }] });
         assert_eq!(next(&table, &mut cursor).unwrap(), all);
         assert!(table.next(&mut cursor).is_none());
         table.apply(Changes { at: 6, plugins: vec![plugin("b", false)], edges: vec![], removed: vec!["a".into()] });
-        let change = json!({ "type": "state", "at": 6, "removed": ["a"], "plugins": [{ "name": "b", "active": false }] });
+        let change =
+            json!({ "type": "state", "at": 6, "removed": ["a"], "plugins": [{ "name": "b", "active": false }] });
         assert_eq!(next(&table, &mut cursor).unwrap(), change);
         assert!(table.next(&mut cursor).is_none());
     }

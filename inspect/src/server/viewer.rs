@@ -53,11 +53,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStre
     }
 }
 
-async fn send(
-    mut sink: impl Sink<Message, Error = Error> + Unpin,
-    server: &Server,
-    viewer: &Viewer,
-) -> &'static str {
+async fn send(mut sink: impl Sink<Message, Error = Error> + Unpin, server: &Server, viewer: &Viewer) -> &'static str {
     let hello = json!({ "type": "hello", "protocol": 1, "began": server.began, "calls": server.allow_calls,
         "caller": server.client.name().as_str() });
     let mut next = Some(Message::text(hello.to_string()));

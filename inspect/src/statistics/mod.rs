@@ -17,7 +17,7 @@ use self::counters::Counters;
 use self::links::Links;
 pub use self::links::{LinkEntry, LinkStatus};
 pub use self::snapshot::{
-    Calls, CallerStatistics, EdgeStatistics, EventStatistics, LastError, Latency, MethodStatistics, PluginDetails,
+    CallerStatistics, Calls, EdgeStatistics, EventStatistics, LastError, Latency, MethodStatistics, PluginDetails,
     PluginStatistics, Snapshot,
 };
 use crate::text::{beginning, micros, plugin_of};

@@ -15,7 +15,12 @@ async fn the_page_needs_its_host_and_token() {
     let page = format!("/?token={}", token(&inspector));
     let (status, response) = http(&inspector, &page, &[("Host", &host)]).await;
     assert_eq!(status, 200);
-    for line in ["referrer-policy: no-referrer", "frame-ancestors 'none'", "cache-control: no-store", "<title>Inspector</title>"] {
+    for line in [
+        "referrer-policy: no-referrer",
+        "frame-ancestors 'none'",
+        "cache-control: no-store",
+        "<title>Inspector</title>",
+    ] {
         assert!(response.contains(line), "{line}: {response}");
     }
     for (target, host, remedy) in [

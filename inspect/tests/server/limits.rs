@@ -22,7 +22,9 @@ async fn seven_pages_at_once_are_all_live() {
     for viewer in &mut viewers {
         assert_eq!(viewer.next("records").await["records"][0]["key"], "add");
         let mut known = Known::default();
-        known.until(viewer, |known| known.plugins.get("calc").is_some_and(|calc| calc["statistics"]["calls"] == 1)).await;
+        known
+            .until(viewer, |known| known.plugins.get("calc").is_some_and(|calc| calc["statistics"]["calls"] == 1))
+            .await;
         assert_eq!(viewer.ok("call", json!({ "plugin": "calc", "method": "add", "args": [2, 3] })).await, 5);
     }
 }
@@ -48,10 +50,7 @@ async fn a_viewer_too_many_is_refused() {
     let (status, response) = crate::support::http(&inspector, "/ws", &headers).await;
     assert!(status == 503 && response.contains("close a page of the inspector"), "{status} {response}");
     drop(viewers.pop());
-    within(async {
-        while crate::support::http(&inspector, "/?token=x", &headers[..1]).await.0 != 403 {}
-    })
-    .await;
+    within(async { while crate::support::http(&inspector, "/?token=x", &headers[..1]).await.0 != 403 {} }).await;
 }
 
 #[tokio::test]
@@ -119,6 +118,7 @@ async fn ten_thousand_plugins_are_sent_once_and_then_only_what_changes() {
 #[tokio::test]
 async fn old_records_give_way_and_the_viewer_sees_how_many() {
     let (engine, app) = engine().await;
+    engine.manager().activate("calc").await.unwrap();
     let options = ServeOptions::default().allow_calls(true).recent(30, 1 << 20);
     let inspector = serve(&engine, options).await.unwrap();
     let mut viewer = Viewer::connect(&inspector).await;

@@ -1,7 +1,7 @@
 //! The state that viewers see.
 
-use connector_core::{ExternalProfile, LinkEnd, Plugin, Registration};
 use conformance::memory;
+use connector_core::{ExternalProfile, LinkEnd, Plugin, Registration};
 use serde_json::json;
 
 use crate::support::{Known, Viewer, calls_allowed, engine, within};
@@ -52,13 +52,16 @@ async fn a_call_waits_runs_and_ends() {
     assert_eq!(known.plugins["calc"]["statistics"]["waiting"], 2);
     calls.iter().for_each(|call| call.abort());
     known.until(&mut viewer, |known| counts(known, "dropped") == 3).await;
-    assert_eq!((counts(&known, "waiting"), counts(&known, "running"), counts(&known, "calls")), (json!(0), json!(0), json!(3)));
+    assert_eq!(
+        (counts(&known, "waiting"), counts(&known, "running"), counts(&known, "calls")),
+        (json!(0), json!(0), json!(3))
+    );
 }
 
 #[tokio::test]
 async fn a_plugin_that_cannot_be_activated_shows_why_and_can_be_retried() {
     let (engine, _app) = engine().await;
-    let (_client, connector, switch) = memory();
+    let (connector, _client, switch) = memory();
     switch.refuse_connections(true);
     let external = ExternalProfile::new("far", "ws://user:s3cret@far.example/t0ken?x=y");
     engine.register(Registration::behind(external, connector)).unwrap();
@@ -76,9 +79,14 @@ async fn a_plugin_that_cannot_be_activated_shows_why_and_can_be_retried() {
 #[tokio::test]
 async fn a_links_states_are_shown_with_their_history() {
     let (engine, app) = engine().await;
-    let (client, connector, switch) = memory();
+    let (connector, client, switch) = memory();
     tokio::spawn(async move {
-        let end: LinkEnd = connector_core::serve(client, || Plugin::new("far").method("echo", |a: u8| async move { a }), Default::default()).await;
+        let end: LinkEnd = connector_core::serve(
+            client,
+            || Plugin::new("far").method("echo", |a: u8| async move { a }),
+            Default::default(),
+        )
+        .await;
         drop(end);
     });
     engine.register(Registration::behind(ExternalProfile::new("far", "memory:far"), connector)).unwrap();

@@ -35,7 +35,7 @@ pub(crate) fn calc() -> Plugin {
             if b == 0.0 { Err("cannot divide by zero".to_owned()) } else { Ok(a / b) }
         })
         .method("text", |bytes: usize| async move { "x".repeat(bytes) })
-        .method("hang", || std::future::pending::<()>())
+        .method("hang", std::future::pending::<()>)
         .method("caller", |ctx: Context| async move { ctx.from().to_string() })
         .method("tick", |ctx: Context, number: u64| async move { ctx.client().emit("ticked", (number,)).await })
 }
@@ -52,7 +52,8 @@ pub(crate) fn token(inspector: &Inspector) -> &str {
 pub(crate) async fn http(inspector: &Inspector, target: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut stream = TcpStream::connect(inspector.local_addr()).await.unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    stream.write_all(format!("GET {target} HTTP/1.1\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    let close = if headers.contains("Connection") { "" } else { "Connection: close\r\n" };
+    stream.write_all(format!("GET {target} HTTP/1.1\r\n{headers}{close}\r\n").as_bytes()).await.unwrap();
     let mut response = String::new();
     within(stream.read_to_string(&mut response)).await.unwrap();
     let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -91,12 +92,16 @@ impl Viewer {
 
     /// The next message of a type.
     pub(crate) async fn next(&mut self, kind: &str) -> Value {
-        if let Some(at) = self.early.iter().position(|message| message["type"] == kind) {
+        self.next_where(|message| message["type"] == kind).await
+    }
+
+    async fn next_where(&mut self, is_expected: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.early.iter().position(&is_expected) {
             return self.early.remove(at);
         }
         loop {
             let message = self.read().await.expect("the viewer was disconnected");
-            if message["type"] == kind {
+            if is_expected(&message) {
                 return message;
             }
             self.early.push(message);
@@ -118,13 +123,7 @@ impl Viewer {
 
     /// The response to a request.
     pub(crate) async fn response(&mut self, id: u64) -> Value {
-        loop {
-            let message = self.next("result").await;
-            if message["id"] == id {
-                return message;
-            }
-            self.early.push(message);
-        }
+        self.next_where(|message| message["type"] == "result" && message["id"] == id).await
     }
 
     pub(crate) async fn request(&mut self, kind: &str, members: Value) -> Value {

@@ -1,0 +1,78 @@
+//! `connector run`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::pin::pin;
+
+use clap::{Args, ValueHint};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde_json::json;
+
+use crate::failure::{Failure, lines};
+use crate::host::Host;
+use crate::interrupt::interrupted;
+use crate::output::{line, print};
+
+/// Runs the plugins of a host file in an engine, until it is interrupted.
+///
+/// docs/host-file.md describes the file. The command prints a line when all plugins are active, and one for each whose link
+/// is lost for good; a plugin that cannot be activated ends it. Ctrl-C and SIGTERM end it gracefully, and a second one at once.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The host file.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+}
+
+impl Run {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
+        let mut stop = pin!(interrupted().map_err(no_signals)?);
+        let host = Host::of_file(&self.file).await?;
+        let outcome = tokio::select! {
+            biased;
+            () = &mut stop => Ok(()),
+            outcome = serve(&host, json) => outcome,
+        };
+        let again = interrupted().map_err(no_signals)?;
+        tokio::select! {
+            () = again => {}
+            () = host.close() => {}
+        }
+        outcome
+    }
+}
+
+/// Ends with an error only.
+async fn serve(host: &Host, json: bool) -> Result<(), Failure> {
+    let mut failed = None;
+    for (name, activated) in host.activate_each(&host.at_start).await {
+        if let Err(failure) = activated {
+            report(json, name, &failure)?;
+            failed = Some(failure.silent());
+        }
+    }
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    match json {
+        true => print(line(&json!({ "event": "ready", "plugins": host.at_start }).to_string()))?,
+        false => print(line(&format!("ready: {}; press Ctrl-C to stop", host.at_start.join(", "))))?,
+    }
+    let mut lost: FuturesUnordered<_> =
+        host.names.iter().map(|name| async move { (name, host.lost_for_good(name).await) }).collect();
+    while let Some((name, failure)) = lost.next().await {
+        report(json, name, &failure)?;
+    }
+    std::future::pending().await
+}
+
+pub(super) fn report(json: bool, plugin: &str, failure: &Failure) -> Result<(), Failure> {
+    if json {
+        return print(line(&json!({ "event": "failed", "plugin": plugin, "error": failure.text() }).to_string()));
+    }
+    // The other plugins run also if nothing reads the errors.
+    let _ = writeln!(std::io::stderr(), "{}: {}", line(plugin), lines(&failure.text()));
+    Ok(())
+}

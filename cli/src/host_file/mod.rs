@@ -1,0 +1,147 @@
+//! The host file: an engine's plugins, their options and the rules between them, as TOML.
+
+mod rules;
+mod schema;
+mod source;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use connector_core::{Engine, EngineBuilder, PluginOptions, Registration};
+use toml::Spanned;
+use transport_ipc::{InheritedEnv, Program, Restart};
+
+use self::rules::Rules;
+use self::schema::{File, PluginTable, RestartValue};
+use self::source::Source;
+use self::values::Texts;
+use crate::failure::Failure;
+use crate::host::Given;
+use crate::place::Url;
+
+pub(crate) struct HostFile {
+    source: Source,
+    file: File,
+}
+
+impl HostFile {
+    /// # Errors
+    /// It cannot be read, or is not a host file. The error names the line, and says what to do.
+    pub(crate) fn read(path: &Path) -> Result<HostFile, Failure> {
+        let source = Source::read(path)?;
+        let file = toml::from_str(source.text()).map_err(|error| source.wrong(&error))?;
+        Ok(HostFile { source, file })
+    }
+
+    /// The names of its plugins, in the order of the file.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.tables().into_iter().map(|(name, _)| name.get_ref().as_str()).collect()
+    }
+
+    fn tables(&self) -> Vec<(&Spanned<String>, &PluginTable)> {
+        let mut tables: Vec<_> = self.file.plugins.iter().collect();
+        tables.sort_by_key(|(name, _)| name.span().start);
+        tables
+    }
+
+    /// An engine with its limits and rules.
+    ///
+    /// # Errors
+    /// A rule is wrong.
+    pub(crate) fn engine(&self) -> Result<EngineBuilder, Failure> {
+        let mut builder = Engine::builder();
+        if let Some(limit) = self.file.engine.memory_limit {
+            builder = builder.memory_limit(limit.into());
+        }
+        let rules = Rules::new(&self.file.access, &self.names(), &self.source)?;
+        Ok(rules.apply(builder, &self.source))
+    }
+
+    /// Its plugins, in the order of the file. `base` holds the options that the file does not set.
+    ///
+    /// # Errors
+    /// A plugin's table is wrong.
+    pub(crate) fn plugins(&self, base: &PluginOptions) -> Result<Vec<Given>, Failure> {
+        let base = self.file.options.apply(base);
+        let plugins = self.tables().into_iter().map(|(name, table)| {
+            let registration = self.registration(name, table)?;
+            Ok(Given {
+                name: name.get_ref().clone(),
+                registration,
+                options: table.options.apply(&base),
+                at_start: table.activate,
+                position: Some(self.source.position(&name.span())),
+            })
+        });
+        plugins.collect()
+    }
+
+    fn registration(&self, name: &Spanned<String>, table: &PluginTable) -> Result<Registration, Failure> {
+        let wrong = |text: String| self.source.error(name.span(), text);
+        match (&table.url, &table.command) {
+            (Some(url), _) => {
+                if let Some(key) = table.key_of_program() {
+                    return Err(wrong(format!(
+                        "the plugin has both \"url\" and \"{key}\": give the URL of a plugin that runs, or the command that \
+                         starts one"
+                    )));
+                }
+                let parsed = Url::parse(url.get_ref()).and_then(|parsed| {
+                    parsed.ok_or_else(|| "not a URL; for a program, give \"command\" and \"args\"".to_owned())
+                });
+                let token = table.token_env.as_ref().map(|variable| self.token(variable)).transpose()?;
+                let registration = parsed.and_then(|url| url.registration(name.get_ref().clone(), token.as_deref()));
+                registration.map_err(|text| self.source.error(url.span(), text))
+            }
+            (None, Some(command)) => {
+                if let Some(variable) = &table.token_env {
+                    return Err(self.source.error(variable.span(), "a token is for a plugin with a \"url\""));
+                }
+                Ok(transport_ipc::child(name.get_ref().clone(), self.program(command, table)?))
+            }
+            (None, None) => Err(wrong("the plugin has neither \"url\" nor \"command\"".to_owned())),
+        }
+    }
+
+    fn token(&self, variable: &Spanned<String>) -> Result<String, Failure> {
+        std::env::var(variable.get_ref()).map_err(|error| {
+            let text = format!("the token cannot be read from the environment: {}: {error}", variable.get_ref());
+            self.source.error(variable.span(), text)
+        })
+    }
+
+    fn program(&self, command: &Spanned<String>, table: &PluginTable) -> Result<Program, Failure> {
+        let text = command.get_ref();
+        if text.trim().is_empty() {
+            return Err(self.source.error(command.span(), "the command is empty: give a program"));
+        }
+        let folder = self.source.folder().join(table.cwd.as_ref().map(PathBuf::from).unwrap_or_default());
+        if table.args.is_none() && text.contains(' ') && !folder.join(text).exists() {
+            let hint = "there is no such program; give its arguments as \"args\", a list";
+            return Err(self.source.error(command.span(), hint));
+        }
+        let mut program = Program::new(text).args(table.args.iter().flatten()).current_dir(folder);
+        program.channel = table.channel.unwrap_or_default().into();
+        program.env.extend(table.env.iter().flatten().map(|(name, value)| (name.into(), value.into())));
+        if let Some(inherited) = &table.inherit_env {
+            program.inherit_env = match inherited.get_ref() {
+                Texts::Several(names) => InheritedEnv::Only(names.iter().map(Into::into).collect()),
+                Texts::One(text) if text == "all" => InheritedEnv::All,
+                Texts::One(text) if text == "common" => InheritedEnv::Common,
+                Texts::One(_) => {
+                    let hint = "give \"common\", \"all\", or the list of the variables' names";
+                    return Err(self.source.error(inherited.span(), hint));
+                }
+            };
+        }
+        program.restart = match table.restart {
+            None => program.restart,
+            Some(RestartValue::Never) => Restart::Never,
+            Some(RestartValue::OnFailure) => Restart::OnFailure,
+            Some(RestartValue::Always) => Restart::Always,
+        };
+        program.exit_timeout = table.exit_timeout.map_or(program.exit_timeout, Into::into);
+        program.term_timeout = table.term_timeout.map_or(program.term_timeout, Into::into);
+        Ok(program)
+    }
+}
