@@ -120,11 +120,26 @@ banner.querySelector('button').addEventListener('click', () => connection.connec
 document.querySelector('#help-button').addEventListener('click', () => help.showModal())
 help.querySelector('button').addEventListener('click', () => help.close())
 
+document.querySelector('#skip').addEventListener('click', event => {
+  event.preventDefault()
+  main.focus()
+})
+
+function search() {
+  if (current.view === 'messages') return messages.focus()
+  // A narrow page shows the list alone.
+  if (!plugins.element.checkVisibility()) {
+    location.hash = '#/plugins'
+    navigate()
+  }
+  plugins.focus()
+}
+
 addEventListener('keydown', event => {
   if (event.key === 'Escape' && !help.open && messages.closeDetails()) return
   if (event.target.closest('input, textarea, select, [contenteditable]') || event.ctrlKey || event.metaKey || event.altKey || help.open) return
   const keys = {
-    '/': () => { current.view === 'messages' ? messages.focus() : plugins.focus() },
+    '/': search,
     p: () => { if (current.view === 'messages') messages.togglePause() },
     o: () => { location.hash = '#/' },
     m: () => { location.hash = '#/messages' },

@@ -11,6 +11,7 @@ export class List {
   /** The key of the active row. */
   active = undefined
   #rows = new Map()
+  #length = 0
   #id = `list${++lists}`
   #space = h('div', { class: 'space' })
 
@@ -33,8 +34,10 @@ export class List {
 
   /** Shows these items, and the last of them if `atEnd`. */
   show(items, atEnd = false) {
-    if (items.length !== this.items.length) this.#space.style.height = `${items.length * this.options.height}px`
     this.items = items
+    // The same array may have grown.
+    if (items.length !== this.#length) this.#space.style.height = `${items.length * this.options.height}px`
+    this.#length = items.length
     if (atEnd) this.element.scrollTop = items.length * this.options.height
     this.#place()
   }

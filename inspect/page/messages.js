@@ -28,7 +28,7 @@ export class Messages {
   #missed = 0
   #more = false
   #isLoading = false
-  /** Records that come before the first page. */
+  /** Records that came while a page of the history was awaited. */
   #early
   #generation = 0
   #opened
@@ -154,8 +154,8 @@ export class Messages {
   }
 
   #receive({ records, missed }) {
-    if (this.#early) return this.#early.push(...records)
     this.#missed += missed
+    if (this.#early) return this.#early.push(...records)
     if (this.#isPaused) {
       this.#held.push(...records)
       const extra = this.#held.length - MAX_HELD

@@ -1,6 +1,6 @@
 // The view of the whole engine: figures, the picture of who calls whom, and what needs attention.
 import { RateChart } from './charts.js'
-import { h, setAttribute, setText, table } from './dom.js'
+import { h, icon, setAttribute, setText, sync, table } from './dom.js'
 import { Graph } from './graph.js'
 import { pluginUrl, showCondition } from './plugins.js'
 import { CONDITIONS, condition, edgeKey } from './store.js'
@@ -42,6 +42,8 @@ export class Overview {
       showCondition(cell.firstChild, plugin)
       setText(cell.lastChild, ` ${CONDITIONS[condition(plugin)]}`)
     } },
+    { name: 'Before', title: 'States before, since this page was opened', show: ({ links }, cell) => sync(cell, links.slice(0, -1), ({ state, since, tries }) => `${state} ${since} ${tries}`, ({ state, since }) =>
+      h('span', { class: 'past', title: `${state} since ${clock(this.#store.wall(since)).slice(0, 8)}` }, icon(state), h('span', { class: 'hidden' }, `${state} `))) },
     { name: 'For', number: true, title: 'Time in this state', show: plugin => duration(this.#store.now - plugin.link.since) },
     { name: 'Tries', number: true, title: 'Failed attempts since the link was lost', show: plugin => plugin.link.tries ? exact(plugin.link.tries) : '' },
     { name: 'Reason', show: plugin => visible(plugin.link.text ?? plugin.error ?? '', 200) },

@@ -3,6 +3,9 @@
 /** Points of the history of rates: one a second. */
 const MAX_POINTS = 300
 
+/** States of a link that are kept since the page was opened. */
+const MAX_LINKS = 8
+
 /** Names a pair of a caller and the plugin called. */
 export const edgeKey = ({ from, to }) => `${from.length}:${from}${to}`
 
@@ -30,6 +33,7 @@ export class Store {
     }
     for (const change of plugins) {
       const known = this.plugins.get(change.name)
+      if (change.link) change.links = [...known?.links ?? [], change.link].slice(-MAX_LINKS)
       if (known) Object.assign(known, change)
       else this.plugins.set(change.name, { statistics: null, link: null, error: null, profile: {}, ...change })
     }

@@ -28,7 +28,7 @@ exports['a page reconnects after the engine restarted, and says so if the token 
 
 exports['seven tabs are live at once'] = async ({ host, view }) => {
   const { url } = await host()
-  const viewers = await Promise.all(Array.from({ length: 7 }, () => view(url, { hash: '#/messages' })))
+  const viewers = await Promise.all(Array.from({ length: 7 }, () => view(url, { hash: '#/messages', width: 640, height: 400 })))
   for (const viewer of viewers) {
     await viewer.live()
     await viewer.shows('.row', 'add')

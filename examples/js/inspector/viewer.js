@@ -2,7 +2,7 @@
 const assert = require('assert')
 
 /** The time limit of everything that a test waits for. */
-const LIMIT = 10_000
+const LIMIT = 20_000
 
 exports.Viewer = class Viewer {
   errors = []
