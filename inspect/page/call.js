@@ -112,8 +112,8 @@ export class CallForm {
     const timeout = Number(this.timeout.value)
     const made = { id: ++calls, plugin: this.#plugin, method: this.method.value, text: this.args.value, at: Date.now(), state: 'running' }
     const args = parseArguments(made.text)
-    const { id, promise } = this.#connection.request('call', { ...this.#target(made.method), args, ...timeout > 0 && { timeout } })
-    made.cancel = () => this.#connection.ask('cancel', { call: id }).catch(() => {})
+    const { id, promise } = this.#connection.send('call', { ...this.#target(made.method), args, ...timeout > 0 && { timeout } })
+    made.cancel = () => this.#connection.request('cancel', { call: id }).catch(() => {})
     const all = this.#made.get(made.plugin) ?? []
     this.#made.set(made.plugin, [made, ...all].slice(0, MAX_CALLS))
     this.#recalled = -1

@@ -45,8 +45,9 @@ export class Connection extends EventTarget {
     }
   }
 
-  /** Sends a request. `promise` resolves to the response, and rejects with `Refused`, or with an `Error` if the connection is lost. */
-  request(type, members = {}) {
+  /** Sends a request with a new `id`. `promise` resolves to the response; it rejects with `Refused`, or with another error if the
+      connection is lost. */
+  send(type, members = {}) {
     const id = ++this.#ids
     const promise = new Promise((resolve, reject) => {
       if (this.status.state !== 'live') return reject(new Error('not connected to the inspector'))
@@ -56,17 +57,18 @@ export class Connection extends EventTarget {
     return { id, promise }
   }
 
-  ask(type, members) {
-    return this.request(type, members).promise.then(({ ok }) => ok)
+  /** As `send`, and resolves to the member `ok` of the response. */
+  request(type, members) {
+    return this.send(type, members).promise.then(({ ok }) => ok)
   }
 
   /** Listens to an event. The handlers are called until `ended`; returns a function that ends it. */
   listen(plugin, event, handlers) {
-    const { id, promise } = this.request('listen', { plugin, event })
+    const { id, promise } = this.send('listen', { plugin, event })
     this.#listens.set(id, handlers)
     promise.catch(error => this.#listens.delete(id) && handlers.ended(error))
     return () => {
-      if (this.#listens.delete(id)) this.request('unlisten', { listen: id }).promise.catch(() => {})
+      if (this.#listens.delete(id)) this.send('unlisten', { listen: id }).promise.catch(() => {})
     }
   }
 

@@ -41,7 +41,7 @@ export function details(row, store, actions) {
       h('button', { onclick: event => copy(event.target, JSON.stringify(row.records, null, 2)) }, 'Copy as JSON'),
       isCall && Array.isArray(row.args?.data) && h('button', { onclick: () => actions.again(row) }, actions.isReadOnly ? 'Open the call' : 'Call again…')),
     row.kind === 'message' ? row.records.map(record => part(`${record.direction === 'toPlugin' ? 'To' : 'From'} the plugin`, record))
-      : isCall ? [part('Arguments', row.args), part(isFailure ? 'Error' : 'Result', row.result)]
+      : isCall ? [part('Arguments', row.args), isFailure ? typeof error === 'object' && part('Error', row.result) : part('Result', row.result)]
       : part('Arguments', row.args),
     isCall && h('ol', { class: 'steps' }, row.records.map(({ kind, at }) =>
       h('li', {}, h('span', { class: 'mono' }, `+${duration(at - row.at)}`), ` ${{ callQueued: 'called', callStarted: 'started', callEnded: 'ended' }[kind] ?? kind}`))))

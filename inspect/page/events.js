@@ -10,7 +10,7 @@ export class Events {
   #connection
   #store
   #plugin
-  /** By plugin and event: they go on while another plugin's view is open. */
+  /** By plugin and event: they continue while another plugin's view is open. */
   #listens = new Map()
   #known = []
 
@@ -131,7 +131,7 @@ export class Events {
   async #emit() {
     try {
       const args = parseArguments(this.args.value)
-      await this.#connection.ask('emit', { event: this.event.value, args })
+      await this.#connection.request('emit', { event: this.event.value, args })
       setText(this.outcome, `Emitted ${visible(this.event.value, 80)} at ${clock(Date.now()).slice(0, 8)}.`)
     } catch (error) {
       setText(this.outcome, `Not emitted: ${visible(error.message)}`)

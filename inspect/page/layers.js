@@ -6,7 +6,7 @@ const SWEEPS = 6
 
 /**
  * Layers of the names: a caller is in an earlier layer than what it calls, except where calls go round in a circle.
- * An edge that skips layers has a place of its own in each of them: `routes` leads from an edge's key to the names of its places.
+ * An edge that skips layers has its own place in each of them: `routes` leads from an edge's key to the names of its places.
  * `alone` are the names without an edge.
  */
 export function layers(names, edges) {

@@ -28,7 +28,7 @@ export class Messages {
   #missed = 0
   #more = false
   #isLoading = false
-  /** Records that came while a page of the history was awaited. */
+  /** Records received while a page of the history is awaited. */
   #early
   #generation = 0
   #opened
@@ -116,7 +116,7 @@ export class Messages {
     const filter = this.#query
     this.#isLoading = true
     try {
-      const [, page] = await Promise.all([this.#connection.ask('feed', { filter }), this.#connection.ask('history', { limit: PAGE, filter })])
+      const [, page] = await Promise.all([this.#connection.request('feed', { filter }), this.#connection.request('history', { limit: PAGE, filter })])
       if (generation !== this.#generation) return
       const early = this.#early
       this.#early = undefined
@@ -138,7 +138,7 @@ export class Messages {
     const stream = this.#stream
     this.#isLoading = true
     try {
-      const page = await this.#connection.ask('history', { before: stream.firstSeq, limit: PAGE, filter: this.#query })
+      const page = await this.#connection.request('history', { before: stream.firstSeq, limit: PAGE, filter: this.#query })
       if (stream !== this.#stream) return
       const before = this.#rows().length
       stream.prepend(page.records)
@@ -207,7 +207,7 @@ export class Messages {
     // A filter may have left out the beginning of a call.
     if (row.kind === 'call' && !row.args && this.#connection.status.state === 'live') {
       const filter = { plugin: row.to, kinds: KINDS.call.kinds }
-      const page = await this.#connection.ask('history', { before: row.records[0].seq, limit: 1000, filter }).catch(() => ({ records: [] }))
+      const page = await this.#connection.request('history', { before: row.records[0].seq, limit: 1000, filter }).catch(() => ({ records: [] }))
       for (const record of page.records) if (record.call === row.call) insert(row, record)
       ofCall(row)
       this.#render()
@@ -240,7 +240,7 @@ export class Messages {
     this.failed.classList.add('failed-only')
     this.pause = h('button', { class: 'pause', title: 'Pause or resume (p)', onclick: () => this.togglePause() })
     this.shown = h('span', { class: 'quiet' })
-    this.missed = h('span', { class: 'badge bad', title: 'Records that came faster than they could be shown. Older ones may still be loaded: change the filter, or reload.' })
+    this.missed = h('span', { class: 'badge bad', title: 'Records that arrived too fast to be shown. Reload the page: the history may still have them.' })
     this.older = h('button', { class: 'older', onclick: () => this.#older() }, 'Load older')
     this.newest = h('button', { class: 'newest', onclick: () => { this.#isFollowing = true; this.#render() } }, 'Jump to the newest ↓')
     this.empty = h('p', { class: 'empty' })

@@ -13,6 +13,12 @@ const MAX_ROWS = 30
 const link = name => h('a', { class: 'name', href: pluginUrl(name) }, visible(name, 80))
 const linked = member => ({ [member]: name }, cell) => { if (!cell.firstChild) cell.append(link(name)) }
 
+/** A count; 0 is quiet. */
+function figure(cell, number, meaning = '') {
+  setAttribute(cell, 'class', `number ${number ? meaning : 'quiet'}`)
+  return count(number)
+}
+
 export class Overview {
   #store
   #graph = new Graph()
@@ -22,10 +28,10 @@ export class Overview {
     { name: 'From', show: linked('from') },
     { name: 'To', show: linked('to') },
     { name: 'Rate', number: true, show: edge => rate(edge.rate) },
-    { name: 'Running', number: true, show: edge => count(edge.running) },
-    { name: 'Waiting', number: true, show: (edge, cell) => { setAttribute(cell, 'class', edge.waiting ? 'number wait' : 'number'); return count(edge.waiting) } },
+    { name: 'Running', number: true, show: (edge, cell) => figure(cell, edge.running) },
+    { name: 'Waiting', number: true, show: (edge, cell) => figure(cell, edge.waiting, 'wait') },
     { name: 'Calls', number: true, show: edge => count(edge.calls) },
-    { name: 'Failed', number: true, show: (edge, cell) => { setAttribute(cell, 'class', edge.errors ? 'number bad' : 'number'); return count(edge.errors) } },
+    { name: 'Failed', number: true, show: (edge, cell) => figure(cell, edge.errors, 'bad') },
     { name: 'Mean', number: true, title: 'Mean duration', show: edge => edge.mean ? duration(edge.mean) : '–' },
   ], edgeKey)
   #failures = table('Last failures', [

@@ -70,7 +70,7 @@ export class PluginView {
     const timer = this.#timer = setTimeout(() => {}, INTERVAL)
     const name = this.#name
     try {
-      const details = await this.#connection.ask('plugin', { plugin: name })
+      const details = await this.#connection.request('plugin', { plugin: name })
       if (name === this.#name) this.#know(details)
     } catch {
       // It may be removed, or the connection lost: the view says so.
@@ -133,7 +133,7 @@ export class PluginView {
     this.toggle.disabled = true
     setText(this.outcome, active ? 'Deactivating …' : 'Activating …')
     try {
-      await this.#connection.ask(active ? 'deactivate' : 'activate', { plugin: this.#name })
+      await this.#connection.request(active ? 'deactivate' : 'activate', { plugin: this.#name })
       setText(this.outcome, active ? 'Deactivated.' : 'Activated.')
     } catch (error) {
       setText(this.outcome, visible(error.message, 2000))

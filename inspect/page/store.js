@@ -34,12 +34,16 @@ export class Store {
     for (const change of plugins) {
       const known = this.plugins.get(change.name)
       if (change.link) change.links = [...known?.links ?? [], change.link].slice(-MAX_LINKS)
-      if (known) Object.assign(known, change)
-      else this.plugins.set(change.name, { statistics: null, link: null, error: null, profile: {}, ...change })
+      if (known) {
+        Object.assign(known, change)
+      } else {
+        this.plugins.set(change.name, { statistics: null, link: null, error: null, profile: {}, ...change })
+        this.#sorted = undefined
+      }
     }
     for (const name of removed) this.plugins.delete(name)
     for (const edge of edges) this.edges.set(edgeKey(edge), edge)
-    if (full || removed.length || plugins.length) this.#sorted = undefined
+    if (full || removed.length) this.#sorted = undefined
     this.#totals = undefined
     if (at >= this.at + 500_000 || at < this.at || full) this.#received = performance.now()
     this.at = at

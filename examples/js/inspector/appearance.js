@@ -1,4 +1,4 @@
-// Sizes, themes, the keyboard, many plugins, and texts that mislead.
+// Sizes, themes, the keyboard, many plugins, and misleading texts.
 const assert = require('assert')
 
 exports['ten thousand plugins are listed, searched and opened'] = async ({ host, view }) => {
@@ -20,7 +20,7 @@ exports['ten thousand plugins are listed, searched and opened'] = async ({ host,
   await viewer.shows('.plugins [role=status]', '1 of 10,009')
   await viewer.keys('Enter')
   await viewer.shows('h1', 'plugin-09998')
-  // A frame takes no longer for the many that are not in view: what happens is still shown as it happens.
+  // The page keeps up.
   await viewer.go('#/messages')
   await viewer.shows('.row', 'add')
 }
@@ -141,7 +141,7 @@ function faint() {
   }).filter(({ ratio }) => ratio < 4.5)
 }
 
-exports['nothing moves for those who do not want it'] = async ({ host, view }) => {
+exports['nothing moves with reduced motion'] = async ({ host, view }) => {
   const { url } = await host()
   const viewer = await view(url, { reducedMotion: true })
   await viewer.live()

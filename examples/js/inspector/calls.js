@@ -85,7 +85,7 @@ exports['a plugin is deactivated and activated, and an activation that fails say
   assert.ok(!(await viewer.page.$eval('body', body => body.textContent)).includes('secret'))
 }
 
-exports['a viewer that may not call is told why'] = async ({ host, view }) => {
+exports['a read-only page explains why it cannot call'] = async ({ host, view }) => {
   const { url } = await host('--read-only')
   const viewer = await view(url, { hash: '#/plugin/calculator' })
   await viewer.live()

@@ -51,7 +51,7 @@ exports['rows are filtered by plugin, kind, failure and text'] = async ({ host, 
   await viewer.shows('.details h3', 'Arguments')
 }
 
-exports['pausing holds what comes, and counts it'] = async ({ host, view }) => {
+exports['a paused view holds new records, and counts them'] = async ({ host, view }) => {
   const { url } = await host()
   const viewer = await view(url, { hash: '#/messages' })
   await viewer.live()
@@ -67,6 +67,44 @@ exports['pausing holds what comes, and counts it'] = async ({ host, view }) => {
   await viewer.click('.pause')
   await viewer.shows('.pause', 'Pause')
   await viewer.until('new rows', before => [...document.querySelectorAll('.row')].map(row => row.textContent).sort().join('\n') !== before, before)
+}
+
+exports['records that arrive too fast are counted as missed'] = async ({ host, view }) => {
+  const { url } = await host('--quiet')
+  const viewer = await view(url, { hash: '#/messages' })
+  await viewer.live()
+  await viewer.shows('.row', 'handshake')
+  await viewer.call('calculator', 'burst', '20000')
+  await viewer.shows('.made.is-returned', '20000')
+  await viewer.go('#/messages')
+  await viewer.shows('.toolbar .badge', 'missed')
+  await viewer.shows('.row', '[19999]')
+}
+
+exports['requests and responses are paired by id, direction and order'] = async ({ host, view }) => {
+  const { url } = await host('--quiet')
+  const viewer = await view(url)
+  await viewer.live()
+  const rows = await viewer.page.evaluate(async () => {
+    const { Stream } = await import('/stream.js')
+    let seq = 100
+    const message = (direction, data, more = {}) => ({ seq: ++seq, at: seq, kind: 'message', plugin: 'p', direction, data, ...more })
+    const request = (direction, id) => message(direction, { action: 'request', id, key: 'k', payload: [id] })
+    const response = (direction, id, more) => message(direction, { action: 'response', id, key: 'k', payload: id }, more)
+    const stream = new Stream()
+    const states = () => stream.rows.map(({ from, messageId, state, records }) => [from, messageId, state, records.length].join(' '))
+    stream.append([request('toPlugin', 1), request('fromPlugin', 1), response('fromPlugin', 1)])
+    // The id is used again, and the next response was cut.
+    const cut = JSON.stringify({ action: 'response', id: 1, name: 'p', key: 'k', payload: 'x'.repeat(99) }).slice(0, 80)
+    stream.append([request('toPlugin', 1), message('fromPlugin', cut, { cut: 150 })])
+    // Never answered, and an answer whose request is older than the page.
+    stream.append([request('toPlugin', 2), message('fromPlugin', { action: 'response', id: 'old', error: 'no' })])
+    const before = states()
+    stream.prepend([{ ...request('toPlugin', 'old'), seq: 7, at: 7 }])
+    return [before, states()]
+  })
+  const paired = ['engine 1 returned 2', 'p 1 unanswered 1', 'engine 1 returned 2', 'engine 2 unanswered 1']
+  assert.deepEqual(rows, [[...paired, 'engine old failed 1'], [...paired, 'engine old failed 2']])
 }
 
 exports['older rows are loaded'] = async ({ host, view }) => {

@@ -10,7 +10,7 @@ exports.Viewer = class Viewer {
   expected = undefined
 
   /** Options: `hash`, `width`, `height`, `theme`, and `expected`, a pattern of errors on the console that the test causes. */
-  static async open(browser, url, { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, expected } = {}) {
+  static async open(browser, url, { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, scale = 1, expected } = {}) {
     const viewer = new Viewer()
     viewer.expected = expected
     viewer.context = await browser.createBrowserContext()
@@ -20,7 +20,7 @@ exports.Viewer = class Viewer {
     page.on('dialog', dialog => { viewer.errors.push(`dialog: ${dialog.message()}`); dialog.dismiss() })
     await page.evaluateOnNewDocument(() => document.addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)))
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }, { name: 'prefers-reduced-motion', value: reducedMotion ? 'reduce' : 'no-preference' }])
-    await page.setViewport({ width, height })
+    await page.setViewport({ width, height, deviceScaleFactor: scale })
     await page.goto(url + hash)
     return viewer
   }

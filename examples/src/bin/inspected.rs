@@ -126,6 +126,12 @@ fn calculator() -> Plugin {
             millis
         })
         .method("echo", async |value: Value| value)
+        .method("burst", async |ctx: Context, events: u64| {
+            for number in 0..events {
+                ctx.client().emit("counted", (number,)).await?;
+            }
+            Ok::<u64, CallError>(events)
+        })
 }
 
 fn editor() -> Plugin {
