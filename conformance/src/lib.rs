@@ -38,6 +38,7 @@
 //!   "issue 12")`. The list is strict: a listed case that passes is a failed test, and an unknown name does not compile.
 //! - [`run_all`] runs the cases in order and returns a [`Report`], which prints as a table. Each case is also a function
 //!   in [`cases`]. No step of a case takes longer than [`Capabilities::timeout`].
+//! - [`Observed`] runs the cases with an observer attached to each engine.
 //! - For two transports in one file, put each `suite!` in its own module.
 
 // Cargo may document other crates before this one; rustdoc then finds no page to link to without this.
@@ -69,7 +70,7 @@ mod suite;
 mod traces;
 
 pub use failure::Failure;
-pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need};
+pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need, Observed};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
