@@ -61,12 +61,6 @@ export class Stream {
     for (const known of [this.#calls, this.#requests, this.#responses]) known.clear()
   }
 
-  clear() {
-    this.rows = []
-    this.firstSeq = this.lastSeq ? this.lastSeq + 1 : undefined
-    for (const known of [this.#calls, this.#requests, this.#responses]) known.clear()
-  }
-
   /** The new row of a record, unless it belongs to another. */
   #place(record) {
     switch (record.kind) {
@@ -143,7 +137,7 @@ export function ofCall(row) {
   const state = ended?.outcome ?? (started ? 'running' : 'waiting')
   Object.assign(row, {
     kind: 'call', at, from, to, key, call, state, isFailed: state === 'failed' || state === 'dropped',
-    waited: (ended ?? started)?.waited, ran: ended?.ran, args: queued, result: ended, isWhole: queued !== undefined && ended !== undefined,
+    waited: (ended ?? started)?.waited, ran: ended?.ran, args: queued, result: ended,
   })
 }
 
@@ -156,25 +150,25 @@ function ofMessage(row) {
   const error = response && headOf(response).error
   Object.assign(row, {
     kind: 'message', at, plugin, action: head.action, key: head.key, name: head.name, messageId: head.id, isFailed: Boolean(error),
-    from: sender === 'toPlugin' ? 'engine' : plugin, to: sender === 'toPlugin' ? plugin : 'engine', isToPlugin: sender === 'toPlugin',
-    state: head.action !== 'request' ? 'sent' : !response ? 'unanswered' : error ? 'failed' : 'returned',
-    took: request && response ? response.at - request.at : undefined, args: request, result: response, isWhole: head.action !== 'request' || Boolean(request && response),
+    from: sender === 'toPlugin' ? 'engine' : plugin, to: sender === 'toPlugin' ? plugin : 'engine',
+    state: response ? error ? 'failed' : 'returned' : head.action === 'request' ? 'unanswered' : 'sent',
+    took: request && response ? response.at - request.at : undefined, args: request, result: response,
   })
 }
 
 function ofEvent(row) {
   const [record] = row.records
-  Object.assign(row, { kind: 'event', at: record.at, from: record.from, key: record.key, listeners: record.listeners, args: record, state: 'emitted', isWhole: true })
+  Object.assign(row, { kind: 'event', at: record.at, from: record.from, key: record.key, listeners: record.listeners, args: record, state: 'emitted' })
 }
 
 function ofLink(row) {
   const [{ at, plugin, text }] = row.records
-  Object.assign(row, { kind: 'link', at, plugin, from: plugin, text, isFailed: text.startsWith('down'), state: text.split(' ')[0], isWhole: true })
+  Object.assign(row, { kind: 'link', at, plugin, from: plugin, text, isFailed: text.startsWith('down'), state: text.split(' ')[0] })
 }
 
 function ofBadFrame(row) {
   const [{ at, plugin, text, kind }] = row.records
-  Object.assign(row, { kind, at, plugin, from: plugin, text, isFailed: true, state: 'unreadable', isWhole: true })
+  Object.assign(row, { kind, at, plugin, from: plugin, text, isFailed: true, state: 'unreadable' })
 }
 
 /** The members of a message besides its payload; of a message that was cut, as far as its beginning has them. */

@@ -15,7 +15,7 @@ exports.screenshots = async ({ host, view }, folder) => {
   const viewers = []
   for (const theme of ['light', 'dark']) {
     for (const [name, { hash, height }] of Object.entries(VIEWS)) {
-      const viewer = await view(url, { hash, theme, width: 1180, height, scale: 2, reducedMotion: true })
+      const viewer = await view(url, { hash, theme, width: 1240, height, scale: 2, reducedMotion: true })
       await viewer.live()
       viewers.push({ name: `inspector-${name}-${theme}.webp`, viewer })
     }
@@ -27,6 +27,7 @@ exports.screenshots = async ({ host, view }, folder) => {
       await viewer.type('.toolbar input', 'divide')
       await viewer.click('.row.is-failed', 'app → calculator')
       await viewer.type('.toolbar input', '')
+      await viewer.page.focus('.stream .list')
     }
     if (name.includes('plugin')) {
       await viewer.click('tbody button.link', 'write')
