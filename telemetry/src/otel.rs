@@ -118,17 +118,10 @@ impl<T: Tracer> Telemetry<T> {
     }
 
     fn span(&self, kind: SpanKind, call: &ObservedCall<'_>, parent: &Context) -> T::Span {
-        let method = method(call);
-        let mut attributes = vec![
-            KeyValue::new("rpc.system.name", SYSTEM),
-            KeyValue::new("rpc.method", method.clone()),
-            KeyValue::new("plugin.caller", call.from.to_owned()),
-        ];
-        let original = original(call);
-        if original != method {
-            attributes.push(KeyValue::new("rpc.method_original", original));
-        }
-        let builder = self.tracer.span_builder(method).with_kind(kind).with_attributes(attributes);
+        // The method follows when it is known to exist: an attribute cannot be replaced.
+        let attributes =
+            [KeyValue::new("rpc.system.name", SYSTEM), KeyValue::new("plugin.caller", call.from.to_owned())];
+        let builder = self.tracer.span_builder(method(call)).with_kind(kind).with_attributes(attributes);
         self.tracer.build_with_context(builder, parent)
     }
 
@@ -150,12 +143,15 @@ impl<T: Tracer> Telemetry<T> {
     }
 
     fn end(&self, call: &ObservedCall<'_>, waited: Duration, ran: Option<Duration>, outcome: &CallOutcome<'_>) {
-        let (called, status) = (method(call), status(outcome));
-        let exists = self.methods.exists(&called, ran, outcome);
+        let (mut called, status) = (method(call), status(outcome));
+        if !self.methods.exists(&called, ran, outcome) {
+            OTHER.clone_into(&mut called);
+        }
+        let original = Some(original(call)).filter(|original| *original != called);
         let mut attributes = vec![
-            KeyValue::new("rpc.system.name", SYSTEM),
-            KeyValue::new("rpc.method", if exists { called } else { OTHER.to_owned() }),
+            KeyValue::new("rpc.method", called.clone()),
             KeyValue::new("rpc.status_code", status),
+            KeyValue::new("rpc.system.name", SYSTEM),
         ];
         if status != OK {
             attributes.push(KeyValue::new("error.type", status));
@@ -164,13 +160,13 @@ impl<T: Tracer> Telemetry<T> {
         if let Some(ran) = ran {
             self.server.record(ran.as_secs_f64(), &attributes);
         }
+        // Each span has it already.
+        attributes.retain(|attribute| attribute.key.as_str() != "rpc.system.name");
+        attributes.extend(original.map(|original| KeyValue::new("rpc.method_original", original)));
         let Some(Spans { client, server }) = self.calls().remove(&call.number) else { return };
         for mut span in server.into_iter().chain([client]) {
             span.set_attributes(attributes.iter().cloned());
-            if !exists {
-                span.update_name(OTHER);
-                span.set_attribute(KeyValue::new("rpc.method_original", original(call)));
-            }
+            span.update_name(called.clone());
             if status != OK {
                 span.set_status(Status::error(status));
             }

@@ -73,7 +73,7 @@ async fn caller() {
     });
     let (url, serving) = transport_ws::serve("127.0.0.1:0", move || plugin.clone()).await.unwrap();
     println!("{url}");
-    serving.await.unwrap();
+    panic!("it stopped serving: {}", serving.await);
 }
 
 /// The plugin in the child process, with a span of its own.

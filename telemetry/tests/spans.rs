@@ -40,7 +40,10 @@ impl Traced {
 }
 
 fn attribute(span: &SpanData, name: &str) -> Option<String> {
-    span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).map(|found| found.value.to_string())
+    let mut found = span.attributes.iter().filter(|attribute| attribute.key.as_str() == name);
+    let value = found.next().map(|found| found.value.to_string());
+    assert_eq!(found.next(), None, "twice: {name}");
+    value
 }
 
 fn find<'a>(spans: &'a [SpanData], name: &str, kind: SpanKind) -> &'a SpanData {
