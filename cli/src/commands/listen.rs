@@ -11,6 +11,7 @@ use crate::completion;
 use crate::failure::Failure;
 use crate::host::{Host, Plugins};
 use crate::output::{json_line, print};
+use crate::recording::{self, RecordTo};
 
 /// Prints the arguments of an event each time it occurs, until it is interrupted.
 ///
@@ -27,13 +28,16 @@ pub(crate) struct Listen {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
+    recording: RecordTo,
+    #[command(flatten)]
     plugins: Plugins,
 }
 
 impl Listen {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let Listen { plugin, event, count, plugins } = self;
+        let Listen { plugin, event, count, recording, plugins } = self;
         let host = Host::new(plugins).await?;
+        let recorder = recording.start(&host.engine)?;
         // Before the activation, so that events during it are not missed.
         let mut events = host.local.events::<Rest>(&plugin, &event, 1024)?;
         host.activate_with_others(&plugin).await?;
@@ -68,6 +72,6 @@ impl Listen {
             }
         }
         host.close().await;
-        Ok(())
+        recording::finish(recorder)
     }
 }

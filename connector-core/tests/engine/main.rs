@@ -5,7 +5,6 @@
 mod access;
 mod activation;
 mod agreement;
-mod altered_link;
 mod answers;
 mod bounds;
 mod budgets;
