@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use connector_core::{ActivateError, CallError, Payload};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use transport_ipc::ChildEnd;
 
@@ -52,6 +53,21 @@ impl Failure {
     /// Its differences have been printed.
     pub(crate) fn differs() -> Failure {
         Failure { code: 7, error: Value::Null }
+    }
+
+    /// An error that an inspector answers: see docs/inspector-protocol.md.
+    pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
+        let code = match code {
+            "plugin" => 1,
+            "arguments" | "request" => 2,
+            "activation" => 3,
+            "timedOut" | "cancelled" => 5,
+            "linkLost" => 6,
+            _ => 4,
+        };
+        // One that is nested too deeply is shown as text.
+        let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
+        Failure { code, error }
     }
 
     /// Nothing reads the output any more, which ends the command and is not an error.

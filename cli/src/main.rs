@@ -11,6 +11,9 @@ mod interrupt;
 mod output;
 mod place;
 mod recording;
+mod target;
+mod viewer;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -43,6 +43,20 @@ impl RecordTo {
     }
 }
 
+impl RecordTo {
+    /// # Errors
+    /// The option is given, for a command that looks at a running engine.
+    pub(crate) fn refuse_at(&self) -> Result<(), Failure> {
+        match self.record {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(
+                "--record cannot be used with --at: it records the engine that the command itself starts. The program of \
+                 the running engine can record it with connector_inspect::Recorder",
+            )),
+        }
+    }
+}
+
 impl Redaction {
     pub(crate) fn record(self, engine: &Engine, file: &Path) -> Result<Recorder, Failure> {
         let capture = Capture::new().max_data(MAX_DATA).redact(self.redact);

@@ -10,6 +10,8 @@ mod ping;
 mod record;
 mod replay;
 mod run;
+mod stats;
+mod top;
 
 use clap::Subcommand;
 
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     Export(export::Export),
     Run(run::Run),
+    Stats(stats::Stats),
+    Top(top::Top),
 }
 
 impl Command {
@@ -50,6 +54,8 @@ impl Command {
             Command::Replay(command) => command.run(json).await,
             Command::Export(command) => command.run(),
             Command::Run(command) => command.run(json).await,
+            Command::Stats(command) => command.run(json).await,
+            Command::Top(command) => command.run(json).await,
         }
     }
 }

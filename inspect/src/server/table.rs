@@ -161,6 +161,8 @@ impl Table {
         if is_complete {
             cursor.seen = pass.version;
             cursor.pass = None;
+        } else {
+            message.push_str(",\"more\":true");
         }
         message.push('}');
         Some(message)
