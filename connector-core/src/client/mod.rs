@@ -193,10 +193,7 @@ impl PluginClient {
         match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
-                match scope.is_some() || engine.is_observed() {
-                    false => engine.call(&entry, target, method, args, None).await,
-                    true => engine.call_attended(&entry, target, method, args, scope).await,
-                }
+                engine.call(&entry, target, method, args, scope).await
             }
             Location::Remote(remote) => remote.call(target, method, args, scope).await,
         }

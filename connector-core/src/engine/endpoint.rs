@@ -191,10 +191,7 @@ impl Role for EngineRole {
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {
-                            let outcome = match scope.is_some() || engine.is_observed() {
-                                false => engine.call(&caller, &target, &method, args, None).await,
-                                true => engine.call_attended(&caller, &target, &method, args, scope).await,
-                            };
+                            let outcome = engine.call(&caller, &target, &method, args, scope).await;
                             check_outcome(outcome, &caller.options.json_limits())
                         };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))

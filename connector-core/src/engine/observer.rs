@@ -1,8 +1,8 @@
 //! What an engine tells its observers. Without one, each place costs a branch.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -261,8 +261,9 @@ impl Observers {
             method: method.into(),
             scope,
             queued: runtime::now(),
-            started: OnceLock::new(),
-            ended: AtomicBool::new(false),
+            has_waited: false,
+            started: None,
+            has_ended: false,
         };
         call.tell(&Observation::CallQueued { call: call.seen(), args });
         call
@@ -276,12 +277,14 @@ pub(crate) struct OngoingCall {
     list: Arc<List>,
     number: u64,
     from: Name,
-    to: Box<str>,
-    method: Box<str>,
+    // PERF: docs/performance.md, "Observers": names are inline, and the clock is read twice for a call that does not wait.
+    to: Name,
+    method: Name,
     scope: Option<Arc<Scope>>,
     queued: Instant,
-    started: OnceLock<(Instant, Arc<Entry>)>,
-    ended: AtomicBool,
+    has_waited: bool,
+    started: Option<(Instant, Arc<Entry>)>,
+    has_ended: bool,
 }
 
 impl OngoingCall {
@@ -291,33 +294,36 @@ impl OngoingCall {
 
     fn seen(&self) -> ObservedCall<'_> {
         let trace = self.scope.as_ref().and_then(|scope| scope.trace.as_ref());
-        let target = self.started.get().and_then(|(_, target)| target.remote());
+        let target = self.started.as_ref().and_then(|(_, target)| target.remote());
         let url = target.map(|remote| &*remote.redacted_url);
         ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method, trace, url }
     }
 
+    pub(super) fn waits(&mut self) {
+        self.has_waited = true;
+    }
+
     /// Returns the trace context with which an observer lets the call continue.
-    pub(super) fn started(&self, target: &Arc<Entry>) -> Option<TraceContext> {
-        let now = runtime::now();
-        if self.started.set((now, Arc::clone(target))).is_ok() {
-            let waited = now.duration_since(self.queued);
-            self.tell(&Observation::CallStarted { call: self.seen(), waited });
-        }
+    pub(super) fn started(&mut self, target: &Arc<Entry>) -> Option<TraceContext> {
+        let now = if self.has_waited { runtime::now() } else { self.queued };
+        self.started = Some((now, Arc::clone(target)));
+        let waited = now.duration_since(self.queued);
+        self.tell(&Observation::CallStarted { call: self.seen(), waited });
         self.observers.trace(&self.list, &self.seen())
     }
 
-    pub(super) fn ended(&self, outcome: &Result<Payload, CallError>) {
+    pub(super) fn ended(&mut self, outcome: &Result<Payload, CallError>) {
         self.end(match outcome {
             Ok(result) => CallOutcome::Returned(result),
             Err(error) => CallOutcome::Failed(error),
         });
     }
 
-    fn end(&self, outcome: CallOutcome<'_>) {
-        if self.ended.swap(true, Ordering::Relaxed) {
+    fn end(&mut self, outcome: CallOutcome<'_>) {
+        if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let (now, started) = (runtime::now(), self.started.get().map(|(started, _)| started));
+        let (now, started) = (runtime::now(), self.started.as_ref().map(|(started, _)| started));
         let waited = started.unwrap_or(&now).duration_since(self.queued);
         let ran = started.map(|started| now.duration_since(*started));
         self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
