@@ -14,11 +14,12 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  success
   1  the plugin's method returned an error
-  2  the command line is wrong
+  2  the command line, or a file that it names, is wrong
   3  a plugin could not be started or reached
   4  the engine refused: unknown plugin or method, too many calls
   5  it took too long
-  6  the link to the plugin was lost";
+  6  the link to the plugin was lost
+  7  a replay differs from its recording";
 
 /// What goes wrong, with the exit code for it.
 #[derive(Debug, Clone)]
@@ -62,6 +63,11 @@ impl Failure {
         // One that is nested too deeply is shown as text.
         let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
         Failure { code, error }
+    }
+
+    /// Its differences have been printed.
+    pub(crate) fn differs() -> Failure {
+        Failure { code: 7, error: Value::Null }
     }
 
     /// Nothing reads the output any more, which ends the command and is not an error.

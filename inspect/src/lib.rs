@@ -7,16 +7,25 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capture;
+mod export;
 mod recent;
 mod record;
+mod recorder;
+mod recording;
+mod redact;
+mod replay;
 #[cfg(feature = "server")]
 mod server;
 mod statistics;
 mod text;
 
 pub use capture::Capture;
+pub use export::{ExportError, ExportFormat, export};
 pub use recent::{Filter, Page, Recent};
 pub use record::{Direction, Kind, Outcome, Record};
+pub use recorder::{Recorded, Recorder, RecorderOptions};
+pub use recording::{Header, Line, Recording, RecordingError};
+pub use replay::{Difference, Replay, ReplayError, Report, as_plugin};
 #[cfg(feature = "server")]
 pub use server::{Inspector, ServeError, ServeOptions, serve};
 pub use statistics::{

@@ -42,7 +42,7 @@ impl From<Withdraw> for ClientCommand {
 impl Queued for ClientCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.queued_weight(waits),
+            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.held_bytes(waits),
             _ => 0,
         }
     }

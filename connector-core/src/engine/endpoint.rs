@@ -88,6 +88,13 @@ impl EngineRole {
         }
     }
 
+    fn observe_message(&self, direction: Direction, message: &Message, link: &dyn Link) {
+        self.observe(|plugin| {
+            let moves_values = link.moves_values();
+            Observation::Message { plugin, direction, message, moves_values }
+        });
+    }
+
     /// Traces a refusal for which the wire has no response.
     fn trace(&self, outcome: Result<(), Refusal>) {
         if let Err(refusal) = outcome {
@@ -121,12 +128,12 @@ impl Role for EngineRole {
         self.entry.name.clone()
     }
 
-    fn observe_sent(&self, message: &Message) {
-        self.observe(|plugin| Observation::Message { plugin, direction: Direction::ToPlugin, message });
+    fn observe_sent(&self, message: &Message, link: &dyn Link) {
+        self.observe_message(Direction::ToPlugin, message, link);
     }
 
-    fn observe_received(&self, message: &Message) {
-        self.observe(|plugin| Observation::Message { plugin, direction: Direction::FromPlugin, message });
+    fn observe_received(&self, message: &Message, link: &dyn Link) {
+        self.observe_message(Direction::FromPlugin, message, link);
     }
 
     fn observe_bad_frame(&self, error: &DecodeError) {

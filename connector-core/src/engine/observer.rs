@@ -89,6 +89,8 @@ pub enum Observation<'a> {
         direction: Direction,
         /// The message.
         message: &'a Message,
+        /// Whether the link carries it without serializing the values in it ([`Link::moves_values`](crate::Link::moves_values)).
+        moves_values: bool,
     },
     /// A received frame is not a message.
     BadFrame {

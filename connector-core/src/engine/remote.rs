@@ -37,7 +37,7 @@ impl From<Withdraw> for EngineCommand {
 impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.queued_weight(waits),
+            EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.held_bytes(waits),
             EngineCommand::Withdraw { .. } => 0,
         }
     }

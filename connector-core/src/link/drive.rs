@@ -63,7 +63,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                 unflushed += 1;
                 taken += 1;
                 let retained = Retained::of(&message);
-                endpoint.role.observe_sent(&message);
+                endpoint.role.observe_sent(&message, &*link);
                 match link.send(message) {
                     Ok(()) => {}
                     Err(SendError::Payload(error)) => endpoint.unsendable(retained, error),
@@ -84,7 +84,7 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                     Poll::Ready(Ok(Ok(message))) => {
                         answers += usize::from(message.action == Action::Response);
                         may_receive = answers < RESPONSE_BATCH;
-                        endpoint.role.observe_received(&message);
+                        endpoint.role.observe_received(&message, &*link);
                         endpoint.receive(message);
                     }
                     Poll::Ready(Ok(Err(error))) => {

@@ -42,10 +42,10 @@ pub(crate) trait Role: Send {
     fn received(&mut self) {}
 
     /// Tells the engine's observers of a message that is passed to the link.
-    fn observe_sent(&self, _: &Message) {}
+    fn observe_sent(&self, _: &Message, _: &dyn Link) {}
 
     /// Tells the engine's observers of a message from the peer.
-    fn observe_received(&self, _: &Message) {}
+    fn observe_received(&self, _: &Message, _: &dyn Link) {}
 
     /// Tells the engine's observers of a frame that cannot be read.
     fn observe_bad_frame(&self, _: &DecodeError) {}
@@ -189,8 +189,7 @@ impl<S: Side> Exchange<S> {
         let echoed = RESPONSE_OVERHEAD + echo.bytes() + id.as_ref().map_or(0, Id::weight);
         let waits = !self.responses.is_empty();
         let (result, refused) = match &outcome {
-            Ok(result) if waits => (result.size(), false),
-            Ok(result) => (result.weight(), false),
+            Ok(result) => (result.held_bytes(waits), false),
             Err(error) => (S::error_weight(error), true),
         };
         let charged = match refused {

@@ -68,13 +68,12 @@ impl Message {
         }
     }
 
-    /// The number of bytes that its payload and its error hold: the length of a JSON text; of an unserialized value the
-    /// texts and numbers in it, for which the whole value is visited once if `visits_values`, and otherwise 0 until it has
+    /// The number of bytes that its payload and its error hold: the length of a JSON text, which is estimated for a value
+    /// that is not serialized. If it `waits` behind others, such a value is visited once; otherwise it counts 0 until it has
     /// been. For a transport that moves messages without serializing them.
-    pub fn held_bytes(&self, visits_values: bool) -> usize {
+    pub fn held_bytes(&self, waits: bool) -> usize {
         let payloads = [self.payload.as_ref(), self.error.as_deref()];
-        let bytes = payloads.into_iter().flatten().map(|payload| payload.held_bytes(visits_values));
-        bytes.fold(0, usize::saturating_add)
+        payloads.into_iter().flatten().map(|payload| payload.held_bytes(waits)).fold(0, usize::saturating_add)
     }
 
     /// The number of bytes that a response echoes of its request.

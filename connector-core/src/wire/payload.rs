@@ -43,12 +43,10 @@ enum Repr {
 /// A type-erased value.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
-    /// The length of the value's JSON, or of the part that can be serialized.
-    fn json_length(&self) -> usize;
-    /// What the value occupies in memory, approximately.
-    fn estimate(&self) -> usize;
+    /// The length of the value's JSON, estimated.
+    fn estimated_length(&self) -> usize;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
-    fn cached_size(&self) -> &OnceLock<Measured>;
+    fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -58,16 +56,7 @@ struct Typed<T> {
     value: T,
     // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
-    size: OnceLock<Measured>,
-}
-
-/// The first size of a value that was needed. One cell for both: a second one in each value costs every call.
-#[derive(Clone, Copy)]
-enum Measured {
-    /// The length of its JSON.
-    Json(usize),
-    /// What it occupies in memory, approximately.
-    Memory(usize),
+    size: OnceLock<usize>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -77,26 +66,16 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
         written.unwrap_or_else(|panic| Err(serde_json::Error::custom(format_args!("its Serialize panicked: {panic}"))))
     }
 
-    fn json_length(&self) -> usize {
-        match self.json.get() {
-            Some(Ok(json)) => json.len(),
-            // A panic is reported when it is sent.
-            _ => guard::contained(|| json::length(&self.value)).unwrap_or(0),
-        }
-    }
-
-    fn estimate(&self) -> usize {
-        let measure = || Measured::Memory(guard::contained(|| json::estimate(&self.value)).unwrap_or(0));
-        match *self.size.get_or_init(measure) {
-            Measured::Json(bytes) | Measured::Memory(bytes) => bytes,
-        }
+    fn estimated_length(&self) -> usize {
+        // A panic is reported when it is sent.
+        *self.size.get_or_init(|| guard::contained(|| json::estimated_length(&self.value)).unwrap_or(0))
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
     }
 
-    fn cached_size(&self) -> &OnceLock<Measured> {
+    fn cached_size(&self) -> &OnceLock<usize> {
         &self.size
     }
 
@@ -202,6 +181,16 @@ impl Payload {
         }
     }
 
+    /// The JSON text if there is one already: of a received payload, or of a value that has been serialized. `None` for a
+    /// value that has not been.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Slice(text) => Some(text),
+            Repr::Text(text) => Some(text),
+            Repr::Value(value) => value.cached().get()?.as_deref().ok(),
+        }
+    }
+
     pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
             Repr::Slice(text) => Ok(text),
@@ -289,35 +278,21 @@ impl Payload {
         match &self.0 {
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
-            Repr::Value(value) => match value.cached_size().get() {
-                Some(Measured::Json(bytes)) => *bytes,
-                Some(Measured::Memory(_)) | None => 0,
-            },
+            Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
         }
     }
 
-    /// Like [`weight`](Payload::weight), but a value is visited to determine approximately what it holds, at most once, if
-    /// `visits_values`.
-    pub(super) fn held_bytes(&self, visits_values: bool) -> usize {
-        match &self.0 {
-            Repr::Value(value) if visits_values => value.estimate(),
-            _ => self.weight(),
-        }
-    }
-
-    /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
+    /// Like [`weight`](Payload::weight), but a value is visited to estimate the length of its JSON, at most once.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
-            Repr::Value(value) => match *value.cached_size().get_or_init(|| Measured::Json(value.json_length())) {
-                Measured::Json(bytes) => bytes,
-                Measured::Memory(_) => value.json_length(),
-            },
+            Repr::Value(value) => value.estimated_length(),
             _ => self.weight(),
         }
     }
 
-    /// The [`size`](Payload::size) if the payload `waits` in a queue, otherwise the [`weight`](Payload::weight).
-    pub(crate) fn queued_weight(&self, waits: bool) -> usize {
+    /// The number of bytes held: the length of the JSON text, which is estimated for a value that is not serialized. If it
+    /// `waits` behind others, such a value is visited once; otherwise it counts 0 until it has been.
+    pub fn held_bytes(&self, waits: bool) -> usize {
         if waits { self.size() } else { self.weight() }
     }
 }

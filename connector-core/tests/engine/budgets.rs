@@ -58,7 +58,7 @@ async fn drain(peer: &mut Peer) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queued_values_count_as_many_bytes_as_their_json() {
+async fn queued_values_count_about_as_many_bytes_as_their_json() {
     let host = Host::new().await;
     let (mut peer, _peers) = host.add_scripted_with(limited(), "p", &[], false).await;
     peer.send(json!({"action": "on", "name": "local", "key": "e"}));

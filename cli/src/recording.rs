@@ -1,0 +1,61 @@
+//! The option `--record`, of each command that runs an engine.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use connector_core::Engine;
+use connector_inspect::{Capture, Recorder, RecorderOptions};
+
+use crate::failure::Failure;
+
+/// Messages are recorded whole, so that they can be replayed.
+const MAX_DATA: usize = 16 << 20;
+
+#[derive(Args)]
+pub(crate) struct RecordTo {
+    /// Records what happens into this file, for `replay` and `export`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    redaction: Redaction,
+}
+
+#[derive(Args)]
+pub(crate) struct Redaction {
+    /// A JSON pointer whose value is not recorded, in arguments, results and errors: /*/password is the member `password` of
+    /// each argument. May be given several times.
+    #[arg(long, value_name = "POINTER")]
+    redact: Vec<String>,
+}
+
+impl RecordTo {
+    /// # Errors
+    /// The option is given to a command about a running engine.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        match self.record {
+            Some(_) => Err(Failure::usage("--record is for plugins that the command starts or dials: --at cannot be used with it")),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins to record if the option is given. Call it before plugins are activated.
+    pub(crate) fn start(self, engine: &Engine) -> Result<Option<Recorder>, Failure> {
+        self.record.map(|file| self.redaction.record(engine, &file)).transpose()
+    }
+}
+
+impl Redaction {
+    pub(crate) fn record(self, engine: &Engine, file: &Path) -> Result<Recorder, Failure> {
+        let capture = Capture::new().max_data(MAX_DATA).redact(self.redact);
+        let recorder = Recorder::start(engine, file, RecorderOptions::default().capture(capture));
+        recorder.map_err(|error| Failure::usage(format!("cannot record to {}: {error}", file.display())))
+    }
+}
+
+/// Ends a recording that may have been begun.
+pub(crate) fn finish(recorder: Option<Recorder>) -> Result<(), Failure> {
+    match recorder.map(Recorder::finish) {
+        Some(Err(error)) => Err(Failure::usage(format!("the recording is incomplete: {error}"))),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
