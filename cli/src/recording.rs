@@ -33,7 +33,9 @@ impl RecordTo {
     /// The option is given to a command about a running engine.
     pub(crate) fn check_unused(&self) -> Result<(), Failure> {
         match self.record {
-            Some(_) => Err(Failure::usage("--record is for plugins that the command starts or dials: --at cannot be used with it")),
+            Some(_) => Err(Failure::usage(
+                "--record is for plugins that the command starts or dials: --at cannot be used with it",
+            )),
             None => Ok(()),
         }
     }
