@@ -1,7 +1,7 @@
 //! Looks for what some tests require.
 //!
-//! Without Node, Python or Chromium the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
-//! `REQUIRE_PYTHON` or `REQUIRE_CHROMIUM` set they run anyway, and fail. A test that needs root is ignored if another user
+//! Without Node, Python, Chromium or tshark the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
+//! `REQUIRE_PYTHON`, `REQUIRE_CHROMIUM` or `REQUIRE_TSHARK` set they run anyway, and fail. A test that needs root is ignored if another user
 //! builds it.
 #![allow(clippy::print_stdout, reason = "instructions to Cargo")]
 
@@ -15,6 +15,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=CHROMIUM");
     let node = look_for("node", "REQUIRE_NODE", &["node"]);
     look_for("python", "REQUIRE_PYTHON", &["python3"]);
+    look_for("tshark", "REQUIRE_TSHARK", &["tshark"]);
     // The same choice as in `js/browser-engine.js`.
     let chosen = env::var("CHROMIUM").ok();
     let browsers = match &chosen {

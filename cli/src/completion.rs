@@ -12,14 +12,17 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{CompletionCandidate, complete};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
+use connector_core::Profile;
 
 use crate::Cli;
-use crate::host::{Host, Plugins};
+use crate::host::Host;
+use crate::target::Target;
+use crate::viewer::Viewer;
 
 /// How long a shell waits for the plugins, which may not start at all.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Of it, for the activation; the rest is for the plugins' end.
-const ACTIVATION_LIMIT: Duration = Duration::from_millis(1500);
+/// Of it, for their start; the rest is for their end.
+const START_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Completes a line, or prints what a shell has to source, if the variable `COMPLETE` names a shell, and ends the process.
 pub(crate) fn run() {
@@ -39,17 +42,27 @@ pub(crate) fn run() {
 
 /// The names of the plugins on the line.
 pub(crate) fn plugins(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, || line()?.plugins().ok()?.names().ok())
+    candidates(current, || {
+        let target = line()?.target()?;
+        match &target.at {
+            Some(url) => within_runtime(async {
+                let mut viewer = Viewer::connect(url, START_LIMIT).await.ok()?;
+                let plugins = viewer.plugins().await.ok()?;
+                Some(plugins.map(|(name, _)| name.to_owned()).collect())
+            }),
+            None => target.plugins.names().ok(),
+        }
+    })
 }
 
 /// The methods of the plugin on the line.
 pub(crate) fn methods(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, || profile_of_plugin()?.methods)
+    candidates(current, || profile()?.methods)
 }
 
 /// The events that the plugin on the line lists.
 pub(crate) fn events(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, || profile_of_plugin()?.events)
+    candidates(current, || profile()?.events)
 }
 
 /// Those names that begin as the current word. Without any if they cannot be found out within the limit.
@@ -74,8 +87,8 @@ fn line() -> Option<Line> {
 }
 
 impl Line {
-    fn plugins(&self) -> Result<Plugins, clap::Error> {
-        Plugins::from_arg_matches(&self.0)
+    fn target(&self) -> Option<Target> {
+        Target::from_arg_matches(&self.0).ok()
     }
 
     fn plugin(&self) -> Option<String> {
@@ -83,18 +96,26 @@ impl Line {
     }
 }
 
-/// Starts the plugin on the line for its profile.
-fn profile_of_plugin() -> Option<connector_core::Profile> {
+/// The profile of the plugin on the line, which is started for it.
+fn profile() -> Option<Profile> {
     let line = line()?;
-    let (plugins, plugin) = (line.plugins().ok()?, line.plugin()?);
-    let runtime = tokio::runtime::Runtime::new().ok()?;
-    runtime.block_on(async {
-        let host = Host::with_options(plugins, |options| options.activation_timeout(ACTIVATION_LIMIT)).await.ok()?;
+    let (target, plugin) = (line.target()?, line.plugin()?);
+    within_runtime(async {
+        if let Some(url) = target.at {
+            let mut viewer = Viewer::connect(&url, START_LIMIT).await.ok()?;
+            let mut details = viewer.details(&plugin, START_LIMIT).await.ok()?;
+            return serde_json::from_value(details["profile"].take()).ok();
+        }
+        let host = Host::with_options(target.plugins, |options| options.activation_timeout(START_LIMIT)).await.ok()?;
         let activated = host.activate(&plugin).await;
         let profile = host.engine.manager().profile(&plugin);
         host.close().await;
         activated.ok().and(profile)
     })
+}
+
+fn within_runtime<T>(future: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::runtime::Runtime::new().ok()?.block_on(future)
 }
 
 /// The words of the line that a shell completes: the arguments after `--`.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use connector_core::{ActivateError, CallError, Payload};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use transport_ipc::ChildEnd;
 
@@ -13,11 +14,12 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  success
   1  the plugin's method returned an error
-  2  the command line is wrong
+  2  the command line, or a file that it names, is wrong
   3  a plugin could not be started or reached
   4  the engine refused: unknown plugin or method, too many calls
   5  it took too long
-  6  the link to the plugin was lost";
+  6  the link to the plugin was lost
+  7  a replay differs from its recording";
 
 /// What goes wrong, with the exit code for it.
 #[derive(Debug, Clone)]
@@ -46,6 +48,26 @@ impl Failure {
 
     pub(crate) fn lost(text: impl Into<String>) -> Failure {
         Failure { code: 6, error: Value::String(text.into()) }
+    }
+
+    /// Its differences have been printed.
+    pub(crate) fn differs() -> Failure {
+        Failure { code: 7, error: Value::Null }
+    }
+
+    /// An error that an inspector answers: see docs/inspector-protocol.md.
+    pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
+        let code = match code {
+            "plugin" => 1,
+            "arguments" | "request" => 2,
+            "activation" => 3,
+            "timedOut" | "cancelled" => 5,
+            "linkLost" => 6,
+            _ => 4,
+        };
+        // One that is nested too deeply is shown as text.
+        let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
+        Failure { code, error }
     }
 
     /// Nothing reads the output any more, which ends the command and is not an error.

@@ -32,7 +32,7 @@ pub(crate) struct Plugins {
     token: Option<String>,
     /// The time limit of each activation and each call, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Starts this command as a plugin, with the name `plugin`.
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<String>,
@@ -86,8 +86,30 @@ impl Plugins {
         Ok(places)
     }
 
-    fn host_file(&self) -> Result<Option<HostFile>, Failure> {
+    pub(crate) fn host_file(&self) -> Result<Option<HostFile>, Failure> {
         self.host.as_deref().map(HostFile::read).transpose()
+    }
+
+    /// All plugins, those of the host file first.
+    ///
+    /// # Errors
+    /// There is none, or one is wrong.
+    pub(crate) fn given(&self, file: Option<&HostFile>) -> Result<Vec<Given>, Failure> {
+        let base = PluginOptions::default().activation_timeout(self.timeout).queue_timeout(self.timeout);
+        // A program that starts slowly would be ended, and started again, each time its handshake is late.
+        let handshake = base.handshake_timeout.max(self.timeout);
+        let base = base.handshake_timeout(handshake);
+        let mut given = file.map_or(Ok(Vec::new()), |file| file.plugins(&base))?;
+        for plugin in self.named()? {
+            let name = plugin.name.clone();
+            let registration = plugin.registration(self.channel, self.token.as_deref()).map_err(Failure::usage)?;
+            given.push(Given { name, registration, options: base.clone(), at_start: true, position: None });
+        }
+        if given.is_empty() {
+            let hint = "no plugin is given: add --plugin NAME=URL, --plugin NAME=COMMAND, --host FILE, or -- COMMAND";
+            return Err(Failure::usage(hint));
+        }
+        Ok(given)
     }
 
     /// The names of all plugins.
@@ -131,23 +153,8 @@ impl Host {
         plugins: Plugins,
         adjust: impl Fn(PluginOptions) -> PluginOptions,
     ) -> Result<Host, Failure> {
-        let timeout = plugins.timeout;
-        let base = PluginOptions::default().activation_timeout(timeout).queue_timeout(timeout);
-        // A program that starts slowly would be ended, and started again, each time its handshake is late.
-        let handshake = base.handshake_timeout.max(timeout);
-        let base = base.handshake_timeout(handshake);
-        let file = plugins.host_file()?;
-        let mut given = file.as_ref().map_or(Ok(Vec::new()), |file| file.plugins(&base))?;
-        for plugin in plugins.named()? {
-            let name = plugin.name.clone();
-            let registration =
-                plugin.registration(plugins.channel, plugins.token.as_deref()).map_err(Failure::usage)?;
-            given.push(Given { name, registration, options: base.clone(), at_start: true, position: None });
-        }
-        if given.is_empty() {
-            let hint = "no plugin is given: add --plugin NAME=URL, --plugin NAME=COMMAND, --host FILE, or -- COMMAND";
-            return Err(Failure::usage(hint));
-        }
+        let (timeout, file) = (plugins.timeout, plugins.host_file()?);
+        let mut given = plugins.given(file.as_ref())?;
         for plugin in &mut given {
             plugin.options = adjust(plugin.options.clone());
         }

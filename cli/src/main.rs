@@ -10,6 +10,10 @@ mod host_file;
 mod interrupt;
 mod output;
 mod place;
+mod recording;
+mod target;
+mod viewer;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,10 +42,12 @@ struct Cli {
 
 fn main() -> ExitCode {
     completion::run();
-    let Cli { command, json } = Cli::parse();
+    let Cli { mut command, json } = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::usage(format!("no runtime: {error}")));
+    let runtime = command
+        .prepare()
+        .and_then(|()| tokio::runtime::Runtime::new().map_err(|error| Failure::usage(format!("no runtime: {error}"))));
     match runtime.and_then(|runtime| runtime.block_on(command.run(json))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,6 +1,6 @@
 //! The conformance suite that every transport is tested with, the plugins [`probe`] and [`local`], a runner for scripts
-//! of calls between them, an in-memory transport, and test helpers: a [`Proxy`] that breaks connections, a recorder of
-//! [`traces`], and functions for tests that drive [`links`] directly.
+//! of calls between them, an in-memory transport, and test helpers: a [`TestHost`] for the tests of a plugin, a [`Proxy`]
+//! that breaks connections, a recorder of [`traces`], and functions for tests that drive [`links`] directly.
 //!
 //! # For the author of a transport
 //! Write a [`Fixture`], which makes both ends of the transport for each case and declares in [`Capabilities`] what it
@@ -63,10 +63,11 @@ mod probe;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod proxy;
 mod runtime;
-mod script_runner;
+mod script;
 mod scripted_peer;
 mod secrets;
 mod suite;
+mod test_host;
 mod traces;
 
 pub use failure::Failure;
@@ -75,7 +76,7 @@ pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
-pub use script_runner::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use secrets::no_secret;
 #[doc(hidden)]
 pub use suite::check_without;
@@ -83,6 +84,7 @@ pub use suite::check_without;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use suite::run_as_test;
 pub use suite::{CASES, Case, Report, Verdict, run_all};
+pub use test_host::{Fault, TestHost, TestLink};
 pub use traces::{Traces, traces};
 
 /// Turns every case into a test: `suite!(FIXTURE)`, or `suite!(FIXTURE, without: [Cut, Stall, …])` with what the fixture

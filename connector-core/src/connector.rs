@@ -239,6 +239,13 @@ pub trait Link: Send + 'static {
         None
     }
 
+    /// Whether messages cross this link as they are, so that values in their payloads are not serialized. Default: `false`.
+    ///
+    /// A link that wraps another forwards this. An engine's observers learn it with each message.
+    fn moves_values(&self) -> bool {
+        false
+    }
+
     /// Called once at the plugin's end, when the engine has performed the plugin handshake. Default: nothing happens.
     ///
     /// Until then a link made by [`ClientConnector::accept`] may limit what it receives (to no less than 64 KiB), and may

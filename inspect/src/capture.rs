@@ -1,16 +1,16 @@
 //! Makes records of observations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use connector_core::{CallOutcome, Direction as Way, Observation, ObservedCall, Payload};
-use serde_json::Value;
+use connector_core::{CallOutcome, Direction as Way, Message, Observation, ObservedCall, Payload};
 use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
-use crate::text::beginning;
+use crate::redact::Redaction;
+use crate::text::{beginning, micros};
 
-/// Makes records of what an engine's observer is told, and decides what of a payload is kept.
+/// Makes records of what an engine's observer receives, and decides what of a payload is kept.
 ///
 /// What is not kept is gone before a record leaves this type: secrets by their JSON pointers, and what is too large.
 #[derive(Debug)]
@@ -18,9 +18,12 @@ pub struct Capture {
     began: Instant,
     records: AtomicU64,
     max_data: usize,
-    redacted: Vec<String>,
+    redaction: Redaction,
     values: bool,
 }
+
+/// The bytes kept of a plugin's, method's or event's name, and of a text. The engine refuses longer names.
+const MAX_NAME: usize = 1024;
 
 impl Capture {
     /// Begins a capture: 16 KiB of each payload, without redaction, and values between threads by their size only.
@@ -30,7 +33,7 @@ impl Capture {
             began: Instant::now(),
             records: AtomicU64::new(0),
             max_data: 16 * 1024,
-            redacted: Vec::new(),
+            redaction: Redaction::default(),
             values: false,
         }
     }
@@ -43,12 +46,13 @@ impl Capture {
     }
 
     /// Replaces the values at these JSON pointers (RFC 6901) by `"…"`, in arguments, results and errors. A part `*` stands
-    /// for each member or item: `/*/password` hides the member `password` of every argument. Default: none.
+    /// for each member or item: `/*/password` hides the member `password` of every argument. The empty pointer, or what does
+    /// not begin with `/`, hides everything. Default: none.
     ///
-    /// A payload that cannot be parsed is not kept if there is any pointer.
+    /// If there is any pointer, nothing is kept of a payload that is too long or cannot be parsed, except its length.
     #[must_use]
     pub fn redact(mut self, pointers: impl IntoIterator<Item = impl Into<String>>) -> Capture {
-        self.redacted.extend(pointers.into_iter().map(Into::into));
+        self.redaction.extend(pointers.into_iter().map(Into::into));
         self
     }
 
@@ -60,23 +64,32 @@ impl Capture {
         self
     }
 
+    /// When the capture began: the time 0 of its records.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// What is kept: the limit in bytes, whether values are serialized, and the pointers that are redacted.
+    pub(crate) fn settings(&self) -> (usize, bool, &[String]) {
+        (self.max_data, self.values, self.redaction.pointers())
+    }
+
     /// The record of an observation; `None` for a kind that this version does not know.
     pub fn record(&self, observation: &Observation<'_>) -> Option<Record> {
         let mut record = Record::default();
         match observation {
-            Observation::Message { plugin, direction, message } => {
+            Observation::Message { plugin, direction, message, moves_values } => {
                 record.kind = Kind::Message;
-                record.plugin = Some((*plugin).into());
+                record.plugin = Some(name(plugin));
                 record.direction = Some(match direction {
                     Way::ToPlugin => Direction::ToPlugin,
                     Way::FromPlugin => Direction::FromPlugin,
                 });
-                let json = message.encode().ok().and_then(|json| String::from_utf8(json).ok());
-                self.keep(&mut record, json, &["payload", "error"]);
+                self.keep_message(&mut record, message, self.values || !moves_values);
             }
             Observation::CallQueued { call, args } => {
                 of_call(&mut record, Kind::CallQueued, call);
-                self.keep_payload(&mut record, args);
+                self.keep_payload(&mut record, args, self.values);
             }
             Observation::CallStarted { call, waited } => {
                 of_call(&mut record, Kind::CallStarted, call);
@@ -88,11 +101,11 @@ impl Capture {
                 record.ran = ran.map(micros);
                 record.outcome = Some(match outcome {
                     CallOutcome::Returned(result) => {
-                        self.keep_payload(&mut record, result);
+                        self.keep_payload(&mut record, result, self.values);
                         Outcome::Returned
                     }
                     CallOutcome::Failed(error) => {
-                        self.keep_payload(&mut record, &error.to_payload());
+                        self.keep_payload(&mut record, &error.to_payload(), true);
                         Outcome::Failed
                     }
                     _ => Outcome::Dropped,
@@ -100,20 +113,20 @@ impl Capture {
             }
             Observation::Event { emitter, event, args, listeners } => {
                 record.kind = Kind::Event;
-                record.from = Some((*emitter).into());
-                record.key = Some((*event).into());
+                record.from = Some(name(emitter));
+                record.key = Some(name(event));
                 record.listeners = Some(*listeners);
-                self.keep_payload(&mut record, args);
+                self.keep_payload(&mut record, args, self.values);
             }
             Observation::Link { plugin, state } => {
                 record.kind = Kind::Link;
-                record.plugin = Some((*plugin).into());
-                record.text = Some(state.to_string().into());
+                record.plugin = Some(name(plugin));
+                record.text = Some(name(&state.to_string()));
             }
             Observation::BadFrame { plugin, error } => {
                 record.kind = Kind::BadFrame;
-                record.plugin = Some((*plugin).into());
-                record.text = Some(error.to_string().into());
+                record.plugin = Some(name(plugin));
+                record.text = Some(name(&error.to_string()));
             }
             _ => return None,
         }
@@ -122,94 +135,121 @@ impl Capture {
         Some(record)
     }
 
-    /// When it began.
-    #[cfg(feature = "server")]
-    pub(crate) fn began(&self) -> Instant {
-        self.began
-    }
-
     /// What may be shown of a payload, up to `max` bytes; and its length, if that is not all.
     #[cfg(feature = "server")]
     pub(crate) fn shown(&self, payload: &Payload, max: usize) -> (Option<Box<RawValue>>, Option<usize>) {
-        let json = payload.to_json().ok().and_then(|json| String::from_utf8(json.to_vec()).ok());
-        match json.and_then(|json| self.without_secrets(json, &[])) {
+        let Ok(text) = text(payload, true) else { return (None, None) };
+        match self.redaction.apply(text.to_owned(), &[]) {
             Some(json) if json.len() > max => {
                 (serde_json::value::to_raw_value(beginning(&json, max)).ok(), Some(json.len()))
             }
-            json => (json.and_then(|json| RawValue::from_string(json).ok()), None),
+            Some(json) => (RawValue::from_string(json).ok(), None),
+            None => (None, Some(text.len())),
         }
     }
 
-    fn keep_payload(&self, record: &mut Record, payload: &Payload) {
-        let json = payload.to_json().ok().and_then(|json| String::from_utf8(json.to_vec()).ok());
-        self.keep(record, json, &[]);
-    }
-
-    /// Keeps what is allowed of a text. `members` hold payloads; without any, the text is one.
-    fn keep(&self, record: &mut Record, json: Option<String>, members: &[&str]) {
-        let Some(json) = json.and_then(|json| self.without_secrets(json, members)) else { return };
-        if json.len() <= self.max_data {
-            record.data = RawValue::from_string(json).ok();
-        } else {
-            record.cut = Some(json.len());
-            record.data = serde_json::value::to_raw_value(beginning(&json, self.max_data)).ok();
+    fn keep_payload(&self, record: &mut Record, payload: &Payload, serializes: bool) {
+        match text(payload, serializes) {
+            Ok(text) if text.len() <= self.max_data => self.keep(record, text.to_owned(), &[]),
+            Ok(text) => self.cut(record, text.len(), String::new(), text),
+            Err(bytes) => record.cut = Some(bytes),
         }
     }
 
-    fn without_secrets(&self, json: String, members: &[&str]) -> Option<String> {
-        if self.redacted.is_empty() {
-            return Some(json);
+    fn keep_message(&self, record: &mut Record, message: &Message, serializes: bool) {
+        let payloads = [message.payload.as_ref(), message.error.as_deref()].into_iter().flatten();
+        let texts = payloads.map(|payload| text(payload, serializes)).collect::<Vec<_>>();
+        let is_whole = texts.iter().all(Result::is_ok);
+        let bytes: usize = texts.iter().map(|text| text.map_or_else(|bytes| bytes, str::len)).sum();
+        let names: usize = [&message.name, &message.key].into_iter().flatten().map(|name| name.len()).sum();
+        if is_whole && bytes + names <= self.max_data {
+            return self.keep(record, encoded(message), &["payload", "error"]);
         }
-        let mut value: Value = serde_json::from_str(&json).ok()?;
-        for pointer in &self.redacted {
-            let parts: Vec<String> =
-                pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
-            match members {
-                [] => hide(&mut value, &parts),
-                members => {
-                    for member in members {
-                        if let Some(payload) = value.get_mut(member) {
-                            hide(payload, &parts);
-                        }
-                    }
-                }
+        // Not encoded as a whole only to be cut.
+        let mut head = Message { payload: None, error: None, ..message.clone() };
+        for name in [&mut head.name, &mut head.key].into_iter().flatten() {
+            *name = cut_name(name).into();
+        }
+        let mut json = encoded(&head);
+        let length = bytes + names + json.len();
+        match texts.last() {
+            Some(Ok(text)) if is_whole => {
+                json.pop();
+                json.push_str(if message.error.is_some() { ",\"error\":" } else { ",\"payload\":" });
+                self.cut(record, length, json, text);
             }
+            _ if json.len() <= self.max_data => {
+                record.cut = Some(length);
+                record.data = RawValue::from_string(on_one_line(json)).ok();
+            }
+            _ => self.cut(record, length, json, ""),
         }
-        Some(value.to_string())
+    }
+
+    /// Keeps a text that may still be too long. `members` hold payloads; without any, the text is one.
+    fn keep(&self, record: &mut Record, json: String, members: &[&str]) {
+        let length = json.len();
+        if length > self.max_data {
+            return self.cut(record, length, String::new(), &json);
+        }
+        match self.redaction.apply(json, members) {
+            Some(json) => record.data = RawValue::from_string(on_one_line(json)).ok(),
+            None => record.cut = Some(length),
+        }
+    }
+
+    /// Keeps the beginning of a text that is too long, after `head`, unless there may be a secret in it.
+    fn cut(&self, record: &mut Record, length: usize, mut head: String, text: &str) {
+        record.cut = Some(length);
+        if self.redaction.is_empty() {
+            let left = self.max_data.saturating_sub(head.len());
+            head.push_str(beginning(text, left));
+        }
+        head.truncate(beginning(&head, self.max_data).len());
+        record.data = (!head.is_empty()).then(|| serde_json::value::to_raw_value(&head).ok()).flatten();
+    }
+}
+
+/// The JSON text of a payload; or its size in bytes, if it is a value that is not to be, or cannot be, serialized.
+fn text(payload: &Payload, serializes: bool) -> Result<&str, usize> {
+    if serializes && payload.json_text().is_none() {
+        // Kept in the payload, so that a link does not serialize it again.
+        let _ = payload.to_json();
+    }
+    payload.json_text().ok_or_else(|| payload.held_bytes(true))
+}
+
+/// A message whose values are serialized.
+fn encoded(message: &Message) -> String {
+    message.encode().ok().and_then(|json| String::from_utf8(json).ok()).unwrap_or_else(|| "null".to_owned())
+}
+
+/// JSON without the line breaks between its tokens: a record is one line.
+fn on_one_line(json: String) -> String {
+    match json.contains(['\n', '\r']) {
+        true => json.replace(['\n', '\r'], " "),
+        false => json,
     }
 }
 
 fn of_call(record: &mut Record, kind: Kind, call: &ObservedCall<'_>) {
     record.kind = kind;
     record.call = Some(call.number);
-    record.from = Some(call.from.into());
-    record.to = Some(call.to.into());
-    record.key = Some(call.method.into());
+    record.from = Some(name(call.from));
+    record.to = Some(name(call.to));
+    record.key = Some(name(call.method));
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+fn name(text: &str) -> Box<str> {
+    cut_name(text).into()
 }
 
-/// Replaces the values that a pointer's parts lead to.
-fn hide(value: &mut Value, parts: &[String]) {
-    let Some((part, rest)) = parts.split_first() else {
-        *value = Value::String("…".to_owned());
-        return;
-    };
-    match value {
-        Value::Object(members) if part == "*" => members.values_mut().for_each(|member| hide(member, rest)),
-        Value::Object(members) => {
-            if let Some(member) = members.get_mut(part) {
-                hide(member, rest);
-            }
-        }
-        Value::Array(items) if part == "*" => items.iter_mut().for_each(|item| hide(item, rest)),
-        Value::Array(items) => {
-            if let Some(item) = part.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
-                hide(item, rest);
-            }
-        }
-        _ => {}
+fn cut_name(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.len() {
+        ..=MAX_NAME => text.into(),
+        _ => format!("{}…", beginning(text, MAX_NAME)).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

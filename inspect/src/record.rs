@@ -53,9 +53,13 @@ pub struct Record {
     /// `Message`: the message as on the wire. `CallQueued`, `Event`: the arguments. `CallEnded`: the result or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Box<RawValue>>,
-    /// The length of the data in bytes, if they are not kept whole: then `data` is a JSON string with their beginning, or absent.
+    /// The length of the data in bytes, approximately for values, if they are not kept whole. Then `data` is a JSON string with
+    /// their beginning, or a message without its payload, or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<usize>,
+    /// `Missed`: how many records are missing here, whose numbers are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
 }
 
 /// What happened: see [`connector_core::Observation`].
@@ -78,6 +82,11 @@ pub enum Kind {
     Link,
     /// A received frame is not a message.
     BadFrame,
+    /// Records are missing, because they came faster than they were written.
+    Missed,
+    /// Of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The direction of a message.

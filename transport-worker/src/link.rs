@@ -61,4 +61,8 @@ impl Link for ChannelLink {
         self.end.get_or_insert(LinkEnd::Disconnected);
         Poll::Ready(())
     }
+
+    fn moves_values(&self) -> bool {
+        true
+    }
 }

@@ -1,5 +1,7 @@
 //! `connector info`.
 
+use std::time::Duration;
+
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use connector_core::redacted_url;
@@ -7,8 +9,10 @@ use serde_json::Value;
 
 use crate::completion;
 use crate::failure::Failure;
-use crate::host::{Host, Plugins};
+use crate::host::Host;
 use crate::output::{line, print};
+use crate::target::Target;
+use crate::viewer::Viewer;
 
 /// Shows a plugin's profile and the state of its link.
 #[derive(Args)]
@@ -17,24 +21,17 @@ pub(crate) struct Info {
     #[arg(add = ArgValueCompleter::new(completion::plugins))]
     plugin: Option<String>,
     #[command(flatten)]
-    plugins: Plugins,
+    target: Target,
 }
 
 impl Info {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let host = Host::new(self.plugins).await?;
-        let name = match self.plugin {
-            Some(name) => name,
-            None if host.names.len() == 1 => host.names[0].clone(),
-            None => return Err(Failure::usage(format!("name one of the plugins: {}", host.names.join(", ")))),
+        let (mut profile, link) = match self.target.viewer().await? {
+            Some(viewer) => profile_at(viewer, self.plugin, self.target.plugins.timeout).await?,
+            None => profile_of(Host::new(self.target.plugins).await?, self.plugin).await?,
         };
-        host.activate(&name).await?;
-        let profile = host.engine.manager().profile(&name).and_then(|profile| serde_json::to_value(profile).ok());
-        let state = host.engine.link_state(&name).map(|state| state.borrow().to_string());
-        host.close().await;
-        let mut profile = profile.unwrap_or_default();
-        if let (Some(profile), Some(state)) = (profile.as_object_mut(), state) {
-            profile.insert("link".to_owned(), state.into());
+        if let (Some(profile), Some(link)) = (profile.as_object_mut(), link) {
+            profile.insert("link".to_owned(), link.into());
         }
         if let Some(Value::String(url)) =
             profile.get_mut("url").filter(|url| url.as_str().is_some_and(|url| url.contains("://")))
@@ -56,4 +53,37 @@ impl Info {
         }
         Ok(())
     }
+}
+
+/// The one that is named, or else the only one.
+fn chosen<'a>(plugin: Option<String>, names: impl Iterator<Item = &'a str>) -> Result<String, Failure> {
+    let names: Vec<_> = names.collect();
+    match (plugin, names.as_slice()) {
+        (Some(name), _) => Ok(name),
+        (None, [name]) => Ok((*name).to_owned()),
+        (None, _) => Err(Failure::usage(format!("name one of the plugins: {}", names.join(", ")))),
+    }
+}
+
+/// The profile, and the state of the link.
+type ProfileAndLink = (Value, Option<String>);
+
+async fn profile_of(host: Host, plugin: Option<String>) -> Result<ProfileAndLink, Failure> {
+    let name = chosen(plugin, host.names.iter().map(String::as_str))?;
+    host.activate(&name).await?;
+    let profile = host.engine.manager().profile(&name).and_then(|profile| serde_json::to_value(profile).ok());
+    let state = host.engine.link_state(&name).map(|state| state.borrow().to_string());
+    host.close().await;
+    Ok((profile.unwrap_or_default(), state))
+}
+
+/// Of a running engine.
+async fn profile_at(mut viewer: Viewer, plugin: Option<String>, limit: Duration) -> Result<ProfileAndLink, Failure> {
+    let name = chosen(plugin, viewer.plugins().await?.map(|(name, _)| name))?;
+    let mut details = viewer.details(&name, limit).await?;
+    let link = details["links"].as_array().and_then(|links| links.last()).map(|link| match link["text"].as_str() {
+        Some(why) => format!("{} ({why})", link["state"].as_str().unwrap_or_default()),
+        None => link["state"].as_str().unwrap_or_default().to_owned(),
+    });
+    Ok((details["profile"].take(), link))
 }

@@ -5,12 +5,16 @@ use std::pin::pin;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use connector_core::{Event, Payload, Rest};
+use connector_core::{Event, EventStream, Payload, Rest};
+use serde_json::json;
 
 use crate::completion;
 use crate::failure::Failure;
-use crate::host::{Host, Plugins};
-use crate::output::{json_line, print};
+use crate::host::Host;
+use crate::output::{compact, json_line, line, print};
+use crate::recording::{self, RecordTo};
+use crate::target::Target;
+use crate::viewer::{Viewer, ViewerEvent};
 
 /// Prints the arguments of an event each time it occurs, until it is interrupted.
 ///
@@ -27,16 +31,31 @@ pub(crate) struct Listen {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
-    plugins: Plugins,
+    recording: RecordTo,
+    #[command(flatten)]
+    target: Target,
 }
 
 impl Listen {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let Listen { plugin, event, count, plugins } = self;
-        let host = Host::new(plugins).await?;
-        // Before the activation, so that events during it are not missed.
-        let mut events = host.local.events::<Rest>(&plugin, &event, 1024)?;
-        host.activate_with_others(&plugin).await?;
+        let Listen { plugin, event, count, recording, target } = self;
+        let mut recorder = None;
+        let mut source = match target.viewer().await? {
+            Some(mut viewer) => {
+                recording.refuse_at()?;
+                let members = json!({ "plugin": plugin, "event": event });
+                viewer.request("listen", members, None, target.plugins.timeout).await?;
+                Source::At(Box::new(viewer))
+            }
+            None => {
+                let host = Host::new(target.plugins).await?;
+                recorder = recording.start(&host.engine)?;
+                // Before the activation, so that events during it are not missed.
+                let events = host.local.events::<Rest>(&plugin, &event, 1024)?;
+                host.activate_with_others(&plugin).await?;
+                Source::Host(Box::new(host), events)
+            }
+        };
         if std::io::stderr().is_terminal() {
             let _ = writeln!(std::io::stderr(), "listening to {event} of {plugin}; Ctrl-C ends it");
         }
@@ -47,27 +66,64 @@ impl Listen {
             let event = tokio::select! {
                 biased;
                 _ = &mut interrupted => break,
-                event = events.recv() => event,
-                lost = host.lost_for_good(&plugin) => return Err(lost),
+                event = source.event(&plugin) => event?,
             };
             match event {
-                None => break,
-                Some(Event::Args(args)) => {
-                    print(json_line(&Payload::new(args))?)?;
+                Happened::Args(json) => {
+                    print(json)?;
                     left -= 1;
                 }
-                Some(Event::Missed(events)) => {
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "{events} events are missing: they came faster than they were read"
-                    );
-                }
-                Some(other) => {
-                    let _ = writeln!(std::io::stderr(), "{other:?}");
-                }
+                Happened::Other(text) => drop(writeln!(std::io::stderr(), "{text}")),
+                Happened::End => break,
             }
         }
-        host.close().await;
-        Ok(())
+        if let Source::Host(host, _) = source {
+            host.close().await;
+        }
+        recording::finish(recorder)
+    }
+}
+
+/// Where events come from.
+enum Source {
+    Host(Box<Host>, EventStream<Rest>),
+    At(Box<Viewer>),
+}
+
+enum Happened {
+    /// The event, with its arguments as a line of JSON.
+    Args(String),
+    Other(String),
+    End,
+}
+
+impl Source {
+    /// The next event of the plugin. Cancel safe.
+    ///
+    /// # Errors
+    /// The plugin, or the engine, is lost for good.
+    async fn event(&mut self, plugin: &str) -> Result<Happened, Failure> {
+        let missed =
+            |events| Happened::Other(format!("{events} events are missing: they came faster than they were read"));
+        match self {
+            Source::Host(host, events) => {
+                let event = tokio::select! {
+                    biased;
+                    event = events.recv() => event,
+                    lost = host.lost_for_good(plugin) => return Err(lost),
+                };
+                Ok(match event {
+                    None => Happened::End,
+                    Some(Event::Args(args)) => Happened::Args(json_line(&Payload::new(args))?),
+                    Some(Event::Missed(events)) => missed(events),
+                    Some(other) => Happened::Other(format!("{other:?}")),
+                })
+            }
+            Source::At(viewer) => Ok(match viewer.event().await? {
+                ViewerEvent::Args(args) => Happened::Args(line(&compact(args.get()))),
+                ViewerEvent::Missed(events) => missed(events),
+                ViewerEvent::Ended => Happened::End,
+            }),
+        }
     }
 }

@@ -1,46 +1,94 @@
 //! `connector ls`.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, lines};
-use crate::host::{Host, Plugins};
+use crate::host::Host;
 use crate::output::{line, print};
+use crate::target::Target;
+use crate::viewer::Viewer;
 
 /// Lists the plugins and their methods.
 #[derive(Args)]
 pub(crate) struct Ls {
     #[command(flatten)]
-    plugins: Plugins,
+    target: Target,
+}
+
+/// A plugin.
+struct Row {
+    name: String,
+    methods: Vec<String>,
+    error: Option<String>,
 }
 
 impl Ls {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let host = Host::new(self.plugins).await?;
+        if let Some(viewer) = self.target.viewer().await? {
+            let rows = rows_at(viewer, self.target.plugins.timeout).await?;
+            return print_rows(rows, json);
+        }
+        let host = Host::new(self.target.plugins).await?;
         let (mut rows, mut failed) = (Vec::new(), None);
         for (name, activated) in host.activate_all().await {
-            let methods = host.engine.manager().profile(name).and_then(|profile| profile.methods).unwrap_or_default();
-            match activated {
-                Ok(()) if json => rows.push(json!({ "name": name, "methods": methods })),
-                Ok(()) => {
-                    print(line(name))?;
-                    methods.iter().try_for_each(|method| print(format_args!("  {}", line(method))))?;
-                }
+            let profile = host.engine.manager().profile(name);
+            let (methods, error) = match activated {
+                Ok(()) => (profile.and_then(|profile| profile.methods).unwrap_or_default(), None),
                 Err(failure) => {
-                    match json {
-                        true => rows.push(json!({ "name": name, "methods": [], "error": failure.text() })),
-                        false => print(format_args!("{}\n  error: {}", line(name), lines(&failure.text())))?,
-                    }
                     failed = Some(Failure::unreachable(format!("{name} could not be activated")));
+                    (Vec::new(), Some(failure.text()))
                 }
-            }
+            };
+            rows.push(Row { name: name.to_owned(), methods, error });
         }
         host.close().await;
-        if json {
-            print(line(&Value::Array(rows).to_string()))?;
+        print_rows(rows, json)?;
+        match failed {
             // The row says what is wrong.
-            return failed.map_or(Ok(()), |failure| Err(failure.silent()));
+            Some(failure) if json => Err(failure.silent()),
+            failed => failed.map_or(Ok(()), Err),
         }
-        failed.map_or(Ok(()), Err)
     }
+}
+
+/// Of a running engine.
+async fn rows_at(mut viewer: Viewer, limit: Duration) -> Result<Vec<Row>, Failure> {
+    let texts = |methods: &Value| {
+        methods.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (mut rows, mut cut) = (Vec::new(), Vec::new());
+    for (name, members) in viewer.plugins().await? {
+        let profile = members.get("profile").unwrap_or(&Value::Null);
+        if profile.get("methodCount").is_some() {
+            cut.push(rows.len());
+        }
+        let error = members.get("error").and_then(Value::as_str).map(str::to_owned);
+        rows.push(Row { name: name.to_owned(), methods: texts(&profile["methods"]), error });
+    }
+    for index in cut {
+        let row: &mut Row = &mut rows[index];
+        row.methods = texts(&viewer.details(&row.name, limit).await?["profile"]["methods"]);
+    }
+    Ok(rows)
+}
+
+fn print_rows(rows: Vec<Row>, json: bool) -> Result<(), Failure> {
+    if json {
+        let rows = rows.into_iter().map(|Row { name, methods, error }| match error {
+            None => json!({ "name": name, "methods": methods }),
+            Some(error) => json!({ "name": name, "methods": methods, "error": error }),
+        });
+        return print(line(&Value::Array(rows.collect()).to_string()));
+    }
+    for Row { name, methods, error } in rows {
+        print(line(&name))?;
+        if let Some(error) = error {
+            print(format_args!("  error: {}", lines(&error)))?;
+        }
+        methods.iter().try_for_each(|method| print(format_args!("  {}", line(method))))?;
+    }
+    Ok(())
 }

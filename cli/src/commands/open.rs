@@ -52,7 +52,8 @@ impl Open {
         let mut stop = pin!(interrupted().map_err(no_signals)?);
         let host = Host::new(plugins).await?;
         let options = ServeOptions::default().port(port).allow_calls(true).capture(Capture::new().redact(redact));
-        let inspector = connector_inspect::serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
+        let inspector =
+            connector_inspect::serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
         let outcome = tokio::select! {
             biased;
             () = &mut stop => Ok(()),
@@ -97,7 +98,9 @@ async fn show(host: &Host, inspector: &Inspector, json: bool, no_browser: bool) 
 /// the arguments of a browser, and the URL contains the token.
 fn open_browser(url: &str) -> Option<NamedTempFile> {
     let has_display = cfg!(not(all(unix, not(target_os = "macos"))))
-        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+        || ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if !std::io::stdout().is_terminal() || !has_display {
         return None;
     }

@@ -124,7 +124,7 @@ struct Stopwatch {
 
 impl Observer for Stopwatch {
     fn observe(&self, observation: &Observation<'_>) {
-        let Observation::Message { plugin, direction, message } = observation else { return };
+        let Observation::Message { plugin, direction, message, .. } = observation else { return };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         match direction {
             Direction::ToPlugin if message.action == Action::Request && message.key.as_deref() == Some("handshake") => {

@@ -13,6 +13,7 @@ use crate::failure::{Failure, lines};
 use crate::host::Host;
 use crate::interrupt::interrupted;
 use crate::output::{line, print};
+use crate::recording::{self, RecordTo};
 
 /// Runs the plugins of a host file in an engine, until it is interrupted.
 ///
@@ -23,6 +24,8 @@ pub(crate) struct Run {
     /// The host file.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
+    #[command(flatten)]
+    recording: RecordTo,
 }
 
 impl Run {
@@ -30,6 +33,7 @@ impl Run {
         let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
         let mut stop = pin!(interrupted().map_err(no_signals)?);
         let host = Host::of_file(&self.file).await?;
+        let recorder = self.recording.start(&host.engine)?;
         let outcome = tokio::select! {
             biased;
             () = &mut stop => Ok(()),
@@ -40,6 +44,7 @@ impl Run {
             () = again => {}
             () = host.close() => {}
         }
+        recording::finish(recorder)?;
         outcome
     }
 }

@@ -49,7 +49,7 @@ impl EventBuffer {
     pub(super) fn push(&self, args: Payload) {
         // Determined before locking, because a value's `Serialize` may do anything, and only if it must wait.
         let waits = !lock(&self.queue).waiting.is_empty();
-        let size = if waits { args.size() } else { args.weight() };
+        let size = args.held_bytes(waits);
         let mut queue = lock(&self.queue);
         let fits = queue.bytes.saturating_add(size) <= MAX_BYTES || queue.waiting.is_empty();
         let dropped = if fits && queue.waiting.len() < self.capacity {

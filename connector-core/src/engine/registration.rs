@@ -42,6 +42,18 @@ impl Registration {
         Registration { profile, source: Source::Remote { connector: Box::new(connector), url }, options: None }
     }
 
+    /// The connector, and the URL to pass to it, of a program that makes links without an engine: a replay, a probe. `None`
+    /// for a plugin in this process.
+    pub fn into_connector(self) -> Option<(Box<dyn PluginConnector>, String)> {
+        match self.source {
+            Source::Local(_) => None,
+            Source::Remote { mut connector, url } => {
+                connector.registered(&self.profile.name);
+                Some((connector, url))
+            }
+        }
+    }
+
     /// Uses these options instead of the engine's defaults.
     pub fn options(mut self, options: PluginOptions) -> Registration {
         self.options = Some(options);

@@ -33,8 +33,11 @@ pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// A JSON value as a slice of the frame it arrived in.
-    Slice(ByteString),
+    /// A constant.
+    Static(&'static str),
+    // PERF: docs/performance.md, "messages of 240 bytes moved nine times": behind a pointer, because payloads are moved often.
+    /// A long JSON value as a slice of the frame it arrived in.
+    Slice(Arc<ByteString>),
     /// A JSON value in its own allocation.
     Text(Arc<str>),
     Value(Arc<dyn Erased>),
@@ -43,12 +46,10 @@ enum Repr {
 /// A type-erased value.
 trait Erased: Send + Sync {
     fn serialize_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error>;
-    /// The length of the value's JSON, or of the part that can be serialized.
-    fn json_length(&self) -> usize;
-    /// What the value occupies in memory, approximately.
-    fn estimate(&self) -> usize;
+    /// The length of the value's JSON, estimated.
+    fn estimated_length(&self) -> usize;
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>>;
-    fn cached_size(&self) -> &OnceLock<Measured>;
+    fn cached_size(&self) -> &OnceLock<usize>;
     fn holds(&self) -> TypeId;
     /// Moves the value into an `Option` of its type if this is the only reference.
     fn take_into(self: Arc<Self>, slot: &mut dyn Any);
@@ -58,16 +59,7 @@ struct Typed<T> {
     value: T,
     // PERF: docs/performance.md, "Scaling": listeners behind links, serialized again 0 times.
     json: OnceLock<Result<ByteString, PayloadError>>,
-    size: OnceLock<Measured>,
-}
-
-/// The first size of a value that was needed. One cell for both: a second one in each value costs every call.
-#[derive(Clone, Copy)]
-enum Measured {
-    /// The length of its JSON.
-    Json(usize),
-    /// What it occupies in memory, approximately.
-    Memory(usize),
+    size: OnceLock<usize>,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
@@ -77,26 +69,16 @@ impl<T: Serialize + Send + Sync + 'static> Erased for Typed<T> {
         written.unwrap_or_else(|panic| Err(serde_json::Error::custom(format_args!("its Serialize panicked: {panic}"))))
     }
 
-    fn json_length(&self) -> usize {
-        match self.json.get() {
-            Some(Ok(json)) => json.len(),
-            // A panic is reported when it is sent.
-            _ => guard::contained(|| json::length(&self.value)).unwrap_or(0),
-        }
-    }
-
-    fn estimate(&self) -> usize {
-        let measure = || Measured::Memory(guard::contained(|| json::estimate(&self.value)).unwrap_or(0));
-        match *self.size.get_or_init(measure) {
-            Measured::Json(bytes) | Measured::Memory(bytes) => bytes,
-        }
+    fn estimated_length(&self) -> usize {
+        // A panic is reported when it is sent.
+        *self.size.get_or_init(|| guard::contained(|| json::estimated_length(&self.value)).unwrap_or(0))
     }
 
     fn cached(&self) -> &OnceLock<Result<ByteString, PayloadError>> {
         &self.json
     }
 
-    fn cached_size(&self) -> &OnceLock<Measured> {
+    fn cached_size(&self) -> &OnceLock<usize> {
         &self.size
     }
 
@@ -136,7 +118,7 @@ impl Payload {
     pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
         let text = ByteString::try_from(text.into()).map_err(|_| PayloadError::NotJson("not UTF-8".to_owned()))?;
         let _: &RawValue = serde_json::from_str(&text).map_err(PayloadError::not_json)?;
-        Ok(Payload(Repr::Slice(text)))
+        Ok(Payload(Repr::Slice(Arc::new(text))))
     }
 
     /// `text` must be one valid JSON value: part of a parsed text, or a constant.
@@ -146,17 +128,17 @@ impl Payload {
 
     /// `text` must be one valid JSON value: part of a parsed frame, which it keeps alive.
     pub(crate) fn from_part(text: ByteString) -> Payload {
-        Payload(Repr::Slice(text))
+        Payload(Repr::Slice(Arc::new(text)))
     }
 
     /// JSON `null`.
     pub fn null() -> Payload {
-        Payload(Repr::Slice(ByteString::from_static("null")))
+        Payload(Repr::Static("null"))
     }
 
     /// An empty argument list: `[]`.
     pub fn no_args() -> Payload {
-        Payload(Repr::Slice(ByteString::from_static("[]")))
+        Payload(Repr::Static("[]"))
     }
 
     /// Reads the payload as a `T`: moves the value out if it is a `T` without other references, and parses the JSON
@@ -196,14 +178,27 @@ impl Payload {
     /// The value cannot be serialized, for example a map whose keys are not strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
         match &self.0 {
+            Repr::Static(text) => Ok(Bytes::from_static(text.as_bytes())),
             Repr::Slice(text) => Ok(text.as_bytes().clone()),
             Repr::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
             Repr::Value(value) => written(&**value).map(|text| text.as_bytes().clone()),
         }
     }
 
+    /// The JSON text if there is one already: of a received payload, or of a value that has been serialized. `None` for a
+    /// value that has not been.
+    pub fn json_text(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Static(text) => Some(text),
+            Repr::Slice(text) => Some(text),
+            Repr::Text(text) => Some(text),
+            Repr::Value(value) => value.cached().get()?.as_deref().ok(),
+        }
+    }
+
     pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
+            Repr::Static(text) => Ok(text),
             Repr::Slice(text) => Ok(text),
             Repr::Text(text) => Ok(text),
             Repr::Value(value) => written(&**value).map(|text| &**text),
@@ -257,6 +252,7 @@ impl Payload {
     /// Whether this is an array; `true` if unknown without serializing.
     pub(crate) fn may_be_array(&self) -> bool {
         match &self.0 {
+            Repr::Static(text) => text.starts_with('['),
             Repr::Slice(text) => text.starts_with('['),
             Repr::Text(text) => text.starts_with('['),
             Repr::Value(_) => true,
@@ -266,7 +262,8 @@ impl Payload {
     /// Whether this is the JSON text `null`.
     pub(crate) fn is_null(&self) -> bool {
         match &self.0 {
-            Repr::Slice(text) => text == "null",
+            Repr::Static(text) => *text == "null",
+            Repr::Slice(text) => **text == "null",
             Repr::Text(text) => &**text == "null",
             Repr::Value(_) => false,
         }
@@ -278,6 +275,7 @@ impl Payload {
     /// It exceeds a limit.
     pub(crate) fn check(&self, limits: &JsonLimits) -> Result<(), Exceeds> {
         match &self.0 {
+            Repr::Static(_) => Ok(()),
             Repr::Slice(text) => limits.check(text),
             Repr::Text(text) => limits.check(text),
             Repr::Value(_) => Ok(()),
@@ -287,37 +285,24 @@ impl Payload {
     /// The number of bytes held, as counted by memory limits; 0 for a value whose size is not known yet.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
+            Repr::Static(text) => text.len(),
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
-            Repr::Value(value) => match value.cached_size().get() {
-                Some(Measured::Json(bytes)) => *bytes,
-                Some(Measured::Memory(_)) | None => 0,
-            },
+            Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
         }
     }
 
-    /// Like [`weight`](Payload::weight), but a value is visited to determine approximately what it holds, at most once, if
-    /// `visits_values`.
-    pub(super) fn held_bytes(&self, visits_values: bool) -> usize {
-        match &self.0 {
-            Repr::Value(value) if visits_values => value.estimate(),
-            _ => self.weight(),
-        }
-    }
-
-    /// Like [`weight`](Payload::weight), but a value is serialized to determine its size, at most once.
+    /// Like [`weight`](Payload::weight), but a value is visited to estimate the length of its JSON, at most once.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
-            Repr::Value(value) => match *value.cached_size().get_or_init(|| Measured::Json(value.json_length())) {
-                Measured::Json(bytes) => bytes,
-                Measured::Memory(_) => value.json_length(),
-            },
+            Repr::Value(value) => value.estimated_length(),
             _ => self.weight(),
         }
     }
 
-    /// The [`size`](Payload::size) if the payload `waits` in a queue, otherwise the [`weight`](Payload::weight).
-    pub(crate) fn queued_weight(&self, waits: bool) -> usize {
+    /// The number of bytes held: the length of the JSON text, which is estimated for a value that is not serialized. If it
+    /// `waits` behind others, such a value is visited once; otherwise it counts 0 until it has been.
+    pub fn held_bytes(&self, waits: bool) -> usize {
         if waits { self.size() } else { self.weight() }
     }
 }
@@ -358,7 +343,7 @@ impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         // Takes over the text: a second copy of a large one would not be charged to the peer that sent it.
-        Ok(Payload(Repr::Slice(Box::<str>::from(raw).into())))
+        Ok(Payload::from_part(Box::<str>::from(raw).into()))
     }
 }
 

@@ -105,7 +105,7 @@ async fn messages_are_observed_in_both_directions() {
     host.add(probe).await;
     let seen = notes.clone();
     let _observing = host.engine.observe(move |observation: &Observation<'_>| {
-        if let Observation::Message { plugin, direction, message } = observation {
+        if let Observation::Message { plugin, direction, message, .. } = observation {
             let arrow = match direction {
                 Direction::ToPlugin => "to",
                 Direction::FromPlugin => "from",

@@ -89,4 +89,8 @@ impl Link for WorkerLink {
         self.state = State::Ended(LinkEnd::Disconnected);
         Poll::Ready(())
     }
+
+    fn moves_values(&self) -> bool {
+        self.inner.moves_values()
+    }
 }

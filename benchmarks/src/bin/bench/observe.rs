@@ -18,6 +18,8 @@ pub(crate) enum Observe {
     Off,
     /// Statistics.
     Count,
+    /// An observer that does nothing.
+    Nothing,
     /// Recent records.
     Ring,
     /// An inspector without a viewer.
@@ -30,6 +32,7 @@ pub(crate) enum Observe {
 pub(crate) async fn observe(engine: &Engine, observe: Observe) -> Result<Box<dyn Any>> {
     Ok(match observe {
         Observe::Off => Box::new(()),
+        Observe::Nothing => Box::new(engine.observe(|_: &connector_core::Observation<'_>| {})),
         Observe::Count => Box::new(engine.observe(Statistics::new())),
         Observe::Ring => Box::new(engine.observe(Recent::new(Capture::new(), 10_000, 16 << 20))),
         Observe::Serve => Box::new(serve(engine, ServeOptions::default()).await?),

@@ -14,4 +14,4 @@ pub(crate) use integers::{read, read_again, without_position};
 pub(crate) use limits::{Exceeds, JsonLimits};
 pub(crate) use read::Reader;
 pub(crate) use recover::members;
-pub(crate) use write::{estimate, length, write, write_str};
+pub(crate) use write::{estimated_length, write, write_str};

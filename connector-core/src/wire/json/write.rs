@@ -17,20 +17,13 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Res
     write_to(out, value)
 }
 
-/// The length of the value's JSON, or of the part that can be serialized. Allocates no more than the largest key.
-pub(crate) fn length(value: &(impl Serialize + ?Sized)) -> usize {
-    let mut length = Counter::of_json();
+/// The length of the value's JSON, or of the part that can be serialized, estimated: a text counts without its escapes, and a
+/// number as its type. Looks at no character of a text and formats no number, because every value that waits is measured.
+pub(crate) fn estimated_length(value: &(impl Serialize + ?Sized)) -> usize {
+    let mut counter = Counter::default();
     // A value that cannot be serialized is reported when it is sent.
-    let _ = write_to(&mut length, value);
-    length.bytes()
-}
-
-/// What the value occupies in memory, approximately: texts by their length, numbers by their type. Much quicker than
-/// [`length`].
-pub(crate) fn estimate(value: &(impl Serialize + ?Sized)) -> usize {
-    let mut estimate = Counter::of_memory();
-    let _ = write_to(&mut estimate, value);
-    estimate.bytes()
+    let _ = write_to(&mut counter, value);
+    counter.bytes()
 }
 
 fn write_to(out: &mut impl Output, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
@@ -56,19 +49,6 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
         rest = others;
     }
     out.push(b'"');
-}
-
-/// The length of what [`write_str`] appends. Free of branches and lookups, so that compilers vectorize it: each value
-/// that waits in a queue is measured.
-fn str_length(text: &str) -> usize {
-    let added = |byte: u8| {
-        let short = matches!(byte, b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r');
-        let long = (byte < 0x20) & !short;
-        u8::from(short) + 5 * u8::from(long)
-    };
-    let sum = |bytes: &[u8]| usize::from(bytes.iter().map(|byte| added(*byte)).sum::<u8>());
-    let (chunks, rest) = text.as_bytes().as_chunks::<TOGETHER>();
-    2 + text.len() + chunks.iter().map(|chunk| sum(chunk)).sum::<usize>() + sum(rest)
 }
 
 /// The character after the backslash, by byte; 0 for bytes that need no escape.

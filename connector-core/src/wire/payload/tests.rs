@@ -62,11 +62,11 @@ fn a_value_is_sized_on_request_and_text_always() {
     assert_eq!((value.weight(), value.size(), value.weight()), (0, 1004, 1004));
     let written = Payload::new(vec![1, 2, 3]);
     written.to_json().unwrap();
-    assert_eq!(written.size(), 7);
+    assert_eq!(written.size(), "[,,]".len() + 3 * size_of::<i32>());
     let text = Payload::from_json("[1]").unwrap();
     assert_eq!((text.weight(), text.size()), (3, 3));
     let unserializable = Payload::new(std::collections::BTreeMap::from([((1, 2), 3)]));
-    assert!(unserializable.size() < 10, "what could be written");
+    assert!(unserializable.size() < 20, "the parts that could be written");
     assert_eq!(Payload::new((value, "y")).size(), 1004 + 6, "nested");
 }
 

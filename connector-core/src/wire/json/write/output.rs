@@ -1,4 +1,4 @@
-//! Where JSON goes: into a buffer, or only into a length or an estimate.
+//! Where JSON goes: into a buffer, or only into an estimate of its length.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::Error;
 
-use super::{str_length, write, write_str, write_to};
+use super::{write, write_str, write_to};
 
 pub(crate) trait Output: io::Write {
     fn push(&mut self, byte: u8);
@@ -61,22 +61,13 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Counts bytes: those of the JSON text, or roughly those that the parts of a value occupy in memory, for which it looks at
-/// no character of a text.
+/// Estimates the length of the JSON.
+#[derive(Default)]
 pub(super) struct Counter {
     bytes: usize,
-    estimates: bool,
 }
 
 impl Counter {
-    pub(super) fn of_json() -> Counter {
-        Counter { bytes: 0, estimates: false }
-    }
-
-    pub(super) fn of_memory() -> Counter {
-        Counter { bytes: 0, estimates: true }
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -94,26 +85,17 @@ impl Output for Counter {
     }
 
     fn string(&mut self, text: &str) {
-        self.bytes += if self.estimates { text.len() } else { str_length(text) };
+        self.bytes += text.len() + 2;
     }
 
     #[inline]
     fn scalar(&mut self, value: &impl Serialize) -> Result<(), Error> {
-        if self.estimates {
-            self.bytes += size_of_val(value);
-            return Ok(());
-        }
-        serde_json::to_writer(self, value)
+        self.bytes += size_of_val(value);
+        Ok(())
     }
 
     fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        if self.estimates {
-            return write_to(self, key);
-        }
-        let mut text = Vec::new();
-        text.key(key)?;
-        self.bytes += text.len();
-        Ok(())
+        write_to(self, key)
     }
 }
 

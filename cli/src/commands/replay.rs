@@ -1,0 +1,167 @@
+//! `connector replay`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::pin::pin;
+
+use clap::{Args, ValueHint};
+use connector_core::ClientConnector;
+use connector_inspect::{Difference, Line, Replay as Player, ReplayError, Report};
+use serde_json::{Value, json};
+use transport_ipc::{Channel, IpcConfig};
+use transport_ws::{WsServer, WsServerConfig};
+
+use crate::failure::{Failure, lines};
+use crate::host::Plugins;
+use crate::interrupt::interrupted;
+use crate::output::{line, print};
+
+/// Plays the engine of a recording to its plugins, or one of its plugins to an engine, and lists the differences.
+///
+/// As the engine, it starts or dials the plugins that are given:
+///
+///     connector replay FILE --plugin calc='python3 plugin.py'
+///
+/// As a plugin, it serves at an address, or to the engine that started it:
+///
+///     connector replay FILE --as-plugin calc --listen 127.0.0.1:4000
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Replay {
+    /// The recording.
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Plays this plugin, instead of the engine.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["plugins", "command"])]
+    as_plugin: Option<String>,
+    /// Serves the plugin behind a websocket at this address. Without it, to the engine that started this command.
+    #[arg(long, value_name = "ADDRESS", requires = "as_plugin")]
+    listen: Option<String>,
+    /// Sends messages at the recorded times, this many times faster. Without it, each as soon as those before it have been
+    /// exchanged.
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    speed: Option<f64>,
+    #[command(flatten)]
+    plugins: Plugins,
+    /// The channel to the engine that started this command.
+    #[arg(skip)]
+    channel: Option<Channel>,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    factor.ok_or_else(|| "not a positive number".to_owned())
+}
+
+impl Replay {
+    /// Takes the channel, before the program has threads.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        if self.as_plugin.is_some() && self.listen.is_none() {
+            self.channel = Some(Channel::find().map_err(|error| Failure::usage(error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let at_speed = |player: Player| match self.speed {
+            Some(factor) => player.speed(factor),
+            None => player,
+        };
+        let Some(name) = self.as_plugin else {
+            let file = self.plugins.host_file()?;
+            let mut differs = false;
+            for given in self.plugins.given(file.as_ref())? {
+                let mut player = at_speed(Player::engine(&self.file, &given.name)?.timeout(self.plugins.timeout));
+                note(&player);
+                let played = player.dial(given.registration).await;
+                differs |= report(&given.name, &player.finish(), json, true)?;
+                if let Err(error) = played {
+                    return Err(Failure::unreachable(format!("{}: {error}", given.name)));
+                }
+            }
+            return if differs { Err(Failure::differs()) } else { Ok(()) };
+        };
+        let mut player = at_speed(Player::plugin(&self.file, &name)?);
+        note(&player);
+        let mut interrupted =
+            pin!(interrupted().map_err(|error| Failure::usage(format!("cannot wait for Ctrl-C: {error}")))?);
+        let is_served = self.listen.is_some();
+        let played = tokio::select! {
+            biased;
+            () = &mut interrupted => Ok(()),
+            played = serve(&mut player, self.listen, self.channel) => played,
+        };
+        // Over the channel, standard output belongs to the messages.
+        let differs = report(&name, &player.finish(), json, is_served)?;
+        played?;
+        if differs { Err(Failure::differs()) } else { Ok(()) }
+    }
+}
+
+/// Plays each session to the next engine that connects.
+async fn serve(player: &mut Player, listen: Option<String>, channel: Option<Channel>) -> Result<(), Failure> {
+    if let Some(channel) = channel {
+        let link =
+            channel.connect(IpcConfig::default()).await.map_err(|error| Failure::unreachable(error.to_string()))?;
+        player.play(link).await;
+        return Ok(());
+    }
+    let address = listen.unwrap_or_default();
+    let server = WsServer::bind(&address, WsServerConfig::default()).await;
+    let mut server = server.map_err(|error| Failure::usage(error.to_string()))?;
+    let _ = writeln!(std::io::stderr(), "the plugin is at {}; Ctrl-C ends it", server.url());
+    while player.sessions_left() > 0 {
+        let link = server.accept().await.map_err(|end| Failure::unreachable(end.to_string()))?;
+        player.play(link).await;
+    }
+    Ok(())
+}
+
+/// Says what is not played.
+fn note(player: &Player) {
+    if let Some(line) = player.torn() {
+        let _ = writeln!(std::io::stderr(), "{line} was not written completely, and is left out");
+    }
+    if player.skipped() > 0 {
+        let skipped = player.skipped();
+        let _ =
+            writeln!(std::io::stderr(), "{skipped} messages are left out: the recording began during their session");
+    }
+}
+
+/// Prints what differs. Returns whether anything does.
+fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<bool, Failure> {
+    let differences = report.differences.len() as u64 + report.omitted;
+    let text = match json {
+        true => {
+            let each = |difference: &Difference| {
+                json!({
+                    "line": difference.line.as_ref().map(Line::to_string),
+                    "expected": difference.expected,
+                    "got": difference.got,
+                })
+            };
+            let list: Vec<Value> = report.differences.iter().map(each).collect();
+            line(
+                &json!({
+                    "name": plugin, "exchanged": report.exchanged, "differences": differences, "first": list,
+                })
+                .to_string(),
+            )
+        }
+        false => format!("{}: {}", line(plugin), lines(&report.to_string())),
+    };
+    match to_stdout {
+        true => print(text)?,
+        false => {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+    Ok(differences > 0)
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Failure {
+        Failure::usage(error.to_string())
+    }
+}
