@@ -49,7 +49,7 @@ impl RecordTo {
 
     /// # Errors
     /// The option is given, for a command that looks at a running engine.
-    pub(crate) fn refuse_at(&self) -> Result<(), Failure> {
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
         match self.record {
             None => Ok(()),
             Some(_) => Err(Failure::usage(

@@ -95,8 +95,7 @@ connection.addEventListener('status', ({ detail }) => showStatus(detail))
 const REASONS = {
   unreachable: ['The host program does not answer.', 'If it has ended, start it again: a new start prints a new URL, unless it sets the token itself.'],
   token: ['The token is not valid any more.', 'The host program has been started again, with a new token. Open the URL that it printed.'],
-  full: ['The inspector has as many viewers as it allows.', 'Close another page of it.'],
-  refused: ['The inspector refused the connection.', ''],
+  refused: ['The inspector accepts no connection.', 'It has as many viewers as it allows, or a proxy on the way does not pass websockets. Close other pages of the inspector.'],
 }
 let countdown
 

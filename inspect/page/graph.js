@@ -140,6 +140,13 @@ function connect(from, to, isNarrow, route) {
     const bend = (d.x - a.x) / 2
     b = { x: a.x + bend, y: a.y }
     c = { x: d.x - bend, y: d.y }
+  } else if (from.x - to.x <= width + GAP.maxX) {
+    // Back to the layer before: below the edge that leads here, if there is one.
+    a = { x: from.x, y: from.y + height * 0.8 }
+    d = { x: to.x + width, y: to.y + height * 0.8 }
+    const bend = (a.x - d.x) / 2
+    b = { x: a.x - bend, y: a.y }
+    c = { x: d.x + bend, y: d.y }
   } else {
     a = { x: from.x + width / 2, y: from.y + height }
     d = { x: to.x + width / 2, y: to.y + height }

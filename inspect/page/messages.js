@@ -34,6 +34,8 @@ export class Messages {
   #opened
   #isShown = false
   #isFollowing = true
+  /** The number of records of the opened row that are shown. */
+  #openedRecords
 
   constructor(connection, store, actions) {
     this.#connection = connection
@@ -198,12 +200,17 @@ export class Messages {
     if (this.#opened && this.#opened.records.length !== this.#openedRecords) this.#showDetails()
   }
 
-  #openedRecords
+  /** Whether the newest rows stay in view. */
+  #follow(isFollowing) {
+    this.#isFollowing = isFollowing
+    this.#render()
+  }
 
   async #open(row) {
     if (row.kind === 'note') return
     this.#opened = row
     this.#showDetails()
+    this.#follow(false)
     // A filter may have left out the beginning of a call.
     if (row.kind === 'call' && !row.args && this.#connection.status.state === 'live') {
       const filter = { plugin: row.to, kinds: KINDS.call.kinds }
@@ -242,7 +249,7 @@ export class Messages {
     this.shown = h('span', { class: 'quiet' })
     this.missed = h('span', { class: 'badge bad', title: 'Records that arrived too fast to be shown. Reload the page: the history may still have them.' })
     this.older = h('button', { class: 'older', onclick: () => this.#older() }, 'Load older')
-    this.newest = h('button', { class: 'newest', onclick: () => { this.#isFollowing = true; this.#render() } }, 'Jump to the newest ↓')
+    this.newest = h('button', { class: 'newest', onclick: () => this.#follow(true) }, 'Jump to the newest ↓')
     this.empty = h('p', { class: 'empty' })
     this.pane = h('div', { class: 'pane' })
     this.list = new List({
@@ -253,12 +260,11 @@ export class Messages {
       update: (element, row) => updateRow(element, row, this.#store),
       open: row => this.#open(row),
       move: row => this.#opened && this.#open(row),
+      scrolled: isDown => {
+        if (isDown === this.list.isAtEnd && isDown !== this.#isFollowing) this.#follow(isDown)
+        if (this.list.element.scrollTop === 0) this.#older()
+      },
     })
-    // Programs scroll as well: only the reader's own scrolling ends the following.
-    for (const type of ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointerup']) {
-      this.list.element.addEventListener(type, () => requestAnimationFrame(() => { this.#isFollowing = this.list.isAtEnd; this.#render() }), { passive: true })
-    }
-    this.list.element.addEventListener('scroll', () => { if (this.list.element.scrollTop === 0 && this.#more && !this.#isFollowing) this.#older() }, { passive: true })
     const toolbar = h('div', { class: 'toolbar', role: 'group', 'aria-label': 'Filter' },
       this.pause, this.text, this.plugin, h('div', { class: 'chips', role: 'group', 'aria-label': 'Kinds' }, kinds), this.failed,
       h('span', { class: 'space' }), this.missed, this.shown)

@@ -108,8 +108,8 @@ export class Overview {
     const [nodes, drawn] = plugins.size <= MAX_NODES ? this.#all() : this.#busiest()
     this.#graph.update(nodes, drawn)
     setAttribute(this.picture, 'hidden', !nodes.length)
-    setAttribute(this.note, 'hidden', plugins.size <= MAX_NODES)
-    setText(this.note, nodes.length ? `The picture shows the ${plural(nodes.length, 'plugin')} that call and are called most, of ${exact(plugins.size)}, and ${exact(drawn.length)} of ${plural(edges.size, 'pair')}. The list has all.` : '')
+    setAttribute(this.note, 'hidden', plugins.size <= MAX_NODES && edges.size > 0)
+    setText(this.note, !edges.size ? 'No calls yet. Choose a plugin to call one of its methods.' : nodes.length ? `The picture shows the ${plural(nodes.length, 'plugin')} that call and are called most, of ${exact(plugins.size)}, and ${exact(drawn.length)} of ${plural(edges.size, 'pair')}. The list has all.` : '')
   }
 
   #all() {

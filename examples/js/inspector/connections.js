@@ -1,5 +1,6 @@
 // Who may connect, and what happens when the connection is lost.
 const assert = require('assert')
+const WebSocket = require('ws')
 
 exports['a page reconnects after the engine restarted, and says so if the token is another'] = async ({ host, view }) => {
   const first = await host('--quiet', '--token', 'fixed')
@@ -40,6 +41,18 @@ exports['seven tabs are live at once'] = async ({ host, view }) => {
     const before = await newest(viewer)
     await viewer.until('newer rows', before => [...document.querySelectorAll('.row .at')].some(cell => cell.textContent > before), before)
   }
+}
+
+exports['a page beyond the limit of viewers says so, and is live when there is a place'] = async ({ host, view }) => {
+  const { url, origin, token } = await host('--quiet')
+  const viewers = await Promise.all(Array.from({ length: 64 }, () => new Promise((done, fail) => {
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/ws`, { headers: { authorization: `Bearer ${token}` } })
+    socket.on('open', () => done(socket)).on('error', fail)
+  })))
+  const viewer = await view(url, { expected: /WebSocket connection|503/ })
+  await viewer.shows('#banner', 'as many viewers as it allows')
+  viewers.forEach(socket => socket.close())
+  await viewer.live()
 }
 
 exports['a foreign page, a foreign name and a wrong token are refused, in words'] = async ({ host, view }) => {

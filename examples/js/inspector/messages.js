@@ -97,14 +97,40 @@ exports['requests and responses are paired by id, direction and order'] = async 
     // The id is used again, and the next response was cut.
     const cut = JSON.stringify({ action: 'response', id: 1, name: 'p', key: 'k', payload: 'x'.repeat(99) }).slice(0, 80)
     stream.append([request('toPlugin', 1), message('fromPlugin', cut, { cut: 150 })])
+    // An answer that nothing asked for.
+    stream.append([request('toPlugin', 3), response('fromPlugin', 3), response('fromPlugin', 3)])
     // Never answered, and an answer whose request is older than the page.
     stream.append([request('toPlugin', 2), message('fromPlugin', { action: 'response', id: 'old', error: 'no' })])
     const before = states()
     stream.prepend([{ ...request('toPlugin', 'old'), seq: 7, at: 7 }])
     return [before, states()]
   })
-  const paired = ['engine 1 returned 2', 'p 1 unanswered 1', 'engine 1 returned 2', 'engine 2 unanswered 1']
+  const paired = ['engine 1 returned 2', 'p 1 unanswered 1', 'engine 1 returned 2', 'engine 3 returned 2', 'engine 3 returned 1', 'engine 2 unanswered 1']
   assert.deepEqual(rows, [[...paired, 'engine old failed 1'], [...paired, 'engine old failed 2']])
+}
+
+exports['the newest rows stay in view until one scrolls up'] = async ({ host, view }) => {
+  const { url } = await host()
+  const viewer = await view(url, { hash: '#/messages' })
+  await viewer.live()
+  await viewer.until('rows to scroll', () => document.querySelector('.stream .list').scrollTop > 500)
+  const list = await viewer.page.$('.stream .list')
+  const { x, y } = await list.boundingBox()
+  await viewer.page.mouse.move(x + 200, y + 200)
+  await viewer.page.mouse.wheel({ deltaY: -300 })
+  await viewer.shows('.newest', 'Jump to the newest')
+  const top = await list.evaluate(list => list.scrollTop)
+  const height = await list.evaluate(list => list.scrollHeight)
+  await viewer.until('more rows', height => document.querySelector('.stream .list').scrollHeight > height, height)
+  assert.equal(await list.evaluate(list => list.scrollTop), top)
+  await viewer.click('.newest')
+  const isAtEnd = () => { const { scrollTop, clientHeight, scrollHeight } = document.querySelector('.stream .list'); return scrollTop + clientHeight > scrollHeight - 3 }
+  await viewer.until('the end', isAtEnd)
+  await viewer.until('more rows', height => document.querySelector('.stream .list').scrollHeight > height + 600, height)
+  await viewer.until('the end again', isAtEnd)
+  // A row that is looked at stays, too.
+  await viewer.click('.row', 'app → calculator')
+  await viewer.shows('.newest', 'Jump to the newest')
 }
 
 exports['older rows are loaded'] = async ({ host, view }) => {

@@ -28,6 +28,7 @@ async function main() {
       return viewer
     },
   }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => Promise.all(hosts.map(host => host.stop())).finally(() => process.exit(1)))
   let failures = 0
   try {
     if (flag('screenshots')) return await screenshots(tools, flag('screenshots'))

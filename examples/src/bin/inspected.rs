@@ -56,8 +56,10 @@ async fn host(args: Args) -> Done {
     if args.hostile {
         engine.register(hostile())?;
     }
-    let mut options =
-        ServeOptions::default().port(args.port).allow_calls(!args.read_only).capture(Capture::new().redact(["/*/password"]));
+    let mut options = ServeOptions::default()
+        .port(args.port)
+        .allow_calls(!args.read_only)
+        .capture(Capture::new().redact(["/*/password"]));
     options.token = args.token;
     let inspector = serve(&engine, options).await?;
     for plugin in ["app", "editor", "compiler", "files", "storage", "calculator"] {
@@ -93,7 +95,8 @@ async fn app_works(app: PluginClient) {
         }
         if number % 23 == 0 {
             // Given up.
-            let _ = tokio::time::timeout(Duration::from_millis(20), app.call::<()>("calculator", "slowly", (500,))).await;
+            let _ =
+                tokio::time::timeout(Duration::from_millis(20), app.call::<()>("calculator", "slowly", (500,))).await;
         }
         let _ = app.call::<Value>("files", "list", ("/projects",)).await;
         sleep(Duration::from_millis(90)).await;
@@ -118,9 +121,12 @@ fn calculator() -> Plugin {
             ctx.client().emit("added", (a, b, a + b)).await?;
             Ok::<f64, CallError>(a + b)
         })
-        .method("divide", async |a: f64, b: f64| {
-            if b == 0.0 { Err("cannot divide by zero".to_owned()) } else { Ok(a / b) }
-        })
+        .method(
+            "divide",
+            async |a: f64, b: f64| {
+                if b == 0.0 { Err("cannot divide by zero".to_owned()) } else { Ok(a / b) }
+            },
+        )
         .method("slowly", async |millis: u64| {
             sleep(Duration::from_millis(millis)).await;
             millis
@@ -148,7 +154,9 @@ fn compiler() -> Plugin {
 
 fn files() -> Plugin {
     Plugin::new("files")
-        .method("list", async |folder: String| (0..7).map(|file| format!("{folder}/chapter-{file}.md")).collect::<Vec<_>>())
+        .method("list", async |folder: String| {
+            (0..7).map(|file| format!("{folder}/chapter-{file}.md")).collect::<Vec<_>>()
+        })
         .method("read", async |ctx: Context, path: String| ctx.client().call::<Value>("storage", "get", (path,)).await)
         .method("write", async |ctx: Context, path: String, content: Value| {
             ctx.client().call::<Value>("storage", "put", (path.clone(), content)).await?;

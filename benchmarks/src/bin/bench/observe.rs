@@ -18,6 +18,8 @@ pub(crate) enum Observe {
     Off,
     /// Statistics.
     Count,
+    /// An observer that does nothing.
+    Nothing,
     /// Recent records.
     Ring,
     /// A recorder, into a temporary file.
@@ -32,6 +34,7 @@ pub(crate) enum Observe {
 pub(crate) async fn observe(engine: &Engine, observe: Observe) -> Result<Box<dyn Any>> {
     Ok(match observe {
         Observe::Off => Box::new(()),
+        Observe::Nothing => Box::new(engine.observe(|_: &connector_core::Observation<'_>| {})),
         Observe::Count => Box::new(engine.observe(Statistics::new())),
         Observe::Ring => Box::new(engine.observe(Recent::new(Capture::new(), 10_000, 16 << 20))),
         Observe::Record => {
