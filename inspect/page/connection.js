@@ -35,7 +35,7 @@ export class Connection extends EventTarget {
     url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
     url.search = location.search
     url.hash = ''
-    const socket = this.#socket = new WebSocket(url)
+    const socket = (this.#socket = new WebSocket(url))
     const opening = setTimeout(() => socket.close(), OPEN_TIMEOUT)
     socket.onopen = () => clearTimeout(opening)
     socket.onmessage = ({ data }) => this.#receive(parseJson(data))

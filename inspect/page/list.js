@@ -22,7 +22,18 @@ export class List {
    */
   constructor(options) {
     this.options = options
-    this.element = h('div', { class: 'list', role: 'listbox', tabindex: '0', 'aria-label': options.label, onscroll: () => this.#scrolled(), onkeydown: event => this.#key(event) }, this.#space)
+    this.element = h(
+      'div',
+      {
+        class: 'list',
+        role: 'listbox',
+        tabindex: '0',
+        'aria-label': options.label,
+        onscroll: () => this.#scrolled(),
+        onkeydown: event => this.#key(event),
+      },
+      this.#space,
+    )
     this.#space.addEventListener('click', event => {
       const row = event.target.closest('[role=option]')
       const item = row && this.items[row.dataset.index]
@@ -132,7 +143,14 @@ export class List {
     const { height, key, open, move } = this.options
     const index = this.items.findIndex(item => key(item) === this.active)
     const page = Math.max(1, Math.floor(this.element.clientHeight / height) - 1)
-    const steps = { ArrowDown: index + 1, ArrowUp: index < 0 ? this.items.length - 1 : index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: this.items.length - 1 }
+    const steps = {
+      ArrowDown: index + 1,
+      ArrowUp: index < 0 ? this.items.length - 1 : index - 1,
+      PageDown: index + page,
+      PageUp: index - page,
+      Home: 0,
+      End: this.items.length - 1,
+    }
     if (event.altKey || event.ctrlKey || event.metaKey) return
     if (event.key in steps && this.items.length) {
       const next = Math.min(Math.max(steps[event.key], 0), this.items.length - 1)
