@@ -46,10 +46,11 @@ function route() {
 let current
 
 function navigate(event) {
-  const { view, name, parameters } = current = route()
+  const { view, name, parameters } = (current = route())
   body.dataset.view = view
   for (const [other, element] of Object.entries(elements)) setAttribute(element, 'hidden', other !== view)
-  for (const link of document.querySelectorAll('nav a')) setAttribute(link, 'aria-current', link.dataset.view === view ? 'page' : undefined)
+  for (const link of document.querySelectorAll('nav a'))
+    setAttribute(link, 'aria-current', link.dataset.view === view ? 'page' : undefined)
   if (view !== 'messages') messages.hide()
   if (view !== 'plugin') plugin.hide()
   plugins.open(name)
@@ -89,14 +90,25 @@ connection.addEventListener('hello', ({ detail }) => {
   plugin.reconnected()
   update()
 })
-connection.addEventListener('state', ({ detail }) => { store.apply(detail); update() })
+connection.addEventListener('state', ({ detail }) => {
+  store.apply(detail)
+  update()
+})
 connection.addEventListener('status', ({ detail }) => showStatus(detail))
 
 const REASONS = {
-  unreachable: ['The host program does not answer.', 'If it has ended, start it again: a new start prints a new URL, unless it sets the token itself.'],
-  token: ['The token is not valid any more.', 'The host program has been started again, with a new token. Open the URL that it printed.'],
-  full: ['The inspector has as many viewers as it allows.', 'Close another page of it.'],
-  refused: ['The inspector refused the connection.', ''],
+  unreachable: [
+    'The host program does not answer.',
+    'If it has ended, start it again: a new start prints a new URL, unless it sets the token itself.',
+  ],
+  token: [
+    'The token is not valid any more.',
+    'The host program has been started again, with a new token. Open the URL that it printed.',
+  ],
+  refused: [
+    'The inspector accepts no connection.',
+    'It has as many viewers as it allows, or a proxy on the way does not pass websockets. Close other pages of the inspector.',
+  ],
 }
 let countdown
 
@@ -111,7 +123,8 @@ function showStatus({ state, why, text, retry }) {
   const [heading, advice, next] = banner.querySelector('.text').children
   setText(heading, title)
   setText(advice, [remedy, text && why === 'refused' ? visible(text) : ''].filter(Boolean).join(' '))
-  const tick = () => setText(next, retry ? `Trying again in ${Math.max(0, Math.ceil((retry - Date.now()) / 1000))} s` : 'Trying again …')
+  const tick = () =>
+    setText(next, retry ? `Trying again in ${Math.max(0, Math.ceil((retry - Date.now()) / 1000))} s` : 'Trying again …')
   tick()
   if (retry) countdown = setInterval(tick, 500)
 }
@@ -137,13 +150,28 @@ function search() {
 
 addEventListener('keydown', event => {
   if (event.key === 'Escape' && !help.open && messages.closeDetails()) return
-  if (event.target.closest('input, textarea, select, [contenteditable]') || event.ctrlKey || event.metaKey || event.altKey || help.open) return
+  if (
+    event.target.closest('input, textarea, select, [contenteditable]') ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    help.open
+  )
+    return
   const keys = {
     '/': search,
-    p: () => { if (current.view === 'messages') messages.togglePause() },
-    o: () => { location.hash = '#/' },
-    m: () => { location.hash = '#/messages' },
-    c: () => { if (current.view === 'plugin') plugin.focus() },
+    p: () => {
+      if (current.view === 'messages') messages.togglePause()
+    },
+    o: () => {
+      location.hash = '#/'
+    },
+    m: () => {
+      location.hash = '#/messages'
+    },
+    c: () => {
+      if (current.view === 'plugin') plugin.focus()
+    },
     '?': () => help.showModal(),
   }
   const act = keys[event.key]

@@ -32,7 +32,11 @@ class Chart {
     this.#plot = undefined
     const width = this.element.clientWidth
     if (!this.#data || !width) return
-    this.#plot = new globalThis.uPlot({ width, height: this.height, legend: { show: false }, cursor: { show: false }, ...this.options() }, this.#data, this.element)
+    this.#plot = new globalThis.uPlot(
+      { width, height: this.height, legend: { show: false }, cursor: { show: false }, ...this.options() },
+      this.#data,
+      this.element,
+    )
   }
 
   #size() {
@@ -56,8 +60,18 @@ export class RateChart extends Chart {
   constructor() {
     super('Calls a second over the last five minutes', 72, () => ({
       padding: [6, 0, 4, 0],
-      scales: { x: { time: false, range: (_, min, max) => [Math.min(min, max - 60), max] }, y: { range: (_, min, max) => [0, Math.max(1, max * 1.15)] } },
-      axes: [{ show: false }, axis({ size: 36, values: (_, values) => values.map(value => count(value)), splits: (_, __, min, max) => [0, Math.max(1, Math.round(max / 1.15))] })],
+      scales: {
+        x: { time: false, range: (_, min, max) => [Math.min(min, max - 60), max] },
+        y: { range: (_, min, max) => [0, Math.max(1, max * 1.15)] },
+      },
+      axes: [
+        { show: false },
+        axis({
+          size: 36,
+          values: (_, values) => values.map(value => count(value)),
+          splits: (_, __, min, max) => [0, Math.max(1, Math.round(max / 1.15))],
+        }),
+      ],
       series: [
         {},
         { stroke: token('--accent'), width: 1.5, fill: token('--accent-faint'), points: { show: false } },
@@ -78,12 +92,33 @@ export class LatencyChart extends Chart {
   constructor() {
     super('Durations of calls', 150, () => ({
       padding: [16, 12, 0, 0],
-      scales: { x: { time: false, range: (_, min, max) => [min - 1, max + 1] }, y: { range: (_, min, max) => [0, Math.max(1, max * 1.1)] } },
+      scales: {
+        x: { time: false, range: (_, min, max) => [min - 1, max + 1] },
+        y: { range: (_, min, max) => [0, Math.max(1, max * 1.1)] },
+      },
       axes: [
-        axis({ size: 26, space: 64, incrs: [PER_DOUBLING, 2 * PER_DOUBLING, 4 * PER_DOUBLING, 8 * PER_DOUBLING], values: (_, values) => values.map(value => duration(2 ** (value / PER_DOUBLING))) }),
-        axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7, 1e8], values: (_, values) => values.map(value => count(value)) }),
+        axis({
+          size: 26,
+          space: 64,
+          incrs: [PER_DOUBLING, 2 * PER_DOUBLING, 4 * PER_DOUBLING, 8 * PER_DOUBLING],
+          values: (_, values) => values.map(value => duration(2 ** (value / PER_DOUBLING))),
+        }),
+        axis({
+          size: 44,
+          incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6, 1e7, 1e8],
+          values: (_, values) => values.map(value => count(value)),
+        }),
       ],
-      series: [{}, { stroke: token('--accent'), fill: token('--accent-soft'), width: 1, points: { show: false }, paths: globalThis.uPlot.paths.bars({ size: [0.8, 40], align: 1 }) }],
+      series: [
+        {},
+        {
+          stroke: token('--accent'),
+          fill: token('--accent-soft'),
+          width: 1,
+          points: { show: false },
+          paths: globalThis.uPlot.paths.bars({ size: [0.8, 40], align: 1 }),
+        },
+      ],
       hooks: { draw: [plot => this.#draw(plot)] },
     }))
   }
@@ -98,7 +133,10 @@ export class LatencyChart extends Chart {
     const places = [...bars.keys()]
     const [first, last] = [Math.min(...places), Math.max(...places)]
     const all = Array.from({ length: last - first + 1 }, (_, index) => first + index)
-    this.#marks = [['median', p50], ['99 %', p99]]
+    this.#marks = [
+      ['median', p50],
+      ['99 %', p99],
+    ]
     this.element.setAttribute('aria-label', `Durations of calls: median ${duration(p50)}, 99th percentile ${duration(p99)}`)
     this.show([all, all.map(bar => bars.get(bar) ?? 0)])
   }

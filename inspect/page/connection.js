@@ -25,7 +25,7 @@ export class Connection extends EventTarget {
   #delay = FIRST_DELAY
   #timer
 
-  /** `state`: connecting, live, or lost. If lost: `why` (unreachable, token, full, refused), `text`, and `retry`, the time of the next attempt. */
+  /** `state`: connecting, live, or lost. If lost: `why` (unreachable, token, refused), `text`, and `retry`, the time of the next attempt. */
   status = { state: 'connecting' }
 
   connect() {
@@ -35,7 +35,7 @@ export class Connection extends EventTarget {
     url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
     url.search = location.search
     url.hash = ''
-    const socket = this.#socket = new WebSocket(url)
+    const socket = (this.#socket = new WebSocket(url))
     const opening = setTimeout(() => socket.close(), OPEN_TIMEOUT)
     socket.onopen = () => clearTimeout(opening)
     socket.onmessage = ({ data }) => this.#receive(parseJson(data))
@@ -121,9 +121,8 @@ export class Connection extends EventTarget {
 /** A browser does not tell why a websocket fails; the page's own address does. */
 async function why() {
   try {
-    const response = await fetch(`/${location.search}`, { signal: AbortSignal.timeout(OPEN_TIMEOUT) })
+    const response = await fetch(location.pathname + location.search, { signal: AbortSignal.timeout(OPEN_TIMEOUT) })
     if (response.status === 403) return { why: 'token', text: await response.text() }
-    if (response.status === 503) return { why: 'full', text: await response.text() }
     return { why: 'refused', text: response.ok ? '' : await response.text() }
   } catch {
     return { why: 'unreachable' }

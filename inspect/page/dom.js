@@ -32,7 +32,7 @@ export function setAttribute(element, name, value) {
 
 /** Makes the children of a parent those of the items, and keeps elements, with their focus, while their item's key stays. */
 export function sync(parent, items, key, create, update = () => {}) {
-  const known = parent.known ??= new Map()
+  const known = (parent.known ??= new Map())
   const next = new Map()
   let position = parent.firstChild
   for (const item of items) {
@@ -57,25 +57,39 @@ export function table(label, columns, key, rowProperties = () => ({})) {
   return {
     element,
     update(items) {
-      sync(body, items, key,
-        item => h('tr', rowProperties(item), columns.map(({ number, mono }) => h('td', { class: [number && 'number', mono && 'mono'].filter(Boolean).join(' ') || undefined }))),
-        (row, item) => columns.forEach(({ show }, index) => {
-          const cell = row.children[index]
-          const text = show(item, cell)
-          if (typeof text === 'string') setText(cell, text)
-        }))
+      sync(
+        body,
+        items,
+        key,
+        item =>
+          h(
+            'tr',
+            rowProperties(item),
+            columns.map(({ number, mono }) =>
+              h('td', { class: [number && 'number', mono && 'mono'].filter(Boolean).join(' ') || undefined }),
+            ),
+          ),
+        (row, item) =>
+          columns.forEach(({ show }, index) => {
+            const cell = row.children[index]
+            const text = show(item, cell)
+            if (typeof text === 'string') setText(cell, text)
+          }),
+      )
     },
   }
 }
 
 /** Copies text, and says so on the button for a moment. */
 export async function copy(button, text) {
-  const label = button.dataset.label ??= button.textContent
+  const label = (button.dataset.label ??= button.textContent)
   try {
     await navigator.clipboard.writeText(text)
     button.textContent = 'Copied'
   } catch {
     button.textContent = 'The browser does not allow copying'
   }
-  setTimeout(() => { button.textContent = label }, 1500)
+  setTimeout(() => {
+    button.textContent = label
+  }, 1500)
 }

@@ -26,8 +26,28 @@ export class Graph {
   #layout
 
   constructor() {
-    const arrow = (id, name) => svg('marker', { id, class: name, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: 'userSpaceOnUse', orient: 'auto' }, svg('path', { d: 'M0 0.5 8 4 0 7.5z' }))
-    this.#svg.append(svg('defs', {}, arrow('arrow', 'arrow'), arrow('arrow-live', 'arrow live'), arrow('arrow-wait', 'arrow wait')), this.#edges, this.#labels, this.#nodes)
+    const arrow = (id, name) =>
+      svg(
+        'marker',
+        {
+          id,
+          class: name,
+          viewBox: '0 0 8 8',
+          refX: 7,
+          refY: 4,
+          markerWidth: 7,
+          markerHeight: 7,
+          markerUnits: 'userSpaceOnUse',
+          orient: 'auto',
+        },
+        svg('path', { d: 'M0 0.5 8 4 0 7.5z' }),
+      )
+    this.#svg.append(
+      svg('defs', {}, arrow('arrow', 'arrow'), arrow('arrow-live', 'arrow live'), arrow('arrow-wait', 'arrow wait')),
+      this.#edges,
+      this.#labels,
+      this.#nodes,
+    )
     this.element.append(this.#svg)
     new ResizeObserver(() => this.#place()).observe(this.element)
   }
@@ -37,11 +57,20 @@ export class Graph {
     const shape = JSON.stringify([plugins.map(({ name }) => name), edges.map(({ from, to }) => [from, to])])
     if (shape !== this.#shape) {
       this.#shape = shape
-      this.#layout = layers(plugins.map(({ name }) => name), edges)
+      this.#layout = layers(
+        plugins.map(({ name }) => name),
+        edges,
+      )
     }
     sync(this.#nodes, plugins, ({ name }) => name, createNode, updateNode)
     sync(this.#edges, edges, edgeKey, () => svg('path', { class: 'edge' }), updateEdge)
-    sync(this.#labels, edges, edgeKey, () => svg('text', { class: 'edge-label', 'text-anchor': 'middle', 'aria-hidden': 'true' }), updateLabel)
+    sync(
+      this.#labels,
+      edges,
+      edgeKey,
+      () => svg('text', { class: 'edge-label', 'text-anchor': 'middle', 'aria-hidden': 'true' }),
+      updateLabel,
+    )
     this.#place()
   }
 
@@ -59,7 +88,12 @@ export class Graph {
     }
     for (const [key, edge] of this.#edges.known ?? []) {
       const { from, to } = edge.edge
-      const { path, middle } = connect(places.get(from), places.get(to), isNarrow, isNarrow ? [] : (this.#layout.routes.get(key) ?? []).map(name => places.get(name)))
+      const { path, middle } = connect(
+        places.get(from),
+        places.get(to),
+        isNarrow,
+        isNarrow ? [] : (this.#layout.routes.get(key) ?? []).map(name => places.get(name)),
+      )
       setAttribute(edge, 'd', path)
       const label = this.#labels.known.get(key)
       setAttribute(label, 'x', middle.x)
@@ -75,11 +109,22 @@ function positions({ columns, routes, alone }, available) {
   const passing = new Set([...routes.values()].flat())
   let [width, height] = [available, 0]
   if (isNarrow) {
-    for (const column of columns) height = inRows(places, column.filter(name => !passing.has(name)), available, height + 1, true) + 57
+    for (const column of columns)
+      height =
+        inRows(
+          places,
+          column.filter(name => !passing.has(name)),
+          available,
+          height + 1,
+          true,
+        ) + 57
     height -= columns.length ? 57 : 0
   } else {
-    const gap = columns.length > 1 ? Math.min(GAP.maxX, Math.max(GAP.x, (available - 2 - columns.length * NODE.width) / (columns.length - 1))) : 0
-    const heightOf = name => passing.has(name) ? PASS : NODE.height
+    const gap =
+      columns.length > 1
+        ? Math.min(GAP.maxX, Math.max(GAP.x, (available - 2 - columns.length * NODE.width) / (columns.length - 1)))
+        : 0
+    const heightOf = name => (passing.has(name) ? PASS : NODE.height)
     const heights = columns.map(column => column.reduce((sum, name) => sum + heightOf(name) + GAP.y, 2 - GAP.y))
     height = Math.max(0, ...heights)
     columns.forEach((column, index) => {
@@ -105,7 +150,7 @@ function inRows(places, names, available, top, isCentred) {
     const row = Math.floor(index / perRow)
     const nodes = Math.min(perRow, names.length - row * perRow)
     const left = isCentred ? (available - nodes * (NODE.width + gap) + gap) / 2 : 1
-    places.set(name, { x: left + index % perRow * (NODE.width + gap), y: top + row * (NODE.height + gap) })
+    places.set(name, { x: left + (index % perRow) * (NODE.width + gap), y: top + row * (NODE.height + gap) })
   })
   return top + Math.ceil(names.length / perRow) * (NODE.height + gap) - gap
 }
@@ -140,6 +185,13 @@ function connect(from, to, isNarrow, route) {
     const bend = (d.x - a.x) / 2
     b = { x: a.x + bend, y: a.y }
     c = { x: d.x - bend, y: d.y }
+  } else if (from.x - to.x <= width + GAP.maxX) {
+    // Back to the layer before: below the edge that leads here, if there is one.
+    a = { x: from.x, y: from.y + height * 0.8 }
+    d = { x: to.x + width, y: to.y + height * 0.8 }
+    const bend = (a.x - d.x) / 2
+    b = { x: a.x - bend, y: a.y }
+    c = { x: d.x + bend, y: d.y }
   } else {
     a = { x: from.x + width / 2, y: from.y + height }
     d = { x: to.x + width / 2, y: to.y + height }
@@ -147,7 +199,8 @@ function connect(from, to, isNarrow, route) {
     b = { x: a.x, y: depth }
     c = { x: d.x, y: depth }
   }
-  const at = t => (axis => (1 - t) ** 3 * a[axis] + 3 * (1 - t) ** 2 * t * b[axis] + 3 * (1 - t) * t ** 2 * c[axis] + t ** 3 * d[axis])
+  const at = t => axis =>
+    (1 - t) ** 3 * a[axis] + 3 * (1 - t) ** 2 * t * b[axis] + 3 * (1 - t) * t ** 2 * c[axis] + t ** 3 * d[axis]
   const middle = at(0.5)
   return { path: `M${a.x} ${a.y}C${b.x} ${b.y} ${c.x} ${c.y} ${d.x} ${d.y}`, middle: { x: middle('x'), y: middle('y') + 4 } }
 }
@@ -155,7 +208,9 @@ function connect(from, to, isNarrow, route) {
 function through(from, to, route) {
   let [x, y] = [from.x + NODE.width, from.y + NODE.height / 2]
   let path = `M${x} ${y}`
-  const bend = (toX, toY) => { path += `C${(x + toX) / 2} ${y} ${(x + toX) / 2} ${toY} ${toX} ${toY}` }
+  const bend = (toX, toY) => {
+    path += `C${(x + toX) / 2} ${y} ${(x + toX) / 2} ${toY} ${toX} ${toY}`
+  }
   for (const place of route) {
     const level = place.y + PASS / 2
     bend(place.x, level)
@@ -168,13 +223,16 @@ function through(from, to, route) {
 
 function createNode({ name }) {
   const { width, height } = NODE
-  return svg('a', { class: 'node', href: pluginUrl(name) },
+  return svg(
+    'a',
+    { class: 'node', href: pluginUrl(name) },
     svg('title'),
     svg('rect', { class: 'box', width, height, rx: 8 }),
     svg('use', { x: 12, y: 11, width: 14, height: 14 }),
     svg('text', { class: 'node-name', x: 33, y: 23 }, visible(name, 17)),
     svg('text', { class: 'node-figures', x: 12, y: 43 }),
-    svg('g', { class: 'pips', transform: `translate(${width - 10} 39)` }))
+    svg('g', { class: 'pips', transform: `translate(${width - 10} 39)` }),
+  )
 }
 
 function updateNode(node, plugin) {
@@ -185,10 +243,29 @@ function updateNode(node, plugin) {
   setAttribute(use, 'class', `icon icon-${now}`)
   setAttribute(use, 'href', `#i-${now}`)
   const { waiting = 0, running = 0, errors = 0, calls = 0 } = statistics ?? {}
-  setText(figures, statistics ? `${statistics.rate > 0 ? rate(statistics.rate) : plural(calls, 'call')}${statistics.p50 ? ` · ${duration(statistics.p50)}` : ''}` : isUnknown ? 'not registered' : CONDITIONS[now])
-  setText(title, `${visible(plugin.name)}: ${isUnknown ? 'not registered' : CONDITIONS[now]}; ${plural(calls, 'call')}, ${errors} failed, ${running} running, ${waiting} waiting`)
-  const shown = [...Array(Math.min(running, MAX_PIPS)).fill('run'), ...Array(Math.min(waiting, MAX_PIPS)).fill('wait')].slice(0, MAX_PIPS)
-  sync(pips, shown.map((kind, index) => ({ kind, index })), ({ index }) => index, ({ index }) => svg('rect', { x: -5 - index * 7, y: -4, width: 5, height: 9, rx: 1.5 }), (pip, { kind }) => setAttribute(pip, 'class', kind))
+  setText(
+    figures,
+    statistics
+      ? `${statistics.rate > 0 ? rate(statistics.rate) : plural(calls, 'call')}${statistics.p50 ? ` · ${duration(statistics.p50)}` : ''}`
+      : isUnknown
+        ? 'not registered'
+        : CONDITIONS[now],
+  )
+  setText(
+    title,
+    `${visible(plugin.name)}: ${isUnknown ? 'not registered' : CONDITIONS[now]}; ${plural(calls, 'call')}, ${errors} failed, ${running} running, ${waiting} waiting`,
+  )
+  const shown = [...Array(Math.min(running, MAX_PIPS)).fill('run'), ...Array(Math.min(waiting, MAX_PIPS)).fill('wait')].slice(
+    0,
+    MAX_PIPS,
+  )
+  sync(
+    pips,
+    shown.map((kind, index) => ({ kind, index })),
+    ({ index }) => index,
+    ({ index }) => svg('rect', { x: -5 - index * 7, y: -4, width: 5, height: 9, rx: 1.5 }),
+    (pip, { kind }) => setAttribute(pip, 'class', kind),
+  )
 }
 
 function updateEdge(element, edge) {
@@ -200,7 +277,10 @@ function updateEdge(element, edge) {
 }
 
 function updateLabel(element, { rate: perSecond, waiting, running, calls }) {
-  const parts = [perSecond > 0 ? rate(perSecond) : waiting || running ? '' : count(calls), waiting ? `${count(waiting)} waiting` : ''].filter(Boolean)
+  const parts = [
+    perSecond > 0 ? rate(perSecond) : waiting || running ? '' : count(calls),
+    waiting ? `${count(waiting)} waiting` : '',
+  ].filter(Boolean)
   setAttribute(element, 'class', `edge-label${waiting ? ' wait' : perSecond > 0 ? '' : ' quiet'}`)
   setText(element, parts.join(' · '))
 }

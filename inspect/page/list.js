@@ -12,16 +12,28 @@ export class List {
   active = undefined
   #rows = new Map()
   #length = 0
+  #top = 0
   #id = `list${++lists}`
   #space = h('div', { class: 'space' })
 
   /**
    * @param {object} options `label`; `height` of a row in pixels; `key(item)`; `create()` makes a row's element; `update(element, item)`;
-   * `open(item)` on click and Enter; `move(item)`, if moving the active row is more than that.
+   * `open(item)` on click and Enter; `move(item)`, if moving the active row is more than that; `scrolled(isDown)`, by the reader.
    */
   constructor(options) {
     this.options = options
-    this.element = h('div', { class: 'list', role: 'listbox', tabindex: '0', 'aria-label': options.label, onscroll: () => this.#place(), onkeydown: event => this.#key(event) }, this.#space)
+    this.element = h(
+      'div',
+      {
+        class: 'list',
+        role: 'listbox',
+        tabindex: '0',
+        'aria-label': options.label,
+        onscroll: () => this.#scrolled(),
+        onkeydown: event => this.#key(event),
+      },
+      this.#space,
+    )
     this.#space.addEventListener('click', event => {
       const row = event.target.closest('[role=option]')
       const item = row && this.items[row.dataset.index]
@@ -38,19 +50,32 @@ export class List {
     // The same array may have grown.
     if (items.length !== this.#length) this.#space.style.height = `${items.length * this.options.height}px`
     this.#length = items.length
-    if (atEnd) this.element.scrollTop = items.length * this.options.height
+    if (atEnd) this.#scrollTo(items.length * this.options.height)
     this.#place()
   }
 
   /** Whether the last row is in view. */
   get isAtEnd() {
     const { scrollTop, clientHeight } = this.element
-    return scrollTop + clientHeight >= this.items.length * this.options.height - this.options.height / 2
+    return scrollTop + clientHeight >= this.items.length * this.options.height - 2
   }
 
   /** Keeps the view in place when rows above it come or go. */
   shift(rows) {
-    this.element.scrollTop += rows * this.options.height
+    this.#scrollTo(this.element.scrollTop + rows * this.options.height)
+  }
+
+  #scrollTo(top) {
+    this.element.scrollTop = top
+    this.#top = this.element.scrollTop
+  }
+
+  #scrolled() {
+    const { scrollTop } = this.element
+    // Otherwise it is the list that scrolled.
+    if (scrollTop !== this.#top) this.options.scrolled?.(scrollTop > this.#top)
+    this.#top = scrollTop
+    this.#place()
   }
 
   #place() {
@@ -118,7 +143,14 @@ export class List {
     const { height, key, open, move } = this.options
     const index = this.items.findIndex(item => key(item) === this.active)
     const page = Math.max(1, Math.floor(this.element.clientHeight / height) - 1)
-    const steps = { ArrowDown: index + 1, ArrowUp: index < 0 ? this.items.length - 1 : index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: this.items.length - 1 }
+    const steps = {
+      ArrowDown: index + 1,
+      ArrowUp: index < 0 ? this.items.length - 1 : index - 1,
+      PageDown: index + page,
+      PageUp: index - page,
+      Home: 0,
+      End: this.items.length - 1,
+    }
     if (event.altKey || event.ctrlKey || event.metaKey) return
     if (event.key in steps && this.items.length) {
       const next = Math.min(Math.max(steps[event.key], 0), this.items.length - 1)

@@ -2,8 +2,9 @@
 import { details } from './details.js'
 import { h, icon, setAttribute, setText } from './dom.js'
 import { List } from './list.js'
+import { createRow, updateRow } from './row.js'
 import { Stream, haystack, insert, ofCall } from './stream.js'
-import { clock, compact, duration, exact, plural, visible } from './text.js'
+import { clock, exact, plural } from './text.js'
 
 /** Records that are asked for at once, and at the beginning. */
 const PAGE = 500
@@ -34,6 +35,8 @@ export class Messages {
   #opened
   #isShown = false
   #isFollowing = true
+  /** The number of records of the opened row that are shown. */
+  #openedRecords
 
   constructor(connection, store, actions) {
     this.#connection = connection
@@ -97,9 +100,9 @@ export class Messages {
     const { plugin, kinds, failed } = this.#filter
     const chosen = Object.keys(KINDS).filter(kind => kinds.has(kind))
     return {
-      ...plugin && { plugin },
-      ...chosen.length < Object.keys(KINDS).length && { kinds: chosen.flatMap(kind => KINDS[kind].kinds) },
-      ...failed && { failed },
+      ...(plugin && { plugin }),
+      ...(chosen.length < Object.keys(KINDS).length && { kinds: chosen.flatMap(kind => KINDS[kind].kinds) }),
+      ...(failed && { failed }),
     }
   }
 
@@ -116,7 +119,10 @@ export class Messages {
     const filter = this.#query
     this.#isLoading = true
     try {
-      const [, page] = await Promise.all([this.#connection.request('feed', { filter }), this.#connection.request('history', { limit: PAGE, filter })])
+      const [, page] = await Promise.all([
+        this.#connection.request('feed', { filter }),
+        this.#connection.request('history', { limit: PAGE, filter }),
+      ])
       if (generation !== this.#generation) return
       const early = this.#early
       this.#early = undefined
@@ -186,28 +192,48 @@ export class Messages {
     if (!this.#isShown) return
     const rows = this.#rows()
     this.list.show(rows, this.#isFollowing && !this.#isPaused)
-    setText(this.shown, this.#filter.text ? `${exact(rows.length)} of ${plural(this.#stream.rows.length, 'row')}` : plural(rows.length, 'row'))
+    setText(
+      this.shown,
+      this.#filter.text ? `${exact(rows.length)} of ${plural(this.#stream.rows.length, 'row')}` : plural(rows.length, 'row'),
+    )
     setAttribute(this.missed, 'hidden', !this.#missed)
     setText(this.missed, `${exact(this.#missed)} missed`)
     setAttribute(this.pause, 'aria-pressed', String(this.#isPaused))
-    this.pause.replaceChildren(icon(this.#isPaused ? 'play' : 'pause'), this.#isPaused ? this.#held.length ? ` Resume · ${exact(this.#held.length)} new` : ' Resume' : ' Pause')
+    this.pause.replaceChildren(
+      icon(this.#isPaused ? 'play' : 'pause'),
+      this.#isPaused ? (this.#held.length ? ` Resume · ${exact(this.#held.length)} new` : ' Resume') : ' Pause',
+    )
     setAttribute(this.older, 'hidden', !this.#more)
     setAttribute(this.empty, 'hidden', rows.length > 0)
-    setText(this.empty, this.#isLoading ? 'Loading …' : this.#filter.text || this.#filter.plugin || this.#filter.failed || this.#filter.kinds.size < Object.keys(KINDS).length ? 'Nothing matches the filter.' : 'Nothing has happened yet. Calls, events and messages appear here as they happen.')
+    setText(
+      this.empty,
+      this.#isLoading
+        ? 'Loading …'
+        : this.#filter.text || this.#filter.plugin || this.#filter.failed || this.#filter.kinds.size < Object.keys(KINDS).length
+          ? 'Nothing matches the filter.'
+          : 'Nothing has happened yet. Calls, events and messages appear here as they happen.',
+    )
     setAttribute(this.newest, 'hidden', this.#isFollowing || this.#isPaused || !rows.length)
     if (this.#opened && this.#opened.records.length !== this.#openedRecords) this.#showDetails()
   }
 
-  #openedRecords
+  /** Whether the newest rows stay in view. */
+  #follow(isFollowing) {
+    this.#isFollowing = isFollowing
+    this.#render()
+  }
 
   async #open(row) {
     if (row.kind === 'note') return
     this.#opened = row
     this.#showDetails()
+    this.#follow(false)
     // A filter may have left out the beginning of a call.
     if (row.kind === 'call' && !row.args && this.#connection.status.state === 'live') {
       const filter = { plugin: row.to, kinds: KINDS.call.kinds }
-      const page = await this.#connection.request('history', { before: row.records[0].seq, limit: 1000, filter }).catch(() => ({ records: [] }))
+      const page = await this.#connection
+        .request('history', { before: row.records[0].seq, limit: 1000, filter })
+        .catch(() => ({ records: [] }))
       for (const record of page.records) if (record.call === row.call) insert(row, record)
       ofCall(row)
       this.#render()
@@ -217,93 +243,105 @@ export class Messages {
   #showDetails() {
     this.#openedRecords = this.#opened?.records.length
     const isReadOnly = !this.#store.hello?.calls
-    this.pane.replaceChildren(...this.#opened ? [details(this.#opened, this.#store, { close: () => this.closeDetails(), again: this.#actions.again, isReadOnly })] : [])
+    this.pane.replaceChildren(
+      ...(this.#opened
+        ? [details(this.#opened, this.#store, { close: () => this.closeDetails(), again: this.#actions.again, isReadOnly })]
+        : []),
+    )
     this.element.classList.toggle('has-details', Boolean(this.#opened))
   }
 
   #build() {
     let timer
-    const changed = () => { clearTimeout(timer); timer = setTimeout(() => this.load(), 200) }
-    this.text = h('input', { type: 'search', placeholder: 'Search names and payloads', 'aria-label': 'Search names and payloads', autocomplete: 'off', spellcheck: 'false', oninput: () => { this.#filter.text = this.text.value.toLowerCase(); this.#render() } })
-    this.plugin = h('input', { type: 'search', placeholder: 'Any plugin', 'aria-label': 'Only this plugin', autocomplete: 'off', spellcheck: 'false', oninput: () => { this.#filter.plugin = this.plugin.value.trim(); changed() } })
+    const changed = () => {
+      clearTimeout(timer)
+      timer = setTimeout(() => this.load(), 200)
+    }
+    this.text = h('input', {
+      type: 'search',
+      placeholder: 'Search names and payloads',
+      'aria-label': 'Search names and payloads',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      oninput: () => {
+        this.#filter.text = this.text.value.toLowerCase()
+        this.#render()
+      },
+    })
+    this.plugin = h('input', {
+      type: 'search',
+      placeholder: 'Any plugin',
+      'aria-label': 'Only this plugin',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      oninput: () => {
+        this.#filter.plugin = this.plugin.value.trim()
+        changed()
+      },
+    })
     const toggle = (name, isPressed, flip) => {
       const button = h('button', { class: 'chip', 'aria-pressed': String(isPressed) }, name)
-      button.addEventListener('click', () => { setAttribute(button, 'aria-pressed', String(flip())); changed() })
+      button.addEventListener('click', () => {
+        setAttribute(button, 'aria-pressed', String(flip()))
+        changed()
+      })
       return button
     }
-    const kinds = Object.entries(KINDS).map(([kind, { name }]) => toggle(name, true, () => {
-      const { kinds } = this.#filter
-      if (!kinds.delete(kind)) kinds.add(kind)
-      return kinds.has(kind)
-    }))
-    this.failed = toggle('Failed only', false, () => this.#filter.failed = !this.#filter.failed)
+    const kinds = Object.entries(KINDS).map(([kind, { name }]) =>
+      toggle(name, true, () => {
+        const { kinds } = this.#filter
+        if (!kinds.delete(kind)) kinds.add(kind)
+        return kinds.has(kind)
+      }),
+    )
+    this.failed = toggle('Failed only', false, () => (this.#filter.failed = !this.#filter.failed))
     this.failed.classList.add('failed-only')
     this.pause = h('button', { class: 'pause', title: 'Pause or resume (p)', onclick: () => this.togglePause() })
     this.shown = h('span', { class: 'quiet' })
-    this.missed = h('span', { class: 'badge bad', title: 'Records that arrived too fast to be shown. Reload the page: the history may still have them.' })
+    this.missed = h('span', {
+      class: 'badge bad',
+      title: 'Records that arrived too fast to be shown. Reload the page: the history may still have them.',
+    })
     this.older = h('button', { class: 'older', onclick: () => this.#older() }, 'Load older')
-    this.newest = h('button', { class: 'newest', onclick: () => { this.#isFollowing = true; this.#render() } }, 'Jump to the newest ↓')
+    this.newest = h('button', { class: 'newest', onclick: () => this.#follow(true) }, 'Jump to the newest ↓')
     this.empty = h('p', { class: 'empty' })
     this.pane = h('div', { class: 'pane' })
     this.list = new List({
       label: 'Messages',
       height: 30,
       key: row => row.id,
-      create: () => h('div', { class: 'row' }, h('span', { class: 'at mono' }), h('span', { class: 'kind' }), h('span', { class: 'who name' }), h('span', { class: 'what mono name' }), h('span', { class: 'data mono' }), h('span', { class: 'outcome' })),
+      create: createRow,
       update: (element, row) => updateRow(element, row, this.#store),
       open: row => this.#open(row),
       move: row => this.#opened && this.#open(row),
+      scrolled: isDown => {
+        if (isDown === this.list.isAtEnd && isDown !== this.#isFollowing) this.#follow(isDown)
+        if (this.list.element.scrollTop === 0) this.#older()
+      },
     })
-    // Programs scroll as well: only the reader's own scrolling ends the following.
-    for (const type of ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointerup']) {
-      this.list.element.addEventListener(type, () => requestAnimationFrame(() => { this.#isFollowing = this.list.isAtEnd; this.#render() }), { passive: true })
-    }
-    this.list.element.addEventListener('scroll', () => { if (this.list.element.scrollTop === 0 && this.#more && !this.#isFollowing) this.#older() }, { passive: true })
-    const toolbar = h('div', { class: 'toolbar', role: 'group', 'aria-label': 'Filter' },
-      this.pause, this.text, this.plugin, h('div', { class: 'chips', role: 'group', 'aria-label': 'Kinds' }, kinds), this.failed,
-      h('span', { class: 'space' }), this.missed, this.shown)
-    this.element = h('div', { class: 'messages' }, h('h1', { class: 'hidden' }, 'Messages'), toolbar,
-      h('div', { class: 'split' }, h('div', { class: 'stream' }, this.older, this.list.element, this.empty, this.newest), this.pane))
+    const toolbar = h(
+      'div',
+      { class: 'toolbar', role: 'group', 'aria-label': 'Filter' },
+      this.pause,
+      this.text,
+      this.plugin,
+      h('div', { class: 'chips', role: 'group', 'aria-label': 'Kinds' }, kinds),
+      this.failed,
+      h('span', { class: 'space' }),
+      this.missed,
+      this.shown,
+    )
+    this.element = h(
+      'div',
+      { class: 'messages' },
+      h('h1', { class: 'hidden' }, 'Messages'),
+      toolbar,
+      h(
+        'div',
+        { class: 'split' },
+        h('div', { class: 'stream' }, this.older, this.list.element, this.empty, this.newest),
+        this.pane,
+      ),
+    )
   }
-}
-
-function updateRow(element, row, store) {
-  const [at, kind, who, what, data, outcome] = element.children
-  if (row.kind === 'note') {
-    setAttribute(element, 'class', 'row note')
-    for (const cell of element.children) setText(cell, '')
-    return setText(data, row.text)
-  }
-  setAttribute(element, 'class', `row is-${row.state}${row.isFailed ? ' is-failed' : ''}`)
-  row.clock ??= clock(store.wall(row.at))
-  setText(at, row.clock)
-  if (kind.dataset.is !== row.kind) {
-    kind.dataset.is = row.kind
-    kind.replaceChildren(icon(row.kind), h('span', { class: 'hidden' }, row.kind))
-  }
-  setText(who, row.to ? `${visible(row.from, 60)} → ${visible(row.to, 60)}` : visible(row.from, 60))
-  setText(what, row.key !== undefined ? visible(row.key, 80) : row.action ? visible(row.action, 40) : '')
-  row.preview ??= preview(row)
-  setText(data, row.preview)
-  setText(outcome, ending(row))
-}
-
-/** Arguments and result, in one line. */
-function preview(row) {
-  if (row.text) return visible(row.text, 300)
-  if (row.kind === 'message') {
-    const payload = record => record?.cut !== undefined ? compact(record.data ?? '…') : record && compact(record.data?.error || (record.data?.payload ?? null))
-    return [row.action === 'request' ? '' : row.action, payload(row.args), row.result && `→ ${payload(row.result)}`].filter(Boolean).join(' ')
-  }
-  const part = record => record?.cut !== undefined ? compact(record.data ?? '…') : compact(record?.data)
-  return [part(row.args), row.result && part(row.result) && `→ ${part(row.result)}`].filter(Boolean).join(' ')
-}
-
-function ending({ kind, state, ran, took, listeners }) {
-  const time = kind === 'message' ? duration(took) : duration(ran)
-  if (state === 'returned') return time
-  if (state === 'failed') return `failed ${time}`
-  if (state === 'dropped') return `given up ${time}`
-  if (kind === 'event') return listeners ? `${exact(listeners)} ↗` : 'no listener'
-  return state === 'sent' || kind === 'link' ? '' : state
 }

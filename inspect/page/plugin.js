@@ -67,7 +67,7 @@ export class PluginView {
   /** Asks for the details, again and again while the view is open. */
   async #poll() {
     clearTimeout(this.#timer)
-    const timer = this.#timer = setTimeout(() => {}, INTERVAL)
+    const timer = (this.#timer = setTimeout(() => {}, INTERVAL))
     const name = this.#name
     try {
       const details = await this.#connection.request('plugin', { plugin: name })
@@ -117,10 +117,26 @@ export class PluginView {
     showCondition(this.condition, plugin)
     const now = condition(plugin)
     const tries = link?.tries ? `, ${plural(link.tries, 'failed attempt')} since` : ''
-    setText(this.state, `${CONDITIONS[now]}${link && now !== 'inactive' ? ` for ${duration(this.#store.now - link.since)}` : ''}${tries}`)
-    setText(this.about, [profile.displayName, profile.description].filter(Boolean).map(text => visible(text, 500)).join(': '))
+    setText(
+      this.state,
+      `${CONDITIONS[now]}${link && now !== 'inactive' ? ` for ${duration(this.#store.now - link.since)}` : ''}${tries}`,
+    )
+    setText(
+      this.about,
+      [profile.displayName, profile.description]
+        .filter(Boolean)
+        .map(text => visible(text, 500))
+        .join(': '),
+    )
     setText(this.place, location === 'local' ? 'in the host program' : visible(profile.url ?? 'behind a link', 500))
-    setText(this.error, error ? `Not activated: ${visible(error, 2000)}` : link?.state === 'down' && link.text ? `Link lost: ${visible(link.text, 2000)}` : '')
+    setText(
+      this.error,
+      error
+        ? `Not activated: ${visible(error, 2000)}`
+        : link?.state === 'down' && link.text
+          ? `Link lost: ${visible(link.text, 2000)}`
+          : '',
+    )
     setAttribute(this.error, 'hidden', !this.error.textContent)
     const isReadOnly = !this.#store.hello?.calls
     const isCaller = plugin.name === this.#store.hello?.caller
@@ -148,8 +164,18 @@ export class PluginView {
     this.#form.suggest(known.filter(({ exposed }) => exposed).map(({ name }) => name))
     this.table.update(shown.slice(0, MAX_METHODS))
     setAttribute(this.search, 'hidden', known.length < 8)
-    setText(this.found, !this.#details ? 'Loading …' : !known.length ? 'The plugin exposes no methods, and none was called.' : shown.length > MAX_METHODS ? `The first ${MAX_METHODS} of ${exact(shown.length)}. Search for the others.` : '')
-    for (const row of this.table.element.tBodies[0].rows) setAttribute(row, 'aria-current', row.dataset.method === this.#method ? 'true' : undefined)
+    setText(
+      this.found,
+      !this.#details
+        ? 'Loading …'
+        : !known.length
+          ? 'The plugin exposes no methods, and none was called.'
+          : shown.length > MAX_METHODS
+            ? `The first ${MAX_METHODS} of ${exact(shown.length)}. Search for the others.`
+            : '',
+    )
+    for (const row of this.table.element.tBodies[0].rows)
+      setAttribute(row, 'aria-current', row.dataset.method === this.#method ? 'true' : undefined)
     const chosen = known.find(({ name }) => name === this.#method)
     const hasLatency = chosen?.latency?.length > 0
     setAttribute(this.latency, 'hidden', !chosen?.calls)
@@ -157,21 +183,39 @@ export class PluginView {
     setText(this.latencyTitle, `${visible(chosen.name, 80)}: durations`)
     setAttribute(this.#chart.element, 'hidden', !hasLatency)
     if (hasLatency) this.#chart.update(chosen)
-    setText(this.lastError, chosen.lastError ? `Last failure, ${clock(this.#store.wall(chosen.lastError.at)).slice(0, 8)}, called by ${visible(chosen.lastError.from, 80)}: ${visible(chosen.lastError.text)}` : '')
+    setText(
+      this.lastError,
+      chosen.lastError
+        ? `Last failure, ${clock(this.#store.wall(chosen.lastError.at)).slice(0, 8)}, called by ${visible(chosen.lastError.from, 80)}: ${visible(chosen.lastError.text)}`
+        : '',
+    )
     setAttribute(this.lastError, 'hidden', !chosen.lastError)
     this.callers.update((chosen.callers ?? []).slice(0, 30))
   }
 
   #links({ link }) {
-    const links = [...this.#details?.links ?? []].reverse()
+    const links = [...(this.#details?.links ?? [])].reverse()
     setAttribute(this.links, 'hidden', !link)
     const rows = links.map((entry, index) => ({ ...entry, until: index ? links[index - 1].since : this.#store.now }))
-    sync(this.linkList, rows, ({ state, since, tries }) => `${state} ${since} ${tries}`,
-      ({ state, text }) => h('li', {}, h('span', { class: 'mono quiet' }), icon({ up: 'up', connecting: 'connecting', down: 'down' }[state] ?? 'inactive'), h('span', {}, state), h('span', { class: 'quiet' }), h('span', { class: 'reason' }, text ? visible(text, 300) : '')),
+    sync(
+      this.linkList,
+      rows,
+      ({ state, since, tries }) => `${state} ${since} ${tries}`,
+      ({ state, text }) =>
+        h(
+          'li',
+          {},
+          h('span', { class: 'mono quiet' }),
+          icon({ up: 'up', connecting: 'connecting', down: 'down' }[state] ?? 'inactive'),
+          h('span', {}, state),
+          h('span', { class: 'quiet' }),
+          h('span', { class: 'reason' }, text ? visible(text, 300) : ''),
+        ),
       (row, { since, until, tries }) => {
         setText(row.children[0], clock(this.#store.wall(since)).slice(0, 8))
         setText(row.children[3], `${duration(until - since)}${tries ? `, try ${exact(tries)}` : ''}`)
-      })
+      },
+    )
   }
 
   #build() {
@@ -185,37 +229,138 @@ export class PluginView {
     this.outcome = h('span', { class: 'quiet', role: 'status' })
     this.messages = h('a', { class: 'button' }, 'Messages')
     this.absent = h('p', { class: 'empty' }, 'No plugin of this name is registered.')
-    this.search = h('input', { type: 'search', placeholder: 'Find a method', 'aria-label': 'Find a method', autocomplete: 'off', spellcheck: 'false', oninput: () => { this.#needle = this.search.value.toLowerCase(); this.update() } })
+    this.search = h('input', {
+      type: 'search',
+      placeholder: 'Find a method',
+      'aria-label': 'Find a method',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      oninput: () => {
+        this.#needle = this.search.value.toLowerCase()
+        this.update()
+      },
+    })
     this.found = h('p', { class: 'quiet' })
-    this.table = table('Methods', [
-      { name: 'Method', mono: true, show: ({ name, exposed }, cell) => {
-        if (!cell.firstChild) cell.append(h('button', { class: 'link name', onclick: () => { this.#choose(name); this.#form.args.focus() } }, visible(name, 80)), exposed === false && name !== '_OTHER' ? h('span', { class: 'quiet' }, ' not exposed') : '')
-      } },
-      { name: 'Calls', number: true, show: ({ calls }) => calls ? count(calls) : '–' },
-      { name: 'Failed', number: true, show: ({ errors }, cell) => { setAttribute(cell, 'class', errors ? 'number bad' : 'number'); return errors ? count(errors) : '' } },
-      { name: 'Now', number: true, title: 'Running and waiting', show: ({ running, waiting }, cell) => { setAttribute(cell, 'class', waiting ? 'number wait' : 'number'); return [running && `${count(running)} run`, waiting && `${count(waiting)} wait`].filter(Boolean).join(', ') } },
-      { name: 'Median', number: true, show: ({ p50 }) => p50 ? duration(p50) : '' },
-      { name: '99 %', number: true, show: ({ p99 }) => p99 ? duration(p99) : '' },
-      { name: 'Max', number: true, show: ({ max }) => max ? duration(max) : '' },
-    ], ({ name }) => name, ({ name }) => ({ 'data-method': name }))
-    this.callers = table('Callers', [
-      { name: 'Caller', show: ({ name }, cell) => { if (!cell.firstChild) cell.append(h('a', { class: 'name', href: pluginUrl(name) }, visible(name, 80))) } },
-      { name: 'Calls', number: true, show: ({ calls }) => count(calls) },
-      { name: 'Failed', number: true, show: ({ errors }) => errors ? count(errors) : '' },
-      { name: 'Mean', number: true, show: ({ mean }) => mean ? duration(mean) : '' },
-    ], ({ name }) => name)
+    this.table = table(
+      'Methods',
+      [
+        {
+          name: 'Method',
+          mono: true,
+          show: ({ name, exposed }, cell) => {
+            if (!cell.firstChild)
+              cell.append(
+                h(
+                  'button',
+                  {
+                    class: 'link name',
+                    onclick: () => {
+                      this.#choose(name)
+                      this.#form.args.focus()
+                    },
+                  },
+                  visible(name, 80),
+                ),
+                exposed === false && name !== '_OTHER' ? h('span', { class: 'quiet' }, ' not exposed') : '',
+              )
+          },
+        },
+        { name: 'Calls', number: true, show: ({ calls }) => (calls ? count(calls) : '–') },
+        {
+          name: 'Failed',
+          number: true,
+          show: ({ errors }, cell) => {
+            setAttribute(cell, 'class', errors ? 'number bad' : 'number')
+            return errors ? count(errors) : ''
+          },
+        },
+        {
+          name: 'Now',
+          number: true,
+          title: 'Running and waiting',
+          show: ({ running, waiting }, cell) => {
+            setAttribute(cell, 'class', waiting ? 'number wait' : 'number')
+            return [running && `${count(running)} run`, waiting && `${count(waiting)} wait`].filter(Boolean).join(', ')
+          },
+        },
+        { name: 'Median', number: true, show: ({ p50 }) => (p50 ? duration(p50) : '') },
+        { name: '99 %', number: true, show: ({ p99 }) => (p99 ? duration(p99) : '') },
+        { name: 'Max', number: true, show: ({ max }) => (max ? duration(max) : '') },
+      ],
+      ({ name }) => name,
+      ({ name }) => ({ 'data-method': name }),
+    )
+    this.callers = table(
+      'Callers',
+      [
+        {
+          name: 'Caller',
+          show: ({ name }, cell) => {
+            if (!cell.firstChild) cell.append(h('a', { class: 'name', href: pluginUrl(name) }, visible(name, 80)))
+          },
+        },
+        { name: 'Calls', number: true, show: ({ calls }) => count(calls) },
+        { name: 'Failed', number: true, show: ({ errors }) => (errors ? count(errors) : '') },
+        { name: 'Mean', number: true, show: ({ mean }) => (mean ? duration(mean) : '') },
+      ],
+      ({ name }) => name,
+    )
     this.latencyTitle = h('h3')
     this.lastError = h('p', { class: 'failure' })
-    this.latency = h('div', { class: 'latency', hidden: true }, this.latencyTitle, this.#chart.element, this.lastError, h('div', { class: 'scroll' }, this.callers.element))
+    this.latency = h(
+      'div',
+      { class: 'latency', hidden: true },
+      this.latencyTitle,
+      this.#chart.element,
+      this.lastError,
+      h('div', { class: 'scroll' }, this.callers.element),
+    )
     this.linkList = h('ol', { class: 'link-list' })
     this.links = h('section', {}, h('h2', {}, 'Link'), this.linkList)
     this.profile = h('div')
-    this.content = h('div', { class: 'columns' },
-      h('div', {}, h('section', {}, h('h2', {}, 'Methods'), this.search, h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Methods' }, this.table.element), this.found, this.latency), this.links,
-        h('details', { class: 'profile' }, h('summary', {}, 'Profile'), this.profile)),
-      h('div', {}, this.#form.element, this.#events.element))
-    this.element = h('div', { class: 'plugin' },
-      h('header', {}, h('div', { class: 'title' }, this.condition, this.heading, this.state, h('span', { class: 'space' }), this.outcome, this.toggle, this.messages), this.about, this.place, this.error),
-      this.absent, this.content)
+    this.content = h(
+      'div',
+      { class: 'columns' },
+      h(
+        'div',
+        {},
+        h(
+          'section',
+          {},
+          h('h2', {}, 'Methods'),
+          this.search,
+          h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Methods' }, this.table.element),
+          this.found,
+          this.latency,
+        ),
+        this.links,
+        h('details', { class: 'profile' }, h('summary', {}, 'Profile'), this.profile),
+      ),
+      h('div', {}, this.#form.element, this.#events.element),
+    )
+    this.element = h(
+      'div',
+      { class: 'plugin' },
+      h(
+        'header',
+        {},
+        h(
+          'div',
+          { class: 'title' },
+          this.condition,
+          this.heading,
+          this.state,
+          h('span', { class: 'space' }),
+          this.outcome,
+          this.toggle,
+          this.messages,
+        ),
+        this.about,
+        this.place,
+        this.error,
+      ),
+      this.absent,
+      this.content,
+    )
   }
 }

@@ -33,7 +33,7 @@ export class Store {
     }
     for (const change of plugins) {
       const known = this.plugins.get(change.name)
-      if (change.link) change.links = [...known?.links ?? [], change.link].slice(-MAX_LINKS)
+      if (change.link) change.links = [...(known?.links ?? []), change.link].slice(-MAX_LINKS)
       if (known) {
         Object.assign(known, change)
       } else {
@@ -62,21 +62,34 @@ export class Store {
 
   /** All plugins, by name. */
   get sorted() {
-    return this.#sorted ??= [...this.plugins.values()].sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+    return (this.#sorted ??= [...this.plugins.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)))
   }
 
   get totals() {
     if (this.#totals) return this.#totals
-    const totals = { plugins: this.plugins.size, active: 0, remote: 0, up: 0, down: 0, connecting: 0, calls: 0, errors: 0, rate: 0, waiting: 0, running: 0 }
+    const totals = {
+      plugins: this.plugins.size,
+      active: 0,
+      remote: 0,
+      up: 0,
+      down: 0,
+      connecting: 0,
+      calls: 0,
+      errors: 0,
+      rate: 0,
+      waiting: 0,
+      running: 0,
+    }
     for (const { active, link, statistics } of this.plugins.values()) {
       if (active) totals.active++
       if (link) {
         totals.remote++
         if (link.state in totals) totals[link.state]++
       }
-      if (statistics) for (const member of ['calls', 'errors', 'rate', 'waiting', 'running']) totals[member] += statistics[member] ?? 0
+      if (statistics)
+        for (const member of ['calls', 'errors', 'rate', 'waiting', 'running']) totals[member] += statistics[member] ?? 0
     }
-    return this.#totals = totals
+    return (this.#totals = totals)
   }
 
   #point() {

@@ -73,12 +73,16 @@ export class Stream {
         const { plugin, direction } = record
         const key = way => JSON.stringify([plugin, way, message.id])
         if (message.action === 'request') return this.#exchange(record, key(direction), this.#responses, this.#requests)
-        if (message.action === 'response') return this.#exchange(record, key(OPPOSITE[direction]), this.#requests, this.#responses)
+        if (message.action === 'response')
+          return this.#exchange(record, key(OPPOSITE[direction]), this.#requests, this.#responses)
         return this.#row(record, ofMessage)
       }
-      case 'event': return this.#row(record, ofEvent)
-      case 'link': return this.#row(record, ofLink)
-      default: return this.#row(record, ofBadFrame)
+      case 'event':
+        return this.#row(record, ofEvent)
+      case 'link':
+        return this.#row(record, ofLink)
+      default:
+        return this.#row(record, ofBadFrame)
     }
   }
 
@@ -96,7 +100,7 @@ export class Stream {
   /** A request and its response have the same id; an id is used again once it was answered. */
   #exchange(record, key, others, own) {
     const row = others.get(key)
-    const isInOrder = row && (headOf(record).action === 'response') === (record.seq > row.records[0].seq)
+    const isInOrder = row && (headOf(record).action === 'response') === record.seq > row.records[0].seq
     if (isInOrder) {
       others.delete(key)
       insert(row, record)
@@ -136,8 +140,18 @@ export function ofCall(row) {
   const { from, to, key, call, at } = row.records[0]
   const state = ended?.outcome ?? (started ? 'running' : 'waiting')
   Object.assign(row, {
-    kind: 'call', at, from, to, key, call, state, isFailed: state === 'failed' || state === 'dropped',
-    waited: (ended ?? started)?.waited, ran: ended?.ran, args: queued, result: ended,
+    kind: 'call',
+    at,
+    from,
+    to,
+    key,
+    call,
+    state,
+    isFailed: state === 'failed' || state === 'dropped',
+    waited: (ended ?? started)?.waited,
+    ran: ended?.ran,
+    args: queued,
+    result: ended,
   })
 }
 
@@ -149,21 +163,47 @@ function ofMessage(row) {
   const sender = request ? direction : OPPOSITE[direction]
   const error = response && headOf(response).error
   Object.assign(row, {
-    kind: 'message', at, plugin, action: head.action, key: head.key, name: head.name, messageId: head.id, isFailed: Boolean(error),
-    from: sender === 'toPlugin' ? 'engine' : plugin, to: sender === 'toPlugin' ? plugin : 'engine',
-    state: response ? error ? 'failed' : 'returned' : head.action === 'request' ? 'unanswered' : 'sent',
-    took: request && response ? response.at - request.at : undefined, args: request, result: response,
+    kind: 'message',
+    at,
+    plugin,
+    action: head.action,
+    key: head.key,
+    name: head.name,
+    messageId: head.id,
+    isFailed: Boolean(error),
+    from: sender === 'toPlugin' ? 'engine' : plugin,
+    to: sender === 'toPlugin' ? plugin : 'engine',
+    state: response ? (error ? 'failed' : 'returned') : head.action === 'request' ? 'unanswered' : 'sent',
+    took: request && response ? response.at - request.at : undefined,
+    args: request,
+    result: response,
   })
 }
 
 function ofEvent(row) {
   const [record] = row.records
-  Object.assign(row, { kind: 'event', at: record.at, from: record.from, key: record.key, listeners: record.listeners, args: record, state: 'emitted' })
+  Object.assign(row, {
+    kind: 'event',
+    at: record.at,
+    from: record.from,
+    key: record.key,
+    listeners: record.listeners,
+    args: record,
+    state: 'emitted',
+  })
 }
 
 function ofLink(row) {
   const [{ at, plugin, text }] = row.records
-  Object.assign(row, { kind: 'link', at, plugin, from: plugin, text, isFailed: text.startsWith('down'), state: text.split(' ')[0] })
+  Object.assign(row, {
+    kind: 'link',
+    at,
+    plugin,
+    from: plugin,
+    text,
+    isFailed: text.startsWith('down'),
+    state: text.split(' ')[0],
+  })
 }
 
 function ofBadFrame(row) {
@@ -183,10 +223,26 @@ export function headOf({ data }) {
       return undefined
     }
   }
-  return { action: member('action'), id: member('id'), name: member('name'), key: member('key'), error: member('error') ?? (text.includes('"error":') ? '…' : undefined) }
+  return {
+    action: member('action'),
+    id: member('id'),
+    name: member('name'),
+    key: member('key'),
+    error: member('error') ?? (text.includes('"error":') ? '…' : undefined),
+  }
 }
 
 /** The text of a row that a search looks through: names, and the beginning of each payload. */
 export function haystack(row) {
-  return row.haystack ??= [row.from, row.to, row.key, row.plugin, row.text, row.state, ...row.records.map(({ data }) => data === undefined ? '' : JSON.stringify(data).slice(0, SEARCHED))].join('\n').toLowerCase()
+  return (row.haystack ??= [
+    row.from,
+    row.to,
+    row.key,
+    row.plugin,
+    row.text,
+    row.state,
+    ...row.records.map(({ data }) => (data === undefined ? '' : JSON.stringify(data).slice(0, SEARCHED))),
+  ]
+    .join('\n')
+    .toLowerCase())
 }

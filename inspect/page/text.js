@@ -31,18 +31,22 @@ export function duration(micros) {
   if (micros < 1000) return `${Math.round(micros)} µs`
   if (micros < 1e6) return `${significant(micros / 1000)} ms`
   if (micros < 60e6) return `${significant(micros / 1e6)} s`
-  if (micros < 3600e6) return `${Math.floor(micros / 60e6)} min ${Math.round(micros % 60e6 / 1e6)} s`
-  return `${Math.floor(micros / 3600e6)} h ${Math.round(micros % 3600e6 / 60e6)} min`
+  if (micros < 3600e6) return `${Math.floor(micros / 60e6)} min ${Math.round((micros % 60e6) / 1e6)} s`
+  return `${Math.floor(micros / 3600e6)} h ${Math.round((micros % 3600e6) / 60e6)} min`
 }
 
-const significant = number => number < 10 ? number.toFixed(2) : number < 100 ? number.toFixed(1) : number.toFixed(0)
+const significant = number => (number < 10 ? number.toFixed(2) : number < 100 ? number.toFixed(1) : number.toFixed(0))
 
 const grouped = new Intl.NumberFormat('en-US')
 
 /** A count: exact up to 99,999. */
 export function count(number = 0) {
   if (number < 1e5) return grouped.format(number)
-  return number < 1e6 ? `${Math.floor(number / 1e3)}k` : number < 1e9 ? `${(number / 1e6).toFixed(1)}M` : `${(number / 1e9).toFixed(1)}G`
+  return number < 1e6
+    ? `${Math.floor(number / 1e3)}k`
+    : number < 1e9
+      ? `${(number / 1e6).toFixed(1)}M`
+      : `${(number / 1e9).toFixed(1)}G`
 }
 
 export const exact = number => grouped.format(number)
@@ -50,9 +54,14 @@ export const exact = number => grouped.format(number)
 export const plural = (number, one, many = `${one}s`) => `${exact(number)} ${number === 1 ? one : many}`
 
 /** Calls a second. */
-export const rate = number => number >= 10 ? `${count(Math.round(number))}/s` : number > 0 ? `${number.toFixed(1)}/s` : '0/s'
+export const rate = number => (number >= 10 ? `${count(Math.round(number))}/s` : number > 0 ? `${number.toFixed(1)}/s` : '0/s')
 
-export const bytes = number => number < 1024 ? `${number} B` : number < 1 << 20 ? `${(number / 1024).toFixed(1)} KiB` : `${(number / (1 << 20)).toFixed(1)} MiB`
+export const bytes = number =>
+  number < 1024
+    ? `${number} B`
+    : number < 1 << 20
+      ? `${(number / 1024).toFixed(1)} KiB`
+      : `${(number / (1 << 20)).toFixed(1)} MiB`
 
 /** The wall clock in milliseconds since 1970, to the millisecond. */
 export function clock(millis) {

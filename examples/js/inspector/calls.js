@@ -5,6 +5,7 @@ exports['a call returns its result, and its failure is shown'] = async ({ host, 
   const { url } = await host('--quiet')
   const viewer = await view(url)
   await viewer.live()
+  await viewer.shows('.overview', 'No calls yet')
   await viewer.click('.plugin-row', 'calculator')
   await viewer.click('tbody button.link', 'add')
   assert.equal(await viewer.page.$eval('#method', input => input.value), 'add')

@@ -1,5 +1,6 @@
 // Who may connect, and what happens when the connection is lost.
 const assert = require('assert')
+const WebSocket = require('ws')
 
 exports['a page reconnects after the engine restarted, and says so if the token is another'] = async ({ host, view }) => {
   const first = await host('--quiet', '--token', 'fixed')
@@ -35,11 +36,39 @@ exports['seven tabs are live at once'] = async ({ host, view }) => {
     await viewer.shows('.row', 'add')
     viewers.push(viewer)
   }
-  const newest = viewer => viewer.page.$$eval('.row .at', cells => cells.map(cell => cell.textContent).sort().at(-1))
+  const newest = viewer =>
+    viewer.page.$$eval('.row .at', cells =>
+      cells
+        .map(cell => cell.textContent)
+        .sort()
+        .at(-1),
+    )
   for (const viewer of viewers) {
     const before = await newest(viewer)
-    await viewer.until('newer rows', before => [...document.querySelectorAll('.row .at')].some(cell => cell.textContent > before), before)
+    await viewer.until(
+      'newer rows',
+      before => [...document.querySelectorAll('.row .at')].some(cell => cell.textContent > before),
+      before,
+    )
   }
+}
+
+exports['a page beyond the limit of viewers says so, and is live when there is a place'] = async ({ host, view }) => {
+  const { url, origin, token } = await host('--quiet')
+  const viewers = await Promise.all(
+    Array.from(
+      { length: 64 },
+      () =>
+        new Promise((done, fail) => {
+          const socket = new WebSocket(`${origin.replace('http', 'ws')}/ws`, { headers: { authorization: `Bearer ${token}` } })
+          socket.on('open', () => done(socket)).on('error', fail)
+        }),
+    ),
+  )
+  const viewer = await view(url, { expected: /WebSocket connection|503/ })
+  await viewer.shows('#banner', 'as many viewers as it allows')
+  viewers.forEach(socket => socket.close())
+  await viewer.live()
 }
 
 exports['a foreign page, a foreign name and a wrong token are refused, in words'] = async ({ host, view }) => {
@@ -54,23 +83,31 @@ exports['a foreign page, a foreign name and a wrong token are refused, in words'
   const other = await host('--quiet')
   const page = await view(other.url, { expected: /WebSocket connection|policy:|Content Security Policy|Refused/ })
   await page.live()
-  const connects = await page.page.evaluate(url => new Promise(done => {
-    try {
-      const socket = new WebSocket(url)
-      socket.onopen = () => done(true)
-      socket.onerror = () => done(false)
-    } catch {
-      done(false)
-    }
-  }), `ws://127.0.0.1:${port}/ws?token=${token}`)
+  const connects = await page.page.evaluate(
+    url =>
+      new Promise(done => {
+        try {
+          const socket = new WebSocket(url)
+          socket.onopen = () => done(true)
+          socket.onerror = () => done(false)
+        } catch {
+          done(false)
+        }
+      }),
+    `ws://127.0.0.1:${port}/ws?token=${token}`,
+  )
   assert.equal(connects, false)
   // Without that page's policy it is the server that refuses.
   const blank = await view('about:blank', { expected: refused })
-  const reached = await blank.page.evaluate(url => new Promise(done => {
-    const socket = new WebSocket(url)
-    socket.onopen = () => done(true)
-    socket.onerror = () => done(false)
-  }), `ws://127.0.0.1:${port}/ws?token=${token}`)
+  const reached = await blank.page.evaluate(
+    url =>
+      new Promise(done => {
+        const socket = new WebSocket(url)
+        socket.onopen = () => done(true)
+        socket.onerror = () => done(false)
+      }),
+    `ws://127.0.0.1:${port}/ws?token=${token}`,
+  )
   assert.equal(reached, false)
   assert.ok(url.includes(token))
 }

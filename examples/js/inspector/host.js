@@ -6,7 +6,7 @@ exports.Inspected = class Inspected {
   /** Starts the program, and resolves when its inspector has a URL. */
   static async start(program, args) {
     const host = new Inspected()
-    const child = host.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = (host.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] }))
     host.ended = new Promise(done => child.on('exit', done))
     host.url = await new Promise((done, fail) => {
       child.on('error', fail).on('exit', code => fail(new Error(`${program} ended with ${code}`)))

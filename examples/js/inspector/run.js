@@ -28,6 +28,8 @@ async function main() {
       return viewer
     },
   }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.once(signal, () => Promise.all(hosts.map(host => host.stop())).finally(() => process.exit(1)))
   let failures = 0
   try {
     if (flag('screenshots')) return await screenshots(tools, flag('screenshots'))
@@ -53,4 +55,10 @@ async function main() {
   if (failures) throw new Error(`${failures} failed`)
 }
 
-main().then(() => process.exit(0), error => { console.error(`error: ${error.message}`); process.exit(1) })
+main().then(
+  () => process.exit(0),
+  error => {
+    console.error(`error: ${error.message}`)
+    process.exit(1)
+  },
+)

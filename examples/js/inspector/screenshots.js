@@ -22,7 +22,11 @@ exports.screenshots = async ({ host, view }, folder) => {
   }
   await new Promise(done => setTimeout(done, HISTORY))
   for (const { name, viewer } of viewers) {
-    if (name.includes('overview')) await viewer.until('calls that wait', () => document.querySelector('.edge-label.wait') && document.querySelector('.pips .wait'))
+    if (name.includes('overview'))
+      await viewer.until(
+        'calls that wait',
+        () => document.querySelector('.edge-label.wait') && document.querySelector('.pips .wait'),
+      )
     if (name.includes('messages')) {
       await viewer.type('.toolbar input', 'divide')
       await viewer.click('.row.is-failed', 'app → calculator')

@@ -10,16 +10,33 @@ exports.Viewer = class Viewer {
   expected = undefined
 
   /** Options: `hash`, `width`, `height`, `theme`, and `expected`, a pattern of errors on the console that the test causes. */
-  static async open(browser, url, { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, scale = 1, expected } = {}) {
+  static async open(
+    browser,
+    url,
+    { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, scale = 1, expected } = {},
+  ) {
     const viewer = new Viewer()
     viewer.expected = expected
     viewer.context = await browser.createBrowserContext()
-    const page = viewer.page = await viewer.context.newPage()
-    page.on('console', message => ['error', 'warn'].includes(message.type()) && viewer.errors.push(`${message.type()}: ${message.text()}`))
+    const page = (viewer.page = await viewer.context.newPage())
+    page.on(
+      'console',
+      message => ['error', 'warn'].includes(message.type()) && viewer.errors.push(`${message.type()}: ${message.text()}`),
+    )
     page.on('pageerror', error => viewer.errors.push(`uncaught: ${error?.stack ?? error}`))
-    page.on('dialog', dialog => { viewer.errors.push(`dialog: ${dialog.message()}`); dialog.dismiss() })
-    await page.evaluateOnNewDocument(() => document.addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)))
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }, { name: 'prefers-reduced-motion', value: reducedMotion ? 'reduce' : 'no-preference' }])
+    page.on('dialog', dialog => {
+      viewer.errors.push(`dialog: ${dialog.message()}`)
+      dialog.dismiss()
+    })
+    await page.evaluateOnNewDocument(() =>
+      document.addEventListener('securitypolicyviolation', event =>
+        console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
+      ),
+    )
+    await page.emulateMediaFeatures([
+      { name: 'prefers-color-scheme', value: theme },
+      { name: 'prefers-reduced-motion', value: reducedMotion ? 'reduce' : 'no-preference' },
+    ])
     await page.setViewport({ width, height, deviceScaleFactor: scale })
     await page.goto(url + hash)
     return viewer
@@ -36,18 +53,35 @@ exports.Viewer = class Viewer {
   }
 
   live() {
-    return this.until('live', () => document.querySelector('#status').textContent.trim() === 'Live' && document.querySelectorAll('.plugin-row').length > 0)
+    return this.until(
+      'live',
+      () =>
+        document.querySelector('#status').textContent.trim() === 'Live' && document.querySelectorAll('.plugin-row').length > 0,
+    )
   }
 
   /** Waits until an element shows a text. */
   shows(selector, text) {
-    return this.until(`"${text}" in ${selector}`, (selector, text) => [...document.querySelectorAll(selector)].some(element => element.checkVisibility() && element.textContent.includes(text)), selector, text)
+    return this.until(
+      `"${text}" in ${selector}`,
+      (selector, text) =>
+        [...document.querySelectorAll(selector)].some(element => element.checkVisibility() && element.textContent.includes(text)),
+      selector,
+      text,
+    )
   }
 
   async click(selector, text = '') {
     await this.shows(selector, text)
     // Elements that are updated each second stay, but the page may scroll.
-    await this.page.evaluate((selector, text) => [...document.querySelectorAll(selector)].find(element => element.checkVisibility() && element.textContent.includes(text)).click(), selector, text)
+    await this.page.evaluate(
+      (selector, text) =>
+        [...document.querySelectorAll(selector)]
+          .find(element => element.checkVisibility() && element.textContent.includes(text))
+          .click(),
+      selector,
+      text,
+    )
   }
 
   async type(selector, text) {
@@ -68,12 +102,16 @@ exports.Viewer = class Viewer {
   }
 
   go(hash) {
-    return this.page.evaluate(hash => { location.hash = hash }, hash)
+    return this.page.evaluate(hash => {
+      location.hash = hash
+    }, hash)
   }
 
   /** The texts of all elements. */
   texts(selector) {
-    return this.page.$$eval(selector, elements => elements.filter(element => element.checkVisibility()).map(element => element.textContent))
+    return this.page.$$eval(selector, elements =>
+      elements.filter(element => element.checkVisibility()).map(element => element.textContent),
+    )
   }
 
   /** Calls a method of a plugin with the form. */
@@ -87,11 +125,16 @@ exports.Viewer = class Viewer {
   }
 
   assertNoErrors() {
-    assert.deepEqual(this.errors.filter(error => !this.expected?.test(error)), [])
+    assert.deepEqual(
+      this.errors.filter(error => !this.expected?.test(error)),
+      [],
+    )
   }
 
   async describe() {
-    const text = await this.page.evaluate(() => `${location.hash}\n${document.body?.innerText.slice(0, 1500)}`).catch(error => error.message)
+    const text = await this.page
+      .evaluate(() => `${location.hash}\n${document.body?.innerText.slice(0, 1500)}`)
+      .catch(error => error.message)
     return `--- ${text}\n${this.errors.join('\n')}\n---`
   }
 

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("overview.js", JS, include_str!("../../page/overview.js")),
     ("plugin.js", JS, include_str!("../../page/plugin.js")),
     ("plugins.js", JS, include_str!("../../page/plugins.js")),
+    ("row.js", JS, include_str!("../../page/row.js")),
     ("store.js", JS, include_str!("../../page/store.js")),
     ("stream.js", JS, include_str!("../../page/stream.js")),
     ("style.css", CSS, include_str!("../../page/style.css")),
