@@ -1,5 +1,6 @@
 //! Makes records of observations.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ pub struct Capture {
     began: Instant,
     records: AtomicU64,
     max_data: usize,
-    redaction: Redaction,
+    redaction: Arc<Redaction>,
     values: bool,
 }
 
@@ -33,7 +34,7 @@ impl Capture {
             began: Instant::now(),
             records: AtomicU64::new(0),
             max_data: 16 * 1024,
-            redaction: Redaction::default(),
+            redaction: Arc::default(),
             values: false,
         }
     }
@@ -52,12 +53,12 @@ impl Capture {
     /// If there is any pointer, nothing is kept of a payload that is too long or cannot be parsed, except its length.
     #[must_use]
     pub fn redact(mut self, pointers: impl IntoIterator<Item = impl Into<String>>) -> Capture {
-        self.redaction.extend(pointers.into_iter().map(Into::into));
+        Arc::make_mut(&mut self.redaction).extend(pointers.into_iter().map(Into::into));
         self
     }
 
-    /// Whether values that are not serialized between plugins of this process are serialized for records. Default `false`:
-    /// their size is kept.
+    /// Whether values that are not serialized between plugins of this process are serialized for records, unless their JSON
+    /// is longer than [`max_data`](Capture::max_data). Default `false`: their size is kept.
     #[must_use]
     pub fn values(mut self, are_kept: bool) -> Capture {
         self.values = are_kept;
@@ -67,6 +68,11 @@ impl Capture {
     /// When the capture began: the time 0 of its records.
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn redaction(&self) -> Arc<Redaction> {
+        Arc::clone(&self.redaction)
     }
 
     /// What is kept: the limit in bytes, whether values are serialized, and the pointers that are redacted.
@@ -85,11 +91,11 @@ impl Capture {
                     Way::ToPlugin => Direction::ToPlugin,
                     Way::FromPlugin => Direction::FromPlugin,
                 });
-                self.keep_message(&mut record, message, self.values || !moves_values);
+                self.keep_message(&mut record, message, if *moves_values { self.serialized() } else { usize::MAX });
             }
             Observation::CallQueued { call, args } => {
                 of_call(&mut record, Kind::CallQueued, call);
-                self.keep_payload(&mut record, args, self.values);
+                self.keep_payload(&mut record, args, self.serialized());
             }
             Observation::CallStarted { call, waited } => {
                 of_call(&mut record, Kind::CallStarted, call);
@@ -101,11 +107,11 @@ impl Capture {
                 record.ran = ran.map(micros);
                 record.outcome = Some(match outcome {
                     CallOutcome::Returned(result) => {
-                        self.keep_payload(&mut record, result, self.values);
+                        self.keep_payload(&mut record, result, self.serialized());
                         Outcome::Returned
                     }
                     CallOutcome::Failed(error) => {
-                        self.keep_payload(&mut record, &error.to_payload(), true);
+                        self.keep_payload(&mut record, &error.to_payload(), usize::MAX);
                         Outcome::Failed
                     }
                     _ => Outcome::Dropped,
@@ -116,7 +122,7 @@ impl Capture {
                 record.from = Some(name(emitter));
                 record.key = Some(name(event));
                 record.listeners = Some(*listeners);
-                self.keep_payload(&mut record, args, self.values);
+                self.keep_payload(&mut record, args, self.serialized());
             }
             Observation::Link { plugin, state } => {
                 record.kind = Kind::Link;
@@ -142,7 +148,7 @@ impl Capture {
     /// What may be shown of a payload, up to `max` bytes; and its length, if that is not all.
     #[cfg(feature = "server")]
     pub(crate) fn shown(&self, payload: &Payload, max: usize) -> (Option<Box<RawValue>>, Option<usize>) {
-        let Ok(text) = text(payload, true) else { return (None, None) };
+        let Ok(text) = text(payload, usize::MAX) else { return (None, None) };
         match self.redaction.apply(text.to_owned(), &[]) {
             Some(json) if json.len() > max => {
                 (serde_json::value::to_raw_value(beginning(&json, max)).ok(), Some(json.len()))
@@ -152,17 +158,22 @@ impl Capture {
         }
     }
 
-    fn keep_payload(&self, record: &mut Record, payload: &Payload, serializes: bool) {
-        match text(payload, serializes) {
+    /// Up to which size values between plugins of this process are serialized.
+    fn serialized(&self) -> usize {
+        if self.values { self.max_data } else { 0 }
+    }
+
+    fn keep_payload(&self, record: &mut Record, payload: &Payload, serialized: usize) {
+        match text(payload, serialized) {
             Ok(text) if text.len() <= self.max_data => self.keep(record, text.to_owned(), &[]),
             Ok(text) => self.cut(record, text.len(), String::new(), text),
             Err(bytes) => record.cut = Some(bytes),
         }
     }
 
-    fn keep_message(&self, record: &mut Record, message: &Message, serializes: bool) {
+    fn keep_message(&self, record: &mut Record, message: &Message, serialized: usize) {
         let payloads = [message.payload.as_ref(), message.error.as_deref()].into_iter().flatten();
-        let texts = payloads.map(|payload| text(payload, serializes)).collect::<Vec<_>>();
+        let texts = payloads.map(|payload| text(payload, serialized)).collect::<Vec<_>>();
         let is_whole = texts.iter().all(Result::is_ok);
         let bytes: usize = texts.iter().map(|text| text.map_or_else(|bytes| bytes, str::len)).sum();
         let names: usize = [&message.name, &message.key].into_iter().flatten().map(|name| name.len()).sum();
@@ -214,9 +225,12 @@ impl Capture {
     }
 }
 
-/// The JSON text of a payload; or its size in bytes, if it is a value that is not to be, or cannot be, serialized.
-fn text(payload: &Payload, serializes: bool) -> Result<&str, usize> {
-    if serializes && payload.json_text().is_none() {
+/// The JSON text of a payload. A value is serialized if its JSON has about `max` bytes at most.
+///
+/// # Errors
+/// The size in bytes of a value that is not, or cannot be, serialized.
+fn text(payload: &Payload, max: usize) -> Result<&str, usize> {
+    if payload.json_text().is_none() && max > 0 && payload.held_bytes(true) <= max {
         // Kept in the payload, so that a link does not serialize it again.
         let _ = payload.to_json();
     }

@@ -1,12 +1,12 @@
 //! The most recent records of an engine.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_core::{Observation, Observer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::capture::Capture;
 use crate::record::{Kind, Outcome, Record};
@@ -64,7 +64,7 @@ pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// Those of these kinds. `None` matches all.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "distinct")]
     pub kinds: Option<Vec<Kind>>,
     /// Only what failed: calls that ended otherwise than with a result, frames that cannot be read, links that went down,
     /// and messages with an error.
@@ -85,6 +85,16 @@ pub struct Page {
     pub last: u64,
     /// [`Recent::after`]: the number of records that were left out, matching or not.
     pub missed: u64,
+}
+
+/// A long list would cost time for each record.
+fn distinct<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Vec<Kind>>, D::Error> {
+    let mut kinds = Option::<Vec<Kind>>::deserialize(json)?;
+    let mut seen = HashSet::new();
+    if let Some(kinds) = &mut kinds {
+        kinds.retain(|kind| seen.insert(*kind));
+    }
+    Ok(kinds)
 }
 
 impl Recent {
@@ -168,7 +178,8 @@ impl Recent {
     }
 }
 
-fn bytes(record: &Record) -> usize {
+/// What a record occupies, approximately.
+pub(crate) fn bytes(record: &Record) -> usize {
     let names = [&record.plugin, &record.from, &record.to, &record.key, &record.text];
     let names: usize = names.into_iter().flatten().map(|name| name.len()).sum();
     OVERHEAD + names + record.data.as_ref().map_or(0, |data| data.get().len())

@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub(crate) const HIDDEN: &str = "…";
 
 /// The JSON pointers of secrets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Redaction {
     pointers: Vec<String>,
     /// The parts of each.

@@ -24,7 +24,7 @@ async fn the_oldest_records_give_way_by_number_and_by_bytes() {
     assert_eq!((recent.newest(), kept.first, kept.more), (30, 24, false));
     assert_eq!(kept.records.iter().map(|record| record.seq).collect::<Vec<_>>(), (24..=30).collect::<Vec<_>>());
 
-    let recent = Recent::new(Capture::new(), 1000, 50_000);
+    let recent = Recent::new(Capture::new().values(true), 1000, 50_000);
     let (_engine, app, _observing) = engine(&recent).await;
     for _ in 0..20 {
         app.call::<String>("calc", "echo", ("x".repeat(10_000),)).await.unwrap();

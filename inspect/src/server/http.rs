@@ -31,12 +31,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum length of a viewer's message, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 
+const NO_SUCH_FILE: &str = "404: the inspector has no such file; its page is at /\n";
+
 /// Accepts connections. Dropping the future ends those that are not viewers.
 pub(super) async fn accept(mut listener: Listener, admission: Admission, server: Arc<Server>) {
     let router = Router::new()
         .route("/", get(index))
         .route("/ws", get(websocket))
         .route("/{file}", get(file))
+        .fallback(async || (StatusCode::NOT_FOUND, NO_SUCH_FILE))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "405: use GET\n"))
         .layer(from_fn_with_state(Arc::clone(&server), guarded))
         .with_state(Arc::clone(&server));
     loop {
@@ -96,7 +100,7 @@ async fn index(State(server): State<Arc<Server>>, request: Request) -> Result<Re
 async fn file(Path(name): Path<String>) -> Response {
     match page::file(&name) {
         Some((kind, contents)) => ([(header::CONTENT_TYPE, kind)], contents).into_response(),
-        None => (StatusCode::NOT_FOUND, "404: the inspector has no such file\n").into_response(),
+        None => (StatusCode::NOT_FOUND, NO_SUCH_FILE).into_response(),
     }
 }
 

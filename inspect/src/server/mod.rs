@@ -65,8 +65,8 @@ pub async fn serve(engine: &Engine, options: ServeOptions) -> Result<Inspector, 
     let address = listener.local_addr();
     let url = format!("{}/?{}", listener.url("http"), auth::query(&token));
     let began = wall_clock_since(capture.began().elapsed());
-    let statistics = Statistics::since(capture.began());
-    let recent = Recent::new(capture, max_records, max_bytes);
+    let statistics = Statistics::since(capture.began(), capture.redaction());
+    let recent = Recent::new(capture.values(true), max_records, max_bytes);
     let client = engine.register(Plugin::new(name))?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let server = Arc::new(Server {

@@ -31,7 +31,8 @@ pub struct ServeOptions {
     pub allow_calls: bool,
     /// The name of the plugin in whose name viewers act. Default `inspector`.
     pub name: String,
-    /// What of the payloads is kept. Default: [`Capture::new`].
+    /// What of the payloads is kept. Default: [`Capture::new`]. Values between plugins of
+    /// this process are always serialized ([`Capture::values`]).
     pub capture: Capture,
     /// The number of records that are kept. Default 10,000.
     pub max_records: usize,

@@ -31,6 +31,8 @@ const EVENTS: usize = 64;
 const MAX_ARGS: usize = 16 << 10;
 /// Records in a response.
 const MAX_HISTORY: usize = 1000;
+/// The bytes of records in one response to `history`: several such responses may wait for a viewer.
+const MAX_HISTORY_BYTES: usize = 1 << 20;
 const HISTORY: usize = 100;
 
 /// Serves requests until the viewer leaves.
@@ -80,10 +82,15 @@ impl Session<'_> {
     fn request(&mut self, text: &str) -> Result<(), Full> {
         let request: Request = match serde_json::from_str(text) {
             Ok(request) => request,
-            Err(error) => return self.respond(&Value::Null, wrong(&format!("not a request: {error}"))),
+            Err(error) => {
+                let id = serde_json::from_str(text)
+                    .ok()
+                    .and_then(|mut request: Value| request.get_mut("id").map(Value::take).filter(is_id));
+                return self.respond(&id.unwrap_or_default(), wrong(&format!("not a request: {error}")));
+            }
         };
         let id = match &request.id {
-            Some(id) if id.is_number() || id.as_str().is_some_and(|id| id.len() <= 256) => id.clone(),
+            Some(id) if is_id(id) => id.clone(),
             _ => return self.respond(&Value::Null, wrong("a request needs an `id`: a number or a short string")),
         };
         match self.start(request, &id) {
@@ -244,9 +251,21 @@ impl Session<'_> {
         let filter = request.filter.flatten().unwrap_or_default();
         let limit = request.limit.unwrap_or(HISTORY).min(MAX_HISTORY);
         let page = self.server.recent.history(request.before.unwrap_or(u64::MAX), limit, &filter);
-        let records = page.records.iter().map(|record| &**record).collect();
-        Outcome::ok(&History { records, first: page.first, more: page.more })
+        let mut bytes = 0;
+        let fits = |record: &&Arc<Record>| {
+            bytes += crate::recent::bytes(record);
+            bytes <= MAX_HISTORY_BYTES
+        };
+        // At least the newest one, or the viewer would never get further.
+        let count = page.records.iter().rev().take_while(fits).count().max(1).min(page.records.len());
+        let (left_out, records) = page.records.split_at(page.records.len() - count);
+        let records = records.iter().map(|record| &**record).collect();
+        Outcome::ok(&History { records, first: page.first, more: page.more || !left_out.is_empty() })
     }
+}
+
+fn is_id(id: &Value) -> bool {
+    id.is_number() || id.as_str().is_some_and(|id| id.len() <= 256)
 }
 
 fn wrong(why: &str) -> Outcome {

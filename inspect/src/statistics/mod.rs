@@ -20,6 +20,7 @@ pub use self::snapshot::{
     CallerStatistics, Calls, EdgeStatistics, EventStatistics, LastError, Latency, MethodStatistics, PluginDetails,
     PluginStatistics, Snapshot,
 };
+use crate::redact::{HIDDEN, Redaction};
 use crate::text::{beginning, micros, plugin_of};
 
 /// Enough that a snapshot holds up a call for less than a millisecond, even if all entries are in use.
@@ -61,6 +62,7 @@ pub struct Statistics(Arc<Shared>);
 
 struct Shared {
     began: Instant,
+    redaction: Arc<Redaction>,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
     links: Mutex<Links>,
@@ -93,13 +95,14 @@ impl Statistics {
     /// Without any counts.
     #[allow(clippy::new_without_default, reason = "the clock starts")]
     pub fn new() -> Statistics {
-        Statistics::since(Instant::now())
+        Statistics::since(Instant::now(), Arc::default())
     }
 
-    /// Whose times count from that moment.
-    pub(crate) fn since(began: Instant) -> Statistics {
+    /// Whose times count from that moment, and whose errors have no secrets.
+    pub(crate) fn since(began: Instant, redaction: Arc<Redaction>) -> Statistics {
         Statistics(Arc::new(Shared {
             began,
+            redaction,
             hasher: RandomState::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
             links: Mutex::default(),
@@ -148,7 +151,7 @@ impl Statistics {
                 at: self.now(),
                 from: beginning(call.from, MAX_NAME).into(),
                 method: beginning(call.method, MAX_NAME).into(),
-                text: Excerpt::new(error).to_string().into(),
+                text: self.shown(error).into(),
             }),
             _ => None,
         };
@@ -168,6 +171,17 @@ impl Statistics {
                 });
             }
             _ => self.update(names, end),
+        }
+    }
+
+    fn shown(&self, error: &CallError) -> String {
+        if self.0.redaction.is_empty() {
+            return Excerpt::new(error).to_string();
+        }
+        let json = error.to_payload().to_json().ok().and_then(|json| String::from_utf8(json.to_vec()).ok());
+        match json.and_then(|json| self.0.redaction.apply(json, &[])) {
+            Some(json) => Excerpt::new(serde_json::from_str(&json).unwrap_or(json)).to_string(),
+            None => HIDDEN.to_owned(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector_core::{Engine, Plugin};
-use connector_inspect::{ServeOptions, serve};
+use connector_inspect::{Filter, ServeOptions, serve};
 use serde_json::json;
 
 use crate::support::{Known, Viewer, calls_allowed, engine, within};
@@ -132,4 +132,35 @@ async fn old_records_give_way_and_the_viewer_sees_how_many() {
     assert_eq!(records["records"].as_array().unwrap().len(), 10);
     let history = viewer.ok("history", json!({ "limit": 1000 })).await;
     assert_eq!((&history["first"], history["records"].as_array().unwrap().len()), (&json!(newest + 271), 30));
+}
+
+#[tokio::test]
+async fn a_history_of_large_records_comes_in_parts() {
+    let (engine, app) = engine().await;
+    let inspector = calls_allowed(&engine).await;
+    for _ in 0..200 {
+        app.call::<String>("calc", "text", (15_000,)).await.unwrap();
+    }
+    let mut viewer = Viewer::connect(&inspector).await;
+    let (mut before, mut records) = (u64::MAX, 0);
+    loop {
+        let page = viewer
+            .ok("history", json!({ "before": before, "limit": 1000, "filter": { "kinds": ["callEnded"] } }))
+            .await;
+        assert!(page.to_string().len() < 2 << 20);
+        let page_records = page["records"].as_array().unwrap();
+        records += page_records.len();
+        before = page_records[0]["seq"].as_u64().unwrap();
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(records, 200);
+}
+
+#[test]
+fn a_filter_has_each_kind_once() {
+    let kinds = vec!["zz"; 100_000];
+    let filter: Filter = serde_json::from_value(json!({ "kinds": kinds })).unwrap();
+    assert_eq!(filter.kinds.unwrap().len(), 1);
 }

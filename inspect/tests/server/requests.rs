@@ -1,5 +1,6 @@
 //! What a viewer can do.
 
+use connector_core::{Json, Plugin};
 use connector_inspect::{Capture, ServeOptions, serve};
 use serde_json::json;
 
@@ -75,10 +76,12 @@ async fn a_request_that_is_wrong_gets_an_error_and_does_not_end_the_connection()
     let (engine, _app) = engine().await;
     let inspector = calls_allowed(&engine).await;
     let mut viewer = Viewer::connect(&inspector).await;
-    for text in ["", "[]", "{", "{\"type\":\"call\"}", "{\"type\":\"call\",\"id\":{}}", "{\"type\":1,\"id\":1}"] {
+    let with_id = "{\"type\":1,\"id\":1}";
+    for text in ["", "[]", "{", "{\"type\":\"call\"}", "{\"type\":\"call\",\"id\":{}}", with_id] {
         viewer.send_text(text.to_owned()).await.unwrap();
         let response = viewer.next("result").await;
-        assert_eq!((&response["id"], &response["code"]), (&json!(null), &json!("request")), "{text}");
+        let id = if text == with_id { json!(1) } else { json!(null) };
+        assert_eq!((&response["id"], &response["code"]), (&id, &json!("request")), "{text}");
     }
     for kind in ["", "unknown", "cancel", "unlisten", "listen", "plugin"] {
         assert_eq!(viewer.code(kind, json!({})).await, "request", "{kind}");
@@ -147,4 +150,25 @@ async fn what_is_redacted_reaches_no_viewer() {
     assert_eq!(viewer.next("event").await["args"], json!(["…"]));
     let history = viewer.ok("history", json!({})).await;
     assert!(!history.to_string().contains("s3cret") && history["records"].as_array().unwrap().len() > 1, "{history}");
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_answered_with_its_id() {
+    let (engine, _app) = engine().await;
+    let inspector = calls_allowed(&engine).await;
+    let mut viewer = Viewer::connect(&inspector).await;
+    assert_eq!(viewer.code("call", json!({ "plugin": "calc", "method": "add", "timeout": 1.5 })).await, "request");
+}
+
+#[tokio::test]
+async fn secrets_are_not_shown_in_the_last_error() {
+    let (engine, app) = engine().await;
+    let failing = || async { Err::<(), _>(Json(json!({ "password": "s3cret", "code": 3 }))) };
+    engine.register(Plugin::new("vault").method("open", failing)).unwrap();
+    let options = ServeOptions::default().capture(Capture::new().redact(["/password"]));
+    let inspector = serve(&engine, options).await.unwrap();
+    app.call::<()>("vault", "open", ()).await.unwrap_err();
+    let mut viewer = Viewer::connect(&inspector).await;
+    let details = viewer.ok("plugin", json!({ "plugin": "vault" })).await;
+    assert_eq!(details["methods"][0]["lastError"]["text"], r#"{"code":3,"password":"…"}"#);
 }
