@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use connector_core::{CallError, CallOutcome, ErrorKind, ObservedCall, Refusal};
+use connector_core::{CallError, CallOutcome, ErrorKind, Excerpt, ObservedCall, Refusal};
 
 pub(crate) const SYSTEM: &str = "plugin_connectors";
 pub(crate) const OTHER: &str = "_OTHER";
@@ -12,17 +12,24 @@ pub(crate) const OTHER: &str = "_OTHER";
 pub(crate) const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Methods with series of their own. Plugins may change their lists of methods, so their number needs a bound.
 const MAX_METHODS: usize = 10_000;
+/// Characters of a name that are shown.
+const MAX_NAME: usize = 1024;
 
 /// `plugin/method`. A service is left out: the engine does not check its name, so a caller may make it up.
 pub(crate) fn method(call: &ObservedCall<'_>) -> String {
     let plugin = call.to.split_once('.').map_or(call.to, |(plugin, _)| plugin);
-    format!("{plugin}/{}", call.method)
+    shown(plugin, call.method)
 }
 
 /// The method as the caller named it.
 #[cfg(feature = "otel")]
 pub(crate) fn original(call: &ObservedCall<'_>) -> String {
-    format!("{}/{}", call.to, call.method)
+    shown(call.to, call.method)
+}
+
+/// A caller may name anything of any length.
+fn shown(plugin: &str, method: &str) -> String {
+    Excerpt::up_to(MAX_NAME, format_args!("{plugin}/{method}")).to_string()
 }
 
 /// `ok`, or the kind of failure.

@@ -105,3 +105,12 @@ async fn a_failed_call_says_how_it_failed() {
     let expected = expected.map(|(name, kind, status, original)| (name, kind, status.to_owned(), original.to_owned()));
     assert_eq!(all, expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_of_a_million_characters_is_cut() {
+    let host = traced().await;
+    host.app.call::<Value>("first", &"x".repeat(1_000_000), ()).await.unwrap_err();
+    let spans = host.spans();
+    let original = attribute(find(&spans, "_OTHER", SpanKind::Client), "rpc.method_original").unwrap();
+    assert!(original.starts_with("first/xxx") && original.len() < 1100, "{} bytes", original.len());
+}
