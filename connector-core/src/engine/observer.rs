@@ -277,7 +277,7 @@ pub(crate) struct OngoingCall {
     list: Arc<List>,
     number: u64,
     from: Name,
-    // PERF: docs/performance.md, "Observers": names are inline, and the clock is read twice for a call that does not wait.
+    // PERF: docs/performance.md, "Observers": names up to 23 bytes are inline.
     to: Name,
     method: Name,
     scope: Option<Arc<Scope>>,
