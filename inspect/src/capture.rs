@@ -126,7 +126,11 @@ impl Capture {
             Observation::BadFrame { plugin, error } => {
                 record.kind = Kind::BadFrame;
                 record.plugin = Some(name(plugin));
-                record.text = Some(name(&error.to_string()));
+                // The error quotes the frame, in which no pointer finds a secret.
+                record.text = Some(match self.redaction.is_empty() {
+                    true => name(&error.to_string()),
+                    false => "it cannot be read, and is not shown because values are redacted".into(),
+                });
             }
             _ => return None,
         }

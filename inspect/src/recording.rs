@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ pub struct Recording {
     parts: VecDeque<Part>,
     current: Option<Part>,
     line: Line,
-    /// The number that the next record has, once there was one.
+    /// The number that the next record has, if it is known.
     expected: Option<u64>,
     torn: Option<Line>,
 }
@@ -179,7 +179,9 @@ impl Recording {
             Some(part) => (Arc::clone(&part.file), part.header.clone()),
             None => return Err(RecordingError::NotARecording(path.as_ref().to_owned())),
         };
-        Ok(Recording { header, parts, current, line: Line { file, number: 1 }, expected: None, torn: None })
+        // Older files may have been removed.
+        let expected = (header.part == 1).then_some(1);
+        Ok(Recording { header, parts, current, line: Line { file, number: 1 }, expected, torn: None })
     }
 
     /// The header of the oldest file.
@@ -253,6 +255,10 @@ impl Iterator for Recording {
 impl Part {
     fn open(path: &Path) -> Result<Part, RecordingError> {
         let io_error = |error| RecordingError::Io { file: path.to_owned(), error };
+        // Opening a named pipe would wait for a writer.
+        if !fs::metadata(path).map_err(io_error)?.is_file() {
+            return Err(RecordingError::NotARecording(path.to_owned()));
+        }
         let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(io_error)?);
         let mut first = Vec::new();
         (&mut reader).take(1 << 20).read_until(b'\n', &mut first).map_err(io_error)?;

@@ -1,7 +1,7 @@
 //! `connector export`.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
@@ -37,6 +37,10 @@ impl Export {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = options.open(&out).map_err(|error| Failure::usage(format!("{}: {error}", out.display())))?;
         connector_inspect::export(&mut recording, format, BufWriter::new(written))
-            .map_err(|error| Failure::usage(error.to_string()))
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        if let Some(line) = recording.torn() {
+            let _ = writeln!(io::stderr(), "{line} was not written completely, and is left out");
+        }
+        Ok(())
     }
 }

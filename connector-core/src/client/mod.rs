@@ -193,7 +193,13 @@ impl PluginClient {
         match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
-                engine.call(&entry, target, method, args, scope).await
+                match engine.attends(scope.as_ref()) {
+                    false => engine.call(&entry, target, method, args, None).await,
+                    true => {
+                        let attended = engine.attend(&entry, target, method, scope, args);
+                        engine.call_attended(&entry, target, method, attended).await
+                    }
+                }
             }
             Location::Remote(remote) => remote.call(target, method, args, scope).await,
         }

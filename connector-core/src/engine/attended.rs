@@ -14,6 +14,8 @@ use crate::runtime;
 use crate::wire::Payload;
 
 pub(crate) struct Attended {
+    /// Until the call begins. Here, because the call's future would keep a second copy.
+    args: Payload,
     scope: Option<Arc<Scope>>,
     /// The time that the caller has left.
     limit: Option<Duration>,
@@ -60,23 +62,38 @@ impl Attended {
 }
 
 impl EngineState {
-    /// Performs a call within the caller's time, and tells the observers. Dropping the future cancels it at any stage.
-    pub(crate) async fn call(
+    /// Whether a call with this scope is to be attended.
+    pub(crate) fn attends(&self, scope: Option<&Arc<Scope>>) -> bool {
+        scope.is_some() || self.observers.is_present()
+    }
+
+    #[cold]
+    pub(crate) fn attend(
+        &self,
+        caller: &Entry,
+        path: &str,
+        method: &str,
+        scope: Option<Arc<Scope>>,
+        args: Payload,
+    ) -> Box<Attended> {
+        let limit = scope.as_ref().and_then(|scope| scope.time_left());
+        let observers = &self.observers;
+        let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), &args));
+        Box::new(Attended { args, scope, limit, observed })
+    }
+
+    /// Like [`call`](EngineState::call), within the caller's time, and tells the observers.
+    // PERF: docs/performance.md, "Observers": not boxed, because the future is larger than what malloc keeps at hand.
+    pub(crate) async fn call_attended(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         path: &str,
         method: &str,
-        args: Payload,
-        scope: Option<Arc<Scope>>,
+        mut attended: Box<Attended>,
     ) -> Result<Payload, CallError> {
-        // PERF: docs/performance.md, "Observers". Boxed alone, because the call's future is large.
-        let mut attended = match scope.is_some() || self.observers.is_present() {
-            false => None,
-            true => Some(self.attend(caller, path, method, scope, &args)),
-        };
         let outcome = {
-            let limit = attended.as_ref().and_then(|attended| attended.limit);
-            let call = pin!(self.route(caller, path, method, args, attended.as_deref_mut()));
+            let (limit, args) = (attended.limit, std::mem::replace(&mut attended.args, Payload::null()));
+            let call = pin!(self.call(caller, path, method, args, Some(&mut attended)));
             match limit {
                 None => call.await,
                 Some(limit) => Box::pin(runtime::timeout(limit, call))
@@ -84,24 +101,6 @@ impl EngineState {
                     .unwrap_or_else(|| Err(CallError::deadline(path, method, limit))),
             }
         };
-        match attended {
-            None => outcome,
-            Some(mut attended) => attended.end(path, method, outcome),
-        }
-    }
-
-    #[cold]
-    fn attend(
-        self: &Arc<Self>,
-        caller: &Entry,
-        path: &str,
-        method: &str,
-        scope: Option<Arc<Scope>>,
-        args: &Payload,
-    ) -> Box<Attended> {
-        let limit = scope.as_ref().and_then(|scope| scope.time_left());
-        let observers = &self.observers;
-        let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), args));
-        Box::new(Attended { scope, limit, observed })
+        attended.end(path, method, outcome)
     }
 }

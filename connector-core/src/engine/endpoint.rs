@@ -191,7 +191,13 @@ impl Role for EngineRole {
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {
-                            let outcome = engine.call(&caller, &target, &method, args, scope).await;
+                            let outcome = match engine.attends(scope.as_ref()) {
+                                false => engine.call(&caller, &target, &method, args, None).await,
+                                true => {
+                                    let attended = engine.attend(&caller, &target, &method, scope, args);
+                                    engine.call_attended(&caller, &target, &method, attended).await
+                                }
+                            };
                             check_outcome(outcome, &caller.options.json_limits())
                         };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))

@@ -25,7 +25,8 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl EngineState {
-    pub(super) async fn route(
+    /// Performs a call. Dropping the future cancels it at any stage.
+    pub(crate) async fn call(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         path: &str,

@@ -79,6 +79,27 @@ async fn an_earlier_recording_is_kept_and_another_file_is_not_touched() {
 }
 
 #[tokio::test]
+async fn nothing_but_a_recording_is_renamed_or_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson");
+    let (engine, _local) = engine_with(local()).await;
+    let refused = |why: &str| {
+        let error = Recorder::start(&engine, &path, RecorderOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("choose another name"), "{error}");
+    };
+    let older = folder.path().join("r.ndjson.3");
+    fs::write(&older, "mine").unwrap();
+    refused("it is not a recording");
+    assert_eq!(fs::read_to_string(&older).unwrap(), "mine");
+    fs::remove_file(&older).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused("it is not a regular file");
+    fs::remove_dir(&path).unwrap();
+    let _recorder = Recorder::start(&engine, &path, RecorderOptions::default()).unwrap();
+    refused("another recorder is writing it");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_ends_the_recording_and_not_the_engine() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.ndjson");

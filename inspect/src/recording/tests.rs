@@ -42,7 +42,7 @@ fn an_edited_file_is_an_error_with_line_and_reason() {
     for (lines, number, reason) in [
         (format!("{one}\n{{\"seq\":2,\n{two}\n"), 3, "it is not a record"),
         (format!("{one}\n{two}\n{four}\n"), 4, "it has the number 4 instead of 3: lines were removed"),
-        (format!("{two}\n{one}\n"), 3, "it has the number 1 instead of 3"),
+        (format!("{two}\n{one}\n"), 2, "it has the number 2 instead of 1"),
         (format!("{one}\n\n{two}\n"), 3, "it is not a record"),
         (format!("{one}\n{}\n", two.replace("event", "\u{0}")), 3, "control character"),
     ] {

@@ -25,7 +25,7 @@ pub(super) struct Timing {
 
 /// Plays until the link ends, or, if there is a timeout, until all steps are done. Returns how the link ended.
 pub(super) async fn drive(link: &mut dyn Link, player: &mut Player, timing: Timing) -> Option<LinkEnd> {
-    let mut driver = Driver { timing, began: runtime::now(), timer: None, is_flushed: true };
+    let mut driver = Driver { timing, began: runtime::now(), timer: None, timed: 0, is_flushed: true };
     let end = poll_fn(|cx| driver.poll(link, player, cx)).await;
     if end.is_none() {
         let closed = poll_fn(|cx| link.poll_disconnect(cx));
@@ -39,6 +39,8 @@ struct Driver {
     began: runtime::Instant,
     /// Until the next message is due, or is given up.
     timer: Option<Timer>,
+    /// The step that the timer is for. Other messages do not prolong it: a peer may send some without end.
+    timed: usize,
     is_flushed: bool,
 }
 
@@ -48,7 +50,6 @@ impl Driver {
             let received = match link.poll_message(cx) {
                 Poll::Ready(Ok(Ok(message))) => {
                     player.receive(&message);
-                    self.timer = None;
                     true
                 }
                 // Such as stray output of a program.
@@ -56,10 +57,13 @@ impl Driver {
                 Poll::Ready(Err(end)) => return Poll::Ready(Some(end)),
                 Poll::Pending => false,
             };
-            let sent = match player.next() {
+            let next = player.next();
+            if player.step() != self.timed {
+                (self.timed, self.timer) = (player.step(), None);
+            }
+            let sent = match next {
                 Next::Send { at } if self.is_due(at, cx) => match link.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        self.timer = None;
                         self.is_flushed = false;
                         match player.transmit().map(|message| link.send(message)) {
                             Some(Err(SendError::Ended(end))) => return Poll::Ready(Some(end)),
@@ -73,7 +77,6 @@ impl Driver {
                 },
                 Next::Wait { recorded } if self.is_late(recorded, cx) => {
                     player.give_up();
-                    self.timer = None;
                     true
                 }
                 Next::Done if self.timing.timeout.is_some() && self.is_flushed => return Poll::Ready(None),

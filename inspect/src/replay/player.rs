@@ -77,6 +77,11 @@ impl Player {
         Next::Done
     }
 
+    /// The number of the step that [`next`](Player::next) is about.
+    pub(super) fn step(&self) -> usize {
+        self.next
+    }
+
     /// Whether the step would answer a request that did not arrive.
     fn answers_nothing(&self, step: &Step) -> bool {
         let Step { sends, message, .. } = step;

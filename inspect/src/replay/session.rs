@@ -60,6 +60,9 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
         }
         match (record.kind, record.direction) {
             (Kind::Link, _) if record.text.as_deref() != Some("up") => between = Some(Session::new()),
+            (Kind::Message, Some(_)) if record.plugin.is_none() => {
+                return Err(ReplayError::NotAMessage { line, reason: "it names no plugin".to_owned() });
+            }
             (Kind::Message, Some(direction)) => {
                 let Some(data) = record.data.filter(|_| record.cut.is_none()) else {
                     return Err(ReplayError::Incomplete { line });

@@ -94,6 +94,39 @@ async fn a_message_is_waited_for_longer_than_it_took() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn other_messages_do_not_prolong_the_wait() {
+    let (_folder, path) = recording(&session());
+    let mut replay = Replay::engine(&path, "p").unwrap().timeout(Duration::from_secs(2));
+    let (engine, mut end) = memory_pair();
+    let chatters = async {
+        let event = br#"{"action":"emit","key":"tick","payload":[]}"#;
+        loop {
+            poll_fn(|cx| end.poll_ready(cx)).await.unwrap();
+            end.send(Message::decode_copied(event).unwrap()).unwrap();
+            poll_fn(|cx| end.poll_flush(cx)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let limit = tokio::time::sleep(Duration::from_secs(60));
+    tokio::select! {
+        biased;
+        () = replay.play(engine) => {}
+        () = chatters => {}
+        () = limit => panic!("it waits without end"),
+    }
+    assert!(replay.finish().to_string().contains("did not arrive"));
+}
+
+#[test]
+fn a_message_without_a_plugin_is_an_error() {
+    let mut records = session();
+    records[3] = records[3].replace(r#""plugin":"p","#, "");
+    let (_folder, path) = recording(&records);
+    let error = Replay::engine(&path, "p").unwrap_err().to_string();
+    assert!(error.contains("r.ndjson, line 5: ") && error.contains("it names no plugin"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_session_has_its_own_link() {
     let mut records = session();
     records.push(link("down (lost); tries since: 0"));
