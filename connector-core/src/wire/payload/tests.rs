@@ -81,3 +81,14 @@ fn invalid_content_is_accepted_unread_and_fails_when_parsed() {
     Payload::from_json("").unwrap_err();
     Payload::from_json(&b"\"\xff\""[..]).unwrap_err();
 }
+
+#[test]
+fn the_text_of_a_value_exists_once_it_has_been_serialized() {
+    assert_eq!(Payload::from_json("[1.0]").unwrap().json_text(), Some("[1.0]"));
+    let value = Payload::new(vec!["abc"]);
+    assert_eq!(value.json_text(), None);
+    assert!(value.held_bytes(true) >= 3 && value.json_text().is_none());
+    value.to_json().unwrap();
+    assert_eq!(value.json_text(), Some(r#"["abc"]"#));
+    assert_eq!(value.clone().json_text(), Some(r#"["abc"]"#));
+}
