@@ -22,27 +22,41 @@ pub(crate) struct RecordTo {
 
 #[derive(Args)]
 pub(crate) struct Redaction {
-    /// A JSON pointer whose value is not recorded, in arguments, results and errors: /*/password is the member `password` of
-    /// each argument. May be given several times.
-    #[arg(long, value_name = "POINTER")]
+    /// A JSON pointer whose value is neither recorded nor shown by `open`, in arguments, results and errors: /*/password is the
+    /// member `password` of each argument. May be given several times.
+    #[arg(long, value_name = "POINTER", value_parser = pointer)]
     redact: Vec<String>,
 }
 
-impl RecordTo {
-    /// # Errors
-    /// The option is given to a command about a running engine.
-    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
-        match self.record {
-            Some(_) => Err(Failure::usage(
-                "--record is for plugins that the command starts or dials: --at cannot be used with it",
-            )),
-            None => Ok(()),
-        }
+/// The library would hide everything.
+fn pointer(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("a JSON pointer begins with `/`, as in /0/password".to_owned()),
     }
+}
 
+impl RecordTo {
     /// Begins to record if the option is given. Call it before plugins are activated.
     pub(crate) fn start(self, engine: &Engine) -> Result<Option<Recorder>, Failure> {
         self.record.map(|file| self.redaction.record(engine, &file)).transpose()
+    }
+
+    /// The JSON pointers of what is hidden.
+    pub(crate) fn redacted(&self) -> &[String] {
+        &self.redaction.redact
+    }
+
+    /// # Errors
+    /// The option is given, for a command that looks at a running engine.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        match self.record {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(
+                "--record cannot be used with --at: it records the engine that the command itself starts. The program of \
+                 the running engine can record it with connector_inspect::Recorder",
+            )),
+        }
     }
 }
 

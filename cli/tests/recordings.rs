@@ -190,6 +190,12 @@ fn mistakes_name_their_line_and_remedy() {
         (vec!["replay", &file, "--plugin", "py=./no-such-program"], 3, "./no-such-program cannot be started"),
         (vec!["replay", &file, "--listen", "127.0.0.1:0"], 2, "--as-plugin"),
         (vec!["export", &file, "--format", "doc", "--out", &torn], 2, "use har, chrome or pcapng"),
+        (vec!["export", &file, "--format", "har", "--out", &file], 2, "is a recording: choose another file"),
+        (
+            vec!["call", "py", "add", "--record", &torn, "--redact", "password", "--plugin", PYTHON],
+            2,
+            "begins with `/`",
+        ),
         (vec!["export", "none", "--format", "har", "--out", &torn], 2, "none: "),
         (vec!["call", "py", "add", "1", "2", "--record", text, "--plugin", PYTHON], 2, "choose another name"),
     ] {

@@ -34,6 +34,7 @@ pub struct Endpoints {
     pub(super) client: Box<dyn ClientConnector>,
     pub(super) connector: MakeConnector,
     pub(super) control: Box<dyn Control>,
+    pub(super) observed: bool,
 }
 
 impl Endpoints {
@@ -48,6 +49,7 @@ impl Endpoints {
             client: Box::new(client),
             connector: Box::new(move || Box::new(connector())),
             control: Box::new(NoControl),
+            observed: false,
         }
     }
 
@@ -63,6 +65,28 @@ impl Endpoints {
 impl fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoints").field("url", &redacted_url(&self.url)).finish_non_exhaustive()
+    }
+}
+
+/// A fixture whose engines are observed: each message is encoded and each payload serialized, as a recorder does. An observer
+/// must not change what the cases see.
+///
+/// ```
+/// mod observed {
+///     conformance::suite!(conformance::Observed(conformance::Memory), without: [IdleConnections, Silence]);
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<F>(pub F);
+
+#[async_trait]
+impl<F: Fixture> Fixture for Observed<F> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn endpoints(&self) -> Result<Endpoints, FixtureError> {
+        Ok(Endpoints { observed: true, ..self.0.endpoints().await? })
     }
 }
 

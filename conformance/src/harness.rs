@@ -15,7 +15,10 @@ use super::contract::{ACCEPT, CONNECT};
 use super::failure::{Failure, Hint, shown};
 use super::fixture::{Capabilities, Control, Endpoints, Fixture, MakeConnector};
 use crate::runtime;
-use connector_core::{Action, ClientConnector, Link, LinkEnd, Message, Name, Payload, PluginConnector};
+use connector_core::{
+    Action, CallOutcome, ClientConnector, Engine, Link, LinkEnd, Message, Name, Observation, Observing, Payload,
+    PluginConnector,
+};
 
 pub(super) const WAKERS: &str =
     "a message that is lost or held back, an end that is not reported, or a waker that is not kept";
@@ -31,15 +34,20 @@ pub(super) struct Harness {
     pub(super) connector: Box<dyn PluginConnector>,
     pub(super) another: MakeConnector,
     pub(super) control: Box<dyn Control>,
+    /// Without plugins.
+    pub(super) engine: Engine,
+    pub(super) observing: Option<Observing>,
 }
 
 impl Harness {
     pub(super) async fn open(fixture: &dyn Fixture) -> Result<Harness, Failure> {
         let has = fixture.capabilities();
         let endpoints = within(has.timeout, "endpoints from the fixture", fixture.endpoints()).await?;
-        let Endpoints { url, client, connector: another, control } = endpoints
+        let Endpoints { url, client, connector: another, control, observed } = endpoints
             .map_err(|error| Failure::new("endpoints from the fixture", error).fallback_hint("Fixture::endpoints"))?;
-        Ok(Harness { has, url, client, connector: another(), another, control })
+        let engine = Engine::new();
+        let observing = observed.then(|| engine.observe(read_everything));
+        Ok(Harness { has, url, client, connector: another(), another, control, engine, observing })
     }
 
     /// The connector of another engine.
@@ -55,6 +63,17 @@ impl Harness {
             establish("the plugin's", limit, client.accept()).await
         })
         .await
+    }
+}
+
+/// An observer that reads what a recorder does.
+fn read_everything(observation: &Observation<'_>) {
+    match observation {
+        Observation::Message { message, .. } => drop(message.encode()),
+        Observation::CallQueued { args, .. } | Observation::Event { args, .. } => drop(args.to_json()),
+        Observation::CallEnded { outcome: CallOutcome::Returned(result), .. } => drop(result.to_json()),
+        Observation::CallEnded { outcome: CallOutcome::Failed(error), .. } => drop(error.to_payload().to_json()),
+        other => drop(format!("{other:?}")),
     }
 }
 

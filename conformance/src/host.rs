@@ -15,8 +15,8 @@ use super::probe::{local, probe};
 use crate::runtime::lock;
 use crate::runtime::{self, Task};
 use connector_core::{
-    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, LinkEnd, LinkLost, LinkState, Payload, Plugin,
-    PluginClient, PluginManager, PluginOptions, Registration, Rest, serve,
+    CallError, ClientConfig, Engine, ExternalProfile, IntoArgs, LinkEnd, LinkLost, LinkState, Observing, Payload,
+    Plugin, PluginClient, PluginManager, PluginOptions, Registration, Rest, serve,
 };
 
 /// Values recorded by a case, in order.
@@ -107,6 +107,7 @@ pub(super) struct Host {
     pub(super) served: Option<oneshot::Receiver<LinkEnd>>,
     _serving: Task,
     _another: MakeConnector,
+    _observing: Option<Observing>,
 }
 
 pub(super) async fn activate(has: &Capabilities, engine: &Engine, name: &str) -> Result<(), Failure> {
@@ -124,10 +125,9 @@ impl Host {
 
     pub(super) async fn with(harness: Harness, options: PluginOptions) -> Result<Host, Failure> {
         let notes = Notes::default();
-        let engine = Engine::new();
         let failed = |error| Failure::new("a plugin to be registered", error);
+        let Harness { has, url, client, connector, control, another, engine, observing } = harness;
         let local = engine.register(local()).map_err(failed)?;
-        let Harness { has, url, client, connector, control, another } = harness;
         let profile = ExternalProfile::new("probe", url.as_str());
         engine.register(Registration::behind(profile, Boxed(connector)).options(options)).map_err(failed)?;
         let (ended, served) = oneshot::channel();
@@ -138,7 +138,17 @@ impl Host {
         });
         activate(&has, &engine, "local").await?;
         activate(&has, &engine, "probe").await?;
-        Ok(Host { has, engine, local, control, notes, served: Some(served), _serving: serving, _another: another })
+        Ok(Host {
+            has,
+            engine,
+            local,
+            control,
+            notes,
+            served: Some(served),
+            _serving: serving,
+            _another: another,
+            _observing: observing,
+        })
     }
 
     pub(super) fn manager(&self) -> PluginManager {

@@ -38,6 +38,7 @@
 //!   "issue 12")`. The list is strict: a listed case that passes is a failed test, and an unknown name does not compile.
 //! - [`run_all`] runs the cases in order and returns a [`Report`], which prints as a table. Each case is also a function
 //!   in [`cases`]. No step of a case takes longer than [`Capabilities::timeout`].
+//! - [`Observed`] runs the cases with an observer attached to each engine.
 //! - For two transports in one file, put each `suite!` in its own module.
 
 // Cargo may document other crates before this one; rustdoc then finds no page to link to without this.
@@ -62,7 +63,7 @@ mod probe;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod proxy;
 mod runtime;
-mod script_runner;
+mod script;
 mod scripted_peer;
 mod secrets;
 mod suite;
@@ -70,12 +71,12 @@ mod test_host;
 mod traces;
 
 pub use failure::Failure;
-pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need};
+pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need, Observed};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
-pub use script_runner::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
+pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use secrets::no_secret;
 #[doc(hidden)]
 pub use suite::check_without;

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+use std::fmt::Debug;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -23,8 +24,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use connector_core::{
-    Action, ClientConfig, ClientConnector, DecodeError, ExternalProfile, Link, LinkEnd, LinkState, Message, Payload,
-    Plugin, PluginConnector, Registration, Rest, SendError, serve,
+    Action, ClientConfig, ClientConnector, ConnectError, DecodeError, ExternalProfile, Link, LinkEnd, LinkState,
+    Message, Payload, Plugin, PluginConnector, Registration, Rest, SendError, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -58,6 +59,14 @@ pub async fn link_to(
     let (plugin, engine) = (plugin.unwrap(), engine.unwrap());
     plugin.handshake_completed();
     (plugin, engine)
+}
+
+/// Asserts that a plugin cannot be dialled until something is put right, and that the error contains `part`.
+///
+/// # Panics
+/// It is another error.
+pub fn assert_refused(error: &ConnectError, part: &str) {
+    assert!(matches!(error, ConnectError::Refused(text) if text.contains(part)), "{error:?}");
 }
 
 /// A notification with this id and payload.
@@ -244,12 +253,13 @@ pub async fn texts_of_failed(plugin: Registration, name: &str) -> String {
     format!("{registration} {activation} {activation:?} {call} {call:?}")
 }
 
-/// The texts of a plugin whose server is dropped while the plugin is active: of its link's state after the loss and a
-/// failed reconnect, of the error of a call, and the arguments of the event `linkDown`.
+/// The texts of a plugin whose server is dropped while the plugin is active: of its connector, of its link's state after
+/// the loss and a failed reconnect, of the error of a call, and the arguments of the event `linkDown`.
 ///
 /// # Panics
 /// It cannot be activated, or its loss is not reported.
-pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginConnector, url: &str) -> String {
+pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginConnector + Debug, url: &str) -> String {
+    let connector_text = format!("{connector:?}");
     let traces = traces(tracing::Level::TRACE);
     let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
     let (engine, local) = engine_with(Plugin::new("local")).await;
@@ -266,5 +276,5 @@ pub async fn texts_of_lost(server: impl ClientConnector, connector: impl PluginC
     let call = soon(local.call::<u8>("probe", "x", ())).await.unwrap_err();
     let events = lock(&events).clone();
     assert!(!events.is_empty(), "the loss is not reported as an event");
-    format!("{state} {state:?} {call} {call:?} {events} {}", traces.lines().concat())
+    format!("{connector_text} {state} {state:?} {call} {call:?} {events} {}", traces.lines().concat())
 }

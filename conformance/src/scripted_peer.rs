@@ -7,8 +7,8 @@ use super::host::{PendingCall, activate, options};
 use super::probe::local;
 use crate::runtime::{self, Task};
 use connector_core::{
-    Action, ClientConfig, ClientConnector, Engine, Extensions, ExternalProfile, IntoArgs, Message, Name, Payload,
-    Plugin, PluginClient, Registration, connect,
+    Action, ClientConfig, ClientConnector, Engine, Extensions, ExternalProfile, IntoArgs, Message, Name, Observing,
+    Payload, Plugin, PluginClient, Registration, connect,
 };
 
 /// An engine whose plugin is a scripted peer.
@@ -19,13 +19,13 @@ pub(super) struct ScriptedPluginHost {
     pub(super) control: Box<dyn Control>,
     pub(super) client: Box<dyn ClientConnector>,
     _another: MakeConnector,
+    _observing: Option<Observing>,
 }
 
 impl ScriptedPluginHost {
     /// The engine, and the plugin's end of its first link, after the handshake.
     pub(super) async fn new(harness: Harness, native: bool) -> Result<(ScriptedPluginHost, CheckedLink), Failure> {
-        let Harness { has, url, mut client, connector, control, another } = harness;
-        let engine = Engine::new();
+        let Harness { has, url, mut client, connector, control, another, engine, observing } = harness;
         let failed = |error| Failure::new("a plugin to be registered", error);
         let local = engine.register(local()).map_err(failed)?;
         let profile = ExternalProfile::new("probe", url.as_str());
@@ -37,7 +37,7 @@ impl ScriptedPluginHost {
             Ok(end)
         })
         .await?;
-        Ok((ScriptedPluginHost { has, engine, local, control, client, _another: another }, end))
+        Ok((ScriptedPluginHost { has, engine, local, control, client, _another: another, _observing: observing }, end))
     }
 
     /// The plugin's end of the next link, after the handshake. Links that end before it are skipped.

@@ -140,4 +140,7 @@ pub use profile::{ExternalProfile, Profile, transform_url};
 pub use reconnect_delays::ReconnectDelays;
 pub use redact::redacted_url;
 pub use trace_limit::TraceLimit;
-pub use wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, PayloadError, RequestInfo};
+pub use wire::{
+    Action, DecodeError, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, PayloadError, RequestInfo,
+    TraceContext,
+};

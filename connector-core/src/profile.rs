@@ -17,6 +17,7 @@ use crate::redact::{redacted_url, url_without_secrets};
 /// profile.display_name = Some("Editor".to_owned());
 /// let plugin = Plugin::new(profile);
 /// ```
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the published field names are self-explanatory; the others are documented")]
@@ -25,44 +26,27 @@ pub struct Profile {
     /// Unique in an engine, and the first part of every path.
     pub name: String,
     /// Where an external plugin runs; set by [`ExternalProfile`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The methods that others may call. Set by the handshake and by services; for a native plugin, by its method
     /// table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
     /// The events that the plugin emits. Informational only: any event may be emitted and listened to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documentation: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Plugins that this one may activate. Honoured by the policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_activate: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintained_by: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_contact: Option<String>,
     /// Where a view is placed (the published `LocationProfile`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// All other fields.
     #[serde(flatten)]

@@ -82,7 +82,7 @@ fn frames_of_sketch_thru_plan_are_read_and_written() {
                 register(Envelope::parse(&message).unwrap());
                 frame::request(&message, cookie, timeout)
             }
-            Frame::Response { cookie, success, result } => frame::response(cookie, success, result),
+            Frame::Response(response) => frame::response(&response),
             Frame::Inform(envelope) => {
                 register(envelope);
                 text.to_owned()

@@ -231,4 +231,7 @@ mod documents {
     struct Guide;
     #[doc = include_str!("../../docs/transports.md")]
     struct Transports;
+    #[cfg(feature = "inspect")]
+    #[doc = include_str!("../../docs/inspector.md")]
+    struct Inspector;
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::{
-    End, IPC_ENGINE, IPC_PLUGIN, assert_more_steps_match, assert_same, bundled, expected, js, more, output,
+    End, IPC_ENGINE, IPC_PLUGIN, assert_same, assert_scripts_match, bundled, expected, js, more, output,
     published_packages,
 };
 
@@ -33,66 +33,29 @@ fn run(plugin: End, engine: End, channel: &str, script: &Path) -> Vec<Value> {
     lines
 }
 
-fn bundled_script(plugin: End, engine: End, channel: &str) {
-    if (plugin, engine) != (OUR_PLUGIN, OUR_ENGINE) {
-        published_packages();
+fn over_node(plugin: End, engine: End, script: &Path) -> Vec<Value> {
+    run(plugin, engine, "node", script)
+}
+
+#[test]
+fn two_native_ends() {
+    for channel in ["node", "stdio", "local"] {
+        assert_same(channel, &run(OUR_PLUGIN, OUR_ENGINE, channel, &bundled()), &expected());
     }
-    assert_same(&run(plugin, engine, channel, &bundled()), &expected());
 }
 
-fn more_steps_over(channel: &str) {
+#[test]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
+fn with_a_published_end() {
+    assert_scripts_match((OUR_PLUGIN, OUR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE), |_| expected(), over_node);
+}
+
+#[test]
+#[cfg_attr(not(has_node), ignore = "needs Node")]
+fn more_steps_over_the_native_channels() {
     published_packages();
-    assert_same(&run(OUR_PLUGIN, OUR_ENGINE, channel, &more()), &run(THEIR_PLUGIN, THEIR_ENGINE, "node", &more()));
-}
-
-#[test]
-fn native_engine_and_native_plugin() {
-    bundled_script(OUR_PLUGIN, OUR_ENGINE, "node");
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn native_engine_and_published_plugin() {
-    bundled_script(THEIR_PLUGIN, OUR_ENGINE, "node");
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn published_engine_and_native_plugin() {
-    bundled_script(OUR_PLUGIN, THEIR_ENGINE, "node");
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn published_engine_and_published_plugin() {
-    bundled_script(THEIR_PLUGIN, THEIR_ENGINE, "node");
-}
-
-#[test]
-fn native_pair_over_stdio() {
-    bundled_script(OUR_PLUGIN, OUR_ENGINE, "stdio");
-}
-
-#[test]
-fn native_pair_over_a_local_socket() {
-    bundled_script(OUR_PLUGIN, OUR_ENGINE, "local");
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn more_steps_over_nodes_channel() {
-    let over_node = |plugin, engine, script: &Path| run(plugin, engine, "node", script);
-    assert_more_steps_match((OUR_PLUGIN, OUR_ENGINE), (THEIR_PLUGIN, THEIR_ENGINE), over_node);
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn more_steps_over_stdio() {
-    more_steps_over("stdio");
-}
-
-#[test]
-#[cfg_attr(not(has_node), ignore = "needs Node")]
-fn more_steps_over_a_local_socket() {
-    more_steps_over("local");
+    let published = run(THEIR_PLUGIN, THEIR_ENGINE, "node", &more());
+    for channel in ["stdio", "local"] {
+        assert_same(channel, &run(OUR_PLUGIN, OUR_ENGINE, channel, &more()), &published);
+    }
 }

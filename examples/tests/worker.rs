@@ -19,7 +19,7 @@ fn run(placement: &str, script: &Path) -> Vec<Value> {
 #[test]
 fn the_bundled_script() {
     for placement in PLACEMENTS {
-        assert_same(&run(placement, &bundled()), &expected());
+        assert_same(placement, &run(placement, &bundled()), &expected());
     }
 }
 
@@ -32,6 +32,6 @@ fn more_steps() {
     let mut published = output(engine.arg("--module").arg(js().join("fork-plugin.js")).arg("--script").arg(more()));
     published.retain(|line| line["event"] != "error");
     for placement in PLACEMENTS {
-        assert_same(&run(placement, &more()), &published);
+        assert_same(placement, &run(placement, &more()), &published);
     }
 }

@@ -1,17 +1,16 @@
 //! Makes records of observations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use connector_core::{CallOutcome, Direction as Way, Message, Observation, ObservedCall, Payload};
 use serde_json::value::RawValue;
 
 use crate::record::{Direction, Kind, Outcome, Record};
 use crate::redact::Redaction;
-#[cfg(feature = "server")]
-use crate::text::beginning;
+use crate::text::{beginning, micros};
 
-/// Makes records of what an engine's observer is told, and decides what of a payload is kept.
+/// Makes records of what an engine's observer receives, and decides what of a payload is kept.
 ///
 /// What is not kept is gone before a record leaves this type: secrets by their JSON pointers, and what is too large.
 #[derive(Debug)]
@@ -47,7 +46,8 @@ impl Capture {
     }
 
     /// Replaces the values at these JSON pointers (RFC 6901) by `"…"`, in arguments, results and errors. A part `*` stands
-    /// for each member or item: `/*/password` hides the member `password` of every argument. Default: none.
+    /// for each member or item: `/*/password` hides the member `password` of every argument. The empty pointer, or what does
+    /// not begin with `/`, hides everything. Default: none.
     ///
     /// If there is any pointer, nothing is kept of a payload that is too long or cannot be parsed, except its length.
     #[must_use]
@@ -203,9 +203,9 @@ impl Capture {
         record.cut = Some(length);
         if self.redaction.is_empty() {
             let left = self.max_data.saturating_sub(head.len());
-            head.push_str(&text[..text.floor_char_boundary(left)]);
+            head.push_str(beginning(text, left));
         }
-        head.truncate(head.floor_char_boundary(self.max_data));
+        head.truncate(beginning(&head, self.max_data).len());
         record.data = (!head.is_empty()).then(|| serde_json::value::to_raw_value(&head).ok()).flatten();
     }
 }
@@ -247,12 +247,8 @@ fn name(text: &str) -> Box<str> {
 fn cut_name(text: &str) -> std::borrow::Cow<'_, str> {
     match text.len() {
         ..=MAX_NAME => text.into(),
-        _ => format!("{}…", &text[..text.floor_char_boundary(MAX_NAME)]).into(),
+        _ => format!("{}…", beginning(text, MAX_NAME)).into(),
     }
-}
-
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! - [`Record`] is one thing that happened, as JSON. [`Capture`] makes records of observations, and decides what of a payload
 //!   is kept.
 //! - [`Statistics`] counts calls, events and links' states. [`Recent`] keeps the last records.
+//! - [`Recorder`] writes records into files, and [`Recording`] reads them. [`Replay`] plays the engine or the plugin of a recorded
+//!   link, [`as_plugin`] makes a mock of it, and [`export`](export()) writes files for other tools.
 //! - [`serve`] shows all of this in a browser (feature `server`, enabled by default).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

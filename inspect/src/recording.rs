@@ -58,9 +58,10 @@ impl Header {
         }
     }
 
-    /// The wall-clock time of a record.
+    /// The wall-clock time of a record. Times that the platform cannot represent are 1970.
     pub fn time_of(&self, record: &Record) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_micros(self.began.saturating_add(record.at))
+        let since = Duration::from_micros(self.began.saturating_add(record.at));
+        SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -168,7 +169,7 @@ impl Recording {
             let (Ok(older), Some(newer)) = (Part::open(&older_file(path.as_ref(), number)), parts.front()) else {
                 break;
             };
-            if older.header.began != newer.header.began || older.header.part + 1 != newer.header.part {
+            if older.header.began != newer.header.began || newer.header.part.checked_sub(1) != Some(older.header.part) {
                 break;
             }
             parts.push_front(older);

@@ -2,8 +2,8 @@
 //!
 //! - [`Listener`] binds an address under the loopback rule, and accepts connections with a back-off. [`BindError`] says
 //!   why an address cannot be bound, and what to do.
-//! - [`AllowedOrigins`] keeps web pages out, and [`token_matches`] checks a token in constant time. [`Refusals`] has the
-//!   words with which a connection is refused.
+//! - [`AllowedOrigins`] keeps web pages out, and [`token_matches`] checks a token in constant time. [`RefusalTexts`] has
+//!   the texts with which a connection is refused.
 //! - [`Admission`] limits connections, and keeps those that prove nothing, and those of one address, from occupying the
 //!   places of others.
 //!
@@ -14,7 +14,7 @@ mod admission;
 mod bind;
 mod listener;
 mod origins;
-mod refusals;
+mod refusal_texts;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,7 +24,7 @@ pub use admission::{Admission, MAX_PENDING_BYTES, NoPlace, Ticket};
 pub use bind::BindError;
 pub use listener::Listener;
 pub use origins::{AllowedOrigins, header_excerpt};
-pub use refusals::Refusals;
+pub use refusal_texts::RefusalTexts;
 
 /// Whether only this machine reaches `addr`. An IPv4 address inside an IPv6 address counts as that IPv4 address.
 pub fn is_loopback(addr: SocketAddr) -> bool {

@@ -58,3 +58,9 @@ impl Fixture for SocketIo {
 }
 
 suite!(SocketIo, without: [BadFrames]);
+
+mod observed {
+    use super::SocketIo;
+
+    conformance::suite!(conformance::Observed(SocketIo), without: [BadFrames]);
+}

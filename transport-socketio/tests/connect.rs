@@ -13,10 +13,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use transport_socketio::{BindError, SocketIoConnector, SocketIoConnectorConfig, SocketIoServer, SocketIoServerConfig};
 
-fn refused(end: &ConnectError, part: &str) {
-    assert!(matches!(end, ConnectError::Refused(text) if text.contains(part)), "{end:?}");
-}
-
 /// Both ends of a link: accepted and dialled.
 async fn both(server: &mut SocketIoServer, url: &str, config: SocketIoConnectorConfig) -> (TestLink, TestLink) {
     let (plugin, engine) = soon(async { tokio::join!(server.accept(), dial(url, config)) }).await;
@@ -34,8 +30,8 @@ async fn a_wrong_token_is_rejected() {
         (plain().token("sesame2"), "the token is wrong"),
     ] {
         let end = dial(&url, config).await.err().unwrap();
-        refused(&end, why);
-        refused(&end, "SocketIoConnectorConfig::token");
+        assert_refused(&end, why);
+        assert_refused(&end, "SocketIoConnectorConfig::token");
         assert!(!end.to_string().contains("sesame"), "{end}");
     }
     drop(both(&mut server, &url, plain().token("sesame")).await);
@@ -53,12 +49,12 @@ async fn namespace_and_path_must_match() {
     let mut server = server(config).await;
     let (url, plain) = (server.url(), SocketIoConnectorConfig::default);
     drop(both(&mut server, &format!("{url}?q=1"), plain().path("a/b/")).await);
-    refused(&dial(&url, plain()).await.err().unwrap(), "SocketIoConnectorConfig::path");
+    assert_refused(&dial(&url, plain()).await.err().unwrap(), "SocketIoConnectorConfig::path");
     for end in ["", "/ädmin", "/%C3%A4dmin/x", "/ädmin/x/y", "/{x}"] {
         let url = format!("http://{}{end}", server.local_addr());
         let end = dial(&url, plain().path("a/b")).await.err().unwrap();
-        refused(&end, "the path of the plugin's url");
-        refused(&end, "Invalid namespace");
+        assert_refused(&end, "the path of the plugin's url");
+        assert_refused(&end, "Invalid namespace");
     }
 }
 
@@ -180,9 +176,12 @@ async fn dial_errors_name_the_cause_without_secrets() {
     let (listener, url) = listener().await;
     drop(listener);
     let none = SocketIoConnectorConfig::default();
-    refused(&dial(&format!("{url}?token=hunter2"), none.clone()).await.err().unwrap(), "start the plugin's program");
-    refused(&dial("ipc:///tmp/x?token=hunter2", none.clone()).await.err().unwrap(), "http://");
-    refused(&dial("plugin", none.clone()).await.err().unwrap(), "not a URL");
+    assert_refused(
+        &dial(&format!("{url}?token=hunter2"), none.clone()).await.err().unwrap(),
+        "start the plugin's program",
+    );
+    assert_refused(&dial("ipc:///tmp/x?token=hunter2", none.clone()).await.err().unwrap(), "http://");
+    assert_refused(&dial("plugin", none.clone()).await.err().unwrap(), "not a URL");
     let end = dial("http://no-such-host.invalid/?token=hunter2", none).await.err().unwrap();
     assert!(!end.to_string().contains("hunter2"), "{end}");
     assert!(end.to_string().contains("check the plugin's url"), "{end}");
@@ -238,7 +237,7 @@ async fn answers_other_than_an_upgrade_are_errors() {
         ("401 Unauthorized", "SocketIoConnectorConfig::header"),
         ("302 Found", "redirects"),
     ] {
-        refused(&dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await, remedy);
+        assert_refused(&dial_raw(&format!("HTTP/1.1 {status}\r\n\r\n")).await, remedy);
     }
 }
 

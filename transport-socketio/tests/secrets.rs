@@ -40,7 +40,6 @@ async fn a_lost_link_does_not_leak_its_url() {
     let server = server(SocketIoServerConfig::default().token("hunter2")).await;
     let url = format!("http://hunter:s3cret@{}/?a=qu3ry#fr4gment", server.local_addr());
     let connector = SocketIoConnector::new(SocketIoConnectorConfig::default().token("hunter2"));
-    no_secret(&format!("{connector:?}"));
     let texts = texts_of_lost(server, connector, &url).await;
     assert!(no_secret(&texts).contains("http://127.0.0.1:"), "{texts}");
 }

@@ -29,6 +29,12 @@ impl Fixture for Worker {
 
 suite!(Worker, without: [Text, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]);
 
+mod observed {
+    use super::Worker;
+
+    conformance::suite!(conformance::Observed(Worker), without: [Text, Stall, Inject, InjectRaw, IdleConnections, CountConnections, Silence]);
+}
+
 /// The plugin's ends of links, as threads hold them: a dying thread drops its link, whatever it was doing.
 #[derive(Clone, Default)]
 struct Threads(Arc<Mutex<State>>);

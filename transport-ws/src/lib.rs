@@ -68,21 +68,13 @@
 
 #[cfg(feature = "client")]
 mod client;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod close;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod codec;
 mod config;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod keepalive;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(feature = "plugin")]
 mod plugin;
 #[cfg(feature = "stp")]
 pub mod stp;
-#[cfg(any(feature = "client", feature = "plugin"))]
-mod stream;
 pub mod tls;
 
 #[cfg(feature = "client")]

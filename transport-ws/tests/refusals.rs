@@ -80,6 +80,10 @@ async fn a_setting_that_cannot_work_is_an_error_of_bind_and_of_dialling() {
         (good().max_handshakes(0), "WsServerConfig::max_handshakes is 0"),
         (good().ws(WsConfig::default().max_message(0)), "WsConfig::max_message is 0"),
         (good().token("sesame\n"), "WsServerConfig::token is a text that no HTTP header can carry"),
+        (good().token(""), "the token is empty"),
+        (good().allow_origin("*"), r#""*" cannot be allowed as an origin"#),
+        (good().allow_origin("null"), r#""null" cannot be allowed as an origin"#),
+        (good().allow_origin("https://ide.example/"), r#""https://ide.example/" cannot be allowed as an origin"#),
     ] {
         let refused = WsServer::bind("127.0.0.1:0", config).await.unwrap_err().to_string();
         assert!(refused.starts_with(error) && !refused.contains("sesame"), "{refused}");

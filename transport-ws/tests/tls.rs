@@ -10,9 +10,9 @@ use common::*;
 use connector_core::{ClientConnector, ConnectError, LinkEnd, PluginConnector};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
-use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServerConfig};
+use transport_ws::{WsConfig, WsConnector, WsConnectorConfig, WsServer, WsServerConfig};
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -54,8 +54,7 @@ async fn both_ends_speak_tls() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_ends_a_tls_link_at_both_ends() {
-    let (tls, trust) = configs("127.0.0.1");
-    let mut server = server(WsServerConfig::default().tls(tls).ws(WsConfig::default().max_message(1000))).await;
+    let (mut server, trust) = tls_server(WsConfig::default().max_message(1000)).await;
     let url = server.url();
     let mut connector = WsConnector::new(WsConnectorConfig::default().tls(trust));
     let (mut plugin, mut engine) = link_to(&mut server, &mut connector, &url).await;
@@ -87,17 +86,26 @@ async fn errors_suggest_the_other_scheme_if_one_end_lacks_tls() {
     assert!(end.to_string().contains("whether the url needs ws:// or wss://"), "{end}");
 }
 
+/// A server for `127.0.0.1`, and a client configuration that trusts it.
+async fn tls_server(ws: WsConfig) -> (WsServer, Arc<rustls::ClientConfig>) {
+    let (tls, trust) = configs("127.0.0.1");
+    (server(WsServerConfig::default().tls(tls).ws(ws)).await, trust)
+}
+
+/// The error of dialling `wss://` at a server that does this with the connection.
+async fn dial_tls(ws: WsConfig, serve: impl AsyncFnOnce(TcpStream)) -> ConnectError {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let serving = async { serve(listener.accept().await.unwrap().0).await };
+    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(ws));
+    let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), serving) }).await;
+    dialled.err().unwrap()
+}
+
 #[tokio::test]
 async fn a_server_that_hangs_up_on_tls_may_be_a_ws_server() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("wss://{}", listener.local_addr().unwrap());
-    let hangs_up = async {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        let _ = socket.read(&mut [0; 4096]).await.unwrap();
-    };
-    let mut connector = WsConnector::default();
-    let (dialled, ()) = soon(async { tokio::join!(connector.connect(&url), hangs_up) }).await;
-    let end = dialled.err().unwrap();
+    let hangs_up = async |mut socket: TcpStream| assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+    let end = dial_tls(WsConfig::default(), hangs_up).await;
     assert!(matches!(end, ConnectError::Failed(_)), "{end:?}");
     assert!(end.to_string().contains("try ws://"), "{end}");
 }
@@ -107,9 +115,7 @@ const STALLED: &[u8] = &[22, 3, 1, 2, 0, 1];
 
 #[tokio::test]
 async fn stalled_tls_handshakes_do_not_keep_an_engine_out() {
-    let (tls, trust) = configs("127.0.0.1");
-    let patient = WsConfig::default().accept_timeout(Duration::from_secs(3600));
-    let mut server = server(WsServerConfig::default().tls(tls).ws(patient)).await;
+    let (mut server, trust) = tls_server(WsConfig::default().accept_timeout(Duration::from_secs(3600))).await;
     let url = server.url();
     let mut stalled = Vec::new();
     // Several times the default max_handshakes. The kernel's backlog may be shorter.
@@ -122,9 +128,7 @@ async fn stalled_tls_handshakes_do_not_keep_an_engine_out() {
 /// Within the handshake, or after it.
 #[tokio::test]
 async fn a_stalled_tls_connection_is_closed() {
-    let (tls, trust) = configs("127.0.0.1");
-    let brief = WsConfig::default().accept_timeout(Duration::from_millis(500));
-    let mut server = server(WsServerConfig::default().tls(tls).ws(brief)).await;
+    let (mut server, trust) = tls_server(WsConfig::default().accept_timeout(Duration::from_millis(500))).await;
     let local = server.local_addr();
     let closed = async {
         let mut socket = TcpStream::connect(local).await.unwrap();
@@ -147,21 +151,12 @@ async fn a_stalled_tls_connection_is_closed() {
 
 #[tokio::test]
 async fn dialling_a_server_that_stalls_in_the_tls_handshake_times_out() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("wss://{}", listener.local_addr().unwrap());
-    let stalls = async {
-        let (mut socket, _) = listener.accept().await.unwrap();
+    let stalls = async |mut socket: TcpStream| {
         socket.write_all(STALLED).await.unwrap();
-        std::future::pending::<()>().await
+        // Until the connector gives up.
+        let _ = socket.read_to_end(&mut Vec::new()).await;
     };
     let brief = WsConfig::default().connect_timeout(Duration::from_millis(200));
-    let mut connector = WsConnector::new(WsConnectorConfig::default().ws(brief));
-    let dialled = soon(async {
-        tokio::select! {
-            dialled = connector.connect(&url) => dialled,
-            () = stalls => unreachable!(),
-        }
-    })
-    .await;
-    assert!(matches!(dialled.err().unwrap(), ConnectError::TimedOut(limit) if limit == Duration::from_millis(200)));
+    let end = dial_tls(brief, stalls).await;
+    assert!(matches!(end, ConnectError::TimedOut(limit) if limit == Duration::from_millis(200)));
 }

@@ -27,7 +27,15 @@ impl Export {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let Export { file, format, out } = self;
         let mut recording = Recording::open(&file).map_err(|error| Failure::usage(error.to_string()))?;
-        let written = File::create(&out).map_err(|error| Failure::usage(format!("{}: {error}", out.display())))?;
+        if Recording::open(&out).is_ok() {
+            return Err(Failure::usage(format!("{} is a recording: choose another file to write", out.display())));
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        // It contains what the recording contains.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(&out).map_err(|error| Failure::usage(format!("{}: {error}", out.display())))?;
         connector_inspect::export(&mut recording, format, BufWriter::new(written))
             .map_err(|error| Failure::usage(error.to_string()))
     }

@@ -72,9 +72,9 @@ impl Replay {
             let mut differs = false;
             for given in self.plugins.given(file.as_ref())? {
                 let mut player = at_speed(Player::engine(&self.file, &given.name)?.timeout(self.plugins.timeout));
-                let torn = player.torn().map(Line::to_string);
+                note(&player);
                 let played = player.dial(given.registration).await;
-                differs |= report(&given.name, &player.finish(), torn, json, true)?;
+                differs |= report(&given.name, &player.finish(), json, true)?;
                 if let Err(error) = played {
                     return Err(Failure::unreachable(format!("{}: {error}", given.name)));
                 }
@@ -82,7 +82,7 @@ impl Replay {
             return if differs { Err(Failure::differs()) } else { Ok(()) };
         };
         let mut player = at_speed(Player::plugin(&self.file, &name)?);
-        let torn = player.torn().map(Line::to_string);
+        note(&player);
         let mut interrupted =
             pin!(interrupted().map_err(|error| Failure::usage(format!("cannot wait for Ctrl-C: {error}")))?);
         let is_served = self.listen.is_some();
@@ -92,7 +92,7 @@ impl Replay {
             played = serve(&mut player, self.listen, self.channel) => played,
         };
         // Over the channel, standard output belongs to the messages.
-        let differs = report(&name, &player.finish(), torn, json, is_served)?;
+        let differs = report(&name, &player.finish(), json, is_served)?;
         played?;
         if differs { Err(Failure::differs()) } else { Ok(()) }
     }
@@ -117,12 +117,21 @@ async fn serve(player: &mut Player, listen: Option<String>, channel: Option<Chan
     Ok(())
 }
 
-/// Prints what differs. Returns whether anything does.
-fn report(plugin: &str, report: &Report, torn: Option<String>, json: bool, to_stdout: bool) -> Result<bool, Failure> {
-    let differences = report.differences.len() as u64 + report.omitted;
-    if let Some(torn) = torn {
-        let _ = writeln!(std::io::stderr(), "{torn} was not written completely, and is left out");
+/// Says what is not played.
+fn note(player: &Player) {
+    if let Some(line) = player.torn() {
+        let _ = writeln!(std::io::stderr(), "{line} was not written completely, and is left out");
     }
+    if player.skipped() > 0 {
+        let skipped = player.skipped();
+        let _ =
+            writeln!(std::io::stderr(), "{skipped} messages are left out: the recording began during their session");
+    }
+}
+
+/// Prints what differs. Returns whether anything does.
+fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<bool, Failure> {
+    let differences = report.differences.len() as u64 + report.omitted;
     let text = match json {
         true => {
             let each = |difference: &Difference| {

@@ -11,15 +11,14 @@ use crate::host::{Host, Notes, all, call, options, subject};
 use crate::scripted_peer::{ScriptedPluginHost, request, response, start_plugin};
 use crate::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
-    Action, CallError, ClientConfig, ClientConnector, Engine, ExternalProfile, Message, Payload, Plugin, Refusal,
-    Registration, Rest, serve,
+    Action, CallError, ClientConfig, ClientConnector, ExternalProfile, Message, Payload, Plugin, Refusal, Registration,
+    Rest, serve,
 };
 
 /// The script that the published packages are tested with prints the same lines as with them.
 pub async fn the_script_prints_the_expected_lines(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let Harness { has, url, client, connector, control, another } = Harness::open(fixture).await?;
-    let _kept = (control, another);
-    let engine = Engine::new();
+    let Harness { has, url, client, connector, control, another, engine, observing } = Harness::open(fixture).await?;
+    let _kept = (control, another, observing);
     let profile = ExternalProfile::new("probe", url.as_str());
     let registration = Registration::behind(profile, crate::fixture::Boxed(connector));
     engine.register(registration).map_err(|error| Failure::new("a plugin to be registered", error))?;

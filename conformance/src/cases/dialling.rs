@@ -90,7 +90,7 @@ pub async fn the_first_message_arrives(fixture: &dyn Fixture) -> Result<(), Fail
 
 /// Once the plugin's end is dropped, connecting fails within a bound.
 pub async fn connect_fails_without_a_server(fixture: &dyn Fixture) -> Result<(), Failure> {
-    let Harness { has, url, client, mut connector, control: _control, another: _another } =
+    let Harness { has, url, client, mut connector, control: _control, another: _another, .. } =
         Harness::open(fixture).await?;
     drop(client);
     fails(&has, &mut connector, &url).await

@@ -13,3 +13,7 @@ mod suite;
 mod memory {
     conformance::suite!(conformance::Memory, without: [IdleConnections, Silence]);
 }
+
+mod observed {
+    conformance::suite!(conformance::Observed(conformance::Memory), without: [IdleConnections, Silence]);
+}

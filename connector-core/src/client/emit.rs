@@ -20,7 +20,7 @@ impl PluginClient {
         event: &str,
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("emit")?;
                 engine.emit(&entry, event, args.into_args()).map_err(CallError::from)
@@ -54,7 +54,7 @@ impl PluginClient {
         event: &str,
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (_, entry) = self.engine("emit")?;
                 entry.wait_for_subscribers(event, limit).await?;

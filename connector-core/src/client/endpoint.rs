@@ -10,7 +10,7 @@ use crate::connector::{Link, LinkEnd};
 use crate::error::{Fault, LinkLost};
 use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Role};
-use crate::plugin::Context;
+use crate::plugin::{Context, Scope};
 use crate::runtime::{self, Timer};
 use crate::session::{Invocation, PluginEvent, PluginSession, PluginSide};
 use crate::trace_limit::TraceLimit;
@@ -134,9 +134,9 @@ impl Role for PluginRole {
                 }
                 exchange.session.answer_handshake(id, echo, self.shared.instance.exposed());
             }
-            PluginEvent::Invoke(Invocation { id, name, key, from, path, args }) => {
+            PluginEvent::Invoke(Invocation { id, name, key, from, path, args, inherited }) => {
                 let echo = Echo { name, key: key.clone() };
-                let charge = exchange.charge(&self.shared.outbox, id.as_ref(), &echo, &args);
+                let charge = exchange.charge(&self.shared.outbox, id.as_ref(), &echo, &args, inherited.as_deref());
                 let work = match charge {
                     _ if exchange.running() >= self.shared.config.max_running => {
                         Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
@@ -152,8 +152,10 @@ impl Role for PluginRole {
                         )))
                     }
                     Ok(charge) => {
-                        let client = PluginClient::behind(Arc::clone(&self.shared));
-                        let context = Context::new(from, path, key, client, None);
+                        let scope = inherited.map(|inherited| Scope::received(*inherited));
+                        let deadline = scope.as_ref().and_then(|scope| scope.deadline);
+                        let client = PluginClient::behind(Arc::clone(&self.shared)).for_call(scope);
+                        let context = Context::new(from, path, key, client, deadline);
                         let work = self.shared.instance.invoke(context, args, |method, plugin| {
                             format!("Method {method} doesn't exist on plugin {plugin}")
                         });
@@ -182,7 +184,9 @@ impl Role for PluginRole {
                 let _ =
                     reply.send(Err(self.shared.busy(&target, &method, &self.shared.name(), session.calls_under_way())));
             }
-            ClientCommand::Call { id, target, method, args, reply } => session.call(id, target, method, args, reply),
+            ClientCommand::Call { id, target, method, args, scope, reply } => {
+                session.call(id, target, method, args, scope.map(|scope| scope.to_wire()), reply);
+            }
             ClientCommand::Withdraw { id } => session.withdraw_call(id),
             ClientCommand::Cancel { target, method } => session.cancel_all(target, method),
             ClientCommand::Listen { action, emitter, event } => session.subscribe(action, emitter, event),

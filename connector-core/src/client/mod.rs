@@ -9,7 +9,6 @@ mod remote;
 mod serve;
 mod services;
 
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,9 +20,8 @@ pub use serve::{ClientConfig, Serving, connect, serve};
 
 use crate::engine::{EngineState, Entry};
 use crate::error::{CallError, Refusal, WrongResult};
-use crate::plugin::{Callback, IntoArgs, Listener, Parameters, callback};
-use crate::runtime;
-use crate::wire::{Name, Payload};
+use crate::plugin::{Callback, IntoArgs, Listener, Parameters, Scope, callback};
+use crate::wire::{Name, Payload, PayloadError, TraceContext};
 
 /// A plugin's handle. Makes calls, emits events and subscribes in the plugin's name, through the engine. Cheap to
 /// clone.
@@ -48,7 +46,11 @@ use crate::wire::{Name, Payload};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct PluginClient(Location);
+pub struct PluginClient {
+    location: Location,
+    /// What its calls inherit, if it belongs to a call.
+    scope: Option<Arc<Scope>>,
+}
 
 #[derive(Clone, Debug)]
 enum Location {
@@ -63,17 +65,22 @@ enum Location {
 
 impl PluginClient {
     pub(crate) fn in_engine(name: Name, engine: Weak<EngineState>, entry: Weak<Entry>) -> PluginClient {
-        PluginClient(Location::Local { name, engine, entry })
+        PluginClient { location: Location::Local { name, engine, entry }, scope: None }
     }
 
     pub(crate) fn behind(remote: Arc<RemoteClient>) -> PluginClient {
-        PluginClient(Location::Remote(remote))
+        PluginClient { location: Location::Remote(remote), scope: None }
+    }
+
+    pub(crate) fn for_call(mut self, scope: Option<Arc<Scope>>) -> PluginClient {
+        self.scope = scope;
+        self
     }
 
     /// The name under which the plugin is registered. A plugin behind a link learns it in the handshake; until then
     /// this is the plugin's own name.
     pub fn name(&self) -> Name {
-        match &self.0 {
+        match &self.location {
             Location::Local { name, .. } => name.clone(),
             Location::Remote(remote) => remote.name(),
         }
@@ -81,7 +88,7 @@ impl PluginClient {
 
     /// Calls `trace` with the plugin's name and the number of traces left out, unless too many were caused.
     pub(crate) fn warn(&self, trace: impl FnOnce(&str, u64)) {
-        let left_out = match &self.0 {
+        let left_out = match &self.location {
             Location::Local { entry, .. } => entry.upgrade().map_or(Some(0), |entry| entry.traces.pass()),
             Location::Remote(remote) => remote.traces.pass(),
         };
@@ -90,13 +97,32 @@ impl PluginClient {
         }
     }
 
+    /// The trace that its calls belong to.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.scope.as_ref()?.trace.as_ref()
+    }
+
+    /// The same handle, whose calls belong to this trace, in place of another that they would inherit.
+    #[must_use]
+    pub fn with_trace(&self, trace: TraceContext) -> PluginClient {
+        let scope = Scope::with_trace(self.scope.as_ref(), trace);
+        PluginClient { location: self.location.clone(), scope: Some(scope) }
+    }
+
+    /// The same handle, whose calls inherit nothing: for work that continues after the method's call has ended, and is
+    /// not limited by the time that its caller had.
+    #[must_use]
+    pub fn detached(&self) -> PluginClient {
+        PluginClient { location: self.location.clone(), scope: None }
+    }
+
     /// Waits for the engine's handshake, before which a plugin behind a link cannot call or emit. Returns at once in
     /// the engine's process. Cancel safe.
     ///
     /// # Errors
     /// The link ended first.
     pub async fn onload(&self) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => Ok(()),
             Location::Remote(remote) => remote.onload().await,
         }
@@ -131,15 +157,16 @@ impl PluginClient {
         method: &str,
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
-        let result = self.call_unread(target, method, args.into_args()).await?;
-        result.read().map_err(|error| {
-            let (target, method) = (target.to_owned(), method.to_owned());
-            CallError::Result(Box::new(WrongResult { target, method, error }))
-        })
+        let result = self.call_unread(target, method, args.into_args(), self.scope.clone()).await?;
+        result.read().map_err(|error| wrong_result(target, method, error))
     }
 
     /// Like [`call`](PluginClient::call), with a limit for the total time: activation, queueing and execution. The
-    /// target's own limit still applies.
+    /// target's own limit still applies, and that of a call for which this one is made.
+    ///
+    /// The target learns the limit ([`Context::time_left`](crate::Context::time_left)), and so do the plugins that it
+    /// calls through [`Context::client`](crate::Context::client), also behind links between native ends: when the time is
+    /// over, all these calls end.
     ///
     /// # Errors
     /// Like [`call`](PluginClient::call), and [`CallError::TimedOut`] once `limit` has passed, which also cancels the
@@ -151,20 +178,24 @@ impl PluginClient {
         method: &str,
         args: impl IntoArgs, // of values that own what they hold: `(text.to_owned(),)`, not `(&text,)`
     ) -> Result<T, CallError> {
-        let call = pin!(self.call(target, method, args));
-        runtime::timeout(limit, call).await.unwrap_or_else(|| Err(CallError::deadline(target, method, limit)))
+        let scope = Scope::within(self.scope.as_ref(), limit);
+        let result = self.call_unread(target, method, args.into_args(), Some(scope)).await?;
+        result.read().map_err(|error| wrong_result(target, method, error))
     }
 
-    async fn call_unread(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
-        match &self.0 {
+    async fn call_unread(
+        &self,
+        target: &str,
+        method: &str,
+        args: Payload,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Payload, CallError> {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
-                match engine.is_observed() {
-                    false => engine.call(&entry, target, method, args, None).await,
-                    true => engine.call_observed(&entry, target, method, args).await,
-                }
+                engine.call(&entry, target, method, args, scope).await
             }
-            Location::Remote(remote) => remote.call(target, method, args).await,
+            Location::Remote(remote) => remote.call(target, method, args, scope).await,
         }
     }
 
@@ -175,7 +206,7 @@ impl PluginClient {
     /// The target is unknown or inactive, or the method is not exposed. Behind a link only the engine detects this;
     /// errors here are limited to a link that is down or has not completed its handshake.
     pub async fn cancel(&self, target: &str, method: Option<&str>) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("cancel")?;
                 engine.cancel(&entry, target, method).map_err(CallError::from)
@@ -221,7 +252,7 @@ impl PluginClient {
     }
 
     fn listen(&self, emitter: &str, event: &str, callback: Callback, once: bool) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine(if once { "once" } else { "on" })?;
                 engine.listen(&entry, emitter, event, once, callback).map_err(CallError::from)
@@ -239,7 +270,7 @@ impl PluginClient {
         callback: Callback,
         buffer: &Arc<EventBuffer>,
     ) -> Result<u64, CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("on")?;
                 engine.listen_separately(&entry, emitter, event, callback, Arc::clone(buffer)).map_err(CallError::from)
@@ -249,7 +280,7 @@ impl PluginClient {
     }
 
     fn end_subscription(&self, emitter: &str, event: &str, id: u64) {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 // A dropped engine has already ended the subscription.
                 if let Ok((engine, entry)) = self.engine("off") {
@@ -266,7 +297,7 @@ impl PluginClient {
     /// # Errors
     /// The plugin is not active, or its link is down.
     pub fn off(&self, emitter: &str, event: &str) -> Result<(), CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("off")?;
                 engine.unlisten(&entry, emitter, event).map_err(CallError::from)
@@ -312,7 +343,7 @@ impl PluginClient {
     /// Closes the plugin's link gracefully, dropping running methods; [`finish`](PluginClient::finish) waits for them.
     /// Does nothing in the engine's process: deactivate the plugin instead.
     pub fn disconnect(&self) {
-        if let Location::Remote(remote) = &self.0 {
+        if let Location::Remote(remote) = &self.location {
             remote.disconnect();
         }
     }
@@ -327,17 +358,22 @@ impl PluginClient {
     ///
     /// Cancel safe: once polled, the link closes even if the future is dropped.
     pub async fn finish(&self) {
-        if let Location::Remote(remote) = &self.0 {
+        if let Location::Remote(remote) = &self.location {
             remote.finish().await;
         }
     }
 
     fn engine(&self, operation: &'static str) -> Result<(Arc<EngineState>, Arc<Entry>), CallError> {
-        let Location::Local { engine, entry, .. } = &self.0 else { return Err(self.gone(operation)) };
+        let Location::Local { engine, entry, .. } = &self.location else { return Err(self.gone(operation)) };
         engine.upgrade().zip(entry.upgrade()).ok_or_else(|| self.gone(operation))
     }
 
     fn gone(&self, operation: &'static str) -> CallError {
         Refusal::EngineGone { name: self.name().to_string(), operation }.into()
     }
+}
+
+fn wrong_result(target: &str, method: &str, error: PayloadError) -> CallError {
+    let (target, method) = (target.to_owned(), method.to_owned());
+    CallError::Result(Box::new(WrongResult { target, method, error }))
 }

@@ -15,7 +15,7 @@ use crate::error::{CallError, LinkLost, Refusal};
 use crate::excerpt::cut;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::memory_budget::Budget;
-use crate::plugin::{Callback, Instance, Plugin, run_callback};
+use crate::plugin::{Callback, Instance, Plugin, Scope, run_callback};
 use crate::runtime;
 use crate::session::{CallId, CallIds, HANDSHAKE};
 use crate::sync::lock;
@@ -25,7 +25,7 @@ use crate::wire::{Action, Name, Payload};
 /// A request from a handle to the link's task.
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
-    Call { id: CallId, target: Name, method: Name, args: Payload, reply: Reply },
+    Call { id: CallId, target: Name, method: Name, args: Payload, scope: Option<Arc<Scope>>, reply: Reply },
     Withdraw { id: CallId },
     Cancel { target: Name, method: Option<Name> },
     Listen { action: Action, emitter: Name, event: Name },
@@ -134,21 +134,34 @@ impl RemoteClient {
         }
     }
 
-    pub(super) async fn call(&self, target: &str, method: &str, args: Payload) -> Result<Payload, CallError> {
+    pub(super) async fn call(
+        &self,
+        target: &str,
+        method: &str,
+        args: Payload,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Payload, CallError> {
         self.ready()?;
         if method == HANDSHAKE {
             return Err(Refusal::Reserved { target: target.to_owned(), caller: self.name().to_string() }.into());
         }
+        let left = scope.as_ref().and_then(|scope| scope.time_left());
+        let limit = left.map_or(self.config.call_timeout, |left| left.min(self.config.call_timeout));
         let id = self.ids.allocate();
         let answered = pin!(async {
             self.outbox.wait_for_capacity().await;
-            let call = |reply| ClientCommand::Call { id, target: target.into(), method: method.into(), args, reply };
+            let (target, method, scope) = (target.into(), method.into(), scope.clone());
+            let call = |reply| ClientCommand::Call { id, target, method, args, scope, reply };
             PendingCall::start(&self.outbox, id, call)?.await
         });
-        match runtime::timeout(self.config.call_timeout, answered).await {
+        match runtime::timeout(limit, answered).await {
+            // The engine ends the call at the same time.
+            Some(Ok(Err(_))) if scope.as_ref().is_some_and(|scope| scope.is_out_of_time()) => {
+                Err(CallError::deadline(target, method, limit))
+            }
             Some(Ok(outcome)) => outcome,
             Some(Err(end)) => Err(self.lost(end)),
-            None => Err(CallError::deadline(target, method, self.config.call_timeout)),
+            None => Err(CallError::deadline(target, method, limit)),
         }
     }
 

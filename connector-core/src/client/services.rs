@@ -53,7 +53,7 @@ impl PluginClient {
     }
 
     fn instance(&self) -> Result<Arc<Instance>, CallError> {
-        match &self.0 {
+        match &self.location {
             Location::Local { .. } => {
                 let (_, entry) = self.engine("createService")?;
                 entry.instance().ok_or_else(|| self.gone("createService"))

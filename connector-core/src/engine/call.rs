@@ -1,8 +1,8 @@
 //! A call's passage through the queue of its target. A call that would wait for itself bypasses the queue: see
 //! [`reentrancy`](super::reentrancy).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -11,6 +11,7 @@ use super::entry::{Entry, Status};
 use super::reentrancy::call_is_circular;
 use super::request_queue::{Entered, Queueable};
 use crate::error::{CallError, Refusal};
+use crate::plugin::Scope;
 use crate::sync::lock;
 use crate::wire::Name;
 
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     started: AtomicU64,
     state: AtomicU8,
     waiter: AtomicWaker,
+    /// What it passes on to the calls that its target makes for it, once it runs.
+    pub(super) scope: OnceLock<Arc<Scope>>,
 }
 
 const PENDING: u8 = 0;
@@ -156,6 +159,7 @@ impl<'a> QueuedCall<'a> {
             started: AtomicU64::new(0),
             state: AtomicU8::new(PENDING),
             waiter: AtomicWaker::new(),
+            scope: OnceLock::new(),
         });
         if recorded {
             lock(&call.requester().outgoing).push(Arc::clone(&call));
@@ -192,6 +196,12 @@ impl<'a> QueuedCall<'a> {
     /// Whether the call has started to run.
     pub(super) fn has_started(&self) -> bool {
         self.call.has_started()
+    }
+
+    /// Sets what the call passes on. It has started to run.
+    pub(super) fn set_scope(&self, scope: &Arc<Scope>) {
+        // It runs once.
+        let _ = self.call.scope.set(Arc::clone(scope));
     }
 
     pub(super) fn method(&self) -> &Name {

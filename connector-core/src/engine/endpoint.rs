@@ -16,6 +16,7 @@ use crate::connector::{Link, LinkEnd};
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Outcome, Role};
+use crate::plugin::Scope;
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
@@ -178,17 +179,19 @@ impl Role for EngineRole {
                 self.handshake = Handshake::Answered;
             }
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
-            EngineEvent::Call { id, target, method, args } => {
+            EngineEvent::Call { id, target, method, args, inherited } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
-                let charge = exchange.charge(&self.remote.outbox, id.as_ref(), &echo, &args);
+                let charge = exchange.charge(&self.remote.outbox, id.as_ref(), &echo, &args, inherited.as_deref());
                 let work = match charge {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
+                        let scope = match inherited {
+                            Some(inherited) => Some(Scope::received(*inherited)),
+                            None if exchange.session.peer_carries_traces() => None,
+                            None => caller.trace_of_its_only_call(),
+                        };
                         let work = async move {
-                            let outcome = match engine.is_observed() {
-                                false => engine.call(&caller, &target, &method, args, None).await,
-                                true => engine.call_observed(&caller, &target, &method, args).await,
-                            };
+                            let outcome = engine.call(&caller, &target, &method, args, scope).await;
                             check_outcome(outcome, &caller.options.json_limits())
                         };
                         Ok((charge, Box::pin(work) as BoxFuture<_>))
@@ -229,7 +232,9 @@ impl Role for EngineRole {
     fn command(&mut self, exchange: &mut Exchange<EngineSide>, command: EngineCommand) {
         let session = &mut exchange.session;
         match command {
-            EngineCommand::Call { id, method, args, info, reply } => session.call(id, method, args, info, reply),
+            EngineCommand::Call { id, method, args, info, scope, reply } => {
+                session.call(id, method, args, info, scope.map(|scope| scope.to_wire()), reply);
+            }
             EngineCommand::Withdraw { id } => {
                 // The plugin may work on that call for as long as it would have been allowed to.
                 if session.calls_under_way() > 0

@@ -18,7 +18,7 @@ use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
 use super::request_queue::RequestQueue;
 use crate::memory_budget::Charge;
-use crate::plugin::{CAN_DEACTIVATE, Handler, Instance};
+use crate::plugin::{CAN_DEACTIVATE, Handler, Instance, Scope};
 use crate::profile::Profile;
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
@@ -325,6 +325,13 @@ impl Entry {
             Location::Local(_) => None,
             Location::Remote(remote) => Some(remote),
         }
+    }
+
+    /// The trace of the call that the plugin runs, if it runs exactly one: then a request of a peer that knows no traces
+    /// belongs to that call, as far as the engine can know.
+    pub(super) fn trace_of_its_only_call(&self) -> Option<Arc<Scope>> {
+        let trace = lock(&self.queue).only_running()?.scope.get()?.trace.clone()?;
+        Some(Scope::of_trace(trace))
     }
 
     /// Ends the queued calls of a caller that has become inactive.

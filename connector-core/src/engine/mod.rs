@@ -1,6 +1,7 @@
 //! The engine: registration, permissions, and routing between plugins.
 
 mod access;
+mod attended;
 mod bounds;
 mod call;
 mod current;

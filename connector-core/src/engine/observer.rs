@@ -1,18 +1,20 @@
 //! What an engine tells its observers. Without one, each place costs a branch.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::entry::Entry;
 use super::link_state::LinkState;
 use crate::error::CallError;
 use crate::guard;
+use crate::plugin::Scope;
 use crate::runtime::{self, Instant};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, Message, Name, Payload};
+use crate::wire::{DecodeError, Message, Name, Payload, TraceContext};
 
 /// Watches an engine: see [`Engine::observe`](crate::Engine::observe).
 ///
@@ -23,6 +25,15 @@ pub trait Observer: Send + Sync + 'static {
     /// once. What it does with the engine is observed as well: an observer that emits an event for each event recurses
     /// without end. A panic is traced, and the other observers and the engine continue.
     fn observe(&self, observation: &Observation<'_>);
+
+    /// The trace context that continues with a call to its target, in place of the caller's: for example that of a span
+    /// that the observer has begun for it. Called once for each call that runs, after its
+    /// [`CallStarted`](Observation::CallStarted), under the same conditions as [`observe`](Observer::observe). Of several
+    /// observers, the one that was attached first and returns a context decides. Default: the caller's context continues.
+    fn trace(&self, call: &ObservedCall<'_>) -> Option<TraceContext> {
+        let _ = call;
+        None
+    }
 }
 
 impl<F: Fn(&Observation<'_>) + Send + Sync + 'static> Observer for F {
@@ -122,6 +133,10 @@ pub struct ObservedCall<'a> {
     pub to: &'a str,
     /// The method.
     pub method: &'a str,
+    /// The trace that the call belongs to, if its caller has named one or the engine knows it.
+    pub trace: Option<&'a TraceContext>,
+    /// Once the call has started: the URL of a target behind a link, without its secrets.
+    pub url: Option<&'a str>,
 }
 
 /// How a call ended.
@@ -215,6 +230,13 @@ impl Observers {
         }
     }
 
+    fn trace(&self, list: &List, call: &ObservedCall<'_>) -> Option<TraceContext> {
+        let mut attached = list.iter().filter(|attached| !attached.is_detached.load(Ordering::Relaxed));
+        attached.find_map(|attached| {
+            guard::call(&self.traces, "engine", "an observer", || attached.observer.trace(call)).flatten()
+        })
+    }
+
     pub(super) fn event(&self, emitter: &str, event: &str, args: &Payload, listeners: usize) {
         if self.is_present() {
             self.tell(&Observation::Event { emitter, event, args, listeners });
@@ -222,7 +244,14 @@ impl Observers {
     }
 
     /// A call to observe until its end.
-    pub(super) fn call(self: &Arc<Self>, from: &Name, to: &str, method: &str, args: &Payload) -> OngoingCall {
+    pub(super) fn call(
+        self: &Arc<Self>,
+        from: &Name,
+        to: &str,
+        method: &str,
+        scope: Option<Arc<Scope>>,
+        args: &Payload,
+    ) -> OngoingCall {
         let call = OngoingCall {
             observers: Arc::clone(self),
             list: self.list.load_full(),
@@ -230,9 +259,11 @@ impl Observers {
             from: from.clone(),
             to: to.into(),
             method: method.into(),
+            scope,
             queued: runtime::now(),
-            started: OnceLock::new(),
-            ended: AtomicBool::new(false),
+            has_waited: false,
+            started: None,
+            has_ended: false,
         };
         call.tell(&Observation::CallQueued { call: call.seen(), args });
         call
@@ -246,11 +277,14 @@ pub(crate) struct OngoingCall {
     list: Arc<List>,
     number: u64,
     from: Name,
-    to: Box<str>,
-    method: Box<str>,
+    // PERF: docs/performance.md, "Observers": names are inline, and the clock is read twice for a call that does not wait.
+    to: Name,
+    method: Name,
+    scope: Option<Arc<Scope>>,
     queued: Instant,
-    started: OnceLock<Instant>,
-    ended: AtomicBool,
+    has_waited: bool,
+    started: Option<(Instant, Arc<Entry>)>,
+    has_ended: bool,
 }
 
 impl OngoingCall {
@@ -259,29 +293,37 @@ impl OngoingCall {
     }
 
     fn seen(&self) -> ObservedCall<'_> {
-        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method }
+        let trace = self.scope.as_ref().and_then(|scope| scope.trace.as_ref());
+        let target = self.started.as_ref().and_then(|(_, target)| target.remote());
+        let url = target.map(|remote| &*remote.redacted_url);
+        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method, trace, url }
     }
 
-    pub(super) fn started(&self) {
-        let now = runtime::now();
-        if self.started.set(now).is_ok() {
-            let waited = now.duration_since(self.queued);
-            self.tell(&Observation::CallStarted { call: self.seen(), waited });
-        }
+    pub(super) fn waits(&mut self) {
+        self.has_waited = true;
     }
 
-    pub(super) fn ended(&self, outcome: &Result<Payload, CallError>) {
+    /// Returns the trace context with which an observer lets the call continue.
+    pub(super) fn started(&mut self, target: &Arc<Entry>) -> Option<TraceContext> {
+        let now = if self.has_waited { runtime::now() } else { self.queued };
+        self.started = Some((now, Arc::clone(target)));
+        let waited = now.duration_since(self.queued);
+        self.tell(&Observation::CallStarted { call: self.seen(), waited });
+        self.observers.trace(&self.list, &self.seen())
+    }
+
+    pub(super) fn ended(&mut self, outcome: &Result<Payload, CallError>) {
         self.end(match outcome {
             Ok(result) => CallOutcome::Returned(result),
             Err(error) => CallOutcome::Failed(error),
         });
     }
 
-    fn end(&self, outcome: CallOutcome<'_>) {
-        if self.ended.swap(true, Ordering::Relaxed) {
+    fn end(&mut self, outcome: CallOutcome<'_>) {
+        if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let (now, started) = (runtime::now(), self.started.get());
+        let (now, started) = (runtime::now(), self.started.as_ref().map(|(started, _)| started));
         let waited = started.unwrap_or(&now).duration_since(self.queued);
         let ran = started.map(|started| now.duration_since(*started));
         self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });

@@ -14,6 +14,7 @@ use crate::error::{CallError, LinkLost, Refusal};
 use crate::excerpt::Excerpt;
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::memory_budget::{Budget, OverBudget, SharedBudget};
+use crate::plugin::Scope;
 use crate::redact::redacted_url;
 use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
@@ -23,7 +24,7 @@ use crate::wire::{JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
-    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, reply: Reply },
+    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, scope: Option<Arc<Scope>>, reply: Reply },
     Withdraw { id: CallId },
     Notify { emitter: Name, event: Name, args: Payload },
 }
@@ -124,13 +125,14 @@ impl RemotePlugin {
         method: Name,
         args: Payload,
         info: Box<RequestInfo>,
+        scope: Option<Arc<Scope>>,
     ) -> Result<PendingCall<'_, EngineCommand>, CallError> {
         if let Err(why) = args.check(&self.json_limits) {
             let (target, caller) = (self.name.to_string(), info.from.to_string());
             return Err(Refusal::TooComplex { target, caller, method: method.to_string(), why: why.to_string() }.into());
         }
         let id = self.ids.allocate();
-        let call = |reply| EngineCommand::Call { id, method, args, info, reply };
+        let call = |reply| EngineCommand::Call { id, method, args, info, scope, reply };
         PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
     }
 

@@ -179,6 +179,12 @@ impl<C: Queueable> RequestQueue<C> {
         self.lane(method).running.to_vec()
     }
 
+    /// The running call, if exactly one runs in all lanes.
+    pub(super) fn only_running(&mut self) -> Option<&C> {
+        let mut running = self.lanes().flat_map(|lane| lane.running.iter());
+        running.next().filter(|_| running.next().is_none())
+    }
+
     pub(super) fn is_idle(&mut self) -> bool {
         self.lanes().all(|lane| lane.running.is_empty())
     }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::access::Operation;
+use super::attended::Attended;
 use super::bounds::check_names;
 use super::call::{QueuedCall, caller_deactivated, cannot_call};
 use super::entry::{Entry, Location, Status};
 use super::lifecycle::Permission;
-use super::observer::OngoingCall;
 use super::policy::decision;
 use super::remote::{EngineCommand, RemotePlugin};
 use super::{EngineState, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
 use crate::link::PendingCall;
-use crate::plugin::{Context, MethodResult};
+use crate::plugin::{Context, MethodResult, Scope};
 use crate::runtime;
 use crate::runtime::BoxFuture;
 use crate::session::HANDSHAKE;
@@ -25,34 +25,13 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl EngineState {
-    pub(crate) fn is_observed(&self) -> bool {
-        self.observers.is_present()
-    }
-
-    /// Like [`call`](EngineState::call), and tells the observers. Boxed, so that it enlarges no future.
-    pub(crate) fn call_observed<'a>(
-        self: &'a Arc<Self>,
-        caller: &'a Arc<Entry>,
-        path: &'a str,
-        method: &'a str,
-        args: Payload,
-    ) -> futures_util::future::BoxFuture<'a, Result<Payload, CallError>> {
-        Box::pin(async move {
-            let observed = self.observers.call(&caller.name, path, method, &args);
-            let outcome = self.call(caller, path, method, args, Some(&observed)).await;
-            observed.ended(&outcome);
-            outcome
-        })
-    }
-
-    /// Performs a call. Dropping the future cancels it at any stage.
-    pub(crate) async fn call(
+    pub(super) async fn route(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         path: &str,
         method: &str,
         args: Payload,
-        observed: Option<&OngoingCall>,
+        mut attended: Option<&mut Attended>,
     ) -> Result<Payload, CallError> {
         check_names(path, method)?;
         may_call(caller, method, path)?;
@@ -65,6 +44,9 @@ impl EngineState {
             // PERF: docs/performance.md, "14 allocations per routed call": a pending call 2,071 → 1,014 bytes with others.
             // Boxed because it is rare, and would enlarge the future of every call.
             Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
+            if let Some(attended) = &mut attended {
+                attended.waits();
+            }
             // It may have been deactivated since, or its activation may wait for this call.
             if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
@@ -82,15 +64,16 @@ impl EngineState {
         let on_behalf_of = self.on_behalf_of(caller);
         let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
         if !queued.has_started() {
+            if let Some(attended) = &mut attended {
+                attended.waits();
+            }
             poll_fn(|cx| queued.poll_started(cx)).await?;
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
         }
-        if let Some(observed) = observed {
-            observed.started();
-        }
+        let scope = attended.and_then(|attended| attended.start(&target, &queued));
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args)?;
+        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args, scope)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -108,6 +91,7 @@ impl EngineState {
         path: Name,
         method: Name,
         args: Payload,
+        scope: Option<Arc<Scope>>,
     ) -> Result<Running<'a>, CallError> {
         match &target.location {
             Location::Local(_) if current::is_too_deep() => {
@@ -116,8 +100,13 @@ impl EngineState {
                 Err(Refusal::TooDeep { target, caller, method, limit }.into())
             }
             Location::Local(instance) => {
-                let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target));
-                let deadline = runtime::now().checked_add(target.options.queue_timeout);
+                let own = runtime::now().checked_add(target.options.queue_timeout);
+                let deadline = match scope.as_ref().and_then(|scope| scope.deadline) {
+                    None => own,
+                    Some(callers) => Some(own.map_or(callers, |own| own.min(callers))),
+                };
+                let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target))
+                    .for_call(scope);
                 let context = Context::new(caller.name.clone(), path, method, client, deadline);
                 let interface = target.interface();
                 let handler = if context.path() == target.name { interface.handler(context.method()) } else { None };
@@ -134,7 +123,8 @@ impl EngineState {
             }
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
-                Ok(Running::Remote(remote, remote.call(method, args, Box::new(info))?))
+                let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
+                Ok(Running::Remote(remote, remote.call(method, args, Box::new(info), scope)?))
             }
         }
     }

@@ -125,7 +125,8 @@ impl CallError {
         self.fault().is_some_and(Fault::is_bad_arguments)
     }
 
-    pub(crate) fn kind(&self) -> ErrorKind {
+    /// The kind of failure, as native ends name it on the wire.
+    pub fn kind(&self) -> ErrorKind {
         match self {
             CallError::Plugin(fault) if fault.is_bad_arguments() => ErrorKind::BadArguments,
             CallError::Plugin(_) | CallError::Arguments(_) | CallError::Result(_) => ErrorKind::Plugin,
@@ -160,8 +161,19 @@ impl CallError {
         CallError::TimedOut(format!("[TIMEOUT] Timeout for call {method} from {from}"))
     }
 
+    /// `limit` is measured, so it is shown in whole milliseconds if it has any.
     pub(crate) fn deadline(target: &str, method: &str, limit: Duration) -> CallError {
-        CallError::TimedOut(format!("{method} of {target} did not complete within the caller's limit of {limit:?}"))
+        let millis = u64::try_from(limit.saturating_add(Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
+        let limit = if millis > 0 { Duration::from_millis(millis) } else { limit };
+        let hint = match limit.is_zero() {
+            true => {
+                ". A handle from a method's context has the time of that call; `detached` gives one without its limit"
+            }
+            false => "",
+        };
+        CallError::TimedOut(format!(
+            "{method} of {target} did not complete within the caller's limit of {limit:?}{hint}"
+        ))
     }
 
     pub(crate) fn cancelled(method: &str, from: &str) -> CallError {

@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Endpoint, Role, StallDetector};
+use super::{Endpoint, ResponseBatch, Role, StallDetector};
 use crate::connector::{Link, LinkEnd, SendError};
 use crate::excerpt::Excerpt;
 use crate::runtime;
 use crate::session::Retained;
-use crate::wire::{Action, DecodeError};
+use crate::wire::DecodeError;
 
 /// Messages sent, and messages received, before switching to the other direction.
 const BATCH: usize = 8;
@@ -21,26 +21,20 @@ const BURST: usize = 8;
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds before other tasks of the runtime get a turn.
 const ROUNDS: usize = 128;
-// PERF: docs/performance.md, "a link's task received all responses": worker pipelined 0.31 → 0.47 of the floor.
-/// Responses received before their callers get a turn: what they do next keeps the peer busy, so that the two ends do
-/// not take turns being idle.
-const RESPONSE_BATCH: usize = 32;
-/// Consecutive turns cut short this way before the link is treated as fully read.
-const MAX_CUT_TURNS: usize = 32;
 
 /// Moves messages between a link and its endpoint until the link ends, and returns how it ended. Flushes when there is
 /// nothing left to do, and after a burst. Cancel safe: dropping the future drops the link.
 pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role>) -> LinkEnd {
     let limits = endpoint.role.outbox().limits().clone();
     endpoint.role.outbox().budget().fit(link.max_message());
-    let (mut unflushed, mut graceful, mut turns) = (0, false, 0);
+    let (mut unflushed, mut graceful, mut responses) = (0, false, ResponseBatch::default());
     // Messages accepted by the link, plus completed flushes.
     let mut taken = 0u64;
     // During back-pressure: the number of bytes sent when it was last observed.
     let mut pushed_back: Option<u64> = None;
     let mut stall: Option<StallDetector> = None;
     let end = poll_fn(|cx| {
-        let (mut burst, mut may_receive, mut answers) = (BURST, true, 0);
+        let (mut burst, mut may_receive) = (BURST, true);
         for round in 0.. {
             let (mut sending_paused, mut worked) = (false, false);
             for _ in 0..BATCH {
@@ -82,8 +76,8 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                 }
                 match link.poll_message(cx) {
                     Poll::Ready(Ok(Ok(message))) => {
-                        answers += usize::from(message.action == Action::Response);
-                        may_receive = answers < RESPONSE_BATCH;
+                        responses.count(&message);
+                        may_receive = !responses.is_full();
                         endpoint.role.observe_received(&message, &*link);
                         endpoint.receive(message);
                     }
@@ -117,11 +111,10 @@ pub(crate) async fn drive(link: &mut dyn Link, endpoint: &mut Endpoint<impl Role
                 break;
             }
         }
-        let unread = answers >= RESPONSE_BATCH && turns < MAX_CUT_TURNS;
-        turns = if unread { turns + 1 } else { 0 };
-        if answers >= RESPONSE_BATCH {
+        if responses.is_full() {
             runtime::give_way(cx);
         }
+        let unread = responses.end_turn();
         // After the messages: queued messages are sent and received ones are processed first, and may be the reason to
         // stop.
         if !unread && let Poll::Ready(end) = endpoint.poll_stop(cx, link) {

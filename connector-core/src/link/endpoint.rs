@@ -17,7 +17,7 @@ use crate::memory_budget::{Charge, OverBudget};
 use crate::runtime::BoxFuture;
 use crate::session::{Dropped, Event, Retained, Session, Side};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, Id, Message, Name, Payload, PayloadError};
+use crate::wire::{DecodeError, Id, Inherited, Message, Name, Payload, PayloadError};
 
 /// What differs between the two ends of a link: the reactions to the session's events, and the commands.
 pub(crate) trait Role: Send {
@@ -100,6 +100,8 @@ pub(crate) struct Exchange<S: Side> {
 
 /// What a request occupies in addition to its arguments: its task, its place in a queue, and its names.
 const REQUEST_OVERHEAD: usize = 2048;
+/// What a request occupies in addition if it has a time limit or belongs to a trace: a future of its own.
+const SCOPE_OVERHEAD: usize = 2048;
 /// What a response occupies in addition to its payload and its names.
 const RESPONSE_OVERHEAD: usize = 256;
 
@@ -151,10 +153,13 @@ impl<S: Side> Exchange<S> {
         id: Option<&Id>,
         echo: &Echo,
         args: &Payload,
+        inherited: Option<&Inherited>,
     ) -> Result<Charge, OverBudget> {
         // A method is not run for a result that would be discarded.
         outbox.budget().check_half(self.unread, outbox.budget().eighth())?;
-        outbox.budget().charge(REQUEST_OVERHEAD + echo.bytes() + id.map_or(0, Id::weight) + args.weight())
+        let inherited = inherited.map_or(0, |inherited| SCOPE_OVERHEAD + inherited.held_bytes());
+        let envelope = REQUEST_OVERHEAD + inherited + echo.bytes() + id.map_or(0, Id::weight);
+        outbox.budget().charge(envelope + args.weight())
     }
 
     /// Runs the work of a charged request, or responds at once with the error that refuses it.

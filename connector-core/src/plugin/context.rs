@@ -7,7 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::client::PluginClient;
 use crate::error::CallError;
 use crate::runtime::{self, Instant};
-use crate::wire::Name;
+use crate::wire::{Name, TraceContext};
 
 /// The context of a method call: the caller, the path, and the time left. Also gives access to the plugin's own handle.
 ///
@@ -60,13 +60,21 @@ impl Context {
         &self.method
     }
 
-    /// The plugin's own handle.
+    /// The plugin's own handle. Calls through it are made for this call: they inherit its [trace](Context::trace) and
+    /// the time that its caller has left. For work that continues after this call has ended, use
+    /// [`detached`](PluginClient::detached).
     pub fn client(&self) -> &PluginClient {
         &self.client
     }
 
-    /// The time left until the engine ends this call, if the plugin is in the engine's process. `None` behind a link,
-    /// where only the engine knows the limit and [`ended`](Context::ended) completes when it has passed.
+    /// The trace that this call belongs to, if its caller or the engine has named one.
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.client.trace()
+    }
+
+    /// The time left until the engine ends this call: the smaller of its own limit and what the caller, and each caller
+    /// before it, has left ([`call_within`](PluginClient::call_within)). Behind a link, `None` if no caller has set a
+    /// limit: the engine's own is known only there, and [`ended`](Context::ended) completes when it has passed.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(runtime::now()))
     }

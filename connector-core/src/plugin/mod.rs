@@ -4,6 +4,7 @@ mod args;
 mod context;
 mod handler;
 mod instance;
+mod scope;
 mod signature;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use context::Context;
 pub(crate) use handler::{Callback, Handler, MethodResult, callback, run_callback};
 pub use handler::{Json, Listener, Method, Reply};
 pub(crate) use instance::Instance;
+pub(crate) use scope::Scope;
 
 use crate::client::PluginClient;
 use crate::error::RegisterError;

@@ -3,7 +3,9 @@
 use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::cut;
-use crate::wire::{Action, ErrorKind, Extensions, Id, Message, Name, Payload, RequestInfo, is_falsy_in_javascript};
+use crate::wire::{
+    Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo, is_falsy_in_javascript,
+};
 
 /// The engine's session with one plugin over one link.
 pub(crate) type EngineSession<R> = Session<EngineSide, R>;
@@ -24,7 +26,7 @@ pub(crate) enum EngineEvent {
     /// The plugin answered a handshake with an error or with something other than a list of methods.
     HandshakeFailed(String),
     /// The plugin calls another plugin; respond with [`Session::respond`].
-    Call { id: Option<Id>, target: Name, method: Name, args: Payload },
+    Call { id: Option<Id>, target: Name, method: Name, args: Payload, inherited: Option<Box<Inherited>> },
     /// The plugin cancels all its calls to a plugin, or those of one method.
     CancelAll { target: Name, method: Option<Name> },
     /// The plugin withdraws its request with this id.
@@ -73,8 +75,18 @@ impl<R> EngineSession<R> {
     }
 
     /// Calls the plugin. `id` must be unused in this session.
-    pub(crate) fn call(&mut self, id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, reply: R) {
-        self.request(id, self.side.name.clone(), method, args, Some(info), reply);
+    pub(crate) fn call(
+        &mut self,
+        id: CallId,
+        method: Name,
+        args: Payload,
+        info: Box<RequestInfo>,
+        inherited: Option<Box<Inherited>>,
+        reply: R,
+    ) {
+        let (name, key, payload) = (Some(self.side.name.clone()), Some(method), Some(args));
+        let request = Message { name, key, payload, request_info: Some(info), ..Message::new(Action::Request) };
+        self.request(id, request, inherited, reply);
     }
 
     /// Forwards an event that the plugin listens to.
@@ -138,7 +150,7 @@ impl Side for EngineSide {
     }
 
     fn receive<R>(session: &mut EngineSession<R>, message: Message) -> Result<Option<Event<R, EngineEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, error, error_kind, extensions, .. } = message;
+        let Message { action, id, name, key, payload, inherited, error, error_kind, extensions, .. } = message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 if session.side.handshakes.len() >= MAX_HANDSHAKES {
@@ -156,7 +168,7 @@ impl Side for EngineSide {
             Action::Request => match (name, key) {
                 (Some(target), Some(method)) => {
                     let args = payload.unwrap_or_else(Payload::no_args);
-                    EngineEvent::Call { id, target, method, args }
+                    EngineEvent::Call { id, target, method, args, inherited }
                 }
                 (name, key) => {
                     let missing = if name.is_none() { "name" } else { "key" };

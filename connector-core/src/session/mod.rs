@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::error::{CallError, Fault};
 use crate::excerpt::cut;
-use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Message, Name, Payload, RequestInfo, display_json};
+use crate::wire::{Action, DecodeError, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
 
 pub(crate) const HANDSHAKE: &str = "handshake";
 
@@ -100,6 +100,11 @@ impl<S: Side, R> Session<S, R> {
         self.echoed_bytes
     }
 
+    /// Whether the peer says in its requests which trace they belong to.
+    pub(crate) fn peer_carries_traces(&self) -> bool {
+        self.peer.trace_context
+    }
+
     /// The number of calls that the peer has not answered.
     pub(crate) fn calls_under_way(&self) -> usize {
         self.pending.len()
@@ -146,25 +151,12 @@ impl<S: Side, R> Session<S, R> {
         self.pending.remove(&CallId::of(id)?)
     }
 
-    fn request(
-        &mut self,
-        id: CallId,
-        name: Name,
-        key: Name,
-        args: Payload,
-        request_info: Option<Box<RequestInfo>>,
-        reply: R,
-    ) {
+    /// Sends a request that lacks its id, and what it inherits as far as the peer knows it.
+    fn request(&mut self, id: CallId, request: Message, inherited: Option<Box<Inherited>>, reply: R) {
         let before = self.pending.insert(id, reply);
         debug_assert!(before.is_none(), "ids are unique");
-        self.out.push_back(Message {
-            id: Some(id.into()),
-            name: Some(name),
-            key: Some(key),
-            payload: Some(args),
-            request_info,
-            ..Message::new(Action::Request)
-        });
+        let inherited = inherited.and_then(|inherited| inherited.restricted_to(self.peer));
+        self.out.push_back(Message { id: Some(id.into()), inherited, ..request });
     }
 
     /// Forgets a call if it is still pending, and notifies a native peer. A published plugin does not support it, and

@@ -2,7 +2,7 @@
 
 use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
 use crate::error::{CallError, Fault};
-use crate::wire::{Action, ErrorKind, Extensions, Id, Message, Name, Payload, display_json};
+use crate::wire::{Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
 
 /// A plugin's session with one engine over one link.
 pub(crate) type PluginSession<R> = Session<PluginSide, R>;
@@ -34,6 +34,7 @@ pub(crate) struct Invocation {
     pub(crate) from: Name,
     pub(crate) path: Name,
     pub(crate) args: Payload,
+    pub(crate) inherited: Option<Box<Inherited>>,
 }
 
 impl<R> PluginSession<R> {
@@ -62,8 +63,17 @@ impl<R> PluginSession<R> {
     }
 
     /// Calls another plugin. `id` must be unused in this session.
-    pub(crate) fn call(&mut self, id: CallId, target: Name, method: Name, args: Payload, reply: R) {
-        self.request(id, target, method, args, None, reply);
+    pub(crate) fn call(
+        &mut self,
+        id: CallId,
+        target: Name,
+        method: Name,
+        args: Payload,
+        inherited: Option<Box<Inherited>>,
+        reply: R,
+    ) {
+        let (name, key, payload) = (Some(target), Some(method), Some(args));
+        self.request(id, Message { name, key, payload, ..Message::new(Action::Request) }, inherited, reply);
     }
 
     /// Cancels all calls of one method, or of all methods, of a plugin.
@@ -110,7 +120,8 @@ impl Side for PluginSide {
     }
 
     fn receive<R>(session: &mut PluginSession<R>, message: Message) -> Result<Option<Event<R, PluginEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, request_info, error, error_kind, extensions } = message;
+        let Message { action, id, name, key, payload, request_info, inherited, error, error_kind, extensions } =
+            message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();
@@ -153,7 +164,7 @@ impl Side for PluginSide {
                 let (from, path) = request_info.map_or((Name::default(), None), |info| (info.from, info.path));
                 let path = path.or_else(|| name.clone()).unwrap_or_default();
                 let args = payload.unwrap_or_else(Payload::no_args);
-                PluginEvent::Invoke(Invocation { id, name, key, from, path, args })
+                PluginEvent::Invoke(Invocation { id, name, key, from, path, args, inherited })
             }
             Action::Response => return session.response_arrived(id, payload, error, error_kind),
             Action::Emit | Action::Notification => {

@@ -52,16 +52,22 @@ pub enum Frame<'a> {
         timeout: StpTimeout,
     },
     /// A response by the peer.
-    Response {
-        /// The request's cookie.
-        cookie: i64,
-        /// Whether `result` is a result or a refusal.
-        success: bool,
-        /// Unparsed; `None` if absent or `null`.
-        result: Option<&'a RawValue>,
-    },
+    Response(Response<'a>),
     /// Anything else is an inform: the frame itself is the API message.
     Inform(Envelope<'a>),
+}
+
+/// The params of a response.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Response<'a> {
+    /// The request's cookie.
+    pub cookie: i64,
+    /// Whether `result` is a result or a refusal. Default: false.
+    #[serde(default)]
+    pub success: bool,
+    /// Any JSON value, unparsed; `None` if absent or `null`.
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
 }
 
 /// An invalid frame. It is dropped, or refused if it is a request; the connection is unaffected.
@@ -101,15 +107,6 @@ struct CookieAlone {
     cookie: i64,
 }
 
-#[derive(Deserialize)]
-struct ResponseParams<'a> {
-    cookie: i64,
-    #[serde(default)]
-    success: bool,
-    #[serde(borrow, default)]
-    result: Option<&'a RawValue>,
-}
-
 impl<'a> Frame<'a> {
     /// Parses a frame up to its envelope.
     ///
@@ -120,10 +117,7 @@ impl<'a> Frame<'a> {
         let params = envelope.params.map_or("null", RawValue::get);
         match &*envelope.method {
             REQUEST => Frame::request(params),
-            RESPONSE => {
-                let params: ResponseParams<'a> = read(params).map_err(FrameError::BadResponse)?;
-                Ok(Frame::Response { cookie: params.cookie, success: params.success, result: params.result })
-            }
+            RESPONSE => read(params).map(Frame::Response).map_err(FrameError::BadResponse),
             _ => Ok(Frame::Inform(envelope)),
         }
     }
@@ -168,9 +162,9 @@ fn request_of(message: &str, cookie: i64, timeout: StpTimeout) -> String {
     frame
 }
 
-/// The frame of a response; `result` is any JSON value.
-pub fn response(cookie: i64, success: bool, result: Option<&RawValue>) -> String {
-    response_of(cookie, success, result.map_or("null", RawValue::get))
+/// The frame of a response.
+pub fn response(response: &Response<'_>) -> String {
+    response_of(response.cookie, response.success, response.result.map_or("null", RawValue::get))
 }
 
 /// The frame of a text response: a handler's result, or the reason of a refusal.

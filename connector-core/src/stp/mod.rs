@@ -47,7 +47,7 @@ pub use bridge::{StpOffer, StpOfferError, StpOffered, StpPlugin};
 pub use client::StpClient;
 pub use connector::StpConnector;
 pub use error::{StpConnectError, StpDisconnectError, StpInformError, StpRequestError};
-pub use frame::{Envelope, Frame, FrameError};
+pub use frame::{Envelope, Frame, FrameError, Response};
 pub use handlers::{ErrorHandler, InformHandler, RequestHandler, StpHandlers};
 pub use registration_limits::BadService;
 pub use service::{REGISTER, StpService, unique_name};

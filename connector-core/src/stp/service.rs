@@ -17,6 +17,7 @@ pub const REGISTER: &str = "Register";
 /// let service = StpService::new("Tasks", ["TaskAdded", "TaskRemoved"]).machine_id("desk-7").session_id("exercise");
 /// assert_eq!(service.solvables, ["TaskAdded", "TaskRemoved"]);
 /// ```
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -32,10 +33,8 @@ pub struct StpService {
     pub solvables: Vec<String>,
     /// The machine it runs on. Used as the session's id if neither [`session_id`](StpService::session_id) nor the
     /// connection's URL contains one. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
     /// The requested session. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 

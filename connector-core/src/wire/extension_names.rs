@@ -15,20 +15,32 @@ pub struct Extensions {
     pub cancel_by_id: bool,
     /// A failed response names the kind of its error in `errorKind`.
     pub error_kind: bool,
+    /// A request carries the trace that it belongs to, in `traceparent` and `tracestate`.
+    pub trace_context: bool,
+    /// A request carries what is left of its caller's time, in `timeLeft`.
+    pub deadline: bool,
 }
 
 impl Extensions {
     /// All extensions that this version supports.
-    pub const NATIVE: Extensions = Extensions { cancel_by_id: true, error_kind: true };
+    pub const NATIVE: Extensions =
+        Extensions { cancel_by_id: true, error_kind: true, trace_context: true, deadline: true };
 }
 
 const CANCEL_BY_ID: &str = "cancelById";
 const ERROR_KIND: &str = "errorKind";
+const TRACE_CONTEXT: &str = "traceContext";
+const DEADLINE: &str = "deadline";
 
 /// A list of names. Unknown names belong to later versions.
 impl Serialize for Extensions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let known = [(self.cancel_by_id, CANCEL_BY_ID), (self.error_kind, ERROR_KIND)];
+        let known = [
+            (self.cancel_by_id, CANCEL_BY_ID),
+            (self.error_kind, ERROR_KIND),
+            (self.trace_context, TRACE_CONTEXT),
+            (self.deadline, DEADLINE),
+        ];
         serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
     }
 }
@@ -39,6 +51,11 @@ impl Extensions {
         let names: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
         let has =
             |wanted: &str| names.iter().any(|name| display_json(name.get()) == wanted && name.get().starts_with('"'));
-        Extensions { cancel_by_id: has(CANCEL_BY_ID), error_kind: has(ERROR_KIND) }
+        Extensions {
+            cancel_by_id: has(CANCEL_BY_ID),
+            error_kind: has(ERROR_KIND),
+            trace_context: has(TRACE_CONTEXT),
+            deadline: has(DEADLINE),
+        }
     }
 }

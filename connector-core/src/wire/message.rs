@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use smol_str::SmolStr;
 
 use super::message_json::not_utf8;
-use super::{Action, DecodeError, ErrorKind, Extensions, Id, Payload, PayloadError, RequestInfo};
+use super::{Action, DecodeError, ErrorKind, Extensions, Id, Inherited, Payload, PayloadError, RequestInfo};
 
 // PERF: docs/performance.md, "names as slices of their frame": inline, worker pipelined 0.15 → 0.24 of the floor.
 /// The name of a plugin, a method or an event. Up to 23 bytes are stored inline; a longer name is shared by its clones.
@@ -40,6 +40,8 @@ pub struct Message {
     pub payload: Option<Payload>,
     /// Engine to plugin: the caller.
     pub request_info: Option<Box<RequestInfo>>,
+    /// Only in requests between native peers: the trace and the time limit of the call.
+    pub inherited: Option<Box<Inherited>>,
     /// The error of a failed response: a string or any other value. A falsy value in the JavaScript sense is not an
     /// error.
     pub error: Option<Box<Payload>>,
@@ -62,6 +64,7 @@ impl Message {
             key: None,
             payload: None,
             request_info: None,
+            inherited: None,
             error: None,
             error_kind: None,
             extensions: None,

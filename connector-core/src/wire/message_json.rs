@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::echo::{RawMembers, echo, read_id, read_name};
 use super::id::{Id, display_json};
+use super::inherited::InheritedMembers;
 use super::json::{self, Reader};
 use super::message::Message;
 use super::{Action, DecodeError, Extensions, Payload, PayloadError, RequestInfo, is_falsy_in_javascript};
@@ -13,6 +14,7 @@ impl Message {
     pub(super) fn read(frame: &str, payload: impl Fn(&str) -> Payload) -> Result<Message, DecodeError> {
         // `action` is `None` if absent and `Some(None)` if unknown.
         let (mut action, mut message, mut raw) = (None, Message::new(Action::Request), RawMembers::default());
+        let mut inherited: Option<InheritedMembers> = None;
         let mut json = Reader::new(frame);
         let read = json.object(|member, json| {
             match member {
@@ -30,6 +32,7 @@ impl Message {
                 }
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
                 "extensions" => message.extensions = Some(Extensions::read(json.raw()?)),
+                "traceparent" | "tracestate" | "timeLeft" => inherited.get_or_insert_default().read(member, json)?,
                 _ => json.skip()?,
             }
             Ok(())
@@ -39,6 +42,7 @@ impl Message {
         }
         let Some(Some(action)) = action else { return Err(no_action(frame)) };
         message.action = action;
+        message.inherited = inherited.and_then(InheritedMembers::into_inherited);
         if !raw.is_empty() {
             message.id = Some(Id::with_raw_members(message.id, raw));
         }
@@ -67,6 +71,9 @@ impl Message {
         }
         if let Some(info) = &self.request_info {
             info.write(out);
+        }
+        if let Some(inherited) = &self.inherited {
+            inherited.write(out);
         }
         if let Some(error) = &self.error {
             out.extend_from_slice(b",\"error\":");

@@ -33,8 +33,11 @@ pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// A JSON value as a slice of the frame it arrived in.
-    Slice(ByteString),
+    /// A constant.
+    Static(&'static str),
+    // PERF: docs/performance.md, "messages of 240 bytes moved nine times": behind a pointer, because payloads are moved often.
+    /// A long JSON value as a slice of the frame it arrived in.
+    Slice(Arc<ByteString>),
     /// A JSON value in its own allocation.
     Text(Arc<str>),
     Value(Arc<dyn Erased>),
@@ -115,7 +118,7 @@ impl Payload {
     pub fn from_json(text: impl Into<Bytes>) -> Result<Payload, PayloadError> {
         let text = ByteString::try_from(text.into()).map_err(|_| PayloadError::NotJson("not UTF-8".to_owned()))?;
         let _: &RawValue = serde_json::from_str(&text).map_err(PayloadError::not_json)?;
-        Ok(Payload(Repr::Slice(text)))
+        Ok(Payload(Repr::Slice(Arc::new(text))))
     }
 
     /// `text` must be one valid JSON value: part of a parsed text, or a constant.
@@ -125,17 +128,17 @@ impl Payload {
 
     /// `text` must be one valid JSON value: part of a parsed frame, which it keeps alive.
     pub(crate) fn from_part(text: ByteString) -> Payload {
-        Payload(Repr::Slice(text))
+        Payload(Repr::Slice(Arc::new(text)))
     }
 
     /// JSON `null`.
     pub fn null() -> Payload {
-        Payload(Repr::Slice(ByteString::from_static("null")))
+        Payload(Repr::Static("null"))
     }
 
     /// An empty argument list: `[]`.
     pub fn no_args() -> Payload {
-        Payload(Repr::Slice(ByteString::from_static("[]")))
+        Payload(Repr::Static("[]"))
     }
 
     /// Reads the payload as a `T`: moves the value out if it is a `T` without other references, and parses the JSON
@@ -175,6 +178,7 @@ impl Payload {
     /// The value cannot be serialized, for example a map whose keys are not strings.
     pub fn to_json(&self) -> Result<Bytes, PayloadError> {
         match &self.0 {
+            Repr::Static(text) => Ok(Bytes::from_static(text.as_bytes())),
             Repr::Slice(text) => Ok(text.as_bytes().clone()),
             Repr::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
             Repr::Value(value) => written(&**value).map(|text| text.as_bytes().clone()),
@@ -185,6 +189,7 @@ impl Payload {
     /// value that has not been.
     pub fn json_text(&self) -> Option<&str> {
         match &self.0 {
+            Repr::Static(text) => Some(text),
             Repr::Slice(text) => Some(text),
             Repr::Text(text) => Some(text),
             Repr::Value(value) => value.cached().get()?.as_deref().ok(),
@@ -193,6 +198,7 @@ impl Payload {
 
     pub(crate) fn text(&self) -> Result<&str, PayloadError> {
         match &self.0 {
+            Repr::Static(text) => Ok(text),
             Repr::Slice(text) => Ok(text),
             Repr::Text(text) => Ok(text),
             Repr::Value(value) => written(&**value).map(|text| &**text),
@@ -246,6 +252,7 @@ impl Payload {
     /// Whether this is an array; `true` if unknown without serializing.
     pub(crate) fn may_be_array(&self) -> bool {
         match &self.0 {
+            Repr::Static(text) => text.starts_with('['),
             Repr::Slice(text) => text.starts_with('['),
             Repr::Text(text) => text.starts_with('['),
             Repr::Value(_) => true,
@@ -255,7 +262,8 @@ impl Payload {
     /// Whether this is the JSON text `null`.
     pub(crate) fn is_null(&self) -> bool {
         match &self.0 {
-            Repr::Slice(text) => text == "null",
+            Repr::Static(text) => *text == "null",
+            Repr::Slice(text) => **text == "null",
             Repr::Text(text) => &**text == "null",
             Repr::Value(_) => false,
         }
@@ -267,6 +275,7 @@ impl Payload {
     /// It exceeds a limit.
     pub(crate) fn check(&self, limits: &JsonLimits) -> Result<(), Exceeds> {
         match &self.0 {
+            Repr::Static(_) => Ok(()),
             Repr::Slice(text) => limits.check(text),
             Repr::Text(text) => limits.check(text),
             Repr::Value(_) => Ok(()),
@@ -276,6 +285,7 @@ impl Payload {
     /// The number of bytes held, as counted by memory limits; 0 for a value whose size is not known yet.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
+            Repr::Static(text) => text.len(),
             Repr::Slice(text) => text.len(),
             Repr::Text(text) => text.len(),
             Repr::Value(value) => value.cached_size().get().copied().unwrap_or(0),
@@ -333,7 +343,7 @@ impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         // Takes over the text: a second copy of a large one would not be charged to the peer that sent it.
-        Ok(Payload(Repr::Slice(Box::<str>::from(raw).into())))
+        Ok(Payload::from_part(Box::<str>::from(raw).into()))
     }
 }
 

@@ -1,17 +1,12 @@
 //! Whether a plugin agrees to its deactivation by another.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use conformance::{MemoryPlugin, memory};
-use connector_core::{
-    ClientConfig, ConnectError, ExternalProfile, Link, Plugin, PluginConnector, Registration, async_trait, serve,
-};
+use connector_core::PluginOptions;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::altered_link::AlteredLink;
+use crate::scripted_peer::Transport;
 use crate::support::{permissive_host as host, soon};
 
 #[tokio::test(start_paused = true)]
@@ -56,32 +51,19 @@ async fn a_plugin_whose_link_is_lost_does_not_object() {
     soon(asked).await.unwrap().unwrap();
 }
 
-/// Counted links that take a second to close.
-struct Slow(MemoryPlugin, Arc<AtomicUsize>);
-
-#[async_trait]
-impl PluginConnector for Slow {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        Ok(AlteredLink::new(self.0.connect(url).await?).close_delay(Duration::from_secs(1)))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_plugin_with_a_closing_link_is_not_activated_to_ask_for_agreement() {
     let host = host().await;
-    let (connector, accepts, _switch) = memory();
-    tokio::spawn(serve(accepts, || Plugin::new("far"), ClientConfig::default()));
-    let dialled = Arc::new(AtomicUsize::new(0));
-    let profile = ExternalProfile::new("far", "memory://");
-    host.engine.register(Registration::behind(profile, Slow(connector, dialled.clone()))).unwrap();
-    host.engine.manager().activate("far").await.unwrap();
+    let transport = Transport { close_delay: Some(Duration::from_secs(1)), ..Transport::default() };
+    let (mut peer, mut peers) =
+        host.add_scripted_over(transport, PluginOptions::default(), "far", &["canDeactivate"], false).await;
     let first = host.start::<Value>("manager", "deactivatePlugin", ("far",));
+    peer.answer_next(json!(true)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let second = host.start::<Value>("manager", "deactivatePlugin", ("far",));
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(dialled.load(Ordering::Relaxed), 1);
+    assert!(peers.none(), "it was dialled again");
     assert!(!host.engine.manager().is_active("far"));
 }

@@ -3,8 +3,7 @@
 use connector_core::{ClientConfig, Engine, Plugin, PluginOptions, connect};
 use serde_json::{Value, json};
 
-use crate::altered_link::AlteredLink;
-use crate::scripted_peer::{Peer, plugin_with_scripted_engine, scripted_link};
+use crate::scripted_peer::{Peer, Transport, plugin_with_scripted_engine, scripted_link_over};
 use crate::support::{Host, Notes, settle};
 
 /// A message of this size, of which the limit below admits ten (events: five).
@@ -236,8 +235,7 @@ async fn a_plugin_bounds_what_it_holds_for_its_engine() {
 async fn messages_in_transit_are_set_aside() {
     for (max_message, limit) in [(BLOB, LIMIT - 2 * BLOB), (5 * BLOB, 10 * BLOB), (10 * BLOB, 20 * BLOB)] {
         let plugin = Plugin::new("p").method("take", |_: String| async { std::future::pending::<()>().await });
-        let (mut peer, link) = scripted_link();
-        let link = AlteredLink::new(link).max_message(max_message);
+        let (mut peer, link) = scripted_link_over(Transport { max_message: Some(max_message), ..Transport::default() });
         let (_client, link) = connect(link, plugin, ClientConfig::default().memory_limit(LIMIT));
         tokio::spawn(link);
         peer.perform_handshake("p", false).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use connector_core::{CallError, LinkEnd, LinkState, Plugin, PluginOptions};
 use serde_json::{Value, json};
 
-use crate::scripted_peer::{Peer, Reports};
+use crate::scripted_peer::{Peer, Transport};
 use crate::support::{Host, Notes, settle};
 
 /// The default limit for detecting a silent plugin.
@@ -188,13 +188,9 @@ async fn an_infinite_interval_disables_probes() {
 
 /// A plugin over a transport that detects silence, or that counts received bytes.
 async fn add_reporting(host: &Host, notices_silence: bool, options: PluginOptions) -> (Peer, Arc<AtomicU64>) {
-    let reports = Reports { notices_silence, received: Arc::default() };
-    let mut peers = host.register_scripted_with("far", options, reports.clone());
-    let activated = host.start_activation("far");
-    let mut peer = peers.next().await;
-    peer.answer_handshake(&["echo"], false).await;
-    activated.await.unwrap().unwrap();
-    (peer, reports.received)
+    let transport = Transport { notices_silence, ..Transport::default() };
+    let (peer, _peers) = host.add_scripted_over(transport.clone(), options, "far", &["echo"], false).await;
+    (peer, transport.received)
 }
 
 #[tokio::test(start_paused = true)]

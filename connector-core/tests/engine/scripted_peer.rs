@@ -1,8 +1,10 @@
 //! Links whose other end the test scripts: a published, a native or a hostile peer.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context as Cx, Poll};
+use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use connector_core::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 use tokio_util::sync::PollSender;
 
 use crate::support::{Host, settle, soon};
@@ -25,21 +28,24 @@ pub(crate) struct Peer {
 
 /// A link and its scripted peer. The link accepts up to 64 frames that the peer has not read.
 pub(crate) fn scripted_link() -> (Peer, Box<dyn Link>) {
-    scripted_link_with(Reports::default())
+    scripted_link_over(Transport::default())
 }
 
-fn scripted_link_with(reports: Reports) -> (Peer, Box<dyn Link>) {
+pub(crate) fn scripted_link_over(transport: Transport) -> (Peer, Box<dyn Link>) {
     let ((to, receive), (send, from)) = (mpsc::unbounded_channel(), mpsc::channel(64));
-    let link = HandLink { send: PollSender::new(send), receive, ended: false, reports };
+    let link = HandLink { send: PollSender::new(send), receive, ended: false, closing: None, transport };
     (Peer { to: Some(to), from }, Box::new(link))
 }
 
-/// What a scripted link reports about its transport.
+/// The properties of a scripted link's transport.
 #[derive(Clone, Default)]
-pub(crate) struct Reports {
+pub(crate) struct Transport {
     pub(crate) notices_silence: bool,
     /// Received bytes, which a test counts.
     pub(crate) received: Arc<AtomicU64>,
+    pub(crate) max_message: Option<usize>,
+    /// How long it takes to begin a close.
+    pub(crate) close_delay: Option<Duration>,
 }
 
 impl Peer {
@@ -102,7 +108,7 @@ impl Peer {
             "action": "response", "id": ask["id"], "key": "handshake", "name": ask["name"], "payload": methods,
         });
         if native {
-            answer["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
+            answer["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline"]);
         }
         self.send(answer);
         settle().await;
@@ -114,7 +120,7 @@ impl Peer {
         let mut ask =
             serde_json::json!({"action": "request", "id": 0, "key": "handshake", "name": name, "payload": [name]});
         if native {
-            ask["extensions"] = serde_json::json!(["cancelById", "errorKind"]);
+            ask["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline"]);
         }
         self.send(ask);
         let answer = self.recv().await;
@@ -131,7 +137,8 @@ struct HandLink {
     send: PollSender<Bytes>,
     receive: mpsc::UnboundedReceiver<Bytes>,
     ended: bool,
-    reports: Reports,
+    closing: Option<Pin<Box<Sleep>>>,
+    transport: Transport,
 }
 
 impl HandLink {
@@ -162,27 +169,34 @@ impl Link for HandLink {
         self.receive.poll_recv(cx).map(|frame| frame.map(Message::decode).ok_or_else(|| self.closed()))
     }
 
-    fn poll_disconnect(&mut self, _: &mut Cx<'_>) -> Poll<()> {
+    fn poll_disconnect(&mut self, cx: &mut Cx<'_>) -> Poll<()> {
+        if let Some(delay) = self.transport.close_delay {
+            ready!(self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(delay))).as_mut().poll(cx));
+        }
         self.send.close();
         Poll::Ready(())
     }
 
     fn traffic(&self) -> Traffic {
-        Traffic { received: self.reports.received.load(Ordering::Relaxed), ..Traffic::default() }
+        Traffic { received: self.transport.received.load(Ordering::Relaxed), ..Traffic::default() }
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        self.transport.max_message
     }
 
     fn notices_silence(&self) -> bool {
-        self.reports.notices_silence
+        self.transport.notices_silence
     }
 }
 
 /// Returns a link for every connection attempt, and passes its other end to the test.
-pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>, Reports);
+pub(crate) struct ByHand(mpsc::UnboundedSender<Peer>, Transport);
 
 #[async_trait]
 impl PluginConnector for ByHand {
     async fn connect(&mut self, _: &str) -> Result<Box<dyn Link>, ConnectError> {
-        let (peer, link) = scripted_link_with(self.1.clone());
+        let (peer, link) = scripted_link_over(self.1.clone());
         self.0.send(peer).map_err(|_| ConnectError::Refused("unreachable".to_owned()))?;
         Ok(link)
     }
@@ -205,13 +219,13 @@ impl Peers {
 impl Host {
     /// Registers a plugin whose end of each link is scripted.
     pub(crate) fn register_scripted(&self, name: &str, options: PluginOptions) -> Peers {
-        self.register_scripted_with(name, options, Reports::default())
+        self.register_scripted_over(Transport::default(), options, name)
     }
 
-    pub(crate) fn register_scripted_with(&self, name: &str, options: PluginOptions, reports: Reports) -> Peers {
+    fn register_scripted_over(&self, transport: Transport, options: PluginOptions, name: &str) -> Peers {
         let (dialled, peers) = mpsc::unbounded_channel();
         let profile = ExternalProfile::new(name, "hand://");
-        self.engine.register(Registration::behind(profile, ByHand(dialled, reports)).options(options)).unwrap();
+        self.engine.register(Registration::behind(profile, ByHand(dialled, transport)).options(options)).unwrap();
         Peers(peers)
     }
 
@@ -238,7 +252,18 @@ impl Host {
         methods: &[&str],
         native: bool,
     ) -> (Peer, Peers) {
-        let mut peers = self.register_scripted(name, options);
+        self.add_scripted_over(Transport::default(), options, name, methods, native).await
+    }
+
+    pub(crate) async fn add_scripted_over(
+        &self,
+        transport: Transport,
+        options: PluginOptions,
+        name: &'static str,
+        methods: &[&str],
+        native: bool,
+    ) -> (Peer, Peers) {
+        let mut peers = self.register_scripted_over(transport, options, name);
         let activated = self.start_activation(name);
         let mut peer = peers.next().await;
         peer.answer_handshake(methods, native).await;

@@ -1,7 +1,7 @@
 //! Envelopes, registrations and timeouts: docs/protocol.md, section 8, line by line.
 
 use connector_core::stp::frame::{forward, items, refusal, request, response, response_text};
-use connector_core::stp::{BadService, Envelope, Frame, FrameError, StpService, StpTimeout, unique_name};
+use connector_core::stp::{BadService, Envelope, Frame, FrameError, Response, StpService, StpTimeout, unique_name};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn frames_are_written_as_the_published_connector_expects() {
         r#"{"method":"RequestResponse","params":{"cookie":0,"success":false,"result":"no"}}"#
     );
     assert_eq!(
-        response(1, true, Some(&raw(r#"[ 1,"a" ]"#))),
+        response(&Response { cookie: 1, success: true, result: Some(&raw(r#"[ 1,"a" ]"#)) }),
         r#"{"method":"RequestResponse","params":{"cookie":1,"success":true,"result":[ 1,"a" ]}}"#
     );
 }

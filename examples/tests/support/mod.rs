@@ -3,6 +3,7 @@
 
 mod published_packages;
 
+use std::fmt::Debug;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -62,11 +63,12 @@ pub(crate) fn more() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/more.json")
 }
 
-pub(crate) fn assert_same(lines: &[Value], expected: &[Value]) {
+/// Asserts that `what` has printed these lines.
+pub(crate) fn assert_same(what: impl Debug, lines: &[Value], expected: &[Value]) {
     for (line, expected) in lines.iter().zip(expected) {
-        assert_eq!(line, expected);
+        assert_eq!(line, expected, "{what:?}");
     }
-    assert_eq!(lines.len(), expected.len());
+    assert_eq!(lines.len(), expected.len(), "{what:?}");
 }
 
 /// A port without a listener.
@@ -159,16 +161,22 @@ fn without_urls(mut value: Value) -> Value {
     value
 }
 
-/// Refusals, the manager, `once`, double listeners, odd arguments: all pairs of a plugin and an engine print what the
-/// published pair prints.
-pub(crate) fn assert_more_steps_match(
+/// Runs both scripts between every pair of a plugin and an engine with a published end. The bundled one prints the `expected`
+/// lines, which may depend on the plugin. The other one (refusals, the manager, `once`, double listeners, odd arguments)
+/// prints the lines of the published pair, between the native pair as well.
+pub(crate) fn assert_scripts_match(
     ours: (End, End),
     theirs: (End, End),
+    expected: impl Fn(End) -> Vec<Value>,
     run: impl Fn(End, End, &Path) -> Vec<Value>,
 ) {
     published_packages();
+    let mixed = [(theirs.0, ours.1), (ours.0, theirs.1)];
+    for (plugin, engine) in mixed.into_iter().chain([theirs]) {
+        assert_same((plugin, engine), &run(plugin, engine, &bundled()), &expected(plugin));
+    }
     let published = run(theirs.0, theirs.1, &more());
-    for (plugin, engine) in [ours, (ours.0, theirs.1), (theirs.0, ours.1)] {
-        assert_same(&run(plugin, engine, &more()), &published);
+    for (plugin, engine) in mixed.into_iter().chain([ours]) {
+        assert_same((plugin, engine), &run(plugin, engine, &more()), &published);
     }
 }

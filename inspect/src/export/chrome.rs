@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::ExportError;
 use crate::record::{Kind, Outcome, Record};
 use crate::recording::Recording;
+use crate::text::plugin_of;
 
 /// The line of a process that has its events; calls have the others.
 const EVENTS: usize = 0;
@@ -127,10 +128,8 @@ impl<W: Write> Trace<'_, W> {
             }
             Kind::CallStarted => {
                 let target = record.to.as_deref().unwrap_or_default();
-                // The plugin, without its services.
-                let target = target.split_once('.').map_or(target, |(plugin, _)| plugin);
                 if record.call.is_some_and(|number| self.calls.contains_key(&number)) {
-                    let server = self.begin(target, at)?;
+                    let server = self.begin(plugin_of(target), at)?;
                     if let Some(call) = record.call.and_then(|number| self.calls.get_mut(&number)) {
                         call.server = Some(server);
                     }

@@ -1,7 +1,6 @@
 //! HAR 1.2, with Chrome's members for the messages of websockets.
 
 use std::io::{self, Write};
-use std::time::SystemTime;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{ExportError, text};
-use crate::record::{Direction, Kind, Record};
+use crate::record::{Direction, Kind};
 use crate::recording::{Header, Recording};
 
 /// The messages of one plugin.
@@ -75,15 +74,17 @@ fn entry(header: &Header, plugin: &str, socket: Socket) -> Value {
     })
 }
 
-fn time_of(header: &Header, at: u64) -> SystemTime {
-    header.time_of(&Record { at, ..Record::default() })
+/// In microseconds since 1970.
+fn micros(header: &Header, at: u64) -> u64 {
+    header.began.saturating_add(at)
 }
 
 fn seconds(header: &Header, at: u64) -> f64 {
-    time_of(header, at).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    micros(header, at) as f64 / 1e6
 }
 
 fn date(header: &Header, at: u64) -> String {
     // The year is beyond 9999 only in an edited file.
-    OffsetDateTime::from(time_of(header, at)).format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros(header, at)) * 1000).ok();
+    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }

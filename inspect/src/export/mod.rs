@@ -72,3 +72,6 @@ fn text(record: &Record) -> Cow<'_, str> {
     let beginning = record.cut.and_then(|_| serde_json::from_str::<String>(data.get()).ok());
     beginning.map_or(Cow::Borrowed(data.get()), Cow::Owned)
 }
+
+#[cfg(test)]
+mod tests;

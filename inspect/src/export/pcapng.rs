@@ -47,7 +47,7 @@ pub(super) fn write(recording: &mut Recording, out: &mut impl Write) -> Result<(
         let text = text(&record);
         let mut data = [DISSECTOR, 4].map(u16::to_be_bytes).concat();
         data.extend(b"json\0\0\0\0");
-        let length = data.len() + record.cut.unwrap_or(text.len()).max(text.len());
+        let length = record.cut.unwrap_or_default().max(text.len()).saturating_add(data.len());
         data.extend_from_slice(text.as_bytes());
         data.truncate(MAX_PACKET);
         let time = began.saturating_add(record.at);

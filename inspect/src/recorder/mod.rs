@@ -13,8 +13,9 @@ use connector_core::{Engine, Observation, Observing};
 
 use self::files::Files;
 use self::queue::Queue;
-use crate::capture::{Capture, micros};
+use crate::capture::Capture;
 use crate::recording::Header;
+use crate::text::micros;
 
 /// What a [`Recorder`] keeps, and its limits.
 #[derive(Debug)]

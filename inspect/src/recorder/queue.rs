@@ -65,10 +65,13 @@ impl Queue {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Gives a record its number and appends it. Does not wait: if there is no room, it is counted as missed.
+    /// Gives a record its number and appends it. Does not wait: a record that does not fit is counted as missed.
     pub(super) fn push(&self, record: Record) {
         let bytes = weight(&record);
         let mut state = self.state();
+        if !self.is_open() {
+            return;
+        }
         let is_first = state.records.is_empty();
         if !is_first && state.bytes + bytes > self.max_bytes {
             state.missed += 1;

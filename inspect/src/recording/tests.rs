@@ -54,7 +54,7 @@ fn an_edited_file_is_an_error_with_line_and_reason() {
 }
 
 #[test]
-fn missed_records_are_no_gap() {
+fn records_that_are_declared_missed_are_not_an_error() {
     let missed = r#"{"seq":2,"at":1,"kind":"missed","missed":3}"#;
     assert_eq!(read(&format!("{HEADER}\n{}\n{missed}\n{}\n", record(1), record(6))), (vec![1, 2, 6], None, None));
 }

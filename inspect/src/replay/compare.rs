@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::recording::Line;
 use crate::redact::HIDDEN;
+use crate::text::beginning;
 
 /// The bytes shown of a message.
 const MAX_SHOWN: usize = 2048;
@@ -41,14 +42,14 @@ pub(super) fn shown(message: &Message) -> String {
     let json = message.encode().map(|json| String::from_utf8_lossy(&json).into_owned());
     let mut json = json.unwrap_or_else(|error| error.to_string());
     if json.len() > MAX_SHOWN {
-        json.truncate(json.floor_char_boundary(MAX_SHOWN));
+        json.truncate(beginning(&json, MAX_SHOWN).len());
         json.push('…');
     }
     json
 }
 
 /// Whether two messages of the same kind have the same content. Their ids are not compared, nor are the extensions of a
-/// handshake. If `has_secrets`, a recorded `"…"` may stand for any value.
+/// handshake, and the trace and the time limit of a call. If `has_secrets`, a recorded `"…"` may stand for any value.
 pub(super) fn is_same(recorded: &Message, got: &Message, has_secrets: bool) -> bool {
     let is_same = |recorded: &Payload, got: &Payload| is_same_payload(recorded, got, has_secrets);
     let caller = |message: &Message| {

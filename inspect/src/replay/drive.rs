@@ -37,7 +37,7 @@ pub(super) async fn drive(link: &mut dyn Link, player: &mut Player, timing: Timi
 struct Driver {
     timing: Timing,
     began: runtime::Instant,
-    /// Until the next message is due, or is no longer waited for.
+    /// Until the next message is due, or is given up.
     timer: Option<Timer>,
     is_flushed: bool,
 }
@@ -97,7 +97,8 @@ impl Driver {
 
     fn is_due(&mut self, at: Option<u64>, cx: &mut Context<'_>) -> bool {
         let (Some(at), Some(speed)) = (at, self.timing.speed) else { return true };
-        let after = Duration::from_micros(at.saturating_sub(self.timing.began)).div_f64(speed);
+        let recorded = Duration::from_micros(at.saturating_sub(self.timing.began));
+        let after = Duration::try_from_secs_f64(recorded.as_secs_f64() / speed).unwrap_or(Duration::MAX);
         let left = after.saturating_sub(runtime::now().duration_since(self.began));
         left.is_zero() || self.has_passed(left, cx)
     }

@@ -22,7 +22,7 @@ use crate::recording::Recording;
 /// The recording cannot be read, or has no session of this plugin from its handshake on.
 pub fn as_plugin(path: impl AsRef<Path>, name: &str) -> Result<Plugin, ReplayError> {
     let mut recording = Recording::open(path)?;
-    let sessions = sessions(&mut recording, name, End::Plugin)?;
+    let sessions = sessions(&mut recording, name, End::Plugin)?.complete;
     let has_secrets = !recording.header().redacted.is_empty();
     let (mut listed, mut methods) = (Vec::new(), BTreeMap::<Address, Vec<Exchange>>::new());
     for session in sessions {
@@ -66,8 +66,24 @@ struct Address {
 #[derive(Debug)]
 struct Exchange {
     args: Payload,
+    answer: Answer,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
     outcome: Result<Payload, Payload>,
-    events: Vec<(Name, Payload)>,
+    /// Emitted before.
+    events: Vec<Event>,
+}
+
+type Event = (Name, Payload);
+
+/// A recorded call that has not been answered yet.
+struct Running {
+    id: Id,
+    address: Address,
+    args: Payload,
+    events: Vec<Event>,
 }
 
 fn listed_methods(message: &Message) -> Option<Vec<String>> {
@@ -77,7 +93,7 @@ fn listed_methods(message: &Message) -> Option<Vec<String>> {
 
 /// The calls that were answered, with the events emitted between a request and its answer.
 fn exchanges(session: Session) -> Vec<(Address, Exchange)> {
-    let mut running: Vec<(Id, Address, Payload, Vec<(Name, Payload)>)> = Vec::new();
+    let mut running: Vec<Running> = Vec::new();
     let mut exchanges = Vec::new();
     for step in session {
         let is_handshake = is_handshake(&step.message);
@@ -86,20 +102,21 @@ fn exchanges(session: Session) -> Vec<(Address, Exchange)> {
             (Action::Request, Some(id), Some(key), false) if !is_handshake => {
                 let path = request_info.and_then(|info| info.path);
                 let service = path.as_deref().and_then(|path| path.split_once('.')).map(|(_, path)| path.to_owned());
-                running.push((id, Address { service, key }, payload.unwrap_or_else(Payload::no_args), Vec::new()));
+                let args = payload.unwrap_or_else(Payload::no_args);
+                running.push(Running { id, address: Address { service, key }, args, events: Vec::new() });
             }
             (Action::Response, Some(id), _, true) => {
-                let Some(index) = running.iter().position(|(running, ..)| *running == id) else { continue };
-                let (_, address, args, events) = running.remove(index);
+                let Some(index) = running.iter().position(|running| running.id == id) else { continue };
+                let Running { address, args, events, .. } = running.remove(index);
                 let outcome = match error {
                     Some(error) => Err(*error),
                     None => Ok(payload.unwrap_or_else(Payload::null)),
                 };
-                exchanges.push((address, Exchange { args, outcome, events }));
+                exchanges.push((address, Exchange { args, answer: Answer { outcome, events } }));
             }
             (Action::Emit, _, Some(key), true) => {
-                if let Some((.., events)) = running.last_mut() {
-                    events.push((key, payload.unwrap_or_else(Payload::no_args)));
+                if let Some(call) = running.last_mut() {
+                    call.events.push((key, payload.unwrap_or_else(Payload::no_args)));
                 }
             }
             _ => {}
@@ -130,7 +147,7 @@ impl Recorded {
     }
 
     async fn answer(&self, ctx: Context, args: Rest) -> Result<Payload, Fault> {
-        let (outcome, events) = self.next(&Payload::new(args))?;
+        let Answer { outcome, events } = self.next(&Payload::new(args))?;
         for (event, args) in events {
             let args: Vec<Payload> = args.read().map_err(Fault::new)?;
             ctx.client().emit(&event, Rest(args)).await.map_err(Fault::new)?;
@@ -138,8 +155,7 @@ impl Recorded {
         outcome.map_err(Fault::from_payload)
     }
 
-    #[allow(clippy::type_complexity, reason = "the parts of an exchange")]
-    fn next(&self, args: &Payload) -> Result<(Result<Payload, Payload>, Vec<(Name, Payload)>), Fault> {
+    fn next(&self, args: &Payload) -> Result<Answer, Fault> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let found = calls.iter_mut().find(|same| is_same_payload(&same[0].args, args, self.has_secrets));
         let Some(same) = found else {
@@ -150,11 +166,10 @@ impl Recorded {
                 "the recording has no call of {method} with the arguments {args:?}; it has: {recorded}"
             )));
         };
-        if same.len() > 1
-            && let Some(Exchange { outcome, events, .. }) = same.pop_front()
-        {
-            return Ok((outcome, events));
+        // The last one is used again.
+        match same.len() {
+            1 => Ok(same[0].answer.clone()),
+            _ => same.pop_front().map(|call| call.answer).ok_or_else(|| Fault::new("no call is recorded")),
         }
-        Ok((same[0].outcome.clone(), same[0].events.clone()))
     }
 }

@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use connector_core::{ConnectError, Link, Registration};
+use connector_core::{ConnectError, Link, LinkEnd, Registration};
 use thiserror::Error;
 
 pub use self::compare::Difference;
 use self::drive::{Timing, drive};
 pub use self::mock::as_plugin;
 use self::player::Player;
-use self::session::{End, Session, sessions};
+use self::session::{End, Session, Sessions, sessions};
 use crate::recording::{Line, Recording, RecordingError};
 
 /// The differences that a report holds.
@@ -40,9 +40,9 @@ pub enum ReplayError {
         /// Those that are recorded.
         others: Vec<String>,
     },
-    /// It begins during a session.
+    /// It has only a part of a session.
     #[error(
-        "{line}: the recording has no handshake of {plugin:?} before it: begin to record before the plugin is activated"
+        "{line}: the recording has no handshake of {plugin:?}: begin to record before the plugin is activated, and keep more files"
     )]
     NoHandshake {
         /// The plugin's first message.
@@ -93,7 +93,7 @@ impl std::fmt::Display for Names<'_> {
 /// ids, which each end chooses. Messages of the other end may arrive in another sequence. Prompts and repeated handshakes are
 /// answered, and not compared.
 ///
-/// Each session, from a handshake to the end of its link, is played over a link of its own.
+/// Each session, from a handshake to the end of its link, is played over its own link.
 ///
 /// ```no_run
 /// use connector_inspect::Replay;
@@ -111,6 +111,7 @@ impl std::fmt::Display for Names<'_> {
 pub struct Replay {
     end: End,
     sessions: VecDeque<Session>,
+    skipped: u64,
     playing: Option<Player>,
     speed: Option<f64>,
     timeout: Duration,
@@ -176,13 +177,14 @@ impl Replay {
 
     fn new(path: &Path, plugin: &str, end: End) -> Result<Replay, ReplayError> {
         let mut recording = Recording::open(path)?;
-        let sessions = sessions(&mut recording, plugin, end)?.into();
+        let Sessions { complete, skipped } = sessions(&mut recording, plugin, end)?;
         let has_secrets = !recording.header().redacted.is_empty();
         let (speed, timeout, torn) = (None, TIMEOUT, recording.torn().cloned());
-        Ok(Replay { end, sessions, playing: None, speed, timeout, has_secrets, torn, report: Report::default() })
+        let (sessions, report) = (complete.into(), Report::default());
+        Ok(Replay { end, sessions, skipped, playing: None, speed, timeout, has_secrets, torn, report })
     }
 
-    /// Sends messages at the recorded times, so many times faster; 1 is as recorded. Values that are not above 0 count as 1.
+    /// Sends messages at the recorded times: 1 is as recorded, 2 twice as fast. Values that are not above 0 count as 1.
     /// Default: each is sent as soon as those before it have been exchanged.
     #[must_use]
     pub fn speed(mut self, factor: f64) -> Replay {
@@ -201,6 +203,11 @@ impl Replay {
     /// The number of sessions that have not been played.
     pub fn sessions_left(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// The number of the plugin's messages that are not played, because the recording began during their session.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// The last line of the recording, if it was not written completely and is left out.
@@ -223,7 +230,7 @@ impl Replay {
         self.end_session(end.as_ref());
     }
 
-    fn end_session(&mut self, end: Option<&connector_core::LinkEnd>) {
+    fn end_session(&mut self, end: Option<&LinkEnd>) {
         if let Some(player) = self.playing.take() {
             self.report.append(player.end(end));
         }
@@ -251,3 +258,6 @@ impl Replay {
         self.report
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use super::session::{End, Session, Step, answers_repeated_handshake, is_handshak
 /// The error of a request that the recording does not have.
 const NOT_RECORDED: &str = "the recording has no such call at this point";
 
+/// Steps of a message's kind that it is compared with.
+const MAX_COMPARED: usize = 1024;
+
 /// What the played end does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -127,12 +130,13 @@ impl Player {
         }
     }
 
-    /// The step that a message belongs to: of those of its kind the first with the same content, else the first.
+    /// The step that a message belongs to: of the next ones of its kind the first with the same content, else the first.
     fn find(&self, message: &Message) -> Option<usize> {
         let waiting =
             self.steps.iter().enumerate().skip(self.next).filter(|(index, step)| {
                 !step.sends && !self.is_done[*index] && self.is_same_kind(&step.message, message)
             });
+        let waiting = waiting.take(MAX_COMPARED);
         let mut first = None;
         for (index, step) in waiting {
             if is_same(&step.message, message, self.has_secrets) {

@@ -1,6 +1,7 @@
 //! The sessions of a plugin in a recording, as steps for one of its ends.
 
 use connector_core::{Action, Id, Message};
+use indexmap::IndexSet;
 
 use super::ReplayError;
 use crate::record::{Direction, Kind};
@@ -30,12 +31,20 @@ const HANDSHAKE: &str = "handshake";
 /// The id of the first handshake of each session of a native engine.
 const FIRST_HANDSHAKE: i64 = -2;
 
+/// The sessions of a plugin, and how many of its messages are of a session before them, whose handshake is not recorded.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    pub(super) complete: Vec<Session>,
+    pub(super) skipped: u64,
+}
+
 /// Reads the sessions of a plugin.
 ///
 /// # Errors
 /// The recording cannot be read, or not be replayed.
-pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Result<Vec<Session>, ReplayError> {
-    let (mut sessions, mut others) = (Vec::<Session>::new(), Vec::new());
+pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Result<Sessions, ReplayError> {
+    let (mut sessions, mut others) = (Vec::<Session>::new(), IndexSet::<Box<str>>::new());
+    let (mut skipped, mut first_skipped) = (0, None);
     // Messages after the link's state has changed: of the session before if it was still closing, else of the next one.
     let mut between: Option<Session> = None;
     for entry in recording {
@@ -43,10 +52,9 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
         if record.kind == Kind::Missed {
             return Err(ReplayError::Missed { line, records: record.missed.unwrap_or_default() });
         }
-        if record.plugin.as_deref().is_some_and(|name| name != plugin) {
-            let name = record.plugin.unwrap_or_default().into_string();
-            if !others.contains(&name) {
-                others.push(name);
+        if let Some(name) = record.plugin.as_ref().filter(|name| ***name != *plugin) {
+            if !others.contains(name) {
+                others.insert(name.clone());
             }
             continue;
         }
@@ -68,27 +76,36 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
                     (Some(between), _) => between.push(step),
                     (None, Some(session)) => session.push(step),
                     (None, None) => {
-                        return Err(ReplayError::NoHandshake { line: step.line, plugin: plugin.to_owned() });
+                        skipped += 1;
+                        first_skipped.get_or_insert(step.line);
                     }
                 }
             }
             _ => {}
         }
     }
-    match sessions.last_mut() {
-        Some(session) => session.extend(between.unwrap_or_default()),
-        None => return Err(ReplayError::NoSuchPlugin { plugin: plugin.to_owned(), others }),
+    let plugin = plugin.to_owned();
+    match (sessions.last_mut(), first_skipped) {
+        (Some(session), _) => session.extend(between.unwrap_or_default()),
+        (None, Some(line)) => return Err(ReplayError::NoHandshake { line, plugin }),
+        (None, None) => {
+            let others = others.into_iter().map(String::from).collect();
+            return Err(ReplayError::NoSuchPlugin { plugin, others });
+        }
     }
     sessions.iter_mut().for_each(keep_first_handshake);
-    Ok(sessions)
+    Ok(Sessions { complete: sessions, skipped })
 }
 
-/// Removes prompts and repeated handshakes: they depend on the time, and the player answers them as they come.
+/// Removes prompts, and all handshakes and their answers but the first: they depend on the time, and the player answers them
+/// as they come.
 fn keep_first_handshake(session: &mut Session) {
-    session.retain(|step| match step.message.action {
-        Action::Request => !is_handshake(&step.message) || is_first_handshake(&step.message),
-        Action::Response => {
-            number(&step.message).is_none_or(|id| id >= FIRST_HANDSHAKE) || !is_handshake(&step.message)
+    let mut is_answered = false;
+    session.retain_mut(|Step { message, .. }| match message.action {
+        Action::Request => !is_handshake(message) || is_first_handshake(message),
+        Action::Response if is_handshake(message) && number(message).is_some_and(|id| id <= FIRST_HANDSHAKE) => {
+            message.id = Some(FIRST_HANDSHAKE.into());
+            !std::mem::replace(&mut is_answered, true)
         }
         _ => true,
     });

@@ -12,6 +12,8 @@ use tokio::sync::{Notify, watch};
 pub(super) const PARTS: [&str; 6] = ["location", "active", "profile", "link", "error", "statistics"];
 /// Plugins, and edges, in a message.
 const MAX_ROWS: usize = 500;
+/// Bytes of a message, without its last plugin or edge.
+const MAX_BYTES: usize = 256 << 10;
 /// Removed plugins that are remembered. A viewer that has not seen an older one starts again.
 const MAX_REMOVED: usize = 4096;
 
@@ -197,7 +199,7 @@ impl Rows {
             changed().for_each(|(part, member)| write_member(out, member, &part.json));
             out.push('}');
             *left -= 1;
-            if *left == 0 {
+            if *left == 0 || out.len() >= MAX_BYTES {
                 list.end(out);
                 return Some(Arc::clone(name));
             }
@@ -216,7 +218,7 @@ impl Rows {
             list.item(out);
             out.push_str(&part.json);
             *left -= 1;
-            if *left == 0 {
+            if *left == 0 || out.len() >= MAX_BYTES {
                 list.end(out);
                 return Some(pair.clone());
             }

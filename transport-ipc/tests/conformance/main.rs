@@ -79,3 +79,9 @@ impl Fixture for Local {
 }
 
 suite!(Local, without: [DistinguishesLoss, Silence]);
+
+mod observed {
+    use super::Local;
+
+    conformance::suite!(conformance::Observed(Local), without: [DistinguishesLoss, Silence]);
+}

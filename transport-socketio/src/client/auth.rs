@@ -9,7 +9,7 @@ use serde::Deserialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::DisconnectReason;
 use tokio::sync::mpsc;
-use transport_server::{NoPlace, Refusals, Ticket, token_matches};
+use transport_server::{NoPlace, RefusalTexts, Ticket, token_matches};
 
 use super::SocketIoServerConfig;
 use super::events::{Events, link_end};
@@ -42,7 +42,7 @@ struct Authorized {
     ticket: Arc<Ticket>,
 }
 
-pub(super) const REFUSALS: Refusals = Refusals::new("SocketIoServerConfig");
+pub(super) const REFUSALS: RefusalTexts = RefusalTexts::new("SocketIoServerConfig");
 
 impl ConnectAuth {
     pub(super) fn new(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_core::{Excerpt, TraceLimit};
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use transport_server::{Admission, AllowedOrigins, BindError, Refusals, Ticket, header_excerpt, token_matches};
+use transport_server::{Admission, AllowedOrigins, BindError, RefusalTexts, Ticket, header_excerpt, token_matches};
 use url::form_urlencoded;
 
 use super::WsServerConfig;
@@ -130,7 +130,7 @@ impl Callback for &mut UpgradeAuth {
     }
 }
 
-const REFUSALS: Refusals = Refusals::new("WsServerConfig");
+const REFUSALS: RefusalTexts = RefusalTexts::new("WsServerConfig");
 const HOW_TO_SEND_A_TOKEN: &str =
     "`Authorization: Bearer <token>`, as WsConnectorConfig::token does, or as `?token=<token>` in the URL";
 const BAD_SUBPROTOCOL: &str =

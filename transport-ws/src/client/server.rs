@@ -22,8 +22,7 @@ use ws::protocol::Role;
 
 use super::WsServerConfig;
 use super::auth::{Checks, UpgradeAuth};
-use crate::link::{AnyLink, WsLink};
-use crate::stream::{TrackedStream, is_token};
+use crate::link::{AnyLink, TrackedStream, WsLink, is_token};
 
 type Upgrade = Pin<Box<dyn Future<Output = Option<Accepted>> + Send>>;
 

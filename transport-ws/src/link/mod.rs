@@ -1,5 +1,9 @@
 //! A websocket as a [`Link`], for both ends.
 
+mod close;
+mod codec;
+mod keepalive;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -17,11 +21,10 @@ use tokio_tungstenite::{WebSocketStream, tungstenite as ws};
 #[cfg(feature = "client")]
 use transport_server::{MAX_PENDING_BYTES, Ticket};
 
-use crate::close::{self, Closing};
-use crate::codec;
+use self::close::Closing;
+use self::keepalive::{Due, Keepalive};
+pub(crate) use self::stream::{TrackedStream, is_token};
 use crate::config::WsConfig;
-use crate::keepalive::{Due, Keepalive};
-use crate::stream::TrackedStream;
 
 /// A text frame, or the kind of frame received instead.
 pub(crate) type Inbound = Result<ws::Utf8Bytes, &'static str>;

@@ -16,8 +16,7 @@ use url::Url;
 use super::config::{WsConnectorConfig, default_tls};
 use super::target::Target;
 use super::{errors, tcp};
-use crate::link::{AnyLink, WsLink};
-use crate::stream::{TrackedStream, is_token};
+use crate::link::{AnyLink, TrackedStream, WsLink, is_token};
 
 /// The engine's end: dials `ws://` and `wss://` URLs.
 ///

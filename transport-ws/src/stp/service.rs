@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use connector_core::stp::frame::{items, refusal, request, response_text};
-use connector_core::stp::{Frame, FrameError, StpConnectError, StpRequestError, StpService, StpSession, StpTimeout};
+use connector_core::stp::{
+    Frame, FrameError, Response, StpConnectError, StpRequestError, StpService, StpSession, StpTimeout,
+};
 use connector_core::{Excerpt, LinkEnd, TraceLimit};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
@@ -202,7 +204,7 @@ impl Endpoint for ServiceEndpoint {
         match Frame::parse(&text) {
             Ok(Frame::Inform(_)) => self.shared.handlers.inform(text.as_str().to_owned()),
             Ok(Frame::Request { cookie, message, timeout, .. }) => self.enqueue(cookie, message.into_owned(), timeout),
-            Ok(Frame::Response { cookie, success, result }) => match self.session.answered(cookie) {
+            Ok(Frame::Response(Response { cookie, success, result })) => match self.session.answered(cookie) {
                 Some(waiter) => {
                     let outcome = if success { Ok(items(result)) } else { Err(refusal(result)) };
                     self.complete(waiter, outcome);

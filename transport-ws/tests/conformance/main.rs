@@ -35,3 +35,9 @@ impl Fixture for Ws {
 }
 
 suite!(Ws);
+
+mod observed {
+    use super::Ws;
+
+    conformance::suite!(conformance::Observed(Ws));
+}

@@ -7,6 +7,7 @@
 
 mod ipc;
 mod measure;
+mod observe;
 mod scale;
 #[cfg(feature = "socketio")]
 mod socketio;
@@ -21,6 +22,8 @@ use connector_core::{Engine, Plugin, PluginClient, PluginOptions};
 use examples::Done;
 use transport_ipc::{Channel, ChannelKind};
 use transport_worker::Placement;
+
+use crate::observe::Observe;
 
 /// Measures calls and events through the engine, typed at both ends.
 #[derive(Parser)]
@@ -74,6 +77,9 @@ struct Workload {
     /// Rounds to measure.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// What observes the engine.
+    #[arg(long, value_enum, default_value_t = Observe::Off)]
+    observe: Observe,
     /// The runtime at both ends: one thread, or one for each processor.
     #[arg(long, value_enum, default_value_t = Threads::Current)]
     rt: Threads,
@@ -170,14 +176,16 @@ fn options(workload: &Workload) -> PluginOptions {
     PluginOptions::default().concurrency(workload.in_flight()).queue_timeout(std::time::Duration::from_secs(120))
 }
 
-/// An engine with a plugin `local` that calls, and `plugin` active.
+/// An engine with a plugin `local` that calls, `plugin` active, and what observes it.
 async fn engine(
     registration: connector_core::Registration,
-) -> Result<(Engine, PluginClient), Box<dyn std::error::Error>> {
+    workload: &Workload,
+) -> Result<(Engine, PluginClient, Box<dyn std::any::Any>), Box<dyn std::error::Error>> {
     let engine = Engine::new();
     let local = engine.register(Plugin::new("local"))?;
-    engine.register(registration)?;
+    engine.register(registration.options(options(workload)))?;
     engine.manager().activate("local").await?;
     engine.manager().activate("plugin").await?;
-    Ok((engine, local))
+    let observing = observe::observe(&engine, workload.observe).await?;
+    Ok((engine, local, observing))
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use crate::{Mode, Threads, Workload, engine, options};
+use crate::{Mode, Threads, Workload, engine};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -63,7 +63,7 @@ pub(crate) async fn serve(url: String, serving: Serving) -> Done {
 /// Starts the plugin's process, which serves it over `transport`, and measures calls to it.
 pub(crate) async fn server(transport: &str, workload: Workload, plugin: fn(&str) -> Registration) -> Done {
     let server = Server::start(transport, workload.rt).await?;
-    let (engine, local) = engine(plugin(&server.address).options(options(&workload))).await?;
+    let (engine, local, _observing) = engine(plugin(&server.address), &workload).await?;
     run(transport, &workload, &local, server.pid()).await?;
     engine.shutdown().await;
     Ok(())

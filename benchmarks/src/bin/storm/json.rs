@@ -181,7 +181,19 @@ const SNIPPETS: [&str; 30] = [
 /// A message, most often changed in some places.
 fn frame(rng: &mut Rng) -> Vec<u8> {
     let mut members = vec![format!("\"action\":\"{}\"", ACTIONS[rng.usize(..ACTIONS.len())])];
-    for name in ["id", "name", "key", "payload", "requestInfo", "error", "errorKind", "extensions", "other"] {
+    for name in [
+        "id",
+        "name",
+        "key",
+        "payload",
+        "requestInfo",
+        "error",
+        "errorKind",
+        "extensions",
+        "traceparent",
+        "timeLeft",
+        "other",
+    ] {
         if rng.bool() {
             members.push(format!("\"{name}\":{}", value(rng, 3)));
         }

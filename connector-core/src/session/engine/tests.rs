@@ -57,7 +57,7 @@ fn each_call_ends_once_in_any_order_of_responses() {
     let ids = CallIds::starting_at(0);
     for reply in 0..3 {
         let info = RequestInfo { from: "local".into(), path: Some("probe".into()), is_from_native: None };
-        session.call(ids.allocate(), "echo".into(), Payload::no_args(), Box::new(info), reply);
+        session.call(ids.allocate(), "echo".into(), Payload::no_args(), Box::new(info), None, reply);
     }
     let respond = |id: i64| message(serde_json::json!({"action": "response", "id": id, "payload": id}));
     for id in [2, 0] {
@@ -108,7 +108,7 @@ fn an_unreadable_frame_is_answered_or_ends_its_call() {
     let mut session = session();
     sent(&mut session);
     let info = RequestInfo { from: "local".into(), path: None, is_from_native: None };
-    session.call(CallIds::starting_at(0).allocate(), "echo".into(), Payload::no_args(), Box::new(info), 9);
+    session.call(CallIds::starting_at(0).allocate(), "echo".into(), Payload::no_args(), Box::new(info), None, 9);
     sent(&mut session);
     let why = DecodeError::NotJson("NaN".to_owned());
     let head = |json| message(json);

@@ -52,7 +52,7 @@ fn requests_before_the_handshake_are_refused_and_events_dropped() {
 #[test]
 fn a_response_ends_its_call_once() {
     let mut session = loaded(published());
-    session.call(CallIds::starting_at(7).allocate(), "local".into(), "add".into(), Payload::no_args(), 70);
+    session.call(CallIds::starting_at(7).allocate(), "local".into(), "add".into(), Payload::no_args(), None, 70);
     let response = serde_json::json!({"action": "response", "id": 7, "name": "local", "key": "add", "payload": 42});
     match session.receive(message(response.clone())).unwrap().unwrap() {
         Event::CallEnded { reply: 70, outcome: Ok(result) } => assert_eq!(result.read::<i64>().unwrap(), 42),
@@ -66,7 +66,7 @@ fn a_response_ends_its_call_once() {
 fn errors_have_the_published_text_and_a_type() {
     let mut session = loaded(published());
     let mut fail = |error: serde_json::Value| {
-        session.call(CallIds::starting_at(1).allocate(), "a".into(), "b".into(), Payload::no_args(), 0);
+        session.call(CallIds::starting_at(1).allocate(), "a".into(), "b".into(), Payload::no_args(), None, 0);
         let response = serde_json::json!({"action": "response", "id": 1, "error": error});
         match session.receive(message(response)).unwrap().unwrap() {
             Event::CallEnded { outcome: Err(error), .. } => error,
@@ -87,7 +87,7 @@ fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
     for (engine, expected) in [(published(), None), (native, Some((Action::Cancel, Some(3.into()), None)))] {
         let mut session = loaded(engine);
         let id = CallIds::starting_at(3).allocate();
-        session.call(id, "a".into(), "b".into(), Payload::no_args(), 30);
+        session.call(id, "a".into(), "b".into(), Payload::no_args(), None, 30);
         session.transmit().unwrap();
         session.withdraw_call(id);
         session.withdraw_call(id);

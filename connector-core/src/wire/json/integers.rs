@@ -226,10 +226,6 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
         let seed = self.around(seed);
         self.inner.next_element_seed(seed)
     }
-
-    fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint()
-    }
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
@@ -243,10 +239,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         let seed = self.around(seed);
         self.inner.next_value_seed(seed)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use connector_core::stp::Response;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Inner;
@@ -42,7 +43,7 @@ impl Inner {
                     }
                 }
                 Body::Request { peer, cookie, .. } => outgoing.extend(self.router().withdraw(peer, cookie, why)),
-                Body::Response { cookie, .. } | Body::HubResponse { cookie, .. } => {
+                Body::Response(Response { cookie, .. }) | Body::HubResponse { cookie, .. } => {
                     outgoing.push_back(Outgoing { to, body: Body::HubResponse { cookie, outcome: Err(why) } });
                 }
             }
@@ -78,7 +79,7 @@ impl Inner {
                 Ok(())
             }
             // Its receiver has asked for it.
-            Body::Response { .. } | Body::HubResponse { .. } => {
+            Body::Response(_) | Body::HubResponse { .. } => {
                 let charge = to.account().charge(bytes + FRAME)?;
                 to.push(from.id, text, Arc::new(charge)).map_err(|_| {
                     format!("too much is queued for this connection for an answer of {bytes} bytes: read sooner")

@@ -1,6 +1,6 @@
 //! Frames that the hub receives. They are parsed before any lock is taken.
 
-use connector_core::stp::{BadService, Envelope, Frame, FrameError, REGISTER, StpService, StpTimeout};
+use connector_core::stp::{BadService, Envelope, Frame, FrameError, REGISTER, Response, StpService, StpTimeout};
 use serde_json::value::RawValue;
 
 /// The method that lists a hub's registrations. Services cannot solve methods that begin with [`RESERVED`].
@@ -27,11 +27,7 @@ pub(super) enum Incoming<'a> {
         raw: &'a RawValue,
         timeout: StpTimeout,
     },
-    Response {
-        cookie: i64,
-        success: bool,
-        result: Option<&'a RawValue>,
-    },
+    Response(Response<'a>),
     /// A request that cannot be parsed.
     BadRequest {
         cookie: i64,
@@ -55,7 +51,7 @@ impl<'a> Incoming<'a> {
                 },
                 Err(error) => Incoming::BadRequest { cookie, error },
             },
-            Ok(Frame::Response { cookie, success, result }) => Incoming::Response { cookie, success, result },
+            Ok(Frame::Response(response)) => Incoming::Response(response),
             Err(error @ FrameError::BadRequest { cookie: Some(cookie), .. }) => Incoming::BadRequest { cookie, error },
             Err(error) => Incoming::Invalid(error),
             // The enum is non-exhaustive; unknown frames are dropped.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use connector_core::stp::frame::{items, refusal, request};
-use connector_core::stp::{Frame, StpTimeout};
+use connector_core::stp::{Frame, Response, StpTimeout};
 use connector_core::{ConnectError, LinkEnd, TraceLimit};
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -62,7 +62,7 @@ impl Endpoint for ListRequest {
     }
 
     fn receive(&mut self, text: Utf8Bytes) {
-        if let Ok(Frame::Response { cookie: 0, success, result }) = Frame::parse(&text) {
+        if let Ok(Frame::Response(Response { cookie: 0, success, result })) = Frame::parse(&text) {
             let text = || items(result).into_iter().next().unwrap_or_default();
             self.answer = Some(if success { Ok(text()) } else { Err(refusal(result)) });
         }

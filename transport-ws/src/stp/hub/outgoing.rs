@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use connector_core::stp::StpTimeout;
 use connector_core::stp::frame::{forward, response, response_text};
+use connector_core::stp::{Response, StpTimeout};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -27,7 +27,7 @@ pub(super) enum Body<'a> {
     /// A request, forwarded to a service that solves it.
     Request { peer: PeerId, cookie: i64, raw: &'a RawValue, timeout: StpTimeout, deadline: Instant },
     /// A service's response, forwarded to the requester.
-    Response { cookie: i64, success: bool, result: Option<&'a RawValue> },
+    Response(Response<'a>),
     /// A response from the hub itself.
     HubResponse { cookie: i64, outcome: Result<String, String> },
 }
@@ -38,7 +38,7 @@ impl Body<'_> {
         match self {
             Body::Received => received.clone(),
             Body::Request { cookie, raw, timeout, .. } => forward(raw, *cookie, *timeout).into(),
-            Body::Response { cookie, success, result } => response(*cookie, *success, *result).into(),
+            Body::Response(forwarded) => response(forwarded).into(),
             Body::HubResponse { cookie, outcome } => {
                 response_text(*cookie, outcome.as_deref().map_err(String::as_str)).into()
             }

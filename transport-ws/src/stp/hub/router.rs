@@ -9,7 +9,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Instant;
 
-use connector_core::stp::{StpService, StpSession, StpTimeout};
+use connector_core::stp::{Response, StpService, StpSession, StpTimeout};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
@@ -264,16 +264,10 @@ impl Router {
     }
 
     /// Forwards a service's response to its requester.
-    pub(super) fn response<'a>(
-        &mut self,
-        from: PeerId,
-        cookie: i64,
-        success: bool,
-        result: Option<&'a RawValue>,
-    ) -> Option<Outgoing<'a>> {
-        let requester = self.take_requester(from, cookie)?;
+    pub(super) fn response<'a>(&mut self, from: PeerId, response: Response<'a>) -> Option<Outgoing<'a>> {
+        let requester = self.take_requester(from, response.cookie)?;
         let to = self.out(requester.peer)?;
-        Some(Outgoing { to, body: Body::Response { cookie: requester.cookie, success, result } })
+        Some(Outgoing { to, body: Body::Response(Response { cookie: requester.cookie, ..response }) })
     }
 
     /// Refuses a request that could not be forwarded.

@@ -37,9 +37,7 @@ impl Inner {
                     }
                 }
             }
-            Incoming::Response { cookie, success, result } => {
-                self.router().response(from.id, cookie, success, result).into_iter().collect()
-            }
+            Incoming::Response(response) => self.router().response(from.id, response).into_iter().collect(),
             Incoming::BadRequest { cookie, error } => {
                 let why = error.to_string();
                 let mut router = self.router();

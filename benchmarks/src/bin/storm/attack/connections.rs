@@ -12,28 +12,34 @@ use super::load::Operation::Join;
 use super::raw::{self, Socket};
 use super::verdict::Side::Stranger;
 use super::victim::Kind::{Hub, Local, Ws, WsToken};
-use super::{Attack, Case, FOUND, Held, Result, Target};
+use super::{Case, FOUND, Result, Target};
+
+pub(super) const SILENT: Case =
+    Case::new("silent-ws", Ws, Stranger, 200, &silent).about("200 silent TCP connections every 5 s").politely(Join);
+pub(super) const ARRIVALS: Case = Case::new("arrivals-ws", Ws, Stranger, 2000, &arrivals)
+    .about("2,000 silent TCP connections a second, of which the last 4,000 stay open");
+const HALF_FRAMES: Case =
+    Case::new("half-frames-ws", Ws, Stranger, 100, &half_frames).about("100 sockets with an unfinished 16 MiB frame");
+pub(super) const PLAIN_GET: Case =
+    Case::new("plain-get-ws", Ws, Stranger, 1, &plain_get).about("a plain GET, which needs an answer").brief();
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("silent-ws", Ws, Stranger, 200, silent).about("200 silent TCP connections every 5 s").politely(Join),
-    Case::new("silent-token-ws", WsToken, Stranger, 200, silent)
-        .about("the same at a server with a token")
-        .politely(Join),
-    Case::new("silent-hub", Hub, Stranger, 200, silent).about("the same at a hub").politely(Join),
-    Case::new("silent-local", Local, Stranger, 200, silent).about("the same at a local socket").politely(Join),
-    Case::new("arrivals-ws", Ws, Stranger, 2000, arrivals)
-        .about("2,000 silent TCP connections a second, of which the last 4,000 stay open"),
-    Case::new("arrivals-hub", Hub, Stranger, 2000, arrivals).about("the same at a hub"),
-    Case::new("pings-ws", Ws, Stranger, 128, pings).about("128 links that only answer pings"),
-    Case::new("half-frames-ws", Ws, Stranger, 100, half_frames).about("100 sockets with an unfinished 16 MiB frame"),
-    Case::new("half-frames-hub", Hub, Stranger, 100, half_frames).about("the same at a hub"),
-    Case::new("half-lines-local", Local, Stranger, 64, half_lines)
+    SILENT,
+    SILENT.at("silent-token-ws", WsToken),
+    SILENT.at("silent-hub", Hub),
+    SILENT.at("silent-local", Local),
+    ARRIVALS,
+    ARRIVALS.at("arrivals-hub", Hub),
+    Case::new("pings-ws", Ws, Stranger, 128, &pings).about("128 links that only answer pings"),
+    HALF_FRAMES,
+    HALF_FRAMES.at("half-frames-hub", Hub),
+    Case::new("half-lines-local", Local, Stranger, 64, &half_lines)
         .about("64 local sockets with an unfinished 16 MiB line"),
-    Case::new("wrong-token-ws", WsToken, Stranger, 16, wrong_token)
+    Case::new("wrong-token-ws", WsToken, Stranger, 16, &wrong_token)
         .about("16 clients with a wrong token at full speed")
         .politely(Join),
-    Case::new("plain-get-ws", Ws, Stranger, 1, plain_get).about("a plain GET, which needs an answer").brief(),
-    Case::new("plain-get-hub", Hub, Stranger, 1, plain_get).about("the same at a hub").brief(),
+    PLAIN_GET,
+    PLAIN_GET.at("plain-get-hub", Hub),
 ];
 
 /// The interval between bursts of silent connections.
@@ -44,74 +50,67 @@ const TICKS: usize = 100;
 /// The largest message of every transport.
 const LARGEST: usize = 16 << 20;
 
-pub(super) fn silent(target: Target) -> Attack {
-    Box::pin(async move {
-        let (mut open, began) = (Vec::new(), Instant::now());
-        for burst in 0.. {
-            let connecting = (0..target.n).map(|_| raw::open(target.kind, &target.url));
-            for stream in join_all(connecting).await.into_iter().flatten() {
-                target.count();
-                open.push(stream);
-            }
-            let next = began + BURST * (burst + 1);
-            if next >= target.until {
-                break;
-            }
-            sleep_until(next).await;
+async fn silent(target: Target) -> Result<impl Send> {
+    let (mut open, began) = (Vec::new(), Instant::now());
+    for burst in 0.. {
+        let connecting = (0..target.n).map(|_| raw::open(target.kind, &target.url));
+        for stream in join_all(connecting).await.into_iter().flatten() {
+            target.count();
+            open.push(stream);
         }
-        Ok(Box::new(open) as _)
-    })
+        let next = began + BURST * (burst + 1);
+        if next >= target.until {
+            break;
+        }
+        sleep_until(next).await;
+    }
+    Ok(open)
 }
 
-pub(super) fn arrivals(target: Target) -> Attack {
-    Box::pin(async move {
-        let max = 2 * target.n;
-        let (mut ticks, mut opening, mut open) = (interval(TICK), FuturesUnordered::new(), VecDeque::new());
-        while Instant::now() < target.until {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    let due = target.n.div_ceil(TICKS).min(max.saturating_sub(opening.len()));
-                    opening.extend((0..due).map(|_| raw::open(target.kind, &target.url)));
+async fn arrivals(target: Target) -> Result<impl Send> {
+    let max = 2 * target.n;
+    let (mut ticks, mut opening, mut open) = (interval(TICK), FuturesUnordered::new(), VecDeque::new());
+    while Instant::now() < target.until {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let due = target.n.div_ceil(TICKS).min(max.saturating_sub(opening.len()));
+                opening.extend((0..due).map(|_| raw::open(target.kind, &target.url)));
+            }
+            Some(opened) = opening.next() => {
+                if let Ok(stream) = opened {
+                    target.count();
+                    open.push_back(stream);
                 }
-                Some(opened) = opening.next() => {
-                    if let Ok(stream) = opened {
-                        target.count();
-                        open.push_back(stream);
-                    }
-                    if open.len() > max {
-                        open.pop_front();
-                    }
+                if open.len() > max {
+                    open.pop_front();
                 }
             }
         }
-        drop(opening);
-        Ok(Box::new(open) as _)
-    })
+    }
+    drop(opening);
+    Ok(open)
 }
 
-fn pings(target: Target) -> Attack {
-    Box::pin(async move {
-        let mut links = JoinSet::new();
-        for _ in 0..target.n {
-            if let Ok(link) = Socket::dial(&target.url).await {
-                target.count();
-                links.spawn(link.answer_pings());
-            }
+async fn pings(target: Target) -> Result<impl Send> {
+    let mut links = JoinSet::new();
+    for _ in 0..target.n {
+        if let Ok(link) = Socket::dial(&target.url).await {
+            target.count();
+            links.spawn(link.answer_pings());
         }
-        Ok(Box::new(links) as _)
-    })
+    }
+    Ok(links)
 }
 
-fn half_frames(target: Target) -> Attack {
-    let url = target.url.clone();
-    Box::pin(half_frames_at(target, url))
+async fn half_frames(target: Target) -> Result<Vec<Socket>> {
+    half_frames_at(&target.url, &target).await
 }
 
 /// `url` is the websocket's.
-pub(super) async fn half_frames_at(target: Target, url: String) -> Result<Held> {
+pub(super) async fn half_frames_at(url: &str, target: &Target) -> Result<Vec<Socket>> {
     let mut open = Vec::new();
     for _ in 0..target.n {
-        let Ok(mut socket) = Socket::dial(&url).await else { continue };
+        let Ok(mut socket) = Socket::dial(url).await else { continue };
         // All but the last byte, or as much as the victim takes.
         let mut frame = raw::frame_header(LARGEST as u64);
         frame.resize(frame.len() + LARGEST - 1, b'x');
@@ -119,50 +118,44 @@ pub(super) async fn half_frames_at(target: Target, url: String) -> Result<Held> 
         target.count();
         open.push(socket);
     }
-    Ok(Box::new(open) as _)
+    Ok(open)
 }
 
-fn half_lines(target: Target) -> Attack {
-    Box::pin(async move {
-        use tokio::io::AsyncWriteExt;
-        let (mut open, line) = (Vec::new(), vec![b'x'; LARGEST - 1]);
-        for _ in 0..target.n {
-            let Ok(mut stream) = raw::open(target.kind, &target.url).await else { continue };
-            // Or as much of it as the victim takes.
-            let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&line)).await;
-            target.count();
-            open.push(stream);
-        }
-        Ok(Box::new(open) as _)
-    })
+async fn half_lines(target: Target) -> Result<impl Send> {
+    use tokio::io::AsyncWriteExt;
+    let (mut open, line) = (Vec::new(), vec![b'x'; LARGEST - 1]);
+    for _ in 0..target.n {
+        let Ok(mut stream) = raw::open(target.kind, &target.url).await else { continue };
+        // Or as much of it as the victim takes.
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&line)).await;
+        target.count();
+        open.push(stream);
+    }
+    Ok(open)
 }
 
-fn wrong_token(target: Target) -> Attack {
-    Box::pin(async move {
-        let clients = (0..target.n).map(|_| async {
-            while Instant::now() < target.until {
-                if Socket::dial(&format!("{}/?token=wrong", target.url)).await.is_ok() {
-                    return Err(format!("{FOUND}a wrong token was accepted"));
-                }
-                target.count();
+async fn wrong_token(target: Target) -> Result<()> {
+    let clients = (0..target.n).map(|_| async {
+        while Instant::now() < target.until {
+            if Socket::dial(&format!("{}/?token=wrong", target.url)).await.is_ok() {
+                return Err(format!("{FOUND}a wrong token was accepted"));
             }
-            Ok(())
-        });
-        join_all(clients).await.into_iter().collect::<Result<Vec<()>>>()?;
-        Ok(Box::new(()) as _)
-    })
+            target.count();
+        }
+        Ok(())
+    });
+    join_all(clients).await.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(())
 }
 
 /// The answer has to be an error of HTTP with a text.
-pub(super) fn plain_get(target: Target) -> Attack {
-    Box::pin(async move {
-        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", raw::authority(&target.url));
-        let (_stream, answer) = raw::http(&target.url, &request).await?;
-        target.count();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        match head.starts_with("HTTP/1.1 4") && !body.is_empty() {
-            true => Ok(Box::new(()) as _),
-            false => Err(format!("{FOUND}the answer is {answer:?}")),
-        }
-    })
+async fn plain_get(target: Target) -> Result<()> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", raw::authority(&target.url));
+    let (_stream, answer) = raw::http(&target.url, &request).await?;
+    target.count();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    match head.starts_with("HTTP/1.1 4") && !body.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{FOUND}the answer is {answer:?}")),
+    }
 }

@@ -11,17 +11,17 @@ use super::verdict::Side::Peer;
 #[cfg(feature = "socketio")]
 use super::victim::Kind;
 use super::victim::Kind::{Engine, Hub, Local, Ws};
-use super::{Attack, Case, Result, Target, text};
+use super::{Case, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("log-flood-ws", Ws, Peer, 0, of_websocket)
+    Case::new("log-flood-ws", Ws, Peer, 0, &of_websocket)
         .about("frames of 7 bytes that are not messages, after a handshake that names the plugin with 1 MB"),
     #[cfg(feature = "socketio")]
-    Case::new("log-flood-socketio", Kind::Socketio, Peer, 0, of_socketio)
+    Case::new("log-flood-socketio", Kind::Socketio, Peer, 0, &of_socketio)
         .about("events of socket.io that are not messages"),
-    Case::new("log-flood-local", Local, Peer, 0, of_local).about("the same over a local socket"),
-    Case::new("log-flood-hub", Hub, Peer, 0, of_hub).about("frames of 7 bytes by a service of a hub"),
-    Case::new("log-flood-engine", Engine, Peer, 0, of_engine).about("frames of 7 bytes by a plugin"),
+    Case::new("log-flood-local", Local, Peer, 0, &of_local).about("the same over a local socket"),
+    Case::new("log-flood-hub", Hub, Peer, 0, &of_hub).about("frames of 7 bytes by a service of a hub"),
+    Case::new("log-flood-engine", Engine, Peer, 0, &of_engine).about("frames of 7 bytes by a plugin"),
 ];
 
 /// Not a message.
@@ -40,75 +40,60 @@ fn handshake(length: usize) -> String {
     format!(r#"{{"action":"request","id":0,"name":"x","key":"handshake","payload":["{name}"]}}"#)
 }
 
-/// Sends junk as the link's text frames until the time is up.
-async fn flood(mut link: Socket, target: Target, frame: Vec<u8>) -> Result<super::Held> {
-    let batch = frame.repeat(BATCH);
-    while Instant::now() < target.until {
-        link.write(&batch).await?;
-        target.count_all(BATCH);
-    }
-    Ok(Box::new(link))
+/// Sends the frame until the time is up.
+async fn flood(link: Socket, target: &Target, frame: Vec<u8>) -> Result<Socket> {
+    target.flood(link, &frame.repeat(BATCH), BATCH).await
 }
 
-fn of_websocket(target: Target) -> Attack {
-    Box::pin(async move {
-        for length in NAMES {
-            let mut link = Socket::dial(&target.url).await?;
-            let answered = async {
-                link.send(handshake(length)).await?;
-                while !link.receive().await?.contains("response") {}
-                Ok::<_, String>(())
-            };
-            if let Ok(Ok(())) = timeout(ANSWERED, answered).await {
-                return flood(link, target, raw::masked_frame(JUNK)).await;
-            }
+async fn of_websocket(target: Target) -> Result<Socket> {
+    for length in NAMES {
+        let mut link = Socket::dial(&target.url).await?;
+        let answered = async {
+            link.send(handshake(length)).await?;
+            while !link.receive().await?.contains("response") {}
+            Ok::<_, String>(())
+        };
+        if let Ok(Ok(())) = timeout(ANSWERED, answered).await {
+            return flood(link, &target, raw::masked_frame(JUNK)).await;
         }
-        Err("no handshake was answered".to_owned())
-    })
+    }
+    Err("no handshake was answered".to_owned())
 }
 
 #[cfg(feature = "socketio")]
-fn of_socketio(target: Target) -> Attack {
-    Box::pin(async move {
-        let link = super::polling::engine(&target.url).await?;
-        flood(link, target, raw::masked_frame(r#"42["message",7]"#)).await
-    })
+async fn of_socketio(target: Target) -> Result<Socket> {
+    let link = super::polling::engine(&target.url).await?;
+    flood(link, &target, raw::masked_frame(r#"42["message",7]"#)).await
 }
 
-fn of_hub(target: Target) -> Attack {
-    Box::pin(async move {
-        let link = register(&target.url, "Flood", &[]).await?;
-        flood(link, target, raw::masked_frame(JUNK)).await
-    })
+async fn of_hub(target: Target) -> Result<Socket> {
+    let link = register(&target.url, "Flood", &[]).await?;
+    flood(link, &target, raw::masked_frame(JUNK)).await
 }
 
-fn of_engine(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let link = target.link()?;
-        flood(link, target, raw::unmasked_frame(JUNK)).await
-    })
+async fn of_engine(mut target: Target) -> Result<Socket> {
+    let link = target.link()?;
+    flood(link, &target, raw::unmasked_frame(JUNK)).await
 }
 
-fn of_local(target: Target) -> Attack {
-    Box::pin(async move {
-        let batch = format!("{JUNK}\n").repeat(BATCH);
-        for length in NAMES {
-            let mut stream = BufReader::new(raw::open(target.kind, &target.url).await?);
-            let answered = async {
-                stream.write_all(format!("{}\n", handshake(length)).as_bytes()).await?;
-                let mut line = String::new();
-                while !line.contains("response") && stream.read_line(&mut line).await? > 0 {}
-                Ok::<_, std::io::Error>(line.contains("response"))
-            };
-            if !matches!(timeout(ANSWERED, answered).await, Ok(Ok(true))) {
-                continue;
-            }
-            while Instant::now() < target.until {
-                stream.write_all(batch.as_bytes()).await.map_err(text)?;
-                target.count_all(BATCH);
-            }
-            return Ok(Box::new(stream) as _);
+async fn of_local(target: Target) -> Result<impl Send> {
+    let batch = format!("{JUNK}\n").repeat(BATCH);
+    for length in NAMES {
+        let mut stream = BufReader::new(raw::open(target.kind, &target.url).await?);
+        let answered = async {
+            stream.write_all(format!("{}\n", handshake(length)).as_bytes()).await?;
+            let mut line = String::new();
+            while !line.contains("response") && stream.read_line(&mut line).await? > 0 {}
+            Ok::<_, std::io::Error>(line.contains("response"))
+        };
+        if !matches!(timeout(ANSWERED, answered).await, Ok(Ok(true))) {
+            continue;
         }
-        Err("no handshake was answered".to_owned())
-    })
+        while Instant::now() < target.until {
+            stream.write_all(batch.as_bytes()).await.map_err(text)?;
+            target.count_all(BATCH);
+        }
+        return Ok(stream);
+    }
+    Err("no handshake was answered".to_owned())
 }

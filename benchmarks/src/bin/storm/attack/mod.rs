@@ -20,13 +20,13 @@ pub(crate) mod victim;
 
 use std::any::Any;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use examples::{Done, report};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -78,7 +78,7 @@ struct Case {
     side: Side,
     /// The default number of items, if the attack has a number.
     n: usize,
-    attack: fn(Target) -> Attack,
+    attack: &'static dyn Attack,
     /// The plugin and method that the polite plugin of an engine calls.
     calls: (&'static str, &'static str),
     /// The engine's child process.
@@ -90,7 +90,7 @@ struct Case {
 }
 
 impl Case {
-    const fn new(name: &'static str, victim: Kind, side: Side, n: usize, attack: fn(Target) -> Attack) -> Case {
+    const fn new(name: &'static str, victim: Kind, side: Side, n: usize, attack: &'static dyn Attack) -> Case {
         Case {
             name,
             about: "",
@@ -103,6 +103,11 @@ impl Case {
             politely: None,
             brief: false,
         }
+    }
+
+    /// The same attack on another victim.
+    const fn at(self, name: &'static str, victim: Kind) -> Case {
+        Case { name, victim, ..self }
     }
 
     const fn about(self, about: &'static str) -> Case {
@@ -126,9 +131,24 @@ impl Case {
     }
 }
 
-/// Ends with an error if the victim refuses or cuts the attacker. What it returns is held until the costs are known.
-type Attack = Pin<Box<dyn Future<Output = Result<Held>> + Send>>;
+/// An async function that attacks a target. It ends with an error if the victim refuses or cuts the attacker. Its result,
+/// for example the attacker's connections, is held until the costs are known.
+trait Attack: Sync {
+    fn start(&self, target: Target) -> BoxFuture<'static, Result<Held>>;
+}
+
 type Held = Box<dyn Any + Send>;
+
+impl<F, Running, T> Attack for F
+where
+    F: Fn(Target) -> Running + Sync,
+    Running: Future<Output = Result<T>> + Send + 'static,
+    T: Any + Send,
+{
+    fn start(&self, target: Target) -> BoxFuture<'static, Result<Held>> {
+        self(target).map_ok(|held| Box::new(held) as Held).boxed()
+    }
+}
 
 /// What an attack gets.
 struct Target {
@@ -150,6 +170,15 @@ impl Target {
 
     fn count_all(&self, items: usize) {
         self.done.fetch_add(items, Ordering::Relaxed);
+    }
+
+    /// Writes a batch of `frames` frames again and again until the time is up, without reading.
+    async fn flood(&self, mut link: Socket, batch: &[u8], frames: usize) -> Result<Socket> {
+        while Instant::now() < self.until {
+            link.write(batch).await?;
+            self.count_all(frames);
+        }
+        Ok(link)
     }
 
     fn link(&mut self) -> Result<Socket> {
@@ -269,7 +298,7 @@ async fn run(case: &Case, n: usize, duration: Duration) -> Result<Run> {
         done: Arc::clone(&done),
     };
     let limit = if n == 0 { duration } else { duration * MAX_FACTOR };
-    let (held, how) = match timeout(limit, (case.attack)(target)).await {
+    let (held, how) = match timeout(limit, case.attack.start(target)).await {
         Ok(Ok(held)) => (Some(held), None),
         Ok(Err(error)) => (None, Some(error)),
         Err(_) => (None, (n > 0).then(|| "blocked".to_owned())),

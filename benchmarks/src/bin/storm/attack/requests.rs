@@ -9,26 +9,26 @@ use tokio::time::Instant;
 use transport_ws::{WsServer, WsServerConfig};
 
 use super::load::Operation::{Call, Emit};
-use super::raw::{self, request};
+use super::raw::{self, Socket, request};
 use super::verdict::Side::Peer;
 use super::victim::Kind::Engine;
-use super::{Attack, Case, Result, Target, text};
+use super::{Case, Result, Target, text};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("event-flood", Engine, Peer, 0, event_flood)
+    Case::new("event-flood", Engine, Peer, 0, &event_flood)
         .about("events at full speed beside a steady listener")
         .politely(Emit),
-    Case::new("slow-calls", Engine, Peer, 1100, slow_calls)
+    Case::new("slow-calls", Engine, Peer, 1100, &slow_calls)
         .about("1,100 calls of 50 ms by one plugin beside another caller of the same plugin")
         .calls("worker", "work")
         .politely(Call),
-    Case::new("activations", Engine, Peer, 30, activations)
+    Case::new("activations", Engine, Peer, 30, &activations)
         .about("30 activatePlugin of a plugin that does not answer")
         .brief(),
-    Case::new("refused-activations", Engine, Peer, 0, refused_activations)
+    Case::new("refused-activations", Engine, Peer, 0, &refused_activations)
         .about("activatePlugin at full speed of a plugin where nothing listens"),
-    Case::new("cancels", Engine, Peer, 100_000, cancels).about("100,000 cancels with distinct keys and ids").brief(),
-    Case::new("digits", Engine, Peer, 5, digits)
+    Case::new("cancels", Engine, Peer, 100_000, &cancels).about("100,000 cancels with distinct keys and ids").brief(),
+    Case::new("digits", Engine, Peer, 5, &digits)
         .about("a number of 15 million digits as a method's argument, 5 times")
         .brief(),
 ];
@@ -74,87 +74,71 @@ impl Drop for Steady {
     }
 }
 
-fn event_flood(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        let event = r#"{"action":"emit","key":"tick","payload":[1]}"#;
-        // Frames that are ready to be written, so that the flood is limited by the victim alone.
-        let batch = raw::unmasked_frame(event).repeat(BATCH);
-        while Instant::now() < target.until {
-            link.write(&batch).await?;
-            target.count_all(BATCH);
-        }
-        Ok(Box::new(link) as _)
-    })
+async fn event_flood(mut target: Target) -> Result<Socket> {
+    let link = target.link()?;
+    let event = r#"{"action":"emit","key":"tick","payload":[1]}"#;
+    // Frames that are ready to be written, so that the flood is limited by the victim alone.
+    let batch = raw::unmasked_frame(event).repeat(BATCH);
+    target.flood(link, &batch, BATCH).await
 }
 
 /// Activations of a plugin to which a connection is made that is never accepted.
-fn activations(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        for n in 0..target.n {
-            link.send(request(n, "manager", "activatePlugin", r#"["silent"]"#)).await?;
-            target.count();
-        }
-        Ok(Box::new(link) as _)
-    })
+async fn activations(mut target: Target) -> Result<Socket> {
+    let mut link = target.link()?;
+    for n in 0..target.n {
+        link.send(request(n, "manager", "activatePlugin", r#"["silent"]"#)).await?;
+        target.count();
+    }
+    Ok(link)
 }
 
-fn refused_activations(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        for n in 0.. {
-            link.send(request(n, "manager", "activatePlugin", r#"["unreachable"]"#)).await?;
-            // Some at a time.
-            if n >= 16 {
-                link.receive().await?;
-                target.count();
-            }
+async fn refused_activations(mut target: Target) -> Result<Socket> {
+    let mut link = target.link()?;
+    for n in 0.. {
+        link.send(request(n, "manager", "activatePlugin", r#"["unreachable"]"#)).await?;
+        // Some at a time.
+        if n >= 16 {
+            link.receive().await?;
+            target.count();
         }
-        Ok(Box::new(link) as _)
-    })
+    }
+    Ok(link)
 }
 
 /// Of calls that do not exist.
-fn cancels(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        for n in 0..target.n / 2 {
-            link.send(format!(r#"{{"action":"cancel","name":"worker","key":"key{n}"}}"#)).await?;
-            link.send(format!(r#"{{"action":"cancel","id":{n}}}"#)).await?;
-            target.count_all(2);
-        }
-        Ok(Box::new(link) as _)
-    })
+async fn cancels(mut target: Target) -> Result<Socket> {
+    let mut link = target.link()?;
+    for n in 0..target.n / 2 {
+        link.send(format!(r#"{{"action":"cancel","name":"worker","key":"key{n}"}}"#)).await?;
+        link.send(format!(r#"{{"action":"cancel","id":{n}}}"#)).await?;
+        target.count_all(2);
+    }
+    Ok(link)
 }
 
-fn digits(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        let number = format!("[{}]", "7".repeat(15_000_000));
-        for n in 0..target.n {
-            link.send(request(n, "worker", "work", &number)).await?;
-            drop(link.receive().await?);
-            target.count();
-        }
-        Ok(Box::new(link) as _)
-    })
+async fn digits(mut target: Target) -> Result<Socket> {
+    let mut link = target.link()?;
+    let number = format!("[{}]", "7".repeat(15_000_000));
+    for n in 0..target.n {
+        link.send(request(n, "worker", "work", &number)).await?;
+        drop(link.receive().await?);
+        target.count();
+    }
+    Ok(link)
 }
 
-fn slow_calls(mut target: Target) -> Attack {
-    Box::pin(async move {
-        let mut link = target.link()?;
-        for n in 0..target.n {
-            link.send(request(n, "worker", "work", "[50]")).await?;
-            target.count();
+async fn slow_calls(mut target: Target) -> Result<Socket> {
+    let mut link = target.link()?;
+    for n in 0..target.n {
+        link.send(request(n, "worker", "work", "[50]")).await?;
+        target.count();
+    }
+    // Reads the answers: it is a well-behaved plugin but for the number of its calls.
+    while Instant::now() < target.until {
+        match tokio::time::timeout_at(target.until, link.receive()).await {
+            Ok(answer) => drop(answer?),
+            Err(_) => break,
         }
-        // Reads the answers: it is a well-behaved plugin but for the number of its calls.
-        while Instant::now() < target.until {
-            match tokio::time::timeout_at(target.until, link.receive()).await {
-                Ok(answer) => drop(answer?),
-                Err(_) => break,
-            }
-        }
-        Ok(Box::new(link) as _)
-    })
+    }
+    Ok(link)
 }

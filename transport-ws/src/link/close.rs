@@ -13,8 +13,8 @@ use ws::protocol::CloseFrame;
 use ws::protocol::frame::Utf8Bytes;
 use ws::protocol::frame::coding::CloseCode;
 
-use crate::link::{State, WsLink};
-use crate::stream::ReceiveLimit;
+use super::stream::ReceiveLimit;
+use super::{State, WsLink};
 
 /// A Close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;

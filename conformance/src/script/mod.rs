@@ -1,15 +1,16 @@
 //! Runs a script of steps against an engine and reports a line for each.
 
+mod output_lines;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Number, Value};
+use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::probe::{ReceivedEvent, Recorder, local};
+use crate::probe::{ReceivedEvent, Recorder, local};
 use crate::runtime::{self, Task};
 use connector_core::{CallError, Engine, Payload, PluginClient, PluginManager, Refusal, RegisterError, Rest};
 
@@ -19,9 +20,9 @@ use connector_core::{CallError, Engine, Payload, PluginClient, PluginManager, Re
 pub struct Script(Vec<Step>);
 
 /// The script that the published packages are tested with.
-pub const SCRIPT: &str = include_str!("script.json");
+pub const SCRIPT: &str = include_str!("../script.json");
 /// The lines that [`SCRIPT`] produces with the published packages at both ends.
-pub const EXPECTED: &str = include_str!("expected.ndjson");
+pub const EXPECTED: &str = include_str!("../expected.ndjson");
 
 /// Why a script was not run.
 #[derive(Debug, Error)]
@@ -96,9 +97,9 @@ pub async fn run_script(engine: &Engine, script: &Script, mut report: impl FnMut
         Run { manager: engine.manager(), local, recorder: Recorder::default(), started: HashMap::new(), tasks: vec![] };
     for (number, step) in script.0.iter().enumerate() {
         let outcome = run.step(step).await;
-        report(line(number, &step.r#do, outcome));
+        report(output_lines::of_step(number, &step.r#do, outcome));
     }
-    report(serde_json::json!({ "event": "done", "steps": script.0.len() }).to_string());
+    report(output_lines::done(script.0.len()));
     Ok(())
 }
 
@@ -218,46 +219,5 @@ fn thrown(error: CallError) -> Payload {
     match error.clone().read::<HashMap<String, Option<Payload>>>() {
         Ok(mut members) => members.remove("message").flatten().unwrap_or(error),
         Err(_) => error,
-    }
-}
-
-fn line(step: usize, what: &str, outcome: Outcome) -> String {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        step: usize,
-        r#do: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ok: Option<Payload>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Payload>,
-    }
-    let (ok, error) = match outcome {
-        Ok(ok) => (Some(as_javascript_prints(ok)), None),
-        Err(error) => (None, Some(as_javascript_prints(error))),
-    };
-    serde_json::to_string(&Line { step, r#do: what, ok, error })
-        .unwrap_or_else(|error| format!("{{\"step\":{step},\"error\":\"{error}\"}}"))
-}
-
-/// The value as JavaScript prints it. Text that is not valid Unicode stays unchanged.
-fn as_javascript_prints(payload: Payload) -> Payload {
-    payload.clone().read::<Printed>().map_or(payload, Payload::new)
-}
-
-/// JSON that keeps the order of members and writes whole numbers without a fraction.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Printed {
-    Number(#[serde(serialize_with = "whole")] Number),
-    Items(Vec<Printed>),
-    Members(IndexMap<String, Printed>),
-    Other(Value),
-}
-
-fn whole<S: Serializer>(number: &Number, serializer: S) -> Result<S::Ok, S::Error> {
-    const EXACT: f64 = (1_u64 << 53) as f64;
-    match number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < EXACT) {
-        Some(n) => (n as i64).serialize(serializer),
-        None => number.serialize(serializer),
     }
 }

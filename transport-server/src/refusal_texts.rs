@@ -1,19 +1,19 @@
-//! The words with which a server refuses a connection. They name the setting that decides it.
+//! The texts with which a server refuses a connection. They name the setting that decides it.
 
 use crate::NoPlace;
 
 /// Why a server with this configuration type refuses a connection, as text for the client and for the log. No text
 /// contains what a client has sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Refusals {
+pub struct RefusalTexts {
     config: &'static str,
 }
 
-impl Refusals {
-    /// The refusals of a server that is configured by the type `config`, for example `WsServerConfig`. The type has the
+impl RefusalTexts {
+    /// The texts of a server that is configured by the type `config`, for example `WsServerConfig`. The type has the
     /// settings `allow_origin`, `token`, `max_connections` and `max_connections_per_address`.
-    pub const fn new(config: &'static str) -> Refusals {
-        Refusals { config }
+    pub const fn new(config: &'static str) -> RefusalTexts {
+        RefusalTexts { config }
     }
 
     /// The page's origin is not one of the [`AllowedOrigins`](crate::AllowedOrigins).
@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn each_refusal_names_its_setting() {
-        let refusals = Refusals::new("XConfig");
+        let texts = RefusalTexts::new("XConfig");
         for (text, setting) in [
-            (refusals.origin(), "XConfig::allow_origin "),
-            (refusals.token(false, "a header"), "(XConfig::token): send it as a header"),
-            (refusals.token(true, "a header"), "the token is wrong: the plugin requires its own (XConfig::token)"),
-            (refusals.no_place(NoPlace::Full(3)), "XConfig::max_connections allows 3 "),
-            (refusals.no_place(NoPlace::FullForAddress(2)), "XConfig::max_connections_per_address allows 2 "),
+            (texts.origin(), "XConfig::allow_origin "),
+            (texts.token(false, "a header"), "(XConfig::token): send it as a header"),
+            (texts.token(true, "a header"), "the token is wrong: the plugin requires its own (XConfig::token)"),
+            (texts.no_place(NoPlace::Full(3)), "XConfig::max_connections allows 3 "),
+            (texts.no_place(NoPlace::FullForAddress(2)), "XConfig::max_connections_per_address allows 2 "),
         ] {
             assert!(text.contains(setting), "{text}");
         }

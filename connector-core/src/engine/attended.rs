@@ -1,0 +1,107 @@
+//! Calls that are observed, belong to a trace or have a deadline: what they need in addition to others.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::EngineState;
+use super::call::QueuedCall;
+use super::entry::Entry;
+use super::observer::OngoingCall;
+use crate::error::CallError;
+use crate::plugin::Scope;
+use crate::runtime;
+use crate::wire::Payload;
+
+pub(crate) struct Attended {
+    scope: Option<Arc<Scope>>,
+    /// The time that the caller has left.
+    limit: Option<Duration>,
+    observed: Option<OngoingCall>,
+}
+
+impl Attended {
+    fn is_out_of_time(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.is_out_of_time())
+    }
+
+    /// The call does not run at once.
+    pub(super) fn waits(&mut self) {
+        if let Some(observed) = &mut self.observed {
+            observed.waits();
+        }
+    }
+
+    /// The call runs. Returns what continues with it to its target.
+    pub(super) fn start(&mut self, target: &Arc<Entry>, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
+        let mut scope = self.scope.clone();
+        if let Some(observed) = &mut self.observed
+            && let Some(trace) = observed.started(target)
+        {
+            scope = Some(Scope::with_trace(scope.as_ref(), trace));
+        }
+        if let Some(scope) = &scope {
+            queued.set_scope(scope);
+        }
+        scope
+    }
+
+    fn end(&mut self, path: &str, method: &str, outcome: Result<Payload, CallError>) -> Result<Payload, CallError> {
+        let outcome = match (self.limit, outcome) {
+            // Calls that are made for this one end at the same time, and then their errors may arrive first.
+            (Some(limit), Err(_)) if self.is_out_of_time() => Err(CallError::deadline(path, method, limit)),
+            (_, outcome) => outcome,
+        };
+        if let Some(observed) = &mut self.observed {
+            observed.ended(&outcome);
+        }
+        outcome
+    }
+}
+
+impl EngineState {
+    /// Performs a call within the caller's time, and tells the observers. Dropping the future cancels it at any stage.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        path: &str,
+        method: &str,
+        args: Payload,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Payload, CallError> {
+        // PERF: docs/performance.md, "Observers". Boxed alone, because the call's future is large.
+        let mut attended = match scope.is_some() || self.observers.is_present() {
+            false => None,
+            true => Some(self.attend(caller, path, method, scope, &args)),
+        };
+        let outcome = {
+            let limit = attended.as_ref().and_then(|attended| attended.limit);
+            let call = pin!(self.route(caller, path, method, args, attended.as_deref_mut()));
+            match limit {
+                None => call.await,
+                Some(limit) => Box::pin(runtime::timeout(limit, call))
+                    .await
+                    .unwrap_or_else(|| Err(CallError::deadline(path, method, limit))),
+            }
+        };
+        match attended {
+            None => outcome,
+            Some(mut attended) => attended.end(path, method, outcome),
+        }
+    }
+
+    #[cold]
+    fn attend(
+        self: &Arc<Self>,
+        caller: &Entry,
+        path: &str,
+        method: &str,
+        scope: Option<Arc<Scope>>,
+        args: &Payload,
+    ) -> Box<Attended> {
+        let limit = scope.as_ref().and_then(|scope| scope.time_left());
+        let observers = &self.observers;
+        let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), args));
+        Box::new(Attended { scope, limit, observed })
+    }
+}

@@ -1,0 +1,226 @@
+// The view of the whole engine: figures, the picture of who calls whom, and what needs attention.
+import { RateChart } from './charts.js'
+import { h, icon, setAttribute, setText, sync, table } from './dom.js'
+import { Graph } from './graph.js'
+import { pluginUrl, showCondition } from './plugins.js'
+import { CONDITIONS, condition, edgeKey } from './store.js'
+import { clock, count, duration, exact, plural, rate, visible } from './text.js'
+
+/** Plugins in the picture, and rows of a table. */
+const MAX_NODES = 40
+const MAX_ROWS = 30
+
+const link = name => h('a', { class: 'name', href: pluginUrl(name) }, visible(name, 80))
+const linked =
+  member =>
+  ({ [member]: name }, cell) => {
+    if (!cell.firstChild) cell.append(link(name))
+  }
+
+/** A count; 0 is quiet. */
+function figure(cell, number, meaning = '') {
+  setAttribute(cell, 'class', `number ${number ? meaning : 'quiet'}`)
+  return count(number)
+}
+
+export class Overview {
+  #store
+  #graph = new Graph()
+  #chart = new RateChart()
+  #figures = {}
+  #calls = table(
+    'Calls between plugins',
+    [
+      { name: 'From', show: linked('from') },
+      { name: 'To', show: linked('to') },
+      { name: 'Rate', number: true, show: edge => rate(edge.rate) },
+      { name: 'Running', number: true, show: (edge, cell) => figure(cell, edge.running) },
+      { name: 'Waiting', number: true, show: (edge, cell) => figure(cell, edge.waiting, 'wait') },
+      { name: 'Calls', number: true, show: edge => count(edge.calls) },
+      { name: 'Failed', number: true, show: (edge, cell) => figure(cell, edge.errors, 'bad') },
+      { name: 'Mean', number: true, title: 'Mean duration', show: edge => (edge.mean ? duration(edge.mean) : '–') },
+    ],
+    edgeKey,
+  )
+  #failures = table(
+    'Last failures',
+    [
+      {
+        name: 'Plugin',
+        show: ({ name }, cell) => {
+          if (!cell.firstChild) cell.append(link(name))
+        },
+      },
+      { name: 'Method', mono: true, show: ({ lastError }) => visible(lastError.method, 80) },
+      { name: 'Caller', show: ({ lastError }) => visible(lastError.from, 80) },
+      { name: 'Error', show: ({ lastError }) => visible(lastError.text) },
+      { name: 'At', number: true, show: ({ lastError }) => clock(this.#store.wall(lastError.at)).slice(0, 8) },
+    ],
+    ({ name }) => name,
+  )
+  #links = table(
+    'Links',
+    [
+      {
+        name: 'Plugin',
+        show: ({ name }, cell) => {
+          if (!cell.firstChild) cell.append(link(name))
+        },
+      },
+      {
+        name: 'State',
+        show: (plugin, cell) => {
+          if (!cell.firstChild) cell.append(h('span'), h('span'))
+          showCondition(cell.firstChild, plugin)
+          setText(cell.lastChild, ` ${CONDITIONS[condition(plugin)]}`)
+        },
+      },
+      {
+        name: 'Before',
+        title: 'States before, since this page was opened',
+        show: ({ links }, cell) =>
+          sync(
+            cell,
+            links.slice(0, -1),
+            ({ state, since, tries }) => `${state} ${since} ${tries}`,
+            ({ state, since }) =>
+              h(
+                'span',
+                { class: 'past', title: `${state} since ${clock(this.#store.wall(since)).slice(0, 8)}` },
+                icon(state),
+                h('span', { class: 'hidden' }, `${state} `),
+              ),
+          ),
+      },
+      { name: 'For', number: true, title: 'Time in this state', show: plugin => duration(this.#store.now - plugin.link.since) },
+      {
+        name: 'Tries',
+        number: true,
+        title: 'Failed attempts since the link was lost',
+        show: plugin => (plugin.link.tries ? exact(plugin.link.tries) : ''),
+      },
+      { name: 'Reason', show: plugin => visible(plugin.link.text ?? plugin.error ?? '', 200) },
+    ],
+    ({ name }) => name,
+  )
+
+  constructor(store) {
+    this.#store = store
+    const figure = (id, name) => {
+      const value = (this.#figures[id] = h('dd'))
+      return h('div', {}, h('dt', {}, name), value)
+    }
+    const section = (id, title, ...children) => (this[id] = h('section', {}, h('h2', {}, title), ...children))
+    this.note = h('p', { class: 'quiet' })
+    this.element = h(
+      'div',
+      { class: 'overview' },
+      h('h1', { class: 'hidden' }, 'Overview'),
+      h(
+        'div',
+        { class: 'summary' },
+        h(
+          'dl',
+          { class: 'figures' },
+          figure('plugins', 'Active plugins'),
+          figure('links', 'Links up'),
+          figure('rate', 'Calls a second'),
+          figure('running', 'Running'),
+          figure('waiting', 'Waiting'),
+          figure('errors', 'Failed'),
+        ),
+        this.#chart.element,
+      ),
+      section('picture', 'Who calls whom', this.#graph.element, this.note),
+      section(
+        'calls',
+        'Calls',
+        h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Calls between plugins' }, this.#calls.element),
+      ),
+      section(
+        'failures',
+        'Last failures',
+        h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Last failures' }, this.#failures.element),
+      ),
+      section(
+        'links',
+        'Links',
+        h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Links' }, this.#links.element),
+      ),
+    )
+  }
+
+  update() {
+    const store = this.#store
+    const { plugins, active, remote, up, rate: perSecond, running, waiting, errors, down } = store.totals
+    const figure = (id, text, state) => {
+      setText(this.#figures[id], text)
+      setAttribute(this.#figures[id], 'class', state)
+    }
+    figure('plugins', `${exact(active)} of ${exact(plugins)}`)
+    figure('links', remote ? `${exact(up)} of ${exact(remote)}` : 'none', down ? 'bad' : undefined)
+    figure('rate', perSecond >= 10 ? count(Math.round(perSecond)) : perSecond.toFixed(1))
+    figure('running', count(running))
+    figure('waiting', count(waiting), waiting ? 'wait' : undefined)
+    figure('errors', count(errors), errors ? 'bad' : undefined)
+    this.#chart.update(store.history)
+    this.#picture()
+    const edges = [...store.edges.values()].sort((a, b) => b.waiting - a.waiting || b.rate - a.rate || b.calls - a.calls)
+    this.#show('calls', this.#calls, edges.slice(0, MAX_ROWS))
+    const failures = store.sorted
+      .filter(({ statistics }) => statistics?.lastError)
+      .map(({ name, statistics }) => ({ name, lastError: statistics.lastError }))
+    this.#show('failures', this.#failures, failures.sort((a, b) => b.lastError.at - a.lastError.at).slice(0, MAX_ROWS))
+    const order = { down: 0, connecting: 1, failed: 2, up: 3, inactive: 4 }
+    const links = store.sorted
+      .filter(({ link }) => link)
+      .sort((a, b) => order[condition(a)] - order[condition(b)] || b.link.since - a.link.since)
+    this.#show('links', this.#links, links.slice(0, MAX_ROWS))
+  }
+
+  #show(id, { update }, items) {
+    setAttribute(this[id], 'hidden', !items.length)
+    update(items)
+  }
+
+  #picture() {
+    const { plugins, edges } = this.#store
+    const [nodes, drawn] = plugins.size <= MAX_NODES ? this.#all() : this.#busiest()
+    this.#graph.update(nodes, drawn)
+    setAttribute(this.picture, 'hidden', !nodes.length)
+    setAttribute(this.note, 'hidden', plugins.size <= MAX_NODES && edges.size > 0)
+    setText(
+      this.note,
+      !edges.size
+        ? 'No calls yet. Choose a plugin to call one of its methods.'
+        : nodes.length
+          ? `The picture shows the ${plural(nodes.length, 'plugin')} that call and are called most, of ${exact(plugins.size)}, and ${exact(drawn.length)} of ${plural(edges.size, 'pair')}. The list has all.`
+          : '',
+    )
+  }
+
+  #all() {
+    const drawn = [...this.#store.edges.values()]
+    const nodes = [...this.#store.sorted]
+    for (const { from, to } of drawn)
+      for (const name of [from, to]) {
+        if (!this.#store.plugins.has(name) && !nodes.some(node => node.name === name)) nodes.push({ name, isUnknown: true })
+      }
+    return [nodes, drawn]
+  }
+
+  #busiest() {
+    const weight = edge => edge.waiting * 10 + edge.running + edge.rate * 10 + Math.log10(1 + edge.calls)
+    const names = new Set()
+    const drawn = []
+    for (const edge of [...this.#store.edges.values()].sort((a, b) => weight(b) - weight(a))) {
+      const added = [edge.from, edge.to].filter(name => !names.has(name))
+      if (names.size + added.length > MAX_NODES) continue
+      added.forEach(name => names.add(name))
+      drawn.push(edge)
+      if (drawn.length >= 2 * MAX_NODES) break
+    }
+    // Sorted, so that the picture stays as it is while the same plugins are busy.
+    return [[...names].sort().map(name => this.#store.plugins.get(name) ?? { name, isUnknown: true }), drawn]
+  }
+}
