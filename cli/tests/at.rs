@@ -147,7 +147,7 @@ async fn what_is_wrong_with_an_inspector_is_said() {
     }
     let recorded = running.command(&["call", "calc", "divide", "1", "1", "--record", "x.ndjson"]).await;
     assert_eq!(recorded.status.code(), Some(2));
-    assert!(stderr(&recorded).contains("--at cannot be used with it"), "{recorded:?}");
+    assert!(stderr(&recorded).contains("--record cannot be used with --at"), "{recorded:?}");
     let both = running.command(&["ls", "--plugin", "p=./x"]).await;
     assert_eq!(both.status.code(), Some(2));
     assert!(stderr(&both).contains("cannot be used with"), "{both:?}");

@@ -204,6 +204,13 @@ for line in sys.stdin:
         }
     }
 
+    impl Drop for Running {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
     #[test]
     #[cfg_attr(not(has_python), ignore = "needs Python")]
     fn a_host_runs_until_it_is_interrupted_and_its_programs_end() {
