@@ -12,14 +12,15 @@ use crate::output::line;
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  success
+  0  success; also if Ctrl-C ends a command that runs until then
   1  the plugin's method returned an error
   2  the command line, or a file that it names, is wrong
-  3  a plugin could not be started or reached
-  4  the engine refused: unknown plugin or method, too many calls
+  3  a plugin, or an inspector, could not be started or reached
+  4  the engine refused: unknown plugin or method, denied by a rule, too many calls
   5  it took too long
-  6  the link to the plugin was lost
-  7  a replay differs from its recording";
+  6  the link to the plugin, or to an inspector, was lost
+  7  a replay differs from its recording
+  8  this machine failed: the output cannot be written";
 
 /// What goes wrong, with the exit code for it.
 #[derive(Debug, Clone)]
@@ -50,11 +51,6 @@ impl Failure {
         Failure { code: 6, error: Value::String(text.into()) }
     }
 
-    /// Its differences have been printed.
-    pub(crate) fn differs() -> Failure {
-        Failure { code: 7, error: Value::Null }
-    }
-
     /// An error that an inspector answers: see docs/inspector-protocol.md.
     pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
         let code = match code {
@@ -68,6 +64,16 @@ impl Failure {
         // One that is nested too deeply is shown as text.
         let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
         Failure { code, error }
+    }
+
+    /// What is wrong is neither with the command line nor with a plugin.
+    pub(crate) fn machine(text: impl Into<String>) -> Failure {
+        Failure { code: 8, error: Value::String(text.into()) }
+    }
+
+    /// Its differences have been printed.
+    pub(crate) fn differs() -> Failure {
+        Failure { code: 7, error: Value::Null }
     }
 
     /// Nothing reads the output any more, which ends the command and is not an error.
@@ -141,4 +147,18 @@ pub(crate) fn lines(text: &str) -> String {
 /// A payload as a JSON value.
 pub(crate) fn parsed(payload: &Payload) -> Option<Value> {
     serde_json::from_slice(&payload.to_json().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EXIT_CODES;
+
+    #[test]
+    fn the_documentation_has_every_exit_code() {
+        let document = include_str!("../README.md");
+        for code in EXIT_CODES.lines().skip(1) {
+            let (number, meaning) = code.trim().split_once("  ").unwrap();
+            assert!(document.contains(&format!("| {number} | {meaning} |")), "{code}");
+        }
+    }
 }

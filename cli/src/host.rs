@@ -17,11 +17,12 @@ use crate::place::{Channel, NamedPlace, Place};
 
 #[derive(Args)]
 pub(crate) struct Plugins {
-    /// A plugin, by its URL or by the command that starts it; may be given several times. URLs: ws:, wss:, http: and https:
-    /// for socket.io, local:PATH for a local socket.
+    /// A plugin: its name, and its URL or the command that starts it. May be given several times.
+    ///
+    /// URLs: ws: and wss:, http: and https: for socket.io, local:PATH for a local socket.
     #[arg(long = "plugin", value_name = "NAME=URL|COMMAND")]
     plugins: Vec<String>,
-    /// A host file, which names plugins with their options and rules.
+    /// A host file, which has plugins with their options and the rules between them.
     #[arg(long, value_name = "FILE", env = "CONNECTOR_HOST", value_hint = ValueHint::FilePath)]
     host: Option<PathBuf>,
     /// The channel to plugins that are started.

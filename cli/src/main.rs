@@ -23,13 +23,14 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
 
-/// Sees plugins alive: what they expose, calls by hand, and events as they come.
+/// Shows plugins at work: what they expose, calls by hand, and events as they come. Runs them as a host.
 ///
-/// Plugins are given by URL or by the command that starts them:
+/// Plugins are given by URL, by the command that starts them, or in a host file. A running engine is given by its inspector's URL:
 ///
 ///     connector ls --plugin editor=ws://127.0.0.1:4000 --plugin calc='python3 plugin.py'
-///     connector call calc add 1 2 --plugin calc='python3 plugin.py'
+///     connector call calc add 1 2 --host host.toml
 ///     connector listen plugin saved --channel node -- node plugin.js
+///     connector stats --at 'http://127.0.0.1:4100/?token=…'
 #[derive(Parser)]
 #[command(name = "connector", version, after_help = EXIT_CODES, verbatim_doc_comment)]
 struct Cli {
@@ -45,9 +46,9 @@ fn main() -> ExitCode {
     let Cli { mut command, json } = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
-    let runtime = command
-        .prepare()
-        .and_then(|()| tokio::runtime::Runtime::new().map_err(|error| Failure::usage(format!("no runtime: {error}"))));
+    let runtime = command.prepare().and_then(|()| {
+        tokio::runtime::Runtime::new().map_err(|error| Failure::machine(format!("no runtime: {error}")))
+    });
     match runtime.and_then(|runtime| runtime.block_on(command.run(json))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

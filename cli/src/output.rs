@@ -11,7 +11,7 @@ pub(crate) fn print(line: impl std::fmt::Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::unread()),
-        written => written.map_err(|error| Failure::usage(format!("cannot print: {error}"))),
+        written => written.map_err(|error| Failure::machine(format!("cannot print: {error}"))),
     }
 }
 

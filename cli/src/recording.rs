@@ -22,8 +22,8 @@ pub(crate) struct RecordTo {
 
 #[derive(Args)]
 pub(crate) struct Redaction {
-    /// A JSON pointer whose value is not recorded, in arguments, results and errors: /*/password is the member `password` of
-    /// each argument. May be given several times.
+    /// A JSON pointer whose value is neither recorded nor shown by `open`, in arguments, results and errors: /*/password is the
+    /// member `password` of each argument. May be given several times.
     #[arg(long, value_name = "POINTER", value_parser = pointer)]
     redact: Vec<String>,
 }
@@ -41,12 +41,15 @@ impl RecordTo {
     pub(crate) fn start(self, engine: &Engine) -> Result<Option<Recorder>, Failure> {
         self.record.map(|file| self.redaction.record(engine, &file)).transpose()
     }
-}
 
-impl RecordTo {
+    /// The JSON pointers of what is hidden.
+    pub(crate) fn redacted(&self) -> &[String] {
+        &self.redaction.redact
+    }
+
     /// # Errors
     /// The option is given, for a command that looks at a running engine.
-    pub(crate) fn refuse_at(&self) -> Result<(), Failure> {
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
         match self.record {
             None => Ok(()),
             Some(_) => Err(Failure::usage(

@@ -80,6 +80,11 @@ async fn a_running_engine_is_listed_and_called() {
     assert_eq!((code, failed), (1, json!({ "error": "cannot divide by zero" })));
     assert_eq!(running.json(&["call", "calc", "nothing"]).await.0, 4);
     assert_eq!(running.json(&["call", "calc", "late", "--timeout", "0.2"]).await.0, 5);
+    let many = Plugin::new("many");
+    let many = (0..300).fold(many, |many, number| many.method(&format!("method{number}"), || async { 1 }));
+    running.engine.register(many).unwrap();
+    let (_, listed) = running.json(&["ls"]).await;
+    assert_eq!(listed[2]["methods"].as_array().unwrap().len(), 300);
     assert_eq!(running.json(&["info", "nothing"]).await.0, 4);
 }
 
@@ -140,6 +145,9 @@ async fn what_is_wrong_with_an_inspector_is_said() {
         assert_eq!(output.status.code(), Some(code), "{url}: {error}");
         assert!(error.contains(remedy) && !error.contains("s3cret"), "{url}: {error}");
     }
+    let recorded = running.command(&["call", "calc", "divide", "1", "1", "--record", "x.ndjson"]).await;
+    assert_eq!(recorded.status.code(), Some(2));
+    assert!(stderr(&recorded).contains("--at cannot be used with it"), "{recorded:?}");
     let both = running.command(&["ls", "--plugin", "p=./x"]).await;
     assert_eq!(both.status.code(), Some(2));
     assert!(stderr(&both).contains("cannot be used with"), "{both:?}");

@@ -152,3 +152,13 @@ fn ping_ends_if_a_plugin_does_not_answer_or_is_never_silent() {
         assert!(stdout(&output).contains("plugin: error: 0 of 1 round trips"), "{output:?}");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(has_python), ignore = "needs Python")]
+fn output_that_cannot_be_written_has_an_exit_code() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = connector(&["ls"], "").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot print"), "{output:?}");
+}

@@ -60,7 +60,7 @@ async fn run(engine: &Engine, plugin: Registration) {
     let (script, mut lines) = (Script::parse(conformance::SCRIPT).unwrap(), Vec::<Value>::new());
     run_script(engine, &script, |line| lines.push(serde_json::from_str(&line).unwrap())).await.unwrap();
     engine.shutdown().await;
-    assert_same(&lines, &expected());
+    assert_same("the script", &lines, &expected());
 }
 
 async fn record(plugin: Registration, path: &Path) {

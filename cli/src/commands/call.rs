@@ -39,14 +39,13 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let args = arguments(self.args);
+        let args = arguments(self.args)?;
         let result = match self.target.viewer().await? {
             Some(viewer) => {
-                self.recording.refuse_at()?;
-                call_at(viewer, self.plugin, self.method, args, self.target.plugins.timeout).await?
+                self.recording.check_unused()?;
+                call_at(viewer, self.plugin, self.method, &args, self.target.plugins.timeout).await?
             }
             None => {
-                let args = payload(args)?;
                 let host = Host::new(self.target.plugins).await?;
                 let recorder = self.recording.start(&host.engine)?;
                 host.activate_with_others(&self.plugin).await?;
@@ -63,33 +62,31 @@ impl Call {
     }
 }
 
-pub(super) fn payload(json: String) -> Result<Payload, Failure> {
-    Payload::from_json(json).map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// Arguments as a JSON array: each is JSON, or else text.
-pub(super) fn arguments(args: Vec<String>) -> String {
-    let args = args.into_iter().map(|arg| match serde_json::from_str::<&RawValue>(&arg) {
-        Ok(json) => compact(json.get()),
-        Err(_) => Value::String(arg).to_string(),
-    });
-    format!("[{}]", args.collect::<Vec<_>>().join(","))
-}
-
 /// Of a running engine.
 async fn call_at(
     mut viewer: Viewer,
     plugin: String,
     method: String,
-    args: String,
+    args: &Payload,
     limit: Duration,
 ) -> Result<String, Failure> {
-    let args = RawValue::from_string(args).map_err(|error| Failure::usage(error.to_string()))?;
+    let args = args.to_json().map_err(|error| Failure::usage(error.to_string()))?;
+    let args = serde_json::from_slice::<&RawValue>(&args).map_err(|error| Failure::usage(error.to_string()))?;
     let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     let members = json!({ "plugin": plugin, "method": method, "timeout": limit_ms });
-    let answer = viewer.request("call", members, Some(&args), limit).await?;
+    let answer = viewer.request("call", members, Some(args), limit).await?;
     if let Some(length) = answer.cut {
         let _ = writeln!(std::io::stderr(), "the result has {length} bytes; only its beginning is shown, as a string");
     }
     Ok(line(&compact(answer.value.get())))
+}
+
+/// Arguments as JSON: each is JSON, or else text.
+pub(super) fn arguments(args: Vec<String>) -> Result<Payload, Failure> {
+    let args = args.into_iter().map(|arg| match serde_json::from_str::<&RawValue>(&arg) {
+        Ok(json) => compact(json.get()),
+        Err(_) => Value::String(arg).to_string(),
+    });
+    let args = format!("[{}]", args.collect::<Vec<_>>().join(","));
+    Payload::from_json(args).map_err(|error| Failure::usage(error.to_string()))
 }

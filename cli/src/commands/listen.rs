@@ -6,6 +6,7 @@ use std::pin::pin;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use connector_core::{Event, EventStream, Payload, Rest};
+use connector_inspect::Recorder;
 use serde_json::json;
 
 use crate::completion;
@@ -39,21 +40,20 @@ pub(crate) struct Listen {
 impl Listen {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let Listen { plugin, event, count, recording, target } = self;
-        let mut recorder = None;
         let mut source = match target.viewer().await? {
             Some(mut viewer) => {
-                recording.refuse_at()?;
+                recording.check_unused()?;
                 let members = json!({ "plugin": plugin, "event": event });
                 viewer.request("listen", members, None, target.plugins.timeout).await?;
                 Source::At(Box::new(viewer))
             }
             None => {
                 let host = Host::new(target.plugins).await?;
-                recorder = recording.start(&host.engine)?;
+                let recorder = recording.start(&host.engine)?;
                 // Before the activation, so that events during it are not missed.
                 let events = host.local.events::<Rest>(&plugin, &event, 1024)?;
                 host.activate_with_others(&plugin).await?;
-                Source::Host(Box::new(host), events)
+                Source::Host(Box::new(host), events, recorder)
             }
         };
         if std::io::stderr().is_terminal() {
@@ -77,16 +77,19 @@ impl Listen {
                 Happened::End => break,
             }
         }
-        if let Source::Host(host, _) = source {
-            host.close().await;
+        match source {
+            Source::Host(host, _, recorder) => {
+                host.close().await;
+                recording::finish(recorder)
+            }
+            Source::At(_) => Ok(()),
         }
-        recording::finish(recorder)
     }
 }
 
 /// Where events come from.
 enum Source {
-    Host(Box<Host>, EventStream<Rest>),
+    Host(Box<Host>, EventStream<Rest>, Option<Recorder>),
     At(Box<Viewer>),
 }
 
@@ -106,7 +109,7 @@ impl Source {
         let missed =
             |events| Happened::Other(format!("{events} events are missing: they came faster than they were read"));
         match self {
-            Source::Host(host, events) => {
+            Source::Host(host, events, _) => {
                 let event = tokio::select! {
                     biased;
                     event = events.recv() => event,

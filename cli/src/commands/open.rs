@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::host::{Host, Plugins};
 use crate::interrupt::interrupted;
 use crate::output::{line, print};
+use crate::recording::{self, RecordTo};
 
 /// Shows plugins in a browser: what they expose, calls by hand, events as they come, and every message.
 ///
@@ -31,27 +32,24 @@ pub(crate) struct Open {
     /// Does not open a browser.
     #[arg(long)]
     no_browser: bool,
-    /// Hides the value at this JSON pointer in all arguments, results and errors, for example `/0/password`; may be given several
-    /// times. `*` stands for each member or item.
-    #[arg(long, value_name = "POINTER")]
-    redact: Vec<String>,
+    #[command(flatten)]
+    recording: RecordTo,
     #[command(flatten)]
     plugins: Plugins,
 }
 
 impl Open {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let Open { url, port, no_browser, redact, mut plugins } = self;
-        if let Some(wrong) = redact.iter().find(|pointer| !pointer.starts_with('/')) {
-            return Err(Failure::usage(format!("--redact {wrong}: a JSON pointer begins with `/`, as in /0/password")));
-        }
+        let Open { url, port, no_browser, recording, mut plugins } = self;
         if let Some(url) = url {
             plugins.add_url(&url)?;
         }
         let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
         let mut stop = pin!(interrupted().map_err(no_signals)?);
         let host = Host::new(plugins).await?;
-        let options = ServeOptions::default().port(port).allow_calls(true).capture(Capture::new().redact(redact));
+        let capture = Capture::new().redact(recording.redacted());
+        let recorder = recording.start(&host.engine)?;
+        let options = ServeOptions::default().port(port).allow_calls(true).capture(capture);
         let inspector =
             connector_inspect::serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
         let outcome = tokio::select! {
@@ -68,6 +66,7 @@ impl Open {
             () = again => {}
             () = close => {}
         }
+        recording::finish(recorder)?;
         outcome
     }
 }

@@ -9,7 +9,7 @@ use connector_core::Payload;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::call::{arguments, payload};
+use super::call::arguments;
 use crate::failure::{Failure, lines};
 use crate::host::{Host, Plugins};
 use crate::interrupt::interrupted;
@@ -85,7 +85,7 @@ async fn make_calls(host: &Host, file: &std::path::Path, json: bool) -> Result<(
         let words = shlex::split(&text).ok_or_else(wrong)?;
         let (plugin, method, args) = match &words[..] {
             [] => continue,
-            [plugin, method, args @ ..] => (plugin, method, payload(arguments(args.to_vec()))?),
+            [plugin, method, args @ ..] => (plugin, method, arguments(args.to_vec())?),
             [_] => return Err(wrong()),
         };
         let outcome = tokio::select! {

@@ -30,6 +30,9 @@ struct Rule {
     events: Patterns,
 }
 
+/// The plugin in whose name the page of `connector open` acts.
+const INSPECTOR: &str = "inspector";
+
 const OPERATIONS: [&str; 4] = ["call", "listen", "activate", "deactivate"];
 
 /// What decides about an access.
@@ -136,7 +139,10 @@ impl Rule {
         }
         for names in [&table.from, &table.to].into_iter().flatten() {
             for name in names.get_ref().as_slice() {
-                if !name.ends_with('*') && name != MANAGER && !plugins.contains(&name.as_str()) {
+                if !name.ends_with('*')
+                    && ![MANAGER, INSPECTOR].contains(&name.as_str())
+                    && !plugins.contains(&name.as_str())
+                {
                     let error = unknown(&format!("the file has no plugin \"{name}\""), name, plugins);
                     return Err(Wrong::There(source.error(names.span(), error)));
                 }
@@ -267,7 +273,7 @@ mod tests {
             (r#"{ allow = "cal" }"#, "h.toml:1:20", r#"did you mean "call"?"#),
             (r#"{ allow = "listen", methods = "x" }"#, "h.toml:1:10", r#"is about "call""#),
             (r#"{ allow = "call", events = "x" }"#, "h.toml:1:10", r#"is about "listen""#),
-            (r#"{ allow = "call", from = ["web", "edtor"] }"#, "h.toml:1:35", r#"did you mean "editor"?"#),
+            (r#"{ allow = "call", from = ["inspector", "edtor"] }"#, "h.toml:1:35", r#"did you mean "editor"?"#),
         ] {
             let error = rules(&format!("rules = [{rule}]")).unwrap_err();
             assert!(error.contains(position) && error.contains(remedy), "{rule}: {error}");

@@ -40,10 +40,6 @@ impl Attended {
         {
             scope = Some(Scope::with_trace(scope.as_ref(), trace));
         }
-        // The target's own limit may be shorter.
-        if scope.as_ref().is_some_and(|scope| scope.deadline.is_some()) {
-            scope = Some(Scope::within(scope.as_ref(), target.options.queue_timeout));
-        }
         if let Some(scope) = &scope {
             queued.set_scope(scope);
         }

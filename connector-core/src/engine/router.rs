@@ -100,9 +100,10 @@ impl EngineState {
                 Err(Refusal::TooDeep { target, caller, method, limit }.into())
             }
             Location::Local(instance) => {
+                let own = runtime::now().checked_add(target.options.queue_timeout);
                 let deadline = match scope.as_ref().and_then(|scope| scope.deadline) {
-                    None => runtime::now().checked_add(target.options.queue_timeout),
-                    deadline => deadline,
+                    None => own,
+                    Some(callers) => Some(own.map_or(callers, |own| own.min(callers))),
                 };
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target))
                     .for_call(scope);
@@ -122,6 +123,7 @@ impl EngineState {
             }
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
+                let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
                 Ok(Running::Remote(remote, remote.call(method, args, Box::new(info), scope)?))
             }
         }

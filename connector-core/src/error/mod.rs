@@ -163,9 +163,17 @@ impl CallError {
 
     /// `limit` is measured, so it is shown in whole milliseconds if it has any.
     pub(crate) fn deadline(target: &str, method: &str, limit: Duration) -> CallError {
-        let millis = (limit.saturating_add(Duration::from_micros(500))).as_millis();
-        let limit = if millis > 0 { Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)) } else { limit };
-        CallError::TimedOut(format!("{method} of {target} did not complete within the caller's limit of {limit:?}"))
+        let millis = u64::try_from(limit.saturating_add(Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
+        let limit = if millis > 0 { Duration::from_millis(millis) } else { limit };
+        let hint = match limit.is_zero() {
+            true => {
+                ". A handle from a method's context has the time of that call; `detached` gives one without its limit"
+            }
+            false => "",
+        };
+        CallError::TimedOut(format!(
+            "{method} of {target} did not complete within the caller's limit of {limit:?}{hint}"
+        ))
     }
 
     pub(crate) fn cancelled(method: &str, from: &str) -> CallError {

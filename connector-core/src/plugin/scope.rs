@@ -30,10 +30,7 @@ impl Scope {
     /// What a request that is about to be sent says of it.
     #[cold]
     pub(crate) fn to_wire(&self) -> Box<Inherited> {
-        let mut inherited = Inherited::default();
-        inherited.trace = self.trace.clone();
-        inherited.time_left = self.time_left();
-        Box::new(inherited)
+        Box::new(Inherited { trace: self.trace.clone(), time_left: self.time_left() })
     }
 
     pub(crate) fn time_left(&self) -> Option<Duration> {
@@ -47,6 +44,14 @@ impl Scope {
     /// The same with another trace.
     pub(crate) fn with_trace(scope: Option<&Arc<Scope>>, trace: TraceContext) -> Arc<Scope> {
         Arc::new(Scope { trace: Some(trace), deadline: scope.and_then(|scope| scope.deadline) })
+    }
+
+    /// The same for a target that may run for this long: its caller's time, if it is limited, is shorter for it.
+    pub(crate) fn limited_to(self: Arc<Scope>, limit: Duration) -> Arc<Scope> {
+        match self.deadline {
+            Some(_) => Scope::within(Some(&self), limit),
+            None => self,
+        }
     }
 
     /// The same with at most this much time left.

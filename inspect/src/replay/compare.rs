@@ -49,7 +49,7 @@ pub(super) fn shown(message: &Message) -> String {
 }
 
 /// Whether two messages of the same kind have the same content. Their ids are not compared, nor are the extensions of a
-/// handshake. If `has_secrets`, a recorded `"…"` may stand for any value.
+/// handshake, and the trace and the time limit of a call. If `has_secrets`, a recorded `"…"` may stand for any value.
 pub(super) fn is_same(recorded: &Message, got: &Message, has_secrets: bool) -> bool {
     let is_same = |recorded: &Payload, got: &Payload| is_same_payload(recorded, got, has_secrets);
     let caller = |message: &Message| {

@@ -96,11 +96,7 @@ async fn a_message_is_waited_for_longer_than_it_took() {
 #[tokio::test(start_paused = true)]
 async fn each_session_has_its_own_link() {
     let mut records = session();
-    // The last answer to the first session, whose link is being closed, and a prompt of the second.
-    records.extend([
-        link("down (lost); tries since: 0"),
-        received(7, r#"{"action":"request","id":-1,"key":"handshake"}"#),
-    ]);
+    records.push(link("down (lost); tries since: 0"));
     records.extend(session());
     records.extend([link("inactive"), received(8, r#"{"action":"emit","key":"last","payload":[]}"#)]);
     let (_folder, path) = recording(&records);
@@ -118,6 +114,20 @@ async fn each_session_has_its_own_link() {
     let report = replay.finish();
     assert_eq!(report.exchanged, 8);
     assert!(report.differences.len() == 1 && report.to_string().contains("\"last\""), "{report}");
+}
+
+#[test]
+fn a_message_between_two_links_belongs_to_the_session_that_it_is_of() {
+    let subscribes = r#"{"action":"on","name":"app","key":"saved"}"#;
+    let mut records = session();
+    records.extend([link("down (lost); tries since: 0"), received(7, subscribes)]);
+    records.extend(session());
+    records.extend([link("inactive"), received(8, subscribes)]);
+    let (_folder, path) = recording(&records);
+    let found = sessions(&mut Recording::open(&path).unwrap(), "p", End::Engine).unwrap();
+    let actions = |session: &Session| session.iter().map(|step| step.message.action.as_str()).collect::<Vec<_>>();
+    assert_eq!(actions(&found.complete[0]), ["request", "response", "request", "response"]);
+    assert_eq!(actions(&found.complete[1]), ["on", "request", "response", "request", "response", "on"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -319,6 +319,16 @@ mod tests {
     }
 
     #[test]
+    fn each_message_but_the_last_says_that_more_follow() {
+        let (table, mut cursor) = (Table::default(), Cursor::default());
+        let plugins = (0..1200).map(|number| plugin(&format!("p{number:04}"), true)).collect();
+        table.apply(Changes { at: 1, plugins, ..Changes::default() });
+        let more = std::iter::from_fn(|| table.next(&mut cursor)).map(|message| message.contains(",\"more\":true"));
+        let more: Vec<_> = more.collect();
+        assert!(more.len() > 1 && !more[more.len() - 1] && more[..more.len() - 1].iter().all(|more| *more), "{more:?}");
+    }
+
+    #[test]
     fn a_viewer_that_missed_a_removal_starts_again() {
         let (table, mut cursor) = (Table::default(), Cursor::default());
         table.apply(Changes { plugins: vec![plugin("a", true)], ..Changes::default() });

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use clap::ValueEnum;
 use connector_core::Engine;
-use connector_inspect::{Capture, Inspector, Recent, ServeOptions, Statistics, serve};
+use connector_inspect::{Capture, Inspector, Recent, Recorder, RecorderOptions, ServeOptions, Statistics, serve};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -22,6 +22,8 @@ pub(crate) enum Observe {
     Nothing,
     /// Recent records.
     Ring,
+    /// A recorder, into a temporary file.
+    Record,
     /// An inspector without a viewer.
     Serve,
     /// An inspector with a viewer that shows all records.
@@ -35,6 +37,11 @@ pub(crate) async fn observe(engine: &Engine, observe: Observe) -> Result<Box<dyn
         Observe::Nothing => Box::new(engine.observe(|_: &connector_core::Observation<'_>| {})),
         Observe::Count => Box::new(engine.observe(Statistics::new())),
         Observe::Ring => Box::new(engine.observe(Recent::new(Capture::new(), 10_000, 16 << 20))),
+        Observe::Record => {
+            let folder = tempfile::tempdir()?;
+            let recorder = Recorder::start(engine, folder.path().join("r.ndjson"), RecorderOptions::default())?;
+            Box::new((recorder, folder))
+        }
         Observe::Serve => Box::new(serve(engine, ServeOptions::default()).await?),
         Observe::Page => {
             let inspector = serve(engine, ServeOptions::default().token("token")).await?;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::TraceContext;
 use crate::wire::json::strategy::nested;
 
 fn decode(text: &str) -> Result<Message, DecodeError> {
@@ -95,6 +96,7 @@ proptest! {
         ]),
         id in any::<Option<i64>>(), name in ".*", key in prop::option::of(".*"),
         payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
+        parent in "[0-9a-f-]{1,128}", state in prop::option::of("[ -~]{1,512}"), left in prop::option::of(any::<u32>()),
     ) {
         let mut message = Message::new(action);
         message.id = id.map(Id::from);
@@ -103,12 +105,16 @@ proptest! {
         message.payload = payload.clone().map(Payload::new);
         let path = path.map(Name::from);
         message.request_info = Some(Box::new(RequestInfo { from: from.into(), path, is_from_native: None }));
+        let trace = TraceContext::new(&parent, state.as_deref());
+        let time_left = left.map(|left| std::time::Duration::from_millis(left.into()));
+        message.inherited = Some(Box::new(Inherited { trace, time_left }));
         let back = Message::decode(message.encode().unwrap().into()).unwrap();
         prop_assert_eq!(back.action, message.action);
         prop_assert_eq!(back.id, message.id);
         prop_assert_eq!(&back.name, &message.name);
         prop_assert_eq!(&back.key, &message.key);
         prop_assert_eq!(&back.request_info, &message.request_info);
+        prop_assert_eq!(&back.inherited, &message.inherited);
         prop_assert_eq!(back.payload.map(|p| p.read::<serde_json::Value>().unwrap()), payload);
     }
 
