@@ -272,6 +272,7 @@ export class Messages {
       oninput: () => {
         this.#filter.text = this.text.value.toLowerCase()
         this.#render()
+        if (this.#opened) this.list.activate(this.#opened.id)
       },
     })
     this.plugin = h('input', {
