@@ -26,14 +26,16 @@ export function jsonView(value, { cut, label = 'JSON' } = {}) {
   const notes = []
   if (cut !== undefined)
     notes.push(
-      isBeginning ? `Cut: the first ${exact(value.length)} characters of ${bytes(cut)}.` : `Too long to be kept: ${bytes(cut)}.`,
+      isBeginning
+        ? `Cut: the first ${exact(value.length)} characters of ${bytes(cut)}.`
+        : `Not kept: ${bytes(cut)}. It is too long, or a value passed between threads.`,
     )
   if (text.length > MAX_SHOWN)
     notes.push(`Only the first ${exact(MAX_SHOWN)} of ${exact(text.length)} characters are shown; copying copies all.`)
   return h(
     'div',
     {},
-    view,
+    value !== undefined && view,
     notes.map(note => h('p', { class: 'quiet' }, note)),
   )
 }

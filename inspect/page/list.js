@@ -135,7 +135,9 @@ export class List {
   #reveal(index) {
     const { height } = this.options
     const { scrollTop, clientHeight } = this.element
-    if (index * height < scrollTop) this.element.scrollTop = index * height
+    const distance = Math.abs(index * height - scrollTop - clientHeight / 2)
+    if (distance > clientHeight) this.element.scrollTop = (index + 0.5) * height - clientHeight / 2
+    else if (index * height < scrollTop) this.element.scrollTop = index * height
     else if ((index + 1) * height > scrollTop + clientHeight) this.element.scrollTop = (index + 1) * height - clientHeight
   }
 

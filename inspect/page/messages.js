@@ -8,6 +8,8 @@ import { clock, exact, plural } from './text.js'
 
 /** Records that are asked for at once, and at the beginning. */
 const PAGE = 500
+/** The interval at which new rows are drawn, in milliseconds. */
+const INTERVAL = 200
 /** Records that arrived while paused and are kept. */
 const MAX_HELD = 5000
 
@@ -34,6 +36,7 @@ export class Messages {
   #generation = 0
   #opened
   #isShown = false
+  #due
   #isFollowing = true
   /** The number of records of the opened row that are shown. */
   #openedRecords
@@ -172,7 +175,10 @@ export class Messages {
     } else {
       this.#append(records)
     }
-    this.#render()
+    this.#due ??= setTimeout(() => {
+      this.#due = undefined
+      this.#render()
+    }, INTERVAL)
   }
 
   #append(records) {
@@ -266,6 +272,7 @@ export class Messages {
       oninput: () => {
         this.#filter.text = this.text.value.toLowerCase()
         this.#render()
+        if (this.#opened) this.list.activate(this.#opened.id)
       },
     })
     this.plugin = h('input', {

@@ -1,6 +1,6 @@
 // A row of the messages.
 import { h, icon, setAttribute, setText } from './dom.js'
-import { clock, compact, duration, exact, visible } from './text.js'
+import { bytes, clock, compact, duration, exact, visible } from './text.js'
 
 export const createRow = () =>
   h(
@@ -40,16 +40,17 @@ function preview(row) {
   if (row.text) return visible(row.text, 300)
   if (row.kind === 'message') {
     const payload = record =>
-      record?.cut !== undefined
-        ? compact(record.data ?? '…')
-        : record && compact(record.data?.error || (record.data?.payload ?? null))
+      record?.cut !== undefined ? beginning(record) : record && compact(record.data?.error || (record.data?.payload ?? null))
     return [row.action === 'request' ? '' : row.action, payload(row.args), row.result && `→ ${payload(row.result)}`]
       .filter(Boolean)
       .join(' ')
   }
-  const part = record => (record?.cut !== undefined ? compact(record.data ?? '…') : compact(record?.data))
+  const part = record => (record?.cut !== undefined ? beginning(record) : compact(record?.data))
   return [part(row.args), row.result && part(row.result) && `→ ${part(row.result)}`].filter(Boolean).join(' ')
 }
+
+/** What is kept of a payload that is not kept whole. */
+const beginning = ({ data, cut }) => (typeof data === 'string' ? compact(data) : `(${bytes(cut)})`)
 
 function ending({ kind, state, ran, took, listeners }) {
   const time = kind === 'message' ? duration(took) : duration(ran)

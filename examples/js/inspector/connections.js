@@ -31,7 +31,7 @@ exports['seven tabs are live at once'] = async ({ host, view }) => {
   const { url } = await host()
   const viewers = []
   for (let tab = 0; tab < 7; tab++) {
-    const viewer = await view(url, { hash: '#/messages', width: 900, height: 500 })
+    const viewer = await view(url, { hash: '#/messages', beside: viewers[0] })
     await viewer.live()
     await viewer.shows('.row', 'add')
     viewers.push(viewer)

@@ -8,48 +8,60 @@ const { screenshots } = require('./screenshots')
 
 const TESTS = { ...require('./calls'), ...require('./messages'), ...require('./connections'), ...require('./appearance') }
 
-async function main() {
-  const program = flag('host')
-  const only = flag('only')
-  const browser = await launch()
-  const hosts = []
-  const viewers = []
-  /** What a test uses: hosts and pages, which end with it. */
-  const tools = {
-    browser,
-    host: async (...args) => {
-      const host = await Inspected.start(program, args)
-      hosts.push(host)
-      return host
-    },
-    view: async (url, options) => {
-      const viewer = await Viewer.open(browser, url, options)
-      viewers.push(viewer)
-      return viewer
-    },
+/** What a test uses: hosts and pages, which end with it. */
+class Tools {
+  hosts = []
+  viewers = []
+
+  constructor(browser) {
+    this.browser = browser
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.once(signal, () => Promise.all(hosts.map(host => host.stop())).finally(() => process.exit(1)))
+
+  host = async (...args) => {
+    const host = await Inspected.start(flag('host'), args)
+    this.hosts.push(host)
+    return host
+  }
+
+  view = async (url, options) => {
+    const viewer = await Viewer.open(this.browser, url, options)
+    this.viewers.push(viewer)
+    return viewer
+  }
+
+  async end() {
+    for (const viewer of this.viewers) await viewer.close()
+    for (const host of this.hosts) await host.stop()
+  }
+}
+
+/** Returns whether the test passed. */
+async function run(browser, name, test) {
+  const tools = new Tools(browser)
+  const began = performance.now()
+  try {
+    await test(tools)
+    for (const viewer of tools.viewers) viewer.assertNoErrors()
+    console.log(`${name}: ${Math.round(performance.now() - began)} ms`)
+    return true
+  } catch (error) {
+    console.log(`FAILED ${name}: ${error.stack}`)
+    for (const viewer of tools.viewers) console.log(await viewer.describe())
+    return false
+  } finally {
+    await tools.end()
+  }
+}
+
+async function main() {
+  const only = flag('only')
+  const tests = Object.entries(TESTS).filter(([name]) => !only || name === only)
+  const browser = await launch()
   let failures = 0
   try {
-    if (flag('screenshots')) return await screenshots(tools, flag('screenshots'))
-    for (const [name, test] of Object.entries(TESTS)) {
-      if (only && name !== only) continue
-      const began = performance.now()
-      try {
-        await test(tools)
-        for (const viewer of viewers) viewer.assertNoErrors()
-        console.log(`${name}: ${Math.round(performance.now() - began)} ms`)
-      } catch (error) {
-        failures++
-        console.log(`FAILED ${name}: ${error.stack}`)
-        for (const viewer of viewers) console.log(await viewer.describe())
-      }
-      for (const viewer of viewers.splice(0)) await viewer.close()
-      for (const host of hosts.splice(0)) await host.stop()
-    }
+    if (flag('screenshots')) return await screenshots(new Tools(browser), flag('screenshots'))
+    for (const [name, test] of tests) if (!(await run(browser, name, test))) failures++
   } finally {
-    for (const host of hosts) await host.stop()
     await close(browser)
   }
   if (failures) throw new Error(`${failures} failed`)

@@ -31,7 +31,7 @@ exports.screenshots = async ({ host, view }, folder) => {
       await viewer.type('.toolbar input', 'divide')
       await viewer.click('.row.is-failed', 'app → calculator')
       await viewer.type('.toolbar input', '')
-      await viewer.page.focus('.stream .list')
+      await viewer.page.evaluate(() => document.activeElement.blur())
     }
     if (name.includes('plugin')) {
       await viewer.click('tbody button.link', 'write')

@@ -9,15 +9,16 @@ exports.Viewer = class Viewer {
   /** Failed requests that a test causes on purpose. */
   expected = undefined
 
-  /** Options: `hash`, `width`, `height`, `theme`, and `expected`, a pattern of errors on the console that the test causes. */
+  /** Options: `hash`, `width`, `height`, `theme`, `reducedMotion`, `scale`; `beside`, a viewer of whose browser window it is another tab;
+      `expected`, a pattern of errors on the console that the test causes. */
   static async open(
     browser,
     url,
-    { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, scale = 1, expected } = {},
+    { hash = '', width = 1280, height = 800, theme = 'light', reducedMotion = false, scale = 1, beside, expected } = {},
   ) {
     const viewer = new Viewer()
     viewer.expected = expected
-    viewer.context = await browser.createBrowserContext()
+    viewer.context = beside?.context ?? (await browser.createBrowserContext())
     const page = (viewer.page = await viewer.context.newPage())
     page.on(
       'console',
@@ -139,6 +140,7 @@ exports.Viewer = class Viewer {
   }
 
   async close() {
-    await this.context.close()
+    await this.page.close()
+    if (!(await this.context.pages()).length) await this.context.close()
   }
 }

@@ -59,7 +59,7 @@ async fn host(args: Args) -> Done {
     let mut options = ServeOptions::default()
         .port(args.port)
         .allow_calls(!args.read_only)
-        .capture(Capture::new().redact(["/*/password"]));
+        .capture(Capture::new().values(true).redact(["/*/password"]));
     options.token = args.token;
     let inspector = serve(&engine, options).await?;
     for plugin in ["app", "editor", "compiler", "files", "storage", "calculator"] {
