@@ -75,7 +75,14 @@ fn candidates(
     std::thread::spawn(move || sender.send(names()));
     let names = receiver.recv_timeout(LIMIT).ok().flatten().unwrap_or_default();
     let current = current.to_string_lossy();
-    names.into_iter().filter(|name| name.starts_with(&*current)).map(CompletionCandidate::new).collect()
+    let names = names.into_iter().filter(|name| is_plain(name) && name.starts_with(&*current));
+    names.map(CompletionCandidate::new).collect()
+}
+
+/// Whether a shell takes a name as it is. The others come from plugins as well, and bash would run what is in them.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |character: char| character.is_alphanumeric() || "._-:/@+,".contains(character);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
 }
 
 /// The arguments of the subcommand on the line, as far as they can be read.
@@ -219,5 +226,13 @@ mod tests {
         ] {
             assert_eq!(joined(words(broken), index), (words(whole), same), "{broken}");
         }
+    }
+
+    #[test]
+    fn names_that_a_shell_would_interpret_are_not_offered() {
+        let names = ["read", "cmd.git", "größe", "a;touch x;", "$(x)", "`x`", "a b", "*", "-rf", "x\ny", "~", ""];
+        let offered = candidates(OsStr::new(""), move || Some(names.map(str::to_owned).to_vec()));
+        let offered = offered.iter().map(|name| name.get_value().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        assert_eq!(offered, ["read", "cmd.git", "größe"]);
     }
 }

@@ -23,7 +23,12 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
 
-/// Shows plugins at work: what they expose, calls by hand, and events as they come. Runs them as a host.
+const COMPLETION: &str = "\
+Completion of options, plugins and methods:
+  bash and zsh  source <(COMPLETE=bash connector), or COMPLETE=zsh
+  fish          COMPLETE=fish connector | source";
+
+/// Inspects and calls plugins: lists their methods, calls them, prints their events. Runs them as a host.
 ///
 /// Plugins are given by URL, by the command that starts them, or in a host file. A running engine is given by its inspector's URL:
 ///
@@ -32,7 +37,7 @@ use crate::failure::{EXIT_CODES, Failure};
 ///     connector listen plugin saved --channel node -- node plugin.js
 ///     connector stats --at 'http://127.0.0.1:4100/?token=…'
 #[derive(Parser)]
-#[command(name = "connector", version, after_help = EXIT_CODES, verbatim_doc_comment)]
+#[command(name = "connector", version, after_help = format!("{EXIT_CODES}\n\n{COMPLETION}"), verbatim_doc_comment)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -22,11 +22,18 @@ pub(crate) fn line(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => line.push(' '),
-            other if other.is_control() => line.push_str(&format!("\\u{:04x}", u32::from(other))),
+            other if other.is_control() || is_invisible(other) => {
+                line.push_str(&format!("\\u{:04x}", u32::from(other)))
+            }
             other => line.push(other),
         }
     }
     line
+}
+
+/// Whether a character changes the direction of text, or is not seen.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A payload as a line of JSON.
@@ -59,6 +66,6 @@ mod tests {
 
     #[test]
     fn control_characters_are_shown() {
-        assert_eq!(line("a\x1b[31m\u{9b}\n\tb"), r"a\u001b[31m\u009b  b");
+        assert_eq!(line("a\x1b[31m\u{9b}\n\tb\u{202e}"), r"a\u001b[31m\u009b  b\u202e");
     }
 }

@@ -91,10 +91,15 @@ impl Replay {
             () = &mut interrupted => Ok(()),
             played = serve(&mut player, self.listen, self.channel) => played,
         };
+        let left = player.sessions_left();
+        if left > 0 {
+            let _ =
+                writeln!(std::io::stderr(), "{left} recorded sessions were not played: no engine connected for them");
+        }
         // Over the channel, standard output belongs to the messages.
         let differs = report(&name, &player.finish(), json, is_served)?;
         played?;
-        if differs { Err(Failure::differs()) } else { Ok(()) }
+        if differs || left > 0 { Err(Failure::differs()) } else { Ok(()) }
     }
 }
 

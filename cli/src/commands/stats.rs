@@ -1,6 +1,8 @@
 //! `connector stats`.
 
 use std::future::pending;
+use std::io::{IsTerminal, Write};
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -33,8 +35,12 @@ impl Stats {
         let limit = target.plugins.timeout;
         let is_running = target.at.is_some();
         let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
-        let interrupted = interrupted().map_err(no_signals)?;
-        let mut watch = Watch::start(target).await?;
+        let mut interrupted = pin!(interrupted().map_err(no_signals)?);
+        let mut watch = tokio::select! {
+            biased;
+            () = &mut interrupted => return Ok(()),
+            watch = Watch::start(target) => watch?,
+        };
         let watched = async {
             match seconds {
                 Some(time) => tokio::time::sleep(time).await,
@@ -50,9 +56,12 @@ impl Stats {
                 }
             }
         };
+        if seconds.is_none() && !is_running && std::io::stderr().is_terminal() {
+            let _ = writeln!(std::io::stderr(), "counting; press Ctrl-C for the result");
+        }
         tokio::select! {
             biased;
-            () = interrupted => {}
+            () = &mut interrupted => {}
             () = watched => {}
             failure = lost => return Err(failure),
         }

@@ -120,6 +120,20 @@ impl Rule {
             (None, Some(operations)) => (false, operations),
             _ => return Err("a rule has either \"allow\" or \"deny\", with what it is about".into()),
         };
+        for texts in
+            [Some(operations), table.from.as_ref(), table.to.as_ref(), table.methods.as_ref(), table.events.as_ref()]
+        {
+            let Some(texts) = texts else { continue };
+            let wrong = |text: String| Err(Wrong::There(source.error(texts.span(), text)));
+            if texts.get_ref().as_slice().is_empty() {
+                return wrong("an empty list matches nothing: leave the key out to match everything".to_owned());
+            }
+            for text in texts.get_ref().as_slice() {
+                if text.strip_suffix('*').unwrap_or(text).contains('*') {
+                    return wrong(format!("\"{text}\": a `*` may stand at the end only"));
+                }
+            }
+        }
         let mut known = Vec::new();
         for text in operations.get_ref().as_slice() {
             match OPERATIONS.iter().find(|operation| *operation == text) {
@@ -272,6 +286,8 @@ mod tests {
             (r#"{ allow = "call", deny = "call" }"#, "h.toml:1:10", r#"either "allow" or "deny""#),
             (r#"{ allow = "cal" }"#, "h.toml:1:20", r#"did you mean "call"?"#),
             (r#"{ allow = "listen", methods = "x" }"#, "h.toml:1:10", r#"is about "call""#),
+            (r#"{ deny = "call", methods = "*.delete" }"#, "h.toml:1:37", "at the end only"),
+            (r#"{ allow = [] }"#, "h.toml:1:20", "an empty list matches nothing"),
             (r#"{ allow = "call", events = "x" }"#, "h.toml:1:10", r#"is about "listen""#),
             (r#"{ allow = "call", from = ["inspector", "edtor"] }"#, "h.toml:1:35", r#"did you mean "editor"?"#),
         ] {

@@ -24,13 +24,13 @@ pub(super) struct File {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct EngineTable {
     pub(super) memory_limit: Option<Size>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct PluginTable {
     pub(super) url: Option<Spanned<String>>,
     pub(super) token_env: Option<Spanned<String>>,
@@ -82,7 +82,7 @@ pub(super) enum RestartValue {
 
 /// Fields of [`PluginOptions`].
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct OptionsTable {
     queue_timeout: Option<Time>,
     queue_length: Option<usize>,
@@ -105,7 +105,7 @@ pub(super) struct OptionsTable {
 
 /// Fields of [`QueueLimits`](connector_core::QueueLimits).
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct QueueTable {
     capacity: Option<usize>,
     max_messages: Option<usize>,
@@ -147,7 +147,7 @@ fn set<T, V: Into<T>>(option: &mut T, value: Option<V>) {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct AccessTable {
     #[serde(default)]
     pub(super) default: DefaultAccess,
@@ -164,7 +164,7 @@ pub(super) enum DefaultAccess {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RuleTable {
     pub(super) name: Option<String>,
     pub(super) allow: Option<Spanned<Texts>>,

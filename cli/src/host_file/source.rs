@@ -78,7 +78,14 @@ fn reworded(message: &str) -> String {
     let found_and_expected = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = found_and_expected.and_then(|both| both.rsplit_once(", expected ")) {
         let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
-        let expected = if expected == "usize" { "a whole number, 0 or more" } else { expected };
+        // TOML's words.
+        let kind = if kind == "map" { "table" } else { kind };
+        let expected = match expected {
+            "usize" => "a whole number, 0 or more",
+            "a map" => "a table",
+            "a sequence" => "an array; of tables, each begins with [[NAME]]",
+            expected => expected,
+        };
         return format!("this is of the type {kind}; give {expected}");
     }
     message.replace('\n', ": ")
@@ -121,6 +128,10 @@ mod tests {
         assert_eq!(
             reworded("invalid type: integer `17`, expected a string"),
             "this is of the type integer; give a string"
+        );
+        assert_eq!(
+            reworded("invalid type: map, expected a sequence"),
+            "this is of the type table; give an array; of tables, each begins with [[NAME]]"
         );
     }
 }

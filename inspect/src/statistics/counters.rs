@@ -23,6 +23,8 @@ pub(super) struct Sums {
     /// The number of calls that ran, and the sum of their durations in microseconds.
     ran: u64,
     duration: u64,
+    /// The longest one.
+    max: u64,
 }
 
 /// The histogram's precision in decimal digits: one is one part in 16.
@@ -57,6 +59,7 @@ impl Counters {
                 let duration = micros(waited + ran);
                 self.sums.ran += 1;
                 self.sums.duration = self.sums.duration.saturating_add(duration);
+                self.sums.max = self.sums.max.max(duration);
                 if let Some(histogram) = self.histogram() {
                     let _ = histogram.record(duration.clamp(1, MAX_DURATION));
                 }
@@ -98,8 +101,9 @@ impl Counters {
 
     pub(super) fn latency(&self) -> Latency {
         let Some(histogram) = &self.histogram else { return Latency::default() };
-        let quantile = |quantile| histogram.value_at_quantile(quantile);
-        Latency { p50: quantile(0.5), p99: quantile(0.99), max: histogram.max() }
+        let max = self.sums.max;
+        let quantile = |quantile| histogram.value_at_quantile(quantile).min(max);
+        Latency { p50: quantile(0.5), p99: quantile(0.99), max }
     }
 
     /// The histogram as upper bounds and counts.
@@ -123,6 +127,7 @@ impl Sums {
         sum.running += other_calls.running;
         self.ran += other.ran;
         self.duration = self.duration.saturating_add(other.duration);
+        self.max = self.max.max(other.max);
     }
 
     pub(super) fn calls(&self) -> Calls {

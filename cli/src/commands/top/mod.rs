@@ -38,7 +38,11 @@ impl Top {
         let limit = self.target.plugins.timeout;
         let mut interrupted =
             std::pin::pin!(interrupted().map_err(|error| Failure::usage(format!("cannot wait for Ctrl-C: {error}")))?);
-        let mut watch = Watch::start(self.target).await?;
+        let mut watch = tokio::select! {
+            biased;
+            () = &mut interrupted => return Ok(()),
+            watch = Watch::start(self.target) => watch?,
+        };
         let mut terminal = ratatui::try_init().map_err(no_terminal)?;
         let _restored = Restored;
         let mut keys = keys();
