@@ -126,7 +126,7 @@ fn cited_in(path: &Path) -> Vec<(String, Option<Section>)> {
     let text = fs::read_to_string(path).unwrap();
     // A comment may continue on the next line.
     let lines = text.lines().map(|line| line.trim_start().trim_start_matches(['/', '!']).trim());
-    let text = lines.collect::<Vec<_>>().join(" ");
+    let text = lines.collect::<Vec<_>>().join(" ").replace("inspector-protocol.md", "");
     let after = text.split("protocol.md").skip(1);
     after.map(|after| (path.display().to_string(), after.strip_prefix(", section ").and_then(number))).collect()
 }
