@@ -29,7 +29,7 @@ fn answers_as_a_probe(place: &[&str]) {
     let (code, refused) = with(&["call", "plugin", "nothing"]);
     assert_eq!(code, 4);
     assert!(refused["error"].as_str().unwrap().contains("\"nothing\" is not exposed"), "{refused}");
-    let (code, late) = with(&["call", "plugin", "slow", "5000", "1", "--timeout", "0.5"]);
+    let (code, late) = with(&["call", "plugin", "slow", "60000", "1", "--timeout", "4"]);
     assert_eq!(code, 5, "{late}");
     let (code, info) = with(&["info"]);
     assert_eq!((code, &info["link"]), (0, &json!("up")));
