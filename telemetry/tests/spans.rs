@@ -20,7 +20,7 @@ async fn traced() -> Traced {
     let engine = Engine::new();
     let first = Plugin::new("first")
         .method("relay", |ctx: Context| async move { ctx.client().call::<Value>("second", "echo", (1,)).await })
-        .method("wait", || std::future::pending::<()>());
+        .method("wait", std::future::pending::<()>);
     engine.register(first).unwrap();
     engine.register(Plugin::new("second").method("echo", |value: Value| async move { value })).unwrap();
     let app = engine.register(Plugin::new("app")).unwrap();
