@@ -112,7 +112,11 @@ impl Failure {
 
 impl From<ActivateError> for Failure {
     fn from(error: ActivateError) -> Failure {
-        Failure::unreachable(with_stderr(error.to_string(), ChildEnd::of_activation(&error)))
+        let text = match ChildEnd::of_activation(&error) {
+            Some(end) => ended_at_start(end),
+            None => error.to_string(),
+        };
+        Failure::unreachable(text)
     }
 }
 
@@ -131,6 +135,26 @@ impl From<CallError> for Failure {
         }
         Failure { code, error: parsed(&error.to_payload()).unwrap_or_else(text) }
     }
+}
+
+/// A program that could not be started, or has ended before it was active, in the words of the command line.
+fn ended_at_start(end: &ChildEnd) -> String {
+    let how = match end.status {
+        Some(status) => format!("ended with {status}"),
+        None => "closed its channel and was killed".to_owned(),
+    };
+    let mut text = format!("the program `{}` {how} before the plugin was active", end.program);
+    if end.withheld_env > 0 {
+        let withheld = end.withheld_env;
+        text.push_str(&format!(
+            "; {withheld} environment variables were not passed on, which it may need: pass one with `-- env NAME=value \
+             COMMAND`, or `env` or `inherit_env` in a host file"
+        ));
+    }
+    if !end.stderr.is_empty() {
+        text.push_str(". It printed:");
+    }
+    with_stderr(text, Some(end))
 }
 
 /// An error, and the last lines that the program printed on its standard error.

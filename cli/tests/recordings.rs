@@ -79,6 +79,19 @@ fn a_recording_plays_the_plugin_for_an_engine() {
     }
 }
 
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs Python")]
+fn a_recording_is_a_mock_that_answers_what_was_recorded_only() {
+    let folder = recorded();
+    let file = in_folder(&folder, "r.ndjson");
+    let plugin = format!("py={} replay {file} --as-plugin py --mock", env!("CARGO_BIN_EXE_connector"));
+    let (code, found) = json_of(&["call", "py", "add", "1", "2", "--plugin", &plugin, "--json"]);
+    assert_eq!((code, found), (0, json!({ "ok": 3 })));
+    let (code, found) = json_of(&["call", "py", "add", "1", "3", "--plugin", &plugin, "--json"]);
+    assert_eq!(code, 1, "{found}");
+    assert!(found["error"].as_str().unwrap().contains("the recording has no call of add"), "{found}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_script_of_the_published_packages_runs_against_a_recording_in_a_child() {
     let folder = tempfile::tempdir().unwrap();

@@ -179,6 +179,10 @@ impl<T> Observer for Telemetry<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
 {
+    fn wants_messages(&self) -> bool {
+        false
+    }
+
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
             Observation::CallQueued { call, .. } => self.begin(call),

@@ -1,11 +1,11 @@
 //! `connector replay`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use clap::{Args, ValueHint};
-use connector_core::ClientConnector;
+use connector_core::{ClientConnector, Plugin};
 use connector_inspect::{Difference, Line, Replay as Player, ReplayError, Report};
 use serde_json::{Value, json};
 use transport_ipc::{Channel, IpcConfig};
@@ -25,6 +25,10 @@ use crate::output::{line, print};
 /// As a plugin, it serves at an address, or to the engine that started it:
 ///
 ///     connector replay FILE --as-plugin calc --listen 127.0.0.1:4000
+///
+/// With --mock, the plugin answers each call as it was answered in the recording with the same arguments, in any sequence:
+///
+///     connector call calc add 1 2 --plugin calc='connector replay FILE --as-plugin calc --mock'
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Replay {
@@ -37,6 +41,9 @@ pub(crate) struct Replay {
     /// Serves the plugin behind a websocket at this address. Without it, to the engine that started this command.
     #[arg(long, value_name = "ADDRESS", requires = "as_plugin")]
     listen: Option<String>,
+    /// Answers calls in any sequence, instead of playing the recorded one. A call that is not recorded is an error.
+    #[arg(long, requires = "as_plugin", conflicts_with = "speed")]
+    mock: bool,
     /// Sends messages at the recorded times, this many times faster. Without it, each as soon as those before it have been
     /// exchanged.
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
@@ -81,6 +88,9 @@ impl Replay {
             }
             return if differs { Err(Failure::differs()) } else { Ok(()) };
         };
+        if self.mock {
+            return mock(&self.file, &name, self.listen, self.channel).await;
+        }
         let mut player = at_speed(Player::plugin(&self.file, &name)?);
         note(&player);
         let mut interrupted =
@@ -101,6 +111,31 @@ impl Replay {
         played?;
         if differs || left > 0 { Err(Failure::differs()) } else { Ok(()) }
     }
+}
+
+/// Serves the recorded plugin, until it is interrupted or, over a channel, the engine ends.
+async fn mock(file: &Path, name: &str, listen: Option<String>, channel: Option<Channel>) -> Result<(), Failure> {
+    let plugin = connector_inspect::as_plugin(file, name)?;
+    let interrupted = interrupted().map_err(|error| Failure::usage(format!("cannot wait for Ctrl-C: {error}")))?;
+    if let Some(channel) = channel {
+        channel.serve(plugin).until(interrupted).await;
+        return Ok(());
+    }
+    // Read again for each engine, which begins with the first of several answers.
+    drop(plugin);
+    let (file, name) = (file.to_owned(), name.to_owned());
+    let plugin = move || {
+        connector_inspect::as_plugin(&file, &name).unwrap_or_else(|error| {
+            let _ = writeln!(std::io::stderr(), "the recording cannot be read again: {error}");
+            Plugin::new(name.as_str())
+        })
+    };
+    let (url, serving) = transport_ws::serve(listen.unwrap_or_default(), plugin)
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let _ = writeln!(std::io::stderr(), "the plugin is at {url}; Ctrl-C ends it");
+    serving.until(interrupted).await;
+    Ok(())
 }
 
 /// Plays each session to the next engine that connects.

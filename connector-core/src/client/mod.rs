@@ -197,7 +197,7 @@ impl PluginClient {
                     false => engine.call(&entry, target, method, args, None).await,
                     true => {
                         let attended = engine.attend(&entry, target, method, scope, args);
-                        engine.call_attended(&entry, target, method, attended).await
+                        Box::pin(engine.call_attended(&entry, target, method, attended)).await
                     }
                 }
             }

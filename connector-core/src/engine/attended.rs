@@ -83,7 +83,7 @@ impl EngineState {
     }
 
     /// Like [`call`](EngineState::call), within the caller's time, and tells the observers.
-    // PERF: docs/performance.md, "Observers": not boxed, because the future is larger than what malloc keeps at hand.
+    // PERF: docs/performance.md, "Observers": its callers box it, because inside their futures it would cost all calls.
     pub(crate) async fn call_attended(
         self: &Arc<Self>,
         caller: &Arc<Entry>,

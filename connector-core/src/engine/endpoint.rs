@@ -84,7 +84,7 @@ impl EngineRole {
     }
 
     fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
-        if self.remote.observers.is_present() {
+        if self.remote.observers.want_messages() {
             self.remote.observers.tell(&observation(&self.remote.name));
         }
     }
@@ -195,7 +195,7 @@ impl Role for EngineRole {
                                 false => engine.call(&caller, &target, &method, args, None).await,
                                 true => {
                                     let attended = engine.attend(&caller, &target, &method, scope, args);
-                                    engine.call_attended(&caller, &target, &method, attended).await
+                                    Box::pin(engine.call_attended(&caller, &target, &method, attended)).await
                                 }
                             };
                             check_outcome(outcome, &caller.options.json_limits())

@@ -26,6 +26,12 @@ pub trait Observer: Send + Sync + 'static {
     /// without end. A panic is traced, and the other observers and the engine continue.
     fn observe(&self, observation: &Observation<'_>);
 
+    /// Whether it is to observe messages ([`Observation::Message`] and [`Observation::BadFrame`]), which are most of what
+    /// happens. Asked once, when it is attached. Default: `true`.
+    fn wants_messages(&self) -> bool {
+        true
+    }
+
     /// The trace context that continues with a call to its target, in place of the caller's: for example that of a span
     /// that the observer has begun for it. Called once for each call that runs, after its
     /// [`CallStarted`](Observation::CallStarted), under the same conditions as [`observe`](Observer::observe). Of several
@@ -173,6 +179,7 @@ impl fmt::Debug for Observing {
 
 struct Attached {
     observer: Box<dyn Observer>,
+    wants_messages: bool,
     /// Ongoing calls keep their list of observers.
     is_detached: AtomicBool,
 }
@@ -183,6 +190,8 @@ type List = Vec<Arc<Attached>>;
 pub(crate) struct Observers {
     /// Whether there are any.
     present: AtomicBool,
+    /// Whether any wants messages.
+    messages: AtomicBool,
     list: ArcSwap<List>,
     calls: AtomicU64,
     /// Of panics.
@@ -193,6 +202,7 @@ impl Observers {
     pub(super) fn new() -> Observers {
         Observers {
             present: AtomicBool::new(false),
+            messages: AtomicBool::new(false),
             list: ArcSwap::default(),
             calls: AtomicU64::new(0),
             traces: TraceLimit::default(),
@@ -200,7 +210,9 @@ impl Observers {
     }
 
     pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
-        let attached = Arc::new(Attached { observer: Box::new(observer), is_detached: AtomicBool::new(false) });
+        let wants_messages = observer.wants_messages();
+        let observer = Box::new(observer);
+        let attached = Arc::new(Attached { observer, wants_messages, is_detached: AtomicBool::new(false) });
         self.change(|list| list.push(Arc::clone(&attached)));
         Observing { observers: Arc::clone(self), attached }
     }
@@ -212,7 +224,9 @@ impl Observers {
             list
         });
         // Read again: of two changes at once, the last to get here has seen both.
-        self.present.store(!self.list.load().is_empty(), Ordering::SeqCst);
+        let list = self.list.load();
+        self.present.store(!list.is_empty(), Ordering::SeqCst);
+        self.messages.store(list.iter().any(|attached| attached.wants_messages), Ordering::SeqCst);
     }
 
     /// Whether anything needs to be told.
@@ -220,12 +234,21 @@ impl Observers {
         self.present.load(Ordering::Relaxed)
     }
 
+    /// Whether any observer wants messages.
+    pub(super) fn want_messages(&self) -> bool {
+        self.messages.load(Ordering::Relaxed)
+    }
+
     pub(super) fn tell(&self, observation: &Observation<'_>) {
         self.tell_those(&self.list.load(), observation);
     }
 
     fn tell_those(&self, list: &List, observation: &Observation<'_>) {
-        for attached in list.iter().filter(|attached| !attached.is_detached.load(Ordering::Relaxed)) {
+        let is_message = matches!(observation, Observation::Message { .. } | Observation::BadFrame { .. });
+        let wants = |attached: &&Arc<Attached>| {
+            !attached.is_detached.load(Ordering::Relaxed) && (attached.wants_messages || !is_message)
+        };
+        for attached in list.iter().filter(wants) {
             guard::call(&self.traces, "engine", "an observer", || attached.observer.observe(observation));
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conformance::probe;
-use connector_core::{CallOutcome, Direction, LinkState, Observation, Payload, PluginOptions};
+use connector_core::{CallOutcome, Direction, LinkState, Observation, Observer, Payload, PluginOptions};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -179,4 +179,43 @@ async fn an_observer_may_use_the_engine_and_detach_itself() {
     sleep(Duration::from_secs(3)).await;
     soon(host.local.call::<Value>("probe", "echo", (1,))).await.unwrap();
     assert!(guard.lock().unwrap().is_none());
+}
+
+/// Counts calls that end, and messages.
+struct WithoutMessages(Notes);
+
+impl Observer for WithoutMessages {
+    fn wants_messages(&self) -> bool {
+        false
+    }
+
+    fn observe(&self, observation: &Observation<'_>) {
+        match observation {
+            Observation::CallEnded { .. } => self.0.add("call"),
+            Observation::Message { .. } => self.0.add("message"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_may_leave_messages_out() {
+    let (host, without, with) = (Host::new().await, Notes::default(), Notes::default());
+    host.add(probe).await;
+    let _first = host.engine.observe(WithoutMessages(without.clone()));
+    host.local.call::<Value>("probe", "echo", (1,)).await.unwrap();
+    assert_eq!(without.take(), ["call"]);
+    let noted = with.clone();
+    let second = host.engine.observe(move |observation: &Observation<'_>| {
+        if matches!(observation, Observation::Message { .. }) {
+            noted.add("message");
+        }
+    });
+    host.local.call::<Value>("probe", "echo", (1,)).await.unwrap();
+    assert_eq!(without.take(), ["call"]);
+    assert_eq!(with.take(), ["message"; 2]);
+    drop(second);
+    host.local.call::<Value>("probe", "echo", (1,)).await.unwrap();
+    assert_eq!(without.take(), ["call"]);
+    assert_eq!(with.take(), [""; 0]);
 }

@@ -252,6 +252,10 @@ fn unknown(outcome: &CallOutcome<'_>) -> Option<Unknown> {
 }
 
 impl Observer for Statistics {
+    fn wants_messages(&self) -> bool {
+        false
+    }
+
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
             Observation::CallQueued { call, .. } => {
