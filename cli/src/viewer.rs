@@ -32,6 +32,8 @@ pub(crate) struct Viewer {
     plugins: BTreeMap<String, Map<String, Value>>,
     /// Whether the state has been received whole.
     is_complete: bool,
+    /// How long that may take.
+    limit: Duration,
     requests: u64,
     events: VecDeque<ViewerEvent>,
 }
@@ -84,27 +86,29 @@ impl Viewer {
     /// The URL is not an inspector's, or it does not let the viewer in.
     pub(crate) async fn connect(url: &str, limit: Duration) -> Result<Viewer, Failure> {
         let shown = redacted_url(url);
-        match timeout(limit, Viewer::connect_to(url, &shown)).await {
+        match timeout(limit, Viewer::connect_to(url, &shown, limit)).await {
             Ok(connected) => connected,
             Err(_) => Err(Failure::late(format!("the inspector at {shown} does not answer within {limit:?}"))),
         }
     }
 
-    async fn connect_to(url: &str, shown: &str) -> Result<Viewer, Failure> {
+    async fn connect_to(url: &str, shown: &str, limit: Duration) -> Result<Viewer, Failure> {
         let hint = "give the URL that the inspector printed, such as http://127.0.0.1:4100/?token=…";
         let url = Url::parse(url).ok().filter(|url| url.scheme() == "http");
         let url = url.ok_or_else(|| Failure::usage(format!("--at {shown}: not the URL of an inspector; {hint}")))?;
-        let address = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
         let token = url.query_pairs().find_map(|(name, value)| (name == "token").then(|| value.into_owned()));
         let token = token.ok_or_else(|| Failure::usage(format!("--at {shown}: the URL has no token; {hint}")))?;
         let bad = |error: &dyn std::fmt::Display| Failure::usage(format!("--at {shown}: {error}"));
-        let upgrade = format!("ws://{}:{}/ws", address.0, address.1);
+        let upgrade = format!("ws://{host}:{port}/ws");
         let mut request = upgrade.into_client_request().map_err(|error| bad(&error))?;
         let bearer = format!("Bearer {token}").parse().map_err(|_| bad(&"no HTTP header can carry the token"))?;
         request.headers_mut().insert(AUTHORIZATION, bearer);
         let unreachable = |error: &dyn std::fmt::Display| {
             Failure::unreachable(format!("the inspector at {shown} cannot be reached: {error}"))
         };
+        // Only a URL has brackets around an IPv6 address.
+        let address = (host.trim_start_matches('[').trim_end_matches(']'), port);
         let stream = TcpStream::connect(address).await.map_err(|error| unreachable(&error))?;
         let (socket, _) = client_async(request, stream).await.map_err(|error| match error {
             tungstenite::Error::Http(response) => {
@@ -119,6 +123,7 @@ impl Viewer {
             hidden: vec![MANAGER.to_owned()],
             plugins: BTreeMap::new(),
             is_complete: false,
+            limit,
             requests: 0,
             events: VecDeque::new(),
         };
@@ -196,8 +201,16 @@ impl Viewer {
 
     /// The plugins of the engine by name, without those that are hidden. Their members are as the protocol describes them.
     pub(crate) async fn plugins(&mut self) -> Result<impl Iterator<Item = (&str, &Map<String, Value>)>, Failure> {
-        while !self.is_complete {
-            self.receive().await?;
+        let limit = self.limit;
+        let completing = async {
+            while !self.is_complete {
+                self.receive().await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        match timeout(limit, completing).await {
+            Ok(completed) => completed?,
+            Err(_) => return Err(Failure::late(format!("the inspector does not send its state within {limit:?}"))),
         }
         let shown = self.plugins.iter().filter(|(name, _)| !self.hidden.contains(name));
         Ok(shown.map(|(name, members)| (name.as_str(), members)))

@@ -3,12 +3,15 @@
 mod support;
 
 use std::future::pending;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use connector_core::{Context, Engine, Plugin, PluginClient};
 use connector_inspect::{Inspector, ServeOptions, serve};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use self::support::examples;
 
@@ -152,6 +155,32 @@ async fn what_is_wrong_with_an_inspector_is_said() {
     let both = running.command(&["ls", "--plugin", "p=./x"]).await;
     assert_eq!(both.status.code(), Some(2));
     assert!(stderr(&both).contains("cannot be used with"), "{both:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inspector_at_an_ipv6_address_is_reached() {
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return;
+    }
+    let running = Running::start(ServeOptions::default().addr((Ipv6Addr::LOCALHOST, 0))).await;
+    let (code, plugins) = running.json(&["ls"]).await;
+    assert_eq!((code, &plugins[1]["name"]), (0, &json!("calc")), "{plugins}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inspector_that_never_sends_its_state_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/?token=s3cret", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        socket.send(Message::text(r#"{"type":"hello","protocol":1,"caller":"inspector"}"#)).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    });
+    let output = at(&url, &["ls", "--timeout", "1"]).await;
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert!(stderr(&output).contains("does not send its state within 1s"), "{output:?}");
+    serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,10 +106,18 @@ export class PluginView {
     this.#events.update()
     setAttribute(this.absent, 'hidden', Boolean(plugin) || !this.#store.at)
     setAttribute(this.content, 'hidden', !plugin)
-    if (!plugin) return setText(this.state, '')
+    if (!plugin) return this.#forget()
     this.#header(plugin)
     this.#methods()
     this.#links(plugin)
+  }
+
+  /** Nothing of the plugin that was shown before. */
+  #forget() {
+    for (const text of [this.state, this.about, this.place, this.error, this.outcome]) setText(text, '')
+    for (const element of [this.error, this.toggle]) setAttribute(element, 'hidden', true)
+    this.condition.replaceChildren()
+    delete this.condition.dataset.is
   }
 
   #header(plugin) {

@@ -257,7 +257,7 @@ impl Part {
         let io_error = |error| RecordingError::Io { file: path.to_owned(), error };
         // Opening a named pipe would wait for a writer.
         if !fs::metadata(path).map_err(io_error)?.is_file() {
-            return Err(RecordingError::NotARecording(path.to_owned()));
+            return Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
         let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(io_error)?);
         let mut first = Vec::new();

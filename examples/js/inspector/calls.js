@@ -86,6 +86,19 @@ exports['a plugin is deactivated and activated, and an activation that fails say
   assert.ok(!(await viewer.page.$eval('body', body => body.textContent)).includes('secret'))
 }
 
+exports['a name that is not registered shows nothing of the plugin before'] = async ({ host, view }) => {
+  const { url } = await host('--quiet')
+  const viewer = await view(url, { hash: '#/plugin/calculator' })
+  await viewer.live()
+  await viewer.shows('button', 'Deactivate')
+  await viewer.go('#/plugin/nobody')
+  await viewer.shows('.plugin .empty', 'No plugin of this name is registered.')
+  const shown = await viewer.page.$eval('main', main => main.innerText)
+  assert.doesNotMatch(shown, /Deactivate|connected|worker:/)
+  await viewer.go('#/plugin/calculator')
+  await viewer.shows('button', 'Deactivate')
+}
+
 exports['a read-only page explains why it cannot call'] = async ({ host, view }) => {
   const { url } = await host('--read-only')
   const viewer = await view(url, { hash: '#/plugin/calculator' })

@@ -75,3 +75,9 @@ fn another_version_or_another_file_is_a_clear_error() {
         assert!(error.as_ref().unwrap().contains("it is not a recording"), "{other:?}: {error:?}");
     }
 }
+
+#[test]
+fn what_is_not_a_regular_file_is_an_error_that_says_so() {
+    let error = Recording::open(std::env::temp_dir()).unwrap_err().to_string();
+    assert!(error.contains("it is not a regular file"), "{error}");
+}
