@@ -141,6 +141,8 @@ fn errors_do_not_show_the_secrets_of_urls() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!format!("{output:?}").contains("s3cret"), "{output:?}");
     }
+    let output = Command::new(env!("CARGO_BIN_EXE_connector")).args(["ls", "ws://u:s3cret@h"]).output().unwrap();
+    assert!(!format!("{output:?}").contains("s3cret"), "{output:?}");
 }
 
 #[test]
