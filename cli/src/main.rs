@@ -5,6 +5,7 @@
 mod commands;
 mod completion;
 mod failure;
+mod hint;
 mod host;
 mod host_file;
 mod interrupt;
@@ -48,7 +49,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     completion::run();
-    let Cli { mut command, json } = Cli::parse();
+    let Cli { mut command, json } = Cli::try_parse().unwrap_or_else(|error| hint::with_hint(error).exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     let runtime = command.prepare().and_then(|()| {

@@ -27,7 +27,7 @@ fn other_commands_use_a_host_file_and_its_rules() {
     let (code, denied) = call(&["visitor", "relay", "calculator", "greet", "x"]);
     let text = denied["error"].as_str().unwrap();
     assert!(text.contains("\"visitor\" may not call \"greet\" of \"calculator\""), "{text}");
-    assert!(text.contains("host.toml, default = \"deny\""), "{text}");
+    assert!(text.contains("host.toml, [access] default = deny"), "{text}");
     assert_eq!(code, 1);
     let (code, denied) = call(&["calculator", "relay", "visitor", "add", "1", "2"]);
     assert_eq!(code, 1, "{denied}");
@@ -62,7 +62,7 @@ fn mistakes_name_the_line_and_the_remedy() {
         (with("comand = 1"), "3:1", "unknown key \"comand\"; did you mean \"command\"?"),
         (with("[plugins.a.options]\nqueue_timout = \"1s\""), "4:1", "did you mean \"queue_timeout\"?"),
         (with("[plugins.a.options]\nqueue_timeout = \"10\""), "4:17", "\"500ms\" or \"10s\""),
-        (with("[plugins.a.options]\nqueue_timeout = 10"), "4:17", "of the type integer; give a time with its unit"),
+        (with("[plugins.a.options]\nqueue_timeout = 10"), "4:17", "10 has no unit: give a time such as \"10s\""),
         (with("[plugins.a.options]\nmemory_limit = \"1 X\""), "4:16", "\"64MiB\""),
         (with("[plugins.a.options]\nqueue_length = -1"), "4:16", "give a whole number, 0 or more"),
         (with("[plugins.a.options]\nqueue_length = 0"), "1:10", "PluginOptions::queue_length is 0"),
@@ -75,7 +75,9 @@ fn mistakes_name_the_line_and_the_remedy() {
         (with("env = { A = 5 }"), "3:13", "give a string"),
         (with("[access]\ndefault = \"denied\""), "4:11", "did you mean \"deny\"?"),
         (with("[[access.rules]]\nallow = \"call\"\nto = \"b\""), "5:6", "the file has no plugin \"b\""),
-        (with("[plugins.a]"), "3:", "duplicate key"),
+        (with("[plugins.a]"), "3:", "duplicate key \"a\""),
+        (with("args = []\nargs = []"), "4:1", "duplicate key \"args\""),
+        (with("args = \"plugin.py\""), "3:8", "this is a string; give a list, such as [\"a\", \"b\"]"),
         (with("x = "), "3:", "string"),
         ("[plugins.a]\n".to_owned(), "1:10", "neither \"url\" nor \"command\""),
         ("[plugins.a]\nurl = \"./x\"".to_owned(), "2:7", "not a URL; for a program"),

@@ -69,6 +69,9 @@ fn several_plugins_and_one_that_does_not_start() {
     assert_eq!(listed[0], json!({ "name": "py", "methods": ["add", "greet", "relay"] }));
     assert_eq!(listed[1]["methods"], json!([]));
     assert!(listed[1]["error"].as_str().unwrap().contains("./no-such-program cannot be started"), "{listed}");
+    let output = connector(&["ls", "--plugin", "bad=./no-such-program"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b"bad\n"[..]));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: bad: "), "{output:?}");
 }
 
 #[test]
@@ -94,6 +97,11 @@ fn mistakes_name_their_remedy() {
     for (args, code, remedy) in [
         (&["ls"][..], 2, "add --plugin NAME=URL"),
         (&["ls", "--plugin", "ws://127.0.0.1:1"], 2, "give NAME=URL or NAME=COMMAND"),
+        (&["ls", "ws://127.0.0.1:1"], 2, "--plugin NAME=URL"),
+        (&["ls", "python3", "plugin.py"], 2, "last as -- COMMAND ARGS"),
+        (&["open", "python3", "plugin.py"], 2, "last as -- COMMAND ARGS"),
+        (&["ping", "--at", "http://127.0.0.1:1/?token=x"], 2, "ls, info, call, listen, stats and top"),
+        (&["ls", "--plugn", "a=./x"], 2, "'--plugin'"),
         (&["ls", "--plugin", "a=./x", "--plugin", "a=./y"], 2, "two plugins are named a: give each its own name"),
         (&["ls", "--plugin", "manager=./x"], 2, "the name manager is reserved"),
         (&["ping", "--count", "0", "--plugin", "a=./x"], 2, "0 is not in 1..=100000"),

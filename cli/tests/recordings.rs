@@ -61,9 +61,11 @@ fn a_plugin_that_answers_otherwise_is_exit_code_7() {
     let (code, found) = json_of(&["replay", &file, "--plugin", &format!("py=python3 {other}"), "--json"]);
     assert_eq!((code, &found["differences"]), (7, &json!(1)), "{found}");
     let first = &found["first"][0];
-    assert!(first["line"].as_str().unwrap().contains("r.ndjson, line "), "{first}");
-    assert!(first["expected"].as_str().unwrap().contains(r#""payload":3"#), "{first}");
-    assert!(first["got"].as_str().unwrap().contains(r#""payload":4"#), "{first}");
+    assert_eq!((&first["file"], first["line"].is_u64()), (&json!(file), true), "{first}");
+    assert_eq!((&first["about"], &first["expected"], &first["got"]), (&json!("py.add(1,2)"), &json!("3"), &json!("4")));
+    let (_, printed) = text(&connector(&["replay", &file, "--plugin", &format!("py=python3 {other}")]));
+    let expected = format!("py.add(1,2): expected 3, got 4 ({file}, line {})\npy: ", first["line"]);
+    assert!(printed.starts_with(&expected) && printed.ends_with(" exchanged, 1 difference\n"), "{printed}");
 }
 
 #[test]
@@ -176,6 +178,7 @@ fn exports_are_written() {
         let output = connector(&["export", &file, "--format", format, "--out", &out]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(std::fs::read(&out).unwrap().starts_with(beginning), "{format}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with(&format!("{out}: ")), "{output:?}");
     }
 }
 

@@ -41,6 +41,16 @@ impl Export {
         if let Some(line) = recording.torn() {
             let _ = writeln!(io::stderr(), "{line} was not written completely, and is left out");
         }
+        let _ = writeln!(io::stderr(), "{}: {}", out.display(), use_of(format));
         Ok(())
+    }
+}
+
+fn use_of(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Har => "import it in Chrome's DevTools (Network), HTTP Toolkit or Proxyman",
+        ExportFormat::Chrome => "open it in https://ui.perfetto.dev or https://www.speedscope.app",
+        ExportFormat::Pcapng => "open it in Wireshark",
+        _ => "written",
     }
 }

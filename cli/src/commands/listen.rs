@@ -1,6 +1,6 @@
 //! `connector listen`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::pin::pin;
 
 use clap::Args;
@@ -56,9 +56,8 @@ impl Listen {
                 Source::Host(Box::new(host), events, recorder)
             }
         };
-        if std::io::stderr().is_terminal() {
-            let _ = writeln!(std::io::stderr(), "listening to {event} of {plugin}; Ctrl-C ends it");
-        }
+        let subject = line(&format!("{event} of {plugin}"));
+        let _ = writeln!(std::io::stderr(), "listening to {subject}; press Ctrl-C to stop");
         // One for all events: it notices an interrupt between two of them.
         let mut interrupted = pin!(tokio::signal::ctrl_c());
         let mut left = count.unwrap_or(u64::MAX);

@@ -1,5 +1,6 @@
 //! `connector ls`.
 
+use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
@@ -38,19 +39,16 @@ impl Ls {
             let (methods, error) = match activated {
                 Ok(()) => (profile.and_then(|profile| profile.methods).unwrap_or_default(), None),
                 Err(failure) => {
-                    failed = Some(Failure::unreachable(format!("{name} could not be activated")));
-                    (Vec::new(), Some(failure.text()))
+                    let text = failure.text();
+                    failed = Some(failure.silent());
+                    (Vec::new(), Some(text))
                 }
             };
             rows.push(Row { name: name.to_owned(), methods, error });
         }
         host.close().await;
         print_rows(rows, json)?;
-        match failed {
-            // The row says what is wrong.
-            Some(failure) if json => Err(failure.silent()),
-            failed => failed.map_or(Ok(()), Err),
-        }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -86,7 +84,8 @@ fn print_rows(rows: Vec<Row>, json: bool) -> Result<(), Failure> {
     for Row { name, methods, error } in rows {
         print(line(&name))?;
         if let Some(error) = error {
-            print(format_args!("  error: {}", lines(&error)))?;
+            // The list remains one of plugins and methods for what reads it.
+            let _ = writeln!(std::io::stderr(), "error: {}: {}", line(&name), lines(&error));
         }
         methods.iter().try_for_each(|method| print(format_args!("  {}", line(method))))?;
     }

@@ -1,6 +1,6 @@
 //! `connector record`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -18,7 +18,8 @@ use crate::recording::Redaction;
 
 /// Records what plugins do, until it is interrupted or its calls have ended.
 ///
-/// With --calls it makes the calls of a file, one after another, prints what each returns, and ends.
+/// With --calls it makes the calls of a file, one after another, prints what each returns, and ends. A call that fails is
+/// printed and recorded, and does not change the exit code.
 #[derive(Args)]
 pub(crate) struct Record {
     /// The recording. One that exists becomes FILE.1.
@@ -43,9 +44,7 @@ impl Record {
             (Err(failure), _) => Err(failure),
             (Ok(()), Some(file)) => make_calls(&host, &file, json).await,
             (Ok(()), None) => {
-                if std::io::stderr().is_terminal() {
-                    let _ = writeln!(std::io::stderr(), "recording to {}; Ctrl-C ends it", out.display());
-                }
+                let _ = writeln!(std::io::stderr(), "recording to {}; press Ctrl-C to stop", out.display());
                 interrupted().map_err(no_signals)?.await;
                 Ok(())
             }
@@ -53,6 +52,7 @@ impl Record {
         host.close().await;
         let recorded =
             recorder.finish().map_err(|error| Failure::usage(format!("the recording is incomplete: {error}")))?;
+        let _ = writeln!(std::io::stderr(), "{}: {} records", out.display(), recorded.records);
         if recorded.missed > 0 {
             let _ = writeln!(
                 std::io::stderr(),

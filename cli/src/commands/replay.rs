@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use clap::{Args, ValueHint};
 use connector_core::{ClientConnector, Plugin};
-use connector_inspect::{Difference, Line, Replay as Player, ReplayError, Report};
+use connector_inspect::{Difference, Replay as Player, ReplayError, Report};
 use serde_json::{Value, json};
 use transport_ipc::{Channel, IpcConfig};
 use transport_ws::{WsServer, WsServerConfig};
@@ -176,7 +176,9 @@ fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<
         true => {
             let each = |difference: &Difference| {
                 json!({
-                    "line": difference.line.as_ref().map(Line::to_string),
+                    "file": difference.line.as_ref().map(|line| line.file.display().to_string()),
+                    "line": difference.line.as_ref().map(|line| line.number),
+                    "about": difference.about,
                     "expected": difference.expected,
                     "got": difference.got,
                 })
@@ -189,7 +191,12 @@ fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<
                 .to_string(),
             )
         }
-        false => format!("{}: {}", line(plugin), lines(&report.to_string())),
+        false => {
+            let text = report.to_string();
+            let (list, summary) = text.rsplit_once('\n').map_or(("", text.as_str()), |(list, last)| (list, last));
+            let list = if list.is_empty() { String::new() } else { lines(list) + "\n" };
+            format!("{list}{}: {summary}", line(plugin))
+        }
     };
     match to_stdout {
         true => print(text)?,

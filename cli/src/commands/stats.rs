@@ -1,7 +1,7 @@
 //! `connector stats`.
 
 use std::future::pending;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Stats {
                 }
             }
         };
-        if seconds.is_none() && !is_running && std::io::stderr().is_terminal() {
+        if seconds.is_none() && !is_running {
             let _ = writeln!(std::io::stderr(), "counting; press Ctrl-C for the result");
         }
         tokio::select! {

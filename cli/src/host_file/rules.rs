@@ -71,7 +71,7 @@ impl Rules {
             let allows = move |access: &Access<'_>| {
                 all.decider(access.from, access.to, access.operation) != Some(Decider::Default)
             };
-            builder = builder.access_rule(format!("{}, default = \"deny\"", source.name()), allows);
+            builder = builder.access_rule(format!("{}, [access] default = deny", source.name()), allows);
         }
         builder.policy(Deactivations(rules))
     }

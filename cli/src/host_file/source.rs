@@ -60,7 +60,12 @@ impl Source {
     /// An error of the parser. It is reworded, because the parser's words are about Rust's types, and may show a value that is
     /// secret.
     pub(super) fn wrong(&self, error: &toml::de::Error) -> Failure {
-        self.error(error.span().unwrap_or(0..0), reworded(error.message()))
+        let span = error.span().unwrap_or(0..0);
+        let text = match self.text.get(span.clone()).filter(|key| !key.is_empty() && !key.contains('\n')) {
+            Some(key) if error.message() == "duplicate key" => format!("duplicate key \"{}\"", key.trim_matches('"')),
+            _ => reworded(error.message()),
+        };
+        self.error(span, text)
     }
 }
 
@@ -78,15 +83,21 @@ fn reworded(message: &str) -> String {
     let found_and_expected = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = found_and_expected.and_then(|both| both.rsplit_once(", expected ")) {
         let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
-        // TOML's words.
-        let kind = if kind == "map" { "table" } else { kind };
-        let expected = match expected {
-            "usize" => "a whole number, 0 or more",
-            "a map" => "a table",
-            "a sequence" => "an array; of tables, each begins with [[NAME]]",
-            expected => expected,
+        let found = match kind {
+            "map" => "a table",
+            "sequence" => "a list",
+            "integer" => "an integer",
+            "floating point" => "a number with a fraction",
+            kind => &format!("a {kind}"),
         };
-        return format!("this is of the type {kind}; give {expected}");
+        let expected = match (expected, kind) {
+            ("usize", _) => "a whole number, 0 or more",
+            ("a map", _) => "a table",
+            ("a sequence", "map") => "a list of tables, each of which begins with [[NAME]]",
+            ("a sequence", _) => "a list, such as [\"a\", \"b\"]",
+            (expected, _) => expected,
+        };
+        return format!("this is {found}; give {expected}");
     }
     message.replace('\n', ": ")
 }
@@ -123,15 +134,12 @@ mod tests {
     fn values_are_not_shown() {
         assert_eq!(
             reworded("invalid type: string \"s3cret, expected\", expected a boolean"),
-            "this is of the type string; give a boolean"
+            "this is a string; give a boolean"
         );
-        assert_eq!(
-            reworded("invalid type: integer `17`, expected a string"),
-            "this is of the type integer; give a string"
-        );
+        assert_eq!(reworded("invalid type: integer `17`, expected a string"), "this is an integer; give a string");
         assert_eq!(
             reworded("invalid type: map, expected a sequence"),
-            "this is of the type table; give an array; of tables, each begins with [[NAME]]"
+            "this is a table; give a list of tables, each of which begins with [[NAME]]"
         );
     }
 }

@@ -25,6 +25,10 @@ impl<'de> Deserialize<'de> for Time {
                 f.write_str("a time with its unit, such as \"500ms\" or \"10s\"")
             }
 
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Time, E> {
+                Err(E::custom(format!("{number} has no unit: give a time such as \"{number}s\" or \"{number}ms\"")))
+            }
+
             fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
                 match text {
                     "never" => Ok(Time(Duration::MAX)),

@@ -9,8 +9,10 @@ use crate::recording::Line;
 use crate::redact::HIDDEN;
 use crate::text::beginning;
 
-/// The bytes shown of a message.
+/// The bytes shown of a message, or of its payload.
 const MAX_SHOWN: usize = 2048;
+/// The bytes shown of a call's arguments, to say which call differs.
+const MAX_ARGS: usize = 256;
 
 /// Where a replay differs from the recording. Displays as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,21 +20,43 @@ const MAX_SHOWN: usize = 2048;
 pub struct Difference {
     /// The line of the recorded message; `None` for a message that is not recorded.
     pub line: Option<Line>,
-    /// The recorded message, as JSON; a long one is cut.
+    /// What differs: `shop.price("pear")` is the answer to this call, `call shop.price` a call, and `event shop.sold` an event.
+    pub about: String,
+    /// What is recorded: a result, `error` and an error, or the arguments of a call or an event, as JSON. The whole message if
+    /// something else differs. A long one is cut. `None` for a message that is not recorded.
     pub expected: Option<String>,
-    /// The message that arrived instead, as JSON, or how the link ended; `None` if nothing arrived.
+    /// What arrived instead, in the same form, or how the link ended; `None` if nothing arrived.
     pub got: Option<String>,
+}
+
+impl Difference {
+    /// A recorded message, and the one that arrived in its place. `request` is the one that a response answers.
+    pub(super) fn new(line: Line, recorded: &Message, request: Option<&Message>, got: Option<&Message>) -> Difference {
+        let contents = (content(recorded), got.map(content));
+        let (expected, got) = match contents {
+            (expected, Some(same)) if same == expected => (shown(recorded), got.map(shown)),
+            contents => contents,
+        };
+        Difference { line: Some(line), about: about(recorded, request), expected: Some(expected), got }
+    }
+
+    /// A message that the recording does not have.
+    pub(super) fn not_recorded(message: &Message) -> Difference {
+        Difference { line: None, about: about(message, None), expected: None, got: Some(content(message)) }
+    }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = &self.line {
-            write!(f, "{line}: ")?;
-        }
+        write!(f, "{}: ", self.about)?;
         match (&self.expected, &self.got) {
-            (Some(expected), Some(got)) => write!(f, "expected {expected}, got {got}"),
-            (Some(expected), None) => write!(f, "expected {expected}, which did not arrive"),
-            (None, got) => write!(f, "the recording does not have {}", got.as_deref().unwrap_or("this")),
+            (Some(expected), Some(got)) => write!(f, "expected {expected}, got {got}")?,
+            (Some(expected), None) => write!(f, "expected {expected}, which did not arrive")?,
+            (None, got) => write!(f, "{} is not recorded", got.as_deref().unwrap_or("this"))?,
+        }
+        match &self.line {
+            Some(line) => write!(f, " ({line})"),
+            None => Ok(()),
         }
     }
 }
@@ -40,12 +64,46 @@ impl fmt::Display for Difference {
 /// A message as JSON.
 pub(super) fn shown(message: &Message) -> String {
     let json = message.encode().map(|json| String::from_utf8_lossy(&json).into_owned());
-    let mut json = json.unwrap_or_else(|error| error.to_string());
-    if json.len() > MAX_SHOWN {
-        json.truncate(beginning(&json, MAX_SHOWN).len());
-        json.push('…');
+    cut(json.unwrap_or_else(|error| error.to_string()), MAX_SHOWN)
+}
+
+/// Its payload or its error, as JSON.
+fn content(message: &Message) -> String {
+    let text = match &message.error {
+        Some(error) => format!("error {}", json(error)),
+        None => json(&payload(message)),
+    };
+    cut(text, MAX_SHOWN)
+}
+
+fn json(payload: &Payload) -> String {
+    payload.to_json().map_or_else(|error| error.to_string(), |json| String::from_utf8_lossy(&json).into_owned())
+}
+
+/// What a message is about. `request` is the one that a response answers.
+fn about(message: &Message, request: Option<&Message>) -> String {
+    let names = [&message.name, &message.key].into_iter().flatten();
+    let subject = names.map(ToString::to_string).collect::<Vec<_>>().join(".");
+    match message.action {
+        Action::Request => format!("call {subject}"),
+        Action::Response => match request.map(|request| json(&payload(request))) {
+            Some(args) => {
+                let args = args.strip_prefix('[').and_then(|args| args.strip_suffix(']')).unwrap_or(&args).to_owned();
+                format!("{subject}({})", cut(args, MAX_ARGS))
+            }
+            None => format!("response {subject}"),
+        },
+        Action::Emit | Action::Notification => format!("event {subject}"),
+        other => format!("{} {subject}", other.as_str()),
     }
-    json
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(beginning(&text, max).len());
+        text.push('…');
+    }
+    text
 }
 
 /// Whether two messages of the same kind have the same content. Their ids are not compared, nor are the extensions of a

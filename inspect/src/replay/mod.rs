@@ -151,10 +151,12 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.differences.iter().try_for_each(|difference| writeln!(f, "{difference}"))?;
         if self.omitted > 0 {
-            writeln!(f, "and {} more differences", self.omitted)?;
+            writeln!(f, "and {} more", self.omitted)?;
         }
         let differences = self.differences.len() as u64 + self.omitted;
-        write!(f, "{} recorded messages exchanged, {differences} differences", self.exchanged)
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let (messages, more) = (plural(self.exchanged), plural(differences));
+        write!(f, "{} recorded message{messages} exchanged, {differences} difference{more}", self.exchanged)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use connector_core::{Action, Id, LinkEnd, Message, Payload};
 
 use super::Report;
-use super::compare::{Difference, is_same, shown};
+use super::compare::{Difference, is_same};
 use super::session::{End, Session, Step, answers_repeated_handshake, is_handshake, number, repeated_handshake};
 
 /// The error of a request that the recording does not have.
@@ -117,8 +117,8 @@ impl Player {
                 self.ids.insert(recorded.clone(), id.clone());
             }
             if !is_same(&step.message, message, self.has_secrets) {
-                let (line, expected) = (Some(step.line.clone()), Some(shown(&step.message)));
-                self.report.add(Difference { line, expected, got: Some(shown(message)) });
+                let difference = self.difference(index, Some(message));
+                self.report.add(difference);
             }
             return self.done(index);
         }
@@ -126,7 +126,7 @@ impl Player {
             (_, Action::Request) if is_handshake(message) => self.repeat_handshake(message),
             (End::Engine, _) if answers_repeated_handshake(message) => {}
             _ => {
-                self.report.add(Difference { line: None, expected: None, got: Some(shown(message)) });
+                self.report.add(Difference::not_recorded(message));
                 if message.action == Action::Request {
                     let error = Some(Box::new(Payload::new(NOT_RECORDED.to_owned())));
                     self.replies.push_back(Message { error, ..answer(message) });
@@ -177,16 +177,30 @@ impl Player {
 
     /// The message that is waited for does not come.
     pub(super) fn give_up(&mut self) {
-        if let Some(step) = self.steps.get(self.next) {
-            let (line, expected) = (Some(step.line.clone()), Some(shown(&step.message)));
-            self.report.add(Difference { line, expected, got: None });
+        if self.next < self.steps.len() {
+            let difference = self.difference(self.next, None);
+            self.report.add(difference);
             self.is_done[self.next] = true;
         }
     }
 
+    /// A step, and what arrived in its place.
+    fn difference(&self, index: usize, got: Option<&Message>) -> Difference {
+        let Step { line, sends, message, .. } = &self.steps[index];
+        let is_answered = |step: &&Step| {
+            step.sends != *sends && step.message.action == Action::Request && step.message.id == message.id
+        };
+        let request = match message.action {
+            Action::Response => self.steps[..index].iter().rev().find(is_answered),
+            _ => None,
+        };
+        Difference::new(line.clone(), message, request.map(|step| &step.message), got)
+    }
+
     /// A message cannot be sent.
     pub(super) fn unsendable(&mut self, error: String) {
-        self.report.add(Difference { line: None, expected: None, got: Some(error) });
+        let (about, expected) = ("the replay".to_owned(), Some("to send a message".to_owned()));
+        self.report.add(Difference { line: None, about, expected, got: Some(error) });
     }
 
     /// The link has ended, or the replay was interrupted. Returns what was exchanged.
@@ -194,12 +208,13 @@ impl Player {
         let left =
             (0..self.steps.len()).filter(|index| !self.is_done[*index] && !self.answers_nothing(&self.steps[*index]));
         let left: Vec<usize> = left.collect();
-        if let Some(step) = left.first().map(|first| &self.steps[*first]) {
+        if let Some(first) = left.first() {
             let left = left.len();
             let end =
                 end.map_or_else(|| "the replay was interrupted".to_owned(), |end| format!("the link ended: {end}"));
             let got = Some(format!("nothing, because {end}; {left} recorded messages were not exchanged"));
-            self.report.add(Difference { line: Some(step.line.clone()), expected: Some(shown(&step.message)), got });
+            let difference = Difference { got, ..self.difference(*first, None) };
+            self.report.add(difference);
         }
         self.report
     }

@@ -27,7 +27,7 @@ const ORIGIN: &str = "this page may not connect to the inspector: only the inspe
 const NO_ORIGIN: &str = "a websocket without an Origin must send the token as `Authorization: Bearer TOKEN`";
 const NO_TOKEN: &str = "no token was sent: open the whole URL that the host program printed, with ?token=…";
 const WRONG_TOKEN: &str =
-    "the token is wrong: a new one is made at each start; open the URL that the host program printed last";
+    "the token is wrong: a new one is made at each start; use the URL that the host program printed last";
 
 impl Checks {
     pub(super) fn new(token: String, address: SocketAddr, hosts: Vec<String>) -> Checks {

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::super::compare::shown;
 use super::*;
 use crate::recording::Line;
 
@@ -125,10 +126,10 @@ fn differences_name_the_line_and_both_messages() {
     test.waits();
     test.0.give_up();
     test.differences(&[
-        r#"r, line 3: expected {"action":"response","id":0,"name":"p","key":"add","payload":1}, got {"action":"response","id":0,"name":"p","key":"add","payload":2}"#,
-        r#"the recording does not have {"action":"request","id":5"#,
-        r#"r, line 4: expected {"action":"emit","key":"added","payload":[1]}, which did not arrive"#,
-        "r, line 5: expected",
+        "p.add(1): expected 1, got 2 (r, line 3)",
+        "call p.other: [1] is not recorded",
+        "event added: expected [1], which did not arrive (r, line 4)",
+        "call p.ask: expected [1], which did not arrive (r, line 5)",
     ]);
 }
 
