@@ -132,7 +132,7 @@ export class Stream {
 }
 
 /** Adds a record to a row by its number, once. */
-export function insert(row, record) {
+function insert(row, record) {
   if (row.records.some(({ seq }) => seq === record.seq)) return
   row.records.push(record)
   row.records.sort((a, b) => a.seq - b.seq)
