@@ -59,8 +59,14 @@ function navigate(event) {
   document.title = `${view === 'plugin' ? visible(name, 60) : { overview: 'Overview', plugins: 'Plugins', messages: 'Messages' }[view]} · Inspector`
   update()
   // Readers of the page learn that the view has changed, but not at the start.
-  if (event && !document.activeElement?.closest('.plugins, nav')) main.focus({ preventScroll: true })
+  if (event && !document.activeElement?.closest('.plugins, nav')) focusView()
   main.scrollTop = 0
+}
+
+/** Focuses the view, for the keys to act on it. */
+function focusView() {
+  if (current.view === 'messages') messages.focusList()
+  else main.focus({ preventScroll: true })
 }
 
 let isDue = false
@@ -149,15 +155,10 @@ function search() {
 }
 
 addEventListener('keydown', event => {
-  if (event.key === 'Escape' && !help.open && messages.closeDetails()) return
-  if (
-    event.target.closest('input, textarea, select, [contenteditable]') ||
-    event.ctrlKey ||
-    event.metaKey ||
-    event.altKey ||
-    help.open
-  )
-    return
+  if (help.open) return
+  const isField = event.target.closest('input, textarea')
+  if (event.key === 'Escape') return isField ? focusView() : messages.closeDetails()
+  if (isField || event.ctrlKey || event.metaKey || event.altKey) return
   const keys = {
     '/': search,
     p: () => {
@@ -168,6 +169,8 @@ addEventListener('keydown', event => {
     },
     m: () => {
       location.hash = '#/messages'
+      navigate()
+      messages.focusList()
     },
     c: () => {
       if (current.view === 'plugin') plugin.focus()

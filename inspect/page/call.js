@@ -57,7 +57,7 @@ export class CallForm {
   show(plugin) {
     if (this.#plugin === plugin) return
     this.#plugin = plugin
-    this.method.value = this.args.value = ''
+    this.method.value = this.args.value = this.timeout.value = ''
     this.#recalled = -1
     this.#check()
     this.#showCalls()
@@ -113,7 +113,6 @@ export class CallForm {
 
   async #call() {
     if (!this.#check()) return this.args.focus()
-    if (!this.method.value) return this.method.focus()
     const timeout = Number(this.timeout.value)
     const made = {
       id: ++calls,
@@ -239,7 +238,8 @@ export class CallForm {
   #recall(event) {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault()
-      return this.#call()
+      // Checked as by the button: the method and the time limit.
+      return this.form.requestSubmit()
     }
     const { value, selectionStart, selectionEnd } = this.args
     const isUp = event.key === 'ArrowUp' && !value.slice(0, selectionStart).includes('\n')
@@ -276,7 +276,16 @@ export class CallForm {
       oninput: () => this.#check(),
       onkeydown: event => this.#recall(event),
     })
-    this.timeout = h('input', { id: 'timeout', type: 'number', min: 1, max: 2 ** 31, placeholder: 'default', class: 'mono' })
+    this.timeout = h('input', {
+      id: 'timeout',
+      type: 'number',
+      min: 1,
+      max: 2 ** 31,
+      placeholder: 'default',
+      class: 'mono',
+      // Browsers let signs and exponents in.
+      onbeforeinput: event => /\D/.test(event.data ?? '') && event.preventDefault(),
+    })
     this.problem = h('p', { id: 'args-problem', class: 'problem' })
     this.readOnly = h(
       'p',

@@ -145,7 +145,9 @@ export class LatencyChart extends Chart {
     ctx.save()
     ctx.fillStyle = ctx.strokeStyle = token('--text')
     ctx.font = `${11 * devicePixelRatio}px ${token('--sans')}`
-    let free = 0
+    // The axes leave theirs.
+    ctx.textAlign = 'left'
+    let free = bbox.left
     for (const [name, micros] of this.#marks) {
       if (!micros) continue
       const x = Math.min(Math.max(valToPos(Math.log2(micros) * PER_DOUBLING, 'x', true), bbox.left), bbox.left + bbox.width)

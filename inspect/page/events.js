@@ -82,7 +82,7 @@ export class Events {
       ended: error => {
         // A lost connection is restored together with what it carried.
         listen.isLive &&= this.#connection.status.state !== 'live'
-        listen.problem = listen.isLive ? undefined : (error?.message ?? 'The plugin is not registered any more.')
+        listen.problem = listen.isLive ? undefined : (error?.message ?? 'No more events: the plugin was removed, or the engine has ended.')
         changed()
       },
     })
@@ -122,6 +122,7 @@ export class Events {
           `${plural(listeners ?? 0, 'listener')}`,
         ]
       : ['not emitted yet']
+    if (listen?.isLive && this.#store.plugins.get(this.#plugin)?.active === false) figures.push('none while the plugin is inactive')
     setText(head.children[1], figures.filter(Boolean).join(' · '))
     setAttribute(head.children[2], 'aria-pressed', String(Boolean(listen?.isLive)))
     setText(head.children[2], listen?.isLive ? 'Listening' : 'Listen')

@@ -1,9 +1,10 @@
 // The view of what happens: calls, messages, events, links.
+import { findBeginnings } from './beginnings.js'
 import { details } from './details.js'
 import { h, icon, setAttribute, setText } from './dom.js'
 import { List } from './list.js'
 import { createRow, updateRow } from './row.js'
-import { Stream, haystack, insert, ofCall } from './stream.js'
+import { Stream, haystack } from './stream.js'
 import { clock, exact, plural } from './text.js'
 
 /** Records that are asked for at once, and at the beginning. */
@@ -15,22 +16,25 @@ const MAX_HELD = 5000
 
 const KINDS = {
   call: { name: 'Calls', kinds: ['callQueued', 'callStarted', 'callEnded'] },
-  message: { name: 'Messages', kinds: ['message'] },
   event: { name: 'Events', kinds: ['event'] },
   link: { name: 'Links', kinds: ['link', 'badFrame'] },
+  message: { name: 'Wire', kinds: ['message'], title: 'Requests with their responses on each link, and handshakes' },
 }
+/** With the messages on links, a call between two remote plugins is three rows. */
+const DEFAULT = ['call', 'event', 'link']
 
 export class Messages {
   #connection
   #store
   #actions
   #stream = new Stream()
-  #filter = { plugin: '', kinds: new Set(Object.keys(KINDS)), failed: false, text: '' }
+  #filter = { plugin: '', kinds: new Set(DEFAULT), failed: false, text: '' }
   #isPaused = false
   #held = []
   #missed = 0
   #more = false
   #isLoading = false
+  #isCompleting = false
   /** Records received while a page of the history is awaited. */
   #early
   #generation = 0
@@ -91,12 +95,16 @@ export class Messages {
     if (!this.#opened) return false
     this.#opened = undefined
     this.#showDetails()
-    this.list.element.focus()
+    this.focusList()
     return true
   }
 
   focus() {
     this.text.focus()
+  }
+
+  focusList() {
+    this.list.element.focus({ preventScroll: true })
   }
 
   get #query() {
@@ -196,6 +204,7 @@ export class Messages {
 
   #render() {
     if (!this.#isShown) return
+    this.#complete()
     const rows = this.#rows()
     this.list.show(rows, this.#isFollowing && !this.#isPaused)
     setText(
@@ -215,9 +224,9 @@ export class Messages {
       this.empty,
       this.#isLoading
         ? 'Loading …'
-        : this.#filter.text || this.#filter.plugin || this.#filter.failed || this.#filter.kinds.size < Object.keys(KINDS).length
+        : this.#filter.text || this.#filter.plugin || this.#filter.failed || !DEFAULT.every(kind => this.#filter.kinds.has(kind))
           ? 'Nothing matches the filter.'
-          : 'Nothing has happened yet. Calls, events and messages appear here as they happen.',
+          : 'Nothing has happened yet. Calls, events and changes of links appear here as they happen.',
     )
     setAttribute(this.newest, 'hidden', this.#isFollowing || this.#isPaused || !rows.length)
     if (this.#opened && this.#opened.records.length !== this.#openedRecords) this.#showDetails()
@@ -229,21 +238,28 @@ export class Messages {
     this.#render()
   }
 
-  async #open(row) {
+  /** Looks for the arguments of rows that were received without them. */
+  async #complete() {
+    if (this.#isCompleting || this.#isLoading || this.#connection.status.state !== 'live') return
+    const rows = this.#stream.partial.reverse()
+    if (!rows.length) return
+    this.#isCompleting = true
+    const { failed, ...filter } = this.#query
+    try {
+      await findBeginnings(rows, (before, limit) => this.#connection.request('history', { before, limit, filter }))
+    } catch {
+      // The status says that the connection is lost.
+    } finally {
+      this.#isCompleting = false
+      this.#render()
+    }
+  }
+
+  #open(row) {
     if (row.kind === 'note') return
     this.#opened = row
     this.#showDetails()
     this.#follow(false)
-    // A filter may have left out the beginning of a call.
-    if (row.kind === 'call' && !row.args && this.#connection.status.state === 'live') {
-      const filter = { plugin: row.to, kinds: KINDS.call.kinds }
-      const page = await this.#connection
-        .request('history', { before: row.records[0].seq, limit: 1000, filter })
-        .catch(() => ({ records: [] }))
-      for (const record of page.records) if (record.call === row.call) insert(row, record)
-      ofCall(row)
-      this.#render()
-    }
   }
 
   #showDetails() {
@@ -286,22 +302,22 @@ export class Messages {
         changed()
       },
     })
-    const toggle = (name, isPressed, flip) => {
-      const button = h('button', { class: 'chip', 'aria-pressed': String(isPressed) }, name)
+    const toggle = (name, title, isPressed, flip) => {
+      const button = h('button', { class: 'chip', 'aria-pressed': String(isPressed), title }, name)
       button.addEventListener('click', () => {
         setAttribute(button, 'aria-pressed', String(flip()))
         changed()
       })
       return button
     }
-    const kinds = Object.entries(KINDS).map(([kind, { name }]) =>
-      toggle(name, true, () => {
+    const kinds = Object.entries(KINDS).map(([kind, { name, title }]) =>
+      toggle(name, title, DEFAULT.includes(kind), () => {
         const { kinds } = this.#filter
         if (!kinds.delete(kind)) kinds.add(kind)
         return kinds.has(kind)
       }),
     )
-    this.failed = toggle('Failed only', false, () => (this.#filter.failed = !this.#filter.failed))
+    this.failed = toggle('Failed only', undefined, false, () => (this.#filter.failed = !this.#filter.failed))
     this.failed.classList.add('failed-only')
     this.pause = h('button', { class: 'pause', title: 'Pause or resume (p)', onclick: () => this.togglePause() })
     this.shown = h('span', { class: 'quiet' })

@@ -194,14 +194,15 @@ export class Overview {
       !edges.size
         ? 'No calls yet. Choose a plugin to call one of its methods.'
         : nodes.length
-          ? `The picture shows the ${plural(nodes.length, 'plugin')} that call and are called most, of ${exact(plugins.size)}, and ${exact(drawn.length)} of ${plural(edges.size, 'pair')}. The list has all.`
+          ? `The picture shows the ${plural(nodes.length, 'plugin')} that call and are called most, of ${exact(this.#store.totals.plugins)}, and ${exact(drawn.length)} of ${plural(edges.size, 'pair')}. The list has all.`
           : '',
     )
   }
 
   #all() {
     const drawn = [...this.#store.edges.values()]
-    const nodes = [...this.#store.sorted]
+    const called = new Set(drawn.flatMap(({ from, to }) => [from, to]))
+    const nodes = this.#store.sorted.filter(plugin => called.has(plugin.name) || !this.#store.isOwn(plugin))
     for (const { from, to } of drawn)
       for (const name of [from, to]) {
         if (!this.#store.plugins.has(name) && !nodes.some(node => node.name === name)) nodes.push({ name, isUnknown: true })

@@ -27,11 +27,12 @@ export class Plugins {
         { class: 'plugin-row' },
         h('span', { class: 'condition' }),
         h('span', { class: 'name' }),
+        h('span', { class: 'badge' }),
         h('span', { class: 'badge bad' }),
         h('span', { class: 'badge wait' }),
         h('span', { class: 'figure' }),
       ),
-    update: updateRow,
+    update: (row, plugin) => updateRow(row, plugin, this.#store.isOwn(plugin)),
     open: plugin => {
       location.hash = pluginUrl(plugin.name)
     },
@@ -68,13 +69,12 @@ export class Plugins {
 
   update() {
     const all = this.#store.sorted
+    const total = plural(this.#store.totals.plugins, 'plugin')
     const shown = this.#needle
       ? all.filter(({ name, profile }) => `${name}\n${profile?.displayName ?? ''}`.toLowerCase().includes(this.#needle))
       : all
-    setText(
-      this.#found,
-      this.#needle ? `${exact(shown.length)} of ${plural(all.length, 'plugin')}` : plural(all.length, 'plugin'),
-    )
+    const found = shown.filter(plugin => !this.#store.isOwn(plugin)).length
+    setText(this.#found, this.#needle ? `${exact(found)} of ${total}` : total)
     this.#list.show(shown)
   }
 }
@@ -87,18 +87,27 @@ export function showCondition(element, plugin) {
   element.replaceChildren(icon(now), h('span', { class: 'hidden' }, `${CONDITIONS[now]}: `))
 }
 
-function updateRow(row, plugin) {
-  const [state, name, bad, wait, figure] = row.children
+function updateRow(row, plugin, isOwn) {
+  const [state, name, own, bad, wait, figure] = row.children
   const { statistics } = plugin
   showCondition(state, plugin)
+  setAttribute(name, 'class', isOwn ? 'name quiet' : 'name')
   setText(name, visible(plugin.name, 80))
+  setText(own, isOwn ? 'built in' : '')
   setText(bad, statistics?.errors ? `${count(statistics.errors)} failed` : '')
   setText(wait, statistics?.waiting ? `${count(statistics.waiting)} waiting` : '')
-  setText(figure, statistics ? (statistics.rate > 0 ? rate(statistics.rate) : count(statistics.calls)) : '')
+  const calls = statistics && `${count(statistics.calls)} ${statistics.calls === 1 ? 'call' : 'calls'}`
+  setText(figure, statistics ? (statistics.rate > 0 ? rate(statistics.rate) : calls) : '')
   setAttribute(figure, 'title', statistics ? `${plural(statistics.calls, 'call')}` : undefined)
   setAttribute(
     row,
     'title',
-    [visible(plugin.name, 1000), plugin.profile?.displayName && visible(plugin.profile.displayName)].filter(Boolean).join('\n'),
+    [
+      visible(plugin.name, 1000),
+      plugin.profile?.displayName && visible(plugin.profile.displayName),
+      isOwn && "Not one of the host's plugins: part of the engine, the inspector or the command",
+    ]
+      .filter(Boolean)
+      .join('\n'),
   )
 }

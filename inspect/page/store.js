@@ -60,15 +60,22 @@ export class Store {
     return (this.hello?.began ?? 0) + at / 1000
   }
 
-  /** All plugins, by name. */
+  /** Whether a plugin is not one of the host's, but comes with the engine, the inspector or the command `connector`. */
+  isOwn({ name, location }) {
+    return location === 'local' && (name === 'manager' || name === 'connector' || name === this.hello?.caller)
+  }
+
+  /** All plugins, by name; the engine's own are the last. */
   get sorted() {
-    return (this.#sorted ??= [...this.plugins.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)))
+    return (this.#sorted ??= [...this.plugins.values()].sort(
+      (a, b) => this.isOwn(a) - this.isOwn(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    ))
   }
 
   get totals() {
     if (this.#totals) return this.#totals
     const totals = {
-      plugins: this.plugins.size,
+      plugins: 0,
       active: 0,
       remote: 0,
       up: 0,
@@ -80,8 +87,12 @@ export class Store {
       waiting: 0,
       running: 0,
     }
-    for (const { active, link, statistics } of this.plugins.values()) {
-      if (active) totals.active++
+    for (const plugin of this.plugins.values()) {
+      const { active, link, statistics } = plugin
+      if (!this.isOwn(plugin)) {
+        totals.plugins++
+        if (active) totals.active++
+      }
       if (link) {
         totals.remote++
         if (link.state in totals) totals[link.state]++

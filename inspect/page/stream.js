@@ -7,6 +7,8 @@ const SEARCHED = 2000
 /** Rows that are dropped at once. */
 const SLICE = 500
 
+const isPartial = row => (row.kind === 'call' || row.kind === 'message') && !row.args && !row.isSought
+
 const OPPOSITE = { toPlugin: 'fromPlugin', fromPlugin: 'toPlugin' }
 
 export class Stream {
@@ -49,6 +51,11 @@ export class Stream {
     return rows.length
   }
 
+  /** Rows whose beginning is not known, and was not looked for. */
+  get partial() {
+    return this.rows.filter(isPartial)
+  }
+
   /** A line between rows, such as for a lost connection. */
   note(text) {
     this.rows.push({ id: ++this.#ids, kind: 'note', text, records: [] })
@@ -59,6 +66,7 @@ export class Stream {
     this.lastSeq = 0
     this.hasRestarted = true
     for (const known of [this.#calls, this.#requests, this.#responses]) known.clear()
+    for (const row of this.rows) row.isSought = true
   }
 
   /** The new row of a record, unless it belongs to another. */
@@ -69,12 +77,9 @@ export class Stream {
       case 'callEnded':
         return this.#pair(this.#calls, record.call, record, ofCall)
       case 'message': {
-        const message = headOf(record)
-        const { plugin, direction } = record
-        const key = way => JSON.stringify([plugin, way, message.id])
-        if (message.action === 'request') return this.#exchange(record, key(direction), this.#responses, this.#requests)
-        if (message.action === 'response')
-          return this.#exchange(record, key(OPPOSITE[direction]), this.#requests, this.#responses)
+        const { key, isBeginning, isEnd } = pairOf(record)
+        if (isBeginning) return this.#exchange(record, key, this.#responses, this.#requests)
+        if (isEnd) return this.#exchange(record, key, this.#requests, this.#responses)
         return this.#row(record, ofMessage)
       }
       case 'event':
@@ -127,14 +132,31 @@ export class Stream {
 }
 
 /** Adds a record to a row by its number, once. */
-export function insert(row, record) {
+function insert(row, record) {
   if (row.records.some(({ seq }) => seq === record.seq)) return
   row.records.push(record)
   row.records.sort((a, b) => a.seq - b.seq)
-  row.haystack = row.preview = undefined
+  row.haystack = row.preview = row.clock = undefined
 }
 
-export function ofCall(row) {
+/** Adds an earlier record to the row of its call or response. */
+export function complete(row, record) {
+  insert(row, record)
+  if (row.kind === 'call') ofCall(row)
+  else ofMessage(row)
+}
+
+/** What the records of one call, or a request and its response, have in common, and which of them a record is. */
+export function pairOf({ kind, call, plugin, direction, data }) {
+  if (kind !== 'message') return { key: `call ${call}`, isBeginning: kind === 'callQueued', isEnd: false }
+  const { action, id } = headOf({ data })
+  const isEnd = action === 'response'
+  return { key: exchangeKey(plugin, isEnd ? OPPOSITE[direction] : direction, id), isBeginning: action === 'request', isEnd }
+}
+
+const exchangeKey = (plugin, direction, id) => JSON.stringify([plugin, direction, id])
+
+function ofCall(row) {
   const part = kind => row.records.find(record => record.kind === kind)
   const [queued, started, ended] = ['callQueued', 'callStarted', 'callEnded'].map(part)
   const { from, to, key, call, at } = row.records[0]

@@ -18,6 +18,14 @@ exports['a call returns its result, and its failure is shown'] = async ({ host, 
   await viewer.shows('.made.is-failed .failure', 'add')
   await viewer.call('calculator', 'unknown', '')
   await viewer.shows('.made.is-failed .failure', 'refused by the engine')
+  // A time limit is one plugin's, and whole milliseconds.
+  await viewer.type('#timeout', '1e')
+  assert.equal(await viewer.page.$eval('#timeout', input => input.value), '1')
+  await viewer.click('.plugin-row', 'editor')
+  await viewer.shows('h1', 'editor')
+  assert.equal(await viewer.page.$eval('#timeout', input => input.value), '')
+  await viewer.click('.plugin-row', 'calculator')
+  await viewer.shows('h1', 'calculator')
   // The statistics follow.
   await viewer.shows('tr[data-method=divide] .bad', '1')
   await viewer.click('tbody button.link', 'add')

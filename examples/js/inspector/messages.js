@@ -5,6 +5,7 @@ exports['a handshake, a call and a failure are rows, each with its answer'] = as
   const { url } = await host('--quiet')
   const viewer = await view(url, { hash: '#/messages' })
   await viewer.live()
+  await viewer.click('.chip', 'Wire')
   await viewer.shows('.row.is-returned', 'handshake')
   await viewer.call('calculator', 'add', '[1, 2]')
   await viewer.shows('.made.is-returned', '3')
@@ -48,17 +49,18 @@ exports['rows are filtered by plugin, kind, failure and text'] = async ({ host, 
   await viewer.type('.toolbar [aria-label="Only this plugin"]', 'calculator')
   await only('failures', 'is-failed')
   await viewer.click('.failed-only')
-  await viewer.click('.chip', 'Messages')
   await viewer.click('.chip', 'Events')
   await viewer.click('.chip', 'Links')
   await only('calls', 'call')
   await viewer.type('.toolbar input', 'divide')
   await only('divide', 'divide')
-  // A failed call alone has no arguments: they are looked up.
+  // The arguments of a failed call are not among the failed records: they are looked up.
   await viewer.click('.failed-only')
-  await only('failed calls', 'is-failed')
-  await viewer.click('.row.is-failed')
-  await viewer.shows('.details h3', 'Arguments')
+  await only('failed calls', 'is-failed.*divide\\[\\d+,0\\] → ')
+  // The same of the requests to the plugin.
+  await viewer.click('.chip', 'Calls')
+  await viewer.click('.chip', 'Wire')
+  await only('failed requests', 'message.*engine → calculatordivide\\[\\d+,0\\] → .*failed \\d')
 }
 
 exports['a paused view holds new records, and counts them'] = async ({ host, view }) => {
@@ -97,7 +99,7 @@ exports['records that arrive too fast are counted as missed'] = async ({ host, v
   const { url } = await host('--quiet')
   const viewer = await view(url, { hash: '#/messages' })
   await viewer.live()
-  await viewer.shows('.row', 'handshake')
+  await viewer.shows('.row', 'connecting')
   await viewer.call('calculator', 'burst', '20000')
   await viewer.shows('.made.is-returned', '20000')
   await viewer.go('#/messages')
@@ -149,6 +151,54 @@ exports['requests and responses are paired by id, direction and order'] = async 
   assert.deepEqual(rows, [
     [...paired, 'engine old failed 1'],
     [...paired, 'engine old failed 2'],
+  ])
+}
+
+exports['the beginnings of rows are found by id, direction and order'] = async ({ host, view }) => {
+  const { url } = await host('--quiet')
+  const viewer = await view(url)
+  await viewer.live()
+  const rows = await viewer.page.evaluate(async () => {
+    const { Stream } = await import('/stream.js')
+    const { findBeginnings } = await import('/beginnings.js')
+    const message = (seq, direction, data) => ({ seq, at: seq, kind: 'message', plugin: 'p', direction, data })
+    const request = (seq, direction, id) => message(seq, direction, { action: 'request', id, key: 'k', payload: [seq] })
+    const response = (seq, direction, id, more) => message(seq, direction, { action: 'response', id, key: 'k', ...more })
+    const call = (seq, kind, more) => ({ seq, at: seq, kind, call: 1, from: 'a', to: 'p', key: 'k', ...more })
+    const kept = [
+      call(2, 'callQueued', { data: ['first'] }),
+      call(3, 'callStarted', { waited: 1 }),
+      // The same id twice, and a request in the other direction.
+      request(10, 'toPlugin', 1),
+      response(11, 'fromPlugin', 1),
+      request(12, 'toPlugin', 1),
+      request(13, 'fromPlugin', 1),
+      response(14, 'fromPlugin', 1, { error: 'no' }),
+      // Far from its beginning; and a response that was answered before.
+      ...Array.from({ length: 2500 }, (_, index) => ({ seq: 100 + index, at: 0, kind: 'event', from: 'p', key: 'e', data: [] })),
+      call(3000, 'callEnded', { outcome: 'failed', data: 'no', ran: 1 }),
+      response(3001, 'fromPlugin', 1, { error: 'again' }),
+    ]
+    const stream = new Stream()
+    stream.append(kept.filter(({ seq }) => [14, 3000, 3001].includes(seq)))
+    let requests = 0
+    await findBeginnings(stream.partial.reverse(), async (before, limit) => {
+      requests++
+      const older = kept.filter(({ seq }) => seq < before)
+      return { records: older.slice(-limit), more: older.length > limit }
+    })
+    return [
+      requests,
+      stream.partial.length,
+      ...stream.rows.map(({ kind, from, args, records }) => [kind, from, JSON.stringify(args?.data), records.length].join(' ')),
+    ]
+  })
+  assert.deepEqual(rows, [
+    4,
+    0,
+    'message engine {"action":"request","id":1,"key":"k","payload":[12]} 2',
+    'call a ["first"] 3',
+    'message engine  1',
   ])
 }
 

@@ -4,6 +4,7 @@
 #[rustfmt::skip]
 const FILES: &[(&str, &str, &str)] = &[
     ("app.js", JS, include_str!("../../page/app.js")),
+    ("beginnings.js", JS, include_str!("../../page/beginnings.js")),
     ("call.js", JS, include_str!("../../page/call.js")),
     ("charts.js", JS, include_str!("../../page/charts.js")),
     ("connection.js", JS, include_str!("../../page/connection.js")),
