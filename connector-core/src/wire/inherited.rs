@@ -73,7 +73,7 @@ impl InheritedMembers {
     }
 }
 
-/// Milliseconds that are not negative, in any notation.
+/// Milliseconds that are not negative, in any notation, rounded up. In whole milliseconds, so that what is read is written again.
 fn duration(millis: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(millis / 1000.0).ok()
+    (millis >= 0.0).then(|| Duration::from_millis(millis.ceil() as u64))
 }
