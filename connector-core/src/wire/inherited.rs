@@ -75,5 +75,5 @@ impl InheritedMembers {
 
 /// Milliseconds that are not negative, in any notation, rounded up. In whole milliseconds, so that what is read is written again.
 fn duration(millis: f64) -> Option<Duration> {
-    (millis >= 0.0).then(|| Duration::from_millis(millis.ceil() as u64))
+    (0.0..=u64::MAX as f64).contains(&millis).then(|| Duration::from_millis(millis.ceil() as u64))
 }
