@@ -73,7 +73,7 @@ impl TestHost {
     /// A host with an [`Engine`] as [`Engine::new`] makes it.
     ///
     /// # Panics
-    /// There is no tokio runtime.
+    /// Panics if called outside a tokio runtime.
     pub async fn new() -> TestHost {
         TestHost::with(Engine::builder()).await
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_core::{Context, Engine, Json, Payload, Plugin, PluginClient, Registration, Rest};
+use connector_core::{Context, Engine, Json, Payload, Plugin, PluginClient, Registration, Rest, runtime};
 use serde_json::{Value, json};
 use support::{End, IPC_PLUGIN, NATIVE_PLUGIN, Plugin as Process, SOCKETIO_PLUGIN};
 use transport_ipc::{ChannelKind, Program, local};
@@ -40,20 +40,12 @@ async fn at(location: &str, name: &'static str) -> (Registration, Box<dyn std::a
             static NEXT: AtomicUsize = AtomicUsize::new(0);
             let address = format!("pairs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let (url, serving) = local::serve(&address, move || named(name)).unwrap();
-            let task = tokio::spawn(serving);
-            (local::plugin(name, &url), Box::new(AbortOnDrop(task.abort_handle())))
+            let serving = runtime::spawn(async { drop(serving.await) });
+            (local::plugin(name, &url), Box::new(serving))
         }
         "thread" => alone(worker(Placement::Thread)),
         "task" => alone(worker(Placement::Task)),
         other => unreachable!("{other}"),
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

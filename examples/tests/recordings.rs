@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use conformance::{Script, probe, run_script};
-use connector_core::{ClientConfig, ClientConnector, Engine, ExternalProfile, Plugin, Registration, serve};
+use connector_core::{ClientConfig, ClientConnector, Engine, ExternalProfile, Plugin, Registration, runtime, serve};
 use connector_inspect::{Capture, Recorder, RecorderOptions, Replay, Report, as_plugin};
 use serde_json::{Value, json};
 use support::{End, IPC_PLUGIN, NATIVE_PLUGIN, Plugin as Process, SOCKETIO_PLUGIN, assert_same, expected};
@@ -37,20 +37,13 @@ async fn probe_at(location: &str) -> (Registration, Box<dyn std::any::Any>) {
         "local socket" => {
             let server = LocalServer::bind(&LocalName::unique(), LocalConfig::default()).unwrap();
             let url = server.url();
-            let serving = tokio::spawn(serve(server, probe, ClientConfig::default()));
-            (transport_ipc::local::plugin("probe", &url), Box::new(AbortOnDrop(serving.abort_handle())))
+            let serving = serve(server, probe, ClientConfig::default());
+            let serving = runtime::spawn(async { drop(serving.await) });
+            (transport_ipc::local::plugin("probe", &url), Box::new(serving))
         }
         "thread" => alone(worker(Placement::Thread)),
         "task" => alone(worker(Placement::Task)),
         other => unreachable!("{other}"),
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

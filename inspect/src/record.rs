@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 ///
 /// Which members are present follows from [`kind`](Record::kind). As JSON, absent members are omitted, and unknown members
 /// are ignored when a record is read.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -18,47 +19,33 @@ pub struct Record {
     /// What happened.
     pub kind: Kind,
     /// `Message`, `Link`, `BadFrame`: the plugin behind the link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<Box<str>>,
     /// `Message`: the direction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// Calls: their number, the same in all records of a call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<u64>,
     /// Calls: the caller. `Event`: the emitter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Box<str>>,
     /// Calls: the target as the caller named it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Box<str>>,
     /// Calls: the method. `Event`: the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Box<str>>,
     /// `Event`: the number of subscriptions that receive it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listeners: Option<usize>,
     /// `CallStarted`, `CallEnded`: microseconds in the queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited: Option<u64>,
     /// `CallEnded`: microseconds running; absent if the call did not run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran: Option<u64>,
     /// `CallEnded`: how.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// `Link`: the state, as `LinkState` displays it. `BadFrame`: why the frame cannot be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Box<str>>,
     /// `Message`: the message as on the wire. `CallQueued`, `Event`: the arguments. `CallEnded`: the result or the error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Box<RawValue>>,
     /// The length of the data in bytes, approximately for values, if they are not kept whole. Then `data` is a JSON string with
     /// their beginning, or a message without its payload, or absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<usize>,
     /// `Missed`: how many records are missing here, whose numbers are left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<u64>,
 }
 

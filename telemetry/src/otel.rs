@@ -73,8 +73,8 @@ pub fn parent(call: &connector_core::Context) -> Context {
     call.trace().map(context).unwrap_or_default()
 }
 
-/// The trace context of a span, for calls that belong to it ([`PluginClient::with_trace`]). `None` if there is no span in
-/// `context`.
+/// The trace context of a span, for calls that belong to it ([`PluginClient::with_trace`]). `None` if `context`
+/// has no span.
 ///
 /// [`PluginClient::with_trace`]: connector_core::PluginClient::with_trace
 pub fn trace_context(context: &Context) -> Option<TraceContext> {

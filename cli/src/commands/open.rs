@@ -20,8 +20,8 @@ use crate::recording::{self, RecordTo};
 /// Shows plugins in a browser: what they expose, calls by hand, events as they come, and every message.
 ///
 /// It starts an engine with the plugins, serves a page on this machine, prints its URL, and opens a browser if it runs in a
-/// terminal. A plugin that cannot be activated is shown with its error, and can be retried in the page. The URL contains a token:
-/// whoever has it can call the plugins. Ctrl-C and SIGTERM end it gracefully, and a second one at once.
+/// terminal. A plugin that cannot be activated is shown with its error, and can be retried in the page. The URL contains a token
+/// that lets its holder call the plugins. Ctrl-C or SIGTERM stops it gracefully; a second one stops it at once.
 #[derive(Args)]
 pub(crate) struct Open {
     /// The URL of a plugin, which gets the name `plugin`.

@@ -117,7 +117,7 @@ impl HostFile {
         }
         let folder = self.source.folder().join(table.cwd.as_ref().map(PathBuf::from).unwrap_or_default());
         if table.args.is_none() && text.contains(' ') && !folder.join(text).exists() {
-            let hint = "there is no such program; give its arguments as \"args\", a list";
+            let hint = "no program has this name: pass its arguments separately, as the list \"args\"";
             return Err(self.source.error(command.span(), hint));
         }
         let mut program = Program::new(text).args(table.args.iter().flatten()).current_dir(folder);

@@ -98,11 +98,11 @@ impl std::fmt::Display for Names<'_> {
 /// ```no_run
 /// use connector_inspect::Replay;
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(calculator: connector_core::Registration) -> Result<(), Box<dyn std::error::Error>> {
 /// // Does the calculator still do what it did?
 /// let mut replay = Replay::engine("session.ndjson", "calculator")?;
-/// # let registration: connector_core::Registration = unimplemented!();
-/// replay.dial(registration).await?; // for example transport_ws::plugin("calculator", "ws://127.0.0.1:4000")
+/// // `calculator` is, for example, `transport_ws::plugin("calculator", "ws://127.0.0.1:4000")`.
+/// replay.dial(calculator).await?;
 /// let report = replay.finish();
 /// assert!(report.differences.is_empty(), "{report}");
 /// # Ok(()) }

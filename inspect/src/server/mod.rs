@@ -126,7 +126,8 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// The URL for a browser, with the token: whoever has it can see what the plugins exchange. Not for logs.
+    /// The URL to open in a browser, including the token. Keep it out of logs: the token grants access to everything that
+    /// the plugins exchange.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -20,13 +20,13 @@ struct Queue {
     bytes: usize,
 }
 
-/// There is no capacity for a message.
+/// The outbox is full.
 #[derive(Debug)]
 pub(super) struct Full;
 
 impl Outbox {
     /// # Errors
-    /// There is no capacity for it.
+    /// The outbox is full. The message is dropped.
     pub(super) fn push(&self, message: String) -> Result<(), Full> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !queue.messages.is_empty() && queue.bytes + message.len() > MAX_BYTES {

@@ -29,7 +29,7 @@ pub(super) struct Sums {
 
 /// The histogram's precision in decimal digits: one is one part in 16.
 const DIGITS: u8 = 1;
-/// The longest duration that is told apart: an hour. It bounds a histogram to 2 KB.
+/// Longer durations are counted as this one, an hour. Bounds a histogram to 2 KB.
 const MAX_DURATION: u64 = 3_600_000_000;
 
 impl Counters {
