@@ -33,7 +33,7 @@ const DIGITS: u8 = 1;
 const MAX_DURATION: u64 = 3_600_000_000;
 
 impl Counters {
-    pub(super) fn queued(&mut self) {
+    pub(super) fn waits(&mut self) {
         self.sums.calls.waiting += 1;
     }
 
@@ -41,13 +41,16 @@ impl Counters {
         self.sums.calls.waiting = self.sums.calls.waiting.saturating_sub(1);
     }
 
-    pub(super) fn started(&mut self) {
-        self.withdrawn();
+    pub(super) fn started(&mut self, has_waited: bool) {
+        if has_waited {
+            self.withdrawn();
+        }
         self.sums.calls.running += 1;
     }
 
     pub(super) fn ended(
         &mut self,
+        has_waited: bool,
         waited: Duration,
         ran: Option<Duration>,
         is_dropped: bool,
@@ -64,7 +67,8 @@ impl Counters {
                     let _ = histogram.record(duration.clamp(1, MAX_DURATION));
                 }
             }
-            None => self.withdrawn(),
+            None if has_waited => self.withdrawn(),
+            None => {}
         }
         self.sums.calls.calls += 1;
         self.sums.calls.dropped += u64::from(is_dropped);

@@ -9,7 +9,9 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use connector_core::{CallError, CallOutcome, Excerpt, LinkState, Observation, ObservedCall, Observer, Refusal};
+use connector_core::{
+    CallError, CallOutcome, Excerpt, Interests, LinkState, Observation, ObservedCall, Observer, Refusal,
+};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
@@ -156,21 +158,21 @@ impl Statistics {
             _ => None,
         };
         let is_dropped = matches!(outcome, CallOutcome::Dropped);
-        let end = |counters: &mut Counters| counters.ended(waited, ran, is_dropped, error);
+        let end =
+            |has_waited| move |counters: &mut Counters| counters.ended(has_waited, waited, ran, is_dropped, error);
         match unknown(outcome) {
             // Its names are not the engine's: they would fill the table.
             Some(names_to_count) if ran.is_none() => {
-                self.withdraw(names);
+                if call.has_waited {
+                    self.withdraw(names);
+                }
                 let (to, method) = match names_to_count {
                     Unknown::Plugin => (OTHER, OTHER),
                     Unknown::Method => (plugin_of(call.to), OTHER),
                 };
-                self.update([call.from, to, method], |counters| {
-                    counters.queued();
-                    end(counters);
-                });
+                self.update([call.from, to, method], end(false));
             }
-            _ => self.update(names, end),
+            _ => self.update(names, end(call.has_waited)),
         }
     }
 
@@ -252,17 +254,15 @@ fn unknown(outcome: &CallOutcome<'_>) -> Option<Unknown> {
 }
 
 impl Observer for Statistics {
-    fn wants_messages(&self) -> bool {
-        false
+    fn interests(&self) -> Interests {
+        Interests::ALL - Interests::MESSAGES - Interests::CALL_QUEUED
     }
 
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
-            Observation::CallQueued { call, .. } => {
-                self.update([call.from, call.to, call.method], Counters::queued);
-            }
+            Observation::CallWaits { call, .. } => self.update([call.from, call.to, call.method], Counters::waits),
             Observation::CallStarted { call, .. } => {
-                self.update([call.from, call.to, call.method], Counters::started);
+                self.update([call.from, call.to, call.method], |counters| counters.started(call.has_waited));
             }
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
