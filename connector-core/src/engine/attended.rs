@@ -45,10 +45,10 @@ impl Attended<'_> {
     }
 
     /// The call runs. Returns what continues with it to its target.
-    pub(super) fn start(&mut self, now: Instant, target: &Entry, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
+    pub(super) fn start(&mut self, now: Instant, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
         let mut scope = self.scope.clone();
         if let Some(observed) = &mut self.observed
-            && let Some(trace) = observed.starts(now, target)
+            && let Some(trace) = observed.starts(now, queued.target())
         {
             scope = Some(Scope::with_trace(scope.as_ref(), trace));
         }

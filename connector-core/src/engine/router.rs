@@ -17,7 +17,7 @@ use super::{EngineState, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
 use crate::link::PendingCall;
-use crate::plugin::{Context, MethodResult, Scope};
+use crate::plugin::{Context, Handler, MethodResult, Scope};
 use crate::runtime::{self, BoxFuture, Instant};
 use crate::session::HANDSHAKE;
 use crate::sync::lock;
@@ -54,7 +54,7 @@ impl EngineState {
                 return Err(not_activated(caller, &target, method));
             }
         }
-        let Some(exposed_method) = target.interface().exposed(method) else {
+        let Some(exposed) = target.interface().exposed(method) else {
             return Err(Refusal::NotExposed {
                 target: root.to_owned(),
                 caller: caller.name.to_string(),
@@ -63,8 +63,10 @@ impl EngineState {
             }
             .into());
         };
+        let handler = if path.len() == root.len() { exposed.handler } else { None };
         let on_behalf_of = self.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, target, exposed.name)?;
+        let target = queued.target();
         if !queued.has_started() {
             match &mut attended {
                 None => poll_fn(|cx| queued.poll_started(cx)).await?,
@@ -74,7 +76,7 @@ impl EngineState {
             may_call(caller, queued.method(), &target.name)?;
         }
         let now = runtime::now();
-        let scope = attended.and_then(|attended| attended.start(now, &target, &queued));
+        let scope = attended.and_then(|attended| attended.start(now, &queued));
         // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
         let own_end = now.checked_add(target.options.queue_timeout);
         let end = match scope.as_ref().and_then(|scope| scope.deadline) {
@@ -82,7 +84,7 @@ impl EngineState {
             Some(callers) => Some(own_end.map_or(callers, |own| own.min(callers))),
         };
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args, scope, end)?;
+        let mut running = self.start(&queued, called_path, handler, args, scope, end)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -91,17 +93,18 @@ impl EngineState {
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
     }
 
-    /// Starts a call that has passed the queue.
+    /// Starts a call that has passed the queue. `handler` runs its method, if that is known already; `end` is when its time
+    /// is over.
     fn start<'a>(
         self: &Arc<Self>,
-        caller: &Entry,
-        target: &'a Arc<Entry>,
+        queued: &'a QueuedCall<'_>,
         path: Name,
-        method: Name,
+        handler: Option<Handler>,
         args: Payload,
         scope: Option<Arc<Scope>>,
         end: Option<Instant>,
     ) -> Result<Running<'a>, CallError> {
+        let (caller, target, method) = (queued.caller(), queued.target(), queued.method().clone());
         match &target.location {
             Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());
@@ -112,8 +115,6 @@ impl EngineState {
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target))
                     .for_call(scope);
                 let context = Context::new(caller.name.clone(), path, method, client, end);
-                let interface = target.interface();
-                let handler = if context.path() == target.name { interface.handler(context.method()) } else { None };
                 let run = current::within(target.number, caller.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
