@@ -119,6 +119,7 @@ impl Observers {
     }
 
     /// A call to observe until its end, if they want any.
+    #[inline]
     pub(super) fn call<'a>(
         &'a self,
         from: &'a str,
