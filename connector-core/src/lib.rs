@@ -126,8 +126,8 @@ pub use connector::{
     Traffic,
 };
 pub use engine::{
-    Access, CallOutcome, DefaultPolicy, Direction, Engine, EngineBuilder, LinkState, Observation, ObservedCall,
-    Observer, Observing, Operation, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
+    Access, CallOutcome, DefaultPolicy, Direction, Engine, EngineBuilder, Interests, LinkState, Observation,
+    ObservedCall, Observer, Observing, Operation, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
 };
 pub use error::{
     ActivateError, CallError, Fault, LinkLost, Refusal, RegisterError, ServiceError, UpdateError, WrongResult,

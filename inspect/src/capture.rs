@@ -80,7 +80,8 @@ impl Capture {
         (self.max_data, self.values, self.redaction.pointers())
     }
 
-    /// The record of an observation; `None` for a kind that this version does not know.
+    /// The record of an observation; `None` for those that are not recorded: [`Observation::CallWaits`], whose time
+    /// [`Observation::CallStarted`] has, and kinds that this version does not know.
     pub fn record(&self, observation: &Observation<'_>) -> Option<Record> {
         let mut record = Record::default();
         match observation {
@@ -97,7 +98,7 @@ impl Capture {
                 of_call(&mut record, Kind::CallQueued, call);
                 self.keep_payload(&mut record, args, self.serialized());
             }
-            Observation::CallStarted { call, waited } => {
+            Observation::CallStarted { call, waited, .. } => {
                 of_call(&mut record, Kind::CallStarted, call);
                 record.waited = Some(micros(*waited));
             }

@@ -17,5 +17,5 @@ pub(crate) fn plugin_of(path: &str) -> &str {
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
 }

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use connector_core::{CallOutcome, Engine, Observation, ObservedCall, Observer, Observing, TraceContext};
+use connector_core::{CallOutcome, Engine, Interests, Observation, ObservedCall, Observer, Observing, TraceContext};
 use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
@@ -131,12 +131,12 @@ impl<T: Tracer> Telemetry<T> {
         self.calls().insert(call.number, Spans { client, server: None });
     }
 
-    fn start(&self, call: &ObservedCall<'_>) {
+    fn start(&self, call: &ObservedCall<'_>, url: Option<&str>) {
         let mut calls = self.calls();
         let Some(spans) = calls.get_mut(&call.number) else { return };
         let parent = context_of(&spans.client);
         let server = spans.server.insert(self.span(SpanKind::Server, call, &parent));
-        for attribute in call.url.into_iter().flat_map(server_attributes) {
+        for attribute in url.into_iter().flat_map(server_attributes) {
             spans.client.set_attribute(attribute.clone());
             server.set_attribute(attribute);
         }
@@ -179,14 +179,14 @@ impl<T> Observer for Telemetry<T>
 where
     T: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
 {
-    fn wants_messages(&self) -> bool {
-        false
+    fn interests(&self) -> Interests {
+        Interests::CALL_QUEUED | Interests::CALL_STARTED | Interests::CALL_ENDED
     }
 
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
             Observation::CallQueued { call, .. } => self.begin(call),
-            Observation::CallStarted { call, .. } => self.start(call),
+            Observation::CallStarted { call, url, .. } => self.start(call, *url),
             Observation::CallEnded { call, waited, ran, outcome } => self.end(call, *waited, *ran, outcome),
             _ => {}
         }

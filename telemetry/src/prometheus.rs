@@ -24,7 +24,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use connector_core::{CallOutcome, Engine, Observation, ObservedCall, Observing};
+use connector_core::{CallOutcome, Engine, Interests, Observation, ObservedCall, Observer, Observing};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -58,12 +58,7 @@ pub fn observe(engine: &Engine) -> Metrics {
         client,
     );
     registry.register_with_unit("rpc_server_call_duration", "Time during which methods ran", Unit::Seconds, server);
-    let observing = engine.observe(move |observation: &Observation<'_>| {
-        if let Observation::CallEnded { call, waited, ran, outcome } = observation {
-            durations.add(call, *waited, *ran, outcome);
-        }
-    });
-    Metrics { registry: Arc::new(registry), _observing: Arc::new(observing) }
+    Metrics { registry: Arc::new(registry), _observing: Arc::new(engine.observe(durations)) }
 }
 
 impl Metrics {
@@ -103,6 +98,18 @@ impl Default for Durations {
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         let family = || Family::new_with_constructor(histogram);
         Durations { client: family(), server: family(), methods: Methods::default() }
+    }
+}
+
+impl Observer for Durations {
+    fn interests(&self) -> Interests {
+        Interests::CALL_ENDED
+    }
+
+    fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::CallEnded { call, waited, ran, outcome } = observation {
+            self.add(call, *waited, *ran, outcome);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use connector_core::{Action, Direction, Id, Observation, Observer};
+use connector_core::{Action, Direction, Id, Interests, Observation, Observer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -123,6 +123,10 @@ struct Stopwatch {
 }
 
 impl Observer for Stopwatch {
+    fn interests(&self) -> Interests {
+        Interests::MESSAGES
+    }
+
     fn observe(&self, observation: &Observation<'_>) {
         let Observation::Message { plugin, direction, message, .. } = observation else { return };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);

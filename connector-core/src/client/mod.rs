@@ -193,12 +193,11 @@ impl PluginClient {
         match &self.location {
             Location::Local { .. } => {
                 let (engine, entry) = self.engine("call")?;
-                match engine.attends(scope.as_ref()) {
-                    false => engine.call(&entry, target, method, args, None).await,
-                    true => {
-                        let attended = engine.attend(&entry, target, method, scope, args);
-                        Box::pin(engine.call_attended(&entry, target, method, attended)).await
-                    }
+                let mut attended = engine.attend(&entry, target, method, scope, &args);
+                let outcome = engine.call(&entry, target, method, args, attended.as_deref_mut()).await;
+                match attended {
+                    None => outcome,
+                    Some(attended) => attended.end(outcome),
                 }
             }
             Location::Remote(remote) => remote.call(target, method, args, scope).await,

@@ -1,5 +1,6 @@
 //! Calls that are observed, belong to a trace or have a deadline: what they need in addition to others.
 
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,38 +8,47 @@ use std::time::Duration;
 use super::EngineState;
 use super::call::QueuedCall;
 use super::entry::Entry;
-use super::observer::OngoingCall;
+use super::observer::Interests;
+use super::observers::OngoingCall;
 use crate::error::CallError;
 use crate::plugin::Scope;
-use crate::runtime;
+use crate::runtime::{self, Instant};
 use crate::wire::Payload;
 
-pub(crate) struct Attended {
-    /// Until the call begins. Here, because the call's future would keep a second copy.
-    args: Payload,
+pub(crate) struct Attended<'a> {
+    path: &'a str,
+    method: &'a str,
     scope: Option<Arc<Scope>>,
-    /// The time that the caller has left.
-    limit: Option<Duration>,
-    observed: Option<OngoingCall>,
+    /// The time that the caller had left at first, if it is limited.
+    limit: Duration,
+    observed: Option<OngoingCall<'a>>,
 }
 
-impl Attended {
-    fn is_out_of_time(&self) -> bool {
-        self.scope.as_ref().is_some_and(|scope| scope.is_out_of_time())
+impl Attended<'_> {
+    fn late(&self) -> CallError {
+        CallError::deadline(self.path, self.method, self.limit)
     }
 
-    /// The call does not run at once.
-    pub(super) fn waits(&mut self) {
+    /// The call does not run at once, but only after this.
+    ///
+    /// # Errors
+    /// Those of `activation_or_turn`, or the caller's time is over.
+    pub(super) async fn wait_for(
+        &mut self,
+        activation_or_turn: impl Future<Output = Result<(), CallError>>,
+    ) -> Result<(), CallError> {
         if let Some(observed) = &mut self.observed {
             observed.waits();
         }
+        let deadline = self.scope.as_ref().and_then(|scope| scope.deadline);
+        runtime::timeout_at(deadline, pin!(activation_or_turn)).await.unwrap_or_else(|| Err(self.late()))
     }
 
     /// The call runs. Returns what continues with it to its target.
-    pub(super) fn start(&mut self, target: &Arc<Entry>, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
+    pub(super) fn start(&mut self, now: Instant, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
         let mut scope = self.scope.clone();
         if let Some(observed) = &mut self.observed
-            && let Some(trace) = observed.started(target)
+            && let Some(trace) = observed.starts(now, queued.target())
         {
             scope = Some(Scope::with_trace(scope.as_ref(), trace));
         }
@@ -48,11 +58,12 @@ impl Attended {
         scope
     }
 
-    fn end(&mut self, path: &str, method: &str, outcome: Result<Payload, CallError>) -> Result<Payload, CallError> {
-        let outcome = match (self.limit, outcome) {
+    /// The call has ended. Returns what its caller gets.
+    pub(crate) fn end(mut self, outcome: Result<Payload, CallError>) -> Result<Payload, CallError> {
+        let outcome = match outcome {
             // Calls that are made for this one end at the same time, and then their errors may arrive first.
-            (Some(limit), Err(_)) if self.is_out_of_time() => Err(CallError::deadline(path, method, limit)),
-            (_, outcome) => outcome,
+            Err(_) if self.scope.as_ref().is_some_and(|scope| scope.is_out_of_time()) => Err(self.late()),
+            outcome => outcome,
         };
         if let Some(observed) = &mut self.observed {
             observed.ended(&outcome);
@@ -62,45 +73,21 @@ impl Attended {
 }
 
 impl EngineState {
-    /// Whether a call with this scope is to be attended.
-    pub(crate) fn attends(&self, scope: Option<&Arc<Scope>>) -> bool {
-        scope.is_some() || self.observers.is_present()
-    }
-
-    #[cold]
-    pub(crate) fn attend(
-        &self,
-        caller: &Entry,
-        path: &str,
-        method: &str,
+    /// What a call with this scope needs in addition to others; `None` for most.
+    // PERF: docs/performance.md, "Observers": boxed, because in the future itself it would cost all calls.
+    pub(crate) fn attend<'a>(
+        &'a self,
+        caller: &'a Entry,
+        path: &'a str,
+        method: &'a str,
         scope: Option<Arc<Scope>>,
-        args: Payload,
-    ) -> Box<Attended> {
-        let limit = scope.as_ref().and_then(|scope| scope.time_left());
-        let observers = &self.observers;
-        let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), &args));
-        Box::new(Attended { args, scope, limit, observed })
-    }
-
-    /// Like [`call`](EngineState::call), within the caller's time, and tells the observers.
-    // PERF: docs/performance.md, "Observers": its callers box it, because inside their futures it would cost all calls.
-    pub(crate) async fn call_attended(
-        self: &Arc<Self>,
-        caller: &Arc<Entry>,
-        path: &str,
-        method: &str,
-        mut attended: Box<Attended>,
-    ) -> Result<Payload, CallError> {
-        let outcome = {
-            let (limit, args) = (attended.limit, std::mem::replace(&mut attended.args, Payload::null()));
-            let call = pin!(self.call(caller, path, method, args, Some(&mut attended)));
-            match limit {
-                None => call.await,
-                Some(limit) => Box::pin(runtime::timeout(limit, call))
-                    .await
-                    .unwrap_or_else(|| Err(CallError::deadline(path, method, limit))),
-            }
-        };
-        attended.end(path, method, outcome)
+        args: &Payload,
+    ) -> Option<Box<Attended<'a>>> {
+        if scope.is_none() && !self.observers.want(Interests::CALLS) {
+            return None;
+        }
+        let limit = scope.as_ref().and_then(|scope| scope.time_left()).unwrap_or_default();
+        let observed = self.observers.call(&caller.name, path, method, scope.as_ref(), args);
+        Some(Box::new(Attended { path, method, scope, limit, observed }))
     }
 }

@@ -144,7 +144,7 @@ impl<'a> QueuedCall<'a> {
         clock: &'a LogicalClock,
         caller: &Arc<Entry>,
         on_behalf_of: Option<Arc<Entry>>,
-        target: &Arc<Entry>,
+        target: Arc<Entry>,
         method: Name,
     ) -> Result<QueuedCall<'a>, Refusal> {
         let requester = on_behalf_of.as_ref().unwrap_or(caller);
@@ -153,7 +153,7 @@ impl<'a> QueuedCall<'a> {
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
             on_behalf_of,
-            target: Arc::clone(target),
+            target,
             method,
             created: if recorded { clock.tick() } else { 0 },
             started: AtomicU64::new(0),
@@ -166,6 +166,7 @@ impl<'a> QueuedCall<'a> {
         }
         // From here on the guard leaves the queue on drop.
         let queued = QueuedCall { call, clock, recorded };
+        let Call { target, .. } = &*queued.call;
         let call = &queued.call;
         let entered = lock(&target.queue).enter(&call.method, Arc::clone(call));
         match entered {
@@ -206,6 +207,14 @@ impl<'a> QueuedCall<'a> {
 
     pub(super) fn method(&self) -> &Name {
         &self.call.method
+    }
+
+    pub(super) fn caller(&self) -> &Arc<Entry> {
+        &self.call.caller
+    }
+
+    pub(super) fn target(&self) -> &Arc<Entry> {
+        &self.call.target
     }
 
     /// Ready when the call may run.

@@ -9,7 +9,7 @@ use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
 use super::health::{Health, LivenessEvent};
-use super::observer::{Direction, Observation};
+use super::observer::{Direction, Interests, Observation};
 use super::remote::{EngineCommand, RemotePlugin};
 use super::supervisor;
 use crate::connector::{Link, LinkEnd};
@@ -84,7 +84,7 @@ impl EngineRole {
     }
 
     fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
-        if self.remote.observers.want_messages() {
+        if self.remote.observers.want(Interests::MESSAGES) {
             self.remote.observers.tell(&observation(&self.remote.name));
         }
     }
@@ -191,12 +191,12 @@ impl Role for EngineRole {
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {
-                            let outcome = match engine.attends(scope.as_ref()) {
-                                false => engine.call(&caller, &target, &method, args, None).await,
-                                true => {
-                                    let attended = engine.attend(&caller, &target, &method, scope, args);
-                                    Box::pin(engine.call_attended(&caller, &target, &method, attended)).await
-                                }
+                            let mut attended = engine.attend(&caller, &target, &method, scope, &args);
+                            let call = engine.call(&caller, &target, &method, args, attended.as_deref_mut());
+                            let outcome = call.await;
+                            let outcome = match attended {
+                                None => outcome,
+                                Some(attended) => attended.end(outcome),
                             };
                             check_outcome(outcome, &caller.options.json_limits())
                         };

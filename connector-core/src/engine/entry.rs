@@ -80,10 +80,13 @@ pub(super) struct Interface {
     pub(super) profile: Profile,
 }
 
-struct Exposed {
-    name: Name,
+/// A method that may be called.
+#[derive(Clone)]
+pub(super) struct Exposed {
+    /// As stored here.
+    pub(super) name: Name,
     /// Set if the plugin is in this process and the method does not belong to a service.
-    handler: Option<Handler>,
+    pub(super) handler: Option<Handler>,
 }
 
 impl Interface {
@@ -103,17 +106,10 @@ impl Interface {
         self.methods.get(at)
     }
 
-    /// The method's name as stored here, if it may be called.
-    pub(super) fn exposed(&self, method: &str) -> Option<Name> {
-        match self.method(method) {
-            Some(exposed) => Some(exposed.name.clone()),
-            None => (method == CAN_DEACTIVATE).then(|| Name::new_static(CAN_DEACTIVATE)),
-        }
-    }
-
-    /// The handler of a method of the plugin itself, if the plugin is in this process.
-    pub(super) fn handler(&self, method: &str) -> Option<&Handler> {
-        self.method(method)?.handler.as_ref()
+    /// The method, if it may be called.
+    pub(super) fn exposed(&self, method: &str) -> Option<Exposed> {
+        let always = || Exposed { name: Name::new_static(CAN_DEACTIVATE), handler: None };
+        self.method(method).cloned().or_else(|| (method == CAN_DEACTIVATE).then(always))
     }
 
     /// Whether the plugin's profile lists the method.

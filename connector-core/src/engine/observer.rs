@@ -1,20 +1,11 @@
-//! What an engine tells its observers. Without one, each place costs a branch.
+//! What an engine tells its observers.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::{BitOr, Sub};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
-use super::entry::Entry;
 use super::link_state::LinkState;
 use crate::error::CallError;
-use crate::guard;
-use crate::plugin::Scope;
-use crate::runtime::{self, Instant};
-use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, Message, Name, Payload, TraceContext};
+use crate::wire::{DecodeError, Message, Payload, TraceContext};
 
 /// Watches an engine: see [`Engine::observe`](crate::Engine::observe).
 ///
@@ -26,15 +17,14 @@ pub trait Observer: Send + Sync + 'static {
     /// without end. A panic is traced, and the other observers and the engine continue.
     fn observe(&self, observation: &Observation<'_>);
 
-    /// Whether it is to observe messages ([`Observation::Message`] and [`Observation::BadFrame`]), which are most of what
-    /// happens. Asked once, when it is attached. Default: `true`.
-    fn wants_messages(&self) -> bool {
-        true
+    /// What it is to be told; the rest costs nothing. Asked once, when it is attached. Default: [`Interests::ALL`].
+    fn interests(&self) -> Interests {
+        Interests::ALL
     }
 
     /// The trace context that continues with a call to its target, in place of the caller's: for example that of a span
-    /// that the observer has begun for it. Called once for each call that runs, after its
-    /// [`CallStarted`](Observation::CallStarted), under the same conditions as [`observe`](Observer::observe). Of several
+    /// that the observer has begun for it. Called at most once for each call, after its
+    /// [`CallStarted`](Observation::CallStarted) if the observer is told that, under the same conditions as [`observe`](Observer::observe). Of several
     /// observers, the one that was attached first and returns a context decides. Default: the caller's context continues.
     fn trace(&self, call: &ObservedCall<'_>) -> Option<TraceContext> {
         let _ = call;
@@ -45,6 +35,59 @@ pub trait Observer: Send + Sync + 'static {
 impl<F: Fn(&Observation<'_>) + Send + Sync + 'static> Observer for F {
     fn observe(&self, observation: &Observation<'_>) {
         self(observation);
+    }
+}
+
+/// Kinds of [`Observation`]s: see [`Observer::interests`].
+///
+/// ```
+/// use connector_core::Interests;
+///
+/// let all_but_messages = Interests::ALL - Interests::MESSAGES;
+/// let only_outcomes = Interests::CALL_ENDED | Interests::LINK;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interests(pub(super) u8);
+
+impl Interests {
+    /// [`Observation::CallQueued`].
+    pub const CALL_QUEUED: Interests = Interests(1);
+    /// [`Observation::CallWaits`].
+    pub const CALL_WAITS: Interests = Interests(1 << 1);
+    /// [`Observation::CallStarted`].
+    pub const CALL_STARTED: Interests = Interests(1 << 2);
+    /// [`Observation::CallEnded`].
+    pub const CALL_ENDED: Interests = Interests(1 << 3);
+    /// [`Observation::Event`].
+    pub const EVENT: Interests = Interests(1 << 4);
+    /// [`Observation::Link`].
+    pub const LINK: Interests = Interests(1 << 5);
+    /// [`Observation::Message`] and [`Observation::BadFrame`], which are most of what happens.
+    pub const MESSAGES: Interests = Interests(1 << 6);
+    /// All observations, also those of later versions.
+    pub const ALL: Interests = Interests(u8::MAX);
+
+    /// All observations of calls.
+    pub(super) const CALLS: Interests = Interests(0b1111);
+
+    pub(super) fn contain_any_of(self, others: Interests) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
+impl BitOr for Interests {
+    type Output = Interests;
+
+    fn bitor(self, others: Interests) -> Interests {
+        Interests(self.0 | others.0)
+    }
+}
+
+impl Sub for Interests {
+    type Output = Interests;
+
+    fn sub(self, others: Interests) -> Interests {
+        Interests(self.0 & !others.0)
     }
 }
 
@@ -62,18 +105,26 @@ pub enum Observation<'a> {
         /// Its arguments, an array.
         args: &'a Payload,
     },
+    /// A call does not run at once: its target is busy, or is activated for it. Between its
+    /// [`CallQueued`](Observation::CallQueued) and its [`CallStarted`](Observation::CallStarted), at most once.
+    CallWaits {
+        /// The call.
+        call: ObservedCall<'a>,
+    },
     /// A call has left the queue, and runs.
     CallStarted {
         /// The call.
         call: ObservedCall<'a>,
-        /// Time spent in the queue, which includes an activation on demand.
+        /// Time for which it waited: in the queue, and for an activation on demand.
         waited: Duration,
+        /// The URL of a target behind a link, without its secrets.
+        url: Option<&'a str>,
     },
     /// A call has ended. Each [`CallQueued`](Observation::CallQueued) is followed by exactly one of these.
     CallEnded {
         /// The call.
         call: ObservedCall<'a>,
-        /// Time spent in the queue.
+        /// Time for which it waited.
         waited: Duration,
         /// Time spent running; `None` if the call was refused or ended before it ran.
         ran: Option<Duration>,
@@ -118,6 +169,20 @@ pub enum Observation<'a> {
     },
 }
 
+impl Observation<'_> {
+    pub(super) fn kind(&self) -> Interests {
+        match self {
+            Observation::CallQueued { .. } => Interests::CALL_QUEUED,
+            Observation::CallWaits { .. } => Interests::CALL_WAITS,
+            Observation::CallStarted { .. } => Interests::CALL_STARTED,
+            Observation::CallEnded { .. } => Interests::CALL_ENDED,
+            Observation::Event { .. } => Interests::EVENT,
+            Observation::Link { .. } => Interests::LINK,
+            Observation::Message { .. } | Observation::BadFrame { .. } => Interests::MESSAGES,
+        }
+    }
+}
+
 /// The direction of a message between the engine and a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -141,8 +206,8 @@ pub struct ObservedCall<'a> {
     pub method: &'a str,
     /// The trace that the call belongs to, if its caller has named one or the engine knows it.
     pub trace: Option<&'a TraceContext>,
-    /// Once the call has started: the URL of a target behind a link, without its secrets.
-    pub url: Option<&'a str>,
+    /// Whether it did not run at once: see [`CallWaits`](Observation::CallWaits).
+    pub has_waited: bool,
 }
 
 /// How a call ended.
@@ -155,206 +220,4 @@ pub enum CallOutcome<'a> {
     Failed(&'a CallError),
     /// The caller dropped it.
     Dropped,
-}
-
-/// Keeps an observer attached: see [`Engine::observe`](crate::Engine::observe).
-#[must_use = "dropping it detaches the observer"]
-pub struct Observing {
-    observers: Arc<Observers>,
-    attached: Arc<Attached>,
-}
-
-impl Drop for Observing {
-    fn drop(&mut self) {
-        self.attached.is_detached.store(true, Ordering::Relaxed);
-        self.observers.change(|list| list.retain(|other| !Arc::ptr_eq(other, &self.attached)));
-    }
-}
-
-impl fmt::Debug for Observing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observing").finish_non_exhaustive()
-    }
-}
-
-struct Attached {
-    observer: Box<dyn Observer>,
-    wants_messages: bool,
-    /// Ongoing calls keep their list of observers.
-    is_detached: AtomicBool,
-}
-
-type List = Vec<Arc<Attached>>;
-
-/// The observers of an engine.
-pub(crate) struct Observers {
-    /// Whether there are any.
-    present: AtomicBool,
-    /// Whether any wants messages.
-    messages: AtomicBool,
-    list: ArcSwap<List>,
-    calls: AtomicU64,
-    /// Of panics.
-    traces: TraceLimit,
-}
-
-impl Observers {
-    pub(super) fn new() -> Observers {
-        Observers {
-            present: AtomicBool::new(false),
-            messages: AtomicBool::new(false),
-            list: ArcSwap::default(),
-            calls: AtomicU64::new(0),
-            traces: TraceLimit::default(),
-        }
-    }
-
-    pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
-        let wants_messages = observer.wants_messages();
-        let observer = Box::new(observer);
-        let attached = Arc::new(Attached { observer, wants_messages, is_detached: AtomicBool::new(false) });
-        self.change(|list| list.push(Arc::clone(&attached)));
-        Observing { observers: Arc::clone(self), attached }
-    }
-
-    fn change(&self, change: impl Fn(&mut List)) {
-        self.list.rcu(|list| {
-            let mut list = List::clone(list);
-            change(&mut list);
-            list
-        });
-        // Read again: of two changes at once, the last to get here has seen both.
-        let list = self.list.load();
-        self.present.store(!list.is_empty(), Ordering::SeqCst);
-        self.messages.store(list.iter().any(|attached| attached.wants_messages), Ordering::SeqCst);
-    }
-
-    /// Whether anything needs to be told.
-    pub(super) fn is_present(&self) -> bool {
-        self.present.load(Ordering::Relaxed)
-    }
-
-    /// Whether any observer wants messages.
-    pub(super) fn want_messages(&self) -> bool {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn tell(&self, observation: &Observation<'_>) {
-        self.tell_those(&self.list.load(), observation);
-    }
-
-    fn tell_those(&self, list: &List, observation: &Observation<'_>) {
-        let is_message = matches!(observation, Observation::Message { .. } | Observation::BadFrame { .. });
-        let wants = |attached: &&Arc<Attached>| {
-            !attached.is_detached.load(Ordering::Relaxed) && (attached.wants_messages || !is_message)
-        };
-        for attached in list.iter().filter(wants) {
-            guard::call(&self.traces, "engine", "an observer", || attached.observer.observe(observation));
-        }
-    }
-
-    fn trace(&self, list: &List, call: &ObservedCall<'_>) -> Option<TraceContext> {
-        let mut attached = list.iter().filter(|attached| !attached.is_detached.load(Ordering::Relaxed));
-        attached.find_map(|attached| {
-            guard::call(&self.traces, "engine", "an observer", || attached.observer.trace(call)).flatten()
-        })
-    }
-
-    pub(super) fn event(&self, emitter: &str, event: &str, args: &Payload, listeners: usize) {
-        if self.is_present() {
-            self.tell(&Observation::Event { emitter, event, args, listeners });
-        }
-    }
-
-    /// A call to observe until its end.
-    pub(super) fn call(
-        self: &Arc<Self>,
-        from: &Name,
-        to: &str,
-        method: &str,
-        scope: Option<Arc<Scope>>,
-        args: &Payload,
-    ) -> OngoingCall {
-        let call = OngoingCall {
-            observers: Arc::clone(self),
-            list: self.list.load_full(),
-            number: self.calls.fetch_add(1, Ordering::Relaxed) + 1,
-            from: from.clone(),
-            to: to.into(),
-            method: method.into(),
-            scope,
-            queued: runtime::now(),
-            has_waited: false,
-            started: None,
-            has_ended: false,
-        };
-        call.tell(&Observation::CallQueued { call: call.seen(), args });
-        call
-    }
-}
-
-/// Tells the observers of a call's start and its end, also if its future is dropped.
-pub(crate) struct OngoingCall {
-    observers: Arc<Observers>,
-    /// Those that were attached when it began: others would see its end without its beginning.
-    list: Arc<List>,
-    number: u64,
-    from: Name,
-    // PERF: docs/performance.md, "Observers": names up to 23 bytes are inline.
-    to: Name,
-    method: Name,
-    scope: Option<Arc<Scope>>,
-    queued: Instant,
-    has_waited: bool,
-    started: Option<(Instant, Arc<Entry>)>,
-    has_ended: bool,
-}
-
-impl OngoingCall {
-    fn tell(&self, observation: &Observation<'_>) {
-        self.observers.tell_those(&self.list, observation);
-    }
-
-    fn seen(&self) -> ObservedCall<'_> {
-        let trace = self.scope.as_ref().and_then(|scope| scope.trace.as_ref());
-        let target = self.started.as_ref().and_then(|(_, target)| target.remote());
-        let url = target.map(|remote| &*remote.redacted_url);
-        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method, trace, url }
-    }
-
-    pub(super) fn waits(&mut self) {
-        self.has_waited = true;
-    }
-
-    /// Returns the trace context with which an observer lets the call continue.
-    pub(super) fn started(&mut self, target: &Arc<Entry>) -> Option<TraceContext> {
-        let now = if self.has_waited { runtime::now() } else { self.queued };
-        self.started = Some((now, Arc::clone(target)));
-        let waited = now.duration_since(self.queued);
-        self.tell(&Observation::CallStarted { call: self.seen(), waited });
-        self.observers.trace(&self.list, &self.seen())
-    }
-
-    pub(super) fn ended(&mut self, outcome: &Result<Payload, CallError>) {
-        self.end(match outcome {
-            Ok(result) => CallOutcome::Returned(result),
-            Err(error) => CallOutcome::Failed(error),
-        });
-    }
-
-    fn end(&mut self, outcome: CallOutcome<'_>) {
-        if std::mem::replace(&mut self.has_ended, true) {
-            return;
-        }
-        let (now, started) = (runtime::now(), self.started.as_ref().map(|(started, _)| started));
-        let waited = started.unwrap_or(&now).duration_since(self.queued);
-        let ran = started.map(|started| now.duration_since(*started));
-        self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
-    }
-}
-
-impl Drop for OngoingCall {
-    fn drop(&mut self) {
-        self.end(CallOutcome::Dropped);
-    }
 }

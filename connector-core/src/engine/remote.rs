@@ -7,7 +7,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::link_state::LinkState;
 use super::link_state::{Activated, Connection, ConnectionEvent, Effects, Next};
-use super::observer::{Observation, Observers};
+use super::observer::{Interests, Observation};
+use super::observers::Observers;
 use super::options::PluginOptions;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost, Refusal};
@@ -215,7 +216,7 @@ impl RemotePlugin {
                 Some(end) => lost = Some((self.outbox.set_down(end.clone()), end)),
             }
             mem::swap(state, published);
-            observed = self.observers.is_present().then(|| state.clone());
+            observed = self.observers.want(Interests::LINK).then(|| state.clone());
             true
         });
         if let Some(state) = observed {

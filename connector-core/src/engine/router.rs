@@ -17,26 +17,26 @@ use super::{EngineState, current};
 use crate::client::PluginClient;
 use crate::error::{CallError, Refusal};
 use crate::link::PendingCall;
-use crate::plugin::{Context, MethodResult, Scope};
-use crate::runtime;
-use crate::runtime::BoxFuture;
+use crate::plugin::{Context, Handler, MethodResult, Scope};
+use crate::runtime::{self, BoxFuture, Instant};
 use crate::session::HANDSHAKE;
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
 impl EngineState {
-    /// Performs a call. Dropping the future cancels it at any stage.
+    /// Performs a call, which its caller ends ([`Attended::end`]) if it is attended. Dropping the future cancels it at any
+    /// stage.
     pub(crate) async fn call(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         path: &str,
         method: &str,
         args: Payload,
-        mut attended: Option<&mut Attended>,
+        mut attended: Option<&mut Attended<'_>>,
     ) -> Result<Payload, CallError> {
         check_names(path, method)?;
         may_call(caller, method, path)?;
-        let root = path.split_once('.').map_or(path, |(root, _)| root);
+        let root = root_of(path);
         self.check_access(&caller.traces, &caller.name, root, Operation::Call { method, path })?;
         let target = self
             .find(root)
@@ -44,16 +44,17 @@ impl EngineState {
         if !target.may_be_called() {
             // PERF: docs/performance.md, "14 allocations per routed call": a pending call 2,071 → 1,014 bytes with others.
             // Boxed because it is rare, and would enlarge the future of every call.
-            Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
-            if let Some(attended) = &mut attended {
-                attended.waits();
+            let activation = self.activate_on_demand(caller, &target, method, path);
+            match &mut attended {
+                None => Box::pin(activation).await?,
+                Some(attended) => Box::pin(attended.wait_for(activation)).await?,
             }
             // It may have been deactivated since, or its activation may wait for this call.
             if !target.may_be_called() {
                 return Err(not_activated(caller, &target, method));
             }
         }
-        let Some(exposed_method) = target.interface().exposed(method) else {
+        let Some(exposed) = target.interface().exposed(method) else {
             return Err(Refusal::NotExposed {
                 target: root.to_owned(),
                 caller: caller.name.to_string(),
@@ -62,38 +63,48 @@ impl EngineState {
             }
             .into());
         };
+        let handler = if path.len() == root.len() { exposed.handler } else { None };
         let on_behalf_of = self.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, target, exposed.name)?;
+        let target = queued.target();
         if !queued.has_started() {
-            if let Some(attended) = &mut attended {
-                attended.waits();
+            match &mut attended {
+                None => poll_fn(|cx| queued.poll_started(cx)).await?,
+                Some(attended) => attended.wait_for(poll_fn(|cx| queued.poll_started(cx))).await?,
             }
-            poll_fn(|cx| queued.poll_started(cx)).await?;
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
         }
-        let scope = attended.and_then(|attended| attended.start(&target, &queued));
+        let now = runtime::now();
+        let scope = attended.and_then(|attended| attended.start(now, &queued));
+        // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
+        let own_end = now.checked_add(target.options.queue_timeout);
+        let end = match scope.as_ref().and_then(|scope| scope.deadline) {
+            None => own_end,
+            Some(callers) => Some(own_end.map_or(callers, |own| own.min(callers))),
+        };
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args, scope)?;
+        let mut running = self.start(&queued, called_path, handler, args, scope, end)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
         });
-        // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
-        let outcome = runtime::timeout(target.options.queue_timeout, until_ended).await;
+        let outcome = runtime::timeout_at(end, until_ended).await;
         outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
     }
 
-    /// Starts a call that has passed the queue.
+    /// Starts a call that has passed the queue. `handler` runs its method, if that is known already; `end` is when its time
+    /// is over.
     fn start<'a>(
         self: &Arc<Self>,
-        caller: &Entry,
-        target: &'a Arc<Entry>,
+        queued: &'a QueuedCall<'_>,
         path: Name,
-        method: Name,
+        handler: Option<Handler>,
         args: Payload,
         scope: Option<Arc<Scope>>,
+        end: Option<Instant>,
     ) -> Result<Running<'a>, CallError> {
+        let (caller, target, method) = (queued.caller(), queued.target(), queued.method().clone());
         match &target.location {
             Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());
@@ -101,16 +112,9 @@ impl EngineState {
                 Err(Refusal::TooDeep { target, caller, method, limit }.into())
             }
             Location::Local(instance) => {
-                let own = runtime::now().checked_add(target.options.queue_timeout);
-                let deadline = match scope.as_ref().and_then(|scope| scope.deadline) {
-                    None => own,
-                    Some(callers) => Some(own.map_or(callers, |own| own.min(callers))),
-                };
                 let client = PluginClient::in_engine(target.name.clone(), Arc::downgrade(self), Arc::downgrade(target))
                     .for_call(scope);
-                let context = Context::new(caller.name.clone(), path, method, client, deadline);
-                let interface = target.interface();
-                let handler = if context.path() == target.name { interface.handler(context.method()) } else { None };
+                let context = Context::new(caller.name.clone(), path, method, client, end);
                 let run = current::within(target.number, caller.number, || match handler {
                     Some(handler) => handler(context, args),
                     None => instance.invoke(context, args, |method, plugin| {
@@ -186,7 +190,7 @@ impl EngineState {
     pub(crate) fn cancel(&self, caller: &Arc<Entry>, path: &str, method: Option<&str>) -> Result<(), Refusal> {
         let named = method.unwrap_or("undefined");
         may_act(caller, || format!("It cannot cancel method {named} of plugin {path}."))?;
-        let root = path.split_once('.').map_or(path, |(root, _)| root);
+        let root = root_of(path);
         let (target_name, caller_name) = (root.to_owned(), caller.name.to_string());
         let Some(target) = self.find(root) else {
             return Err(Refusal::CancelNotRegistered {
@@ -231,6 +235,14 @@ impl Running<'_> {
                 Pin::new(call).poll(cx).map(|ended| ended.unwrap_or_else(|end| Err(remote.lost(end))))
             }
         }
+    }
+}
+
+/// The plugin's name in the path of a service.
+fn root_of(path: &str) -> &str {
+    match path.bytes().position(|byte| byte == b'.') {
+        None => path,
+        Some(dot) => &path[..dot],
     }
 }
 

@@ -18,7 +18,7 @@ use web_sys::MessageChannel;
 pub use web_time::Instant;
 
 pub use self::sleep::Sleep;
-pub(crate) use self::sleep::sleep;
+pub(crate) use self::sleep::{sleep, sleep_until};
 
 #[cfg(target_feature = "atomics")]
 compile_error!("with the target feature `atomics`, JavaScript's objects cannot move between threads, as links do");

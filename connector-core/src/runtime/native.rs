@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use tokio::time::sleep;
 pub use tokio::time::{Instant, Sleep};
+pub(crate) use tokio::time::{sleep, sleep_until};
 
 /// A task that is aborted when this handle is dropped.
 #[derive(Debug)]

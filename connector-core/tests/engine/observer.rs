@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conformance::probe;
-use connector_core::{CallOutcome, Direction, LinkState, Observation, Observer, Payload, PluginOptions};
+use connector_core::{CallOutcome, Direction, Interests, LinkState, Observation, Observer, Payload, PluginOptions};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -22,7 +22,7 @@ fn note(notes: &Notes) -> impl Fn(&Observation<'_>) + Send + Sync + use<> {
             let args = text(args);
             notes.add(format!("{} queued {}→{}.{} {args}", call.number, call.from, call.to, call.method));
         }
-        Observation::CallStarted { call, waited } => notes.add(format!("{} started after {waited:?}", call.number)),
+        Observation::CallStarted { call, waited, .. } => notes.add(format!("{} started after {waited:?}", call.number)),
         Observation::CallEnded { call, waited, ran, outcome } => {
             let outcome = match outcome {
                 CallOutcome::Returned(result) => text(result),
@@ -185,8 +185,8 @@ async fn an_observer_may_use_the_engine_and_detach_itself() {
 struct WithoutMessages(Notes);
 
 impl Observer for WithoutMessages {
-    fn wants_messages(&self) -> bool {
-        false
+    fn interests(&self) -> Interests {
+        Interests::ALL - Interests::MESSAGES
     }
 
     fn observe(&self, observation: &Observation<'_>) {

@@ -33,16 +33,18 @@ const DIGITS: u8 = 1;
 const MAX_DURATION: u64 = 3_600_000_000;
 
 impl Counters {
-    pub(super) fn queued(&mut self) {
+    pub(super) fn waits(&mut self) {
         self.sums.calls.waiting += 1;
     }
 
-    pub(super) fn withdrawn(&mut self) {
+    pub(super) fn waits_no_more(&mut self) {
         self.sums.calls.waiting = self.sums.calls.waiting.saturating_sub(1);
     }
 
-    pub(super) fn started(&mut self) {
-        self.withdrawn();
+    pub(super) fn started(&mut self, has_waited: bool) {
+        if has_waited {
+            self.waits_no_more();
+        }
         self.sums.calls.running += 1;
     }
 
@@ -53,18 +55,15 @@ impl Counters {
         is_dropped: bool,
         error: Option<LastError>,
     ) {
-        match ran {
-            Some(ran) => {
-                self.sums.calls.running = self.sums.calls.running.saturating_sub(1);
-                let duration = micros(waited + ran);
-                self.sums.ran += 1;
-                self.sums.duration = self.sums.duration.saturating_add(duration);
-                self.sums.max = self.sums.max.max(duration);
-                if let Some(histogram) = self.histogram() {
-                    let _ = histogram.record(duration.clamp(1, MAX_DURATION));
-                }
+        if let Some(ran) = ran {
+            self.sums.calls.running = self.sums.calls.running.saturating_sub(1);
+            let duration = micros(waited + ran);
+            self.sums.ran += 1;
+            self.sums.duration = self.sums.duration.saturating_add(duration);
+            self.sums.max = self.sums.max.max(duration);
+            if let Some(histogram) = self.histogram() {
+                let _ = histogram.record(duration.clamp(1, MAX_DURATION));
             }
-            None => self.withdrawn(),
         }
         self.sums.calls.calls += 1;
         self.sums.calls.dropped += u64::from(is_dropped);

@@ -6,10 +6,13 @@ mod snapshot;
 
 use std::fmt;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use connector_core::{CallError, CallOutcome, Excerpt, LinkState, Observation, ObservedCall, Observer, Refusal};
+use connector_core::{
+    CallError, CallOutcome, Excerpt, Interests, LinkState, Observation, ObservedCall, Observer, Refusal,
+};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
@@ -27,6 +30,8 @@ use crate::text::{beginning, micros, plugin_of};
 const SHARDS: usize = 64;
 /// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
 const MAX_ENTRIES: usize = 1024;
+/// Calls whose edges are remembered from their start to their end. Any number: the others' are looked up again.
+const RECENT: usize = 256;
 /// Maximum length of a name, in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 /// Stands for plugins that are not registered, methods that are not exposed, and what exceeds the limits.
@@ -65,12 +70,18 @@ struct Shared {
     redaction: Arc<Redaction>,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    // PERF: docs/performance.md, "Observers": a look-up less for each call.
+    /// The places of the edges of the calls that have started last, by the calls' numbers.
+    recent: [AtomicU64; RECENT],
     links: Mutex<Links>,
 }
 
 #[derive(Default)]
 struct Shard {
-    edges: HashTable<Edge>,
+    /// Never removed, so that their places are theirs.
+    edges: Vec<Edge>,
+    /// Indexes of `edges`.
+    by_names: HashTable<usize>,
     events: HashTable<EventCount>,
 }
 
@@ -105,6 +116,7 @@ impl Statistics {
             redaction,
             hasher: RandomState::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
+            recent: std::array::from_fn(|_| AtomicU64::new(0)),
             links: Mutex::default(),
         }))
     }
@@ -115,37 +127,65 @@ impl Statistics {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        // The table inside uses the other bits.
-        lock(&self.0.shards[(hash >> 32) as usize % SHARDS])
+        lock(&self.0.shards[number_of_shard(hash)])
     }
 
     fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
         self.0.shards.iter().map(lock)
     }
 
-    /// Changes the counters of a call's edge, which may be created.
-    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) {
+    /// Changes the counters of a call's edge, which may be created. Returns its place.
+    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) -> Place {
         let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
         let hash = self.0.hasher.hash_one((from, to, method));
         let mut shard = self.shard(hash);
-        let is_same = |edge: &Edge| *edge.method == *method && *edge.from == *from && *edge.to == *to;
-        if let Some(edge) = shard.edges.find_mut(hash, is_same) {
-            return change(&mut edge.counters);
+        let Shard { edges, by_names, .. } = &mut *shard;
+        let is_same = |index: &usize| edges[*index].is_of([from, to, method]);
+        let index = match by_names.find(hash, is_same) {
+            Some(index) => *index,
+            None if edges.len() < MAX_ENTRIES || from == OTHER => {
+                let index = edges.len();
+                let counters = Counters::default();
+                edges.push(Edge { from: from.into(), to: to.into(), method: method.into(), counters });
+                by_names.insert_unique(hash, index, |index| self.0.hasher.hash_one(edges[*index].names()));
+                index
+            }
+            None => {
+                drop(shard);
+                return self.update([OTHER; 3], change);
+            }
+        };
+        change(&mut edges[index].counters);
+        Place { shard: number_of_shard(hash), index }
+    }
+
+    fn started(&self, call: &ObservedCall<'_>) {
+        let place = self.update(names(call), |counters| counters.started(call.has_waited));
+        let (recent, tag) = self.recent(call);
+        recent.store(tag | place.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Like [`update`](Self::update), for a call that has started.
+    fn update_started(&self, call: &ObservedCall<'_>, change: impl FnOnce(&mut Counters)) {
+        let (recent, tag) = self.recent(call);
+        let place = recent.load(Ordering::Relaxed);
+        if place & !Place::BITS == tag {
+            let Place { shard, index } = Place::from_bits(place & Place::BITS);
+            if let Some(edge) = lock(&self.0.shards[shard]).edges.get_mut(index) {
+                return change(&mut edge.counters);
+            }
         }
-        let has_room = shard.edges.len() < MAX_ENTRIES || from == OTHER;
-        if !has_room {
-            drop(shard);
-            return self.update([OTHER; 3], change);
-        }
-        let mut counters = Counters::default();
-        change(&mut counters);
-        let edge = Edge { from: from.into(), to: to.into(), method: method.into(), counters };
-        let hasher = &self.0.hasher;
-        shard.edges.insert_unique(hash, edge, |edge| hasher.hash_one((&*edge.from, &*edge.to, &*edge.method)));
+        self.update(names(call), change);
+    }
+
+    /// Where a call's place is remembered, and what tells it from those of others: of another number, or of another engine.
+    fn recent(&self, call: &ObservedCall<'_>) -> (&AtomicU64, u64) {
+        let caller = call.from.as_ptr() as u64;
+        let tag = call.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ caller.rotate_left(32);
+        (&self.0.recent[call.number as usize % RECENT], tag & !Place::BITS)
     }
 
     fn ended(&self, call: &ObservedCall<'_>, waited: Duration, ran: Option<Duration>, outcome: &CallOutcome<'_>) {
-        let names = [call.from, call.to, call.method];
         let error = match outcome {
             CallOutcome::Failed(error) => Some(LastError {
                 at: self.now(),
@@ -157,21 +197,21 @@ impl Statistics {
         };
         let is_dropped = matches!(outcome, CallOutcome::Dropped);
         let end = |counters: &mut Counters| counters.ended(waited, ran, is_dropped, error);
-        match unknown(outcome) {
-            // Its names are not the engine's: they would fill the table.
-            Some(names_to_count) if ran.is_none() => {
-                self.withdraw(names);
-                let (to, method) = match names_to_count {
-                    Unknown::Plugin => (OTHER, OTHER),
-                    Unknown::Method => (plugin_of(call.to), OTHER),
-                };
-                self.update([call.from, to, method], |counters| {
-                    counters.queued();
-                    end(counters);
-                });
-            }
-            _ => self.update(names, end),
+        if ran.is_some() {
+            return self.update_started(call, end);
         }
+        if call.has_waited {
+            self.update(names(call), Counters::waits_no_more);
+        }
+        // What does not exist has names that are not the engine's: they would fill the table.
+        self.update(
+            match unknown(outcome) {
+                None => names(call),
+                Some(Unknown::Plugin) => [call.from, OTHER, OTHER],
+                Some(Unknown::Method) => [call.from, plugin_of(call.to), OTHER],
+            },
+            end,
+        );
     }
 
     fn shown(&self, error: &CallError) -> String {
@@ -182,30 +222,6 @@ impl Statistics {
         match json.and_then(|json| self.0.redaction.apply(json, &[])) {
             Some(json) => Excerpt::new(serde_json::from_str(&json).unwrap_or(json)).to_string(),
             None => HIDDEN.to_owned(),
-        }
-    }
-
-    /// Takes back a waiting call, and its edge if that has no others.
-    fn withdraw(&self, [from, to, method]: [&str; 3]) {
-        let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
-        let hash = self.0.hasher.hash_one((from, to, method));
-        let mut shard = self.shard(hash);
-        let is_same = |edge: &Edge| *edge.method == *method && *edge.from == *from && *edge.to == *to;
-        match shard.edges.find_entry(hash, is_same) {
-            Ok(mut entry) => {
-                let counters = &mut entry.get_mut().counters;
-                counters.withdrawn();
-                if counters.is_unused() {
-                    entry.remove();
-                }
-            }
-            // There was no room for it.
-            Err(_) => {
-                drop(shard);
-                if from != OTHER {
-                    self.withdraw([OTHER; 3]);
-                }
-            }
         }
     }
 
@@ -236,6 +252,45 @@ impl Statistics {
     }
 }
 
+/// Where an edge is.
+struct Place {
+    shard: usize,
+    index: usize,
+}
+
+impl Place {
+    /// An index may be [`MAX_ENTRIES`], for what exceeds it.
+    const INDEX: u64 = 2 * MAX_ENTRIES as u64 - 1;
+    const BITS: u64 = SHARDS as u64 * (Place::INDEX + 1) - 1;
+
+    fn to_bits(&self) -> u64 {
+        self.shard as u64 * (Place::INDEX + 1) + self.index as u64
+    }
+
+    fn from_bits(bits: u64) -> Place {
+        Place { shard: (bits / (Place::INDEX + 1)) as usize, index: (bits & Place::INDEX) as usize }
+    }
+}
+
+fn number_of_shard(hash: u64) -> usize {
+    // The table inside uses the other bits.
+    (hash >> 32) as usize % SHARDS
+}
+
+fn names<'a>(call: &ObservedCall<'a>) -> [&'a str; 3] {
+    [call.from, call.to, call.method]
+}
+
+impl Edge {
+    fn names(&self) -> (&str, &str, &str) {
+        (&self.from, &self.to, &self.method)
+    }
+
+    fn is_of(&self, [from, to, method]: [&str; 3]) -> bool {
+        *self.method == *method && *self.from == *from && *self.to == *to
+    }
+}
+
 enum Unknown {
     Plugin,
     Method,
@@ -252,18 +307,16 @@ fn unknown(outcome: &CallOutcome<'_>) -> Option<Unknown> {
 }
 
 impl Observer for Statistics {
-    fn wants_messages(&self) -> bool {
-        false
+    fn interests(&self) -> Interests {
+        Interests::ALL - Interests::MESSAGES - Interests::CALL_QUEUED
     }
 
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
-            Observation::CallQueued { call, .. } => {
-                self.update([call.from, call.to, call.method], Counters::queued);
+            Observation::CallWaits { call, .. } => {
+                self.update(names(call), Counters::waits);
             }
-            Observation::CallStarted { call, .. } => {
-                self.update([call.from, call.to, call.method], Counters::started);
-            }
+            Observation::CallStarted { call, .. } => self.started(call),
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
             Observation::Link { plugin, state } => self.link(plugin, state),

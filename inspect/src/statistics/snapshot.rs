@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::{Counters, Sums};
 use super::links::LinkEntry;
-use super::{Statistics, lock};
+use super::{Edge, Statistics, lock};
 use crate::text::plugin_of;
 
 /// The calls to each plugin, and of each plugin to each other, at one moment. From [`Statistics::snapshot`].
@@ -182,7 +182,7 @@ impl Statistics {
         let mut plugins = BTreeMap::<Box<str>, Counters>::new();
         let mut edges = BTreeMap::<(Box<str>, Box<str>), Sums>::new();
         for shard in self.shards() {
-            for edge in &shard.edges {
+            for edge in shard.edges.iter().filter(|edge| !edge.counters.is_unused()) {
                 let to = plugin_of(&edge.to);
                 match plugins.get_mut(to) {
                     Some(plugin) => plugin.add(&edge.counters),
@@ -208,7 +208,8 @@ impl Statistics {
         let mut methods = BTreeMap::<String, (Counters, Vec<CallerStatistics>)>::new();
         let mut events = Vec::new();
         for shard in self.shards() {
-            for edge in shard.edges.iter().filter(|edge| plugin_of(&edge.to) == name) {
+            let is_of_plugin = |edge: &&Edge| plugin_of(&edge.to) == name && !edge.counters.is_unused();
+            for edge in shard.edges.iter().filter(is_of_plugin) {
                 let method = match edge.to.split_once('.') {
                     Some((_, service)) => format!("{service}.{}", edge.method),
                     None => edge.method.to_string(),

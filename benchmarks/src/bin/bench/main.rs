@@ -50,6 +50,8 @@ enum What {
     Worker(Workload),
     /// To a task on the same runtime.
     WorkerSame(Workload),
+    /// Within the engine's process, without a link.
+    InProcess(Workload),
     /// How costs grow with plugins, listeners, links and calls in flight, and over two hops.
     Scale(scale::Args),
 }
@@ -68,7 +70,7 @@ struct Workload {
     /// Calls in flight: 64 by default when pipelined, and always 1 for rtt.
     #[arg(long)]
     concurrency: Option<usize>,
-    /// Operations in a round; by default as many as fit into `--ms`.
+    /// Operations in a round, after a few to warm up; by default as many as fit into `--ms`.
     #[arg(long)]
     n: Option<usize>,
     /// How long a round should take, in milliseconds.
@@ -124,6 +126,7 @@ fn main() -> ExitCode {
         What::Local(workload) => child("local", workload, ChannelKind::Local),
         What::Worker(workload) => worker("worker", workload, Placement::Thread),
         What::WorkerSame(workload) => worker("worker-same", workload, Placement::Task),
+        What::InProcess(workload) => run(workload, no_process, worker::measure_in_process, || ()),
         What::Scale(args) => examples::run_on(false, scale::run(args)),
     }
 }
@@ -133,8 +136,11 @@ fn child(name: &'static str, workload: Workload, kind: ChannelKind) -> ExitCode 
 }
 
 fn worker(name: &'static str, workload: Workload, placement: Placement) -> ExitCode {
-    let serve = |()| async { Err("this plugin does not run in a separate process".into()) };
-    run(workload, serve, move |workload| worker::measure(name, placement, workload), || ())
+    run(workload, no_process, move |workload| worker::measure(name, placement, workload), || ())
+}
+
+async fn no_process((): ()) -> Done {
+    Err("this plugin does not run in a separate process".into())
 }
 
 /// Serves or measures. In the plugin's process, `before` runs before the runtime starts.

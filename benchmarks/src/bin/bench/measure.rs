@@ -121,18 +121,15 @@ struct Round {
 async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) -> Result<(usize, Vec<Round>)> {
     let text = text(workload.payload);
     let least = workload.in_flight().max(16);
-    // Doubles the operations until a run is long enough to measure the rate.
-    let mut n = least;
-    let rate = loop {
-        let began = Instant::now();
-        once(workload, local, n, &text).await?;
-        let secs = began.elapsed().as_secs_f64();
-        if secs > 0.1 || n >= 1 << 22 {
-            break n as f64 / secs;
+    let n = match workload.n {
+        Some(n) => {
+            once(workload, local, least, &text).await?;
+            n
         }
-        n *= 2;
+        None => {
+            ((rate(workload, local, least, &text).await? * workload.ms as f64 / 1e3) as usize).clamp(least, 8_000_000)
+        }
     };
-    let n = workload.n.unwrap_or_else(|| ((rate * workload.ms as f64 / 1e3) as usize).clamp(least, 8_000_000));
     let mut rounds = vec![];
     for _ in 0..workload.rounds.max(1) {
         let before = (cpu(std::process::id()), server.map(cpu));
@@ -148,6 +145,20 @@ async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) 
         });
     }
     Ok((n, rounds))
+}
+
+/// Operations per second. Doubles them until a run is long enough to measure that, which also warms up.
+async fn rate(workload: &Workload, local: &PluginClient, least: usize, text: &str) -> Result<f64> {
+    let mut n = least;
+    loop {
+        let began = Instant::now();
+        once(workload, local, n, text).await?;
+        let secs = began.elapsed().as_secs_f64();
+        if secs > 0.1 || n >= 1 << 22 {
+            return Ok(n as f64 / secs);
+        }
+        n *= 2;
+    }
 }
 
 async fn once(workload: &Workload, local: &PluginClient, n: usize, text: &str) -> Result<Vec<u64>> {

@@ -95,6 +95,10 @@ pub(crate) fn sleep(length: Duration) -> Sleep {
     Sleep { deadline: Instant::now().checked_add(length), timeout: None }
 }
 
+pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { deadline: Some(deadline), timeout: None }
+}
+
 impl Sleep {
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
@@ -103,7 +107,7 @@ impl Sleep {
 
     /// Waits until another instant instead.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        *self = Sleep { deadline: Some(deadline), timeout: None };
+        *self = sleep_until(deadline);
     }
 }
 

@@ -1,0 +1,233 @@
+//! The observers of an engine, and the calls that they are told of. Without an observer, each place costs a branch.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::entry::Entry;
+use super::observer::{CallOutcome, Interests, Observation, ObservedCall, Observer};
+use crate::error::CallError;
+use crate::guard;
+use crate::plugin::Scope;
+use crate::runtime::{self, Instant};
+use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
+use crate::wire::{Payload, TraceContext};
+
+/// Keeps an observer attached: see [`Engine::observe`](crate::Engine::observe).
+#[must_use = "dropping it detaches the observer"]
+pub struct Observing {
+    observers: Arc<Observers>,
+    attached: Arc<Attached>,
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let changing = lock(&self.observers.changing);
+        let others =
+            self.observers.list.load().iter().filter(|other| !Arc::ptr_eq(other, &self.attached)).cloned().collect();
+        self.observers.replace(changing, others);
+    }
+}
+
+impl fmt::Debug for Observing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observing").finish_non_exhaustive()
+    }
+}
+
+struct Attached {
+    observer: Box<dyn Observer>,
+    interests: Interests,
+    /// How many were attached before, and with it.
+    number: u64,
+}
+
+type List = Vec<Arc<Attached>>;
+
+/// The observers of an engine.
+pub(crate) struct Observers {
+    /// Of all of them.
+    interests: AtomicU8,
+    list: ArcSwap<List>,
+    /// How many have been attached. Never ahead of the list.
+    attached: AtomicU64,
+    calls: AtomicU64,
+    /// Held while they change.
+    changing: Mutex<()>,
+    /// Of panics.
+    traces: TraceLimit,
+}
+
+impl Observers {
+    pub(super) fn new() -> Observers {
+        Observers {
+            interests: AtomicU8::new(0),
+            list: ArcSwap::default(),
+            attached: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            changing: Mutex::default(),
+            traces: TraceLimit::default(),
+        }
+    }
+
+    pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
+        let (interests, observer) = (observer.interests(), Box::new(observer));
+        let changing = lock(&self.changing);
+        let number = self.attached.load(Ordering::Relaxed) + 1;
+        let attached = Arc::new(Attached { observer, interests, number });
+        self.replace(changing, self.list.load().iter().chain([&attached]).cloned().collect());
+        Observing { observers: Arc::clone(self), attached }
+    }
+
+    fn replace(&self, changing: MutexGuard<'_, ()>, list: List) {
+        let interests = list.iter().fold(0, |all, attached| all | attached.interests.0);
+        let last = list.last().map(|attached| attached.number);
+        let before = self.list.swap(Arc::new(list));
+        self.interests.store(interests, Ordering::Release);
+        self.attached.fetch_max(last.unwrap_or_default(), Ordering::Release);
+        drop(changing);
+        // Dropping an observer runs foreign code.
+        drop(before);
+    }
+
+    /// Whether any of them wants one of these.
+    pub(super) fn want(&self, interests: Interests) -> bool {
+        Interests(self.interests.load(Ordering::Relaxed)).contain_any_of(interests)
+    }
+
+    pub(super) fn tell(&self, observation: &Observation<'_>) {
+        self.tell_first(u64::MAX, observation);
+    }
+
+    /// Tells those that were attached first.
+    fn tell_first(&self, number: u64, observation: &Observation<'_>) {
+        let kind = observation.kind();
+        let wants = |one: &&Arc<Attached>| one.number <= number && one.interests.contain_any_of(kind);
+        for attached in self.list.load().iter().filter(wants) {
+            guard::call(&self.traces, "engine", "an observer", || attached.observer.observe(observation));
+        }
+    }
+
+    pub(super) fn event(&self, emitter: &str, event: &str, args: &Payload, listeners: usize) {
+        if self.want(Interests::EVENT) {
+            self.tell(&Observation::Event { emitter, event, args, listeners });
+        }
+    }
+
+    /// A call to observe until its end, if they want any.
+    #[inline]
+    pub(super) fn call<'a>(
+        &'a self,
+        from: &'a str,
+        to: &'a str,
+        method: &'a str,
+        scope: Option<&Arc<Scope>>,
+        args: &Payload,
+    ) -> Option<OngoingCall<'a>> {
+        if !self.want(Interests::CALLS) {
+            return None;
+        }
+        let call = OngoingCall {
+            observers: self,
+            attached: self.attached.load(Ordering::Acquire),
+            number: self.calls.fetch_add(1, Ordering::Relaxed) + 1,
+            from,
+            to,
+            method,
+            scope: scope.cloned(),
+            waits_since: None,
+            started: None,
+            has_ended: false,
+        };
+        if self.want(Interests::CALL_QUEUED) {
+            call.tell(&Observation::CallQueued { call: call.seen(), args });
+        }
+        Some(call)
+    }
+}
+
+/// Tells the observers of a call's progress and its end, also if its future is dropped.
+pub(crate) struct OngoingCall<'a> {
+    observers: &'a Observers,
+    /// How many had been attached when it began: later ones would see its end without its beginning.
+    attached: u64,
+    number: u64,
+    from: &'a str,
+    to: &'a str,
+    method: &'a str,
+    scope: Option<Arc<Scope>>,
+    waits_since: Option<Instant>,
+    started: Option<Instant>,
+    has_ended: bool,
+}
+
+impl OngoingCall<'_> {
+    fn tell(&self, observation: &Observation<'_>) {
+        self.observers.tell_first(self.attached, observation);
+    }
+
+    fn seen(&self) -> ObservedCall<'_> {
+        let trace = self.scope.as_ref().and_then(|scope| scope.trace.as_ref());
+        let OngoingCall { number, from, to, method, .. } = *self;
+        ObservedCall { number, from, to, method, trace, has_waited: self.waits_since.is_some() }
+    }
+
+    fn waited(&self, until: Instant) -> Duration {
+        self.waits_since.map_or(Duration::ZERO, |since| until.duration_since(since))
+    }
+
+    pub(super) fn waits(&mut self) {
+        if self.waits_since.is_none() {
+            self.waits_since = Some(runtime::now());
+            if self.observers.want(Interests::CALL_WAITS) {
+                self.tell(&Observation::CallWaits { call: self.seen() });
+            }
+        }
+    }
+
+    /// Returns the trace context with which an observer lets the call continue.
+    pub(super) fn starts(&mut self, now: Instant, target: &Entry) -> Option<TraceContext> {
+        self.started = Some(now);
+        let url = target.remote().map(|remote| &*remote.redacted_url);
+        let (call, mut trace) = (self.seen(), None);
+        let started = Observation::CallStarted { call, waited: self.waited(now), url };
+        for attached in self.observers.list.load().iter().filter(|one| one.number <= self.attached) {
+            guard::call(&self.observers.traces, "engine", "an observer", || {
+                if attached.interests.contain_any_of(Interests::CALL_STARTED) {
+                    attached.observer.observe(&started);
+                }
+                if trace.is_none() {
+                    trace = attached.observer.trace(&call);
+                }
+            });
+        }
+        trace
+    }
+
+    pub(super) fn ended(&mut self, outcome: &Result<Payload, CallError>) {
+        self.end(match outcome {
+            Ok(result) => CallOutcome::Returned(result),
+            Err(error) => CallOutcome::Failed(error),
+        });
+    }
+
+    fn end(&mut self, outcome: CallOutcome<'_>) {
+        if std::mem::replace(&mut self.has_ended, true) || !self.observers.want(Interests::CALL_ENDED) {
+            return;
+        }
+        let now = runtime::now();
+        let waited = self.waited(self.started.unwrap_or(now));
+        let ran = self.started.map(|started| now.duration_since(started));
+        self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
+    }
+}
+
+impl Drop for OngoingCall<'_> {
+    fn drop(&mut self) {
+        self.end(CallOutcome::Dropped);
+    }
+}
