@@ -36,16 +36,15 @@ impl Attended {
 
     /// The call runs. Returns what continues with it to its target.
     pub(super) fn start(&mut self, target: &Arc<Entry>, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
-        let mut scope = self.scope.clone();
         if let Some(observed) = &mut self.observed
             && let Some(trace) = observed.started(target)
         {
-            scope = Some(Scope::with_trace(scope.as_ref(), trace));
+            self.scope = Some(Scope::with_trace(self.scope.as_ref(), trace));
         }
-        if let Some(scope) = &scope {
+        if let Some(scope) = &self.scope {
             queued.set_scope(scope);
         }
-        scope
+        self.scope.clone()
     }
 
     fn end(&mut self, path: &str, method: &str, outcome: Result<Payload, CallError>) -> Result<Payload, CallError> {

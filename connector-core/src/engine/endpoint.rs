@@ -83,17 +83,28 @@ impl EngineRole {
         }
     }
 
-    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
+    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str, Option<&'a str>) -> Observation<'a>) {
         if self.remote.observers.want_messages() {
-            self.remote.observers.tell(&observation(&self.remote.name));
+            self.remote.observers.tell(&observation(&self.remote.name, self.remote.replica()));
         }
     }
 
     fn observe_message(&self, direction: Direction, message: &Message, link: &dyn Link) {
-        self.observe(|plugin| {
+        self.observe(|plugin, replica| {
             let moves_values = link.moves_values();
-            Observation::Message { plugin, direction, message, moves_values }
+            Observation::Message { plugin, replica, direction, message, moves_values }
         });
+    }
+
+    /// # Errors
+    /// The methods are too many, with those of the plugin's other replicas.
+    fn check_methods(&self, methods: &[String]) -> Result<(), String> {
+        check_methods(methods)?;
+        match self.entry.membership() {
+            Some(membership) => check_methods(&membership.methods_with(methods))
+                .map_err(|why| format!("with the methods of the other replicas, {why}")),
+            None => Ok(()),
+        }
     }
 
     /// Traces a refusal for which the wire has no response.
@@ -138,7 +149,7 @@ impl Role for EngineRole {
     }
 
     fn observe_bad_frame(&self, error: &DecodeError) {
-        self.observe(|plugin| Observation::BadFrame { plugin, error });
+        self.observe(|plugin, replica| Observation::BadFrame { plugin, replica, error });
     }
 
     fn traces(&self) -> &TraceLimit {
@@ -168,7 +179,7 @@ impl Role for EngineRole {
         let Some(engine) = self.engine.upgrade() else { return };
         match event {
             EngineEvent::Loaded { methods } => {
-                if let Some(Err(why)) = methods.as_deref().map(check_methods) {
+                if let Some(Err(why)) = methods.as_deref().map(|methods| self.check_methods(methods)) {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
                 if !self.is_loaded() {

@@ -91,10 +91,14 @@ pub enum Observation<'a> {
         /// The number of subscriptions that receive it.
         listeners: usize,
     },
-    /// The state of a plugin's link has changed, or another attempt to restore it has failed.
+    /// The state of a plugin's link has changed, or another attempt to restore it has failed. For a plugin with
+    /// [`Replicas`](crate::Replicas): that of a replica's link, or of all of them taken together.
     Link {
         /// The plugin's name.
         plugin: &'a str,
+        /// The name of the replica whose link it is; `None` for that of a plugin with one link, and for those of all
+        /// replicas together.
+        replica: Option<&'a str>,
         /// The new state.
         state: &'a LinkState,
     },
@@ -102,6 +106,8 @@ pub enum Observation<'a> {
     Message {
         /// The name of the plugin behind the link.
         plugin: &'a str,
+        /// The name of the replica behind it, if it is one.
+        replica: Option<&'a str>,
         /// The direction.
         direction: Direction,
         /// The message.
@@ -113,6 +119,8 @@ pub enum Observation<'a> {
     BadFrame {
         /// The name of the plugin behind the link.
         plugin: &'a str,
+        /// The name of the replica behind it, if it is one.
+        replica: Option<&'a str>,
         /// Why it cannot be read.
         error: &'a DecodeError,
     },
@@ -143,6 +151,8 @@ pub struct ObservedCall<'a> {
     pub trace: Option<&'a TraceContext>,
     /// Once the call has started: the URL of a target behind a link, without its secrets.
     pub url: Option<&'a str>,
+    /// Once the call has started: the name of the target's replica that runs it, if it has replicas.
+    pub replica: Option<&'a str>,
 }
 
 /// How a call ended.
@@ -318,16 +328,21 @@ impl OngoingCall {
     fn seen(&self) -> ObservedCall<'_> {
         let trace = self.scope.as_ref().and_then(|scope| scope.trace.as_ref());
         let target = self.started.as_ref().and_then(|(_, target)| target.remote());
-        let url = target.map(|remote| &*remote.redacted_url);
-        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method, trace, url }
+        let (url, replica) = (target.map(|remote| &*remote.redacted_url), target.and_then(|remote| remote.replica()));
+        ObservedCall { number: self.number, from: &self.from, to: &self.to, method: &self.method, trace, url, replica }
     }
 
     pub(super) fn waits(&mut self) {
         self.has_waited = true;
     }
 
-    /// Returns the trace context with which an observer lets the call continue.
+    /// Returns the trace context with which an observer lets the call continue. A call that runs again at another
+    /// replica has started once.
     pub(super) fn started(&mut self, target: &Arc<Entry>) -> Option<TraceContext> {
+        if let Some((_, before)) = &mut self.started {
+            *before = Arc::clone(target);
+            return None;
+        }
         let now = if self.has_waited { runtime::now() } else { self.queued };
         self.started = Some((now, Arc::clone(target)));
         let waited = now.duration_since(self.queued);

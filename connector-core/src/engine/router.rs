@@ -62,8 +62,26 @@ impl EngineState {
             }
             .into());
         };
+        let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
+        if let Location::Replicated(set) = &target.location {
+            let call = self.call_replica(caller, &target, set, called_path, exposed_method, args, attended);
+            return Box::pin(call).await;
+        }
+        self.run(caller, &target, called_path, exposed_method, args, attended).await
+    }
+
+    /// Queues a call at its target, or at one of its replicas, and runs it.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        target: &Arc<Entry>,
+        path: Name,
+        method: Name,
+        args: Payload,
+        mut attended: Option<&mut Attended>,
+    ) -> Result<Payload, CallError> {
         let on_behalf_of = self.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, target, method)?;
         if !queued.has_started() {
             if let Some(attended) = &mut attended {
                 attended.waits();
@@ -72,9 +90,8 @@ impl EngineState {
             // The caller may have been deactivated just before the call entered the queue.
             may_call(caller, queued.method(), &target.name)?;
         }
-        let scope = attended.and_then(|attended| attended.start(&target, &queued));
-        let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args, scope)?;
+        let scope = attended.and_then(|attended| attended.start(target, &queued));
+        let mut running = self.start(caller, target, path, queued.method().clone(), args, scope)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -121,6 +138,10 @@ impl EngineState {
             }
             Location::Remote(_) if method == HANDSHAKE => {
                 Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
+            }
+            // Its calls run at one of its replicas.
+            Location::Replicated(_) => {
+                Err(Refusal::Stopping { target: target.name.to_string() }.into())
             }
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
@@ -206,9 +227,11 @@ impl EngineState {
             let method = method.to_owned();
             return Err(Refusal::CancelNotExposed { target: target_name, caller: caller_name, method, exposed });
         }
-        let matching = lock(&target.queue).matching(&caller.name, method);
-        for call in matching {
-            call.cancel();
+        for target in target.replicas().iter().chain([&target]) {
+            let matching = lock(&target.queue).matching(&caller.name, method);
+            for call in matching.into_iter().filter(|call| Arc::ptr_eq(&call.caller, caller)) {
+                call.cancel();
+            }
         }
         Ok(())
     }
@@ -234,12 +257,12 @@ impl Running<'_> {
     }
 }
 
-fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
+pub(super) fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
     let (target, caller) = (target.name.to_string(), caller.name.to_string());
     Refusal::NotActivated { target, caller, method: method.to_owned() }.into()
 }
 
-fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
+pub(super) fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
     may_act(caller, || cannot_call(method, path))
 }
 
