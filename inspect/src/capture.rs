@@ -84,9 +84,10 @@ impl Capture {
     pub fn record(&self, observation: &Observation<'_>) -> Option<Record> {
         let mut record = Record::default();
         match observation {
-            Observation::Message { plugin, direction, message, moves_values } => {
+            Observation::Message { plugin, replica, direction, message, moves_values } => {
                 record.kind = Kind::Message;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 record.direction = Some(match direction {
                     Way::ToPlugin => Direction::ToPlugin,
                     Way::FromPlugin => Direction::FromPlugin,
@@ -124,14 +125,16 @@ impl Capture {
                 record.listeners = Some(*listeners);
                 self.keep_payload(&mut record, args, self.serialized());
             }
-            Observation::Link { plugin, state } => {
+            Observation::Link { plugin, replica, state } => {
                 record.kind = Kind::Link;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 record.text = Some(name(&state.to_string()));
             }
-            Observation::BadFrame { plugin, error } => {
+            Observation::BadFrame { plugin, replica, error } => {
                 record.kind = Kind::BadFrame;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 // The error quotes the frame, in which no pointer finds a secret.
                 record.text = Some(match self.redaction.is_empty() {
                     true => name(&error.to_string()),
@@ -256,6 +259,7 @@ fn of_call(record: &mut Record, kind: Kind, call: &ObservedCall<'_>) {
     record.from = Some(name(call.from));
     record.to = Some(name(call.to));
     record.key = Some(name(call.method));
+    record.replica = call.replica.map(name);
 }
 
 fn name(text: &str) -> Box<str> {

@@ -29,6 +29,8 @@ pub(super) struct EngineRole {
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     handshake: Handshake,
+    /// The plugin is stopping: calls are not sent any more.
+    is_draining: bool,
     /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
 }
@@ -49,7 +51,7 @@ impl EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());
-        Endpoint::new(EngineRole { engine, entry, remote, handshake, health: None }, session)
+        Endpoint::new(EngineRole { engine, entry, remote, handshake, is_draining: false, health: None }, session)
     }
 }
 
@@ -190,6 +192,12 @@ impl Role for EngineRole {
                 self.handshake = Handshake::Answered;
             }
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
+            EngineEvent::Draining => {
+                self.is_draining = true;
+                if let Some(membership) = self.entry.membership() {
+                    membership.drains(&self.entry);
+                }
+            }
             EngineEvent::Call { id, target, method, args, inherited } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
                 let charge = exchange.charge(&self.remote.outbox, id.as_ref(), &echo, &args, inherited.as_deref());
@@ -249,6 +257,10 @@ impl Role for EngineRole {
     fn command(&mut self, exchange: &mut Exchange<EngineSide>, command: EngineCommand) {
         let session = &mut exchange.session;
         match command {
+            EngineCommand::Call { reply, .. } if self.is_draining => {
+                // An error means that the caller has dropped the call.
+                let _ = reply.send(Err(self.remote.stopping()));
+            }
             EngineCommand::Call { id, method, args, info, scope, reply } => {
                 session.call(id, method, args, info, scope.map(|scope| scope.to_wire()), reply);
             }

@@ -266,7 +266,7 @@ impl Observer for Statistics {
             }
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
-            Observation::Link { plugin, state } => self.link(plugin, state),
+            Observation::Link { plugin, replica: None, state } => self.link(plugin, state),
             _ => {}
         }
     }
