@@ -113,8 +113,7 @@ impl<T: Clone> Set<T> {
             self.last -= 1;
         }
         if matches!(self.link, LinkState::Up) && !self.is_any_up() {
-            let error = ConnectError::failed("its last replica is gone");
-            self.link = LinkState::Down { why: LinkEnd::Unreachable(error), tries: 0 };
+            self.link = LinkState::Down { why: no_replica(), tries: 0 };
         }
         Some(self.members.remove(at))
     }
@@ -144,7 +143,8 @@ impl<T: Clone> Set<T> {
         match (&mut self.link, state) {
             (LinkState::Inactive, _) => {}
             (link, _) if any_up => *link = LinkState::Up,
-            (link @ LinkState::Up, _) => *link = LinkState::Down { why: self.loss.clone(), tries: 0 },
+            (link @ LinkState::Up, LinkState::Down { why, .. }) => *link = LinkState::Down { why: why.clone(), tries: 0 },
+            (link @ LinkState::Up, _) => *link = LinkState::Down { why: no_replica(), tries: 0 },
             (LinkState::Down { why, tries }, LinkState::Down { why: last, tries: 1.. }) => {
                 *tries += 1;
                 *why = last.clone();
@@ -309,6 +309,10 @@ impl<T: Clone> Set<T> {
             *version = Version::default();
         }
     }
+}
+
+fn no_replica() -> LinkEnd {
+    LinkEnd::Unreachable(ConnectError::failed("its last replica is gone"))
 }
 
 #[cfg(test)]
