@@ -194,6 +194,9 @@ impl Entry {
         if left_out > 0 {
             tracing::warn!(plugin = &*self.name, left_out, "traces over the limit were left out");
         }
+        for replica in self.replicas() {
+            replica.trace_left_out();
+        }
     }
 
     /// Touches several cache lines that a call reads, so that the processor fetches them concurrently: the atomic
@@ -435,7 +438,8 @@ impl Entry {
 
     /// Sends the calls that wait for this replica to others.
     pub(super) fn move_waiting_calls(&self) {
-        for call in lock(&self.queue).all() {
+        let all = lock(&self.queue).all();
+        for call in all {
             call.end_elsewhere();
         }
     }

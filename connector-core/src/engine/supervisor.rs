@@ -234,14 +234,15 @@ pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemoteP
     if let Some(methods) = methods {
         entry.set_methods(methods);
     }
+    // The links with which a plugin becomes active are not announced separately.
+    let activates = entry.plugin().status() == Status::Activating;
     if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
         return;
     }
     if listed {
         engine.profile_updated(entry);
     }
-    // The links with which a plugin becomes active are not announced separately.
-    if entry.plugin().status() == Status::Activating {
+    if activates {
         return;
     }
     if let Some(left_out) = remote.link_traces.pass() {

@@ -50,7 +50,7 @@ enum What {
     Worker(Workload),
     /// To a task on the same runtime.
     WorkerSame(Workload),
-    /// How costs grow with plugins, listeners, links and calls in flight, and over two hops.
+    /// How costs grow with plugins, listeners, links, calls in flight and replicas, and over two hops.
     Scale(scale::Args),
 }
 

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn calls_with_equal_arguments_have_the_same_key() {
         let by_user = Choice::Argument("/1/user".to_owned());
-        let key = |args: serde_json::Value| by_user.key("app", &Payload::new(args));
+        let key = |args: Value| by_user.key("app", &Payload::new(args));
         let ada = key(serde_json::json!(["a.txt", { "user": "ada" }]));
         assert!(ada.is_some());
         assert_eq!(ada, key(serde_json::json!(["b.txt", { "group": 7, "user": "ada" }])));
