@@ -1,6 +1,7 @@
 //! The engine's endpoint of a link.
 
 use std::future::Future;
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
@@ -193,8 +194,8 @@ impl Role for EngineRole {
             }
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
             EngineEvent::Draining => {
-                self.is_draining = true;
-                if let Some(membership) = self.entry.membership() {
+                let begins = !mem::replace(&mut self.is_draining, true);
+                if let Some(membership) = self.entry.membership().filter(|_| begins) {
                     membership.drains(&self.entry);
                 }
             }

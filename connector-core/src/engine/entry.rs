@@ -413,7 +413,7 @@ impl Entry {
         match &self.location {
             Location::Local(_) => false,
             Location::Remote(remote) => remote.has_no_task(),
-            Location::Replicated(set) => !set.is_kept.load(Ordering::Acquire),
+            Location::Replicated(set) => set.has_no_task(),
         }
     }
 

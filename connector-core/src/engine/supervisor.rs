@@ -231,15 +231,14 @@ pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemoteP
     tracing::debug!(methods = methods.as_ref().map(Vec::len), "the link is up");
     let listed = methods.is_some();
     // Set before the link is reported as up, because calls may arrive from then on.
-    if let Some(methods) = methods {
-        entry.set_methods(methods);
-    }
+    let changed = methods.is_some_and(|methods| entry.set_methods(methods));
     // The links with which a plugin becomes active are not announced separately.
     let activates = entry.plugin().status() == Status::Activating;
     if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
         return;
     }
-    if listed {
+    // Each of many replicas lists the same.
+    if listed && (changed || activates || entry.membership().is_none()) {
         engine.profile_updated(entry);
     }
     if activates {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::replica_set::ReplicaSet;
 use super::set::NoReplica;
 use crate::engine::EngineState;
 use crate::engine::attended::Attended;
@@ -22,12 +21,12 @@ impl EngineState {
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         target: &Arc<Entry>,
-        set: &ReplicaSet,
         path: Name,
         method: Name,
         args: Payload,
         mut attended: Option<&mut Attended>,
     ) -> Result<Payload, CallError> {
+        let Some(set) = target.replica_set() else { return Err(not_activated(caller, target, &method)) };
         let key = set.key(&caller.name, &args);
         let (mut moves, mut reruns) = (0, 0);
         loop {
@@ -40,7 +39,7 @@ impl EngineState {
                 NoReplica::Draining => CallError::from(Refusal::Stopping { target: target.name.to_string() }),
             })?;
             let (path, args, attended) = (path.clone(), args.clone(), attended.as_deref_mut());
-            let run = self.run(caller, chosen.replica(), path, method.clone(), args, attended);
+            let run = self.call_at(caller, chosen.replica(), path, method.clone(), args, attended);
             match run.await {
                 Err(CallError::Refused(refusal))
                     if matches!(*refusal, Refusal::Stopping { .. }) && moves < MAX_MOVES =>

@@ -2,11 +2,11 @@
 
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use futures_util::future::select;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
 
 use super::places::PlaceChange;
 use super::replica_set::ReplicaSet;
@@ -30,20 +30,16 @@ pub(in crate::engine) async fn start(
     plugin: &Arc<Entry>,
     set: &Arc<ReplicaSet>,
 ) -> Result<(), ActivateError> {
-    for member in set.members() {
-        if let Some(remote) = member.remote() {
-            supervisor::stopped(remote).await;
-        }
-    }
+    set.stopped().await;
     // If this future is dropped, so is the activation.
     let mut on_drop = AbortUnlessKept(Some(plugin));
     set.begin();
     for member in set.members() {
         supervisor::join(engine.clone(), &member);
     }
-    set.is_kept.store(true, Ordering::Release);
-    let keeper = Keeper { engine, plugin: Arc::clone(plugin), set: Arc::clone(set) };
-    *lock(&set.keeper) = Some(runtime::spawn(keeper.run()));
+    let (running, ended) = watch::channel(());
+    let keeper = Keeper { engine, plugin: Arc::clone(plugin), set: Arc::clone(set), _running: running };
+    *lock(&set.keeper) = Some((Some(runtime::spawn(keeper.run())), ended));
     let limit = plugin.options.activation_timeout;
     match runtime::timeout(limit, pin!(set.first_link())).await {
         Some(Ok(())) => {
@@ -68,12 +64,12 @@ struct Keeper {
     engine: Weak<EngineState>,
     plugin: Arc<Entry>,
     set: Arc<ReplicaSet>,
+    _running: watch::Sender<()>,
 }
 
 /// Unless the plugin is being deactivated, its runtime has shut down.
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.set.is_kept.store(false, Ordering::Release);
         if let Some(engine) = self.engine.upgrade() {
             engine.link_task_ended(&self.plugin);
         }

@@ -4,7 +4,7 @@
 //! own. Whatever a plugin behind one link does and undergoes, a replica does and undergoes in the same way.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -45,10 +45,8 @@ pub(crate) struct ReplicaSet {
     /// Used by the keeper.
     pub(super) places: tokio::sync::Mutex<Option<Box<dyn Places>>>,
     finds_places: bool,
-    /// The task that lets replicas join and leave.
-    pub(super) keeper: Mutex<Option<Task>>,
-    /// Whether it runs.
-    pub(in crate::engine) is_kept: AtomicBool,
+    /// The task that lets replicas join and leave, unless aborted, and a channel that closes with it.
+    pub(super) keeper: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     memory: Arc<SharedBudget>,
     observers: Arc<Observers>,
 }
@@ -101,7 +99,6 @@ impl ReplicaSet {
             finds_places: places.is_some(),
             places: tokio::sync::Mutex::new(places),
             keeper: Mutex::default(),
-            is_kept: AtomicBool::new(false),
             memory: Arc::clone(memory),
             observers: Arc::clone(observers),
         };
@@ -171,10 +168,29 @@ impl ReplicaSet {
 
     /// The plugin is inactive: no replica is found or chosen any more.
     pub(in crate::engine) fn end(&self) {
-        let keeper = lock(&self.keeper).take();
+        let keeper = lock(&self.keeper).as_mut().and_then(|(task, _)| task.take());
         drop(keeper);
         self.lock().end();
         self.publish();
+    }
+
+    /// Waits until the keeper of the last activation and the supervisors of the replicas have ended.
+    pub(super) async fn stopped(&self) {
+        let ended = lock(&self.keeper).as_ref().map(|(_, ended)| ended.clone());
+        if let Some(mut ended) = ended {
+            // Always an error: the sender is dropped with the task.
+            let _ = ended.changed().await;
+        }
+        for member in self.members() {
+            if let Some(remote) = member.remote() {
+                supervisor::stopped(remote).await;
+            }
+        }
+    }
+
+    /// Whether the keeper has ended.
+    pub(in crate::engine) fn has_no_task(&self) -> bool {
+        lock(&self.keeper).as_ref().is_none_or(|(_, ended)| ended.has_changed().is_err())
     }
 
     /// The links of a deactivated plugin have ended: forgets the replicas that were found.
