@@ -89,11 +89,11 @@ impl EngineState {
             }
             .into());
         };
-        let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
         if let Location::Replicated(_) = &target.location {
-            return Box::pin(self.call_replica(caller, &target, called_path, exposed_method, args, attended)).await;
+            let path = called_path(path, root, &target);
+            return Box::pin(self.call_replica(caller, &target, path, exposed_method, args, attended)).await;
         }
-        queue_and_run!(self, caller, &target, called_path, exposed_method, args, attended)
+        queue_and_run!(self, caller, &target, called_path(path, root, &target), exposed_method, args, attended)
     }
 
     /// Performs a call at this replica.
@@ -263,6 +263,10 @@ impl Running<'_> {
             }
         }
     }
+}
+
+fn called_path(path: &str, root: &str, target: &Entry) -> Name {
+    if path.len() == root.len() { target.name.clone() } else { path.into() }
 }
 
 pub(super) fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {

@@ -196,8 +196,11 @@ async fn a_plugin_that_finishes_its_own_link_does_not_deadlock() {
         let (client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), true).await;
         engine.send(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
         engine.send(json!({"action": "request", "id": 2, "name": "p", "key": "leave", "payload": []}));
+        assert_eq!(engine.recv().await["draining"], json!(true), "hangs: {hangs}");
         let answer = engine.recv().await;
         assert_eq!((&answer["id"], &answer["payload"]), (&json!(2), &json!(7)), "hangs: {hangs}");
+        engine.send(json!({"action": "request", "id": -3, "name": "p", "key": "handshake", "payload": ["p"], "draining": true}));
+        assert_eq!(engine.recv().await["id"], json!(-3), "hangs: {hangs}");
         engine.send(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
         assert!(engine.recv().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
         assert!(!engine.has_ended(), "the running method continues; hangs: {hangs}");

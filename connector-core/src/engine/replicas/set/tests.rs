@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn a_loss_moves_only_its_own_keys(keys in prop::collection::vec(any::<u64>(), 1..50), lost_id in 0_u64..4) {
         let mut set = up(4);
-        let mut places = |set: &mut Set<&'static str>| -> Vec<u64> {
+        let places = |set: &mut Set<&'static str>| -> Vec<u64> {
             keys.iter().map(|key| set.pick("m", Some(*key)).unwrap().id).collect()
         };
         let before = places(&mut set);
