@@ -209,7 +209,9 @@ impl Transcript {
             // Its events repeat what the test has done.
             Observation::Event { emitter: "manager", .. } => return,
             Observation::Event { emitter, event, args, .. } => format!("{emitter} emits {event} {}", shown(args)),
-            Observation::Link { plugin, replica, state: LinkState::Up } => format!("{}: link up", link(plugin, *replica)),
+            Observation::Link { plugin, replica, state: LinkState::Up } => {
+                format!("{}: link up", link(plugin, *replica))
+            }
             Observation::Link { plugin, replica, state: LinkState::Down { tries: 0, .. } } => {
                 format!("{}: link down", link(plugin, *replica))
             }

@@ -56,7 +56,8 @@ async fn all(local: &PluginClient) -> BTreeSet<u32> {
 async fn a_process_that_dies_costs_its_own_call_and_is_started_again() {
     let (engine, local) = engine_with(Plugin::new("local")).await;
     let program = || ChildConnector::new(Program::new("/bin/sh").arg("-c").arg(SCRIPT));
-    let replicas = ["a", "b", "c"].into_iter().fold(Replicas::new("p"), |it, name| it.replica(name, "child:", program()));
+    let replicas =
+        ["a", "b", "c"].into_iter().fold(Replicas::new("p"), |it, name| it.replica(name, "child:", program()));
     engine.register(replicas.options(PluginOptions::default())).unwrap();
     timeout(LIMIT, engine.manager().activate("p")).await.unwrap().unwrap();
     let before = all(&local).await;

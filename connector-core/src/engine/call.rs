@@ -115,9 +115,7 @@ impl Call {
                 .into(),
             ),
             // Once it runs, it may have been sent.
-            ELSEWHERE if !self.has_started() => {
-                Some(Refusal::Stopping { target: self.target.name.to_string() }.into())
-            }
+            ELSEWHERE if !self.has_started() => Some(Refusal::Stopping { target: self.target.name.to_string() }.into()),
             CALLER_GONE => Some(caller_deactivated(&self.caller, &self.method, &self.target.name).into()),
             _ => None,
         }

@@ -362,7 +362,9 @@ impl EventState {
             Some(remote) => {
                 let own = remote.outbox.budget();
                 // The last one may have been a replica's, which has a budget of its own.
-                let same = before.as_mut().and_then(|last| last.charge.take_if(|charge| std::ptr::eq(charge.budget(), &**own)));
+                let same = before
+                    .as_mut()
+                    .and_then(|last| last.charge.take_if(|charge| std::ptr::eq(charge.budget(), &**own)));
                 let mut charge = same.unwrap_or_else(|| own.empty());
                 if let Err(over) = charge.resize(OVERHEAD + self.name.len() + args.weight()) {
                     return (before, Err(over));

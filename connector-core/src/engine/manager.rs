@@ -266,19 +266,25 @@ impl EngineState {
     /// An event in addition to the published ones.
     pub(super) fn announce_link_down(&self, entry: &Entry, why: String) {
         let name = entry.name.to_string();
-        self.emit_as_manager("linkDown", match entry.membership() {
-            None => Payload::new((name, why)),
-            Some(membership) => Payload::new((name, why, membership.replica.to_string())),
-        });
+        self.emit_as_manager(
+            "linkDown",
+            match entry.membership() {
+                None => Payload::new((name, why)),
+                Some(membership) => Payload::new((name, why, membership.replica.to_string())),
+            },
+        );
     }
 
     /// An event in addition to the published ones.
     pub(super) fn announce_link_up(&self, entry: &Entry) {
         let name = entry.name.to_string();
-        self.emit_as_manager("linkUp", match entry.membership() {
-            None => Payload::new((name,)),
-            Some(membership) => Payload::new((name, membership.replica.to_string())),
-        });
+        self.emit_as_manager(
+            "linkUp",
+            match entry.membership() {
+                None => Payload::new((name,)),
+                Some(membership) => Payload::new((name, membership.replica.to_string())),
+            },
+        );
     }
 
     fn emit_as_manager(&self, event: &str, args: Payload) {

@@ -148,9 +148,7 @@ impl EngineState {
                 Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
             }
             // Its calls run at one of its replicas.
-            Location::Replicated(_) => {
-                Err(Refusal::Stopping { target: target.name.to_string() }.into())
-            }
+            Location::Replicated(_) => Err(Refusal::Stopping { target: target.name.to_string() }.into()),
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
                 let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));

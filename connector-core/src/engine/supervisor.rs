@@ -70,7 +70,8 @@ pub(super) fn join(engine: Weak<EngineState>, replica: &Arc<Entry>) {
 fn run(engine: Weak<EngineState>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) {
     // PERF: docs/performance.md, "a span entered at each poll": at `debug`, a call on one thread 2.52 → 2.39 µs. Traces
     // above `debug` therefore name the plugin themselves.
-    let span = tracing::debug_span!("link", plugin = &*entry.name, replica = remote.replica(), url = remote.redacted_url);
+    let span =
+        tracing::debug_span!("link", plugin = &*entry.name, replica = remote.replica(), url = remote.redacted_url);
     let supervisor = Supervisor { engine, entry: Arc::clone(entry), remote: Arc::clone(remote) };
     let (running, ended) = watch::channel(());
     let work = async move {

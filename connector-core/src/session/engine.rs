@@ -52,7 +52,8 @@ impl<R> EngineSession<R> {
     /// A session for a new link. Performs the handshake on its own. Handshakes are numbered downwards from -2, separate
     /// from call ids.
     pub(crate) fn new(name: Name, engine: Option<String>) -> Self {
-        let mut session = Session::of(EngineSide { name, engine, next_handshake: -2, handshakes: Vec::new(), draining: false });
+        let mut session =
+            Session::of(EngineSide { name, engine, next_handshake: -2, handshakes: Vec::new(), draining: false });
         session.handshake();
         session
     }
@@ -155,7 +156,8 @@ impl Side for EngineSide {
     }
 
     fn receive<R>(session: &mut EngineSession<R>, message: Message) -> Result<Option<Event<R, EngineEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, inherited, error, error_kind, extensions, draining, .. } = message;
+        let Message { action, id, name, key, payload, inherited, error, error_kind, extensions, draining, .. } =
+            message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 if session.side.handshakes.len() >= MAX_HANDSHAKES {

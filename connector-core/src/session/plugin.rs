@@ -141,8 +141,19 @@ impl Side for PluginSide {
     }
 
     fn receive<R>(session: &mut PluginSession<R>, message: Message) -> Result<Option<Event<R, PluginEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, request_info, inherited, error, error_kind, extensions, draining } =
-            message;
+        let Message {
+            action,
+            id,
+            name,
+            key,
+            payload,
+            request_info,
+            inherited,
+            error,
+            error_kind,
+            extensions,
+            draining,
+        } = message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();

@@ -108,7 +108,8 @@ impl Peer {
             "action": "response", "id": ask["id"], "key": "handshake", "name": ask["name"], "payload": methods,
         });
         if native {
-            answer["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline", "draining"]);
+            answer["extensions"] =
+                serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline", "draining"]);
         }
         self.send(answer);
         settle().await;

@@ -120,7 +120,9 @@ impl Keeper {
     fn found(&self, place: Place, retiring: &Retiring) {
         self.gone(&place.replica, retiring);
         let refused = match () {
-            () if self.is_fixed(&place.replica) => Err("the plugin is registered with a replica of that name".to_owned()),
+            () if self.is_fixed(&place.replica) => {
+                Err("the plugin is registered with a replica of that name".to_owned())
+            }
             () if self.set.members().len() >= MAX_REPLICAS => {
                 Err(format!("the plugin has {MAX_REPLICAS} replicas already"))
             }

@@ -123,8 +123,7 @@ impl ReplicaSet {
             plugin_number: plugin.number,
         };
         let (name, options) = (self.name.clone(), plugin.options.clone());
-        let remote =
-            RemotePlugin::new(name, url, connector, &options, &self.memory, &self.observers, Some(membership));
+        let remote = RemotePlugin::new(name, url, connector, &options, &self.memory, &self.observers, Some(membership));
         // Others see the profile of the plugin.
         let (profile, location) = (Profile::new(&*self.name), Location::Remote(Arc::new(remote)));
         let entry = Arc::new(Entry::new(profile, location, options, Arc::clone(&plugin.emitter)));

@@ -143,7 +143,9 @@ impl<T: Clone> Set<T> {
         match (&mut self.link, state) {
             (LinkState::Inactive, _) => {}
             (link, _) if any_up => *link = LinkState::Up,
-            (link @ LinkState::Up, LinkState::Down { why, .. }) => *link = LinkState::Down { why: why.clone(), tries: 0 },
+            (link @ LinkState::Up, LinkState::Down { why, .. }) => {
+                *link = LinkState::Down { why: why.clone(), tries: 0 }
+            }
             (link @ LinkState::Up, _) => *link = LinkState::Down { why: no_replica(), tries: 0 },
             (LinkState::Down { why, tries }, LinkState::Down { why: last, tries: 1.. }) => {
                 *tries += 1;

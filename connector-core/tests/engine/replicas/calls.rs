@@ -189,8 +189,7 @@ async fn a_call_that_comes_back_does_not_wait_for_itself() {
             }))
             .unwrap();
         // As many as there are replicas, each of which is busy then.
-        let calls: Vec<_> =
-            names.iter().map(|_| host.start::<String>("p", "relay", ("through", "back", 1))).collect();
+        let calls: Vec<_> = names.iter().map(|_| host.start::<String>("p", "relay", ("through", "back", 1))).collect();
         for call in calls {
             assert_eq!(soon(call).await.unwrap().unwrap().len(), 3);
         }

@@ -41,7 +41,6 @@ async fn a_call_to_a_plugin_all_of_whose_replicas_drain_is_refused() {
     assert!(matches!(lost, CallError::LinkLost(_)), "{lost:?}");
 }
 
-
 #[tokio::test(start_paused = true)]
 async fn restarting_one_replica_after_another_costs_no_call() {
     let host = Host::new().await;

@@ -41,7 +41,8 @@ async fn the_first_replica_activates_the_plugin_and_others_join_it() {
 #[tokio::test(start_paused = true)]
 async fn an_activation_fails_when_no_replica_can_be_reached() {
     let host = Host::new().await;
-    let replicas = Replicas::new("p").replica("a", "memory://a", Place::default()).replica("b", "memory://b", Place::default());
+    let replicas =
+        Replicas::new("p").replica("a", "memory://a", Place::default()).replica("b", "memory://b", Place::default());
     host.engine.register(replicas).unwrap();
     let failed = soon(host.engine.manager().activate("p")).await.unwrap_err();
     assert!(matches!(&failed, ActivateError::Connect { url, .. } if url.starts_with("memory://")), "{failed}");
@@ -140,10 +141,7 @@ async fn a_removed_plugin_drops_its_connectors() {
     struct Counted(#[expect(dead_code)] std::sync::Arc<()>, MemoryPlugin);
     #[connector_core::async_trait]
     impl connector_core::PluginConnector for Counted {
-        async fn connect(
-            &mut self,
-            url: &str,
-        ) -> Result<Box<dyn connector_core::Link>, connector_core::ConnectError> {
+        async fn connect(&mut self, url: &str) -> Result<Box<dyn connector_core::Link>, connector_core::ConnectError> {
             self.1.connect(url).await
         }
     }

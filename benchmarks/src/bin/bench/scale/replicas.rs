@@ -62,7 +62,8 @@ pub(super) async fn measure(pace: Pace) -> Result<Table> {
         }
     }
     let one = figures[0].clone();
-    let rows = cases().into_iter().zip(figures).map(|(case, figures)| Row::new(case.what, "ns", figures).ratio_to(&one));
+    let rows =
+        cases().into_iter().zip(figures).map(|(case, figures)| Row::new(case.what, "ns", figures).ratio_to(&one));
     Ok(Table { theme: "replicas", about: ABOUT, rows: rows.collect() })
 }
 

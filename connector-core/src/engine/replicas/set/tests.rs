@@ -106,7 +106,11 @@ fn the_link_is_up_while_any_is() {
 fn the_methods_are_those_of_all_versions() {
     let mut set = up(3);
     set.set_methods(0, methods(&["z", "m"]));
-    assert_eq!(set.methods_with(1, &methods(&["a"])), ["m", "z", "a"].map(str::to_owned), "the first list is still that of another");
+    assert_eq!(
+        set.methods_with(1, &methods(&["a"])),
+        ["m", "z", "a"].map(str::to_owned),
+        "the first list is still that of another"
+    );
     set.set_methods(1, methods(&["a"]));
     set.set_methods(2, methods(&["a"]));
     assert_eq!(set.versions.iter().filter(|version| version.replicas > 0).count(), 2);
