@@ -133,7 +133,8 @@ impl TestHost {
     }
 
     /// What has happened so far, in order: calls when they end, events when they are emitted, except the
-    /// manager's, and links when they go up or down.
+    /// manager's, and links when they go up or down: for a plugin with replicas, the link of each (`calculator/one`), and
+    /// those of all together (`calculator`).
     ///
     /// ```text
     /// calculator: link up
@@ -208,14 +209,23 @@ impl Transcript {
             // Its events repeat what the test has done.
             Observation::Event { emitter: "manager", .. } => return,
             Observation::Event { emitter, event, args, .. } => format!("{emitter} emits {event} {}", shown(args)),
-            Observation::Link { plugin, state: LinkState::Up } => format!("{plugin}: link up"),
-            Observation::Link { plugin, state: LinkState::Down { tries: 0, .. } } => format!("{plugin}: link down"),
+            Observation::Link { plugin, replica, state: LinkState::Up } => {
+                format!("{}: link up", link(plugin, *replica))
+            }
+            Observation::Link { plugin, replica, state: LinkState::Down { tries: 0, .. } } => {
+                format!("{}: link down", link(plugin, *replica))
+            }
             _ => return,
         };
         lines.all.push(line);
         drop(lines);
         self.grown.notify_waiters();
     }
+}
+
+/// The link of a plugin or of one of its replicas, such as `calculator/one`.
+fn link(plugin: &str, replica: Option<&str>) -> String {
+    replica.map_or_else(|| plugin.to_owned(), |replica| format!("{plugin}/{replica}"))
 }
 
 fn shown(payload: &Payload) -> String {

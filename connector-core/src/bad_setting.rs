@@ -71,6 +71,21 @@ impl BadSetting {
         }
     }
 
+    /// Checks a JSON pointer (RFC 6901) to a part of a value.
+    ///
+    /// # Errors
+    /// It does not begin with a slash.
+    pub fn json_pointer(name: &'static str, pointer: &str) -> Result<(), BadSetting> {
+        match pointer.starts_with('/') {
+            true => Ok(()),
+            false => Err(BadSetting {
+                name,
+                value: format!("{pointer:?}, which is not a JSON pointer"),
+                remedy: "one that begins with a slash, such as \"/0\"".to_owned(),
+            }),
+        }
+    }
+
     /// Checks a token that is sent in an HTTP header. The error does not show it.
     ///
     /// # Errors
@@ -97,6 +112,7 @@ mod tests {
         BadSetting::not_zero("a", 1).unwrap();
         BadSetting::within("a", 7, 7..=7).unwrap();
         BadSetting::not_empty("a", " ").unwrap();
+        BadSetting::json_pointer("a", "/0/user").unwrap();
         BadSetting::lasts("a", Duration::MAX).unwrap();
         BadSetting::lasts("a", MIN_TIME).unwrap();
         BadSetting::header_token("a", "s3cret & more").unwrap();
@@ -111,6 +127,10 @@ mod tests {
         assert_eq!(
             text(BadSetting::lasts("X::a", Duration::ZERO)),
             "X::a is 0ns, which has passed before anything can happen: set at least 1ms"
+        );
+        assert_eq!(
+            text(BadSetting::json_pointer("X::a", "0")),
+            "X::a is \"0\", which is not a JSON pointer: set one that begins with a slash, such as \"/0\""
         );
         for token in ["hunter2\n", " hunter2", "hunter2\t", "hunter\u{0}2", "hünter2"] {
             let text = text(BadSetting::header_token("X::token", token));

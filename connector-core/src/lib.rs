@@ -126,8 +126,9 @@ pub use connector::{
     Traffic,
 };
 pub use engine::{
-    Access, CallOutcome, DefaultPolicy, Direction, Engine, EngineBuilder, Interests, LinkState, Observation,
-    ObservedCall, Observer, Observing, Operation, PluginManager, PluginOptions, Policy, Registration, UrlTransform,
+    Access, CallOutcome, Choice, DefaultPolicy, Direction, Engine, EngineBuilder, Interests, LinkState, Observation,
+    ObservedCall, Observer, Observing, Operation, PlaceChange, Places, PluginManager, PluginOptions, Policy,
+    Registration, Replicas, UrlTransform,
 };
 pub use error::{
     ActivateError, CallError, Fault, LinkLost, Refusal, RegisterError, ServiceError, UpdateError, WrongResult,

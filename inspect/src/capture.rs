@@ -85,9 +85,10 @@ impl Capture {
     pub fn record(&self, observation: &Observation<'_>) -> Option<Record> {
         let mut record = Record::default();
         match observation {
-            Observation::Message { plugin, direction, message, moves_values } => {
+            Observation::Message { plugin, replica, direction, message, moves_values } => {
                 record.kind = Kind::Message;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 record.direction = Some(match direction {
                     Way::ToPlugin => Direction::ToPlugin,
                     Way::FromPlugin => Direction::FromPlugin,
@@ -98,8 +99,9 @@ impl Capture {
                 of_call(&mut record, Kind::CallQueued, call);
                 self.keep_payload(&mut record, args, self.serialized());
             }
-            Observation::CallStarted { call, waited, .. } => {
+            Observation::CallStarted { call, waited, replica, .. } => {
                 of_call(&mut record, Kind::CallStarted, call);
+                record.replica = replica.map(name);
                 record.waited = Some(micros(*waited));
             }
             Observation::CallEnded { call, waited, ran, outcome } => {
@@ -125,14 +127,16 @@ impl Capture {
                 record.listeners = Some(*listeners);
                 self.keep_payload(&mut record, args, self.serialized());
             }
-            Observation::Link { plugin, state } => {
+            Observation::Link { plugin, replica, state } => {
                 record.kind = Kind::Link;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 record.text = Some(name(&state.to_string()));
             }
-            Observation::BadFrame { plugin, error } => {
+            Observation::BadFrame { plugin, replica, error } => {
                 record.kind = Kind::BadFrame;
                 record.plugin = Some(name(plugin));
+                record.replica = replica.map(name);
                 // The error quotes the frame, in which no pointer finds a secret.
                 record.text = Some(match self.redaction.is_empty() {
                     true => name(&error.to_string()),

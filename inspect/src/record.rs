@@ -20,6 +20,9 @@ pub struct Record {
     pub kind: Kind,
     /// `Message`, `Link`, `BadFrame`: the plugin behind the link.
     pub plugin: Option<Box<str>>,
+    /// `Message`, `Link`, `BadFrame`: the replica behind the link, if the plugin has replicas. Of a `Link`, absent for the
+    /// links of all replicas together. `CallStarted`: the replica that runs the call.
+    pub replica: Option<Box<str>>,
     /// `Message`: the direction.
     pub direction: Option<Direction>,
     /// Calls: their number, the same in all records of a call.

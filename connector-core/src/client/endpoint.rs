@@ -20,8 +20,8 @@ pub(super) type PluginEndpoint = Endpoint<PluginRole>;
 
 pub(super) struct PluginRole {
     shared: Arc<RemoteClient>,
-    /// Set while stopping: no more calls are accepted, and the link is closed once running methods have completed or
-    /// this timer fires.
+    /// Set while stopping: no more calls are accepted, except from an engine that has been told and has not confirmed it
+    /// yet, and the link is closed once running methods have completed or this timer fires.
     finishing: Option<Timer>,
     /// Why the link must be closed.
     broken: Option<LinkEnd>,
@@ -141,7 +141,7 @@ impl Role for PluginRole {
                     _ if exchange.running() >= self.shared.config.max_running => {
                         Err(Fault::new(self.shared.busy(&self.shared.name(), &key, &from, exchange.running())))
                     }
-                    _ if self.finishing.is_some() => {
+                    _ if self.finishing.is_some() && !exchange.session.awaits_last_request() => {
                         let (plugin, key) = (self.shared.name(), cut(&*key));
                         Err(Fault::new(format_args!("Cannot call {key} of {plugin}, because it is stopping")))
                     }
@@ -192,8 +192,10 @@ impl Role for PluginRole {
             ClientCommand::Listen { action, emitter, event } => session.subscribe(action, emitter, event),
             ClientCommand::Emit { event, args } => session.emit(event, args),
             ClientCommand::Finish => {
-                let limit = self.shared.config.stop_timeout;
-                self.finishing.get_or_insert_with(|| runtime::sleep(limit));
+                if self.finishing.is_none() {
+                    self.finishing = Some(runtime::sleep(self.shared.config.stop_timeout));
+                    session.drain();
+                }
             }
         }
     }
@@ -209,7 +211,8 @@ impl Role for PluginRole {
             return Poll::Ready(end);
         }
         let Some(limit) = &mut self.finishing else { return Poll::Pending };
-        if !exchange.is_idle() || self.shared.outbox.backlog().0 > 0 {
+        let is_idle = exchange.is_idle() && !exchange.session.awaits_last_request();
+        if !is_idle || self.shared.outbox.backlog().0 > 0 {
             ready!(limit.as_mut().poll(cx));
             if let Some(left_out) = self.shared.traces.pass() {
                 let (plugin, limit) = (Excerpt::new(self.shared.name()), self.shared.config.stop_timeout);

@@ -46,16 +46,15 @@ impl Attended<'_> {
 
     /// The call runs. Returns what continues with it to its target.
     pub(super) fn start(&mut self, now: Instant, queued: &QueuedCall<'_>) -> Option<Arc<Scope>> {
-        let mut scope = self.scope.clone();
         if let Some(observed) = &mut self.observed
             && let Some(trace) = observed.starts(now, queued.target())
         {
-            scope = Some(Scope::with_trace(scope.as_ref(), trace));
+            self.scope = Some(Scope::with_trace(self.scope.as_ref(), trace));
         }
-        if let Some(scope) = &scope {
+        if let Some(scope) = &self.scope {
             queued.set_scope(scope);
         }
-        scope
+        self.scope.clone()
     }
 
     /// The call has ended. Returns what its caller gets.

@@ -36,6 +36,7 @@ const PENDING: u8 = 0;
 const CANCELLED: u8 = 1;
 const TARGET_GONE: u8 = 2;
 const CALLER_GONE: u8 = 3;
+const ELSEWHERE: u8 = 4;
 
 /// A logical clock that orders the creation and start of work.
 #[derive(Default)]
@@ -79,6 +80,14 @@ impl Call {
         }
     }
 
+    /// Ends the call, unless it runs or has ended, because another replica is to run it.
+    pub(super) fn end_elsewhere(&self) {
+        let moved = self.state.compare_exchange(PENDING, ELSEWHERE, Ordering::AcqRel, Ordering::Acquire);
+        if moved.is_ok() {
+            self.waiter.wake();
+        }
+    }
+
     /// The plugin on whose behalf the call is made.
     pub(super) fn requester(&self) -> &Arc<Entry> {
         self.on_behalf_of.as_ref().unwrap_or(&self.caller)
@@ -105,6 +114,8 @@ impl Call {
                 }
                 .into(),
             ),
+            // Once it runs, it may have been sent.
+            ELSEWHERE if !self.has_started() => Some(Refusal::Stopping { target: self.target.name.to_string() }.into()),
             CALLER_GONE => Some(caller_deactivated(&self.caller, &self.method, &self.target.name).into()),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! The engine's endpoint of a link.
 
 use std::future::Future;
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct EngineRole {
     entry: Arc<Entry>,
     remote: Arc<RemotePlugin>,
     handshake: Handshake,
+    /// The plugin is stopping: calls are not sent any more.
+    is_draining: bool,
     /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
 }
@@ -49,7 +52,7 @@ impl EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());
-        Endpoint::new(EngineRole { engine, entry, remote, handshake, health: None }, session)
+        Endpoint::new(EngineRole { engine, entry, remote, handshake, is_draining: false, health: None }, session)
     }
 }
 
@@ -83,17 +86,28 @@ impl EngineRole {
         }
     }
 
-    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str) -> Observation<'a>) {
+    fn observe<'a>(&'a self, observation: impl FnOnce(&'a str, Option<&'a str>) -> Observation<'a>) {
         if self.remote.observers.want(Interests::MESSAGES) {
-            self.remote.observers.tell(&observation(&self.remote.name));
+            self.remote.observers.tell(&observation(&self.remote.name, self.remote.replica()));
         }
     }
 
     fn observe_message(&self, direction: Direction, message: &Message, link: &dyn Link) {
-        self.observe(|plugin| {
+        self.observe(|plugin, replica| {
             let moves_values = link.moves_values();
-            Observation::Message { plugin, direction, message, moves_values }
+            Observation::Message { plugin, replica, direction, message, moves_values }
         });
+    }
+
+    /// # Errors
+    /// The methods are too many, with those of the plugin's other replicas.
+    fn check_methods(&self, methods: &[String]) -> Result<(), String> {
+        check_methods(methods)?;
+        match self.entry.membership() {
+            Some(membership) => check_methods(&membership.methods_with(methods))
+                .map_err(|why| format!("with the methods of the other replicas, {why}")),
+            None => Ok(()),
+        }
     }
 
     /// Traces a refusal for which the wire has no response.
@@ -138,7 +152,7 @@ impl Role for EngineRole {
     }
 
     fn observe_bad_frame(&self, error: &DecodeError) {
-        self.observe(|plugin| Observation::BadFrame { plugin, error });
+        self.observe(|plugin, replica| Observation::BadFrame { plugin, replica, error });
     }
 
     fn traces(&self) -> &TraceLimit {
@@ -168,7 +182,7 @@ impl Role for EngineRole {
         let Some(engine) = self.engine.upgrade() else { return };
         match event {
             EngineEvent::Loaded { methods } => {
-                if let Some(Err(why)) = methods.as_deref().map(check_methods) {
+                if let Some(Err(why)) = methods.as_deref().map(|methods| self.check_methods(methods)) {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
                 if !self.is_loaded() {
@@ -179,6 +193,12 @@ impl Role for EngineRole {
                 self.handshake = Handshake::Answered;
             }
             EngineEvent::HandshakeFailed(why) => self.handshake_failed(LinkEnd::BadHandshake(why)),
+            EngineEvent::Draining => {
+                let begins = !mem::replace(&mut self.is_draining, true);
+                if let Some(membership) = self.entry.membership().filter(|_| begins) {
+                    membership.drains(&self.entry);
+                }
+            }
             EngineEvent::Call { id, target, method, args, inherited } => {
                 let echo = Echo { name: Some(target.clone()), key: method.clone() };
                 let charge = exchange.charge(&self.remote.outbox, id.as_ref(), &echo, &args, inherited.as_deref());
@@ -238,6 +258,10 @@ impl Role for EngineRole {
     fn command(&mut self, exchange: &mut Exchange<EngineSide>, command: EngineCommand) {
         let session = &mut exchange.session;
         match command {
+            EngineCommand::Call { reply, .. } if self.is_draining => {
+                // An error means that the caller has dropped the call.
+                let _ = reply.send(Err(self.remote.stopping()));
+            }
             EngineCommand::Call { id, method, args, info, scope, reply } => {
                 session.call(id, method, args, info, scope.map(|scope| scope.to_wire()), reply);
             }

@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
-use smallvec::SmallVec;
-use tokio::sync::Notify;
+use smallvec::{SmallVec, smallvec};
+use tokio::sync::{Notify, watch};
 
 use super::bounds::quoted_list;
 use super::call::{Call, LogicalClock};
 use super::events::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
+use super::link_state::LinkState;
 use super::options::PluginOptions;
 use super::reentrancy::PendingChange;
 use super::remote::RemotePlugin;
+use super::replicas::{Membership, ReplicaSet};
 use super::request_queue::RequestQueue;
 use crate::memory_budget::Charge;
 use crate::plugin::{CAN_DEACTIVATE, Handler, Instance, Scope};
@@ -69,6 +71,8 @@ pub(crate) struct Entry {
 pub(super) enum Location {
     Local(Arc<Instance>),
     Remote(Arc<RemotePlugin>),
+    /// At several places. Each replica is an entry of its own, which is not in the registry and is `Remote`.
+    Replicated(Arc<ReplicaSet>),
 }
 
 // PERF: the methods come first, and up to four are inline: see `Entry`.
@@ -93,7 +97,7 @@ impl Interface {
     fn new(profile: Profile, location: &Location) -> Interface {
         let handler = |method: &str| match location {
             Location::Local(instance) => instance.handler(method),
-            Location::Remote(_) => None,
+            Location::Remote(_) | Location::Replicated(_) => None,
         };
         let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
         let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
@@ -186,6 +190,9 @@ impl Entry {
         if left_out > 0 {
             tracing::warn!(plugin = &*self.name, left_out, "traces over the limit were left out");
         }
+        for replica in self.replicas() {
+            replica.trace_left_out();
+        }
     }
 
     /// Touches several cache lines that a call reads, so that the processor fetches them concurrently: the atomic
@@ -198,8 +205,12 @@ impl Entry {
         self.interface.load()
     }
 
+    /// Its profile; of a replica, that of its plugin.
     pub(super) fn profile(&self) -> Profile {
-        self.interface.load().profile.clone()
+        match self.membership().map(|membership| membership.plugin.upgrade()) {
+            Some(plugin) => plugin.map_or_else(|| Profile::new(&*self.name), |plugin| plugin.profile()),
+            None => self.interface.load().profile.clone(),
+        }
     }
 
     /// Replaces the profile with the result of `update`, which is called again after a concurrent update.
@@ -218,15 +229,25 @@ impl Entry {
         }
     }
 
-    /// Sets the methods from the handshake. Returns whether this changed anything.
+    /// Sets the methods from the handshake. Returns whether this changed anything for other plugins.
     pub(super) fn set_methods(&self, methods: Vec<String>) -> bool {
-        if self.interface().profile.methods.as_ref() == Some(&methods) {
-            return false;
+        match self.membership() {
+            Some(membership) => membership.set_methods(methods),
+            None => self.update_methods(|| Some(methods.clone())),
         }
-        let Ok(()) = self.update_profile(|profile| {
-            Ok::<_, std::convert::Infallible>(Profile { methods: Some(methods.clone()), ..profile.clone() })
+    }
+
+    /// Sets the methods to the result of `methods`, if any, which is called again after a concurrent update. Returns
+    /// whether this changed anything.
+    pub(super) fn update_methods(&self, methods: impl Fn() -> Option<Vec<String>>) -> bool {
+        struct Unchanged;
+        let updated = self.update_profile(|profile| match methods() {
+            Some(methods) if profile.methods.as_ref() != Some(&methods) => {
+                Ok(Profile { methods: Some(methods), ..profile.clone() })
+            }
+            _ => Err(Unchanged),
         });
-        true
+        updated.is_ok()
     }
 
     pub(super) fn status(&self) -> Status {
@@ -264,7 +285,7 @@ impl Entry {
     pub(super) fn may_be_called(&self) -> bool {
         match self.status() {
             Status::Inactive => false,
-            Status::Activating => self.remote().is_none_or(|remote| remote.state.borrow().is_up()),
+            Status::Activating => self.link_state().is_none_or(|state| state.borrow().is_up()),
             Status::Active | Status::Deactivating => true,
         }
     }
@@ -312,14 +333,83 @@ impl Entry {
     pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
         match &self.location {
             Location::Local(instance) => Some(Arc::clone(instance)),
-            Location::Remote(_) => None,
+            Location::Remote(_) | Location::Replicated(_) => None,
         }
     }
 
+    /// The link of a plugin that has exactly one, or of a replica.
     pub(super) fn remote(&self) -> Option<&Arc<RemotePlugin>> {
         match &self.location {
-            Location::Local(_) => None,
+            Location::Local(_) | Location::Replicated(_) => None,
             Location::Remote(remote) => Some(remote),
+        }
+    }
+
+    pub(super) fn replica_set(&self) -> Option<&Arc<ReplicaSet>> {
+        match &self.location {
+            Location::Local(_) | Location::Remote(_) => None,
+            Location::Replicated(set) => Some(set),
+        }
+    }
+
+    /// Set for a replica.
+    pub(super) fn membership(&self) -> Option<&Membership> {
+        self.remote()?.membership.as_deref()
+    }
+
+    /// Its replicas, if it has any.
+    pub(super) fn replicas(&self) -> Vec<Arc<Entry>> {
+        self.replica_set().map(|set| set.members()).unwrap_or_default()
+    }
+
+    /// The number of the plugin in whose name it acts, which for a replica is not its own.
+    pub(super) fn acts_as(&self) -> u64 {
+        self.membership().map_or(self.number, |membership| membership.plugin_number)
+    }
+
+    /// The plugin that a replica belongs to, or else the plugin itself.
+    pub(super) fn plugin(self: &Arc<Self>) -> Arc<Entry> {
+        let plugin = self.membership().and_then(|membership| membership.plugin.upgrade());
+        plugin.unwrap_or_else(|| Arc::clone(self))
+    }
+
+    /// The state of its link, or of those of its replicas taken together.
+    pub(super) fn link_state(&self) -> Option<&watch::Sender<LinkState>> {
+        match &self.location {
+            Location::Local(_) => None,
+            Location::Remote(remote) => Some(&remote.state),
+            Location::Replicated(set) => Some(&set.state),
+        }
+    }
+
+    /// Its links: none, one, or those of its replicas.
+    pub(super) fn links(&self) -> SmallVec<[Arc<RemotePlugin>; 1]> {
+        match &self.location {
+            Location::Local(_) => SmallVec::new(),
+            Location::Remote(remote) => smallvec![Arc::clone(remote)],
+            Location::Replicated(set) => set.members().iter().filter_map(|replica| replica.remote().cloned()).collect(),
+        }
+    }
+
+    /// Ends its links at once, without notifying their other ends.
+    pub(super) fn abort_links(&self) {
+        if let Some(set) = self.replica_set() {
+            set.end();
+        }
+        for link in self.links() {
+            link.abort();
+        }
+        if let Some(set) = self.replica_set() {
+            set.forget_found();
+        }
+    }
+
+    /// Whether the tasks that keep its links up have ended; `false` if it has none.
+    pub(super) fn has_no_task(&self) -> bool {
+        match &self.location {
+            Location::Local(_) => false,
+            Location::Remote(remote) => remote.has_no_task(),
+            Location::Replicated(set) => set.has_no_task(),
         }
     }
 
@@ -330,11 +420,23 @@ impl Entry {
         Some(Scope::of_trace(trace))
     }
 
-    /// Ends the queued calls of a caller that has become inactive.
+    /// Ends the queued calls of a caller that has become inactive, and those of its replicas.
     pub(super) fn end_calls_by(&self, caller: &Entry) {
+        for replica in self.replicas() {
+            replica.end_calls_by(caller);
+        }
         let matching = lock(&self.queue).matching(&caller.name, None);
-        for call in matching.into_iter().filter(|call| std::ptr::eq(&*call.caller, caller)) {
+        let is_by = |by: &Entry| std::ptr::eq(by, caller) || by.acts_as() == caller.number;
+        for call in matching.into_iter().filter(|call| is_by(&call.caller)) {
             call.end_caller_gone();
+        }
+    }
+
+    /// Sends the calls that wait for this replica to others.
+    pub(super) fn move_waiting_calls(&self) {
+        let all = lock(&self.queue).all();
+        for call in all {
+            call.end_elsewhere();
         }
     }
 

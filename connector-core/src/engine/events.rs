@@ -317,7 +317,10 @@ impl EngineState {
             remote.trace_unstored(&over);
         }
         let key = (emitter.name.clone(), event.clone(), PUBLISHED);
-        let still_there = |(name, owner): &(Name, u64)| self.find(name).filter(|entry| entry.number == *owner);
+        let still_there = |(name, owner): &(Name, u64)| {
+            let entry = self.find(name)?;
+            entry.replicas().into_iter().chain([entry]).find(|entry| entry.number == *owner)
+        };
         for listener in once.iter().filter_map(still_there) {
             let mut listens_to = lock(&listener.listens_to);
             // Unless it has subscribed again meanwhile.
@@ -357,16 +360,19 @@ impl EventState {
         let charge = match emitter.remote() {
             None => None,
             Some(remote) => {
-                let same = before.as_mut().filter(|last| last.emitter == emitter.number);
-                let charge = same.and_then(|last| last.charge.take());
-                let mut charge = charge.unwrap_or_else(|| remote.outbox.budget().empty());
+                let own = remote.outbox.budget();
+                // The last one may have been a replica's, which has a budget of its own.
+                let same = before
+                    .as_mut()
+                    .and_then(|last| last.charge.take_if(|charge| std::ptr::eq(charge.budget(), &**own)));
+                let mut charge = same.unwrap_or_else(|| own.empty());
                 if let Err(over) = charge.resize(OVERHEAD + self.name.len() + args.weight()) {
                     return (before, Err(over));
                 }
                 Some(charge)
             }
         };
-        self.last = Some(Occurrence { emitter: emitter.number, args: args.clone(), charge });
+        self.last = Some(Occurrence { emitter: emitter.acts_as(), args: args.clone(), charge });
         (before, Ok(()))
     }
 

@@ -70,6 +70,10 @@ enum State<W> {
         last: Option<LinkEnd>,
         tries: u32,
     },
+    /// A replica's: no link has been up since it joined. Its plugin's activation does not end with it.
+    Joining {
+        tries: u32,
+    },
     Up,
     Down {
         why: LinkEnd,
@@ -81,6 +85,8 @@ enum State<W> {
 pub(super) enum ConnectionEvent<W> {
     /// An activation begins. The supervisor of the previous one has ended.
     Activate(W),
+    /// A replica joins its plugin. The supervisor of the previous time has ended.
+    Join,
     /// The first handshake over a link is complete. `listed` if it listed the plugin's methods.
     Loaded { listed: bool },
     /// The link has ended, or could not be made.
@@ -121,7 +127,7 @@ pub(super) enum Activated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Nothing,
-    /// Announces that a lost link is up again.
+    /// Announces that a lost link is up again, or one of a replica that has joined.
     AnnounceUp,
     /// Announces that the link is lost.
     AnnounceDown {
@@ -153,7 +159,13 @@ impl<W> Connection<W> {
             (ConnectionEvent::Loaded { listed }, State::Activating { waiter, .. }) => {
                 (State::Up, Some((waiter, Activated::Connected { listed })), Next::Nothing)
             }
-            (ConnectionEvent::Loaded { .. }, State::Down { .. }) => (State::Up, None, Next::AnnounceUp),
+            (ConnectionEvent::Join, before) => {
+                self.stopping = false;
+                (State::Joining { tries: 0 }, before.abandoned(), Next::Nothing)
+            }
+            (ConnectionEvent::Loaded { .. }, State::Down { .. } | State::Joining { .. }) => {
+                (State::Up, None, Next::AnnounceUp)
+            }
             // This end has closed the link, for a deactivation.
             (ConnectionEvent::Failed(LinkEnd::Disconnected), before) => {
                 (State::Inactive, before.abandoned(), Next::Nothing)
@@ -165,6 +177,11 @@ impl<W> Connection<W> {
                     true => (State::Activating { waiter, last: Some(end), tries }, None, next),
                     false => (State::Inactive, Some((waiter, Activated::Failed(Some(end)))), next),
                 }
+            }
+            (ConnectionEvent::Failed(why), State::Joining { tries }) => {
+                let (tries, retry) = (tries + 1, !has_given_up(&why));
+                let state = if retry { State::Joining { tries } } else { State::Down { why, tries } };
+                (state, None, Next::TraceFailure { tries, activating: true, retry })
             }
             (ConnectionEvent::Failed(why), State::Up) => {
                 let next = Next::AnnounceDown { retry: !has_given_up(&why) };
@@ -201,7 +218,7 @@ impl<W> Connection<W> {
     fn link_state(&self) -> LinkState {
         match &self.state {
             State::Inactive => LinkState::Inactive,
-            State::Activating { .. } => LinkState::Connecting,
+            State::Activating { .. } | State::Joining { .. } => LinkState::Connecting,
             State::Up => LinkState::Up,
             State::Down { why, tries } => LinkState::Down { why: why.clone(), tries: *tries },
         }
@@ -218,7 +235,7 @@ impl<W> State<W> {
 }
 
 /// Whether an activation whose attempt failed like this fails at once.
-fn is_final(end: &LinkEnd, last: Option<&LinkEnd>) -> bool {
+pub(super) fn is_final(end: &LinkEnd, last: Option<&LinkEnd>) -> bool {
     match end {
         LinkEnd::BadHandshake(_) => true,
         LinkEnd::Unreachable(error) if !error.is_retryable() => true,

@@ -218,9 +218,8 @@ impl EngineState {
         if shown.is_some() && update.get("url").and_then(Value::as_str) == shown.as_deref() {
             update.remove("url");
         }
-        if let Some(remote) =
-            entry.remote().filter(|_| caller.as_ref().is_some_and(|caller| Arc::ptr_eq(caller, &entry)))
-        {
+        let itself = caller.as_ref().filter(|caller| Arc::ptr_eq(&caller.plugin(), &entry));
+        if let Some(remote) = itself.and_then(|caller| caller.remote()) {
             let current = serde_json::to_value(entry.profile()).unwrap_or_default();
             for field in HOST_FIELDS {
                 if update.remove(field).is_some_and(|value| current.get(field) != Some(&value)) {
@@ -252,7 +251,8 @@ impl EngineState {
     }
 
     /// Announces an updated profile, once the plugin is active.
-    pub(super) fn profile_updated(&self, entry: &Entry) {
+    pub(super) fn profile_updated(&self, entry: &Arc<Entry>) {
+        let entry = entry.plugin();
         match entry.status() {
             Status::Activating => entry.updated_early.store(true, Ordering::Release),
             _ => self.manager_emits("profileUpdated", &entry.profile()),
@@ -265,12 +265,26 @@ impl EngineState {
 
     /// An event in addition to the published ones.
     pub(super) fn announce_link_down(&self, entry: &Entry, why: String) {
-        self.emit_as_manager("linkDown", Payload::new((entry.name.to_string(), why)));
+        let name = entry.name.to_string();
+        self.emit_as_manager(
+            "linkDown",
+            match entry.membership() {
+                None => Payload::new((name, why)),
+                Some(membership) => Payload::new((name, why, membership.replica.to_string())),
+            },
+        );
     }
 
     /// An event in addition to the published ones.
     pub(super) fn announce_link_up(&self, entry: &Entry) {
-        self.emit_as_manager("linkUp", Payload::new((entry.name.to_string(),)));
+        let name = entry.name.to_string();
+        self.emit_as_manager(
+            "linkUp",
+            match entry.membership() {
+                None => Payload::new((name,)),
+                Some(membership) => Payload::new((name, membership.replica.to_string())),
+            },
+        );
     }
 
     fn emit_as_manager(&self, event: &str, args: Payload) {

@@ -19,6 +19,7 @@ mod policy;
 mod reentrancy;
 mod registration;
 mod remote;
+mod replicas;
 mod request_queue;
 mod router;
 mod subscriber_capacity;
@@ -43,6 +44,7 @@ pub use observers::Observing;
 pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
+pub use replicas::{Choice, PlaceChange, Places, Replicas};
 
 use self::access::Rule;
 use self::call::LogicalClock;
@@ -286,6 +288,10 @@ impl Engine {
     /// The state of a plugin's link, to read and to await. `None` if the plugin is unknown or in this process. The
     /// manager's events `linkDown` (plugin, reason) and `linkUp` (plugin) report the same changes.
     ///
+    /// That of a plugin with [`Replicas`] is up while the link of any of them is. Once none is, it is down for the reason
+    /// of the last loss, and then of the last attempt to make a link again. The events have one more argument, the name of
+    /// the replica, and are emitted for each; `linkUp` also when one joins the active plugin.
+    ///
     /// ```no_run
     /// # async fn example(engine: connector_core::Engine) -> Result<(), Box<dyn std::error::Error>> {
     /// use connector_core::LinkState;
@@ -295,7 +301,7 @@ impl Engine {
     /// # Ok(()) }
     /// ```
     pub fn link_state(&self, name: &str) -> Option<watch::Receiver<LinkState>> {
-        self.0.0.find(name)?.remote().map(|remote| remote.state.subscribe())
+        self.0.0.find(name)?.link_state().map(watch::Sender::subscribe)
     }
 
     /// Attaches an observer, which receives calls, events, links' states and messages until the returned guard is dropped.

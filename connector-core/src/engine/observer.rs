@@ -119,6 +119,9 @@ pub enum Observation<'a> {
         waited: Duration,
         /// The URL of a target behind a link, without its secrets.
         url: Option<&'a str>,
+        /// The name of the replica that runs it, if the target has replicas. It may run again at another one if its
+        /// method is idempotent.
+        replica: Option<&'a str>,
     },
     /// A call has ended. Each [`CallQueued`](Observation::CallQueued) is followed by exactly one of these.
     CallEnded {
@@ -142,10 +145,14 @@ pub enum Observation<'a> {
         /// The number of subscriptions that receive it.
         listeners: usize,
     },
-    /// The state of a plugin's link has changed, or another attempt to restore it has failed.
+    /// The state of a plugin's link has changed, or another attempt to restore it has failed. For a plugin with
+    /// [`Replicas`](crate::Replicas): that of a replica's link, or of all of them taken together.
     Link {
         /// The plugin's name.
         plugin: &'a str,
+        /// The name of the replica whose link it is; `None` for that of a plugin with one link, and for those of all
+        /// replicas together.
+        replica: Option<&'a str>,
         /// The new state.
         state: &'a LinkState,
     },
@@ -153,6 +160,8 @@ pub enum Observation<'a> {
     Message {
         /// The name of the plugin behind the link.
         plugin: &'a str,
+        /// The name of the replica behind it, if it is one.
+        replica: Option<&'a str>,
         /// The direction.
         direction: Direction,
         /// The message.
@@ -164,6 +173,8 @@ pub enum Observation<'a> {
     BadFrame {
         /// The name of the plugin behind the link.
         plugin: &'a str,
+        /// The name of the replica behind it, if it is one.
+        replica: Option<&'a str>,
         /// Why it cannot be read.
         error: &'a DecodeError,
     },

@@ -189,12 +189,16 @@ impl OngoingCall<'_> {
         }
     }
 
-    /// Returns the trace context with which an observer lets the call continue.
+    /// Returns the trace context with which an observer lets the call continue. A call that runs again at another
+    /// replica has started once.
     pub(super) fn starts(&mut self, now: Instant, target: &Entry) -> Option<TraceContext> {
+        if self.started.is_some() {
+            return None;
+        }
         self.started = Some(now);
-        let url = target.remote().map(|remote| &*remote.redacted_url);
+        let (url, replica) = target.remote().map(|remote| (&*remote.redacted_url, remote.replica())).unzip();
         let (call, mut trace) = (self.seen(), None);
-        let started = Observation::CallStarted { call, waited: self.waited(now), url };
+        let started = Observation::CallStarted { call, waited: self.waited(now), url, replica: replica.flatten() };
         for attached in self.observers.list.load().iter().filter(|one| one.number <= self.attached) {
             guard::call(&self.observers.traces, "engine", "an observer", || {
                 if attached.interests.contain_any_of(Interests::CALL_STARTED) {

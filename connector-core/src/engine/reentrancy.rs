@@ -61,7 +61,7 @@ impl PendingChange {
 
     /// Whether the plugin requests a change of its own state.
     pub(super) fn is_for_itself(&self) -> bool {
-        self.requester.as_ref().is_some_and(|requester| Arc::ptr_eq(requester, &self.target))
+        self.requester.as_ref().is_some_and(|requester| Arc::ptr_eq(&requester.plugin(), &self.target))
     }
 
     /// Removes the change from its requester, which has stopped waiting for the outcome.
@@ -101,9 +101,11 @@ fn is_circular(requester: &Arc<Entry>, created: u64, mut blockers: Vec<Work>) ->
     false
 }
 
-fn transition(entry: &Arc<Entry>) -> impl Iterator<Item = Work> {
+/// The current transition of a plugin, or of the plugin that a replica belongs to.
+fn transition(entry: &Arc<Entry>) -> impl Iterator<Item = Work> + use<> {
+    let entry = entry.plugin();
     let under_way = entry.transition_since.load(Ordering::Acquire) > 0;
-    under_way.then(|| Work::Transition(Arc::clone(entry))).into_iter()
+    under_way.then_some(Work::Transition(entry)).into_iter()
 }
 
 /// The work on whose behalf a request may have been made: what the requester was doing at that time and still does.

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::options::PluginOptions;
+use super::replicas::Replicas;
 use crate::connector::PluginConnector;
 use crate::plugin::Plugin;
 use crate::profile::{ExternalProfile, Profile};
 
 /// A plugin to register: a [`Plugin`] value for one in this process, [`Registration::behind`] for one that runs
-/// elsewhere (each transport has a function `plugin` that returns it).
+/// elsewhere (each transport has a function `plugin` that returns it), [`Replicas`] for one that runs at several places.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,6 +31,7 @@ pub struct Registration {
 pub(super) enum Source {
     Local(Box<Plugin>),
     Remote { connector: Box<dyn PluginConnector>, url: String },
+    Replicas(Box<Replicas>),
 }
 
 impl Registration {
@@ -43,10 +45,10 @@ impl Registration {
     }
 
     /// The connector, and the URL to pass to it, of a program that makes links without an engine: a replay, a probe. `None`
-    /// for a plugin in this process.
+    /// for a plugin in this process, and for one with replicas.
     pub fn into_connector(self) -> Option<(Box<dyn PluginConnector>, String)> {
         match self.source {
-            Source::Local(_) => None,
+            Source::Local(_) | Source::Replicas(_) => None,
             Source::Remote { mut connector, url } => {
                 connector.registered(&self.profile.name);
                 Some((connector, url))

@@ -10,6 +10,7 @@ use super::link_state::{Activated, Connection, ConnectionEvent, Effects, Next};
 use super::observer::{Interests, Observation};
 use super::observers::Observers;
 use super::options::PluginOptions;
+use super::replicas::Membership;
 use crate::connector::{LinkEnd, PluginConnector};
 use crate::error::{CallError, LinkLost, Refusal};
 use crate::excerpt::Excerpt;
@@ -57,6 +58,8 @@ type Waiter = oneshot::Sender<Activated>;
 
 pub(super) struct RemotePlugin {
     pub(super) name: Name,
+    /// Set for a replica.
+    pub(super) membership: Option<Box<Membership>>,
     pub(super) url: String,
     /// The URL as shown in errors and traces.
     pub(super) redacted_url: String,
@@ -88,6 +91,7 @@ impl RemotePlugin {
         options: &PluginOptions,
         engine: &Arc<SharedBudget>,
         observers: &Arc<Observers>,
+        membership: Option<Membership>,
     ) -> RemotePlugin {
         connector.registered(&name);
         let url = match &options.transform_url {
@@ -98,6 +102,7 @@ impl RemotePlugin {
             redacted_url: redacted_url(&url),
             url,
             name,
+            membership: membership.map(Box::new),
             connector: tokio::sync::Mutex::new(connector),
             outbox: Outbox::new(
                 options.queue.clone(),
@@ -134,7 +139,25 @@ impl RemotePlugin {
         }
         let id = self.ids.allocate();
         let call = |reply| EngineCommand::Call { id, method, args, info, scope, reply };
-        PendingCall::start(&self.outbox, id, call).map_err(|end| self.lost(end))
+        PendingCall::start(&self.outbox, id, call).map_err(|end| self.not_sent(end))
+    }
+
+    /// The error of a call that was not sent, which another replica may run.
+    fn not_sent(&self, end: LinkEnd) -> CallError {
+        match self.membership {
+            Some(_) => self.stopping(),
+            None => self.lost(end),
+        }
+    }
+
+    /// The error of a call that is not sent because the plugin drains.
+    pub(super) fn stopping(&self) -> CallError {
+        Refusal::Stopping { target: self.name.to_string() }.into()
+    }
+
+    /// The name of the replica that this is the link of.
+    pub(super) fn replica(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| &*membership.replica)
     }
 
     pub(super) fn lost(&self, end: LinkEnd) -> CallError {
@@ -204,23 +227,39 @@ impl RemotePlugin {
     /// Applies an event to the connection. If the link is not up afterwards, ends the queued calls and `calls`, which
     /// are those of its session. Returns what the supervisor does next.
     pub(super) fn transition(&self, event: ConnectionEvent<Waiter>, calls: Vec<Reply>) -> Next {
-        let (begins, stops) = (matches!(event, ConnectionEvent::Activate(_)), matches!(event, ConnectionEvent::Stop));
+        let begins = matches!(event, ConnectionEvent::Activate(_) | ConnectionEvent::Join);
+        let stops = matches!(event, ConnectionEvent::Stop);
         let (mut effects, mut lost, mut observed) = (None, None, None);
         // The public state is locked meanwhile, so that other threads see it and the queue agree. Watchers are woken
         // after, and what is replaced is dropped after.
         self.state.send_if_modified(|state| {
             let Effects { published, .. } = effects.insert(lock(&self.connection).transition(event));
             let Some(published) = published else { return false };
+            let link_changed = |state: &LinkState| {
+                if let Some(membership) = &self.membership {
+                    membership.link_changed(state);
+                }
+            };
+            // A replica is chosen only while its queue accepts calls.
             match published.down() {
-                None => self.outbox.set_up(),
-                Some(end) => lost = Some((self.outbox.set_down(end.clone()), end)),
+                None => {
+                    self.outbox.set_up();
+                    link_changed(published);
+                }
+                Some(end) => {
+                    link_changed(published);
+                    lost = Some((self.outbox.set_down(end.clone()), end));
+                }
             }
             mem::swap(state, published);
             observed = self.observers.want(Interests::LINK).then(|| state.clone());
             true
         });
         if let Some(state) = observed {
-            self.observers.tell(&Observation::Link { plugin: &self.name, state: &state });
+            self.observers.tell(&Observation::Link { plugin: &self.name, replica: self.replica(), state: &state });
+        }
+        if let Some(membership) = &self.membership {
+            membership.publish();
         }
         // After the public state: a caller whose call fails may wait for the link to be up again.
         if let Some((queued, end)) = lost {
@@ -240,18 +279,20 @@ impl RemotePlugin {
         next
     }
 
-    fn end_calls(&self, end: &LinkEnd, queued: Vec<EngineCommand>, mut calls: Vec<Reply>) {
-        let mut events = 0;
-        for command in queued {
-            match command {
-                EngineCommand::Call { reply, .. } => calls.push(reply),
-                EngineCommand::Withdraw { .. } => {}
-                EngineCommand::Notify { .. } => events += 1,
-            }
-        }
+    fn end_calls(&self, end: &LinkEnd, queued: Vec<EngineCommand>, calls: Vec<Reply>) {
         for reply in calls {
             // An error means that the caller has dropped the call.
             let _ = reply.send(Err(self.lost(end.clone())));
+        }
+        let mut events = 0;
+        for command in queued {
+            match command {
+                EngineCommand::Call { reply, .. } => {
+                    let _ = reply.send(Err(self.not_sent(end.clone())));
+                }
+                EngineCommand::Withdraw { .. } => {}
+                EngineCommand::Notify { .. } => events += 1,
+            }
         }
         if events > 0 {
             tracing::warn!(plugin = &*self.name, dropped = events, "events beyond the queue's capacity are dropped");

@@ -23,6 +23,40 @@ use crate::session::HANDSHAKE;
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
+// PERF: docs/performance.md, "Replicas": as a function of its own, 128 more instructions for a call in this process.
+/// The rest of a call to a plugin or one of its replicas: waits in the target's queue, and runs.
+macro_rules! queue_and_run {
+    ($engine:expr, $caller:expr, $target:expr, $path:expr, $exposed:expr, $handler:expr, $args:expr, $attended:expr) => {{
+        let (engine, caller): (&Arc<EngineState>, &Arc<Entry>) = ($engine, $caller);
+        let on_behalf_of = engine.on_behalf_of(caller);
+        let queued = QueuedCall::enter(&engine.clock, caller, on_behalf_of, $target, $exposed)?;
+        let target = queued.target();
+        if !queued.has_started() {
+            match &mut $attended {
+                None => poll_fn(|cx| queued.poll_started(cx)).await?,
+                Some(attended) => attended.wait_for(poll_fn(|cx| queued.poll_started(cx))).await?,
+            }
+            // The caller may have been deactivated just before the call entered the queue.
+            may_call(caller, queued.method(), &target.name)?;
+        }
+        let now = runtime::now();
+        let scope = $attended.and_then(|attended| attended.start(now, &queued));
+        // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
+        let own_end = now.checked_add(target.options.queue_timeout);
+        let end = match scope.as_ref().and_then(|scope| scope.deadline) {
+            None => own_end,
+            Some(callers) => Some(own_end.map_or(callers, |own| own.min(callers))),
+        };
+        let mut running = engine.start(&queued, $path, $handler, $args, scope, end)?;
+        let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => queued.poll_ended(cx).map(Err),
+        });
+        let outcome = runtime::timeout_at(end, until_ended).await;
+        outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
+    }};
+}
+
 impl EngineState {
     /// Performs a call, which its caller ends ([`Attended::end`]) if it is attended. Dropping the future cancels it at any
     /// stage.
@@ -64,33 +98,24 @@ impl EngineState {
             .into());
         };
         let handler = if path.len() == root.len() { exposed.handler } else { None };
-        let on_behalf_of = self.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, target, exposed.name)?;
-        let target = queued.target();
-        if !queued.has_started() {
-            match &mut attended {
-                None => poll_fn(|cx| queued.poll_started(cx)).await?,
-                Some(attended) => attended.wait_for(poll_fn(|cx| queued.poll_started(cx))).await?,
-            }
-            // The caller may have been deactivated just before the call entered the queue.
-            may_call(caller, queued.method(), &target.name)?;
-        }
-        let now = runtime::now();
-        let scope = attended.and_then(|attended| attended.start(now, &queued));
-        // `queue_timeout` limits the run, not the wait in the queue; the published packages named it.
-        let own_end = now.checked_add(target.options.queue_timeout);
-        let end = match scope.as_ref().and_then(|scope| scope.deadline) {
-            None => own_end,
-            Some(callers) => Some(own_end.map_or(callers, |own| own.min(callers))),
-        };
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(&queued, called_path, handler, args, scope, end)?;
-        let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
-            Poll::Ready(outcome) => Poll::Ready(outcome),
-            Poll::Pending => queued.poll_ended(cx).map(Err),
-        });
-        let outcome = runtime::timeout_at(end, until_ended).await;
-        outcome.unwrap_or_else(|| Err(CallError::run_timeout(queued.method(), &caller.name)))
+        if let Location::Replicated(_) = &target.location {
+            return Box::pin(self.call_replica(caller, &target, called_path, exposed.name, args, attended)).await;
+        }
+        queue_and_run!(self, caller, target, called_path, exposed.name, handler, args, attended)
+    }
+
+    /// Performs a call at this replica.
+    pub(super) async fn call_at(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        replica: &Arc<Entry>,
+        path: Name,
+        method: Name,
+        args: Payload,
+        mut attended: Option<&mut Attended<'_>>,
+    ) -> Result<Payload, CallError> {
+        queue_and_run!(self, caller, Arc::clone(replica), path, method, None, args, attended)
     }
 
     /// Starts a call that has passed the queue. `handler` runs its method, if that is known already; `end` is when its time
@@ -126,6 +151,8 @@ impl EngineState {
             Location::Remote(_) if method == HANDSHAKE => {
                 Err(Refusal::Reserved { target: target.name.to_string(), caller: caller.name.to_string() }.into())
             }
+            // Its calls run at one of its replicas.
+            Location::Replicated(_) => Err(Refusal::Stopping { target: target.name.to_string() }.into()),
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
                 let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
@@ -210,9 +237,11 @@ impl EngineState {
             let method = method.to_owned();
             return Err(Refusal::CancelNotExposed { target: target_name, caller: caller_name, method, exposed });
         }
-        let matching = lock(&target.queue).matching(&caller.name, method);
-        for call in matching {
-            call.cancel();
+        for target in target.replicas().iter().chain([&target]) {
+            let matching = lock(&target.queue).matching(&caller.name, method);
+            for call in matching.into_iter().filter(|call| Arc::ptr_eq(&call.caller, caller)) {
+                call.cancel();
+            }
         }
         Ok(())
     }
@@ -246,12 +275,12 @@ fn root_of(path: &str) -> &str {
     }
 }
 
-fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
+pub(super) fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {
     let (target, caller) = (target.name.to_string(), caller.name.to_string());
     Refusal::NotActivated { target, caller, method: method.to_owned() }.into()
 }
 
-fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
+pub(super) fn may_call(caller: &Entry, method: &str, path: &str) -> Result<(), Refusal> {
     may_act(caller, || cannot_call(method, path))
 }
 

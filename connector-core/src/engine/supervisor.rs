@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::EngineState;
 use super::endpoint::EngineEndpoint;
-use super::entry::Entry;
+use super::entry::{Entry, Status};
 use super::link_state::{Activated, ConnectionEvent, Next};
 use super::options::PluginOptions;
 use super::remote::RemotePlugin;
@@ -37,16 +37,7 @@ pub(super) async fn start(
     stopped(remote).await;
     let (waiter, mut activated) = oneshot::channel();
     remote.transition(ConnectionEvent::Activate(waiter), Vec::new());
-    // PERF: docs/performance.md, "a span entered at each poll": at `debug`, a call on one thread 2.52 → 2.39 µs. Traces
-    // above `debug` therefore name the plugin themselves.
-    let span = tracing::debug_span!("link", plugin = &*entry.name, url = remote.redacted_url);
-    let supervisor = Supervisor { engine, entry: Arc::clone(entry), remote: Arc::clone(remote) };
-    let (running, ended) = watch::channel(());
-    let work = async move {
-        let _running = running;
-        supervisor.run().await;
-    };
-    *lock(&remote.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
+    run(engine, entry, remote);
     // If this future is dropped, so is the activation, and the supervisor is aborted.
     let mut on_drop = AbortUnlessKept(Some(remote));
     let limit = entry.options.activation_timeout;
@@ -62,13 +53,37 @@ pub(super) async fn start(
             on_drop.0 = None;
             Ok(listed)
         }
-        Activated::Failed(last) => Err(failure(remote, limit, last)),
+        Activated::Failed(last) => Err(failure(&remote.name, remote.redacted_url.clone(), limit, last)),
         Activated::Gone => Err(ActivateError::EngineGone),
     }
 }
 
-fn failure(remote: &RemotePlugin, within: Duration, last: Option<LinkEnd>) -> ActivateError {
-    let (name, url) = (remote.name.to_string(), remote.redacted_url.clone());
+/// Starts a replica's link, whose previous supervisor has ended, without waiting for it.
+pub(super) fn join(engine: Weak<EngineState>, replica: &Arc<Entry>) {
+    if let Some(remote) = replica.remote() {
+        replica.set_status(Status::Active);
+        remote.transition(ConnectionEvent::Join, Vec::new());
+        run(engine, replica, remote);
+    }
+}
+
+fn run(engine: Weak<EngineState>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) {
+    // PERF: docs/performance.md, "a span entered at each poll": at `debug`, a call on one thread 2.52 → 2.39 µs. Traces
+    // above `debug` therefore name the plugin themselves.
+    let span =
+        tracing::debug_span!("link", plugin = &*entry.name, replica = remote.replica(), url = remote.redacted_url);
+    let supervisor = Supervisor { engine, entry: Arc::clone(entry), remote: Arc::clone(remote) };
+    let (running, ended) = watch::channel(());
+    let work = async move {
+        let _running = running;
+        supervisor.run().await;
+    };
+    *lock(&remote.supervisor) = Some((Some(runtime::spawn(work.instrument(span))), ended));
+}
+
+/// Why an activation has failed, by how the `last` attempt to make a link ended.
+pub(super) fn failure(name: &str, url: String, within: Duration, last: Option<LinkEnd>) -> ActivateError {
+    let name = name.to_owned();
     match last {
         Some(LinkEnd::BadHandshake(error)) => ActivateError::Handshake { name, error },
         None | Some(LinkEnd::NoHandshake(_)) => ActivateError::NoHandshake { name, url, within },
@@ -107,6 +122,7 @@ struct Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if self.remote.transition(ConnectionEvent::Ended, Vec::new()) == Next::Deactivate
+            && self.remote.membership.is_none()
             && let Some(engine) = self.engine.upgrade()
         {
             engine.link_task_ended(&self.entry);
@@ -153,7 +169,10 @@ impl Supervisor {
 
     /// Reports a failed attempt or an ended link.
     fn report(&self, next: Next, end: &LinkEnd) {
-        let (plugin, url) = (&*self.entry.name, &self.remote.redacted_url);
+        let (plugin, replica, url) = (&*self.entry.name, self.remote.replica(), &self.remote.redacted_url);
+        if let (Next::TraceFailure { activating: true, .. }, Some(membership)) = (next, &self.remote.membership) {
+            membership.attempt_failed(url, end);
+        }
         if let Next::AnnounceDown { .. } = next
             && let Some(engine) = self.engine.upgrade()
         {
@@ -164,17 +183,17 @@ impl Supervisor {
         match next {
             Next::AnnounceDown { .. } => {
                 if let Some(left_out) = self.remote.link_traces.pass() {
-                    tracing::warn!(plugin, url, %end, left_out, "the link is down");
+                    tracing::warn!(plugin, replica, url, %end, left_out, "the link is down");
                 }
             }
             Next::TraceFailure { tries, activating: true, .. } => {
-                tracing::debug!(plugin, %end, tries, "not connected yet");
+                tracing::debug!(plugin, replica, %end, tries, "not connected yet");
             }
             Next::TraceFailure { tries, retry: true, .. } => {
-                tracing::debug!(plugin, url, %end, tries, "the link is still down");
+                tracing::debug!(plugin, replica, url, %end, tries, "the link is still down");
             }
             Next::TraceFailure { tries, .. } => {
-                tracing::warn!(plugin, url, %end, tries, "the link stays down until the plugin is deactivated and activated again");
+                tracing::warn!(plugin, replica, url, %end, tries, "the link stays down until the plugin is deactivated and activated again");
             }
             _ => tracing::debug!("the link is closed"),
         }
@@ -213,17 +232,21 @@ pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemoteP
     tracing::debug!(methods = methods.as_ref().map(Vec::len), "the link is up");
     let listed = methods.is_some();
     // Set before the link is reported as up, because calls may arrive from then on.
-    if let Some(methods) = methods {
-        entry.set_methods(methods);
-    }
+    let changed = methods.is_some_and(|methods| entry.set_methods(methods));
+    // The links with which a plugin becomes active are not announced separately.
+    let activates = entry.plugin().status() == Status::Activating;
     if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
         return;
     }
-    if let Some(left_out) = remote.link_traces.pass() {
-        tracing::info!(plugin = &*entry.name, left_out, "the link is up again");
-    }
-    if listed {
+    // Each of many replicas lists the same.
+    if listed && (changed || activates || entry.membership().is_none()) {
         engine.profile_updated(entry);
+    }
+    if activates {
+        return;
+    }
+    if let Some(left_out) = remote.link_traces.pass() {
+        tracing::info!(plugin = &*entry.name, replica = remote.replica(), left_out, "the link is up again");
     }
     engine.announce_link_up(entry);
 }

@@ -34,6 +34,16 @@ pub enum RegisterError {
         /// The bound.
         limit: usize,
     },
+    /// A replica cannot be one: see [`Replicas`](crate::Replicas).
+    #[error("cannot register plugin \"{plugin}\" with its replica \"{replica}\": {why}")]
+    BadReplica {
+        /// The plugin.
+        plugin: String,
+        /// The name of the replica.
+        replica: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An option with which nothing can work, such as a limit of 0.
     #[error("cannot register plugin \"{plugin}\": {setting}")]
     Setting {

@@ -97,6 +97,13 @@ pub enum Refusal {
         /// The number of pending calls.
         waiting: usize,
     },
+    /// The target is being stopped gracefully, with all its replicas if it has several: it completes the calls that it
+    /// runs, and takes no others.
+    #[error("Cannot call {target}, because it is stopping. Try again later.")]
+    Stopping {
+        /// The plugin called.
+        target: String,
+    },
     /// The memory that is held for the caller's link has reached its limit: see
     /// [`PluginOptions::memory_limit`](crate::PluginOptions::memory_limit).
     #[error(

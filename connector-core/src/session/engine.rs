@@ -17,6 +17,8 @@ pub(crate) struct EngineSide {
     next_handshake: i64,
     /// The handshakes without an answer.
     handshakes: Vec<i64>,
+    /// The plugin is stopping: see [`EngineEvent::Draining`].
+    draining: bool,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) enum EngineEvent {
     Loaded { methods: Option<Vec<String>> },
     /// The plugin answered a handshake with an error or with something other than a list of methods.
     HandshakeFailed(String),
+    /// The plugin is stopping: do not call it any more. The handshake that follows tells it that nothing else will.
+    Draining,
     /// The plugin calls another plugin; respond with [`Session::respond`].
     Call { id: Option<Id>, target: Name, method: Name, args: Payload, inherited: Option<Box<Inherited>> },
     /// The plugin cancels all its calls to a plugin, or those of one method.
@@ -48,14 +52,15 @@ impl<R> EngineSession<R> {
     /// A session for a new link. Performs the handshake on its own. Handshakes are numbered downwards from -2, separate
     /// from call ids.
     pub(crate) fn new(name: Name, engine: Option<String>) -> Self {
-        let mut session = Session::of(EngineSide { name, engine, next_handshake: -2, handshakes: Vec::new() });
+        let mut session =
+            Session::of(EngineSide { name, engine, next_handshake: -2, handshakes: Vec::new(), draining: false });
         session.handshake();
         session
     }
 
     /// Performs another handshake, as a liveness probe.
     pub(crate) fn handshake(&mut self) {
-        let EngineSide { name, engine, next_handshake, handshakes } = &mut self.side;
+        let EngineSide { name, engine, next_handshake, handshakes, draining } = &mut self.side;
         let id = *next_handshake;
         *next_handshake -= 1;
         handshakes.push(id);
@@ -65,6 +70,7 @@ impl<R> EngineSession<R> {
             key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new((name.to_string(), engine.clone()))),
             extensions: Some(Extensions::NATIVE),
+            draining: *draining,
             ..Message::new(Action::Request)
         });
     }
@@ -150,15 +156,17 @@ impl Side for EngineSide {
     }
 
     fn receive<R>(session: &mut EngineSession<R>, message: Message) -> Result<Option<Event<R, EngineEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, inherited, error, error_kind, extensions, .. } = message;
+        let Message { action, id, name, key, payload, inherited, error, error_kind, extensions, draining, .. } =
+            message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 if session.side.handshakes.len() >= MAX_HANDSHAKES {
                     return Err(Dropped::HandshakeFlood);
                 }
                 session.peer = extensions.unwrap_or(session.peer);
+                session.side.draining |= draining;
                 session.handshake();
-                return Ok(None);
+                return Ok(draining.then_some(Event::Peer(EngineEvent::Draining)));
             }
             Action::Response if session.side.take_handshake(id.as_ref()) => {
                 session.peer = extensions.unwrap_or_default();

@@ -10,6 +10,8 @@ pub(crate) type PluginSession<R> = Session<PluginSide, R>;
 pub(crate) struct PluginSide {
     /// Whether the engine has performed the handshake.
     loaded: bool,
+    /// Whether the engine is about to say that it sends no more requests.
+    is_draining: bool,
 }
 
 #[derive(Debug)]
@@ -40,14 +42,33 @@ pub(crate) struct Invocation {
 impl<R> PluginSession<R> {
     /// A session for a new link. Requests the handshake immediately.
     pub(crate) fn new() -> Self {
-        let mut session = Session::of(PluginSide { loaded: false });
-        session.out.push_back(Message {
+        let mut session = Session::of(PluginSide { loaded: false, is_draining: false });
+        session.prompt(false);
+        session
+    }
+
+    /// Requests the handshake.
+    fn prompt(&mut self, draining: bool) {
+        self.out.push_back(Message {
             id: Some((-1).into()),
             key: Some(Name::new_static(HANDSHAKE)),
             extensions: Some(Extensions::NATIVE),
+            draining,
             ..Message::new(Action::Request)
         });
-        session
+    }
+
+    /// Tells an engine that knows it that the plugin is stopping.
+    pub(crate) fn drain(&mut self) {
+        if self.side.loaded && self.peer.draining {
+            self.side.is_draining = true;
+            self.prompt(true);
+        }
+    }
+
+    /// Whether the engine may still send requests, until it has said that it does not.
+    pub(crate) fn awaits_last_request(&self) -> bool {
+        self.side.is_draining
     }
 
     /// `name` is echoed.
@@ -120,8 +141,19 @@ impl Side for PluginSide {
     }
 
     fn receive<R>(session: &mut PluginSession<R>, message: Message) -> Result<Option<Event<R, PluginEvent>>, Dropped> {
-        let Message { action, id, name, key, payload, request_info, inherited, error, error_kind, extensions } =
-            message;
+        let Message {
+            action,
+            id,
+            name,
+            key,
+            payload,
+            request_info,
+            inherited,
+            error,
+            error_kind,
+            extensions,
+            draining,
+        } = message;
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();
@@ -139,6 +171,7 @@ impl Side for PluginSide {
                     }
                 };
                 session.side.loaded = true;
+                session.side.is_draining &= !draining;
                 PluginEvent::Handshake { id, given, echo: name }
             }
             Action::Request if !session.side.loaded => {

@@ -19,18 +19,21 @@ pub struct Extensions {
     pub trace_context: bool,
     /// A request carries what is left of its caller's time, in `timeLeft`.
     pub deadline: bool,
+    /// A plugin that is stopping says so in a handshake message, `draining`, and the engine sends it no more requests.
+    pub draining: bool,
 }
 
 impl Extensions {
     /// All extensions that this version supports.
     pub const NATIVE: Extensions =
-        Extensions { cancel_by_id: true, error_kind: true, trace_context: true, deadline: true };
+        Extensions { cancel_by_id: true, error_kind: true, trace_context: true, deadline: true, draining: true };
 }
 
 const CANCEL_BY_ID: &str = "cancelById";
 const ERROR_KIND: &str = "errorKind";
 const TRACE_CONTEXT: &str = "traceContext";
 const DEADLINE: &str = "deadline";
+const DRAINING: &str = "draining";
 
 /// A list of names. Unknown names belong to later versions.
 impl Serialize for Extensions {
@@ -40,6 +43,7 @@ impl Serialize for Extensions {
             (self.error_kind, ERROR_KIND),
             (self.trace_context, TRACE_CONTEXT),
             (self.deadline, DEADLINE),
+            (self.draining, DRAINING),
         ];
         serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
     }
@@ -56,6 +60,7 @@ impl Extensions {
             error_kind: has(ERROR_KIND),
             trace_context: has(TRACE_CONTEXT),
             deadline: has(DEADLINE),
+            draining: has(DRAINING),
         }
     }
 }

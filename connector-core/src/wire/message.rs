@@ -49,6 +49,8 @@ pub struct Message {
     pub error_kind: Option<ErrorKind>,
     /// Only in handshakes between native peers.
     pub extensions: Option<Extensions>,
+    /// Only in handshakes between native peers: the plugin is stopping, so that the engine sends it no more requests.
+    pub draining: bool,
 }
 
 /// Payloads up to this size are copied out of their frame.
@@ -68,6 +70,7 @@ impl Message {
             error: None,
             error_kind: None,
             extensions: None,
+            draining: false,
         }
     }
 

@@ -32,6 +32,7 @@ impl Message {
                 }
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
                 "extensions" => message.extensions = Some(Extensions::read(json.raw()?)),
+                "draining" => message.draining = json.raw()? == "true",
                 "traceparent" | "tracestate" | "timeLeft" => inherited.get_or_insert_default().read(member, json)?,
                 _ => json.skip()?,
             }
@@ -84,6 +85,9 @@ impl Message {
         }
         if let Some(extensions) = &self.extensions {
             field(out, "extensions", extensions)?;
+        }
+        if self.draining {
+            out.extend_from_slice(b",\"draining\":true");
         }
         out.push(b'}');
         Ok(())

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::scripted_peer::plugin_with_scripted_engine;
+use crate::scripted_peer::{Peer, plugin_with_scripted_engine};
 use crate::support::{Host, Notes, settle, soon};
 
 /// A method that takes the given number of milliseconds, and one that never ends.
@@ -196,8 +196,10 @@ async fn a_plugin_that_finishes_its_own_link_does_not_deadlock() {
         let (client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), true).await;
         engine.send(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
         engine.send(json!({"action": "request", "id": 2, "name": "p", "key": "leave", "payload": []}));
+        assert_eq!(engine.recv().await["draining"], json!(true), "hangs: {hangs}");
         let answer = engine.recv().await;
         assert_eq!((&answer["id"], &answer["payload"]), (&json!(2), &json!(7)), "hangs: {hangs}");
+        confirm_draining(&mut engine).await;
         engine.send(json!({"action": "request", "id": 3, "name": "p", "key": "leave", "payload": []}));
         assert!(engine.recv().await["error"].as_str().unwrap().ends_with("it is stopping"), "hangs: {hangs}");
         assert!(!engine.has_ended(), "the running method continues; hangs: {hangs}");
@@ -211,6 +213,34 @@ async fn a_plugin_that_finishes_its_own_link_does_not_deadlock() {
         std::future::pending::<()>().await
     });
     let (_client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), true).await;
+    assert_eq!(engine.recv().await["draining"], json!(true));
+    confirm_draining(&mut engine).await;
     settle().await;
     assert!(engine.has_ended());
+}
+
+/// The engine says that it sends no more requests.
+async fn confirm_draining(engine: &mut Peer) {
+    let key = "handshake";
+    engine.send(json!({"action": "request", "id": -3, "name": "p", "key": key, "payload": ["p"], "draining": true}));
+    assert_eq!(engine.recv().await["id"], json!(-3));
+}
+
+/// An engine that knows the extension and never confirms, and one that does not know it.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_is_stopping_waits_for_the_confirmation_until_the_limit() {
+    for (native, at_once) in [(true, false), (false, true)] {
+        let p = Plugin::new("p").method("work", async || 7);
+        let (client, mut engine) = plugin_with_scripted_engine(p, ClientConfig::default(), native).await;
+        let finishing = tokio::spawn(async move { client.finish().await });
+        settle().await;
+        assert_eq!(finishing.is_finished(), at_once, "native: {native}");
+        if native {
+            assert_eq!(engine.recv().await["draining"], json!(true));
+            engine.send(json!({"action": "request", "id": 1, "name": "p", "key": "work", "payload": []}));
+            assert_eq!(engine.recv().await["payload"], json!(7), "it was on its way");
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(finishing.is_finished() && engine.has_ended(), "native: {native}");
+    }
 }

@@ -35,6 +35,7 @@ mod panics;
 mod plugin_errors;
 mod queue;
 mod reentrancy;
+mod replicas;
 mod scripted_peer;
 
 mod graceful_stop;

@@ -34,7 +34,7 @@ fn note(notes: &Notes) -> impl Fn(&Observation<'_>) + Send + Sync + use<> {
         Observation::Event { emitter, event, args, listeners } => {
             notes.add(format!("{emitter} emits {event} {} to {listeners}", text(args)));
         }
-        Observation::Link { plugin, state } => notes.add(format!("{plugin}: {state}")),
+        Observation::Link { plugin, state, .. } => notes.add(format!("{plugin}: {state}")),
         _ => {}
     }
 }

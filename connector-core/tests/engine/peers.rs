@@ -122,7 +122,7 @@ async fn the_engines_handshake_matches_the_published_one() {
     ask["id"] = 0.into();
     let expected = json!({
         "action": "request", "id": 0, "key": "handshake", "name": "far", "payload": ["far", "remix"],
-        "extensions": ["cancelById", "errorKind", "traceContext", "deadline"],
+        "extensions": ["cancelById", "errorKind", "traceContext", "deadline", "draining"],
     });
     assert_eq!(ask, expected);
 }

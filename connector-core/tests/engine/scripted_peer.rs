@@ -108,7 +108,8 @@ impl Peer {
             "action": "response", "id": ask["id"], "key": "handshake", "name": ask["name"], "payload": methods,
         });
         if native {
-            answer["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline"]);
+            answer["extensions"] =
+                serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline", "draining"]);
         }
         self.send(answer);
         settle().await;
@@ -120,7 +121,7 @@ impl Peer {
         let mut ask =
             serde_json::json!({"action": "request", "id": 0, "key": "handshake", "name": name, "payload": [name]});
         if native {
-            ask["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline"]);
+            ask["extensions"] = serde_json::json!(["cancelById", "errorKind", "traceContext", "deadline", "draining"]);
         }
         self.send(ask);
         let answer = self.recv().await;

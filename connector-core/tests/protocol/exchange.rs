@@ -144,6 +144,7 @@ impl Play {
             }
             ["drop"] => self.calls.pop_front().expect("a call is pending").abort(),
             ["cancel", target, method] => code.cancel(target, Some(method)).await.unwrap(),
+            ["finish"] => drop(tokio::spawn(async move { code.finish().await })),
             ["emit", event, args] => code.emit(event, arguments(args)).await.unwrap(),
             ["on", emitter, event] => code.on(emitter, event, self.events.listener()).unwrap(),
             ["off", emitter, event] => code.off(emitter, event).unwrap(),

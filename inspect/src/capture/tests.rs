@@ -5,7 +5,7 @@ use super::*;
 
 fn of_message(capture: &Capture, message: &Message, moves_values: bool) -> Record {
     let direction = Way::ToPlugin;
-    capture.record(&Observation::Message { plugin: "p", direction, message, moves_values }).unwrap()
+    capture.record(&Observation::Message { plugin: "p", replica: None, direction, message, moves_values }).unwrap()
 }
 
 fn request(payload: Payload) -> Message {

@@ -319,7 +319,7 @@ impl Observer for Statistics {
             Observation::CallStarted { call, .. } => self.started(call),
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
-            Observation::Link { plugin, state } => self.link(plugin, state),
+            Observation::Link { plugin, replica: None, state } => self.link(plugin, state),
             _ => {}
         }
     }

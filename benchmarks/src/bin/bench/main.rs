@@ -52,7 +52,7 @@ enum What {
     WorkerSame(Workload),
     /// Within the engine's process, without a link.
     InProcess(Workload),
-    /// How costs grow with plugins, listeners, links and calls in flight, and over two hops.
+    /// How costs grow with plugins, listeners, links, calls in flight and replicas, and over two hops.
     Scale(scale::Args),
 }
 

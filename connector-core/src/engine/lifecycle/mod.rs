@@ -19,6 +19,7 @@ use super::entry::{Entry, Location, Registry};
 use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
+use super::replicas::ReplicaSet;
 use super::{EngineState, MANAGER};
 use crate::client::PluginClient;
 use crate::error::{ActivateError, RegisterError};
@@ -74,6 +75,7 @@ impl EngineState {
             return Err(RegisterError::Setting { plugin: profile.name, setting });
         }
         let name = Name::from(profile.name.as_str());
+        let mut fixed = Vec::new();
         let location = match source {
             Source::Local(plugin) => Location::Local(Arc::new(Instance::new(*plugin))),
             Source::Remote { connector, url } => Location::Remote(Arc::new(RemotePlugin::new(
@@ -83,7 +85,14 @@ impl EngineState {
                 &options,
                 &self.memory,
                 &self.observers,
+                None,
             ))),
+            Source::Replicas(replicas) => {
+                replicas.check()?;
+                let (set, places) = ReplicaSet::new(*replicas, &self.memory, &self.observers);
+                fixed = places;
+                Location::Replicated(Arc::new(set))
+            }
         };
         let mut taken = false;
         // Held until the plugin is registered, because the emitter of an unregistered plugin may be removed at any
@@ -91,6 +100,11 @@ impl EngineState {
         let mut emitters = lock(&self.emitters);
         let emitter = Arc::clone(emitters.entry(name.clone()).or_default());
         let entry = Arc::new(Entry::new(profile.clone(), location, options, emitter));
+        if let Some(set) = entry.replica_set() {
+            for place in fixed {
+                set.add(&entry, place, false);
+            }
+        }
         self.registry.rcu(|registry| {
             taken = registry.contains_key(&name);
             let mut registry = Registry::clone(registry);
@@ -125,16 +139,20 @@ impl EngineState {
         self.by_number(current::caller())
     }
 
-    /// A plugin by its number, including one that has been removed and is still being deactivated.
+    /// A plugin or a replica by its number, including one that has been removed and is still being deactivated.
     pub(super) fn by_number(&self, number: u64) -> Option<Arc<Entry>> {
-        let is = |entry: &&Arc<Entry>| number > 0 && entry.number == number;
-        let registered = self.registry.load().values().find(is).cloned();
-        registered.or_else(|| lock(&self.being_removed).iter().find(is).cloned())
+        let numbered = |entry: &Arc<Entry>| number > 0 && number == entry.number;
+        let is_it = |entry: &Arc<Entry>| match numbered(entry) {
+            true => Some(Arc::clone(entry)),
+            false => entry.replicas().into_iter().find(numbered),
+        };
+        let registered = self.registry.load().values().find_map(is_it);
+        registered.or_else(|| lock(&self.being_removed).iter().find_map(is_it))
     }
 
     /// Resolves a name for `requester`: its own name refers to itself, even if the name has passed to another plugin.
     pub(super) fn find_for(&self, requester: Option<&Arc<Entry>>, name: &str) -> Option<Arc<Entry>> {
-        requester.filter(|requester| requester.name == name).cloned().or_else(|| self.find(name))
+        requester.filter(|requester| requester.name == name).map(Entry::plugin).or_else(|| self.find(name))
     }
 
     /// Activates or deactivates a plugin on behalf of the host.
@@ -271,9 +289,7 @@ impl EngineState {
         self.ended.cancel();
         for entry in self.registry.swap(Arc::default()).values() {
             self.isolate(entry);
-            if let Some(remote) = entry.remote() {
-                remote.abort();
-            }
+            entry.abort_links();
         }
         let emitters = std::mem::take(&mut *lock(&self.emitters));
         // Stored events may own anything, so they are dropped without holding a lock.

@@ -85,9 +85,9 @@ impl EngineState {
     async fn plugin_agrees(self: &Arc<Self>, caller: &Profile, entry: &Entry) -> bool {
         let Some(manager) = self.find(MANAGER) else { return false };
         // The link is closing or not up yet: the question would activate the plugin or wait for its activation.
-        let unreachable = match entry.remote() {
-            Some(_) => !entry.is_active(),
-            None => entry.status() == Status::Inactive,
+        let unreachable = match entry.instance() {
+            None => !entry.is_active(),
+            Some(_) => entry.status() == Status::Inactive,
         };
         if unreachable {
             return true;
@@ -122,6 +122,7 @@ impl EngineState {
             Err(CallError::Plugin(fault)) if !listed && says_unknown_method(&fault.to_string()) => true,
             // It can no longer object.
             Err(CallError::LinkLost(_)) => true,
+            Err(CallError::Refused(refusal)) if matches!(*refusal, Refusal::Stopping { .. }) => true,
             Err(CallError::Plugin(error)) => {
                 entry.warn(|plugin, left_out| {
                     let error = Excerpt::new(error);

@@ -1,6 +1,6 @@
 //! The task that carries out a plugin's transitions.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,8 +13,7 @@ use crate::client::PluginClient;
 use crate::engine::entry::{Entry, Location, Status};
 use crate::engine::link_state::ConnectionEvent;
 use crate::engine::reentrancy::PendingChange;
-use crate::engine::remote::RemotePlugin;
-use crate::engine::{EngineState, current, supervisor};
+use crate::engine::{EngineState, current, replicas, supervisor};
 use crate::error::ActivateError;
 use crate::excerpt::Excerpt;
 use crate::guard;
@@ -94,14 +93,18 @@ impl EngineState {
                 }
                 false
             }
-            Location::Remote(remote) => self.connect(entry, remote).await?,
+            Location::Remote(remote) => {
+                self.connect(entry, supervisor::start(Arc::downgrade(self), entry, remote)).await?
+            }
+            Location::Replicated(set) => {
+                self.connect(entry, replicas::start(Arc::downgrade(self), entry, set)).await?;
+                false
+            }
         };
         entry.set_status(Status::Active);
         // The engine may have been dropped before there was a link to close.
         if self.ended.is_cancelled() {
-            if let Some(remote) = entry.remote() {
-                remote.abort();
-            }
+            entry.abort_links();
             return Err(ActivateError::EngineGone);
         }
         self.announce_activated(entry, listed);
@@ -131,14 +134,18 @@ impl EngineState {
         }
     }
 
-    /// Makes the plugin's link, unless a queued request supersedes the activation.
-    async fn connect(self: &Arc<Self>, entry: &Arc<Entry>, remote: &Arc<RemotePlugin>) -> Result<bool, ActivateError> {
+    /// Makes the plugin's links, unless a queued request supersedes the activation.
+    async fn connect<T>(
+        &self,
+        entry: &Entry,
+        start: impl Future<Output = Result<T, ActivateError>>,
+    ) -> Result<T, ActivateError> {
         let interrupted = pin!(async {
             while !lock(&entry.lifecycle).is_interrupted() {
                 entry.interrupt.notified().await;
             }
         });
-        match select(pin!(supervisor::start(Arc::downgrade(self), entry, remote)), interrupted).await {
+        match select(pin!(start), interrupted).await {
             Either::Left((started, _)) => started,
             Either::Right(_) => Err(ActivateError::Interrupted(entry.name.to_string())),
         }
@@ -169,13 +176,16 @@ impl EngineState {
         for waiter in lock(&entry.lifecycle).release(|waiter| waiter.pending.is_for_itself()) {
             waiter.end(Ok(()));
         }
-        if let Some(remote) = entry.remote() {
-            remote.transition(ConnectionEvent::Stop, Vec::new());
+        for link in entry.links() {
+            link.transition(ConnectionEvent::Stop, Vec::new());
         }
         self.announce_deactivated(entry);
-        if let Some(remote) = entry.remote() {
-            supervisor::stopped(remote).await;
-            remote.transition(ConnectionEvent::Reset, Vec::new());
+        for link in entry.links() {
+            supervisor::stopped(&link).await;
+            link.transition(ConnectionEvent::Reset, Vec::new());
+        }
+        if let Some(set) = entry.replica_set() {
+            set.forget_found();
         }
         entry.trace_left_out();
     }
@@ -192,6 +202,8 @@ impl EngineState {
     }
 
     /// The link's task of an active plugin has ended unexpectedly, for example because its runtime shuts down.
+    ///
+    /// Those of replicas end with their plugin's keeper.
     pub(in crate::engine) fn link_task_ended(&self, entry: &Entry) {
         if lock(&entry.lifecycle).lost() {
             self.isolate(entry);
@@ -203,11 +215,22 @@ impl EngineState {
     /// Isolates a plugin: from here on it neither acts nor is called, and receives no events.
     pub(in crate::engine) fn isolate(&self, entry: &Entry) {
         entry.end_activation();
+        if let Some(set) = entry.replica_set() {
+            set.end();
+        }
+        let replicas = entry.replicas();
+        for replica in &replicas {
+            replica.end_activation();
+            replica.end_calls();
+        }
         entry.end_calls();
         let registry = self.registry.load_full();
         let being_removed = lock(&self.being_removed).clone();
         for target in registry.values().chain(&being_removed) {
             target.end_calls_by(entry);
+        }
+        for replica in &replicas {
+            self.forget_events(replica);
         }
         self.forget_events(entry);
         entry.updated_early.store(false, Ordering::Release);
@@ -247,7 +270,7 @@ impl Worker {
             }
         }
         // The link's task may have ended since the handshake.
-        if self.entry.remote().is_some_and(|remote| remote.has_no_task()) {
+        if self.entry.has_no_task() {
             self.engine.link_task_ended(&self.entry);
         }
         self.finished = true;
@@ -261,9 +284,7 @@ impl Drop for Worker {
             return;
         }
         self.engine.isolate(&self.entry);
-        if let Some(remote) = self.entry.remote() {
-            remote.abort();
-        }
+        self.entry.abort_links();
         // Each waiter finds the sender of its outcome dropped.
         drop(self.entry.abandon());
     }

@@ -5,6 +5,7 @@ mod calls;
 mod listeners;
 mod memory;
 mod plugin;
+mod replicas;
 mod system;
 mod table;
 mod two_hops;
@@ -48,6 +49,8 @@ enum Theme {
     Idle,
     /// The engine's memory for a pending call. Linux only.
     Pending,
+    /// The time of a call to a plugin with 1 to 1,000 replicas behind links in memory.
+    Replicas,
     /// The time of a call from one plugin behind a websocket to another, and from this process to such a plugin. The
     /// three processes share one processor (on Linux; elsewhere, pin them yourself).
     TwoHops,
@@ -68,6 +71,7 @@ pub(crate) async fn run(args: Args) -> Done {
             Theme::Listeners => listeners::measure(pace).await,
             Theme::Idle => memory::idle(pace.rounds).await,
             Theme::Pending => memory::pending(pace.rounds).await,
+            Theme::Replicas => replicas::measure(pace).await,
             Theme::TwoHops => two_hops::measure(pace).await,
         }
     };
