@@ -125,3 +125,24 @@ async fn counts_of_several_threads_add_up() {
     let calls = statistics.snapshot().plugins["calc"].calls.clone();
     assert_eq!((calls.calls, calls.errors, calls.waiting, calls.running), (4000, 0, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_two_engines_with_the_same_numbers_are_told_apart() {
+    let statistics = Statistics::new();
+    let mut running = Vec::new();
+    for name in ["one", "two"] {
+        let (engine, _, _) = engine().await;
+        let caller = engine.register(Plugin::new(name)).unwrap();
+        engine.manager().activate(name).await.unwrap();
+        let observing = engine.observe(statistics.clone());
+        let call = tokio::spawn(async move { caller.call::<()>("calc", "wait", (1000,)).await });
+        running.push((engine, observing, call));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for (_, _, call) in &mut running {
+        call.await.unwrap().unwrap();
+    }
+    let edges = statistics.snapshot().edges;
+    let counts: Vec<_> = edges.iter().map(|edge| (&*edge.from, edge.calls.calls, edge.calls.running)).collect();
+    assert_eq!(counts, [("one", 1, 0), ("two", 1, 0)]);
+}

@@ -22,6 +22,7 @@ fn note(notes: &Notes) -> impl Fn(&Observation<'_>) + Send + Sync + use<> {
             let args = text(args);
             notes.add(format!("{} queued {}→{}.{} {args}", call.number, call.from, call.to, call.method));
         }
+        Observation::CallWaits { call } => notes.add(format!("{} waits", call.number)),
         Observation::CallStarted { call, waited, .. } => notes.add(format!("{} started after {waited:?}", call.number)),
         Observation::CallEnded { call, waited, ran, outcome } => {
             let outcome = match outcome {
@@ -57,6 +58,7 @@ async fn calls_are_observed_from_the_queue_to_their_outcome() {
         r#"1 queued local→probe.slow [1000,"a"]"#,
         "1 started after 0ns",
         r#"2 queued local→probe.echo ["b"]"#,
+        "2 waits",
         r#"1 ended: "a", waited 0ns, ran Some(1s)"#,
         "2 started after 999ms",
         r#"2 ended: "b", waited 999ms, ran Some(0ns)"#,
@@ -139,7 +141,7 @@ async fn an_observer_is_not_told_of_a_call_that_began_before_it_was_attached() {
     let late_observer = host.engine.observe(note(&late));
     running.await.unwrap().unwrap();
     waiting.await.unwrap().unwrap();
-    assert_eq!(early.take().len(), 6);
+    assert_eq!(early.take().len(), 7);
     assert_eq!(late.take(), [""; 0]);
     host.local.call::<Value>("probe", "echo", ("c",)).await.unwrap();
     assert_eq!(late.take().len(), 3);
@@ -218,4 +220,36 @@ async fn an_observer_may_leave_messages_out() {
     host.local.call::<Value>("probe", "echo", (1,)).await.unwrap();
     assert_eq!(without.take(), ["call"]);
     assert_eq!(with.take(), [""; 0]);
+}
+
+/// Notes what it is told, and wants only this.
+struct Only(Interests, Notes);
+
+impl Observer for Only {
+    fn interests(&self) -> Interests {
+        self.0
+    }
+
+    fn observe(&self, observation: &Observation<'_>) {
+        note(&self.1)(observation);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_only_what_it_wants() {
+    let host = Host::new().await;
+    host.add_with(PluginOptions::default().concurrency(1), probe).await;
+    let [ends, waits, events] = [(); 3].map(|()| Notes::default());
+    let _ends = host.engine.observe(Only(Interests::CALL_ENDED, ends.clone()));
+    let _waits = host.engine.observe(Only(Interests::CALL_WAITS | Interests::CALL_STARTED, waits.clone()));
+    let _events = host.engine.observe(Only(Interests::EVENT, events.clone()));
+    let calls = ["a", "b"].map(|text| host.start::<Value>("probe", "slow", (1000, text)));
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    host.local.emit("seen", (1,)).await.unwrap();
+    let expected = [r#"1 ended: "a", waited 0ns, ran Some(1s)"#, r#"2 ended: "b", waited 1s, ran Some(1s)"#];
+    assert_eq!(ends.take(), expected);
+    assert_eq!(waits.take(), ["1 started after 0ns", "2 waits", "2 started after 1s"]);
+    assert_eq!(events.take(), ["local emits seen [1] to 0"]);
 }
