@@ -34,6 +34,7 @@ pub(crate) struct Entry {
     interface: ArcSwap<Interface>,
     pub(super) location: Location,
     pub(super) name: Name,
+    /// A [`Status`], and [`HAS_REPLICAS`].
     status: AtomicU8,
     pub(super) queue: Mutex<RequestQueue<Arc<Call>>>,
     pub(super) options: PluginOptions,
@@ -140,6 +141,9 @@ pub(super) enum Status {
     Deactivating,
 }
 
+/// Part of a plugin's status, so that one look at it says whether a call may take the common way.
+const HAS_REPLICAS: u8 = 4;
+
 fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -147,6 +151,7 @@ fn next_number() -> u64 {
 
 impl Entry {
     pub(super) fn new(profile: Profile, location: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
+        let has_replicas = if let Location::Replicated(_) = location { HAS_REPLICAS } else { 0 };
         Entry {
             name: profile.name.as_str().into(),
             interface: ArcSwap::from_pointee(Interface::new(profile, &location)),
@@ -157,7 +162,7 @@ impl Entry {
                 &options.method_concurrency,
             )),
             options,
-            status: AtomicU8::new(Status::Inactive as u8),
+            status: AtomicU8::new(has_replicas | Status::Inactive as u8),
             number: next_number(),
             lifecycle: Mutex::new(Lifecycle::new()),
             permissions: AtomicUsize::new(0),
@@ -251,7 +256,7 @@ impl Entry {
     }
 
     pub(super) fn status(&self) -> Status {
-        match self.status.load(Ordering::Acquire) {
+        match self.status.load(Ordering::Acquire) & !HAS_REPLICAS {
             0 => Status::Inactive,
             1 => Status::Activating,
             2 => Status::Active,
@@ -260,7 +265,8 @@ impl Entry {
     }
 
     pub(super) fn set_status(&self, status: Status) {
-        self.status.store(status as u8, Ordering::Release);
+        let has_replicas = if let Location::Replicated(_) = self.location { HAS_REPLICAS } else { 0 };
+        self.status.store(has_replicas | status as u8, Ordering::Release);
     }
 
     /// A number that differs for each activation.
@@ -288,6 +294,12 @@ impl Entry {
             Status::Activating => self.link_state().is_none_or(|state| state.borrow().is_up()),
             Status::Active | Status::Deactivating => true,
         }
+    }
+
+    /// Whether calls may reach the plugin at its one place, and need not wait for an activation.
+    pub(super) fn may_be_called_directly(&self) -> bool {
+        let status = self.status.load(Ordering::Acquire);
+        status == Status::Active as u8 || status == Status::Deactivating as u8
     }
 
     pub(super) fn awaits_permission(&self) -> bool {

@@ -75,34 +75,44 @@ impl EngineState {
         let target = self
             .find(root)
             .ok_or_else(|| Refusal::NotRegistered { target: root.to_owned(), caller: caller.name.to_string() })?;
-        if !target.may_be_called() {
-            // PERF: docs/performance.md, "14 allocations per routed call": a pending call 2,071 → 1,014 bytes with others.
-            // Boxed because it is rare, and would enlarge the future of every call.
-            let activation = self.activate_on_demand(caller, &target, method, path);
-            match &mut attended {
-                None => Box::pin(activation).await?,
-                Some(attended) => Box::pin(attended.wait_for(activation)).await?,
+        // PERF: docs/performance.md, "14 allocations per routed call": a pending call 2,071 → 1,014 bytes with others.
+        // Boxed because it is rare, and would enlarge the future of every call.
+        if !target.may_be_called_directly() {
+            if target.replica_set().is_some() {
+                return Box::pin(self.call_replica(caller, &target, path, method, args, attended)).await;
             }
-            // It may have been deactivated since, or its activation may wait for this call.
-            if !target.may_be_called() {
-                return Err(not_activated(caller, &target, method));
-            }
+            Box::pin(self.await_activation(caller, &target, path, method, attended.as_deref_mut())).await?;
         }
         let Some(exposed) = target.interface().exposed(method) else {
-            return Err(Refusal::NotExposed {
-                target: root.to_owned(),
-                caller: caller.name.to_string(),
-                method: method.to_owned(),
-                exposed: target.interface().exposed_list(),
-            }
-            .into());
+            return Err(not_exposed(caller, &target, method));
         };
         let handler = if path.len() == root.len() { exposed.handler } else { None };
-        let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        if let Location::Replicated(_) = &target.location {
-            return Box::pin(self.call_replica(caller, &target, called_path, exposed.name, args, attended)).await;
+        let path = called_path(path, &target);
+        queue_and_run!(self, caller, target, path, exposed.name, handler, args, attended)
+    }
+
+    /// Waits until the target may be called, which activates it if necessary.
+    pub(super) async fn await_activation(
+        self: &Arc<Self>,
+        caller: &Arc<Entry>,
+        target: &Arc<Entry>,
+        path: &str,
+        method: &str,
+        attended: Option<&mut Attended<'_>>,
+    ) -> Result<(), CallError> {
+        if target.may_be_called() {
+            return Ok(());
         }
-        queue_and_run!(self, caller, target, called_path, exposed.name, handler, args, attended)
+        let activation = self.activate_on_demand(caller, target, method, path);
+        match attended {
+            None => activation.await?,
+            Some(attended) => attended.wait_for(activation).await?,
+        }
+        // It may have been deactivated since, or its activation may wait for this call.
+        match target.may_be_called() {
+            true => Ok(()),
+            false => Err(not_activated(caller, target, method)),
+        }
     }
 
     /// Performs a call at this replica.
@@ -273,6 +283,18 @@ fn root_of(path: &str) -> &str {
         None => path,
         Some(dot) => &path[..dot],
     }
+}
+
+/// The path with which the target is called: of a plugin itself, its name as it is stored.
+#[inline]
+pub(super) fn called_path(path: &str, target: &Entry) -> Name {
+    if path.len() == target.name.len() { target.name.clone() } else { path.into() }
+}
+
+pub(super) fn not_exposed(caller: &Entry, target: &Entry, method: &str) -> CallError {
+    let (target_name, caller) = (target.name.to_string(), caller.name.to_string());
+    let (method, exposed) = (method.to_owned(), target.interface().exposed_list());
+    Refusal::NotExposed { target: target_name, caller, method, exposed }.into()
 }
 
 pub(super) fn not_activated(caller: &Entry, target: &Entry, method: &str) -> CallError {

@@ -233,17 +233,17 @@ pub(super) fn link_up(engine: &EngineState, entry: &Arc<Entry>, remote: &RemoteP
     let listed = methods.is_some();
     // Set before the link is reported as up, because calls may arrive from then on.
     let changed = methods.is_some_and(|methods| entry.set_methods(methods));
-    // The links with which a plugin becomes active are not announced separately.
-    let activates = entry.plugin().status() == Status::Activating;
-    if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp {
+    // The link of a replica with which its plugin becomes active is not announced separately.
+    let activates = entry.membership().is_some() && entry.plugin().status() == Status::Activating;
+    if activates && listed {
+        engine.profile_updated(entry);
+    }
+    if remote.transition(ConnectionEvent::Loaded { listed }, Vec::new()) != Next::AnnounceUp || activates {
         return;
     }
     // Each of many replicas lists the same.
-    if listed && (changed || activates || entry.membership().is_none()) {
+    if changed || listed && entry.membership().is_none() {
         engine.profile_updated(entry);
-    }
-    if activates {
-        return;
     }
     if let Some(left_out) = remote.link_traces.pass() {
         tracing::info!(plugin = &*entry.name, replica = remote.replica(), left_out, "the link is up again");

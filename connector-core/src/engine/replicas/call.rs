@@ -6,9 +6,9 @@ use super::set::NoReplica;
 use crate::engine::EngineState;
 use crate::engine::attended::Attended;
 use crate::engine::entry::Entry;
-use crate::engine::router::{may_call, not_activated};
+use crate::engine::router::{called_path, may_call, not_activated, not_exposed};
 use crate::error::{CallError, LinkLost, Refusal};
-use crate::wire::{Name, Payload};
+use crate::wire::Payload;
 
 /// How often a call that was not sent goes to another replica.
 const MAX_MOVES: usize = 32;
@@ -21,13 +21,18 @@ impl EngineState {
         self: &Arc<Self>,
         caller: &Arc<Entry>,
         target: &Arc<Entry>,
-        path: Name,
-        method: Name,
+        path: &str,
+        method: &str,
         args: Payload,
         mut attended: Option<&mut Attended<'_>>,
     ) -> Result<Payload, CallError> {
-        let Some(set) = target.replica_set() else { return Err(not_activated(caller, target, &method)) };
-        let key = set.key(&caller.name, &args);
+        let Some(set) = target.replica_set() else { return Err(not_activated(caller, target, method)) };
+        self.await_activation(caller, target, path, method, attended.as_deref_mut()).await?;
+        let Some(exposed) = target.interface().exposed(method) else {
+            return Err(not_exposed(caller, target, method));
+        };
+        let method = exposed.name;
+        let (path, key) = (called_path(path, target), set.key(&caller.name, &args));
         let (mut moves, mut reruns) = (0, 0);
         loop {
             may_call(caller, &method, &target.name)?;

@@ -98,7 +98,7 @@ async fn a_subscription_belongs_to_the_replica_that_made_it() {
 async fn a_call_of_a_replica_is_answered_to_it_and_comes_from_the_plugin() {
     let (host, _programs) = with_replicas(&["a", "b", "c"], options()).await;
     host.engine
-        .register(Plugin::new("clerk").method("from", |ctx: Context, _: u64| async move { format!("{}", ctx.from()) }))
+        .register(Plugin::new("clerk").method("from", |ctx: Context, _: u64| async move { ctx.from().to_owned() }))
         .unwrap();
     let calls: Vec<_> = (0..30).map(|_| host.start::<String>("p", "relay", ("clerk", "from", 1))).collect();
     for call in calls {
