@@ -1,0 +1,6 @@
+//! The engine's end.
+
+mod connector;
+mod open;
+
+pub use connector::{NatsConnector, plugin};
