@@ -1,6 +1,8 @@
 //! A session of one engine and one replica as a [`Link`], for both ends.
 
 mod closing;
+#[cfg(all(test, has_nats, feature = "client", feature = "plugin"))]
+mod conformance;
 mod flow;
 mod frame;
 mod inbox;

@@ -45,13 +45,21 @@ impl Outbox {
     /// # Errors
     /// It cannot be serialized, or is too large; nothing has changed.
     pub(crate) fn push(&mut self, message: &Message) -> Result<(), PayloadError> {
+        self.push_with(|text| message.encode_into(text))
+    }
+
+    /// As [`push`](Outbox::push), of what `encode` appends.
+    pub(crate) fn push_with(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), PayloadError>,
+    ) -> Result<(), PayloadError> {
         if self.filling.is_empty() {
             self.filling.reserve(HEADER + 512);
             self.filling.resize(HEADER, 0);
         }
         let start = self.filling.len();
         self.filling.resize(start + LENGTH, 0);
-        let encoded = message.encode_into(&mut self.filling).and_then(|()| self.check(self.filling.len() - start - LENGTH));
+        let encoded = encode(&mut self.filling).and_then(|()| self.check(self.filling.len() - start - LENGTH));
         let length = match encoded {
             Ok(length) => length,
             Err(error) => {

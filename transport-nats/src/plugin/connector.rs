@@ -7,6 +7,7 @@ use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profi
 use super::open::open;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
+use crate::link::NatsLink;
 use crate::subjects::Subjects;
 
 /// The engine's end: opens sessions with the replicas of a plugin.
@@ -45,11 +46,8 @@ impl NatsConnector {
             }
         }
     }
-}
 
-#[async_trait]
-impl PluginConnector for NatsConnector {
-    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+    pub(crate) async fn open(&mut self, url: &str) -> Result<NatsLink, ConnectError> {
         let refused = |error: &dyn std::fmt::Display| ConnectError::Refused(error.to_string());
         self.config.check().map_err(|bad| refused(&bad))?;
         let (subjects, replica) = Subjects::parse(url).map_err(|bad| refused(&bad))?;
@@ -58,8 +56,14 @@ impl PluginConnector for NatsConnector {
             let connection = self.connection().await?;
             open(connection, &subjects, replica.as_deref(), &self.config).await
         };
-        let link = tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)))?;
-        Ok(Box::new(link))
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+    }
+}
+
+#[async_trait]
+impl PluginConnector for NatsConnector {
+    async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
+        Ok(Box::new(self.open(url).await?))
     }
 }
 

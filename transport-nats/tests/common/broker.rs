@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Ends with the value.
 #[derive(Debug)]
-pub struct Broker {
+pub(crate) struct Broker {
     server: Child,
     address: SocketAddr,
     config: Option<PathBuf>,
@@ -16,13 +16,13 @@ pub struct Broker {
 
 impl Broker {
     /// Starts `nats-server`, or the program in `NATS_SERVER`.
-    pub fn start() -> io::Result<Broker> {
+    pub(crate) fn start() -> io::Result<Broker> {
         Broker::start_at(-1, None)
     }
 
     /// With a configuration file.
     #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
-    pub fn with_config(config: PathBuf) -> io::Result<Broker> {
+    pub(crate) fn with_config(config: PathBuf) -> io::Result<Broker> {
         Broker::start_at(-1, Some(config))
     }
 
@@ -55,25 +55,25 @@ impl Broker {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Its URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
 
     /// Kills it at once.
     #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 
     /// Starts it again, on the same port.
     #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
-    pub fn restart(&mut self) -> io::Result<()> {
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.kill();
         *self = Broker::start_at(self.address.port().into(), self.config.take())?;
         Ok(())
