@@ -177,6 +177,7 @@ pub async fn serve_and_report(
             report(closed(&end));
         });
     }
+    server.stopping();
     drop(stop);
     while sessions.join_next().await.is_some() {}
     Ok(())

@@ -202,6 +202,15 @@ impl ClientConnector for NatsServer {
         let link = poll_fn(|cx| self.poll_accept(cx)).await?;
         Ok(Box::new(link))
     }
+
+    /// Leaves the queue group, so that engines find another replica, and announces it.
+    fn stopping(&mut self) {
+        self.draining = true;
+        if let Some(subscribed) = &mut self.subscribed {
+            subscribed.open = None;
+        }
+        self.announce(&Announcement::Drain { replica: self.identity.id.clone() });
+    }
 }
 
 impl Drop for NatsServer {

@@ -160,5 +160,5 @@ mod delayed {
 
     use super::Nats;
 
-    conformance::suite!(Nats(Some(Duration::from_millis(50))));
+    conformance::suite!(Nats(Some(Duration::from_millis(10))));
 }
