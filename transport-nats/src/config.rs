@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(any(feature = "client", feature = "plugin"))]
-use connector_core::{BadSetting, redacted_url};
+use connector_core::BadSetting;
 
 #[cfg(any(feature = "client", feature = "plugin"))]
 use crate::connection::Connections;
@@ -51,7 +51,7 @@ pub enum NatsLogin {
 pub struct NatsConfig {
     /// The URLs of the servers, `nats://HOST:PORT` or `tls://HOST:PORT`. Several servers of a cluster are tried in a random
     /// order.
-    #[debug("{:?}", servers.iter().map(|server| shown(server)).collect::<Vec<_>>())]
+    #[debug("{:?}", servers.iter().map(|server| connector_core::redacted_url(server)).collect::<Vec<_>>())]
     pub servers: Vec<String>,
     /// The first tokens of every subject, so that several installations can share a server. Default: `plugins`. Up to 128
     /// of the characters `A-Z a-z 0-9 _ - .`, without an empty token.
@@ -91,16 +91,6 @@ pub struct NatsConfig {
     #[cfg(any(feature = "client", feature = "plugin"))]
     #[debug(skip)]
     pub(crate) connections: Connections,
-}
-
-#[cfg(any(feature = "client", feature = "plugin"))]
-fn shown(server: &str) -> String {
-    redacted_url(server)
-}
-
-#[cfg(not(any(feature = "client", feature = "plugin")))]
-fn shown(server: &str) -> &str {
-    server.rsplit('@').next().unwrap_or_default()
 }
 
 impl NatsConfig {

@@ -53,38 +53,26 @@ pub(crate) enum Answer {
 }
 
 /// A replica, as it answers a discovery or a probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Replica {
-    /// Its id.
-    pub id: String,
+pub(crate) struct Replica {
+    pub(crate) id: String,
     /// The number of its sessions.
-    pub sessions: usize,
+    pub(crate) sessions: usize,
     /// Whether it accepts no more sessions, because it stops.
-    pub draining: bool,
+    pub(crate) draining: bool,
 }
 
 /// To `….announce`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum Announcement {
+pub(crate) enum Announcement {
     /// A replica serves from now on.
-    Come {
-        /// Its id.
-        replica: String,
-    },
+    Come { replica: String },
     /// A replica accepts no more sessions, finishes its calls, and closes its sessions.
-    Drain {
-        /// Its id.
-        replica: String,
-    },
+    Drain { replica: String },
     /// A replica serves no more.
-    Gone {
-        /// Its id.
-        replica: String,
-    },
+    Gone { replica: String },
 }
 
 pub(crate) fn write(value: &impl Serialize) -> Bytes {

@@ -20,8 +20,6 @@ pub mod tls;
 pub use client::{NatsServer, ServeError, serve};
 pub use config::{NatsConfig, NatsLogin};
 #[cfg(feature = "plugin")]
-pub use control::{Announcement, Replica};
-#[cfg(feature = "plugin")]
-pub use plugin::{NatsConnector, plugin};
+pub use plugin::{NatsConnector, NatsReplicas, ReplicaChange, plugin};
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub use subjects::SubjectError;
