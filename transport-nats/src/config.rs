@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 #[derive(Clone, Default, PartialEq, Eq, derive_more::Debug)]
 #[non_exhaustive]
 pub enum NatsLogin {
-    /// Nothing is sent, apart from a user name and password in a server's URL.
+    /// Only with the user name and the password in a server's URL, if it has them.
     #[default]
     None,
     /// A token that all clients share.
@@ -56,7 +56,7 @@ pub struct NatsConfig {
     /// The first tokens of every subject, so that several installations can share a server. Default: `plugins`. Up to 128
     /// of the characters `A-Z a-z 0-9 _ - .`, without an empty token.
     pub prefix: String,
-    /// How this program logs in. Default: not at all.
+    /// How this program logs in. Default: not at all, or as a server's URL says.
     pub login: NatsLogin,
     /// Requires TLS, also for a `nats://` URL. Default: only for `tls://`.
     pub require_tls: bool,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError, Statistics};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError, Statistics};
 use connector_core::{ConnectError, redacted_url};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast;
@@ -78,9 +78,17 @@ impl Settings {
         }
     }
 
-    fn options(&self, config: &NatsConfig, state: &Arc<State>) -> Result<ConnectOptions, ConnectError> {
+    fn options(
+        &self,
+        config: &NatsConfig,
+        servers: &[ServerAddr],
+        state: &Arc<State>,
+    ) -> Result<ConnectOptions, ConnectError> {
         let mut options = match &self.login {
-            NatsLogin::None => ConnectOptions::new(),
+            NatsLogin::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?))) {
+                Some((user, password)) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
+                None => ConnectOptions::new(),
+            },
             NatsLogin::Token(token) => ConnectOptions::with_token(token.clone()),
             NatsLogin::UserAndPassword(user, password) => {
                 ConnectOptions::with_user_and_password(user.clone(), password.clone())
@@ -183,12 +191,12 @@ impl Connection {
     async fn open(config: &NatsConfig, settings: &Settings) -> Result<Arc<Connection>, ConnectError> {
         let forbidden = broadcast::Sender::new(REFUSALS);
         let state = Arc::new(State { lost: AtomicBool::new(false), forbidden, links: Mutex::default() });
-        let options = settings.options(config, &state)?;
-        let servers = config.servers.iter().map(|server| server.parse()).collect::<Result<Vec<async_nats::ServerAddr>, _>>();
+        let servers = config.servers.iter().map(|server| server.parse()).collect::<Result<Vec<ServerAddr>, _>>();
         let servers = servers.map_err(|_| {
             let urls = shown(&config.servers);
             ConnectError::Refused(format!("NatsConfig::servers is {urls}: set URLs such as nats://127.0.0.1:4222"))
         })?;
+        let options = settings.options(config, &servers, &state)?;
         let limit = config.connect_timeout;
         let client = match tokio::time::timeout(limit, options.connect(servers)).await {
             Ok(connected) => connected.map_err(|error| unreachable(&error, config))?,
@@ -244,6 +252,11 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("is_lost", &self.is_lost()).finish_non_exhaustive()
     }
+}
+
+/// A part of a URL.
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 fn shown(servers: &[String]) -> String {

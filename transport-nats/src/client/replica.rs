@@ -8,6 +8,7 @@ use async_nats::{Message, StatusCode, Subscriber};
 use connector_core::{ConnectError, Excerpt, TraceLimit};
 use futures_util::StreamExt;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::ServeError;
 use crate::config::NatsConfig;
@@ -16,6 +17,8 @@ use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write}
 use crate::link::{NatsLink, Opened, Place};
 use crate::subjects::{Subjects, unguessable};
 
+/// Time for the answer that the check waits for, which does not come if another program listens to everything.
+const CHECK: Duration = Duration::from_millis(500);
 /// Time for what the server has refused to get from the connection's task to this one.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -104,9 +107,8 @@ impl Subscribed {
             client.publish(subjects.announce(), write(&come)).await.map_err(lost)?;
             client.publish_with_reply(up.clone(), down.clone(), "".into()).await.map_err(lost)?;
             let needed = [subjects.open(), subjects.replica(id), subjects.discover(), subjects.announce(), up, down];
-            let mut answered = false;
+            let mut over = std::pin::pin!(tokio::time::sleep(CHECK));
             loop {
-                let grace = tokio::time::sleep(GRACE);
                 tokio::select! {
                     biased;
                     Ok(refusal) = forbidden.recv() => {
@@ -114,11 +116,11 @@ impl Subscribed {
                             return Err(ServeError::Forbidden(refusal.to_string()));
                         }
                     }
-                    back = back.next(), if !answered => match back {
-                        Some(_) => answered = true,
+                    back = back.next() => match back {
+                        Some(_) => over.as_mut().reset(Instant::now() + GRACE),
                         None => return Err(lost("the connection to the NATS server was lost").into()),
                     },
-                    () = grace, if answered => break,
+                    () = &mut over => break,
                 }
             }
             Ok(Subscribed { open, own, discover, forbidden, connection: Arc::clone(&connection) })

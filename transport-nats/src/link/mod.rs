@@ -195,7 +195,8 @@ impl NatsLink {
         match &mut self.state {
             State::Closing(closing) => closing.finished = true,
             _ => {
-                if let LinkEnd::BadFrame(_) = end {
+                // It may be alive, and be noticed to be gone only when it is silent for long.
+                if !matches!(end, LinkEnd::Closed { .. }) && !self.connection.is_lost() {
                     self.leave(&end);
                 }
                 self.state = State::Ending(end);
