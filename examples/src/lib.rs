@@ -230,6 +230,7 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../docs/guide.md")]
     struct Guide;
+    #[cfg(feature = "nats")]
     #[doc = include_str!("../../docs/transports.md")]
     struct Transports;
     #[cfg(feature = "inspect")]

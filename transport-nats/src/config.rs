@@ -241,7 +241,10 @@ impl NatsConfig {
         BadSetting::lasts("NatsConfig::silence", self.silence)?;
         BadSetting::lasts("NatsConfig::connect_timeout", self.connect_timeout)?;
         BadSetting::lasts("NatsConfig::close_timeout", self.close_timeout)?;
-        BadSetting::lasts("NatsConfig::silence beyond probe_interval", self.silence.saturating_sub(self.probe_interval))?;
+        BadSetting::lasts(
+            "NatsConfig::silence beyond probe_interval",
+            self.silence.saturating_sub(self.probe_interval),
+        )?;
         match &self.login {
             NatsLogin::None => Ok(()),
             NatsLogin::Token(token) => BadSetting::not_empty("NatsConfig::token", token),

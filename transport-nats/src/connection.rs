@@ -159,7 +159,9 @@ impl State {
     fn on(&self, event: Event) {
         match event {
             Event::Disconnected | Event::Closed => self.lose(),
-            Event::ServerError(ServerError::Other(text)) if text.to_ascii_lowercase().contains("permissions violation") => {
+            Event::ServerError(ServerError::Other(text))
+                if text.to_ascii_lowercase().contains("permissions violation") =>
+            {
                 let _ = self.forbidden.send(Forbidden { text });
             }
             _ => {}
@@ -274,9 +276,9 @@ fn unreachable(error: &async_nats::ConnectError, config: &NatsConfig) -> Connect
         ConnectErrorKind::ServerParse => {
             ConnectError::Refused(format!("NatsConfig::servers is {servers}: set URLs such as nats://127.0.0.1:4222"))
         }
-        ConnectErrorKind::Dns => {
-            ConnectError::Refused(format!("the host of the NATS server {servers} is unknown: check NatsConfig::servers"))
-        }
+        ConnectErrorKind::Dns => ConnectError::Refused(format!(
+            "the host of the NATS server {servers} is unknown: check NatsConfig::servers"
+        )),
         ConnectErrorKind::Tls => ConnectError::Refused(format!(
             "TLS with the NATS server {servers} failed ({error}): check NatsConfig::tls and the server's certificate"
         )),

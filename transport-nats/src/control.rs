@@ -1,8 +1,8 @@
 //! What the ends say to each other outside of a session: JSON objects. Unknown members are ignored, so that later versions
 //! can add some.
 
-use bytes::Bytes;
 use crate::config::{MAX_WINDOW, MIN_WINDOW};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// The version of the session's frames.

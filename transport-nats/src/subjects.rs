@@ -160,7 +160,9 @@ mod tests {
 
     #[test]
     fn names_are_encoded_so_that_they_are_one_token_each() {
-        for (name, token) in [("probe", "probe"), ("a.b", "a%2Eb"), ("*", "%2A"), (">", "%3E"), ("ä b\n", "%C3%A4%20b%0A")] {
+        for (name, token) in
+            [("probe", "probe"), ("a.b", "a%2Eb"), ("*", "%2A"), (">", "%3E"), ("ä b\n", "%C3%A4%20b%0A")]
+        {
             let subjects = Subjects::new("x.y", name).unwrap();
             assert_eq!(subjects.open(), format!("x.y.{token}.open"));
             assert_eq!(Subjects::parse(&subjects.url()), Ok((subjects.clone(), None)), "{name}");

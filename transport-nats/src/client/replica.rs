@@ -174,6 +174,7 @@ pub(super) async fn answer(
     let opened = write(&Answer::Opened { replica: identity.id.clone(), terms });
     // If the engine is gone, the server says so to the session.
     client.publish_with_reply(up.clone(), down.clone(), opened).await.ok()?;
-    let opened = Opened { connection: Arc::clone(&connection), frames, to: up, from: down, terms: theirs, place: Some(place) };
+    let opened =
+        Opened { connection: Arc::clone(&connection), frames, to: up, from: down, terms: theirs, place: Some(place) };
     Some(NatsLink::new(opened, &identity.config))
 }

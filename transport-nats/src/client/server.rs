@@ -128,7 +128,10 @@ impl NatsServer {
             self.subscribing = None;
             match subscribed {
                 Ok(subscribed) => {
-                    tracing::info!(plugin = self.identity.subjects.url(), "the connection to the NATS server is up again");
+                    tracing::info!(
+                        plugin = self.identity.subjects.url(),
+                        "the connection to the NATS server is up again"
+                    );
                     subscribed.connection.watch(&self.wakers);
                     self.subscribed = Some(subscribed);
                 }
@@ -151,12 +154,11 @@ impl NatsServer {
             }
         }
         let Subscribed { open, own, discover, .. } = subscribed;
-        let received = open.iter_mut().chain([own, discover]).find_map(|subscriber| {
-            match subscriber.poll_next_unpin(cx) {
+        let received =
+            open.iter_mut().chain([own, discover]).find_map(|subscriber| match subscriber.poll_next_unpin(cx) {
                 Poll::Ready(received) => Some(received),
                 Poll::Pending => None,
-            }
-        });
+            });
         match received {
             Some(Some(message)) => self.answer(message),
             // The connection's task has ended.
@@ -221,7 +223,10 @@ impl Drop for NatsServer {
 
 impl fmt::Debug for NatsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NatsServer").field("url", &self.url()).field("replica", &self.identity.id).finish_non_exhaustive()
+        f.debug_struct("NatsServer")
+            .field("url", &self.url())
+            .field("replica", &self.identity.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,9 +48,11 @@ impl Inbox {
                 }
                 None if frame.unread.is_empty() => None,
                 None => {
-                    let length = frame.unread.try_get_u32().map_err(|_| {
-                        LinkEnd::BadFrame("a frame ends within the length of a message".to_owned())
-                    })? as usize;
+                    let length = frame
+                        .unread
+                        .try_get_u32()
+                        .map_err(|_| LinkEnd::BadFrame("a frame ends within the length of a message".to_owned()))?
+                        as usize;
                     if length > self.max_message {
                         return Err(LinkEnd::TooLarge { limit: self.max_message });
                     }

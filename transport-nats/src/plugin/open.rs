@@ -46,7 +46,10 @@ pub(super) async fn open(
     let answer = answer.ok_or_else(|| ConnectError::failed("the connection to the NATS server was lost"))?;
     let terms = accepted(&answer, &target)?;
     abandon.to = None;
-    Ok(NatsLink::new(Opened { connection: Arc::clone(&connection), frames, to: down, from: up, terms, place: None }, config))
+    Ok(NatsLink::new(
+        Opened { connection: Arc::clone(&connection), frames, to: down, from: up, terms, place: None },
+        config,
+    ))
 }
 
 fn accepted(answer: &Message, target: &str) -> Result<Terms, ConnectError> {

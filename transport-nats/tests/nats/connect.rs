@@ -14,7 +14,10 @@ async fn refused(config: NatsConfig) -> ConnectError {
 
 #[tokio::test]
 async fn no_server_no_replica_and_a_wrong_login_are_refused_with_the_remedy() {
-    assert_refused(&refused(NatsConfig::new("nats://127.0.0.1:1")).await, "no NATS server listens at nats://127.0.0.1:1");
+    assert_refused(
+        &refused(NatsConfig::new("nats://127.0.0.1:1")).await,
+        "no NATS server listens at nats://127.0.0.1:1",
+    );
     assert_refused(&refused(NatsConfig::new("what is this")).await, "NatsConfig::servers");
     assert_refused(&refused(NatsConfig::new("nats://127.0.0.1:1").window(1)).await, "NatsConfig::window");
     let broker = broker();
@@ -47,7 +50,10 @@ async fn a_full_replica_refuses_and_has_room_again_when_a_session_ends() {
     let _replica = Replica::start(config(&broker).max_sessions(1)).await;
     let (first, _) = engine(config(&broker)).await;
     let error = refused(config(&broker)).await;
-    assert!(matches!(&error, ConnectError::Failed(why) if why.to_string().contains("NatsConfig::max_sessions")), "{error:?}");
+    assert!(
+        matches!(&error, ConnectError::Failed(why) if why.to_string().contains("NatsConfig::max_sessions")),
+        "{error:?}"
+    );
     first.shutdown().await;
     within(async {
         let config = config(&broker);

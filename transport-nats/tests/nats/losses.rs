@@ -15,9 +15,11 @@ async fn a_server_is_killed_and_restarted_under_load() {
     let (engine, local) = engine(config(&broker)).await;
     let events = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&events);
-    local.on("probe", "rang", move |_: Rest| {
+    local
+        .on("probe", "rang", move |_: Rest| {
             counter.fetch_add(1, Ordering::Relaxed);
-        }).unwrap();
+        })
+        .unwrap();
     for round in 0..3 {
         let stop = Arc::new(AtomicBool::new(false));
         let callers = (0..16).map(|caller| {

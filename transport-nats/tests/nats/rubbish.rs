@@ -41,7 +41,9 @@ async fn rubbish_on_a_replicas_subjects_is_ignored_and_never_answered_elsewhere(
     let mut victim = foreign.subscribe("victim.>").await.unwrap();
     for subject in ["plugins.probe.open", "plugins.probe.replica.r1.open", "plugins.probe.discover"] {
         for bytes in rubbish() {
-            for reply in ["victim.a", "plugins.probe.session.x y.up", "plugins.probe.session.b.up", "victim.session.c.up"] {
+            for reply in
+                ["victim.a", "plugins.probe.session.x y.up", "plugins.probe.session.b.up", "victim.session.c.up"]
+            {
                 if foreign.publish_with_reply(subject, reply, bytes.clone().into()).await.is_err() {
                     // The library refuses spaces.
                     foreign.publish(subject, bytes.clone().into()).await.unwrap();
@@ -72,9 +74,7 @@ async fn rubbish_in_a_session_ends_it_and_no_other() {
     let (url, mut connector) = (server.url(), NatsConnector::new(config(&broker)));
     let (mut other_plugin, mut other_engine) = link_to(&mut server, &mut connector, &url).await;
     within(ups.next()).await.unwrap();
-    let header = |kind: u8, number: u64, read: u64| {
-        [&[kind][..], &number.to_be_bytes(), &read.to_be_bytes()].concat()
-    };
+    let header = |kind: u8, number: u64, read: u64| [&[kind][..], &number.to_be_bytes(), &read.to_be_bytes()].concat();
     let frames: Vec<(Vec<u8>, bool)> = vec![
         (vec![], true),
         (b"hello".to_vec(), true),
@@ -97,7 +97,9 @@ async fn rubbish_in_a_session_ends_it_and_no_other() {
         let here = end(&mut plugin).await;
         match is_bad {
             true => assert!(matches!(here, LinkEnd::BadFrame(_)), "{frame:?}: {here:?}"),
-            false => assert!(matches!(here, LinkEnd::Lost(_) | LinkEnd::TooLarge { .. } | LinkEnd::BadFrame(_)), "{here:?}"),
+            false => {
+                assert!(matches!(here, LinkEnd::Lost(_) | LinkEnd::TooLarge { .. } | LinkEnd::BadFrame(_)), "{here:?}")
+            }
         }
         assert_ended(&mut plugin, &here).await;
         let there = end(&mut engine).await;

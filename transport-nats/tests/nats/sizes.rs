@@ -1,7 +1,7 @@
 //! Messages of every size.
 
-use connector_core::PluginConnector;
 use conformance::links::{exchange_texts, link_to};
+use connector_core::PluginConnector;
 use transport_nats::{NatsConnector, NatsServer};
 
 use crate::support::{Replica, broker, broker_with, config, engine, within};
