@@ -3,6 +3,14 @@
 mod closing;
 #[cfg(all(test, has_nats, feature = "client", feature = "plugin"))]
 mod conformance;
+#[cfg(all(test, not(has_nats)))]
+mod conformance {
+    #[test]
+    #[ignore = "needs a NATS server: install nats-server, or set NATS_SERVER"]
+    fn suite() {
+        panic!("built without a NATS server");
+    }
+}
 mod flow;
 mod frame;
 mod inbox;

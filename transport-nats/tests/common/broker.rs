@@ -1,4 +1,5 @@
 //! A NATS server for a test, on a free port.
+#![allow(dead_code, reason = "each program includes the whole file and uses a part of it")]
 
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +22,6 @@ impl Broker {
     }
 
     /// With a configuration file.
-    #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
     pub(crate) fn with_config(config: PathBuf) -> io::Result<Broker> {
         Broker::start_at(-1, Some(config))
     }
@@ -65,14 +65,12 @@ impl Broker {
     }
 
     /// Kills it at once.
-    #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
     pub(crate) fn kill(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 
     /// Starts it again, on the same port.
-    #[allow(dead_code, reason = "not every program that includes this file uses all of it")]
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.kill();
         *self = Broker::start_at(self.address.port().into(), self.config.take())?;
