@@ -75,6 +75,7 @@ impl Subjects {
     }
 
     /// Reads the `url` of a profile: the subjects, and the replica if it names one.
+    #[cfg(feature = "plugin")]
     pub(crate) fn parse(url: &str) -> Result<(Subjects, Option<String>), SubjectError> {
         let path = url.strip_prefix(SCHEME).ok_or(SubjectError::Url)?;
         let (base, replica) = path.split_once('/').map_or((path, None), |(base, replica)| (base, Some(replica)));
@@ -154,7 +155,7 @@ pub(crate) fn unguessable() -> Result<String, getrandom::Error> {
     Ok(id)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client", feature = "plugin"))]
 mod tests {
     use super::*;
 
@@ -185,7 +186,6 @@ mod tests {
         assert!(matches!(Subjects::parse("nats:a.b/*"), Err(SubjectError::Replica(_))));
     }
 
-    #[cfg(feature = "client")]
     #[test]
     fn only_subjects_of_sessions_are_answered() {
         let subjects = Subjects::new("plugins", "probe").unwrap();
