@@ -1,7 +1,7 @@
 //! Looks for what some tests require.
 //!
-//! Without Node, Python, Chromium or tshark the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
-//! `REQUIRE_PYTHON`, `REQUIRE_CHROMIUM` or `REQUIRE_TSHARK` set they run anyway, and fail. A test that needs root is ignored if another user
+//! Without Node, Python, Chromium, tshark or a NATS server the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
+//! `REQUIRE_PYTHON`, `REQUIRE_CHROMIUM`, `REQUIRE_TSHARK` or `REQUIRE_NATS` set they run anyway, and fail. A test that needs root is ignored if another user
 //! builds it.
 #![allow(clippy::print_stdout, reason = "instructions to Cargo")]
 
@@ -16,6 +16,9 @@ fn main() {
     let node = look_for("node", "REQUIRE_NODE", &["node"]);
     look_for("python", "REQUIRE_PYTHON", &["python3"]);
     look_for("tshark", "REQUIRE_TSHARK", &["tshark"]);
+    println!("cargo::rerun-if-env-changed=NATS_SERVER");
+    let nats = env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+    look_for("nats", "REQUIRE_NATS", &[&nats]);
     // The same choice as in `js/browser-engine.js`.
     let chosen = env::var("CHROMIUM").ok();
     let browsers = match &chosen {

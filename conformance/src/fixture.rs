@@ -372,6 +372,10 @@ impl ClientConnector for Boxed<dyn ClientConnector> {
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd> {
         self.0.accept().await
     }
+
+    fn stopping(&mut self) {
+        self.0.stopping();
+    }
 }
 
 #[async_trait]

@@ -278,6 +278,11 @@ pub trait ClientConnector: Send + 'static {
     /// The reason why there will be no more links. A single engine that fails to connect is not an error here: the
     /// transport traces it and continues.
     async fn accept(&mut self) -> Result<Box<dyn Link>, LinkEnd>;
+
+    /// Called once when a graceful stop begins ([`Serving::until`](crate::Serving::until)). From now on the links that
+    /// [`accept`](ClientConnector::accept) returns are closed at once, so a transport that lets engines choose among several
+    /// ends of a plugin, such as a broker, takes this one out of the choice. Must not block. Default: nothing happens.
+    fn stopping(&mut self) {}
 }
 
 /// The engine's side of a transport, which reaches one plugin.

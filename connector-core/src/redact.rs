@@ -8,7 +8,7 @@ const HIDDEN: &str = "…";
 /// A URL for errors, traces and `Debug` output: shows scheme, host and port, and hides everything that may be a secret.
 ///
 /// User name, password, query, fragment and path are removed; an ellipsis marks a removed path or query. The names of
-/// local sockets and programs (`local:`, `exec:` and `worker:`, a bare name, an absolute path) are unchanged. Of any
+/// local sockets, programs and subjects (`local:`, `exec:`, `worker:` and `nats:`, a bare name, an absolute path) are unchanged. Of any
 /// other text, or a URL whose host is not clearly a host, only the scheme is shown: a URL with a typo reveals no more
 /// than a correct one.
 ///
@@ -31,8 +31,8 @@ pub fn redacted_url(url: &str) -> String {
         return with_authority(scheme, rest).unwrap_or_else(|| format!("{scheme}://{HIDDEN}"));
     }
     match scheme {
-        "local" | "exec" | "worker" if is_local_name(rest) => url.to_owned(),
-        "local" | "exec" | "worker" => format!("{scheme}:{HIDDEN}"),
+        "local" | "exec" | "nats" | "worker" if is_local_name(rest) => url.to_owned(),
+        "local" | "exec" | "nats" | "worker" => format!("{scheme}:{HIDDEN}"),
         // The scheme of a text such as `user:password@host` is the user.
         _ => HIDDEN.to_owned(),
     }

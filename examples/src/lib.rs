@@ -177,6 +177,7 @@ pub async fn serve_and_report(
             report(closed(&end));
         });
     }
+    server.stopping();
     drop(stop);
     while sessions.join_next().await.is_some() {}
     Ok(())
@@ -231,6 +232,7 @@ mod documents {
     struct Guide;
     #[doc = include_str!("../../docs/beyond-one-machine.md")]
     struct BeyondOneMachine;
+    #[cfg(feature = "nats")]
     #[doc = include_str!("../../docs/transports.md")]
     struct Transports;
     #[cfg(feature = "inspect")]

@@ -381,6 +381,7 @@ async fn session(
 async fn reject_engines(mut connector: impl ClientConnector, all_gone: impl Future<Output = ()>) {
     let mut leaving = FuturesUnordered::new();
     let mut all_gone = pin!(all_gone);
+    connector.stopping();
     while let Either::Right((accepted, _)) = select(all_gone.as_mut(), connector.accept()).await {
         let Ok(mut link) = accepted else {
             all_gone.await;

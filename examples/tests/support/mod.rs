@@ -20,6 +20,10 @@ pub(crate) const NATIVE_PLUGIN: &str = env!("CARGO_BIN_EXE_ws-plugin");
 pub(crate) const NATIVE_ENGINE: &str = env!("CARGO_BIN_EXE_ws-engine");
 #[cfg(feature = "socketio")]
 pub(crate) const SOCKETIO_PLUGIN: &str = env!("CARGO_BIN_EXE_socketio-plugin");
+#[cfg(feature = "nats")]
+pub(crate) const NATS_PLUGIN: &str = env!("CARGO_BIN_EXE_nats-plugin");
+#[cfg(feature = "nats")]
+pub(crate) const NATS_ENGINE: &str = env!("CARGO_BIN_EXE_nats-engine");
 #[cfg(feature = "ipc")]
 pub(crate) const IPC_PLUGIN: &str = env!("CARGO_BIN_EXE_ipc-plugin");
 #[cfg(feature = "ipc")]
@@ -90,6 +94,12 @@ impl Plugin {
     /// Starts one that accepts pages of this origin.
     pub(crate) fn start_for(end: End, origin: &str) -> Plugin {
         Plugin::spawn(end.command().args(["--allow-origin", origin]))
+    }
+
+    /// Starts a replica at a NATS server.
+    #[cfg(feature = "nats")]
+    pub(crate) fn start_at(server: &str, replica: &str) -> Plugin {
+        Plugin::spawn(Command::new(NATS_PLUGIN).args(["--server", server, "--replica", replica]))
     }
 
     fn spawn(command: &mut Command) -> Plugin {

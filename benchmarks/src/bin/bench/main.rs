@@ -7,6 +7,8 @@
 
 mod ipc;
 mod measure;
+#[cfg(feature = "nats")]
+mod nats;
 mod observe;
 mod scale;
 #[cfg(feature = "socketio")]
@@ -37,6 +39,12 @@ struct Args {
 enum What {
     /// Over a websocket.
     Ws(Workload),
+    /// Over a NATS server on this machine, which the plugin's process starts.
+    #[cfg(feature = "nats")]
+    Nats(Workload),
+    /// The floor of `nats`: the client library alone, which echoes and publishes texts without a plugin or an engine.
+    #[cfg(feature = "nats")]
+    NatsFloor(Workload),
     /// Over socket.io.
     #[cfg(feature = "socketio")]
     Socketio(Workload),
@@ -119,6 +127,10 @@ impl Workload {
 fn main() -> ExitCode {
     match Args::parse().what {
         What::Ws(workload) => run(workload, |()| ws::serve(), ws::measure, || ()),
+        #[cfg(feature = "nats")]
+        What::Nats(workload) => run(workload, |()| nats::serve(), nats::measure, || ()),
+        #[cfg(feature = "nats")]
+        What::NatsFloor(workload) => run(workload, |()| nats::floor::serve(), nats::floor::measure, || ()),
         #[cfg(feature = "socketio")]
         What::Socketio(workload) => run(workload, |()| socketio::serve(), socketio::measure, || ()),
         What::Stdio(workload) => child("stdio", workload, ChannelKind::Stdio),

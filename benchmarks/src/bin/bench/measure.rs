@@ -69,11 +69,43 @@ pub(crate) async fn server(transport: &str, workload: Workload, plugin: fn(&str)
     Ok(())
 }
 
+/// What is called, and emits events.
+pub(crate) trait Peer {
+    /// Returns the text.
+    async fn echo(&self, text: String) -> Result<String>;
+
+    /// Makes it emit `n` events, and waits until all have arrived.
+    async fn events(&self, n: usize, text: &str) -> Result<()>;
+}
+
+impl Peer for PluginClient {
+    async fn echo(&self, text: String) -> Result<String> {
+        Ok(self.call("plugin", "echo", (text,)).await?)
+    }
+
+    async fn events(&self, n: usize, text: &str) -> Result<()> {
+        let (tell, done) = oneshot::channel();
+        let (left, tell, expected) = (AtomicUsize::new(n), Arc::new(Mutex::new(Some(tell))), text.to_owned());
+        self.on("plugin", "tick", move |text: String| {
+            let last = left.fetch_sub(1, Ordering::Relaxed) == 1;
+            if (last || text != expected)
+                && let Some(tell) = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+            {
+                let _ = tell.send(text == expected);
+            }
+        })?;
+        self.call::<bool>("plugin", "fire", (n, text.to_owned())).await?;
+        let unchanged = done.await?;
+        self.off("plugin", "tick")?;
+        if unchanged { Ok(()) } else { Err("the event was changed".into()) }
+    }
+}
+
 /// The time limit of a measurement.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Warms up, measures the rounds, and reports the median one.
-pub(crate) async fn run(peer: &str, workload: &Workload, local: &PluginClient, server: Option<u32>) -> Done {
+pub(crate) async fn run(peer: &str, workload: &Workload, local: &impl Peer, server: Option<u32>) -> Done {
     let rounds = tokio::time::timeout(LIMIT, rounds(workload, local, server));
     let (n, mut rounds) = rounds.await.map_err(|_| format!("no end after {LIMIT:?}"))??;
     rounds.sort_by(|a, b| a.per_sec.total_cmp(&b.per_sec));
@@ -118,7 +150,7 @@ struct Round {
     server_cpu: Option<f64>,
 }
 
-async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) -> Result<(usize, Vec<Round>)> {
+async fn rounds(workload: &Workload, local: &impl Peer, server: Option<u32>) -> Result<(usize, Vec<Round>)> {
     let text = text(workload.payload);
     let least = workload.in_flight().max(16);
     let n = match workload.n {
@@ -148,7 +180,7 @@ async fn rounds(workload: &Workload, local: &PluginClient, server: Option<u32>) 
 }
 
 /// Operations per second. Doubles them until a run is long enough to measure that, which also warms up.
-async fn rate(workload: &Workload, local: &PluginClient, least: usize, text: &str) -> Result<f64> {
+async fn rate(workload: &Workload, local: &impl Peer, least: usize, text: &str) -> Result<f64> {
     let mut n = least;
     loop {
         let began = Instant::now();
@@ -161,15 +193,15 @@ async fn rate(workload: &Workload, local: &PluginClient, least: usize, text: &st
     }
 }
 
-async fn once(workload: &Workload, local: &PluginClient, n: usize, text: &str) -> Result<Vec<u64>> {
+async fn once(workload: &Workload, local: &impl Peer, n: usize, text: &str) -> Result<Vec<u64>> {
     match workload.mode {
-        Mode::Events => events(local, n, text).await.map(|()| vec![]),
+        Mode::Events => local.events(n, text).await.map(|()| vec![]),
         Mode::Rtt | Mode::Pipelined => calls(local, n, workload.in_flight(), text).await,
     }
 }
 
 /// `n` echoes, `in_flight` at a time; returns the latency of each in nanoseconds.
-async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> Result<Vec<u64>> {
+async fn calls(local: &impl Peer, n: usize, in_flight: usize, text: &str) -> Result<Vec<u64>> {
     let (latencies, started) = (RefCell::new(Vec::with_capacity(n)), Cell::new(0));
     let worker = async || -> Result<()> {
         // Sends the returned text again, so that only the transport's copies are measured.
@@ -177,7 +209,7 @@ async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> 
         while started.get() < n {
             started.set(started.get() + 1);
             let at = Instant::now();
-            back = local.call("plugin", "echo", (back,)).await?;
+            back = local.echo(back).await?;
             latencies.borrow_mut().push(at.elapsed().as_nanos() as u64);
             if back != text {
                 return Err("the echo was changed".into());
@@ -190,24 +222,6 @@ async fn calls(local: &PluginClient, n: usize, in_flight: usize, text: &str) -> 
         _ => drop(futures_util::future::try_join_all((0..in_flight).map(|_| worker())).await?),
     }
     Ok(latencies.into_inner())
-}
-
-/// Makes the plugin emit `n` events, and waits until all have arrived.
-async fn events(local: &PluginClient, n: usize, text: &str) -> Result<()> {
-    let (tell, done) = oneshot::channel();
-    let (left, tell, expected) = (AtomicUsize::new(n), Arc::new(Mutex::new(Some(tell))), text.to_owned());
-    local.on("plugin", "tick", move |text: String| {
-        let last = left.fetch_sub(1, Ordering::Relaxed) == 1;
-        if (last || text != expected)
-            && let Some(tell) = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-        {
-            let _ = tell.send(text == expected);
-        }
-    })?;
-    local.call::<bool>("plugin", "fire", (n, text.to_owned())).await?;
-    let unchanged = done.await?;
-    local.off("plugin", "tick")?;
-    if unchanged { Ok(()) } else { Err("the event was changed".into()) }
 }
 
 pub(crate) fn round(figure: f64) -> f64 {

@@ -1,0 +1,180 @@
+//! A replica's subscriptions, and what it answers.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Message, StatusCode, Subscriber};
+use connector_core::{ConnectError, Excerpt, TraceLimit};
+use futures_util::StreamExt;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::ServeError;
+use crate::config::NatsConfig;
+use crate::connection::{Connection, Forbidden};
+use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write};
+use crate::link::{NatsLink, Opened, Place};
+use crate::subjects::{Subjects, unguessable};
+
+/// Time for the answer that the check waits for, which does not come if another program listens to everything.
+const CHECK: Duration = Duration::from_millis(500);
+/// Time for what the server has refused to get from the connection's task to this one.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What stays the same when the connection changes.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) subjects: Subjects,
+    pub(super) id: String,
+    pub(super) config: NatsConfig,
+    /// The sessions of this replica.
+    pub(super) sessions: Arc<Mutex<HashSet<String>>>,
+    pub(super) traces: TraceLimit,
+}
+
+/// Frees the session's place.
+struct Occupied {
+    session: String,
+    sessions: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.session);
+    }
+}
+
+impl Identity {
+    fn sessions(&self) -> usize {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn occupy(&self, session: &str) -> Result<Place, String> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= self.config.max_sessions {
+            return Err(format!("it has {} sessions, which is the limit (NatsConfig::max_sessions)", sessions.len()));
+        }
+        match sessions.insert(session.to_owned()) {
+            true => Ok(Box::new(Occupied { session: session.to_owned(), sessions: Arc::clone(&self.sessions) })),
+            false => Err("this session is open already".to_owned()),
+        }
+    }
+
+    pub(super) fn describe(&self, draining: bool) -> Answer {
+        Answer::Replica(Replica { id: self.id.clone(), sessions: self.sessions(), draining })
+    }
+
+    pub(super) fn trace_rubbish(&self, subject: &str) {
+        if let Some(left_out) = self.traces.pass() {
+            tracing::warn!(subject = %Excerpt::new(subject), left_out, "a message that is not from an engine is ignored");
+        }
+    }
+}
+
+/// The subscriptions over one connection.
+pub(super) struct Subscribed {
+    pub(super) connection: Arc<Connection>,
+    /// Of the queue group; none while draining.
+    pub(super) open: Option<Subscriber>,
+    pub(super) own: Subscriber,
+    pub(super) discover: Subscriber,
+    pub(super) forbidden: broadcast::Receiver<Forbidden>,
+}
+
+impl Subscribed {
+    /// Subscribes, and checks that the server allows what a replica does.
+    pub(super) async fn new(identity: &Identity, draining: bool) -> Result<Subscribed, ServeError> {
+        let Identity { subjects, id, config, .. } = identity;
+        let limit = config.connect_timeout;
+        let subscribing = async {
+            let connection = config.connections.get(config).await?;
+            let client = connection.client();
+            let mut forbidden = connection.forbidden();
+            let open = match draining {
+                true => None,
+                // The group's name is only a name: each plugin has a subject of its own.
+                false => Some(client.queue_subscribe(subjects.open(), "replicas".to_owned()).await.map_err(lost)?),
+            };
+            let own = client.subscribe(subjects.replica(id)).await.map_err(lost)?;
+            let discover = client.subscribe(subjects.discover()).await.map_err(lost)?;
+            // Published to nobody as a session's frame is, so that the server's answer shows that everything before it
+            // was processed.
+            let session = unguessable().map_err(lost)?;
+            let (up, down) = (subjects.up(&session), subjects.down(&session));
+            let mut back = client.subscribe(down.clone()).await.map_err(lost)?;
+            let come = Announcement::Come { replica: id.clone() };
+            client.publish(subjects.announce(), write(&come)).await.map_err(lost)?;
+            client.publish_with_reply(up.clone(), down.clone(), "".into()).await.map_err(lost)?;
+            let needed = [subjects.open(), subjects.replica(id), subjects.discover(), subjects.announce(), up, down];
+            let mut over = std::pin::pin!(tokio::time::sleep(CHECK));
+            loop {
+                tokio::select! {
+                    biased;
+                    Ok(refusal) = forbidden.recv() => {
+                        if needed.iter().any(|subject| refusal.is_about(subject)) {
+                            return Err(ServeError::Forbidden(refusal.to_string()));
+                        }
+                    }
+                    back = back.next() => match back {
+                        Some(_) => over.as_mut().reset(Instant::now() + GRACE),
+                        None => return Err(lost("the connection to the NATS server was lost").into()),
+                    },
+                    () = &mut over => break,
+                }
+            }
+            Ok(Subscribed { open, own, discover, forbidden, connection: Arc::clone(&connection) })
+        };
+        match tokio::time::timeout(limit, subscribing).await {
+            Ok(subscribed) => subscribed,
+            Err(_) => Err(ConnectError::TimedOut(limit).into()),
+        }
+    }
+}
+
+fn lost(error: impl ToString) -> ConnectError {
+    ConnectError::failed(error.to_string())
+}
+
+/// Answers a message to the subject of one replica or of all. Returns the link of a session that it opens.
+pub(super) async fn answer(
+    identity: Arc<Identity>,
+    connection: Arc<Connection>,
+    message: Message,
+    draining: bool,
+) -> Option<NatsLink> {
+    let session = message.reply.as_deref().and_then(|reply| identity.subjects.session(reply));
+    let (Some(session), Some(request)) = (session, read::<Request>(&message.payload)) else {
+        if message.status != Some(StatusCode::NO_RESPONDERS) {
+            identity.trace_rubbish(&message.subject);
+        }
+        return None;
+    };
+    let client = connection.client();
+    let (up, down) = (identity.subjects.up(session), identity.subjects.down(session));
+    let refused = |reason: String| Answer::Refused { replica: identity.id.clone(), reason };
+    let Request::Open(theirs) = request else {
+        let _ = client.publish(up, write(&identity.describe(draining))).await;
+        return None;
+    };
+    let terms = Terms::of(&identity.config, client.max_payload());
+    let place = match theirs.problem().or_else(|| terms.problem()) {
+        Some(problem) => Err(problem),
+        None if draining => Err("it is stopping".to_owned()),
+        None => identity.occupy(session),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(reason) => {
+            let _ = client.publish(up, write(&refused(reason))).await;
+            return None;
+        }
+    };
+    let frames = client.subscribe(down.clone()).await.ok()?;
+    let opened = write(&Answer::Opened { replica: identity.id.clone(), terms });
+    // If the engine is gone, the server says so to the session.
+    client.publish_with_reply(up.clone(), down.clone(), opened).await.ok()?;
+    let opened =
+        Opened { connection: Arc::clone(&connection), frames, to: up, from: down, terms: theirs, place: Some(place) };
+    Some(NatsLink::new(opened, &identity.config))
+}

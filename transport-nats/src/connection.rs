@@ -1,0 +1,301 @@
+//! The connection to the NATS server, shared by the links of a configuration.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError, Statistics};
+use connector_core::{ConnectError, redacted_url};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::broadcast;
+
+use crate::config::{NatsConfig, NatsLogin};
+use crate::link::Wakers;
+use crate::tls::ClientConfig;
+
+/// Messages that async-nats holds for a subscription. It drops the others, which a session notices by their numbers; a
+/// window has fewer frames.
+const SUBSCRIPTION_CAPACITY: usize = 16 * 1024;
+/// Refusals by the server that are kept for those who wait for one.
+const REFUSALS: usize = 64;
+/// Time for what was published last to reach the server once nobody uses the connection.
+const FLUSH: Duration = Duration::from_secs(1);
+/// The server reads what was sent before the connection is closed: closing a socket with unread data resets it.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// The settings that a connection depends on.
+#[derive(Clone, PartialEq)]
+struct Settings {
+    servers: Vec<String>,
+    login: NatsLogin,
+    require_tls: bool,
+    tls: Option<SameTls>,
+}
+
+#[derive(Clone)]
+struct SameTls(Arc<ClientConfig>);
+
+impl PartialEq for SameTls {
+    fn eq(&self, other: &SameTls) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The connections of a configuration and its clones: one for each runtime, and for each change of the settings.
+#[derive(Clone, Default)]
+pub(crate) struct Connections(Arc<tokio::sync::Mutex<Vec<Kept>>>);
+
+struct Kept {
+    runtime: Id,
+    settings: Settings,
+    connection: Weak<Connection>,
+}
+
+impl Connections {
+    /// The connection of `config` in this runtime. Cancel safe; must be called within a runtime.
+    pub(crate) async fn get(&self, config: &NatsConfig) -> Result<Arc<Connection>, ConnectError> {
+        let (runtime, settings) = (Handle::current().id(), Settings::of(config));
+        let mut kept = self.0.lock().await;
+        kept.retain(|kept| kept.connection.upgrade().is_some_and(|connection| !connection.is_lost()));
+        let known = kept.iter().find(|kept| kept.runtime == runtime && kept.settings == settings);
+        if let Some(connection) = known.and_then(|kept| kept.connection.upgrade()) {
+            return Ok(connection);
+        }
+        let connection = Connection::open(config, &settings).await?;
+        kept.push(Kept { runtime, settings, connection: Arc::downgrade(&connection) });
+        Ok(connection)
+    }
+}
+
+impl Settings {
+    fn of(config: &NatsConfig) -> Settings {
+        Settings {
+            servers: config.servers.clone(),
+            login: config.login.clone(),
+            require_tls: config.require_tls,
+            tls: config.tls.clone().map(SameTls),
+        }
+    }
+
+    fn options(
+        &self,
+        config: &NatsConfig,
+        servers: &[ServerAddr],
+        state: &Arc<State>,
+    ) -> Result<ConnectOptions, ConnectError> {
+        let mut options = match &self.login {
+            NatsLogin::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?))) {
+                Some((user, password)) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
+                None => ConnectOptions::new(),
+            },
+            NatsLogin::Token(token) => ConnectOptions::with_token(token.clone()),
+            NatsLogin::UserAndPassword(user, password) => {
+                ConnectOptions::with_user_and_password(user.clone(), password.clone())
+            }
+            NatsLogin::Nkey(seed) => ConnectOptions::with_nkey(seed.clone()),
+            NatsLogin::Credentials(text) => ConnectOptions::with_credentials(text).map_err(|_| {
+                ConnectError::Refused(
+                    "NatsConfig::credentials is not the text of a credentials file: it has a JWT and a seed".to_owned(),
+                )
+            })?,
+        };
+        if let Some(SameTls(tls)) = &self.tls {
+            options = options.tls_client_config((**tls).clone());
+        }
+        let events = Arc::downgrade(state);
+        Ok(options
+            .require_tls(self.require_tls)
+            .connection_timeout(config.connect_timeout)
+            // Longer than a session's own limit, whose end says more.
+            .ping_interval(config.silence)
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            // A reconnect forgets what was written, so it ends the sessions. One attempt is the least that can be set.
+            .max_reconnects(self.servers.len())
+            .event_callback(move |event| {
+                let events = events.clone();
+                async move {
+                    if let Some(state) = events.upgrade() {
+                        state.on(event);
+                    }
+                }
+            }))
+    }
+}
+
+/// What the server refused: it says so only later, and not to the one who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Forbidden {
+    text: String,
+}
+
+impl Forbidden {
+    /// Whether it concerns this subject.
+    pub(crate) fn is_about(&self, subject: &str) -> bool {
+        self.text.split('"').nth(1) == Some(subject)
+    }
+}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the NATS server forbids it: {}. Give this program's user the permissions that the documentation of \
+             transport-nats lists",
+            connector_core::Excerpt::new(&self.text)
+        )
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    lost: AtomicBool,
+    forbidden: broadcast::Sender<Forbidden>,
+    /// The links to wake when the connection is lost.
+    links: Mutex<Vec<Weak<Wakers>>>,
+}
+
+impl State {
+    fn on(&self, event: Event) {
+        match event {
+            Event::Disconnected | Event::Closed => self.lose(),
+            Event::ServerError(ServerError::Other(text))
+                if text.to_ascii_lowercase().contains("permissions violation") =>
+            {
+                let _ = self.forbidden.send(Forbidden { text });
+            }
+            _ => {}
+        }
+    }
+
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        for link in lock(&self.links).drain(..) {
+            if let Some(link) = link.upgrade() {
+                link.wake_both();
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection to the server, until it is lost. Others then make a new one.
+pub(crate) struct Connection {
+    client: Client,
+    statistics: Arc<Statistics>,
+    state: Arc<State>,
+}
+
+impl Connection {
+    async fn open(config: &NatsConfig, settings: &Settings) -> Result<Arc<Connection>, ConnectError> {
+        let forbidden = broadcast::Sender::new(REFUSALS);
+        let state = Arc::new(State { lost: AtomicBool::new(false), forbidden, links: Mutex::default() });
+        let servers = config.servers.iter().map(|server| server.parse()).collect::<Result<Vec<ServerAddr>, _>>();
+        let servers = servers.map_err(|_| {
+            let urls = shown(&config.servers);
+            ConnectError::Refused(format!("NatsConfig::servers is {urls}: set URLs such as nats://127.0.0.1:4222"))
+        })?;
+        let options = settings.options(config, &servers, &state)?;
+        let limit = config.connect_timeout;
+        let client = match tokio::time::timeout(limit, options.connect(servers)).await {
+            Ok(connected) => connected.map_err(|error| unreachable(&error, config))?,
+            Err(_) => return Err(ConnectError::TimedOut(limit)),
+        };
+        Ok(Arc::new(Connection { statistics: client.statistics(), client, state }))
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether messages may have been lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        // The event may be dropped or late; a reconnect is always counted.
+        self.state.lost.load(Ordering::Acquire) || self.statistics.connects.load(Ordering::Relaxed) > 1
+    }
+
+    /// From now on, what the server refuses to this connection.
+    pub(crate) fn forbidden(&self) -> broadcast::Receiver<Forbidden> {
+        self.state.forbidden.subscribe()
+    }
+
+    /// Wakes a link when the connection is lost.
+    pub(crate) fn watch(&self, wakers: &Arc<Wakers>) {
+        let mut links = lock(&self.state.links);
+        links.retain(|link| link.strong_count() > 0);
+        links.push(Arc::downgrade(wakers));
+        drop(links);
+        if self.is_lost() {
+            wakers.wake_both();
+        }
+    }
+}
+
+/// Gives what was published last time to arrive.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.is_lost() {
+            return;
+        }
+        let client = self.client.clone();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(FLUSH, client.flush()).await;
+                tokio::time::sleep(LINGER).await;
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("is_lost", &self.is_lost()).finish_non_exhaustive()
+    }
+}
+
+/// A part of a URL.
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
+}
+
+fn shown(servers: &[String]) -> String {
+    servers.iter().map(|server| redacted_url(server)).collect::<Vec<_>>().join(", ")
+}
+
+/// Why there is no connection. Only what must be put right refuses an activation.
+fn unreachable(error: &async_nats::ConnectError, config: &NatsConfig) -> ConnectError {
+    let servers = shown(&config.servers);
+    match error.kind() {
+        ConnectErrorKind::TimedOut => ConnectError::TimedOut(config.connect_timeout),
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => ConnectError::Refused(format!(
+            "the NATS server {servers} does not accept this program's login: compare NatsConfig::login with its users"
+        )),
+        ConnectErrorKind::ServerParse => {
+            ConnectError::Refused(format!("NatsConfig::servers is {servers}: set URLs such as nats://127.0.0.1:4222"))
+        }
+        ConnectErrorKind::Dns => ConnectError::Refused(format!(
+            "the host of the NATS server {servers} is unknown: check NatsConfig::servers"
+        )),
+        ConnectErrorKind::Tls => ConnectError::Refused(format!(
+            "TLS with the NATS server {servers} failed ({error}): check NatsConfig::tls and the server's certificate"
+        )),
+        ConnectErrorKind::Io if is_refused(error) => ConnectError::Refused(format!(
+            "no NATS server listens at {servers}: start nats-server, or check NatsConfig::servers"
+        )),
+        _ => ConnectError::failed(format!("the connection to the NATS server {servers} failed ({error})")),
+    }
+}
+
+fn is_refused(error: &async_nats::ConnectError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,447 @@
+//! A session of one engine and one replica as a [`Link`], for both ends.
+
+mod closing;
+#[cfg(all(test, has_nats, feature = "client", feature = "plugin"))]
+mod conformance;
+#[cfg(all(test, not(has_nats)))]
+mod conformance {
+    #[test]
+    #[ignore = "needs a NATS server: install nats-server, or set NATS_SERVER"]
+    fn suite() {
+        panic!("built without a NATS server");
+    }
+}
+mod flow;
+mod frame;
+mod inbox;
+mod liveness;
+mod outbox;
+mod wakers;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, StatusCode, Subject, Subscriber};
+use connector_core::{Action, DecodeError, Excerpt, Link, LinkEnd, Message, SendError, Traffic};
+use futures_util::{SinkExt, StreamExt};
+
+use self::closing::Closing;
+use self::flow::{FRAME_COST, Incoming, Outgoing};
+use self::frame::{HEADER, Header, Kind};
+use self::inbox::Inbox;
+use self::liveness::{Due, Liveness};
+use self::outbox::Outbox;
+pub(crate) use self::wakers::Wakers;
+use crate::config::NatsConfig;
+use crate::connection::Connection;
+use crate::control::Terms;
+
+/// Messages of this many bytes may wait for a flush before the link pushes back.
+const BUFFER: usize = 64 << 10;
+/// Longest reason that a frame carries, in characters.
+const REASON: usize = 200;
+
+enum State {
+    Open,
+    /// The link has ended, which is reported once everything that has arrived is read.
+    Ending(LinkEnd),
+    Closing(Closing),
+    Ended(LinkEnd),
+}
+
+/// One end of a session.
+pub(crate) struct NatsLink {
+    connection: Arc<Connection>,
+    /// A handle of this link's own, which has room for one frame.
+    client: Client,
+    frames: Subscriber,
+    /// Where the other end listens, and where this one does.
+    to: Subject,
+    from: Subject,
+    wakers: Arc<Wakers>,
+    waker: Waker,
+    outbox: Outbox,
+    outgoing: Outgoing,
+    inbox: Inbox,
+    incoming: Incoming,
+    liveness: Liveness,
+    /// A frame without content that must be sent.
+    due: Option<Kind>,
+    /// Requests that the other end has not answered.
+    awaited: usize,
+    state: State,
+    traffic: Traffic,
+    close_timeout: Duration,
+    max_message: usize,
+    /// Dropped with the link.
+    _place: Option<Place>,
+}
+
+/// Occupies one of a replica's places while the link exists.
+pub(crate) type Place = Box<dyn Send>;
+
+/// What a link is made of.
+pub(crate) struct Opened {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) frames: Subscriber,
+    pub(crate) to: String,
+    pub(crate) from: String,
+    /// The other end's terms.
+    pub(crate) terms: Terms,
+    pub(crate) place: Option<Place>,
+}
+
+impl NatsLink {
+    /// Must be called within a tokio runtime.
+    pub(crate) fn new(opened: Opened, config: &NatsConfig) -> NatsLink {
+        let Opened { connection, frames, to, from, terms, place } = opened;
+        let wakers = Arc::<Wakers>::default();
+        connection.watch(&wakers);
+        // A quarter of the window is reported at once, so that frames of that size keep it in motion.
+        let max_payload = connection.client().max_payload().min(terms.max_payload).saturating_sub(HEADER);
+        let max_frame = max_payload.min((terms.window / 4).saturating_sub(FRAME_COST)).max(outbox::LENGTH);
+        NatsLink {
+            client: connection.client().clone(),
+            frames,
+            to: to.into(),
+            from: from.into(),
+            waker: Arc::clone(&wakers).into(),
+            wakers,
+            outbox: Outbox::new(max_frame, config.max_message.min(terms.max_message)),
+            outgoing: Outgoing::new(terms.window),
+            inbox: Inbox::new(config.max_message),
+            incoming: Incoming::new(config.window),
+            liveness: Liveness::new(config.probe_interval, config.silence),
+            due: None,
+            awaited: 0,
+            state: State::Open,
+            traffic: Traffic::default(),
+            close_timeout: config.close_timeout,
+            max_message: config.max_message,
+            connection,
+            _place: place,
+        }
+    }
+
+    /// Takes what has arrived. Returns whether there was something.
+    fn pump(&mut self) -> bool {
+        let mut any = false;
+        while matches!(self.state, State::Open | State::Closing(_)) {
+            match self.frames.poll_next_unpin(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(Some(message)) => {
+                    any = true;
+                    if let Err(end) = self.receive(message) {
+                        self.end(end);
+                    }
+                }
+                Poll::Pending if !self.connection.is_lost() => break,
+                Poll::Ready(None) | Poll::Pending => {
+                    any = true;
+                    self.end(LinkEnd::lost("the connection to the NATS server was lost"));
+                }
+            }
+        }
+        self.poll_due_frame();
+        any
+    }
+
+    fn receive(&mut self, message: async_nats::Message) -> Result<(), LinkEnd> {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(LinkEnd::lost("the other end is gone: nothing subscribes to its subject of the session"));
+        }
+        let mut frame = message.payload;
+        self.traffic.received += frame.len() as u64;
+        let Some(header) = Header::read(&frame) else {
+            return Err(LinkEnd::BadFrame("something that is not a frame was published to the session".to_owned()));
+        };
+        let content = frame.split_off(HEADER);
+        self.liveness.heard();
+        if self.outgoing.acknowledged(header.read)? {
+            self.wakers.writer.wake();
+        }
+        if header.kind == Kind::Gone {
+            let reason = String::from_utf8_lossy(&content);
+            return Err(LinkEnd::lost(format!("the other end has left: {}", Excerpt::up_to(REASON, reason))));
+        }
+        self.incoming.check(&header)?;
+        match header.kind {
+            Kind::Data => {
+                self.incoming.data(content.len())?;
+                if let State::Closing(_) = self.state {
+                    self.incoming.consume(content.len());
+                    self.report_if_due();
+                } else {
+                    self.inbox.push(content);
+                    self.wakers.reader.wake();
+                }
+            }
+            Kind::Probe => self.due = Some(Kind::Status),
+            Kind::Close => {
+                self.incoming.numbered();
+                match &mut self.state {
+                    // It discards what this end sends, too.
+                    State::Closing(closing) => {
+                        closing.finished = true;
+                        self.due = Some(Kind::Closed);
+                    }
+                    _ => return Err(LinkEnd::Closed { code: None, reason: String::new() }),
+                }
+            }
+            Kind::Closed => match &mut self.state {
+                State::Closing(closing) => closing.finished = true,
+                _ => return Err(LinkEnd::BadFrame("the answer to a close that this end has not sent".to_owned())),
+            },
+            Kind::Status | Kind::Gone => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing more arrives.
+    fn end(&mut self, end: LinkEnd) {
+        match &mut self.state {
+            State::Closing(closing) => closing.finished = true,
+            _ => {
+                // It may be alive, and be noticed to be gone only when it is silent for long.
+                if !matches!(end, LinkEnd::Closed { .. }) && !self.connection.is_lost() {
+                    self.leave(&end);
+                }
+                self.state = State::Ending(end);
+            }
+        }
+        self.wakers.wake_both();
+    }
+
+    /// This end ends the link, and tells the other.
+    fn fail(&mut self, end: LinkEnd) -> LinkEnd {
+        self.leave(&end);
+        self.ended(end)
+    }
+
+    fn ended(&mut self, end: LinkEnd) -> LinkEnd {
+        self.outbox.clear();
+        self.state = State::Ended(end.clone());
+        self.wakers.writer.wake();
+        end
+    }
+
+    /// Says, if there is room, that nobody is here any more.
+    fn leave(&mut self, reason: &dyn std::fmt::Display) {
+        let reason = Excerpt::up_to(REASON, reason).to_string();
+        let frame = [&[0; HEADER][..], reason.as_bytes()].concat();
+        let nobody = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(Ok(())) = self.client.poll_ready_unpin(nobody) {
+            self.publish(Kind::Gone, frame);
+        }
+    }
+
+    fn report_if_due(&mut self) {
+        if self.incoming.should_report() {
+            self.due.get_or_insert(Kind::Status);
+        }
+    }
+
+    /// Sends the frame without content that is due.
+    fn poll_due_frame(&mut self) {
+        let Some(kind) = self.due else { return };
+        if let Poll::Ready(ready) = self.client.poll_ready_unpin(&mut Context::from_waker(&self.waker)) {
+            self.due = None;
+            if ready.is_ok() {
+                self.publish(kind, vec![0; HEADER]);
+            }
+        }
+    }
+
+    /// The client must be ready. `frame` has room for the header.
+    fn publish(&mut self, kind: Kind, mut frame: Vec<u8>) {
+        let header = Header { kind, number: self.outgoing.number, read: self.incoming.report() };
+        match kind {
+            Kind::Data => self.outgoing.data(frame.len() - HEADER),
+            Kind::Close => self.outgoing.numbered(),
+            _ => {}
+        }
+        frame[..HEADER].copy_from_slice(&header.write());
+        self.traffic.sent += frame.len() as u64;
+        // If nobody listens, the server says so to this end. Data are followed by probes.
+        let reply = (kind == Kind::Probe).then(|| self.from.clone());
+        let message = OutboundMessage { subject: self.to.clone(), reply, payload: frame.into(), headers: None };
+        if let Err(error) = self.client.start_send_unpin(message) {
+            self.end(LinkEnd::lost(error));
+        }
+    }
+
+    /// Ready when every message has been passed to the client, or cannot be.
+    fn poll_send(&mut self) -> Poll<()> {
+        while let Some(length) = self.outbox.next_length() {
+            if !self.outgoing.may_send(length) {
+                self.pump();
+                if !self.outgoing.may_send(length) {
+                    return Poll::Pending;
+                }
+            }
+            match ready!(self.client.poll_ready_unpin(&mut Context::from_waker(&self.waker))) {
+                Ok(()) => {}
+                Err(_) => {
+                    self.pump();
+                    return Poll::Pending;
+                }
+            }
+            let Some(frame) = self.outbox.take() else { break };
+            self.liveness.used();
+            self.publish(Kind::Data, frame);
+        }
+        Poll::Ready(())
+    }
+
+    /// For the sending methods of a link that is not open.
+    fn poll_not_open(&mut self, cx: &Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.wakers.writer.register(cx.waker());
+        match &self.state {
+            State::Ended(end) => Poll::Ready(Err(end.clone())),
+            State::Closing(_) => Poll::Ready(Err(LinkEnd::Disconnected)),
+            // The reading side reports it.
+            State::Open | State::Ending(_) => Poll::Pending,
+        }
+    }
+
+    fn awaits(&self) -> bool {
+        self.awaited > 0 || self.outgoing.is_unread()
+    }
+}
+
+impl Link for NatsLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_not_open(cx);
+        }
+        if self.outbox.bytes() < BUFFER {
+            return Poll::Ready(Ok(()));
+        }
+        self.wakers.writer.register(cx.waker());
+        let _ = self.poll_send();
+        match self.state {
+            State::Open if self.outbox.bytes() < BUFFER => Poll::Ready(Ok(())),
+            _ => self.poll_not_open(cx),
+        }
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), SendError> {
+        match &self.state {
+            State::Open => {}
+            // Lost, as it would be a moment later.
+            State::Ending(_) => return Ok(()),
+            State::Closing(_) => return Err(LinkEnd::Disconnected.into()),
+            State::Ended(end) => return Err(end.clone().into()),
+        }
+        self.outbox.push(&message)?;
+        match message.action {
+            Action::Request => self.awaited += 1,
+            Action::Cancel => self.awaited = self.awaited.saturating_sub(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if !matches!(self.state, State::Open) {
+            return self.poll_not_open(cx);
+        }
+        self.wakers.writer.register(cx.waker());
+        let sent = self.poll_send();
+        match self.state {
+            State::Open => sent.map(Ok),
+            _ => self.poll_not_open(cx),
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Message, DecodeError>, LinkEnd>> {
+        match &self.state {
+            State::Ended(end) => return Poll::Ready(Err(end.clone())),
+            State::Closing(_) => return Poll::Ready(Err(LinkEnd::Disconnected)),
+            State::Open | State::Ending(_) => {}
+        }
+        self.wakers.reader.register(cx.waker());
+        loop {
+            let incoming = &mut self.incoming;
+            match self.inbox.next(|length| incoming.consume(length)) {
+                Ok(Some(text)) => {
+                    self.report_if_due();
+                    self.poll_due_frame();
+                    let message = Message::decode(text);
+                    if matches!(&message, Ok(message) if message.action == Action::Response) {
+                        self.awaited = self.awaited.saturating_sub(1);
+                    }
+                    return Poll::Ready(Ok(message));
+                }
+                Ok(None) => {}
+                Err(end) => return Poll::Ready(Err(self.fail(end))),
+            }
+            if let State::Ending(end) = &self.state {
+                let end = end.clone();
+                if let LinkEnd::Closed { .. } = end {
+                    self.due = Some(Kind::Closed);
+                    self.poll_due_frame();
+                }
+                return Poll::Ready(Err(self.ended(end)));
+            }
+            if self.pump() {
+                continue;
+            }
+            let awaits = self.awaits();
+            match ready!(self.liveness.poll_due(&mut Context::from_waker(&self.waker), awaits)) {
+                Due::Probe => self.due = Some(Kind::Probe),
+                Due::Report if self.incoming.is_unreported() => self.due = Some(Kind::Status),
+                Due::Report => {}
+                Due::Silent(time) => return Poll::Ready(Err(self.fail(LinkEnd::Silent(time)))),
+            }
+        }
+    }
+
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.state {
+            State::Ended(_) => return Poll::Ready(()),
+            State::Ending(LinkEnd::Closed { .. }) => {
+                self.due = Some(Kind::Closed);
+                self.poll_due_frame();
+                self.ended(LinkEnd::Disconnected);
+                return Poll::Ready(());
+            }
+            State::Ending(_) => {
+                self.ended(LinkEnd::Disconnected);
+                return Poll::Ready(());
+            }
+            State::Open => self.start_closing(),
+            State::Closing(_) => {}
+        }
+        self.wakers.writer.register(cx.waker());
+        self.poll_closing()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    fn notices_silence(&self) -> bool {
+        true
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        Some(self.max_message)
+    }
+}
+
+/// Tells the other end, which otherwise notices when it probes.
+impl Drop for NatsLink {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Ended(_)) {
+            self.leave(&"it dropped the link");
+        }
+    }
+}
+
+/// The frame of an end that leaves before it has a link.
+#[cfg(feature = "plugin")]
+pub(crate) fn gone() -> bytes::Bytes {
+    Header { kind: Kind::Gone, number: 0, read: 0 }.write().to_vec().into()
+}

@@ -1,0 +1,10 @@
+//! The engine's end.
+
+mod connector;
+mod known;
+mod open;
+mod replicas;
+
+pub use connector::{NatsConnector, plugin};
+pub use known::ReplicaChange;
+pub use replicas::NatsReplicas;

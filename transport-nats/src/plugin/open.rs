@@ -1,0 +1,94 @@
+//! Opens a session with a replica.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use async_nats::message::OutboundMessage;
+use async_nats::{Client, Message, StatusCode};
+use connector_core::{ConnectError, Excerpt};
+use futures_util::{SinkExt, StreamExt};
+
+use crate::config::NatsConfig;
+use crate::connection::Connection;
+use crate::control::{Answer, Request, Terms, read, write};
+use crate::link::{NatsLink, Opened};
+use crate::subjects::{Subjects, unguessable};
+
+/// Asks any replica, or this one. Cancel safe: a session that is not returned ends at the replica as well. The caller limits
+/// the time.
+pub(super) async fn open(
+    connection: Arc<Connection>,
+    subjects: &Subjects,
+    replica: Option<&str>,
+    config: &NatsConfig,
+) -> Result<NatsLink, ConnectError> {
+    let client = connection.client();
+    let session = unguessable().map_err(|error| ConnectError::failed(error.to_string()))?;
+    let (up, down) = (subjects.up(&session), subjects.down(&session));
+    let target = replica.map_or_else(|| subjects.open(), |replica| subjects.replica(replica));
+    let mut forbidden = connection.forbidden();
+    let mut frames = client.subscribe(up.clone()).await.map_err(ConnectError::failed)?;
+    let terms = Terms::of(config, client.max_payload());
+    let request = write(&Request::Open(terms));
+    let mut abandon = Abandon { client: client.clone(), to: Some(down.clone()) };
+    client.publish_with_reply(target.clone(), up.clone(), request).await.map_err(ConnectError::failed)?;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = frames.next() => break answer,
+            Ok(forbidden) = forbidden.recv() => {
+                if [&target, &up, &down].into_iter().any(|subject| forbidden.is_about(subject)) {
+                    return Err(ConnectError::Refused(forbidden.to_string()));
+                }
+            }
+        }
+    };
+    let answer = answer.ok_or_else(|| ConnectError::failed("the connection to the NATS server was lost"))?;
+    let terms = accepted(&answer, &target)?;
+    abandon.to = None;
+    Ok(NatsLink::new(
+        Opened { connection: Arc::clone(&connection), frames, to: down, from: up, terms, place: None },
+        config,
+    ))
+}
+
+fn accepted(answer: &Message, target: &str) -> Result<Terms, ConnectError> {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err(ConnectError::Refused(format!(
+            "no replica of the plugin serves at this NATS server (nothing subscribes to {target}): start the plugin, and \
+             compare the prefix and the account at both ends"
+        )));
+    }
+    match read::<Answer>(&answer.payload) {
+        Some(Answer::Opened { terms, .. }) => match terms.problem() {
+            None => Ok(terms),
+            Some(problem) => Err(ConnectError::Protocol(problem)),
+        },
+        Some(Answer::Refused { replica, reason }) => Err(ConnectError::failed(format!(
+            "the replica {} refused the session: {}",
+            Excerpt::up_to(64, replica),
+            Excerpt::new(reason)
+        ))),
+        Some(Answer::Replica(_)) | None => Err(ConnectError::Protocol(format!(
+            "the answer to {target} is not one of a replica: another program uses these subjects, so set another prefix"
+        ))),
+    }
+}
+
+/// Tells the replica, if there is room, that nobody waits for the session any more. Otherwise the replica notices.
+struct Abandon {
+    client: Client,
+    to: Option<String>,
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        let Some(to) = self.to.take() else { return };
+        let nobody = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(Ok(())) = self.client.poll_ready_unpin(nobody) {
+            let payload = crate::link::gone();
+            let message = OutboundMessage { subject: to.into(), reply: None, payload, headers: None };
+            let _ = self.client.start_send_unpin(message);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Plugins and engines over a real NATS server.
+#![cfg(all(feature = "client", feature = "plugin"))]
+
+#[cfg(has_nats)]
+#[path = "../common/broker.rs"]
+mod broker;
+#[cfg(has_nats)]
+mod connect;
+#[cfg(has_nats)]
+mod losses;
+#[cfg(has_nats)]
+mod permissions;
+#[cfg(has_nats)]
+mod replicas;
+#[cfg(has_nats)]
+mod rubbish;
+#[cfg(has_nats)]
+mod sizes;
+#[cfg(has_nats)]
+mod support;
+
+#[cfg(not(has_nats))]
+#[test]
+#[ignore = "needs a NATS server: install nats-server, or set NATS_SERVER"]
+fn plugins_and_engines() {
+    panic!("built without a NATS server");
+}

@@ -1,0 +1,67 @@
+//! The permissions that the crate's documentation lists are enough, and without them an error says so.
+
+use std::time::Duration;
+
+use connector_core::{ConnectError, PluginConnector};
+use futures_util::StreamExt;
+use transport_nats::{NatsConnector, NatsServer, ServeError};
+
+use crate::support::{Replica, broker_with, config, engine, within};
+
+/// As documented, and a user who may do nothing that concerns plugins.
+const USERS: &str = r#"
+authorization {
+    users = [
+        { user: host, password: pw, permissions: {
+            publish: ["plugins.*.open", "plugins.*.replica.*.open", "plugins.*.discover", "plugins.*.session.*.down"]
+            subscribe: ["plugins.*.session.*.up", "plugins.*.announce"] } }
+        { user: probe, password: pw, permissions: {
+            publish: ["plugins.probe.session.*.up", "plugins.probe.announce"]
+            subscribe: ["plugins.probe.open", "plugins.probe.replica.*.open", "plugins.probe.discover",
+                        "plugins.probe.session.*.down"] } }
+        { user: spy, password: pw, permissions: { publish: ["spy.>"], subscribe: ["spy.>", "_INBOX.>"] } }
+    ]
+}"#;
+
+#[tokio::test]
+async fn with_the_documented_permissions_everything_works_and_a_spy_hears_nothing() {
+    let (broker, _directory) = broker_with(USERS);
+    let spy = async_nats::ConnectOptions::with_user_and_password("spy".to_owned(), "pw".to_owned());
+    let spy = spy.connect(broker.url()).await.unwrap();
+    let mut heard = Vec::new();
+    for subject in ["plugins.>", ">", "plugins.probe.session.*.up", "plugins.probe.open", "_INBOX.>"] {
+        heard.push(spy.subscribe(subject).await.unwrap());
+    }
+    spy.flush().await.unwrap();
+    let _replica = Replica::start(config(&broker).user_and_password("probe", "pw")).await;
+    let host = config(&broker).user_and_password("host", "pw");
+    let (_engine, local) = engine(host.clone()).await;
+    for n in 0..100 {
+        assert_eq!(within(local.call::<i64>("probe", "add", (n, 1))).await.unwrap(), n + 1);
+    }
+    let mut replicas = transport_nats::NatsReplicas::new("probe", host).unwrap();
+    within(replicas.next()).await;
+    // Everything was delivered long ago to those who may hear it.
+    let anything = futures_util::future::select_all(heard.iter_mut().map(|heard| heard.next()));
+    let heard = tokio::time::timeout(Duration::from_millis(200), anything).await;
+    assert!(!matches!(heard, Ok((Some(_), ..))), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_user_without_the_permissions_is_told_the_subject() {
+    let (broker, _directory) = broker_with(USERS);
+    let error = within(NatsServer::bind("probe", config(&broker).user_and_password("spy", "pw"))).await.unwrap_err();
+    assert!(matches!(error, ServeError::Forbidden(_)), "{error:?}");
+    assert!(error.to_string().contains("plugins.probe."), "{error}");
+    // Another plugin's user can neither serve this one nor reach it.
+    let error = within(NatsServer::bind("other", config(&broker).user_and_password("probe", "pw"))).await.unwrap_err();
+    assert!(error.to_string().contains("plugins.other."), "{error}");
+    let _replica = Replica::start(config(&broker).user_and_password("probe", "pw")).await;
+    for user in ["probe", "spy"] {
+        let config = config(&broker).user_and_password(user, "pw");
+        let url = NatsConnector::url("probe", &config).unwrap();
+        let error = within(NatsConnector::new(config).connect(&url)).await.err().unwrap();
+        let ConnectError::Refused(text) = error else { panic!("{error:?}") };
+        assert!(text.contains("plugins.probe.") && text.contains("permissions"), "{text}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Several replicas of a plugin.
+
+use std::time::Duration;
+
+use connector_core::{ConnectError, LinkEnd, PluginConnector};
+use transport_nats::{NatsConnector, NatsReplicas, ReplicaChange};
+
+use crate::support::{Replica, broker, config, engine, until_it_answers, within};
+
+async fn found(replicas: &mut NatsReplicas) -> (String, String) {
+    match within(replicas.next()).await {
+        ReplicaChange::Found { replica, url } => (replica, url),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn replicas_are_found_opened_by_their_id_drain_and_go() {
+    let broker = broker();
+    let first = Replica::start(config(&broker).replica("one")).await;
+    let mut replicas = NatsReplicas::new("probe", config(&broker)).unwrap();
+    let (one, one_url) = found(&mut replicas).await;
+    assert_eq!((&*one, &*one_url), ("one", "nats:plugins.probe/one"));
+    let mut second = Replica::start(config(&broker).replica("two")).await;
+    let (two, two_url) = found(&mut replicas).await;
+    assert_eq!(two, "two");
+    let mut connector = NatsConnector::new(config(&broker));
+    for url in [&one_url, &two_url] {
+        drop(within(connector.connect(url)).await.unwrap());
+    }
+    second.stop();
+    assert_eq!(within(replicas.next()).await, ReplicaChange::Draining { replica: "two".to_owned() });
+    assert_eq!(within(replicas.next()).await, ReplicaChange::Gone { replica: "two".to_owned() });
+    assert!(matches!(within(&mut second.serving).await, Ok(LinkEnd::Disconnected)));
+    let gone = within(connector.connect(&two_url)).await.err().unwrap();
+    assert!(matches!(gone, ConnectError::Refused(_)), "{gone:?}");
+    drop(first);
+    assert_eq!(within(replicas.next()).await, ReplicaChange::Gone { replica: "one".to_owned() });
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_finishes_its_calls_and_new_sessions_go_to_another() {
+    let broker = broker();
+    let mut first = Replica::start(config(&broker).replica("one")).await;
+    let (_engine, local) = engine(config(&broker)).await;
+    let running = tokio::spawn({
+        let local = local.clone();
+        async move { local.call::<serde_json::Value>("probe", "slow", (300, "done")).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _second = Replica::start(config(&broker).replica("two")).await;
+    first.stop();
+    assert!(within(running).await.unwrap().is_ok());
+    until_it_answers(&local).await;
+    assert!(matches!(within(&mut first.serving).await, Ok(LinkEnd::Disconnected)));
+    until_it_answers(&local).await;
+    // The queue group has only one member left.
+    let mut connector = NatsConnector::new(config(&broker));
+    for _ in 0..20 {
+        drop(within(connector.connect("nats:plugins.probe")).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn engines_are_spread_over_the_replicas() {
+    let broker = broker();
+    let (one, two) = (config(&broker).replica("one").max_sessions(30), config(&broker).replica("two").max_sessions(30));
+    let _replicas = (Replica::start(one).await, Replica::start(two).await);
+    let mut connector = NatsConnector::new(config(&broker));
+    let mut links = Vec::new();
+    // More than either accepts.
+    while links.len() < 31 {
+        match within(connector.connect("nats:plugins.probe")).await {
+            Ok(link) => links.push(link),
+            Err(ConnectError::Failed(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
