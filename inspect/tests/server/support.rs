@@ -1,6 +1,6 @@
 //! An engine with an inspector, and a viewer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connector_core::{Context, Engine, Plugin, PluginClient};
 use connector_inspect::{Inspector, ServeOptions, serve};
@@ -99,12 +99,15 @@ impl Viewer {
         if let Some(at) = self.early.iter().position(&is_expected) {
             return self.early.remove(at);
         }
+        let began = Instant::now();
         loop {
             let message = self.read().await.expect("the viewer was disconnected");
             if is_expected(&message) {
                 return message;
             }
             self.early.push(message);
+            // States keep coming.
+            assert!(began.elapsed() < LIMIT, "it hangs; received meanwhile: {:?}", self.early);
         }
     }
 
@@ -154,7 +157,9 @@ pub(crate) struct Known {
 impl Known {
     /// Reads states until one is as expected.
     pub(crate) async fn until(&mut self, viewer: &mut Viewer, is_expected: impl Fn(&Known) -> bool) {
+        let began = Instant::now();
         while !is_expected(self) {
+            assert!(began.elapsed() < LIMIT, "it hangs; known: {self:?}");
             let state = viewer.next("state").await;
             if state["full"] == true {
                 self.plugins.clear();
