@@ -8,9 +8,9 @@ const HIDDEN: &str = "…";
 /// A URL for errors, traces and `Debug` output: shows scheme, host and port, and hides everything that may be a secret.
 ///
 /// User name, password, query, fragment and path are removed; an ellipsis marks a removed path or query. The names of
-/// local sockets, programs and subjects (`local:`, `exec:`, `worker:` and `nats:`, a bare name, an absolute path) are unchanged. Of any
-/// other text, or a URL whose host is not clearly a host, only the scheme is shown: a URL with a typo reveals no more
-/// than a correct one.
+/// local sockets, programs and subjects (`local:`, `exec:`, `worker:` and `nats:`, a bare name, an absolute path) are
+/// unchanged. Of any other text, or a URL whose host is not clearly a host, only the scheme is shown: a URL with a typo
+/// reveals no more than a correct one.
 ///
 /// Connectors use this wherever they show the URL they were given.
 ///
@@ -124,6 +124,8 @@ mod tests {
             ("ws://h:1/path?mail=a@b", "ws://h:1/…"),
             ("ws://bücher.example/x", "ws://bücher.example/…"),
             ("stp+ws://h:1", "stp+ws://h:1"),
+            ("nats://user:pw@h:4222", "nats://h:4222"),
+            ("nats:plugins.calculator/replica-1", "nats:plugins.calculator/replica-1"),
         ] {
             assert_eq!(redacted_url(url), shown);
         }

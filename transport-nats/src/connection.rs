@@ -11,12 +11,12 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast;
 
 use crate::config::{NatsConfig, NatsLogin};
-use crate::link::Wakers;
+use crate::link::{FRAME_COST, Wakers};
 use crate::tls::ClientConfig;
 
-/// Messages that async-nats holds for a subscription. It drops the others, which a session notices by their numbers; a
-/// window has fewer frames.
-const SUBSCRIPTION_CAPACITY: usize = 16 * 1024;
+/// Messages that async-nats holds for a subscription, beyond the data frames of a window. It drops the others, which a
+/// session notices by their numbers.
+const OTHER_MESSAGES: usize = 1024;
 /// Refusals by the server that are kept for those who wait for one.
 const REFUSALS: usize = 64;
 /// Time for what was published last to reach the server once nobody uses the connection.
@@ -31,6 +31,7 @@ struct Settings {
     login: NatsLogin,
     require_tls: bool,
     tls: Option<SameTls>,
+    window: usize,
 }
 
 #[derive(Clone)]
@@ -75,6 +76,7 @@ impl Settings {
             login: config.login.clone(),
             require_tls: config.require_tls,
             tls: config.tls.clone().map(SameTls),
+            window: config.window,
         }
     }
 
@@ -109,7 +111,7 @@ impl Settings {
             .connection_timeout(config.connect_timeout)
             // Longer than a session's own limit, whose end says more.
             .ping_interval(config.silence)
-            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .subscription_capacity(self.window / FRAME_COST + OTHER_MESSAGES)
             // A reconnect forgets what was written, so it ends the sessions. One attempt is the least that can be set.
             .max_reconnects(self.servers.len())
             .event_callback(move |event| {

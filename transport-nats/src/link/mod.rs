@@ -28,7 +28,8 @@ use connector_core::{Action, DecodeError, Excerpt, Link, LinkEnd, Message, SendE
 use futures_util::{SinkExt, StreamExt};
 
 use self::closing::Closing;
-use self::flow::{FRAME_COST, Incoming, Outgoing};
+pub(crate) use self::flow::FRAME_COST;
+use self::flow::{Incoming, Outgoing};
 use self::frame::{HEADER, Header, Kind};
 use self::inbox::Inbox;
 use self::liveness::{Due, Liveness};

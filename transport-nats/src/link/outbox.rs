@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     max_frame: usize,
     max_message: usize,
+    /// The length of the frame sent last: the next one may be as long.
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ enum Part {
 impl Outbox {
     /// `max_frame` is the longest content of a frame.
     pub(crate) fn new(max_frame: usize, max_message: usize) -> Outbox {
-        Outbox { full: VecDeque::new(), filling: Vec::new(), bytes: 0, max_frame, max_message }
+        Outbox { full: VecDeque::new(), filling: Vec::new(), bytes: 0, max_frame, max_message, last: 0 }
     }
 
     /// The number of bytes that are not sent.
@@ -54,7 +56,7 @@ impl Outbox {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), PayloadError>,
     ) -> Result<(), PayloadError> {
         if self.filling.is_empty() {
-            self.filling.reserve(HEADER + 512);
+            self.filling.reserve(HEADER + self.last.max(512));
             self.filling.resize(HEADER, 0);
         }
         let start = self.filling.len();
@@ -124,7 +126,8 @@ impl Outbox {
             None if self.filling.len() > HEADER => std::mem::take(&mut self.filling),
             None => return None,
         };
-        self.bytes -= frame.len() - HEADER;
+        self.last = frame.len() - HEADER;
+        self.bytes -= self.last;
         Some(frame)
     }
 
