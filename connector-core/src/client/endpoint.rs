@@ -7,14 +7,15 @@ use std::task::{Context as Cx, Poll, ready};
 use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
+use crate::engine::LentSession;
 use crate::error::{Fault, LinkLost};
 use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Role};
-use crate::plugin::{Context, Scope};
+use crate::plugin::{Callback, Context, Scope};
 use crate::runtime::{self, Timer};
-use crate::session::{Invocation, PluginEvent, PluginSession, PluginSide};
+use crate::session::{HANDSHAKE, Invocation, PluginEvent, PluginSession, PluginSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{Name, Payload};
+use crate::wire::{Extensions, Id, Name, Payload};
 
 pub(super) type PluginEndpoint = Endpoint<PluginRole>;
 
@@ -26,7 +27,24 @@ pub(super) struct PluginRole {
     /// Why the link must be closed.
     broken: Option<LinkEnd>,
     handshake: Handshake,
+    lent: Option<LentRole>,
 }
+
+/// What a plugin's end does in addition if another engine lends the plugin.
+struct LentRole {
+    session: Arc<LentSession>,
+    opening: Opening,
+}
+
+/// The first handshake waits until the lent plugin's methods are known.
+enum Opening {
+    NotBegun,
+    Awaited(Vec<HandshakeToAnswer>),
+    Opened,
+}
+
+/// The id of a handshake, and the name that its answer echoes.
+type HandshakeToAnswer = (Option<Id>, Option<Name>);
 
 /// The engine's first handshake on this link.
 enum Handshake {
@@ -38,7 +56,11 @@ enum Handshake {
 impl PluginEndpoint {
     pub(super) fn open(shared: Arc<RemoteClient>) -> PluginEndpoint {
         let handshake = Handshake::Awaited(None);
-        Endpoint::new(PluginRole { shared, finishing: None, broken: None, handshake }, PluginSession::new())
+        let lent = shared.instance.plugin.lent.as_ref();
+        let lent = lent.map(|lent| LentRole { session: Arc::new(lent.session()), opening: Opening::NotBegun });
+        let extensions = if lent.is_some() { Extensions::LENT } else { Extensions::NATIVE };
+        let role = PluginRole { shared, finishing: None, broken: None, handshake, lent };
+        Endpoint::new(role, PluginSession::new(extensions))
     }
 
     /// The link has ended: ends all pending calls and drops running handlers.
@@ -101,6 +123,89 @@ impl PluginRole {
     }
 }
 
+/// Handshakes beyond these are not answered while the first one waits.
+const MAX_WAITING_HANDSHAKES: usize = 16;
+
+impl LentRole {
+    fn handshake(
+        &mut self,
+        shared: &Arc<RemoteClient>,
+        exchange: &mut Exchange<PluginSide>,
+        handshake: HandshakeToAnswer,
+    ) {
+        match &mut self.opening {
+            Opening::Opened => {
+                exchange.session.answer_handshake(handshake.0, handshake.1, self.session.tell_methods());
+            }
+            Opening::Awaited(handshakes) if handshakes.len() >= MAX_WAITING_HANDSHAKES => {}
+            Opening::Awaited(handshakes) => handshakes.push(handshake),
+            Opening::NotBegun => {
+                self.opening = Opening::Awaited(vec![handshake]);
+                exchange.run_hook(Box::pin(follow(Arc::clone(&self.session), Arc::clone(shared))));
+            }
+        }
+    }
+}
+
+/// Opens a lent plugin, and then tells the borrower of its new methods. Closes the link when its engine has ended.
+async fn follow(lent: Arc<LentSession>, shared: Arc<RemoteClient>) -> Result<Payload, Fault> {
+    let mut changes = lent.changes();
+    let opened = lent.open().await;
+    shared.opened(opened);
+    let client = PluginClient::behind(Arc::clone(&shared));
+    while let Some(methods) = lent.new_methods(&mut changes).await {
+        let update = serde_json::json!({ "name": &*client.name(), "methods": methods });
+        if let Err(error) = client.call::<()>("manager", "updateProfile", (update,)).await
+            && let Some(left_out) = shared.traces.pass()
+        {
+            let (plugin, error) = (Excerpt::new(client.name()), Excerpt::new(error));
+            tracing::warn!(?plugin, left_out, %error, "the borrower does not accept the new methods of a lent plugin");
+        }
+    }
+    shared.disconnect();
+    Ok(Payload::null())
+}
+
+impl PluginRole {
+    /// A lent plugin's methods are known, or why it cannot be lent.
+    fn opened(&mut self, exchange: &mut Exchange<PluginSide>, opened: Result<(), Fault>) {
+        let Some(lent) = &mut self.lent else { return };
+        let Opening::Awaited(handshakes) = std::mem::replace(&mut lent.opening, Opening::Opened) else { return };
+        for (id, echo) in handshakes {
+            match &opened {
+                Ok(()) => exchange.session.answer_handshake(id, echo, lent.session.tell_methods()),
+                Err(refusal) => exchange.session.respond(id, echo, Some(HANDSHAKE.into()), Err(refusal.clone())),
+            }
+        }
+        if let Err(refusal) = opened {
+            self.broken = Some(LinkEnd::BadHandshake(refusal.to_string()));
+        }
+    }
+
+    fn refuse_handshake(
+        &mut self,
+        exchange: &mut Exchange<PluginSide>,
+        (id, echo): HandshakeToAnswer,
+        refusal: Fault,
+    ) {
+        self.broken = Some(LinkEnd::BadHandshake(refusal.to_string()));
+        exchange.session.respond(id, echo, Some(HANDSHAKE.into()), Err(refusal));
+    }
+
+    /// Somebody at the borrower of a lent plugin listens to an event, or nobody any longer.
+    fn listened(&self, event: Name, by_anybody: bool) {
+        let Some(lent) = &self.lent else { return };
+        let (shared, forwarded) = (Arc::downgrade(&self.shared), event.clone());
+        let forward = move |args: &Payload| {
+            if let Some(shared) = shared.upgrade() {
+                shared.forward(forwarded.clone(), args.clone());
+            }
+            Ok(())
+        };
+        lent.session.listened(&event, by_anybody.then(|| Arc::new(forward) as Callback));
+    }
+}
+
 impl Role for PluginRole {
     type Side = PluginSide;
     type Command = ClientCommand;
@@ -128,11 +233,19 @@ impl Role for PluginRole {
 
     fn act(&mut self, exchange: &mut Exchange<PluginSide>, event: PluginEvent) {
         match event {
-            PluginEvent::Handshake { id, given, echo } => {
+            PluginEvent::Handshake { id, given, echo, engine } => {
+                if let Some(lent) = &self.lent
+                    && let Err(refusal) = lent.session.admit(engine.as_deref())
+                {
+                    return self.refuse_handshake(exchange, (id, echo), refusal);
+                }
                 if let Some(name) = given {
                     self.activate(exchange, &name);
                 }
-                exchange.session.answer_handshake(id, echo, self.shared.instance.exposed());
+                match &mut self.lent {
+                    None => exchange.session.answer_handshake(id, echo, self.shared.instance.exposed()),
+                    Some(lent) => lent.handshake(&self.shared, exchange, (id, echo)),
+                }
             }
             PluginEvent::Invoke(Invocation { id, name, key, from, path, args, inherited }) => {
                 let echo = Echo { name, key: key.clone() };
@@ -151,6 +264,10 @@ impl Role for PluginRole {
                             "Cannot call {key} of {plugin}, because {plugin} uses too much memory: {over}. Try again later."
                         )))
                     }
+                    Ok(charge) if let Some(lent) = &self.lent => {
+                        let scope = inherited.map(|inherited| Scope::received(*inherited));
+                        Ok((charge, lent.session.invoke(&from, &path, key, args, scope)))
+                    }
                     Ok(charge) => {
                         let scope = inherited.map(|inherited| Scope::received(*inherited));
                         let deadline = scope.as_ref().and_then(|scope| scope.deadline);
@@ -166,6 +283,7 @@ impl Role for PluginRole {
             }
             PluginEvent::CancelOne { id } => exchange.cancel(&id),
             PluginEvent::Notify { emitter, event, args } => self.shared.deliver(emitter, event, &args),
+            PluginEvent::Listened { event, by_anybody } => self.listened(event, by_anybody),
         }
     }
 
@@ -190,7 +308,8 @@ impl Role for PluginRole {
             ClientCommand::Withdraw { id } => session.withdraw_call(id),
             ClientCommand::Cancel { target, method } => session.cancel_all(target, method),
             ClientCommand::Listen { action, emitter, event } => session.subscribe(action, emitter, event),
-            ClientCommand::Emit { event, args } => session.emit(event, args),
+            ClientCommand::Emit { event, args } | ClientCommand::Forward { event, args } => session.emit(event, args),
+            ClientCommand::Opened(opened) => self.opened(exchange, opened),
             ClientCommand::Finish => {
                 let limit = self.shared.config.stop_timeout;
                 self.finishing.get_or_insert_with(|| runtime::sleep(limit));

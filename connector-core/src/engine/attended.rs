@@ -1,4 +1,4 @@
-//! Calls that are observed, belong to a trace or have a deadline: what they need in addition to others.
+//! Calls that are observed, belong to a trace, have a deadline or come from another engine: what they need in addition to others.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::EngineState;
 use super::call::QueuedCall;
 use super::entry::Entry;
 use super::observer::OngoingCall;
-use crate::error::CallError;
+use crate::error::{CallError, Refusal};
 use crate::plugin::Scope;
 use crate::runtime;
 use crate::wire::Payload;
@@ -20,11 +20,18 @@ pub(crate) struct Attended {
     /// The time that the caller has left.
     limit: Option<Duration>,
     observed: Option<OngoingCall>,
+    /// The borrowed plugin that makes the call at another engine.
+    maker: Option<Arc<Entry>>,
 }
 
 impl Attended {
     fn is_out_of_time(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.is_out_of_time())
+    }
+
+    /// The borrowed plugin that makes the call at another engine.
+    pub(super) fn maker(&self) -> Option<Arc<Entry>> {
+        self.maker.clone()
     }
 
     /// The call does not run at once.
@@ -79,7 +86,28 @@ impl EngineState {
         let limit = scope.as_ref().and_then(|scope| scope.time_left());
         let observers = &self.observers;
         let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), &args));
-        Box::new(Attended { args, scope, limit, observed })
+        Box::new(Attended { args, scope, limit, observed, maker: None })
+    }
+
+    /// Like [`attend`](EngineState::attend), for a call from another engine.
+    ///
+    /// # Errors
+    /// The work has passed from one engine to another too often.
+    pub(super) fn attend_guest(
+        &self,
+        guest: &Entry,
+        path: &str,
+        method: &str,
+        scope: Option<Arc<Scope>>,
+        args: Payload,
+    ) -> Result<Box<Attended>, Refusal> {
+        let chain = scope.as_ref().and_then(|scope| scope.chain.clone());
+        if let Some(chain) = &chain {
+            self.chains.check(chain, (path, method, &guest.name))?;
+        }
+        let mut attended = self.attend(guest, path, method, scope, args);
+        attended.maker = chain.and_then(|chain| self.maker(&chain));
+        Ok(attended)
     }
 
     /// Like [`call`](EngineState::call), within the caller's time, and tells the observers.

@@ -18,7 +18,7 @@ use crate::wire::Name;
 /// A call, from entering its target's queue until its end.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
-    /// The plugin whose method makes the call through another plugin's handle.
+    /// The plugin whose method makes the call through another plugin's handle, or at another engine.
     on_behalf_of: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
@@ -136,7 +136,8 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle.
+    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle,
+    /// or at another engine.
     ///
     /// # Errors
     /// The queue is full.
@@ -202,6 +203,10 @@ impl<'a> QueuedCall<'a> {
     pub(super) fn set_scope(&self, scope: &Arc<Scope>) {
         // It runs once.
         let _ = self.call.scope.set(Arc::clone(scope));
+    }
+
+    pub(super) fn call(&self) -> &Call {
+        &self.call
     }
 
     pub(super) fn method(&self) -> &Name {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
 
+use foldhash::{HashSet, HashSetExt};
+
 use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
@@ -31,6 +33,8 @@ pub(super) struct EngineRole {
     handshake: Handshake,
     /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
+    /// The events of a lent plugin that its lender knows to be listened to.
+    listened: HashSet<Name>,
 }
 
 enum Handshake {
@@ -49,7 +53,7 @@ impl EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());
-        Endpoint::new(EngineRole { engine, entry, remote, handshake, health: None }, session)
+        Endpoint::new(EngineRole { engine, entry, remote, handshake, health: None, listened: HashSet::new() }, session)
     }
 }
 
@@ -94,6 +98,22 @@ impl EngineRole {
             let moves_values = link.moves_values();
             Observation::Message { plugin, direction, message, moves_values }
         });
+    }
+
+    /// Tells the lender whether anybody listens to an event, unless it knows.
+    fn listened(&mut self, exchange: &mut Exchange<EngineSide>, event: Name) {
+        let by_anybody = self.entry.emitter.is_listened(&event);
+        let is_news = match by_anybody {
+            true => self.listened.insert(event.clone()),
+            false => self.listened.remove(&event),
+        };
+        if is_news {
+            exchange.session.listened(event.clone(), by_anybody);
+        }
+        // What happens from here on is not known, so the last known occurrence is not the last.
+        if !by_anybody {
+            self.entry.emitter.forget(&event);
+        }
     }
 
     /// Traces a refusal for which the wire has no response.
@@ -171,8 +191,12 @@ impl Role for EngineRole {
                 if let Some(Err(why)) = methods.as_deref().map(check_methods) {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
+                self.remote.set_lent(exchange.session.peer().call_chain);
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
+                    if self.remote.is_lent() {
+                        self.entry.emitter.listened().into_iter().for_each(|event| self.listened(exchange, event));
+                    }
                 } else if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
                     engine.profile_updated(&self.entry);
                 }
@@ -187,7 +211,7 @@ impl Role for EngineRole {
                         let caller = Arc::clone(&self.entry);
                         let scope = match inherited {
                             Some(inherited) => Some(Scope::received(*inherited)),
-                            None if exchange.session.peer_carries_traces() => None,
+                            None if exchange.session.peer().trace_context => None,
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {
@@ -222,6 +246,8 @@ impl Role for EngineRole {
                 self.trace(engine.listen_over_link(&self.entry, emitter, event, once, remote));
             }
             EngineEvent::Unlisten { emitter, event } => self.trace(engine.unlisten(&self.entry, &emitter, &event)),
+            // Nobody listens any longer, and it would be stored for those who do later.
+            EngineEvent::Emit { event, .. } if self.remote.is_lent() && !self.listened.contains(&event) => {}
             EngineEvent::Emit { event, args } => self.trace(engine.emit(&self.entry, &event, args)),
         }
     }
@@ -251,6 +277,7 @@ impl Role for EngineRole {
                 session.withdraw_call(id);
             }
             EngineCommand::Notify { emitter, event, args } => session.notify(emitter, event, args),
+            EngineCommand::Listened { event } => self.listened(exchange, event),
         }
     }
 

@@ -4,11 +4,13 @@ mod access;
 mod attended;
 mod bounds;
 mod call;
+mod call_chain;
 mod current;
 mod endpoint;
 mod entry;
 mod events;
 mod health;
+mod lent;
 mod lifecycle;
 mod link_state;
 mod manager;
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Operation};
 pub(crate) use entry::Entry;
+pub(crate) use lent::{Lent, LentSession};
 pub use link_state::LinkState;
 pub use manager::PluginManager;
 pub use observer::{CallOutcome, Direction, Observation, ObservedCall, Observer, Observing};
@@ -44,6 +47,7 @@ pub use registration::Registration;
 
 use self::access::Rule;
 use self::call::LogicalClock;
+use self::call_chain::{Chains, MAX_HOPS};
 use self::entry::Registry;
 use self::events::Emitter;
 use self::observer::Observers;
@@ -102,6 +106,9 @@ pub(crate) struct EngineState {
     access_rules: Box<[Rule]>,
     memory: Arc<SharedBudget>,
     observers: Arc<Observers>,
+    chains: Chains,
+    /// Notified when a profile has changed.
+    changes: watch::Sender<()>,
 }
 
 type OptionsOf = Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>;
@@ -117,6 +124,7 @@ pub struct EngineBuilder {
     on_registration: Option<RegistrationHook>,
     access_rules: Vec<Rule>,
     memory_limit: usize,
+    max_hops: u32,
 }
 
 impl EngineBuilder {
@@ -188,6 +196,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets how often work may pass from one engine to another by calls of plugins that are lent ([`Engine::lend`]). A call
+    /// beyond it is refused as [`Refusal::TooManyHops`](crate::Refusal::TooManyHops), which shows the way: two engines whose
+    /// plugins call each other without end would otherwise do so until the first call times out. Applies to calls that this
+    /// engine makes and to those that it receives; 0 admits none. Default 8.
+    pub fn max_hops(mut self, hops: u32) -> EngineBuilder {
+        self.max_hops = hops;
+        self
+    }
+
     /// Sets a hook that runs after each plugin's registration, following the plugin's own hook. A panic in it is
     /// traced.
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
@@ -197,7 +214,7 @@ impl EngineBuilder {
 
     /// Builds the engine, with its manager.
     pub fn build(self) -> Engine {
-        let EngineBuilder { policy, plugin_options, on_registration, access_rules, memory_limit } = self;
+        let EngineBuilder { policy, plugin_options, on_registration, access_rules, memory_limit, max_hops } = self;
         let access_rules = access_rules.into_boxed_slice();
         let state = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
@@ -222,6 +239,8 @@ impl EngineBuilder {
                 access_rules,
                 memory: SharedBudget::new(memory_limit),
                 observers: Arc::new(Observers::new()),
+                chains: Chains::new(max_hops),
+                changes: watch::Sender::new(()),
             }
         });
         Engine(Arc::new(Owner(state)))
@@ -249,6 +268,7 @@ impl Engine {
             on_registration: None,
             access_rules: Vec::new(),
             memory_limit: 512 << 20,
+            max_hops: MAX_HOPS,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
@@ -27,6 +28,8 @@ pub(super) enum EngineCommand {
     Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, scope: Option<Arc<Scope>>, reply: Reply },
     Withdraw { id: CallId },
     Notify { emitter: Name, event: Name, args: Payload },
+    /// Whether anybody listens to this event of a lent plugin may have changed.
+    Listened { event: Name },
 }
 
 impl From<Withdraw> for EngineCommand {
@@ -39,14 +42,14 @@ impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.held_bytes(waits),
-            EngineCommand::Withdraw { .. } => 0,
+            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => 0,
         }
     }
 
     fn emitter(&self) -> Option<&str> {
         match self {
             EngineCommand::Notify { emitter, .. } => Some(emitter),
-            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } => None,
+            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => None,
         }
     }
 }
@@ -69,6 +72,8 @@ pub(super) struct RemotePlugin {
     ids: CallIds,
     pub(super) observers: Arc<Observers>,
     json_limits: JsonLimits,
+    /// Whether another engine lends it: set by the handshake.
+    is_lent: AtomicBool,
     /// The ends of its links, and those that are up again. Separate, so that its other traces do not hide them.
     pub(super) link_traces: TraceLimit,
     /// Events that were dropped because too many were queued.
@@ -109,11 +114,22 @@ impl RemotePlugin {
             ids: CallIds::starting_at(0),
             observers: Arc::clone(observers),
             json_limits: options.json_limits(),
+            is_lent: AtomicBool::new(false),
             link_traces: TraceLimit::per_peer(),
             dropped: TraceLimit::default(),
             unstored: TraceLimit::default(),
             ignored: TraceLimit::default(),
         }
+    }
+
+    /// Whether another engine lends it, and is told what each call is made for.
+    pub(super) fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Relaxed)
+    }
+
+    /// Set by the handshake, before calls are sent.
+    pub(super) fn set_lent(&self, is_lent: bool) {
+        self.is_lent.store(is_lent, Ordering::Relaxed);
     }
 
     /// Calls a method over the link.
@@ -163,6 +179,14 @@ impl RemotePlugin {
                     tracing::warn!(plugin, left_out, end = %Excerpt::new(end), "an event is dropped");
                 }
             }
+        }
+    }
+
+    /// Tells the lender of the plugin if the first subscription to one of its events has begun, or the last has ended.
+    pub(super) fn listened(&self, event: Name) {
+        if self.is_lent() {
+            // A new link begins with all that are listened to.
+            let _ = self.outbox.push(EngineCommand::Listened { event });
         }
     }
 
@@ -244,7 +268,7 @@ impl RemotePlugin {
         for command in queued {
             match command {
                 EngineCommand::Call { reply, .. } => calls.push(reply),
-                EngineCommand::Withdraw { .. } => {}
+                EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => {}
                 EngineCommand::Notify { .. } => events += 1,
             }
         }

@@ -44,7 +44,8 @@ impl EngineState {
         if !target.may_be_called() {
             // PERF: docs/performance.md, "14 allocations per routed call": a pending call 2,071 → 1,014 bytes with others.
             // Boxed because it is rare, and would enlarge the future of every call.
-            Box::pin(self.activate_on_demand(caller, &target, method, path)).await?;
+            let maker = attended.as_ref().and_then(|attended| attended.maker());
+            Box::pin(self.activate_on_demand(caller, maker, &target, method, path)).await?;
             if let Some(attended) = &mut attended {
                 attended.waits();
             }
@@ -62,7 +63,8 @@ impl EngineState {
             }
             .into());
         };
-        let on_behalf_of = self.on_behalf_of(caller);
+        let maker = attended.as_ref().and_then(|attended| attended.maker());
+        let on_behalf_of = maker.or_else(|| self.on_behalf_of(caller));
         let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
         if !queued.has_started() {
             if let Some(attended) = &mut attended {
@@ -74,7 +76,7 @@ impl EngineState {
         }
         let scope = attended.and_then(|attended| attended.start(&target, &queued));
         let called_path = if path.len() == root.len() { target.name.clone() } else { path.into() };
-        let mut running = self.start(caller, &target, called_path, queued.method().clone(), args, scope)?;
+        let mut running = self.start(&queued, &target, called_path, args, scope)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -87,13 +89,13 @@ impl EngineState {
     /// Starts a call that has passed the queue.
     fn start<'a>(
         self: &Arc<Self>,
-        caller: &Entry,
+        queued: &QueuedCall<'_>,
         target: &'a Arc<Entry>,
         path: Name,
-        method: Name,
         args: Payload,
         scope: Option<Arc<Scope>>,
     ) -> Result<Running<'a>, CallError> {
+        let (caller, method) = (&*queued.call().caller, queued.method().clone());
         match &target.location {
             Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());
@@ -124,6 +126,10 @@ impl EngineState {
             }
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
+                let scope = match remote.is_lent() {
+                    false => scope,
+                    true => Some(self.pass_to_lender(queued, scope)?),
+                };
                 let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
                 Ok(Running::Remote(remote, remote.call(method, args, Box::new(info), scope)?))
             }
@@ -133,11 +139,12 @@ impl EngineState {
     async fn activate_on_demand(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
+        maker: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: &str,
         path: &str,
     ) -> Result<(), CallError> {
-        let requester = self.on_behalf_of(caller).unwrap_or_else(|| Arc::clone(caller));
+        let requester = maker.or_else(|| self.on_behalf_of(caller)).unwrap_or_else(|| Arc::clone(caller));
         let activation = caller.activation();
         let may_still_call = || match caller.activation() == activation {
             true => may_call(caller, method, path),

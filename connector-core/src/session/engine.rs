@@ -95,6 +95,13 @@ impl<R> EngineSession<R> {
         self.out.push_back(Message { name, key, payload, ..Message::new(Action::Notification) });
     }
 
+    /// Tells a plugin that another engine lends whether anybody listens to one of its events.
+    pub(crate) fn listened(&mut self, event: Name, by_anybody: bool) {
+        let action = if by_anybody { Action::On } else { Action::Off };
+        let (name, key) = (Some(self.side.name.clone()), Some(event));
+        self.out.push_back(Message { name, key, ..Message::new(action) });
+    }
+
     /// Responds to a request that names no possible plugin or method.
     fn refuse(&mut self, id: Option<Id>, name: Option<Name>, key: Option<Name>) {
         let (target, method) = (display_name(name.as_ref(), id.as_ref()), display_key(key.as_ref(), id.as_ref()));

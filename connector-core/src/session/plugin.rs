@@ -10,19 +10,23 @@ pub(crate) type PluginSession<R> = Session<PluginSide, R>;
 pub(crate) struct PluginSide {
     /// Whether the engine has performed the handshake.
     loaded: bool,
+    /// What this end announces.
+    extensions: Extensions,
 }
 
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
     /// The engine performs a handshake. Respond to each with [`PluginSession::answer_handshake`]. The first one gives the
-    /// plugin its name; `echo` is the name in the request's own envelope.
-    Handshake { id: Option<Id>, given: Option<Name>, echo: Option<Name> },
+    /// plugin its name; `echo` is the name in the request's own envelope, and `engine` that of the engine.
+    Handshake { id: Option<Id>, given: Option<Name>, echo: Option<Name>, engine: Option<Name> },
     /// Run a method and respond with [`Session::respond`].
     Invoke(Invocation),
     /// The engine withdraws its request with this id.
     CancelOne { id: Id },
     /// An event arrived.
     Notify { emitter: Name, event: Name, args: Payload },
+    /// Somebody listens to an event of this plugin, or nobody any longer.
+    Listened { event: Name, by_anybody: bool },
 }
 
 /// A request to this plugin.
@@ -38,13 +42,13 @@ pub(crate) struct Invocation {
 }
 
 impl<R> PluginSession<R> {
-    /// A session for a new link. Requests the handshake immediately.
-    pub(crate) fn new() -> Self {
-        let mut session = Session::of(PluginSide { loaded: false });
+    /// A session for a new link, which announces these extensions. Requests the handshake immediately.
+    pub(crate) fn new(extensions: Extensions) -> Self {
+        let mut session = Session::of(PluginSide { loaded: false, extensions });
         session.out.push_back(Message {
             id: Some((-1).into()),
             key: Some(Name::new_static(HANDSHAKE)),
-            extensions: Some(Extensions::NATIVE),
+            extensions: Some(extensions),
             ..Message::new(Action::Request)
         });
         session
@@ -57,7 +61,7 @@ impl<R> PluginSession<R> {
             name,
             key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new(methods)),
-            extensions: Some(Extensions::NATIVE),
+            extensions: Some(self.side.extensions),
             ..Message::new(Action::Response)
         });
     }
@@ -125,12 +129,13 @@ impl Side for PluginSide {
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();
+                let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
+                let mut names = names.into_iter().map(Payload::read_name);
+                let (given, engine) = (names.next().flatten(), names.next().flatten());
                 // A repeated handshake does not change the name.
                 let given = match session.side.loaded {
                     true => None,
                     false => {
-                        let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
-                        let given = names.into_iter().next().and_then(|name| name.read_name());
                         let Some(given) = given.or_else(|| name.clone()) else {
                             session.respond(id, name, key, Err(Fault::new("the handshake gives the plugin no name")));
                             return Err(Dropped::Incomplete(HANDSHAKE, "name"));
@@ -139,7 +144,7 @@ impl Side for PluginSide {
                     }
                 };
                 session.side.loaded = true;
-                PluginEvent::Handshake { id, given, echo: name }
+                PluginEvent::Handshake { id, given, echo: name, engine }
             }
             Action::Request if !session.side.loaded => {
                 session.respond(id, name, key, Err(Fault::new("Handshake before communicating")));
@@ -180,6 +185,10 @@ impl Side for PluginSide {
                 Some(id) if id.is_given() => PluginEvent::CancelOne { id },
                 _ => return Err(Dropped::Incomplete("cancel", "id")),
             },
+            Action::On | Action::Off if session.side.extensions.listeners && session.side.loaded => {
+                let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
+                PluginEvent::Listened { event, by_anybody: action == Action::On }
+            }
             Action::On | Action::Once | Action::Off => return Err(Dropped::WrongWay(action.as_str())),
         };
         Ok(Some(Event::Peer(event)))

@@ -19,18 +19,35 @@ pub struct Extensions {
     pub trace_context: bool,
     /// A request carries what is left of its caller's time, in `timeLeft`.
     pub deadline: bool,
+    /// A request carries the work that it is made for, in `callChain`. Only a plugin's end announces it, if the plugin is
+    /// lent by another engine.
+    pub call_chain: bool,
+    /// The engine tells which events are listened to, with `on` and `off`. Only a plugin's end announces it, if the plugin
+    /// is lent by another engine.
+    pub listeners: bool,
 }
 
 impl Extensions {
-    /// All extensions that this version supports.
+    /// The extensions that every end of this version announces.
     pub const NATIVE: Extensions =
-        Extensions { cancel_by_id: true, error_kind: true, trace_context: true, deadline: true };
+        Extensions {
+            cancel_by_id: true,
+            error_kind: true,
+            trace_context: true,
+            deadline: true,
+            call_chain: false,
+            listeners: false,
+        };
+    /// Those that the end of a lent plugin announces.
+    pub(crate) const LENT: Extensions = Extensions { call_chain: true, listeners: true, ..Extensions::NATIVE };
 }
 
 const CANCEL_BY_ID: &str = "cancelById";
 const ERROR_KIND: &str = "errorKind";
 const TRACE_CONTEXT: &str = "traceContext";
 const DEADLINE: &str = "deadline";
+const CALL_CHAIN: &str = "callChain";
+const LISTENERS: &str = "listeners";
 
 /// A list of names. Unknown names belong to later versions.
 impl Serialize for Extensions {
@@ -40,6 +57,8 @@ impl Serialize for Extensions {
             (self.error_kind, ERROR_KIND),
             (self.trace_context, TRACE_CONTEXT),
             (self.deadline, DEADLINE),
+            (self.call_chain, CALL_CHAIN),
+            (self.listeners, LISTENERS),
         ];
         serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
     }
@@ -56,6 +75,8 @@ impl Extensions {
             error_kind: has(ERROR_KIND),
             trace_context: has(TRACE_CONTEXT),
             deadline: has(DEADLINE),
+            call_chain: has(CALL_CHAIN),
+            listeners: has(LISTENERS),
         }
     }
 }

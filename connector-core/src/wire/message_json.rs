@@ -32,7 +32,9 @@ impl Message {
                 }
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
                 "extensions" => message.extensions = Some(Extensions::read(json.raw()?)),
-                "traceparent" | "tracestate" | "timeLeft" => inherited.get_or_insert_default().read(member, json)?,
+                "traceparent" | "tracestate" | "timeLeft" | "callChain" => {
+                    inherited.get_or_insert_default().read(member, json)?
+                }
                 _ => json.skip()?,
             }
             Ok(())
