@@ -36,15 +36,20 @@ struct LentRole {
     opening: Opening,
 }
 
-/// The first handshake waits until the lent plugin's methods are known.
+/// A lent plugin answers no handshake before its methods are known.
 enum Opening {
-    NotBegun,
-    Awaited(Vec<HandshakeToAnswer>),
+    /// No handshake of the borrower has arrived.
+    Awaited,
+    InProgress(Vec<HandshakeRequest>),
     Opened,
 }
 
-/// The id of a handshake, and the name that its answer echoes.
-type HandshakeToAnswer = (Option<Id>, Option<Name>);
+struct HandshakeRequest {
+    id: Option<Id>,
+    echo: Option<Name>,
+    given: Option<Name>,
+    engine: Option<Name>,
+}
 
 /// The engine's first handshake on this link.
 enum Handshake {
@@ -57,7 +62,7 @@ impl PluginEndpoint {
     pub(super) fn open(shared: Arc<RemoteClient>) -> PluginEndpoint {
         let handshake = Handshake::Awaited(None);
         let lent = shared.instance.plugin.lent.as_ref();
-        let lent = lent.map(|lent| LentRole { session: Arc::new(lent.session()), opening: Opening::NotBegun });
+        let lent = lent.map(|lent| LentRole { session: Arc::new(lent.session()), opening: Opening::Awaited });
         let extensions = if lent.is_some() { Extensions::LENT } else { Extensions::NATIVE };
         let role = PluginRole { shared, finishing: None, broken: None, handshake, lent };
         Endpoint::new(role, PluginSession::new(extensions))
@@ -131,19 +136,28 @@ impl LentRole {
         &mut self,
         shared: &Arc<RemoteClient>,
         exchange: &mut Exchange<PluginSide>,
-        handshake: HandshakeToAnswer,
+        request: HandshakeRequest,
     ) {
+        if let Err(refusal) = self.session.admit(request.engine.as_deref()) {
+            // The peer ends the link, or it is not an engine, for which there is a limit.
+            return exchange.session.respond(request.id, request.echo, Some(HANDSHAKE.into()), Err(refusal));
+        }
         match &mut self.opening {
             Opening::Opened => {
-                exchange.session.answer_handshake(handshake.0, handshake.1, self.session.tell_methods());
+                exchange.session.answer_handshake(request.id, request.echo, self.session.tell_methods());
             }
-            Opening::Awaited(handshakes) if handshakes.len() >= MAX_WAITING_HANDSHAKES => {}
-            Opening::Awaited(handshakes) => handshakes.push(handshake),
-            Opening::NotBegun => {
-                self.opening = Opening::Awaited(vec![handshake]);
+            Opening::InProgress(requests) if requests.len() >= MAX_WAITING_HANDSHAKES => {}
+            Opening::InProgress(requests) => requests.push(request),
+            Opening::Awaited => {
+                self.opening = Opening::InProgress(vec![request]);
                 exchange.run_hook(Box::pin(follow(Arc::clone(&self.session), Arc::clone(shared))));
             }
         }
+    }
+
+    /// The session, once the borrower has been admitted.
+    fn opened(&self) -> Option<&LentSession> {
+        matches!(self.opening, Opening::Opened).then_some(&*self.session)
     }
 }
 
@@ -151,7 +165,11 @@ impl LentRole {
 async fn follow(lent: Arc<LentSession>, shared: Arc<RemoteClient>) -> Result<Payload, Fault> {
     let mut changes = lent.changes();
     let opened = lent.open().await;
+    let is_open = opened.is_ok();
     shared.opened(opened);
+    if !is_open {
+        return Ok(Payload::null());
+    }
     let client = PluginClient::behind(Arc::clone(&shared));
     while let Some(methods) = lent.new_methods(&mut changes).await {
         let update = serde_json::json!({ "name": &*client.name(), "methods": methods });
@@ -170,31 +188,25 @@ impl PluginRole {
     /// A lent plugin's methods are known, or why it cannot be lent.
     fn opened(&mut self, exchange: &mut Exchange<PluginSide>, opened: Result<(), Fault>) {
         let Some(lent) = &mut self.lent else { return };
-        let Opening::Awaited(handshakes) = std::mem::replace(&mut lent.opening, Opening::Opened) else { return };
-        for (id, echo) in handshakes {
+        let next = if opened.is_ok() { Opening::Opened } else { Opening::Awaited };
+        let Opening::InProgress(requests) = std::mem::replace(&mut lent.opening, next) else { return };
+        let session = Arc::clone(&lent.session);
+        for HandshakeRequest { id, echo, given, .. } in requests {
             match &opened {
-                Ok(()) => exchange.session.answer_handshake(id, echo, lent.session.tell_methods()),
+                Ok(()) => {
+                    if let Some(name) = given {
+                        self.activate(exchange, &name);
+                    }
+                    exchange.session.answer_handshake(id, echo, session.tell_methods());
+                }
                 Err(refusal) => exchange.session.respond(id, echo, Some(HANDSHAKE.into()), Err(refusal.clone())),
             }
         }
-        if let Err(refusal) = opened {
-            self.broken = Some(LinkEnd::BadHandshake(refusal.to_string()));
-        }
-    }
-
-    fn refuse_handshake(
-        &mut self,
-        exchange: &mut Exchange<PluginSide>,
-        (id, echo): HandshakeToAnswer,
-        refusal: Fault,
-    ) {
-        self.broken = Some(LinkEnd::BadHandshake(refusal.to_string()));
-        exchange.session.respond(id, echo, Some(HANDSHAKE.into()), Err(refusal));
     }
 
     /// Somebody at the borrower of a lent plugin listens to an event, or nobody any longer.
     fn listened(&self, event: Name, by_anybody: bool) {
-        let Some(lent) = &self.lent else { return };
+        let Some(lent) = self.lent.as_ref().and_then(LentRole::opened) else { return };
         let (shared, forwarded) = (Arc::downgrade(&self.shared), event.clone());
         let forward = move |args: &Payload| {
             if let Some(shared) = shared.upgrade() {
@@ -202,7 +214,7 @@ impl PluginRole {
             }
             Ok(())
         };
-        lent.session.listened(&event, by_anybody.then(|| Arc::new(forward) as Callback));
+        lent.listened(&event, by_anybody.then(|| Arc::new(forward) as Callback));
     }
 }
 
@@ -234,18 +246,13 @@ impl Role for PluginRole {
     fn act(&mut self, exchange: &mut Exchange<PluginSide>, event: PluginEvent) {
         match event {
             PluginEvent::Handshake { id, given, echo, engine } => {
-                if let Some(lent) = &self.lent
-                    && let Err(refusal) = lent.session.admit(engine.as_deref())
-                {
-                    return self.refuse_handshake(exchange, (id, echo), refusal);
+                if let Some(lent) = &mut self.lent {
+                    return lent.handshake(&self.shared, exchange, HandshakeRequest { id, echo, given, engine });
                 }
                 if let Some(name) = given {
                     self.activate(exchange, &name);
                 }
-                match &mut self.lent {
-                    None => exchange.session.answer_handshake(id, echo, self.shared.instance.exposed()),
-                    Some(lent) => lent.handshake(&self.shared, exchange, (id, echo)),
-                }
+                exchange.session.answer_handshake(id, echo, self.shared.instance.exposed());
             }
             PluginEvent::Invoke(Invocation { id, name, key, from, path, args, inherited }) => {
                 let echo = Echo { name, key: key.clone() };
@@ -266,7 +273,10 @@ impl Role for PluginRole {
                     }
                     Ok(charge) if let Some(lent) = &self.lent => {
                         let scope = inherited.map(|inherited| Scope::received(*inherited));
-                        Ok((charge, lent.session.invoke(&from, &path, key, args, scope)))
+                        match lent.opened() {
+                            Some(lent) => Ok((charge, lent.invoke(&from, &path, key, args, scope))),
+                            None => Err(Fault::new("Handshake before communicating")),
+                        }
                     }
                     Ok(charge) => {
                         let scope = inherited.map(|inherited| Scope::received(*inherited));
@@ -284,6 +294,11 @@ impl Role for PluginRole {
             PluginEvent::CancelOne { id } => exchange.cancel(&id),
             PluginEvent::Notify { emitter, event, args } => self.shared.deliver(emitter, event, &args),
             PluginEvent::Listened { event, by_anybody } => self.listened(event, by_anybody),
+            PluginEvent::Awaited { runs } => {
+                if let Some(lent) = self.lent.as_ref().and_then(LentRole::opened) {
+                    lent.awaited(&runs);
+                }
+            }
         }
     }
 

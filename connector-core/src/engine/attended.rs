@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EngineState;
 use super::call::QueuedCall;
+use super::call_chain::MadeFor;
 use super::entry::Entry;
 use super::observer::OngoingCall;
 use crate::error::{CallError, Refusal};
@@ -20,8 +21,7 @@ pub(crate) struct Attended {
     /// The time that the caller has left.
     limit: Option<Duration>,
     observed: Option<OngoingCall>,
-    /// The borrowed plugin that makes the call at another engine.
-    maker: Option<Arc<Entry>>,
+    made_for: Option<Box<MadeFor>>,
 }
 
 impl Attended {
@@ -29,9 +29,14 @@ impl Attended {
         self.scope.as_ref().is_some_and(|scope| scope.is_out_of_time())
     }
 
-    /// The borrowed plugin that makes the call at another engine.
+    /// The borrowed plugin that makes the call at another engine, if that is known.
     pub(super) fn maker(&self) -> Option<Arc<Entry>> {
-        self.maker.clone()
+        self.made_for.as_ref()?.makers().pop()
+    }
+
+    /// What is known of the work of other engines that the call is made for.
+    pub(super) fn take_made_for(&mut self) -> Option<Box<MadeFor>> {
+        self.made_for.take()
     }
 
     /// The call does not run at once.
@@ -86,7 +91,9 @@ impl EngineState {
         let limit = scope.as_ref().and_then(|scope| scope.time_left());
         let observers = &self.observers;
         let observed = observers.is_present().then(|| observers.call(&caller.name, path, method, scope.clone(), &args));
-        Box::new(Attended { args, scope, limit, observed, maker: None })
+        let chain = scope.as_ref().and_then(|scope| scope.chain.clone());
+        let made_for = chain.map(|chain| MadeFor::new(chain, Vec::new()));
+        Box::new(Attended { args, scope, limit, observed, made_for })
     }
 
     /// Like [`attend`](EngineState::attend), for a call from another engine.
@@ -106,7 +113,10 @@ impl EngineState {
             self.chains.check(chain, (path, method, &guest.name))?;
         }
         let mut attended = self.attend(guest, path, method, scope, args);
-        attended.maker = chain.and_then(|chain| self.maker(&chain));
+        attended.made_for = chain.map(|chain| {
+            let makers = self.makers(chain.runs());
+            MadeFor::new(chain, makers)
+        });
         Ok(attended)
     }
 

@@ -278,6 +278,7 @@ impl Role for EngineRole {
             }
             EngineCommand::Notify { emitter, event, args } => session.notify(emitter, event, args),
             EngineCommand::Listened { event } => self.listened(exchange, event),
+            EngineCommand::Await { runs } => session.awaited(runs),
         }
     }
 

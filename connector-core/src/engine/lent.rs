@@ -18,7 +18,7 @@ use crate::plugin::{CAN_DEACTIVATE, Callback, Instance, MethodResult, Plugin, Sc
 use crate::profile::Profile;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
-use crate::wire::{Name, Payload};
+use crate::wire::{CallChain, Name, Payload};
 
 impl Engine {
     /// A plugin of this engine, to serve to the engine named `borrower` over any transport: there it is a plugin like any
@@ -131,7 +131,8 @@ impl LentSession {
 
     fn methods(&self) -> Vec<String> {
         let entry = self.lent.engine.upgrade().and_then(|engine| engine.find(&self.lent.plugin));
-        entry.and_then(|entry| entry.profile().methods).unwrap_or_default()
+        // While the plugin is not registered, calls of its methods end with that reason.
+        entry.map_or_else(|| lock(&self.told).clone(), |entry| entry.profile().methods.unwrap_or_default())
     }
 
     /// The changes of profiles and the end of this engine.
@@ -199,6 +200,13 @@ impl LentSession {
                 let refusal = Excerpt::new(refusal);
                 tracing::warn!(borrower, left_out, %refusal, "refused to an engine that borrows a plugin");
             });
+        }
+    }
+
+    /// Further work waits for a call by the borrower.
+    pub(crate) fn awaited(&self, runs: &CallChain) {
+        if let Ok(engine) = self.engine("await") {
+            engine.awaited(&self.lent.plugin, runs);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
-use crate::wire::{JsonLimits, Name, Payload, RequestInfo};
+use crate::wire::{CallChain, JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
@@ -30,6 +30,8 @@ pub(super) enum EngineCommand {
     Notify { emitter: Name, event: Name, args: Payload },
     /// Whether anybody listens to this event of a lent plugin may have changed.
     Listened { event: Name },
+    /// Further work waits for a call of a lent plugin: the first run is the call, the others wait.
+    Await { runs: CallChain },
 }
 
 impl From<Withdraw> for EngineCommand {
@@ -42,14 +44,17 @@ impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.held_bytes(waits),
-            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => 0,
+            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } | EngineCommand::Await { .. } => 0,
         }
     }
 
     fn emitter(&self) -> Option<&str> {
         match self {
             EngineCommand::Notify { emitter, .. } => Some(emitter),
-            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => None,
+            EngineCommand::Call { .. }
+            | EngineCommand::Withdraw { .. }
+            | EngineCommand::Listened { .. }
+            | EngineCommand::Await { .. } => None,
         }
     }
 }
@@ -182,6 +187,12 @@ impl RemotePlugin {
         }
     }
 
+    /// Tells the lender of the plugin that further work waits for a call.
+    pub(super) fn awaited(&self, runs: CallChain) {
+        // An error means that the link has ended, and with it the call.
+        let _ = self.outbox.push(EngineCommand::Await { runs });
+    }
+
     /// Tells the lender of the plugin if the first subscription to one of its events has begun, or the last has ended.
     pub(super) fn listened(&self, event: Name) {
         if self.is_lent() {
@@ -268,7 +279,7 @@ impl RemotePlugin {
         for command in queued {
             match command {
                 EngineCommand::Call { reply, .. } => calls.push(reply),
-                EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => {}
+                EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } | EngineCommand::Await { .. } => {}
                 EngineCommand::Notify { .. } => events += 1,
             }
         }

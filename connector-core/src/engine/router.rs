@@ -63,12 +63,15 @@ impl EngineState {
             }
             .into());
         };
-        let maker = attended.as_ref().and_then(|attended| attended.maker());
-        let on_behalf_of = maker.or_else(|| self.on_behalf_of(caller));
-        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method)?;
+        let on_behalf_of = self.on_behalf_of(caller);
+        let made_for = attended.as_mut().and_then(|attended| attended.take_made_for());
+        let queued = QueuedCall::enter(&self.clock, caller, on_behalf_of, &target, exposed_method, made_for)?;
         if !queued.has_started() {
             if let Some(attended) = &mut attended {
                 attended.waits();
+            }
+            if self.chains.is_in_use() {
+                self.tell_lenders(queued.call());
             }
             poll_fn(|cx| queued.poll_started(cx)).await?;
             // The caller may have been deactivated just before the call entered the queue.
@@ -126,14 +129,31 @@ impl EngineState {
             }
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
-                let scope = match remote.is_lent() {
-                    false => scope,
-                    true => Some(self.pass_to_lender(queued, scope)?),
-                };
+                if remote.is_lent() {
+                    return self.start_lent(queued, remote, method, args, Box::new(info), scope);
+                }
                 let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
                 Ok(Running::Remote(remote, remote.call(method, args, Box::new(info), scope)?))
             }
         }
+    }
+
+    /// Starts a call to a plugin that another engine lends.
+    #[cold]
+    fn start_lent<'a>(
+        &self,
+        queued: &QueuedCall<'_>,
+        remote: &'a RemotePlugin,
+        method: Name,
+        args: Payload,
+        info: Box<RequestInfo>,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Running<'a>, CallError> {
+        let call = queued.call();
+        let scope = self.pass_to_lender(call, scope)?.limited_to(call.target.options.queue_timeout);
+        let running = Running::Remote(remote, remote.call(method, args, info, Some(Arc::clone(&scope)))?);
+        self.passed_to_lender(call, &scope);
+        Ok(running)
     }
 
     async fn activate_on_demand(

@@ -4,7 +4,7 @@ use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, displ
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::cut;
 use crate::wire::{
-    Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo, is_falsy_in_javascript,
+    Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo, is_falsy_in_javascript,
 };
 
 /// The engine's session with one plugin over one link.
@@ -100,6 +100,12 @@ impl<R> EngineSession<R> {
         let action = if by_anybody { Action::On } else { Action::Off };
         let (name, key) = (Some(self.side.name.clone()), Some(event));
         self.out.push_back(Message { name, key, ..Message::new(action) });
+    }
+
+    /// Tells the lender of a plugin that further work waits for a call: the first run is the call, the others wait.
+    pub(crate) fn awaited(&mut self, runs: CallChain) {
+        let inherited = Some(Box::new(Inherited { chain: Some(runs), ..Inherited::default() }));
+        self.out.push_back(Message { inherited, ..Message::new(Action::Await) });
     }
 
     /// Responds to a request that names no possible plugin or method.
@@ -201,6 +207,7 @@ impl Side for EngineSide {
                     false => return Err(Dropped::NoArray),
                 }
             }
+            Action::Await => return Err(Dropped::WrongWay(action.as_str())),
             Action::Cancel => {
                 let raw_key = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.key.as_deref());
                 let unreadable = raw_key.is_some_and(|key| !is_falsy_in_javascript(key));

@@ -2,7 +2,7 @@
 
 use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
 use crate::error::{CallError, Fault};
-use crate::wire::{Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
+use crate::wire::{Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
 
 /// A plugin's session with one engine over one link.
 pub(crate) type PluginSession<R> = Session<PluginSide, R>;
@@ -25,6 +25,8 @@ pub(crate) enum PluginEvent {
     CancelOne { id: Id },
     /// An event arrived.
     Notify { emitter: Name, event: Name, args: Payload },
+    /// Further work waits for a call of a lent plugin: the first run is the call, the others wait.
+    Awaited { runs: CallChain },
     /// Somebody listens to an event of this plugin, or nobody any longer.
     Listened { event: Name, by_anybody: bool },
 }
@@ -185,11 +187,15 @@ impl Side for PluginSide {
                 Some(id) if id.is_given() => PluginEvent::CancelOne { id },
                 _ => return Err(Dropped::Incomplete("cancel", "id")),
             },
+            Action::Await if session.side.extensions.call_chain && session.side.loaded => {
+                let runs = inherited.and_then(|inherited| inherited.chain);
+                PluginEvent::Awaited { runs: runs.ok_or(Dropped::Incomplete(action.as_str(), "callChain"))? }
+            }
             Action::On | Action::Off if session.side.extensions.listeners && session.side.loaded => {
                 let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
                 PluginEvent::Listened { event, by_anybody: action == Action::On }
             }
-            Action::On | Action::Once | Action::Off => return Err(Dropped::WrongWay(action.as_str())),
+            Action::On | Action::Once | Action::Off | Action::Await => return Err(Dropped::WrongWay(action.as_str())),
         };
         Ok(Some(Event::Peer(event)))
     }

@@ -45,15 +45,21 @@ impl CallChain {
         self
     }
 
-    /// The chain of work that is made for both.
-    pub(crate) fn merged(mut self, other: &CallChain) -> CallChain {
-        self.hops = self.hops.max(other.hops);
-        for run in &other.runs {
-            if self.runs.len() < Self::MAX_RUNS && !self.runs.contains(run) {
-                self.runs.push(run.clone());
-            }
+    /// A chain of runs, in a message that is no request.
+    pub(crate) fn of_runs(runs: Vec<Box<str>>) -> CallChain {
+        CallChain { hops: 0, runs }
+    }
+
+    /// The work is also made for another that has passed from engine to engine this often.
+    pub(crate) fn at_least(&mut self, hops: u32) {
+        self.hops = self.hops.max(hops);
+    }
+
+    /// Another run waits for the work.
+    pub(crate) fn add(&mut self, run: &str) {
+        if self.runs.len() < Self::MAX_RUNS && !self.runs.iter().any(|known| **known == *run) {
+            self.runs.push(run.into());
         }
-        self
     }
 
     pub(super) fn bytes(&self) -> usize {
