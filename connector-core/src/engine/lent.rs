@@ -18,6 +18,7 @@ use crate::plugin::{CAN_DEACTIVATE, Callback, Instance, MethodResult, Plugin, Sc
 use crate::profile::Profile;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
+use crate::trace_limit::TraceLimit;
 use crate::wire::{CallChain, Name, Payload};
 
 impl Engine {
@@ -77,14 +78,23 @@ pub(crate) struct LentSession {
     guests: Mutex<HashMap<Name, Arc<Entry>>>,
     /// The methods that the borrower knows.
     told: Mutex<Vec<String>>,
+    /// Limits the traces that the borrower causes.
+    traces: Arc<TraceLimit>,
 }
 
 /// Guests without calls are forgotten when there are more.
-const GUESTS: usize = 64;
+const IDLE_GUESTS: usize = 64;
+/// The most plugins of the borrower that call at once.
+const MAX_GUESTS: usize = 1024;
 
 impl Lent {
     pub(crate) fn session(&self) -> LentSession {
-        LentSession { lent: self.clone(), guests: Mutex::default(), told: Mutex::default() }
+        LentSession {
+            lent: self.clone(),
+            guests: Mutex::default(),
+            told: Mutex::default(),
+            traces: Arc::new(TraceLimit::per_peer()),
+        }
     }
 }
 
@@ -118,7 +128,7 @@ impl LentSession {
         if engine.find(name).is_some_and(is_known) {
             return Ok(());
         }
-        let borrower = self.guest(MANAGER).profile();
+        let borrower = self.guest(MANAGER)?.profile();
         engine.change(Change::Activate, borrower, None, name).await.map_err(Fault::new)
     }
 
@@ -170,7 +180,7 @@ impl LentSession {
         };
         let (engine, guest) = (self.engine("call"), self.guest(from));
         Box::pin(async move {
-            let engine = engine?;
+            let (engine, guest) = (engine?, guest?);
             let outcome = match engine.attends(scope.as_ref()) {
                 false => engine.call(&guest, &path, &method, args, None).await,
                 true => match engine.attend_guest(&guest, &path, &method, scope, args) {
@@ -187,8 +197,8 @@ impl LentSession {
 
     /// Somebody at the borrower listens to an event of the plugin, or nobody any longer.
     pub(crate) fn listened(&self, event: &Name, callback: Option<Callback>) {
-        let Ok(engine) = self.engine("on") else { return };
-        let (guest, plugin) = (self.guest(MANAGER), &self.lent.plugin);
+        let plugin = &self.lent.plugin;
+        let (Ok(engine), Ok(guest)) = (self.engine("on"), self.guest(MANAGER)) else { return };
         let is_subscribed = lock(&guest.listens_to).keys().any(|(_, subscribed, _)| subscribed == event);
         let done = match callback {
             Some(_) if is_subscribed => Ok(()),
@@ -211,21 +221,39 @@ impl LentSession {
     }
 
     /// A plugin of the borrower, as a caller.
-    fn guest(&self, plugin: &str) -> Arc<Entry> {
+    ///
+    /// # Errors
+    /// Its name is too long, or too many of the borrower's plugins call.
+    fn guest(&self, plugin: &str) -> Result<Arc<Entry>, Fault> {
+        if plugin.len() > MAX_NAME {
+            return Err(Fault::new(Refusal::NameTooLong { length: plugin.len(), limit: MAX_NAME }));
+        }
         let mut guests = lock(&self.guests);
         if let Some(guest) = guests.get(plugin) {
-            return Arc::clone(guest);
+            return Ok(Arc::clone(guest));
         }
-        if guests.len() >= GUESTS {
+        if guests.len() >= IDLE_GUESTS {
             guests.retain(|name, guest| name == MANAGER || Arc::strong_count(guest) > 1);
+        }
+        if guests.len() >= MAX_GUESTS {
+            let borrower = &self.lent.borrower;
+            return Err(Fault::new(format_args!(
+                "{MAX_GUESTS} plugins of {borrower} are calling {}. Try again later.",
+                self.lent.plugin
+            )));
         }
         let profile = Profile::new(format!("{}/{plugin}", self.lent.borrower));
         let instance = Arc::new(Instance::new(Plugin::new(profile.clone())));
-        let guest = Entry::new(profile, Location::Local(instance), PluginOptions::default(), Arc::default());
+        let mut guest = Entry::new(profile, Location::Local(instance), PluginOptions::default(), Arc::default());
+        guest.traces = Arc::clone(&self.traces);
+        // To a queue, the plugins of one engine are one caller, which could otherwise multiply its share.
+        if let Some(other) = guests.values().next() {
+            guest.number = other.number;
+        }
         guest.begin_active();
         let guest = Arc::new(guest);
         guests.insert(plugin.into(), Arc::clone(&guest));
-        guest
+        Ok(guest)
     }
 
     fn engine(&self, operation: &'static str) -> Result<Arc<EngineState>, Fault> {

@@ -102,3 +102,57 @@ fn read_runs(json: &str) -> Option<Vec<Box<str>>> {
     // A byte may be written as an escape of six.
     (json.len() <= 8 * CallChain::MAX_BYTES).then(|| serde_json::from_str(json).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(chain: &Value) -> Option<CallChain> {
+        let text = chain.to_string();
+        CallChain::read(&mut Reader::new(&text)).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_chain_is_ignored() {
+        let runs = |number: usize, length: usize| vec!["x".repeat(length); number];
+        for (chain, is_read) in [
+            (json!({"hops": 1, "runs": ["a/x#1"]}), true),
+            (json!({"hops": 1, "runs": ["a/x#1"], "later": [{}]}), true),
+            (json!({"hops": 1, "runs": runs(64, 256)}), true),
+            (json!({"hops": 1, "runs": runs(64, 257)}), false),
+            (json!({"hops": 1, "runs": runs(65, 1)}), false),
+            (json!({"hops": 1, "runs": runs(1, 16 * 1024 + 1)}), false),
+            (json!({"hops": 1, "runs": runs(1_000_000, 1)}), false),
+            (json!({"hops": 1, "runs": []}), false),
+            (json!({"hops": -1, "runs": ["a/x#1"]}), false),
+            (json!({"hops": "1", "runs": ["a/x#1"]}), false),
+            (json!({"hops": 1, "runs": [5]}), false),
+            (json!({"hops": 1}), false),
+            (json!(["a/x#1"]), false),
+            (json!("a/x#1"), false),
+            (json!(null), false),
+        ] {
+            let text = chain.to_string();
+            assert_eq!(read(&chain).is_some(), is_read, "{}", &text[..text.len().min(100)]);
+        }
+    }
+
+    #[test]
+    fn a_chain_stays_within_its_bounds() {
+        for length in [1, 1000, CallChain::MAX_BYTES + 1] {
+            let mut chain = CallChain::default();
+            for n in 0..100 {
+                chain = chain.extended(format!("{n}{}", "x".repeat(length)));
+                assert!(chain.runs.len() <= CallChain::MAX_RUNS);
+                assert!(chain.bytes() <= CallChain::MAX_BYTES || chain.runs.len() == 1);
+                assert!(chain.runs[chain.runs.len() - 1].starts_with(&n.to_string()), "the newest stays");
+            }
+            assert_eq!(chain.hops(), 100);
+        }
+        let mut chain = CallChain::default();
+        (0..100).chain(0..100).for_each(|n| chain.add(&n.to_string()));
+        assert_eq!(chain.runs.len(), CallChain::MAX_RUNS);
+    }
+}

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_core::{CallError, Context, Engine, Plugin, PluginOptions};
+use conformance::links::{self, TestLink};
+use conformance::memory;
+use connector_core::{
+    CallError, ClientConfig, ClientConnector, Context, Engine, ExternalProfile, Message, Plugin, PluginConnector,
+    PluginOptions, Registration, serve,
+};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
 
 use super::Party;
-use crate::support::{behind_memory, soon};
+use crate::support::{behind_memory, settle, soon};
 
 /// Relays along a path of plugins: `via ["b", "a"]` calls `via ["a"]` of b, which calls `via []` of a.
 fn relay(name: &str) -> Plugin {
@@ -103,6 +109,103 @@ async fn the_lender_has_a_limit_of_its_own() {
         error.to_string(),
         "Cannot call via of y from a/local: the work would pass from one engine to another 1 times, and may do so 0 times (a/y)"
     );
+}
+
+/// A borrower whose frames the test writes, after its handshake.
+async fn scripted_borrower(lender: &Party, plugin: &str, name: &str) -> TestLink {
+    let lent = lender.host.engine.lend(plugin, name).unwrap();
+    let (mut connector, accepts, _) = memory();
+    tokio::spawn(serve(accepts, move || lent.clone(), ClientConfig::default()));
+    let mut link = connector.connect("").await.unwrap();
+    let handshake = json!({"action": "request", "id": -2, "name": plugin, "key": "handshake", "payload": [plugin, name]});
+    links::send(&mut link, message(&handshake)).await.unwrap();
+    for id in [-1, -2] {
+        assert_eq!(links::next_id(&mut link).await, id);
+    }
+    link
+}
+
+fn message(json: &Value) -> Message {
+    Message::decode(json.to_string().into()).unwrap()
+}
+
+fn via_request(id: i64, chain: Value) -> Message {
+    let info = json!({"from": "y", "path": "x"});
+    message(&json!({
+        "action": "request", "id": id, "name": "x", "key": "via", "payload": [[]], "requestInfo": info, "callChain": chain
+    }))
+}
+
+/// The chain of a call of `y` by `x`, which both are busy with, and the borrower of `x`.
+async fn busy_with_y(a: &Party) -> (Value, TestLink, TestLink, JoinHandle<Result<Value, CallError>>) {
+    a.host.engine.register(relay("x")).unwrap();
+    let (connector, mut accepts, _) = memory();
+    let profile = ExternalProfile::new("y", "memory://");
+    let options = PluginOptions::default().engine_name("a");
+    a.host.engine.register(Registration::behind(profile, connector).options(options)).unwrap();
+    let call = a.host.start::<Value>("x", "via", (["y"],));
+    let mut y = accepts.accept().await.unwrap();
+    let id = links::next_id(&mut y).await;
+    let extensions = ["cancelById", "errorKind", "callChain"];
+    let answer = json!({"action": "response", "id": id, "key": "handshake", "name": "y", "payload": ["via"], "extensions": extensions});
+    links::send(&mut y, message(&answer)).await.unwrap();
+    let request = links::next(&mut y).await.unwrap().unwrap();
+    let request: Value = serde_json::from_slice(&request.encode().unwrap()).unwrap();
+    let back = scripted_borrower(a, "x", "b").await;
+    (request["callChain"].clone(), y, back, call)
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_chain_with_a_run_of_this_engine_passes_the_queue() {
+    let a = Party::new("a").await;
+    let (chain, _y, mut back, _call) = busy_with_y(&a).await;
+    let [run] = [chain["runs"][0].as_str().unwrap()];
+    assert!(run.starts_with("a/y#") && chain["hops"] == 1, "{chain}");
+    let (_, number) = run.split_once('#').unwrap();
+    let runs = |runs: &[&str]| json!({"hops": 1, "runs": runs});
+    let forged = [
+        runs(&["a/y#0000000000000000"]),
+        runs(&["a/y#"]),
+        runs(&["a/y"]),
+        runs(&[&format!("a/x#{number}")]),
+        runs(&[&format!("a/nobody#{number}"), "\u{0}", "", "#", "/#"]),
+        json!({"hops": 1, "runs": 5}),
+        json!("a/y"),
+    ];
+    for (id, forged) in forged.iter().enumerate() {
+        links::send(&mut back, via_request(id as i64, forged.clone())).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_millis(100), links::next(&mut back)).await;
+        assert!(answer.is_err(), "{forged}: {answer:?}");
+    }
+    links::send(&mut back, via_request(99, runs(&["c/other#12", run]))).await.unwrap();
+    assert_eq!(links::next_id(&mut back).await, 99);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_ended_is_no_longer_known() {
+    let a = Party::new("a").await;
+    let (chain, y, mut back, call) = busy_with_y(&a).await;
+    drop(y);
+    call.await.unwrap().unwrap_err();
+    a.host.engine.remove("y").await;
+    let busy = Plugin::new("y").method("via", |_: Value| async { std::future::pending::<()>().await });
+    a.host.engine.register(busy).unwrap();
+    let _call = a.host.start::<Value>("x", "via", (["y"],));
+    settle().await;
+    links::send(&mut back, via_request(1, chain)).await.unwrap();
+    settle().await;
+    let silent = tokio::time::timeout(Duration::from_secs(5), links::next(&mut back)).await;
+    assert!(silent.is_err(), "{silent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_plugin_sees_no_chain() {
+    let a = Party::new("a").await;
+    let (mut peer, _peers) = a.host.add_scripted("plain", &["via"], true).await;
+    a.host.engine.register(relay("x")).unwrap();
+    let _call = a.host.start::<Value>("x", "via", (["plain"],));
+    let request = peer.recv().await;
+    assert_eq!(request.get("callChain"), None, "{request}");
 }
 
 /// Two simultaneous calls, one in each engine: each is made while the other's plugin is busy.
