@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::json::{self, Reader};
 use super::{CallChain, DecodeError, Extensions, TraceContext};
 
-/// What a request inherits from the call for which it is made (docs/protocol.md, sections 6.5 to 6.7).
+/// What a request inherits from the call for which it is made (docs/protocol.md, section 6.5, 6.6 and 6.7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inherited {
