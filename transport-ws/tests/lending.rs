@@ -97,10 +97,10 @@ async fn crossing_calls_do_not_deadlock() {
         let mut calls = tokio::task::JoinSet::new();
         for (engine, first, path) in [(&a, "x", ["y", "x", "y"]), (&b, "y", ["x", "y", "x"])] {
             let local = active(engine, "local").await;
-            for _ in 0..16 {
+            for _ in 0..8 {
                 let local = local.clone();
                 calls.spawn(async move {
-                    for _ in 0..25 {
+                    for _ in 0..20 {
                         let path = path.map(str::to_owned).to_vec();
                         local.call::<Value>(first, "via", (path,)).await.unwrap();
                     }

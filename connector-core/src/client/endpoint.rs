@@ -271,22 +271,23 @@ impl Role for PluginRole {
                             "Cannot call {key} of {plugin}, because {plugin} uses too much memory: {over}. Try again later."
                         )))
                     }
-                    Ok(charge) if let Some(lent) = &self.lent => {
-                        let scope = inherited.map(|inherited| Scope::received(*inherited));
-                        match lent.opened() {
-                            Some(lent) => Ok((charge, lent.invoke(&from, &path, key, args, scope))),
-                            None => Err(Fault::new("Handshake before communicating")),
-                        }
-                    }
                     Ok(charge) => {
                         let scope = inherited.map(|inherited| Scope::received(*inherited));
-                        let deadline = scope.as_ref().and_then(|scope| scope.deadline);
-                        let client = PluginClient::behind(Arc::clone(&self.shared)).for_call(scope);
-                        let context = Context::new(from, path, key, client, deadline);
-                        let work = self.shared.instance.invoke(context, args, |method, plugin| {
-                            format!("Method {method} doesn't exist on plugin {plugin}")
-                        });
-                        Ok((charge, work))
+                        match &self.lent {
+                            None => {
+                                let deadline = scope.as_ref().and_then(|scope| scope.deadline);
+                                let client = PluginClient::behind(Arc::clone(&self.shared)).for_call(scope);
+                                let context = Context::new(from, path, key, client, deadline);
+                                let work = self.shared.instance.invoke(context, args, |method, plugin| {
+                                    format!("Method {method} doesn't exist on plugin {plugin}")
+                                });
+                                Ok((charge, work))
+                            }
+                            Some(lent) => match lent.opened() {
+                                Some(lent) => Ok((charge, lent.invoke(&from, &path, key, args, scope))),
+                                None => Err(Fault::new("Handshake before communicating")),
+                            },
+                        }
                     }
                 };
                 exchange.run(&self.shared.outbox, id, echo, work);

@@ -25,13 +25,35 @@ use crate::wire::{Action, Name, Payload};
 /// A request from a handle to the link's task.
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
-    Call { id: CallId, target: Name, method: Name, args: Payload, scope: Option<Arc<Scope>>, reply: Reply },
-    Withdraw { id: CallId },
-    Cancel { target: Name, method: Option<Name> },
-    Listen { action: Action, emitter: Name, event: Name },
-    Emit { event: Name, args: Payload },
+    Call {
+        id: CallId,
+        target: Name,
+        method: Name,
+        args: Payload,
+        scope: Option<Arc<Scope>>,
+        reply: Reply,
+    },
+    Withdraw {
+        id: CallId,
+    },
+    Cancel {
+        target: Name,
+        method: Option<Name>,
+    },
+    Listen {
+        action: Action,
+        emitter: Name,
+        event: Name,
+    },
+    Emit {
+        event: Name,
+        args: Payload,
+    },
     /// An event of a lent plugin, which nobody holds back.
-    Forward { event: Name, args: Payload },
+    Forward {
+        event: Name,
+        args: Payload,
+    },
     /// A lent plugin's methods are known, or why it cannot be lent.
     Opened(Result<(), Fault>),
     Finish,

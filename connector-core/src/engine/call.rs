@@ -167,8 +167,7 @@ impl<'a> QueuedCall<'a> {
     ) -> Result<QueuedCall<'a>, Refusal> {
         let requester = on_behalf_of.as_ref().unwrap_or(caller);
         // A caller that runs nothing cannot be part of a cycle.
-        let recorded =
-            requester.status() != Status::Active || made_for.is_some() || !lock(&requester.queue).is_idle();
+        let recorded = requester.status() != Status::Active || made_for.is_some() || !lock(&requester.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
             on_behalf_of,

@@ -20,7 +20,7 @@ use crate::wire::CallChain;
 
 /// The default of [`EngineBuilder::max_hops`](super::EngineBuilder::max_hops).
 pub(super) const MAX_HOPS: u32 = 8;
-/// The bytes of an engine's name in a chain.
+/// The characters of an engine's name in a chain.
 const MAX_ENGINE_NAME: usize = 64;
 
 pub(super) struct Chains {
@@ -47,7 +47,7 @@ impl Chains {
     /// A running call, as a chain names it.
     fn run(&self, call: &Call) -> String {
         let engine = call.target.options.engine_name.as_deref().filter(|name| !name.contains('/'));
-        let engine = engine.map_or("engine".into(), |name| cut_name(name));
+        let engine: String = engine.unwrap_or("engine").chars().take(MAX_ENGINE_NAME).collect();
         format!("{engine}/{}#{:016x}", call.target.name, self.number(call))
     }
 
@@ -65,10 +65,6 @@ impl Chains {
             }
         }
     }
-}
-
-fn cut_name(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_ENGINE_NAME)]
 }
 
 /// What is known of the work of other engines that a call is made for.

@@ -105,10 +105,9 @@ impl LentSession {
         let plugin = &self.lent.plugin;
         match engine {
             Some(engine) if engine == self.lent.borrower => Ok(()),
-            Some(engine) => Err(Fault::new(format_args!(
-                "{plugin} is not lent to the engine \"{}\" here",
-                Excerpt::new(engine)
-            ))),
+            Some(engine) => {
+                Err(Fault::new(format_args!("{plugin} is not lent to the engine \"{}\" here", Excerpt::new(engine))))
+            }
             None => Err(Fault::new(format_args!(
                 "{plugin} is lent to engines that name themselves: set the engine's name in the options of the plugin"
             ))),

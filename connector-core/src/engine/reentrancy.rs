@@ -90,7 +90,8 @@ pub(super) fn call_is_circular(call: &Call) -> bool {
 
 /// The calls to lent plugins that a call waits for, directly or through others.
 pub(super) fn lent_calls_behind(call: &Arc<Call>) -> Vec<Arc<Call>> {
-    let (mut waits, mut seen, mut found): (_, Vec<Work>, _) = (vec![Work::Call(Arc::clone(call))], Vec::new(), Vec::new());
+    let (mut waits, mut seen, mut found): (_, Vec<Work>, _) =
+        (vec![Work::Call(Arc::clone(call))], Vec::new(), Vec::new());
     while let Some(work) = waits.pop() {
         if seen.iter().any(|seen| seen.is(&work)) {
             continue;

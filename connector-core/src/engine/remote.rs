@@ -25,13 +25,30 @@ use crate::wire::{CallChain, JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
-    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, scope: Option<Arc<Scope>>, reply: Reply },
-    Withdraw { id: CallId },
-    Notify { emitter: Name, event: Name, args: Payload },
+    Call {
+        id: CallId,
+        method: Name,
+        args: Payload,
+        info: Box<RequestInfo>,
+        scope: Option<Arc<Scope>>,
+        reply: Reply,
+    },
+    Withdraw {
+        id: CallId,
+    },
+    Notify {
+        emitter: Name,
+        event: Name,
+        args: Payload,
+    },
     /// Whether anybody listens to this event of a lent plugin may have changed.
-    Listened { event: Name },
+    Listened {
+        event: Name,
+    },
     /// Further work waits for a call of a lent plugin: the first run is the call, the others wait.
-    Await { runs: CallChain },
+    Await {
+        runs: CallChain,
+    },
 }
 
 impl From<Withdraw> for EngineCommand {

@@ -35,7 +35,9 @@ pub enum RegisterError {
         limit: usize,
     },
     /// The plugin is made by [`Engine::lend`](crate::Engine::lend).
-    #[error("plugin \"{0}\" is lent by its engine: serve it, and register the transport's plugin with the other engine")]
+    #[error(
+        "plugin \"{0}\" is lent by its engine: serve it, and register the transport's plugin with the other engine"
+    )]
     Lent(String),
     /// An option with which nothing can work, such as a limit of 0.
     #[error("cannot register plugin \"{plugin}\": {setting}")]

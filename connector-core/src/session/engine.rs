@@ -4,7 +4,8 @@ use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, displ
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::cut;
 use crate::wire::{
-    Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo, is_falsy_in_javascript,
+    Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo,
+    is_falsy_in_javascript,
 };
 
 /// The engine's session with one plugin over one link.

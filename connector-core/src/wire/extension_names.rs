@@ -29,15 +29,14 @@ pub struct Extensions {
 
 impl Extensions {
     /// The extensions that every end of this version announces.
-    pub const NATIVE: Extensions =
-        Extensions {
-            cancel_by_id: true,
-            error_kind: true,
-            trace_context: true,
-            deadline: true,
-            call_chain: false,
-            listeners: false,
-        };
+    pub const NATIVE: Extensions = Extensions {
+        cancel_by_id: true,
+        error_kind: true,
+        trace_context: true,
+        deadline: true,
+        call_chain: false,
+        listeners: false,
+    };
     /// Those that the end of a lent plugin announces.
     pub(crate) const LENT: Extensions = Extensions { call_chain: true, listeners: true, ..Extensions::NATIVE };
 }

@@ -30,9 +30,7 @@ impl Inherited {
     pub(crate) fn held_bytes(&self) -> usize {
         let state = |trace: &TraceContext| trace.tracestate().map_or(0, str::len);
         let chain = self.chain.as_ref().map_or(0, CallChain::bytes);
-        size_of::<Inherited>()
-            + self.trace.as_ref().map_or(0, |trace| trace.traceparent().len() + state(trace))
-            + chain
+        size_of::<Inherited>() + self.trace.as_ref().map_or(0, |trace| trace.traceparent().len() + state(trace)) + chain
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{CallChain, TraceContext};
 use crate::wire::json::strategy::nested;
+use crate::wire::{CallChain, TraceContext};
 
 fn decode(text: &str) -> Result<Message, DecodeError> {
     Message::decode(Bytes::copy_from_slice(text.as_bytes()))

@@ -117,7 +117,8 @@ async fn scripted_borrower(lender: &Party, plugin: &str, name: &str) -> TestLink
     let (mut connector, accepts, _) = memory();
     tokio::spawn(serve(accepts, move || lent.clone(), ClientConfig::default()));
     let mut link = connector.connect("").await.unwrap();
-    let handshake = json!({"action": "request", "id": -2, "name": plugin, "key": "handshake", "payload": [plugin, name]});
+    let handshake =
+        json!({"action": "request", "id": -2, "name": plugin, "key": "handshake", "payload": [plugin, name]});
     links::send(&mut link, message(&handshake)).await.unwrap();
     for id in [-1, -2] {
         assert_eq!(links::next_id(&mut link).await, id);
@@ -237,10 +238,7 @@ async fn crossing_calls_do_not_deadlock() {
         a.host.engine.manager().activate("q").await.unwrap();
         b.host.engine.manager().activate("p").await.unwrap();
         let (one, two) = soon(async {
-            tokio::join!(
-                a.host.local.call::<i64>("p", "cross", ()),
-                b.host.local.call::<i64>("q", "cross", ()),
-            )
+            tokio::join!(a.host.local.call::<i64>("p", "cross", ()), b.host.local.call::<i64>("q", "cross", ()),)
         })
         .await;
         assert_eq!((one.unwrap(), two.unwrap()), (1, 1), "linked: {linked}");
@@ -270,6 +268,10 @@ async fn ten_thousand_calls_there_and_back() {
             }
         });
     }
-    let all = async { while let Some(call) = calls.join_next().await { call.unwrap() } };
+    let all = async {
+        while let Some(call) = calls.join_next().await {
+            call.unwrap()
+        }
+    };
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("a deadlock");
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
-use connector_core::{Access, CallError, Context, Engine, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError};
+use connector_core::{
+    Access, CallError, Context, Engine, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError,
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -50,7 +52,8 @@ async fn the_script_through_a_lent_probe_prints_the_same_lines() {
     run_script(&away, &Script::parse(SCRIPT).unwrap(), |line| lines.push(line)).await.unwrap();
     assert_eq!(lines.len(), EXPECTED.lines().count());
     for (number, (line, expected)) in lines.iter().zip(EXPECTED.lines()).enumerate() {
-        let expected = expected.replace("Error from IDE : ", "").replace(r#"{"from":"local""#, r#"{"from":"away/local""#);
+        let expected =
+            expected.replace("Error from IDE : ", "").replace(r#"{"from":"local""#, r#"{"from":"away/local""#);
         match number {
             // The last occurrence comes from home, and the script does not wait for it.
             27 => assert_eq!(line, r#"{"step":27,"do":"heard","ok":[]}"#),
