@@ -191,7 +191,8 @@ impl Role for EngineRole {
                 if let Some(Err(why)) = methods.as_deref().map(check_methods) {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
-                self.remote.set_lent(exchange.session.peer().call_chain);
+                let peer = exchange.session.peer();
+                self.remote.set_lent(peer.call_chain && peer.listeners);
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
                     if self.remote.is_lent() {

@@ -147,7 +147,7 @@ async fn busy_with_y(a: &Party) -> (Value, TestLink, TestLink, JoinHandle<Result
     let call = a.host.start::<Value>("x", "via", (["y"],));
     let mut y = accepts.accept().await.unwrap();
     let id = links::next_id(&mut y).await;
-    let extensions = ["cancelById", "errorKind", "callChain"];
+    let extensions = ["cancelById", "errorKind", "callChain", "listeners"];
     let answer = json!({"action": "response", "id": id, "key": "handshake", "name": "y", "payload": ["via"], "extensions": extensions});
     links::send(&mut y, message(&answer)).await.unwrap();
     let request = links::next(&mut y).await.unwrap().unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
     Access, CallError, Context, Engine, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError,
+    TraceContext,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -256,6 +257,17 @@ async fn a_drop_and_a_deadline_reach_home_and_so_does_the_end_of_the_borrower() 
     drop(away);
     settle().await;
     assert_eq!(ended.take(), [json!(10_000), json!("ended")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trace_passes_through() {
+    let (home, away) = (Party::new("home").await, Party::new("away").await);
+    let trace = |ctx: Context| async move { ctx.trace().map(|trace| trace.traceparent().to_owned()) };
+    home.host.engine.register(Plugin::new("traced").method("trace", trace)).unwrap();
+    home.lend("traced", &away);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let client = away.host.local.with_trace(TraceContext::new(parent, None).unwrap());
+    assert_eq!(client.call::<Option<String>>("traced", "trace", ()).await.unwrap().as_deref(), Some(parent));
 }
 
 #[tokio::test(start_paused = true)]
