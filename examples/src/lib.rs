@@ -229,6 +229,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../docs/guide.md")]
     struct Guide;
+    #[doc = include_str!("../../docs/beyond-one-machine.md")]
+    struct BeyondOneMachine;
     #[doc = include_str!("../../docs/transports.md")]
     struct Transports;
     #[cfg(feature = "inspect")]
