@@ -22,7 +22,7 @@ use crate::plugin::Scope;
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, JsonLimits, Message, Name};
+use crate::wire::{DecodeError, Inherited, JsonLimits, Message, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -211,7 +211,8 @@ impl Role for EngineRole {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
                         let scope = match inherited {
-                            Some(inherited) => Some(Scope::received(*inherited)),
+                            // Only a lender receives chains: a plugin knows none.
+                            Some(inherited) => Some(Scope::received(Inherited { chain: None, ..*inherited })),
                             None if exchange.session.peer().trace_context => None,
                             None => caller.trace_of_its_only_call(),
                         };
