@@ -131,7 +131,8 @@ pub use engine::{
     Registration, Replicas, UrlTransform,
 };
 pub use error::{
-    ActivateError, CallError, Fault, LinkLost, Refusal, RegisterError, ServiceError, UpdateError, WrongResult,
+    ActivateError, CallError, Fault, LendError, LinkLost, Refusal, RegisterError, ServiceError, UpdateError,
+    WrongResult,
 };
 pub use excerpt::Excerpt;
 pub use framed::FramedLink;
@@ -142,6 +143,6 @@ pub use reconnect_delays::ReconnectDelays;
 pub use redact::redacted_url;
 pub use trace_limit::TraceLimit;
 pub use wire::{
-    Action, DecodeError, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, PayloadError, RequestInfo,
-    TraceContext,
+    Action, CallChain, DecodeError, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, PayloadError,
+    RequestInfo, TraceContext,
 };

@@ -19,6 +19,7 @@ fn handles_values_and_configurations_are_shared_between_threads() {
     shared::<(core::Access<'_>, core::Operation<'_>, core::DefaultPolicy, core::TraceLimit, core::Json<()>)>();
     shared::<(core::stp::StpClient, core::stp::StpPlugin, core::stp::StpOffer, core::stp::StpOffered)>();
     shared::<(core::stp::StpService, core::stp::StpTimeout, core::stp::StpHandlers, core::stp::StpSession<()>)>();
+    shared::<(core::CallChain, core::TraceContext, core::Inherited, core::Extensions)>();
     moved::<(core::Registration, core::Serving, core::FramedLink<()>, core::StallDetector)>();
 }
 
@@ -32,6 +33,7 @@ fn errors_are_shared_between_threads() {
     error::<core::SendError>();
     error::<core::ConnectError>();
     error::<core::RegisterError>();
+    error::<core::LendError>();
     error::<core::ActivateError>();
     error::<core::UpdateError>();
     error::<core::ServiceError>();

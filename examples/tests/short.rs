@@ -24,7 +24,7 @@ macro_rules! programs {
     };
 }
 programs! {
-    access, big_payloads, child "ipc", context, errors, events, hello, lifecycle, local_socket "ipc", lost_link "ipc",
+    access, big_payloads, child "ipc", context, errors, events, hello, lending "ws", lifecycle, local_socket "ipc", lost_link "ipc",
     policy, services, socketio "socketio", stp "stp", thread "worker", websocket "ws",
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::ClientConfig;
 use crate::connector::LinkEnd;
-use crate::error::{CallError, LinkLost, Refusal};
-use crate::excerpt::cut;
+use crate::error::{CallError, Fault, LinkLost, Refusal};
+use crate::excerpt::{Excerpt, cut};
 use crate::link::{Outbox, PendingCall, Queued, Reply, Withdraw};
 use crate::memory_budget::Budget;
 use crate::plugin::{Callback, Instance, Plugin, Scope, run_callback};
@@ -25,11 +25,37 @@ use crate::wire::{Action, Name, Payload};
 /// A request from a handle to the link's task.
 #[derive(Debug)]
 pub(crate) enum ClientCommand {
-    Call { id: CallId, target: Name, method: Name, args: Payload, scope: Option<Arc<Scope>>, reply: Reply },
-    Withdraw { id: CallId },
-    Cancel { target: Name, method: Option<Name> },
-    Listen { action: Action, emitter: Name, event: Name },
-    Emit { event: Name, args: Payload },
+    Call {
+        id: CallId,
+        target: Name,
+        method: Name,
+        args: Payload,
+        scope: Option<Arc<Scope>>,
+        reply: Reply,
+    },
+    Withdraw {
+        id: CallId,
+    },
+    Cancel {
+        target: Name,
+        method: Option<Name>,
+    },
+    Listen {
+        action: Action,
+        emitter: Name,
+        event: Name,
+    },
+    Emit {
+        event: Name,
+        args: Payload,
+    },
+    /// An event of a lent plugin, which nobody holds back.
+    Forward {
+        event: Name,
+        args: Payload,
+    },
+    /// A lent plugin's methods are known, or why it cannot be lent.
+    Opened(Result<(), Fault>),
     Finish,
 }
 
@@ -42,15 +68,17 @@ impl From<Withdraw> for ClientCommand {
 impl Queued for ClientCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
-            ClientCommand::Call { args, .. } | ClientCommand::Emit { args, .. } => args.held_bytes(waits),
+            ClientCommand::Call { args, .. }
+            | ClientCommand::Emit { args, .. }
+            | ClientCommand::Forward { args, .. } => args.held_bytes(waits),
             _ => 0,
         }
     }
 
     /// The plugin waits for capacity before it emits, and does not restore its link: the engine makes a new one, with a
-    /// new session.
+    /// new session. Only a lent plugin's events come from elsewhere.
     fn emitter(&self) -> Option<&str> {
-        None
+        matches!(self, ClientCommand::Forward { .. }).then_some("")
     }
 }
 
@@ -251,6 +279,22 @@ impl RemoteClient {
                 "the event {event} was not emitted: the link's queue was full for {limit:?}"
             )))
         })
+    }
+
+    /// Emits an event of a lent plugin. If too many are queued, the oldest are dropped.
+    pub(super) fn forward(&self, event: Name, args: Payload) {
+        let dropped = self.outbox.push(ClientCommand::Forward { event, args }).map_or(0, |dropped| dropped.len());
+        if dropped > 0
+            && let Some(left_out) = self.traces.pass()
+        {
+            let plugin = Excerpt::new(self.name());
+            tracing::warn!(?plugin, dropped, left_out, "too many events are queued: the oldest are dropped");
+        }
+    }
+
+    pub(super) fn opened(&self, opened: Result<(), Fault>) {
+        // An error means that the link has ended.
+        let _ = self.push(ClientCommand::Opened(opened));
     }
 
     pub(super) fn disconnect(&self) {

@@ -1,4 +1,4 @@
-//! Calls that are observed, belong to a trace or have a deadline: what they need in addition to others.
+//! Calls that are observed, belong to a trace, have a deadline or come from another engine: what they need in addition to others.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::EngineState;
 use super::call::QueuedCall;
+use super::call_chain::MadeFor;
 use super::entry::Entry;
 use super::observer::Interests;
 use super::observers::OngoingCall;
-use crate::error::CallError;
+use crate::error::{CallError, Refusal};
 use crate::plugin::Scope;
 use crate::runtime::{self, Instant};
 use crate::wire::Payload;
@@ -22,11 +23,22 @@ pub(crate) struct Attended<'a> {
     /// The time that the caller had left at first, if it is limited.
     limit: Duration,
     observed: Option<OngoingCall<'a>>,
+    made_for: Option<Arc<MadeFor>>,
 }
 
 impl Attended<'_> {
     fn late(&self) -> CallError {
         CallError::deadline(self.path, self.method, self.limit)
+    }
+
+    /// The borrowed plugin that makes the call at another engine, if that is known.
+    pub(super) fn maker(&self) -> Option<Arc<Entry>> {
+        self.made_for.as_ref()?.makers().pop()
+    }
+
+    /// What is known of the work of other engines that the call is made for.
+    pub(super) fn made_for(&self) -> Option<Arc<MadeFor>> {
+        self.made_for.clone()
     }
 
     /// The call does not run at once, but only after this.
@@ -87,6 +99,32 @@ impl EngineState {
         }
         let limit = scope.as_ref().and_then(|scope| scope.time_left()).unwrap_or_default();
         let observed = self.observers.call(&caller.name, path, method, scope.as_ref(), args);
-        Some(Box::new(Attended { path, method, scope, limit, observed }))
+        let chain = scope.as_ref().and_then(|scope| scope.chain.clone());
+        let made_for = chain.map(|chain| MadeFor::new(chain, Vec::new()));
+        Some(Box::new(Attended { path, method, scope, limit, observed, made_for }))
+    }
+
+    /// Like [`attend`](EngineState::attend), for a call from another engine.
+    ///
+    /// # Errors
+    /// The work has passed from one engine to another too often.
+    pub(super) fn attend_guest<'a>(
+        &'a self,
+        guest: &'a Entry,
+        path: &'a str,
+        method: &'a str,
+        scope: Option<Arc<Scope>>,
+        args: &Payload,
+    ) -> Result<Option<Box<Attended<'a>>>, Refusal> {
+        let chain = scope.as_ref().and_then(|scope| scope.chain.clone());
+        if let Some(chain) = &chain {
+            self.chains.check(chain, (path, method, &guest.name))?;
+        }
+        let mut attended = self.attend(guest, path, method, scope, args);
+        if let (Some(attended), Some(chain)) = (&mut attended, chain) {
+            let makers = self.makers(chain.runs());
+            attended.made_for = Some(MadeFor::new(chain, makers));
+        }
+        Ok(attended)
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
+use super::call_chain::MadeFor;
 use super::entry::{Entry, Status};
 use super::reentrancy::call_is_circular;
 use super::request_queue::{Entered, Queueable};
@@ -18,7 +19,7 @@ use crate::wire::Name;
 /// A call, from entering its target's queue until its end.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
-    /// The plugin whose method makes the call through another plugin's handle.
+    /// The plugin whose method makes the call through another plugin's handle, or at another engine.
     on_behalf_of: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
@@ -30,6 +31,8 @@ pub(crate) struct Call {
     waiter: AtomicWaker,
     /// What it passes on to the calls that its target makes for it, once it runs.
     pub(super) scope: OnceLock<Arc<Scope>>,
+    /// If it is made for work of other engines.
+    pub(super) made_for: Option<Arc<MadeFor>>,
 }
 
 const PENDING: u8 = 0;
@@ -93,6 +96,19 @@ impl Call {
         self.on_behalf_of.as_ref().unwrap_or(&self.caller)
     }
 
+    /// The borrowed plugins whose work at their own engines makes it, or waits for it.
+    pub(super) fn makers(&self) -> Vec<Arc<Entry>> {
+        self.made_for.as_ref().map_or_else(Vec::new, |made_for| made_for.makers())
+    }
+
+    /// Lets the call run beyond the limit of its target, if it waits.
+    pub(super) fn let_through(self: &Arc<Self>, clock: &LogicalClock) {
+        if lock(&self.target.queue).start_waiting(&self.method, self) {
+            self.start(clock);
+            self.waiter.wake();
+        }
+    }
+
     fn end_as(&self, state: u8) {
         self.state.store(state, Ordering::Release);
         self.waiter.wake();
@@ -121,7 +137,7 @@ impl Call {
         }
     }
 
-    fn has_started(&self) -> bool {
+    pub(super) fn has_started(&self) -> bool {
         self.started() > 0
     }
 
@@ -147,7 +163,8 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle.
+    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle,
+    /// or at another engine.
     ///
     /// # Errors
     /// The queue is full.
@@ -157,10 +174,11 @@ impl<'a> QueuedCall<'a> {
         on_behalf_of: Option<Arc<Entry>>,
         target: Arc<Entry>,
         method: Name,
+        made_for: Option<Arc<MadeFor>>,
     ) -> Result<QueuedCall<'a>, Refusal> {
         let requester = on_behalf_of.as_ref().unwrap_or(caller);
         // A caller that runs nothing cannot be part of a cycle.
-        let recorded = requester.status() != Status::Active || !lock(&requester.queue).is_idle();
+        let recorded = requester.status() != Status::Active || made_for.is_some() || !lock(&requester.queue).is_idle();
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
             on_behalf_of,
@@ -171,9 +189,11 @@ impl<'a> QueuedCall<'a> {
             state: AtomicU8::new(PENDING),
             waiter: AtomicWaker::new(),
             scope: OnceLock::new(),
+            made_for,
         });
         if recorded {
             lock(&call.requester().outgoing).push(Arc::clone(&call));
+            call.makers().iter().for_each(|maker| lock(&maker.outgoing).push(Arc::clone(&call)));
         }
         // From here on the guard leaves the queue on drop.
         let queued = QueuedCall { call, clock, recorded };
@@ -184,9 +204,7 @@ impl<'a> QueuedCall<'a> {
             Entered::Runs => call.start(clock),
             // Checked after entering the queue: of two calls that block each other, the later sees the earlier.
             Entered::Waits if recorded && call_is_circular(call) => {
-                if lock(&target.queue).start_waiting(&call.method, call) {
-                    call.start(clock);
-                }
+                call.let_through(clock);
             }
             Entered::Waits => {}
             Entered::Busy(_) if recorded && call_is_circular(call) => {
@@ -214,6 +232,10 @@ impl<'a> QueuedCall<'a> {
     pub(super) fn set_scope(&self, scope: &Arc<Scope>) {
         // It runs once.
         let _ = self.call.scope.set(Arc::clone(scope));
+    }
+
+    pub(super) fn call(&self) -> &Arc<Call> {
+        &self.call
     }
 
     pub(super) fn method(&self) -> &Name {
@@ -262,7 +284,9 @@ impl Drop for QueuedCall<'_> {
             next.waiter.wake();
         }
         if self.recorded {
-            lock(&call.requester().outgoing).retain(|other| !other.is(call));
+            let forget = |plugin: &Arc<Entry>| lock(&plugin.outgoing).retain(|other| !other.is(call));
+            forget(call.requester());
+            call.makers().iter().for_each(forget);
         }
     }
 }

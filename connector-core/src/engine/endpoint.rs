@@ -6,6 +6,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
 
+use foldhash::{HashSet, HashSetExt};
+
 use super::EngineState;
 use super::bounds::check_methods;
 use super::entry::Entry;
@@ -21,7 +23,7 @@ use crate::plugin::Scope;
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, JsonLimits, Message, Name};
+use crate::wire::{DecodeError, Inherited, JsonLimits, Message, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -34,6 +36,8 @@ pub(super) struct EngineRole {
     is_draining: bool,
     /// Created at the first handshake, unless the transport detects silence itself.
     health: Option<Health>,
+    /// The events of a lent plugin that its lender knows to be listened to.
+    listened: HashSet<Name>,
 }
 
 enum Handshake {
@@ -52,7 +56,9 @@ impl EngineEndpoint {
         let limit = entry.options.handshake_timeout;
         let handshake = Handshake::Waiting { limit, timer: runtime::sleep(limit) };
         let session = EngineSession::new(entry.name.clone(), entry.options.engine_name.clone());
-        Endpoint::new(EngineRole { engine, entry, remote, handshake, is_draining: false, health: None }, session)
+        let role =
+            EngineRole { engine, entry, remote, handshake, is_draining: false, health: None, listened: HashSet::new() };
+        Endpoint::new(role, session)
     }
 }
 
@@ -107,6 +113,22 @@ impl EngineRole {
             Some(membership) => check_methods(&membership.methods_with(methods))
                 .map_err(|why| format!("with the methods of the other replicas, {why}")),
             None => Ok(()),
+        }
+    }
+
+    /// Tells the lender whether anybody listens to an event, unless it knows.
+    fn listened(&mut self, exchange: &mut Exchange<EngineSide>, event: Name) {
+        let by_anybody = self.entry.emitter.is_listened(&event);
+        let is_news = match by_anybody {
+            true => self.listened.insert(event.clone()),
+            false => self.listened.remove(&event),
+        };
+        if is_news {
+            exchange.session.listened(event.clone(), by_anybody);
+        }
+        // What happens from here on is not known, so the last known occurrence is not the last.
+        if !by_anybody {
+            self.entry.emitter.forget(&event);
         }
     }
 
@@ -185,8 +207,13 @@ impl Role for EngineRole {
                 if let Some(Err(why)) = methods.as_deref().map(|methods| self.check_methods(methods)) {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
+                let peer = exchange.session.peer();
+                self.remote.set_lent(peer.call_chain && peer.listeners);
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
+                    if self.remote.is_lent() {
+                        self.entry.emitter.listened().into_iter().for_each(|event| self.listened(exchange, event));
+                    }
                 } else if methods.is_some_and(|methods| self.entry.set_methods(methods)) {
                     engine.profile_updated(&self.entry);
                 }
@@ -206,8 +233,9 @@ impl Role for EngineRole {
                     Ok(charge) if exchange.running() < self.entry.options.max_calls => {
                         let caller = Arc::clone(&self.entry);
                         let scope = match inherited {
-                            Some(inherited) => Some(Scope::received(*inherited)),
-                            None if exchange.session.peer_carries_traces() => None,
+                            // Only a lender receives chains: a plugin knows none.
+                            Some(inherited) => Some(Scope::received(Inherited { chain: None, ..*inherited })),
+                            None if exchange.session.peer().trace_context => None,
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {
@@ -242,6 +270,8 @@ impl Role for EngineRole {
                 self.trace(engine.listen_over_link(&self.entry, emitter, event, once, remote));
             }
             EngineEvent::Unlisten { emitter, event } => self.trace(engine.unlisten(&self.entry, &emitter, &event)),
+            // Nobody listens any longer, and it would be stored for those who do later.
+            EngineEvent::Emit { event, .. } if self.remote.is_lent() && !self.listened.contains(&event) => {}
             EngineEvent::Emit { event, args } => self.trace(engine.emit(&self.entry, &event, args)),
         }
     }
@@ -275,6 +305,8 @@ impl Role for EngineRole {
                 session.withdraw_call(id);
             }
             EngineCommand::Notify { emitter, event, args } => session.notify(emitter, event, args),
+            EngineCommand::Listened { event } => self.listened(exchange, event),
+            EngineCommand::Await { runs } => session.awaited(runs),
         }
     }
 

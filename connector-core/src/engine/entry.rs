@@ -425,6 +425,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is borrowed from another engine.
+    pub(super) fn is_lent(&self) -> bool {
+        self.remote().is_some_and(|remote| remote.is_lent())
+    }
+
     /// The trace of the call that the plugin runs, if it runs exactly one: then a request of a peer that knows no traces
     /// belongs to that call, as far as the engine can know.
     pub(super) fn trace_of_its_only_call(&self) -> Option<Arc<Scope>> {

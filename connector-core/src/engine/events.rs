@@ -210,6 +210,7 @@ impl EngineState {
         if let Some(occurred) = catch_up_from {
             self.catch_up(&source, &emitter, &event, (listener.number, id), occurred);
         }
+        self.tell_lender(&emitter, &event);
         Ok(())
     }
 
@@ -264,7 +265,15 @@ impl EngineState {
         }
         drop(listens_to);
         drop(removed);
+        self.tell_lender(emitter, event);
         self.forget_unregistered(emitter);
+    }
+
+    /// A subscription has begun or ended, which matters to the engine that lends the emitter.
+    fn tell_lender(&self, emitter: &Name, event: &Name) {
+        if let Some(entry) = self.find(emitter) {
+            entry.links().iter().for_each(|remote| remote.listened(event.clone()));
+        }
     }
 
     /// Removes the events of an unregistered plugin without subscribers.
@@ -327,6 +336,8 @@ impl EngineState {
             if !lock(&emitter.emitter.events).get(&event).is_some_and(|state| state.has(listener.number, PUBLISHED)) {
                 listens_to.remove(&key);
             }
+            drop(listens_to);
+            self.tell_lender(&emitter.name, &event);
         }
         self.observers.event(&emitter.name, &event, &args, listeners.len());
         for one in listeners.iter().filter(|one| !one.catching_up) {
@@ -337,6 +348,26 @@ impl EngineState {
 }
 
 impl Emitter {
+    /// The events that somebody listens to.
+    pub(super) fn listened(&self) -> Vec<Name> {
+        let events = lock(&self.events);
+        events.values().filter(|state| !state.listeners.is_empty()).map(|state| state.name.clone()).collect()
+    }
+
+    pub(super) fn is_listened(&self, event: &str) -> bool {
+        lock(&self.events).get(event).is_some_and(|state| !state.listeners.is_empty())
+    }
+
+    /// Forgets the last occurrence of an event that nobody listens to.
+    pub(super) fn forget(&self, event: &str) {
+        let mut events = lock(&self.events);
+        let state = events.get_mut(event).filter(|state| state.listeners.is_empty());
+        let last = state.and_then(|state| state.last.take());
+        drop(events);
+        // A value's `Drop` may do anything.
+        drop(last);
+    }
+
     /// Where the event waits for its subscribers. The subscriptions themselves may end while an emitter waits.
     pub(super) fn queues(&self, event: &str) -> SmallVec<[EventQueue; 4]> {
         let listeners = lock(&self.events).get(event).map(|state| Arc::clone(&state.listeners));

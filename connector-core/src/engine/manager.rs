@@ -260,6 +260,7 @@ impl EngineState {
     }
 
     pub(super) fn manager_emits(&self, event: &str, profile: &Profile) {
+        self.changes.send_replace(());
         self.emit_as_manager(event, Payload::new((profile.clone().without_secrets(),)));
     }
 

@@ -4,11 +4,13 @@ mod access;
 mod attended;
 mod bounds;
 mod call;
+mod call_chain;
 mod current;
 mod endpoint;
 mod entry;
 mod events;
 mod health;
+mod lent;
 mod lifecycle;
 mod link_state;
 mod manager;
@@ -37,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Operation};
 pub(crate) use entry::Entry;
+pub(crate) use lent::{Lent, LentSession};
 pub use link_state::LinkState;
 pub use manager::PluginManager;
 pub use observer::{CallOutcome, Direction, Interests, Observation, ObservedCall, Observer};
@@ -48,6 +51,7 @@ pub use replicas::{Choice, PlaceChange, Places, Replicas};
 
 use self::access::Rule;
 use self::call::LogicalClock;
+use self::call_chain::{Chains, MAX_HOPS};
 use self::entry::Registry;
 use self::events::Emitter;
 use self::observers::Observers;
@@ -106,6 +110,9 @@ pub(crate) struct EngineState {
     access_rules: Box<[Rule]>,
     memory: Arc<SharedBudget>,
     observers: Arc<Observers>,
+    chains: Chains,
+    /// Notified when a profile has changed.
+    changes: watch::Sender<()>,
 }
 
 type OptionsOf = Box<dyn Fn(&Profile) -> PluginOptions + Send + Sync>;
@@ -121,6 +128,7 @@ pub struct EngineBuilder {
     on_registration: Option<RegistrationHook>,
     access_rules: Vec<Rule>,
     memory_limit: usize,
+    max_hops: u32,
 }
 
 impl EngineBuilder {
@@ -192,6 +200,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets how often work may pass from one engine to another by calls of plugins that are lent ([`Engine::lend`]). A call
+    /// beyond it is refused as [`Refusal::TooManyHops`](crate::Refusal::TooManyHops), which shows the way: two engines whose
+    /// plugins call each other without end would otherwise do so until the first call times out. Applies to calls that this
+    /// engine makes and to those that it receives; 0 admits none. Default 8.
+    pub fn max_hops(mut self, hops: u32) -> EngineBuilder {
+        self.max_hops = hops;
+        self
+    }
+
     /// Sets a hook that runs after each plugin's registration, following the plugin's own hook. A panic in it is
     /// traced.
     pub fn on_registration(mut self, hook: impl Fn(&Profile) + Send + Sync + 'static) -> EngineBuilder {
@@ -201,7 +218,7 @@ impl EngineBuilder {
 
     /// Builds the engine, with its manager.
     pub fn build(self) -> Engine {
-        let EngineBuilder { policy, plugin_options, on_registration, access_rules, memory_limit } = self;
+        let EngineBuilder { policy, plugin_options, on_registration, access_rules, memory_limit, max_hops } = self;
         let access_rules = access_rules.into_boxed_slice();
         let state = Arc::new_cyclic(|weak| {
             let manager = manager::plugin(weak);
@@ -226,6 +243,8 @@ impl EngineBuilder {
                 access_rules,
                 memory: SharedBudget::new(memory_limit),
                 observers: Arc::new(Observers::new()),
+                chains: Chains::new(max_hops),
+                changes: watch::Sender::new(()),
             }
         });
         Engine(Arc::new(Owner(state)))
@@ -253,6 +272,7 @@ impl Engine {
             on_registration: None,
             access_rules: Vec::new(),
             memory_limit: 512 << 20,
+            max_hops: MAX_HOPS,
         }
     }
 

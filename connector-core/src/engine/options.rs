@@ -69,7 +69,8 @@ pub struct PluginOptions {
     /// Maps the profile's URL to the one to connect to. Default: [`transform_url`](crate::transform_url).
     #[debug("{}", transform_url.is_some())]
     pub transform_url: Option<UrlTransform>,
-    /// The engine's name, sent to the plugin in the handshake. Default none.
+    /// The engine's name, sent to the plugin in the handshake. A plugin that another engine lends requires it: see
+    /// [`Engine::lend`](crate::Engine::lend). Default none.
     pub engine_name: Option<String>,
     /// How many calls by a plugin behind a link may be pending; more are refused as
     /// [`Refusal::Busy`](crate::Refusal::Busy). Default 16,384.

@@ -18,6 +18,7 @@ use super::request_queue::Queueable;
 use crate::sync::lock;
 
 /// Work that a plugin performs and others may wait for.
+#[derive(Clone)]
 enum Work {
     Call(Arc<Call>),
     /// The current transition of a plugin's lifecycle, including its hook.
@@ -82,7 +83,29 @@ impl PendingChange {
 /// Whether a call that blocks `call` waits for work that `call` belongs to.
 pub(super) fn call_is_circular(call: &Call) -> bool {
     let blocking = lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call);
-    is_circular(call.requester(), call.created, blocking.collect())
+    let (blocking, created) = (blocking.collect::<Vec<_>>(), call.created);
+    is_circular(call.requester(), created, blocking.clone())
+        || call.makers().iter().any(|maker| is_circular(maker, created, blocking.clone()))
+}
+
+/// The calls to lent plugins that a call waits for, directly or through others.
+pub(super) fn lent_calls_behind(call: &Arc<Call>) -> Vec<Arc<Call>> {
+    let (mut waits, mut seen, mut found): (_, Vec<Work>, _) =
+        (vec![Work::Call(Arc::clone(call))], Vec::new(), Vec::new());
+    while let Some(work) = waits.pop() {
+        if seen.iter().any(|seen| seen.is(&work)) {
+            continue;
+        }
+        match &work {
+            Work::Call(call) if !call.has_started() => {
+                waits.extend(lock(&call.target.queue).running_beside(&call.method).into_iter().map(Work::Call));
+            }
+            Work::Call(call) if call.target.is_lent() => found.push(Arc::clone(call)),
+            _ => waits.extend(waits_for(&work)),
+        }
+        seen.push(work);
+    }
+    found
 }
 
 fn is_circular(requester: &Arc<Entry>, created: u64, mut blockers: Vec<Work>) -> bool {

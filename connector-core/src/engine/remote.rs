@@ -1,6 +1,7 @@
 //! A plugin behind a link: the state shared by callers, emitters and the link's supervisor.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
@@ -22,13 +23,34 @@ use crate::runtime::Task;
 use crate::session::{CallId, CallIds};
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
-use crate::wire::{JsonLimits, Name, Payload, RequestInfo};
+use crate::wire::{CallChain, JsonLimits, Name, Payload, RequestInfo};
 
 /// A request to the link's task.
 pub(super) enum EngineCommand {
-    Call { id: CallId, method: Name, args: Payload, info: Box<RequestInfo>, scope: Option<Arc<Scope>>, reply: Reply },
-    Withdraw { id: CallId },
-    Notify { emitter: Name, event: Name, args: Payload },
+    Call {
+        id: CallId,
+        method: Name,
+        args: Payload,
+        info: Box<RequestInfo>,
+        scope: Option<Arc<Scope>>,
+        reply: Reply,
+    },
+    Withdraw {
+        id: CallId,
+    },
+    Notify {
+        emitter: Name,
+        event: Name,
+        args: Payload,
+    },
+    /// Whether anybody listens to this event of a lent plugin may have changed.
+    Listened {
+        event: Name,
+    },
+    /// Further work waits for a call of a lent plugin: the first run is the call, the others wait.
+    Await {
+        runs: CallChain,
+    },
 }
 
 impl From<Withdraw> for EngineCommand {
@@ -41,14 +63,17 @@ impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.held_bytes(waits),
-            EngineCommand::Withdraw { .. } => 0,
+            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } | EngineCommand::Await { .. } => 0,
         }
     }
 
     fn emitter(&self) -> Option<&str> {
         match self {
             EngineCommand::Notify { emitter, .. } => Some(emitter),
-            EngineCommand::Call { .. } | EngineCommand::Withdraw { .. } => None,
+            EngineCommand::Call { .. }
+            | EngineCommand::Withdraw { .. }
+            | EngineCommand::Listened { .. }
+            | EngineCommand::Await { .. } => None,
         }
     }
 }
@@ -73,6 +98,8 @@ pub(super) struct RemotePlugin {
     ids: CallIds,
     pub(super) observers: Arc<Observers>,
     json_limits: JsonLimits,
+    /// Whether another engine lends it: set by the handshake.
+    is_lent: AtomicBool,
     /// The ends of its links, and those that are up again. Separate, so that its other traces do not hide them.
     pub(super) link_traces: TraceLimit,
     /// Events that were dropped because too many were queued.
@@ -115,11 +142,22 @@ impl RemotePlugin {
             ids: CallIds::starting_at(0),
             observers: Arc::clone(observers),
             json_limits: options.json_limits(),
+            is_lent: AtomicBool::new(false),
             link_traces: TraceLimit::per_peer(),
             dropped: TraceLimit::default(),
             unstored: TraceLimit::default(),
             ignored: TraceLimit::default(),
         }
+    }
+
+    /// Whether another engine lends it, and is told what each call is made for.
+    pub(super) fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Relaxed)
+    }
+
+    /// Set by the handshake, before calls are sent.
+    pub(super) fn set_lent(&self, is_lent: bool) {
+        self.is_lent.store(is_lent, Ordering::Relaxed);
     }
 
     /// Calls a method over the link.
@@ -187,6 +225,20 @@ impl RemotePlugin {
                     tracing::warn!(plugin, left_out, end = %Excerpt::new(end), "an event is dropped");
                 }
             }
+        }
+    }
+
+    /// Tells the lender of the plugin that further work waits for a call.
+    pub(super) fn awaited(&self, runs: CallChain) {
+        // An error means that the link has ended, and with it the call.
+        let _ = self.outbox.push(EngineCommand::Await { runs });
+    }
+
+    /// Tells the lender of the plugin if the first subscription to one of its events has begun, or the last has ended.
+    pub(super) fn listened(&self, event: Name) {
+        if self.is_lent() {
+            // A new link begins with all that are listened to.
+            let _ = self.outbox.push(EngineCommand::Listened { event });
         }
     }
 
@@ -290,7 +342,7 @@ impl RemotePlugin {
                 EngineCommand::Call { reply, .. } => {
                     let _ = reply.send(Err(self.not_sent(end.clone())));
                 }
-                EngineCommand::Withdraw { .. } => {}
+                EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } | EngineCommand::Await { .. } => {}
                 EngineCommand::Notify { .. } => events += 1,
             }
         }

@@ -174,6 +174,19 @@ impl<C: Queueable> RequestQueue<C> {
         self.lanes().flat_map(|lane| lane.running.iter()).cloned().collect()
     }
 
+    /// Whether such a call runs.
+    pub(super) fn runs(&mut self, is: impl Fn(&C) -> bool) -> bool {
+        self.lanes().any(|lane| lane.running.iter().any(&is))
+    }
+
+    /// Visits each call, with whether it runs.
+    pub(super) fn visit(&mut self, mut see: impl FnMut(&C, bool)) {
+        for lane in self.lanes() {
+            lane.running.iter().for_each(|call| see(call, true));
+            lane.waiting.iter().for_each(|waiting| see(&waiting.call, false));
+        }
+    }
+
     /// The running calls of a method's lane.
     pub(super) fn running_beside(&mut self, method: &str) -> Vec<C> {
         self.lane(method).running.to_vec()

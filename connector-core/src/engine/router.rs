@@ -29,9 +29,13 @@ macro_rules! queue_and_run {
     ($engine:expr, $caller:expr, $target:expr, $path:expr, $exposed:expr, $handler:expr, $args:expr, $attended:expr) => {{
         let (engine, caller): (&Arc<EngineState>, &Arc<Entry>) = ($engine, $caller);
         let on_behalf_of = engine.on_behalf_of(caller);
-        let queued = QueuedCall::enter(&engine.clock, caller, on_behalf_of, $target, $exposed)?;
+        let made_for = $attended.as_ref().and_then(|attended| attended.made_for());
+        let queued = QueuedCall::enter(&engine.clock, caller, on_behalf_of, $target, $exposed, made_for)?;
         let target = queued.target();
         if !queued.has_started() {
+            if engine.chains.is_in_use() {
+                engine.tell_lenders(queued.call());
+            }
             match &mut $attended {
                 None => poll_fn(|cx| queued.poll_started(cx)).await?,
                 Some(attended) => attended.wait_for(poll_fn(|cx| queued.poll_started(cx))).await?,
@@ -103,7 +107,8 @@ impl EngineState {
         if target.may_be_called() {
             return Ok(());
         }
-        let activation = self.activate_on_demand(caller, target, method, path);
+        let maker = attended.as_ref().and_then(|attended| attended.maker());
+        let activation = self.activate_on_demand(caller, maker, target, method, path);
         match attended {
             None => activation.await?,
             Some(attended) => attended.wait_for(activation).await?,
@@ -165,20 +170,42 @@ impl EngineState {
             Location::Replicated(_) => Err(Refusal::Stopping { target: target.name.to_string() }.into()),
             Location::Remote(remote) => {
                 let info = RequestInfo { from: caller.name.clone(), path: Some(path), is_from_native: None };
+                if remote.is_lent() {
+                    return self.start_lent(queued, remote, method, args, Box::new(info), scope);
+                }
                 let scope = scope.map(|scope| scope.limited_to(target.options.queue_timeout));
                 Ok(Running::Remote(remote, remote.call(method, args, Box::new(info), scope)?))
             }
         }
     }
 
+    /// Starts a call to a plugin that another engine lends.
+    #[cold]
+    fn start_lent<'a>(
+        &self,
+        queued: &QueuedCall<'_>,
+        remote: &'a RemotePlugin,
+        method: Name,
+        args: Payload,
+        info: Box<RequestInfo>,
+        scope: Option<Arc<Scope>>,
+    ) -> Result<Running<'a>, CallError> {
+        let call = queued.call();
+        let scope = self.pass_to_lender(call, scope)?.limited_to(call.target.options.queue_timeout);
+        let running = Running::Remote(remote, remote.call(method, args, info, Some(Arc::clone(&scope)))?);
+        self.passed_to_lender(call, &scope);
+        Ok(running)
+    }
+
     async fn activate_on_demand(
         self: &Arc<Self>,
         caller: &Arc<Entry>,
+        maker: Option<Arc<Entry>>,
         target: &Arc<Entry>,
         method: &str,
         path: &str,
     ) -> Result<(), CallError> {
-        let requester = self.on_behalf_of(caller).unwrap_or_else(|| Arc::clone(caller));
+        let requester = maker.or_else(|| self.on_behalf_of(caller)).unwrap_or_else(|| Arc::clone(caller));
         let activation = caller.activation();
         let may_still_call = || match caller.activation() == activation {
             true => may_call(caller, method, path),

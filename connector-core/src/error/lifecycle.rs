@@ -44,6 +44,11 @@ pub enum RegisterError {
         /// What is wrong with it.
         why: String,
     },
+    /// The plugin is made by [`Engine::lend`](crate::Engine::lend).
+    #[error(
+        "plugin \"{0}\" is lent by its engine: serve it, and register the transport's plugin with the other engine"
+    )]
+    Lent(String),
     /// An option with which nothing can work, such as a limit of 0.
     #[error("cannot register plugin \"{plugin}\": {setting}")]
     Setting {
@@ -52,6 +57,18 @@ pub enum RegisterError {
         /// The option.
         setting: BadSetting,
     },
+}
+
+/// Why a plugin cannot be lent.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LendError {
+    /// The manager decides for this engine alone.
+    #[error("the manager cannot be lent: lend the plugins that the other engine needs")]
+    Manager,
+    /// The borrower's name is invalid, because it is part of its plugins' names.
+    #[error("invalid engine name \"{0}\": a name must not be empty, contain a slash, or have more than 1024 bytes")]
+    BadName(String),
 }
 
 /// Why a plugin was not activated or deactivated.

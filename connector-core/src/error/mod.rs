@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub use self::fault::Fault;
-pub use self::lifecycle::{ActivateError, RegisterError, ServiceError, UpdateError};
+pub use self::lifecycle::{ActivateError, LendError, RegisterError, ServiceError, UpdateError};
 pub use self::refusal::Refusal;
 use crate::connector::LinkEnd;
 use crate::wire::{ErrorKind, Name, Payload, PayloadError};

@@ -154,6 +154,25 @@ pub enum Refusal {
         /// The bound.
         limit: u32,
     },
+    /// The work has passed from one engine to another too often, for example because two engines lend each other plugins
+    /// that call each other: see [`EngineBuilder::max_hops`](crate::EngineBuilder::max_hops).
+    #[error(
+        "Cannot call {method} of {target} from {caller}: the work would pass from one engine to another {hops} times, and may do so {limit} times ({chain})"
+    )]
+    TooManyHops {
+        /// The plugin called.
+        target: String,
+        /// The caller.
+        caller: String,
+        /// The method called.
+        method: String,
+        /// How often the work would have passed from one engine to another.
+        hops: u32,
+        /// The bound.
+        limit: u32,
+        /// The way that it has come: `engine/plugin → engine/plugin → …`.
+        chain: String,
+    },
     /// The method `handshake` of a plugin behind a link, or called by one: the other end would confuse the call with the
     /// link's own handshake.
     #[error(

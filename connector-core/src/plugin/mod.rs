@@ -19,6 +19,7 @@ pub(crate) use instance::Instance;
 pub(crate) use scope::Scope;
 
 use crate::client::PluginClient;
+use crate::engine::Lent;
 use crate::error::RegisterError;
 use crate::profile::Profile;
 use crate::runtime::BoxFuture;
@@ -58,6 +59,8 @@ pub struct Plugin {
     pub(crate) on_activation: Option<Hook>,
     pub(crate) on_deactivation: Option<Hook>,
     pub(crate) can_activate: Option<ActivationRule>,
+    /// Set if it is a plugin of an engine that lends it: then it has nothing else.
+    pub(crate) lent: Option<Lent>,
 }
 
 impl Plugin {
@@ -74,6 +77,7 @@ impl Plugin {
             on_activation: None,
             on_deactivation: None,
             can_activate: None,
+            lent: None,
         }
     }
 

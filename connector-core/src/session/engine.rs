@@ -4,7 +4,8 @@ use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, displ
 use crate::error::{CallError, Fault, Refusal};
 use crate::excerpt::cut;
 use crate::wire::{
-    Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo, is_falsy_in_javascript,
+    Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, RequestInfo,
+    is_falsy_in_javascript,
 };
 
 /// The engine's session with one plugin over one link.
@@ -99,6 +100,19 @@ impl<R> EngineSession<R> {
     pub(crate) fn notify(&mut self, emitter: Name, event: Name, args: Payload) {
         let (name, key, payload) = (Some(emitter), Some(event), Some(args));
         self.out.push_back(Message { name, key, payload, ..Message::new(Action::Notification) });
+    }
+
+    /// Tells a plugin that another engine lends whether anybody listens to one of its events.
+    pub(crate) fn listened(&mut self, event: Name, by_anybody: bool) {
+        let action = if by_anybody { Action::On } else { Action::Off };
+        let (name, key) = (Some(self.side.name.clone()), Some(event));
+        self.out.push_back(Message { name, key, ..Message::new(action) });
+    }
+
+    /// Tells the lender of a plugin that further work waits for a call: the first run is the call, the others wait.
+    pub(crate) fn awaited(&mut self, runs: CallChain) {
+        let inherited = Some(Box::new(Inherited { chain: Some(runs), ..Inherited::default() }));
+        self.out.push_back(Message { inherited, ..Message::new(Action::Await) });
     }
 
     /// Responds to a request that names no possible plugin or method.
@@ -202,6 +216,7 @@ impl Side for EngineSide {
                     false => return Err(Dropped::NoArray),
                 }
             }
+            Action::Await => return Err(Dropped::WrongWay(action.as_str())),
             Action::Cancel => {
                 let raw_key = id.as_ref().and_then(Id::raw_members).and_then(|odd| odd.key.as_deref());
                 let unreadable = raw_key.is_some_and(|key| !is_falsy_in_javascript(key));

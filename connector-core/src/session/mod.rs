@@ -100,9 +100,9 @@ impl<S: Side, R> Session<S, R> {
         self.echoed_bytes
     }
 
-    /// Whether the peer says in its requests which trace they belong to.
-    pub(crate) fn peer_carries_traces(&self) -> bool {
-        self.peer.trace_context
+    /// What the peer has announced.
+    pub(crate) fn peer(&self) -> Extensions {
+        self.peer
     }
 
     /// The number of calls that the peer has not answered.

@@ -2,7 +2,7 @@
 
 use super::{CallId, Dropped, Event, HANDSHAKE, Session, Side, display_key, display_name};
 use crate::error::{CallError, Fault};
-use crate::wire::{Action, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
+use crate::wire::{Action, CallChain, ErrorKind, Extensions, Id, Inherited, Message, Name, Payload, display_json};
 
 /// A plugin's session with one engine over one link.
 pub(crate) type PluginSession<R> = Session<PluginSide, R>;
@@ -10,6 +10,8 @@ pub(crate) type PluginSession<R> = Session<PluginSide, R>;
 pub(crate) struct PluginSide {
     /// Whether the engine has performed the handshake.
     loaded: bool,
+    /// What this end announces.
+    extensions: Extensions,
     /// Whether the engine is about to say that it sends no more requests.
     is_draining: bool,
 }
@@ -17,14 +19,18 @@ pub(crate) struct PluginSide {
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
     /// The engine performs a handshake. Respond to each with [`PluginSession::answer_handshake`]. The first one gives the
-    /// plugin its name; `echo` is the name in the request's own envelope.
-    Handshake { id: Option<Id>, given: Option<Name>, echo: Option<Name> },
+    /// plugin its name; `echo` is the name in the request's own envelope, and `engine` that of the engine.
+    Handshake { id: Option<Id>, given: Option<Name>, echo: Option<Name>, engine: Option<Name> },
     /// Run a method and respond with [`Session::respond`].
     Invoke(Invocation),
     /// The engine withdraws its request with this id.
     CancelOne { id: Id },
     /// An event arrived.
     Notify { emitter: Name, event: Name, args: Payload },
+    /// Further work waits for a call of a lent plugin: the first run is the call, the others wait.
+    Awaited { runs: CallChain },
+    /// Somebody listens to an event of this plugin, or nobody any longer.
+    Listened { event: Name, by_anybody: bool },
 }
 
 /// A request to this plugin.
@@ -40,9 +46,9 @@ pub(crate) struct Invocation {
 }
 
 impl<R> PluginSession<R> {
-    /// A session for a new link. Requests the handshake immediately.
-    pub(crate) fn new() -> Self {
-        let mut session = Session::of(PluginSide { loaded: false, is_draining: false });
+    /// A session for a new link, which announces these extensions. Requests the handshake immediately.
+    pub(crate) fn new(extensions: Extensions) -> Self {
+        let mut session = Session::of(PluginSide { loaded: false, extensions, is_draining: false });
         session.prompt(false);
         session
     }
@@ -52,7 +58,7 @@ impl<R> PluginSession<R> {
         self.out.push_back(Message {
             id: Some((-1).into()),
             key: Some(Name::new_static(HANDSHAKE)),
-            extensions: Some(Extensions::NATIVE),
+            extensions: Some(self.side.extensions),
             draining,
             ..Message::new(Action::Request)
         });
@@ -78,7 +84,7 @@ impl<R> PluginSession<R> {
             name,
             key: Some(Name::new_static(HANDSHAKE)),
             payload: Some(Payload::new(methods)),
-            extensions: Some(Extensions::NATIVE),
+            extensions: Some(self.side.extensions),
             ..Message::new(Action::Response)
         });
     }
@@ -157,12 +163,13 @@ impl Side for PluginSide {
         let event = match action {
             Action::Request if key.as_deref() == Some(HANDSHAKE) => {
                 session.peer = extensions.unwrap_or_default();
+                let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
+                let mut names = names.into_iter().map(Payload::read_name);
+                let (given, engine) = (names.next().flatten(), names.next().flatten());
                 // A repeated handshake does not change the name.
                 let given = match session.side.loaded {
                     true => None,
                     false => {
-                        let names: Vec<Payload> = payload.and_then(|names| names.read().ok()).unwrap_or_default();
-                        let given = names.into_iter().next().and_then(|name| name.read_name());
                         let Some(given) = given.or_else(|| name.clone()) else {
                             session.respond(id, name, key, Err(Fault::new("the handshake gives the plugin no name")));
                             return Err(Dropped::Incomplete(HANDSHAKE, "name"));
@@ -172,7 +179,7 @@ impl Side for PluginSide {
                 };
                 session.side.loaded = true;
                 session.side.is_draining &= !draining;
-                PluginEvent::Handshake { id, given, echo: name }
+                PluginEvent::Handshake { id, given, echo: name, engine }
             }
             Action::Request if !session.side.loaded => {
                 session.respond(id, name, key, Err(Fault::new("Handshake before communicating")));
@@ -213,7 +220,15 @@ impl Side for PluginSide {
                 Some(id) if id.is_given() => PluginEvent::CancelOne { id },
                 _ => return Err(Dropped::Incomplete("cancel", "id")),
             },
-            Action::On | Action::Once | Action::Off => return Err(Dropped::WrongWay(action.as_str())),
+            Action::Await if session.side.extensions.call_chain && session.side.loaded => {
+                let runs = inherited.and_then(|inherited| inherited.chain);
+                PluginEvent::Awaited { runs: runs.ok_or(Dropped::Incomplete(action.as_str(), "callChain"))? }
+            }
+            Action::On | Action::Off if session.side.extensions.listeners && session.side.loaded => {
+                let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
+                PluginEvent::Listened { event, by_anybody: action == Action::On }
+            }
+            Action::On | Action::Once | Action::Off | Action::Await => return Err(Dropped::WrongWay(action.as_str())),
         };
         Ok(Some(Event::Peer(event)))
     }

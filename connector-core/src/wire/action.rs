@@ -22,6 +22,8 @@ pub enum Action {
     Notification,
     /// Cancel calls: by name and method, or by id between native peers.
     Cancel,
+    /// Further work waits for a call of a lent plugin. Only to the engine that lends it.
+    Await,
 }
 
 impl Action {
@@ -36,6 +38,7 @@ impl Action {
             Action::Emit => "emit",
             Action::Notification => "notification",
             Action::Cancel => "cancel",
+            Action::Await => "await",
         }
     }
 
@@ -49,6 +52,7 @@ impl Action {
             "emit" => Action::Emit,
             "notification" => Action::Notification,
             "cancel" => Action::Cancel,
+            "await" => Action::Await,
             _ => return None,
         })
     }

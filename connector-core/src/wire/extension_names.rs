@@ -21,12 +21,27 @@ pub struct Extensions {
     pub deadline: bool,
     /// A plugin that is stopping says so in a handshake message, `draining`, and the engine sends it no more requests.
     pub draining: bool,
+    /// A request carries the work that it is made for, in `callChain`. Only a plugin's end announces it, if the plugin is
+    /// lent by another engine.
+    pub call_chain: bool,
+    /// The engine tells which events are listened to, with `on` and `off`. Only a plugin's end announces it, if the plugin
+    /// is lent by another engine.
+    pub listeners: bool,
 }
 
 impl Extensions {
-    /// All extensions that this version supports.
-    pub const NATIVE: Extensions =
-        Extensions { cancel_by_id: true, error_kind: true, trace_context: true, deadline: true, draining: true };
+    /// The extensions that every end of this version announces.
+    pub const NATIVE: Extensions = Extensions {
+        cancel_by_id: true,
+        error_kind: true,
+        trace_context: true,
+        deadline: true,
+        draining: true,
+        call_chain: false,
+        listeners: false,
+    };
+    /// Those that the end of a lent plugin announces.
+    pub(crate) const LENT: Extensions = Extensions { call_chain: true, listeners: true, ..Extensions::NATIVE };
 }
 
 const CANCEL_BY_ID: &str = "cancelById";
@@ -34,6 +49,8 @@ const ERROR_KIND: &str = "errorKind";
 const TRACE_CONTEXT: &str = "traceContext";
 const DEADLINE: &str = "deadline";
 const DRAINING: &str = "draining";
+const CALL_CHAIN: &str = "callChain";
+const LISTENERS: &str = "listeners";
 
 /// A list of names. Unknown names belong to later versions.
 impl Serialize for Extensions {
@@ -44,6 +61,8 @@ impl Serialize for Extensions {
             (self.trace_context, TRACE_CONTEXT),
             (self.deadline, DEADLINE),
             (self.draining, DRAINING),
+            (self.call_chain, CALL_CHAIN),
+            (self.listeners, LISTENERS),
         ];
         serializer.collect_seq(known.iter().filter(|(on, _)| *on).map(|(_, name)| name))
     }
@@ -61,6 +80,8 @@ impl Extensions {
             trace_context: has(TRACE_CONTEXT),
             deadline: has(DEADLINE),
             draining: has(DRAINING),
+            call_chain: has(CALL_CHAIN),
+            listeners: has(LISTENERS),
         }
     }
 }

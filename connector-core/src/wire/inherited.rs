@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::json::{self, Reader};
-use super::{DecodeError, Extensions, TraceContext};
+use super::{CallChain, DecodeError, Extensions, TraceContext};
 
-/// What a request inherits from the call for which it is made (docs/protocol.md, section 6.5 and 6.6).
+/// What a request inherits from the call for which it is made (docs/protocol.md, section 6.5, 6.6 and 6.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inherited {
@@ -13,6 +13,8 @@ pub struct Inherited {
     pub trace: Option<TraceContext>,
     /// What is left of the caller's time, in whole milliseconds on the wire.
     pub time_left: Option<Duration>,
+    /// The work that it is made for, in a request to a plugin that another engine lends.
+    pub chain: Option<CallChain>,
 }
 
 impl Inherited {
@@ -20,13 +22,15 @@ impl Inherited {
     pub(crate) fn restricted_to(mut self: Box<Self>, announced: Extensions) -> Option<Box<Inherited>> {
         self.trace = self.trace.filter(|_| announced.trace_context);
         self.time_left = self.time_left.filter(|_| announced.deadline);
-        (self.trace.is_some() || self.time_left.is_some()).then_some(self)
+        self.chain = self.chain.filter(|_| announced.call_chain);
+        (*self != Inherited::default()).then_some(self)
     }
 
     /// The bytes that it holds, approximately.
     pub(crate) fn held_bytes(&self) -> usize {
         let state = |trace: &TraceContext| trace.tracestate().map_or(0, str::len);
-        size_of::<Inherited>() + self.trace.as_ref().map_or(0, |trace| trace.traceparent().len() + state(trace))
+        let chain = self.chain.as_ref().map_or(0, CallChain::bytes);
+        size_of::<Inherited>() + self.trace.as_ref().map_or(0, |trace| trace.traceparent().len() + state(trace)) + chain
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -44,6 +48,9 @@ impl Inherited {
             out.extend_from_slice(b",\"timeLeft\":");
             out.extend_from_slice(millis.to_string().as_bytes());
         }
+        if let Some(chain) = &self.chain {
+            chain.write(out);
+        }
     }
 }
 
@@ -53,6 +60,7 @@ pub(super) struct InheritedMembers {
     parent: Option<String>,
     state: Option<String>,
     time_left: Option<Duration>,
+    chain: Option<CallChain>,
 }
 
 impl InheritedMembers {
@@ -61,6 +69,7 @@ impl InheritedMembers {
         match member {
             "traceparent" => self.parent = json.string(|text| text.to_owned())?.ok(),
             "tracestate" => self.state = json.string(|text| text.to_owned())?.ok(),
+            "callChain" => self.chain = CallChain::read(json)?,
             _ => self.time_left = serde_json::from_str(json.raw()?).ok().and_then(duration),
         }
         Ok(())
@@ -68,7 +77,7 @@ impl InheritedMembers {
 
     pub(super) fn into_inherited(self) -> Option<Box<Inherited>> {
         let trace = self.parent.and_then(|parent| TraceContext::new(&parent, self.state.as_deref()));
-        let inherited = Inherited { trace, time_left: self.time_left };
+        let inherited = Inherited { trace, time_left: self.time_left, chain: self.chain };
         (inherited != Inherited::default()).then(|| Box::new(inherited))
     }
 }

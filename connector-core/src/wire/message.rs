@@ -40,7 +40,7 @@ pub struct Message {
     pub payload: Option<Payload>,
     /// Engine to plugin: the caller.
     pub request_info: Option<Box<RequestInfo>>,
-    /// Only in requests between native peers: the trace and the time limit of the call.
+    /// Only in requests between native peers: the trace, the time limit and the chain of the call.
     pub inherited: Option<Box<Inherited>>,
     /// The error of a failed response: a string or any other value. A falsy value in the JavaScript sense is not an
     /// error.

@@ -33,7 +33,9 @@ impl Message {
                 "errorKind" => message.error_kind = serde_json::from_str(json.raw()?).ok(),
                 "extensions" => message.extensions = Some(Extensions::read(json.raw()?)),
                 "draining" => message.draining = json.raw()? == "true",
-                "traceparent" | "tracestate" | "timeLeft" => inherited.get_or_insert_default().read(member, json)?,
+                "traceparent" | "tracestate" | "timeLeft" | "callChain" => {
+                    inherited.get_or_insert_default().read(member, json)?
+                }
                 _ => json.skip()?,
             }
             Ok(())

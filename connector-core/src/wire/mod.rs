@@ -1,6 +1,7 @@
 //! What crosses a link: messages, and what they are made of.
 
 mod action;
+mod call_chain;
 mod echo;
 mod error;
 mod extension_names;
@@ -15,6 +16,7 @@ mod request_info;
 mod trace_context;
 
 pub use self::action::{Action, ErrorKind};
+pub use self::call_chain::CallChain;
 pub use self::error::{DecodeError, PayloadError};
 pub use self::extension_names::Extensions;
 pub use self::id::Id;

@@ -24,6 +24,7 @@ mod fairness;
 mod handlers;
 mod handshake_timeout;
 mod health;
+mod lending;
 mod lifecycle;
 mod lifecycle_model;
 mod limits;

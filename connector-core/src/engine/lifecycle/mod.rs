@@ -70,6 +70,9 @@ impl EngineState {
         if profile.name.len() > MAX_NAME {
             return Err(RegisterError::NameTooLong { length: profile.name.len(), limit: MAX_NAME });
         }
+        if matches!(&source, Source::Local(plugin) if plugin.lent.is_some()) {
+            return Err(RegisterError::Lent(profile.name));
+        }
         let options = options.unwrap_or_else(|| (self.plugin_options)(&profile));
         if let Err(setting) = options.check() {
             return Err(RegisterError::Setting { plugin: profile.name, setting });

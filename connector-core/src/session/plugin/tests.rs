@@ -10,7 +10,7 @@ fn sent(session: &mut PluginSession<u32>) -> Vec<serde_json::Value> {
 }
 
 fn loaded(engine: serde_json::Value) -> PluginSession<u32> {
-    let mut session = PluginSession::new();
+    let mut session = PluginSession::new(Extensions::NATIVE);
     session.receive(message(engine)).unwrap().unwrap();
     sent(&mut session);
     session
@@ -22,7 +22,7 @@ fn published() -> serde_json::Value {
 
 #[test]
 fn the_handshake_is_requested_and_each_one_answered() {
-    let mut session: PluginSession<u32> = PluginSession::new();
+    let mut session: PluginSession<u32> = PluginSession::new(Extensions::NATIVE);
     assert_eq!(sent(&mut session)[0]["id"], -1);
     for (id, expected) in [(0, Some("probe")), (1, None)] {
         let mut hello = published();
@@ -39,7 +39,7 @@ fn the_handshake_is_requested_and_each_one_answered() {
 
 #[test]
 fn requests_before_the_handshake_are_refused_and_events_dropped() {
-    let mut session: PluginSession<u32> = PluginSession::new();
+    let mut session: PluginSession<u32> = PluginSession::new(Extensions::NATIVE);
     sent(&mut session);
     let early =
         message(serde_json::json!({"action": "request", "id": 4, "name": "probe", "key": "echo", "payload": []}));
@@ -95,4 +95,35 @@ fn only_a_native_engine_is_notified_of_a_withdrawn_call() {
         assert_eq!(cancel.map(|cancel| (cancel.action, cancel.id, cancel.name)), expected);
         assert!(session.transmit().is_none());
     }
+}
+
+#[test]
+fn only_a_lent_plugin_is_told_who_listens_and_waits() {
+    let on = || message(serde_json::json!({"action": "on", "name": "probe", "key": "saved"}));
+    let off = || message(serde_json::json!({"action": "off", "name": "probe", "key": "saved"}));
+    let runs = serde_json::json!({"hops": 0, "runs": ["a/x#1", "b/y#2"]});
+    let awaits = || message(serde_json::json!({"action": "await", "callChain": runs}));
+    for told in [on(), off(), awaits()] {
+        let dropped = loaded(published()).receive(told).unwrap_err();
+        assert!(matches!(dropped, Dropped::WrongWay(_)), "{dropped}");
+    }
+    let mut session: PluginSession<u32> = PluginSession::new(Extensions::LENT);
+    assert_eq!(session.receive(on()).unwrap_err(), Dropped::WrongWay("on"), "before the handshake");
+    session.receive(message(published())).unwrap().unwrap();
+    let extensions = sent(&mut session)[0]["extensions"].to_string();
+    assert!(extensions.ends_with(r#","callChain","listeners"]"#), "{extensions}");
+    for (told, expected) in [(on(), true), (off(), false)] {
+        match session.receive(told).unwrap() {
+            Some(Event::Peer(PluginEvent::Listened { event, by_anybody })) => {
+                assert_eq!((&*event, by_anybody), ("saved", expected));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    match session.receive(awaits()).unwrap() {
+        Some(Event::Peer(PluginEvent::Awaited { runs })) => assert_eq!(runs.runs().count(), 2),
+        other => panic!("{other:?}"),
+    }
+    let without = message(serde_json::json!({"action": "await"}));
+    assert_eq!(session.receive(without).unwrap_err(), Dropped::Incomplete("await", "callChain"));
 }

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::TraceContext;
 use crate::wire::json::strategy::nested;
+use crate::wire::{CallChain, TraceContext};
 
 fn decode(text: &str) -> Result<Message, DecodeError> {
     Message::decode(Bytes::copy_from_slice(text.as_bytes()))
@@ -92,11 +92,12 @@ proptest! {
     fn messages_survive_the_wire(
         action in prop::sample::select(vec![
             Action::Request, Action::Response, Action::On, Action::Once, Action::Off, Action::Emit,
-            Action::Notification, Action::Cancel,
+            Action::Notification, Action::Cancel, Action::Await,
         ]),
         id in any::<Option<i64>>(), name in ".*", key in prop::option::of(".*"),
         payload in prop::option::of(json()), from in ".*", path in prop::option::of(".*"),
         parent in "[0-9a-f-]{1,128}", state in prop::option::of("[ -~]{1,512}"), left in prop::option::of(any::<u32>()),
+        runs in prop::collection::vec(".{0,40}", 0..5),
     ) {
         let mut message = Message::new(action);
         message.id = id.map(Id::from);
@@ -107,7 +108,8 @@ proptest! {
         message.request_info = Some(Box::new(RequestInfo { from: from.into(), path, is_from_native: None }));
         let trace = TraceContext::new(&parent, state.as_deref());
         let time_left = left.map(|left| std::time::Duration::from_millis(left.into()));
-        message.inherited = Some(Box::new(Inherited { trace, time_left }));
+        let chain = (!runs.is_empty()).then(|| runs.into_iter().fold(CallChain::default(), CallChain::extended));
+        message.inherited = Some(Box::new(Inherited { trace, time_left, chain }));
         let back = Message::decode(message.encode().unwrap().into()).unwrap();
         prop_assert_eq!(back.action, message.action);
         prop_assert_eq!(back.id, message.id);
