@@ -87,7 +87,11 @@ fn mistakes_name_the_line_and_the_remedy() {
             "3:13",
             "NOT_SET: environment variable not found",
         ),
-        ("[plugins.a]\ncommand = \"./x --flag\"".to_owned(), "2:11", "pass its arguments separately, as the list \"args\""),
+        (
+            "[plugins.a]\ncommand = \"./x --flag\"".to_owned(),
+            "2:11",
+            "pass its arguments separately, as the list \"args\"",
+        ),
         ("[plugins.a]\ncommand = \" \"".to_owned(), "2:11", "the command is empty"),
         ("[plugins.manager]\ncommand = \"./x\"".to_owned(), "1:10", "the name manager is reserved"),
         ("[plugins.\"a.b\"]\ncommand = \"./x\"".to_owned(), "1:10", "must not be empty or contain a dot"),
