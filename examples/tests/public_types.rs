@@ -123,3 +123,16 @@ fn stp() {
     moved::<StpHub>();
     error::<StpListError>();
 }
+
+#[cfg(feature = "nats")]
+#[test]
+fn nats() {
+    use transport_nats::{
+        NatsConfig, NatsConnector, NatsLogin, NatsReplicas, NatsServer, ReplicaChange, ServeError, SubjectError,
+    };
+
+    shared::<(NatsConfig, NatsConnector, NatsLogin, ReplicaChange)>();
+    moved::<(NatsReplicas, NatsServer)>();
+    error::<ServeError>();
+    error::<SubjectError>();
+}

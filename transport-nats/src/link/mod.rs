@@ -16,24 +16,26 @@ mod frame;
 mod inbox;
 mod liveness;
 mod outbox;
+mod receiving;
+mod sending;
 mod wakers;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use async_nats::message::OutboundMessage;
-use async_nats::{Client, StatusCode, Subject, Subscriber};
-use connector_core::{Action, DecodeError, Excerpt, Link, LinkEnd, Message, SendError, Traffic};
-use futures_util::{SinkExt, StreamExt};
+use async_nats::{Client, Subject, Subscriber};
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, Traffic};
 
 use self::closing::Closing;
 pub(crate) use self::flow::FRAME_COST;
 use self::flow::{Incoming, Outgoing};
-use self::frame::{HEADER, Header, Kind};
+use self::frame::{HEADER, Kind};
 use self::inbox::Inbox;
 use self::liveness::{Due, Liveness};
 use self::outbox::Outbox;
+#[cfg(feature = "plugin")]
+pub(crate) use self::sending::gone;
 pub(crate) use self::wakers::Wakers;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
@@ -126,94 +128,6 @@ impl NatsLink {
         }
     }
 
-    /// Takes what has arrived. Returns whether there was something.
-    fn pump(&mut self) -> bool {
-        let mut any = false;
-        while matches!(self.state, State::Open | State::Closing(_)) {
-            match self.frames.poll_next_unpin(&mut Context::from_waker(&self.waker)) {
-                Poll::Ready(Some(message)) => {
-                    any = true;
-                    if let Err(end) = self.receive(message) {
-                        self.end(end);
-                    }
-                }
-                Poll::Pending if !self.connection.is_lost() => break,
-                Poll::Ready(None) | Poll::Pending => {
-                    any = true;
-                    self.end(LinkEnd::lost("the connection to the NATS server was lost"));
-                }
-            }
-        }
-        self.poll_due_frame();
-        any
-    }
-
-    fn receive(&mut self, message: async_nats::Message) -> Result<(), LinkEnd> {
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
-            return Err(LinkEnd::lost("the other end is gone: nothing subscribes to its subject of the session"));
-        }
-        let mut frame = message.payload;
-        self.traffic.received += frame.len() as u64;
-        let Some(header) = Header::read(&frame) else {
-            return Err(LinkEnd::BadFrame("something that is not a frame was published to the session".to_owned()));
-        };
-        let content = frame.split_off(HEADER);
-        self.liveness.heard();
-        if self.outgoing.acknowledged(header.read)? {
-            self.wakers.writer.wake();
-        }
-        if header.kind == Kind::Gone {
-            let reason = String::from_utf8_lossy(&content);
-            return Err(LinkEnd::lost(format!("the other end has left: {}", Excerpt::up_to(REASON, reason))));
-        }
-        self.incoming.check(&header)?;
-        match header.kind {
-            Kind::Data => {
-                self.incoming.data(content.len())?;
-                if let State::Closing(_) = self.state {
-                    self.incoming.consume(content.len());
-                    self.report_if_due();
-                } else {
-                    self.inbox.push(content);
-                    self.wakers.reader.wake();
-                }
-            }
-            Kind::Probe => self.due = Some(Kind::Status),
-            Kind::Close => {
-                self.incoming.numbered();
-                match &mut self.state {
-                    // It discards what this end sends, too.
-                    State::Closing(closing) => {
-                        closing.finished = true;
-                        self.due = Some(Kind::Closed);
-                    }
-                    _ => return Err(LinkEnd::Closed { code: None, reason: String::new() }),
-                }
-            }
-            Kind::Closed => match &mut self.state {
-                State::Closing(closing) => closing.finished = true,
-                _ => return Err(LinkEnd::BadFrame("the answer to a close that this end has not sent".to_owned())),
-            },
-            Kind::Status | Kind::Gone => {}
-        }
-        Ok(())
-    }
-
-    /// Nothing more arrives.
-    fn end(&mut self, end: LinkEnd) {
-        match &mut self.state {
-            State::Closing(closing) => closing.finished = true,
-            _ => {
-                // It may be alive, and be noticed to be gone only when it is silent for long.
-                if !matches!(end, LinkEnd::Closed { .. }) && !self.connection.is_lost() {
-                    self.leave(&end);
-                }
-                self.state = State::Ending(end);
-            }
-        }
-        self.wakers.wake_both();
-    }
-
     /// This end ends the link, and tells the other.
     fn fail(&mut self, end: LinkEnd) -> LinkEnd {
         self.leave(&end);
@@ -225,74 +139,6 @@ impl NatsLink {
         self.state = State::Ended(end.clone());
         self.wakers.writer.wake();
         end
-    }
-
-    /// Says, if there is room, that nobody is here any more.
-    fn leave(&mut self, reason: &dyn std::fmt::Display) {
-        let reason = Excerpt::up_to(REASON, reason).to_string();
-        let frame = [&[0; HEADER][..], reason.as_bytes()].concat();
-        let nobody = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(Ok(())) = self.client.poll_ready_unpin(nobody) {
-            self.publish(Kind::Gone, frame);
-        }
-    }
-
-    fn report_if_due(&mut self) {
-        if self.incoming.should_report() {
-            self.due.get_or_insert(Kind::Status);
-        }
-    }
-
-    /// Sends the frame without content that is due.
-    fn poll_due_frame(&mut self) {
-        let Some(kind) = self.due else { return };
-        if let Poll::Ready(ready) = self.client.poll_ready_unpin(&mut Context::from_waker(&self.waker)) {
-            self.due = None;
-            if ready.is_ok() {
-                self.publish(kind, vec![0; HEADER]);
-            }
-        }
-    }
-
-    /// The client must be ready. `frame` has room for the header.
-    fn publish(&mut self, kind: Kind, mut frame: Vec<u8>) {
-        let header = Header { kind, number: self.outgoing.number, read: self.incoming.report() };
-        match kind {
-            Kind::Data => self.outgoing.data(frame.len() - HEADER),
-            Kind::Close => self.outgoing.numbered(),
-            _ => {}
-        }
-        frame[..HEADER].copy_from_slice(&header.write());
-        self.traffic.sent += frame.len() as u64;
-        // If nobody listens, the server says so to this end. Data are followed by probes.
-        let reply = (kind == Kind::Probe).then(|| self.from.clone());
-        let message = OutboundMessage { subject: self.to.clone(), reply, payload: frame.into(), headers: None };
-        if let Err(error) = self.client.start_send_unpin(message) {
-            self.end(LinkEnd::lost(error));
-        }
-    }
-
-    /// Ready when every message has been passed to the client, or cannot be.
-    fn poll_send(&mut self) -> Poll<()> {
-        while let Some(length) = self.outbox.next_length() {
-            if !self.outgoing.may_send(length) {
-                self.pump();
-                if !self.outgoing.may_send(length) {
-                    return Poll::Pending;
-                }
-            }
-            match ready!(self.client.poll_ready_unpin(&mut Context::from_waker(&self.waker))) {
-                Ok(()) => {}
-                Err(_) => {
-                    self.pump();
-                    return Poll::Pending;
-                }
-            }
-            let Some(frame) = self.outbox.take() else { break };
-            self.liveness.used();
-            self.publish(Kind::Data, frame);
-        }
-        Poll::Ready(())
     }
 
     /// For the sending methods of a link that is not open.
@@ -439,10 +285,4 @@ impl Drop for NatsLink {
             self.leave(&"it dropped the link");
         }
     }
-}
-
-/// The frame of an end that leaves before it has a link.
-#[cfg(feature = "plugin")]
-pub(crate) fn gone() -> bytes::Bytes {
-    Header { kind: Kind::Gone, number: 0, read: 0 }.write().to_vec().into()
 }
