@@ -184,12 +184,12 @@ impl EngineState {
         let waiting: Vec<&str> = runs.collect();
         let mut calls = Vec::new();
         lock(&target.queue).visit(|call, _| {
-            if call.made_for.as_ref().is_some_and(|made_for| made_for.is_run(awaited)) {
+            if call.made_for().is_some_and(|made_for| made_for.is_run(awaited)) {
                 calls.push(Arc::clone(call));
             }
         });
         for call in calls {
-            let Some(made_for) = &call.made_for else { continue };
+            let Some(made_for) = call.made_for() else { continue };
             let added = made_for.add(&waiting);
             for maker in self.makers(added.iter().map(|run| &**run)) {
                 let mut waiting = lock(&made_for.waiting);
@@ -217,13 +217,13 @@ impl EngineState {
 /// All that waits for a call, as far as it has passed from one engine to another.
 fn waiting_for(call: &Call) -> CallChain {
     let mut chain = CallChain::default();
-    match &call.made_for {
+    match call.made_for() {
         Some(made_for) => {
             chain.at_least(made_for.chain.hops());
             made_for.add_to(&mut chain);
         }
         // What its plugin runs now, or what that is made for.
-        None => visit_work(call.requester(), |call, runs| match &call.made_for {
+        None => visit_work(call.requester(), |call, runs| match call.made_for() {
             Some(made_for) if runs => {
                 chain.at_least(made_for.chain.hops());
                 false
@@ -232,7 +232,7 @@ fn waiting_for(call: &Call) -> CallChain {
         }),
     }
     visit_work(call.requester(), |call, _| {
-        if let Some(made_for) = &call.made_for {
+        if let Some(made_for) = call.made_for() {
             made_for.add_to(&mut chain);
         }
         true
