@@ -19,8 +19,6 @@ use crate::wire::Name;
 /// A call, from entering its target's queue until its end.
 pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
-    /// The plugin whose method makes the call through another plugin's handle, or at another engine.
-    on_behalf_of: Option<Arc<Entry>>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
     /// When the call was created (0: irrelevant for reentrancy) and when it started to run (0: not yet), on the
@@ -31,8 +29,16 @@ pub(crate) struct Call {
     waiter: AtomicWaker,
     /// What it passes on to the calls that its target makes for it, once it runs.
     pub(super) scope: OnceLock<Arc<Scope>>,
+    origin: Option<Box<Origin>>,
+}
+
+// PERF: what few calls have is boxed together, so that a call is moved at once.
+/// For whom a call is made, if not for its caller alone.
+struct Origin {
+    /// The plugin whose method makes the call through another plugin's handle.
+    on_behalf_of: Option<Arc<Entry>>,
     /// If it is made for work of other engines.
-    pub(super) made_for: Option<Arc<MadeFor>>,
+    made_for: Option<Arc<MadeFor>>,
 }
 
 const PENDING: u8 = 0;
@@ -93,12 +99,17 @@ impl Call {
 
     /// The plugin on whose behalf the call is made.
     pub(super) fn requester(&self) -> &Arc<Entry> {
-        self.on_behalf_of.as_ref().unwrap_or(&self.caller)
+        self.origin.as_ref().and_then(|origin| origin.on_behalf_of.as_ref()).unwrap_or(&self.caller)
     }
 
     /// The borrowed plugins whose work at their own engines makes it, or waits for it.
     pub(super) fn makers(&self) -> Vec<Arc<Entry>> {
-        self.made_for.as_ref().map_or_else(Vec::new, |made_for| made_for.makers())
+        self.made_for().map_or_else(Vec::new, |made_for| made_for.makers())
+    }
+
+    /// What is known of the work of other engines that it is made for.
+    pub(super) fn made_for(&self) -> Option<&MadeFor> {
+        self.origin.as_ref()?.made_for.as_deref()
     }
 
     /// Lets the call run beyond the limit of its target, if it waits.
@@ -163,8 +174,7 @@ pub(super) fn cannot_call(method: &str, path: &str) -> String {
 }
 
 impl<'a> QueuedCall<'a> {
-    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle,
-    /// or at another engine.
+    /// Enters the target's queue. `on_behalf_of` is the plugin whose method makes the call through another plugin's handle.
     ///
     /// # Errors
     /// The queue is full.
@@ -179,9 +189,12 @@ impl<'a> QueuedCall<'a> {
         let requester = on_behalf_of.as_ref().unwrap_or(caller);
         // A caller that runs nothing cannot be part of a cycle.
         let recorded = requester.status() != Status::Active || made_for.is_some() || !lock(&requester.queue).is_idle();
+        let origin = match (on_behalf_of, made_for) {
+            (None, None) => None,
+            (on_behalf_of, made_for) => Some(Box::new(Origin { on_behalf_of, made_for })),
+        };
         let call = Arc::new(Call {
             caller: Arc::clone(caller),
-            on_behalf_of,
             target,
             method,
             created: if recorded { clock.tick() } else { 0 },
@@ -189,7 +202,7 @@ impl<'a> QueuedCall<'a> {
             state: AtomicU8::new(PENDING),
             waiter: AtomicWaker::new(),
             scope: OnceLock::new(),
-            made_for,
+            origin,
         });
         if recorded {
             lock(&call.requester().outgoing).push(Arc::clone(&call));

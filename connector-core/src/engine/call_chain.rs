@@ -185,13 +185,13 @@ impl EngineState {
         let mut calls = Vec::new();
         for one in with_replicas(target) {
             lock(&one.queue).visit(|call, _| {
-                if call.made_for.as_ref().is_some_and(|made_for| made_for.is_run(awaited)) {
+                if call.made_for().is_some_and(|made_for| made_for.is_run(awaited)) {
                     calls.push(Arc::clone(call));
                 }
             });
         }
         for call in calls {
-            let Some(made_for) = &call.made_for else { continue };
+            let Some(made_for) = call.made_for() else { continue };
             let added = made_for.add(&waiting);
             for maker in self.makers(added.iter().map(|run| &**run)) {
                 let mut waiting = lock(&made_for.waiting);
@@ -224,13 +224,13 @@ fn with_replicas(plugin: Arc<Entry>) -> impl Iterator<Item = Arc<Entry>> {
 /// All that waits for a call, as far as it has passed from one engine to another.
 fn waiting_for(call: &Call) -> CallChain {
     let mut chain = CallChain::default();
-    match &call.made_for {
+    match call.made_for() {
         Some(made_for) => {
             chain.at_least(made_for.chain.hops());
             made_for.add_to(&mut chain);
         }
         // What its plugin runs now, or what that is made for.
-        None => visit_work(call.requester(), |call, runs| match &call.made_for {
+        None => visit_work(call.requester(), |call, runs| match call.made_for() {
             Some(made_for) if runs => {
                 chain.at_least(made_for.chain.hops());
                 false
@@ -239,7 +239,7 @@ fn waiting_for(call: &Call) -> CallChain {
         }),
     }
     visit_work(call.requester(), |call, _| {
-        if let Some(made_for) = &call.made_for {
+        if let Some(made_for) = call.made_for() {
             made_for.add_to(&mut chain);
         }
         true
