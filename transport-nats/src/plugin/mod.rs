@@ -7,4 +7,4 @@ mod replicas;
 
 pub use connector::{NatsConnector, plugin};
 pub use known::ReplicaChange;
-pub use replicas::NatsReplicas;
+pub use replicas::{NatsReplicas, replicas};

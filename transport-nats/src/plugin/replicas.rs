@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use connector_core::{ConnectError, Excerpt, ReconnectDelays};
+use connector_core::{ConnectError, Excerpt, PlaceChange, Places, Profile, ReconnectDelays, Replicas, async_trait};
 use futures_util::StreamExt;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::connector::NatsConnector;
 use super::known::{Known, ReplicaChange};
 use crate::config::NatsConfig;
 use crate::connection::Connection;
@@ -102,6 +103,35 @@ impl NatsReplicas {
                 self.next_attempt = Some(Instant::now() + self.delays.next_delay());
             }
         }
+    }
+}
+
+/// The plugin `profile` (or just its name) with all the replicas that serve it at the NATS servers of `config`, as they come
+/// and go: to be registered with an engine, which holds a link to each.
+///
+/// # Errors
+/// The prefix or the name cannot be part of a subject.
+pub fn replicas(profile: impl Into<Profile>, config: NatsConfig) -> Result<Replicas, SubjectError> {
+    let profile = profile.into();
+    let places = NatsReplicas::new(&profile.name, config)?;
+    Ok(Replicas::new(profile).places(places))
+}
+
+#[async_trait]
+impl Places for NatsReplicas {
+    fn activated(&mut self) {
+        self.restart();
+    }
+
+    async fn next(&mut self) -> Option<PlaceChange> {
+        Some(match NatsReplicas::next(self).await {
+            ReplicaChange::Found { replica, url } => {
+                let connector = Box::new(NatsConnector::new(self.config.clone()));
+                PlaceChange::Found { replica, url, connector }
+            }
+            ReplicaChange::Draining { replica } => PlaceChange::Draining { replica },
+            ReplicaChange::Gone { replica } => PlaceChange::Gone { replica },
+        })
     }
 }
 
