@@ -123,7 +123,7 @@ pub mod tls;
 pub use client::{NatsServer, ServeError, serve};
 pub use config::{NatsConfig, NatsLogin};
 #[cfg(feature = "plugin")]
-pub use plugin::{NatsConnector, NatsReplicas, ReplicaChange, plugin};
+pub use plugin::{NatsConnector, NatsReplicas, ReplicaChange, plugin, replicas};
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub use subjects::SubjectError;
 
