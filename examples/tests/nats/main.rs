@@ -7,6 +7,8 @@ mod broker;
 #[cfg(has_nats)]
 mod programs;
 #[cfg(has_nats)]
+mod replicas;
+#[cfg(has_nats)]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -16,7 +16,7 @@ use crate::support::{
 /// The time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(LIMIT, future).await.expect("it hangs")
 }
 
@@ -30,7 +30,7 @@ async fn engine(config: NatsConfig) -> (Engine, PluginClient) {
     (engine, local)
 }
 
-fn signal(signal: &str, plugin: &Plugin) {
+pub(crate) fn signal(signal: &str, plugin: &Plugin) {
     assert!(Command::new("kill").args([signal, &plugin.pid().to_string()]).status().unwrap().success());
 }
 
