@@ -23,7 +23,7 @@ use crate::plugin::Scope;
 use crate::runtime::{self, BoxFuture, Timer};
 use crate::session::{EngineEvent, EngineSession, EngineSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{DecodeError, Inherited, JsonLimits, Message, Name};
+use crate::wire::{DecodeError, Extensions, Inherited, JsonLimits, Message, Name};
 
 pub(super) type EngineEndpoint = Endpoint<EngineRole>;
 
@@ -208,7 +208,7 @@ impl Role for EngineRole {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
                 let peer = exchange.session.peer();
-                self.remote.set_lent(peer.call_chain && peer.listeners);
+                self.remote.set_lent(peer.contain(Extensions::CALL_CHAIN | Extensions::LISTENERS));
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
                     if self.remote.is_lent() {
@@ -235,7 +235,7 @@ impl Role for EngineRole {
                         let scope = match inherited {
                             // Only a lender receives chains: a plugin knows none.
                             Some(inherited) => Some(Scope::received(Inherited { chain: None, ..*inherited })),
-                            None if exchange.session.peer().trace_context => None,
+                            None if exchange.session.peer().contain(Extensions::TRACE_CONTEXT) => None,
                             None => caller.trace_of_its_only_call(),
                         };
                         let work = async move {

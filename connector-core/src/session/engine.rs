@@ -224,7 +224,7 @@ impl Side for EngineSide {
                     // A missing key means all calls to a plugin; an unreadable key must not.
                     (_, Some(_)) if unreadable => return Err(Dropped::Incomplete("cancel", "key")),
                     // The published engine ignores the id.
-                    (id, Some(target)) if id.is_none() || !session.peer.cancel_by_id => {
+                    (id, Some(target)) if id.is_none() || !session.peer.contain(Extensions::CANCEL_BY_ID) => {
                         let method = key.filter(|key| !key.is_empty());
                         EngineEvent::CancelAll { target, method }
                     }

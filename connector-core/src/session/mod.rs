@@ -162,7 +162,7 @@ impl<S: Side, R> Session<S, R> {
     /// Forgets a call if it is still pending, and notifies a native peer. A published plugin does not support it, and
     /// a published engine would end every call of that method (docs/protocol.md, section 3.9).
     pub(crate) fn withdraw_call(&mut self, id: CallId) {
-        if self.pending.remove(&id).is_some() && self.peer.cancel_by_id {
+        if self.pending.remove(&id).is_some() && self.peer.contain(Extensions::CANCEL_BY_ID) {
             self.out.push_back(Message { id: Some(id.into()), ..Message::new(Action::Cancel) });
         }
     }
@@ -180,7 +180,7 @@ impl<S: Side, R> Session<S, R> {
             Ok(result) => response.payload = Some(result),
             Err(error) => {
                 let (kind, error) = S::error_to_wire(error);
-                response.error_kind = kind.filter(|_| self.peer.error_kind);
+                response.error_kind = kind.filter(|_| self.peer.contain(Extensions::ERROR_KIND));
                 response.error = Some(Box::new(error));
             }
         }

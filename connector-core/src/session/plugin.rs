@@ -66,7 +66,7 @@ impl<R> PluginSession<R> {
 
     /// Tells an engine that knows it that the plugin is stopping.
     pub(crate) fn drain(&mut self) {
-        if self.side.loaded && self.peer.draining {
+        if self.side.loaded && self.peer.contain(Extensions::DRAINING) {
             self.side.is_draining = true;
             self.prompt(true);
         }
@@ -220,11 +220,13 @@ impl Side for PluginSide {
                 Some(id) if id.is_given() => PluginEvent::CancelOne { id },
                 _ => return Err(Dropped::Incomplete("cancel", "id")),
             },
-            Action::Await if session.side.extensions.call_chain && session.side.loaded => {
+            Action::Await if session.side.extensions.contain(Extensions::CALL_CHAIN) && session.side.loaded => {
                 let runs = inherited.and_then(|inherited| inherited.chain);
                 PluginEvent::Awaited { runs: runs.ok_or(Dropped::Incomplete(action.as_str(), "callChain"))? }
             }
-            Action::On | Action::Off if session.side.extensions.listeners && session.side.loaded => {
+            Action::On | Action::Off
+                if session.side.extensions.contain(Extensions::LISTENERS) && session.side.loaded =>
+            {
                 let event = key.ok_or(Dropped::Incomplete(action.as_str(), "key"))?;
                 PluginEvent::Listened { event, by_anybody: action == Action::On }
             }

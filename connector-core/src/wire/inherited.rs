@@ -20,9 +20,9 @@ pub struct Inherited {
 impl Inherited {
     /// Without what the other end of a link has not announced; `None` if nothing is left.
     pub(crate) fn restricted_to(mut self: Box<Self>, announced: Extensions) -> Option<Box<Inherited>> {
-        self.trace = self.trace.filter(|_| announced.trace_context);
-        self.time_left = self.time_left.filter(|_| announced.deadline);
-        self.chain = self.chain.filter(|_| announced.call_chain);
+        self.trace = self.trace.filter(|_| announced.contain(Extensions::TRACE_CONTEXT));
+        self.time_left = self.time_left.filter(|_| announced.contain(Extensions::DEADLINE));
+        self.chain = self.chain.filter(|_| announced.contain(Extensions::CALL_CHAIN));
         (*self != Inherited::default()).then_some(self)
     }
 

@@ -112,7 +112,7 @@ impl Called {
 /// What reaches a program that serves the plugin.
 fn program() -> conformance::MemoryPlugin {
     let (connector, accepts, _) = memory();
-    let plugin = || Plugin::new("called").method("answer", async |n: usize| n).method("never", || pending::<()>());
+    let plugin = || Plugin::new("called").method("answer", async |n: usize| n).method("never", pending::<()>);
     tokio::spawn(serve(accepts, plugin, ClientConfig::default()));
     connector
 }
