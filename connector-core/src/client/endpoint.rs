@@ -88,6 +88,10 @@ impl PluginEndpoint {
 impl PluginRole {
     /// Ready with the link's end if the engine does not begin the handshake in time.
     fn poll_handshake(&mut self, cx: &mut Cx<'_>, link: &dyn Link) -> Poll<LinkEnd> {
+        // It has begun, and is answered once the lent plugin is active.
+        if self.lent.as_ref().is_some_and(|lent| matches!(lent.opening, Opening::InProgress(_))) {
+            return Poll::Pending;
+        }
         let Handshake::Awaited(timer) = &mut self.handshake else { return Poll::Pending };
         if self.shared.loaded.borrow().is_some() {
             self.handshake = Handshake::Completed;

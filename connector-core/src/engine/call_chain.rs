@@ -105,10 +105,13 @@ impl MadeFor {
     /// Stores further runs that wait for the call. Returns those that were not known.
     fn add(&self, runs: &[&str]) -> Vec<Box<str>> {
         let mut waiting = lock(&self.waiting);
+        let mut bytes = self.chain.bytes() + waiting.runs.iter().map(|run| run.len()).sum::<usize>();
         let mut added = Vec::new();
         for run in runs {
             let is_known = self.chain.runs().chain(waiting.runs.iter().map(|run| &**run)).any(|known| known == *run);
-            if !is_known && waiting.runs.len() < CallChain::MAX_RUNS {
+            let has_room = waiting.runs.len() < CallChain::MAX_RUNS && bytes + run.len() <= CallChain::MAX_BYTES;
+            if !is_known && has_room {
+                bytes += run.len();
                 waiting.runs.push((*run).into());
                 added.push((*run).into());
             }

@@ -234,7 +234,7 @@ impl LentSession {
         if guests.len() >= IDLE_GUESTS {
             guests.retain(|name, guest| name == MANAGER || Arc::strong_count(guest) > 1);
         }
-        if guests.len() >= MAX_GUESTS {
+        if guests.len() >= MAX_GUESTS && plugin != MANAGER {
             let borrower = &self.lent.borrower;
             return Err(Fault::new(format_args!(
                 "{MAX_GUESTS} plugins of {borrower} are calling {}. Try again later.",

@@ -227,11 +227,23 @@ impl EngineState {
                 }
             }
         }
-        let (by, current) = (caller.map_or_else(|| Profile::new(from), |caller| caller.profile()), entry.profile());
+        let by = caller.as_ref().map_or_else(|| Profile::new(from), |caller| caller.profile());
+        let current = entry.profile();
         let requester = current::caller();
         let allowed = async { self.policy.can_update_profile(&by, &current, &update).await };
         let allowed = decision(requester, &entry, "the policy's can_update_profile", allowed).await;
         allowed.unwrap_or_else(|| Err(UpdateError::Denied("the host's policy failed".to_owned())))?;
+        if let Location::Replicated(_) = &entry.location
+            && let Some(methods) = update.remove("methods")
+            && let Some(membership) = itself.and_then(|caller| caller.membership())
+        {
+            // Of each replica apart: a call goes only to those that list its method.
+            let methods: Vec<String> = serde_json::from_value(methods)
+                .map_err(|error| UpdateError::NotAProfile(cut(error.to_string()).into_owned()))?;
+            let checked = check_methods(&methods).and_then(|()| check_methods(&membership.methods_with(&methods)));
+            checked.map_err(UpdateError::NotAProfile)?;
+            membership.set_methods(methods);
+        }
         if let Location::Local(instance) = &entry.location
             && update.contains_key("methods")
         {

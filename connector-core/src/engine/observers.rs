@@ -181,7 +181,8 @@ impl OngoingCall<'_> {
     }
 
     pub(super) fn waits(&mut self) {
-        if self.waits_since.is_none() {
+        // A call that moves to another replica has started.
+        if self.waits_since.is_none() && self.started.is_none() {
             self.waits_since = Some(runtime::now());
             if self.observers.want(Interests::CALL_WAITS) {
                 self.tell(&Observation::CallWaits { call: self.seen() });
@@ -199,7 +200,13 @@ impl OngoingCall<'_> {
         let (url, replica) = target.remote().map(|remote| (&*remote.redacted_url, remote.replica())).unzip();
         let (call, mut trace) = (self.seen(), None);
         let started = Observation::CallStarted { call, waited: self.waited(now), url, replica: replica.flatten() };
-        for attached in self.observers.list.load().iter().filter(|one| one.number <= self.attached) {
+        for attached in self
+            .observers
+            .list
+            .load()
+            .iter()
+            .filter(|one| one.number <= self.attached && one.interests.contain_any_of(Interests::CALLS))
+        {
             guard::call(&self.observers.traces, "engine", "an observer", || {
                 if attached.interests.contain_any_of(Interests::CALL_STARTED) {
                     attached.observer.observe(&started);

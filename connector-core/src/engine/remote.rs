@@ -63,7 +63,8 @@ impl Queued for EngineCommand {
     fn weight(&self, waits: bool) -> usize {
         match self {
             EngineCommand::Call { args, .. } | EngineCommand::Notify { args, .. } => args.held_bytes(waits),
-            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } | EngineCommand::Await { .. } => 0,
+            EngineCommand::Await { runs } => runs.bytes(),
+            EngineCommand::Withdraw { .. } | EngineCommand::Listened { .. } => 0,
         }
     }
 
@@ -230,13 +231,19 @@ impl RemotePlugin {
 
     /// Tells the lender of the plugin that further work waits for a call.
     pub(super) fn awaited(&self, runs: CallChain) {
-        // An error means that the link has ended, and with it the call.
-        let _ = self.outbox.push(EngineCommand::Await { runs });
+        // Without it a call may wait until its time is over, whereas too many would end the link.
+        if self.outbox.backlog().0 < self.outbox.limits().capacity {
+            // An error means that the link has ended, and with it the call.
+            let _ = self.outbox.push(EngineCommand::Await { runs });
+        }
     }
 
     /// Tells the lender of the plugin if the first subscription to one of its events has begun, or the last has ended.
     pub(super) fn listened(&self, event: Name) {
-        if self.is_lent() {
+        // What is queued is looked up when it is sent.
+        let is_queued =
+            |one: &EngineCommand| matches!(one, EngineCommand::Listened { event: queued } if *queued == event);
+        if self.is_lent() && !self.outbox.any(is_queued) {
             // A new link begins with all that are listened to.
             let _ = self.outbox.push(EngineCommand::Listened { event });
         }

@@ -57,12 +57,13 @@ impl CallChain {
 
     /// Another run waits for the work.
     pub(crate) fn add(&mut self, run: &str) {
-        if self.runs.len() < Self::MAX_RUNS && !self.runs.iter().any(|known| **known == *run) {
+        let has_room = self.runs.len() < Self::MAX_RUNS && self.bytes() + run.len() <= Self::MAX_BYTES;
+        if has_room && !self.runs.iter().any(|known| **known == *run) {
             self.runs.push(run.into());
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.runs.iter().map(|run| run.len()).sum()
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::table::{Changes, Pair};
-use crate::statistics::{Calls, EdgeStatistics, LinkEntry, PluginStatistics};
+use crate::statistics::{Calls, LinkEntry, PluginStatistics};
 use crate::text::beginning;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -132,9 +132,7 @@ impl Sampler {
             }
             is_registered
         });
-        // A call that waits may name a plugin that does not exist. It will be counted as another's.
-        let is_counted = |edge: &EdgeStatistics| edge.calls.calls > 0 || registered.contains(&*edge.to);
-        for edge in snapshot.edges.into_iter().filter(is_counted) {
+        for edge in snapshot.edges {
             let pair: Pair = (Arc::from(&*edge.from), Arc::from(&*edge.to));
             let before = self.edges.get(&pair);
             let now = Rated {

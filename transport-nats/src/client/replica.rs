@@ -103,8 +103,9 @@ impl Subscribed {
             let session = unguessable().map_err(lost)?;
             let (up, down) = (subjects.up(&session), subjects.down(&session));
             let mut back = client.subscribe(down.clone()).await.map_err(lost)?;
-            let come = Announcement::Come { replica: id.clone() };
-            client.publish(subjects.announce(), write(&come)).await.map_err(lost)?;
+            let replica = id.clone();
+            let now = if draining { Announcement::Drain { replica } } else { Announcement::Come { replica } };
+            client.publish(subjects.announce(), write(&now)).await.map_err(lost)?;
             client.publish_with_reply(up.clone(), down.clone(), "".into()).await.map_err(lost)?;
             let needed = [subjects.open(), subjects.replica(id), subjects.discover(), subjects.announce(), up, down];
             let mut over = std::pin::pin!(tokio::time::sleep(CHECK));
@@ -150,6 +151,10 @@ pub(super) async fn answer(
         }
         return None;
     };
+    if matches!(request, Request::Open(_)) && *message.subject == *identity.subjects.discover() {
+        identity.trace_rubbish(&message.subject);
+        return None;
+    }
     let client = connection.client();
     let (up, down) = (identity.subjects.up(session), identity.subjects.down(session));
     let refused = |reason: String| Answer::Refused { replica: identity.id.clone(), reason };

@@ -208,6 +208,7 @@ impl ClientConnector for NatsServer {
     /// Leaves the queue group, so that engines find another replica, and announces it.
     fn stopping(&mut self) {
         self.draining = true;
+        self.subscribing = None;
         if let Some(subscribed) = &mut self.subscribed {
             subscribed.open = None;
         }

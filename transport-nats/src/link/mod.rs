@@ -182,8 +182,10 @@ impl Link for NatsLink {
             State::Ended(end) => return Err(end.clone().into()),
         }
         self.outbox.push(&message)?;
+        let named = message.name.is_some();
         match message.action {
-            Action::Request => self.awaited += 1,
+            // A request for the handshake has no name, and no response.
+            Action::Request if named => self.awaited += 1,
             Action::Cancel => self.awaited = self.awaited.saturating_sub(1),
             _ => {}
         }

@@ -25,6 +25,7 @@ impl NatsLink {
                 Poll::Ready(None) | Poll::Pending => {
                     any = true;
                     self.end(LinkEnd::lost("the connection to the NATS server was lost"));
+                    break;
                 }
             }
         }

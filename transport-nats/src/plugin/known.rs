@@ -61,6 +61,8 @@ impl Known {
 
     pub(super) fn answered(&mut self, answer: Replica, url: impl FnOnce(&str) -> String) {
         match (self.replicas.get_mut(&answer.id), answer.draining) {
+            // It has come back meanwhile: it was asked after it had said that it drains.
+            (Some(state), false) if state.draining && state.missed > 0 => self.found(answer.id, url),
             (Some(state), _) => {
                 state.missed = 0;
                 if answer.draining {
@@ -99,6 +101,7 @@ impl Known {
         if let Some(state) = self.replicas.get_mut(&replica)
             && !std::mem::replace(&mut state.draining, true)
         {
+            state.missed = 0;
             self.changes.push_back(ReplicaChange::Draining { replica });
         }
     }

@@ -32,7 +32,7 @@ pub(in crate::engine) async fn start(
 ) -> Result<(), ActivateError> {
     set.stopped().await;
     // If this future is dropped, so is the activation.
-    let mut on_drop = AbortUnlessKept(Some(plugin));
+    let mut on_drop = AbortUnlessKept(Some((engine.clone(), plugin)));
     set.begin();
     for member in set.members() {
         supervisor::join(engine.clone(), &member);
@@ -50,11 +50,15 @@ pub(in crate::engine) async fn start(
     }
 }
 
-struct AbortUnlessKept<'a>(Option<&'a Arc<Entry>>);
+struct AbortUnlessKept<'a>(Option<(Weak<EngineState>, &'a Arc<Entry>)>);
 
 impl Drop for AbortUnlessKept<'_> {
     fn drop(&mut self) {
-        if let Some(plugin) = self.0 {
+        if let Some((engine, plugin)) = &self.0 {
+            // Those that were found may have subscribed to events already.
+            if let Some(engine) = engine.upgrade() {
+                engine.isolate(plugin);
+            }
             plugin.abort_links();
         }
     }
@@ -139,8 +143,13 @@ impl Keeper {
         supervisor::join(self.engine.clone(), &member);
         // A deactivation may have missed it.
         if self.set.has_ended() {
+            if let Some(engine) = self.engine.upgrade() {
+                engine.isolate(&member);
+            }
             member.abort_links();
-            self.set.forget_found();
+            if let Some(membership) = member.membership() {
+                self.set.lock().remove(membership.id);
+            }
         }
     }
 

@@ -161,7 +161,7 @@ impl ReplicaSet {
         self.publish();
     }
 
-    /// Whether the plugin has no replica that a call could reach, now or later.
+    /// Whether the plugin is inactive.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.lock().link(), LinkState::Inactive)
     }
@@ -286,9 +286,13 @@ impl Membership {
         }
     }
 
-    /// The replica has had no link since the activation, and an attempt to make one has failed.
+    /// The replica has had no link since the activation, and an attempt to make one has failed. That counts until the plugin
+    /// is active.
     pub(in crate::engine) fn attempt_failed(&self, url: &str, end: &LinkEnd) {
         let Some(set) = self.set.upgrade() else { return };
+        if !matches!(set.lock().link(), LinkState::Connecting) {
+            return;
+        }
         let mut attempts = lock(&set.attempts);
         let before = attempts.ended.iter().position(|(id, ..)| *id == self.id).map(|at| attempts.ended.remove(at));
         let (last, was_final) = before.map(|(_, end, was_final)| (end, was_final)).unzip();

@@ -11,7 +11,7 @@ use crate::plugin::CAN_DEACTIVATE;
 /// The replicas of one plugin. `T` is what the owner knows of each.
 #[derive(Debug)]
 pub(super) struct Set<T> {
-    // PERF: docs/performance.md, "Replicas": apart from the members, so that a choice among 1,000 reads 24 KB in a row.
+    // PERF: docs/performance.md, "Replicas": apart from the members, so that a choice among 1,000 reads 32 KB in a row.
     slots: Vec<Slot>,
     /// In the order of `slots`.
     members: Vec<T>,
