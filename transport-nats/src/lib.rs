@@ -25,7 +25,7 @@
 //! ```
 //!
 //! Answers go to a session's `up` subject as well, so that neither end uses an inbox (`_INBOX.>`), which others could read.
-//! `docs/protocol.md`, section 7.8, specifies the messages.
+//! The messages are those of docs/protocol.md, section 7.8.
 //!
 //! # Permissions
 //! A NATS server without users lets every program that reaches it serve and call every plugin. Give each plugin and each host a

@@ -45,7 +45,7 @@ fn the_readable_head_is_returned_if_a_response_may_be_expected() {
 
 #[test]
 fn a_message_fits_two_cache_lines() {
-    assert_eq!((size_of::<Message>(), size_of::<Option<Id>>()), (120, 16));
+    assert_eq!((size_of::<Message>(), size_of::<Option<Id>>()), (128, 16));
 }
 
 #[test]
