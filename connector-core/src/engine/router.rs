@@ -108,7 +108,8 @@ impl EngineState {
             return Ok(());
         }
         let maker = attended.as_ref().and_then(|attended| attended.maker());
-        let activation = self.activate_on_demand(caller, maker, target, method, path);
+        // Boxed because it would be part of this future several times, and a call's stack has room for each.
+        let activation = Box::pin(self.activate_on_demand(caller, maker, target, method, path));
         match attended {
             None => activation.await?,
             Some(attended) => attended.wait_for(activation).await?,

@@ -22,6 +22,17 @@ pub(crate) struct EngineSide {
     draining: bool,
 }
 
+impl EngineSide {
+    /// What the engine makes use of. Only one that names itself borrows plugins: any other plugin that said that it is lent
+    /// would learn of other engines' work.
+    fn usable(&self, announced: Extensions) -> Extensions {
+        match self.engine {
+            Some(_) => announced,
+            None => announced.without(Extensions::CALL_CHAIN | Extensions::LISTENERS),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
     /// The plugin answered a handshake, with its methods if it lists them.
@@ -177,13 +188,13 @@ impl Side for EngineSide {
                 if session.side.handshakes.len() >= MAX_HANDSHAKES {
                     return Err(Dropped::HandshakeFlood);
                 }
-                session.peer = extensions.unwrap_or(session.peer);
+                session.peer = extensions.map_or(session.peer, |announced| session.side.usable(announced));
                 session.side.draining |= draining;
                 session.handshake();
                 return Ok(draining.then_some(Event::Peer(EngineEvent::Draining)));
             }
             Action::Response if session.side.take_handshake(id.as_ref()) => {
-                session.peer = extensions.unwrap_or_default();
+                session.peer = session.side.usable(extensions.unwrap_or_default());
                 return Ok(Some(handshake_answer(key.as_deref(), payload, error)));
             }
             Action::Response => return session.response_arrived(id, payload, error, error_kind),

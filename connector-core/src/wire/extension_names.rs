@@ -54,6 +54,10 @@ impl Extensions {
         self.0 & those.0 == those.0
     }
 
+    pub(crate) const fn without(self, those: Extensions) -> Extensions {
+        Extensions(self.0 & !those.0)
+    }
+
     fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(extension, _)| self.contain(*extension)).map(|(_, name)| name)
     }
