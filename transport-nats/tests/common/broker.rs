@@ -64,6 +64,11 @@ impl Broker {
         format!("nats://{}", self.address)
     }
 
+    /// Stops it without ending it: its connections stay, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        let _ = Command::new("kill").args(["-STOP", &self.server.id().to_string()]).status();
+    }
+
     /// Kills it at once.
     pub(crate) fn kill(&mut self) {
         let _ = self.server.kill();

@@ -70,3 +70,17 @@ async fn a_server_is_killed_and_restarted_under_load() {
     }
     within(engine.shutdown()).await;
 }
+
+#[tokio::test]
+async fn a_close_ends_when_the_server_does() {
+    let mut broker = broker();
+    let _replica = Replica::start(config(&broker)).await;
+    let (engine, _local) = engine(config(&broker)).await;
+    // The close is not answered.
+    broker.freeze();
+    let closing = tokio::spawn(async move { engine.shutdown().await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!closing.is_finished());
+    broker.kill();
+    within(closing).await.unwrap();
+}
