@@ -14,6 +14,8 @@ mod permissions;
 mod replicas;
 #[cfg(has_nats)]
 mod rubbish;
+#[cfg(all(has_nats, feature = "service"))]
+mod service;
 #[cfg(has_nats)]
 mod sizes;
 #[cfg(has_nats)]
