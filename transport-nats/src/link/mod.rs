@@ -157,6 +157,12 @@ impl NatsLink {
     }
 }
 
+/// Whether a request is counted until its response. A handshake is not: nobody responds to a plugin's, which the engine's
+/// follows.
+fn counts(message: &Message) -> bool {
+    message.key.as_deref() != Some("handshake")
+}
+
 impl Link for NatsLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
@@ -183,7 +189,7 @@ impl Link for NatsLink {
         }
         self.outbox.push(&message)?;
         match message.action {
-            Action::Request => self.awaited += 1,
+            Action::Request if counts(&message) => self.awaited += 1,
             Action::Cancel => self.awaited = self.awaited.saturating_sub(1),
             _ => {}
         }
@@ -216,7 +222,7 @@ impl Link for NatsLink {
                     self.report_if_due();
                     self.poll_due_frame();
                     let message = Message::decode(text);
-                    if matches!(&message, Ok(message) if message.action == Action::Response) {
+                    if matches!(&message, Ok(message) if message.action == Action::Response && counts(message)) {
                         self.awaited = self.awaited.saturating_sub(1);
                     }
                     return Poll::Ready(Ok(message));

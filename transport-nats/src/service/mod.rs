@@ -133,7 +133,12 @@ impl NatsService {
                     let _ = tokio::time::timeout(limit, self.serve(&mut running, never.as_mut())).await;
                     return Ok(());
                 }
-                End::ConnectionLost => drop(running),
+                End::ConnectionLost => {
+                    drop(running);
+                    // async-nats may have made the connection again: what it brings to this instance would get no answer.
+                    self.instance.stop();
+                    self.instance.requests.clear();
+                }
             }
             tokio::select! {
                 biased;

@@ -7,6 +7,10 @@ mod broker;
 #[cfg(has_nats)]
 mod connect;
 #[cfg(has_nats)]
+mod idle;
+#[cfg(has_nats)]
+mod lending;
+#[cfg(has_nats)]
 mod losses;
 #[cfg(has_nats)]
 mod permissions;
