@@ -61,6 +61,20 @@ struct Instance {
 /// Serves the methods of the plugin `plugin` as an instance of a NATS service: see [services](crate#services). Each request
 /// is a call by `caller`, a plugin of the engine, with its permissions. Must be called within a tokio runtime. Cancel safe.
 ///
+/// ```no_run
+/// use connector_core::{Engine, Plugin};
+/// use transport_nats::NatsConfig;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new();
+/// engine.register(Plugin::new("calculator").method("add", |a: i64, b: i64| async move { a + b }))?;
+/// let gate = engine.register(Plugin::new("gate"))?;
+/// engine.manager().activate("gate").await?;
+/// let service = transport_nats::service(gate, "calculator", NatsConfig::new("nats://127.0.0.1:4222")).await?;
+/// service.until(tokio::time::sleep(std::time::Duration::from_secs(3600))).await?;
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// The plugin is unknown, lists no method whose name can be part of a subject, or has such a name itself; otherwise as
 /// [`NatsServer::bind`](crate::NatsServer::bind).
