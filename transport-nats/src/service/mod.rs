@@ -1,5 +1,6 @@
 //! A plugin's methods as a NATS service (ADR-32), for programs that use NATS alone.
 
+mod instance;
 mod request;
 
 use std::fmt;
@@ -9,23 +10,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_nats::service::{Request, Service, ServiceExt};
-use connector_core::{ConnectError, Excerpt, PluginClient, Profile, ReconnectDelays, TraceLimit};
-use futures_util::stream::{BoxStream, FuturesUnordered, SelectAll};
+use async_nats::service::Request;
+use connector_core::{Excerpt, PluginClient, Profile, ReconnectDelays, TraceLimit};
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::broadcast;
 
+use self::instance::Instance;
 use self::request::{Calls, answer, error};
-use crate::client::{ServeError, check_allowed};
+use crate::client::ServeError;
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
 use crate::link::Wakers;
-use crate::subjects::{Subjects, is_token, unguessable};
+use crate::subjects::{Subjects, is_token};
 
 /// The bounds of the delays between attempts to reach the server again.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Without a version in the profile: a service must have one.
-const VERSION: &str = "0.0.0";
 
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
@@ -49,15 +47,6 @@ enum End {
     ConnectionLost,
 }
 
-/// An instance over one connection.
-struct Instance {
-    connection: Arc<Connection>,
-    forbidden: broadcast::Receiver<Forbidden>,
-    subjects: Vec<String>,
-    service: Option<Service>,
-    requests: SelectAll<BoxStream<'static, (Arc<str>, Request)>>,
-}
-
 /// Serves the methods of the plugin `plugin` as an instance of a NATS service: see [services](crate#services). Each request
 /// is a call by `caller`, a plugin of the engine, with its permissions. Must be called within a tokio runtime. Cancel safe.
 ///
@@ -76,8 +65,8 @@ struct Instance {
 /// ```
 ///
 /// # Errors
-/// The plugin is unknown, lists no method whose name can be part of a subject, or has such a name itself; otherwise as
-/// [`NatsServer::bind`](crate::NatsServer::bind).
+/// The plugin is unknown, its name or none of its methods' can be a service's, or the list of its methods is longer than a
+/// message may be (about 400 methods by default); otherwise as [`NatsServer::bind`](crate::NatsServer::bind).
 pub async fn service(caller: PluginClient, plugin: &str, config: NatsConfig) -> Result<NatsService, ServeError> {
     config.check()?;
     let subjects = Subjects::new(&config.prefix, plugin)?;
@@ -237,72 +226,8 @@ async fn start_again(profile: &Profile, subjects: &Subjects, config: &NatsConfig
     }
 }
 
-impl Instance {
-    /// Subscribes, and checks that the server allows what an instance does.
-    async fn new(profile: &Profile, subjects: &Subjects, config: &NatsConfig) -> Result<Instance, ServeError> {
-        let limit = config.connect_timeout;
-        let starting = async {
-            let connection = config.connections.get(config).await?;
-            let forbidden = connection.forbidden();
-            let mut builder = connection.client().service_builder();
-            if let Some(description) = &profile.description {
-                builder = builder.description(description);
-            }
-            let version = profile.version.as_deref().filter(|version| is_version(version)).unwrap_or(VERSION);
-            let service = builder.start(&profile.name, version).await.map_err(lost)?;
-            let id = service.info().await.id;
-            let (group, name) = (service.group(subjects.calls()), &profile.name);
-            let (service, requests) = (Some(service), SelectAll::new());
-            let mut instance = Instance { connection, forbidden, subjects: Vec::new(), service, requests };
-            for verb in ["PING", "INFO", "STATS"] {
-                let (all, named) = (format!("$SRV.{verb}"), format!("$SRV.{verb}.{name}"));
-                instance.subjects.extend([format!("{named}.{id}"), named, all]);
-            }
-            for method in profile.methods.iter().flatten() {
-                let endpoint = group.endpoint_builder().name(method).add(method).await.map_err(lost)?;
-                instance.subjects.push(format!("{}.{method}", subjects.calls()));
-                let method: Arc<str> = method.as_str().into();
-                instance.requests.push(endpoint.map(move |request| (Arc::clone(&method), request)).boxed());
-            }
-            let token = unguessable().map_err(lost)?;
-            let (nobody, back) = (format!("_INBOX.{token}"), format!("{}.{token}", subjects.calls()));
-            let Instance { connection, forbidden, subjects: own, .. } = &mut instance;
-            check_allowed(connection, forbidden, &nobody, &back, own).await?;
-            Ok(instance)
-        };
-        match tokio::time::timeout(limit, starting).await {
-            Ok(instance) => instance,
-            Err(_) => Err(ConnectError::TimedOut(limit).into()),
-        }
-    }
-
-    /// Takes no more requests.
-    fn stop(&mut self) {
-        if let Some(service) = self.service.take() {
-            let _ = service.stop().now_or_never();
-        }
-    }
-}
-
-/// Otherwise the task that answers to discovery would stay.
-impl Drop for Instance {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Whether it is of the form `1.2.3`.
-fn is_version(text: &str) -> bool {
-    let is_number = |part: &str| part.parse::<u64>().is_ok_and(|number| number.to_string() == part);
-    text.split('.').count() == 3 && text.split('.').all(is_number)
-}
-
 impl fmt::Debug for NatsService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsService").field("subjects", &self.subject("*")).finish_non_exhaustive()
     }
-}
-
-fn lost(error: impl ToString) -> ConnectError {
-    ConnectError::failed(error.to_string())
 }

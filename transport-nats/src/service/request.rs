@@ -9,7 +9,7 @@ use bytes::Bytes;
 use connector_core::{CallError, Excerpt, Payload, PayloadError, PluginClient, Refusal};
 
 /// Longest text of an error, in characters. It is sent in a header.
-const MAX_TEXT: usize = 500;
+pub(super) const MAX_TEXT: usize = 500;
 
 /// Who is called, by whom, and within which limits.
 pub(super) struct Calls {

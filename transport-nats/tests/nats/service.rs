@@ -222,7 +222,11 @@ async fn a_plugin_that_cannot_be_a_service_is_an_error() {
     let (engine, gate) = gate().await;
     engine.register(Plugin::new("a b").method("x", || async {})).unwrap();
     engine.register(Plugin::new("odd").method("a.b", || async {})).unwrap();
-    for (name, why) in [("a b", "named"), ("odd", "no method"), ("nobody", "not registered"), ("", "name")] {
+    let many = (0..1000).fold(Plugin::new("many"), |many, n| many.method(&format!("m{n}"), || async {}));
+    engine.register(many).unwrap();
+    for (name, why) in
+        [("a b", "named"), ("odd", "no method"), ("many", "1000 methods"), ("nobody", "not registered"), ("", "name")]
+    {
         let error = within(transport_nats::service(gate.clone(), name, config(&broker))).await.unwrap_err();
         assert!(error.to_string().contains(why), "{name}: {error}");
     }
