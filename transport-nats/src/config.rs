@@ -88,6 +88,13 @@ pub struct NatsConfig {
     /// Time without progress after which closing a link is abandoned. Closing takes at most five times this in total.
     /// Default: 1 s.
     pub close_timeout: Duration,
+    /// A [service](crate#services): how many requests an instance runs at once. A further one is answered with the code
+    /// 503. Default: 256.
+    pub max_requests: usize,
+    /// A [service](crate#services): total time for a request, in the plugin's queue and running, after which it is cancelled
+    /// and answered with the code 504. Default: 30 s. The plugin's own
+    /// [`queue_timeout`](connector_core::PluginOptions::queue_timeout) applies as well.
+    pub request_timeout: Duration,
     #[cfg(any(feature = "client", feature = "plugin"))]
     #[debug(skip)]
     pub(crate) connections: Connections,
@@ -110,6 +117,8 @@ impl NatsConfig {
             silence: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(1),
+            max_requests: 256,
+            request_timeout: Duration::from_secs(30),
             #[cfg(any(feature = "client", feature = "plugin"))]
             connections: Connections::default(),
         }
@@ -226,6 +235,20 @@ impl NatsConfig {
         self.close_timeout = limit;
         self
     }
+
+    /// Sets [`max_requests`](NatsConfig#structfield.max_requests). Default: 256.
+    #[must_use]
+    pub fn max_requests(mut self, requests: usize) -> NatsConfig {
+        self.max_requests = requests;
+        self
+    }
+
+    /// Sets [`request_timeout`](NatsConfig#structfield.request_timeout). Default: 30 s.
+    #[must_use]
+    pub fn request_timeout(mut self, limit: Duration) -> NatsConfig {
+        self.request_timeout = limit;
+        self
+    }
 }
 
 #[cfg(any(feature = "client", feature = "plugin"))]
@@ -241,6 +264,8 @@ impl NatsConfig {
         BadSetting::lasts("NatsConfig::silence", self.silence)?;
         BadSetting::lasts("NatsConfig::connect_timeout", self.connect_timeout)?;
         BadSetting::lasts("NatsConfig::close_timeout", self.close_timeout)?;
+        BadSetting::not_zero("NatsConfig::max_requests", self.max_requests)?;
+        BadSetting::lasts("NatsConfig::request_timeout", self.request_timeout)?;
         BadSetting::lasts(
             "NatsConfig::silence beyond probe_interval",
             self.silence.saturating_sub(self.probe_interval),
@@ -280,6 +305,8 @@ mod tests {
             ("silence", config().silence(second).probe_interval(second)),
             ("connect_timeout", config().connect_timeout(Duration::ZERO)),
             ("close_timeout", config().close_timeout(Duration::ZERO)),
+            ("max_requests", config().max_requests(0)),
+            ("request_timeout", config().request_timeout(Duration::ZERO)),
             ("token", config().token("")),
         ] {
             let error = bad.check().unwrap_err().to_string();

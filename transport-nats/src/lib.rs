@@ -4,6 +4,8 @@
 //!   "client" means the engine's client, the plugin.
 //! - [`plugin`](plugin()) and [`NatsConnector`] (feature `plugin`) are the engine's end. [`NatsReplicas`] watches who serves
 //!   a plugin.
+//! - `service` and `NatsService` (feature `service`) offer a plugin's methods to programs that use NATS alone: see
+//!   [services](#services).
 //! - [`NatsConfig`] has the servers, the login, limits and timeouts. Both ends use the same type.
 //!
 //! `client` and `plugin` are enabled by default. A link is a *session* of one engine and one replica, with numbered frames,
@@ -41,6 +43,13 @@
 //!             publish: ["plugins.probe.session.*.up", "plugins.probe.announce"]
 //!             subscribe: ["plugins.probe.open", "plugins.probe.replica.*.open", "plugins.probe.discover",
 //!                         "plugins.probe.session.*.down"] } }
+//!         # Only for services:
+//!         { user: gateway, password: "…", permissions: {
+//!             publish: ["_INBOX.>"]
+//!             subscribe: ["plugins.probe.call.*", "$SRV.*", "$SRV.*.probe", "$SRV.*.probe.*"] } }
+//!         { user: caller, password: "…", permissions: {
+//!             publish: ["plugins.probe.call.*", "$SRV.>"]
+//!             subscribe: ["_INBOX.>"] } }
 //!     ]
 //! }
 //! ```
@@ -48,6 +57,42 @@
 //! The server then makes sure that a plugin speaks only as itself. It refuses a forbidden subject asynchronously; serving and
 //! connecting check this and fail with an error that names the subject. Hosts that share a user can hear each other's
 //! sessions: give them different prefixes, or NATS accounts. Sessions are not encrypted, apart from TLS to the server.
+//!
+//! # Services
+//! With the feature `service`, an engine offers a plugin's methods as a NATS service
+//! ([ADR-32](https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-32.md)) to programs that know nothing of
+//! plugins, such as the command `nats`:
+//!
+//! ```text
+//! $ nats req plugins.calculator.call.add '[1, 2]'
+//! 3
+//! $ nats micro info calculator
+//! ```
+//!
+//! `service(caller, "calculator", config)` makes an instance, and each program that does makes another: NATS sends each request
+//! to one of them (queue group `q`). The plugin may run in the engine's process or behind any transport. A request is a JSON array
+//! of arguments, or empty, and its answer the result as JSON; each is one NATS message. It is a call by `caller`, a plugin of the
+//! engine: access rules, the queue, the limits and observers see this name, and not the requester, whom NATS does not tell.
+//!
+//! | `Nats-Service-Error-Code` | what happened |
+//! | --- | --- |
+//! | 400 | not an array, or arguments that the method does not accept |
+//! | 403 | an access rule denies the call |
+//! | 404 | the plugin or the method is not there any more |
+//! | 413 | the request is longer than [`NatsConfig::max_message`] |
+//! | 500 | an error of the method, or a result longer than one message may be |
+//! | 502 | the link to the plugin was lost; the method may have run |
+//! | 503 | busy ([`NatsConfig::max_requests`], or the plugin's queue), stopping or not active; try again later |
+//! | 504 | [`NatsConfig::request_timeout`] or the plugin's `queue_timeout` has passed; the call is cancelled |
+//!
+//! `Nats-Service-Error` has the text. The methods are those that the profile lists when the service starts, without those of the
+//! plugin's own services and those whose names have other characters than `A-Z a-z 0-9 _ -`. The version is the profile's, if it
+//! is of the form `1.2.3`, and otherwise `0.0.0`.
+//!
+//! A request is not a link: if the connection or the instance is lost, the requester hears nothing, and its own time limit
+//! ends it. Who may call is decided by the server's [permissions](#permissions): there, `gateway` serves and `caller` calls.
+//! Callers that share `_INBOX.>` can read each other's answers. If they must not, let each have an inbox prefix of its own, as
+//! NATS's clients can, and let `gateway` publish to those.
 //!
 //! # Losses
 //! | what happens | how a link ends | when |
@@ -73,6 +118,8 @@
 //! | a plugin handshake | 10 s | `ClientConfig::handshake_timeout` |
 //! | a close without progress; in all | 1 s; 5 s | [`NatsConfig::close_timeout`] |
 //! | requests that a replica answers at once | 256 | none |
+//! | requests that an instance of a service runs at once | 256 | [`NatsConfig::max_requests`] |
+//! | a request to a service | 30 s | [`NatsConfig::request_timeout`] |
 //!
 //! What foreign programs publish to a replica's subjects is ignored, and traced at most once a second.
 //!
@@ -115,6 +162,8 @@ mod control;
 mod link;
 #[cfg(feature = "plugin")]
 mod plugin;
+#[cfg(feature = "service")]
+mod service;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod subjects;
 pub mod tls;
@@ -124,6 +173,8 @@ pub use client::{NatsServer, ServeError, serve};
 pub use config::{NatsConfig, NatsLogin};
 #[cfg(feature = "plugin")]
 pub use plugin::{NatsConnector, NatsReplicas, ReplicaChange, plugin, replicas};
+#[cfg(feature = "service")]
+pub use service::{NatsService, service};
 #[cfg(any(feature = "client", feature = "plugin"))]
 pub use subjects::SubjectError;
 

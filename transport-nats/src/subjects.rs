@@ -44,7 +44,7 @@ fn quoted(text: &str) -> String {
     format!("{:?}", Excerpt::up_to(64, text))
 }
 
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
@@ -124,6 +124,12 @@ impl Subjects {
     /// From the engine to the replica.
     pub(crate) fn down(&self, session: &str) -> String {
         format!("{}.session.{session}.down", self.base)
+    }
+
+    /// The group of a service's endpoints. Each method is one more token.
+    #[cfg(feature = "service")]
+    pub(crate) fn calls(&self) -> String {
+        format!("{}.call", self.base)
     }
 
     /// The session to whose engine an answer to `reply` goes. Nothing else may be answered: it would be published with the

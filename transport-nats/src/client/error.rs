@@ -17,6 +17,9 @@ pub enum ServeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server does not allow this program to use one of the plugin's subjects.
-    #[error("the replica cannot serve: {0}")]
+    #[error("the plugin cannot be served: {0}")]
     Forbidden(String),
+    /// The plugin cannot be a NATS service: its name, its profile or its methods.
+    #[error("{0}")]
+    Service(String),
 }

@@ -2,25 +2,18 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subscriber};
 use connector_core::{ConnectError, Excerpt, TraceLimit};
-use futures_util::StreamExt;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 
 use super::ServeError;
+use super::allowed::check_allowed;
 use crate::config::NatsConfig;
 use crate::connection::{Connection, Forbidden};
 use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write};
 use crate::link::{NatsLink, Opened, Place};
 use crate::subjects::{Subjects, unguessable};
-
-/// Time for the answer that the check waits for, which does not come if another program listens to everything.
-const CHECK: Duration = Duration::from_millis(500);
-/// Time for what the server has refused to get from the connection's task to this one.
-const GRACE: Duration = Duration::from_millis(20);
 
 /// What stays the same when the connection changes.
 #[derive(Debug)]
@@ -98,32 +91,14 @@ impl Subscribed {
             };
             let own = client.subscribe(subjects.replica(id)).await.map_err(lost)?;
             let discover = client.subscribe(subjects.discover()).await.map_err(lost)?;
-            // Published to nobody as a session's frame is, so that the server's answer shows that everything before it
-            // was processed.
-            let session = unguessable().map_err(lost)?;
-            let (up, down) = (subjects.up(&session), subjects.down(&session));
-            let mut back = client.subscribe(down.clone()).await.map_err(lost)?;
             let replica = id.clone();
             let now = if draining { Announcement::Drain { replica } } else { Announcement::Come { replica } };
             client.publish(subjects.announce(), write(&now)).await.map_err(lost)?;
-            client.publish_with_reply(up.clone(), down.clone(), "".into()).await.map_err(lost)?;
-            let needed = [subjects.open(), subjects.replica(id), subjects.discover(), subjects.announce(), up, down];
-            let mut over = std::pin::pin!(tokio::time::sleep(CHECK));
-            loop {
-                tokio::select! {
-                    biased;
-                    Ok(refusal) = forbidden.recv() => {
-                        if needed.iter().any(|subject| refusal.is_about(subject)) {
-                            return Err(ServeError::Forbidden(refusal.to_string()));
-                        }
-                    }
-                    back = back.next() => match back {
-                        Some(_) => over.as_mut().reset(Instant::now() + GRACE),
-                        None => return Err(lost("the connection to the NATS server was lost").into()),
-                    },
-                    () = &mut over => break,
-                }
-            }
+            // As a session's frames are.
+            let session = unguessable().map_err(lost)?;
+            let (up, down) = (subjects.up(&session), subjects.down(&session));
+            let needed = [subjects.open(), subjects.replica(id), subjects.discover(), subjects.announce()];
+            check_allowed(&connection, &mut forbidden, &up, &down, &needed).await?;
             Ok(Subscribed { open, own, discover, forbidden, connection: Arc::clone(&connection) })
         };
         match tokio::time::timeout(limit, subscribing).await {

@@ -157,6 +157,12 @@ impl NatsLink {
     }
 }
 
+/// Whether a request is counted until its response. A handshake is not: nobody responds to a plugin's, which the engine's
+/// follows.
+fn counts(message: &Message) -> bool {
+    message.key.as_deref() != Some("handshake")
+}
+
 impl Link for NatsLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if !matches!(self.state, State::Open) {
@@ -182,10 +188,8 @@ impl Link for NatsLink {
             State::Ended(end) => return Err(end.clone().into()),
         }
         self.outbox.push(&message)?;
-        let named = message.name.is_some();
         match message.action {
-            // A request for the handshake has no name, and no response.
-            Action::Request if named => self.awaited += 1,
+            Action::Request if counts(&message) => self.awaited += 1,
             Action::Cancel => self.awaited = self.awaited.saturating_sub(1),
             _ => {}
         }
@@ -218,7 +222,7 @@ impl Link for NatsLink {
                     self.report_if_due();
                     self.poll_due_frame();
                     let message = Message::decode(text);
-                    if matches!(&message, Ok(message) if message.action == Action::Response) {
+                    if matches!(&message, Ok(message) if message.action == Action::Response && counts(message)) {
                         self.awaited = self.awaited.saturating_sub(1);
                     }
                     return Poll::Ready(Ok(message));

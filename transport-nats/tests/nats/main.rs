@@ -7,6 +7,10 @@ mod broker;
 #[cfg(has_nats)]
 mod connect;
 #[cfg(has_nats)]
+mod idle;
+#[cfg(has_nats)]
+mod lending;
+#[cfg(has_nats)]
 mod losses;
 #[cfg(has_nats)]
 mod permissions;
@@ -14,6 +18,8 @@ mod permissions;
 mod replicas;
 #[cfg(has_nats)]
 mod rubbish;
+#[cfg(all(has_nats, feature = "service"))]
+mod service;
 #[cfg(has_nats)]
 mod sizes;
 #[cfg(has_nats)]

@@ -8,24 +8,31 @@ use transport_nats::{NatsConnector, NatsServer, ServeError};
 
 use crate::support::{Replica, broker_with, config, engine, within};
 
+/// From the documentation of the crate, as it stands there.
+fn documented() -> String {
+    let lines = include_str!("../../src/lib.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let lines = lines.skip_while(|line| *line != " authorization {").take_while(|line| *line != " ```");
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
 /// As documented, and a user who may do nothing that concerns plugins.
-const USERS: &str = r#"
-authorization {
-    users = [
-        { user: host, password: pw, permissions: {
-            publish: ["plugins.*.open", "plugins.*.replica.*.open", "plugins.*.discover", "plugins.*.session.*.down"]
-            subscribe: ["plugins.*.session.*.up", "plugins.*.announce"] } }
-        { user: probe, password: pw, permissions: {
-            publish: ["plugins.probe.session.*.up", "plugins.probe.announce"]
-            subscribe: ["plugins.probe.open", "plugins.probe.replica.*.open", "plugins.probe.discover",
-                        "plugins.probe.session.*.down"] } }
-        { user: spy, password: pw, permissions: { publish: ["spy.>"], subscribe: ["spy.>", "_INBOX.>"] } }
-    ]
-}"#;
+pub(crate) fn users() -> String {
+    let spy = r#"{ user: spy, password: pw, permissions: { publish: ["spy.>"], subscribe: ["spy.>", "_INBOX.>"] } }"#;
+    documented().replace("\"…\"", "pw").replace("    ]\n", &format!("        {spy}\n    ]\n"))
+}
+
+#[test]
+fn both_documents_have_the_same_permissions() {
+    let chapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/beyond-one-machine.md");
+    // A package of this crate is without it.
+    if let Ok(chapter) = std::fs::read_to_string(chapter) {
+        assert!(chapter.contains(&documented()));
+    }
+}
 
 #[tokio::test]
 async fn with_the_documented_permissions_everything_works_and_a_spy_hears_nothing() {
-    let (broker, _directory) = broker_with(USERS);
+    let (broker, _directory) = broker_with(&users());
     let spy = async_nats::ConnectOptions::with_user_and_password("spy".to_owned(), "pw".to_owned());
     let spy = spy.connect(broker.url()).await.unwrap();
     let mut heard = Vec::new();
@@ -49,7 +56,7 @@ async fn with_the_documented_permissions_everything_works_and_a_spy_hears_nothin
 
 #[tokio::test]
 async fn a_user_without_the_permissions_is_told_the_subject() {
-    let (broker, _directory) = broker_with(USERS);
+    let (broker, _directory) = broker_with(&users());
     let error = within(NatsServer::bind("probe", config(&broker).user_and_password("spy", "pw"))).await.unwrap_err();
     assert!(matches!(error, ServeError::Forbidden(_)), "{error:?}");
     assert!(error.to_string().contains("plugins.probe."), "{error}");
