@@ -22,6 +22,6 @@ async fn an_idle_session_is_quiet() {
     while frames.next().now_or_never().is_some() {
         count += 1;
     }
-    // A probe and its answer, after 5 s.
-    assert!(count <= 2, "{count} frames in 2 s");
+    // At most a probe of each end and its answer, if this takes 5 s.
+    assert!(count <= 4, "{count} frames in 2 s");
 }
