@@ -1,6 +1,6 @@
 //! The rustls types in this crate's configuration.
 //!
-//! Build them from here and the version always matches. [`rustls`] is the whole crate, for certificates, keys
+//! Build them from here and the version always matches. `rustls` is the whole crate, for certificates, keys
 //! and builders.
 //!
 //! ```
@@ -21,4 +21,6 @@
 //! ```
 
 #[doc(no_inline)]
-pub use rustls::{self, ClientConfig};
+pub use rustls;
+#[doc(no_inline)]
+pub use rustls::ClientConfig;
