@@ -4,7 +4,7 @@ const WebSocket = require('ws')
 
 exports['a page reconnects after the engine restarted, and says so if the token is another'] = async ({ host, view }) => {
   const first = await host('--quiet', '--token', 'fixed')
-  const viewer = await view(first.url, { expected: /WebSocket connection|ERR_CONNECTION_REFUSED|403/ })
+  const viewer = await view(first.url, { expected: /WebSocket connection|ERR_(CONNECTION|SOCKET|EMPTY)|403/ })
   await viewer.live()
   await viewer.call('calculator', 'add', '[1, 2]')
   await viewer.shows('.events', 'added')
