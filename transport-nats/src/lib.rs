@@ -2,8 +2,8 @@
 //!
 //! - [`serve`] and [`NatsServer`] (feature `client`) are the plugin's end: a *replica*. As in the published packages,
 //!   "client" means the engine's client, the plugin.
-//! - [`plugin`](plugin()) and [`NatsConnector`] (feature `plugin`) are the engine's end. [`NatsReplicas`] watches who serves
-//!   a plugin.
+//! - [`plugin`](plugin()) and [`NatsConnector`] (feature `plugin`) are the engine's end: a link to any replica. With
+//!   [`replicas`](replicas()) the engine has a link to each; [`NatsReplicas`] watches who serves a plugin.
 //! - `service` and `NatsService` (feature `service`) offer a plugin's methods to programs that use NATS alone: see
 //!   [services](#services).
 //! - [`NatsConfig`] has the servers, the login, limits and timeouts. Both ends use the same type.

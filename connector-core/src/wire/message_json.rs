@@ -45,7 +45,9 @@ impl Message {
         }
         let Some(Some(action)) = action else { return Err(no_action(frame)) };
         message.action = action;
-        message.inherited = inherited.and_then(InheritedMembers::into_inherited);
+        if let Some(members) = inherited {
+            message.inherited = members.into_inherited();
+        }
         if !raw.is_empty() {
             message.id = Some(Id::with_raw_members(message.id, raw));
         }
