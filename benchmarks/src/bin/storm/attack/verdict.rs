@@ -20,8 +20,9 @@ const LINK_MIB: u64 = (64 * MIB + 64 * MIB / 10) / MIB;
 /// The same over socket.io, whose libraries hold up to four more copies of the largest message on its way.
 #[cfg(feature = "socketio")]
 const SOCKETIO_LINK_MIB: u64 = (128 * MIB + 128 * MIB / 10) / MIB;
-/// What the services of one session of a hub pin together, at most, and a tenth.
-const SESSION_MIB: u64 = (256 * MIB + 256 * MIB / 10) / MIB;
+/// What the services of one session of a hub pin together, at most, a tenth, and the message of 256 KiB that each of the
+/// attack's 48 connections is reading or writing, which is the transport's.
+const SESSION_MIB: u64 = (256 * MIB + 256 * MIB / 10 + 48 * MIB / 4) / MIB;
 /// A newcomer is let in within this time.
 const LET_IN: Duration = Duration::from_secs(2);
 /// The 99th percentile of the latency of calls by others.
