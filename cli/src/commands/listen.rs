@@ -124,7 +124,7 @@ impl Source {
             Source::At(viewer) => Ok(match viewer.event().await? {
                 ViewerEvent::Args(args) => Happened::Args(line(&compact(args.get()))),
                 ViewerEvent::Missed(events) => missed(events),
-                // It is told before the connection ends, or not, and nothing but the engine's end ends this subscription.
+                // Only the end of the engine ends this subscription. This message may arrive before the connection closes.
                 ViewerEvent::Ended => {
                     return Err(Failure::lost("the connection to the inspector is lost: the engine has ended"));
                 }

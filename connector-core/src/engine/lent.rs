@@ -36,8 +36,8 @@ impl Engine {
     /// ```
     ///
     /// The borrower must name itself ([`PluginOptions::engine_name`]); an engine with another name is refused. A name is
-    /// not a secret: whoever may connect can claim it, so serve each borrower at an address of its own, with a token that
-    /// only it has.
+    /// not a secret, and any peer that can connect may use it, so serve each borrower at an
+    /// address of its own, with a token that only it has.
     ///
     /// A call by the borrower's plugin `editor` is a call by `away/editor` here: access rules and the policy see that name.
     /// What the borrower's engine itself requests comes from `away/manager`: the activation of the plugin, if it is behind a
@@ -132,7 +132,7 @@ impl LentSession {
         engine.change(Change::Activate, borrower, None, name).await.map_err(Fault::new)
     }
 
-    /// The plugin's methods, which the borrower is told now.
+    /// The plugin's methods, as they are about to be sent to the borrower.
     pub(crate) fn tell_methods(&self) -> Vec<String> {
         let methods = self.methods();
         lock(&self.told).clone_from(&methods);

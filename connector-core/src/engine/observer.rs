@@ -24,8 +24,8 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The trace context that continues with a call to its target, in place of the caller's: for example that of a span
     /// that the observer has begun for it. Called at most once for each call, after its
-    /// [`CallStarted`](Observation::CallStarted) if the observer is told that, under the same conditions as [`observe`](Observer::observe). Of several
-    /// observers, the one that was attached first and returns a context decides. Default: the caller's context continues.
+    /// [`CallStarted`](Observation::CallStarted) if the observer wants that, under the same conditions as
+    /// [`observe`](Observer::observe). Of several observers, the one that was attached first and returns a context decides. Default: the caller's context continues.
     fn trace(&self, call: &ObservedCall<'_>) -> Option<TraceContext> {
         let _ = call;
         None

@@ -1,4 +1,4 @@
-//! The observers of an engine, and the calls that they are told of. Without an observer, each place costs a branch.
+//! An engine's observers, and the calls that they observe. Without an observer, each place costs a branch.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};

@@ -151,7 +151,7 @@ impl RemotePlugin {
         }
     }
 
-    /// Whether another engine lends it, and is told what each call is made for.
+    /// Whether another engine lends it. If so, each call carries its chain.
     pub(super) fn is_lent(&self) -> bool {
         self.is_lent.load(Ordering::Relaxed)
     }

@@ -45,7 +45,7 @@ impl CallChain {
         self
     }
 
-    /// A chain of runs, in a message that is no request.
+    /// A chain of runs for a message other than a request.
     pub(crate) fn of_runs(runs: Vec<Box<str>>) -> CallChain {
         CallChain { hops: 0, runs }
     }

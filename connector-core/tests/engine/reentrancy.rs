@@ -63,7 +63,7 @@ async fn reentrant_calls_bypass_the_queue() {
 
 /// Two simultaneous callers: X calls A which calls B, Y calls B which calls A. Each inner call is made while the other
 /// plugin is busy.
-fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier>) -> Plugin {
+pub(crate) fn meet(name: &'static str, other: &'static str, barrier: std::sync::Arc<Barrier>) -> Plugin {
     Plugin::new(name).method("inner", || async { 1 }).method("cross", move |ctx: Context| {
         let barrier = barrier.clone();
         async move {

@@ -14,6 +14,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 use super::Party;
+use crate::reentrancy::meet;
 use crate::support::{behind_memory, settle, soon};
 
 /// Relays along a path of plugins: `via ["b", "a"]` calls `via ["a"]` of b, which calls `via []` of a.
@@ -207,17 +208,6 @@ async fn a_published_plugin_sees_no_chain() {
     let _call = a.host.start::<Value>("x", "via", (["plain"],));
     let request = peer.recv().await;
     assert_eq!(request.get("callChain"), None, "{request}");
-}
-
-/// Two simultaneous calls, one in each engine: each is made while the other's plugin is busy.
-pub(super) fn meet(name: &'static str, other: &'static str, barrier: Arc<Barrier>) -> Plugin {
-    Plugin::new(name).method("inner", || async { 1 }).method("cross", move |ctx: Context| {
-        let barrier = barrier.clone();
-        async move {
-            barrier.wait().await;
-            ctx.client().call::<i64>(other, "inner", ()).await
-        }
-    })
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::Party;
-use super::chains::{meet, relay, via};
+use super::chains::{relay, via};
+use crate::reentrancy::meet;
 use crate::support::{Notes, settle, soon};
 
 /// A plugin with one replica, which this program serves.
