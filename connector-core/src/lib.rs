@@ -128,7 +128,7 @@ pub use connector::{
 pub use engine::{
     Access, CallOutcome, Choice, DefaultPolicy, Direction, Engine, EngineBuilder, Interests, LinkState, Observation,
     ObservedCall, Observer, Observing, Operation, PlaceChange, Places, PluginManager, PluginOptions, Policy,
-    Registration, Replicas, UrlTransform,
+    Registration, Replicas, RunningCall, RunningCalls, UrlTransform,
 };
 pub use error::{
     ActivateError, CallError, Fault, LendError, LinkLost, Refusal, RegisterError, ServiceError, UpdateError,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 /// The first `max` bytes of a text, or a few less if a character would be split.
 pub(crate) fn beginning(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
+    if text.len() <= max {
+        return text;
+    }
+    let mut end = max;
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(super) caller: Arc<Entry>,
     pub(super) target: Arc<Entry>,
     pub(super) method: Name,
+    /// The target or the path of its service, as it is called.
+    pub(super) path: Name,
     /// When the call was created (0: irrelevant for reentrancy) and when it started to run (0: not yet), on the
     /// engine's logical clock.
     pub(super) created: u64,
@@ -183,6 +185,7 @@ impl<'a> QueuedCall<'a> {
         caller: &Arc<Entry>,
         on_behalf_of: Option<Arc<Entry>>,
         target: Arc<Entry>,
+        path: Name,
         method: Name,
         made_for: Option<Arc<MadeFor>>,
     ) -> Result<QueuedCall<'a>, Refusal> {
@@ -197,6 +200,7 @@ impl<'a> QueuedCall<'a> {
             caller: Arc::clone(caller),
             target,
             method,
+            path,
             created: if recorded { clock.tick() } else { 0 },
             started: AtomicU64::new(0),
             state: AtomicU8::new(PENDING),

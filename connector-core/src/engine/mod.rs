@@ -24,6 +24,7 @@ mod remote;
 mod replicas;
 mod request_queue;
 mod router;
+mod running_calls;
 mod subscriber_capacity;
 mod supervisor;
 
@@ -48,6 +49,7 @@ pub use options::{PluginOptions, UrlTransform};
 pub use policy::{DefaultPolicy, Policy};
 pub use registration::Registration;
 pub use replicas::{Choice, PlaceChange, Places, Replicas};
+pub use running_calls::{RunningCall, RunningCalls};
 
 use self::access::Rule;
 use self::call::LogicalClock;
@@ -343,7 +345,7 @@ impl Engine {
     /// # Ok(()) }
     /// ```
     pub fn observe(&self, observer: impl Observer) -> Observing {
-        self.0.0.observers.add(observer)
+        self.0.0.observers.add(Arc::downgrade(&self.0.0), observer)
     }
 
     /// Deactivates every plugin gracefully and concurrently: deactivation hooks run, and links are closed. Each plugin

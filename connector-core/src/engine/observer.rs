@@ -4,6 +4,7 @@ use std::ops::{BitOr, Sub};
 use std::time::Duration;
 
 use super::link_state::LinkState;
+use super::running_calls::RunningCalls;
 use crate::error::CallError;
 use crate::wire::{DecodeError, Message, Payload, TraceContext};
 
@@ -22,9 +23,15 @@ pub trait Observer: Send + Sync + 'static {
         Interests::ALL
     }
 
+    /// It is attached to an engine. From now on it can ask for the calls that run there, for example to show them without
+    /// being told of each call's start. Default: does nothing.
+    fn attached(&self, running: RunningCalls) {
+        drop(running);
+    }
+
     /// The trace context that continues with a call to its target, in place of the caller's: for example that of a span
-    /// that the observer has begun for it. Called at most once for each call, after its
-    /// [`CallStarted`](Observation::CallStarted) if the observer wants that, under the same conditions as
+    /// that the observer has begun for it. Called at most once for each call, after the
+    /// observer was told that it has [started](Observation::CallStarted), under the same conditions as
     /// [`observe`](Observer::observe). Of several observers, the one that was attached first and returns a context decides. Default: the caller's context continues.
     fn trace(&self, call: &ObservedCall<'_>) -> Option<TraceContext> {
         let _ = call;
@@ -52,7 +59,7 @@ pub struct Interests(pub(super) u8);
 impl Interests {
     /// [`Observation::CallQueued`].
     pub const CALL_QUEUED: Interests = Interests(1);
-    /// [`Observation::CallWaits`].
+    /// [`Observation::CallWaits`], and the [`Observation::CallStarted`] of calls that have waited.
     pub const CALL_WAITS: Interests = Interests(1 << 1);
     /// [`Observation::CallStarted`].
     pub const CALL_STARTED: Interests = Interests(1 << 2);
@@ -181,11 +188,19 @@ pub enum Observation<'a> {
 }
 
 impl Observation<'_> {
+    /// The kinds of a call's start.
+    pub(super) fn kind_of_start(call: &ObservedCall<'_>) -> Interests {
+        match call.has_waited {
+            true => Interests::CALL_STARTED | Interests::CALL_WAITS,
+            false => Interests::CALL_STARTED,
+        }
+    }
+
     pub(super) fn kind(&self) -> Interests {
         match self {
             Observation::CallQueued { .. } => Interests::CALL_QUEUED,
             Observation::CallWaits { .. } => Interests::CALL_WAITS,
-            Observation::CallStarted { .. } => Interests::CALL_STARTED,
+            Observation::CallStarted { call, .. } => Observation::kind_of_start(call),
             Observation::CallEnded { .. } => Interests::CALL_ENDED,
             Observation::Event { .. } => Interests::EVENT,
             Observation::Link { .. } => Interests::LINK,

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::EngineState;
 use super::entry::Entry;
 use super::observer::{CallOutcome, Interests, Observation, ObservedCall, Observer};
+use super::running_calls::RunningCalls;
 use crate::error::CallError;
 use crate::guard;
 use crate::plugin::Scope;
@@ -44,6 +46,8 @@ struct Attached {
     interests: Interests,
     /// How many were attached before, and with it.
     number: u64,
+    /// Ends with this.
+    _is_attached: Arc<()>,
 }
 
 type List = Vec<Arc<Attached>>;
@@ -74,11 +78,13 @@ impl Observers {
         }
     }
 
-    pub(super) fn add(self: &Arc<Self>, observer: impl Observer) -> Observing {
-        let (interests, observer) = (observer.interests(), Box::new(observer));
+    pub(super) fn add(self: &Arc<Self>, engine: Weak<EngineState>, observer: impl Observer) -> Observing {
+        let (interests, observer, is_attached) = (observer.interests(), Box::new(observer), Arc::new(()));
+        let running = RunningCalls::new(engine, Arc::downgrade(&is_attached));
+        guard::call(&self.traces, "engine", "an observer", || observer.attached(running));
         let changing = lock(&self.changing);
         let number = self.attached.load(Ordering::Relaxed) + 1;
-        let attached = Arc::new(Attached { observer, interests, number });
+        let attached = Arc::new(Attached { observer, interests, number, _is_attached: is_attached });
         self.replace(changing, self.list.load().iter().chain([&attached]).cloned().collect());
         Observing { observers: Arc::clone(self), attached }
     }
@@ -100,15 +106,18 @@ impl Observers {
     }
 
     pub(super) fn tell(&self, observation: &Observation<'_>) {
-        self.tell_first(u64::MAX, observation);
+        self.tell_first(u64::MAX, observation, |_| {});
     }
 
     /// Tells those that were attached first.
-    fn tell_first(&self, number: u64, observation: &Observation<'_>) {
+    fn tell_first(&self, number: u64, observation: &Observation<'_>, mut then: impl FnMut(&dyn Observer)) {
         let kind = observation.kind();
         let wants = |one: &&Arc<Attached>| one.number <= number && one.interests.contain_any_of(kind);
         for attached in self.list.load().iter().filter(wants) {
-            guard::call(&self.traces, "engine", "an observer", || attached.observer.observe(observation));
+            guard::call(&self.traces, "engine", "an observer", || {
+                attached.observer.observe(observation);
+                then(&*attached.observer);
+            });
         }
     }
 
@@ -167,7 +176,7 @@ pub(crate) struct OngoingCall<'a> {
 
 impl OngoingCall<'_> {
     fn tell(&self, observation: &Observation<'_>) {
-        self.observers.tell_first(self.attached, observation);
+        self.observers.tell_first(self.attached, observation, |_| {});
     }
 
     fn seen(&self) -> ObservedCall<'_> {
@@ -197,25 +206,18 @@ impl OngoingCall<'_> {
             return None;
         }
         self.started = Some(now);
-        let (url, replica) = target.remote().map(|remote| (&*remote.redacted_url, remote.replica())).unzip();
-        let (call, mut trace) = (self.seen(), None);
-        let started = Observation::CallStarted { call, waited: self.waited(now), url, replica: replica.flatten() };
-        for attached in self
-            .observers
-            .list
-            .load()
-            .iter()
-            .filter(|one| one.number <= self.attached && one.interests.contain_any_of(Interests::CALLS))
-        {
-            guard::call(&self.observers.traces, "engine", "an observer", || {
-                if attached.interests.contain_any_of(Interests::CALL_STARTED) {
-                    attached.observer.observe(&started);
-                }
-                if trace.is_none() {
-                    trace = attached.observer.trace(&call);
-                }
-            });
+        let call = self.seen();
+        if !self.observers.want(Observation::kind_of_start(&call)) {
+            return None;
         }
+        let (url, replica) = target.remote().map(|remote| (&*remote.redacted_url, remote.replica())).unzip();
+        let started = Observation::CallStarted { call, waited: self.waited(now), url, replica: replica.flatten() };
+        let mut trace = None;
+        self.observers.tell_first(self.attached, &started, |observer| {
+            if trace.is_none() {
+                trace = observer.trace(&call);
+            }
+        });
         trace
     }
 

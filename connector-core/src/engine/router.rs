@@ -30,7 +30,7 @@ macro_rules! queue_and_run {
         let (engine, caller): (&Arc<EngineState>, &Arc<Entry>) = ($engine, $caller);
         let on_behalf_of = engine.on_behalf_of(caller);
         let made_for = $attended.as_ref().and_then(|attended| attended.made_for());
-        let queued = QueuedCall::enter(&engine.clock, caller, on_behalf_of, $target, $exposed, made_for)?;
+        let queued = QueuedCall::enter(&engine.clock, caller, on_behalf_of, $target, $path, $exposed, made_for)?;
         let target = queued.target();
         if !queued.has_started() {
             if engine.chains.is_in_use() {
@@ -51,7 +51,7 @@ macro_rules! queue_and_run {
             None => own_end,
             Some(callers) => Some(own_end.map_or(callers, |own| own.min(callers))),
         };
-        let mut running = engine.start(&queued, $path, $handler, $args, scope, end)?;
+        let mut running = engine.start(&queued, $handler, $args, scope, end)?;
         let until_ended = poll_fn(|cx| match running.poll_ended(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => queued.poll_ended(cx).map(Err),
@@ -139,13 +139,13 @@ impl EngineState {
     fn start<'a>(
         self: &Arc<Self>,
         queued: &'a QueuedCall<'_>,
-        path: Name,
         handler: Option<Handler>,
         args: Payload,
         scope: Option<Arc<Scope>>,
         end: Option<Instant>,
     ) -> Result<Running<'a>, CallError> {
         let (caller, target, method) = (queued.caller(), queued.target(), queued.method().clone());
+        let path = queued.call().path.clone();
         match &target.location {
             Location::Local(_) if current::is_too_deep() => {
                 let (target, caller) = (target.name.to_string(), caller.name.to_string());

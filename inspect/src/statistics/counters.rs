@@ -41,11 +41,12 @@ impl Counters {
         self.sums.calls.waiting = self.sums.calls.waiting.saturating_sub(1);
     }
 
-    pub(super) fn started(&mut self, has_waited: bool) {
-        if has_waited {
-            self.waits_no_more();
-        }
+    pub(super) fn runs(&mut self) {
         self.sums.calls.running += 1;
+    }
+
+    pub(super) fn runs_no_more(&mut self) {
+        self.sums.calls.running = 0;
     }
 
     pub(super) fn ended(
@@ -56,7 +57,6 @@ impl Counters {
         error: Option<LastError>,
     ) {
         if let Some(ran) = ran {
-            self.sums.calls.running = self.sums.calls.running.saturating_sub(1);
             let duration = micros(waited + ran);
             self.sums.ran += 1;
             self.sums.duration = self.sums.duration.saturating_add(duration);

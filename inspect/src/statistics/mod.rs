@@ -6,12 +6,11 @@ mod snapshot;
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connector_core::{
-    CallError, CallOutcome, Excerpt, Interests, LinkState, Observation, ObservedCall, Observer, Refusal,
+    CallError, CallOutcome, Excerpt, Interests, LinkState, Observation, ObservedCall, Observer, Refusal, RunningCalls,
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -30,8 +29,6 @@ use crate::text::{beginning, micros, plugin_of};
 const SHARDS: usize = 64;
 /// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
 const MAX_ENTRIES: usize = 1024;
-/// Calls whose edges are remembered from their start to their end. Any number: the others' are looked up again.
-const RECENT: usize = 256;
 /// Maximum length of a name, in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 /// Stands for plugins that are not registered, methods that are not exposed, and what exceeds the limits.
@@ -70,18 +67,15 @@ struct Shared {
     redaction: Arc<Redaction>,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
-    // PERF: docs/performance.md, "Observers": a look-up less for each call.
-    /// The places of the edges of the calls that have started last, by the calls' numbers.
-    recent: [AtomicU64; RECENT],
+    // PERF: docs/performance.md, "Observers": being told of each call's start costs more than asking for those that run.
+    /// The running calls of the engines.
+    running: Mutex<Vec<RunningCalls>>,
     links: Mutex<Links>,
 }
 
 #[derive(Default)]
 struct Shard {
-    /// Never removed, so that their places are theirs.
-    edges: Vec<Edge>,
-    /// Indexes of `edges`.
-    by_names: HashTable<usize>,
+    edges: HashTable<Edge>,
     events: HashTable<EventCount>,
 }
 
@@ -116,7 +110,7 @@ impl Statistics {
             redaction,
             hasher: RandomState::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
-            recent: std::array::from_fn(|_| AtomicU64::new(0)),
+            running: Mutex::default(),
             links: Mutex::default(),
         }))
     }
@@ -134,55 +128,34 @@ impl Statistics {
         self.0.shards.iter().map(lock)
     }
 
-    /// Changes the counters of a call's edge, which may be created. Returns its place.
-    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) -> Place {
+    /// Changes the counters of a call's edge, which may be created.
+    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) {
         let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
         let hash = self.0.hasher.hash_one((from, to, method));
         let mut shard = self.shard(hash);
-        let Shard { edges, by_names, .. } = &mut *shard;
-        let is_same = |index: &usize| edges[*index].is_of([from, to, method]);
-        let index = match by_names.find(hash, is_same) {
-            Some(index) => *index,
-            None if edges.len() < MAX_ENTRIES || from == OTHER => {
-                let index = edges.len();
-                let counters = Counters::default();
-                edges.push(Edge { from: from.into(), to: to.into(), method: method.into(), counters });
-                by_names.insert_unique(hash, index, |index| self.0.hasher.hash_one(edges[*index].names()));
-                index
-            }
-            None => {
-                drop(shard);
-                return self.update([OTHER; 3], change);
-            }
-        };
-        change(&mut edges[index].counters);
-        Place { shard: number_of_shard(hash), index }
-    }
-
-    fn started(&self, call: &ObservedCall<'_>) {
-        let place = self.update(names(call), |counters| counters.started(call.has_waited));
-        let (recent, tag) = self.recent(call);
-        recent.store(tag | place.to_bits(), Ordering::Relaxed);
-    }
-
-    /// Like [`update`](Self::update), for a call that has started.
-    fn update_started(&self, call: &ObservedCall<'_>, change: impl FnOnce(&mut Counters)) {
-        let (recent, tag) = self.recent(call);
-        let place = recent.load(Ordering::Relaxed);
-        if place & !Place::BITS == tag {
-            let Place { shard, index } = Place::from_bits(place & Place::BITS);
-            if let Some(edge) = lock(&self.0.shards[shard]).edges.get_mut(index) {
-                return change(&mut edge.counters);
-            }
+        if let Some(edge) = shard.edges.find_mut(hash, |edge| edge.names() == (from, to, method)) {
+            return change(&mut edge.counters);
         }
-        self.update(names(call), change);
+        if shard.edges.len() >= MAX_ENTRIES && from != OTHER {
+            drop(shard);
+            return self.update([OTHER; 3], change);
+        }
+        let mut counters = Counters::default();
+        change(&mut counters);
+        let edge = Edge { from: from.into(), to: to.into(), method: method.into(), counters };
+        shard.edges.insert_unique(hash, edge, |edge| self.0.hasher.hash_one(edge.names()));
     }
 
-    /// Where a call's place is remembered, and what tells it from those of others: of another number, or of another engine.
-    fn recent(&self, call: &ObservedCall<'_>) -> (&AtomicU64, u64) {
-        let caller = call.from.as_ptr() as u64;
-        let tag = call.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ caller.rotate_left(32);
-        (&self.0.recent[call.number as usize % RECENT], tag & !Place::BITS)
+    /// Counts the running calls. They are the counts of this moment while the guard is held.
+    fn count_running(&self) -> MutexGuard<'_, Vec<RunningCalls>> {
+        let engines = lock(&self.0.running);
+        for mut shard in self.shards() {
+            shard.edges.iter_mut().for_each(|edge| edge.counters.runs_no_more());
+        }
+        for running in &*engines {
+            running.for_each(|call| self.update([call.from, call.to, call.method], Counters::runs));
+        }
+        engines
     }
 
     fn ended(&self, call: &ObservedCall<'_>, waited: Duration, ran: Option<Duration>, outcome: &CallOutcome<'_>) {
@@ -198,7 +171,7 @@ impl Statistics {
         let is_dropped = matches!(outcome, CallOutcome::Dropped);
         let end = |counters: &mut Counters| counters.ended(waited, ran, is_dropped, error);
         if ran.is_some() {
-            return self.update_started(call, end);
+            return self.update(names(call), end);
         }
         if call.has_waited {
             self.update(names(call), Counters::waits_no_more);
@@ -252,26 +225,6 @@ impl Statistics {
     }
 }
 
-/// Where an edge is.
-struct Place {
-    shard: usize,
-    index: usize,
-}
-
-impl Place {
-    /// An index may be [`MAX_ENTRIES`], for what exceeds it.
-    const INDEX: u64 = 2 * MAX_ENTRIES as u64 - 1;
-    const BITS: u64 = SHARDS as u64 * (Place::INDEX + 1) - 1;
-
-    fn to_bits(&self) -> u64 {
-        self.shard as u64 * (Place::INDEX + 1) + self.index as u64
-    }
-
-    fn from_bits(bits: u64) -> Place {
-        Place { shard: (bits / (Place::INDEX + 1)) as usize, index: (bits & Place::INDEX) as usize }
-    }
-}
-
 fn number_of_shard(hash: u64) -> usize {
     // The table inside uses the other bits.
     (hash >> 32) as usize % SHARDS
@@ -284,10 +237,6 @@ fn names<'a>(call: &ObservedCall<'a>) -> [&'a str; 3] {
 impl Edge {
     fn names(&self) -> (&str, &str, &str) {
         (&self.from, &self.to, &self.method)
-    }
-
-    fn is_of(&self, [from, to, method]: [&str; 3]) -> bool {
-        *self.method == *method && *self.from == *from && *self.to == *to
     }
 }
 
@@ -308,15 +257,19 @@ fn unknown(outcome: &CallOutcome<'_>) -> Option<Unknown> {
 
 impl Observer for Statistics {
     fn interests(&self) -> Interests {
-        Interests::ALL - Interests::MESSAGES - Interests::CALL_QUEUED
+        Interests::CALL_WAITS | Interests::CALL_ENDED | Interests::EVENT | Interests::LINK
+    }
+
+    fn attached(&self, running: RunningCalls) {
+        let mut engines = lock(&self.0.running);
+        engines.retain(|running| !running.has_ended());
+        engines.push(running);
     }
 
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
-            Observation::CallWaits { call, .. } => {
-                self.update(names(call), Counters::waits);
-            }
-            Observation::CallStarted { call, .. } => self.started(call),
+            Observation::CallWaits { call, .. } => self.update(names(call), Counters::waits),
+            Observation::CallStarted { call, .. } => self.update(names(call), Counters::waits_no_more),
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
             Observation::Link { plugin, replica: None, state } => self.link(plugin, state),

@@ -181,6 +181,7 @@ impl Statistics {
     pub fn snapshot(&self) -> Snapshot {
         let mut plugins = BTreeMap::<Box<str>, Counters>::new();
         let mut edges = BTreeMap::<(Box<str>, Box<str>), Sums>::new();
+        let _running = self.count_running();
         for shard in self.shards() {
             for edge in shard.edges.iter().filter(|edge| !edge.counters.is_unused()) {
                 let to = plugin_of(&edge.to);
@@ -207,6 +208,7 @@ impl Statistics {
     pub fn plugin(&self, name: &str) -> PluginDetails {
         let mut methods = BTreeMap::<String, (Counters, Vec<CallerStatistics>)>::new();
         let mut events = Vec::new();
+        let _running = self.count_running();
         for shard in self.shards() {
             let is_of_plugin = |edge: &&Edge| plugin_of(&edge.to) == name && !edge.counters.is_unused();
             for edge in shard.edges.iter().filter(is_of_plugin) {
