@@ -17,7 +17,7 @@ use crate::plugin::Scope;
 use crate::runtime::{self, Instant};
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
-use crate::wire::{Payload, TraceContext};
+use crate::wire::{Name, Payload, TraceContext};
 
 /// Keeps an observer attached: see [`Engine::observe`](crate::Engine::observe).
 #[must_use = "dropping it detaches the observer"]
@@ -127,56 +127,59 @@ impl Observers {
         }
     }
 
-    /// A call to observe until its end, if they want any.
+    /// Observes a call until its end, if they want any.
     #[inline]
     pub(super) fn call<'a>(
         &'a self,
-        from: &'a str,
+        from: &'a Name,
         to: &'a str,
         method: &'a str,
-        scope: Option<&Arc<Scope>>,
+        scope: Option<Arc<Scope>>,
         args: &Payload,
-    ) -> Option<OngoingCall<'a>> {
-        if !self.want(Interests::CALLS) {
-            return None;
-        }
-        let call = OngoingCall {
-            observers: self,
-            attached: self.attached.load(Ordering::Acquire),
-            number: self.calls.fetch_add(1, Ordering::Relaxed) + 1,
+    ) -> OngoingCall<'a> {
+        let mut call = OngoingCall {
+            observers: None,
+            attached: 0,
+            number: 0,
             from,
             to,
             method,
-            scope: scope.cloned(),
+            scope,
             waits_since: None,
             started: None,
-            has_ended: false,
         };
-        if self.want(Interests::CALL_QUEUED) {
-            call.tell(&Observation::CallQueued { call: call.seen(), args });
+        if self.want(Interests::CALLS) {
+            call.observers = Some(self);
+            call.attached = self.attached.load(Ordering::Acquire);
+            call.number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.want(Interests::CALL_QUEUED) {
+                self.tell_first(call.attached, &Observation::CallQueued { call: call.seen(), args }, |_| {});
+            }
         }
-        Some(call)
+        call
     }
 }
 
 /// Tells the observers of a call's progress and its end, also if its future is dropped.
 pub(crate) struct OngoingCall<'a> {
-    observers: &'a Observers,
+    /// Until it has ended, if it is observed.
+    observers: Option<&'a Observers>,
     /// How many had been attached when it began: later ones would see its end without its beginning.
     attached: u64,
     number: u64,
-    from: &'a str,
-    to: &'a str,
-    method: &'a str,
-    scope: Option<Arc<Scope>>,
+    from: &'a Name,
+    pub(super) to: &'a str,
+    pub(super) method: &'a str,
+    /// The caller's.
+    pub(super) scope: Option<Arc<Scope>>,
     waits_since: Option<Instant>,
     started: Option<Instant>,
-    has_ended: bool,
 }
 
 impl OngoingCall<'_> {
-    fn tell(&self, observation: &Observation<'_>) {
-        self.observers.tell_first(self.attached, observation, |_| {});
+    /// Those who want this.
+    fn observers(&self, interests: Interests) -> Option<&Observers> {
+        self.observers.filter(|observers| observers.want(interests))
     }
 
     fn seen(&self) -> ObservedCall<'_> {
@@ -193,8 +196,8 @@ impl OngoingCall<'_> {
         // A call that moves to another replica has started.
         if self.waits_since.is_none() && self.started.is_none() {
             self.waits_since = Some(runtime::now());
-            if self.observers.want(Interests::CALL_WAITS) {
-                self.tell(&Observation::CallWaits { call: self.seen() });
+            if let Some(observers) = self.observers(Interests::CALL_WAITS) {
+                observers.tell_first(self.attached, &Observation::CallWaits { call: self.seen() }, |_| {});
             }
         }
     }
@@ -207,13 +210,11 @@ impl OngoingCall<'_> {
         }
         self.started = Some(now);
         let call = self.seen();
-        if !self.observers.want(Observation::kind_of_start(&call)) {
-            return None;
-        }
+        let observers = self.observers(Observation::kind_of_start(&call))?;
         let (url, replica) = target.remote().map(|remote| (&*remote.redacted_url, remote.replica())).unzip();
         let started = Observation::CallStarted { call, waited: self.waited(now), url, replica: replica.flatten() };
         let mut trace = None;
-        self.observers.tell_first(self.attached, &started, |observer| {
+        observers.tell_first(self.attached, &started, |observer| {
             if trace.is_none() {
                 trace = observer.trace(&call);
             }
@@ -229,13 +230,13 @@ impl OngoingCall<'_> {
     }
 
     fn end(&mut self, outcome: CallOutcome<'_>) {
-        if std::mem::replace(&mut self.has_ended, true) || !self.observers.want(Interests::CALL_ENDED) {
-            return;
+        if let Some(observers) = self.observers.take().filter(|observers| observers.want(Interests::CALL_ENDED)) {
+            let now = runtime::now();
+            let waited = self.waited(self.started.unwrap_or(now));
+            let ran = self.started.map(|started| now.duration_since(started));
+            let ended = Observation::CallEnded { call: self.seen(), waited, ran, outcome };
+            observers.tell_first(self.attached, &ended, |_| {});
         }
-        let now = runtime::now();
-        let waited = self.waited(self.started.unwrap_or(now));
-        let ran = self.started.map(|started| now.duration_since(started));
-        self.tell(&Observation::CallEnded { call: self.seen(), waited, ran, outcome });
     }
 }
 

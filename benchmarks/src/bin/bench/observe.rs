@@ -1,9 +1,10 @@
 //! What observes the engine while it is measured.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
-use connector_core::Engine;
+use connector_core::{Engine, Interests, Observation, Observer};
 use connector_inspect::{Capture, Inspector, Recent, Recorder, RecorderOptions, ServeOptions, Statistics, serve};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::connect_async;
@@ -16,6 +17,8 @@ use crate::measure::Result;
 pub(crate) enum Observe {
     /// No observer.
     Off,
+    /// An observer of the calls' ends alone, which adds one to a number.
+    Ends,
     /// Statistics.
     Count,
     /// An observer that does nothing.
@@ -30,11 +33,25 @@ pub(crate) enum Observe {
     Page,
 }
 
+#[derive(Default)]
+struct Ends(AtomicU64);
+
+impl Observer for Ends {
+    fn interests(&self) -> Interests {
+        Interests::CALL_ENDED
+    }
+
+    fn observe(&self, _: &Observation<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Observes the engine until the returned value is dropped.
 pub(crate) async fn observe(engine: &Engine, observe: Observe) -> Result<Box<dyn Any>> {
     Ok(match observe {
         Observe::Off => Box::new(()),
-        Observe::Nothing => Box::new(engine.observe(|_: &connector_core::Observation<'_>| {})),
+        Observe::Nothing => Box::new(engine.observe(|_: &Observation<'_>| {})),
+        Observe::Ends => Box::new(engine.observe(Ends::default())),
         Observe::Count => Box::new(engine.observe(Statistics::new())),
         Observe::Ring => Box::new(engine.observe(Recent::new(Capture::new(), 10_000, 16 << 20))),
         Observe::Record => {
