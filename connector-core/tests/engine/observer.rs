@@ -1,9 +1,12 @@
 //! What an engine tells its observers.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use conformance::probe;
-use connector_core::{CallOutcome, Direction, Interests, LinkState, Observation, Observer, Payload, PluginOptions};
+use connector_core::{
+    CallOutcome, Direction, Interests, LinkState, Observation, Observer, Payload, PluginOptions, RunningCalls,
+};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -239,9 +242,10 @@ impl Observer for Only {
 async fn an_observer_is_told_only_what_it_wants() {
     let host = Host::new().await;
     host.add_with(PluginOptions::default().concurrency(1), probe).await;
-    let [ends, waits, events] = [(); 3].map(|()| Notes::default());
+    let [ends, waits, waiting, events] = [(); 4].map(|()| Notes::default());
     let _ends = host.engine.observe(Only(Interests::CALL_ENDED, ends.clone()));
     let _waits = host.engine.observe(Only(Interests::CALL_WAITS | Interests::CALL_STARTED, waits.clone()));
+    let _waiting = host.engine.observe(Only(Interests::CALL_WAITS, waiting.clone()));
     let _events = host.engine.observe(Only(Interests::EVENT, events.clone()));
     let calls = ["a", "b"].map(|text| host.start::<Value>("probe", "slow", (1000, text)));
     for call in calls {
@@ -251,5 +255,43 @@ async fn an_observer_is_told_only_what_it_wants() {
     let expected = [r#"1 ended: "a", waited 0ns, ran Some(1s)"#, r#"2 ended: "b", waited 1s, ran Some(1s)"#];
     assert_eq!(ends.take(), expected);
     assert_eq!(waits.take(), ["1 started after 0ns", "2 waits", "2 started after 1s"]);
+    assert_eq!(waiting.take(), ["2 waits", "2 started after 1s"]);
     assert_eq!(events.take(), ["local emits seen [1] to 0"]);
+}
+
+#[derive(Default, Clone)]
+struct Running(Arc<OnceLock<RunningCalls>>);
+
+impl Observer for Running {
+    fn observe(&self, _: &Observation<'_>) {}
+
+    fn attached(&self, running: RunningCalls) {
+        self.0.set(running).unwrap();
+    }
+}
+
+impl Running {
+    fn calls(&self) -> Vec<String> {
+        let mut calls = Vec::new();
+        let running = self.0.get().unwrap();
+        running.for_each(|call| calls.push(format!("{} {} {}", call.from, call.to, call.method)));
+        calls
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_may_ask_for_the_running_calls() {
+    let host = Host::new().await;
+    host.add_with(PluginOptions::default().concurrency(1), probe).await;
+    let running = Running::default();
+    let observing = host.engine.observe(running.clone());
+    assert!(running.calls().is_empty());
+    let calls = ["a", "b"].map(|text| host.start::<Value>("probe", "slow", (1000, text)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(running.calls(), ["local probe slow"], "the second one waits");
+    drop(observing);
+    assert!(running.calls().is_empty() && running.0.get().unwrap().has_ended());
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
 }
