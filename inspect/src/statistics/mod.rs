@@ -29,6 +29,8 @@ use crate::text::{beginning, micros, plugin_of};
 const SHARDS: usize = 64;
 /// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
 const MAX_ENTRIES: usize = 1024;
+/// Pairs of a shard whose caller is a plugin of another engine, which may make up names without end: together 16,384.
+const MAX_GUESTS: usize = MAX_ENTRIES / 4;
 /// Maximum length of a name, in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 /// Stands for plugins that are not registered, methods that are not exposed, and what exceeds the limits.
@@ -38,8 +40,8 @@ const OTHER: &str = "_OTHER";
 /// [`Engine::observe`](connector_core::Engine::observe). Cheap to clone; clones share the counts.
 ///
 /// It counts up to 65,536 pairs of a caller and a method, and as many events; further ones are counted together as `_OTHER`, as
-/// are calls to plugins that are not registered and methods that are not exposed. It keeps the last 32 states of up to 16,384
-/// links.
+/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs have a caller with
+/// a slash in its name: a plugin of another engine, which decides on its name. It keeps the last 32 states of up to 16,384 links.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -76,6 +78,8 @@ struct Shared {
 #[derive(Default)]
 struct Shard {
     edges: HashTable<Edge>,
+    /// How many of the edges are those of guests.
+    guests: usize,
     events: HashTable<EventCount>,
 }
 
@@ -136,10 +140,12 @@ impl Statistics {
         if let Some(edge) = shard.edges.find_mut(hash, |edge| edge.names() == (from, to, method)) {
             return change(&mut edge.counters);
         }
-        if shard.edges.len() >= MAX_ENTRIES && from != OTHER {
+        let is_full = shard.edges.len() >= MAX_ENTRIES || is_guest(from) && shard.guests >= MAX_GUESTS;
+        if is_full && from != OTHER {
             drop(shard);
             return self.update([OTHER; 3], change);
         }
+        shard.guests += usize::from(is_guest(from));
         let mut counters = Counters::default();
         change(&mut counters);
         let edge = Edge { from: from.into(), to: to.into(), method: method.into(), counters };
@@ -230,6 +236,11 @@ fn number_of_shard(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
 
+/// Whether the caller is a plugin of another engine, to which a plugin is lent: `engine/plugin`.
+fn is_guest(caller: &str) -> bool {
+    caller.contains('/')
+}
+
 fn names<'a>(call: &ObservedCall<'a>) -> [&'a str; 3] {
     [call.from, call.to, call.method]
 }
@@ -287,3 +298,6 @@ impl fmt::Debug for Statistics {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
