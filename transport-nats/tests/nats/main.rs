@@ -11,6 +11,8 @@ mod idle;
 #[cfg(has_nats)]
 mod lending;
 #[cfg(has_nats)]
+mod logins;
+#[cfg(has_nats)]
 mod losses;
 #[cfg(has_nats)]
 mod permissions;
