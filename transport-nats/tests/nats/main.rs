@@ -26,6 +26,8 @@ mod service;
 mod sizes;
 #[cfg(has_nats)]
 mod support;
+#[cfg(has_nats)]
+mod versions;
 
 #[cfg(not(has_nats))]
 #[test]
