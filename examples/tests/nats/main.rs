@@ -5,9 +5,13 @@
 #[path = "../../../transport-nats/tests/common/broker.rs"]
 mod broker;
 #[cfg(has_nats)]
+mod distant;
+#[cfg(has_nats)]
 mod programs;
 #[cfg(has_nats)]
 mod replicas;
+#[cfg(all(has_nats, target_os = "linux"))]
+mod stalled;
 #[cfg(has_nats)]
 #[path = "../support/mod.rs"]
 mod support;
