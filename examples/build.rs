@@ -1,8 +1,9 @@
 //! Looks for what some tests require.
 //!
-//! Without Node, Python, Chromium, tshark or a NATS server the tests that need them are ignored, with the reason; with `REQUIRE_NODE`,
-//! `REQUIRE_PYTHON`, `REQUIRE_CHROMIUM`, `REQUIRE_TSHARK` or `REQUIRE_NATS` set they run anyway, and fail. A test that needs root is ignored if another user
-//! builds it.
+//! Without Node, Python, Chromium, tshark, a NATS server or a C compiler the tests that need them are ignored, with the reason;
+//! with `REQUIRE_NODE`, `REQUIRE_PYTHON`, `REQUIRE_CHROMIUM`, `REQUIRE_TSHARK`, `REQUIRE_NATS` or `REQUIRE_CC` set they run anyway,
+//! and fail. A test that needs root is ignored if another user builds it, and one that needs network namespaces where the builder
+//! may not make them.
 #![allow(clippy::print_stdout, reason = "instructions to Cargo")]
 
 use std::env;
@@ -16,6 +17,7 @@ fn main() {
     let node = look_for("node", "REQUIRE_NODE", &["node"]);
     look_for("python", "REQUIRE_PYTHON", &["python3"]);
     look_for("tshark", "REQUIRE_TSHARK", &["tshark"]);
+    look_for("cc", "REQUIRE_CC", &["cc"]);
     println!("cargo::rerun-if-env-changed=NATS_SERVER");
     let nats = env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
     look_for("nats", "REQUIRE_NATS", &[&nats]);
@@ -31,6 +33,14 @@ fn main() {
     let user = Command::new("id").arg("-u").output();
     if user.is_ok_and(|user| user.stdout == b"0\n") {
         println!("cargo::rustc-cfg=is_root");
+    }
+    println!("cargo::rustc-check-cfg=cfg(has_network_namespaces)");
+    // A cable within a namespace that ends with the command, and the program that enters one.
+    let cable = "ip link add one type veth peer name other && nsenter --version";
+    let mut made = Command::new("unshare");
+    made.args(["--net", "sh", "-c", cable]).stdout(Stdio::null()).stderr(Stdio::null());
+    if made.status().is_ok_and(|made| made.success()) {
+        println!("cargo::rustc-cfg=has_network_namespaces");
     }
 }
 

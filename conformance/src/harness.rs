@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::capabilities::Capabilities;
 pub(super) use super::checked_link::CheckedLink;
 use super::checked_link::has_text;
 use super::contract::{ACCEPT, CONNECT};
 use super::failure::{Failure, Hint, shown};
-use super::fixture::{Capabilities, Control, Endpoints, Fixture, MakeConnector};
+use super::fixture::{Control, Endpoints, Fixture, MakeConnector};
 use crate::runtime;
 use connector_core::{
     Action, CallOutcome, ClientConnector, Engine, Link, LinkEnd, Message, Name, Observation, Observing, Payload,

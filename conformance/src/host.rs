@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::capabilities::Capabilities;
 use super::contract::{CONNECT, END, LIVES, ORDER, PROGRESS};
 use super::failure::{Failure, Hint, shown};
-use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
+use super::fixture::{Boxed, Control, MakeConnector};
 use super::harness::{Harness, WAKERS, within};
 use super::probe::{local, probe};
 use crate::runtime::lock;

@@ -1,6 +1,7 @@
 //! The conformance suite that every transport is tested with, the plugins [`probe`] and [`local`], a runner for scripts
 //! of calls between them, an in-memory transport, and test helpers: a [`TestHost`] for the tests of a plugin, a [`Proxy`]
-//! that breaks connections, a recorder of [`traces`], and functions for tests that drive [`links`] directly.
+//! that breaks connections, one that [delays](delayed_tcp) them, a recorder of [`traces`], and functions for tests that
+//! drive [`links`] directly.
 //!
 //! # For the author of a transport
 //! Write a [`Fixture`], which makes both ends of the transport for each case and declares in [`Capabilities`] what it
@@ -38,6 +39,8 @@
 //!   "issue 12")`. The list is strict: a listed case that passes is a failed test, and an unknown name does not compile.
 //! - [`run_all`] runs the cases in order and returns a [`Report`], which prints as a table. Each case is also a function
 //!   in [`cases`]. No step of a case takes longer than [`Capabilities::timeout`].
+//! - Over a long way, cases mostly wait: declare [`Capabilities::round_trip`], and let [`run_at_once`] run several at a
+//!   time.
 //! - [`Observed`] runs the cases with an observer attached to each engine.
 //! - For two transports in one file, put each `suite!` in its own module.
 
@@ -48,9 +51,12 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod capabilities;
 pub mod cases;
 mod checked_link;
 mod contract;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod delay;
 mod failure;
 mod fixture;
 mod harness;
@@ -68,10 +74,15 @@ mod scripted_peer;
 mod secrets;
 mod suite;
 mod test_host;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod threaded;
 mod traces;
 
+pub use capabilities::{Capabilities, Need};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use delay::delayed_tcp;
 pub use failure::Failure;
-pub use fixture::{Capabilities, Control, Endpoints, Fixture, FixtureError, Memory, Need, Observed};
+pub use fixture::{Control, Endpoints, Fixture, FixtureError, Memory, Observed};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
 pub use probe::{engine_with, local, probe};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -80,11 +91,13 @@ pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};
 pub use secrets::no_secret;
 #[doc(hidden)]
 pub use suite::check_without;
-#[doc(hidden)]
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub use suite::run_as_test;
 pub use suite::{CASES, Case, Report, Verdict, run_all};
 pub use test_host::{Fault, TestHost, TestLink};
+#[doc(hidden)]
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use threaded::run_as_test;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use threaded::run_at_once;
 pub use traces::{Traces, traces};
 
 /// Turns every case into a test: `suite!(FIXTURE)`, or `suite!(FIXTURE, without: [Cut, Stall, …])` with what the fixture

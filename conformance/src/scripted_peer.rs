@@ -1,7 +1,8 @@
 //! Scripted peers: plugins and engines whose frames a case writes itself, at the other end of a real engine or plugin.
 
+use super::capabilities::Capabilities;
 use super::failure::{Failure, shown};
-use super::fixture::{Boxed, Capabilities, Control, MakeConnector};
+use super::fixture::{Boxed, Control, MakeConnector};
 use super::harness::{CheckedLink, Harness, IDS, both, establish};
 use super::host::{PendingCall, activate, options};
 use super::probe::local;

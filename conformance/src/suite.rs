@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use super::capabilities::Need;
 use super::contract;
 use super::failure::Failure;
-use super::fixture::{Fixture, Need};
+use super::fixture::Fixture;
 use super::harness::within;
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
@@ -67,7 +68,7 @@ impl Case {
 
 /// The outcome of every case.
 #[derive(Debug, Clone)]
-pub struct Report(Vec<(&'static Case, Verdict)>);
+pub struct Report(pub(super) Vec<(&'static Case, Verdict)>);
 
 impl Report {
     /// Each case with its outcome, in the order of [`CASES`].
@@ -116,35 +117,6 @@ pub async fn run_all(fixture: &dyn Fixture) -> Report {
         verdicts.push((case, case.run(fixture).await));
     }
     Report(verdicts)
-}
-
-/// Runs one case as a test in its own runtime, for [`suite!`](crate::suite). The runtime has one thread, or two for the
-/// theme `threads`.
-///
-/// # Panics
-/// The case fails unexpectedly, or passes although it is expected to fail.
-#[doc(hidden)]
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-#[allow(clippy::print_stderr, reason = "a skipped test must report that it was")]
-pub fn run_as_test(name: &str, fixture: impl Fixture, expected: &[(&str, &str)]) {
-    let case = Case::find(name).unwrap_or_else(|| panic!("unknown case {name}"));
-    let runtime = match case.theme {
-        "threads" => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
-        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-    };
-    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
-    let verdict = runtime.block_on(case.run(&fixture));
-    runtime.shutdown_background();
-    let reason = expected.iter().find(|(expected, _)| *expected == name).map(|(_, reason)| reason);
-    match (verdict, reason) {
-        (Verdict::Passed, None) => {}
-        (Verdict::Skipped(why), None) => eprintln!("skipped: {why}"),
-        (Verdict::Failed(failure), None) => panic!("{failure}"),
-        (Verdict::Failed(failure), Some(reason)) => eprintln!("failed as expected ({reason}): {failure}"),
-        (Verdict::Passed | Verdict::Skipped(_), Some(reason)) => {
-            panic!("{name} was expected to fail ({reason}) and did not: remove it from the list")
-        }
-    }
 }
 
 /// Checks that the capabilities a fixture lacks are those that its [`suite!`](crate::suite) lists after `without`, so that

@@ -37,6 +37,6 @@ fn tests_are_ignored_without_their_programs() {
     assert_eq!(set(&[("node", 1)], &[]), are(&[]), "a program that does not run is not installed");
     assert_eq!(set(&[("chromium", 0)], &[]), are(&[]), "its page is served by Node");
     assert_eq!(set(&[("chromium", 0), ("node", 0)], &[]), are(&["has_chromium", "has_node"]));
-    assert_eq!(set(&[("nats-server", 0)], &[]), are(&["has_nats"]));
+    assert_eq!(set(&[("nats-server", 0), ("cc", 0)], &[]), are(&["has_cc", "has_nats"]));
     assert_eq!(set(&[], &["REQUIRE_PYTHON"]), are(&["has_python"]), "what is required is not ignored");
 }

@@ -74,8 +74,9 @@ pub struct NatsConfig {
     pub max_message: usize,
     /// How many bytes the other end of a session may send before this end has read them. Default: 1 MiB. From 16 KiB to 32 MiB.
     ///
-    /// The server cuts a client for which more than 64 MiB are pending: keep this times the number of sessions over one
-    /// connection below that if their programs may be slow.
+    /// The server cuts a client for which more than 64 MiB are pending, and one that takes nothing for 10 s although there is
+    /// more than the system's buffers hold, about 2 MiB: keep this times the number of sessions over one connection below
+    /// that if their programs may be slow.
     pub window: usize,
     /// Time without a frame from the other end after which it is probed. Default: 5 s. While a request is unanswered it is
     /// probed every 250 ms, so that the death of the other end is noticed at once.

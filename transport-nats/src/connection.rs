@@ -1,6 +1,8 @@
 //! The connection to the NATS server, shared by the links of a configuration.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -272,32 +274,60 @@ fn unreachable(error: &async_nats::ConnectError, config: &NatsConfig) -> Connect
     let servers = shown(&config.servers);
     match error.kind() {
         ConnectErrorKind::TimedOut => ConnectError::TimedOut(config.connect_timeout),
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => ConnectError::Refused(format!(
+        ConnectErrorKind::AuthorizationViolation => ConnectError::Refused(format!(
             "the NATS server {servers} does not accept this program's login: compare NatsConfig::login with its users"
         )),
+        ConnectErrorKind::Authentication => ConnectError::Refused(
+            "NatsConfig::login has no usable seed: that of an nkey, or in a credentials file, begins with SU"
+                .to_owned(),
+        ),
         ConnectErrorKind::ServerParse => {
             ConnectError::Refused(format!("NatsConfig::servers is {servers}: set URLs such as nats://127.0.0.1:4222"))
         }
         ConnectErrorKind::Dns => ConnectError::Refused(format!(
             "the host of the NATS server {servers} is unknown: check NatsConfig::servers"
         )),
-        ConnectErrorKind::Tls => ConnectError::Refused(format!(
-            "TLS with the NATS server {servers} failed ({error}): check NatsConfig::tls and the server's certificate"
-        )),
+        ConnectErrorKind::Tls => tls_failed(&servers, error),
         ConnectErrorKind::Io if is_refused(error) => ConnectError::Refused(format!(
             "no NATS server listens at {servers}: start nats-server, or check NatsConfig::servers"
         )),
-        _ => ConnectError::failed(format!("the connection to the NATS server {servers} failed ({error})")),
+        ConnectErrorKind::Io => match cause::<rustls::Error>(error) {
+            Some(rustls::Error::InvalidMessage(_)) => ConnectError::Refused(format!(
+                "the NATS server {servers} does not speak TLS: configure it, or do without NatsConfig::require_tls and tls:// URLs"
+            )),
+            Some(error) => tls_failed(&servers, error),
+            None => failed(&servers, error),
+        },
+        _ => failed(&servers, error),
     }
 }
 
+fn failed(servers: &str, error: &async_nats::ConnectError) -> ConnectError {
+    ConnectError::failed(format!("the connection to the NATS server {servers} failed ({error})"))
+}
+
+fn tls_failed(servers: &str, error: &dyn Error) -> ConnectError {
+    ConnectError::Refused(format!(
+        "TLS with the NATS server {servers} failed ({error}): check NatsConfig::tls and the server's certificate"
+    ))
+}
+
 fn is_refused(error: &async_nats::ConnectError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+    cause::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// The first `T` among an error and its causes.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        cause = error.source();
+        next = match error.downcast_ref::<io::Error>() {
+            // Its source would be that of the error in it.
+            Some(outer) => outer.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
     }
-    false
+    None
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::capabilities::Capabilities;
 use crate::checked_link::has_text;
 use crate::contract::{ACCEPT, CANCEL, DIAL_TIMED_OUT, IDLE, OWN_LINKS, UNREACHABLE};
 use crate::failure::{Failure, Hint, same, shown};
-use crate::fixture::{Capabilities, Fixture};
+use crate::fixture::Fixture;
 use crate::harness::{CheckedLink, Harness, accept_numbered, both, establish, numbered, pause, within, yield_now};
 use crate::host::all;
 use crate::runtime;

@@ -1,8 +1,9 @@
 //! Back-pressure: a link pushes back on its sender, loses nothing, and keeps receiving meanwhile.
 
+use crate::capabilities::Capabilities;
 use crate::contract::{BOTH_WAYS, FIFTY, FLUSH, ORDER};
 use crate::failure::{Failure, Hint, check, same};
-use crate::fixture::{Capabilities, Fixture};
+use crate::fixture::Fixture;
 use crate::harness::{CheckedLink, both, filled, numbered, pair, pair_from, pause, text};
 
 const BOUND: &str = "poll_ready: it is pending while the other end does not read and the buffers are full";

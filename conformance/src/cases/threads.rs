@@ -48,17 +48,17 @@ pub async fn two_threads_send_and_receive_at_once(fixture: &dyn Fixture) -> Resu
 
 /// Two ends exchange single messages, so that each sleeps until the other has written.
 pub async fn two_threads_answer_each_other(fixture: &dyn Fixture) -> Result<(), Failure> {
-    const COUNT: i64 = 1000;
-    let (mut engine, mut plugin, _harness) = pair(fixture).await?;
+    let (mut engine, mut plugin, harness) = pair(fixture).await?;
+    let count = harness.has.rounds(1000);
     let request = async move {
-        for number in 0..COUNT {
+        for number in 0..count {
             engine.send(numbered(number)).await?;
             same("the response", &engine.next().await?.id, &Some((-number).into()))?;
         }
         Ok(engine)
     };
     let answer = async move {
-        for number in 0..COUNT {
+        for number in 0..count {
             same("the request", &plugin.next().await?.id, &Some(number.into()))?;
             plugin.send(numbered(-number)).await?;
         }

@@ -2,8 +2,9 @@
 
 use tracing::Level;
 
+use crate::capabilities::Capabilities;
 use crate::failure::{Failure, check, shown};
-use crate::fixture::{Capabilities, Fixture};
+use crate::fixture::Fixture;
 use crate::harness::{CheckedLink, Harness, pair};
 use crate::host::{Notes, subject};
 use crate::scripted_peer::{ScriptedPluginHost, handshake, request, response, start_plugin};

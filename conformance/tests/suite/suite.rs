@@ -1,11 +1,12 @@
 //! The suite's own behaviour: reports, skipped cases, and strict lists of expected failures.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::panic::catch_unwind;
 
 use conformance::{
     CASES, Capabilities, Case, Endpoints, Fixture, FixtureError, Memory, MemoryClient, Verdict, memory, run_all,
-    run_as_test,
+    run_as_test, run_at_once,
 };
 use connector_core::{ClientConnector, Link, LinkEnd, async_trait};
 
@@ -66,6 +67,14 @@ async fn a_report_lists_every_case() {
     assert!(
         report.to_string().contains("skipped  loss       calls_succeed_after_a_loss: its fixture cannot cut links")
     );
+}
+
+#[test]
+fn cases_that_run_at_once_are_reported_in_order() {
+    let report = run_at_once(&Plain, NonZeroUsize::new(8).unwrap());
+    assert_eq!(report.counts().2, 0, "{report}");
+    let names: Vec<_> = report.verdicts().map(|(case, _)| case.name).collect();
+    assert_eq!(names, CASES.iter().map(|case| case.name).collect::<Vec<_>>());
 }
 
 #[tokio::test]

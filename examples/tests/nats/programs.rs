@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// The time limit of every wait.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(LIMIT, future).await.expect("it hangs")
@@ -42,7 +42,7 @@ async fn endless(local: &PluginClient) -> tokio::task::JoinHandle<Result<Value, 
     call
 }
 
-async fn until_it_answers(local: &PluginClient) {
+pub(crate) async fn until_it_answers(local: &PluginClient) {
     within(async {
         while local.call::<String>("probe", "echo", ("back",)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -15,7 +15,7 @@ use crate::broker::Broker;
 use crate::programs::{signal, within};
 use crate::support::Plugin;
 
-const NAMES: [&str; 3] = ["one", "two", "three"];
+pub(crate) const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// How many calls each replica has begun to run, and which was the last.
 #[derive(Default)]
@@ -24,15 +24,15 @@ struct Runs {
     last: String,
 }
 
-struct Host {
-    engine: Engine,
-    local: PluginClient,
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) local: PluginClient,
     runs: Arc<Mutex<Runs>>,
     _observing: Observing,
 }
 
 impl Host {
-    async fn start(plugin: Replicas) -> Host {
+    pub(crate) async fn start(plugin: Replicas) -> Host {
         let engine = Engine::new();
         let local = engine.register(Local::new("local")).unwrap();
         engine.register(plugin.options(PluginOptions::default().concurrency(8))).unwrap();
@@ -52,7 +52,7 @@ impl Host {
     }
 
     /// Waits until each of the replicas has run a call.
-    async fn until_all_run(&self, names: &[&str]) {
+    pub(crate) async fn until_all_run(&self, names: &[&str]) {
         within(async {
             loop {
                 self.runs.lock().unwrap().counts.clear();
@@ -82,19 +82,19 @@ impl Host {
     }
 }
 
-fn start(broker: &Broker) -> Vec<Plugin> {
-    NAMES.iter().map(|name| Plugin::start_at(&broker.url(), name)).collect()
+pub(crate) fn start(url: &str) -> Vec<Plugin> {
+    NAMES.iter().map(|name| Plugin::start_at(url, name)).collect()
 }
 
-fn probe(broker: &Broker) -> Replicas {
-    replicas("probe", NatsConfig::new(broker.url())).unwrap()
+pub(crate) fn probe(url: &str) -> Replicas {
+    replicas("probe", NatsConfig::new(url)).unwrap()
 }
 
 #[tokio::test]
 async fn three_replicas_share_the_calls() {
     let broker = Broker::start().unwrap();
-    let _programs = start(&broker);
-    let host = Host::start(probe(&broker)).await;
+    let _programs = start(&broker.url());
+    let host = Host::start(probe(&broker.url())).await;
     host.until_all_run(&NAMES).await;
     host.runs.lock().unwrap().counts.clear();
     for _ in 0..100 {
@@ -111,8 +111,8 @@ async fn three_replicas_share_the_calls() {
 #[tokio::test]
 async fn a_killed_replica_costs_only_the_calls_that_it_runs() {
     let broker = Broker::start().unwrap();
-    let programs = start(&broker);
-    let host = Host::start(probe(&broker)).await;
+    let programs = start(&broker.url());
+    let host = Host::start(probe(&broker.url())).await;
     host.until_all_run(&NAMES).await;
     let mut down = host.local.events::<connector_core::Rest>("manager", "linkDown", 8).unwrap();
     let mut calls = Vec::new();
@@ -137,11 +137,16 @@ async fn a_killed_replica_costs_only_the_calls_that_it_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_under_load_costs_no_call() {
     let broker = Broker::start().unwrap();
-    let mut programs = start(&broker);
-    let host = Host::start(probe(&broker)).await;
+    restart_one_after_the_other(&broker.url()).await;
+}
+
+/// Restarts three replicas while they run calls, none of which fails.
+pub(crate) async fn restart_one_after_the_other(url: &str) {
+    let mut programs = start(url);
+    let host = Host::start(probe(url)).await;
     host.until_all_run(&NAMES).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let callers: Vec<_> = (0..8)
+    let callers: Vec<_> = (0..24)
         .map(|_| {
             let (local, stopped) = (host.local.clone(), stopped.clone());
             tokio::spawn(async move {
@@ -159,7 +164,7 @@ async fn a_rolling_restart_under_load_costs_no_call() {
         signal("-TERM", &programs[index]);
         let mut old = programs.remove(index);
         assert!(within(tokio::task::spawn_blocking(move || old.succeeded())).await.unwrap());
-        programs.insert(index, Plugin::start_at(&broker.url(), NAMES[index]));
+        programs.insert(index, Plugin::start_at(url, NAMES[index]));
         host.runs.lock().unwrap().counts.clear();
         let runs = || host.runs.lock().unwrap().counts.get(NAMES[index]).copied().unwrap_or(0);
         within(async {

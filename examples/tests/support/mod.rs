@@ -99,7 +99,13 @@ impl Plugin {
     /// Starts a replica at a NATS server.
     #[cfg(feature = "nats")]
     pub(crate) fn start_at(server: &str, replica: &str) -> Plugin {
-        Plugin::spawn(Command::new(NATS_PLUGIN).args(["--server", server, "--replica", replica]))
+        Plugin::run_at(&mut Command::new(NATS_PLUGIN), server, replica)
+    }
+
+    /// As [`start_at`](Plugin::start_at), by a command that runs [`NATS_PLUGIN`].
+    #[cfg(feature = "nats")]
+    pub(crate) fn run_at(command: &mut Command, server: &str, replica: &str) -> Plugin {
+        Plugin::spawn(command.args(["--server", server, "--replica", replica]))
     }
 
     fn spawn(command: &mut Command) -> Plugin {

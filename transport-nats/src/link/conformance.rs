@@ -2,14 +2,16 @@
 
 #[path = "../../tests/common/broker.rs"]
 mod broker;
-mod delay;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use conformance::{Capabilities, Control, Endpoints, Fixture, FixtureError, Proxy, suite};
+use conformance::{
+    CASES, Capabilities, Control, Endpoints, Fixture, FixtureError, Proxy, delayed_tcp, run_at_once, suite,
+};
 use connector_core::{
     ConnectError, DecodeError, Link, LinkEnd, Message, PluginConnector, SendError, Traffic, async_trait,
 };
@@ -18,8 +20,8 @@ use self::broker::Broker;
 use super::NatsLink;
 use crate::{NatsConfig, NatsConnector, NatsServer};
 
-/// With this delay between the engine and the server.
-struct Nats(Option<Duration>);
+/// With this delay between the engine and the server, each way.
+struct Nats(Duration);
 
 /// The cases sometimes leave an end unpolled for a moment, so shorter limits would fail spuriously.
 fn config(address: SocketAddr) -> NatsConfig {
@@ -31,6 +33,7 @@ fn config(address: SocketAddr) -> NatsConfig {
 impl Fixture for Nats {
     fn capabilities(&self) -> Capabilities {
         let has = Capabilities::default().max_message(16 << 20).silence(Duration::from_secs(12));
+        let has = has.round_trip(2 * self.0);
         has.cut().stall().inject().inject_raw().idle_connections().count_connections()
     }
 
@@ -39,8 +42,8 @@ impl Fixture for Nats {
         let server = NatsServer::bind("probe", config(broker.address())).await?;
         let url = server.url();
         let (proxy, mut address) = Proxy::tcp(broker.address(), |frame| frame.as_bytes().to_vec()).await?;
-        if let Some(delay) = self.0 {
-            address = delay::proxy(address, delay).await?;
+        if !self.0.is_zero() {
+            address = delayed_tcp(address, self.0).await?;
         }
         let newest = Arc::<Newest>::default();
         let (config, links) = (config(address), Arc::clone(&newest));
@@ -147,18 +150,19 @@ impl Control for OverProxy {
     }
 }
 
-suite!(Nats(None));
+suite!(Nats(Duration::ZERO));
 
 mod observed {
-    use super::Nats;
-
-    conformance::suite!(conformance::Observed(Nats(None)));
-}
-
-mod delayed {
     use std::time::Duration;
 
     use super::Nats;
 
-    conformance::suite!(Nats(Some(Duration::from_millis(10))));
+    conformance::suite!(conformance::Observed(Nats(Duration::ZERO)));
+}
+
+/// Every case between continents.
+#[test]
+fn a_delay_of_50_ms_changes_nothing() {
+    let report = run_at_once(&Nats(Duration::from_millis(50)), NonZeroUsize::new(8).unwrap());
+    assert_eq!(report.counts(), (CASES.len(), 0, 0), "{report}");
 }

@@ -1,11 +1,14 @@
 //! What `connect` and `serve` say when something must be put right.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use conformance::links::assert_refused;
 use conformance::probe;
-use connector_core::{ConnectError, PluginConnector};
+use connector_core::{ConnectError, Event, PluginClient, PluginConnector, PluginOptions};
 use transport_nats::{NatsConfig, NatsConnector, NatsServer, ServeError};
 
-use crate::support::{Replica, broker, broker_with, config, engine, within};
+use crate::support::{Replica, broker, broker_with, config, engine, engine_of, within};
 
 async fn refused(config: NatsConfig) -> ConnectError {
     let url = NatsConnector::url("probe", &config).unwrap();
@@ -80,16 +83,33 @@ async fn a_plugin_with_an_odd_name_is_reached() {
 #[tokio::test]
 async fn engines_with_the_same_name_do_not_disturb_each_other() {
     let broker = broker();
-    let _replica = Replica::start(config(&broker)).await;
-    let (one, first) = engine(config(&broker)).await;
-    let (_two, second) = engine(config(&broker)).await;
+    let _replicas = [Replica::start(config(&broker)).await, Replica::start(config(&broker)).await];
+    let named = || PluginOptions::default().engine_name("host").concurrency(4);
+    let (one, first) = engine_of(transport_nats::plugin("probe", config(&broker)).options(named())).await;
+    let (_two, second) = engine_of(transport_nats::replicas("probe", config(&broker)).unwrap().options(named())).await;
+    let mut rung = [&first, &second].map(|local| local.events::<(String, i64)>("probe", "rang", 1000).unwrap());
+    let ring = |local: PluginClient, who: &'static str, number: i64| async move {
+        within(local.call::<bool>("probe", "fire", ("rang", who, number))).await
+    };
     for n in 0..200 {
-        let (a, b) = tokio::join!(
+        let (a, b, rings, more_rings) = tokio::join!(
             within(first.call::<i64>("probe", "add", (n, 1000))),
-            within(second.call::<i64>("probe", "add", (n, 2000)))
+            within(second.call::<i64>("probe", "add", (n, 2000))),
+            ring(first.clone(), "first", n),
+            ring(second.clone(), "second", n),
         );
         assert_eq!((a.unwrap(), b.unwrap()), (n + 1000, n + 2000));
+        assert!(rings.unwrap() && more_rings.unwrap());
+    }
+    // Each hears what its own calls have caused, once.
+    for (rung, who) in rung.iter_mut().zip(["first", "second"]) {
+        let mut numbers = HashSet::new();
+        while numbers.len() < 200 {
+            let Some(Event::Args((whose, number))) = within(rung.recv()).await else { panic!("an event is missing") };
+            assert!(whose == who && numbers.insert(number), "{who}: {whose} {number}");
+        }
     }
     one.shutdown().await;
     assert_eq!(within(second.call::<i64>("probe", "add", (1, 2))).await.unwrap(), 3);
+    assert!(tokio::time::timeout(Duration::from_millis(50), rung[1].recv()).await.is_err());
 }

@@ -11,6 +11,8 @@ mod idle;
 #[cfg(has_nats)]
 mod lending;
 #[cfg(has_nats)]
+mod logins;
+#[cfg(has_nats)]
 mod losses;
 #[cfg(has_nats)]
 mod permissions;
@@ -24,6 +26,8 @@ mod service;
 mod sizes;
 #[cfg(has_nats)]
 mod support;
+#[cfg(has_nats)]
+mod versions;
 
 #[cfg(not(has_nats))]
 #[test]

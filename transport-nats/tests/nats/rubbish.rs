@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_nats::Client;
 use conformance::links::{assert_ended, end, link_to, next_id, send};
-use connector_core::{LinkEnd, Payload};
+use connector_core::{ConnectError, Event, LinkEnd, Payload, PluginConnector};
 use futures_util::StreamExt;
 use transport_nats::{NatsConnector, NatsServer};
 
 use crate::broker::Broker;
-use crate::support::{Replica, broker, config, engine, within};
+use crate::support::{Replica, broker, config, engine, engine_of, within};
 
 async fn foreign(broker: &Broker) -> Client {
     async_nats::connect(broker.url()).await.unwrap()
@@ -60,6 +60,72 @@ async fn rubbish_on_a_replicas_subjects_is_ignored_and_never_answered_elsewhere(
     }
     let answered = tokio::time::timeout(Duration::from_millis(100), victim.next()).await;
     assert!(answered.is_err(), "{answered:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_a_replicas_is_an_error_that_says_so() {
+    let broker = broker();
+    let foreign = foreign(&broker).await;
+    let mut asked = foreign.subscribe("plugins.probe.open").await.unwrap();
+    foreign.flush().await.unwrap();
+    let mut connector = NatsConnector::new(config(&broker));
+    let mut answers = rubbish();
+    answers.push(br#"{"replica":{"id":"r1","sessions":0,"draining":false}}"#.to_vec());
+    answers.push(
+        br#"{"opened":{"replica":"r1","version":2,"maxMessage":1000,"window":100000,"maxPayload":100000}}"#.to_vec(),
+    );
+    answers.push(br#"{"opened":{"replica":"r1","version":1,"maxMessage":0,"window":1,"maxPayload":1}}"#.to_vec());
+    for answer in answers {
+        let answering = async {
+            let reply = within(asked.next()).await.unwrap().reply.unwrap();
+            foreign.publish(reply, answer.clone().into()).await.unwrap();
+        };
+        let (connected, ()) = tokio::join!(within(connector.connect("nats:plugins.probe")), answering);
+        let error = connected.err().unwrap();
+        assert!(matches!(error, ConnectError::Protocol(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn rubbish_among_the_announcements_hides_no_replica() {
+    let broker = broker();
+    let _replica = Replica::start(config(&broker).replica("r1")).await;
+    let foreign = foreign(&broker).await;
+    let mut discoveries = foreign.subscribe("plugins.probe.discover").await.unwrap();
+    foreign.flush().await.unwrap();
+    let often = config(&broker).probe_interval(Duration::from_millis(200));
+    let (_engine, local) = engine_of(transport_nats::replicas("probe", often).unwrap()).await;
+    let answers = within(discoveries.next()).await.unwrap().reply.unwrap();
+    let mut texts = rubbish();
+    for kind in ["come", "drain", "gone"] {
+        for id in ["", "*", "a.b", "r 1", "r2", &"x".repeat(65)] {
+            texts.push(serde_json::json!({ kind: { "replica": id } }).to_string().into_bytes());
+        }
+        texts.push(format!(r#"{{"{kind}":{{}}}}"#).into_bytes());
+    }
+    texts.push(br#"{"replica":{"id":"*","sessions":0,"draining":false}}"#.to_vec());
+    texts.push(br#"{"replica":{"id":"r3","sessions":0,"draining":false}}"#.to_vec());
+    for text in &texts {
+        foreign.publish("plugins.probe.announce", text.clone().into()).await.unwrap();
+        foreign.publish(answers.clone(), text.clone().into()).await.unwrap();
+    }
+    foreign.flush().await.unwrap();
+    for n in 0..50 {
+        assert_eq!(within(local.call::<i64>("probe", "add", (n, 1))).await.unwrap(), n + 1);
+    }
+    // More made-up ones than an engine knows at once: they are forgotten, because they do not answer.
+    for id in 0..1500 {
+        let come = serde_json::json!({ "come": { "replica": format!("made-up-{id}") } });
+        foreign.publish("plugins.probe.announce", come.to_string().into()).await.unwrap();
+    }
+    // And the real one is let go, until it answers the next question.
+    let mut up = local.events::<(String, String)>("manager", "linkUp", 8).unwrap();
+    let gone = r#"{"gone":{"replica":"r1"}}"#;
+    foreign.publish("plugins.probe.announce", gone.into()).await.unwrap();
+    assert!(matches!(within(up.recv()).await, Some(Event::Args((_, replica))) if replica == "r1"));
+    for n in 0..50 {
+        assert_eq!(within(local.call::<i64>("probe", "add", (n, 1))).await.unwrap(), n + 1);
+    }
 }
 
 #[tokio::test]

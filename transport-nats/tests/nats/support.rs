@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conformance::{engine_with, probe};
-use connector_core::{ClientConfig, Engine, LinkEnd, Plugin, PluginClient, serve};
+use connector_core::{ClientConfig, Engine, LinkEnd, Plugin, PluginClient, Registration, serve};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,7 +32,7 @@ pub(crate) fn config(broker: &Broker) -> NatsConfig {
     NatsConfig::new(broker.url())
 }
 
-/// A replica of `probe`.
+/// A replica of the plugin `probe`.
 pub(crate) struct Replica {
     stop: Option<oneshot::Sender<()>>,
     pub(crate) serving: JoinHandle<LinkEnd>,
@@ -40,9 +40,14 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) async fn start(config: NatsConfig) -> Replica {
+        Replica::serve(probe, config).await
+    }
+
+    /// Of another plugin with this name.
+    pub(crate) async fn serve(plugin: impl Fn() -> Plugin + Send + 'static, config: NatsConfig) -> Replica {
         let server = NatsServer::bind("probe", config).await.unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(server, probe, ClientConfig::default()).until(stopped));
+        let serving = tokio::spawn(serve(server, plugin, ClientConfig::default()).until(stopped));
         Replica { stop: Some(stop), serving }
     }
 
@@ -61,8 +66,13 @@ impl Drop for Replica {
 
 /// An engine with the plugins `local` and `probe`, both active.
 pub(crate) async fn engine(config: NatsConfig) -> (Engine, PluginClient) {
+    engine_of(transport_nats::plugin("probe", config)).await
+}
+
+/// With this registration of `probe`.
+pub(crate) async fn engine_of(probe: impl Into<Registration>) -> (Engine, PluginClient) {
     let (engine, local) = engine_with(Plugin::new("local")).await;
-    engine.register(transport_nats::plugin("probe", config)).unwrap();
+    engine.register(probe).unwrap();
     within(engine.manager().activate("probe")).await.unwrap();
     (engine, local)
 }

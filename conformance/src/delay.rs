@@ -1,4 +1,4 @@
-//! A proxy that delivers everything later.
+//! A long way between the two ends of a transport, for fixtures and tests.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Chunks that are under way.
+/// Chunks under way in one direction of a connection, of up to 64 KiB each. Beyond that, the sender is not read.
 const UNDER_WAY: usize = 1024;
 
-/// Carries connections to `target`, until the runtime ends. Returns the proxy's address.
-pub(super) async fn proxy(target: SocketAddr, delay: Duration) -> io::Result<SocketAddr> {
+/// Carries TCP connections to `target`, from a free port of the loopback interface whose address is returned, until the runtime
+/// ends. Everything arrives this much later, in both directions, so an answer takes twice as long. Put a
+/// [`Proxy`](crate::Proxy) behind it to cut or stall the connections.
+///
+/// # Errors
+/// The port cannot be bound.
+pub async fn delayed_tcp(target: SocketAddr, delay: Duration) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
