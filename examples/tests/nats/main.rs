@@ -11,6 +11,8 @@ mod replicas;
 #[cfg(has_nats)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(has_nats)]
+mod tour;
 
 #[cfg(not(has_nats))]
 #[test]
