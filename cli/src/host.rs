@@ -12,14 +12,16 @@ use transport_ipc::ChildEnd;
 
 use crate::failure::{Failure, lines, with_stderr};
 use crate::host_file::HostFile;
+use crate::nats::Nats;
 use crate::output::line;
-use crate::place::{Channel, NamedPlace, Place};
+use crate::place::{Channel, NamedPlace, Place, Url};
 
 #[derive(Args)]
 pub(crate) struct Plugins {
     /// A plugin: its name, and its URL or the command that starts it. May be given several times.
     ///
-    /// URLs: ws: and wss:, http: and https: for socket.io, local:PATH for a local socket.
+    /// URLs: ws: and wss:, http: and https: for socket.io, nats: and tls: for a NATS server where the plugin is found by its
+    /// name, local:PATH for a local socket.
     #[arg(long = "plugin", value_name = "NAME=URL|COMMAND")]
     plugins: Vec<String>,
     /// A host file, which has plugins with their options and the rules between them.
@@ -28,7 +30,7 @@ pub(crate) struct Plugins {
     /// The channel to plugins that are started.
     #[arg(long, value_enum, default_value_t)]
     channel: Channel,
-    /// The token that plugins behind a URL require.
+    /// The token that plugins behind a URL, or a NATS server without a login in its URL, require.
     #[arg(long, env = "CONNECTOR_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The time limit of each activation and each call, in seconds.
@@ -61,12 +63,15 @@ impl Plugins {
     /// Adds a plugin behind a URL, with the name `plugin`.
     ///
     /// # Errors
-    /// It is not a URL.
+    /// It is not a URL, or not one of a single plugin.
     pub(crate) fn add_url(&mut self, url: &str) -> Result<(), Failure> {
         match url.parse() {
             Ok(Place::Command(_)) => {
                 let hint = "not a URL: give ws://…, http://… or local:PATH, --plugin NAME=COMMAND, or -- COMMAND";
                 Err(Failure::usage(hint))
+            }
+            Ok(Place::Url(Url::Nats(_))) => {
+                Err(Failure::usage("behind a NATS server a plugin is found by its name: give --plugin NAME=nats://…"))
             }
             Ok(_) => {
                 self.plugins.push(format!("plugin={url}"));
@@ -101,9 +106,12 @@ impl Plugins {
         let handshake = base.handshake_timeout.max(self.timeout);
         let base = base.handshake_timeout(handshake);
         let mut given = file.map_or(Ok(Vec::new()), |file| file.plugins(&base))?;
+        // One for all, which share their connections.
+        let nats = Nats::default();
         for plugin in self.named()? {
             let name = plugin.name.clone();
-            let registration = plugin.registration(self.channel, self.token.as_deref()).map_err(Failure::usage)?;
+            let registration = plugin.registration(self.channel, self.token.as_deref(), &nats);
+            let registration = registration.map_err(Failure::usage)?;
             given.push(Given { name, registration, options: base.clone(), at_start: true, position: None });
         }
         if given.is_empty() {

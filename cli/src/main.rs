@@ -9,6 +9,8 @@ mod hint;
 mod host;
 mod host_file;
 mod interrupt;
+#[cfg_attr(not(feature = "nats"), path = "without_nats.rs")]
+mod nats;
 mod output;
 mod place;
 mod recording;
@@ -50,7 +52,8 @@ struct Cli {
 fn main() -> ExitCode {
     completion::run();
     let Cli { mut command, json } = Cli::try_parse().unwrap_or_else(|error| hint::with_hint(error).exit());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    // async-nats traces what this command prints, or what a plugin's link says.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,async_nats=off"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     let runtime = command.prepare().and_then(|()| {
         tokio::runtime::Runtime::new().map_err(|error| Failure::machine(format!("no runtime: {error}")))

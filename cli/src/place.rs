@@ -8,6 +8,8 @@ use serde::Deserialize;
 use transport_ipc::{ChannelKind, Program};
 use transport_ws::WsConnectorConfig;
 
+use crate::nats::Nats;
+
 /// A plugin as given on the command line, `NAME=URL` or `NAME=COMMAND`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedPlace {
@@ -26,6 +28,8 @@ pub(crate) enum Place {
 pub(crate) enum Url {
     WebSocket(String),
     SocketIo(String),
+    /// The server where the plugin is found by its name.
+    Nats(String),
     /// The path of a local socket.
     Local(String),
 }
@@ -82,17 +86,19 @@ impl Url {
         match scheme_and_rest.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
             Some(("ws" | "wss", rest)) if rest.starts_with("//") => Ok(Some(Url::WebSocket(text.to_owned()))),
             Some(("http" | "https", rest)) if rest.starts_with("//") => Ok(Some(Url::SocketIo(text.to_owned()))),
+            Some(("nats" | "tls", rest)) if rest.starts_with("//") => Ok(Some(Url::Nats(text.to_owned()))),
             Some(("local", path)) => Ok(Some(Url::Local(path.to_owned()))),
             Some((scheme, rest)) if rest.starts_with("//") && !scheme.contains(char::is_whitespace) => Err(format!(
-                "{scheme}: is not supported; use ws:, wss:, http:, https: (socket.io), local:PATH or a command"
+                "{scheme}: is not supported; use ws:, wss:, http:, https: (socket.io), nats:, tls: (NATS), local:PATH or a \
+                 command"
             )),
             _ => Ok(None),
         }
     }
 
     /// # Errors
-    /// The transport is not part of this build.
-    pub(crate) fn registration(self, name: String, token: Option<&str>) -> Result<Registration, String> {
+    /// The transport is not part of this build, or cannot have a plugin of this name.
+    pub(crate) fn registration(self, name: String, token: Option<&str>, nats: &Nats) -> Result<Registration, String> {
         match self {
             Url::WebSocket(url) => {
                 let mut config = WsConnectorConfig::default();
@@ -100,6 +106,7 @@ impl Url {
                 Ok(transport_ws::plugin_with(name, &url, config))
             }
             Url::SocketIo(url) => socket_io(name, &url, token),
+            Url::Nats(server) => nats.registration(name, server, token),
             Url::Local(path) => Ok(transport_ipc::local::plugin(name, &path)),
         }
     }
@@ -107,11 +114,16 @@ impl Url {
 
 impl NamedPlace {
     /// # Errors
-    /// The transport is not part of this build, or the command is empty.
-    pub(crate) fn registration(self, channel: Channel, token: Option<&str>) -> Result<Registration, String> {
+    /// The transport is not part of this build or cannot have a plugin of this name, or the command is empty.
+    pub(crate) fn registration(
+        self,
+        channel: Channel,
+        token: Option<&str>,
+        nats: &Nats,
+    ) -> Result<Registration, String> {
         let NamedPlace { name, place } = self;
         match place {
-            Place::Url(url) => url.registration(name, token),
+            Place::Url(url) => url.registration(name, token, nats),
             Place::Command(words) => {
                 let mut words = words.into_iter();
                 let program = words.next().ok_or("the command is empty")?;
@@ -154,6 +166,8 @@ mod tests {
             ("p=ws://127.0.0.1:1", Place::Url(Url::WebSocket("ws://127.0.0.1:1".to_owned()))),
             ("p=WS://127.0.0.1:1", Place::Url(Url::WebSocket("WS://127.0.0.1:1".to_owned()))),
             ("p=https://h/n?a=b", Place::Url(Url::SocketIo("https://h/n?a=b".to_owned()))),
+            ("p=nats://u:p@h:4222", Place::Url(Url::Nats("nats://u:p@h:4222".to_owned()))),
+            ("p=tls://h", Place::Url(Url::Nats("tls://h".to_owned()))),
             ("p=local:/tmp/x.sock", Place::Url(Url::Local("/tmp/x.sock".to_owned()))),
             ("p=python3 'my plugin.py' --url=ws://x", command(&["python3", "my plugin.py", "--url=ws://x"])),
             ("p=./plugin", command(&["./plugin"])),

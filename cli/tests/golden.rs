@@ -84,6 +84,23 @@ fn the_published_plugin_behind_socketio() {
 }
 
 #[test]
+#[cfg(feature = "nats")]
+#[cfg_attr(not(all(has_nats, has_python)), ignore = "needs a NATS server and Python")]
+fn the_native_plugin_behind_a_nats_server() {
+    let replicas = Replicas::start("", &["one", "two"]);
+    let calls: [&[&str]; 6] = [
+        &["echo", "\"x\""],
+        &["echo", r#"{"b":1.0,"a":[null,"ü"]}"#],
+        &["add", "1", "-3"],
+        &["fail", "why"],
+        &["whoami"],
+        &["nothing"],
+    ];
+    let place = format!("url = \"{}\"", replicas.url());
+    compare_all("native", "nats", &place, &calls, ("tick", "fire", r#"[["tick", 1, {"a": "b"}], ["tick", 2]]"#));
+}
+
+#[test]
 #[cfg(unix)]
 #[cfg_attr(not(all(has_node, has_python)), ignore = "needs Node and Python")]
 fn the_published_plugin_as_a_child() {

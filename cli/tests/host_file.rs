@@ -58,6 +58,7 @@ fn a_rule_that_denies_is_named_and_one_that_allows_permits_a_deactivation() {
 fn mistakes_name_the_line_and_the_remedy() {
     let plugin = "[plugins.a]\ncommand = \"./x\"\n";
     let with = |text: &str| format!("{plugin}{text}");
+    let at_nats = |text: &str| format!("[plugins.a]\nurl = \"nats://h\"\n[plugins.a.nats]\n{text}\n");
     let cases = [
         (with("comand = 1"), "3:1", "unknown key \"comand\"; did you mean \"command\"?"),
         (with("[plugins.a.options]\nqueue_timout = \"1s\""), "4:1", "did you mean \"queue_timeout\"?"),
@@ -93,6 +94,38 @@ fn mistakes_name_the_line_and_the_remedy() {
             "pass its arguments separately, as the list \"args\"",
         ),
         ("[plugins.a]\ncommand = \" \"".to_owned(), "2:11", "the command is empty"),
+        #[cfg(feature = "nats")]
+        (
+            "[plugins.a]\nurl = \"ws://h\"\n[plugins.a.nats]\nprefix = \"p\"".to_owned(),
+            "3:1",
+            "\"nats\" is for a plugin behind a NATS server",
+        ),
+        #[cfg(feature = "nats")]
+        (with("nats = { prefix = \"p\" }"), "3:8", "give it a \"url\" such as nats://HOST:4222"),
+        #[cfg(feature = "nats")]
+        (at_nats("prefix = \"a b\""), "2:7", "NatsConfig::prefix is \"a b\""),
+        #[cfg(feature = "nats")]
+        (at_nats("user = \"u\""), "4:8", "give \"password_env\""),
+        #[cfg(feature = "nats")]
+        (at_nats("password_env = \"NOT_SET\""), "4:16", "a password needs a \"user\""),
+        #[cfg(feature = "nats")]
+        (at_nats("user = \"u\"\npassword_env = \"NOT_SET\""), "5:16", "NOT_SET: environment variable not found"),
+        #[cfg(feature = "nats")]
+        (at_nats("user = \"u\"\nnkey = \"n\""), "5:8", "one login is enough"),
+        #[cfg(feature = "nats")]
+        (at_nats("credentials = \"no-such.creds\""), "4:15", "the credentials cannot be read"),
+        #[cfg(feature = "nats")]
+        (at_nats("ca = \"mistake-0.toml\""), "4:6", "not a file of certificates (PEM) of authorities: it has none"),
+        #[cfg(feature = "nats")]
+        (at_nats("choice = \"calle\""), "4:10", "did you mean \"caller\"?"),
+        #[cfg(feature = "nats")]
+        (at_nats("choice = { argument = \"0\" }"), "1:10", "Choice::Argument"),
+        #[cfg(feature = "nats")]
+        ("[plugins.a]\nurl = \"nats://\"".to_owned(), "2:7", "give its host, as in nats://HOST:4222"),
+        #[cfg(feature = "nats")]
+        ("[plugins.a]\nurl = \"nats://u:s3cret@h/probe\"".to_owned(), "2:7", "has no path"),
+        #[cfg(not(feature = "nats"))]
+        (at_nats("prefix = \"p\""), "2:7", "built without its feature `nats`"),
         ("[plugins.manager]\ncommand = \"./x\"".to_owned(), "1:10", "the name manager is reserved"),
         ("[plugins.\"a.b\"]\ncommand = \"./x\"".to_owned(), "1:10", "must not be empty or contain a dot"),
         (String::new(), "1:1", "the key \"plugins\" is missing"),
@@ -127,7 +160,17 @@ fn keys_of(table: &str) -> Vec<String> {
 #[test]
 fn the_document_has_every_key() {
     let document = std::fs::read_to_string(examples().join("../docs/host-file.md")).unwrap();
-    for table in ["", "[plugins.a]", "[options]", "[options.queue]", "[engine]", "[access]", "[[access.rules]]"] {
+    for table in [
+        "",
+        "[plugins.a]",
+        "[options]",
+        "[options.queue]",
+        #[cfg(feature = "nats")]
+        "[nats]",
+        "[engine]",
+        "[access]",
+        "[[access.rules]]",
+    ] {
         for key in keys_of(table) {
             let is_found = [
                 format!("`{key}`"),

@@ -61,6 +61,14 @@ fn the_published_plugin_as_a_child() {
 }
 
 #[test]
+#[cfg(feature = "nats")]
+#[cfg_attr(not(has_nats), ignore = "needs a NATS server")]
+fn a_plugin_with_replicas_behind_a_nats_server() {
+    let replicas = Replicas::start("", &["one", "two", "three"]);
+    answers_as_a_probe(&["--plugin", &format!("plugin={}", replicas.url())]);
+}
+
+#[test]
 #[cfg_attr(not(has_python), ignore = "needs Python")]
 fn several_plugins_and_one_that_does_not_start() {
     let (code, listed) =
@@ -110,6 +118,7 @@ fn mistakes_name_their_remedy() {
         (&["call", "a", "m", "--timeout", "0", "--plugin", "a=./x"], 2, "not a positive number"),
         (&["info", "--plugin", "a=./x", "--plugin", "b=./y"], 2, "name one of the plugins: a, b"),
         (&["call", "a", "m", "--plugin", "a=ws://127.0.0.1:9"], 3, "127.0.0.1:9"),
+        (&["open", "--no-browser", "nats://127.0.0.1:9"], 2, "give --plugin NAME=nats://…"),
     ] {
         let mut args = args.to_vec();
         args.extend(if code == 3 { &["--timeout", "1"][..] } else { &[] });

@@ -1,6 +1,8 @@
 //! Code shared by the example programs: lines on stdout, traces and errors on stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these programs print to the terminal")]
 
+mod show;
+
 use std::error::Error;
 use std::future::{Future, pending};
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -16,6 +18,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
+
+pub use self::show::Show;
 
 /// The result of a program.
 pub type Done = Result<(), Box<dyn Error>>;

@@ -17,7 +17,8 @@ const MIB: usize = 1 << 20;
 #[derive(Clone, Default, PartialEq, Eq, derive_more::Debug)]
 #[non_exhaustive]
 pub enum NatsLogin {
-    /// Only with the user name and the password in a server's URL, if it has them.
+    /// Only with what a server's URL has: a user name and a password (`nats://USER:PASSWORD@HOST`), a token
+    /// (`nats://TOKEN@HOST`), or nothing.
     #[default]
     None,
     /// A token that all clients share.

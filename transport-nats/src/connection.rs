@@ -89,8 +89,12 @@ impl Settings {
         state: &Arc<State>,
     ) -> Result<ConnectOptions, ConnectError> {
         let mut options = match &self.login {
-            NatsLogin::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?))) {
-                Some((user, password)) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
+            NatsLogin::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()))) {
+                Some((user, Some(password))) => {
+                    ConnectOptions::with_user_and_password(decoded(user), decoded(password))
+                }
+                // As for NATS's own tools.
+                Some((token, None)) => ConnectOptions::with_token(decoded(token)),
                 None => ConnectOptions::new(),
             },
             NatsLogin::Token(token) => ConnectOptions::with_token(token.clone()),

@@ -117,10 +117,13 @@ fn millis(time: Duration) -> f64 {
 
 /// Measures the time from each handshake to its answer.
 struct Stopwatch {
-    /// The last handshake to each plugin.
-    sent: Mutex<HashMap<String, (Option<Id>, Instant)>>,
+    /// The last handshake to each plugin, or to each of its replicas.
+    sent: Mutex<HashMap<Place, (Option<Id>, Instant)>>,
     round_trips: mpsc::Sender<(String, Duration)>,
 }
+
+/// The names of a plugin and of its replica, if it has any.
+type Place = (String, Option<String>);
 
 impl Observer for Stopwatch {
     fn interests(&self) -> Interests {
@@ -128,16 +131,17 @@ impl Observer for Stopwatch {
     }
 
     fn observe(&self, observation: &Observation<'_>) {
-        let Observation::Message { plugin, direction, message, .. } = observation else { return };
+        let Observation::Message { plugin, replica, direction, message, .. } = observation else { return };
+        let place = || ((*plugin).to_owned(), replica.map(str::to_owned));
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         match direction {
             Direction::ToPlugin if message.action == Action::Request && message.key.as_deref() == Some("handshake") => {
-                sent.insert((*plugin).to_owned(), (message.id.clone(), Instant::now()));
+                sent.insert(place(), (message.id.clone(), Instant::now()));
             }
             Direction::FromPlugin if message.action == Action::Response => {
-                let answered = sent.get(*plugin).filter(|(id, _)| *id == message.id).map(|(_, at)| at.elapsed());
+                let answered = sent.get(&place()).filter(|(id, _)| *id == message.id).map(|(_, at)| at.elapsed());
                 if let Some(time) = answered {
-                    sent.remove(*plugin);
+                    sent.remove(&place());
                     let _ = self.round_trips.try_send(((*plugin).to_owned(), time));
                 }
             }

@@ -1,5 +1,7 @@
 //! The host file: an engine's plugins, their options and the rules between them, as TOML.
 
+#[cfg_attr(not(feature = "nats"), path = "without_nats.rs")]
+mod nats;
 mod rules;
 mod schema;
 mod source;
@@ -17,7 +19,11 @@ use self::source::Source;
 use self::values::Texts;
 use crate::failure::Failure;
 use crate::host::Given;
+use crate::nats::Nats;
 use crate::place::Url;
+
+/// About a table `nats` without such a URL.
+const NOT_AT_NATS: &str = "\"nats\" is for a plugin behind a NATS server: give it a \"url\" such as nats://HOST:4222";
 
 pub(crate) struct HostFile {
     source: Source,
@@ -63,8 +69,9 @@ impl HostFile {
     /// A plugin's table is wrong.
     pub(crate) fn plugins(&self, base: &PluginOptions) -> Result<Vec<Given>, Failure> {
         let base = self.file.options.apply(base);
+        let nats = self.file.nats.apply(&Nats::default(), &self.source)?;
         let plugins = self.tables().into_iter().map(|(name, table)| {
-            let registration = self.registration(name, table)?;
+            let registration = self.registration(name, table, &nats)?;
             Ok(Given {
                 name: name.get_ref().clone(),
                 registration,
@@ -76,7 +83,7 @@ impl HostFile {
         plugins.collect()
     }
 
-    fn registration(&self, name: &Spanned<String>, table: &PluginTable) -> Result<Registration, Failure> {
+    fn registration(&self, name: &Spanned<String>, table: &PluginTable, nats: &Nats) -> Result<Registration, Failure> {
         let wrong = |text: String| self.source.error(name.span(), text);
         match (&table.url, &table.command) {
             (Some(url), _) => {
@@ -89,25 +96,30 @@ impl HostFile {
                 let parsed = Url::parse(url.get_ref()).and_then(|parsed| {
                     parsed.ok_or_else(|| "not a URL; for a program, give \"command\" and \"args\"".to_owned())
                 });
-                let token = table.token_env.as_ref().map(|variable| self.token(variable)).transpose()?;
-                let registration = parsed.and_then(|url| url.registration(name.get_ref().clone(), token.as_deref()));
-                registration.map_err(|text| self.source.error(url.span(), text))
+                let wrong_url = |text: String| self.source.error(url.span(), text);
+                let parsed = parsed.map_err(wrong_url)?;
+                let nats = match &table.nats {
+                    None => nats.clone(),
+                    Some(nats_table) if matches!(parsed, Url::Nats(_)) => {
+                        nats_table.get_ref().apply(nats, &self.source)?
+                    }
+                    Some(nats_table) => return Err(self.source.error(nats_table.span(), NOT_AT_NATS)),
+                };
+                let token = table.token_env.as_ref();
+                let token = token.map(|variable| self.source.secret("the token", variable)).transpose()?;
+                parsed.registration(name.get_ref().clone(), token.as_deref(), &nats).map_err(wrong_url)
             }
             (None, Some(command)) => {
                 if let Some(variable) = &table.token_env {
                     return Err(self.source.error(variable.span(), "a token is for a plugin with a \"url\""));
                 }
+                if let Some(table) = &table.nats {
+                    return Err(self.source.error(table.span(), NOT_AT_NATS));
+                }
                 Ok(transport_ipc::child(name.get_ref().clone(), self.program(command, table)?))
             }
             (None, None) => Err(wrong("the plugin has neither \"url\" nor \"command\"".to_owned())),
         }
-    }
-
-    fn token(&self, variable: &Spanned<String>) -> Result<String, Failure> {
-        std::env::var(variable.get_ref()).map_err(|error| {
-            let text = format!("the token cannot be read from the environment: {}: {error}", variable.get_ref());
-            self.source.error(variable.span(), text)
-        })
     }
 
     fn program(&self, command: &Spanned<String>, table: &PluginTable) -> Result<Program, Failure> {

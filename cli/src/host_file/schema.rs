@@ -7,6 +7,7 @@ use connector_core::PluginOptions;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::nats::NatsTable;
 use super::values::{Size, Texts, Time};
 use crate::place::Channel;
 
@@ -18,6 +19,9 @@ pub(super) struct File {
     /// For every plugin.
     #[serde(default)]
     pub(super) options: OptionsTable,
+    /// For every plugin behind a NATS server.
+    #[serde(default)]
+    pub(super) nats: NatsTable,
     #[serde(default)]
     pub(super) access: AccessTable,
     pub(super) plugins: BTreeMap<Spanned<String>, PluginTable>,
@@ -34,6 +38,7 @@ pub(super) struct EngineTable {
 pub(super) struct PluginTable {
     pub(super) url: Option<Spanned<String>>,
     pub(super) token_env: Option<Spanned<String>>,
+    pub(super) nats: Option<Spanned<NatsTable>>,
     pub(super) command: Option<Spanned<String>>,
     pub(super) args: Option<Vec<String>>,
     pub(super) env: Option<BTreeMap<String, String>>,
@@ -140,7 +145,7 @@ impl OptionsTable {
     }
 }
 
-fn set<T, V: Into<T>>(option: &mut T, value: Option<V>) {
+pub(super) fn set<T, V: Into<T>>(option: &mut T, value: Option<V>) {
     if let Some(value) = value {
         *option = value.into();
     }

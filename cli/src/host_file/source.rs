@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
+
 use crate::failure::Failure;
 
 pub(super) struct Source {
@@ -55,6 +57,28 @@ impl Source {
 
     pub(super) fn error(&self, span: Range<usize>, text: impl std::fmt::Display) -> Failure {
         Failure::usage(format!("{}: {text}", self.position(&span)))
+    }
+
+    /// The value of a variable of the environment: `what`, which is secret.
+    ///
+    /// # Errors
+    /// It is not set.
+    pub(super) fn secret(&self, what: &str, variable: &Spanned<String>) -> Result<String, Failure> {
+        std::env::var(variable.get_ref()).map_err(|error| {
+            let text = format!("{what} cannot be read from the environment: {}: {error}", variable.get_ref());
+            self.error(variable.span(), text)
+        })
+    }
+
+    /// What is in a file whose path is relative to the folder of this one: `what`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    #[cfg(feature = "nats")]
+    pub(super) fn text_of(&self, what: &str, path: &Spanned<String>) -> Result<String, Failure> {
+        let file = self.folder().join(path.get_ref());
+        std::fs::read_to_string(&file)
+            .map_err(|error| self.error(path.span(), format!("{what} cannot be read: {}: {error}", file.display())))
     }
 
     /// An error of the parser. It is reworded, because the parser's words are about Rust's types, and may show a value that is

@@ -4,11 +4,21 @@
 #[path = "../../../examples/tests/support/published_packages.rs"]
 mod published_packages;
 
+#[cfg(feature = "nats")]
+#[path = "../../../transport-nats/tests/common/broker.rs"]
+mod broker;
+#[cfg(feature = "nats")]
+mod replicas;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
+
+#[cfg(feature = "nats")]
+#[allow(unused_imports, reason = "each test uses a part")]
+pub(crate) use self::replicas::Replicas;
 
 pub(crate) use self::published_packages::{js, published_packages};
 

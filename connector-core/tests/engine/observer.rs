@@ -1,6 +1,7 @@
 //! What an engine tells its observers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use conformance::probe;
@@ -160,11 +161,11 @@ async fn an_observer_is_not_told_of_a_call_that_began_before_it_was_attached() {
 async fn an_observer_may_use_the_engine_and_detach_itself() {
     let host = Host::new().await;
     let switch = host.add(probe).await;
-    let guard = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let guard = Arc::new(Mutex::new(None));
+    let count = Arc::new(AtomicUsize::new(0));
     let (engine, local, own, counted) = (host.engine.clone(), host.local.clone(), guard.clone(), count.clone());
     *guard.lock().unwrap() = Some(host.engine.observe(move |observation: &Observation<'_>| {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        counted.fetch_add(1, Ordering::Relaxed);
         let _ = engine.link_state("probe").map(|state| state.borrow().to_string());
         let _ = engine.manager().profile("probe");
         let _ = engine.observe(|_: &Observation<'_>| {});
@@ -173,7 +174,7 @@ async fn an_observer_may_use_the_engine_and_detach_itself() {
             let _ = local.on("probe", "tick", |_: Value| {});
             let _ = local.call::<Value>("probe", "echo", (1,)).now_or_never().is_none();
         }
-        if counted.load(std::sync::atomic::Ordering::Relaxed) > 100 {
+        if counted.load(Ordering::Relaxed) > 100 {
             own.lock().unwrap().take();
         }
     }));
@@ -287,7 +288,7 @@ async fn an_observer_may_ask_for_the_running_calls() {
     let observing = host.engine.observe(running.clone());
     assert!(running.calls().is_empty());
     let calls = ["a", "b"].map(|text| host.start::<Value>("probe", "slow", (1000, text)));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(500)).await;
     assert_eq!(running.calls(), ["local probe slow"], "the second one waits");
     drop(observing);
     assert!(running.calls().is_empty() && running.0.get().unwrap().has_ended());

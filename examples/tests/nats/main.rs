@@ -19,6 +19,8 @@ mod stalled;
 #[cfg(has_nats)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(has_nats)]
+mod tour;
 
 #[cfg(not(has_network_namespaces))]
 #[test]

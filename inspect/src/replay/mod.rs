@@ -241,10 +241,11 @@ impl Replay {
     /// Plays all sessions, each over a link that the registration's connector makes.
     ///
     /// # Errors
-    /// The plugin is unreachable, or it is one of this process, which has no link.
+    /// The plugin is unreachable, or has no single link: it is one of this process, or has replicas.
     pub async fn dial(&mut self, plugin: Registration) -> Result<(), ConnectError> {
         let Some((mut connector, url)) = plugin.into_connector() else {
-            return Err(ConnectError::failed("a plugin in this process has no link to replay over"));
+            let text = "a plugin in this process, or one with replicas, has no single link to replay over";
+            return Err(ConnectError::failed(text));
         };
         connector.activated();
         while self.sessions_left() > 0 {

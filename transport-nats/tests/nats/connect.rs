@@ -32,6 +32,10 @@ async fn no_server_no_replica_and_a_wrong_login_are_refused_with_the_remedy() {
     assert_refused(&refused(config(&broker).credentials("hunter2")).await, "credentials file");
     let url = broker.url().replace("//", "//host:hunter2@");
     assert_refused(&refused(NatsConfig::new(url)).await, "no replica of the plugin serves");
+    let (broker, _directory) = broker_with("authorization { token: \"s3:cret\" }");
+    let with_token = |token: &str| NatsConfig::new(broker.url().replace("//", &format!("//{token}@")));
+    assert_refused(&refused(with_token("s3%3Acret")).await, "no replica of the plugin serves");
+    assert_refused(&refused(with_token("other")).await, "NatsConfig::login");
 }
 
 #[tokio::test]

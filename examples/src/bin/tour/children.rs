@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use connector_core::{Engine, PluginClient};
-use examples::Done;
+use examples::{Done, Show};
 use transport_ipc::{Channel, ChannelKind, Program};
 
 use crate::plugins::calculator;
-use crate::show::Show;
 
 /// The child's part. It finds its channel before the runtime starts.
 pub(crate) fn serve(name: &str) -> ExitCode {

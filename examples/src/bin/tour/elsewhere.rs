@@ -1,10 +1,9 @@
 //! The same calculator behind the other transports. Each is registered in one line.
 
 use connector_core::{Engine, PluginClient};
-use examples::Done;
+use examples::{Done, Show};
 
 use crate::plugins::calculator;
-use crate::show::Show;
 
 /// In a thread of this process.
 #[cfg(feature = "worker")]

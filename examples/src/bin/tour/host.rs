@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use connector_core::{Engine, LinkState, Plugin, PluginClient};
-use examples::Done;
+use examples::{Done, Show};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::Over;
-use crate::show::Show;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -20,7 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn tour() -> Done {
-    let mut show = Show::new();
+    let mut show = Show::default();
     let calculator = Process::start("calculator", 0, Over::Ws).await?;
     let editor = Process::start("editor", 0, Over::Ws).await?;
 

@@ -8,7 +8,6 @@ mod children;
 mod elsewhere;
 mod host;
 mod plugins;
-mod show;
 
 use std::process::ExitCode;
 

@@ -1,27 +1,32 @@
-//! The tour's output, coloured only on a terminal.
+//! The output of a tour, coloured only on a terminal.
 
 use std::fmt::{Debug, Display};
 use std::io::{IsTerminal, stdout};
 use std::time::Instant;
 
+use crate::report;
 use comfy_table::{Table, presets};
 use connector_core::Engine;
-use examples::report;
 
-pub(crate) struct Show {
+/// Prints the steps of a tour, with numbers.
+#[derive(Debug)]
+pub struct Show {
     began: Instant,
     colour: bool,
     steps: usize,
+    errors: usize,
+}
+
+impl Default for Show {
+    fn default() -> Show {
+        let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Show { began: Instant::now(), colour, steps: 0, errors: 0 }
+    }
 }
 
 impl Show {
-    pub(crate) fn new() -> Show {
-        let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Show { began: Instant::now(), colour, steps: 0 }
-    }
-
     /// Prints the connected plugins, their locations and their methods.
-    pub(crate) fn connected<const N: usize>(&self, engine: &Engine, places: [(&str, String); N]) {
+    pub fn connected<const N: usize>(&self, engine: &Engine, places: [(&str, String); N]) {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["plugin", "lives at", "methods"]);
         for (name, place) in places {
@@ -31,12 +36,15 @@ impl Show {
         report(format_args!("{table}\n"));
     }
 
-    /// Prints a step and its outcome. Errors are part of the tour, too.
-    pub(crate) fn step<T: Debug, E: Display>(&mut self, what: &str, how: Result<T, E>) {
+    /// Prints a step and its outcome, which may be an error.
+    pub fn step<T: Debug, E: Display>(&mut self, what: &str, how: Result<T, E>) {
         self.steps += 1;
         let (mark, colour, text) = match how {
             Ok(value) => ("✓", "32", format!("{value:?}").trim_matches('"').to_owned()),
-            Err(error) => ("✗", "33", error.to_string()),
+            Err(error) => {
+                self.errors += 1;
+                ("✗", "33", error.to_string())
+            }
         };
         let number = self.steps;
         match self.colour {
@@ -45,7 +53,13 @@ impl Show {
         }
     }
 
-    pub(crate) fn end(&self) {
+    /// How many steps had an error as their outcome.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Prints how long the steps took.
+    pub fn end(&self) {
         report(format_args!("\n{} steps in {:.1} s", self.steps, self.began.elapsed().as_secs_f64()));
     }
 }

@@ -1,0 +1,117 @@
+//! The tables `nats` of a host file.
+
+use std::sync::Arc;
+
+use connector_core::Choice;
+use serde::Deserialize;
+use toml::Spanned;
+use transport_nats::NatsConfig;
+use transport_nats::tls::ClientConfig;
+use transport_nats::tls::rustls::RootCertStore;
+use transport_nats::tls::rustls::crypto::ring;
+use transport_nats::tls::rustls::pki_types::CertificateDer;
+use transport_nats::tls::rustls::pki_types::pem::PemObject;
+
+use super::schema::set;
+use super::source::Source;
+use super::values::{Size, Time};
+use crate::failure::Failure;
+use crate::nats::Nats;
+
+/// Fields of [`NatsConfig`] and of [`Replicas`](connector_core::Replicas).
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct NatsTable {
+    prefix: Option<String>,
+    user: Option<Spanned<String>>,
+    password_env: Option<Spanned<String>>,
+    /// The files of these three are relative to the folder of the host file.
+    nkey: Option<Spanned<String>>,
+    credentials: Option<Spanned<String>>,
+    ca: Option<Spanned<String>>,
+    probe_interval: Option<Time>,
+    silence: Option<Time>,
+    connect_timeout: Option<Time>,
+    max_message: Option<Size>,
+    window: Option<Size>,
+    choice: Option<ChoiceValue>,
+    idempotent: Option<Vec<String>>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ChoiceValue {
+    LeastBusy,
+    Caller,
+    /// A JSON pointer.
+    Argument(String),
+}
+
+impl NatsTable {
+    /// `base` with what the table sets.
+    ///
+    /// # Errors
+    /// A secret or a file cannot be read, or there are two logins.
+    pub(super) fn apply(&self, base: &Nats, source: &Source) -> Result<Nats, Failure> {
+        let mut nats = self.log_in(base.clone(), source)?;
+        if let Some(ca) = &self.ca {
+            nats.config.tls = Some(Arc::new(trusting(ca, source)?));
+        }
+        let config = &mut nats.config;
+        set(&mut config.prefix, self.prefix.clone());
+        set(&mut config.probe_interval, self.probe_interval);
+        set(&mut config.silence, self.silence);
+        set(&mut config.connect_timeout, self.connect_timeout);
+        set(&mut config.max_message, self.max_message);
+        set(&mut config.window, self.window);
+        set(&mut nats.choice, self.choice.clone());
+        nats.idempotent.extend(self.idempotent.clone().unwrap_or_default());
+        Ok(nats)
+    }
+
+    fn log_in(&self, nats: Nats, source: &Source) -> Result<Nats, Failure> {
+        let mut logins = [&self.user, &self.nkey, &self.credentials].into_iter().flatten();
+        if let Some(second) = logins.nth(1) {
+            return Err(source.error(second.span(), "one login is enough: give \"user\", \"nkey\" or \"credentials\""));
+        }
+        let log_in = |config: NatsConfig| match (&self.user, &self.password_env, &self.nkey, &self.credentials) {
+            (Some(user), Some(variable), ..) => {
+                Ok(config.user_and_password(user.get_ref(), source.secret("the password", variable)?))
+            }
+            (Some(user), None, ..) => Err(source.error(user.span(), "a user needs a password: give \"password_env\"")),
+            (None, Some(variable), ..) => Err(source.error(variable.span(), "a password needs a \"user\"")),
+            (_, _, Some(file), _) => Ok(config.nkey(source.text_of("the nkey", file)?.trim())),
+            (_, _, _, Some(file)) => Ok(config.credentials(source.text_of("the credentials", file)?)),
+            _ => Ok(config),
+        };
+        Ok(Nats { config: log_in(nats.config)?, ..nats })
+    }
+}
+
+impl From<ChoiceValue> for Choice {
+    fn from(choice: ChoiceValue) -> Choice {
+        match choice {
+            ChoiceValue::LeastBusy => Choice::LeastBusy,
+            ChoiceValue::Caller => Choice::Caller,
+            ChoiceValue::Argument(pointer) => Choice::Argument(pointer),
+        }
+    }
+}
+
+/// Trusts these authorities only.
+fn trusting(ca: &Spanned<String>, source: &Source) -> Result<ClientConfig, Failure> {
+    let text = source.text_of("the authorities' certificates", ca)?;
+    let wrong = |error: &dyn std::fmt::Display| {
+        source.error(ca.span(), format_args!("not a file of certificates (PEM) of authorities: {error}"))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong(&"it has none"));
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| wrong(&error))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
