@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::bounds::quoted_list;
 use super::call::{Call, LogicalClock};
-use super::events::Emitter;
+use super::emitter::Emitter;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
 use super::link_state::LinkState;
 use super::options::PluginOptions;

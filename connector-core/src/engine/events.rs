@@ -1,75 +1,24 @@
-//! Events: subscriptions, stored last occurrences and fan-out.
+//! Subscribing to events, and their fan-out.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use foldhash::HashMap;
 use smallvec::SmallVec;
 
 use super::EngineState;
 use super::access::Operation;
 use super::bounds::check_names;
+use super::emitter::{Delivery, Emitter, EventState, OVERHEAD, Subscription};
 use super::entry::Entry;
 use super::remote::RemotePlugin;
 use super::router::may_act;
-use super::subscriber_capacity::EventQueue;
 use crate::client::EventBuffer;
 use crate::error::Refusal;
-use crate::memory_budget::{Charge, OverBudget};
-use crate::plugin::{Callback, run_callback};
+use crate::plugin::Callback;
 use crate::sync::lock;
-use crate::trace_limit::TraceLimit;
 use crate::wire::{Name, Payload};
-
-/// The events of one plugin, which need not be registered: subscriptions may precede registration.
-#[derive(Default)]
-pub(crate) struct Emitter {
-    events: Mutex<HashMap<Name, EventState>>,
-}
-
-/// An event that has had a subscriber. From then on its last occurrence is stored.
-struct EventState {
-    name: Name,
-    /// Shared with a running fan-out, which therefore needs no lock.
-    listeners: Arc<Vec<Subscription>>,
-    last: Option<Occurrence>,
-    /// Number of occurrences.
-    occurred: u64,
-}
-
-/// A stored event.
-struct Occurrence {
-    /// The number of its emitter, because a name may pass to another plugin.
-    emitter: u64,
-    args: Payload,
-    /// To the emitter, if it is behind a link.
-    charge: Option<Charge>,
-}
-
-/// What a stored event occupies in addition to its arguments and name, and a subscription in addition to its names.
-const OVERHEAD: usize = 512;
-
-#[derive(Clone)]
-struct Subscription {
-    listener: Name,
-    /// The listener's number, because its name may pass to another plugin.
-    owner: u64,
-    /// [`PUBLISHED`], or a unique id.
-    id: u64,
-    once: bool,
-    /// The stored event is being delivered, and newer ones must not overtake it: see [`catch_up`](EngineState::catch_up).
-    catching_up: bool,
-    deliver: Delivery,
-}
 
 /// The single subscription per listener and event made by `on` and `once`, as in the published engine.
 const PUBLISHED: u64 = 0;
-
-/// How an event reaches a listener; at a local one, with the limit for its traces and the buffer of a stream.
-#[derive(Clone)]
-enum Delivery {
-    Local(Callback, Arc<TraceLimit>, Option<Arc<EventBuffer>>),
-    Remote(Arc<RemotePlugin>),
-}
 
 /// When an emitter has this many events, one without subscribers is evicted to make room for a new one.
 const MAX_EVENTS: usize = 4096;
@@ -344,89 +293,5 @@ impl EngineState {
             one.deliver.event(&one.listener, &emitter.name, &event, &args);
         }
         Ok(())
-    }
-}
-
-impl Emitter {
-    /// The events that somebody listens to.
-    pub(super) fn listened(&self) -> Vec<Name> {
-        let events = lock(&self.events);
-        events.values().filter(|state| !state.listeners.is_empty()).map(|state| state.name.clone()).collect()
-    }
-
-    pub(super) fn is_listened(&self, event: &str) -> bool {
-        lock(&self.events).get(event).is_some_and(|state| !state.listeners.is_empty())
-    }
-
-    /// Forgets the last occurrence of an event that nobody listens to.
-    pub(super) fn forget(&self, event: &str) {
-        let mut events = lock(&self.events);
-        let state = events.get_mut(event).filter(|state| state.listeners.is_empty());
-        let last = state.and_then(|state| state.last.take());
-        drop(events);
-        // A value's `Drop` may do anything.
-        drop(last);
-    }
-
-    /// Where the event waits for its subscribers. The subscriptions themselves may end while an emitter waits.
-    pub(super) fn queues(&self, event: &str) -> SmallVec<[EventQueue; 4]> {
-        let listeners = lock(&self.events).get(event).map(|state| Arc::clone(&state.listeners));
-        let queue = |one: &Subscription| match &one.deliver {
-            Delivery::Local(_, _, buffer) => buffer.clone().map(EventQueue::Stream),
-            Delivery::Remote(remote) => Some(EventQueue::Link(Arc::clone(remote))),
-        };
-        listeners.iter().flat_map(|listeners| listeners.iter()).filter_map(queue).collect()
-    }
-}
-
-impl EventState {
-    fn new(name: Name) -> EventState {
-        EventState { name, listeners: Arc::default(), last: None, occurred: 0 }
-    }
-
-    /// Stores an occurrence in place of the last one, which it returns. If it exceeds the emitter's budget, none is
-    /// stored.
-    fn remember(&mut self, emitter: &Entry, args: &Payload) -> (Option<Occurrence>, Result<(), OverBudget>) {
-        let mut before = self.last.take();
-        let charge = match emitter.remote() {
-            None => None,
-            Some(remote) => {
-                let own = remote.outbox.budget();
-                // The last one may have been a replica's, which has a budget of its own.
-                let same = before
-                    .as_mut()
-                    .and_then(|last| last.charge.take_if(|charge| std::ptr::eq(charge.budget(), &**own)));
-                let mut charge = same.unwrap_or_else(|| own.empty());
-                if let Err(over) = charge.resize(OVERHEAD + self.name.len() + args.weight()) {
-                    return (before, Err(over));
-                }
-                Some(charge)
-            }
-        };
-        self.last = Some(Occurrence { emitter: emitter.acts_as(), args: args.clone(), charge });
-        (before, Ok(()))
-    }
-
-    fn has(&self, owner: u64, id: u64) -> bool {
-        self.listeners.iter().any(|one| one.id == id && one.owner == owner)
-    }
-
-    fn find(&mut self, owner: u64, id: u64) -> Option<&mut Subscription> {
-        Arc::make_mut(&mut self.listeners).iter_mut().find(|one| one.id == id && one.owner == owner)
-    }
-
-    /// Returns what was removed: a callback may own anything, so it must be dropped without holding a lock.
-    #[must_use]
-    fn remove(&mut self, owner: u64, id: u64) -> Vec<Subscription> {
-        Arc::make_mut(&mut self.listeners).extract_if(.., |one| one.id == id && one.owner == owner).collect()
-    }
-}
-
-impl Delivery {
-    fn event(&self, listener: &str, emitter: &Name, event: &Name, args: &Payload) {
-        match self {
-            Delivery::Local(callback, traces, _) => run_callback(callback, traces, listener, emitter, event, args),
-            Delivery::Remote(remote) => remote.notify(emitter.clone(), event.clone(), args.clone()),
-        }
     }
 }
