@@ -17,7 +17,7 @@ use crate::{Mode, Threads, Workload, engine};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The plugin's process. Dropping this kills it, and it ends when this process does.
+/// The plugin's process. It ends with this value, and when this process does.
 pub(crate) struct Server {
     pub(crate) address: String,
     child: Child,
@@ -44,6 +44,19 @@ impl Server {
 
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+}
+
+impl Drop for Server {
+    /// Lets the process end by itself, since it may have started others, such as a NATS server; kills it after 5 s.
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        for _ in 0..500 {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+                _ => return,
+            }
+        }
     }
 }
 
