@@ -124,7 +124,8 @@ impl NatsReplicas {
 }
 
 /// The plugin `profile` (or just its name) with all the replicas that serve it at the NATS servers of `config`, as they come
-/// and go: to be registered with an engine, which holds a link to each.
+/// and go: to be registered with an engine, which holds a link to each. An activation fails at once if the server is not there,
+/// does not accept the login, or forbids one of the subjects.
 ///
 /// # Errors
 /// The prefix or the name cannot be part of a subject.
