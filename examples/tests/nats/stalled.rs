@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use transport_nats::NatsConfig;
 
 use crate::broker::Broker;
-use crate::programs::{LIMIT, signal, within};
+use crate::programs::{LIMIT, freeze, signal, within};
 use crate::support::Plugin;
 
 const MIB: u64 = 1 << 20;
@@ -111,7 +111,7 @@ async fn a_stopped_replica_costs_bounded_memory_and_answers_each_call_once() {
     assert!(within(local.call::<bool>("probe", "watch", ("local", "tick"))).await.unwrap());
     let pid = replica.pid().to_string();
     let (before, of_replica) = ((memory("self"), memory_of(&broker)), memory(&pid));
-    signal("-STOP", &replica);
+    freeze(&replica);
     let calls = start_calls(&local, 300);
     let (here, server) = flood(&local, &broker, STOPPED, before).await;
     assert!(here < MAX_GROWTH, "this process has grown by {} MiB", here / MIB);
