@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use transport_nats::NatsConfig;
 
 use crate::broker::Broker;
-use crate::programs::{LIMIT, freeze, signal, within};
+use crate::programs::{LIMIT, freeze, signal, until_it_answers, within};
 use crate::support::Plugin;
 
 const MIB: u64 = 1 << 20;
@@ -123,6 +123,38 @@ async fn a_stopped_replica_costs_bounded_memory_and_answers_each_call_once() {
     assert!(growth < MAX_GROWTH, "the replica has grown by {} MiB", growth / MIB);
     assert_eq!(broker.slow_consumers().unwrap(), (0, 0));
     within(engine.shutdown()).await;
+}
+
+/// More is pending for it, from many engines, than the system holds: the server waits for it only as long as its
+/// `write_deadline`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_replica_that_the_server_cuts_comes_back_to_every_engine() {
+    let broker = Broker::start().unwrap();
+    let replica = Plugin::start_at(&broker.url(), "one");
+    let mut engines = Vec::new();
+    for _ in 0..16 {
+        engines.push(engine(NatsConfig::new(broker.url())).await);
+    }
+    freeze(&replica);
+    let calls: Vec<_> = engines.iter().flat_map(|(_, local)| start_calls(local, 64)).collect();
+    within(async {
+        while broker.slow_consumers().unwrap().0 == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    for call in within(join_all(calls)).await {
+        let lost = call.unwrap().unwrap_err();
+        assert!(matches!(lost, CallError::LinkLost(_)), "{lost:?}");
+    }
+    signal("-CONT", &replica);
+    for (engine, local) in engines {
+        until_it_answers(&local).await;
+        for number in 0..20 {
+            assert_eq!(within(local.call::<i64>("probe", "add", (number, 1))).await.unwrap(), number + 1);
+        }
+        within(engine.shutdown()).await;
+    }
 }
 
 /// As a program does that waits for something in a method: the thread of the link's task makes no progress, while the one of
