@@ -1,4 +1,4 @@
-//! Replicas on machines whose clock is an hour off.
+//! Replicas and engines on machines whose clock is an hour off.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use transport_nats::NatsConfig;
 
 use crate::broker::Broker;
 use crate::programs::{signal, within};
-use crate::support::{NATS_PLUGIN, Plugin};
+use crate::support::{NATS_ENGINE, NATS_PLUGIN, Plugin, assert_same, bundled, expected, output};
 
 /// Shifts what a program takes for the time of day, in seconds. The monotonic clock is as it is.
 const SHIM: &str = "
@@ -42,12 +42,18 @@ fn off(shim: &Path) -> i64 {
     String::from_utf8(output.stdout).unwrap().trim().parse::<i64>().unwrap() - i64::try_from(now).unwrap()
 }
 
-async fn a_replica_works_although_its_clock_is_off(shift: i64) {
+async fn everything_works_although_clocks_are_off(shift: i64) {
     let folder = tempfile::tempdir().unwrap();
-    let shim = shim(folder.path(), shift);
+    let (shim, other) = (shim(folder.path(), shift), shim(folder.path(), -shift));
     assert!((off(&shim) - shift).abs() < 60, "the shim has no effect");
     let broker = Broker::start().unwrap();
     let mut replica = Plugin::run_at(Command::new(NATS_PLUGIN).env("LD_PRELOAD", &shim), &broker.url(), "off");
+    // An engine whose clock is off the other way.
+    let mut away = Command::new(NATS_ENGINE);
+    away.env("LD_PRELOAD", other).args(["--server", &broker.url(), "--script"]).arg(bundled());
+    let lines = within(tokio::task::spawn_blocking(move || output(&mut away))).await.unwrap();
+    assert_same("an engine", &lines, &expected());
+    // And one whose clock is right.
     let engine = Engine::new();
     let local = engine.register(Local::new("local").method("slow", slow)).unwrap();
     let second = Duration::from_secs(1);
@@ -93,10 +99,10 @@ async fn slow(ms: u64, value: Value) -> Value {
 
 #[tokio::test]
 async fn a_clock_an_hour_ahead_changes_nothing() {
-    a_replica_works_although_its_clock_is_off(3600).await;
+    everything_works_although_clocks_are_off(3600).await;
 }
 
 #[tokio::test]
 async fn a_clock_an_hour_behind_changes_nothing() {
-    a_replica_works_although_its_clock_is_off(-3600).await;
+    everything_works_although_clocks_are_off(-3600).await;
 }

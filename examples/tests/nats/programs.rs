@@ -34,6 +34,23 @@ pub(crate) fn signal(signal: &str, plugin: &Plugin) {
     assert!(Command::new("kill").args([signal, &plugin.pid().to_string()]).status().unwrap().success());
 }
 
+/// Stops a program without ending it. Where the system tells, waits until all its threads stand still, which may take a moment.
+pub(crate) fn freeze(plugin: &Plugin) {
+    let stands_still = |task: std::io::Result<std::fs::DirEntry>| {
+        let status = task.and_then(|task| std::fs::read_to_string(task.path().join("status")));
+        status.is_ok_and(|status| status.contains("State:\tT"))
+    };
+    signal("-STOP", plugin);
+    for _ in 0..10_000 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", plugin.pid()));
+        if tasks.map_or(true, |mut tasks| tasks.all(stands_still)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it does not stop");
+}
+
 /// A call that runs until its replica is lost.
 async fn endless(local: &PluginClient) -> tokio::task::JoinHandle<Result<Value, CallError>> {
     let local = local.clone();
@@ -89,7 +106,7 @@ async fn a_stopped_replica_is_silent_and_its_late_answers_are_ignored() {
     let config =
         || NatsConfig::new(broker.url()).probe_interval(Duration::from_millis(500)).silence(Duration::from_secs(2));
     let (engine, local) = engine(config()).await;
-    signal("-STOP", &first);
+    freeze(&first);
     // It is in the replica's socket, and answered when the replica continues.
     let calls: Vec<_> = (0..10).map(|n| local.call::<i64>("probe", "add", (n, 1))).collect();
     for call in calls {
