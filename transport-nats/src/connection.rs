@@ -1,6 +1,8 @@
 //! The connection to the NATS server, shared by the links of a configuration.
 
+use std::error::Error;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -285,23 +287,31 @@ fn unreachable(error: &async_nats::ConnectError, config: &NatsConfig) -> Connect
         ConnectErrorKind::Dns => ConnectError::Refused(format!(
             "the host of the NATS server {servers} is unknown: check NatsConfig::servers"
         )),
-        ConnectErrorKind::Tls => ConnectError::Refused(format!(
+        ConnectErrorKind::Io if cause(error).is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) => {
+            ConnectError::Refused(format!(
+                "no NATS server listens at {servers}: start nats-server, or check NatsConfig::servers"
+            ))
+        }
+        kind if kind == ConnectErrorKind::Tls || cause(error).is_some_and(is_tls) => ConnectError::Refused(format!(
             "TLS with the NATS server {servers} failed ({error}): check NatsConfig::tls and the server's certificate"
-        )),
-        ConnectErrorKind::Io if is_refused(error) => ConnectError::Refused(format!(
-            "no NATS server listens at {servers}: start nats-server, or check NatsConfig::servers"
         )),
         _ => ConnectError::failed(format!("the connection to the NATS server {servers} failed ({error})")),
     }
 }
 
-fn is_refused(error: &async_nats::ConnectError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+/// The error of the socket.
+fn cause(error: &async_nats::ConnectError) -> Option<&io::Error> {
+    let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::ConnectionRefused;
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         cause = error.source();
     }
-    false
+    None
+}
+
+/// Whether it is one of TLS, such as about a certificate.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<rustls::Error>())
 }
