@@ -12,6 +12,7 @@ use transport_ipc::ChildEnd;
 
 use crate::failure::{Failure, lines, with_stderr};
 use crate::host_file::HostFile;
+use crate::loans::Loan;
 use crate::nats::Nats;
 use crate::output::line;
 use crate::place::{Channel, NamedPlace, Place, Url};
@@ -171,15 +172,17 @@ impl Host {
         Host::start(builder.build(), given, timeout).await
     }
 
-    /// The plugins of a host file.
+    /// The plugins of a host file, and what it lends to other engines.
     ///
     /// # Errors
     /// The file is wrong.
-    pub(crate) async fn of_file(path: &Path) -> Result<Host, Failure> {
+    pub(crate) async fn of_file(path: &Path) -> Result<(Host, Vec<Loan>), Failure> {
         let file = HostFile::read(path)?;
         let base = PluginOptions::default();
         let given = file.plugins(&base)?;
-        Host::start(file.engine()?.build(), given, base.activation_timeout).await
+        let loans = file.loans()?;
+        let host = Host::start(file.engine()?.build(), given, base.activation_timeout).await?;
+        Ok((host, loans))
     }
 
     async fn start(engine: Engine, given: Vec<Given>, timeout: Duration) -> Result<Host, Failure> {

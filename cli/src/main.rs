@@ -9,6 +9,7 @@ mod hint;
 mod host;
 mod host_file;
 mod interrupt;
+mod loans;
 #[cfg_attr(not(feature = "nats"), path = "without_nats.rs")]
 mod nats;
 mod output;

@@ -1,7 +1,7 @@
 //! Plugins behind a NATS server, which are found by their names, with any number of replicas.
 
-use connector_core::{Choice, Registration};
-use transport_nats::{NatsConfig, replicas};
+use connector_core::{Choice, Plugin, Registration, Serving};
+use transport_nats::{NatsConfig, NatsConnector, replicas};
 
 /// How replicas are reached, and which of them runs a call. Plugins of clones share a connection if they have the same
 /// server, login and TLS settings.
@@ -32,6 +32,34 @@ impl Nats {
         server: String,
         token: Option<&str>,
     ) -> Result<Registration, String> {
+        let replicas = replicas(name, self.config_of(server, token)?).map_err(|error| error.to_string())?;
+        Ok(replicas.choice(self.choice.clone()).idempotent(self.idempotent.clone()).into())
+    }
+
+    /// With a prefix for this borrower alone.
+    pub(crate) fn for_borrower(&self, borrower: &str) -> Nats {
+        let mut nats = self.clone();
+        nats.config.prefix = format!("lent.{borrower}");
+        nats
+    }
+
+    /// Serves a plugin at this server. Returns its URL as well.
+    ///
+    /// # Errors
+    /// As [`registration`](Nats::registration), or the server is unreachable or forbids it.
+    pub(crate) async fn serve(
+        &self,
+        plugin: Plugin,
+        server: String,
+        token: Option<&str>,
+    ) -> Result<(String, Serving), String> {
+        let config = self.config_of(server, token)?;
+        let url = NatsConnector::url(plugin.name(), &config).map_err(|error| error.to_string())?;
+        let serving = transport_nats::serve(move || plugin.clone(), config).await;
+        Ok((url, serving.map_err(|error| error.to_string())?))
+    }
+
+    fn config_of(&self, server: String, token: Option<&str>) -> Result<NatsConfig, String> {
         let url: url::Url = server.parse().map_err(|error| format!("not the URL of a NATS server: {error}"))?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err("not the URL of a NATS server: give its host, as in nats://HOST:4222".to_owned());
@@ -44,7 +72,6 @@ impl Nats {
             Some(token) if url.username().is_empty() => config = config.token(token),
             _ => {}
         }
-        let replicas = replicas(name, config.server(server)).map_err(|error| error.to_string())?;
-        Ok(replicas.choice(self.choice.clone()).idempotent(self.idempotent.clone()).into())
+        Ok(config.server(server))
     }
 }

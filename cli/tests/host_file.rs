@@ -170,6 +170,7 @@ fn the_document_has_every_key() {
         "[engine]",
         "[access]",
         "[[access.rules]]",
+        "[[lend]]",
     ] {
         for key in keys_of(table) {
             let is_found = [

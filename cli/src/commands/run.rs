@@ -12,13 +12,14 @@ use serde_json::json;
 use crate::failure::{Failure, lines};
 use crate::host::Host;
 use crate::interrupt::interrupted;
+use crate::loans::Loans;
 use crate::output::{line, print};
 use crate::recording::{self, RecordTo};
 
 /// Runs the plugins of a host file in an engine, until it is interrupted.
 ///
-/// docs/host-file.md describes the file. The command prints a line when all plugins are active, and one for each whose link
-/// is lost for good; a plugin that cannot be activated ends it. Ctrl-C and SIGTERM end it gracefully, and a second one at once.
+/// docs/host-file.md describes the file. The command prints a line for each plugin that it lends to another engine, one when all
+/// plugins are active, and one for each whose link is lost for good; a plugin that cannot be activated ends it. Ctrl-C and SIGTERM end it gracefully, and a second one at once.
 #[derive(Args)]
 pub(crate) struct Run {
     /// The host file.
@@ -32,17 +33,22 @@ impl Run {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
         let mut stop = pin!(interrupted().map_err(no_signals)?);
-        let host = Host::of_file(&self.file).await?;
+        let (host, loans) = Host::of_file(&self.file).await?;
         let recorder = self.recording.start(&host.engine)?;
+        let loans = Loans::serve(&host.engine, loans).await?;
         let outcome = tokio::select! {
             biased;
             () = &mut stop => Ok(()),
-            outcome = serve(&host, json) => outcome,
+            outcome = serve(&host, &loans, json) => outcome,
         };
         let again = interrupted().map_err(no_signals)?;
+        let close = async {
+            loans.close().await;
+            host.close().await;
+        };
         tokio::select! {
             () = again => {}
-            () = host.close() => {}
+            () = close => {}
         }
         recording::finish(recorder)?;
         outcome
@@ -50,7 +56,7 @@ impl Run {
 }
 
 /// Ends with an error only.
-async fn serve(host: &Host, json: bool) -> Result<(), Failure> {
+async fn serve(host: &Host, loans: &Loans, json: bool) -> Result<(), Failure> {
     let mut failed = None;
     for (name, activated) in host.activate_each(&host.at_start).await {
         if let Err(failure) = activated {
@@ -60,6 +66,14 @@ async fn serve(host: &Host, json: bool) -> Result<(), Failure> {
     }
     if let Some(failure) = failed {
         return Err(failure);
+    }
+    for (plugin, borrower, url) in &loans.served {
+        match json {
+            true => {
+                print(line(&json!({ "event": "lent", "plugin": plugin, "to": borrower, "url": url }).to_string()))?;
+            }
+            false => print(line(&format!("{plugin} is lent to {borrower} at {url}")))?,
+        }
     }
     match json {
         true => print(line(&json!({ "event": "ready", "plugins": host.at_start }).to_string()))?,

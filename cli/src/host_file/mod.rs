@@ -1,5 +1,6 @@
 //! The host file: an engine's plugins, their options and the rules between them, as TOML.
 
+mod lend;
 #[cfg_attr(not(feature = "nats"), path = "without_nats.rs")]
 mod nats;
 mod rules;
@@ -19,6 +20,7 @@ use self::source::Source;
 use self::values::Texts;
 use crate::failure::Failure;
 use crate::host::Given;
+use crate::loans::Loan;
 use crate::nats::Nats;
 use crate::place::Url;
 
@@ -59,7 +61,7 @@ impl HostFile {
         if let Some(limit) = self.file.engine.memory_limit {
             builder = builder.memory_limit(limit.into());
         }
-        let rules = Rules::new(&self.file.access, &self.names(), &self.source)?;
+        let rules = Rules::new(&self.file.access, &self.names(), &self.borrowers(), &self.source)?;
         Ok(rules.apply(builder, &self.source))
     }
 
@@ -81,6 +83,19 @@ impl HostFile {
             })
         });
         plugins.collect()
+    }
+
+    fn borrowers(&self) -> Vec<&str> {
+        self.file.lend.iter().map(|table| table.to.as_str()).collect()
+    }
+
+    /// What it lends to other engines.
+    ///
+    /// # Errors
+    /// A table is wrong.
+    pub(crate) fn loans(&self) -> Result<Vec<Loan>, Failure> {
+        let (plugins, nats) = (self.names(), self.file.nats.apply(&Nats::default(), &self.source)?);
+        self.file.lend.iter().map(|table| table.loan(&plugins, &nats, &self.source)).collect()
     }
 
     fn registration(&self, name: &Spanned<String>, table: &PluginTable, nats: &Nats) -> Result<Registration, Failure> {

@@ -115,3 +115,29 @@ fn trusting(ca: &Spanned<String>, source: &Source) -> Result<ClientConfig, Failu
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| wrong(&error))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn applied(text: &str, base: &Nats) -> Nats {
+        let table: NatsTable = toml::from_str(text).unwrap();
+        table.apply(base, &Source::new(Path::new("h.toml"), text.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn a_plugins_table_changes_what_it_sets() {
+        let all = "prefix = \"p\"\nchoice = \"caller\"\nsilence = \"1m\"\nidempotent = [\"get\"]";
+        let all = applied(all, &Nats::default());
+        assert_eq!(all.choice, Choice::Caller);
+        let one = applied("choice = { argument = \"/0\" }\nwindow = \"64KiB\"\nidempotent = [\"list\"]", &all);
+        let Nats { config, choice, idempotent } = one;
+        assert_eq!((config.prefix.as_str(), config.silence, config.window), ("p", Duration::from_secs(60), 64 << 10));
+        assert_eq!(choice, Choice::Argument("/0".to_owned()));
+        assert_eq!(idempotent, ["get", "list"]);
+        assert_eq!(config.max_message, Nats::default().config.max_message);
+    }
+}

@@ -45,10 +45,15 @@ enum Decider {
 impl Rules {
     /// # Errors
     /// A rule that cannot mean anything, or that names a plugin which the file does not have.
-    pub(super) fn new(table: &AccessTable, plugins: &[&str], source: &Source) -> Result<Rules, Failure> {
+    pub(super) fn new(
+        table: &AccessTable,
+        plugins: &[&str],
+        borrowers: &[&str],
+        source: &Source,
+    ) -> Result<Rules, Failure> {
         let rules = table.rules.iter().map(|rule| {
             let name = format!("{}, line {}", source.name(), source.line(&rule.span()));
-            Rule::new(rule.get_ref(), name, plugins, source).map_err(|error| match error {
+            Rule::new(rule.get_ref(), name, (plugins, borrowers), source).map_err(|error| match error {
                 Wrong::Here(text) => source.error(rule.span(), text),
                 Wrong::There(failure) => failure,
             })
@@ -114,7 +119,14 @@ impl From<&str> for Wrong {
 }
 
 impl Rule {
-    fn new(table: &RuleTable, name: String, plugins: &[&str], source: &Source) -> Result<Rule, Wrong> {
+    fn new(
+        table: &RuleTable,
+        name: String,
+        (plugins, borrowers): (&[&str], &[&str]),
+        source: &Source,
+    ) -> Result<Rule, Wrong> {
+        // Those of the engine `away` are `away/…` here.
+        let is_borrowers = |name: &str| name.split_once('/').is_some_and(|(engine, _)| borrowers.contains(&engine));
         let (allows, operations) = match (&table.allow, &table.deny) {
             (Some(operations), None) => (true, operations),
             (None, Some(operations)) => (false, operations),
@@ -156,6 +168,7 @@ impl Rule {
                 if !name.ends_with('*')
                     && ![MANAGER, INSPECTOR].contains(&name.as_str())
                     && !plugins.contains(&name.as_str())
+                    && !is_borrowers(name)
                 {
                     let error = unknown(&format!("the file has no plugin \"{name}\""), name, plugins);
                     return Err(Wrong::There(source.error(names.span(), error)));
@@ -222,7 +235,7 @@ mod tests {
     fn rules(text: &str) -> Result<Rules, String> {
         let source = Source::new(Path::new("folder/h.toml"), text.to_owned());
         let table = toml::from_str(text).unwrap();
-        Rules::new(&table, &["editor", "files", "web"], &source).map_err(|failure| failure.text())
+        Rules::new(&table, &["editor", "files", "web"], &["away"], &source).map_err(|failure| failure.text())
     }
 
     fn allows(rules: &Rules, from: &str, to: &str, operation: Operation<'_>) -> bool {
@@ -289,6 +302,7 @@ mod tests {
             (r#"{ deny = "call", methods = "*.delete" }"#, "h.toml:1:37", "at the end only"),
             (r#"{ allow = [] }"#, "h.toml:1:20", "an empty list matches nothing"),
             (r#"{ allow = "call", events = "x" }"#, "h.toml:1:10", r#"is about "listen""#),
+            (r#"{ allow = "call", from = ["away/app", "home/app"] }"#, "h.toml:1:35", "no plugin \"home/app\""),
             (r#"{ allow = "call", from = ["inspector", "edtor"] }"#, "h.toml:1:35", r#"did you mean "editor"?"#),
         ] {
             let error = rules(&format!("rules = [{rule}]")).unwrap_err();

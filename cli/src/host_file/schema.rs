@@ -7,6 +7,7 @@ use connector_core::PluginOptions;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::lend::LendTable;
 use super::nats::NatsTable;
 use super::values::{Size, Texts, Time};
 use crate::place::Channel;
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) nats: NatsTable,
     #[serde(default)]
     pub(super) access: AccessTable,
+    #[serde(default)]
+    pub(super) lend: Vec<LendTable>,
     pub(super) plugins: BTreeMap<Spanned<String>, PluginTable>,
 }
 
