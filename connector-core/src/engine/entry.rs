@@ -6,21 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
-use smallvec::{SmallVec, smallvec};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use super::bounds::quoted_list;
 use super::call::{Call, LogicalClock};
 use super::emitter::Emitter;
+use super::interface::Interface;
 use super::lifecycle::{Effects, Lifecycle, State, Waiter};
-use super::link_state::LinkState;
+use super::location::Location;
 use super::options::PluginOptions;
 use super::reentrancy::PendingChange;
-use super::remote::RemotePlugin;
-use super::replicas::{Membership, ReplicaSet};
 use super::request_queue::RequestQueue;
 use crate::memory_budget::Charge;
-use crate::plugin::{CAN_DEACTIVATE, Handler, Instance, Scope};
+use crate::plugin::Scope;
 use crate::profile::Profile;
 use crate::sync::lock;
 use crate::trace_limit::TraceLimit;
@@ -69,68 +66,6 @@ pub(crate) struct Entry {
     pub(super) turn: u64,
     /// Limits the traces that the plugin causes.
     pub(crate) traces: Arc<TraceLimit>,
-}
-
-/// Where a plugin runs.
-pub(super) enum Location {
-    Local(Arc<Instance>),
-    Remote(Arc<RemotePlugin>),
-    /// At several places. Each replica is an entry of its own, which is not in the registry and is `Remote`.
-    Replicated(Arc<ReplicaSet>),
-}
-
-// PERF: the methods come first, and up to four are inline: see `Entry`.
-/// A plugin's profile, with its methods prepared for lookup.
-#[repr(C)]
-pub(super) struct Interface {
-    /// Sorted by name.
-    methods: SmallVec<[Exposed; 4]>,
-    pub(super) profile: Profile,
-}
-
-/// A method that may be called.
-#[derive(Clone)]
-pub(super) struct Exposed {
-    /// As stored here.
-    pub(super) name: Name,
-    /// Set if the plugin is in this process and the method does not belong to a service.
-    pub(super) handler: Option<Handler>,
-}
-
-impl Interface {
-    fn new(profile: Profile, location: &Location) -> Interface {
-        let handler = |method: &str| match location {
-            Location::Local(instance) => instance.handler(method),
-            Location::Remote(_) | Location::Replicated(_) => None,
-        };
-        let exposed = |method: &String| Exposed { name: method.as_str().into(), handler: handler(method) };
-        let mut methods: SmallVec<[Exposed; 4]> = profile.methods.iter().flatten().map(exposed).collect();
-        methods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Interface { methods, profile }
-    }
-
-    fn method(&self, method: &str) -> Option<&Exposed> {
-        let at = self.methods.binary_search_by(|exposed| exposed.name.as_str().cmp(method)).ok()?;
-        self.methods.get(at)
-    }
-
-    /// The method, if it may be called.
-    pub(super) fn exposed(&self, method: &str) -> Option<Exposed> {
-        let always = || Exposed { name: Name::new_static(CAN_DEACTIVATE), handler: None };
-        self.method(method).cloned().or_else(|| (method == CAN_DEACTIVATE).then(always))
-    }
-
-    /// Whether the plugin's profile lists the method.
-    pub(super) fn lists(&self, method: &str) -> bool {
-        self.method(method).is_some()
-    }
-
-    /// The list of methods for refusals.
-    pub(super) fn exposed_list(&self) -> String {
-        let always = (!self.lists(CAN_DEACTIVATE)).then_some(CAN_DEACTIVATE);
-        let methods = self.profile.methods.iter().flatten().map(String::as_str).chain(always);
-        quoted_list(methods)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -349,94 +284,6 @@ impl Entry {
         let mut lifecycle = lock(&self.lifecycle);
         self.transition_since.store(0, Ordering::Release);
         lifecycle.abandon()
-    }
-
-    pub(crate) fn instance(&self) -> Option<Arc<Instance>> {
-        match &self.location {
-            Location::Local(instance) => Some(Arc::clone(instance)),
-            Location::Remote(_) | Location::Replicated(_) => None,
-        }
-    }
-
-    /// The link of a plugin that has exactly one, or of a replica.
-    pub(super) fn remote(&self) -> Option<&Arc<RemotePlugin>> {
-        match &self.location {
-            Location::Local(_) | Location::Replicated(_) => None,
-            Location::Remote(remote) => Some(remote),
-        }
-    }
-
-    pub(super) fn replica_set(&self) -> Option<&Arc<ReplicaSet>> {
-        match &self.location {
-            Location::Local(_) | Location::Remote(_) => None,
-            Location::Replicated(set) => Some(set),
-        }
-    }
-
-    /// Set for a replica.
-    pub(super) fn membership(&self) -> Option<&Membership> {
-        self.remote()?.membership.as_deref()
-    }
-
-    /// Its replicas, if it has any.
-    pub(super) fn replicas(&self) -> Vec<Arc<Entry>> {
-        self.replica_set().map(|set| set.members()).unwrap_or_default()
-    }
-
-    /// The number of the plugin in whose name it acts, which for a replica is not its own.
-    pub(super) fn acts_as(&self) -> u64 {
-        self.membership().map_or(self.number, |membership| membership.plugin_number)
-    }
-
-    /// The plugin that a replica belongs to, or else the plugin itself.
-    pub(super) fn plugin(self: &Arc<Self>) -> Arc<Entry> {
-        let plugin = self.membership().and_then(|membership| membership.plugin.upgrade());
-        plugin.unwrap_or_else(|| Arc::clone(self))
-    }
-
-    /// The state of its link, or of those of its replicas taken together.
-    pub(super) fn link_state(&self) -> Option<&watch::Sender<LinkState>> {
-        match &self.location {
-            Location::Local(_) => None,
-            Location::Remote(remote) => Some(&remote.state),
-            Location::Replicated(set) => Some(&set.state),
-        }
-    }
-
-    /// Its links: none, one, or those of its replicas.
-    pub(super) fn links(&self) -> SmallVec<[Arc<RemotePlugin>; 1]> {
-        match &self.location {
-            Location::Local(_) => SmallVec::new(),
-            Location::Remote(remote) => smallvec![Arc::clone(remote)],
-            Location::Replicated(set) => set.members().iter().filter_map(|replica| replica.remote().cloned()).collect(),
-        }
-    }
-
-    /// Ends its links at once, without notifying their other ends.
-    pub(super) fn abort_links(&self) {
-        if let Some(set) = self.replica_set() {
-            set.end();
-        }
-        for link in self.links() {
-            link.abort();
-        }
-        if let Some(set) = self.replica_set() {
-            set.forget_found();
-        }
-    }
-
-    /// Whether the tasks that keep its links up have ended; `false` if it has none.
-    pub(super) fn has_no_task(&self) -> bool {
-        match &self.location {
-            Location::Local(_) => false,
-            Location::Remote(remote) => remote.has_no_task(),
-            Location::Replicated(set) => set.has_no_task(),
-        }
-    }
-
-    /// Whether it is borrowed from another engine.
-    pub(super) fn is_lent(&self) -> bool {
-        self.remote().is_some_and(|remote| remote.is_lent())
     }
 
     /// The trace of the call that the plugin runs, if it runs exactly one: then a request of a peer that knows no traces

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::bounds::MAX_NAME;
-use super::entry::{Entry, Location, Status};
+use super::entry::{Entry, Status};
 use super::lifecycle::Change;
+use super::location::Location;
 use super::options::PluginOptions;
 use super::{Engine, EngineState, MANAGER};
 use crate::error::{Fault, LendError, Refusal};

@@ -8,8 +8,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::bounds::{MAX_CHANGES, check_methods, check_profile};
-use super::entry::{Entry, Location, Status};
+use super::entry::{Entry, Status};
 use super::lifecycle::Change;
+use super::location::Location;
 use super::policy::decision;
 use super::{EngineState, MANAGER, current};
 use crate::error::{ActivateError, UpdateError};

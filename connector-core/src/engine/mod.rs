@@ -11,9 +11,11 @@ mod endpoint;
 mod entry;
 mod events;
 mod health;
+mod interface;
 mod lent;
 mod lifecycle;
 mod link_state;
+mod location;
 mod manager;
 mod observer;
 mod observers;
@@ -229,7 +231,7 @@ impl EngineBuilder {
             // Activations and permission requests are bounded by their own limits and the caller's.
             let options = PluginOptions::default().concurrency(usize::MAX).queue_timeout(Duration::from_secs(3600));
             let instance = crate::plugin::Instance::new(manager.clone());
-            let location = entry::Location::Local(Arc::new(instance));
+            let location = location::Location::Local(Arc::new(instance));
             let entry = Entry::new(manager.profile(), location, options, Arc::clone(&emitter));
             entry.begin_active();
             let name = Name::new_static(MANAGER);

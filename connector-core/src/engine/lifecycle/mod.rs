@@ -15,7 +15,8 @@ pub(super) use permission::Permission;
 
 use super::bounds::MAX_NAME;
 use super::current;
-use super::entry::{Entry, Location, Registry};
+use super::entry::{Entry, Registry};
+use super::location::Location;
 use super::reentrancy::PendingChange;
 use super::registration::{Registration, Source};
 use super::remote::RemotePlugin;
