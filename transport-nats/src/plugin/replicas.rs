@@ -1,7 +1,9 @@
 //! Finds the replicas of a plugin.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
@@ -17,6 +19,7 @@ use super::known::{Known, ReplicaChange};
 use crate::config::NatsConfig;
 use crate::connection::{Connection, Forbidden};
 use crate::control::{Answer, Request, read, write};
+use crate::link::Wakers;
 use crate::subjects::{SubjectError, Subjects, unguessable};
 
 /// The bounds of the delays between attempts to reach the server.
@@ -52,6 +55,8 @@ pub struct NatsReplicas {
 
 struct Watching {
     connection: Arc<Connection>,
+    /// Woken when the connection is lost, which the subscriptions survive if the client makes another.
+    wakers: Arc<Wakers>,
     forbidden: broadcast::Receiver<Forbidden>,
     announced: Subscriber,
     answers: Subscriber,
@@ -159,14 +164,15 @@ impl Watching {
         let lost = |error: &dyn fmt::Display| ConnectError::failed(error.to_string());
         config.check().map_err(|bad| ConnectError::Refused(bad.to_string()))?;
         let connection = config.connections.get(config).await?;
-        let (client, forbidden) = (connection.client(), connection.forbidden());
+        let (client, forbidden) = (connection.client().clone(), connection.forbidden());
         let reply = subjects.up(&unguessable().map_err(|error| lost(&error))?);
         let announced = client.subscribe(subjects.announce()).await.map_err(|error| lost(&error))?;
         let answers = client.subscribe(reply.clone()).await.map_err(|error| lost(&error))?;
         let mut interval = tokio::time::interval(config.probe_interval);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (connection, began) = (Arc::clone(&connection), Instant::now());
-        Ok(Watching { connection, forbidden, announced, answers, reply, interval, began, has_asked: false })
+        let (wakers, began) = (Arc::<Wakers>::default(), Instant::now());
+        connection.watch(&wakers);
+        Ok(Watching { connection, wakers, forbidden, announced, answers, reply, interval, began, has_asked: false })
     }
 
     /// Takes the next message, or asks again.
@@ -175,12 +181,15 @@ impl Watching {
     /// The connection is lost, or the server forbids one of the subjects.
     async fn watch(&mut self, known: &mut Known, subjects: &Subjects) -> Result<(), ConnectError> {
         let lost = || ConnectError::failed("the connection to the NATS server was lost");
-        if self.connection.is_lost() {
-            return Err(lost());
-        }
+        let (connection, wakers) = (&self.connection, &self.wakers);
+        let is_lost = poll_fn(|cx| {
+            wakers.reader.register(cx.waker());
+            if connection.is_lost() { Poll::Ready(()) } else { Poll::Pending }
+        });
         let url = |replica: &str| subjects.replica_url(replica);
         let client = self.connection.client().clone();
         tokio::select! {
+            () = is_lost => return Err(lost()),
             Ok(refusal) = self.forbidden.recv() => {
                 let own = [subjects.announce(), subjects.discover(), self.reply.clone()];
                 if own.iter().any(|subject| refusal.is_about(subject)) {
@@ -229,6 +238,8 @@ mod tests {
     async fn a_connection_that_does_not_last_is_followed_by_a_pause() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = NatsConfig::new(format!("nats://{}", listener.local_addr().unwrap()));
+        // The end is noticed before the next question.
+        let config = config.probe_interval(Duration::from_secs(3600)).silence(Duration::from_secs(7200));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let info = r#"INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"headers":true}"#;
