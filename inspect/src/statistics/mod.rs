@@ -29,8 +29,9 @@ use crate::text::{beginning, micros, plugin_of};
 const SHARDS: usize = 64;
 /// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
 const MAX_ENTRIES: usize = 1024;
-/// Pairs of a shard whose caller is a plugin of another engine, which may make up names without end: together 16,384.
-const MAX_GUESTS: usize = MAX_ENTRIES / 4;
+/// Entries of a shard whose names may be made up: the caller is a plugin of another engine, or no call has run, so that the
+/// method may not exist. Together 16,384.
+const MAX_DOUBTFUL: usize = MAX_ENTRIES / 4;
 /// Maximum length of a name, in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 /// Stands for plugins that are not registered, methods that are not exposed, and what exceeds the limits.
@@ -40,8 +41,8 @@ const OTHER: &str = "_OTHER";
 /// [`Engine::observe`](connector_core::Engine::observe). Cheap to clone; clones share the counts.
 ///
 /// It counts up to 65,536 pairs of a caller and a method, and as many events; further ones are counted together as `_OTHER`, as
-/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs have a caller with
-/// a slash in its name: a plugin of another engine, which decides on its name. It keeps the last 32 states of up to 16,384 links.
+/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs are of names that may be
+/// made up: a caller with a slash in its name, which another engine has chosen, or a method that has not run. It keeps the last 32 states of up to 16,384 links.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -78,8 +79,8 @@ struct Shared {
 #[derive(Default)]
 struct Shard {
     edges: HashTable<Edge>,
-    /// How many of the edges are those of guests.
-    guests: usize,
+    /// How many of the edges are doubtful.
+    doubtful: usize,
     events: HashTable<EventCount>,
 }
 
@@ -89,6 +90,8 @@ struct Edge {
     /// As the caller named it: a plugin or the path of a service.
     to: Box<str>,
     method: Box<str>,
+    /// See [`MAX_DOUBTFUL`].
+    is_doubtful: bool,
     counters: Counters,
 }
 
@@ -133,23 +136,29 @@ impl Statistics {
     }
 
     /// Changes the counters of a call's edge, which may be created.
-    fn update(&self, [from, to, method]: [&str; 3], change: impl FnOnce(&mut Counters)) {
+    fn update(&self, [from, to, method]: [&str; 3], has_run: bool, change: impl FnOnce(&mut Counters)) {
         let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
         let hash = self.0.hasher.hash_one((from, to, method));
+        let is_doubtful = !has_run || is_guest(from);
         let mut shard = self.shard(hash);
-        if let Some(edge) = shard.edges.find_mut(hash, |edge| edge.names() == (from, to, method)) {
+        let Shard { edges, doubtful, .. } = &mut *shard;
+        if let Some(edge) = edges.find_mut(hash, |edge| edge.names() == (from, to, method)) {
+            if edge.is_doubtful && !is_doubtful {
+                edge.is_doubtful = false;
+                *doubtful -= 1;
+            }
             return change(&mut edge.counters);
         }
-        let is_full = shard.edges.len() >= MAX_ENTRIES || is_guest(from) && shard.guests >= MAX_GUESTS;
+        let is_full = edges.len() >= MAX_ENTRIES || is_doubtful && *doubtful >= MAX_DOUBTFUL;
         if is_full && from != OTHER {
             drop(shard);
-            return self.update([OTHER; 3], change);
+            return self.update([OTHER; 3], has_run, change);
         }
-        shard.guests += usize::from(is_guest(from));
+        *doubtful += usize::from(is_doubtful);
         let mut counters = Counters::default();
         change(&mut counters);
-        let edge = Edge { from: from.into(), to: to.into(), method: method.into(), counters };
-        shard.edges.insert_unique(hash, edge, |edge| self.0.hasher.hash_one(edge.names()));
+        let edge = Edge { from: from.into(), to: to.into(), method: method.into(), is_doubtful, counters };
+        edges.insert_unique(hash, edge, |edge| self.0.hasher.hash_one(edge.names()));
     }
 
     /// Counts the running calls. They are the counts of this moment while the guard is held.
@@ -159,7 +168,7 @@ impl Statistics {
             shard.edges.iter_mut().for_each(|edge| edge.counters.runs_no_more());
         }
         for running in &*engines {
-            running.for_each(|call| self.update([call.from, call.to, call.method], Counters::runs));
+            running.for_each(|call| self.update([call.from, call.to, call.method], true, Counters::runs));
         }
         engines
     }
@@ -177,10 +186,10 @@ impl Statistics {
         let is_dropped = matches!(outcome, CallOutcome::Dropped);
         let end = |counters: &mut Counters| counters.ended(waited, ran, is_dropped, error);
         if ran.is_some() {
-            return self.update(names(call), end);
+            return self.update(names(call), true, end);
         }
         if call.has_waited {
-            self.update(names(call), Counters::waits_no_more);
+            self.update(names(call), false, Counters::waits_no_more);
         }
         // What does not exist has names that are not the engine's: they would fill the table.
         self.update(
@@ -189,6 +198,7 @@ impl Statistics {
                 Some(Unknown::Plugin) => [call.from, OTHER, OTHER],
                 Some(Unknown::Method) => [call.from, plugin_of(call.to), OTHER],
             },
+            false,
             end,
         );
     }
@@ -279,8 +289,8 @@ impl Observer for Statistics {
 
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
-            Observation::CallWaits { call, .. } => self.update(names(call), Counters::waits),
-            Observation::CallStarted { call, .. } => self.update(names(call), Counters::waits_no_more),
+            Observation::CallWaits { call, .. } => self.update(names(call), false, Counters::waits),
+            Observation::CallStarted { call, .. } => self.update(names(call), true, Counters::waits_no_more),
             Observation::CallEnded { call, waited, ran, outcome } => self.ended(call, *waited, *ran, outcome),
             Observation::Event { emitter, event, listeners, .. } => self.event(emitter, event, *listeners),
             Observation::Link { plugin, replica: None, state } => self.link(plugin, state),
