@@ -22,7 +22,7 @@ pub(crate) struct Loan {
 
 pub(crate) enum LoanPlace {
     WebSocket { address: String, token: String },
-    Nats { nats: Nats, server: String, token: Option<String> },
+    Nats { nats: Box<Nats>, server: String, token: Option<String> },
 }
 
 /// Plugins that are served to their borrowers. Dropping it ends that at once.

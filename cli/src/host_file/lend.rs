@@ -38,7 +38,7 @@ impl LendTable {
             (Some(Url::Nats(server)), table) => {
                 let nats = nats.for_borrower(&self.to);
                 let nats = table.as_ref().map(|table| table.get_ref().apply(&nats, source)).unwrap_or(Ok(nats))?;
-                LoanPlace::Nats { nats, server, token }
+                LoanPlace::Nats { nats: Box::new(nats), server, token }
             }
             (_, Some(table)) => return Err(source.error(table.span(), super::NOT_AT_NATS)),
             (Some(Url::WebSocket(url)), None) => {
