@@ -87,7 +87,8 @@ fn the_published_plugin_behind_socketio() {
 #[cfg(feature = "nats")]
 #[cfg_attr(not(all(has_nats, has_python)), ignore = "needs a NATS server and Python")]
 fn the_native_plugin_behind_a_nats_server() {
-    let replicas = Replicas::start("", &["one", "two"]);
+    // One: events of several replicas have no common order.
+    let replicas = Replicas::start("", &["one"]);
     let calls: [&[&str]; 6] = [
         &["echo", "\"x\""],
         &["echo", r#"{"b":1.0,"a":[null,"ü"]}"#],
