@@ -46,8 +46,13 @@ pub(crate) enum Answer {
         #[serde(flatten)]
         terms: Terms,
     },
-    /// It is not; another replica may be asked.
-    Refused { replica: String, reason: String },
+    /// It is not; another replica may be asked. At once if this one is `stopping`: any replica is another one then.
+    Refused {
+        replica: String,
+        reason: String,
+        #[serde(default)]
+        stopping: bool,
+    },
     /// The replica lives.
     Replica(Replica),
 }

@@ -1,21 +1,23 @@
 //! The plugin's endpoint of a link.
 
+mod lent;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, ready};
 
+use self::lent::{HandshakeRequest, LentRole, Opening};
 use super::PluginClient;
 use super::remote::{ClientCommand, RemoteClient};
 use crate::connector::{Link, LinkEnd};
-use crate::engine::LentSession;
 use crate::error::{Fault, LinkLost};
 use crate::excerpt::{Excerpt, cut};
 use crate::link::{Echo, Endpoint, Exchange, Outbox, Role};
-use crate::plugin::{Callback, Context, Scope};
+use crate::plugin::{Context, Scope};
 use crate::runtime::{self, Timer};
-use crate::session::{HANDSHAKE, Invocation, PluginEvent, PluginSession, PluginSide};
+use crate::session::{Invocation, PluginEvent, PluginSession, PluginSide};
 use crate::trace_limit::TraceLimit;
-use crate::wire::{Extensions, Id, Name, Payload};
+use crate::wire::{Extensions, Name, Payload};
 
 pub(super) type PluginEndpoint = Endpoint<PluginRole>;
 
@@ -28,27 +30,6 @@ pub(super) struct PluginRole {
     broken: Option<LinkEnd>,
     handshake: Handshake,
     lent: Option<LentRole>,
-}
-
-/// What a plugin's end does in addition if another engine lends the plugin.
-struct LentRole {
-    session: Arc<LentSession>,
-    opening: Opening,
-}
-
-/// A lent plugin answers no handshake before its methods are known.
-enum Opening {
-    /// No handshake of the borrower has arrived.
-    Awaited,
-    InProgress(Vec<HandshakeRequest>),
-    Opened,
-}
-
-struct HandshakeRequest {
-    id: Option<Id>,
-    echo: Option<Name>,
-    given: Option<Name>,
-    engine: Option<Name>,
 }
 
 /// The engine's first handshake on this link.
@@ -129,96 +110,6 @@ impl PluginRole {
                 Ok(Payload::null())
             }));
         }
-    }
-}
-
-/// Handshakes beyond these are not answered while the first one waits.
-const MAX_WAITING_HANDSHAKES: usize = 16;
-
-impl LentRole {
-    fn handshake(
-        &mut self,
-        shared: &Arc<RemoteClient>,
-        exchange: &mut Exchange<PluginSide>,
-        request: HandshakeRequest,
-    ) {
-        if let Err(refusal) = self.session.admit(request.engine.as_deref()) {
-            // The peer ends the link, or it is not an engine, for which there is a limit.
-            return exchange.session.respond(request.id, request.echo, Some(HANDSHAKE.into()), Err(refusal));
-        }
-        match &mut self.opening {
-            Opening::Opened => {
-                exchange.session.answer_handshake(request.id, request.echo, self.session.tell_methods());
-            }
-            Opening::InProgress(requests) if requests.len() >= MAX_WAITING_HANDSHAKES => {}
-            Opening::InProgress(requests) => requests.push(request),
-            Opening::Awaited => {
-                self.opening = Opening::InProgress(vec![request]);
-                exchange.run_hook(Box::pin(follow(Arc::clone(&self.session), Arc::clone(shared))));
-            }
-        }
-    }
-
-    /// The session, once the borrower has been admitted.
-    fn opened(&self) -> Option<&LentSession> {
-        matches!(self.opening, Opening::Opened).then_some(&*self.session)
-    }
-}
-
-/// Opens a lent plugin, and then tells the borrower of its new methods. Closes the link when its engine has ended.
-async fn follow(lent: Arc<LentSession>, shared: Arc<RemoteClient>) -> Result<Payload, Fault> {
-    let mut changes = lent.changes();
-    let opened = lent.open().await;
-    let is_open = opened.is_ok();
-    shared.opened(opened);
-    if !is_open {
-        return Ok(Payload::null());
-    }
-    let client = PluginClient::behind(Arc::clone(&shared));
-    while let Some(methods) = lent.new_methods(&mut changes).await {
-        let update = serde_json::json!({ "name": &*client.name(), "methods": methods });
-        if let Err(error) = client.call::<()>("manager", "updateProfile", (update,)).await
-            && let Some(left_out) = shared.traces.pass()
-        {
-            let (plugin, error) = (Excerpt::new(client.name()), Excerpt::new(error));
-            tracing::warn!(?plugin, left_out, %error, "the borrower does not accept the new methods of a lent plugin");
-        }
-    }
-    shared.disconnect();
-    Ok(Payload::null())
-}
-
-impl PluginRole {
-    /// A lent plugin's methods are known, or why it cannot be lent.
-    fn opened(&mut self, exchange: &mut Exchange<PluginSide>, opened: Result<(), Fault>) {
-        let Some(lent) = &mut self.lent else { return };
-        let next = if opened.is_ok() { Opening::Opened } else { Opening::Awaited };
-        let Opening::InProgress(requests) = std::mem::replace(&mut lent.opening, next) else { return };
-        let session = Arc::clone(&lent.session);
-        for HandshakeRequest { id, echo, given, .. } in requests {
-            match &opened {
-                Ok(()) => {
-                    if let Some(name) = given {
-                        self.activate(exchange, &name);
-                    }
-                    exchange.session.answer_handshake(id, echo, session.tell_methods());
-                }
-                Err(refusal) => exchange.session.respond(id, echo, Some(HANDSHAKE.into()), Err(refusal.clone())),
-            }
-        }
-    }
-
-    /// Somebody at the borrower of a lent plugin listens to an event, or nobody any longer.
-    fn listened(&self, event: Name, by_anybody: bool) {
-        let Some(lent) = self.lent.as_ref().and_then(LentRole::opened) else { return };
-        let (shared, forwarded) = (Arc::downgrade(&self.shared), event.clone());
-        let forward = move |args: &Payload| {
-            if let Some(shared) = shared.upgrade() {
-                shared.forward(forwarded.clone(), args.clone());
-            }
-            Ok(())
-        };
-        lent.listened(&event, by_anybody.then(|| Arc::new(forward) as Callback));
     }
 }
 

@@ -104,10 +104,20 @@ impl EngineState {
         Some(Box::new(Attended { path, method, scope, limit, observed, made_for }))
     }
 
-    /// Like [`attend`](EngineState::attend), for a call from another engine.
-    ///
     /// # Errors
-    /// The work has passed from one engine to another too often.
+    /// The work that a call from another engine is made for has passed from one engine to another too often.
+    pub(super) fn admit_guest(
+        &self,
+        guest: &Entry,
+        path: &str,
+        method: &str,
+        scope: Option<&Scope>,
+    ) -> Result<(), Refusal> {
+        let chain = scope.and_then(|scope| scope.chain.as_ref());
+        chain.map_or(Ok(()), |chain| self.chains.check(chain, (path, method, &guest.name)))
+    }
+
+    /// Like [`attend`](EngineState::attend), for a call from another engine.
     pub(super) fn attend_guest<'a>(
         &'a self,
         guest: &'a Entry,
@@ -115,16 +125,13 @@ impl EngineState {
         method: &'a str,
         scope: Option<Arc<Scope>>,
         args: &Payload,
-    ) -> Result<Option<Box<Attended<'a>>>, Refusal> {
+    ) -> Option<Box<Attended<'a>>> {
         let chain = scope.as_ref().and_then(|scope| scope.chain.clone());
-        if let Some(chain) = &chain {
-            self.chains.check(chain, (path, method, &guest.name))?;
-        }
-        let mut attended = self.attend(guest, path, method, scope, args);
-        if let (Some(attended), Some(chain)) = (&mut attended, chain) {
+        let mut attended = self.attend(guest, path, method, scope, args)?;
+        if let Some(chain) = chain {
             let makers = self.makers(chain.runs());
             attended.made_for = Some(MadeFor::new(chain, makers));
         }
-        Ok(attended)
+        Some(attended)
     }
 }

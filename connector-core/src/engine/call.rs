@@ -63,7 +63,7 @@ impl Queueable for Arc<Call> {
     }
 
     fn caller(&self) -> u64 {
-        self.caller.number
+        self.caller.turn
     }
 
     fn matches(&self, caller: &str, method: Option<&str>) -> bool {

@@ -40,6 +40,11 @@ impl Chains {
         self.in_use.load(Ordering::Relaxed)
     }
 
+    /// The turn of a borrower's plugins, over however many links they call. No other plugin's number is as high.
+    pub(super) fn turn(&self, borrower: &str) -> u64 {
+        self.key.hash_one(borrower) | 1 << 63
+    }
+
     fn number(&self, call: &Call) -> u64 {
         self.key.hash_one(call.started())
     }

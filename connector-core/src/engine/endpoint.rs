@@ -208,7 +208,7 @@ impl Role for EngineRole {
                     return self.handshake_failed(LinkEnd::BadHandshake(why));
                 }
                 let peer = exchange.session.peer();
-                self.remote.set_lent(peer.contain(Extensions::CALL_CHAIN | Extensions::LISTENERS));
+                self.remote.set_lent(peer.is_lent());
                 if !self.is_loaded() {
                     supervisor::link_up(&engine, &self.entry, &self.remote, methods);
                     if self.remote.is_lent() {

@@ -64,6 +64,9 @@ pub(crate) struct Entry {
     pub(super) emitter: Arc<Emitter>,
     /// The events it subscribes to, by emitter, name and the subscription's id. Charged to it if it is behind a link.
     pub(super) listens_to: Mutex<HashMap<(Name, Name, u64), Option<Charge>>>,
+    /// The caller that it is to a queue, in which callers take turns: the replicas of a plugin are one, and so are the
+    /// plugins of a borrower.
+    pub(super) turn: u64,
     /// Limits the traces that the plugin causes.
     pub(crate) traces: Arc<TraceLimit>,
 }
@@ -152,6 +155,11 @@ fn next_number() -> u64 {
 impl Entry {
     pub(super) fn new(profile: Profile, location: Location, options: PluginOptions, emitter: Arc<Emitter>) -> Entry {
         let has_replicas = if let Location::Replicated(_) = location { HAS_REPLICAS } else { 0 };
+        let number = next_number();
+        let plugin = match &location {
+            Location::Remote(remote) => remote.membership.as_ref().map(|membership| membership.plugin_number),
+            Location::Local(_) | Location::Replicated(_) => None,
+        };
         Entry {
             name: profile.name.as_str().into(),
             interface: ArcSwap::from_pointee(Interface::new(profile, &location)),
@@ -163,7 +171,7 @@ impl Entry {
             )),
             options,
             status: AtomicU8::new(has_replicas | Status::Inactive as u8),
-            number: next_number(),
+            number,
             lifecycle: Mutex::new(Lifecycle::new()),
             permissions: AtomicUsize::new(0),
             activations: AtomicU64::new(0),
@@ -177,6 +185,7 @@ impl Entry {
             pending_changes: Mutex::default(),
             emitter,
             listens_to: Mutex::default(),
+            turn: plugin.unwrap_or(number),
             traces: Arc::new(TraceLimit::per_peer()),
         }
     }

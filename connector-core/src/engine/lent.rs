@@ -12,7 +12,7 @@ use super::entry::{Entry, Location, Status};
 use super::lifecycle::Change;
 use super::options::PluginOptions;
 use super::{Engine, EngineState, MANAGER};
-use crate::error::{CallError, Fault, LendError, Refusal};
+use crate::error::{Fault, LendError, Refusal};
 use crate::excerpt::Excerpt;
 use crate::plugin::{CAN_DEACTIVATE, Callback, Instance, MethodResult, Plugin, Scope};
 use crate::profile::Profile;
@@ -58,7 +58,8 @@ impl Engine {
         if borrower.is_empty() || borrower.contains('/') || borrower.len() > MAX_NAME {
             return Err(LendError::BadName(Excerpt::new(borrower).to_string()));
         }
-        let lent = Lent { engine: Arc::downgrade(&self.0.0), plugin: plugin.into(), borrower: borrower.into() };
+        let (engine, turn) = (Arc::downgrade(&self.0.0), self.0.0.chains.turn(borrower));
+        let lent = Lent { engine, plugin: plugin.into(), borrower: borrower.into(), turn };
         Ok(Plugin { lent: Some(lent), ..Plugin::new(plugin) })
     }
 }
@@ -69,6 +70,8 @@ pub(crate) struct Lent {
     engine: Weak<EngineState>,
     plugin: Name,
     borrower: Name,
+    /// See [`Entry::turn`].
+    turn: u64,
 }
 
 /// A lent plugin at one link to its borrower.
@@ -181,16 +184,17 @@ impl LentSession {
         let (engine, guest) = (self.engine("call"), self.guest(from));
         Box::pin(async move {
             let (engine, guest) = (engine?, guest?);
-            let mut attended = engine.attend_guest(&guest, &path, &method, scope, &args).map_err(Fault::new)?;
-            let outcome = engine.call(&guest, &path, &method, args, attended.as_deref_mut()).await;
+            let admitted = engine.admit_guest(&guest, &path, &method, scope.as_deref());
+            let mut attended = engine.attend_guest(&guest, &path, &method, scope, &args);
+            let outcome = match admitted {
+                Ok(()) => engine.call(&guest, &path, &method, args, attended.as_deref_mut()).await,
+                Err(refusal) => Err(refusal.into()),
+            };
             let outcome = match attended {
                 None => outcome,
                 Some(attended) => attended.end(outcome),
             };
-            outcome.map_err(|error| match error {
-                CallError::Plugin(fault) => fault,
-                error => Fault::new(error),
-            })
+            outcome.map_err(Fault::of_borrowed_call)
         })
     }
 
@@ -245,10 +249,8 @@ impl LentSession {
         let instance = Arc::new(Instance::new(Plugin::new(profile.clone())));
         let mut guest = Entry::new(profile, Location::Local(instance), PluginOptions::default(), Arc::default());
         guest.traces = Arc::clone(&self.traces);
-        // To a queue, the plugins of one engine are one caller, which could otherwise multiply its share.
-        if let Some(other) = guests.values().next() {
-            guest.number = other.number;
-        }
+        // Otherwise the borrower could multiply its share of a queue.
+        guest.turn = self.lent.turn;
         guest.begin_active();
         let guest = Arc::new(guest);
         guests.insert(plugin.into(), Arc::clone(&guest));

@@ -57,8 +57,10 @@ impl fmt::Display for LinkState {
 #[derive(Debug)]
 pub(super) struct Connection<W> {
     state: State<W>,
-    /// Whether the plugin is being deactivated, so that the end of its supervisor is expected.
+    /// Whether the plugin is being deactivated, or the replica leaves it, so that the end of its supervisor is expected.
     stopping: bool,
+    /// Whether the replica leaves its plugin, which is announced.
+    leaving: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,8 @@ pub(super) enum ConnectionEvent<W> {
     TimedOut,
     /// The plugin is being deactivated: the link must be closed.
     Stop,
+    /// The replica leaves its plugin: the link must be closed.
+    Leave,
     /// The supervisor has ended, so no link will be made.
     Ended,
     /// The plugin is inactive, whatever its supervisor still does.
@@ -133,6 +137,8 @@ pub(super) enum Next {
     AnnounceDown {
         retry: bool,
     },
+    /// Announces that the link of a replica is closed, because it leaves its plugin.
+    AnnounceLeft,
     /// Traces a failed attempt. `tries` counts them since the activation or the loss.
     TraceFailure {
         tries: u32,
@@ -145,7 +151,7 @@ pub(super) enum Next {
 
 impl<W> Connection<W> {
     pub(super) fn new() -> Self {
-        Connection { state: State::Inactive, stopping: false }
+        Connection { state: State::Inactive, stopping: false, leaving: false }
     }
 
     pub(super) fn transition(&mut self, event: ConnectionEvent<W>) -> Effects<W> {
@@ -153,18 +159,21 @@ impl<W> Connection<W> {
         let kind = mem::discriminant(&before);
         let (state, activated, next) = match (event, before) {
             (ConnectionEvent::Activate(waiter), before) => {
-                self.stopping = false;
+                (self.stopping, self.leaving) = (false, false);
                 (State::Activating { waiter, last: None, tries: 0 }, before.abandoned(), Next::Nothing)
             }
             (ConnectionEvent::Loaded { listed }, State::Activating { waiter, .. }) => {
                 (State::Up, Some((waiter, Activated::Connected { listed })), Next::Nothing)
             }
             (ConnectionEvent::Join, before) => {
-                self.stopping = false;
+                (self.stopping, self.leaving) = (false, false);
                 (State::Joining { tries: 0 }, before.abandoned(), Next::Nothing)
             }
             (ConnectionEvent::Loaded { .. }, State::Down { .. } | State::Joining { .. }) => {
                 (State::Up, None, Next::AnnounceUp)
+            }
+            (ConnectionEvent::Failed(LinkEnd::Disconnected), State::Up) if self.leaving => {
+                (State::Inactive, None, Next::AnnounceLeft)
             }
             // This end has closed the link, for a deactivation.
             (ConnectionEvent::Failed(LinkEnd::Disconnected), before) => {
@@ -197,6 +206,10 @@ impl<W> Connection<W> {
             (ConnectionEvent::Loaded { .. } | ConnectionEvent::TimedOut, state) => (state, None, Next::Nothing),
             (ConnectionEvent::Stop, state) => {
                 self.stopping = true;
+                (state, None, Next::Nothing)
+            }
+            (ConnectionEvent::Leave, state) => {
+                (self.stopping, self.leaving) = (true, true);
                 (state, None, Next::Nothing)
             }
             // Kept for its reason until the plugin is deactivated.

@@ -310,7 +310,7 @@ impl Engine {
     ///
     /// That of a plugin with [`Replicas`] is up while the link of any of them is. Once none is, it is down for the reason
     /// of the last loss, and then of the last attempt to make a link again. The events have one more argument, the name of
-    /// the replica, and are emitted for each; `linkUp` also when one joins the active plugin.
+    /// the replica, and are emitted for each; `linkUp` also when one joins the active plugin, `linkDown` also when one leaves it.
     ///
     /// ```no_run
     /// # async fn example(engine: connector_core::Engine) -> Result<(), Box<dyn std::error::Error>> {

@@ -287,7 +287,7 @@ impl RemotePlugin {
     /// are those of its session. Returns what the supervisor does next.
     pub(super) fn transition(&self, event: ConnectionEvent<Waiter>, calls: Vec<Reply>) -> Next {
         let begins = matches!(event, ConnectionEvent::Activate(_) | ConnectionEvent::Join);
-        let stops = matches!(event, ConnectionEvent::Stop);
+        let stops = matches!(event, ConnectionEvent::Stop | ConnectionEvent::Leave);
         let (mut effects, mut lost, mut observed) = (None, None, None);
         // The public state is locked meanwhile, so that other threads see it and the queue agree. Watchers are woken
         // after, and what is replaced is dropped after.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 pub(super) trait Queueable: Clone {
     /// Whether both are the same call.
     fn is(&self, other: &Self) -> bool;
-    /// The caller's number.
+    /// What the caller has in common with those with which it shares its turns.
     fn caller(&self) -> u64;
     /// Whether a cancel by this caller, of this method or of all, applies to this call.
     fn matches(&self, caller: &str, method: Option<&str>) -> bool;

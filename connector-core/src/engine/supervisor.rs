@@ -173,7 +173,7 @@ impl Supervisor {
         if let (Next::TraceFailure { activating: true, .. }, Some(membership)) = (next, &self.remote.membership) {
             membership.attempt_failed(url, end);
         }
-        if let Next::AnnounceDown { .. } = next
+        if let Next::AnnounceDown { .. } | Next::AnnounceLeft = next
             && let Some(engine) = self.engine.upgrade()
         {
             engine.announce_link_down(&self.entry, end.to_string());

@@ -22,7 +22,7 @@ struct Thrown {
     error: Payload,
     /// Whether it was received from an engine over a link.
     from_engine: bool,
-    bad_arguments: bool,
+    kind: ErrorKind,
 }
 
 impl Fault {
@@ -40,7 +40,7 @@ impl Fault {
     }
 
     fn of_payload(error: Payload) -> Fault {
-        Fault(Box::new(Thrown { error, from_engine: false, bad_arguments: false }))
+        Fault(Box::new(Thrown { error, from_engine: false, kind: ErrorKind::Plugin }))
     }
 
     /// A fault with a typed value, which the caller can [`read`](Fault::read) back. Returning
@@ -94,21 +94,31 @@ impl Fault {
     }
 
     pub(crate) fn into_bad_arguments(mut self) -> Fault {
-        self.0.bad_arguments = true;
+        self.0.kind = ErrorKind::BadArguments;
         self
     }
 
-    /// An error received from a plugin over a link. The only error kind that a plugin may set is `BadArguments`.
-    pub(crate) fn from_plugin(kind: Option<ErrorKind>, error: Payload) -> Fault {
-        let fault = Fault::from_payload(error);
-        if kind == Some(ErrorKind::BadArguments) { fault.into_bad_arguments() } else { fault }
+    /// How a call for another engine ended, whose caller learns the kind.
+    pub(crate) fn of_borrowed_call(error: CallError) -> Fault {
+        let kind = error.kind();
+        let mut fault = match error {
+            CallError::Plugin(fault) => fault,
+            error => Fault::new(error),
+        };
+        fault.0.kind = kind;
+        fault
+    }
+
+    /// The kind, for a peer that knows kinds.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// Whether the plugin rejected the arguments: its method did not run, and the text names the argument, as in
     /// `add: missing argument 2: expected i64`. Transferred only over links between native peers; a published plugin
     /// reports bad arguments as an error of its own choice.
     pub fn is_bad_arguments(&self) -> bool {
-        self.0.bad_arguments
+        self.0.kind == ErrorKind::BadArguments
     }
 
     /// The error as JSON, as the plugin sent it.

@@ -147,6 +147,17 @@ impl CallError {
             w if w.starts_with("Cannot call ") || w.ends_with(" is not activated yet") => ErrorKind::Refused,
             _ => ErrorKind::Plugin,
         });
+        CallError::of_kind(kind, fault)
+    }
+
+    /// The error in a response from a plugin. It may say that the arguments are bad, and everything else only if it
+    /// `is_lent`: then it is an engine that says so.
+    pub(crate) fn from_plugin(kind: Option<ErrorKind>, error: Payload, is_lent: bool) -> CallError {
+        let kind = kind.filter(|kind| is_lent || *kind == ErrorKind::BadArguments);
+        CallError::of_kind(kind.unwrap_or(ErrorKind::Plugin), Fault::from_payload(error))
+    }
+
+    fn of_kind(kind: ErrorKind, fault: Fault) -> CallError {
         match kind {
             ErrorKind::Plugin => CallError::Plugin(fault),
             ErrorKind::BadArguments => CallError::Plugin(fault.into_bad_arguments()),

@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use futures_util::FutureExt;
 use serde::Serialize;
 use tokio_util::sync::DropGuard;
 
@@ -231,9 +232,18 @@ where
     Fut: Future<Output: Reply> + Send + 'static,
 {
     match catch_unwind(AssertUnwindSafe(start)) {
+        // A chain of calls polls each of these inside the one before, so `work` is not moved into further futures: without
+        // optimization, each would take its size on the stack once more.
         Ok(work) => Box::pin(async move {
-            // Converted inside the guard, because an error's `Display` may panic as well.
-            let outcome = AssertUnwindSafe(async { work.await.into_result() }).catch_unwind().await;
+            let outcome = {
+                let mut work = pin!(work);
+                poll_fn(|cx| {
+                    // Converted inside the guard, because an error's `Display` may panic as well.
+                    let polled = AssertUnwindSafe(|| work.as_mut().poll(cx).map(Reply::into_result));
+                    catch_unwind(polled).map_or_else(|panic| Poll::Ready(Err(panic)), |outcome| outcome.map(Ok))
+                })
+                .await
+            };
             drop(running);
             outcome.unwrap_or_else(|panic| Err(panicked(&client, &method, &*panic)))
         }),

@@ -171,8 +171,8 @@ impl Side for EngineSide {
         (Some(error.kind()), error.to_payload())
     }
 
-    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError {
-        CallError::Plugin(Fault::from_plugin(kind, error))
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload, peer: Extensions) -> CallError {
+        CallError::from_plugin(kind, error, peer.is_lent())
     }
 
     fn handshake_part(&mut self, head: &Message) -> Option<&'static str> {

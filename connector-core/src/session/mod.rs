@@ -57,8 +57,8 @@ pub(crate) trait Side: Sized {
     /// The error's kind and value, for a peer that knows kinds.
     fn error_to_wire(error: Self::Error) -> (Option<ErrorKind>, Payload);
 
-    /// The error that ended a call by this end.
-    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError;
+    /// The error with which the peer, which has announced these extensions, ended a call by this end.
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload, peer: Extensions) -> CallError;
 
     /// If an unreadable message belongs to the handshake, what it is.
     fn handshake_part(&mut self, head: &Message) -> Option<&'static str>;
@@ -141,7 +141,7 @@ impl<S: Side, R> Session<S, R> {
         let Some(reply) = self.take(id.as_ref()) else { return Err(Dropped::UnknownResponse(id)) };
         let outcome = match error {
             None => Ok(payload.unwrap_or_else(Payload::null)),
-            Some(error) => Err(S::error_from_wire(kind, *error)),
+            Some(error) => Err(S::error_from_wire(kind, *error, self.peer)),
         };
         Ok(Some(Event::CallEnded { reply, outcome }))
     }

@@ -135,10 +135,10 @@ impl Side for PluginSide {
     }
 
     fn error_to_wire(fault: Fault) -> (Option<ErrorKind>, Payload) {
-        (fault.is_bad_arguments().then_some(ErrorKind::BadArguments), fault.payload().clone())
+        (Some(fault.kind()).filter(|kind| *kind != ErrorKind::Plugin), fault.payload().clone())
     }
 
-    fn error_from_wire(kind: Option<ErrorKind>, error: Payload) -> CallError {
+    fn error_from_wire(kind: Option<ErrorKind>, error: Payload, _: Extensions) -> CallError {
         CallError::from_engine(kind, error)
     }
 

@@ -54,6 +54,11 @@ impl Extensions {
         self.0 & those.0 == those.0
     }
 
+    /// Whether the peer's end is that of a lent plugin.
+    pub(crate) const fn is_lent(self) -> bool {
+        self.contain(Extensions(Self::CALL_CHAIN.0 | Self::LISTENERS.0))
+    }
+
     pub(crate) const fn without(self, those: Extensions) -> Extensions {
         Extensions(self.0 & !those.0)
     }

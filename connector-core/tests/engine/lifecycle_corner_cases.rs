@@ -305,7 +305,7 @@ fn a_deep_chain_of_calls_fails_without_a_stack_overflow() {
             }
         })
     };
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    let chains = async move {
         let host = host().await;
         host.engine.register(relay("a", "b")).unwrap();
         host.engine.register(relay("b", "a")).unwrap();
@@ -314,7 +314,12 @@ fn a_deep_chain_of_calls_fails_without_a_stack_overflow() {
             peer.send(json!({"action": "request", "id": depth, "name": "a", "key": "down", "payload": [depth]}));
             settle().await;
         }
+    };
+    // Of the 2 MiB that threads have by default, a quarter is left for what methods do.
+    let thread = std::thread::Builder::new().stack_size(3 << 19).spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(chains);
     });
+    thread.unwrap().join().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The sessions of a plugin in a recording, as steps for one of its ends.
 
+use std::collections::HashMap;
+
 use connector_core::{Action, Id, Message};
 use indexmap::IndexSet;
 
@@ -38,15 +40,23 @@ pub(super) struct Sessions {
     pub(super) skipped: u64,
 }
 
-/// Reads the sessions of a plugin.
+/// A plugin's link, or that of one of its replicas, whose messages are recorded between those of the others.
+#[derive(Default)]
+struct Track {
+    /// The number of its session.
+    session: Option<usize>,
+    /// Messages after the link's state has changed: of the session before if it was still closing, else of the next one.
+    between: Option<Session>,
+}
+
+/// Reads the sessions of a plugin. Each replica has its own.
 ///
 /// # Errors
 /// The recording cannot be read, or not be replayed.
 pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Result<Sessions, ReplayError> {
     let (mut sessions, mut others) = (Vec::<Session>::new(), IndexSet::<Box<str>>::new());
+    let mut tracks = HashMap::<Option<Box<str>>, Track>::new();
     let (mut skipped, mut first_skipped) = (0, None);
-    // Messages after the link's state has changed: of the session before if it was still closing, else of the next one.
-    let mut between: Option<Session> = None;
     for entry in recording {
         let (line, record) = entry?;
         if record.kind == Kind::Missed {
@@ -59,7 +69,9 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
             continue;
         }
         match (record.kind, record.direction) {
-            (Kind::Link, _) if record.text.as_deref() != Some("up") => between = Some(Session::new()),
+            (Kind::Link, _) if record.text.as_deref() != Some("up") => {
+                tracks.entry(record.replica).or_default().between = Some(Session::new());
+            }
             (Kind::Message, Some(_)) if record.plugin.is_none() => {
                 return Err(ReplayError::NotAMessage { line, reason: "it names no plugin".to_owned() });
             }
@@ -72,12 +84,14 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
                 let sends = (direction == Direction::ToPlugin) == (end == End::Engine);
                 let is_first = direction == Direction::ToPlugin && is_first_handshake(&message);
                 let step = Step { line, at: record.at, sends, message };
+                let track = tracks.entry(record.replica).or_default();
                 if is_first {
-                    sessions.push(between.take().unwrap_or_default());
+                    track.session = Some(sessions.len());
+                    sessions.push(track.between.take().unwrap_or_default());
                 }
-                match (&mut between, sessions.last_mut()) {
+                match (&mut track.between, track.session) {
                     (Some(between), _) => between.push(step),
-                    (None, Some(session)) => session.push(step),
+                    (None, Some(session)) => sessions[session].push(step),
                     (None, None) => {
                         skipped += 1;
                         first_skipped.get_or_insert(step.line);
@@ -88,12 +102,18 @@ pub(super) fn sessions(recording: &mut Recording, plugin: &str, end: End) -> Res
         }
     }
     let plugin = plugin.to_owned();
-    match (sessions.last_mut(), first_skipped) {
-        (Some(session), _) => session.extend(between.unwrap_or_default()),
-        (None, Some(line)) => return Err(ReplayError::NoHandshake { line, plugin }),
-        (None, None) => {
+    match (sessions.is_empty(), first_skipped) {
+        (false, _) => {}
+        (true, Some(line)) => return Err(ReplayError::NoHandshake { line, plugin }),
+        (true, None) => {
             let others = others.into_iter().map(String::from).collect();
             return Err(ReplayError::NoSuchPlugin { plugin, others });
+        }
+    }
+    for Track { session, between } in tracks.into_values() {
+        match (session, between.unwrap_or_default()) {
+            (Some(session), between) => sessions[session].extend(between),
+            (None, between) => skipped += between.len() as u64,
         }
     }
     sessions.iter_mut().for_each(keep_first_handshake);

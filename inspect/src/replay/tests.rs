@@ -163,6 +163,29 @@ fn a_message_between_two_links_belongs_to_the_session_that_it_is_of() {
     assert_eq!(actions(&found.complete[1]), ["on", "request", "response", "request", "response", "on"]);
 }
 
+#[test]
+fn each_replica_has_sessions_of_its_own() {
+    let of = |replica: &str, records: Vec<String>| {
+        records.into_iter().map(|record| format!(r#"{record},"replica":"{replica}""#)).collect::<Vec<_>>()
+    };
+    // One after another, with the link of the other one between them.
+    let (a, mut b) = (of("a", session()), of("b", session()));
+    b.extend(of("b", vec![link("down (cut); tries since: 0")]));
+    b.extend(of("b", session()));
+    let mut records = vec![link("connecting")];
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    while records.len() < 17 {
+        records.extend([a.next(), b.next()].into_iter().flatten());
+    }
+    let (_folder, path) = recording(&records);
+    let found = sessions(&mut Recording::open(&path).unwrap(), "p", End::Engine).unwrap();
+    let actions = |session: &Session| session.iter().map(|step| step.message.action.as_str()).collect::<Vec<_>>();
+    assert_eq!((found.complete.len(), found.skipped), (3, 0));
+    for session in &found.complete {
+        assert_eq!(actions(session), ["request", "response", "request", "response"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_beginning_is_not_recorded_is_skipped() {
     let mut records = vec![sent(0, REQUEST), received(1, RESPONSE), link("down (lost); tries since: 0")];

@@ -30,6 +30,8 @@ use crate::text::{beginning, micros, plugin_of};
 const SHARDS: usize = 64;
 /// Entries of each kind in a shard: together 65,536 pairs of a caller and a method, and as many events.
 const MAX_ENTRIES: usize = 1024;
+/// Pairs of a shard whose caller is a plugin of another engine, which may make up names without end: together 16,384.
+const MAX_GUESTS: usize = MAX_ENTRIES / 4;
 /// Calls whose edges are remembered from their start to their end. Any number: the others' are looked up again.
 const RECENT: usize = 256;
 /// Maximum length of a name, in bytes.
@@ -41,8 +43,8 @@ const OTHER: &str = "_OTHER";
 /// [`Engine::observe`](connector_core::Engine::observe). Cheap to clone; clones share the counts.
 ///
 /// It counts up to 65,536 pairs of a caller and a method, and as many events; further ones are counted together as `_OTHER`, as
-/// are calls to plugins that are not registered and methods that are not exposed. It keeps the last 32 states of up to 16,384
-/// links.
+/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs have a caller with
+/// a slash in its name: a plugin of another engine, which decides on its name. It keeps the last 32 states of up to 16,384 links.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
@@ -82,6 +84,8 @@ struct Shard {
     edges: Vec<Edge>,
     /// Indexes of `edges`.
     by_names: HashTable<usize>,
+    /// How many of the edges are those of guests.
+    guests: usize,
     events: HashTable<EventCount>,
 }
 
@@ -139,11 +143,12 @@ impl Statistics {
         let [from, to, method] = [from, to, method].map(|name| beginning(name, MAX_NAME));
         let hash = self.0.hasher.hash_one((from, to, method));
         let mut shard = self.shard(hash);
-        let Shard { edges, by_names, .. } = &mut *shard;
+        let Shard { edges, by_names, guests, .. } = &mut *shard;
         let is_same = |index: &usize| edges[*index].is_of([from, to, method]);
         let index = match by_names.find(hash, is_same) {
             Some(index) => *index,
-            None if edges.len() < MAX_ENTRIES || from == OTHER => {
+            None if edges.len() < MAX_ENTRIES && (!is_guest(from) || *guests < MAX_GUESTS) || from == OTHER => {
+                *guests += usize::from(is_guest(from));
                 let index = edges.len();
                 let counters = Counters::default();
                 edges.push(Edge { from: from.into(), to: to.into(), method: method.into(), counters });
@@ -277,6 +282,11 @@ fn number_of_shard(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
 
+/// Whether the caller is a plugin of another engine, to which a plugin is lent: `engine/plugin`.
+fn is_guest(caller: &str) -> bool {
+    caller.contains('/')
+}
+
 fn names<'a>(call: &ObservedCall<'a>) -> [&'a str; 3] {
     [call.from, call.to, call.method]
 }
@@ -334,3 +344,6 @@ impl fmt::Debug for Statistics {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::{Message, StatusCode, Subscriber};
 use connector_core::{ConnectError, Excerpt, TraceLimit};
+use futures_util::StreamExt;
 use tokio::sync::broadcast;
 
 use super::ServeError;
@@ -112,6 +113,18 @@ fn lost(error: impl ToString) -> ConnectError {
     ConnectError::failed(error.to_string())
 }
 
+/// Leaves the queue group, and refuses what has arrived before the server knows that.
+pub(super) async fn leave(identity: Arc<Identity>, connection: Arc<Connection>, mut open: Subscriber) {
+    let refused = async {
+        // An error means that the connection has ended, and with it the subscription.
+        let _ = open.drain().await;
+        while let Some(message) = open.next().await {
+            answer(Arc::clone(&identity), Arc::clone(&connection), message, true).await;
+        }
+    };
+    let _ = tokio::time::timeout(identity.config.connect_timeout, refused).await;
+}
+
 /// Answers a message to the subject of one replica or of all. Returns the link of a session that it opens.
 pub(super) async fn answer(
     identity: Arc<Identity>,
@@ -132,7 +145,7 @@ pub(super) async fn answer(
     }
     let client = connection.client();
     let (up, down) = (identity.subjects.up(session), identity.subjects.down(session));
-    let refused = |reason: String| Answer::Refused { replica: identity.id.clone(), reason };
+    let refused = |reason: String| Answer::Refused { replica: identity.id.clone(), reason, stopping: draining };
     let Request::Open(theirs) = request else {
         let _ = client.publish(up, write(&identity.describe(draining))).await;
         return None;

@@ -13,9 +13,10 @@ use connector_core::{
 };
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::runtime::Handle;
 
 use super::ServeError;
-use super::replica::{Identity, Subscribed, answer};
+use super::replica::{Identity, Subscribed, answer, leave};
 use crate::config::NatsConfig;
 use crate::control::{Announcement, write};
 use crate::link::{NatsLink, Wakers};
@@ -209,8 +210,12 @@ impl ClientConnector for NatsServer {
     fn stopping(&mut self) {
         self.draining = true;
         self.subscribing = None;
-        if let Some(subscribed) = &mut self.subscribed {
-            subscribed.open = None;
+        if let Some(subscribed) = &mut self.subscribed
+            && let Some(open) = subscribed.open.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // In a task, because this ends at once if there are no sessions.
+            runtime.spawn(leave(Arc::clone(&self.identity), Arc::clone(&subscribed.connection), open));
         }
         self.announce(&Announcement::Drain { replica: self.identity.id.clone() });
     }

@@ -46,11 +46,12 @@ struct State {
 }
 
 impl Known {
-    /// All replicas are asked again. Those that have not answered for long are gone.
-    pub(super) fn asked(&mut self) {
+    /// All replicas are asked again. Those that have not answered for long are gone. The `first` question over a connection
+    /// is not another one that they leave unanswered: answers to the last one may have been lost with its connection.
+    pub(super) fn asked(&mut self, first: bool) {
         let changes = &mut self.changes;
         self.replicas.retain(|replica, state| {
-            state.missed += 1;
+            state.missed = if first { state.missed.max(1) } else { state.missed + 1 };
             let stays = state.missed <= MAX_MISSED;
             if !stays {
                 changes.push_back(ReplicaChange::Gone { replica: replica.clone() });
@@ -154,10 +155,35 @@ mod tests {
         known.answered(replica("a", false), url);
         known.answered(replica("b", false), url);
         for _ in 0..10 {
-            known.asked();
+            known.asked(false);
             known.answered(replica("a", false), url);
         }
         assert_eq!(changes(&mut known), ["+a u/a", "+b u/b", "-b"]);
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_again_and_again_takes_no_replica_with_it() {
+        let mut known = Known::default();
+        known.answered(replica("a", false), url);
+        (0..10).for_each(|_| known.asked(true));
+        assert_eq!(changes(&mut known), ["+a u/a"]);
+        (0..2).for_each(|_| known.asked(false));
+        assert_eq!(changes(&mut known), ["-a"]);
+    }
+
+    #[test]
+    fn those_that_are_gone_make_room() {
+        let mut known = Known::default();
+        (0..MAX).for_each(|id| known.answered(replica(&id.to_string(), false), url));
+        changes(&mut known);
+        // The first is restarted with another id, and announces it when there is no room.
+        known.announced(Announcement::Come { replica: "again".to_owned() }, url);
+        for _ in 0..=MAX_MISSED {
+            known.asked(false);
+            (1..MAX).for_each(|id| known.answered(replica(&id.to_string(), false), url));
+            known.answered(replica("again", false), url);
+        }
+        assert_eq!(changes(&mut known), ["-0", "+again u/again"]);
     }
 
     #[test]

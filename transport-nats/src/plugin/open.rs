@@ -14,14 +14,45 @@ use crate::control::{Answer, Request, Terms, read, write};
 use crate::link::{NatsLink, Opened};
 use crate::subjects::{Subjects, unguessable};
 
-/// Asks any replica, or this one. Cancel safe: a session that is not returned ends at the replica as well. The caller limits
-/// the time.
+/// How many replicas that stop are asked in turn. Each has left the queue group when it says so.
+const MAX_STOPPING: usize = 16;
+
+/// Why a session is not open.
+struct NotOpened {
+    error: ConnectError,
+    /// Whether it is because the replica stops.
+    stopping: bool,
+}
+
+impl From<ConnectError> for NotOpened {
+    fn from(error: ConnectError) -> NotOpened {
+        NotOpened { error, stopping: false }
+    }
+}
+
+/// Opens a session with any replica, or with this one. Cancel safe: a session that is not returned ends at the replica as
+/// well. The caller limits the time.
 pub(super) async fn open(
     connection: Arc<Connection>,
     subjects: &Subjects,
     replica: Option<&str>,
     config: &NatsConfig,
 ) -> Result<NatsLink, ConnectError> {
+    let mut left = MAX_STOPPING;
+    loop {
+        match ask(Arc::clone(&connection), subjects, replica, config).await {
+            Err(NotOpened { stopping: true, .. }) if replica.is_none() && left > 0 => left -= 1,
+            asked => return asked.map_err(|not_opened| not_opened.error),
+        }
+    }
+}
+
+async fn ask(
+    connection: Arc<Connection>,
+    subjects: &Subjects,
+    replica: Option<&str>,
+    config: &NatsConfig,
+) -> Result<NatsLink, NotOpened> {
     let client = connection.client();
     let session = unguessable().map_err(|error| ConnectError::failed(error.to_string()))?;
     let (up, down) = (subjects.up(&session), subjects.down(&session));
@@ -38,7 +69,7 @@ pub(super) async fn open(
             answer = frames.next() => break answer,
             Ok(forbidden) = forbidden.recv() => {
                 if [&target, &up, &down].into_iter().any(|subject| forbidden.is_about(subject)) {
-                    return Err(ConnectError::Refused(forbidden.to_string()));
+                    return Err(ConnectError::Refused(forbidden.to_string()).into());
                 }
             }
         }
@@ -52,26 +83,30 @@ pub(super) async fn open(
     ))
 }
 
-fn accepted(answer: &Message, target: &str) -> Result<Terms, ConnectError> {
+fn accepted(answer: &Message, target: &str) -> Result<Terms, NotOpened> {
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
-        return Err(ConnectError::Refused(format!(
+        let text = format!(
             "no replica of the plugin serves at this NATS server (nothing subscribes to {target}): start the plugin, and \
              compare the prefix and the account at both ends"
-        )));
+        );
+        return Err(ConnectError::Refused(text).into());
     }
     match read::<Answer>(&answer.payload) {
         Some(Answer::Opened { terms, .. }) => match terms.problem() {
             None => Ok(terms),
-            Some(problem) => Err(ConnectError::Protocol(problem)),
+            Some(problem) => Err(ConnectError::Protocol(problem).into()),
         },
-        Some(Answer::Refused { replica, reason }) => Err(ConnectError::failed(format!(
-            "the replica {} refused the session: {}",
-            Excerpt::up_to(64, replica),
-            Excerpt::new(reason)
-        ))),
-        Some(Answer::Replica(_)) | None => Err(ConnectError::Protocol(format!(
-            "the answer to {target} is not one of a replica: another program uses these subjects, so set another prefix"
-        ))),
+        Some(Answer::Refused { replica, reason, stopping }) => {
+            let (replica, reason) = (Excerpt::up_to(64, replica), Excerpt::new(reason));
+            let error = ConnectError::failed(format!("the replica {replica} refused the session: {reason}"));
+            Err(NotOpened { error, stopping })
+        }
+        Some(Answer::Replica(_)) | None => {
+            let text = format!(
+                "the answer to {target} is not one of a replica: another program uses these subjects, so set another prefix"
+            );
+            Err(ConnectError::Protocol(text).into())
+        }
     }
 }
 

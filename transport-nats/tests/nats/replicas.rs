@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use connector_core::{ConnectError, LinkEnd, PluginConnector};
-use transport_nats::{NatsConnector, NatsReplicas, ReplicaChange};
+use connector_core::{ClientConnector, ConnectError, Engine, LinkEnd, PluginConnector};
+use futures_util::StreamExt;
+use transport_nats::{NatsConfig, NatsConnector, NatsReplicas, NatsServer, ReplicaChange};
 
-use crate::support::{Replica, broker, config, engine, until_it_answers, within};
+use crate::permissions::users;
+use crate::support::{Replica, broker, broker_with, config, engine, until_it_answers, within};
 
 async fn found(replicas: &mut NatsReplicas) -> (String, String) {
     match within(replicas.next()).await {
@@ -76,4 +78,46 @@ async fn engines_are_spread_over_the_replicas() {
             Err(other) => panic!("{other:?}"),
         }
     }
+}
+
+/// Not after the time for an activation, nor as a replica that was not found.
+#[tokio::test]
+async fn an_activation_says_what_prevents_the_search_for_replicas() {
+    let (broker, _directory) = broker_with(&users());
+    let _replica = Replica::start(config(&broker).user_and_password("probe", "pw")).await;
+    for (config, parts) in [
+        (NatsConfig::new("nats://127.0.0.1:1"), ["no NATS server listens at nats://127.0.0.1:1", "start nats-server"]),
+        (
+            config(&broker).user_and_password("host", "wrong"),
+            ["does not accept this program's login", "NatsConfig::login"],
+        ),
+        (
+            config(&broker).user_and_password("spy", "pw"),
+            ["plugins.probe.", "Give this program's user the permissions"],
+        ),
+    ] {
+        let engine = Engine::new();
+        engine.register(transport_nats::replicas("probe", config).unwrap()).unwrap();
+        let error = within(engine.manager().activate("probe")).await.unwrap_err().to_string();
+        assert!(error.starts_with("cannot connect to plugin \"probe\" at nats:plugins.probe: "), "{error}");
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
+/// What has arrived through the queue group is neither accepted nor lost.
+#[tokio::test]
+async fn a_replica_that_stops_sends_engines_to_another_at_once() {
+    let broker = broker();
+    let witness = async_nats::connect(broker.url()).await.unwrap();
+    let mut asked = witness.subscribe("plugins.probe.open").await.unwrap();
+    witness.flush().await.unwrap();
+    let mut first = NatsServer::bind("probe", config(&broker)).await.unwrap();
+    // Longer than the test may take.
+    let config_of_host = config(&broker).connect_timeout(Duration::from_secs(60));
+    let opening = tokio::spawn(async move { NatsConnector::new(config_of_host).connect("nats:plugins.probe").await });
+    within(asked.next()).await.unwrap();
+    let _second = Replica::start(config(&broker)).await;
+    first.stopping();
+    drop(first);
+    within(opening).await.unwrap().unwrap();
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use Failure::{Closed, Garbled, GivenUp, Lost, Refused};
-use Step::{Activate, Ended, Fail, Load, Reset, Stop, TimedOut};
+use Step::{Activate, Ended, Fail, Leave, Load, Reset, Stop, TimedOut};
 
 /// An event, without its activation.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +12,7 @@ enum Step {
     Fail(Failure),
     TimedOut,
     Stop,
+    Leave,
     Ended,
     Reset,
 }
@@ -37,6 +38,7 @@ impl Step {
             Fail(Closed) => ConnectionEvent::Failed(LinkEnd::Disconnected),
             TimedOut => ConnectionEvent::TimedOut,
             Stop => ConnectionEvent::Stop,
+            Leave => ConnectionEvent::Leave,
             Ended => ConnectionEvent::Ended,
             Reset => ConnectionEvent::Reset,
         }
@@ -45,7 +47,7 @@ impl Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let failures = [Lost, Refused, Garbled, GivenUp, Closed].map(Fail);
-    let others = [Activate, Load, Load, TimedOut, Stop, Ended, Reset];
+    let others = [Activate, Load, Load, TimedOut, Stop, Leave, Ended, Reset];
     prop_oneof![prop::sample::select(failures.to_vec()), prop::sample::select(others.to_vec())]
 }
 
@@ -74,6 +76,10 @@ fn the_last_event_decides_what_the_supervisor_does() {
         (&[Activate, Load, Stop], "up", Next::Nothing),
         (&[Activate, Load, Stop, Fail(Closed)], "inactive", Next::Nothing),
         (&[Activate, Load, Stop, Fail(Closed), Ended], "inactive", Next::Nothing),
+        (&[Activate, Load, Leave, Fail(Closed)], "inactive", Next::AnnounceLeft),
+        (&[Activate, Load, Leave, Fail(Closed), Ended], "inactive", Next::Nothing),
+        (&[Activate, Load, Fail(Lost), Leave, Fail(Closed)], "inactive", Next::Nothing),
+        (&[Activate, Load, Leave, Fail(Closed), Activate, Load, Stop, Fail(Closed)], "inactive", Next::Nothing),
         (&[Activate, Load, Ended], "inactive", Next::Deactivate),
         (&[Activate, Load, Stop, Ended, Activate, Load, Ended], "inactive", Next::Deactivate),
     ];

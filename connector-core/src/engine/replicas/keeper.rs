@@ -1,16 +1,18 @@
 //! The task that lets a plugin's replicas join and leave while the plugin is active.
 
+use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
 use super::places::PlaceChange;
 use super::replica_set::ReplicaSet;
 use super::{MAX_REPLICAS, Place, check_name};
+use crate::connector::ConnectError;
 use crate::engine::EngineState;
 use crate::engine::entry::Entry;
 use crate::engine::link_state::ConnectionEvent;
@@ -18,6 +20,7 @@ use crate::engine::supervisor;
 use crate::error::ActivateError;
 use crate::excerpt::Excerpt;
 use crate::guard;
+use crate::redact::redacted_url;
 use crate::runtime;
 use crate::sync::lock;
 
@@ -82,6 +85,8 @@ impl Drop for Keeper {
 
 /// Replicas that retire, until they have ended.
 type Retiring = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
+/// Places that were found while there were too many replicas.
+type Waiting = VecDeque<Place>;
 
 impl Keeper {
     async fn run(self) {
@@ -90,7 +95,8 @@ impl Keeper {
         if let Some(places) = &mut *places {
             guard::call(traces, name, "the places' `activated`", || places.activated());
         }
-        let (mut retiring, mut has_ended) = (Retiring::new(), places.is_none());
+        let (mut retiring, mut waiting, mut has_ended) = (Retiring::new(), Waiting::new(), places.is_none());
+        let mut last_failure = None;
         loop {
             let change = async {
                 match &mut *places {
@@ -101,34 +107,73 @@ impl Keeper {
                 }
             };
             let retired = async {
-                while retiring.next().await.is_some() {}
-                pending().await
+                if retiring.next().await.is_none() {
+                    pending().await
+                }
             };
-            let change = select(pin!(change), pin!(retired)).await.factor_first().0;
-            match change {
-                None => has_ended = true,
+            let change = match select(pin!(change), pin!(retired)).await {
+                Either::Left((change, _)) => change,
+                Either::Right(((), _)) => {
+                    if let Some(place) = waiting.pop_front() {
+                        self.found(place, &retiring, &mut waiting);
+                    }
+                    continue;
+                }
+            };
+            let failure = match change {
+                None => {
+                    has_ended = true;
+                    continue;
+                }
                 Some(PlaceChange::Found { replica, url, connector }) => {
-                    self.found(Place { replica, url, connector }, &retiring);
+                    self.found(Place { replica, url, connector }, &retiring, &mut waiting);
+                    None
                 }
                 Some(PlaceChange::Draining { replica }) => {
+                    waiting.retain(|place| place.replica != replica);
                     if let Some((member, id)) = self.find(&replica) {
                         self.set.lock().retire(id, false);
                         member.move_waiting_calls();
                     }
+                    None
                 }
-                Some(PlaceChange::Gone { replica }) => self.gone(&replica, &retiring),
+                Some(PlaceChange::Gone { replica }) => {
+                    waiting.retain(|place| place.replica != replica);
+                    self.gone(&replica, &retiring);
+                    None
+                }
+                Some(PlaceChange::SearchFailed { url, error }) => Some((redacted_url(&url), error)),
+            };
+            if let Some((url, error)) = &failure {
+                self.search_failed(url, error, &mut last_failure);
             }
+            self.set.set_search(failure);
         }
     }
 
-    fn found(&self, place: Place, retiring: &Retiring) {
+    /// Warns of each reason once: a search that fails is repeated again and again.
+    fn search_failed(&self, url: &str, error: &ConnectError, last: &mut Option<String>) {
+        let why = Excerpt::new(error);
+        let text = Some(why.to_string());
+        if *last == text {
+            return tracing::debug!(plugin = &*self.plugin.name, url, %why, "replicas still cannot be looked for");
+        }
+        self.plugin.warn(|plugin, left_out| {
+            tracing::warn!(plugin, url, %why, left_out, "replicas cannot be looked for: trying again");
+        });
+        *last = text;
+    }
+
+    fn found(&self, place: Place, retiring: &Retiring, waiting: &mut Waiting) {
         self.gone(&place.replica, retiring);
+        waiting.retain(|other| other.replica != place.replica);
+        let is_full = self.set.members().len() >= MAX_REPLICAS;
         let refused = match () {
             () if self.is_fixed(&place.replica) => {
                 Err("the plugin is registered with a replica of that name".to_owned())
             }
-            () if self.set.members().len() >= MAX_REPLICAS => {
-                Err(format!("the plugin has {MAX_REPLICAS} replicas already"))
+            () if is_full && waiting.len() >= MAX_REPLICAS => {
+                Err(format!("the plugin has {MAX_REPLICAS} replicas already, and as many wait"))
             }
             () => check_name(&place.replica),
         };
@@ -137,6 +182,20 @@ impl Keeper {
                 let replica = Excerpt::new(&place.replica);
                 tracing::warn!(plugin, ?replica, %why, left_out, "a replica that was found is left out");
             });
+        }
+        // Not for ever: those that are gone count until their calls have ended, and it is told of once.
+        if is_full {
+            self.plugin.warn(|plugin, left_out| {
+                let (replica, limit) = (Excerpt::new(&place.replica), MAX_REPLICAS);
+                tracing::warn!(
+                    plugin,
+                    ?replica,
+                    limit,
+                    left_out,
+                    "a replica that was found waits until another has gone"
+                );
+            });
+            return waiting.push_back(place);
         }
         tracing::debug!(plugin = &*self.plugin.name, replica = ?Excerpt::new(&place.replica), "a replica is found");
         let member = self.set.add(&self.plugin, place, true);
@@ -165,7 +224,7 @@ impl Keeper {
             // A call that runs longer has timed out.
             let _ = runtime::timeout(limit, pin!(set.has_no_calls(id))).await;
             if let Some(remote) = member.remote() {
-                remote.transition(ConnectionEvent::Stop, Vec::new());
+                remote.transition(ConnectionEvent::Leave, Vec::new());
                 supervisor::stopped(remote).await;
             }
             let Some(engine) = engine.upgrade() else { return };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::connector::PluginConnector;
+use crate::connector::{ConnectError, PluginConnector};
 
 /// Finds the replicas of a plugin: to register with [`Replicas::places`](super::Replicas::places). A transport with
 /// discovery implements it.
@@ -43,6 +43,15 @@ pub enum PlaceChange {
         /// Its name.
         replica: String,
     },
+    /// Replicas cannot be looked for now: what knows them is unreachable, or does not tell this program. It is asked again,
+    /// after a delay that [`next`](Places::next) keeps. An activation for which no replica is found fails with this error, at
+    /// once unless it is [retryable](ConnectError::is_retryable).
+    SearchFailed {
+        /// What was asked, as [`redacted_url`](crate::redacted_url()) shows it.
+        url: String,
+        /// Why. Its text says what to do about it.
+        error: ConnectError,
+    },
 }
 
 impl fmt::Debug for PlaceChange {
@@ -51,6 +60,9 @@ impl fmt::Debug for PlaceChange {
             PlaceChange::Found { replica, .. } => ("Found", replica),
             PlaceChange::Draining { replica } => ("Draining", replica),
             PlaceChange::Gone { replica } => ("Gone", replica),
+            PlaceChange::SearchFailed { url, error } => {
+                return f.debug_struct("SearchFailed").field("url", url).field("error", error).finish();
+            }
         };
         f.debug_struct(kind).field("replica", replica).finish_non_exhaustive()
     }

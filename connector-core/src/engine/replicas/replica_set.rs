@@ -58,6 +58,8 @@ struct Attempts {
     ended: Vec<(u64, LinkEnd, bool)>,
     /// The URL of the last one, as errors show it.
     url: String,
+    /// Why no replicas can be looked for, and where.
+    search: Option<(String, ConnectError)>,
 }
 
 /// What makes a plugin's link that of a replica.
@@ -234,25 +236,40 @@ impl ReplicaSet {
         if self.state.borrow().is_up() { Ok(()) } else { Err(()) }
     }
 
-    /// Whether the first attempts of all replicas have failed in a way that fails an activation.
+    /// Replicas cannot be looked for, or can again.
+    pub(super) fn set_search(&self, failed: Option<(String, ConnectError)>) {
+        lock(&self.attempts).search = failed;
+        self.progress.notify_waiters();
+    }
+
+    /// Whether the first attempts of all replicas, and the search for others, have failed in a way that fails an activation.
     fn has_failed(&self) -> bool {
-        if self.finds_places {
+        let attempts = lock(&self.attempts);
+        if self.finds_places && attempts.search.as_ref().is_none_or(|(_, error)| error.is_retryable()) {
             return false;
         }
-        let attempts = lock(&self.attempts);
         let is_final = |id| attempts.ended.iter().any(|(other, _, is_final)| *other == id && *is_final);
         self.lock().members().iter().filter_map(|member| member.membership()).all(|member| is_final(member.id))
     }
 
     /// Why the activation has failed.
     pub(super) fn failure(&self, within: Duration) -> ActivateError {
-        let mut attempts = lock(&self.attempts);
-        let last = attempts.ended.pop().map(|(_, end, _)| end);
-        let last = last.or_else(|| {
-            let error = ConnectError::failed("no replica has been found");
-            self.lock().members().is_empty().then(|| LinkEnd::Unreachable(error))
-        });
-        supervisor::failure(&self.name, mem::take(&mut attempts.url), within, last)
+        let Attempts { mut ended, url, search } = mem::take(&mut *lock(&self.attempts));
+        let (url, last) = match (ended.pop(), search) {
+            (Some((_, end, _)), _) => (url, Some(end)),
+            (None, Some((url, error))) => (url, Some(error.into())),
+            (None, None) => {
+                match self.members().iter().find_map(|member| Some(member.remote()?.redacted_url.clone())) {
+                    Some(url) => (url, None),
+                    None => {
+                        let error =
+                            "no replica has been found: start the plugin, and check where replicas are looked for";
+                        ("its places".to_owned(), Some(ConnectError::failed(error).into()))
+                    }
+                }
+            }
+        };
+        supervisor::failure(&self.name, url, within, last)
     }
 
     /// Waits until a replica that retires runs no calls.

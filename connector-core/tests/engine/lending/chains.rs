@@ -6,8 +6,8 @@ use std::time::Duration;
 use conformance::links::{self, TestLink};
 use conformance::memory;
 use connector_core::{
-    CallError, ClientConfig, ClientConnector, Context, Engine, ExternalProfile, Message, Plugin, PluginConnector,
-    PluginOptions, Registration, serve,
+    CallError, CallOutcome, ClientConfig, ClientConnector, Context, Engine, ErrorKind, ExternalProfile, Message,
+    Observation, Plugin, PluginConnector, PluginOptions, Registration, serve,
 };
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::Party;
 use crate::reentrancy::meet;
-use crate::support::{behind_memory, settle, soon};
+use crate::support::{Notes, behind_memory, settle, soon};
 
 /// Relays along a path of plugins: `via ["b", "a"]` calls `via ["a"]` of b, which calls `via []` of a.
 pub(super) fn relay(name: &str) -> Plugin {
@@ -105,11 +105,19 @@ async fn the_lender_has_a_limit_of_its_own() {
     let (a, b) = (Party::new("a").await, Party::with("b", Engine::builder().max_hops(0).build()).await);
     b.host.engine.register(relay("y")).unwrap();
     b.lend("y", &a);
+    let refused = Notes::default();
+    let told = refused.clone();
+    let _observing = b.host.engine.observe(move |observation: &Observation<'_>| {
+        if let Observation::CallEnded { call, ran: None, outcome: CallOutcome::Failed(error), .. } = observation {
+            told.add(json!([call.from, call.to, call.method, error.kind()]));
+        }
+    });
     let error = via(&a, "y", &[]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "Cannot call via of y from a/local: the work would pass from one engine to another 1 times, and may do so 0 times (a/y)"
     );
+    assert_eq!((error.kind(), refused.take()), (ErrorKind::Refused, vec![json!(["a/local", "y", "via", "refused"])]));
 }
 
 /// A borrower whose frames the test writes, after its handshake.

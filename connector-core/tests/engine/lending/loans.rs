@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
-    Access, CallError, Context, Engine, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError,
+    Access, CallError, Context, Engine, ErrorKind, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError,
     TraceContext,
 };
 use serde_json::{Value, json};
@@ -142,18 +142,21 @@ async fn what_happens_to_the_plugin_at_home_is_seen_with_its_reason() {
     switch.cut();
     let error = soon(call).await.unwrap().unwrap_err();
     assert!(error.to_string().starts_with("the link to \"probe\" was lost: "), "{error}");
+    assert_eq!(error.kind(), ErrorKind::LinkLost);
     sleep(Duration::from_secs(2)).await;
     let call = slow();
     settle().await;
     home.host.engine.manager().deactivate("probe").await.unwrap();
     let error = soon(call).await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "away/local cannot call slow of probe, because probe is not activated yet");
+    assert_eq!(error.kind(), ErrorKind::Refused);
     let call = slow();
     settle().await;
     home.host.engine.remove("probe").await;
     soon(call).await.unwrap().unwrap_err();
     let error = away.host.local.call::<Value>("probe", "add", (2, 3)).await.unwrap_err();
     assert_eq!(error.to_string(), "Cannot call probe from away/local, because probe is not registered");
+    assert_eq!(error.kind(), ErrorKind::Refused);
     let call = away.host.start::<Value>("probe", "add", (2, 3));
     drop(home);
     soon(call).await.unwrap().unwrap_err();

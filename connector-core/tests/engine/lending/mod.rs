@@ -3,6 +3,8 @@
 mod chains;
 mod loans;
 mod replicas;
+mod turns;
+mod updates;
 
 use conformance::{Switch, memory};
 use connector_core::{ClientConfig, Engine, ExternalProfile, PluginOptions, Registration, serve};

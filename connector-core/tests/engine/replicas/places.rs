@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use connector_core::{
-    CallError, LinkState, PlaceChange, Places, PluginConnector, Refusal, RegisterError, Replicas, async_trait,
+    CallError, ConnectError, LinkState, PlaceChange, Places, PluginConnector, Refusal, RegisterError, Replicas,
+    async_trait,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -53,6 +54,10 @@ impl Directory {
 
     fn draining(&self, replica: &str) {
         self.changes.send(PlaceChange::Draining { replica: replica.to_owned() }).unwrap();
+    }
+
+    fn search_failed(&self, error: ConnectError) {
+        self.changes.send(PlaceChange::SearchFailed { url: "ws://u:pw@directory/secret".to_owned(), error }).unwrap();
     }
 
     fn gone(&self, replica: &str) {
@@ -164,12 +169,96 @@ async fn places_are_told_again_at_each_activation() {
 async fn an_activation_fails_if_nothing_is_found() {
     let (host, directory) = host().await;
     let failed = host.engine.manager().activate("p").await.unwrap_err();
-    assert!(failed.to_string().contains("no replica has been found"), "{failed}");
+    assert!(failed.to_string().contains("\"p\" at its places: no replica has been found: "), "{failed}");
     directory.found_at("a", Place::default());
     let failed = host.engine.manager().activate("p").await.unwrap_err();
     assert!(failed.to_string().contains("nobody is there"), "{failed}");
     let state = host.engine.link_state("p").unwrap();
     assert!(matches!(*state.borrow(), LinkState::Inactive));
+}
+
+/// The directory, not the replicas.
+#[tokio::test(start_paused = true)]
+async fn an_activation_fails_with_what_prevents_the_search() {
+    let warnings = conformance::traces(tracing::Level::WARN);
+    let (host, directory) = host().await;
+    let refused = || ConnectError::Refused("the directory does not know this user: add it".to_owned());
+    directory.search_failed(refused());
+    let failed = soon(host.engine.manager().activate("p")).await.unwrap_err().to_string();
+    assert_eq!(
+        failed,
+        "cannot connect to plugin \"p\" at ws://directory/…: the directory does not know this user: add it"
+    );
+    // What may get better is waited for, and warned of once.
+    for _ in 0..100 {
+        directory.search_failed(ConnectError::failed("the directory is down"));
+    }
+    let failed = host.engine.manager().activate("p").await.unwrap_err().to_string();
+    assert!(failed.ends_with("at ws://directory/…: the directory is down"), "{failed}");
+    let warned = warnings.containing("replicas cannot be looked for");
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    let activation = host.start_activation("p");
+    directory.search_failed(ConnectError::failed("the directory is down"));
+    settle().await;
+    let _a = directory.found("a");
+    soon(activation).await.unwrap().unwrap();
+    // A search that fails later costs nothing.
+    directory.search_failed(refused());
+    settle().await;
+    assert_eq!(all(&host).await, ["a"]);
+}
+
+/// Those that are gone still count while they end.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_is_found_when_there_are_too_many_joins_once_one_has_gone() {
+    let _quiet = conformance::traces(tracing::Level::ERROR);
+    let (host, directory) = host().await;
+    let a = directory.found("a");
+    for number in 1..1024 {
+        directory.found_at(&number.to_string(), Place::default());
+    }
+    host.engine.manager().activate("p").await.unwrap();
+    settle().await;
+    let (b, c) = (directory.found("b"), directory.found("c"));
+    directory.gone("c");
+    settle().await;
+    assert_eq!(all(&host).await, ["a"]);
+    directory.gone("1");
+    settle().await;
+    assert_eq!(all(&host).await, ["a", "b"]);
+    // A restart of the same name takes the place of the one before.
+    let again = directory.found("a");
+    settle().await;
+    assert_eq!(all(&host).await, ["a", "b"]);
+    let open = [a, b, c, again].map(|program| program.switch.open_links());
+    assert_eq!(open, [0, 1, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_leaves_is_announced_with_its_name() {
+    let (host, directory) = host().await;
+    let (_a, _b, mut c) = (directory.found("a"), directory.found("b"), directory.found("c"));
+    host.engine.manager().activate("p").await.unwrap();
+    settle().await;
+    let notes = Notes::default();
+    host.local.on("manager", "linkDown", notes.listener()).unwrap();
+    host.local.on("manager", "linkUp", notes.listener()).unwrap();
+    settle().await;
+    notes.take();
+    directory.gone("a");
+    settle().await;
+    assert_eq!(notes.take(), [json!(["p", "closed by this end", "a"])]);
+    // One that drains ends its link itself, and is gone then.
+    directory.draining("c");
+    c.stop().await;
+    settle().await;
+    directory.gone("c");
+    settle().await;
+    let told = notes.take();
+    assert!(told.len() == 1 && told[0][0] == "p" && told[0][2] == "c", "{told:?}");
+    host.engine.manager().deactivate("p").await.unwrap();
+    settle().await;
+    assert!(notes.take().is_empty(), "the plugin is deactivated, which has an event of its own");
 }
 
 #[tokio::test(start_paused = true)]
