@@ -87,7 +87,7 @@ fn a_plugin_is_lent_at_a_websocket_with_the_rules_at_home() {
     let place = format!("url = \"{url}\"\ntoken_env = \"SECRET\"");
     assert_eq!(call("away.toml", &place, "away", &["add", "1", "2"]), (Some(0), "{\"ok\":3}\n".to_owned()));
     let (code, denied) = call("away.toml", &place, "away", &["greet", "Ada"]);
-    assert_eq!(code, Some(1), "{denied}");
+    assert_eq!(code, Some(4), "{denied}");
     assert!(denied.contains("away/connector") && denied.contains("default = deny"), "{denied}");
     let (code, refused) = call("away.toml", &place, "elsewhere", &["add", "1", "2"]);
     assert_eq!(code, Some(3), "{refused}");

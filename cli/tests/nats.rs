@@ -67,7 +67,7 @@ fn a_user_or_a_token_comes_from_the_url_an_option_or_the_host_file() {
     assert_adds(&["--plugin", &place, "--token", SECRET]);
     let host = file("token.toml", &format!("[plugins.plugin]\nurl = \"{}\"\ntoken_env = \"SECRET\"\n", replicas.url()));
     assert_adds(&["--host", host.to_str().unwrap()]);
-    assert_unreachable(&["--plugin", &place, "--token", "other"], "plugin");
+    assert_unreachable(&["--plugin", &place, "--token", "other"], "does not accept this program's login");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn keys_and_authorities_are_files_beside_the_host_file() {
     let host = file("nkey-each.toml", &format!("[nats]\nnkey = \"user.nk\"\n{plugin}{table}"));
     assert_adds(&["--host", host.to_str().unwrap()]);
     let host = file("untrusted.toml", &format!("[nats]\nnkey = \"user.nk\"\n{plugin}"));
-    assert_unreachable(&["--host", host.to_str().unwrap()], "plugin");
+    assert_unreachable(&["--host", host.to_str().unwrap()], "UnknownIssuer");
 }
 
 #[test]
@@ -119,6 +119,18 @@ fn a_prefix_separates_plugins_of_the_same_name() {
 }
 
 #[test]
+#[cfg_attr(not(has_nats), ignore = "needs a NATS server")]
+fn a_user_without_the_permissions_is_told_the_subject() {
+    let spy = r#"{ user: spy, password: hunter2, permissions: { publish: ["spy.>"], subscribe: ["spy.>"] } }"#;
+    let server = format!("authorization {{ users: [ {{ user: host, password: {SECRET} }}, {spy} ] }}");
+    let replicas = Replicas::start_as(&server, |url| NatsConfig::new(url).user_and_password("host", SECRET), &["one"]);
+    let place = |user: &str| format!("plugin={}", with(&format!("{user}:{SECRET}"), &replicas.url()));
+    assert_adds(&["--plugin", &place("host")]);
+    assert_unreachable(&["--plugin", &place("spy")], "plugins.plugin.");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_an_error() {
-    assert_unreachable(&["--plugin", &format!("plugin=nats://host:{SECRET}@127.0.0.1:1")], "plugin");
+    let why = "no NATS server listens at nats://127.0.0.1:1: start nats-server";
+    assert_unreachable(&["--plugin", &format!("plugin=nats://host:{SECRET}@127.0.0.1:1")], why);
 }
