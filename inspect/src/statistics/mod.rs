@@ -41,8 +41,9 @@ const OTHER: &str = "_OTHER";
 /// [`Engine::observe`](connector_core::Engine::observe). Cheap to clone; clones share the counts.
 ///
 /// It counts up to 65,536 pairs of a caller and a method, and as many events; further ones are counted together as `_OTHER`, as
-/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs are of names that may be
-/// made up: a caller with a slash in its name, which another engine has chosen, or a method that has not run. It keeps the last 32 states of up to 16,384 links.
+/// are calls to plugins that are not registered and methods that are not exposed. At most a quarter of the pairs are of names
+/// that may be made up: a caller with a slash in its name, which another engine has chosen, or a method that has not run. It
+/// keeps the last 32 states of up to 16,384 links.
 ///
 /// ```
 /// use connector_core::{Engine, Plugin};
