@@ -162,6 +162,8 @@ mod control;
 mod link;
 #[cfg(feature = "plugin")]
 mod plugin;
+#[cfg(any(feature = "client", feature = "plugin"))]
+mod redial;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(any(feature = "client", feature = "plugin"))]

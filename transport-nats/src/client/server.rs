@@ -5,12 +5,9 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use async_nats::message::OutboundMessage;
-use connector_core::{
-    ClientConfig, ClientConnector, Excerpt, Link, LinkEnd, Plugin, ReconnectDelays, Serving, TraceLimit, async_trait,
-};
+use connector_core::{ClientConfig, ClientConnector, Excerpt, Link, LinkEnd, Plugin, Serving, TraceLimit, async_trait};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::runtime::Handle;
@@ -20,6 +17,7 @@ use super::replica::{Identity, Subscribed, answer, leave};
 use crate::config::NatsConfig;
 use crate::control::{Announcement, write};
 use crate::link::{NatsLink, Wakers};
+use crate::redial::Redial;
 use crate::subjects::{Subjects, check_replica, unguessable};
 
 type Answering = Pin<Box<dyn Future<Output = Option<NatsLink>> + Send>>;
@@ -29,8 +27,6 @@ type Subscribing = Pin<Box<dyn Future<Output = Result<Subscribed, ServeError>> +
 const BATCH: usize = 64;
 /// Messages that are being answered at once. Further ones wait in their subscriptions.
 const MAX_ANSWERING: usize = 256;
-/// The bounds of the delays between attempts to reach the server again.
-const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The plugin's end: a replica, which yields a link for each engine that opens a session.
 ///
@@ -42,7 +38,7 @@ pub struct NatsServer {
     identity: Arc<Identity>,
     subscribed: Option<Subscribed>,
     subscribing: Option<Subscribing>,
-    delays: ReconnectDelays,
+    redial: Redial,
     answering: FuturesUnordered<Answering>,
     draining: bool,
     wakers: Arc<Wakers>,
@@ -68,11 +64,13 @@ impl NatsServer {
         let subscribed = Subscribed::new(&identity, false).await?;
         let wakers = Arc::<Wakers>::default();
         subscribed.connection.watch(&wakers);
+        let mut redial = Redial::new();
+        redial.set_connected();
         Ok(NatsServer {
             identity,
             subscribed: Some(subscribed),
             subscribing: None,
-            delays: new_delays(),
+            redial,
             answering: FuturesUnordered::new(),
             draining: false,
             waker: Arc::clone(&wakers).into(),
@@ -117,9 +115,9 @@ impl NatsServer {
                 return Poll::Ready(Ok(()));
             }
             self.lose();
-            let (identity, draining, delay) = (&self.identity, self.draining, &mut self.delays);
+            let (identity, draining, redial) = (&self.identity, self.draining, &mut self.redial);
             let subscribing = self.subscribing.get_or_insert_with(|| {
-                let (identity, delay) = (Arc::clone(identity), delay.next_delay());
+                let (identity, delay) = (Arc::clone(identity), redial.next_delay());
                 Box::pin(async move {
                     tokio::time::sleep(delay).await;
                     Subscribed::new(&identity, draining).await
@@ -129,6 +127,7 @@ impl NatsServer {
             self.subscribing = None;
             match subscribed {
                 Ok(subscribed) => {
+                    self.redial.set_connected();
                     tracing::info!(
                         plugin = self.identity.subjects.url(),
                         "the connection to the NATS server is up again"
@@ -173,7 +172,6 @@ impl NatsServer {
         if self.subscribed.take().is_some() {
             let plugin = self.identity.subjects.url();
             tracing::warn!(plugin, "the connection to the NATS server was lost; reconnecting");
-            self.delays = new_delays();
         }
     }
 
@@ -192,10 +190,6 @@ impl NatsServer {
             let _ = client.send(message).now_or_never();
         }
     }
-}
-
-fn new_delays() -> ReconnectDelays {
-    ReconnectDelays::new(DELAYS.0, DELAYS.1)
 }
 
 /// Yields links as engines open sessions. Fails only if the server forbids this program to serve. Cancel safe.

@@ -4,12 +4,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use connector_core::{
-    ConnectError, Excerpt, PlaceChange, Places, Profile, ReconnectDelays, Replicas, TraceLimit, async_trait,
-};
+use connector_core::{ConnectError, Excerpt, PlaceChange, Places, Profile, Replicas, TraceLimit, async_trait};
 use futures_util::StreamExt;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -20,10 +17,8 @@ use crate::config::NatsConfig;
 use crate::connection::{Connection, Forbidden};
 use crate::control::{Answer, Request, read, write};
 use crate::link::Wakers;
+use crate::redial::Redial;
 use crate::subjects::{SubjectError, Subjects, unguessable};
-
-/// The bounds of the delays between attempts to reach the server.
-const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Watches the replicas of a plugin: who serves it now, who comes, drains and goes.
 ///
@@ -47,7 +42,7 @@ pub struct NatsReplicas {
     subjects: Subjects,
     known: Known,
     watching: Option<Watching>,
-    delays: ReconnectDelays,
+    redial: Redial,
     /// When the server may be tried again.
     next_attempt: Option<Instant>,
     traces: TraceLimit,
@@ -62,7 +57,6 @@ struct Watching {
     answers: Subscriber,
     reply: String,
     interval: Interval,
-    began: Instant,
     has_asked: bool,
 }
 
@@ -72,9 +66,9 @@ impl NatsReplicas {
     /// # Errors
     /// The prefix or the name cannot be part of a subject.
     pub fn new(plugin: &str, config: NatsConfig) -> Result<NatsReplicas, SubjectError> {
-        let (subjects, delays) = (Subjects::new(&config.prefix, plugin)?, ReconnectDelays::new(DELAYS.0, DELAYS.1));
+        let (subjects, redial) = (Subjects::new(&config.prefix, plugin)?, Redial::new());
         let (known, traces) = (Known::default(), TraceLimit::default());
-        Ok(NatsReplicas { config, subjects, known, watching: None, delays, next_attempt: None, traces })
+        Ok(NatsReplicas { config, subjects, known, watching: None, redial, next_attempt: None, traces })
     }
 
     /// Begins again: [`next`](NatsReplicas::next) tells of every replica that is there, as of one just found.
@@ -114,14 +108,14 @@ impl NatsReplicas {
             }
             let watched = match &mut self.watching {
                 Some(watching) => watching.watch(&mut self.known, &self.subjects).await,
-                None => Watching::new(&self.config, &self.subjects).await.map(|new| self.watching = Some(new)),
+                None => Watching::new(&self.config, &self.subjects).await.map(|new| {
+                    self.redial.set_connected();
+                    self.watching = Some(new);
+                }),
             };
             if let Err(error) = watched {
-                // A server may end each connection at once, or refuse a subject over each.
-                if self.watching.take().is_some_and(|watching| watching.began.elapsed() >= DELAYS.1) {
-                    self.delays = ReconnectDelays::new(DELAYS.0, DELAYS.1);
-                }
-                self.next_attempt = Some(Instant::now() + self.delays.next_delay());
+                self.watching = None;
+                self.next_attempt = Some(Instant::now() + self.redial.next_delay());
                 return Err(error);
             }
         }
@@ -170,9 +164,9 @@ impl Watching {
         let answers = client.subscribe(reply.clone()).await.map_err(|error| lost(&error))?;
         let mut interval = tokio::time::interval(config.probe_interval);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (wakers, began) = (Arc::<Wakers>::default(), Instant::now());
+        let wakers = Arc::<Wakers>::default();
         connection.watch(&wakers);
-        Ok(Watching { connection, wakers, forbidden, announced, answers, reply, interval, began, has_asked: false })
+        Ok(Watching { connection, wakers, forbidden, announced, answers, reply, interval, has_asked: false })
     }
 
     /// Takes the next message, or asks again.
@@ -228,6 +222,8 @@ impl fmt::Debug for NatsReplicas {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

@@ -8,10 +8,9 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use async_nats::service::Request;
-use connector_core::{Excerpt, PluginClient, Profile, ReconnectDelays, TraceLimit};
+use connector_core::{Excerpt, PluginClient, Profile, TraceLimit};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 
@@ -20,10 +19,8 @@ use self::request::{Calls, answer, error};
 use crate::client::ServeError;
 use crate::config::NatsConfig;
 use crate::link::Wakers;
+use crate::redial::Redial;
 use crate::subjects::{Subjects, is_token};
-
-/// The bounds of the delays between attempts to reach the server again.
-const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
@@ -127,6 +124,8 @@ impl NatsService {
     /// The server forbids it from now on.
     pub async fn until(mut self, stop: impl Future) -> Result<(), ServeError> {
         let mut stop = pin!(stop.map(drop));
+        let mut redial = Redial::new();
+        redial.set_connected();
         loop {
             let mut running = Running::new();
             match self.serve(&mut running, stop.as_mut()).await? {
@@ -146,7 +145,7 @@ impl NatsService {
             tokio::select! {
                 biased;
                 () = stop.as_mut() => return Ok(()),
-                again = start_again(&self.profile, &self.subjects, &self.config) => self.instance = again?,
+                again = start_again(&self.profile, &self.subjects, &self.config, &mut redial) => self.instance = again?,
             }
         }
     }
@@ -209,14 +208,19 @@ fn is_answerable(request: &Request, prefix: &str) -> bool {
 }
 
 /// Cancel safe.
-async fn start_again(profile: &Profile, subjects: &Subjects, config: &NatsConfig) -> Result<Instance, ServeError> {
+async fn start_again(
+    profile: &Profile,
+    subjects: &Subjects,
+    config: &NatsConfig,
+    redial: &mut Redial,
+) -> Result<Instance, ServeError> {
     let plugin = subjects.url();
     tracing::warn!(plugin, "the connection of a service to the NATS server was lost; reconnecting");
-    let mut delays = ReconnectDelays::new(DELAYS.0, DELAYS.1);
     loop {
-        tokio::time::sleep(delays.next_delay()).await;
+        tokio::time::sleep(redial.next_delay()).await;
         match Instance::new(profile, subjects, config).await {
             Ok(instance) => {
+                redial.set_connected();
                 tracing::info!(plugin, "the connection of a service to the NATS server is up again");
                 return Ok(instance);
             }
