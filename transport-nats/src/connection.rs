@@ -47,27 +47,52 @@ impl PartialEq for SameTls {
 
 /// The connections of a configuration and its clones: one for each runtime, and for each change of the settings.
 #[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<tokio::sync::Mutex<Vec<Kept>>>);
+pub(crate) struct Connections(Arc<Mutex<Vec<Kept>>>);
 
 struct Kept {
     runtime: Id,
     settings: Settings,
-    connection: Weak<Connection>,
+    connection: Slot,
+}
+
+/// Locked while the connection is being made: others with the same settings wait for it, and those with other settings do not.
+type Slot = Arc<tokio::sync::Mutex<Weak<Connection>>>;
+
+impl Kept {
+    fn is_used(&self) -> bool {
+        // Whoever makes the connection, or waits for it, has a handle.
+        Arc::strong_count(&self.connection) > 1
+            || self.connection.try_lock().is_ok_and(|connection| usable(&connection).is_some())
+    }
+}
+
+fn usable(connection: &Weak<Connection>) -> Option<Arc<Connection>> {
+    connection.upgrade().filter(|connection| !connection.is_lost())
 }
 
 impl Connections {
     /// The connection of `config` in this runtime. Cancel safe; must be called within a runtime.
     pub(crate) async fn get(&self, config: &NatsConfig) -> Result<Arc<Connection>, ConnectError> {
-        let (runtime, settings) = (Handle::current().id(), Settings::of(config));
-        let mut kept = self.0.lock().await;
-        kept.retain(|kept| kept.connection.upgrade().is_some_and(|connection| !connection.is_lost()));
-        let known = kept.iter().find(|kept| kept.runtime == runtime && kept.settings == settings);
-        if let Some(connection) = known.and_then(|kept| kept.connection.upgrade()) {
+        let settings = Settings::of(config);
+        let slot = self.slot(Handle::current().id(), &settings);
+        let mut connection = slot.lock().await;
+        if let Some(connection) = usable(&connection) {
             return Ok(connection);
         }
-        let connection = Connection::open(config, &settings).await?;
-        kept.push(Kept { runtime, settings, connection: Arc::downgrade(&connection) });
-        Ok(connection)
+        let new = Connection::open(config, &settings).await?;
+        *connection = Arc::downgrade(&new);
+        Ok(new)
+    }
+
+    fn slot(&self, runtime: Id, settings: &Settings) -> Slot {
+        let mut kept = lock(&self.0);
+        kept.retain(Kept::is_used);
+        if let Some(known) = kept.iter().find(|kept| kept.runtime == runtime && kept.settings == *settings) {
+            return Arc::clone(&known.connection);
+        }
+        let connection = Slot::default();
+        kept.push(Kept { runtime, settings: settings.clone(), connection: Arc::clone(&connection) });
+        connection
     }
 }
 
