@@ -113,6 +113,8 @@
 //! | --- | --- | --- |
 //! | one message | 16 MiB | [`NatsConfig::max_message`] |
 //! | unread by the other end of a session | 1 MiB | [`NatsConfig::window`] |
+//! | received in a session before the plugin handshake | 64 KiB | none |
+//! | at the engine: incomplete messages of all replicas of a plugin | 4 of the largest; others wait | none |
 //! | sessions of a replica | 256 | [`NatsConfig::max_sessions`] |
 //! | reaching the server and opening a session | 5 s | [`NatsConfig::connect_timeout`] |
 //! | a plugin handshake | 10 s | `ClientConfig::handshake_timeout` |

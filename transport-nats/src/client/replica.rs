@@ -13,7 +13,7 @@ use super::allowed::check_allowed;
 use crate::config::NatsConfig;
 use crate::connection::{Connection, Forbidden};
 use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write};
-use crate::link::{NatsLink, Opened, Place};
+use crate::link::{Inbox, NatsLink, Opened, Place, Room};
 use crate::subjects::{Subjects, unguessable};
 
 /// What stays the same when the connection changes.
@@ -167,7 +167,9 @@ pub(super) async fn answer(
     let opened = write(&Answer::Opened { replica: identity.id.clone(), terms });
     // If the engine is gone, the server says so to the session.
     client.publish_with_reply(up.clone(), down.clone(), opened).await.ok()?;
-    let opened =
-        Opened { connection: Arc::clone(&connection), frames, to: up, from: down, terms: theirs, place: Some(place) };
+    let (connection, max_message) = (Arc::clone(&connection), identity.config.max_message);
+    // What a session of an engine has incomplete does not keep those of others waiting.
+    let inbox = Inbox::new(max_message, Room::new(max_message));
+    let opened = Opened { connection, frames, to: up, from: down, terms: theirs, inbox, place: Some(place) };
     Some(NatsLink::new(opened, &identity.config))
 }

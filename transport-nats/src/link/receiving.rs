@@ -7,7 +7,7 @@ use connector_core::{Excerpt, LinkEnd};
 use futures_util::StreamExt;
 
 use super::frame::{HEADER, Header, Kind};
-use super::{NatsLink, REASON, State};
+use super::{MAX_PENDING_BYTES, NatsLink, REASON, State};
 
 impl NatsLink {
     /// Takes what has arrived. Returns whether there was something.
@@ -39,6 +39,9 @@ impl NatsLink {
         }
         let mut frame = message.payload;
         self.traffic.received += frame.len() as u64;
+        if self.pending.get() && self.traffic.received > MAX_PENDING_BYTES {
+            return Err(LinkEnd::TooLarge { limit: MAX_PENDING_BYTES as usize });
+        }
         let Some(header) = Header::read(&frame) else {
             return Err(LinkEnd::BadFrame("something that is not a frame was published to the session".to_owned()));
         };

@@ -7,7 +7,7 @@ use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profi
 use super::open::open;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
-use crate::link::NatsLink;
+use crate::link::{NatsLink, Room};
 use crate::subjects::Subjects;
 
 /// The engine's end: opens sessions with the replicas of a plugin.
@@ -21,12 +21,19 @@ pub struct NatsConnector {
     config: NatsConfig,
     /// Kept for the next link while it works.
     connection: Option<Arc<Connection>>,
+    room: Room,
 }
 
 impl NatsConnector {
     /// Creates a connector over the servers of `config`.
     pub fn new(config: NatsConfig) -> NatsConnector {
-        NatsConnector { config, connection: None }
+        let room = Room::new(config.max_message);
+        NatsConnector::sharing(room, config)
+    }
+
+    /// Shares the room for large messages with others of the same plugin.
+    pub(super) fn sharing(room: Room, config: NatsConfig) -> NatsConnector {
+        NatsConnector { config, connection: None, room }
     }
 
     /// The `url` for the profile of the plugin with this name, for example `nats:plugins.calculator`: any of its replicas.
@@ -54,7 +61,7 @@ impl NatsConnector {
         let limit = self.config.connect_timeout;
         let opened = async {
             let connection = self.connection().await?;
-            open(connection, &subjects, replica.as_deref(), &self.config).await
+            open(connection, &subjects, replica.as_deref(), &self.config, &self.room).await
         };
         tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }

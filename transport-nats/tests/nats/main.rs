@@ -7,6 +7,8 @@ mod broker;
 #[cfg(has_nats)]
 mod connect;
 #[cfg(has_nats)]
+mod halves;
+#[cfg(has_nats)]
 mod idle;
 #[cfg(has_nats)]
 mod lending;
