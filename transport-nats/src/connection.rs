@@ -13,6 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast;
 
 use crate::config::{NatsConfig, NatsLogin};
+use crate::forbidden::Forbidden;
 use crate::link::{FRAME_COST, Wakers};
 use crate::tls::ClientConfig;
 
@@ -156,35 +157,11 @@ impl Settings {
     }
 }
 
-/// What the server refused: it says so only later, and not to the one who asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Forbidden {
-    text: String,
-}
-
-impl Forbidden {
-    /// Whether it concerns this subject.
-    pub(crate) fn is_about(&self, subject: &str) -> bool {
-        self.text.split('"').nth(1) == Some(subject)
-    }
-}
-
-impl fmt::Display for Forbidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the NATS server forbids it: {}. Give this program's user the permissions that the documentation of \
-             transport-nats lists",
-            connector_core::Excerpt::new(&self.text)
-        )
-    }
-}
-
 #[derive(Debug)]
 struct State {
     lost: AtomicBool,
     forbidden: broadcast::Sender<Forbidden>,
-    /// The links to wake when the connection is lost.
+    /// The links to wake when the connection is lost, or the server has refused something.
     links: Mutex<Vec<Weak<Wakers>>>,
 }
 
@@ -192,10 +169,11 @@ impl State {
     fn on(&self, event: Event) {
         match event {
             Event::Disconnected | Event::Closed => self.lose(),
-            Event::ServerError(ServerError::Other(text))
-                if text.to_ascii_lowercase().contains("permissions violation") =>
-            {
-                let _ = self.forbidden.send(Forbidden { text });
+            Event::ServerError(ServerError::Other(text)) => {
+                if let Some(forbidden) = Forbidden::read(text) {
+                    let _ = self.forbidden.send(forbidden);
+                    self.wake_links();
+                }
             }
             _ => {}
         }
@@ -203,11 +181,11 @@ impl State {
 
     fn lose(&self) {
         self.lost.store(true, Ordering::Release);
-        for link in lock(&self.links).drain(..) {
-            if let Some(link) = link.upgrade() {
-                link.wake_both();
-            }
-        }
+        self.wake_links();
+    }
+
+    fn wake_links(&self) {
+        lock(&self.links).iter().filter_map(Weak::upgrade).for_each(|link| link.wake_both());
     }
 }
 
@@ -255,7 +233,7 @@ impl Connection {
         self.state.forbidden.subscribe()
     }
 
-    /// Wakes a link when the connection is lost.
+    /// Wakes a link when the connection is lost, or the server has refused something.
     pub(crate) fn watch(&self, wakers: &Arc<Wakers>) {
         let mut links = lock(&self.state.links);
         links.retain(|link| link.strong_count() > 0);

@@ -161,6 +161,8 @@ mod connection;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod control;
 #[cfg(any(feature = "client", feature = "plugin"))]
+mod forbidden;
+#[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(feature = "plugin")]
 mod plugin;

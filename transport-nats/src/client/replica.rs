@@ -11,8 +11,9 @@ use tokio::sync::broadcast;
 use super::ServeError;
 use super::allowed::check_allowed;
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
 use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write};
+use crate::forbidden::Forbidden;
 use crate::link::{Inbox, NatsLink, Opened, Place, Room};
 use crate::subjects::{Subjects, unguessable};
 
@@ -163,6 +164,7 @@ pub(super) async fn answer(
             return None;
         }
     };
+    let forbidden = connection.forbidden();
     let frames = client.subscribe(down.clone()).await.ok()?;
     let opened = write(&Answer::Opened { replica: identity.id.clone(), terms });
     // If the engine is gone, the server says so to the session.
@@ -170,6 +172,6 @@ pub(super) async fn answer(
     let (connection, max_message) = (Arc::clone(&connection), identity.config.max_message);
     // What a session of an engine has incomplete does not keep those of others waiting.
     let inbox = Inbox::new(max_message, Room::new(max_message));
-    let opened = Opened { connection, frames, to: up, from: down, terms: theirs, inbox, place: Some(place) };
+    let opened = Opened { connection, forbidden, frames, to: up, from: down, terms: theirs, inbox, place: Some(place) };
     Some(NatsLink::new(opened, &identity.config))
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Subject, Subscriber};
 use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, Traffic};
+use tokio::sync::broadcast;
 
 use self::closing::Closing;
 pub(crate) use self::flow::FRAME_COST;
@@ -43,6 +44,7 @@ pub(crate) use self::wakers::Wakers;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
 use crate::control::Terms;
+use crate::forbidden::Forbidden;
 
 /// Messages of this many bytes may wait for a flush before the link pushes back.
 const BUFFER: usize = 64 << 10;
@@ -62,6 +64,7 @@ enum State {
 /// One end of a session.
 pub(crate) struct NatsLink {
     connection: Arc<Connection>,
+    forbidden: broadcast::Receiver<Forbidden>,
     /// A handle of this link's own, which has room for one frame.
     client: Client,
     frames: Subscriber,
@@ -95,6 +98,8 @@ pub(crate) type Place = Box<dyn Send>;
 /// What a link is made of.
 pub(crate) struct Opened {
     pub(crate) connection: Arc<Connection>,
+    /// Since before the session was opened.
+    pub(crate) forbidden: broadcast::Receiver<Forbidden>,
     pub(crate) frames: Subscriber,
     pub(crate) to: String,
     pub(crate) from: String,
@@ -108,7 +113,7 @@ pub(crate) struct Opened {
 impl NatsLink {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(opened: Opened, config: &NatsConfig) -> NatsLink {
-        let Opened { connection, frames, to, from, terms, inbox, place } = opened;
+        let Opened { connection, forbidden, frames, to, from, terms, inbox, place } = opened;
         let wakers = Arc::<Wakers>::default();
         connection.watch(&wakers);
         // A quarter of the window is reported at once, so that frames of that size keep it in motion.
@@ -134,6 +139,7 @@ impl NatsLink {
             close_timeout: config.close_timeout,
             max_message: config.max_message,
             connection,
+            forbidden,
             _place: place,
         }
     }

@@ -5,9 +5,11 @@ use std::task::{Context, Poll};
 use async_nats::StatusCode;
 use connector_core::{Excerpt, LinkEnd};
 use futures_util::StreamExt;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::frame::{HEADER, Header, Kind};
 use super::{MAX_PENDING_BYTES, NatsLink, REASON, State};
+use crate::forbidden::Forbidden;
 
 impl NatsLink {
     /// Takes what has arrived. Returns whether there was something.
@@ -21,7 +23,13 @@ impl NatsLink {
                         self.end(end);
                     }
                 }
-                Poll::Pending if !self.connection.is_lost() => break,
+                Poll::Pending if !self.connection.is_lost() => match self.refusal() {
+                    Some(refusal) => {
+                        any = true;
+                        self.end(LinkEnd::lost(refusal.to_string()));
+                    }
+                    None => break,
+                },
                 Poll::Ready(None) | Poll::Pending => {
                     any = true;
                     self.end(LinkEnd::lost("the connection to the NATS server was lost"));
@@ -31,6 +39,19 @@ impl NatsLink {
         }
         self.poll_due_frame();
         any
+    }
+
+    /// What the server has refused to this session.
+    fn refusal(&mut self) -> Option<Forbidden> {
+        loop {
+            match self.forbidden.try_recv() {
+                Ok(refusal) if [&self.to, &self.from].into_iter().any(|own| refusal.is_about(own)) => {
+                    return Some(refusal);
+                }
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
     }
 
     pub(super) fn receive(&mut self, message: async_nats::Message) -> Result<(), LinkEnd> {

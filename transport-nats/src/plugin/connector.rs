@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
+use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use super::open::open;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
+use crate::forbidden::Forbidden;
 use crate::link::{NatsLink, Room};
 use crate::subjects::Subjects;
 
@@ -21,6 +23,9 @@ pub struct NatsConnector {
     config: NatsConfig,
     /// Kept for the next link while it works.
     connection: Option<Arc<Connection>>,
+    /// What the server has refused since the last link was made: a link whose frames are refused ends at once, and another
+    /// would, too.
+    forbidden: Option<broadcast::Receiver<Forbidden>>,
     room: Room,
 }
 
@@ -33,7 +38,7 @@ impl NatsConnector {
 
     /// Shares the room for large messages with others of the same plugin.
     pub(super) fn sharing(room: Room, config: NatsConfig) -> NatsConnector {
-        NatsConnector { config, connection: None, room }
+        NatsConnector { config, connection: None, forbidden: None, room }
     }
 
     /// The `url` for the profile of the plugin with this name, for example `nats:plugins.calculator`: any of its replicas.
@@ -59,11 +64,28 @@ impl NatsConnector {
         self.config.check().map_err(|bad| refused(&bad))?;
         let (subjects, replica) = Subjects::parse(url).map_err(|bad| refused(&bad))?;
         let limit = self.config.connect_timeout;
+        if let Some(refusal) = self.refusal(&subjects) {
+            return Err(refused(&refusal));
+        }
         let opened = async {
             let connection = self.connection().await?;
             open(connection, &subjects, replica.as_deref(), &self.config, &self.room).await
         };
-        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+        let opened = tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
+        self.forbidden = self.connection.as_ref().map(|connection| connection.forbidden());
+        opened
+    }
+
+    /// What the server has refused to the last link, which is forgotten.
+    fn refusal(&mut self, subjects: &Subjects) -> Option<Forbidden> {
+        let mut forbidden = self.forbidden.take()?;
+        loop {
+            match forbidden.try_recv() {
+                Ok(refusal) if refusal.is_among(subjects) => return Some(refusal),
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
     }
 }
 
@@ -71,6 +93,10 @@ impl NatsConnector {
 impl PluginConnector for NatsConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(self.open(url).await?))
+    }
+
+    fn activated(&mut self) {
+        self.forbidden = None;
     }
 }
 

@@ -69,9 +69,10 @@ async fn ask(
         tokio::select! {
             biased;
             answer = frames.next() => break answer,
-            Ok(forbidden) = forbidden.recv() => {
-                if [&target, &up, &down].into_iter().any(|subject| forbidden.is_about(subject)) {
-                    return Err(ConnectError::Refused(forbidden.to_string()).into());
+            Ok(refusal) = forbidden.recv() => {
+                let own = [&target, &up, &down].into_iter().any(|subject| refusal.is_about(subject));
+                if own || refusal.is_of_any_subscription() {
+                    return Err(ConnectError::Refused(refusal.to_string()).into());
                 }
             }
         }
@@ -80,7 +81,8 @@ async fn ask(
     let terms = accepted(&answer, &target)?;
     abandon.to = None;
     let (connection, inbox) = (Arc::clone(&connection), Inbox::new(config.max_message, room.clone()));
-    Ok(NatsLink::new(Opened { connection, frames, to: down, from: up, terms, inbox, place: None }, config))
+    let opened = Opened { connection, forbidden, frames, to: down, from: up, terms, inbox, place: None };
+    Ok(NatsLink::new(opened, config))
 }
 
 fn accepted(answer: &Message, target: &str) -> Result<Terms, NotOpened> {

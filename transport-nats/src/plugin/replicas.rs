@@ -14,8 +14,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::connector::NatsConnector;
 use super::known::{Known, ReplicaChange};
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
 use crate::control::{Answer, Request, read, write};
+use crate::forbidden::Forbidden;
 use crate::link::{Room, Wakers};
 use crate::redial::Redial;
 use crate::subjects::{SubjectError, Subjects, unguessable};
@@ -187,8 +188,8 @@ impl Watching {
         tokio::select! {
             () = is_lost => return Err(lost()),
             Ok(refusal) = self.forbidden.recv() => {
-                let own = [subjects.announce(), subjects.discover(), self.reply.clone()];
-                if own.iter().any(|subject| refusal.is_about(subject)) {
+                // What is forbidden to the link to one replica is forbidden to all.
+                if refusal.is_among(subjects) || refusal.is_of_any_subscription() {
                     return Err(ConnectError::Refused(refusal.to_string()));
                 }
             }
