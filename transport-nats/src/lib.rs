@@ -99,7 +99,9 @@
 //! | --- | --- | --- |
 //! | the other end's process is killed | [`Lost`](connector_core::LinkEnd::Lost) | at the next probe: within 250 ms while a call is unanswered, otherwise 5 s |
 //! | it hangs or is stopped (`SIGSTOP`) | [`Silent`](connector_core::LinkEnd::Silent) | after 15 s |
+//! | it answers probes, but reads nothing although more waits for it | [`TooSlow`](connector_core::LinkEnd::TooSlow) | after 15 s |
 //! | the connection to the server is lost | `Lost` | at once |
+//! | the server refuses its frames | `Lost` | at once |
 //! | the server lost frames (a slow consumer) | `Lost` | with the next frame or probe |
 //! | a foreign program publishes into the session | [`BadFrame`](connector_core::LinkEnd::BadFrame) | at once |
 //!

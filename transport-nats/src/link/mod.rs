@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_nats::{Client, Subject, Subscriber};
-use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, Traffic};
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, StallDetector, Traffic};
 use tokio::sync::broadcast;
 
 use self::closing::Closing;
@@ -87,6 +87,9 @@ pub(crate) struct NatsLink {
     /// The plugin's end: the engine has not performed the plugin handshake yet.
     pending: Cell<bool>,
     close_timeout: Duration,
+    silence: Duration,
+    /// While more waits for the other end than it may be sent.
+    stall: Option<StallDetector>,
     max_message: usize,
     /// Dropped with the link.
     _place: Option<Place>,
@@ -137,6 +140,8 @@ impl NatsLink {
             traffic: Traffic::default(),
             pending: Cell::new(place.is_some()),
             close_timeout: config.close_timeout,
+            silence: config.silence,
+            stall: None,
             max_message: config.max_message,
             connection,
             forbidden,
@@ -257,6 +262,9 @@ impl Link for NatsLink {
             }
             if self.pump() {
                 continue;
+            }
+            if self.poll_stalled().is_ready() {
+                return Poll::Ready(Err(self.fail(LinkEnd::TooSlow(self.silence))));
             }
             let awaits = self.awaits();
             match ready!(self.liveness.poll_due(&mut Context::from_waker(&self.waker), awaits)) {

@@ -27,6 +27,8 @@ mod service;
 #[cfg(has_nats)]
 mod sizes;
 #[cfg(has_nats)]
+mod slow;
+#[cfg(has_nats)]
 mod support;
 #[cfg(has_nats)]
 mod versions;
