@@ -17,6 +17,9 @@ use crate::forbidden::Forbidden;
 use crate::link::{Inbox, NatsLink, Opened, Place, Room};
 use crate::subjects::{Subjects, unguessable};
 
+/// The queue group in which sessions are opened. Only a name: each plugin has subjects of its own.
+const GROUP: &str = "replicas";
+
 /// What stays the same when the connection changes.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -88,10 +91,10 @@ impl Subscribed {
             let mut forbidden = connection.forbidden();
             let open = match draining {
                 true => None,
-                // The group's name is only a name: each plugin has a subject of its own.
-                false => Some(client.queue_subscribe(subjects.open(), "replicas".to_owned()).await.map_err(lost)?),
+                false => Some(client.queue_subscribe(subjects.open(), GROUP.to_owned()).await.map_err(lost)?),
             };
-            let own = client.subscribe(subjects.replica(id)).await.map_err(lost)?;
+            // If another replica has this id by mistake, one of them opens a session, and they do not disturb each other.
+            let own = client.queue_subscribe(subjects.replica(id), GROUP.to_owned()).await.map_err(lost)?;
             let discover = client.subscribe(subjects.discover()).await.map_err(lost)?;
             let replica = id.clone();
             let now = if draining { Announcement::Drain { replica } } else { Announcement::Come { replica } };
