@@ -64,8 +64,10 @@ pub struct NatsConfig {
     /// Trusted authorities and the client certificate. Default: none, which trusts the system's authorities.
     #[debug("{}", tls.is_some())]
     pub tls: Option<Arc<ClientConfig>>,
-    /// The plugin's end: the replica's id, for example the name of its machine. Default: none, a random one. Up to 64 of
-    /// the characters `A-Z a-z 0-9 _ -`. Two replicas of a plugin must not have the same id.
+    /// The plugin's end: the replica's id, which engines show. Default: none, a random one. Up to 64 of the characters `A-Z
+    /// a-z 0-9 _ -`. Each replica of a plugin needs an id of its own, so the name of a machine is one only if no other replica
+    /// of the plugin runs there. Engines take replicas with the same id for one: each session goes to any of them, and when one
+    /// stops, the link to all of them is made again.
     pub replica: Option<String>,
     /// The plugin's end: how many sessions a replica has at once. A further engine is refused, and may find another replica.
     /// Default: 256.
@@ -83,7 +85,9 @@ pub struct NatsConfig {
     /// probed every 250 ms, so that the death of the other end is noticed at once.
     pub probe_interval: Duration,
     /// Time without a frame from the other end, although it was probed, after which the link ends as
-    /// [`LinkEnd::Silent`](connector_core::LinkEnd::Silent). Default: 15 s. Must be longer than `probe_interval`.
+    /// [`LinkEnd::Silent`](connector_core::LinkEnd::Silent), and in which the other end reads nothing, although more waits for
+    /// it, after which the link ends as [`LinkEnd::TooSlow`](connector_core::LinkEnd::TooSlow). Default: 15 s. Must be longer
+    /// than `probe_interval`.
     pub silence: Duration,
     /// Total time for reaching the server, logging in, and opening a session. Default: 5 s.
     pub connect_timeout: Duration,

@@ -13,6 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast;
 
 use crate::config::{NatsConfig, NatsLogin};
+use crate::forbidden::Forbidden;
 use crate::link::{FRAME_COST, Wakers};
 use crate::tls::ClientConfig;
 
@@ -47,27 +48,52 @@ impl PartialEq for SameTls {
 
 /// The connections of a configuration and its clones: one for each runtime, and for each change of the settings.
 #[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<tokio::sync::Mutex<Vec<Kept>>>);
+pub(crate) struct Connections(Arc<Mutex<Vec<Kept>>>);
 
 struct Kept {
     runtime: Id,
     settings: Settings,
-    connection: Weak<Connection>,
+    connection: Slot,
+}
+
+/// Locked while the connection is being made: others with the same settings wait for it, and those with other settings do not.
+type Slot = Arc<tokio::sync::Mutex<Weak<Connection>>>;
+
+impl Kept {
+    fn is_used(&self) -> bool {
+        // Whoever makes the connection, or waits for it, has a handle.
+        Arc::strong_count(&self.connection) > 1
+            || self.connection.try_lock().is_ok_and(|connection| usable(&connection).is_some())
+    }
+}
+
+fn usable(connection: &Weak<Connection>) -> Option<Arc<Connection>> {
+    connection.upgrade().filter(|connection| !connection.is_lost())
 }
 
 impl Connections {
     /// The connection of `config` in this runtime. Cancel safe; must be called within a runtime.
     pub(crate) async fn get(&self, config: &NatsConfig) -> Result<Arc<Connection>, ConnectError> {
-        let (runtime, settings) = (Handle::current().id(), Settings::of(config));
-        let mut kept = self.0.lock().await;
-        kept.retain(|kept| kept.connection.upgrade().is_some_and(|connection| !connection.is_lost()));
-        let known = kept.iter().find(|kept| kept.runtime == runtime && kept.settings == settings);
-        if let Some(connection) = known.and_then(|kept| kept.connection.upgrade()) {
+        let settings = Settings::of(config);
+        let slot = self.slot(Handle::current().id(), &settings);
+        let mut connection = slot.lock().await;
+        if let Some(connection) = usable(&connection) {
             return Ok(connection);
         }
-        let connection = Connection::open(config, &settings).await?;
-        kept.push(Kept { runtime, settings, connection: Arc::downgrade(&connection) });
-        Ok(connection)
+        let new = Connection::open(config, &settings).await?;
+        *connection = Arc::downgrade(&new);
+        Ok(new)
+    }
+
+    fn slot(&self, runtime: Id, settings: &Settings) -> Slot {
+        let mut kept = lock(&self.0);
+        kept.retain(Kept::is_used);
+        if let Some(known) = kept.iter().find(|kept| kept.runtime == runtime && kept.settings == *settings) {
+            return Arc::clone(&known.connection);
+        }
+        let connection = Slot::default();
+        kept.push(Kept { runtime, settings: settings.clone(), connection: Arc::clone(&connection) });
+        connection
     }
 }
 
@@ -131,35 +157,11 @@ impl Settings {
     }
 }
 
-/// What the server refused: it says so only later, and not to the one who asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Forbidden {
-    text: String,
-}
-
-impl Forbidden {
-    /// Whether it concerns this subject.
-    pub(crate) fn is_about(&self, subject: &str) -> bool {
-        self.text.split('"').nth(1) == Some(subject)
-    }
-}
-
-impl fmt::Display for Forbidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the NATS server forbids it: {}. Give this program's user the permissions that the documentation of \
-             transport-nats lists",
-            connector_core::Excerpt::new(&self.text)
-        )
-    }
-}
-
 #[derive(Debug)]
 struct State {
     lost: AtomicBool,
     forbidden: broadcast::Sender<Forbidden>,
-    /// The links to wake when the connection is lost.
+    /// The links to wake when the connection is lost, or the server has refused something.
     links: Mutex<Vec<Weak<Wakers>>>,
 }
 
@@ -167,10 +169,11 @@ impl State {
     fn on(&self, event: Event) {
         match event {
             Event::Disconnected | Event::Closed => self.lose(),
-            Event::ServerError(ServerError::Other(text))
-                if text.to_ascii_lowercase().contains("permissions violation") =>
-            {
-                let _ = self.forbidden.send(Forbidden { text });
+            Event::ServerError(ServerError::Other(text)) => {
+                if let Some(forbidden) = Forbidden::read(text) {
+                    let _ = self.forbidden.send(forbidden);
+                    self.wake_links();
+                }
             }
             _ => {}
         }
@@ -178,11 +181,11 @@ impl State {
 
     fn lose(&self) {
         self.lost.store(true, Ordering::Release);
-        for link in lock(&self.links).drain(..) {
-            if let Some(link) = link.upgrade() {
-                link.wake_both();
-            }
-        }
+        self.wake_links();
+    }
+
+    fn wake_links(&self) {
+        lock(&self.links).iter().filter_map(Weak::upgrade).for_each(|link| link.wake_both());
     }
 }
 
@@ -230,7 +233,7 @@ impl Connection {
         self.state.forbidden.subscribe()
     }
 
-    /// Wakes a link when the connection is lost.
+    /// Wakes a link when the connection is lost, or the server has refused something.
     pub(crate) fn watch(&self, wakers: &Arc<Wakers>) {
         let mut links = lock(&self.state.links);
         links.retain(|link| link.strong_count() > 0);

@@ -99,7 +99,9 @@
 //! | --- | --- | --- |
 //! | the other end's process is killed | [`Lost`](connector_core::LinkEnd::Lost) | at the next probe: within 250 ms while a call is unanswered, otherwise 5 s |
 //! | it hangs or is stopped (`SIGSTOP`) | [`Silent`](connector_core::LinkEnd::Silent) | after 15 s |
+//! | it answers probes, but reads nothing although more waits for it | [`TooSlow`](connector_core::LinkEnd::TooSlow) | after 15 s |
 //! | the connection to the server is lost | `Lost` | at once |
+//! | the server refuses its frames | `Lost` | at once |
 //! | the server lost frames (a slow consumer) | `Lost` | with the next frame or probe |
 //! | a foreign program publishes into the session | [`BadFrame`](connector_core::LinkEnd::BadFrame) | at once |
 //!
@@ -113,6 +115,8 @@
 //! | --- | --- | --- |
 //! | one message | 16 MiB | [`NatsConfig::max_message`] |
 //! | unread by the other end of a session | 1 MiB | [`NatsConfig::window`] |
+//! | received in a session before the plugin handshake | 64 KiB | none |
+//! | at the engine: incomplete messages of all replicas of a plugin | 4 of the largest; others wait | none |
 //! | sessions of a replica | 256 | [`NatsConfig::max_sessions`] |
 //! | reaching the server and opening a session | 5 s | [`NatsConfig::connect_timeout`] |
 //! | a plugin handshake | 10 s | `ClientConfig::handshake_timeout` |
@@ -158,6 +162,8 @@ mod config;
 mod connection;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod control;
+#[cfg(any(feature = "client", feature = "plugin"))]
+mod forbidden;
 #[cfg(any(feature = "client", feature = "plugin"))]
 mod link;
 #[cfg(feature = "plugin")]

@@ -96,6 +96,12 @@ impl Subjects {
         format!("{SCHEME}{}/{replica}", self.base)
     }
 
+    /// Whether this is one of the plugin's subjects.
+    #[cfg(feature = "plugin")]
+    pub(crate) fn contain(&self, subject: &str) -> bool {
+        subject.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Where any replica of the plugin opens a session.
     pub(crate) fn open(&self) -> String {
         format!("{}.open", self.base)

@@ -8,7 +8,8 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::ServeError;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
+use crate::forbidden::Forbidden;
 
 /// Time for the answer that the check waits for, which does not come if another program listens to everything.
 const CHECK: Duration = Duration::from_millis(500);
@@ -34,6 +35,9 @@ pub(crate) async fn check_allowed(
         tokio::select! {
             biased;
             Ok(refusal) = forbidden.recv() => {
+                if refusal.is_of_any_subscription() {
+                    return Err(ConnectError::Refused(refusal.to_string()).into());
+                }
                 if needed.iter().map(String::as_str).chain([nobody, back]).any(|subject| refusal.is_about(subject)) {
                     return Err(ServeError::Forbidden(refusal.to_string()));
                 }

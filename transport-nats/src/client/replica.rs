@@ -11,10 +11,14 @@ use tokio::sync::broadcast;
 use super::ServeError;
 use super::allowed::check_allowed;
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
 use crate::control::{Announcement, Answer, Replica, Request, Terms, read, write};
-use crate::link::{NatsLink, Opened, Place};
+use crate::forbidden::Forbidden;
+use crate::link::{Inbox, NatsLink, Opened, Place, Room};
 use crate::subjects::{Subjects, unguessable};
+
+/// The queue group in which sessions are opened. Only a name: each plugin has subjects of its own.
+const GROUP: &str = "replicas";
 
 /// What stays the same when the connection changes.
 #[derive(Debug)]
@@ -87,10 +91,10 @@ impl Subscribed {
             let mut forbidden = connection.forbidden();
             let open = match draining {
                 true => None,
-                // The group's name is only a name: each plugin has a subject of its own.
-                false => Some(client.queue_subscribe(subjects.open(), "replicas".to_owned()).await.map_err(lost)?),
+                false => Some(client.queue_subscribe(subjects.open(), GROUP.to_owned()).await.map_err(lost)?),
             };
-            let own = client.subscribe(subjects.replica(id)).await.map_err(lost)?;
+            // If another replica has this id by mistake, one of them opens a session, and they do not disturb each other.
+            let own = client.queue_subscribe(subjects.replica(id), GROUP.to_owned()).await.map_err(lost)?;
             let discover = client.subscribe(subjects.discover()).await.map_err(lost)?;
             let replica = id.clone();
             let now = if draining { Announcement::Drain { replica } } else { Announcement::Come { replica } };
@@ -163,11 +167,14 @@ pub(super) async fn answer(
             return None;
         }
     };
+    let forbidden = connection.forbidden();
     let frames = client.subscribe(down.clone()).await.ok()?;
     let opened = write(&Answer::Opened { replica: identity.id.clone(), terms });
     // If the engine is gone, the server says so to the session.
     client.publish_with_reply(up.clone(), down.clone(), opened).await.ok()?;
-    let opened =
-        Opened { connection: Arc::clone(&connection), frames, to: up, from: down, terms: theirs, place: Some(place) };
+    let (connection, max_message) = (Arc::clone(&connection), identity.config.max_message);
+    // What a session of an engine has incomplete does not keep those of others waiting.
+    let inbox = Inbox::new(max_message, Room::new(max_message));
+    let opened = Opened { connection, forbidden, frames, to: up, from: down, terms: theirs, inbox, place: Some(place) };
     Some(NatsLink::new(opened, &identity.config))
 }

@@ -43,6 +43,11 @@ impl Outgoing {
         self.sent += cost(length);
     }
 
+    /// How much the other end has read.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
     /// Whether the other end has not read everything yet.
     pub(crate) fn is_unread(&self) -> bool {
         self.read < self.sent

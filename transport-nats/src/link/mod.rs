@@ -17,32 +17,39 @@ mod inbox;
 mod liveness;
 mod outbox;
 mod receiving;
+mod room;
 mod sending;
 mod wakers;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_nats::{Client, Subject, Subscriber};
-use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, Traffic};
+use connector_core::{Action, DecodeError, Link, LinkEnd, Message, SendError, StallDetector, Traffic};
+use tokio::sync::broadcast;
 
 use self::closing::Closing;
 pub(crate) use self::flow::FRAME_COST;
 use self::flow::{Incoming, Outgoing};
 use self::frame::{HEADER, Kind};
-use self::inbox::Inbox;
+pub(crate) use self::inbox::Inbox;
 use self::liveness::{Due, Liveness};
 use self::outbox::Outbox;
+pub(crate) use self::room::Room;
 #[cfg(feature = "plugin")]
 pub(crate) use self::sending::gone;
 pub(crate) use self::wakers::Wakers;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
 use crate::control::Terms;
+use crate::forbidden::Forbidden;
 
 /// Messages of this many bytes may wait for a flush before the link pushes back.
 const BUFFER: usize = 64 << 10;
+/// What a session may receive before the plugin handshake, with headers. A handshake is much shorter.
+const MAX_PENDING_BYTES: u64 = 64 << 10;
 /// Longest reason that a frame carries, in characters.
 const REASON: usize = 200;
 
@@ -57,6 +64,7 @@ enum State {
 /// One end of a session.
 pub(crate) struct NatsLink {
     connection: Arc<Connection>,
+    forbidden: broadcast::Receiver<Forbidden>,
     /// A handle of this link's own, which has room for one frame.
     client: Client,
     frames: Subscriber,
@@ -76,7 +84,12 @@ pub(crate) struct NatsLink {
     awaited: usize,
     state: State,
     traffic: Traffic,
+    /// The plugin's end: the engine has not performed the plugin handshake yet.
+    pending: Cell<bool>,
     close_timeout: Duration,
+    silence: Duration,
+    /// While more waits for the other end than it may be sent.
+    stall: Option<StallDetector>,
     max_message: usize,
     /// Dropped with the link.
     _place: Option<Place>,
@@ -88,18 +101,22 @@ pub(crate) type Place = Box<dyn Send>;
 /// What a link is made of.
 pub(crate) struct Opened {
     pub(crate) connection: Arc<Connection>,
+    /// Since before the session was opened.
+    pub(crate) forbidden: broadcast::Receiver<Forbidden>,
     pub(crate) frames: Subscriber,
     pub(crate) to: String,
     pub(crate) from: String,
     /// The other end's terms.
     pub(crate) terms: Terms,
+    pub(crate) inbox: Inbox,
+    /// The plugin's end has one.
     pub(crate) place: Option<Place>,
 }
 
 impl NatsLink {
     /// Must be called within a tokio runtime.
     pub(crate) fn new(opened: Opened, config: &NatsConfig) -> NatsLink {
-        let Opened { connection, frames, to, from, terms, place } = opened;
+        let Opened { connection, forbidden, frames, to, from, terms, inbox, place } = opened;
         let wakers = Arc::<Wakers>::default();
         connection.watch(&wakers);
         // A quarter of the window is reported at once, so that frames of that size keep it in motion.
@@ -114,16 +131,20 @@ impl NatsLink {
             wakers,
             outbox: Outbox::new(max_frame, config.max_message.min(terms.max_message)),
             outgoing: Outgoing::new(terms.window),
-            inbox: Inbox::new(config.max_message),
+            inbox,
             incoming: Incoming::new(config.window),
             liveness: Liveness::new(config.probe_interval, config.silence),
             due: None,
             awaited: 0,
             state: State::Open,
             traffic: Traffic::default(),
+            pending: Cell::new(place.is_some()),
             close_timeout: config.close_timeout,
+            silence: config.silence,
+            stall: None,
             max_message: config.max_message,
             connection,
+            forbidden,
             _place: place,
         }
     }
@@ -136,6 +157,7 @@ impl NatsLink {
 
     fn ended(&mut self, end: LinkEnd) -> LinkEnd {
         self.outbox.clear();
+        self.inbox.discard(|_| {});
         self.state = State::Ended(end.clone());
         self.wakers.writer.wake();
         end
@@ -217,7 +239,7 @@ impl Link for NatsLink {
         self.wakers.reader.register(cx.waker());
         loop {
             let incoming = &mut self.incoming;
-            match self.inbox.next(|length| incoming.consume(length)) {
+            match self.inbox.next(&mut Context::from_waker(&self.waker), |length| incoming.consume(length)) {
                 Ok(Some(text)) => {
                     self.report_if_due();
                     self.poll_due_frame();
@@ -240,6 +262,9 @@ impl Link for NatsLink {
             }
             if self.pump() {
                 continue;
+            }
+            if self.poll_stalled().is_ready() {
+                return Poll::Ready(Err(self.fail(LinkEnd::TooSlow(self.silence))));
             }
             let awaits = self.awaits();
             match ready!(self.liveness.poll_due(&mut Context::from_waker(&self.waker), awaits)) {
@@ -281,6 +306,10 @@ impl Link for NatsLink {
 
     fn max_message(&self) -> Option<usize> {
         Some(self.max_message)
+    }
+
+    fn handshake_completed(&self) {
+        self.pending.set(false);
     }
 }
 

@@ -5,9 +5,11 @@ use std::task::{Context, Poll};
 use async_nats::StatusCode;
 use connector_core::{Excerpt, LinkEnd};
 use futures_util::StreamExt;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::frame::{HEADER, Header, Kind};
-use super::{NatsLink, REASON, State};
+use super::{MAX_PENDING_BYTES, NatsLink, REASON, State};
+use crate::forbidden::Forbidden;
 
 impl NatsLink {
     /// Takes what has arrived. Returns whether there was something.
@@ -21,7 +23,13 @@ impl NatsLink {
                         self.end(end);
                     }
                 }
-                Poll::Pending if !self.connection.is_lost() => break,
+                Poll::Pending if !self.connection.is_lost() => match self.refusal() {
+                    Some(refusal) => {
+                        any = true;
+                        self.end(LinkEnd::lost(refusal.to_string()));
+                    }
+                    None => break,
+                },
                 Poll::Ready(None) | Poll::Pending => {
                     any = true;
                     self.end(LinkEnd::lost("the connection to the NATS server was lost"));
@@ -33,12 +41,28 @@ impl NatsLink {
         any
     }
 
+    /// What the server has refused to this session.
+    fn refusal(&mut self) -> Option<Forbidden> {
+        loop {
+            match self.forbidden.try_recv() {
+                Ok(refusal) if [&self.to, &self.from].into_iter().any(|own| refusal.is_about(own)) => {
+                    return Some(refusal);
+                }
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+
     pub(super) fn receive(&mut self, message: async_nats::Message) -> Result<(), LinkEnd> {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(LinkEnd::lost("the other end is gone: nothing subscribes to its subject of the session"));
         }
         let mut frame = message.payload;
         self.traffic.received += frame.len() as u64;
+        if self.pending.get() && self.traffic.received > MAX_PENDING_BYTES {
+            return Err(LinkEnd::TooLarge { limit: MAX_PENDING_BYTES as usize });
+        }
         let Some(header) = Header::read(&frame) else {
             return Err(LinkEnd::BadFrame("something that is not a frame was published to the session".to_owned()));
         };

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker, ready};
 
 use async_nats::message::OutboundMessage;
-use connector_core::{Excerpt, LinkEnd};
+use connector_core::{Excerpt, LinkEnd, StallDetector};
 use futures_util::SinkExt;
 
 use super::frame::{HEADER, Header, Kind};
@@ -41,18 +41,32 @@ impl NatsLink {
     pub(super) fn publish(&mut self, kind: Kind, mut frame: Vec<u8>) {
         let header = Header { kind, number: self.outgoing.number, read: self.incoming.report() };
         match kind {
-            Kind::Data => self.outgoing.data(frame.len() - HEADER),
+            Kind::Data => {
+                self.outgoing.data(frame.len() - HEADER);
+                // The others are sent to an end that reads nothing as well.
+                self.traffic.sent += frame.len() as u64;
+            }
             Kind::Close => self.outgoing.numbered(),
             _ => {}
         }
         frame[..HEADER].copy_from_slice(&header.write());
-        self.traffic.sent += frame.len() as u64;
         // If nobody listens, the server says so to this end. Data are followed by probes.
         let reply = (kind == Kind::Probe).then(|| self.from.clone());
         let message = OutboundMessage { subject: self.to.clone(), reply, payload: frame.into(), headers: None };
         if let Err(error) = self.client.start_send_unpin(message) {
             self.end(LinkEnd::lost(error));
         }
+    }
+
+    /// Ready when the other end has read nothing for long, although more waits for it. It may be alive and answer probes.
+    pub(super) fn poll_stalled(&mut self) -> Poll<()> {
+        if self.outbox.next_length().is_none_or(|length| self.outgoing.may_send(length)) {
+            self.stall = None;
+            return Poll::Pending;
+        }
+        let (limit, read) = (self.silence, self.outgoing.read());
+        let stall = self.stall.get_or_insert_with(|| StallDetector::new(limit, read));
+        stall.poll(&mut Context::from_waker(&self.waker), || read)
     }
 
     /// Ready when every message has been passed to the client, or cannot be.

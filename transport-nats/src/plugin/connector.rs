@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use connector_core::{ConnectError, ExternalProfile, Link, PluginConnector, Profile, Registration, async_trait};
+use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use super::open::open;
 use crate::config::NatsConfig;
 use crate::connection::Connection;
-use crate::link::NatsLink;
+use crate::forbidden::Forbidden;
+use crate::link::{NatsLink, Room};
 use crate::subjects::Subjects;
 
 /// The engine's end: opens sessions with the replicas of a plugin.
@@ -21,12 +23,22 @@ pub struct NatsConnector {
     config: NatsConfig,
     /// Kept for the next link while it works.
     connection: Option<Arc<Connection>>,
+    /// What the server has refused since the last link was made: a link whose frames are refused ends at once, and another
+    /// would, too.
+    forbidden: Option<broadcast::Receiver<Forbidden>>,
+    room: Room,
 }
 
 impl NatsConnector {
     /// Creates a connector over the servers of `config`.
     pub fn new(config: NatsConfig) -> NatsConnector {
-        NatsConnector { config, connection: None }
+        let room = Room::new(config.max_message);
+        NatsConnector::sharing(room, config)
+    }
+
+    /// Shares the room for large messages with others of the same plugin.
+    pub(super) fn sharing(room: Room, config: NatsConfig) -> NatsConnector {
+        NatsConnector { config, connection: None, forbidden: None, room }
     }
 
     /// The `url` for the profile of the plugin with this name, for example `nats:plugins.calculator`: any of its replicas.
@@ -52,11 +64,28 @@ impl NatsConnector {
         self.config.check().map_err(|bad| refused(&bad))?;
         let (subjects, replica) = Subjects::parse(url).map_err(|bad| refused(&bad))?;
         let limit = self.config.connect_timeout;
+        if let Some(refusal) = self.refusal(&subjects) {
+            return Err(refused(&refusal));
+        }
         let opened = async {
             let connection = self.connection().await?;
-            open(connection, &subjects, replica.as_deref(), &self.config).await
+            open(connection, &subjects, replica.as_deref(), &self.config, &self.room).await
         };
-        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+        let opened = tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
+        self.forbidden = self.connection.as_ref().map(|connection| connection.forbidden());
+        opened
+    }
+
+    /// What the server has refused to the last link, which is forgotten.
+    fn refusal(&mut self, subjects: &Subjects) -> Option<Forbidden> {
+        let mut forbidden = self.forbidden.take()?;
+        loop {
+            match forbidden.try_recv() {
+                Ok(refusal) if refusal.is_among(subjects) => return Some(refusal),
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
     }
 }
 
@@ -64,6 +93,10 @@ impl NatsConnector {
 impl PluginConnector for NatsConnector {
     async fn connect(&mut self, url: &str) -> Result<Box<dyn Link>, ConnectError> {
         Ok(Box::new(self.open(url).await?))
+    }
+
+    fn activated(&mut self) {
+        self.forbidden = None;
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use crate::config::NatsConfig;
 use crate::connection::Connection;
 use crate::control::{Answer, Request, Terms, read, write};
-use crate::link::{NatsLink, Opened};
+use crate::link::{Inbox, NatsLink, Opened, Room};
 use crate::subjects::{Subjects, unguessable};
 
 /// How many replicas that stop are asked in turn. Each has left the queue group when it says so.
@@ -37,10 +37,11 @@ pub(super) async fn open(
     subjects: &Subjects,
     replica: Option<&str>,
     config: &NatsConfig,
+    room: &Room,
 ) -> Result<NatsLink, ConnectError> {
     let mut left = MAX_STOPPING;
     loop {
-        match ask(Arc::clone(&connection), subjects, replica, config).await {
+        match ask(Arc::clone(&connection), subjects, replica, config, room).await {
             Err(NotOpened { stopping: true, .. }) if replica.is_none() && left > 0 => left -= 1,
             asked => return asked.map_err(|not_opened| not_opened.error),
         }
@@ -52,6 +53,7 @@ async fn ask(
     subjects: &Subjects,
     replica: Option<&str>,
     config: &NatsConfig,
+    room: &Room,
 ) -> Result<NatsLink, NotOpened> {
     let client = connection.client();
     let session = unguessable().map_err(|error| ConnectError::failed(error.to_string()))?;
@@ -67,9 +69,10 @@ async fn ask(
         tokio::select! {
             biased;
             answer = frames.next() => break answer,
-            Ok(forbidden) = forbidden.recv() => {
-                if [&target, &up, &down].into_iter().any(|subject| forbidden.is_about(subject)) {
-                    return Err(ConnectError::Refused(forbidden.to_string()).into());
+            Ok(refusal) = forbidden.recv() => {
+                let own = [&target, &up, &down].into_iter().any(|subject| refusal.is_about(subject));
+                if own || refusal.is_of_any_subscription() {
+                    return Err(ConnectError::Refused(refusal.to_string()).into());
                 }
             }
         }
@@ -77,10 +80,9 @@ async fn ask(
     let answer = answer.ok_or_else(|| ConnectError::failed("the connection to the NATS server was lost"))?;
     let terms = accepted(&answer, &target)?;
     abandon.to = None;
-    Ok(NatsLink::new(
-        Opened { connection: Arc::clone(&connection), frames, to: down, from: up, terms, place: None },
-        config,
-    ))
+    let (connection, inbox) = (Arc::clone(&connection), Inbox::new(config.max_message, room.clone()));
+    let opened = Opened { connection, forbidden, frames, to: down, from: up, terms, inbox, place: None };
+    Ok(NatsLink::new(opened, config))
 }
 
 fn accepted(answer: &Message, target: &str) -> Result<Terms, NotOpened> {

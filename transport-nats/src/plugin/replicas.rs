@@ -14,9 +14,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::connector::NatsConnector;
 use super::known::{Known, ReplicaChange};
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
 use crate::control::{Answer, Request, read, write};
-use crate::link::Wakers;
+use crate::forbidden::Forbidden;
+use crate::link::{Room, Wakers};
 use crate::redial::Redial;
 use crate::subjects::{SubjectError, Subjects, unguessable};
 
@@ -46,6 +47,8 @@ pub struct NatsReplicas {
     /// When the server may be tried again.
     next_attempt: Option<Instant>,
     traces: TraceLimit,
+    /// Of the connectors to all replicas.
+    room: Room,
 }
 
 struct Watching {
@@ -67,8 +70,8 @@ impl NatsReplicas {
     /// The prefix or the name cannot be part of a subject.
     pub fn new(plugin: &str, config: NatsConfig) -> Result<NatsReplicas, SubjectError> {
         let (subjects, redial) = (Subjects::new(&config.prefix, plugin)?, Redial::new());
-        let (known, traces) = (Known::default(), TraceLimit::default());
-        Ok(NatsReplicas { config, subjects, known, watching: None, redial, next_attempt: None, traces })
+        let (known, traces, room) = (Known::default(), TraceLimit::default(), Room::new(config.max_message));
+        Ok(NatsReplicas { config, subjects, known, watching: None, redial, next_attempt: None, traces, room })
     }
 
     /// Begins again: [`next`](NatsReplicas::next) tells of every replica that is there, as of one just found.
@@ -143,7 +146,7 @@ impl Places for NatsReplicas {
     async fn next(&mut self) -> Option<PlaceChange> {
         Some(match self.next_or_failure().await {
             Ok(ReplicaChange::Found { replica, url }) => {
-                let connector = Box::new(NatsConnector::new(self.config.clone()));
+                let connector = Box::new(NatsConnector::sharing(self.room.clone(), self.config.clone()));
                 PlaceChange::Found { replica, url, connector }
             }
             Ok(ReplicaChange::Draining { replica }) => PlaceChange::Draining { replica },
@@ -185,8 +188,8 @@ impl Watching {
         tokio::select! {
             () = is_lost => return Err(lost()),
             Ok(refusal) = self.forbidden.recv() => {
-                let own = [subjects.announce(), subjects.discover(), self.reply.clone()];
-                if own.iter().any(|subject| refusal.is_about(subject)) {
+                // What is forbidden to the link to one replica is forbidden to all.
+                if refusal.is_among(subjects) || refusal.is_of_any_subscription() {
                     return Err(ConnectError::Refused(refusal.to_string()));
                 }
             }

@@ -11,7 +11,8 @@ use tokio::sync::broadcast;
 use super::request::MAX_TEXT;
 use crate::client::{ServeError, check_allowed};
 use crate::config::NatsConfig;
-use crate::connection::{Connection, Forbidden};
+use crate::connection::Connection;
+use crate::forbidden::Forbidden;
 use crate::subjects::{Subjects, unguessable};
 
 /// Without a version in the profile: a service must have one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use conformance::links::assert_refused;
 use conformance::probe;
 use connector_core::{ConnectError, Event, PluginClient, PluginConnector, PluginOptions};
+use tokio::net::TcpListener;
 use transport_nats::{NatsConfig, NatsConnector, NatsServer, ServeError};
 
 use crate::support::{Replica, broker, broker_with, config, engine, engine_of, within};
@@ -116,4 +117,21 @@ async fn engines_with_the_same_name_do_not_disturb_each_other() {
     one.shutdown().await;
     assert_eq!(within(second.call::<i64>("probe", "add", (1, 2))).await.unwrap(), 3);
     assert!(tokio::time::timeout(Duration::from_millis(50), rung[1].recv()).await.is_err());
+}
+
+/// Clones share their connections, and may have other servers.
+#[tokio::test]
+async fn a_server_that_says_nothing_delays_nobody_at_another() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let broker = broker();
+    let _replica = Replica::start(config(&broker)).await;
+    let config = config(&broker).connect_timeout(Duration::from_secs(60));
+    let mut elsewhere = config.clone();
+    elsewhere.servers = vec![format!("nats://{}", silent.local_addr().unwrap())];
+    let mut waiting = NatsConnector::new(elsewhere);
+    let waiting = tokio::spawn(async move { waiting.connect("nats:plugins.probe").await.is_ok() });
+    let _unanswered = within(silent.accept()).await.unwrap();
+    let (_engine, local) = engine(config).await;
+    assert_eq!(within(local.call::<i64>("probe", "add", (1, 2))).await.unwrap(), 3);
+    waiting.abort();
 }

@@ -7,6 +7,8 @@ mod broker;
 #[cfg(has_nats)]
 mod connect;
 #[cfg(has_nats)]
+mod halves;
+#[cfg(has_nats)]
 mod idle;
 #[cfg(has_nats)]
 mod lending;
@@ -24,6 +26,8 @@ mod rubbish;
 mod service;
 #[cfg(has_nats)]
 mod sizes;
+#[cfg(has_nats)]
+mod slow;
 #[cfg(has_nats)]
 mod support;
 #[cfg(has_nats)]

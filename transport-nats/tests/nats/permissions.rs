@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use connector_core::{ConnectError, PluginConnector};
+use connector_core::{ConnectError, Engine, PluginConnector, PluginOptions};
 use futures_util::StreamExt;
 use transport_nats::{NatsConnector, NatsServer, ServeError};
 
-use crate::support::{Replica, broker_with, config, engine, within};
+use crate::support::{LIMIT, Replica, broker_with, config, engine, within};
 
 /// From the documentation of the crate, as it stands there.
 fn documented() -> String {
@@ -71,4 +71,49 @@ async fn a_user_without_the_permissions_is_told_the_subject() {
         let ConnectError::Refused(text) = error else { panic!("{error:?}") };
         assert!(text.contains("plugins.probe.") && text.contains("permissions"), "{text}");
     }
+}
+
+/// Not once the time for the handshake or the activation is over.
+#[tokio::test]
+async fn an_activation_says_at_once_which_subject_of_a_session_is_forbidden() {
+    for (subject, name, only_replicas) in [
+        ("plugins.*.session.*.down", "plugins.probe.session.", false),
+        ("plugins.*.replica.*.open", "plugins.probe.replica.", true),
+    ] {
+        let config_file = users().replacen(&format!("\"{subject}\""), "\"plugins.unused\"", 1);
+        let (broker, _directory) = broker_with(&config_file);
+        let _replica = Replica::start(config(&broker).user_and_password("probe", "pw")).await;
+        let host = config(&broker).user_and_password("host", "pw");
+        let mut ways = vec![Engine::new()];
+        let options = || PluginOptions::default().handshake_timeout(2 * LIMIT).activation_timeout(2 * LIMIT);
+        ways[0].register(transport_nats::replicas("probe", host.clone()).unwrap().options(options())).unwrap();
+        if !only_replicas {
+            ways.push(Engine::new());
+            ways[1].register(transport_nats::plugin("probe", host).options(options())).unwrap();
+        }
+        for engine in ways {
+            let error = within(engine.manager().activate("probe")).await.unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("Give this program's user the permissions"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_many_subscriptions_are_an_error_with_the_remedy() {
+    let (broker, _directory) = broker_with("max_subscriptions: 3");
+    let error = within(NatsServer::bind("probe", config(&broker))).await.unwrap_err().to_string();
+    assert!(error.contains("maximum subscriptions") && error.contains("Raise max_subscriptions"), "{error}");
+    let (broker, _directory) = broker_with("max_subscriptions: 4");
+    let _replica = Replica::start(config(&broker)).await;
+    let host = config(&broker);
+    let mut connector = NatsConnector::new(host.clone());
+    let mut links = Vec::new();
+    let error = loop {
+        match within(connector.connect("nats:plugins.probe")).await {
+            Ok(link) => links.push(link),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("maximum subscriptions"), "{error}");
+    assert!((1..5).contains(&links.len()), "{}", links.len());
 }

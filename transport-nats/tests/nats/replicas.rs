@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use connector_core::{ClientConnector, ConnectError, Engine, LinkEnd, PluginConnector};
-use futures_util::StreamExt;
+use connector_core::{ClientConnector, ConnectError, Engine, LinkEnd, Plugin, PluginConnector, Rest};
+use futures_util::{FutureExt, StreamExt};
 use transport_nats::{NatsConfig, NatsConnector, NatsReplicas, NatsServer, ReplicaChange};
 
 use crate::permissions::users;
@@ -120,4 +120,22 @@ async fn a_replica_that_stops_sends_engines_to_another_at_once() {
     first.stopping();
     drop(first);
     within(opening).await.unwrap().unwrap();
+}
+
+/// As when they are named after the machine that runs both.
+#[tokio::test]
+async fn replicas_with_one_id_do_not_end_each_others_sessions() {
+    let broker = broker();
+    let _same =
+        [Replica::start(config(&broker).replica("one")).await, Replica::start(config(&broker).replica("one")).await];
+    for number in 0..5 {
+        let engine = Engine::new();
+        let local = engine.register(Plugin::new("local")).unwrap();
+        engine.register(transport_nats::replicas("probe", config(&broker)).unwrap()).unwrap();
+        within(engine.manager().activate("local")).await.unwrap();
+        let mut down = local.events::<Rest>("manager", "linkDown", 8).unwrap();
+        assert_eq!(within(local.call::<i64>("probe", "add", (number, 1))).await.unwrap(), number + 1);
+        assert!(down.next().now_or_never().is_none(), "the link was lost");
+        within(engine.shutdown()).await;
+    }
 }
