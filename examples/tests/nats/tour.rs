@@ -62,9 +62,9 @@ async fn a_signal_ends_the_server_as_well() {
     let mut tour = tokio::process::Command::from(tour).kill_on_drop(true).spawn().unwrap();
     let kill = |signal: &str, pid: &str| Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
     let ended = async {
-        // It prints what it does once the server and the replicas run.
-        let mut line = String::new();
-        BufReader::new(tour.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+        // It prints what it does once the server and the replicas run. It would end if nothing read that.
+        let (mut lines, mut line) = (BufReader::new(tour.stdout.take().unwrap()), String::new());
+        lines.read_line(&mut line).await.unwrap();
         assert!(kill("-TERM", &tour.id().unwrap().to_string()).unwrap().success());
         tour.wait().await.unwrap()
     };
