@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use transport_ipc::ChildEnd;
 
 use crate::failure::{Failure, lines, with_stderr};
+use crate::hint::AT;
 use crate::host_file::HostFile;
 use crate::loans::Loan;
 use crate::nats::Nats;
@@ -117,7 +118,11 @@ impl Plugins {
         }
         if given.is_empty() {
             let hint = "no plugin is given: add --plugin NAME=URL, --plugin NAME=COMMAND, --host FILE, or -- COMMAND";
-            return Err(Failure::usage(hint));
+            // A command that looks at a running engine needs no plugins.
+            return Err(Failure::usage(match std::env::var_os("CONNECTOR_AT") {
+                Some(_) => format!("{hint} (CONNECTOR_AT has no effect here: {AT})"),
+                None => hint.to_owned(),
+            }));
         }
         Ok(given)
     }

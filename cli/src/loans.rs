@@ -18,6 +18,8 @@ pub(crate) struct Loan {
     pub(crate) place: LoanPlace,
     /// Its place in a host file.
     pub(crate) position: String,
+    /// That of the borrower's name.
+    pub(crate) borrower_position: String,
 }
 
 pub(crate) enum LoanPlace {
@@ -40,9 +42,11 @@ impl Loans {
     /// An engine cannot have the borrower's name, or the plugin cannot be served at the place.
     pub(crate) async fn serve(engine: &Engine, loans: Vec<Loan>) -> Result<Loans, Failure> {
         let (stop, mut serving, mut served) = (watch::Sender::new(()), JoinSet::new(), Vec::new());
-        for Loan { plugin, borrower, place, position } in loans {
+        for Loan { plugin, borrower, place, position, borrower_position } in loans {
             let wrong = |text: String| Failure::usage(format!("{position}: {text}"));
-            let lent = engine.lend(&plugin, &borrower).map_err(|error| wrong(error.to_string()))?;
+            let lent = engine
+                .lend(&plugin, &borrower)
+                .map_err(|error| Failure::usage(format!("{borrower_position}: to: {error}")))?;
             let (url, until_it_ends) = match place {
                 LoanPlace::WebSocket { address, token } => {
                     let config = WsServerConfig::default().token(token);

@@ -1,7 +1,7 @@
 //! Plugins behind a NATS server, which are found by their names, with any number of replicas.
 
 use connector_core::{Choice, Plugin, Registration, Serving};
-use transport_nats::{NatsConfig, NatsConnector, replicas};
+use transport_nats::{NatsConfig, NatsConnector, NatsLogin, replicas};
 
 /// How replicas are reached, and which of them runs a call. Plugins of clones share a connection if they have the same
 /// server, login and TLS settings.
@@ -25,7 +25,7 @@ impl Nats {
     /// A plugin at this server. A login in the server's URL is used instead of the token.
     ///
     /// # Errors
-    /// The URL is not one of a server, or the name or the prefix cannot be part of a subject.
+    /// The URL is not one of a server, there are two logins, or the name or the prefix cannot be part of a subject.
     pub(crate) fn registration(
         &self,
         name: String,
@@ -36,11 +36,11 @@ impl Nats {
         Ok(replicas.choice(self.choice.clone()).idempotent(self.idempotent.clone()).into())
     }
 
-    /// With a prefix for this borrower alone.
-    pub(crate) fn for_borrower(&self, borrower: &str) -> Nats {
+    /// With a prefix for this borrower alone. `None` if its name cannot be part of one.
+    pub(crate) fn for_borrower(&self, borrower: &str) -> Option<Nats> {
         let mut nats = self.clone();
         nats.config.prefix = format!("lent.{borrower}");
-        nats
+        NatsConnector::url("any", &nats.config).is_ok().then_some(nats)
     }
 
     /// Serves a plugin at this server. Returns its URL as well.
@@ -68,6 +68,9 @@ impl Nats {
             return Err("the URL of a NATS server has no path: the plugin is found by its name".to_owned());
         }
         let mut config = self.config.clone();
+        if !url.username().is_empty() && config.login != NatsLogin::None {
+            return Err("one login is enough: give it in the URL, or in the table `nats`".to_owned());
+        }
         match token {
             Some(token) if url.username().is_empty() => config = config.token(token),
             _ => {}

@@ -96,6 +96,14 @@ impl Url {
         }
     }
 
+    /// Whether it is that of a NATS server with a login.
+    pub(crate) fn has_login(&self) -> bool {
+        match self {
+            Url::Nats(server) => server.parse().is_ok_and(|server: url::Url| !server.username().is_empty()),
+            _ => false,
+        }
+    }
+
     /// # Errors
     /// The transport is not part of this build, or cannot have a plugin of this name.
     pub(crate) fn registration(self, name: String, token: Option<&str>, nats: &Nats) -> Result<Registration, String> {

@@ -14,8 +14,8 @@ impl Nats {
         Err(NOT_BUILT.to_owned())
     }
 
-    pub(crate) fn for_borrower(&self, _: &str) -> Nats {
-        self.clone()
+    pub(crate) fn for_borrower(&self, _: &str) -> Option<Nats> {
+        Some(self.clone())
     }
 
     /// # Errors

@@ -155,6 +155,14 @@ async fn what_is_wrong_with_an_inspector_is_said() {
     let both = running.command(&["ls", "--plugin", "p=./x"]).await;
     assert_eq!(both.status.code(), Some(2));
     assert!(stderr(&both).contains("cannot be used with"), "{both:?}");
+    assert!(stderr(&both).contains("--at comes from the variable CONNECTOR_AT: unset it"), "{both:?}");
+    let typed = running.command(&["ls", "--at", &url, "--plugin", "p=./x"]).await;
+    assert!(stderr(&typed).contains("cannot be used with") && !stderr(&typed).contains("CONNECTOR_AT"), "{typed:?}");
+    for command in [&["ping"][..], &["record", "--out", "x.ndjson"]] {
+        let output = running.command(command).await;
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("CONNECTOR_AT has no effect here"), "{output:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,41 @@ fn mistakes_name_the_line_and_the_remedy() {
         #[cfg(feature = "nats")]
         (at_nats("ca = \"mistake-0.toml\""), "4:6", "not a file of certificates (PEM) of authorities: it has none"),
         #[cfg(feature = "nats")]
+        (at_nats("user = \"\"\npassword_env = \"NOT_SET\""), "4:8", "the user has no name"),
+        #[cfg(feature = "nats")]
+        (at_nats("nkey = \"mistake-0.toml\""), "4:8", "which begins with SU"),
+        #[cfg(feature = "nats")]
+        (at_nats("credentials = \"mistake-0.toml\""), "4:15", "with a JWT and a seed"),
+        #[cfg(feature = "nats")]
+        (at_nats("ca = \"too-long.pem\""), "4:6", "it is longer than 1 MiB"),
+        #[cfg(feature = "nats")]
+        (at_nats("window = 1000"), "4:10", "window is 1000: set 16384 to 33554432"),
+        #[cfg(feature = "nats")]
+        (at_nats("max_message = 0"), "4:15", "max_message is 0"),
+        #[cfg(feature = "nats")]
+        (at_nats("connect_timeout = \"0s\""), "4:19", "connect_timeout is 0ns"),
+        #[cfg(feature = "nats")]
+        (at_nats("silence = \"5s\""), "4:11", "set more than probe_interval, which is 5s"),
+        #[cfg(feature = "nats")]
+        (at_nats("probe_interval = \"15s\""), "4:18", "silence is 15s"),
+        #[cfg(feature = "nats")]
+        (with("[nats]\nwindow = 1000"), "4:10", "window is 1000"),
+        #[cfg(feature = "nats")]
+        (
+            "[plugins.a]\nurl = \"nats://h\"\ntoken_env = \"PATH\"\nnats = { user = \"u\", password_env = \"PATH\" }"
+                .to_owned(),
+            "3:13",
+            "one login is enough",
+        ),
+        #[cfg(feature = "nats")]
+        ("[plugins.a]\nurl = \"nats://u:s3cret@h\"\ntoken_env = \"PATH\"".to_owned(), "3:13", "one login is enough"),
+        #[cfg(feature = "nats")]
+        (
+            "[plugins.a]\nurl = \"nats://u:s3cret@h\"\n[nats]\nuser = \"u\"\npassword_env = \"PATH\"".to_owned(),
+            "2:7",
+            "one login is enough",
+        ),
+        #[cfg(feature = "nats")]
         (at_nats("choice = \"calle\""), "4:10", "did you mean \"caller\"?"),
         #[cfg(feature = "nats")]
         (at_nats("choice = { argument = \"0\" }"), "1:10", "Choice::Argument"),
@@ -130,6 +165,7 @@ fn mistakes_name_the_line_and_the_remedy() {
         ("[plugins.\"a.b\"]\ncommand = \"./x\"".to_owned(), "1:10", "must not be empty or contain a dot"),
         (String::new(), "1:1", "the key \"plugins\" is missing"),
     ];
+    host_file("too-long.pem", &"x".repeat((1 << 20) + 1));
     for (index, (text, position, remedy)) in cases.iter().enumerate() {
         let file = host_file(&format!("mistake-{index}.toml"), text);
         for command in [&["run"][..], &["ls", "--host"]] {

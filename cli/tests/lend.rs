@@ -110,6 +110,37 @@ fn a_plugin_is_lent_at_a_nats_server_under_a_prefix_of_the_borrower() {
     assert_eq!(home.stop(), Some(0));
 }
 
+/// The permissions for lending that the document has.
+#[cfg(feature = "nats")]
+fn documented_permissions() -> String {
+    let document = std::fs::read_to_string(examples().join("../docs/beyond-one-machine.md")).unwrap();
+    let (_, text) = document.split_once("**For lending**").unwrap();
+    let (_, text) = text.split_once("```text").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    text.replace('…', "sesame")
+}
+
+#[test]
+#[cfg(feature = "nats")]
+#[cfg_attr(not(all(has_nats, has_python)), ignore = "needs a NATS server and Python")]
+fn the_documented_permissions_suffice_for_a_loan_and_for_nothing_else() {
+    let server = Replicas::start(&documented_permissions(), &[]);
+    let nats = |user: &str, prefix: &str| {
+        let login = format!("user = \"{user}\", password_env = \"SECRET\"");
+        format!("url = \"{}\"\nnats = {{ {login}, prefix = \"{prefix}\" }}", server.url())
+    };
+    let mut home = Running::start("home-permitted.toml", &nats("home", "lent.away"));
+    assert_eq!(home.url(), "nats:lent.away.calculator");
+    let three = (Some(0), "{\"ok\":3}\n".to_owned());
+    assert_eq!(call("away-permitted.toml", &nats("away", "lent.away"), "away", &["add", "1", "2"]), three);
+    for prefix in ["plugins", "lent.other"] {
+        let (code, refused) = call("away-forbidden.toml", &nats("away", prefix), "away", &["add", "1", "2"]);
+        assert_eq!(code, Some(3), "{refused}");
+        assert!(refused.contains(&format!("{prefix}.calculator.")), "{refused}");
+    }
+    assert_eq!(home.stop(), Some(0));
+}
+
 #[test]
 fn mistakes_name_the_line_and_the_remedy() {
     let loan = |text: &str| format!("[plugins.a]\ncommand = \"./x\"\n[[lend]]\n{text}\n");
@@ -117,10 +148,18 @@ fn mistakes_name_the_line_and_the_remedy() {
         ("plugin = \"b\"\nto = \"away\"\nurl = \"ws://127.0.0.1:1\"", "4:10", "the file has no plugin \"b\""),
         (
             "plugin = \"a\"\nto = \"a/b\"\nurl = \"ws://127.0.0.1:0\"\ntoken_env = \"SECRET\"",
-            "4:10",
-            "invalid engine name",
+            "5:6",
+            "to: invalid engine name",
         ),
         ("plugin = \"a\"\nto = \"away\"\nurl = \"ws://127.0.0.1:1\"", "6:7", "give \"token_env\""),
+        #[cfg(feature = "nats")]
+        ("plugin = \"a\"\nto = \"a b\"\nurl = \"nats://h:1\"", "5:6", "or set \"prefix\" in \"nats\""),
+        #[cfg(feature = "nats")]
+        (
+            "plugin = \"a\"\nto = \"away\"\nurl = \"nats://u:s3cret@h:1\"\ntoken_env = \"SECRET\"",
+            "7:13",
+            "one login is enough",
+        ),
         ("plugin = \"a\"\nto = \"away\"\nurl = \"ws://u:s3cret@h:1\"", "6:7", "as in ws://127.0.0.1:4100"),
         ("plugin = \"a\"\nto = \"away\"\nurl = \"local:x\"", "6:7", "a plugin is lent at ws://ADDRESS:PORT"),
         (

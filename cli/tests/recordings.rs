@@ -219,5 +219,6 @@ fn mistakes_name_their_line_and_remedy() {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
         assert!(errors.contains(remedy), "{args:?}: {errors}");
+        assert!(code == 0 || output.stdout.is_empty(), "{args:?}: {output:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! An engine and its plugins call each other's methods and subscribe to each other's events, wherever they run.
 //!
 //! This crate contains everything except the transports, which are separate crates: `transport-ws` (websockets),
-//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io), `transport-worker` (threads)
-//! and `transport-web` (a browser's frames and workers).
+//! `transport-ipc` (child processes and local sockets), `transport-socketio` (socket.io), `transport-nats` (replicas behind a NATS
+//! server), `transport-worker` (threads) and `transport-web` (a browser's frames and workers).
 //!
 //! # Quick start
 //!

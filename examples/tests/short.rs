@@ -25,7 +25,7 @@ macro_rules! programs {
 }
 programs! {
     access, big_payloads, child "ipc", context, errors, events, hello, lending "ws", lifecycle, local_socket "ipc", lost_link "ipc",
-    policy, services, socketio "socketio", stp "stp", thread "worker", websocket "ws",
+    policy, replicas "ws", services, socketio "socketio", stp "stp", thread "worker", websocket "ws",
 }
 
 fn source(name: &str) -> String {

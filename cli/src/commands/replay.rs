@@ -81,10 +81,8 @@ impl Replay {
                 let mut player = at_speed(Player::engine(&self.file, &given.name)?.timeout(self.plugins.timeout));
                 note(&player);
                 let played = player.dial(given.registration).await;
-                differs |= report(&given.name, &player.finish(), json, true)?;
-                if let Err(error) = played {
-                    return Err(Failure::unreachable(format!("{}: {error}", given.name)));
-                }
+                let played = played.map_err(|error| Failure::unreachable(format!("{}: {error}", given.name)));
+                differs |= report(&given.name, &player.finish(), played, json, true)?;
             }
             return if differs { Err(Failure::differs()) } else { Ok(()) };
         };
@@ -107,8 +105,7 @@ impl Replay {
                 writeln!(std::io::stderr(), "{left} recorded sessions were not played: no engine connected for them");
         }
         // Over the channel, standard output belongs to the messages.
-        let differs = report(&name, &player.finish(), json, is_served)?;
-        played?;
+        let differs = report(&name, &player.finish(), played, json, is_served)?;
         if differs || left > 0 { Err(Failure::differs()) } else { Ok(()) }
     }
 }
@@ -169,9 +166,21 @@ fn note(player: &Player) {
     }
 }
 
-/// Prints what differs. Returns whether anything does.
-fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<bool, Failure> {
+/// Prints what differs, unless nothing could be `played`. Returns whether anything does.
+///
+/// # Errors
+/// Why not everything was played, or nothing reads the output any more.
+fn report(
+    plugin: &str,
+    report: &Report,
+    played: Result<(), Failure>,
+    json: bool,
+    to_stdout: bool,
+) -> Result<bool, Failure> {
     let differences = report.differences.len() as u64 + report.omitted;
+    if report.exchanged == 0 && differences == 0 {
+        played.clone()?;
+    }
     let text = match json {
         true => {
             let each = |difference: &Difference| {
@@ -204,6 +213,7 @@ fn report(plugin: &str, report: &Report, json: bool, to_stdout: bool) -> Result<
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
+    played?;
     Ok(differences > 0)
 }
 

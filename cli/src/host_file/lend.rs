@@ -15,7 +15,7 @@ use crate::place::Url;
 pub(super) struct LendTable {
     plugin: Spanned<String>,
     /// The borrower.
-    pub(super) to: String,
+    pub(super) to: Spanned<String>,
     url: Spanned<String>,
     token_env: Option<Spanned<String>>,
     nats: Option<Spanned<NatsTable>>,
@@ -33,15 +33,28 @@ impl LendTable {
             return Err(source.error(self.plugin.span(), error));
         }
         let wrong_url = |text: &str| source.error(self.url.span(), text);
-        let token = self.token_env.as_ref().map(|variable| source.secret("the token", variable)).transpose()?;
-        let place = match (Url::parse(self.url.get_ref()).map_err(|error| wrong_url(&error))?, &self.nats) {
-            (Some(Url::Nats(server)), table) => {
-                let nats = nats.for_borrower(&self.to);
-                let nats = table.as_ref().map(|table| table.get_ref().apply(&nats, source)).unwrap_or(Ok(nats))?;
+        let elsewhere = "a plugin is lent at ws://ADDRESS:PORT, or at a NATS server: nats://HOST:PORT";
+        let url = Url::parse(self.url.get_ref()).map_err(|error| wrong_url(&error))?;
+        let url = url.ok_or_else(|| wrong_url(elsewhere))?;
+        let token = super::token(self.token_env.as_ref(), &url, self.nats.as_ref(), source)?;
+        let place = match (url, &self.nats) {
+            (Url::Nats(server), table) => {
+                let prefixed = || {
+                    nats.for_borrower(self.to.get_ref()).ok_or_else(|| {
+                        let hint = "the name is part of the prefix \"lent.NAME\": give one of the characters A-Z a-z 0-9 _ - in \
+                                    \"to\", or set \"prefix\" in \"nats\"";
+                        source.error(self.to.span(), hint)
+                    })
+                };
+                let nats = match table.as_ref().map(Spanned::get_ref) {
+                    Some(table) if table.has_prefix() => table.apply(nats, source)?,
+                    Some(table) => table.apply(&prefixed()?, source)?,
+                    None => prefixed()?,
+                };
                 LoanPlace::Nats { nats: Box::new(nats), server, token }
             }
             (_, Some(table)) => return Err(source.error(table.span(), super::NOT_AT_NATS)),
-            (Some(Url::WebSocket(url)), None) => {
+            (Url::WebSocket(url), None) => {
                 let address = url.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("ws"));
                 let address = address.map(|(_, address)| address.strip_suffix('/').unwrap_or(address));
                 // Nothing else that may be a secret.
@@ -54,9 +67,10 @@ impl LendTable {
                 };
                 LoanPlace::WebSocket { address: address.to_owned(), token }
             }
-            _ => return Err(wrong_url("a plugin is lent at ws://ADDRESS:PORT, or at a NATS server: nats://HOST:PORT")),
+            _ => return Err(wrong_url(elsewhere)),
         };
-        let (plugin, borrower, position) = (plugin.clone(), self.to.clone(), source.position(&self.plugin.span()));
-        Ok(Loan { plugin, borrower, place, position })
+        let (plugin, borrower) = (plugin.clone(), self.to.get_ref().clone());
+        let (position, borrower_position) = (source.position(&self.plugin.span()), source.position(&self.to.span()));
+        Ok(Loan { plugin, borrower, place, position, borrower_position })
     }
 }

@@ -14,6 +14,7 @@ use connector_core::{Engine, EngineBuilder, PluginOptions, Registration};
 use toml::Spanned;
 use transport_ipc::{InheritedEnv, Program, Restart};
 
+use self::nats::NatsTable;
 use self::rules::Rules;
 use self::schema::{File, PluginTable, RestartValue};
 use self::source::Source;
@@ -26,6 +27,24 @@ use crate::place::Url;
 
 /// About a table `nats` without such a URL.
 const NOT_AT_NATS: &str = "\"nats\" is for a plugin behind a NATS server: give it a \"url\" such as nats://HOST:4222";
+
+/// The token of a plugin.
+///
+/// # Errors
+/// It cannot be read, or the plugin has another login at its NATS server.
+fn token(
+    variable: Option<&Spanned<String>>,
+    url: &Url,
+    nats: Option<&Spanned<NatsTable>>,
+    source: &Source,
+) -> Result<Option<String>, Failure> {
+    let Some(variable) = variable else { return Ok(None) };
+    if url.has_login() || nats.is_some_and(|table| table.get_ref().has_login()) {
+        let hint = "one login is enough: give \"token_env\", or the login in the URL or in \"nats\"";
+        return Err(source.error(variable.span(), hint));
+    }
+    source.secret("the token", variable).map(Some)
+}
 
 pub(crate) struct HostFile {
     source: Source,
@@ -86,7 +105,7 @@ impl HostFile {
     }
 
     fn borrowers(&self) -> Vec<&str> {
-        self.file.lend.iter().map(|table| table.to.as_str()).collect()
+        self.file.lend.iter().map(|table| table.to.get_ref().as_str()).collect()
     }
 
     /// What it lends to other engines.
@@ -120,8 +139,7 @@ impl HostFile {
                     }
                     Some(nats_table) => return Err(self.source.error(nats_table.span(), NOT_AT_NATS)),
                 };
-                let token = table.token_env.as_ref();
-                let token = token.map(|variable| self.source.secret("the token", variable)).transpose()?;
+                let token = token(table.token_env.as_ref(), &parsed, table.nats.as_ref(), &self.source)?;
                 parsed.registration(name.get_ref().clone(), token.as_deref(), &nats).map_err(wrong_url)
             }
             (None, Some(command)) => {

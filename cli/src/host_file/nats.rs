@@ -1,8 +1,10 @@
 //! The tables `nats` of a host file.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
-use connector_core::Choice;
+use connector_core::{BadSetting, Choice};
 use serde::Deserialize;
 use toml::Spanned;
 use transport_nats::NatsConfig;
@@ -18,6 +20,10 @@ use super::values::{Size, Time};
 use crate::failure::Failure;
 use crate::nats::Nats;
 
+/// The ranges of these fields of [`NatsConfig`], in bytes.
+const MAX_MESSAGE: RangeInclusive<usize> = 1..=1 << 30;
+const WINDOW: RangeInclusive<usize> = 16 << 10..=32 << 20;
+
 /// Fields of [`NatsConfig`] and of [`Replicas`](connector_core::Replicas).
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -29,11 +35,11 @@ pub(super) struct NatsTable {
     nkey: Option<Spanned<String>>,
     credentials: Option<Spanned<String>>,
     ca: Option<Spanned<String>>,
-    probe_interval: Option<Time>,
-    silence: Option<Time>,
-    connect_timeout: Option<Time>,
-    max_message: Option<Size>,
-    window: Option<Size>,
+    probe_interval: Option<Spanned<Time>>,
+    silence: Option<Spanned<Time>>,
+    connect_timeout: Option<Spanned<Time>>,
+    max_message: Option<Spanned<Size>>,
+    window: Option<Spanned<Size>>,
     choice: Option<ChoiceValue>,
     idempotent: Option<Vec<String>>,
 }
@@ -51,7 +57,7 @@ impl NatsTable {
     /// `base` with what the table sets.
     ///
     /// # Errors
-    /// A secret or a file cannot be read, or there are two logins.
+    /// A secret or a file cannot be read, there are two logins, or nothing can work with a value.
     pub(super) fn apply(&self, base: &Nats, source: &Source) -> Result<Nats, Failure> {
         let mut nats = self.log_in(base.clone(), source)?;
         if let Some(ca) = &self.ca {
@@ -59,14 +65,33 @@ impl NatsTable {
         }
         let config = &mut nats.config;
         set(&mut config.prefix, self.prefix.clone());
-        set(&mut config.probe_interval, self.probe_interval);
-        set(&mut config.silence, self.silence);
-        set(&mut config.connect_timeout, self.connect_timeout);
-        set(&mut config.max_message, self.max_message);
-        set(&mut config.window, self.window);
+        let lasts = |name| move |time: Duration| BadSetting::lasts(name, time);
+        let is_within = |name, range: RangeInclusive<usize>| move |size| BadSetting::within(name, size, range);
+        set_checked(&mut config.probe_interval, &self.probe_interval, source, lasts("probe_interval"))?;
+        set_checked(&mut config.silence, &self.silence, source, lasts("silence"))?;
+        set_checked(&mut config.connect_timeout, &self.connect_timeout, source, lasts("connect_timeout"))?;
+        set_checked(&mut config.max_message, &self.max_message, source, is_within("max_message", MAX_MESSAGE))?;
+        set_checked(&mut config.window, &self.window, source, is_within("window", WINDOW))?;
+        if let Some(time) = self.silence.as_ref().or(self.probe_interval.as_ref())
+            && config.silence <= config.probe_interval
+        {
+            let (silence, interval) = (config.silence, config.probe_interval);
+            let text = format!("silence is {silence:?}: set more than probe_interval, which is {interval:?}");
+            return Err(source.error(time.span(), text));
+        }
         set(&mut nats.choice, self.choice.clone());
         nats.idempotent.extend(self.idempotent.clone().unwrap_or_default());
         Ok(nats)
+    }
+
+    /// Whether it has a login.
+    pub(super) fn has_login(&self) -> bool {
+        self.user.is_some() || self.nkey.is_some() || self.credentials.is_some()
+    }
+
+    /// Whether it has a prefix.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.prefix.is_some()
     }
 
     fn log_in(&self, nats: Nats, source: &Source) -> Result<Nats, Failure> {
@@ -75,13 +100,23 @@ impl NatsTable {
             return Err(source.error(second.span(), "one login is enough: give \"user\", \"nkey\" or \"credentials\""));
         }
         let log_in = |config: NatsConfig| match (&self.user, &self.password_env, &self.nkey, &self.credentials) {
+            (Some(user), ..) if user.get_ref().is_empty() => Err(source.error(user.span(), "the user has no name")),
             (Some(user), Some(variable), ..) => {
                 Ok(config.user_and_password(user.get_ref(), source.secret("the password", variable)?))
             }
             (Some(user), None, ..) => Err(source.error(user.span(), "a user needs a password: give \"password_env\"")),
             (None, Some(variable), ..) => Err(source.error(variable.span(), "a password needs a \"user\"")),
-            (_, _, Some(file), _) => Ok(config.nkey(source.text_of("the nkey", file)?.trim())),
-            (_, _, _, Some(file)) => Ok(config.credentials(source.text_of("the credentials", file)?)),
+            (_, _, Some(file), _) => match source.text_of("the nkey", file)?.trim() {
+                seed if is_seed(seed) => Ok(config.nkey(seed)),
+                _ => Err(source.error(file.span(), "not a file with the seed of a user's nkey, which begins with SU")),
+            },
+            (_, _, _, Some(file)) => {
+                let text = source.text_of("the credentials", file)?;
+                match is_credentials(&text) {
+                    true => Ok(config.credentials(text)),
+                    false => Err(source.error(file.span(), "not a credentials file (.creds), with a JWT and a seed")),
+                }
+            }
             _ => Ok(config),
         };
         Ok(Nats { config: log_in(nats.config)?, ..nats })
@@ -96,6 +131,33 @@ impl From<ChoiceValue> for Choice {
             ChoiceValue::Argument(pointer) => Choice::Argument(pointer),
         }
     }
+}
+
+/// Sets an option to the value of the file, if there is one.
+///
+/// # Errors
+/// Nothing can work with it.
+fn set_checked<T: Copy, V: Copy + Into<T>>(
+    option: &mut T,
+    value: &Option<Spanned<V>>,
+    source: &Source,
+    check: impl FnOnce(T) -> Result<(), BadSetting>,
+) -> Result<(), Failure> {
+    let Some(value) = value else { return Ok(()) };
+    *option = (*value.get_ref()).into();
+    check(*option).map_err(|bad| source.error(value.span(), bad))
+}
+
+/// Whether a text has the form of a user's seed.
+fn is_seed(text: &str) -> bool {
+    let is_base32 = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'2'..=b'7');
+    text.len() == 58 && text.starts_with("SU") && text.bytes().all(is_base32)
+}
+
+/// Whether a text has lines with a JWT and with a seed.
+fn is_credentials(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.clone().any(|line| line.starts_with("ey") && line.matches('.').count() == 2) && lines.any(is_seed)
 }
 
 /// Trusts these authorities only.
@@ -119,7 +181,6 @@ fn trusting(ca: &Spanned<String>, source: &Source) -> Result<ClientConfig, Failu
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
     use super::*;
 

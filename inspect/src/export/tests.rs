@@ -51,3 +51,18 @@ fn a_call_without_an_end_is_in_the_trace() {
     let names = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["name"] == "process_name");
     assert_eq!(names.map(|event| event["args"]["name"].as_str().unwrap()).collect::<Vec<_>>(), ["a", "p"]);
 }
+
+#[test]
+fn each_replica_has_a_socket_of_its_own() {
+    let message = |replica: &str| {
+        format!(r#""at":1,"kind":"message","plugin":"p/1","direction":"toPlugin",{replica}"data":{{}}"#)
+    };
+    let (one, two) = (message(r#""replica":"one","#), message(r#""replica":"two","#));
+    let har = exported(&[&one, &two, &one, &message("")], ExportFormat::Har);
+    let har: serde_json::Value = serde_json::from_slice(&har).unwrap();
+    let sockets = har["log"]["entries"].as_array().unwrap().iter().map(|entry| {
+        (entry["request"]["url"].as_str().unwrap(), entry["_webSocketMessages"].as_array().unwrap().len())
+    });
+    let expected = [("ws://plugins/p%2F1/one", 2), ("ws://plugins/p%2F1/two", 1), ("ws://plugins/p%2F1", 1)];
+    assert_eq!(sockets.collect::<Vec<_>>(), expected);
+}

@@ -263,8 +263,8 @@ impl ReplicaSet {
                 match self.members().iter().find_map(|member| Some(member.remote()?.redacted_url.clone())) {
                     Some(url) => (url, None),
                     None => {
-                        let error =
-                            "no replica has been found: start the plugin, and check where replicas are looked for";
+                        let error = "no replica has been found: start the plugin, and compare its name and where it is \
+                                     looked for at both ends (behind NATS, also the prefix and the account)";
                         ("its places".to_owned(), Some(ConnectError::failed(error).into()))
                     }
                 }

