@@ -61,7 +61,7 @@ type Slot = Arc<tokio::sync::Mutex<Weak<Connection>>>;
 
 impl Kept {
     fn is_used(&self) -> bool {
-        // Whoever makes the connection, or waits for it, has a handle.
+        // The task that connects and those that wait for it hold a handle each.
         Arc::strong_count(&self.connection) > 1
             || self.connection.try_lock().is_ok_and(|connection| usable(&connection).is_some())
     }

@@ -62,7 +62,7 @@ impl LendTable {
                     return Err(wrong_url("give the address and the port to listen at, as in ws://127.0.0.1:4100"));
                 };
                 let Some(token) = token else {
-                    let hint = "whoever reaches the address could borrow it: give \"token_env\", and its token to the borrower";
+                    let hint = "any program that can connect to this address could borrow the plugin: set \"token_env\", and configure the same token at the borrower";
                     return Err(wrong_url(hint));
                 };
                 LoanPlace::WebSocket { address: address.to_owned(), token }

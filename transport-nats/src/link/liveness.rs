@@ -16,11 +16,11 @@ pub(crate) struct Liveness {
     timer: Pin<Box<Sleep>>,
     interval: Duration,
     silence: Duration,
-    last_heard: Instant,
+    last_received: Instant,
     /// The first probe since then.
     probed: Option<Instant>,
     /// A frame has arrived since the timer fired.
-    heard: bool,
+    received: bool,
     /// A frame has arrived or was sent since the timer fired.
     used: bool,
     /// The timer fires after a tick.
@@ -44,17 +44,17 @@ impl Liveness {
             timer: Box::pin(tokio::time::sleep(TICK)),
             interval,
             silence,
-            last_heard: Instant::now(),
+            last_received: Instant::now(),
             probed: None,
-            heard: false,
+            received: false,
             used: true,
             ticks: true,
         }
     }
 
     /// A frame has arrived.
-    pub(crate) fn heard(&mut self) {
-        self.heard = true;
+    pub(crate) fn received(&mut self) {
+        self.received = true;
         self.used();
     }
 
@@ -71,10 +71,10 @@ impl Liveness {
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, awaits: bool) -> Poll<Due> {
         ready!(self.timer.as_mut().poll(cx));
         let now = Instant::now();
-        if std::mem::take(&mut self.heard) {
-            (self.last_heard, self.probed) = (now, None);
+        if std::mem::take(&mut self.received) {
+            (self.last_received, self.probed) = (now, None);
         }
-        let quiet = now - self.last_heard;
+        let quiet = now - self.last_received;
         let waited = self.probed.map(|probed| now - probed);
         // Time in which this process was stopped counts only once it has asked.
         if quiet >= self.silence && waited.is_some_and(|waited| waited >= self.silence - self.interval) {
@@ -135,7 +135,7 @@ mod tests {
         for round in 1..10 {
             assert_eq!(next(&mut liveness, start, false).await.0, Due::Probe);
             assert!(start.elapsed() >= round * 5 * SECOND && start.elapsed() <= round * (5 * SECOND + TICK));
-            liveness.heard();
+            liveness.received();
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         let mut liveness = Liveness::new(5 * SECOND, 15 * SECOND);
         tokio::time::advance(100 * SECOND).await;
         assert_eq!(next(&mut liveness, start, false).await, (Due::Probe, 100 * SECOND));
-        liveness.heard();
+        liveness.received();
         assert_eq!(next(&mut liveness, start, false).await.0, Due::Probe);
     }
 

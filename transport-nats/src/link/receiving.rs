@@ -67,7 +67,7 @@ impl NatsLink {
             return Err(LinkEnd::BadFrame("something that is not a frame was published to the session".to_owned()));
         };
         let content = frame.split_off(HEADER);
-        self.liveness.heard();
+        self.liveness.received();
         if self.outgoing.acknowledged(header.read)? {
             self.wakers.writer.wake();
         }

@@ -40,7 +40,7 @@ pub(super) struct HandshakeRequest {
 
 /// Handshakes beyond these are not answered while the first one waits.
 const MAX_WAITING_HANDSHAKES: usize = 16;
-/// How long the borrower may take to accept new methods before it is told again.
+/// Time limit for the borrower to accept new methods. After it, the update is sent again.
 const UPDATE_LIMIT: Duration = Duration::from_secs(10);
 
 impl LentRole {

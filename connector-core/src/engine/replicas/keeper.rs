@@ -183,7 +183,7 @@ impl Keeper {
                 tracing::warn!(plugin, ?replica, %why, left_out, "a replica that was found is left out");
             });
         }
-        // Not for ever: those that are gone count until their calls have ended, and it is told of once.
+        // A replica that has gone counts until its calls have ended, and this one is announced only once: keep it.
         if is_full {
             self.plugin.warn(|plugin, left_out| {
                 let (replica, limit) = (Excerpt::new(&place.replica), MAX_REPLICAS);

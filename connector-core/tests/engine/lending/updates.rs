@@ -1,4 +1,4 @@
-//! What a borrower is told of a lent plugin's methods.
+//! Updates of a lent plugin's methods at the borrower.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

