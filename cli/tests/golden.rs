@@ -54,18 +54,20 @@ fn compare_all(kind: &str, test: &str, place: &str, calls: &[&[&str]], (event, m
     compare(&format!("{kind}-listen.ndjson"), &printed(&["listen", "plugin", event, "--count", "2", "--host", both]));
 }
 
+/// Calls to the probe. The golden file of the native plugin does not have the last one.
+const CALLS: [&[&str]; 7] = [
+    &["echo", "\"x\""],
+    &["echo", r#"{"b":1.0,"a":[null,"ü"]}"#],
+    &["add", "1", "-3"],
+    &["fail", "why"],
+    &["whoami"],
+    &["nothing"],
+    &["slow", "1", "late"],
+];
+
 /// The published plugin prints the same over each transport.
 fn published(test: &str, place: &str) {
-    let calls: [&[&str]; 7] = [
-        &["echo", "\"x\""],
-        &["echo", r#"{"b":1.0,"a":[null,"ü"]}"#],
-        &["add", "1", "-3"],
-        &["fail", "why"],
-        &["whoami"],
-        &["nothing"],
-        &["slow", "1", "late"],
-    ];
-    compare_all("published", test, place, &calls, ("tick", "fire", r#"[["tick", 1, {"a": "b"}], ["tick", 2]]"#));
+    compare_all("published", test, place, &CALLS, ("tick", "fire", r#"[["tick", 1, {"a": "b"}], ["tick", 2]]"#));
 }
 
 #[test]
@@ -89,16 +91,8 @@ fn the_published_plugin_behind_socketio() {
 fn the_native_plugin_behind_a_nats_server() {
     // One: events of several replicas have no common order.
     let replicas = Replicas::start("", &["one"]);
-    let calls: [&[&str]; 6] = [
-        &["echo", "\"x\""],
-        &["echo", r#"{"b":1.0,"a":[null,"ü"]}"#],
-        &["add", "1", "-3"],
-        &["fail", "why"],
-        &["whoami"],
-        &["nothing"],
-    ];
     let place = format!("url = \"{}\"", replicas.url());
-    compare_all("native", "nats", &place, &calls, ("tick", "fire", r#"[["tick", 1, {"a": "b"}], ["tick", 2]]"#));
+    compare_all("native", "nats", &place, &CALLS[..6], ("tick", "fire", r#"[["tick", 1, {"a": "b"}], ["tick", 2]]"#));
 }
 
 #[test]

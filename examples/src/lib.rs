@@ -15,6 +15,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use conformance::{SCRIPT, Script, probe, run_script};
 use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
@@ -56,6 +57,12 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
             ExitCode::FAILURE
         }
     }
+}
+
+/// Completes when standard input ends, which it does with the process that holds its other end. Cancel safe.
+pub async fn stdin_ended() {
+    let (mut stdin, mut ignored) = (tokio::io::stdin(), [0; 64]);
+    while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
 
 #[derive(clap::Args)]

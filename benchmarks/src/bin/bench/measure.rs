@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use connector_core::{PluginClient, Registration, Serving};
-use examples::{Done, report};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use examples::{Done, report, stdin_ended};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
@@ -63,13 +63,9 @@ impl Drop for Server {
 /// Serves the plugin at `url`, which it prints, until standard input ends.
 pub(crate) async fn serve(url: String, serving: Serving) -> Done {
     report(url);
-    let stdin_ends = async {
-        let (mut stdin, mut sink) = (tokio::io::stdin(), [0; 64]);
-        while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-    };
     tokio::select! {
         end = serving => Err(end.into()),
-        () = stdin_ends => Ok(()),
+        () = stdin_ended() => Ok(()),
     }
 }
 

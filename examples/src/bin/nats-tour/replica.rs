@@ -4,8 +4,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use connector_core::{CallError, Context, LinkEnd, Plugin, Profile};
-use examples::{Done, report};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
+use examples::{Done, report, stdin_ended};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use transport_nats::NatsConfig;
@@ -40,11 +40,7 @@ pub(crate) async fn serve(id: String, server: Option<String>, prefix: String) ->
     let config = NatsConfig::new(server.ok_or("give --server")?).prefix(prefix).replica(&id);
     let serving = transport_nats::serve(move || counter(&id), config).await?;
     report("ready");
-    let parent_ended = async {
-        let (mut stdin, mut byte) = (stdin(), [0]);
-        while stdin.read(&mut byte).await.is_ok_and(|read| read > 0) {}
-    };
-    match serving.until(parent_ended).await {
+    match serving.until(stdin_ended()).await {
         LinkEnd::Disconnected => Ok(()),
         end => Err(end.into()),
     }

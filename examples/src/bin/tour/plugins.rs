@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use connector_core::{CallError, Context, LinkEnd, Plugin, Profile, Service, Serving};
-use examples::{Done, report};
-use tokio::io::{AsyncReadExt, stdin};
+use examples::{Done, report, stdin_ended};
 
 use crate::Over;
 
@@ -69,11 +68,7 @@ pub(crate) async fn serve(name: &str, port: u16, over: Over) -> Done {
 
 async fn serve_at(url: String, serving: Serving) -> Done {
     report(url);
-    let parent_ended = async {
-        let (mut stdin, mut byte) = (stdin(), [0]);
-        while stdin.read(&mut byte).await.is_ok_and(|read| read > 0) {}
-    };
-    match serving.until(parent_ended).await {
+    match serving.until(stdin_ended()).await {
         LinkEnd::Disconnected => Ok(()),
         end => Err(end.into()),
     }

@@ -1,9 +1,8 @@
 //! What the client library does alone: requests and replies, and messages that are published one way.
 
 use async_nats::{Client, ConnectOptions};
-use examples::{Done, report};
+use examples::{Done, report, stdin_ended};
 use futures_util::StreamExt;
-use tokio::io::AsyncReadExt;
 
 use super::broker::Broker;
 use crate::Workload;
@@ -36,13 +35,9 @@ pub(crate) async fn serve() -> Done {
             }
         }
     };
-    let stdin_ends = async {
-        let (mut stdin, mut sink) = (tokio::io::stdin(), [0; 64]);
-        while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-    };
     tokio::select! {
         done = answering => done,
-        () = stdin_ends => Ok(()),
+        () = stdin_ended() => Ok(()),
     }
 }
 

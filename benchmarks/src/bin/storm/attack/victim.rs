@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use connector_core::{CallError, ClientConfig, Context, Engine, Payload, Plugin, Rest, Serving, serve};
-use examples::{Done, report};
-use tokio::io::AsyncReadExt;
+use examples::{Done, report, stdin_ended};
 use transport_ipc::{ChannelKind, Program};
 use transport_ws::stp::{StpHub, StpHubConfig};
 use transport_ws::{WsServer, WsServerConfig};
@@ -61,7 +60,7 @@ pub(crate) async fn run(args: VictimArgs) -> Done {
         Kind::Hub => {
             let hub = StpHub::bind("127.0.0.1:0", StpHubConfig::default()).await?;
             report(format_args!("ready {}", hub.url()));
-            hub.serve_until(stdin_ends()).await;
+            hub.serve_until(stdin_ended()).await;
             Ok(())
         }
         Kind::Engine => engine(args.plugin, args.child).await,
@@ -82,13 +81,8 @@ async fn socketio(config: transport_socketio::SocketIoServerConfig) -> Done {
 
 async fn until_stdin_ends(url: &str, serving: Serving) -> Done {
     report(format_args!("ready {url}"));
-    serving.until(stdin_ends()).await;
+    serving.until(stdin_ended()).await;
     Ok(())
-}
-
-async fn stdin_ends() {
-    let (mut stdin, mut sink) = (tokio::io::stdin(), [0; 64]);
-    while stdin.read(&mut sink).await.is_ok_and(|read| read > 0) {}
 }
 
 /// The plugin behind each server.
@@ -165,6 +159,6 @@ async fn engine(plugins: Vec<String>, child: Vec<String>) -> Done {
         engine.manager().activate(name).await?;
     }
     report("ready");
-    stdin_ends().await;
+    stdin_ended().await;
     Ok(())
 }
