@@ -151,7 +151,7 @@ fn mistakes_name_the_line_and_the_remedy() {
             "5:6",
             "to: invalid engine name",
         ),
-        ("plugin = \"a\"\nto = \"away\"\nurl = \"ws://127.0.0.1:1\"", "6:7", "give \"token_env\""),
+        ("plugin = \"a\"\nto = \"away\"\nurl = \"ws://127.0.0.1:1\"", "6:7", "set \"token_env\""),
         #[cfg(feature = "nats")]
         ("plugin = \"a\"\nto = \"a b\"\nurl = \"nats://h:1\"", "5:6", "or set \"prefix\" in \"nats\""),
         #[cfg(feature = "nats")]
