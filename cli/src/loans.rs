@@ -1,4 +1,4 @@
-//! Plugins that are lent to other engines: each is served at a place of its own.
+//! Plugins that are lent to other engines: each is served at its own place.
 
 use std::io::Write;
 

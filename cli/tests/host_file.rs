@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use self::support::*;
 
-/// A host file of its own for each test.
+/// A separate host file for each test.
 fn host_file(name: &str, text: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&file, text).unwrap();

@@ -14,7 +14,7 @@ use self::support::*;
 
 const SECRET: &str = "hunter2";
 
-/// A file of its own for each test.
+/// A separate file for each test.
 fn file(name: &str, text: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&file, text).unwrap();

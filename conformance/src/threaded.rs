@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::fixture::Fixture;
 use super::suite::{CASES, Case, Report, Verdict};
 
-/// Runs every case, this many at once, each in a runtime and a thread of its own: for a fixture that delays what is sent, so
+/// Runs every case, this many at once, each in a runtime and its own thread: for a fixture that delays what is sent, so
 /// that cases mostly wait. The report is in the order of [`CASES`].
 pub fn run_at_once(fixture: &impl Fixture, at_once: NonZeroUsize) -> Report {
     let next = AtomicUsize::new(0);

@@ -6,7 +6,7 @@
 //! - Feature `prometheus`: the module `prometheus` keeps the durations itself, and shows them as `/metrics`.
 //!
 //! Each attaches an observer to the engine, until the returned value is dropped. Nothing else changes, and a plugin needs
-//! nothing: the engine makes the spans of both ends. A plugin that has spans of its own joins them to the engine's with
+//! nothing: the engine makes the spans of both ends. A plugin that makes its own spans joins them to the engine's with
 //! `otel::parent` and `otel::trace_context`.
 //!
 //! Arguments, results and the texts of errors do not become attributes, because they may contain secrets.

@@ -76,7 +76,7 @@ async fn caller() {
     panic!("it stopped serving: {}", serving.await);
 }
 
-/// The plugin in the child process, with a span of its own.
+/// The plugin in the child process, with its own span.
 fn child() -> Plugin {
     let provider = provider("child", &env::var(COLLECTOR).unwrap());
     let double = move |ctx: Context| {

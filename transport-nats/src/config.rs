@@ -65,7 +65,7 @@ pub struct NatsConfig {
     #[debug("{}", tls.is_some())]
     pub tls: Option<Arc<ClientConfig>>,
     /// The plugin's end: the replica's id, which engines show. Default: none, a random one. Up to 64 of the characters `A-Z
-    /// a-z 0-9 _ -`. Each replica of a plugin needs an id of its own, so the name of a machine is one only if no other replica
+    /// a-z 0-9 _ -`. Each replica of a plugin needs its own id, so the name of a machine is one only if no other replica
     /// of the plugin runs there. Engines take replicas with the same id for one: each session goes to any of them, and when one
     /// stops, the link to all of them is made again.
     pub replica: Option<String>,

@@ -91,7 +91,7 @@
 //!
 //! A request is not a link: if the connection or the instance is lost, the requester hears nothing, and its own time limit
 //! ends it. Who may call is decided by the server's [permissions](#permissions): there, `gateway` serves and `caller` calls.
-//! Callers that share `_INBOX.>` can read each other's answers. If they must not, let each have an inbox prefix of its own, as
+//! Callers that share `_INBOX.>` can read each other's answers. If they must not, give each its own inbox prefix, as
 //! NATS's clients can, and let `gateway` publish to those.
 //!
 //! # Losses

@@ -108,7 +108,7 @@ impl EventState {
             None => None,
             Some(remote) => {
                 let own = remote.outbox.budget();
-                // The last one may have been a replica's, which has a budget of its own.
+                // The last one may have been a replica's, which has its own budget.
                 let same = before
                     .as_mut()
                     .and_then(|last| last.charge.take_if(|charge| std::ptr::eq(charge.budget(), &**own)));

@@ -37,8 +37,8 @@ impl Engine {
     /// ```
     ///
     /// The borrower must name itself ([`PluginOptions::engine_name`]); an engine with another name is refused. A name is
-    /// not a secret, and any peer that can connect may use it, so serve each borrower at an
-    /// address of its own, with a token that only it has.
+    /// not a secret, and any peer that can connect may use it, so serve each borrower at a
+    /// separate address, with a token that only it has.
     ///
     /// A call by the borrower's plugin `editor` is a call by `away/editor` here: access rules and the policy see that name.
     /// What the borrower's engine itself requests comes from `away/manager`: the activation of the plugin, if it is behind a

@@ -15,7 +15,7 @@ use crate::plugin::Instance;
 pub(super) enum Location {
     Local(Arc<Instance>),
     Remote(Arc<RemotePlugin>),
-    /// At several places. Each replica is an entry of its own, which is not in the registry and is `Remote`.
+    /// At several places. Each replica has its own entry, which is not in the registry and is `Remote`.
     Replicated(Arc<ReplicaSet>),
 }
 

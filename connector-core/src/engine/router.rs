@@ -24,7 +24,7 @@ use crate::session::HANDSHAKE;
 use crate::sync::lock;
 use crate::wire::{Name, Payload, RequestInfo};
 
-// PERF: docs/performance.md, "Replicas": as a function of its own, 128 more instructions for a call in this process.
+// PERF: docs/performance.md, "Replicas": as its own function, 128 more instructions for a call in this process.
 /// The rest of a call to a plugin or one of its replicas: waits in the target's queue, and runs.
 macro_rules! queue_and_run {
     ($engine:expr, $caller:expr, $target:expr, $path:expr, $exposed:expr, $handler:expr, $args:expr, $attended:expr) => {{

@@ -100,7 +100,7 @@ pub(crate) struct Exchange<S: Side> {
 
 /// What a request occupies in addition to its arguments: its task, its place in a queue, and its names.
 const REQUEST_OVERHEAD: usize = 2048;
-/// What a request occupies in addition if it has a time limit or belongs to a trace: a future of its own.
+/// What a request occupies in addition if it has a time limit or belongs to a trace: its own future.
 const SCOPE_OVERHEAD: usize = 2048;
 /// What a response occupies in addition to its payload and its names.
 const RESPONSE_OVERHEAD: usize = 256;

@@ -17,7 +17,7 @@
 //! the background runs its timers about once per second, and after five minutes once per minute.
 //!
 //! A panic ends the whole program there, because WebAssembly programs are built without unwinding: an engine sees the
-//! frame's or worker's link end. A plugin that may panic belongs in a worker of its own.
+//! frame's or worker's link end. A plugin that may panic belongs in its own worker.
 
 // The crate's only access to the async runtime; `clippy.toml` forbids direct use of tokio elsewhere.
 #![allow(clippy::disallowed_methods)]

@@ -125,7 +125,7 @@ async fn fields_that_a_published_engine_echoes_are_ignored() {
     assert_eq!(soon(call).await.unwrap().unwrap(), 5);
 }
 
-/// Gives each call a trace of its own.
+/// Gives each call its own trace.
 struct Tracer(Notes);
 
 impl Observer for Tracer {

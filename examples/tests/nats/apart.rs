@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::programs::{until_it_answers, within};
 use crate::support::{NATS_PLUGIN, Plugin};
 
-/// Set in the process that is in a namespace of its own.
+/// Set in the process that is in its own namespace.
 const INSIDE: &str = "CONNECTORS_TEST_IS_APART";
 
 /// A network namespace, which exists as long as the value.
@@ -74,7 +74,7 @@ impl Drop for Host {
     }
 }
 
-/// Starts this test again, in a namespace of its own: nothing of it remains, however it ends.
+/// Starts this test again, in its own namespace: nothing of it remains, however it ends.
 fn is_inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;

@@ -1,4 +1,4 @@
-//! The plugin in a worker: counts words. It has a thread of its own, so it may compute for a while.
+//! The plugin in a worker: counts words. It has its own thread, so it may compute for a while.
 #![cfg(all(target_family = "wasm", target_os = "unknown"))]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The plugin in a frame: a small editor with a page of its own. Its methods and its button do the same.
+//! The plugin in a frame: a small editor with its own page. Its methods and its button do the same.
 #![cfg(all(target_family = "wasm", target_os = "unknown"))]
 
 use connector_core::{CallError, Context, Plugin, PluginClient, Profile};

@@ -17,7 +17,7 @@ use crate::forbidden::Forbidden;
 use crate::link::{Inbox, NatsLink, Opened, Place, Room};
 use crate::subjects::{Subjects, unguessable};
 
-/// The queue group in which sessions are opened. Only a name: each plugin has subjects of its own.
+/// The queue group in which sessions are opened. Only a name: each plugin has its own subjects.
 const GROUP: &str = "replicas";
 
 /// What stays the same when the connection changes.

@@ -125,7 +125,7 @@ impl Control for OverProxy {
         self.proxy.stall();
     }
 
-    /// As a message of the link: a frame of its own would need the link's next number.
+    /// As a message of the link: its own frame would need the link's next number.
     fn inject(&self, frame: &str) {
         let Some(link) = lock(&self.newest).upgrade() else { return };
         let mut link = lock(&link);

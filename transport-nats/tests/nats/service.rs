@@ -23,7 +23,7 @@ async fn gate() -> (Engine, PluginClient) {
     (engine, gate)
 }
 
-/// An instance with an engine of its own, until the value is dropped.
+/// An instance with its own engine, until the value is dropped.
 struct Instance(tokio::task::JoinHandle<()>);
 
 impl Instance {

@@ -86,7 +86,7 @@ pub(super) fn link(frame: &Window, parent: Window, kept: Vec<MessageEvent>, conf
     WebLink::new(Parent { window: parent, origin, _last_words: last_words }, receiver, listeners)
 }
 
-/// The page that contains the frame. None in a page of its own.
+/// The page that contains the frame. None in its own page.
 pub(super) fn parent_of(frame: &Window) -> Option<Window> {
     frame.parent().ok().flatten().filter(|parent| parent != frame)
 }

@@ -258,7 +258,7 @@ async fn a_replica_that_leaves_is_announced_with_its_name() {
     assert!(told.len() == 1 && told[0][0] == "p" && told[0][2] == "c", "{told:?}");
     host.engine.manager().deactivate("p").await.unwrap();
     settle().await;
-    assert!(notes.take().is_empty(), "the plugin is deactivated, which has an event of its own");
+    assert!(notes.take().is_empty(), "the plugin is deactivated, which has its own event");
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,7 +62,7 @@ async fn steps(server: Option<String>) -> Done {
             (broker.url(), Some(broker))
         }
     };
-    // A prefix of its own, so that it meets no other tour at a server that is shared.
+    // A separate prefix, so that it meets no other tour at a server that is shared.
     let mut tour = Tour::begin(NatsConfig::new(url).prefix(format!("tour.{}", std::process::id()))).await?;
     tour.share_calls().await;
     tour.hear_events().await?;

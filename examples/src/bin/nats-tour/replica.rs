@@ -1,4 +1,4 @@
-//! The plugin, a replica of it in a program of its own, and the processes of these programs.
+//! The plugin, a replica of it in its own program, and the processes of these programs.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
