@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Ign
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::excerpt::cut;
-use crate::wire::json::{read_again, without_position};
+use crate::wire::json::{deserialize_arguments, read_again, without_position};
 use crate::wire::{Payload, PayloadError};
 
 /// The arguments of a call or an event: a tuple with one value per argument.
@@ -127,7 +127,7 @@ pub trait Parameters: Sized + 'static {
     fn parse(args: &Payload) -> Result<Self, PayloadError> {
         let text = args.text()?;
         let seed = Args(PhantomData);
-        seed.deserialize(&mut serde_json::Deserializer::from_str(text))
+        deserialize_arguments(text, seed)
             .or_else(|plain| read_again(text, plain, seed))
             .map_err(|error| PayloadError::Unexpected(cut(without_position(&error)).into_owned()))
     }

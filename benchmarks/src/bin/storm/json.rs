@@ -198,6 +198,10 @@ fn frame(rng: &mut Rng) -> Vec<u8> {
             members.push(format!("\"{name}\":{}", value(rng, 3)));
         }
     }
+    // Long texts are read in another way.
+    if rng.u8(..4) == 0 {
+        members.push(format!("\"padding\":[\"{}\",{}]", "p".repeat(rng.usize(..3000)), value(rng, 2)));
+    }
     rng.shuffle(&mut members);
     let mut frame = format!("{{{}}}", members.join(",")).into_bytes();
     for _ in 0..rng.usize(..6) {
@@ -232,9 +236,15 @@ fn value(rng: &mut Rng, depth: usize) -> Value {
 }
 
 fn text(rng: &mut Rng) -> String {
-    let length = if rng.u8(..8) == 0 { rng.usize(..200) } else { rng.usize(..12) };
+    let length = match rng.u8(..32) {
+        0 => rng.usize(..3000),
+        1..5 => rng.usize(..200),
+        _ => rng.usize(..12),
+    };
+    // Most of the characters of some texts need no escape.
+    let kinds = if rng.bool() { 8 } else { 255 };
     (0..length)
-        .map(|_| match rng.u8(..8) {
+        .map(|_| match rng.u8(..kinds) {
             0 => rng.char('\0'..' '),
             1 => ['"', '\\', '/', '\u{7f}', '\u{2028}'][rng.usize(..5)],
             2 => rng.char(..),

@@ -14,9 +14,11 @@ use serde::de::{
 use serde_json::Error;
 use serde_json::value::RawValue;
 
+use super::long;
+
 /// Reads `text` as a `T`.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).or_else(|plain| read_again(text, plain, PhantomData::<T>))
+    long::deserialize(text).or_else(|plain| read_again(text, plain, PhantomData::<T>))
 }
 
 /// Second attempt, for text that failed to deserialize with the error `plain`.

@@ -4,6 +4,8 @@
 
 mod integers;
 mod limits;
+mod long;
+mod plain;
 mod read;
 mod recover;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod write;
 
 pub(crate) use integers::{read, read_again, without_position};
 pub(crate) use limits::{Exceeds, JsonLimits};
+pub(crate) use long::deserialize_arguments;
 pub(crate) use read::Reader;
 pub(crate) use recover::members;
 pub(crate) use write::{estimated_length, write, write_str};

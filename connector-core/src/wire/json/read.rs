@@ -69,7 +69,13 @@ impl<'a> Reader<'a> {
 
     /// The text of any value, without surrounding white space.
     pub(crate) fn raw(&mut self) -> Result<&'a str, DecodeError> {
-        self.value::<&RawValue>().map(RawValue::get)
+        if !self.is_long() {
+            return self.value::<&RawValue>().map(RawValue::get);
+        }
+        self.peek();
+        let start = self.at;
+        self.skip_long()?;
+        Ok(&self.text[start..self.at])
     }
 
     /// Whether an object starts at this position.
@@ -139,8 +145,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     /// The next byte that is not white space.
-    fn peek(&mut self) -> Option<u8> {
+    pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at)? {
                 b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
@@ -149,13 +163,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn takes(&mut self, byte: u8) -> bool {
+    pub(super) fn takes(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there
     }
 
-    fn unexpected(&self, expected: &str) -> DecodeError {
+    pub(super) fn unexpected(&self, expected: &str) -> DecodeError {
         DecodeError::NotJson(format!("expected {expected} at byte {}", self.at))
     }
 }
@@ -163,7 +177,7 @@ impl<'a> Reader<'a> {
 // PERF: docs/performance.md, "names of an envelope checked byte by byte": decoding -3 to -8 % instructions.
 /// The number of leading bytes that are neither a quote, a backslash nor a control character. Checks eight bytes at a
 /// time: most strings of an envelope are not much longer.
-fn plain_length(bytes: &[u8]) -> usize {
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let (eights, rest) = bytes.as_chunks();
     for (place, eight) in eights.iter().enumerate() {
         let special = special_of(u64::from_le_bytes(*eight));

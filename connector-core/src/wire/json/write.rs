@@ -8,6 +8,7 @@ use serde::ser::{self, Serializer};
 use serde_json::Error;
 
 use self::output::{Counter, Output};
+use super::plain::plain_blocks;
 
 /// Appends `value` exactly as serde_json would write it.
 ///
@@ -69,9 +70,6 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-// PERF: docs/performance.md, "strings escaped byte by byte": `encode/plain 64 KiB` -86 % instructions.
-/// Number of bytes checked together, in a branch-free loop that compilers vectorize.
-const TOGETHER: usize = 32;
 // PERF: docs/performance.md, "Codecs and queues": a text with many escapes -20 % instructions, a short one without +15 %.
 /// Number of leading bytes checked one by one: if escapes are frequent, this is faster.
 const ALONE: usize = 16;
@@ -83,9 +81,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     if let Some(place) = first_special(alone) {
         return place;
     }
-    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let plain = |together: &&[u8; TOGETHER]| !together.iter().fold(false, |any, byte| any | special(*byte));
-    let start = others.as_chunks().0.iter().take_while(plain).count() * TOGETHER;
+    let start = plain_blocks(others);
     let rest = &others[start..];
     alone.len() + start + first_special(rest).unwrap_or(rest.len())
 }
