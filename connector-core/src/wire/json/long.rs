@@ -10,8 +10,8 @@ use super::read::plain_length;
 use crate::wire::DecodeError;
 
 // PERF: docs/performance.md, "ends of strings found by serde_json".
-/// Bytes from which a text is long. For shorter ones, serde_json is as fast.
-const LONG: usize = 1 << 10;
+/// The bytes of a text that is long. For a shorter one, serde_json is as fast.
+pub(super) const LONG: usize = 1 << 10;
 
 /// Number of leading bytes checked eight at a time: most strings are shorter.
 const NEAR: usize = 64;
@@ -32,7 +32,7 @@ pub(crate) fn deserialize_arguments<'a, V: Visitor<'a>>(text: &'a str, visitor: 
     serde_json::Deserializer::from_str(text).deserialize_seq(visitor)
 }
 
-// A part of its callers, it would make them too large to be part of theirs.
+// Inlined, it would keep its callers from being inlined.
 #[inline(never)]
 fn deserialize_long<'a, T>(
     text: &'a str,
@@ -42,11 +42,7 @@ fn deserialize_long<'a, T>(
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn is_long(&self) -> bool {
-        self.rest().len() >= LONG
-    }
-
-    /// Skips a value in a long text.
+    /// Skips a value. Fast for long strings, and for arrays that contain some.
     pub(super) fn skip_long(&mut self) -> Result<(), DecodeError> {
         if !self.takes(b'[') {
             return self.skip_element();

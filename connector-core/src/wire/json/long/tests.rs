@@ -81,7 +81,7 @@ fn every_type_is_read_from_a_long_text_as_serde_json_reads_it() {
 /// What is left after the value, or `None` if the text is not JSON.
 fn skipped(text: &str) -> Option<(&str, &str)> {
     let mut reader = Reader::new(text);
-    assert!(reader.is_long());
+    assert!(text.len() >= LONG);
     let value = reader.raw().ok()?;
     Some((value, reader.rest()))
 }
