@@ -252,6 +252,11 @@ for line in sys.stdin:
 
     impl Running {
         fn start(name: &str, keys: &str, args: &str) -> Running {
+            Running::start_with(&[], name, keys, args)
+        }
+
+        /// With options of the command.
+        fn start_with(options: &[&str], name: &str, keys: &str, args: &str) -> Running {
             let pid_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pid"));
             let script = host_file(&format!("{name}.py"), PLUGIN);
             let text = format!(
@@ -259,7 +264,7 @@ for line in sys.stdin:
             );
             let file = host_file(&format!("{name}.toml"), &text);
             let mut command = Command::new(env!("CARGO_BIN_EXE_connector"));
-            command.arg("run").arg(file).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
+            command.arg("run").args(options).arg(file).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
             let mut child = command.current_dir("/").spawn().unwrap();
             let lines = BufReader::new(child.stdout.take().unwrap());
             Running { child, lines, pid_file }
@@ -306,6 +311,33 @@ for line in sys.stdin:
             running.signal(signal);
             assert_eq!(running.exit_code(), Some(0));
         }
+    }
+
+    #[test]
+    #[cfg_attr(not(has_python), ignore = "needs Python")]
+    fn an_inspector_shows_a_host_and_calls_nothing() {
+        let mut running = Running::start_with(&["--inspect"], "inspected", "", "");
+        let served = running.line();
+        let url = served["url"].as_str().unwrap();
+        assert!(served["event"] == "inspector" && url.starts_with("http://127.0.0.1:"), "{served}");
+        assert_eq!(running.line()["event"], "ready");
+        let (code, listed) = json_of(&["ls", "--json", "--at", url]);
+        // After the plugin of the command.
+        assert_eq!((code, &listed[1]["name"]), (0, &json!("p")), "{listed}");
+        let (code, refused) = json_of(&["call", "p", "x", "--json", "--at", url]);
+        assert!(code == 4 && refused.to_string().contains("read-only"), "{refused}");
+        let (code, refused) = json_of(&["ls", "--json", "--at", &format!("{url}x")]);
+        assert!(code == 3 && refused.to_string().contains("refuses the connection"), "{refused}");
+        running.signal("-INT");
+        assert_eq!(running.exit_code(), Some(0));
+    }
+
+    #[test]
+    fn a_plugin_with_the_name_of_the_inspector_is_a_mistake() {
+        let file = host_file("inspector.toml", "[plugins.inspector]\ncommand = \"./x\"\n");
+        let output = connector(&["run", "--inspect", file.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("give yours another name"), "{error}");
     }
 
     #[test]
