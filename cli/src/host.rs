@@ -45,10 +45,11 @@ pub(crate) struct Plugins {
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    // The engine accepts no shorter limits.
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.001);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "not a positive number".to_owned())
+        .ok_or_else(|| "not a number of at least 0.001".to_owned())
 }
 
 /// A plugin to register.
