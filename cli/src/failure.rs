@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use transport_ipc::ChildEnd;
 
 use crate::output::line;
+use crate::settings::in_words_of_the_command;
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,6 +23,9 @@ Exit codes:
   7  a replay differs from its recording
   8  this machine failed: the output cannot be written";
 
+/// The exit code for an error of a plugin's method.
+const PLUGIN: u8 = 1;
+
 /// What goes wrong, with the exit code for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -31,30 +35,40 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The texts of plugins stay as they came.
+    fn new(code: u8, error: Value) -> Failure {
+        match error {
+            Value::String(text) if code != PLUGIN => {
+                Failure { code, error: Value::String(in_words_of_the_command(&text)) }
+            }
+            error => Failure { code, error },
+        }
+    }
+
     pub(crate) fn usage(text: impl Into<String>) -> Failure {
-        Failure { code: 2, error: Value::String(text.into()) }
+        Failure::new(2, Value::String(text.into()))
     }
 
     pub(crate) fn unreachable(text: impl Into<String>) -> Failure {
-        Failure { code: 3, error: Value::String(text.into()) }
+        Failure::new(3, Value::String(text.into()))
     }
 
     pub(crate) fn refused(text: impl Into<String>) -> Failure {
-        Failure { code: 4, error: Value::String(text.into()) }
+        Failure::new(4, Value::String(text.into()))
     }
 
     pub(crate) fn late(text: impl Into<String>) -> Failure {
-        Failure { code: 5, error: Value::String(text.into()) }
+        Failure::new(5, Value::String(text.into()))
     }
 
     pub(crate) fn lost(text: impl Into<String>) -> Failure {
-        Failure { code: 6, error: Value::String(text.into()) }
+        Failure::new(6, Value::String(text.into()))
     }
 
     /// An error that an inspector answers: see docs/inspector-protocol.md.
     pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
         let code = match code {
-            "plugin" => 1,
+            "plugin" => PLUGIN,
             "arguments" | "request" => 2,
             "activation" => 3,
             "timedOut" | "cancelled" => 5,
@@ -62,8 +76,7 @@ impl Failure {
             _ => 4,
         };
         // One that is nested too deeply is shown as text.
-        let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
-        Failure { code, error }
+        Failure::new(code, serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned())))
     }
 
     /// What is wrong is neither with the command line nor with a plugin.
@@ -123,7 +136,7 @@ impl From<ActivateError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Failure {
         let code = match &error {
-            CallError::Plugin(_) => 1,
+            CallError::Plugin(_) => PLUGIN,
             CallError::Arguments(_) => 2,
             CallError::TimedOut(_) => 5,
             CallError::LinkLost(_) => 6,
@@ -133,7 +146,7 @@ impl From<CallError> for Failure {
         if let Some(end) = ChildEnd::of(&error) {
             return Failure::lost(with_stderr(error.to_string(), Some(end)));
         }
-        Failure { code, error: parsed(&error.to_payload()).unwrap_or_else(text) }
+        Failure::new(code, parsed(&error.to_payload()).unwrap_or_else(text))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use connector_core::{ConnectError, Engine, LinkEnd, LinkState, Plugin, PluginClient, PluginOptions, Registration};
+use connector_inspect::{Inspector, ServeError, ServeOptions};
 use futures_util::future::join_all;
 use transport_ipc::ChildEnd;
 
@@ -44,10 +45,11 @@ pub(crate) struct Plugins {
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    // The engine accepts no shorter limits.
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.001);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "not a positive number".to_owned())
+        .ok_or_else(|| "not a number of at least 0.001".to_owned())
 }
 
 /// A plugin to register.
@@ -210,6 +212,21 @@ impl Host {
         }
         engine.manager().activate(CALLER).await?;
         Ok(Host { engine, local, names, at_start, timeout })
+    }
+
+    /// Serves a page that shows the engine.
+    ///
+    /// # Errors
+    /// The port cannot be used, or a plugin has the page's name.
+    pub(crate) async fn inspect(&self, options: ServeOptions) -> Result<Inspector, Failure> {
+        let name = options.name.clone();
+        let served = connector_inspect::serve(&self.engine, options).await;
+        served.map_err(|error| match error {
+            ServeError::Register(_) if self.names.contains(&name) => {
+                Failure::usage(format!("the page acts as a plugin named {name}: give yours another name"))
+            }
+            error => Failure::usage(error.to_string()),
+        })
     }
 
     /// Activates every plugin, all at once. Returns their names with what failed.

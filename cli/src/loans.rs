@@ -9,6 +9,7 @@ use transport_ws::WsServerConfig;
 
 use crate::failure::{Failure, lines};
 use crate::nats::Nats;
+use crate::settings::in_words_of_the_command;
 
 /// A plugin to lend.
 pub(crate) struct Loan {
@@ -78,7 +79,7 @@ impl Loans {
 async fn report_end(plugin: String, borrower: String, serving: Serving) {
     let end = serving.await;
     if !matches!(end, LinkEnd::Disconnected) {
-        let text = format!("{plugin} is not lent to {borrower} any more: {end}");
+        let text = in_words_of_the_command(&format!("{plugin} is not lent to {borrower} any more: {end}"));
         let _ = writeln!(std::io::stderr(), "{}", lines(&text));
     }
 }

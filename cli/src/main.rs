@@ -15,6 +15,7 @@ mod nats;
 mod output;
 mod place;
 mod recording;
+mod settings;
 mod target;
 mod viewer;
 mod watch;

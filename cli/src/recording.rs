@@ -22,8 +22,8 @@ pub(crate) struct RecordTo {
 
 #[derive(Args)]
 pub(crate) struct Redaction {
-    /// A JSON pointer whose value is neither recorded nor shown by `open`, in arguments, results and errors: /*/password is the
-    /// member `password` of each argument. May be given several times.
+    /// A JSON pointer whose value is neither recorded nor shown in the page of `open` and `run --inspect`, in arguments, results
+    /// and errors: /*/password is the member `password` of each argument. May be given several times.
     #[arg(long, value_name = "POINTER", value_parser = pointer)]
     redact: Vec<String>,
 }

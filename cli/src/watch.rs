@@ -1,6 +1,6 @@
 //! An engine that a command watches: a running one, or one of its own, which it shows to itself by an inspector.
 
-use connector_inspect::{Inspector, ServeOptions, serve};
+use connector_inspect::{Inspector, ServeOptions};
 use futures_util::future::join_all;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Watch {
         let host = Host::new(target.plugins).await?;
         // Of records it needs none.
         let options = ServeOptions::default().recent(1, 1024);
-        let inspector = serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
+        let inspector = host.inspect(options).await?;
         let activated = join_all(host.at_start.iter().map(|name| inspector.activate(name))).await;
         let failed = activated.into_iter().find_map(Result::err).map(Failure::from);
         let mut viewer = Viewer::connect(inspector.url(), host.timeout).await?;

@@ -66,7 +66,7 @@ fn mistakes_name_the_line_and_the_remedy() {
         (with("[plugins.a.options]\nqueue_timeout = 10"), "4:17", "10 has no unit: give a time such as \"10s\""),
         (with("[plugins.a.options]\nmemory_limit = \"1 X\""), "4:16", "\"64MiB\""),
         (with("[plugins.a.options]\nqueue_length = -1"), "4:16", "give a whole number, 0 or more"),
-        (with("[plugins.a.options]\nqueue_length = 0"), "1:10", "PluginOptions::queue_length is 0"),
+        (with("[plugins.a.options]\nqueue_length = 0"), "1:10", "\"a\": queue_length is 0"),
         (with("token = \"x\""), "3:1", "did you mean \"token_env\"?"),
         (with("token_env = \"X\""), "3:13", "a token is for a plugin with a \"url\""),
         (with("channel = \"nod\""), "3:11", "did you mean \"node\"?"),
@@ -103,7 +103,7 @@ fn mistakes_name_the_line_and_the_remedy() {
         #[cfg(feature = "nats")]
         (with("nats = { prefix = \"p\" }"), "3:8", "give it a \"url\" such as nats://HOST:4222"),
         #[cfg(feature = "nats")]
-        (at_nats("prefix = \"a b\""), "2:7", "NatsConfig::prefix is \"a b\""),
+        (at_nats("prefix = \"a b\""), "2:7", "`prefix` is \"a b\""),
         #[cfg(feature = "nats")]
         (at_nats("user = \"u\""), "4:8", "give \"password_env\""),
         #[cfg(feature = "nats")]
@@ -154,7 +154,7 @@ fn mistakes_name_the_line_and_the_remedy() {
         #[cfg(feature = "nats")]
         (at_nats("choice = \"calle\""), "4:10", "did you mean \"caller\"?"),
         #[cfg(feature = "nats")]
-        (at_nats("choice = { argument = \"0\" }"), "1:10", "Choice::Argument"),
+        (at_nats("choice = { argument = \"0\" }"), "1:10", "`argument` of `choice`"),
         #[cfg(feature = "nats")]
         ("[plugins.a]\nurl = \"nats://\"".to_owned(), "2:7", "give its host, as in nats://HOST:4222"),
         #[cfg(feature = "nats")]
@@ -175,6 +175,7 @@ fn mistakes_name_the_line_and_the_remedy() {
             assert!(error.contains(&format!("mistake-{index}.toml:{position}")), "{text}: {error}");
             assert!(error.contains(remedy), "{text}: {error}");
             assert!(!error.contains("s3cret"), "{error}");
+            assert!(!error.contains("::"), "a name of the library: {error}");
         }
     }
     let output = connector(&["run", "no-such.toml"]);
@@ -252,6 +253,11 @@ for line in sys.stdin:
 
     impl Running {
         fn start(name: &str, keys: &str, args: &str) -> Running {
+            Running::start_with(&[], name, keys, args)
+        }
+
+        /// With options of the command.
+        fn start_with(options: &[&str], name: &str, keys: &str, args: &str) -> Running {
             let pid_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pid"));
             let script = host_file(&format!("{name}.py"), PLUGIN);
             let text = format!(
@@ -259,7 +265,7 @@ for line in sys.stdin:
             );
             let file = host_file(&format!("{name}.toml"), &text);
             let mut command = Command::new(env!("CARGO_BIN_EXE_connector"));
-            command.arg("run").arg(file).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
+            command.arg("run").args(options).arg(file).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
             let mut child = command.current_dir("/").spawn().unwrap();
             let lines = BufReader::new(child.stdout.take().unwrap());
             Running { child, lines, pid_file }
@@ -310,12 +316,40 @@ for line in sys.stdin:
 
     #[test]
     #[cfg_attr(not(has_python), ignore = "needs Python")]
+    fn an_inspector_shows_a_host_and_calls_nothing() {
+        let mut running = Running::start_with(&["--inspect"], "inspected", "", "");
+        let served = running.line();
+        let url = served["url"].as_str().unwrap();
+        assert!(served["event"] == "inspector" && url.starts_with("http://127.0.0.1:"), "{served}");
+        assert_eq!(running.line()["event"], "ready");
+        let (code, listed) = json_of(&["ls", "--json", "--at", url]);
+        // After the plugin of the command.
+        assert_eq!((code, &listed[1]["name"]), (0, &json!("p")), "{listed}");
+        let (code, refused) = json_of(&["call", "p", "x", "--json", "--at", url]);
+        assert!(code == 4 && refused.to_string().contains("read-only"), "{refused}");
+        let (code, refused) = json_of(&["ls", "--json", "--at", &format!("{url}x")]);
+        assert!(code == 3 && refused.to_string().contains("refuses the connection"), "{refused}");
+        running.signal("-INT");
+        assert_eq!(running.exit_code(), Some(0));
+    }
+
+    #[test]
+    fn a_plugin_with_the_name_of_the_inspector_is_a_mistake() {
+        let file = host_file("inspector.toml", "[plugins.inspector]\ncommand = \"./x\"\n");
+        let output = connector(&["run", "--inspect", file.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("give yours another name"), "{error}");
+    }
+
+    #[test]
+    #[cfg_attr(not(has_python), ignore = "needs Python")]
     fn a_plugin_that_stays_down_is_reported_and_the_host_runs_on() {
         let mut running = Running::start("down", "restart = \"never\"", ", \"ends\"");
         assert_eq!(running.line()["event"], "ready");
         let failed = running.line();
         assert_eq!((&failed["event"], &failed["plugin"]), (&json!("failed"), &json!("p")));
-        assert!(failed["error"].as_str().unwrap().contains("the link to p is lost"), "{failed}");
+        let error = failed["error"].as_str().unwrap();
+        assert!(error.contains("the link to p is lost") && error.contains("(`restart` is \"never\")"), "{failed}");
         running.signal("-INT");
         assert_eq!(running.exit_code(), Some(0));
     }

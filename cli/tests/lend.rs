@@ -94,6 +94,7 @@ fn a_plugin_is_lent_at_a_websocket_with_the_rules_at_home() {
     assert!(refused.contains("is not lent to the engine"), "{refused}");
     let (code, refused) = call("away.toml", &place.replace("SECRET", "OTHER"), "away", &["add", "1", "2"]);
     assert_eq!(code, Some(3), "{refused}");
+    assert!(refused.contains("compare --token, `token_env` in a host file,"), "{refused}");
     assert_eq!(home.stop(), Some(0));
 }
 

@@ -115,9 +115,11 @@ fn mistakes_name_their_remedy() {
         (&["ping", "--count", "0", "--plugin", "a=./x"], 2, "0 is not in 1..=100000"),
         (&["ping", "--plugin", "a=./no-such-program"], 3, "a: error: "),
         (&["call", "b", "m", "--plugin", "a=./x"], 4, "there is no plugin b; given are: a"),
-        (&["call", "a", "m", "--timeout", "0", "--plugin", "a=./x"], 2, "not a positive number"),
+        (&["call", "a", "m", "--timeout", "0", "--plugin", "a=./x"], 2, "not a number of at least 0.001"),
         (&["info", "--plugin", "a=./x", "--plugin", "b=./y"], 2, "name one of the plugins: a, b"),
         (&["call", "a", "m", "--plugin", "a=ws://127.0.0.1:9"], 3, "127.0.0.1:9"),
+        #[cfg(feature = "nats")]
+        (&["call", "a", "m", "--plugin", "a=nats://127.0.0.1:9"], 3, "start nats-server, or check its URL"),
         (&["open", "--no-browser", "nats://127.0.0.1:9"], 2, "give --plugin NAME=nats://…"),
     ] {
         let mut args = args.to_vec();

@@ -16,7 +16,8 @@ use conformance::{SCRIPT, Script, probe, run_script};
 use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
+use tokio::runtime::Runtime;
+use tokio::sync::{SetOnce, watch};
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
@@ -50,12 +51,29 @@ fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done
         false => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(program)) {
+    match runtime.map_err(Into::into).and_then(|runtime| run_while_read(runtime, program)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a program until it ends, or until [`report`] cannot write. Then the program is dropped, with the processes that it has started.
+fn run_while_read(runtime: Runtime, program: impl Future<Output = Done>) -> Done {
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = program => done,
+            _ = UNWRITTEN.wait() => Ok(()),
+        }
+    });
+    let Some(error) = UNWRITTEN.get() else { return done };
+    // It would wait for a thread that reads standard input.
+    runtime.shutdown_background();
+    match error.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(format!("cannot write to standard output: {error}").into()),
     }
 }
 
@@ -218,19 +236,18 @@ pub fn naming_the_option(error: impl Error) -> Box<dyn Error> {
     text.replace("WsServerConfig::token", "--token").into()
 }
 
+/// Why a line could not be written.
+static UNWRITTEN: SetOnce<std::io::Error> = SetOnce::const_new();
+
 /// Prints one line and flushes it, because the reader may wait for it.
 ///
-/// If the reader has closed the pipe, as `| head -1` does, the program ends quietly. Any other failure is an error of the
-/// program, which ends it as well.
+/// If the reader has closed the pipe, as `| head -1` does, the program ends quietly as soon as it waits. Any other failure is an error
+/// of the program, which ends it as well.
 pub fn report(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => {
-            eprintln!("error: cannot write to standard output: {error}");
-            std::process::exit(1)
-        }
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        // The first reason counts.
+        let _ = UNWRITTEN.set(error);
     }
 }
 

@@ -5,27 +5,39 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+#[cfg(feature = "nats")]
+#[path = "../../transport-nats/tests/common/broker.rs"]
+mod broker;
+
 /// The maximum number of lines of a program, including comments.
 const LINES: usize = 59;
 /// The time limit of each program.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Makes a test for each program, with the feature that it needs, if any.
+/// Makes a test for each program, with the feature that it needs, if any. Those after the semicolon have tests below.
 macro_rules! programs {
-    ($($name:ident $($feature:literal)?),* $(,)?) => {
-        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+    ($($name:ident $($feature:literal)?),* $(,)?; $($tested:ident),*) => {
+        const PROGRAMS: &[&str] = &[$(stringify!($name),)* $(stringify!($tested)),*];
         $(
             $(#[cfg(feature = $feature)])?
             #[tokio::test]
             async fn $name() {
-                prints_the_documented_output(stringify!($name)).await;
+                prints_the_documented_output(stringify!($name), &[]).await;
             }
         )*
     };
 }
 programs! {
     access, big_payloads, child "ipc", context, errors, events, hello, lending "ws", lifecycle, local_socket "ipc", lost_link "ipc",
-    policy, replicas "ws", services, socketio "socketio", stp "stp", thread "worker", websocket "ws",
+    policy, replicas "ws", services, socketio "socketio", stp "stp", thread "worker", websocket "ws"; nats
+}
+
+#[cfg(feature = "nats")]
+#[cfg_attr(not(has_nats), ignore = "needs a NATS server")]
+#[tokio::test]
+async fn nats() {
+    let broker = broker::Broker::start().unwrap();
+    prints_the_documented_output("nats", &[("NATS_URL", &broker.url())]).await;
 }
 
 fn source(name: &str) -> String {
@@ -53,11 +65,11 @@ fn promised(source: &str) -> String {
     block.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
 }
 
-async fn prints_the_documented_output(name: &str) {
+async fn prints_the_documented_output(name: &str, environment: &[(&str, &str)]) {
     let promised = promised(&source(name));
     assert!(!promised.is_empty(), "the documentation does not show the output");
     let mut program = tokio::process::Command::new(executable(name));
-    let output = program.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = program.envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(LIMIT, output).await.expect("it hangs").unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);

@@ -49,37 +49,6 @@ export function sync(parent, items, key, create, update = () => {}) {
   parent.known = next
 }
 
-/** A table: a heading for each column. Columns: `name`, `number` (aligned right), `show(cell, item)`. */
-export function table(label, columns, key, rowProperties = () => ({})) {
-  const body = h('tbody')
-  const header = columns.map(({ name, number, title }) => h('th', { scope: 'col', class: number && 'number', title }, name))
-  const element = h('table', {}, h('caption', { class: 'hidden' }, label), h('thead', {}, h('tr', {}, header)), body)
-  return {
-    element,
-    update(items) {
-      sync(
-        body,
-        items,
-        key,
-        item =>
-          h(
-            'tr',
-            rowProperties(item),
-            columns.map(({ number, mono }) =>
-              h('td', { class: [number && 'number', mono && 'mono'].filter(Boolean).join(' ') || undefined }),
-            ),
-          ),
-        (row, item) =>
-          columns.forEach(({ show }, index) => {
-            const cell = row.children[index]
-            const text = show(item, cell)
-            if (typeof text === 'string') setText(cell, text)
-          }),
-      )
-    },
-  }
-}
-
 /** Copies text, and says so on the button for a moment. */
 export async function copy(button, text) {
   const label = (button.dataset.label ??= button.textContent)

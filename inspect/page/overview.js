@@ -1,9 +1,10 @@
 // The view of the whole engine: figures, the picture of who calls whom, and what needs attention.
 import { RateChart } from './charts.js'
-import { h, icon, setAttribute, setText, sync, table } from './dom.js'
+import { h, icon, setAttribute, setText, sync } from './dom.js'
 import { Graph } from './graph.js'
 import { pluginUrl, showCondition } from './plugins.js'
 import { CONDITIONS, condition, edgeKey } from './store.js'
+import { table } from './table.js'
 import { clock, count, duration, exact, plural, rate, visible } from './text.js'
 
 /** Plugins in the picture, and rows of a table. */
@@ -17,6 +18,9 @@ const linked =
     if (!cell.firstChild) cell.append(link(name))
   }
 
+/** Why a link is down, or a plugin not active. */
+const reason = ({ link, error }) => link.text ?? error ?? ''
+
 /** A count; 0 is quiet. */
 function figure(cell, number, meaning = '') {
   setAttribute(cell, 'class', `number ${number ? meaning : 'quiet'}`)
@@ -28,47 +32,53 @@ export class Overview {
   #graph = new Graph()
   #chart = new RateChart()
   #figures = {}
-  #calls = table(
-    'Calls between plugins',
-    [
-      { name: 'From', show: linked('from') },
-      { name: 'To', show: linked('to') },
-      { name: 'Rate', number: true, show: edge => rate(edge.rate) },
-      { name: 'Running', number: true, show: (edge, cell) => figure(cell, edge.running) },
-      { name: 'Waiting', number: true, show: (edge, cell) => figure(cell, edge.waiting, 'wait') },
-      { name: 'Calls', number: true, show: edge => count(edge.calls) },
-      { name: 'Failed', number: true, show: (edge, cell) => figure(cell, edge.errors, 'bad') },
-      { name: 'Mean', number: true, title: 'Mean duration', show: edge => (edge.mean ? duration(edge.mean) : '–') },
-    ],
-    edgeKey,
-  )
-  #failures = table(
-    'Last failures',
-    [
+  #calls = table('Calls between plugins', {
+    columns: [
+      { name: 'From', by: edge => edge.from, show: linked('from') },
+      { name: 'To', by: edge => edge.to, show: linked('to') },
+      { name: 'Rate', number: true, by: edge => edge.rate, show: edge => rate(edge.rate) },
+      { name: 'Running', number: true, by: edge => edge.running, show: (edge, cell) => figure(cell, edge.running) },
+      { name: 'Waiting', number: true, by: edge => edge.waiting, show: (edge, cell) => figure(cell, edge.waiting, 'wait') },
+      { name: 'Calls', number: true, by: edge => edge.calls, show: edge => count(edge.calls) },
+      { name: 'Failed', number: true, by: edge => edge.errors, show: (edge, cell) => figure(cell, edge.errors, 'bad') },
       {
-        name: 'Plugin',
-        show: ({ name }, cell) => {
-          if (!cell.firstChild) cell.append(link(name))
-        },
+        name: 'Mean',
+        number: true,
+        title: 'Mean duration',
+        by: edge => edge.mean || undefined,
+        show: edge => (edge.mean ? duration(edge.mean) : '–'),
       },
-      { name: 'Method', mono: true, show: ({ lastError }) => visible(lastError.method, 80) },
-      { name: 'Caller', show: ({ lastError }) => visible(lastError.from, 80) },
-      { name: 'Error', show: ({ lastError }) => visible(lastError.text) },
-      { name: 'At', number: true, show: ({ lastError }) => clock(this.#store.wall(lastError.at)).slice(0, 8) },
     ],
-    ({ name }) => name,
-  )
-  #links = table(
-    'Links',
-    [
+    key: edgeKey,
+    max: MAX_ROWS,
+  })
+  #failures = table('Last failures', {
+    columns: [
+      { name: 'Plugin', by: ({ name }) => name, show: linked('name') },
       {
-        name: 'Plugin',
-        show: ({ name }, cell) => {
-          if (!cell.firstChild) cell.append(link(name))
-        },
+        name: 'Method',
+        mono: true,
+        by: ({ lastError }) => lastError.method,
+        show: ({ lastError }) => visible(lastError.method, 80),
       },
+      { name: 'Caller', by: ({ lastError }) => lastError.from, show: ({ lastError }) => visible(lastError.from, 80) },
+      { name: 'Error', by: ({ lastError }) => lastError.text, show: ({ lastError }) => visible(lastError.text) },
+      {
+        name: 'At',
+        number: true,
+        by: ({ lastError }) => lastError.at,
+        show: ({ lastError }) => clock(this.#store.wall(lastError.at)).slice(0, 8),
+      },
+    ],
+    key: ({ name }) => name,
+    max: MAX_ROWS,
+  })
+  #links = table('Links', {
+    columns: [
+      { name: 'Plugin', by: ({ name }) => name, show: linked('name') },
       {
         name: 'State',
+        by: plugin => CONDITIONS[condition(plugin)],
         show: (plugin, cell) => {
           if (!cell.firstChild) cell.append(h('span'), h('span'))
           showCondition(cell.firstChild, plugin)
@@ -92,17 +102,25 @@ export class Overview {
               ),
           ),
       },
-      { name: 'For', number: true, title: 'Time in this state', show: plugin => duration(this.#store.now - plugin.link.since) },
+      {
+        name: 'For',
+        number: true,
+        title: 'Time in this state',
+        by: plugin => -plugin.link.since,
+        show: plugin => duration(this.#store.now - plugin.link.since),
+      },
       {
         name: 'Tries',
         number: true,
         title: 'Failed attempts since the link was lost',
+        by: plugin => plugin.link.tries,
         show: plugin => (plugin.link.tries ? exact(plugin.link.tries) : ''),
       },
-      { name: 'Reason', show: plugin => visible(plugin.link.text ?? plugin.error ?? '', 200) },
+      { name: 'Reason', by: plugin => reason(plugin) || undefined, show: plugin => visible(reason(plugin), 200) },
     ],
-    ({ name }) => name,
-  )
+    key: ({ name }) => name,
+    max: MAX_ROWS,
+  })
 
   constructor(store) {
     this.#store = store
@@ -166,16 +184,16 @@ export class Overview {
     this.#chart.update(store.history)
     this.#picture()
     const edges = [...store.edges.values()].sort((a, b) => b.waiting - a.waiting || b.rate - a.rate || b.calls - a.calls)
-    this.#show('calls', this.#calls, edges.slice(0, MAX_ROWS))
+    this.#show('calls', this.#calls, edges)
     const failures = store.sorted
       .filter(({ statistics }) => statistics?.lastError)
       .map(({ name, statistics }) => ({ name, lastError: statistics.lastError }))
-    this.#show('failures', this.#failures, failures.sort((a, b) => b.lastError.at - a.lastError.at).slice(0, MAX_ROWS))
+    this.#show('failures', this.#failures, failures.sort((a, b) => b.lastError.at - a.lastError.at))
     const order = { down: 0, connecting: 1, failed: 2, up: 3, inactive: 4 }
     const links = store.sorted
       .filter(({ link }) => link)
       .sort((a, b) => order[condition(a)] - order[condition(b)] || b.link.since - a.link.since)
-    this.#show('links', this.#links, links.slice(0, MAX_ROWS))
+    this.#show('links', this.#links, links)
   }
 
   #show(id, { update }, items) {

@@ -1,17 +1,19 @@
 // The view of one plugin: its methods, a form to call them, its events, its link and its profile.
 import { CallForm } from './call.js'
 import { LatencyChart } from './charts.js'
-import { h, icon, setAttribute, setText, sync, table } from './dom.js'
+import { h, icon, setAttribute, setText, sync } from './dom.js'
 import { Events } from './events.js'
 import { jsonView } from './json.js'
 import { pluginUrl, showCondition } from './plugins.js'
 import { CONDITIONS, condition } from './store.js'
+import { table } from './table.js'
 import { clock, count, duration, exact, plural, visible } from './text.js'
 
 /** The interval of requests for details, in milliseconds. */
 const INTERVAL = 1000
-/** Methods in the table; the search finds the others. */
+/** Rows of the tables; the search finds the other methods. */
 const MAX_METHODS = 200
+const MAX_CALLERS = 30
 
 export class PluginView {
   #connection
@@ -170,7 +172,7 @@ export class PluginView {
     const known = this.#details?.methods ?? []
     const shown = this.#needle ? known.filter(({ name }) => name.toLowerCase().includes(this.#needle)) : known
     this.#form.suggest(known.filter(({ exposed }) => exposed).map(({ name }) => name))
-    this.table.update(shown.slice(0, MAX_METHODS))
+    this.table.update(shown)
     setAttribute(this.search, 'hidden', known.length < 8)
     setText(
       this.found,
@@ -198,7 +200,7 @@ export class PluginView {
         : '',
     )
     setAttribute(this.lastError, 'hidden', !chosen.lastError)
-    this.callers.update((chosen.callers ?? []).slice(0, 30))
+    this.callers.update(chosen.callers ?? [])
   }
 
   #links({ link }) {
@@ -249,12 +251,12 @@ export class PluginView {
       },
     })
     this.found = h('p', { class: 'quiet' })
-    this.table = table(
-      'Methods',
-      [
+    this.table = table('Methods', {
+      columns: [
         {
           name: 'Method',
           mono: true,
+          by: ({ name }) => name,
           show: ({ name, exposed }, cell) => {
             if (!cell.firstChild)
               cell.append(
@@ -273,10 +275,11 @@ export class PluginView {
               )
           },
         },
-        { name: 'Calls', number: true, show: ({ calls }) => (calls ? count(calls) : '–') },
+        { name: 'Calls', number: true, by: ({ calls }) => calls, show: ({ calls }) => (calls ? count(calls) : '–') },
         {
           name: 'Failed',
           number: true,
+          by: ({ errors }) => errors,
           show: ({ errors }, cell) => {
             setAttribute(cell, 'class', errors ? 'number bad' : 'number')
             return errors ? count(errors) : ''
@@ -286,33 +289,36 @@ export class PluginView {
           name: 'Now',
           number: true,
           title: 'Running and waiting',
+          by: ({ running, waiting }) => (running || 0) + (waiting || 0),
           show: ({ running, waiting }, cell) => {
             setAttribute(cell, 'class', waiting ? 'number wait' : 'number')
             return [running && `${count(running)} run`, waiting && `${count(waiting)} wait`].filter(Boolean).join(', ')
           },
         },
-        { name: 'Median', number: true, show: ({ p50 }) => (p50 ? duration(p50) : '') },
-        { name: '99 %', number: true, show: ({ p99 }) => (p99 ? duration(p99) : '') },
-        { name: 'Max', number: true, show: ({ max }) => (max ? duration(max) : '') },
+        { name: 'Median', number: true, by: ({ p50 }) => p50 || undefined, show: ({ p50 }) => (p50 ? duration(p50) : '') },
+        { name: '99 %', number: true, by: ({ p99 }) => p99 || undefined, show: ({ p99 }) => (p99 ? duration(p99) : '') },
+        { name: 'Max', number: true, by: ({ max }) => max || undefined, show: ({ max }) => (max ? duration(max) : '') },
       ],
-      ({ name }) => name,
-      ({ name }) => ({ 'data-method': name }),
-    )
-    this.callers = table(
-      'Callers',
-      [
+      key: ({ name }) => name,
+      max: MAX_METHODS,
+      rowProperties: ({ name }) => ({ 'data-method': name }),
+    })
+    this.callers = table('Callers', {
+      columns: [
         {
           name: 'Caller',
+          by: ({ name }) => name,
           show: ({ name }, cell) => {
             if (!cell.firstChild) cell.append(h('a', { class: 'name', href: pluginUrl(name) }, visible(name, 80)))
           },
         },
-        { name: 'Calls', number: true, show: ({ calls }) => count(calls) },
-        { name: 'Failed', number: true, show: ({ errors }) => (errors ? count(errors) : '') },
-        { name: 'Mean', number: true, show: ({ mean }) => (mean ? duration(mean) : '') },
+        { name: 'Calls', number: true, by: ({ calls }) => calls, show: ({ calls }) => count(calls) },
+        { name: 'Failed', number: true, by: ({ errors }) => errors, show: ({ errors }) => (errors ? count(errors) : '') },
+        { name: 'Mean', number: true, by: ({ mean }) => mean || undefined, show: ({ mean }) => (mean ? duration(mean) : '') },
       ],
-      ({ name }) => name,
-    )
+      key: ({ name }) => name,
+      max: MAX_CALLERS,
+    })
     this.latencyTitle = h('h3')
     this.lastError = h('p', { class: 'failure' })
     this.latency = h(

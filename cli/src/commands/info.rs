@@ -11,6 +11,7 @@ use crate::completion;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::output::{line, print};
+use crate::settings::in_words_of_the_command;
 use crate::target::Target;
 use crate::viewer::Viewer;
 
@@ -72,7 +73,7 @@ async fn profile_of(host: Host, plugin: Option<String>) -> Result<ProfileAndLink
     let name = chosen(plugin, host.names.iter().map(String::as_str))?;
     host.activate(&name).await?;
     let profile = host.engine.manager().profile(&name).and_then(|profile| serde_json::to_value(profile).ok());
-    let state = host.engine.link_state(&name).map(|state| state.borrow().to_string());
+    let state = host.engine.link_state(&name).map(|state| in_words_of_the_command(&state.borrow().to_string()));
     host.close().await;
     Ok((profile.unwrap_or_default(), state))
 }

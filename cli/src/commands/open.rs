@@ -50,8 +50,7 @@ impl Open {
         let capture = Capture::new().redact(recording.redacted());
         let recorder = recording.start(&host.engine)?;
         let options = ServeOptions::default().port(port).allow_calls(true).capture(capture);
-        let inspector =
-            connector_inspect::serve(&host.engine, options).await.map_err(|error| Failure::usage(error.to_string()))?;
+        let inspector = host.inspect(options).await?;
         let outcome = tokio::select! {
             biased;
             () = &mut stop => Ok(()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use clap::{Args, ValueHint};
+use connector_inspect::{Capture, ServeOptions};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
@@ -19,12 +20,17 @@ use crate::recording::{self, RecordTo};
 /// Runs the plugins of a host file in an engine, until it is interrupted.
 ///
 /// docs/host-file.md describes the file. The command prints a line for each plugin that it lends to another engine, one when all
-/// plugins are active, and one for each whose link is lost for good; a plugin that cannot be activated ends it. Ctrl-C and SIGTERM end it gracefully, and a second one at once.
+/// plugins are active, and one for each whose link is lost for good; a plugin that cannot be activated ends it. Ctrl-C and SIGTERM
+/// end it gracefully, and a second one at once.
 #[derive(Args)]
 pub(crate) struct Run {
     /// The host file.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
+    /// Shows the engine in a page on this machine, at a free port or at PORT, and prints its URL. The URL contains a token, whose
+    /// holder sees what the plugins exchange, and cannot call them.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    inspect: Option<u16>,
     #[command(flatten)]
     recording: RecordTo,
 }
@@ -34,7 +40,16 @@ impl Run {
         let no_signals = |error| Failure::usage(format!("cannot wait for Ctrl-C: {error}"));
         let mut stop = pin!(interrupted().map_err(no_signals)?);
         let (host, loans) = Host::of_file(&self.file).await?;
+        let capture = Capture::new().redact(self.recording.redacted());
         let recorder = self.recording.start(&host.engine)?;
+        let inspector = match self.inspect {
+            None => None,
+            Some(port) => {
+                let served = host.inspect(ServeOptions::default().port(port).capture(capture)).await?;
+                show(served.url(), json)?;
+                Some(served)
+            }
+        };
         let loans = Loans::serve(&host.engine, loans).await?;
         let outcome = tokio::select! {
             biased;
@@ -44,6 +59,9 @@ impl Run {
         let again = interrupted().map_err(no_signals)?;
         let close = async {
             loans.close().await;
+            if let Some(inspector) = inspector {
+                inspector.close().await;
+            }
             host.close().await;
         };
         tokio::select! {
@@ -53,6 +71,14 @@ impl Run {
         recording::finish(recorder)?;
         outcome
     }
+}
+
+/// Prints where the page is.
+fn show(url: &str, json: bool) -> Result<(), Failure> {
+    print(match json {
+        true => line(&json!({ "event": "inspector", "url": url }).to_string()),
+        false => line(&format!("the inspector is at {url}")),
+    })
 }
 
 /// Ends with an error only.

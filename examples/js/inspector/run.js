@@ -6,7 +6,13 @@ const { Inspected } = require('./host')
 const { Viewer } = require('./viewer')
 const { screenshots } = require('./screenshots')
 
-const TESTS = { ...require('./calls'), ...require('./messages'), ...require('./connections'), ...require('./appearance') }
+const TESTS = {
+  ...require('./calls'),
+  ...require('./tables'),
+  ...require('./messages'),
+  ...require('./connections'),
+  ...require('./appearance'),
+}
 
 /** What a test uses: hosts and pages, which end with it. */
 class Tools {

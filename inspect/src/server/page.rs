@@ -23,6 +23,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("store.js", JS, include_str!("../../page/store.js")),
     ("stream.js", JS, include_str!("../../page/stream.js")),
     ("style.css", CSS, include_str!("../../page/style.css")),
+    ("table.js", JS, include_str!("../../page/table.js")),
     ("text.js", JS, include_str!("../../page/text.js")),
     ("uPlot.LICENSE", TEXT, include_str!("../../page/uPlot.LICENSE")),
     ("uPlot.iife.min.js", JS, include_str!("../../page/uPlot.iife.min.js")),
