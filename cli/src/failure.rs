@@ -52,8 +52,8 @@ impl Failure {
     }
 
     /// An error that an inspector answers: see docs/inspector-protocol.md.
-    pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
-        let code = match code {
+    pub(crate) fn of_code(kind: &str, error: &RawValue) -> Failure {
+        let code = match kind {
             "plugin" => 1,
             "arguments" | "request" => 2,
             "activation" => 3,
@@ -63,7 +63,10 @@ impl Failure {
         };
         // One that is nested too deeply is shown as text.
         let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
-        Failure { code, error }
+        match (kind, &error) {
+            ("timedOut", Value::String(text)) => Failure::late(with_limit(text)),
+            _ => Failure { code, error },
+        }
     }
 
     /// What is wrong is neither with the command line nor with a plugin.
@@ -129,12 +132,25 @@ impl From<CallError> for Failure {
             CallError::LinkLost(_) => 6,
             _ => 4,
         };
+        if let CallError::TimedOut(text) = &error {
+            return Failure::late(with_limit(text));
+        }
         let text = || Value::String(error.to_string());
         if let Some(end) = ChildEnd::of(&error) {
             return Failure::lost(with_stderr(error.to_string(), Some(end)));
         }
         Failure { code, error: parsed(&error.to_payload()).unwrap_or_else(text) }
     }
+}
+
+/// The text of a call that took too long, with the limit that ended it and how to raise that.
+fn with_limit(text: &str) -> String {
+    // The published engine's text names none.
+    let limit = match text.starts_with("[TIMEOUT] ") {
+        true => "it ran for longer than the plugin's own limit: raise its \"queue_timeout\" in the host file",
+        false => "raise it with --timeout",
+    };
+    format!("{text}; {limit}")
 }
 
 /// A program that could not be started, or has ended before it was active, in the words of the command line.
@@ -175,7 +191,20 @@ pub(crate) fn parsed(payload: &Payload) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::EXIT_CODES;
+    use connector_core::CallError;
+
+    use super::{EXIT_CODES, Failure};
+
+    #[test]
+    fn a_call_that_takes_too_long_names_its_limit() {
+        for (text, limit) in [
+            ("[TIMEOUT] Timeout for call work from connector", "raise its \"queue_timeout\" in the host file"),
+            ("work of plugin did not complete within the caller's limit of 1s", "raise it with --timeout"),
+        ] {
+            let shown = Failure::from(CallError::TimedOut(text.to_owned())).text();
+            assert!(shown.starts_with(text) && shown.ends_with(limit), "{shown}");
+        }
+    }
 
     #[test]
     fn the_documentation_has_every_exit_code() {
