@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use conformance::{SCRIPT, Script, probe, run_script};
-use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
+use conformance::{SCRIPT, Script, run_script};
+use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Plugin, Registration, connect};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -146,13 +146,14 @@ fn failed_activation(steps: &[Value], line: &str) -> Option<String> {
     })
 }
 
-/// Serves the plugin `probe` to every engine that connects, prints a line for each connection and its end, and stops
+/// Serves a plugin to every engine that connects, prints a line for each connection and its end, and stops
 /// gracefully when it is interrupted. Without the lines it would be [`connector_core::serve`] with
 /// [`until`](connector_core::Serving::until).
 ///
 /// If `cut_after` is given, each connection is cut after that time, without a close.
 pub async fn serve_and_report(
     mut server: impl ClientConnector,
+    plugin: impl Fn() -> Plugin,
     cut_after: Option<Duration>,
     closed: fn(&LinkEnd) -> Value,
 ) -> Done {
@@ -164,7 +165,7 @@ pub async fn serve_and_report(
             () = &mut interrupted => break,
         };
         report(serde_json::json!({ "event": "connection" }));
-        let (client, session) = connect(link, probe(), ClientConfig::default());
+        let (client, session) = connect(link, plugin(), ClientConfig::default());
         let mut stopping = stopping.clone();
         while sessions.try_join_next().is_some() {}
         sessions.spawn(async move {
