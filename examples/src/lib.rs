@@ -26,7 +26,7 @@ pub use self::show::Show;
 pub type Done = Result<(), Box<dyn Error>>;
 
 /// Runs a program to its end, on as many threads as there are processors. Traces go to stderr: warnings by default,
-/// otherwise as `RUST_LOG` says.
+/// without those of async-nats, otherwise as `RUST_LOG` says.
 pub fn run(program: impl Future<Output = Done>) -> ExitCode {
     run_on(true, program)
 }
@@ -42,7 +42,9 @@ pub fn run_quietly(traces: &str, program: impl Future<Output = Done>) -> ExitCod
 }
 
 fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(traces));
+    // async-nats traces what these programs print, or what a plugin's link says.
+    let default = || EnvFilter::new(format!("{traces},async_nats=off"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
     let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     to_stderr.with_env_filter(filter).init();
     let mut builder = match many_threads {

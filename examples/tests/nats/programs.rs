@@ -104,6 +104,17 @@ async fn a_plugin_that_is_given_its_name_is_not_warned_of_it() {
     assert_eq!(stderr(program), "");
 }
 
+#[test]
+fn a_refused_login_is_said_once() {
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refused-login.conf");
+    std::fs::write(&config, "authorization { user: host, password: hunter2 }").unwrap();
+    let broker = Broker::with_config(config).unwrap();
+    let mut program = piped(Command::new(NATS_PLUGIN).args(["--server", &broker.url()]));
+    program.wait().unwrap();
+    let said = stderr(program);
+    assert!(said.starts_with("error: ") && said.contains("does not accept") && said.lines().count() == 1, "{said}");
+}
+
 /// Noticed long before an idle peer would be probed.
 #[tokio::test]
 async fn a_killed_replica_costs_its_calls_and_the_next_replica_serves() {
