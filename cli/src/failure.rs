@@ -66,8 +66,8 @@ impl Failure {
     }
 
     /// An error that an inspector answers: see docs/inspector-protocol.md.
-    pub(crate) fn of_code(code: &str, error: &RawValue) -> Failure {
-        let code = match code {
+    pub(crate) fn of_code(kind: &str, error: &RawValue) -> Failure {
+        let code = match kind {
             "plugin" => PLUGIN,
             "arguments" | "request" => 2,
             "activation" => 3,
@@ -76,7 +76,11 @@ impl Failure {
             _ => 4,
         };
         // One that is nested too deeply is shown as text.
-        Failure::new(code, serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned())))
+        let error = serde_json::from_str(error.get()).unwrap_or_else(|_| Value::String(error.get().to_owned()));
+        match (kind, &error) {
+            ("timedOut", Value::String(text)) => Failure::late(with_limit(text)),
+            _ => Failure::new(code, error),
+        }
     }
 
     /// What is wrong is neither with the command line nor with a plugin.
@@ -138,7 +142,7 @@ impl From<CallError> for Failure {
         let code = match &error {
             CallError::Plugin(_) => PLUGIN,
             CallError::Arguments(_) => 2,
-            CallError::TimedOut(_) => 5,
+            CallError::TimedOut(text) => return Failure::late(with_limit(text)),
             CallError::LinkLost(_) => 6,
             _ => 4,
         };
@@ -148,6 +152,16 @@ impl From<CallError> for Failure {
         }
         Failure::new(code, parsed(&error.to_payload()).unwrap_or_else(text))
     }
+}
+
+/// The text of a call that took too long, with the limit that ended it and how to raise that.
+fn with_limit(text: &str) -> String {
+    // The published engine's text names none.
+    let limit = match text.starts_with("[TIMEOUT] ") {
+        true => "it ran for longer than the plugin's own limit: raise its \"queue_timeout\" in the host file",
+        false => "raise it with --timeout",
+    };
+    format!("{text}; {limit}")
 }
 
 /// A program that could not be started, or has ended before it was active, in the words of the command line.
@@ -188,7 +202,20 @@ pub(crate) fn parsed(payload: &Payload) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::EXIT_CODES;
+    use connector_core::CallError;
+
+    use super::{EXIT_CODES, Failure};
+
+    #[test]
+    fn a_call_that_takes_too_long_names_its_limit() {
+        for (text, limit) in [
+            ("[TIMEOUT] Timeout for call work from connector", "raise its \"queue_timeout\" in the host file"),
+            ("work of plugin did not complete within the caller's limit of 1s", "raise it with --timeout"),
+        ] {
+            let shown = Failure::from(CallError::TimedOut(text.to_owned())).text();
+            assert!(shown.starts_with(text) && shown.ends_with(limit), "{shown}");
+        }
+    }
 
     #[test]
     fn the_documentation_has_every_exit_code() {

@@ -36,11 +36,26 @@ impl Nats {
         Ok(replicas.choice(self.choice.clone()).idempotent(self.idempotent.clone()).into())
     }
 
-    /// With a prefix for this borrower alone. `None` if its name cannot be part of one.
-    pub(crate) fn for_borrower(&self, borrower: &str) -> Option<Nats> {
-        let mut nats = self.clone();
+    /// With a prefix for this borrower alone.
+    ///
+    /// # Errors
+    /// The borrower's name cannot be part of one, or there is another prefix already. Two lenders that have different ones
+    /// would meet under that of the borrower, and each would receive the other's calls.
+    pub(crate) fn for_borrower(&self, borrower: &str) -> Result<Nats, String> {
+        let (mut nats, own) = (self.clone(), &self.config.prefix);
+        if *own != Nats::default().config.prefix {
+            return Err(format!(
+                "[nats] sets the prefix \"{own}\", and lent plugins are not served under it: set \"prefix\" in \"nats\" of the \
+                 loan, and the same at the borrower, for example \"lent.{own}.{borrower}\""
+            ));
+        }
         nats.config.prefix = format!("lent.{borrower}");
-        NatsConnector::url("any", &nats.config).is_ok().then_some(nats)
+        match NatsConnector::url("any", &nats.config) {
+            Ok(_) => Ok(nats),
+            Err(_) => Err("the name is part of the prefix \"lent.NAME\": give one of the characters A-Z a-z 0-9 _ - in \"to\", or \
+                           set \"prefix\" in \"nats\""
+                .to_owned()),
+        }
     }
 
     /// Serves a plugin at this server. Returns its URL as well.

@@ -14,8 +14,10 @@ impl Nats {
         Err(NOT_BUILT.to_owned())
     }
 
-    pub(crate) fn for_borrower(&self, _: &str) -> Option<Nats> {
-        Some(self.clone())
+    /// # Errors
+    /// Never.
+    pub(crate) fn for_borrower(&self, _: &str) -> Result<Nats, String> {
+        Ok(self.clone())
     }
 
     /// # Errors

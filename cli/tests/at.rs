@@ -6,8 +6,9 @@ use std::future::pending;
 use std::net::Ipv6Addr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use connector_core::{Context, Engine, Plugin, PluginClient};
+use connector_core::{Context, Engine, Plugin, PluginClient, PluginOptions, Registration};
 use connector_inspect::{Inspector, ServeOptions, serve};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -82,7 +83,16 @@ async fn a_running_engine_is_listed_and_called() {
     let (code, failed) = running.json(&["call", "calc", "divide", "1", "0"]).await;
     assert_eq!((code, failed), (1, json!({ "error": "cannot divide by zero" })));
     assert_eq!(running.json(&["call", "calc", "nothing"]).await.0, 4);
-    assert_eq!(running.json(&["call", "calc", "late", "--timeout", "0.2"]).await.0, 5);
+    let (code, late) = running.json(&["call", "calc", "late", "--timeout", "0.2"]).await;
+    let late = late["error"].as_str().unwrap();
+    assert!(code == 5 && late.ends_with("; raise it with --timeout"), "{late}");
+    let slow = Plugin::new("slow").method("late", pending::<()>);
+    let limited = PluginOptions::default().queue_timeout(Duration::from_millis(100));
+    running.engine.register(Registration::from(slow).options(limited)).unwrap();
+    let (code, late) = running.json(&["call", "slow", "late"]).await;
+    let late = late["error"].as_str().unwrap();
+    assert!(code == 5 && late.starts_with("[TIMEOUT] ") && late.contains("queue_timeout"), "{late}");
+    running.engine.remove("slow").await;
     let many = Plugin::new("many");
     let many = (0..300).fold(many, |many, number| many.method(&format!("method{number}"), || async { 1 }));
     running.engine.register(many).unwrap();
@@ -115,7 +125,7 @@ async fn events_of_a_running_engine_are_printed() {
     let emitting = async {
         loop {
             running.app.call::<()>("calc", "tick", ()).await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let output = tokio::select! {
@@ -205,7 +215,7 @@ async fn a_command_ends_with_the_engine_that_it_watches() {
     });
     while listened.try_recv().is_err() && !listening.is_finished() {
         running.app.call::<()>("calc", "tick", ()).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     running.inspector.close().await;
     let output = listening.await.unwrap();

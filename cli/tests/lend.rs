@@ -157,6 +157,12 @@ fn mistakes_name_the_line_and_the_remedy() {
         ("plugin = \"a\"\nto = \"a b\"\nurl = \"nats://h:1\"", "5:6", "or set \"prefix\" in \"nats\""),
         #[cfg(feature = "nats")]
         (
+            "plugin = \"a\"\nto = \"away\"\nurl = \"nats://h:1\"\n[nats]\nprefix = \"site\"",
+            "5:6",
+            "set \"prefix\" in \"nats\" of the loan, and the same at the borrower, for example \"lent.site.away\"",
+        ),
+        #[cfg(feature = "nats")]
+        (
             "plugin = \"a\"\nto = \"away\"\nurl = \"nats://u:s3cret@h:1\"\ntoken_env = \"SECRET\"",
             "7:13",
             "one login is enough",

@@ -84,7 +84,7 @@ pub use delay::delayed_tcp;
 pub use failure::Failure;
 pub use fixture::{Control, Endpoints, Fixture, FixtureError, Memory, Observed};
 pub use memory::{MemoryClient, MemoryPlugin, Switch, memory, memory_pair};
-pub use probe::{engine_with, local, probe};
+pub use probe::{engine_with, local, probe, probe_named};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use proxy::Proxy;
 pub use script::{EXPECTED, SCRIPT, Script, ScriptError, run_script};

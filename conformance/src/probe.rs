@@ -50,9 +50,14 @@ pub async fn engine_with(plugin: Plugin) -> (Engine, PluginClient) {
 ///
 /// Each probe records its own events: make one for each engine.
 pub fn probe() -> Plugin {
+    probe_named("probe")
+}
+
+/// As [`probe`], under another name.
+pub fn probe_named(name: &str) -> Plugin {
     let recorder = Recorder::default();
     let (watches, watches_once, watched) = (recorder.clone(), recorder.clone(), recorder);
-    Plugin::new("probe")
+    Plugin::new(name)
         .method("echo", echo)
         .method("add", add)
         .method("fail", |message: Rest| async move { Err::<(), _>(error(&message)) })

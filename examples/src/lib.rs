@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use conformance::{SCRIPT, Script, probe, run_script};
-use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Registration, connect};
+use conformance::{SCRIPT, Script, run_script};
+use connector_core::{ClientConfig, ClientConnector, Engine, LinkEnd, Plugin, Registration, connect};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
@@ -27,7 +27,7 @@ pub use self::show::Show;
 pub type Done = Result<(), Box<dyn Error>>;
 
 /// Runs a program to its end, on as many threads as there are processors. Traces go to stderr: warnings by default,
-/// otherwise as `RUST_LOG` says.
+/// without those of async-nats, otherwise as `RUST_LOG` says.
 pub fn run(program: impl Future<Output = Done>) -> ExitCode {
     run_on(true, program)
 }
@@ -43,7 +43,9 @@ pub fn run_quietly(traces: &str, program: impl Future<Output = Done>) -> ExitCod
 }
 
 fn run_with(traces: &str, many_threads: bool, program: impl Future<Output = Done>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(traces));
+    // async-nats traces what these programs print, or what a plugin's link says.
+    let default = || EnvFilter::new(format!("{traces},async_nats=off"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
     let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     to_stderr.with_env_filter(filter).init();
     let mut builder = match many_threads {
@@ -164,13 +166,14 @@ fn failed_activation(steps: &[Value], line: &str) -> Option<String> {
     })
 }
 
-/// Serves the plugin `probe` to every engine that connects, prints a line for each connection and its end, and stops
+/// Serves a plugin to every engine that connects, prints a line for each connection and its end, and stops
 /// gracefully when it is interrupted. Without the lines it would be [`connector_core::serve`] with
 /// [`until`](connector_core::Serving::until).
 ///
 /// If `cut_after` is given, each connection is cut after that time, without a close.
 pub async fn serve_and_report(
     mut server: impl ClientConnector,
+    plugin: impl Fn() -> Plugin,
     cut_after: Option<Duration>,
     closed: fn(&LinkEnd) -> Value,
 ) -> Done {
@@ -182,7 +185,7 @@ pub async fn serve_and_report(
             () = &mut interrupted => break,
         };
         report(serde_json::json!({ "event": "connection" }));
-        let (client, session) = connect(link, probe(), ClientConfig::default());
+        let (client, session) = connect(link, plugin(), ClientConfig::default());
         let mut stopping = stopping.clone();
         while sessions.try_join_next().is_some() {}
         sessions.spawn(async move {

@@ -272,7 +272,8 @@ fn decoded(part: &str) -> String {
     percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-fn shown(servers: &[String]) -> String {
+/// Without users and passwords.
+pub(crate) fn shown(servers: &[String]) -> String {
     servers.iter().map(|server| redacted_url(server)).collect::<Vec<_>>().join(", ")
 }
 

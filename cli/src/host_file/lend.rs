@@ -39,13 +39,8 @@ impl LendTable {
         let token = super::token(self.token_env.as_ref(), &url, self.nats.as_ref(), source)?;
         let place = match (url, &self.nats) {
             (Url::Nats(server), table) => {
-                let prefixed = || {
-                    nats.for_borrower(self.to.get_ref()).ok_or_else(|| {
-                        let hint = "the name is part of the prefix \"lent.NAME\": give one of the characters A-Z a-z 0-9 _ - in \
-                                    \"to\", or set \"prefix\" in \"nats\"";
-                        source.error(self.to.span(), hint)
-                    })
-                };
+                let prefixed =
+                    || nats.for_borrower(self.to.get_ref()).map_err(|error| source.error(self.to.span(), error));
                 let nats = match table.as_ref().map(Spanned::get_ref) {
                     Some(table) if table.has_prefix() => table.apply(nats, source)?,
                     Some(table) => table.apply(&prefixed()?, source)?,

@@ -18,7 +18,7 @@ use crate::sync::lock;
 use crate::wire::{Name, Payload};
 
 /// The single subscription per listener and event made by `on` and `once`, as in the published engine.
-const PUBLISHED: u64 = 0;
+pub(super) const PUBLISHED: u64 = 0;
 
 /// When an emitter has this many events, one without subscribers is evicted to make room for a new one.
 const MAX_EVENTS: usize = 4096;

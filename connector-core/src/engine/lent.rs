@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bounds::MAX_NAME;
 use super::entry::{Entry, Status};
+use super::events::PUBLISHED;
 use super::lifecycle::Change;
 use super::location::Location;
 use super::options::PluginOptions;
@@ -203,12 +204,10 @@ impl LentSession {
     pub(crate) fn listened(&self, event: &Name, callback: Option<Callback>) {
         let plugin = &self.lent.plugin;
         let (Ok(engine), Ok(guest)) = (self.engine("on"), self.guest(MANAGER)) else { return };
-        let is_subscribed = lock(&guest.listens_to).keys().any(|(_, subscribed, _)| subscribed == event);
-        let done = match callback {
-            Some(_) if is_subscribed => Ok(()),
-            Some(callback) => engine.listen(&guest, plugin, event, false, callback),
-            None => engine.unlisten(&guest, plugin, event),
-        };
+        let Some(callback) = callback else { return engine.end_subscription(&guest, plugin, event, PUBLISHED) };
+        let subscription = (plugin.clone(), event.clone(), PUBLISHED);
+        let is_subscribed = lock(&guest.listens_to).contains_key(&subscription);
+        let done = if is_subscribed { Ok(()) } else { engine.listen(&guest, plugin, event, false, callback) };
         if let Err(refusal) = done {
             guest.warn(|borrower, left_out| {
                 let refusal = Excerpt::new(refusal);

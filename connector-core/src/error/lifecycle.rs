@@ -97,7 +97,8 @@ pub enum ActivateError {
     Connect {
         /// The plugin.
         name: String,
-        /// The URL after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it.
+        /// The URL after `transform_url`, as [`redacted_url`](crate::redacted_url()) shows it. If no replica has been found,
+        /// [where they are looked for](crate::Places::searched).
         url: String,
         /// Why the last attempt failed.
         error: ConnectError,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use conformance::probe_named;
 use examples::{Done, report, serve_and_report};
 use serde_json::json;
 use transport_nats::{NatsConfig, NatsServer};
@@ -31,5 +32,6 @@ async fn serve(Args { server, name, replica }: Args) -> Done {
     config.replica = replica;
     let server = NatsServer::bind(&name, config).await?;
     report(json!({ "event": "ready", "url": server.url(), "replica": server.replica() }));
-    serve_and_report(server, None, |end| json!({ "event": "close", "reason": end.to_string() })).await
+    serve_and_report(server, || probe_named(&name), None, |end| json!({ "event": "close", "reason": end.to_string() }))
+        .await
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use conformance::probe;
 use examples::{Done, Listen, report, serve_and_report};
 use serde_json::json;
 use transport_socketio::{SocketIoServer, SocketIoServerConfig};
@@ -24,5 +25,5 @@ async fn serve(Args { listen }: Args) -> Done {
         listen.allow_origin.into_iter().fold(SocketIoServerConfig::default(), SocketIoServerConfig::allow_origin);
     let server = SocketIoServer::bind(("127.0.0.1", listen.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
-    serve_and_report(server, None, |end| json!({ "event": "close", "reason": end.to_string() })).await
+    serve_and_report(server, probe, None, |end| json!({ "event": "close", "reason": end.to_string() })).await
 }

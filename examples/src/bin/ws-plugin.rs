@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use conformance::probe;
 use connector_core::LinkEnd;
 use examples::{Done, Listen, report, serve_and_report};
 use serde_json::json;
@@ -29,7 +30,7 @@ async fn serve(Args { listen, close_after }: Args) -> Done {
     let server = WsServer::bind(("127.0.0.1", listen.port), config).await?;
     report(json!({ "event": "ready", "url": server.url() }));
     let cut_after = close_after.map(Duration::from_millis);
-    serve_and_report(server, cut_after, |end| json!({ "event": "close", "code": close_code(end) })).await
+    serve_and_report(server, probe, cut_after, |end| json!({ "event": "close", "code": close_code(end) })).await
 }
 
 /// The code that a browser would report: 1005 for a close without a code, 1006 without a close (RFC 6455, 7.4.1).

@@ -1,7 +1,8 @@
 //! `nats-plugin` and `nats-engine`, and engines in this process.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use connector_core::{CallError, Engine, Plugin as Local, PluginClient};
@@ -10,7 +11,7 @@ use transport_nats::{NatsConfig, NatsReplicas, ReplicaChange};
 
 use crate::broker::Broker;
 use crate::support::{
-    End, NATIVE_ENGINE, NATIVE_PLUGIN, NATS_ENGINE, Plugin, assert_same, bundled, expected, more, output,
+    End, NATIVE_ENGINE, NATIVE_PLUGIN, NATS_ENGINE, NATS_PLUGIN, Plugin, assert_same, bundled, expected, more, output,
 };
 
 /// The time limit of every wait.
@@ -78,6 +79,40 @@ fn both_scripts_print_the_same_lines_as_over_a_websocket() {
     let websocket = Plugin::start(End::Native(NATIVE_PLUGIN), 0);
     let reference = output(Command::new(NATIVE_ENGINE).args(["--url", &websocket.url, "--script"]).arg(more()));
     assert_same("nats", &run(&more()), &reference);
+}
+
+/// What it prints on standard error until it is killed, or ends.
+fn stderr(mut program: Child) -> String {
+    let _ = program.kill();
+    String::from_utf8(program.wait_with_output().unwrap().stderr).unwrap()
+}
+
+fn piped(program: &mut Command) -> Child {
+    program.stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG").spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_given_its_name_is_not_warned_of_it() {
+    let broker = Broker::start().unwrap();
+    let mut program = piped(Command::new(NATS_PLUGIN).args(["--server", &broker.url(), "--name", "other"]));
+    BufReader::new(program.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    let engine = Engine::new();
+    let local = engine.register(Local::new("local")).unwrap();
+    engine.register(transport_nats::plugin("other", NatsConfig::new(broker.url()))).unwrap();
+    within(engine.manager().activate("local")).await.unwrap();
+    assert_eq!(within(local.call::<i64>("other", "add", (1, 2))).await.unwrap(), 3);
+    assert_eq!(stderr(program), "");
+}
+
+#[test]
+fn a_refused_login_is_said_once() {
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refused-login.conf");
+    std::fs::write(&config, "authorization { user: host, password: hunter2 }").unwrap();
+    let broker = Broker::with_config(config).unwrap();
+    let mut program = piped(Command::new(NATS_PLUGIN).args(["--server", &broker.url()]));
+    program.wait().unwrap();
+    let said = stderr(program);
+    assert!(said.starts_with("error: ") && said.contains("does not accept") && said.lines().count() == 1, "{said}");
 }
 
 /// Noticed long before an idle peer would be probed.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::connector::NatsConnector;
 use super::known::{Known, ReplicaChange};
 use crate::config::NatsConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, shown};
 use crate::control::{Answer, Request, read, write};
 use crate::forbidden::Forbidden;
 use crate::link::{Room, Wakers};
@@ -153,6 +153,10 @@ impl Places for NatsReplicas {
             Ok(ReplicaChange::Gone { replica }) => PlaceChange::Gone { replica },
             Err(error) => PlaceChange::SearchFailed { url: self.subjects.url(), error },
         })
+    }
+
+    fn searched(&self) -> String {
+        format!("{} on {}", self.subjects.url(), shown(&self.config.servers))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::{ClientConnector, ConnectError, Engine, LinkEnd, Plugin, PluginConnector, Rest};
+use connector_core::{ClientConnector, ConnectError, Engine, LinkEnd, Plugin, PluginConnector, PluginOptions, Rest};
 use futures_util::{FutureExt, StreamExt};
 use transport_nats::{NatsConfig, NatsConnector, NatsReplicas, NatsServer, ReplicaChange};
 
@@ -102,6 +102,20 @@ async fn an_activation_says_what_prevents_the_search_for_replicas() {
         assert!(error.starts_with("cannot connect to plugin \"probe\" at nats:plugins.probe: "), "{error}");
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
+}
+
+/// Both ends are right, but not about each other.
+#[tokio::test]
+async fn an_activation_that_finds_no_replica_says_where_it_has_looked() {
+    let (broker, _directory) = broker_with("authorization { user: host, password: hunter2 }");
+    let with_login = |url: String| NatsConfig::new(url.replace("//", "//host:hunter2@"));
+    let _replica = Replica::start(with_login(broker.url()).prefix("elsewhere")).await;
+    let engine = Engine::new();
+    let options = PluginOptions::default().activation_timeout(Duration::from_millis(200));
+    engine.register(transport_nats::replicas("probe", with_login(broker.url())).unwrap().options(options)).unwrap();
+    let error = within(engine.manager().activate("probe")).await.unwrap_err().to_string();
+    let place = format!("cannot connect to plugin \"probe\" at nats:plugins.probe on {}: no replica has", broker.url());
+    assert!(error.starts_with(&place), "{error}");
 }
 
 /// What has arrived through the queue group is neither accepted nor lost.

@@ -18,6 +18,12 @@ pub trait Places: Send + 'static {
     ///
     /// It is awaited while the plugin is active, and dropped when it is deactivated.
     async fn next(&mut self) -> Option<PlaceChange>;
+
+    /// Where replicas are looked for, as the error of an activation for which none is found says it after "at", without
+    /// secrets: for example the server that is asked, and for what. Asked for once, at registration.
+    fn searched(&self) -> String {
+        "its places".to_owned()
+    }
 }
 
 /// A change of a plugin's places.

@@ -46,7 +46,8 @@ pub(crate) struct ReplicaSet {
     progress: Notify,
     /// Used by the keeper.
     pub(super) places: tokio::sync::Mutex<Option<Box<dyn Places>>>,
-    finds_places: bool,
+    /// Where they look for replicas, if there are any.
+    searched: Option<String>,
     /// The task that lets replicas join and leave, unless aborted, and a channel that closes with it.
     pub(super) keeper: Mutex<Option<(Option<Task>, watch::Receiver<()>)>>,
     memory: Arc<SharedBudget>,
@@ -100,7 +101,7 @@ impl ReplicaSet {
             next_id: AtomicU64::new(0),
             attempts: Mutex::default(),
             progress: Notify::new(),
-            finds_places: places.is_some(),
+            searched: places.as_ref().map(|places| places.searched()),
             places: tokio::sync::Mutex::new(places),
             keeper: Mutex::default(),
             memory: Arc::clone(memory),
@@ -246,7 +247,7 @@ impl ReplicaSet {
     /// Whether the first attempts of all replicas, and the search for others, have failed in a way that fails an activation.
     fn has_failed(&self) -> bool {
         let attempts = lock(&self.attempts);
-        if self.finds_places && attempts.search.as_ref().is_none_or(|(_, error)| error.is_retryable()) {
+        if self.searched.is_some() && attempts.search.as_ref().is_none_or(|(_, error)| error.is_retryable()) {
             return false;
         }
         let is_final = |id| attempts.ended.iter().any(|(other, _, is_final)| *other == id && *is_final);
@@ -265,7 +266,7 @@ impl ReplicaSet {
                     None => {
                         let error = "no replica has been found: start the plugin, and compare its name and where it is \
                                      looked for at both ends (behind NATS, also the prefix and the account)";
-                        ("its places".to_owned(), Some(ConnectError::failed(error).into()))
+                        (self.searched.clone().unwrap_or_default(), Some(ConnectError::failed(error).into()))
                     }
                 }
             }

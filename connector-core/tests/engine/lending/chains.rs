@@ -121,7 +121,7 @@ async fn the_lender_has_a_limit_of_its_own() {
 }
 
 /// A borrower whose frames the test writes, after its handshake.
-async fn scripted_borrower(lender: &Party, plugin: &str, name: &str) -> TestLink {
+pub(super) async fn scripted_borrower(lender: &Party, plugin: &str, name: &str) -> TestLink {
     let lent = lender.host.engine.lend(plugin, name).unwrap();
     let (mut connector, accepts, _) = memory();
     tokio::spawn(serve(accepts, move || lent.clone(), ClientConfig::default()));
@@ -135,7 +135,7 @@ async fn scripted_borrower(lender: &Party, plugin: &str, name: &str) -> TestLink
     link
 }
 
-fn message(json: &Value) -> Message {
+pub(super) fn message(json: &Value) -> Message {
     Message::decode(json.to_string().into()).unwrap()
 }
 

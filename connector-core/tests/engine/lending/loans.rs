@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use conformance::links;
 use conformance::{EXPECTED, SCRIPT, Script, probe, run_script};
 use connector_core::{
-    Access, CallError, Context, Engine, ErrorKind, LendError, Operation, Plugin, PluginOptions, Profile, RegisterError,
-    TraceContext,
+    Access, CallError, Context, Engine, ErrorKind, Fault, LendError, Operation, Plugin, PluginOptions, Profile,
+    RegisterError, TraceContext,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Party;
+use super::chains::{message, scripted_borrower};
 use crate::support::{Notes, OnDrop, settle, soon};
 
 /// `probe` of `home`, lent to `away`.
@@ -226,6 +228,32 @@ async fn events_are_subscribed_to_at_home_only_while_somebody_listens() {
     settle().await;
     ticks(5).await;
     assert_eq!(subscribers.take(), [json!(0)], "the loan has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_borrower_that_repeats_itself_hears_each_event_once() {
+    let home = Party::new("home").await;
+    let emitter =
+        home.host.engine.register(Plugin::new("clock").method("wind", || async { Ok::<_, Fault>(()) })).unwrap();
+    home.host.engine.manager().activate("clock").await.unwrap();
+    let mut away = scripted_borrower(&home, "clock", "away").await;
+    let mut heard = async |actions: &[&str], n: i64| {
+        for action in actions {
+            links::send(&mut away, message(&json!({"action": action, "name": "clock", "key": "tick"}))).await.unwrap();
+        }
+        settle().await;
+        emitter.emit("tick", (n,)).await.unwrap();
+        let mut heard = Vec::new();
+        while let Ok(received) = timeout(Duration::from_millis(100), links::next(&mut away)).await {
+            let received: Value = serde_json::from_slice(&received.unwrap().unwrap().encode().unwrap()).unwrap();
+            heard.push(received["payload"][0].as_i64().unwrap());
+        }
+        heard
+    };
+    assert_eq!(heard(&["on", "on"], 1).await, [1]);
+    assert_eq!(heard(&["on"], 2).await, [2], "what is stored is not sent again");
+    assert_eq!(heard(&["off", "off"], 3).await, [] as [i64; 0]);
+    assert_eq!(heard(&["off", "on", "on"], 4).await, [3, 4]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,10 @@ impl Places for Told {
     async fn next(&mut self) -> Option<PlaceChange> {
         self.changes.recv().await
     }
+
+    fn searched(&self) -> String {
+        "the directory".to_owned()
+    }
 }
 
 struct Directory {
@@ -169,7 +173,7 @@ async fn places_are_told_again_at_each_activation() {
 async fn an_activation_fails_if_nothing_is_found() {
     let (host, directory) = host().await;
     let failed = host.engine.manager().activate("p").await.unwrap_err();
-    assert!(failed.to_string().contains("\"p\" at its places: no replica has been found: "), "{failed}");
+    assert!(failed.to_string().contains("\"p\" at the directory: no replica has been found: "), "{failed}");
     directory.found_at("a", Place::default());
     let failed = host.engine.manager().activate("p").await.unwrap_err();
     assert!(failed.to_string().contains("nobody is there"), "{failed}");

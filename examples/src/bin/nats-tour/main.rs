@@ -41,10 +41,9 @@ enum Role {
 
 fn main() -> ExitCode {
     let Args { role, server } = Args::parse();
-    // Losses are part of the tour, and async-nats traces them as errors.
-    let traces = "error,async_nats=off";
+    // Losses are part of the tour.
     match role {
-        Some(Role::Replica { id, prefix }) => examples::run_quietly(traces, replica::serve(id, server, prefix)),
-        None => examples::run_quietly(traces, host::tour(server)),
+        Some(Role::Replica { id, prefix }) => examples::run_quietly("error", replica::serve(id, server, prefix)),
+        None => examples::run_quietly("error", host::tour(server)),
     }
 }
