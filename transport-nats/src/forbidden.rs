@@ -17,7 +17,7 @@ pub(crate) enum Forbidden {
 }
 
 impl Forbidden {
-    /// `None` if an error of the server is no refusal.
+    /// Returns `None` if the error that the server reports does not refuse anything.
     pub(crate) fn read(text: String) -> Option<Forbidden> {
         match text.to_ascii_lowercase() {
             lower if lower.contains("permissions violation") => Some(Forbidden::Subject(text)),

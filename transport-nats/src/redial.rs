@@ -20,12 +20,12 @@ impl Redial {
         Redial { delays: ReconnectDelays::new(DELAYS.0, DELAYS.1), connected: None }
     }
 
-    /// There is a connection now.
+    /// Records that a connection has been established.
     pub(crate) fn set_connected(&mut self) {
         self.connected = Some(Instant::now());
     }
 
-    /// There is no connection: how long to wait before the next attempt.
+    /// Returns the delay before the next attempt to connect, after one has failed or a connection has been lost.
     pub(crate) fn next_delay(&mut self) -> Duration {
         if self.connected.take().is_some_and(|at| at.elapsed() >= DELAYS.1) {
             *self = Redial::new();

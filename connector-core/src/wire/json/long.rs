@@ -13,6 +13,10 @@ use crate::wire::DecodeError;
 /// The bytes of a text that is long. For a shorter one, serde_json is as fast.
 pub(super) const LONG: usize = 1 << 10;
 
+/// How many elements of an array that are neither strings nor integers are skipped one by one. serde_json skips more of them faster
+/// together.
+const FEW: usize = 8;
+
 /// Number of leading bytes checked eight at a time: most strings are shorter.
 const NEAR: usize = 64;
 
@@ -44,14 +48,24 @@ fn deserialize_long<'a, T>(
 impl<'a> Reader<'a> {
     /// Skips a value. Fast for long strings, and for arrays that contain some.
     pub(super) fn skip_long(&mut self) -> Result<(), DecodeError> {
-        if !self.takes(b'[') {
-            return self.skip_element();
+        if self.peek() != Some(b'[') {
+            return if self.skip_string() { Ok(()) } else { self.skip_by_serde_json() };
         }
+        let start = self.clone();
+        self.advance(1);
         if self.takes(b']') {
             return Ok(());
         }
+        let mut others = 0;
         loop {
-            self.skip_element()?;
+            if !self.skip_string_or_integer() {
+                others += 1;
+                if others > FEW {
+                    *self = start;
+                    return self.skip_by_serde_json();
+                }
+                self.skip_by_serde_json()?;
+            }
             match () {
                 () if self.takes(b',') => {}
                 () if self.takes(b']') => return Ok(()),
@@ -60,10 +74,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn skip_element(&mut self) -> Result<(), DecodeError> {
-        if self.skip_string() || self.integer().is_some() {
-            return Ok(());
-        }
+    fn skip_string_or_integer(&mut self) -> bool {
+        self.skip_string() || self.integer().is_some()
+    }
+
+    fn skip_by_serde_json(&mut self) -> Result<(), DecodeError> {
         self.value::<IgnoredAny>().map(drop)
     }
 

@@ -237,23 +237,23 @@ async fn a_borrower_that_repeats_itself_hears_each_event_once() {
         home.host.engine.register(Plugin::new("clock").method("wind", || async { Ok::<_, Fault>(()) })).unwrap();
     home.host.engine.manager().activate("clock").await.unwrap();
     let mut away = scripted_borrower(&home, "clock", "away").await;
-    let mut heard = async |actions: &[&str], n: i64| {
+    let mut received_after = async |actions: &[&str], n: i64| {
         for action in actions {
             links::send(&mut away, message(&json!({"action": action, "name": "clock", "key": "tick"}))).await.unwrap();
         }
         settle().await;
         emitter.emit("tick", (n,)).await.unwrap();
-        let mut heard = Vec::new();
+        let mut numbers = Vec::new();
         while let Ok(received) = timeout(Duration::from_millis(100), links::next(&mut away)).await {
             let received: Value = serde_json::from_slice(&received.unwrap().unwrap().encode().unwrap()).unwrap();
-            heard.push(received["payload"][0].as_i64().unwrap());
+            numbers.push(received["payload"][0].as_i64().unwrap());
         }
-        heard
+        numbers
     };
-    assert_eq!(heard(&["on", "on"], 1).await, [1]);
-    assert_eq!(heard(&["on"], 2).await, [2], "what is stored is not sent again");
-    assert_eq!(heard(&["off", "off"], 3).await, [] as [i64; 0]);
-    assert_eq!(heard(&["off", "on", "on"], 4).await, [3, 4]);
+    assert_eq!(received_after(&["on", "on"], 1).await, [1]);
+    assert_eq!(received_after(&["on"], 2).await, [2], "what is stored is not sent again");
+    assert_eq!(received_after(&["off", "off"], 3).await, [] as [i64; 0]);
+    assert_eq!(received_after(&["off", "on", "on"], 4).await, [3, 4]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,6 +105,17 @@ fn strings_end_where_serde_json_ends_them() {
     }
 }
 
+#[test]
+fn arrays_of_many_other_values_end_where_serde_json_ends_them() {
+    for count in [FEW - 1, FEW, FEW + 1, 3 * FEW] {
+        for element in ["1.5", "{\"a\":[1]}", "[]", "null,\"x\",7", "{\"a\":]", "1.5 2"] {
+            let elements = vec![element; count].join(" , ");
+            let text = format!(" [\"a\", {elements}] , {}", " ".repeat(LONG));
+            assert_eq!(skipped(&text), skipped_by_serde_json(&text), "{text:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn values_end_where_serde_json_ends_them(value in nested(".*".prop_map(Value::from)), cut in 0..200_usize, odd in "[\\[\\]{},:\"\\\\ 0a]?") {
